@@ -1,0 +1,48 @@
+"""What can go wrong outside a trial, each with a line of culprit, fault and way out."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class HarnessError(Exception):
+    """A fault that the user or a plugin's author can mend; its text is the one line they see."""
+
+
+class UsageError(HarnessError):
+    """What was asked for cannot be had: an unknown name, a wrong type, nothing left to run."""
+
+
+class PluginError(HarnessError):
+    """A plugin breaks the contract: it does not import, offers nothing, or clashes with another."""
+
+
+class StoreError(HarnessError):
+    """The database cannot be opened, read or written, or is not one of ours."""
+
+
+class DatasetError(HarnessError):
+    """A dataset's split breaks the contract: no rows, one class, labels that are missing."""
+
+
+class ProbabilityError(HarnessError):
+    """What a classifier returned are not probabilities."""
+
+
+def nearest(wrong: str, known: Iterable[str]) -> str:
+    """The known names nearest to a wrong one, as the end of a sentence.
+
+    >>> nearest("irsi", ["iris", "wine"])
+    "did you mean 'iris'?"
+    >>> nearest("zebra", ["iris", "wine"])
+    'there are iris, wine'
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(wrong, known, n=3, cutoff=0.5)
+    if close:
+        return "did you mean " + " or ".join(repr(name) for name in close) + "?"
+    return "there are " + ", ".join(known) if known else "there are none"

@@ -1,0 +1,408 @@
+"""The frozen values that flow through the harness."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+    from rich.console import RenderableType
+
+    from harness.frames import Frames
+
+    Array: TypeAlias = NDArray[Any]
+    PredictLogProba: TypeAlias = Callable[[Array], Array]
+    Monitor: TypeAlias = Callable[[int, PredictLogProba], None]
+
+SplitKind: TypeAlias = Literal["fresh", "resampled", "fixed"]
+Status: TypeAlias = Literal["ok", "failed", "timeout", "crashed", "skipped"]
+Value: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | None
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """What a model makes: scikit-learn's two methods, and no base class.
+
+    ``classes_``, if there, orders the columns of ``predict_proba``. A ``fit`` that has a parameter
+    ``monitor`` is given a callable, to be called as ``monitor(epoch, predict_log_proba)``.
+    """
+
+    def fit(self, X: Array, y: Array, /) -> Any:
+        """Learn from X (n_samples, n_features) and y (n_samples,) of integers 0..K-1."""
+
+    def predict_proba(self, X: Array, /) -> Any:
+        """Class probabilities (n_samples, n_classes), rows that sum to 1."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """A training part and a test part, as a dataset gave them.
+
+    Args:
+        X_train: (n_train, n_features), floats, or objects where there are categorical columns.
+            A missing value is NaN (or None in an array of objects).
+        y_train: (n_train,), class names, or integers that index ``class_names``.
+        X_test: (n_test, n_features).
+        y_test: (n_test,).
+        class_names: every class, in the order of the columns of the probabilities; the distinct
+            labels in sorted order where left out.
+        feature_names: one name a column; ``x0, x1, ...`` where left out.
+        categorical: which columns hold categories rather than quantities.
+    """
+
+    X_train: Array
+    y_train: Array
+    X_test: Array
+    y_test: Array
+    class_names: tuple[str, ...] = ()
+    feature_names: tuple[str, ...] = ()
+    categorical: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """A named source of splits.
+
+    Args:
+        name: kebab-case, unique over all plugins.
+        kind: what two repeats have in common: nothing (``fresh`` draws), the rows of one table
+            (``resampled``), or everything (a ``fixed`` published split).
+        split: called as ``split(rng, **parameters)`` with a ``numpy.random.Generator``. Its keyword
+            parameters and their defaults are the dataset's parameters.
+        description: one sentence.
+        licence: of the data.
+        citation: where the data or their definition come from.
+        tags: words to select by, as in ``-d 'toy:*'``.
+        requires: import names of packages that ``split`` needs.
+    """
+
+    name: str
+    kind: SplitKind
+    split: Callable[..., Split]
+    description: str = ""
+    licence: str = ""
+    citation: str = ""
+    tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """All that a model may know before it sees data.
+
+    Args:
+        seed: for every random choice the classifier makes.
+        device: name of the device to compute on, such as ``cpu`` or ``cuda:0``.
+        n_features: columns of X as ``fit`` will get it.
+        n_classes: K; the labels are 0..K-1.
+        categorical: columns that hold categories; empty unless the model takes them
+            (``Needs(numeric=False)``).
+    """
+
+    seed: int
+    device: str
+    n_features: int
+    n_classes: int
+    categorical: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The input that a model needs; the harness prepares it, fitted on the training part only.
+
+    Args:
+        dtype: of X, where all columns are numbers.
+        scaled: columns at mean 0 and standard deviation 1.
+        finite: missing values are filled in (median; most frequent category).
+        numeric: categories are one-hot encoded. Without it, X is an array of objects wherever
+            there are categorical columns, and those hold strings.
+    """
+
+    dtype: Literal["float32", "float64"] = "float64"
+    scaled: bool = False
+    finite: bool = True
+    numeric: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """A named recipe for a classifier.
+
+    Args:
+        name: kebab-case, library first, unique over all plugins.
+        make: called as ``make(setting, **parameters)``. Its keyword parameters and their defaults
+            are the model's parameters.
+        needs: the input it needs.
+        devices: kinds of device it can use, such as ``("cpu", "cuda")``.
+        description: one sentence.
+        tags: words to select by, as in ``-m 'linear:*'``.
+        requires: import names of packages that ``make`` needs.
+        baseline: runs always, whatever was selected.
+    """
+
+    name: str
+    make: Callable[..., Classifier]
+    needs: Needs = Needs()
+    devices: tuple[str, ...] = ("cpu",)
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+    baseline: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernel:
+    """A softmax implementation.
+
+    Args:
+        name: kebab-case, library first.
+        prepare: ``prepare(array, device)`` moves a NumPy array (n_samples, n_classes) to where the
+            kernel works.
+        run: the timed call: ``run(prepared)`` gives the probabilities, in the kernel's own arrays.
+        collect: brings what ``run`` gave back into NumPy.
+        devices: kinds of device it can use.
+        description: one sentence.
+        stable: gives probabilities for logits near -1e7 too.
+        requires: import names of packages that it needs.
+    """
+
+    name: str
+    prepare: Callable[[Array, str], Any]
+    run: Callable[[Any], Any]
+    collect: Callable[[Any], Array]
+    devices: tuple[str, ...] = ("cpu",)
+    description: str = ""
+    stable: bool = True
+    requires: tuple[str, ...] = ()
+
+    def __call__(self, logits: Array, device: str = "cpu") -> Array:
+        """Probabilities of logits, NumPy in and NumPy out, both (n_samples, n_classes)."""
+        return self.collect(self.run(self.prepare(logits, device)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Device:
+    """A place to compute on.
+
+    Args:
+        name: ``cpu``, or kind and index, such as ``cuda:0``.
+        description: what it is, as its maker calls it.
+        synchronize: returns when all work given to the device is done.
+    """
+
+    name: str
+    description: str = ""
+    synchronize: Callable[[], None] = lambda: None
+
+    @property
+    def kind(self) -> str:
+        """The part of the name before the colon: ``cuda`` of ``cuda:0``."""
+        return self.name.partition(":")[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """A named view of what a run measured; it reads only what came from the store.
+
+    Args:
+        name: kebab-case.
+        tables: the report as DataFrames by name, each fit to be written as CSV.
+        render: ``render(frames, format)``: a rich renderable for ``rich``, else a text.
+        formats: what ``render`` takes.
+        description: one sentence.
+    """
+
+    name: str
+    tables: Callable[[Frames], Mapping[str, pd.DataFrame]]
+    render: Callable[[Frames, str], RenderableType]
+    formats: tuple[str, ...] = ("rich", "markdown", "csv", "json", "latex")
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Choice:
+    """A dataset or model by name, with the parameters that differ from their defaults."""
+
+    name: str
+    parameters: tuple[tuple[str, Value], ...] = ()
+
+    def __str__(self) -> str:
+        """As people write it.
+
+        >>> str(Choice("torch-mlp", (("epochs", 500), ("hidden", (64, 64)))))
+        'torch-mlp[epochs=500,hidden=64x64]'
+        """
+        if not self.parameters:
+            return self.name
+        return f"{self.name}[{','.join(f'{k}={written(v)}' for k, v in self.parameters)}]"
+
+
+def written(value: Value) -> str:
+    """A parameter's value as people write it between brackets.
+
+    >>> [written(value) for value in (True, None, 0.1, (64, 64), "tanh")]
+    ['true', 'none', '0.1', '64x64', 'tanh']
+    """
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return "x".join(str(item) for item in value)
+    return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One thing to run: a dataset, a model with its parameters, a device and a repeat.
+
+    ``seed`` is the run's; the split's seed and the model's follow from it through
+    ``numpy.random.SeedSequence``. The split's does not depend on the model, so that every model
+    sees the same split and comparisons are paired.
+    """
+
+    dataset: Choice
+    model: Choice
+    device: str
+    repeat: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """Identity within a run, whatever the order in which trials were planned."""
+        words = [str(self.dataset), str(self.model), self.device, self.repeat, self.seed]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
+
+    @property
+    def split_seed(self) -> int:
+        """Seed of the split: by dataset (with parameters) and repeat."""
+        return _spawn(self.seed, "split", str(self.dataset), self.repeat)
+
+    @property
+    def model_seed(self) -> int:
+        """Seed of the model: by dataset, model (by name, so that settings compare) and repeat."""
+        return _spawn(self.seed, "model", str(self.dataset), self.model.name, self.repeat)
+
+
+def _spawn(seed: int, *words: object) -> int:
+    """A seed of 32 bits, which every library takes, derived from a seed and words."""
+    from numpy.random import SeedSequence  # `harness --help` is quicker without NumPy
+
+    digest = hashlib.sha256(json.dumps(words).encode()).digest()
+    entropy = [seed, *(int.from_bytes(digest[i : i + 4], "little") for i in range(0, 16, 4))]
+    return int(SeedSequence(entropy).generate_state(1)[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """A pairing that will not run, and why."""
+
+    dataset: Choice
+    model: Choice
+    device: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a trial has no scores.
+
+    Args:
+        kind: ``exception``, ``probabilities``, ``dataset``, ``make``, ``exit``, ``signal``,
+            ``timeout``, ``memory`` or ``skipped``.
+        reason: one line.
+        traceback: where there is one.
+        output: the end of what the trial printed.
+    """
+
+    kind: str
+    reason: str
+    traceback: str = ""
+    output: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Seconds:
+    """Where a trial's time went. Taken while other trials ran: to plan by, not to compare by.
+
+    Args:
+        imports: importing what the model requires, once a process.
+        make: construction.
+        fit: learning, less the time that the harness itself took to score epochs.
+        first_predict: the first ``predict_proba`` of the test part, in all.
+        predict: the later ones, median, per row.
+    """
+
+    imports: float
+    make: float
+    fit: float
+    first_predict: float
+    predict: float
+
+
+@dataclass(frozen=True, slots=True)
+class TracePoint:
+    """Likelihood of the training and the test part after an epoch."""
+
+    epoch: int
+    train_likelihood: float
+    test_likelihood: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """For each test row its class, the predicted class and the log probability of its class.
+
+    Args:
+        true: (n_test,) uint16.
+        predicted: (n_test,) uint16.
+        log_probability: (n_test,) float32, natural logarithm, clipped as the NLL is.
+    """
+
+    true: NDArray[np.uint16]
+    predicted: NDArray[np.uint16]
+    log_probability: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Result:
+    """A trial and what came of it; plain values only."""
+
+    trial: Trial
+    status: Status
+    split_kind: SplitKind | None = None
+    n_train: int | None = None
+    n_test: int | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    seconds: Seconds | None = None
+    trace: tuple[TracePoint, ...] = ()
+    predictions: Predictions | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One invocation: when, what was asked, and the environment's fingerprint.
+
+    Args:
+        id: in its store.
+        name: the user's, or empty.
+        started: UTC, ISO 8601.
+        finished: UTC, or None while it runs or after it was interrupted.
+        asked: what is needed to plan the same trials again.
+        environment: `harness.environment.fingerprint`.
+        n_trials: how many were planned, skips included.
+    """
+
+    id: int
+    name: str
+    started: str
+    finished: str | None
+    asked: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    n_trials: int
