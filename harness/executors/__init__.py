@@ -1,0 +1,1 @@
+"""Where trials run; each module offers an executor of the same shape."""

@@ -1,0 +1,357 @@
+"""A call in a process of its own: time limit, memory limit, crash become a failure.
+
+A `Worker` is a forked process that makes calls one after another until something goes wrong in it.
+It leads a process group, so that ending it ends whatever its calls started.
+
+Multiprocessing is used directly rather than through a pool: what ends a trial must be known for
+certain, also when the process ends with status 0, and the whole group must end with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import threading
+import time
+import types
+from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from harness import preload
+from harness.process_state import ProcessState
+from harness.registry import describe
+from harness.values import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from multiprocessing.connection import Connection
+
+GRACE = 2.0  # seconds between TERM and KILL
+START_LIMIT = 120.0  # seconds until a worker must be ready; a plugin's import may be slow
+OUTPUT_TAIL = 4_000  # characters of a trial's output that are kept
+OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes on disk, before what was printed is thrown away
+MEMORY_EVERY = 0.2  # seconds between looks at a worker's memory
+
+ONE_THREAD = dict.fromkeys(
+    (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "MKL_NUM_THREADS",
+        "BLIS_NUM_THREADS",
+        "VECLIB_MAXIMUM_THREADS",
+        "NUMEXPR_NUM_THREADS",
+    ),
+    "1",
+)
+"""One thread a trial: sums come out the same bit for bit whatever the number of jobs."""
+
+_start_lock = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a call may use.
+
+    Args:
+        seconds: wall clock; None for no limit.
+        memory: resident bytes of the worker and all its children; None for no limit.
+    """
+
+    seconds: float | None = None
+    memory: int | None = None
+
+
+class Worker:
+    """A process that makes calls one after another, until something goes wrong in it.
+
+    Args:
+        initialize: called once in the process with ``initargs``; what it returns is the first
+            argument of every call.
+        initargs: must be picklable.
+    """
+
+    def __init__(self, initialize: Callable[..., Any], initargs: Sequence[Any] = ()) -> None:
+        descriptor, path = tempfile.mkstemp(prefix="harness-output-")
+        os.close(descriptor)
+        self._output = Path(path)
+        self._connection, theirs = multiprocessing.Pipe()
+        self._process = _Context().Process(
+            target=_serve, args=(theirs, path, initialize, tuple(initargs)), daemon=False
+        )
+        self._process.start()
+        theirs.close()
+        self._ready = False
+        self._calls = 0
+        self._soiled = False
+        self._limits = Limits()
+        self._deadline: float | None = time.monotonic() + START_LIMIT
+        self._next_look = 0.0
+        self._fate: Failure | None = None
+        self._kill_at: float | None = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the call under way is the first in this process."""
+        return self._calls <= 1
+
+    @property
+    def usable(self) -> bool:
+        """Whether another call may be made here: nothing has gone wrong yet."""
+        return not self._soiled and self._fate is None and self._process.is_alive()
+
+    @property
+    def waitables(self) -> tuple[Any, Any]:
+        """What `multiprocessing.connection.wait` can wait for: an answer, or the end."""
+        return self._connection, self._process.sentinel
+
+    def call(self, function: Callable[..., Any], *args: Any, limits: Limits | None = None) -> None:
+        """Begin ``function(initialized, *args)`` there; `poll` tells when it has ended."""
+        self._limits = limits or Limits()
+        self._calls += 1
+        if self._ready:
+            self._begin_clock()
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            # Where the worker has just died, poll finds it.
+            self._connection.send((function, args))
+
+    def poll(self) -> tuple[Any, Failure | None] | None:
+        """What came of the call: a value, or a failure; None while it goes on."""
+        while self._fate is None and self._connection.poll():
+            try:
+                kind, value, soiled = self._connection.recv()
+            except (EOFError, ConnectionResetError):
+                break
+            except Exception as error:  # noqa: BLE001  # a stranger's value can fail to unpickle
+                self._soiled = True
+                return None, Failure("exception", f"its result cannot be read: {describe(error)}")
+            if kind == "ready":
+                self._ready = True
+                self._begin_clock()
+                continue
+            self._soiled = soiled
+            if kind == "unusable":
+                self._soiled = True
+                return None, Failure("exit", value)
+            if kind == "broken":
+                return None, Failure("exception", value, output=self.output())
+            return value, None
+        if not self._process.is_alive():
+            return None, self._post_mortem()
+        self._enforce(time.monotonic())
+        return None
+
+    def output(self) -> str:
+        """The end of what the call printed."""
+        with self._output.open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - 4 * OUTPUT_TAIL))
+            return file.read().decode(errors="replace")[-OUTPUT_TAIL:]
+
+    def end(self) -> None:
+        """Kill the process and everything that it started."""
+        self._signal(signal.SIGKILL)
+        self._process.join()
+        self._process.close()
+        self._connection.close()
+        self._output.unlink(missing_ok=True)
+
+    def _begin_clock(self) -> None:
+        seconds = self._limits.seconds
+        self._deadline = None if seconds is None else time.monotonic() + seconds
+        self._next_look = 0.0
+
+    def _enforce(self, now: float) -> None:
+        if self._kill_at is not None:
+            if now >= self._kill_at:
+                self._signal(signal.SIGKILL)
+            return
+        if self._deadline is not None and now >= self._deadline:
+            reason = (
+                f"did not end within {self._limits.seconds:g} s"
+                if self._ready
+                else f"its process was not ready within {START_LIMIT:g} s"
+            )
+            self._stop(now, Failure("timeout", reason))
+        elif now >= self._next_look:
+            self._next_look = now + MEMORY_EVERY
+            if self._output.stat().st_size > OUTPUT_LIMIT:
+                os.truncate(self._output, 0)
+            limit = self._limits.memory
+            if limit is not None and (used := resident(self._process.pid)) > limit:
+                self._stop(
+                    now,
+                    Failure(
+                        "memory",
+                        f"used {used / 2**20:,.0f} MiB of memory where {limit / 2**20:,.0f} "
+                        "were allowed",
+                    ),
+                    gently=False,
+                )
+
+    def _stop(self, now: float, fate: Failure, *, gently: bool = True) -> None:
+        self._fate = fate
+        self._signal(signal.SIGTERM if gently else signal.SIGKILL)
+        self._kill_at = now + GRACE
+
+    def _signal(self, number: signal.Signals) -> None:
+        pid = self._process.pid
+        if pid is None:
+            return
+        # Until it is ready the process may not lead a group yet.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, number)
+            return
+        if self._process.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _post_mortem(self) -> Failure:
+        self._signal(signal.SIGKILL)  # what the dead process left behind
+        self._process.join()
+        output = self.output()
+        if self._fate is not None:
+            return Failure(self._fate.kind, self._fate.reason, output=output)
+        code = self._process.exitcode
+        if code is not None and code < 0:
+            return Failure("signal", f"died of {_signal_name(-code)}", _stack(output), output)
+        return Failure("exit", f"left its process with exit status {code}", output=output)
+
+
+def resident(pid: int | None) -> int:
+    """Resident bytes of a process and all its children; 0 when it is gone."""
+    try:
+        process = psutil.Process(pid)
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return 0
+    total = 0
+    for member in family:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += member.memory_info().rss
+    return total
+
+
+def wait(workers: Iterable[Worker], seconds: float) -> None:
+    """Return when one of the workers has something to tell, or after a while."""
+    waitables = [waitable for worker in workers for waitable in worker.waitables]
+    connection.wait(waitables, seconds)
+
+
+def warm_up(packages: Iterable[str]) -> None:
+    """Settle what the workers' common parent imports; has an effect before the first worker."""
+    names = ["harness.trial", *packages]
+    os.environ[preload.VARIABLE] = ",".join(dict.fromkeys(names))
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["harness.preload"])
+
+
+class _Process(ForkServerProcess):
+    """A process that does not import its parent's main script again.
+
+    Multiprocessing does so for the sake of functions defined there, which no call here is; a script
+    without ``if __name__ == "__main__":`` would start itself over and over.
+    """
+
+    def start(self) -> None:
+        with _start_lock, _environment(ONE_THREAD | {"PYTHONHASHSEED": "0"}):
+            main = sys.modules["__main__"]
+            sys.modules["__main__"] = types.ModuleType("__main__")
+            try:
+                super().start()
+            finally:
+                sys.modules["__main__"] = main
+
+
+class _Context(ForkServerContext):
+    Process = _Process
+
+
+@contextlib.contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    """Variables that the fork server, and so every worker, starts with."""
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(theirs: Connection, path: str, initialize: Callable[..., Any], initargs: Any) -> None:
+    """The life of a worker: make calls until the other end of the pipe closes."""
+    os.setsid()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _redirect_output(path)
+    faulthandler.enable()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    try:
+        initialized = initialize(*initargs)
+    except BaseException as error:  # noqa: BLE001  # plugins are imported here
+        theirs.send(("unusable", describe(error), True))
+        return
+    theirs.send(("ready", None, False))
+    while True:
+        try:
+            function, args = theirs.recv()
+        except EOFError:
+            return
+        _empty_output()
+        state = ProcessState.now()
+        try:
+            answer = ("done", function(initialized, *args))
+            ForkingPickler.dumps(answer)
+        except BaseException as error:  # noqa: BLE001  # whatever a stranger raises is the answer
+            answer = ("broken", describe(error))
+        soiled = not state.restore()
+        with contextlib.suppress(Exception):
+            sys.stdout.flush()
+        theirs.send((*answer, soiled))
+
+
+def _redirect_output(path: str) -> None:
+    """Send what is printed, by Python or below it, to a file that outlives a crash."""
+    with Path(os.devnull).open("rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(descriptor, stream)
+    os.close(descriptor)
+
+
+def _empty_output() -> None:
+    os.ftruncate(1, 0)
+
+
+def _die_with_parent() -> None:
+    """End this process group when the coordinator ends, however that comes about."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os.killpg(os.getpid(), signal.SIGKILL)
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _stack(output: str) -> str:
+    """The stack that faulthandler printed, if it did."""
+    _, mark, stack = output.partition("Fatal Python error")
+    return mark + stack

@@ -1,0 +1,182 @@
+"""Registry and selection become trials, and skips with their reason."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.util
+import itertools
+import re
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from harness.errors import PluginError, UsageError, nearest
+from harness.parameters import parameters_of, settle
+from harness.values import Choice, Dataset, Skip, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.registry import Registry
+    from harness.values import Model
+
+_SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<given>.*)\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was asked to run.
+
+    Args:
+        datasets: selectors ``[tag:]glob[parameter=value|value,...]``; empty for all.
+        models: likewise; the baselines come in any case.
+        devices: names; the kind alone (``cuda``) is its first one.
+        repeats: how many splits of each dataset.
+        seed: of the whole run.
+    """
+
+    datasets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
+    repeats: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The trials to run, in order, and the pairings that will not, with their reason."""
+
+    trials: tuple[Trial, ...]
+    skips: tuple[Skip, ...]
+
+
+def plan(registry: Registry, selection: Selection) -> Plan:
+    """Every selected dataset with every selected model on every asked device.
+
+    Raises:
+        UsageError: a selector matches nothing, a parameter is unknown or has the wrong type, a
+            device is of no kind that any model uses, or there are no repeats.
+        PluginError: what was selected breaks the contract of parameters.
+    """
+    if selection.repeats < 1:
+        raise UsageError(f"repeats must be at least 1, not {selection.repeats}")
+    if selection.seed < 0:
+        raise UsageError(f"seed must not be negative, as {selection.seed} is")
+    datasets = choose(selection.datasets, registry.datasets, "dataset")
+    models = choose(selection.models, registry.models, "model")
+    baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]
+    models += [choice for choice in baselines if choice not in models]
+    devices = [_device(registry, name) for name in dict.fromkeys(selection.devices)]
+    trials: list[Trial] = []
+    skips: list[Skip] = []
+    for dataset, model in itertools.product(datasets, models):
+        offered = registry.models[model.name]
+        for device, absence in devices:
+            if offered.baseline and device.partition(":")[0] not in offered.devices:
+                continue
+            reason = _obstacle(registry.datasets[dataset.name], offered, device) or absence
+            if reason:
+                skips.append(Skip(dataset, model, device, reason))
+                continue
+            trials += [
+                Trial(dataset, model, device, repeat, selection.seed)
+                for repeat in range(selection.repeats)
+            ]
+    return Plan(tuple(trials), tuple(skips))
+
+
+def choose(
+    selectors: Sequence[str], offers: Mapping[str, Dataset] | Mapping[str, Model], noun: str
+) -> list[Choice]:
+    """The choices that selectors stand for, each once, in the order asked; all for no selector."""
+    chosen: dict[Choice, None] = {}
+    for selector in selectors or ("*",):
+        match = _SELECTOR.fullmatch(selector.strip())
+        if match is None:
+            raise UsageError(
+                f"'{selector}' is no selector; write name, glob* or tag:glob*, "
+                "then [parameter=value|value,...] if need be"
+            )
+        tag, glob = match["tag"], match["glob"]
+        names = [
+            name
+            for name, value in offers.items()
+            if fnmatch.fnmatchcase(name, glob) and (tag is None or tag in value.tags)
+        ]
+        if not names:
+            tags = {tag for value in offers.values() for tag in value.tags}
+            hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
+            raise UsageError(f"no {noun} matches '{selector}': {hint}")
+        for name, given in itertools.product(names, _expand(selector, match["given"])):
+            chosen[_settled(offers[name], given)] = None
+    return list(chosen)
+
+
+def importable(requires: Iterable[str]) -> str | None:
+    """The first of the required packages that is not installed; None when all are."""
+    return next((name for name in requires if not _installed(name.partition(".")[0])), None)
+
+
+@cache
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
+
+
+def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
+    """The dicts of parameters that ``a=1|2,b=3`` stands for."""
+    if given is None:
+        return [{}]
+    alternatives: dict[str, list[str]] = {}
+    for part in given.split(","):
+        name, equals, values = (word.strip() for word in part.partition("="))
+        if not equals or not name or not values or name in alternatives:
+            raise UsageError(
+                f"'{selector}': '{part.strip()}' is no parameter=value; "
+                "separate several parameters by ',' and several values by '|'"
+            )
+        alternatives[name] = [value.strip() for value in values.split("|")]
+    return [
+        dict(zip(alternatives, values, strict=True))
+        for values in itertools.product(*alternatives.values())
+    ]
+
+
+def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
+    if not given:
+        return Choice(offered.name)
+    recipe = offered.split if isinstance(offered, Dataset) else offered.make
+    obstacle = importable(offered.requires)
+    if obstacle:
+        raise UsageError(f"'{offered.name}' needs '{obstacle}', which is not installed here")
+    try:
+        known = parameters_of(recipe)
+    except PluginError as error:
+        raise PluginError(f"'{offered.name}': {error}") from error
+    return Choice(offered.name, settle(offered.name, known, given))
+
+
+def _device(registry: Registry, name: str) -> tuple[str, str | None]:
+    """A device's full name, and why it cannot be used, if so."""
+    kind, _, index = name.partition(":")
+    if kind == "cpu" and not index:
+        return name, None
+    kinds = {kind for model in registry.models.values() for kind in model.devices}
+    if kind not in kinds:
+        raise UsageError(f"no model computes on a device '{name}': {nearest(kind, kinds)}")
+    if name in registry.devices:
+        return name, None
+    first = next((device for device in registry.devices.values() if device.kind == name), None)
+    if first is not None:
+        return first.name, None
+    there = ", ".join(registry.devices) or "none"
+    return name, f"no device '{name}' on this machine (there are: {there})"
+
+
+def _obstacle(dataset: Dataset, model: Model, device: str) -> str | None:
+    for noun, offered in (("dataset", dataset), ("model", model)):
+        missing = importable(offered.requires)
+        if missing:
+            return f"{noun} '{offered.name}' needs '{missing}', which is not installed here"
+    if device.partition(":")[0] not in model.devices:
+        return f"'{model.name}' computes on {', '.join(model.devices)} only"
+    return None

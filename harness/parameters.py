@@ -1,0 +1,171 @@
+"""Parameters of datasets and models: read off a signature, written between brackets."""
+
+from __future__ import annotations
+
+import inspect
+import types
+import typing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import PluginError, UsageError, nearest
+from harness.values import written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A name, a default and what values may be."""
+
+    name: str
+    default: Value
+    annotation: Any = inspect.Parameter.empty
+
+    @property
+    def kind(self) -> str:
+        """What values may be, in words: ``int``, ``float or none``, ``relu or tanh``."""
+        return " or ".join(_in_words(option) for option in self.options)
+
+    @property
+    def options(self) -> tuple[Any, ...]:
+        """The types, and values of a Literal, that the annotation allows; from the default if bare.
+
+        A bare parameter whose default is None may be anything.
+        """
+        annotation = self.annotation
+        if annotation is inspect.Parameter.empty:
+            if self.default is None:
+                return (Any,)
+            if isinstance(self.default, tuple):
+                item = type(self.default[0]) if self.default else int
+                return (types.GenericAlias(tuple, (item, ...)),)
+            return (type(self.default),)
+        return tuple(_flat(annotation))
+
+    def parse(self, text: str) -> Value:
+        """The value that a text between brackets stands for.
+
+        Raises:
+            ValueError: the text is none of what this parameter takes.
+
+        >>> Parameter("hidden", (64,)).parse("32x16")
+        (32, 16)
+        >>> Parameter("l2", 0.1).parse("1e-3")
+        0.001
+        """
+        for option in self.options:
+            try:
+                return _parse_as(option, text)
+            except ValueError:
+                continue
+        raise ValueError(text)
+
+    def accept(self, value: object) -> Value:
+        """A value given from Python rather than as text, checked in the same way.
+
+        Raises:
+            ValueError: it is none of what this parameter takes.
+        """
+        if isinstance(value, list):
+            value = tuple(value)
+        return self.parse(written(typing.cast("Value", value)))
+
+
+def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
+    """The parameters after the first one, by name.
+
+    Raises:
+        PluginError: the function has no signature, or a parameter without a default.
+    """
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise PluginError(f"{function!r} has no signature to read parameters from") from error
+    try:
+        hints = typing.get_type_hints(function)
+    except Exception:  # noqa: BLE001  # a stranger's annotation can raise anything
+        hints = {}
+    found = {}
+    for parameter in list(signature.parameters.values())[1:]:
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.default is parameter.empty:
+            raise PluginError(f"parameter '{parameter.name}' has no default; give it one")
+        annotation = hints.get(parameter.name, parameter.annotation)
+        if isinstance(annotation, str):
+            annotation = parameter.empty
+        found[parameter.name] = Parameter(parameter.name, parameter.default, annotation)
+    return found
+
+
+def settle(
+    owner: str, known: Mapping[str, Parameter], given: Mapping[str, object]
+) -> tuple[tuple[str, Value], ...]:
+    """Given parameters checked, parsed, in order of name, without those that equal the default.
+
+    Raises:
+        UsageError: a name is unknown or a value has the wrong type.
+    """
+    settled: dict[str, Value] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise UsageError(f"'{owner}' has no parameter '{name}': {nearest(name, known)}")
+        parameter = known[name]
+        try:
+            parsed = parameter.parse(value) if isinstance(value, str) else parameter.accept(value)
+        except ValueError:
+            raise UsageError(
+                f"'{owner}': {name}={written(typing.cast('Value', value))} is not {parameter.kind}"
+                f" (default {written(parameter.default)})"
+            ) from None
+        if parsed != parameter.default or type(parsed) is not type(parameter.default):
+            settled[name] = parsed
+    return tuple(sorted(settled.items()))
+
+
+def _flat(annotation: Any) -> list[Any]:
+    origin = typing.get_origin(annotation)
+    if origin in (typing.Union, types.UnionType):
+        return [flat for option in typing.get_args(annotation) for flat in _flat(option)]
+    if origin is typing.Literal:
+        return list(typing.get_args(annotation))
+    return [annotation]
+
+
+def _in_words(option: Any) -> str:
+    if option is None or option is type(None):
+        return "none"
+    if option is Any:
+        return "anything"
+    if typing.get_origin(option) is tuple:
+        return f"{_in_words(typing.get_args(option)[0])}s joined by x"
+    return option.__name__ if isinstance(option, type) else written(option)
+
+
+def _parse_as(option: Any, text: str) -> Value:
+    """The text as one option of an annotation; ValueError where it is not."""
+    if option is type(None) or option is None:
+        if text.lower() == "none":
+            return None
+    elif option is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+    elif option in (int, float, str):
+        return typing.cast("Value", option(text))
+    elif typing.get_origin(option) is tuple:
+        item = typing.get_args(option)[0]
+        return typing.cast("Value", tuple(_parse_as(item, part) for part in text.split("x")))
+    elif option is Any or isinstance(option, type):
+        # What a stranger's class takes here is not known, so the text is read as it looks.
+        for looks in (type(None), bool, int, float, str):
+            try:
+                return _parse_as(looks, text)
+            except ValueError:
+                continue
+    elif text == written(option):
+        return typing.cast("Value", option)
+    raise ValueError(text)

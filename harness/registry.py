@@ -1,0 +1,316 @@
+"""Discovery: entry points and plugin files become a registry of datasets, models and the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pluggy
+
+from harness import hookspecs
+from harness.errors import HarnessError, PluginError, UsageError, nearest
+from harness.values import Dataset, Device, Kernel, Model, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import ModuleType
+
+GROUP = "classification_harness"
+KINDS: Mapping[str, type[Any]] = {
+    "datasets": Dataset,
+    "models": Model,
+    "kernels": Kernel,
+    "devices": Device,
+    "reports": Report,
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a plugin comes from: a distribution and its version, or a file.
+
+    Args:
+        name: of the entry point, or the file's stem.
+        module: import name of what was loaded.
+        distribution: empty for a file.
+        version: empty for a file.
+        path: the file or the package's folder; empty where there is none.
+    """
+
+    name: str
+    module: str
+    distribution: str = ""
+    version: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}" if self.distribution else self.path
+
+    def digest(self) -> str:
+        """Digest of the plugin's own source, so that a change of its code is noticed."""
+        path = Path(self.path)
+        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        whole = hashlib.sha256()
+        for file in files:
+            if file.is_file():
+                whole.update(file.name.encode())
+                whole.update(file.read_bytes())
+        return whole.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A plugin that could not be used, and why, in one line."""
+
+    origin: Origin
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin '{self.origin.name}' ({self.origin}): {self.reason}"
+
+
+class Offers(Mapping[str, T], Generic[T]):
+    """Values by name; a name that is not there is an error that tells the nearest ones."""
+
+    def __init__(self, noun: str, values: Mapping[str, T]) -> None:
+        self._noun = noun
+        self._values = values
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._values:
+            raise UsageError(f"no {self._noun} '{name}': {nearest(name, self._values)}")
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} {self._noun}s: {', '.join(self._values)}>"
+
+
+class Registry:
+    """Everything that the plugins offer, by name.
+
+    ``datasets``, ``models``, ``kernels`` and ``reports`` are mappings made at discovery.
+    ``devices`` is made when first asked for, because looking for accelerators loads libraries that
+    take seconds.
+    """
+
+    def __init__(self, plugins: Sequence[tuple[Origin, ModuleType]], faults: list[Fault]) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._origins: dict[tuple[str, str], Origin] = {}
+        self._devices: Offers[Device] | None = None
+        self._modules: dict[Origin, ModuleType] = {}
+        self.faults = faults
+        for origin, module in plugins:
+            self._register(origin, module)
+        self.plugins: tuple[Origin, ...] = tuple(self._modules)
+        self.datasets: Offers[Dataset] = self._ask("datasets")
+        self.models: Offers[Model] = self._ask("models")
+        self.kernels: Offers[Kernel] = self._ask("kernels")
+        self.reports: Offers[Report] = self._ask("reports")
+
+    @property
+    def devices(self) -> Offers[Device]:
+        """Devices found on this machine; the first look may take seconds."""
+        if self._devices is None:
+            self._devices = self._ask("devices")
+        return self._devices
+
+    def origin(self, kind: str, name: str) -> Origin:
+        """Which plugin offers a thing; ``kind`` is one of ``KINDS``."""
+        return self._origins[kind, name]
+
+    def offers_of(self, origin: Origin) -> dict[str, tuple[str, ...]]:
+        """What one plugin offers, by kind; devices only once they were asked for."""
+        return {
+            kind: tuple(name for (k, name), o in self._origins.items() if k == kind and o == origin)
+            for kind in KINDS
+        }
+
+    def _register(self, origin: Origin, module: ModuleType) -> None:
+        self._manager.register(module, name=f"{origin.name} ({origin})")
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError:
+            wrong = _unknown_hooks(self._manager, module)
+            self._manager.unregister(module)
+            self.faults.append(
+                Fault(origin, f"no hook '{wrong}': {nearest(wrong, _hook_names())}"),
+            )
+        else:
+            self._modules[origin] = module
+
+    def _ask(self, kind: str) -> Offers[Any]:
+        """Ask each plugin apart, so that every value and every fault has an origin."""
+        noun = kind.removesuffix("s")
+        found: dict[str, Any] = {}
+        for origin, module in self._modules.items():
+            others = [other for other in self._modules.values() if other is not module]
+            hook = self._manager.subset_hook_caller(f"harness_{kind}", others)
+            try:
+                values = [value for answer in hook() for value in answer]
+            except Exception as error:  # noqa: BLE001  # a stranger's code can raise anything
+                self.faults.append(Fault(origin, f"harness_{kind} raised {describe(error)}"))
+                continue
+            for value in values:
+                if not isinstance(value, KINDS[kind]):
+                    self.faults.append(
+                        Fault(
+                            origin,
+                            f"harness_{kind} yielded {value!r:.80}, which is no "
+                            f"harness.{KINDS[kind].__name__}",
+                        )
+                    )
+                    continue
+                if value.name in found:
+                    raise PluginError(
+                        f"harness_{kind}: {noun} '{value.name}' is offered by both "
+                        f"'{self._origins[kind, value.name]}' and '{origin}'; "
+                        "uninstall one or rename it"
+                    )
+                found[value.name] = value
+                self._origins[kind, value.name] = origin
+        return Offers(noun, dict(sorted(found.items())))
+
+
+def load(plugins: Iterable[str] = ()) -> Registry:
+    """The registry of what is installed and of the given plugin files.
+
+    Args:
+        plugins: paths of ``.py`` files, or import names of modules.
+
+    Raises:
+        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
+            plugin that cannot be imported is no error: it becomes one of ``Registry.faults``.
+    """
+    found: list[tuple[Origin, ModuleType]] = []
+    faults: list[Fault] = []
+    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
+        origin = _entry_origin(entry)
+        try:
+            found.append((origin, entry.load()))
+        except Exception as error:  # noqa: BLE001  # a stranger's code can raise anything
+            faults.append(Fault(origin, f"does not import: {describe(error)}"))
+        except SystemExit as error:
+            faults.append(Fault(origin, f"does not import: it exits with {error.code!r}"))
+    given = [_load_given(spec) for spec in dict.fromkeys(plugins)]
+    n_installed = len(faults)
+    registry = Registry([*found, *given], faults)
+    for fault in registry.faults[n_installed:]:
+        if fault.origin in [origin for origin, _ in given]:
+            raise PluginError(str(fault))
+    for origin, module in given:
+        if not any(registry.offers_of(origin).values()) and not _has_hook(module, "devices"):
+            raise PluginError(f"plugin '{origin}' offers nothing: {_why_nothing(module)}")
+    return registry
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line, even where its own text fails."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  # a stranger's __str__ can raise anything
+        text = "(its text cannot be had)"
+    name = type(error).__name__
+    return f"{name}: {text}"[:500] if text else name
+
+
+def _entry_origin(entry: importlib.metadata.EntryPoint) -> Origin:
+    distribution = entry.dist
+    return Origin(
+        name=entry.name,
+        module=entry.module,
+        distribution=distribution.name if distribution else "unknown",
+        version=distribution.version if distribution else "?",
+        path=_folder(entry.module),
+    )
+
+
+def _folder(module: str) -> str:
+    """The folder of a package, or the file of a module; empty where it cannot be found."""
+    try:
+        spec = importlib.util.find_spec(module)
+    except (ImportError, ValueError):
+        return ""
+    if spec is None or spec.origin is None:
+        return ""
+    path = Path(spec.origin)
+    return str(path.parent if spec.submodule_search_locations else path)
+
+
+def _load_given(spec: str) -> tuple[Origin, ModuleType]:
+    path = Path(spec)
+    is_file = spec.endswith(".py") or path.exists()
+    if is_file and not path.is_file():
+        raise PluginError(f"plugin file '{spec}' does not exist; check the path")
+    try:
+        module = _load_file(path.resolve()) if is_file else importlib.import_module(spec)
+    except ModuleNotFoundError as error:
+        if not is_file and error.name and spec.startswith(error.name):
+            raise PluginError(
+                f"plugin '{spec}' is neither a .py file nor a module that can be imported"
+            ) from None
+        raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
+    if is_file:
+        return Origin(path.stem, module.__name__, path=str(path.resolve())), module
+    return Origin(spec, spec, path=_folder(spec) or spec), module
+
+
+def _load_file(path: Path) -> ModuleType:
+    """A file as a module of its own name, importable by that name in this process (for pickle)."""
+    name = f"harness_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise HarnessError(f"'{path}' is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _hook_names() -> list[str]:
+    return [f"harness_{kind}" for kind in KINDS]
+
+
+def _has_hook(module: ModuleType, kind: str) -> bool:
+    return callable(getattr(module, f"harness_{kind}", None))
+
+
+def _unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> str:
+    callers = manager.get_hookcallers(module) or []
+    return ", ".join(caller.name for caller in callers if not caller.has_spec())
+
+
+def _why_nothing(module: ModuleType) -> str:
+    bare: list[str] = [
+        name
+        for name in _hook_names()
+        if callable(getattr(module, name, None))
+        and not hasattr(getattr(module, name), f"{hookspecs.PROJECT}_impl")
+    ]
+    if bare:
+        return f"put @harness.hookimpl above {bare[0]}"
+    return f"define one of {', '.join(_hook_names())} and put @harness.hookimpl above it"

@@ -1,0 +1,89 @@
+"""``[tool.harness]`` in the nearest pyproject.toml: plugins, store and the defaults of ``run``."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+STORE = "harness.db"
+RUN_DEFAULTS: Mapping[str, tuple[type, ...]] = {
+    "datasets": (list,),
+    "models": (list,),
+    "repeats": (int,),
+    "seed": (int,),
+    "device": (list,),
+    "jobs": (int,),
+    "timeout": (int, float, str),
+    "memory": (int, str),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a project settles for everybody who runs the harness in it."""
+
+    plugins: tuple[str, ...] = ()
+    store: str | None = None
+    run: Mapping[str, Any] = field(default_factory=dict)
+
+
+def read_settings(folder: Path | None = None) -> Settings:
+    """The settings of the nearest pyproject.toml at or above a folder (the current one).
+
+    Paths of plugins and of a plain store file are relative to that pyproject.toml.
+
+    Raises:
+        UsageError: the file is no TOML, or a key is unknown or of the wrong type.
+    """
+    start = (folder or Path.cwd()).resolve()
+    for place in (start, *start.parents):
+        file = place / "pyproject.toml"
+        if file.is_file():
+            return _read(file)
+    return Settings()
+
+
+def choose_store(given: str | None, settings: Settings) -> str:
+    """The store's URL or path: what was given, else the environment's, else the settings'."""
+    return given or os.environ.get("HARNESS_STORE") or settings.store or STORE
+
+
+def _read(file: Path) -> Settings:
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: is no TOML: {error}") from None
+    known: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}
+    _check(file, "tool.harness", table, known)
+    _check(file, "tool.harness.run", table.get("run", {}), RUN_DEFAULTS)
+    store = table.get("store")
+    if store is not None and "://" not in store:
+        store = str(file.parent / store)
+    return Settings(
+        plugins=tuple(_plugin(file.parent, spec) for spec in table.get("plugins", ())),
+        store=store,
+        run=table.get("run", {}),
+    )
+
+
+def _plugin(folder: Path, spec: str) -> str:
+    return str(folder / spec) if spec.endswith(".py") else spec
+
+
+def _check(
+    file: Path, where: str, table: Mapping[str, Any], known: Mapping[str, tuple[type, ...]]
+) -> None:
+    for key, value in table.items():
+        if key not in known:
+            raise UsageError(f"{file}: [{where}] has no key '{key}': {nearest(key, known)}")
+        if not isinstance(value, known[key]) or isinstance(value, bool):
+            types = " or ".join(t.__name__ for t in known[key])
+            raise UsageError(f"{file}: [{where}] {key} = {value!r} is not a {types}")

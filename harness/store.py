@@ -1,0 +1,422 @@
+"""Results on disk, one row a trial, only ever appended to."""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from harness.errors import StoreError, UsageError
+from harness.values import Predictions, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from harness.values import Result, Skip
+
+SCHEMA = 1
+BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
+
+metadata = MetaData()
+
+schema_versions = Table("harness_schema", metadata, Column("version", Integer, primary_key=True))
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(200), nullable=False),
+    Column("started", String(40), nullable=False),
+    Column("finished", String(40)),
+    Column("asked", JSON, nullable=False),
+    Column("environment", JSON, nullable=False),
+    Column("n_trials", Integer, nullable=False),
+)
+
+results = Table(
+    "results",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("key", String(40), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("dataset", Text, nullable=False),
+    Column("dataset_parameters", JSON, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("model_parameters", JSON, nullable=False),
+    Column("baseline", Boolean, nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("split_seed", sa.BigInteger, nullable=False),
+    Column("model_seed", sa.BigInteger, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("split_kind", String(10)),
+    Column("n_train", Integer),
+    Column("n_test", Integer),
+    Column("import_seconds", Float),
+    Column("make_seconds", Float),
+    Column("fit_seconds", Float),
+    Column("first_predict_seconds", Float),
+    Column("predict_seconds", Float),
+    Column("failure_kind", String(20)),
+    Column("reason", Text),
+    Column("traceback", Text),
+    Column("output", Text),
+    UniqueConstraint("run_id", "key"),
+)
+
+scores = Table(
+    "scores",
+    metadata,
+    Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
+    Column("metric", String(40), primary_key=True),
+    Column("value", Float, nullable=False),
+)
+
+traces = Table(
+    "traces",
+    metadata,
+    Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
+    Column("epoch", Integer, primary_key=True, autoincrement=False),
+    # A diverged model has no likelihood: NULL.
+    Column("train_likelihood", Float),
+    Column("test_likelihood", Float),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
+    # Little-endian numbers, one a test row, deflated.
+    Column("true_class", LargeBinary, nullable=False),
+    Column("predicted_class", LargeBinary, nullable=False),
+    Column("log_probability", LargeBinary, nullable=False),
+)
+
+Index("results_by_run", results.c.run_id, results.c.position)
+
+
+class Store:
+    """A database of runs.
+
+    Args:
+        url: any SQLAlchemy URL, or the path of an SQLite file.
+        create: make the tables if the database is new; otherwise a database that is not there is
+            an error.
+
+    Raises:
+        StoreError: it cannot be opened, belongs to something else, or has another schema.
+    """
+
+    def __init__(self, url: str, *, create: bool = False) -> None:
+        self.url = url
+        self.engine = _engine(url, create=create)
+        with self._faults():
+            self._check(create=create)
+
+    def begin(
+        self,
+        name: str,
+        asked: Mapping[str, Any],
+        environment: Mapping[str, Any],
+        n_trials: int,
+    ) -> Run:
+        """A new run."""
+        values = {
+            "name": name,
+            "started": _now(),
+            "finished": None,
+            "asked": dict(asked),
+            "environment": dict(environment),
+            "n_trials": n_trials,
+        }
+        with self._faults(), self.engine.begin() as connection:
+            added = connection.execute(runs.insert().values(values))
+            (run_id,) = added.inserted_primary_key or (0,)
+        return Run(id=int(run_id), **values)  # type: ignore[arg-type]  # the columns are its fields
+
+    def add(self, run: Run, position: int, result: Result, *, baseline: bool) -> None:
+        """A result, durable when this returns."""
+        trial, seconds, failure = result.trial, result.seconds, result.failure
+        row = {
+            "run_id": run.id,
+            "key": trial.key,
+            "position": position,
+            "dataset": str(trial.dataset),
+            "dataset_parameters": dict(trial.dataset.parameters),
+            "model": str(trial.model),
+            "model_parameters": dict(trial.model.parameters),
+            "baseline": baseline,
+            "device": trial.device,
+            "repeat": trial.repeat,
+            "split_seed": trial.split_seed,
+            "model_seed": trial.model_seed,
+            "status": result.status,
+            "split_kind": result.split_kind,
+            "n_train": result.n_train,
+            "n_test": result.n_test,
+        }
+        if seconds:
+            row |= {
+                "import_seconds": seconds.imports,
+                "make_seconds": seconds.make,
+                "fit_seconds": seconds.fit,
+                "first_predict_seconds": seconds.first_predict,
+                "predict_seconds": seconds.predict,
+            }
+        if failure:
+            row |= {
+                "failure_kind": failure.kind,
+                "reason": _text(failure.reason),
+                "traceback": _text(failure.traceback),
+                "output": _text(failure.output),
+            }
+        with self._faults(), self.engine.begin() as connection:
+            added = connection.execute(results.insert().values(row))
+            (result_id,) = added.inserted_primary_key or (0,)
+            if result.scores:
+                connection.execute(
+                    scores.insert(),
+                    [
+                        {"result_id": result_id, "metric": metric, "value": value}
+                        for metric, value in result.scores.items()
+                    ],
+                )
+            if result.trace:
+                connection.execute(
+                    traces.insert(),
+                    [
+                        {
+                            "result_id": result_id,
+                            "epoch": point.epoch,
+                            "train_likelihood": _finite(point.train_likelihood),
+                            "test_likelihood": _finite(point.test_likelihood),
+                        }
+                        for point in result.trace
+                    ],
+                )
+            if result.predictions:
+                connection.execute(
+                    predictions.insert().values(result_id=result_id, **pack(result.predictions))
+                )
+
+    def add_skip(self, run: Run, position: int, skip: Skip, *, baseline: bool) -> None:
+        """A pairing that did not run, as a row of its own."""
+        row = {
+            "run_id": run.id,
+            "key": f"skip-{position}",
+            "position": position,
+            "dataset": str(skip.dataset),
+            "dataset_parameters": dict(skip.dataset.parameters),
+            "model": str(skip.model),
+            "model_parameters": dict(skip.model.parameters),
+            "baseline": baseline,
+            "device": skip.device,
+            "repeat": 0,
+            "split_seed": 0,
+            "model_seed": 0,
+            "status": "skipped",
+            "failure_kind": "skipped",
+            "reason": skip.reason,
+        }
+        with self._faults(), self.engine.begin() as connection:
+            connection.execute(results.insert().values(row))
+
+    def finish(self, run: Run) -> None:
+        """Mark a run as complete."""
+        with self._faults(), self.engine.begin() as connection:
+            connection.execute(runs.update().where(runs.c.id == run.id).values(finished=_now()))
+
+    def update_environment(self, run: Run, environment: Mapping[str, Any]) -> None:
+        """Keep the fingerprint of a run that goes on elsewhere or with changed code."""
+        with self._faults(), self.engine.begin() as connection:
+            connection.execute(
+                runs.update().where(runs.c.id == run.id).values(environment=dict(environment))
+            )
+
+    def runs(self) -> list[Run]:
+        """All runs, oldest first."""
+        with self._faults(), self.engine.connect() as connection:
+            rows = connection.execute(sa.select(runs).order_by(runs.c.id)).mappings().all()
+        return [Run(**row) for row in rows]
+
+    def statuses(self) -> dict[int, dict[str, int]]:
+        """How many results of each status each run has."""
+        query = sa.select(results.c.run_id, results.c.status, sa.func.count()).group_by(
+            results.c.run_id, results.c.status
+        )
+        found: dict[int, dict[str, int]] = {}
+        with self._faults(), self.engine.connect() as connection:
+            for run_id, status, count in connection.execute(query):
+                found.setdefault(run_id, {})[status] = count
+        return found
+
+    def find(self, wanted: str | None = None) -> Run:
+        """A run by id or name (the newest of that name); the newest of all without.
+
+        Raises:
+            UsageError: there is none.
+        """
+        query = sa.select(runs).order_by(runs.c.id.desc())
+        if wanted is not None:
+            by_id = [runs.c.id == int(wanted)] if wanted.isdecimal() else []
+            query = query.where(sa.or_(*by_id, runs.c.name == wanted))
+        with self._faults(), self.engine.connect() as connection:
+            row = connection.execute(query.limit(1)).mappings().first()
+        if row is None:
+            what = "no run" if wanted is None else f"no run '{wanted}'"
+            raise UsageError(f"store '{self.url}' has {what}; `harness runs` lists them")
+        return Run(**row)
+
+    def done(self, run: Run) -> set[str]:
+        """Keys of the trials and skips that have a result."""
+        query = sa.select(results.c.key).where(results.c.run_id == run.id)
+        with self._faults(), self.engine.connect() as connection:
+            return set(connection.execute(query).scalars())
+
+    def delete(self, run: Run) -> None:
+        """Delete a run and all that belongs to it."""
+        with self._faults(), self.engine.begin() as connection:
+            connection.execute(runs.delete().where(runs.c.id == run.id))
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A connection to read from."""
+        with self._faults(), self.engine.connect() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.engine.dispose()
+
+    def _check(self, *, create: bool) -> None:
+        """See that the database is ours and of this schema; make the tables if it is empty."""
+        present = set(sa.inspect(self.engine).get_table_names())
+        if not present and create:
+            self._create()
+        elif schema_versions.name not in present:
+            what = "is empty" if not present else "belongs to something else"
+            raise StoreError(
+                f"store '{self.url}' {what}: it has no table '{schema_versions.name}'; "
+                "name another with --store"
+            )
+        with self.engine.connect() as connection:
+            version = connection.execute(sa.select(schema_versions.c.version)).scalar()
+        if version != SCHEMA:
+            raise StoreError(
+                f"store '{self.url}' has schema {version}, this harness reads and writes schema "
+                f"{SCHEMA}; use the harness that made it, or name another with --store"
+            )
+
+    def _create(self) -> None:
+        try:
+            with self.engine.begin() as connection:
+                metadata.create_all(connection)
+                connection.execute(schema_versions.insert().values(version=SCHEMA))
+        except sa.exc.DBAPIError:
+            # Another run may have made them in this moment.
+            if schema_versions.name not in sa.inspect(self.engine).get_table_names():
+                raise
+
+    @contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Whatever the database complains of, as one line."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            reason = " ".join(str(error.orig).split())
+            raise StoreError(f"store '{self.url}': {reason}") from error
+        except sa.exc.SQLAlchemyError as error:
+            raise StoreError(f"store '{self.url}': {' '.join(str(error).split())}") from error
+
+
+def pack(found: Predictions) -> dict[str, bytes]:
+    """Predictions as the columns of their table."""
+    return {
+        "true_class": zlib.compress(found.true.astype("<u2").tobytes()),
+        "predicted_class": zlib.compress(found.predicted.astype("<u2").tobytes()),
+        "log_probability": zlib.compress(found.log_probability.astype("<f4").tobytes()),
+    }
+
+
+def unpack(true_class: bytes, predicted_class: bytes, log_probability: bytes) -> Predictions:
+    """Predictions from the columns of their table."""
+    return Predictions(
+        true=_numbers(true_class, "<u2"),
+        predicted=_numbers(predicted_class, "<u2"),
+        log_probability=_numbers(log_probability, "<f4"),
+    )
+
+
+def _numbers(packed: bytes, dtype: str) -> NDArray[Any]:
+    return np.frombuffer(zlib.decompress(packed), dtype=dtype)
+
+
+def _engine(url: str, *, create: bool) -> sa.Engine:
+    if "://" not in url:
+        path = Path(url)
+        if not path.exists():
+            if not create:
+                raise StoreError(
+                    f"store '{url}' does not exist; `harness run` makes it, --store names another"
+                )
+            if not path.absolute().parent.is_dir():
+                raise StoreError(f"store '{url}': its folder does not exist; make it first")
+        elif path.is_dir():
+            raise StoreError(f"store '{url}' is a folder; name a file in it")
+        url = f"sqlite:///{path}"
+    try:
+        engine = sa.create_engine(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise StoreError(f"store '{url}' is no database URL: {error}") from error
+    except ImportError as error:
+        raise StoreError(f"store '{url}' needs a driver: {error}; pip install it") from error
+    if engine.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    """Readers and one writer at a time without waiting for each other; rows that go together."""
+    cursor = connection.cursor()
+    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode a commit then survives the end of the process at any moment.
+    cursor.execute("PRAGMA synchronous = NORMAL")
+    cursor.close()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _text(words: str) -> str:
+    """Text that any database takes: PostgreSQL refuses NUL, SQLite lone surrogates."""
+    return words.replace("\0", "\\0").encode(errors="backslashreplace").decode()

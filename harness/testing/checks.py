@@ -1,0 +1,116 @@
+"""What a check is, and what models, datasets, kernels and reports are all checked for."""
+
+from __future__ import annotations
+
+import re
+import sys
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.parameters import parameters_of
+from harness.registry import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.values import Dataset, Kernel, Model, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that the harness relies on, and the way to try it.
+
+    Args:
+        name: kebab-case; ``str`` gives it too, so that pytest's ``ids=str`` shows it.
+        about: what is asked of the thing checked, as the end of a sentence that begins with it.
+        run: called with the thing (and, for a model, the name of a device). Raises AssertionError
+            with a reason of one line, or whatever the thing itself raised; may return a remark.
+    """
+
+    name: str
+    about: str
+    run: Callable[..., str | None]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @classmethod
+    def of(cls, function: Callable[..., str | None]) -> Check:
+        """A check named after its function, and about what its docstring says."""
+        about = (function.__doc__ or "").partition("\n")[0].rstrip(".")
+        return cls(function.__name__.replace("_", "-"), about[:1].lower() + about[1:], function)
+
+
+def require(kept: object, reason: str) -> None:
+    """Raise AssertionError unless a promise was kept; ``assert`` would go with ``python -O``."""
+    if not kept:
+        raise AssertionError(reason)
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a check failed, in one line: its own words, or the name and text of what was raised."""
+    said = " ".join(str(error).split()) if isinstance(error, AssertionError) else ""
+    return said or describe(error)
+
+
+def run_all(noun: str, subject: Any, checks: Sequence[Check], *where: str) -> None:
+    """Run every check and raise one AssertionError that lists all that failed, one a line."""
+    failed = []
+    for check in checks:
+        try:
+            check.run(subject, *where)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code raises anything
+            failed.append(f"  {check}: {reason_of(error)}")
+    summary = f"{noun} '{subject.name}' fails {len(failed)} of {len(checks)} checks:"
+    require(not failed, "\n".join([summary, *failed]))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Warnings are ignored: on sixty rows a solver may well say that it did not converge."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextmanager
+def other_luck(salt: int) -> Iterator[None]:
+    """The global random generators stand somewhere else, and afterwards where they stood before."""
+    import random
+
+    import numpy as np
+
+    torch = sys.modules.get("torch")
+    before = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()  # noqa: NPY002  # the legacy generator is what is shuffled
+    random.seed(salt)
+    np.random.seed(salt)  # noqa: NPY002
+    if torch:
+        torch.manual_seed(salt)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])  # noqa: NPY002
+        if torch:
+            torch.set_rng_state(before[2])
+
+
+def kebab_case_name(subject: Model | Dataset | Kernel | Report, _device: str = "cpu") -> None:
+    """Has a name in kebab-case."""
+    kept = isinstance(subject.name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", subject.name)
+    require(kept, f"{subject.name!r} is not small letters and digits, in words joined by '-'")
+
+
+def require_defaults(function: Callable[..., Any]) -> None:
+    """Raise unless every parameter but the first has a default that can stand between brackets."""
+    for parameter in parameters_of(function).values():
+        default = parameter.default
+        values = default if isinstance(default, tuple) else (default,)
+        plain = all(value is None or isinstance(value, bool | int | float | str) for value in values)
+        require(
+            plain,
+            f"the default of '{parameter.name}' is a {type(default).__name__}; "
+            "make it a number, text, bool, None or a tuple of numbers",
+        )

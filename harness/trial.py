@@ -1,0 +1,250 @@
+"""One trial becomes a result: split, prepare, make, fit, predict, score."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import random
+import sys
+import time
+import traceback
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness import preload, scoring
+from harness.errors import DatasetError, HarnessError, ProbabilityError
+from harness.preparation import encode, prepare
+from harness.registry import describe
+from harness.values import Failure, Result, Seconds, Setting, TracePoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from harness.preparation import Encoded, Prepared
+    from harness.registry import Registry
+    from harness.values import Array, Classifier, Dataset, Model, PredictLogProba, Trial
+
+    Clock = Callable[[], float]
+
+TRACE_POINTS = 200
+PREDICT_CALLS = 5
+PREDICT_BUDGET = 0.05  # seconds: a slow predict_proba is not called again for a better figure
+
+
+def run_trial(
+    trial: Trial,
+    registry: Registry,
+    *,
+    clock: Clock = time.perf_counter,
+    on_failure: Callable[[BaseException], None] = lambda _: None,
+) -> Result:
+    """Run one trial here and now; whatever the plugins raise becomes a failed result.
+
+    Args:
+        trial: what to run.
+        registry: what it names.
+        clock: seconds, ever growing.
+        on_failure: given the exception first; a debugger, say.
+    """
+    dataset = registry.datasets[trial.dataset.name]
+    try:
+        return _run(trial, dataset, registry.models[trial.model.name], clock)
+    except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
+        on_failure(error)
+        return Result(
+            trial,
+            "failed",
+            split_kind=dataset.kind,
+            failure=Failure(_kind(error), _reason(error), _traceback(error)),
+        )
+
+
+class EpochScores:
+    """What a model calls after each epoch; scores a thinned set of them.
+
+    It keeps every epoch until there are more than `TRACE_POINTS`, then every second one, every
+    fourth, and so on: the number of epochs need not be known beforehand.
+    """
+
+    def __init__(self, prepared: Prepared, y_test: NDArray[np.intp], clock: Clock) -> None:
+        self._parts = (prepared.X_train, prepared.y_train), (prepared.X_test, y_test)
+        self._clock = clock
+        self._stride = 1
+        self._points: list[TracePoint] = []
+        self._last = 0
+        self.seconds = 0.0
+
+    def __call__(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
+        """Take note of an epoch, counted from 1."""
+        self._last = epoch
+        if epoch % self._stride:
+            return
+        started = self._clock()
+        train, test = (scoring.likelihood(predict_log_proba(X), y) for X, y in self._parts)
+        self._points.append(TracePoint(epoch, train, test))
+        # One place is left for the last epoch.
+        if len(self._points) >= TRACE_POINTS:
+            self._stride *= 2
+            self._points = [point for point in self._points if point.epoch % self._stride == 0]
+        self.seconds += self._clock() - started
+
+    def trace(self, train_likelihood: float, test_likelihood: float) -> tuple[TracePoint, ...]:
+        """The points, and the last epoch with the finished classifier's likelihoods."""
+        if not self._last:
+            return ()
+        kept = [point for point in self._points if point.epoch != self._last]
+        return (*kept, TracePoint(self._last, train_likelihood, test_likelihood))
+
+
+def draw(dataset: Dataset, seed: int, parameters: dict[str, Any]) -> Encoded:
+    """One split of a dataset, checked and encoded.
+
+    Raises:
+        DatasetError: the dataset breaks its contract, or its own code raised.
+    """
+    try:
+        split = dataset.split(np.random.default_rng(seed), **parameters)
+    except HarnessError as error:
+        raise DatasetError(f"dataset '{dataset.name}': {error}") from error
+    except Exception as error:
+        raise DatasetError(f"dataset '{dataset.name}': split raised {describe(error)}") from error
+    try:
+        return encode(split)
+    except DatasetError as error:
+        raise DatasetError(f"dataset '{dataset.name}': {error}") from None
+
+
+def _run(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> Result:
+    import_seconds = _import(model.requires, clock)
+    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
+    prepared = prepare(data, model.needs)
+    # A model that draws from a global generator, against the contract, is repeatable all the same.
+    _seed_globals(trial.model_seed)
+    K = len(data.trained)
+    setting = Setting(
+        seed=trial.model_seed,
+        device=trial.device,
+        n_features=prepared.X_train.shape[1],
+        n_classes=K,
+        categorical=prepared.categorical,
+    )
+    started = clock()
+    classifier = model.make(setting, **dict(trial.model.parameters))
+    make_seconds = clock() - started
+    for method in ("fit", "predict_proba"):
+        if not callable(getattr(classifier, method, None)):
+            raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")
+
+    y_test = np.searchsorted(data.trained, data.y_test)  # every class of the test part was trained
+    monitor = EpochScores(prepared, y_test, clock)
+    keywords = {"monitor": monitor} if _takes_monitor(classifier) else {}
+    started = clock()
+    classifier.fit(prepared.X_train, prepared.y_train, **keywords)
+    fit_seconds = clock() - started - monitor.seconds
+
+    started = clock()
+    raw = classifier.predict_proba(prepared.X_test)
+    first_seconds = clock() - started
+    P = _probabilities(classifier, raw, data, len(y_test))
+    predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
+    scores = scoring.score(P, data.y_test)
+    P_train = scoring.check_probabilities(
+        _ordered(classifier, classifier.predict_proba(prepared.X_train), K),
+        len(prepared.y_train),
+        K,
+    )
+    train_likelihood = scoring.score(P_train, prepared.y_train)["likelihood"]
+    return Result(
+        trial,
+        "ok",
+        split_kind=dataset.kind,
+        n_train=len(data.y_train),
+        n_test=len(data.y_test),
+        scores=scores | {"train_likelihood": train_likelihood},
+        seconds=Seconds(import_seconds, make_seconds, fit_seconds, first_seconds, predict_seconds),
+        trace=monitor.trace(train_likelihood, scores["likelihood"]),
+        predictions=scoring.predictions(P, data.y_test),
+    )
+
+
+def _probabilities(
+    classifier: Classifier, raw: Any, data: Encoded, n_samples: int
+) -> NDArray[np.float64]:
+    """Checked probabilities (n_samples, all classes); 0 for a class that was not in training."""
+    K = len(data.trained)
+    P = np.zeros((n_samples, len(data.class_names)))
+    P[:, data.trained] = scoring.check_probabilities(_ordered(classifier, raw, K), n_samples, K)
+    return P
+
+
+def _ordered(classifier: Classifier, raw: Any, K: int) -> Any:
+    """The columns in the order of the labels 0..K-1, as ``classes_`` tells."""
+    classes = getattr(classifier, "classes_", None)
+    if classes is None or np.array_equal(classes, np.arange(K)):
+        return raw
+    columns = np.asarray(classes).tolist()
+    if sorted(columns) != list(range(K)) or np.shape(raw)[-1:] != (K,):
+        raise ProbabilityError(f"classes_ is {columns}, not the labels 0 to {K - 1} in some order")
+    return np.asarray(raw)[:, np.argsort(columns)]
+
+
+def _steady_predict(classifier: Classifier, X: Array, clock: Clock) -> float:
+    """Seconds a row of the calls after the first, median."""
+    samples: list[float] = []
+    while len(samples) < PREDICT_CALLS and math.fsum(samples) < PREDICT_BUDGET:
+        started = clock()
+        classifier.predict_proba(X)
+        samples.append(clock() - started)
+    return median(samples) / len(X)
+
+
+def _import(requires: tuple[str, ...], clock: Clock) -> float:
+    """Seconds that importing the packages took, here or in the process this one is a fork of."""
+    seconds = 0.0
+    for name in requires:
+        started = clock()
+        importlib.import_module(name)
+        seconds += preload.SECONDS.get(name, clock() - started)
+    return seconds
+
+
+def _takes_monitor(classifier: Classifier) -> bool:
+    try:
+        return "monitor" in inspect.signature(classifier.fit).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _seed_globals(seed: int) -> None:
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # the legacy generator is the one that strays use
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, DatasetError):
+        return "dataset"
+    if isinstance(error, ProbabilityError):
+        return "probabilities"
+    return "exit" if isinstance(error, SystemExit) else "exception"
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, HarnessError):
+        return str(error)
+    if isinstance(error, SystemExit):
+        return f"called sys.exit({error.code!r})"
+    return describe(error)
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # a stranger's exception can fail to be printed
+        return "".join(traceback.format_tb(error.__traceback__))
