@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import HarnessError
 from harness.parameters import parameters_of
 from harness.registry import describe
 
@@ -51,7 +52,8 @@ def require(kept: object, reason: str) -> None:
 
 def reason_of(error: BaseException) -> str:
     """Why a check failed, in one line: its own words, or the name and text of what was raised."""
-    said = " ".join(str(error).split()) if isinstance(error, AssertionError) else ""
+    ours = isinstance(error, AssertionError | HarnessError)
+    said = " ".join(str(error).split()) if ours else ""
     return said or describe(error)
 
 
@@ -108,7 +110,9 @@ def require_defaults(function: Callable[..., Any]) -> None:
     for parameter in parameters_of(function).values():
         default = parameter.default
         values = default if isinstance(default, tuple) else (default,)
-        plain = all(value is None or isinstance(value, bool | int | float | str) for value in values)
+        plain = all(
+            value is None or isinstance(value, bool | int | float | str) for value in values
+        )
         require(
             plain,
             f"the default of '{parameter.name}' is a {type(default).__name__}; "

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import registry
+from harness import registry, scoring
 from harness.testing import surroundings
 from harness.testing.checks import (
     Check,
@@ -142,7 +142,9 @@ def any_order_of_labels(model: Model, device: str = "cpu") -> None:
     require(known, f"classes_ is {columns.tolist()}, not the labels 0 to {n_classes - 1}")
     answers = _predict(classifier, sample.X_test)
     for label in range(n_classes):
-        means = dict(zip(columns.tolist(), answers[sample.y_test == label].mean(axis=0), strict=True))
+        means = dict(
+            zip(columns.tolist(), answers[sample.y_test == label].mean(axis=0), strict=True)
+        )
         likeliest = max(means, key=lambda other: means[other])
         require(
             not means[likeliest] > means[label] + 1e-6,
@@ -192,7 +194,7 @@ def can_be_pickled(model: Model, device: str = "cpu") -> str | None:
 
 
 def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
-    """Tells a monitor, where fit takes one, each epoch and log probabilities, and learns the same."""
+    """Tells a monitor, if fit takes one, its epochs and log probabilities, and learns the same."""
     sample = sample_for(model.needs, device=device)
     classifier = model.make(sample.setting)
     if "monitor" not in inspect.signature(classifier.fit).parameters:
@@ -274,15 +276,7 @@ def _predict(classifier: Classifier, X: Array) -> Array:
 
 
 def _valid(classifier: Classifier, sample: Sample, X: Array) -> None:
-    answers = _predict(classifier, X)
-    shape = (len(X), sample.setting.n_classes)
-    require(answers.shape == shape, f"predict_proba gives shape {answers.shape}, not {shape}")
-    n_wild = np.count_nonzero(~np.isfinite(answers))
-    require(not n_wild, f"{n_wild} of {answers.size} probabilities are NaN or infinite")
-    require(answers.min() >= 0, f"a probability is {answers.min():.3g}, below 0")
-    sums = answers.sum(axis=1)
-    worst = sums[np.argmax(np.abs(sums - 1))]
-    require(abs(worst - 1) <= 1e-5, f"a row sums to {worst:.6g}, not 1")
+    scoring.check_probabilities(_predict(classifier, X), len(X), sample.setting.n_classes)
 
 
 def _tolerance(model: Model) -> float:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.frames import Frames
+from harness import scoring
+from harness.preparation import Encoded, prepare
 from harness.values import Run, Setting
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.values import Array, Needs
+    from harness.frames import Frames
+    from harness.values import Array, Needs, Predictions
 
 N_TRAIN, N_TEST = 60, 30
 
@@ -53,61 +55,75 @@ def sample_for(
     """Classes far apart, prepared as the harness prepares data for a model of these needs.
 
     Args:
-        needs: what the model declares.
+        needs: what the model declares. If it copes with missing values, some are missing.
         n_classes: 2 to 10, each with as many rows as the others.
         device: for the setting.
-        categories: the last column holds strings, where the model takes them.
+        categories: the last column holds strings, if the model takes them.
     """
     rng = np.random.default_rng(0)
-    n = N_TRAIN + N_TEST
     y = np.concatenate([rng.permutation(np.arange(m) % n_classes) for m in (N_TRAIN, N_TEST)])
-    X: Array = CORNERS[y] + rng.normal(scale=0.25, size=(n, 4))
-    if needs.scaled:
-        X = (X - X[:N_TRAIN].mean(axis=0)) / X[:N_TRAIN].std(axis=0)
-    sides = np.where(X[:, 3] > 0, "high", "low")
+    X: Array = CORNERS[y] + rng.normal(scale=0.25, size=(N_TRAIN + N_TEST, 4))
+    categorical: tuple[int, ...] = ()
+    if categories and not needs.numeric:
+        sides = np.where(X[:, 3] > 0, "high", "low")
+        X, categorical = X.astype(object), (3,)
+        X[:, 3] = sides
     if not needs.finite:
         X[rng.random(X.shape) < 0.05] = np.nan
-    if mixed := categories and not needs.numeric:
-        X = X.astype(object)
-        X[:, 3] = sides
-    else:
-        X = X.astype(needs.dtype)
-    parts = X[:N_TRAIN], y[:N_TRAIN], X[N_TRAIN:], y[N_TRAIN:]
-    for part in parts:
-        part.setflags(write=False)
+    encoded = Encoded(
+        X_train=X[:N_TRAIN],
+        y_train=y[:N_TRAIN],
+        X_test=X[N_TRAIN:],
+        y_test=y[N_TRAIN:],
+        class_names=tuple(f"class-{k}" for k in range(n_classes)),
+        feature_names=("x0", "x1", "x2", "x3"),
+        categorical=categorical,
+    )
+    prepared = prepare(encoded, needs)
     setting = Setting(
         seed=1,
         device=device,
-        n_features=4,
+        n_features=prepared.X_train.shape[1],
         n_classes=n_classes,
-        categorical=(3,) if mixed else (),
+        categorical=prepared.categorical,
     )
-    return Sample(setting, *parts)
+    return Sample(setting, prepared.X_train, prepared.y_train, prepared.X_test, encoded.y_test)
 
 
 DATASETS = {"tides": "fresh", "pebbles": "resampled", "shells": "fixed"}
 MODELS = {"prior": 0.34, "ridge[l2=0.1]": 0.75, "forest": 0.85}  # and how often they are right
 REPEATS = 3
-UNFINISHED: dict[tuple[str, str, int], tuple[str, str, str]] = {
+UNFINISHED = {
     ("tides", "forest", 2): ("failed", "exception", "ValueError: a tree without leaves"),
     ("pebbles", "ridge[l2=0.1]", 1): ("timeout", "timeout", "no answer within 60 s"),
 }
+COLUMNS = (
+    *("result_id", "dataset", "model", "device", "repeat", "status", "split_kind", "baseline"),
+    *("n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
+    *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
+    *("fit_seconds", "first_predict_seconds", "predict_seconds"),
+    *("failure_kind", "reason", "traceback", "output"),
+)
+TRACE_COLUMNS = ("result_id", "epoch", "train_likelihood", "test_likelihood")
+PREDICTION_COLUMNS = ("result_id", "row", "true", "predicted", "log_probability")
 
 
 def sample_frames(*, all_failed: bool = False) -> Frames:
     """A run of three models, one of them a baseline, on a dataset of each kind, three times.
 
-    One trial failed and one ran out of time, or all of them did. The scores follow from the
-    predictions, as in a true run.
+    One trial failed and one ran out of time, or else none came to anything. The scores follow from
+    the predictions, as they do in a true run.
     """
     import pandas as pd
 
+    from harness.frames import Frames
+
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []
-    predictions: list[pd.DataFrame] = [pd.DataFrame(_predictions(rng, 0, 0.5, rng.integers(3, size=0)))]
+    predicted: dict[int, Predictions] = {}
     for dataset, kind in DATASETS.items():
         for repeat in range(REPEATS):
-            true = rng.integers(3, size=40)
+            y = rng.permutation(np.arange(40) % 3)
             for model, skill in MODELS.items():
                 row = {
                     "result_id": len(rows) + 1,
@@ -117,36 +133,37 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
                     "repeat": repeat,
                     "baseline": model == "prior",
                 }
-                failed = ("failed", "exception", "ValueError: no luck") if all_failed else None
-                failed = UNFINISHED.get((dataset, model, repeat), failed)
-                if failed:
-                    row |= dict(zip(("status", "failure_kind", "reason"), failed, strict=True))
-                    row |= {"traceback": "Traceback (most recent call last): ...", "output": ""}
+                fault = ("failed", "exception", "ValueError: no luck") if all_failed else None
+                if fault := UNFINISHED.get((dataset, model, repeat), fault):
+                    row |= dict(zip(("status", "failure_kind", "reason"), fault, strict=True))
+                    row |= {"traceback": f"Traceback (most recent call last):\n{fault[2]}"}
+                    row |= {"output": "", "split_kind": kind if fault[0] == "failed" else None}
                 else:
-                    predicted = _predictions(rng, len(rows) + 1, skill, true)
-                    predictions.append(pd.DataFrame(predicted))
-                    row |= {"status": "ok", "split_kind": kind, "n_train": 120, "n_test": len(true)}
-                    row |= _scores(predicted) | _seconds(rng)
+                    P = _probabilities(rng, y, skill)
+                    predicted[len(rows) + 1] = scoring.predictions(P, y)
+                    row |= {"status": "ok", "split_kind": kind, "n_train": 120, "n_test": len(y)}
+                    row |= scoring.score(P, y) | _seconds(rng)
                 rows.append(row)
-    results = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    traces = pd.DataFrame(
-        [
-            {
-                "result_id": row["result_id"],
-                "epoch": epoch,
-                "train_likelihood": 1 - 0.7 * 0.9**epoch,
-                "test_likelihood": 1 - 0.75 * 0.9**epoch,
-            }
-            for row in rows
-            if row["status"] == "ok" and row["model"] == "ridge[l2=0.1]"
-            for epoch in range(5)
-        ],
-        columns=["result_id", "epoch", "train_likelihood", "test_likelihood"],
-    )
-    every = pd.concat(predictions, ignore_index=True)
 
-    def predictions_of(result_ids: Sequence[int]) -> pd.DataFrame:
-        return every[every["result_id"].isin(result_ids)].reset_index(drop=True)
+    traces = [
+        (row["result_id"], epoch, 1 - 0.7 * 0.9**epoch, 1 - 0.75 * 0.9**epoch)
+        for row in rows
+        if row["status"] == "ok" and row["model"] == "ridge[l2=0.1]"
+        for epoch in range(1, 6)
+    ]
+
+    def predictions(result_ids: Sequence[int]) -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                (i, row, *values)
+                for i in result_ids
+                if (p := predicted.get(i))
+                for row, values in enumerate(
+                    zip(p.true, p.predicted, p.log_probability, strict=True)
+                )
+            ],
+            columns=PREDICTION_COLUMNS,
+        )
 
     run = Run(
         id=1,
@@ -157,53 +174,19 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
         environment={},
         n_trials=len(rows),
     )
-    return Frames(run, results, traces.copy, predictions_of)
+    results = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    return Frames(run, results, lambda: pd.DataFrame(traces, columns=TRACE_COLUMNS), predictions)
 
 
-COLUMNS = (
-    *("result_id", "dataset", "model", "device", "repeat", "status", "split_kind", "baseline"),
-    *("n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
-    *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
-    *("fit_seconds", "first_predict_seconds", "predict_seconds"),
-    *("failure_kind", "reason", "traceback", "output"),
-)
-
-
-def _predictions(
-    rng: np.random.Generator, result_id: int, skill: float, true: Array
-) -> dict[str, Any]:
-    """Three classes, right with probability ``skill`` and about as sure of it."""
-    right = rng.random(len(true)) < skill
-    sure = np.clip(skill + rng.normal(scale=0.05, size=len(true)), 0.05, 0.99)
-    return {
-        "result_id": np.full(len(true), result_id),
-        "row": np.arange(len(true)),
-        "true": true.astype(np.uint16),
-        "predicted": np.where(right, true, (true + 1) % 3).astype(np.uint16),
-        "log_probability": np.log(np.where(right, sure, 1 - sure)).astype(np.float32),
-    }
-
-
-def _scores(predicted: dict[str, Any]) -> dict[str, float]:
-    losses = -predicted["log_probability"].astype(np.float64)
-    accuracy = float(np.mean(predicted["true"] == predicted["predicted"]))
-    return {
-        "accuracy": accuracy,
-        "nll": float(losses.mean()),
-        "nll_sd": float(losses.std(ddof=1)),
-        "likelihood": float(np.exp(-losses.mean())),
-        "brier": float(np.mean(2 * (1 - np.exp(-losses)) ** 2)),
-        "balanced_accuracy": accuracy,
-        "auc": (1 + accuracy) / 2,
-        "ece": 0.05,
-        "clipped": 0.0,
-    }
+def _probabilities(rng: np.random.Generator, y: Array, skill: float) -> Array:
+    """Of three classes (n, 3): the right one is the likeliest as often as ``skill`` says."""
+    likeliest = np.where(rng.random(len(y)) < skill, y, (y + 1) % 3)
+    sure = np.clip(rng.normal(skill, 0.05, size=len(y)), 0.34, 0.99)
+    P = np.repeat((1 - sure)[:, None] / 2, 3, axis=1)
+    P[np.arange(len(y)), likeliest] = sure
+    return P
 
 
 def _seconds(rng: np.random.Generator) -> dict[str, float]:
-    names = ("import", "make", "fit", "first_predict", "predict")
-    scales = (0.5, 1e-5, 0.1, 1e-4, 1e-6)
-    return {
-        f"{name}_seconds": float(scale * rng.uniform(0.8, 1.2))
-        for name, scale in zip(names, scales, strict=True)
-    }
+    usual = {"import": 0.5, "make": 1e-5, "fit": 0.1, "first_predict": 1e-4, "predict": 1e-6}
+    return {f"{name}_seconds": scale * rng.uniform(0.8, 1.2) for name, scale in usual.items()}

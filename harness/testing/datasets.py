@@ -1,0 +1,226 @@
+"""What the harness relies on in a dataset, tried on splits of its default parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+
+from harness.testing.checks import (
+    Check,
+    kebab_case_name,
+    other_luck,
+    require,
+    require_defaults,
+    run_all,
+)
+from harness.values import Split, SplitKind
+
+if TYPE_CHECKING:
+    from harness.values import Array, Dataset
+
+PARTS = ("X_train", "y_train", "X_test", "y_test")
+
+
+def check_dataset(dataset: Dataset) -> None:
+    """Run all of ``DATASET_CHECKS`` on a dataset.
+
+    Raises:
+        AssertionError: some failed; the message lists them, a line each.
+    """
+    run_all("dataset", dataset, DATASET_CHECKS)
+
+
+def one_of_three_kinds(dataset: Dataset) -> None:
+    """Says how its splits come about: fresh, resampled or fixed."""
+    kinds = get_args(SplitKind)
+    require(dataset.kind in kinds, f"kind is {dataset.kind!r}, none of {', '.join(kinds)}")
+
+
+def parameters_have_defaults(dataset: Dataset) -> None:
+    """Takes a generator first, and every parameter after it has a default."""
+    require(inspect.signature(dataset.split).parameters, "split takes no generator")
+    require_defaults(dataset.split)
+
+
+def parts_fit_together(dataset: Dataset) -> None:
+    """Gives two tables of the same columns, each with rows, and a label a row."""
+    split = _split(dataset)
+    for part in PARTS:
+        kind = type(getattr(split, part)).__name__
+        require(kind == "ndarray", f"{part} is a {kind}, not a NumPy array")
+    for X, y, part in (
+        (split.X_train, split.y_train, "train"),
+        (split.X_test, split.y_test, "test"),
+    ):
+        require(X.ndim == 2 and X.size, f"X_{part} has shape {X.shape}; two dimensions hold rows")
+        fits = f"y_{part} has shape {y.shape}, but X_{part} has {len(X)} rows"
+        require(y.shape == (len(X),), fits)
+    columns = f"X_train has {split.X_train.shape[1]} columns, X_test {split.X_test.shape[1]}"
+    require(split.X_train.shape[1] == split.X_test.shape[1], columns)
+
+
+def no_label_is_missing(dataset: Dataset) -> None:
+    """Has a label for every row, none of them NaN or None."""
+    split = _split(dataset)
+    for part in ("y_train", "y_test"):
+        labels = _labels(split, part)
+        n_missing = sum(map(_is_missing, labels))
+        require(not n_missing, f"{n_missing} of {len(labels)} labels in {part} are missing")
+
+
+def two_classes_to_learn(dataset: Dataset) -> None:
+    """Has at least 2 classes in the training part."""
+    classes = _classes(_split(dataset), "y_train")
+    require(len(classes) >= 2, f"y_train holds {_listed(classes) or 'no class'}; two are needed")
+
+
+def every_class_is_in_training(dataset: Dataset) -> None:
+    """Tests no class that does not occur in training."""
+    split = _split(dataset)
+    strange = _classes(split, "y_test") - _classes(split, "y_train")
+    require(not strange, f"y_test holds {_listed(strange)}, which y_train does not")
+
+
+def class_names_cover_the_labels(dataset: Dataset) -> None:
+    """Names every class once, if it names classes."""
+    split = _split(dataset)
+    names = split.class_names
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    require(not twice, f"class_names has {_listed(twice)} twice")
+    if not names:
+        return
+    labels = _classes(split, "y_train") | _classes(split, "y_test")
+    by_index = all(isinstance(label, int) for label in labels)
+    nameless = labels - set(range(len(names)) if by_index else names)
+    require(not nameless, f"class_names has no {_listed(nameless)}; it is {_listed(names)}")
+
+
+def columns_are_described(dataset: Dataset) -> None:
+    """Names every column if any, and lists as categorical those that are not finite numbers."""
+    split = _split(dataset)
+    X = np.vstack([split.X_train, split.X_test]) if _same_columns(split) else split.X_train
+    n_columns = X.shape[1]
+    names = split.feature_names or tuple(f"x{i}" for i in range(n_columns))
+    require(len(names) == n_columns, f"{len(names)} feature_names for {n_columns} columns")
+    beyond = [column for column in split.categorical if column not in range(n_columns)]
+    require(not beyond, f"categorical has {_listed(beyond)}, but there are {n_columns} columns")
+    for column in sorted(set(range(n_columns)) - set(split.categorical)):
+        what = f"column {column} ('{names[column]}')"
+        try:
+            numbers = X[:, column].astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise AssertionError(f"{what} is not categorical, but: {error}") from error
+        require(not np.isinf(numbers).any(), f"{what} holds infinite values")
+
+
+def same_seed_same_split(dataset: Dataset) -> None:
+    """Draws from the generator that it is given, and from nothing else."""
+    splits = []
+    for salt in (1, 2):
+        with other_luck(salt):
+            splits.append(_split(dataset))
+    for part in PARTS:
+        same = _equal(getattr(splits[0], part), getattr(splits[1], part))
+        require(same, f"two splits of one seed differ in {part}; draw from the given rng alone")
+
+
+def splits_are_of_their_kind(dataset: Dataset) -> None:
+    """Differs from seed to seed, unless its test part is fixed."""
+    first, *others = (_split(dataset, seed) for seed in range(4))
+    if dataset.kind == "fixed":
+        for part in ("X_test", "y_test"):
+            same = all(_equal(getattr(first, part), getattr(other, part)) for other in others)
+            require(same, f"{part} differs from seed to seed, though the kind is fixed")
+    else:
+        same = all(_equal(getattr(first, p), getattr(o, p)) for o in others for p in PARTS)
+        require(not same, f"seeds 0 to 3 give one and the same split; kind {dataset.kind} must not")
+
+
+def parts_share_no_rows(dataset: Dataset) -> str | None:
+    """Keeps rows of the training part out of the test part, if both are of one table."""
+    if dataset.kind != "resampled":
+        return None
+    split = _split(dataset)
+    train = Counter(_rows(split.X_train, split.y_train))
+    test = _rows(split.X_test, split.y_test)
+    shared = sum(row in train for row in test)
+    if not shared:
+        return None
+    # A table's own duplicates fall on both sides alike: a row of the training part is as likely to
+    # have a twin in there as a row of the test part.
+    twins = sum(count for count in train.values() if count > 1) / len(split.X_train)
+    bearable = min(3.0, 0.5 * len(test)) + 2 * twins * len(test)
+    require(shared <= bearable, f"{shared} of {len(test)} test rows are training rows too")
+    return f"{shared} of {len(test)} test rows have a twin in training; the table has duplicates"
+
+
+def splits_share_no_memory(dataset: Dataset) -> None:
+    """Hands out arrays that nobody else has, or that cannot be written to."""
+    first, second = _split(dataset), _split(dataset)
+    for part in PARTS:
+        a, b = getattr(first, part), getattr(second, part)
+        shared = (a.flags.writeable or b.flags.writeable) and np.shares_memory(a, b)
+        require(not shared, f"writing to {part} of one split changes the next; hand out copies")
+
+
+DATASET_CHECKS = tuple(
+    Check.of(function)
+    for function in (
+        kebab_case_name,
+        one_of_three_kinds,
+        parameters_have_defaults,
+        parts_fit_together,
+        no_label_is_missing,
+        two_classes_to_learn,
+        every_class_is_in_training,
+        class_names_cover_the_labels,
+        columns_are_described,
+        same_seed_same_split,
+        splits_are_of_their_kind,
+        parts_share_no_rows,
+        splits_share_no_memory,
+    )
+)
+
+
+def _split(dataset: Dataset, seed: int = 0) -> Split:
+    split = dataset.split(np.random.default_rng(seed))
+    require(isinstance(split, Split), f"split gives a {type(split).__name__}, not a harness.Split")
+    return split
+
+
+def _labels(split: Split, part: str) -> list[Any]:
+    labels: list[Any] = np.asarray(getattr(split, part)).tolist()
+    return labels
+
+
+def _classes(split: Split, part: str) -> set[Any]:
+    return {label for label in _labels(split, part) if not _is_missing(label)}
+
+
+def _is_missing(label: Any) -> bool:
+    return label is None or label != label  # only NaN differs from itself
+
+
+def _listed(things: Any) -> str:
+    return ", ".join(sorted(map(repr, things)))
+
+
+def _same_columns(split: Split) -> bool:
+    return split.X_train.shape[1:] == split.X_test.shape[1:]
+
+
+def _equal(a: Array, b: Array) -> bool:
+    if a.dtype == object or b.dtype == object:
+        return repr(a.tolist()) == repr(b.tolist())
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == b.dtype.kind == "f")
+
+
+def _rows(X: Array, y: Array) -> list[str | bytes]:
+    """Each row and its label as something that can be looked up."""
+    if X.dtype == object:
+        return [repr(row) for row in zip(X.tolist(), y.tolist(), strict=True)]
+    return [x.tobytes() + repr(label).encode() for x, label in zip(X, y.tolist(), strict=True)]

@@ -1,0 +1,160 @@
+"""What the harness relies on in a softmax implementation, tried on small and awkward logits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness.registry import describe
+from harness.testing.checks import Check, kebab_case_name, require, run_all
+
+if TYPE_CHECKING:
+    from harness.values import Array, Kernel
+
+SHAPES = ((100, 3), (1_000, 7), (5, 1_000), (10_007, 2))  # the last is prime: no block fits it
+
+
+def check_kernel(kernel: Kernel) -> None:
+    """Run all of ``KERNEL_CHECKS`` on a kernel.
+
+    Raises:
+        AssertionError: some failed; the message lists them, a line each.
+    """
+    run_all("kernel", kernel, KERNEL_CHECKS)
+
+
+def float64_is_softmax(kernel: Kernel) -> None:
+    """Gives the softmax of float64 logits."""
+    for shape in SHAPES:
+        _require_softmax(kernel, _logits(*shape))
+
+
+def float32_is_softmax(kernel: Kernel) -> None:
+    """Gives the softmax of float32 logits."""
+    for shape in SHAPES:
+        _require_softmax(kernel, _logits(*shape).astype(np.float32))
+
+
+def rows_sum_to_one(kernel: Kernel) -> None:
+    """Gives a column a class and rows that sum to 1."""
+    logits = _logits(1_000, 10)
+    found = _run(kernel, logits)
+    require(found.shape == logits.shape, f"gives shape {found.shape} for logits {logits.shape}")
+    off = float(np.abs(found.sum(axis=1, dtype=np.float64) - 1).max())
+    require(off <= 1e-5, f"a row misses 1 by {off:.2g}")
+
+
+def one_row(kernel: Kernel) -> None:
+    """Copes with a single row."""
+    _require_softmax(kernel, _logits(1, 3))
+
+
+def one_class(kernel: Kernel) -> None:
+    """Copes with a single class, whose probability is 1."""
+    _require_softmax(kernel, _logits(10, 1))
+
+
+def no_rows(kernel: Kernel) -> str | None:
+    """Gives no rows for no rows, or says why not."""
+    try:
+        found = _run(kernel, _logits(0, 3))
+    except Exception as error:  # noqa: BLE001  # a stranger's code raises anything
+        return f"refuses an empty array: says '{describe(error)}'"
+    require(found.shape == (0, 3), f"gives shape {found.shape} for logits of shape (0, 3)")
+    return None
+
+
+def any_layout(kernel: Kernel) -> None:
+    """Takes arrays that are not contiguous."""
+    logits = _logits(40, 6)
+    for view in (logits[::2], logits[:, ::2], logits.T):
+        _require_softmax(kernel, view)
+
+
+def shift_invariant(kernel: Kernel) -> None:
+    """Gives the same if a constant is added to all the logits of a row."""
+    logits = _logits(100, 5)
+    shifts = np.linspace(-8, 8, len(logits))[:, None]  # small enough for those that overflow
+    found, expected = _run(kernel, logits + shifts), _run(kernel, logits)
+    _require_close(found, expected, "rows with a constant added")
+
+
+def survives_large_logits(kernel: Kernel) -> str | None:
+    """Gives probabilities for logits near -1e7 and +1e7, if it is called stable."""
+    if not kernel.stable:
+        return "not tried: it is declared not to be stable"
+    for centre in (-1e7, 1e7):
+        for dtype in (np.float64, np.float32):
+            _require_softmax(kernel, (_logits(100, 3) + centre).astype(dtype))
+    return None
+
+
+def leaves_its_input_alone(kernel: Kernel) -> None:
+    """Does not write into the array that it is given."""
+    logits = _logits(100, 3)
+    given = logits.copy()
+    _run(kernel, given)
+    require(np.array_equal(given, logits), "the logits are different afterwards")
+
+
+def runs_again_alike(kernel: Kernel) -> None:
+    """Gives the same when run again on what was prepared, as it is in timings."""
+    prepared = kernel.prepare(_logits(100, 3), _device(kernel))
+    first = np.array(kernel.collect(kernel.run(prepared)))
+    second = np.array(kernel.collect(kernel.run(prepared)))
+    _require_close(second, first, "a second run on the same prepared array")
+
+
+KERNEL_CHECKS = tuple(
+    Check.of(function)
+    for function in (
+        kebab_case_name,
+        float64_is_softmax,
+        float32_is_softmax,
+        rows_sum_to_one,
+        one_row,
+        one_class,
+        no_rows,
+        any_layout,
+        shift_invariant,
+        survives_large_logits,
+        leaves_its_input_alone,
+        runs_again_alike,
+    )
+)
+
+
+def _device(kernel: Kernel) -> str:
+    return "cpu" if "cpu" in kernel.devices else f"{kernel.devices[0]}:0"
+
+
+def _logits(n_samples: int, n_classes: int) -> Array:
+    return np.random.default_rng(0).normal(scale=3.0, size=(n_samples, n_classes))
+
+
+def _run(kernel: Kernel, logits: Array) -> Array:
+    found = kernel(logits, _device(kernel))
+    require(isinstance(found, np.ndarray), f"gives a {type(found).__name__}, not a NumPy array")
+    return found
+
+
+def _softmax(logits: Array) -> Array:
+    """The definition, in float64, the largest logit of each row taken off to keep exp finite."""
+    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=1, keepdims=True))
+
+
+def _require_softmax(kernel: Kernel, logits: Array) -> None:
+    what = f"logits of shape {logits.shape} and {logits.dtype} near {logits.mean():.0g}"
+    # A copy, so that one that writes into its input is told so once, by the check for that.
+    _require_close(_run(kernel, logits.copy(order="K")), _softmax(logits), what)
+
+
+def _require_close(found: Array, expected: Array, what: str) -> None:
+    shapes = f"{what}: gives shape {found.shape}, not {expected.shape}"
+    require(found.shape == expected.shape, shapes)
+    require(np.isfinite(found).all(), f"{what}: gives NaN or infinite probabilities")
+    off = float(np.abs(found - expected).max())
+    bound = 1e-10 if found.dtype == np.float64 else 1e-5
+    require(off <= bound, f"{what}: a probability is off by {off:.2g}")

@@ -1,0 +1,109 @@
+"""What the harness relies on in a report, tried on a small made-up run."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from harness.registry import describe
+from harness.testing.checks import Check, kebab_case_name, require, run_all
+from harness.testing.samples import sample_frames
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.frames import Frames
+    from harness.values import Report
+
+
+def check_report(report: Report) -> None:
+    """Run all of ``REPORT_CHECKS`` on a report.
+
+    Raises:
+        AssertionError: some failed; the message lists them, a line each.
+    """
+    run_all("report", report, REPORT_CHECKS)
+
+
+def gives_named_tables(report: Report) -> None:
+    """Gives its tables as DataFrames by name."""
+    import pandas as pd
+
+    tables = report.tables(sample_frames())
+    require(tables, "tables gives none")
+    for name, table in tables.items():
+        require(isinstance(name, str) and name, f"a table is named {name!r}, which is no text")
+        kind = type(table).__name__
+        require(isinstance(table, pd.DataFrame), f"table '{name}' is a {kind}, not a DataFrame")
+        columns = list(map(str, table.columns))
+        twice = {column for column in columns if columns.count(column) > 1}
+        require(not twice, f"table '{name}' has columns twice: {', '.join(sorted(twice))}")
+
+
+def renders_every_format(report: Report) -> None:
+    """Renders each format that it declares."""
+    require(report.formats, "formats is empty")
+    _require_rendered(report, sample_frames())
+
+
+def renders_a_run_that_failed(report: Report) -> None:
+    """Renders a run in which no trial came to anything."""
+    _require_rendered(report, sample_frames(all_failed=True))
+
+
+def leaves_the_frames_alone(report: Report) -> None:
+    """Does not change the frames that it is given."""
+    frames = sample_frames()
+    results, traces = frames.results.copy(), frames.traces()
+    held = _held(frames, traces)
+    report.tables(held)
+    _require_unchanged("tables", "results", held.results, results)
+    _require_unchanged("tables", "traces", held.traces(), frames.traces())
+    for form in report.formats:
+        report.render(held, form)
+        _require_unchanged(f"render in {form}", "results", held.results, results)
+        _require_unchanged(f"render in {form}", "traces", held.traces(), frames.traces())
+
+
+REPORT_CHECKS = tuple(
+    Check.of(function)
+    for function in (
+        kebab_case_name,
+        gives_named_tables,
+        renders_every_format,
+        renders_a_run_that_failed,
+        leaves_the_frames_alone,
+    )
+)
+
+
+def _require_rendered(report: Report, frames: Frames) -> None:
+    for form in report.formats:
+        try:
+            rendered = report.render(frames, form)
+        except Exception as error:
+            raise AssertionError(f"{form}: render raised {describe(error)}") from error
+        text = _printed(rendered) if form == "rich" else rendered
+        kind = type(text).__name__
+        require(isinstance(text, str), f"{form}: render gives a {kind}, not a text")
+        require(str(text).strip(), f"{form}: render gives nothing")
+        if form == "json":
+            json.loads(str(text))
+
+
+def _printed(rendered: Any) -> str:
+    from rich.console import Console
+
+    file = io.StringIO()
+    Console(file=file, width=80).print(rendered)
+    return file.getvalue()
+
+
+def _held(frames: Frames, traces: pd.DataFrame) -> Frames:
+    """Frames that hand out one and the same DataFrame of traces, so that a change of it stays."""
+    return type(frames)(frames.run, frames.results, lambda: traces, frames.predictions)
+
+
+def _require_unchanged(who: str, what: str, found: pd.DataFrame, expected: pd.DataFrame) -> None:
+    require(found.equals(expected), f"{who} changes {what}")
