@@ -25,11 +25,8 @@ ALWAYS = ("classification-harness", "numpy", "scipy")
 
 def fingerprint(registry: Registry) -> dict[str, Any]:
     """Machine, Python, packages, git revisions and plugin code, as plain JSON values."""
-    required = {
-        name
-        for offer in (*registry.models.values(), *registry.datasets.values())
-        for name in offer.requires
-    }
+    required = {name for model in registry.models.values() for name in model.requires}
+    required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
     return {
         "machine": machine(),
         "python": platform.python_version(),
@@ -38,7 +35,7 @@ def fingerprint(registry: Registry) -> dict[str, Any]:
         ),
         "project": git(Path.cwd()),
         "plugins": {
-            f"{origin.name} ({origin})": {
+            f"{origin.name} ({origin.distribution or origin.path})": {
                 "digest": origin.digest(),
                 "git": git(Path(origin.path)) if origin.path else None,
             }

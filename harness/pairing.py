@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.values import Model
 
+REPEATS = 5
+SEED = 0
+
 _SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<given>.*)\])?")
 
 
@@ -38,8 +41,8 @@ class Selection:
     datasets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
-    repeats: int = 5
-    seed: int = 0
+    repeats: int = REPEATS
+    seed: int = SEED
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,21 +70,23 @@ def plan(registry: Registry, selection: Selection) -> Plan:
     baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]
     models += [choice for choice in baselines if choice not in models]
     devices = [_device(registry, name) for name in dict.fromkeys(selection.devices)]
-    trials: list[Trial] = []
-    skips: list[Skip] = []
+    pairings: dict[tuple[Choice, Choice, str], str | None] = {}
     for dataset, model in itertools.product(datasets, models):
         offered = registry.models[model.name]
         for device, absence in devices:
+            where, obstacle = device, absence
             if offered.baseline and device.partition(":")[0] not in offered.devices:
-                continue
-            reason = _obstacle(registry.datasets[dataset.name], offered, device) or absence
-            if reason:
-                skips.append(Skip(dataset, model, device, reason))
-                continue
-            trials += [
-                Trial(dataset, model, device, repeat, selection.seed)
-                for repeat in range(selection.repeats)
-            ]
+                # A baseline on another device is better than no baseline.
+                where, obstacle = offered.devices[0], None
+            reason = _obstacle(registry.datasets[dataset.name], offered, where) or obstacle
+            pairings[dataset, model, where] = reason
+    skips = [Skip(*pairing, reason) for pairing, reason in pairings.items() if reason]
+    trials = [
+        Trial(*pairing, repeat, selection.seed)
+        for pairing, reason in pairings.items()
+        if not reason
+        for repeat in range(selection.repeats)
+    ]
     return Plan(tuple(trials), tuple(skips))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -158,7 +158,7 @@ class Store:
         return Run(id=int(run_id), **values)  # type: ignore[arg-type]  # the columns are its fields
 
     def add(self, run: Run, position: int, result: Result, *, baseline: bool) -> None:
-        """A result, durable when this returns."""
+        """A result, durable when this returns; the first one of a trial is the one that counts."""
         trial, seconds, failure = result.trial, result.seconds, result.failure
         row = {
             "run_id": run.id,
@@ -193,7 +193,9 @@ class Store:
                 "traceback": _text(failure.traceback),
                 "output": _text(failure.output),
             }
-        with self._faults(), self.engine.begin() as connection:
+        # Somebody who resumes the same run at the same time may have been quicker.
+        quicker = suppress(sa.exc.IntegrityError)
+        with self._faults(), quicker, self.engine.begin() as connection:
             added = connection.execute(results.insert().values(row))
             (result_id,) = added.inserted_primary_key or (0,)
             if result.scores:

@@ -1,0 +1,167 @@
+"""The harness from Python: the same runs as from the command line, as DataFrames."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness import quantities
+from harness.frames import Frames, load_frames
+from harness.pairing import REPEATS, SEED, Selection
+from harness.registry import Registry, load
+from harness.running import TIMEOUT, Request, begin
+from harness.settings import choose_store, read_settings
+from harness.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+
+    from harness.values import Run
+
+TABLES = "tables"
+"""The report that an outcome's tables come from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What a run measured, as DataFrames; a notebook shows it as tables."""
+
+    run: Run
+    frames: Frames
+    tables: Mapping[str, pd.DataFrame]
+
+    @property
+    def results(self) -> pd.DataFrame:
+        """One row a trial; `harness.frames.Frames` tells the columns."""
+        return self.frames.results
+
+    @property
+    def traces(self) -> pd.DataFrame:
+        """Likelihood of training and test part by epoch, for models that learn by epochs."""
+        return self.frames.traces()
+
+    @property
+    def ranking(self) -> pd.DataFrame:
+        """Datasets and models, ranked by likelihood, with 95% intervals."""
+        return self.tables["ranking"]
+
+    @property
+    def accuracy(self) -> pd.DataFrame:
+        """Accuracy, models by datasets."""
+        return self.tables["accuracy"]
+
+    @property
+    def likelihood(self) -> pd.DataFrame:
+        """Likelihood, models by datasets."""
+        return self.tables["likelihood"]
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """The trials without scores, and why."""
+        return self.tables["failures"]
+
+    def __repr__(self) -> str:
+        counts = self.results["status"].value_counts().to_dict()
+        listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+        return f"<harness run {self.run.id}: {listed}>"
+
+    def _repr_html_(self) -> str:
+        shown = {name: table for name, table in self.tables.items() if len(table)}
+        return "\n".join(
+            f"<h4>{name}</h4>\n{table.to_html(index=False, float_format='{:.4g}'.format)}"
+            for name, table in shown.items()
+        )
+
+
+def discover(plugins: Sequence[str] = ()) -> Registry:
+    """Everything that is installed, settled in the nearest pyproject.toml, or given.
+
+    Args:
+        plugins: paths of ``.py`` files, or import names of modules.
+
+    Raises:
+        PluginError: a given plugin cannot be used, or two plugins offer one name.
+    """
+    return load((*read_settings().plugins, *plugins))
+
+
+def run(
+    datasets: Sequence[str] = (),
+    models: Sequence[str] = (),
+    *,
+    repeats: int | None = None,
+    seed: int | None = None,
+    device: Sequence[str] | None = None,
+    jobs: int | None = None,
+    timeout: float | str | None = None,
+    memory: int | str | None = None,
+    plugins: Sequence[str] = (),
+    store: str | None = None,
+    name: str = "",
+    in_process: bool = False,
+) -> Outcome:
+    """Run every selected dataset with every selected model, store and return what came of it.
+
+    What is left out comes from ``[tool.harness.run]`` in the nearest pyproject.toml, or is the
+    default of ``harness run``.
+
+    Args:
+        datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; all
+            where left out.
+        models: likewise; the baselines run in any case.
+        repeats: splits of each dataset.
+        seed: of the whole run.
+        device: names of devices.
+        jobs: trials at a time.
+        timeout: seconds a trial may take, or a text such as ``"2m"``.
+        memory: bytes a trial may use, or a text such as ``"2G"``.
+        plugins: paths of ``.py`` files, or import names of modules.
+        store: path of an SQLite file, or a database URL.
+        name: for people to find the run by.
+        in_process: without isolation, for debugging.
+
+    Raises:
+        HarnessError: what is asked cannot be run, or the store cannot be used.
+    """
+    settings = read_settings()
+    chosen = {
+        "datasets": datasets or None,
+        "models": models or None,
+        "repeats": repeats,
+        "seed": seed,
+        "device": device,
+        "jobs": jobs,
+        "timeout": timeout,
+        "memory": memory,
+    }
+    asked = dict(settings.run) | {k: v for k, v in chosen.items() if v is not None}
+    request = Request(
+        Selection(
+            datasets=_words(asked.get("datasets", ())),
+            models=_words(asked.get("models", ())),
+            devices=_words(asked.get("device", ("cpu",))),
+            repeats=asked.get("repeats", REPEATS),
+            seed=asked.get("seed", SEED),
+        ),
+        plugins=(*settings.plugins, *plugins),
+        name=name,
+        jobs=asked.get("jobs"),
+        timeout=quantities.seconds(asked.get("timeout", TIMEOUT)),
+        memory=quantities.size(asked["memory"]) if "memory" in asked else None,
+        in_process=in_process,
+    )
+    registry = load(request.plugins)
+    with closing(Store(choose_store(store, settings), create=True)) as kept:
+        campaign = begin(kept, registry, request)
+        with closing(campaign.results()) as results:
+            for _ in results:
+                pass
+        frames = load_frames(kept, kept.find(str(campaign.run.id)))
+        return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
+
+
+def _words(given: str | Sequence[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)

@@ -1,0 +1,125 @@
+"""``harness check``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.cli.console import out
+from harness.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.registry import Registry
+
+LIMIT = 300.0  # seconds a check may take
+KINDS = ("datasets", "models", "kernels", "reports")
+
+
+@click.command(name="check", short_help="Check plugins against the contract.")
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@options.plugin_option
+def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
+    """Check that datasets, models, kernels and reports keep the contract.
+
+    One line a check.  All that is offered without a NAME.  Each check runs in a process of its
+    own, so that one that crashes or hangs is a line, too.
+    """
+    registry = options.discover(plugins)
+    subjects = _subjects(registry, names)
+    from rich.text import Text
+
+    console = out()
+    failed = passed = 0
+    for kind, name, check, reason, remark in _verdicts(subjects, options.all_plugins(plugins)):
+        failed += reason is not None
+        passed += reason is None
+        line = Text("pass " if reason is None else "FAIL ", "green" if reason is None else "red")
+        line.append(f"{name}: {check}" if kind else name, "")
+        said = reason if reason is not None else remark
+        if said:
+            line.append(f": {said}" if reason is not None else f" ({said})", "")
+        console.print(line, soft_wrap=True)
+    console.print(f"{passed} passed, {failed} failed")
+    click.get_current_context().exit(1 if failed else 0)
+
+
+def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Kind and name of what to check; what cannot be imported here is left out, unless named."""
+    from harness.pairing import importable
+
+    offered = [(kind, name) for kind in KINDS for name in getattr(registry, kind)]
+    for name in names:
+        if name not in [known for _, known in offered]:
+            known = [known for _, known in offered]
+            raise UsageError(f"nothing is called '{name}': {nearest(name, known)}")
+    chosen = []
+    for kind, name in offered:
+        missing = importable(getattr(getattr(registry, kind)[name], "requires", ()))
+        if name in names and missing:
+            raise UsageError(f"'{name}' needs '{missing}', which is not installed here")
+        if name in names or (not names and not missing):
+            chosen.append((kind, name))
+    return chosen
+
+
+def _verdicts(
+    subjects: list[tuple[str, str]], plugins: tuple[str, ...]
+) -> Iterator[tuple[str, str, str, str | None, str | None]]:
+    """Kind, name, check, reason of its failure or None, and a remark."""
+    from harness import isolation
+    from harness.isolation import Limits, Worker
+    from harness.registry import load
+
+    isolation.warm_up(())
+    worker: Worker | None = None
+    try:
+        for kind, name in subjects:
+            for check, about in _checks(kind):
+                if worker is None or not worker.usable:
+                    if worker is not None:
+                        worker.end()
+                    worker = Worker(load, (plugins,))
+                worker.call(_check_there, kind, name, check, limits=Limits(LIMIT))
+                while (answer := worker.poll()) is None:
+                    isolation.wait([worker], 0.05)
+                value, failure = answer
+                reason, remark = (failure.reason, None) if failure else value
+                yield kind, name, about, reason, remark
+    finally:
+        if worker is not None:
+            worker.end()
+
+
+def _checks(kind: str) -> list[tuple[str, str]]:
+    return [(check.name, check.name) for check in _suite(kind)]
+
+
+def _suite(kind: str) -> Any:
+    from harness import testing
+
+    return {
+        "datasets": testing.DATASET_CHECKS,
+        "models": testing.MODEL_CHECKS,
+        "kernels": testing.KERNEL_CHECKS,
+        "reports": testing.REPORT_CHECKS,
+    }[kind]
+
+
+def _check_there(
+    registry: Registry, kind: str, name: str, check_name: str
+) -> tuple[str | None, str | None]:
+    """The reason why a check fails, or None and a remark, from the worker's process."""
+    from harness.registry import describe
+
+    subject = getattr(registry, kind)[name]
+    check = next(check for check in _suite(kind) if check.name == check_name)
+    try:
+        return None, check.run(subject)
+    except AssertionError as error:
+        return " ".join(str(error).split()) or "an assertion failed", None
+    except BaseException as error:  # noqa: BLE001  # the subject can raise anything
+        return describe(error), None

@@ -1,0 +1,70 @@
+"""``harness list``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import options
+from harness.cli.console import out
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from harness.registry import Registry
+
+KINDS = ("datasets", "models", "kernels", "devices", "reports", "plugins")
+BY_DEFAULT = ("datasets", "models", "kernels", "reports")
+"""What is listed without a word: looking for devices loads libraries that take seconds."""
+
+
+@click.command(name="list", short_help="List what the plugins offer.")
+@click.argument("kind", required=False, type=click.Choice(KINDS))
+@options.plugin_option
+def command(kind: str | None, plugins: tuple[str, ...]) -> None:
+    """List datasets, models, kernels, devices, reports or plugins.
+
+    Without a word: all but the devices, which take seconds to look for, and the plugins.
+    """
+    registry = options.discover(plugins)
+    console = out()
+    for each in (kind,) if kind else BY_DEFAULT:
+        console.print(_plugins(registry) if each == "plugins" else _table(registry, each))
+
+
+def _table(registry: Registry, kind: str) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=kind, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("name", overflow="fold", ratio=3)
+    table.add_column({"datasets": "kind, tags", "models": "tags"}.get(kind, ""), ratio=2)
+    table.add_column("what it is", ratio=5)
+    for name, value in getattr(registry, kind).items():
+        words = [value.kind] if kind == "datasets" else []
+        words += getattr(value, "tags", ())
+        if getattr(value, "baseline", False):
+            words.append("baseline")
+        if kind == "kernels" and not value.stable:
+            words.append("unstable")
+        table.add_row(name, ", ".join(dict.fromkeys(words)), value.description)
+    return table
+
+
+def _plugins(registry: Registry) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title="plugins", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table.add_column("name")
+    table.add_column("from", overflow="fold")
+    table.add_column("offers", overflow="fold")
+    for origin in registry.plugins:
+        offers = {kind: names for kind, names in registry.offers_of(origin).items() if names}
+        table.add_row(
+            origin.name,
+            str(origin),
+            "\n".join(f"{kind}: {', '.join(names)}" for kind, names in offers.items()),
+        )
+    return table

@@ -1,0 +1,66 @@
+"""``harness report``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from harness.cli import options
+from harness.cli.console import out, remark, write
+from harness.errors import UsageError
+
+FORMATS = ("rich", "markdown", "csv", "json", "latex")
+
+
+@click.command(name="report", short_help="Print a run's tables again.")
+@click.argument("run", required=False)
+@click.option("--report", "name", default="tables", help="Which report [tables].")
+@click.option("--format", "style", type=click.Choice(FORMATS), default="rich", help="[rich]")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="FOLDER",
+    help="Write each table there as CSV and Parquet, too.",
+)
+@options.store_option
+@options.plugin_option
+def command(
+    run: str | None,
+    name: str,
+    style: str,
+    output: Path | None,
+    store: str | None,
+    plugins: tuple[str, ...],
+) -> None:
+    """Print the tables of RUN, by id or name; of the newest run without."""
+    from harness.frames import load_frames
+
+    report = options.discover(plugins).reports[name]
+    if style not in report.formats:
+        raise UsageError(f"report '{name}' has no format {style}, but {', '.join(report.formats)}")
+    with closing(options.open_store(store)) as opened:
+        frames = load_frames(opened, opened.find(run))
+        rendered = report.render(frames, style)
+        if isinstance(rendered, str):
+            write(rendered)
+        else:
+            out().print(rendered)
+        if output:
+            _write_tables(dict(report.tables(frames)), output)
+
+
+def _write_tables(tables: dict[str, object], folder: Path) -> None:
+    import pandas as pd
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, table in tables.items():
+            if isinstance(table, pd.DataFrame):
+                table.to_csv(folder / f"{name}.csv", index=False)
+                table.to_parquet(folder / f"{name}.parquet", index=False)
+    except OSError as error:
+        raise UsageError(f"cannot write to '{folder}': {error.strerror or error}") from error
+    remark(f"wrote {', '.join(tables)} as CSV and Parquet to {folder}")

@@ -1,0 +1,316 @@
+"""``harness run``."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.cli.console import complain_of, err, out, remark, write
+from harness.errors import UsageError
+from harness.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.progress import Progress
+
+    from harness.pairing import Plan
+    from harness.running import Campaign, Request
+    from harness.store import Store
+    from harness.values import Result
+
+FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
+
+ASKED = ("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name")
+"""Options that a resumed run has already been given."""
+
+
+class Terminated(BaseException):
+    """The process was asked to end by SIGTERM."""
+
+
+@click.command(name="run", short_help="Run models on datasets and print ranked tables.")
+@click.option("--all", "everything", is_flag=True, help="Every dataset with every model.")
+@click.option(
+    "-d",
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Name, glob or tag:glob, with [parameter=value|value,...]; repeatable.",
+)
+@click.option(
+    "-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Likewise for models."
+)
+@click.option("-r", "--repeats", type=click.IntRange(1), help="Splits of each dataset [5].")
+@click.option("--seed", type=click.IntRange(0), help="Of everything that is random [0].")
+@click.option("--device", multiple=True, metavar="NAME", help="Such as cuda:0; repeatable [cpu].")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Trials at a time [the cores].")
+@click.option("--timeout", type=options.TIME, help="Limit of a trial: 90, 5m, 1h [10m].")
+@click.option(
+    "--memory", type=options.SIZE, help="Resident limit of a trial: 500M, 2G [80% / jobs]."
+)
+@click.option(
+    "--resume",
+    is_flag=False,
+    flag_value="",
+    metavar="[RUN]",
+    help="Go on with an interrupted run: the newest, or by id or name.",
+)
+@click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
+@click.option("--dry-run", is_flag=True, help="Print what would run and what not, and why.")
+@options.store_option
+@options.plugin_option
+@click.option("--name", default="", help="A name to find the run by.")
+@click.option("--no-progress", is_flag=True, help="No display while it works.")
+@click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
+@click.option("--in-process", is_flag=True, help="No isolation and no limits, for debugging.")
+@click.option("--pdb", is_flag=True, help="Debug a trial that fails; needs --in-process.")
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """Run every selected dataset with every selected model.
+
+    Results go into the store as they come; then ranked tables are printed, the same that
+    `harness report` prints.  The baselines run in any case.
+
+    \b
+      harness run --all
+      harness run -d 'toy:*' -m 'torch-*' -r 10
+      harness run -d iris -m 'numpy-softmax[l2=0|0.1|1]'
+    """  # noqa: D301  # click wants the character, not its escape
+    _use_settings(ctx, given)
+    if given["pdb"] and not given["in_process"]:
+        raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
+    if given["dry_run"]:
+        ctx.exit(_dry_run(given))
+    from harness.store import Store
+
+    with closing(Store(options.store_url(given["store"]), create=True)) as store:
+        ctx.exit(_run(store, given))
+
+
+def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
+    """Fill in from the nearest pyproject.toml what neither command line nor environment gave."""
+    defaults = dict(read_settings().run)
+    if given["resume"] is not None:
+        clash = [
+            name
+            for name in ASKED
+            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        ]
+        if clash or given["everything"] or given["plugins"]:
+            word = clash[0] if clash else "plugin" if given["plugins"] else "all"
+            raise UsageError(
+                f"--resume takes what was asked from the run itself; leave out --{word}"
+            )
+        given["jobs"] = given["jobs"] or defaults.get("jobs")
+        return
+    if given["everything"] and (given["datasets"] or given["models"]):
+        raise UsageError("--all is every dataset with every model; leave it out to select some")
+    for name, value in defaults.items():
+        selected = given["everything"] and name in ("datasets", "models")
+        if not given[name] and given[name] != 0 and not selected:
+            parse = {"timeout": options.TIME, "memory": options.SIZE}.get(name)
+            given[name] = parse.convert(value, None, ctx) if parse else value
+    if not (given["everything"] or given["datasets"] or given["models"]):
+        raise UsageError("nothing is selected; add --all, or -d and -m (`harness list` has names)")
+
+
+def _request(given: dict[str, Any]) -> Request:
+    from harness.pairing import REPEATS, SEED, Selection
+    from harness.running import TIMEOUT, Request
+
+    selection = Selection(
+        datasets=tuple(given["datasets"]),
+        models=tuple(given["models"]),
+        devices=tuple(given["device"]) or ("cpu",),
+        repeats=given["repeats"] or REPEATS,
+        seed=SEED if given["seed"] is None else given["seed"],
+    )
+    return Request(
+        selection,
+        plugins=options.all_plugins(given["plugins"]),
+        name=given["name"],
+        jobs=given["jobs"],
+        timeout=given["timeout"] or TIMEOUT,
+        memory=given["memory"],
+        in_process=given["in_process"],
+        on_failure=_debug if given["pdb"] else _stop_if_interrupted,
+    )
+
+
+def _run(store: Store, given: dict[str, Any]) -> int:
+    from harness import running
+    from harness.frames import load_frames
+
+    if given["resume"] is None:
+        registry = options.discover(given["plugins"])
+        campaign = running.begin(store, registry, _request(given))
+    else:
+        campaign = running.resume(
+            store,
+            given["resume"] or None,
+            accept_changes=given["accept_changes"],
+            jobs=given["jobs"],
+            in_process=given["in_process"],
+        )
+        complain_of(campaign.registry.faults)
+    if campaign.done:
+        remark(f"run {campaign.run.id}: {len(campaign.left)} of {campaign.run.n_trials} left")
+    with _sigterm(), closing(campaign.results()) as results:
+        try:
+            with _progress(campaign, shown=not given["no_progress"]) as tell:
+                for result in results:
+                    tell(result)
+        except (KeyboardInterrupt, Terminated) as stop:
+            return _interrupted(store, campaign, given["store"], stop)
+    frames = load_frames(store, store.find(str(campaign.run.id)))
+    report = campaign.registry.reports["tables"]
+    if given["as_json"]:
+        write(str(report.render(frames, "json")))
+    else:
+        out().print(report.render(frames, "rich"))
+        remark(f"run {campaign.run.id} is in {store.url}; `harness report` prints it again")
+    return _status(frames.results["status"].tolist(), frames.results["failure_kind"].tolist())
+
+
+def _status(statuses: list[str], kinds: list[str | None]) -> int:
+    if "dataset" in kinds:
+        return BROKEN_DATASET
+    if {"failed", "timeout", "crashed"} & set(statuses):
+        return FAILED
+    return 0 if "ok" in statuses else NOTHING
+
+
+def _interrupted(
+    store: Store, campaign: Campaign, given_store: str | None, stop: BaseException
+) -> int:
+    done = len(store.done(campaign.run))
+    where = f" --store {given_store}" if given_store else ""
+    remark(
+        f"interrupted: {done} of {campaign.run.n_trials} results are stored. Go on with\n"
+        f"  harness run --resume {campaign.run.id}{where}"
+    )
+    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def _sigterm() -> Iterator[None]:
+    """SIGTERM as an exception, so that workers are ended and the way to resume is told."""
+
+    def terminate(_number: int, _frame: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _progress(campaign: Campaign, *, shown: bool) -> Iterator[Any]:
+    """A function to call with each result, which moves a bar on a terminal."""
+    console = err()
+    if not shown or not console.is_terminal:
+        yield lambda _result: None
+        return
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    progress: Progress = Progress(
+        TextColumn("run {task.fields[run]}"),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TextColumn("[red]{task.fields[failed]}", markup=True),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[last]}", markup=False),
+        console=console,
+        transient=True,
+        expand=True,
+    )
+    n_failed = 0
+    with progress:
+        bar = progress.add_task(
+            "", total=len(campaign.left), run=campaign.run.id, failed="", last=""
+        )
+
+        def tell(result: Result) -> None:
+            nonlocal n_failed
+            n_failed += result.status != "ok"
+            progress.update(
+                bar,
+                advance=1,
+                failed=f"{n_failed} failed" if n_failed else "",
+                last=f"{result.trial.dataset} {result.trial.model}"[:36],
+            )
+
+        yield tell
+
+
+def _dry_run(given: dict[str, Any]) -> int:
+    if given["resume"] is not None:
+        from harness.running import resume
+
+        with closing(options.open_store(given["store"])) as store:
+            campaign = resume(
+                store, given["resume"] or None, accept_changes=given["accept_changes"]
+            )
+            return _print_plan(campaign.plan, {trial.key for trial in campaign.left})
+    from harness.pairing import plan
+
+    planned = plan(options.discover(given["plugins"]), _request(given).selection)
+    return _print_plan(planned, {trial.key for trial in planned.trials})
+
+
+def _print_plan(planned: Plan, left: set[str]) -> int:
+    from rich import box
+    from rich.table import Table
+
+    repeats: dict[tuple[str, str, str], list[int]] = {}
+    for trial in planned.trials:
+        if trial.key in left:
+            pairing = str(trial.dataset), str(trial.model), trial.device
+            repeats.setdefault(pairing, []).append(trial.repeat)
+    table = Table("dataset", "model", "device", "repeats", box=box.SIMPLE_HEAD)
+    for (dataset, model, device), numbers in repeats.items():
+        span = str(numbers[0]) if len(numbers) == 1 else f"{numbers[0]}-{numbers[-1]}"
+        contiguous = numbers == list(range(numbers[0], numbers[-1] + 1))
+        table.add_row(dataset, model, device, span if contiguous else ", ".join(map(str, numbers)))
+    console = out()
+    if repeats:
+        console.print(table)
+    if planned.skips:
+        skipped = Table("skipped", "model", "device", "why", box=box.SIMPLE_HEAD)
+        for skip in planned.skips:
+            skipped.add_row(str(skip.dataset), str(skip.model), skip.device, skip.reason)
+        console.print(skipped)
+    n_trials = sum(len(numbers) for numbers in repeats.values())
+    console.print(f"{n_trials} trials to run, {len(planned.skips)} pairings skipped")
+    return 0 if n_trials else NOTHING
+
+
+def _debug(error: BaseException) -> None:
+    import pdb  # this is what --pdb asks for
+
+    _stop_if_interrupted(error)
+    sys.stderr.write(f"{type(error).__name__}: {error}\n")
+    pdb.post_mortem(error.__traceback__)
+
+
+def _stop_if_interrupted(error: BaseException) -> None:
+    """Without isolation, Ctrl-C reaches the model; it is meant for us."""
+    if isinstance(error, (KeyboardInterrupt, Terminated)):
+        raise error

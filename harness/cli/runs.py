@@ -1,0 +1,57 @@
+"""``harness runs``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import click
+
+from harness.cli import options
+from harness.cli.console import out, say
+
+
+@click.group(
+    name="runs", invoke_without_command=True, short_help="List the runs in the store, delete some."
+)
+@options.store_option
+@click.pass_context
+def command(ctx: click.Context, store: str | None) -> None:
+    """List the runs in the store."""
+    ctx.obj = store
+    if ctx.invoked_subcommand is None:
+        _list(store)
+
+
+@command.command(name="delete", short_help="Delete runs and all that belongs to them.")
+@click.argument("run", nargs=-1, required=True)
+@click.pass_obj
+def delete(store: str | None, run: tuple[str, ...]) -> None:
+    """Delete each RUN, by id or name, and all that belongs to it."""
+    with closing(options.open_store(store)) as opened:
+        found = {each.id: each for each in map(opened.find, run)}
+        for each in found.values():
+            opened.delete(each)
+            say(f"deleted run {each.id}{f' ({each.name})' if each.name else ''}")
+
+
+def _list(store: str | None) -> None:
+    from rich import box
+    from rich.table import Table
+
+    with closing(options.open_store(store)) as opened:
+        found, statuses = opened.runs(), opened.statuses()
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("run", justify="right")
+    for head in ("name", "started (UTC)", "state", "results"):
+        table.add_column(head, overflow="fold")
+    for run in found:
+        counts = statuses.get(run.id, {})
+        listed = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        done = sum(counts.values())
+        state = "complete" if run.finished else f"{done} of {run.n_trials}"
+        started = run.started.replace("T", " ").removesuffix("+00:00")
+        table.add_row(str(run.id), run.name, started, state, listed)
+    if found:
+        out().print(table)
+    else:
+        say("no runs yet; `harness run --all` makes one")

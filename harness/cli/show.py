@@ -1,0 +1,248 @@
+"""``harness show``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import options
+from harness.cli.console import out, say
+from harness.errors import HarnessError, UsageError, nearest
+from harness.values import written
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+    from harness.frames import Frames
+    from harness.parameters import Parameter
+    from harness.preparation import Encoded
+    from harness.registry import Registry
+    from harness.values import Dataset, Model
+
+FIRST_ROWS = 5
+COLUMNS = 6  # of a dataset's first rows; more do not fit on a page
+SPLITTING = {
+    "fresh": "fresh draws: every repeat has training and test data of its own",
+    "resampled": "resampled: every repeat splits the same table anew, so repeats are not"
+    " independent",
+    "fixed": "fixed: a published split; repeats differ in the model's seed only",
+}
+
+
+@click.command(name="show", short_help="Show a dataset, a model or a run.")
+@click.argument("name")
+@click.option("--failures", is_flag=True, help="Of a run: each failure with its traceback.")
+@options.store_option
+@options.plugin_option
+def command(name: str, failures: bool, store: str | None, plugins: tuple[str, ...]) -> None:
+    """Show what NAME is: a dataset, a model, a kernel, a report, or a run by id or name."""
+    registry = options.discover(plugins)
+    shown = False
+    if not failures:
+        if name in registry.datasets:
+            _show_dataset(registry, registry.datasets[name])
+            shown = True
+        if name in registry.models:
+            _show_model(registry, registry.models[name])
+            shown = True
+        for kind in ("kernels", "reports"):
+            if name in getattr(registry, kind):
+                offered = getattr(registry, kind)[name]
+                _show_facts(
+                    kind.removesuffix("s"),
+                    name,
+                    {"": offered.description, "from": str(registry.origin(kind, name))},
+                )
+                shown = True
+    if not shown:
+        _show_run(registry, name, store, failures=failures)
+
+
+def _show_facts(noun: str, name: str, facts: Mapping[str, str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for key, value in facts.items():
+        if value:
+            table.add_row(key, value)
+    console = out()
+    console.print(Text(f"{noun} {name}", style="bold"))
+    console.print(table)
+
+
+def _parameters(parameters: Mapping[str, Parameter]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table("parameter", "default", "may be", box=box.SIMPLE_HEAD)
+    for name, parameter in parameters.items():
+        table.add_row(name, written(parameter.default), parameter.kind)
+    return table
+
+
+def _show_dataset(registry: Registry, dataset: Dataset) -> None:
+    from harness.pairing import importable
+    from harness.parameters import parameters_of
+    from harness.trial import draw
+    from harness.values import Choice, Trial
+
+    missing = importable(dataset.requires)
+    facts = {
+        "": dataset.description,
+        "from": str(registry.origin("datasets", dataset.name)),
+        "splits": SPLITTING[dataset.kind],
+        "licence": dataset.licence,
+        "citation": dataset.citation,
+        "tags": ", ".join(dataset.tags),
+        "requires": ", ".join(dataset.requires),
+    }
+    if missing:
+        _show_facts("dataset", dataset.name, facts | {"": f"needs '{missing}' to be installed"})
+        return
+    first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0)
+    data = draw(dataset, first.split_seed, {})
+    facts["shape"] = (
+        f"{len(data.X_train)} training and {len(data.X_test)} test rows of "
+        f"{data.X_train.shape[1]} columns, {len(data.class_names)} classes (first split)"
+    )
+    _show_facts("dataset", dataset.name, facts)
+    console = out()
+    parameters = parameters_of(dataset.split)
+    if parameters:
+        console.print(_parameters(parameters))
+    console.print(_classes(data))
+    console.print(_rows(data))
+
+
+def _classes(data: Encoded) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("class")
+    table.add_column("training rows", justify="right")
+    table.add_column("test rows", justify="right")
+    for code, name in enumerate(data.class_names):
+        counts = [int((y == code).sum()) for y in (data.y_train, data.y_test)]
+        table.add_row(name, *map(str, counts))
+    return table
+
+
+def _rows(data: Encoded) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    shown = data.feature_names[:COLUMNS]
+    hidden = len(data.feature_names) - len(shown)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in (*shown, *(["..."] if hidden else []), "class"):
+        table.add_column(name, overflow="fold")
+    for row, code in zip(data.X_train[:FIRST_ROWS], data.y_train[:FIRST_ROWS], strict=True):
+        cells = [_cell(value) for value in row[:COLUMNS].tolist()]
+        more = [f"+{hidden}"] if hidden else []
+        table.add_row(*cells, *more, data.class_names[code])
+    return table
+
+
+def _cell(value: object) -> str:
+    if value is None or value != value:  # NaN is what differs from itself
+        return "missing"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _show_model(registry: Registry, model: Model) -> None:
+    from harness.pairing import importable
+    from harness.parameters import parameters_of
+
+    needs = model.needs
+    wants: list[str] = [needs.dtype]
+    wants += [
+        word
+        for word, needed in (
+            ("scaled columns", needs.scaled),
+            ("no missing values", needs.finite),
+            ("numbers only (categories one-hot encoded)", needs.numeric),
+        )
+        if needed
+    ]
+    missing = importable(model.requires)
+    _show_facts(
+        "model",
+        model.name,
+        {
+            "": model.description,
+            "from": str(registry.origin("models", model.name)),
+            "needs": ", ".join(wants),
+            "devices": ", ".join(model.devices),
+            "tags": ", ".join((*model.tags, *(["baseline"] if model.baseline else []))),
+            "requires": ", ".join(model.requires) + (" (not installed)" if missing else ""),
+        },
+    )
+    if missing:
+        return
+    parameters = parameters_of(model.make)
+    if parameters:
+        out().print(_parameters(parameters))
+
+
+def _show_run(registry: Registry, name: str, store: str | None, *, failures: bool) -> None:
+    from harness.frames import load_frames
+
+    known = [*registry.datasets, *registry.models, *registry.kernels, *registry.reports]
+    try:
+        with closing(options.open_store(store)) as opened:
+            frames = load_frames(opened, opened.find(name))
+    except HarnessError as error:
+        if failures or name.isdecimal():
+            raise
+        raise UsageError(
+            f"'{name}' is no dataset, model, kernel, report or run: {nearest(name, known)}"
+        ) from error
+    if failures:
+        _show_failures(frames)
+        return
+    run = frames.run
+    counts = frames.results["status"].value_counts()
+    asked = {
+        key: written(value) if not isinstance(value, list) else " ".join(map(str, value))
+        for key, value in run.asked.items()
+    }
+    machine = run.environment["machine"]
+    _show_facts(
+        "run",
+        f"{run.id} {run.name}".strip(),
+        {
+            "started": run.started,
+            "finished": run.finished or "not yet",
+            "results": ", ".join(f"{count} {status}" for status, count in counts.items())
+            + f" of {run.n_trials}",
+            **{key: value for key, value in asked.items() if value not in ("", "none")},
+            "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
+            "packages": ", ".join(f"{k} {v}" for k, v in run.environment["packages"].items()),
+        },
+    )
+
+
+def _show_failures(frames: Frames) -> None:
+    from rich.text import Text
+
+    failed = frames.results[frames.results["status"] != "ok"]
+    console = out()
+    for row in failed.itertuples():
+        console.print(
+            Text(f"{row.dataset} × {row.model} on {row.device}, repeat {row.repeat}", "bold")
+        )
+        say(f"{row.status} ({row.failure_kind}): {row.reason}")
+        for head, text in (("traceback", row.traceback), ("printed", row.output)):
+            if isinstance(text, str) and text.strip():
+                say(f"{head}:\n{text.rstrip()}")
+        say("")
+    if failed.empty:
+        say(f"run {frames.run.id} has no failures")

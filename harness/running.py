@@ -1,0 +1,180 @@
+"""A run from beginning to end: plan it, store what comes, take it up again."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.environment import changes, fingerprint
+from harness.errors import UsageError
+from harness.executors.local import run_isolated
+from harness.pairing import Plan, Selection, plan
+from harness.registry import Registry, load
+from harness.trial import run_trial
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from harness.store import Store
+    from harness.values import Result, Run, Trial
+
+TIMEOUT = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked of one run.
+
+    Args:
+        selection: datasets, models, devices, repeats, seed.
+        plugins: files or modules, besides what is installed.
+        name: for people to find the run by.
+        jobs: trials at a time; the cores by default.
+        timeout: seconds a trial may take.
+        memory: bytes a trial may use; by default a share of the machine's.
+        in_process: run the trials in this very process, without isolation or limits.
+        on_failure: given the exception of a trial that fails in this process; a debugger, say.
+    """
+
+    selection: Selection
+    plugins: tuple[str, ...] = ()
+    name: str = ""
+    jobs: int | None = None
+    timeout: float = TIMEOUT
+    memory: int | None = None
+    in_process: bool = False
+    on_failure: Callable[[BaseException], None] = lambda _: None
+
+    def to_json(self) -> dict[str, Any]:
+        """What a later process needs to plan the same trials and run them alike."""
+        plugins = [
+            str(Path(spec).resolve()) if Path(spec).exists() else spec for spec in self.plugins
+        ]
+        return asdict(self.selection) | {
+            "plugins": plugins,
+            "timeout": self.timeout,
+            "memory": self.memory,
+        }
+
+    @classmethod
+    def from_json(cls, asked: Mapping[str, Any]) -> Request:
+        """The request that `to_json` wrote."""
+        return cls(
+            Selection(
+                datasets=tuple(asked["datasets"]),
+                models=tuple(asked["models"]),
+                devices=tuple(asked["devices"]),
+                repeats=asked["repeats"],
+                seed=asked["seed"],
+            ),
+            plugins=tuple(asked["plugins"]),
+            timeout=asked["timeout"],
+            memory=asked["memory"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A run that is under way: what is planned, what is left, where it is kept."""
+
+    store: Store
+    run: Run
+    registry: Registry
+    request: Request
+    plan: Plan
+    done: frozenset[str] = frozenset()
+
+    @property
+    def left(self) -> tuple[Trial, ...]:
+        """Trials that have no result yet."""
+        return tuple(trial for trial in self.plan.trials if trial.key not in self.done)
+
+    def results(self) -> Generator[Result, None, None]:
+        """Run what is left; each result is in the store before it comes out here."""
+        positions = {trial.key: i for i, trial in enumerate(self.plan.trials)}
+        for position, skip in enumerate(self.plan.skips, start=len(positions)):
+            if f"skip-{position}" not in self.done:
+                baseline = self.registry.models[skip.model.name].baseline
+                self.store.add_skip(self.run, position, skip, baseline=baseline)
+        for result in self._execute():
+            baseline = self.registry.models[result.trial.model.name].baseline
+            self.store.add(self.run, positions[result.trial.key], result, baseline=baseline)
+            yield result
+        self.store.finish(self.run)
+
+    def _execute(self) -> Iterator[Result]:
+        request = self.request
+        if request.in_process:
+            return (
+                run_trial(trial, self.registry, on_failure=request.on_failure)
+                for trial in self.left
+            )
+        return run_isolated(
+            self.left,
+            request.plugins,
+            jobs=request.jobs,
+            seconds=request.timeout,
+            memory=request.memory,
+            packages=self._packages(),
+        )
+
+    def _packages(self) -> tuple[str, ...]:
+        """What the trials that are left require."""
+        models = {trial.model.name for trial in self.left}
+        datasets = {trial.dataset.name for trial in self.left}
+        required = [name for model in models for name in self.registry.models[model].requires]
+        required += [name for data in datasets for name in self.registry.datasets[data].requires]
+        return tuple(sorted(set(required)))
+
+
+def begin(store: Store, registry: Registry, request: Request) -> Campaign:
+    """A new run of what is asked.
+
+    Raises:
+        UsageError: what is asked cannot be planned.
+    """
+    planned = plan(registry, request.selection)
+    run = store.begin(
+        request.name,
+        request.to_json(),
+        fingerprint(registry),
+        len(planned.trials) + len(planned.skips),
+    )
+    return Campaign(store, run, registry, request, planned)
+
+
+def resume(
+    store: Store,
+    wanted: str | None,
+    *,
+    accept_changes: bool = False,
+    jobs: int | None = None,
+    in_process: bool = False,
+) -> Campaign:
+    """A run taken up where it was interrupted, with the same request.
+
+    Args:
+        store: that has the run.
+        wanted: id or name; None for the newest.
+        accept_changes: go on although code or packages have changed since.
+        jobs: trials at a time.
+        in_process: without isolation.
+
+    Raises:
+        UsageError: there is no such run, or something that may change a score has changed.
+    """
+    run = store.find(wanted)
+    request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
+    registry = load(request.plugins)
+    now = fingerprint(registry)
+    changed = changes(run.environment, now)
+    if changed and not accept_changes:
+        raise UsageError(
+            f"since run {run.id} began, {'; '.join(changed)}; "
+            "its scores may not compare: start a new run, or add --accept-changes"
+        )
+    if changed:
+        store.update_environment(run, now)
+    planned = plan(registry, request.selection)
+    return Campaign(store, run, registry, request, planned, frozenset(store.done(run)))
