@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import sys
 import warnings
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import HarnessError
 from harness.parameters import parameters_of
 from harness.registry import describe
+from harness.testing import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -41,7 +43,25 @@ class Check:
     def of(cls, function: Callable[..., str | None]) -> Check:
         """A check named after its function, and about what its docstring says."""
         about = (function.__doc__ or "").partition("\n")[0].rstrip(".")
-        return cls(function.__name__.replace("_", "-"), about[:1].lower() + about[1:], function)
+        name = function.__name__.replace("_", "-")
+        return cls(name, about[:1].lower() + about[1:], _tidy(function))
+
+
+def _tidy(function: Callable[..., str | None]) -> Callable[..., str | None]:
+    """The function, and afterwards the process as it was, so that no check misleads the next."""
+
+    @functools.wraps(function)
+    def run(subject: Any, *where: str, **keywords: str) -> str | None:
+        before = surroundings.read()
+        try:
+            # On sixty rows a solver may well warn that it did not converge.
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return function(subject, *where, **keywords)
+        finally:
+            surroundings.restore(before)
+
+    return run
 
 
 def require(kept: object, reason: str) -> None:
@@ -67,14 +87,6 @@ def run_all(noun: str, subject: Any, checks: Sequence[Check], *where: str) -> No
             failed.append(f"  {check}: {reason_of(error)}")
     summary = f"{noun} '{subject.name}' fails {len(failed)} of {len(checks)} checks:"
     require(not failed, "\n".join([summary, *failed]))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Warnings are ignored: on sixty rows a solver may well say that it did not converge."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import pickle
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,6 @@ from harness.testing.checks import (
     Check,
     kebab_case_name,
     other_luck,
-    quiet,
     require,
     require_defaults,
     run_all,
@@ -52,9 +51,9 @@ def can_be_made_twice(model: Model, device: str = "cpu") -> None:
     sample = sample_for(model.needs, device=device)
     first, second = model.make(sample.setting), model.make(sample.setting)
     require(first is not second, "make gives the same object again")
-    _fit(first, sample.X_train, sample.y_train)
+    first.fit(sample.X_train, sample.y_train)
     before = _predict(first, sample.X_test)
-    _fit(second, sample.X_train, sample.setting.n_classes - 1 - sample.y_train)
+    second.fit(sample.X_train, sample.setting.n_classes - 1 - sample.y_train)
     after = _predict(first, sample.X_test)
     _require_same(after, before, _tolerance(model), "fitting a second one changes the first one")
 
@@ -64,7 +63,7 @@ def leaves_its_input_alone(model: Model, device: str = "cpu") -> None:
     sample = sample_for(model.needs, device=device)
     classifier = model.make(sample.setting)
     X, y = sample.X_train.copy(), sample.y_train.copy()
-    _fit(classifier, X, y)
+    classifier.fit(X, y)
     _require_untouched("fit changes X", X, sample.X_train)
     _require_untouched("fit changes y", y, sample.y_train)
     X = sample.X_test.copy()
@@ -136,7 +135,7 @@ def any_order_of_labels(model: Model, device: str = "cpu") -> None:
     # The highest class first, then in turn: no batch of rows lacks a class.
     order = np.argsort(-sample.y_train, kind="stable").reshape(n_classes, -1).T.ravel()
     classifier = model.make(sample.setting)
-    _fit(classifier, sample.X_train[order], sample.y_train[order])
+    classifier.fit(sample.X_train[order], sample.y_train[order])
     columns = np.asarray(getattr(classifier, "classes_", np.arange(n_classes)))
     known = sorted(columns.tolist()) == list(range(n_classes))
     require(known, f"classes_ is {columns.tolist()}, not the labels 0 to {n_classes - 1}")
@@ -214,7 +213,7 @@ def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
             off = np.abs(np.exp(logs).sum(axis=1) - 1).max()
             require(off <= 1e-4, f"exp(predict_log_proba(X)) has a row that misses 1 by {off:.2g}")
 
-    _fit(classifier, sample.X_train, sample.y_train, monitor=monitor)
+    classifier.fit(sample.X_train, sample.y_train, monitor=monitor)  # type: ignore[call-arg]  # it takes one
     require(epochs, "fit takes a monitor but never calls it")
     watched = _predict(classifier, sample.X_test)
     alone = _predict(_fitted(model, sample), sample.X_test)
@@ -258,21 +257,15 @@ MODEL_CHECKS = tuple(
 )
 
 
-def _fit(classifier: Classifier, X: Array, y: Array, **options: Any) -> None:
-    with quiet():
-        classifier.fit(X, y, **options)
-
-
 def _fitted(model: Model, sample: Sample) -> Classifier:
     classifier = model.make(sample.setting)
-    _fit(classifier, sample.X_train, sample.y_train)
+    classifier.fit(sample.X_train, sample.y_train)
     return classifier
 
 
 def _predict(classifier: Classifier, X: Array) -> Array:
     """A copy, as some classifiers write every answer into one array."""
-    with quiet():
-        return np.array(classifier.predict_proba(X), dtype=np.float64)
+    return np.array(classifier.predict_proba(X), dtype=np.float64)
 
 
 def _valid(classifier: Classifier, sample: Sample, X: Array) -> None:
