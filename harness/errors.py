@@ -42,7 +42,11 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     'there are iris, wine'
     """
     known = sorted(known)
-    close = difflib.get_close_matches(wrong, known, n=3, cutoff=0.5)
+    likeness = {
+        name: difflib.SequenceMatcher(None, wrong.lower(), name.lower()).ratio() for name in known
+    }
+    best = max(likeness.values(), default=0.0)
+    close = [name for name in known if likeness[name] >= max(0.5, best - 0.1)][:3]
     if close:
         return "did you mean " + " or ".join(repr(name) for name in close) + "?"
     return "there are " + ", ".join(known) if known else "there are none"

@@ -334,6 +334,7 @@ class Store:
 
     def _create(self) -> None:
         try:
+            _write_ahead(self.engine)
             with self.engine.begin() as connection:
                 metadata.create_all(connection)
                 connection.execute(schema_versions.insert().values(version=SCHEMA))
@@ -401,14 +402,20 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Readers and one writer at a time without waiting for each other; rows that go together."""
+    """Wait for a writer rather than fail, and delete what belongs to a deleted row."""
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA journal_mode = WAL")
     # In WAL mode a commit then survives the end of the process at any moment.
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
+
+
+def _write_ahead(engine: sa.Engine) -> None:
+    """Settle, in a new SQLite file, that readers and a writer do not wait for each other."""
+    if engine.dialect.name == "sqlite":
+        with engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
 
 
 def _now() -> str:

@@ -1,0 +1,52 @@
+# Everything a newcomer, a developer and CI need; `make help` explains.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+CODE := harness plugins datasets reports tests docs
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench docs wheel-test clean
+
+help:  ## Show this.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/installed  ## Install, then run every dataset with every model and print tables.
+	$(BIN)/harness run --all
+
+test: $(VENV)/installed-dev  ## Install, then run the tests.
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/installed-dev  ## Lint, format, types, doctests, and the help pasted into the docs.
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q harness plugins datasets reports
+	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog --check README.md docs/*.md
+
+format: $(VENV)/installed-dev  ## Format the code and mend what ruff can mend.
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+docs: $(VENV)/installed-dev  ## Paste the commands' help into the docs.
+	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog -r README.md docs/*.md
+
+bench: $(VENV)/installed-dev  ## Print the harness's own figures: start-up, cost per trial, report.
+	$(BIN)/python tests/benchmarks/own_cost.py
+
+wheel-test: $(VENV)/installed-dev  ## Build the wheel; install and run it away from the tree.
+	PYTHON=$(PYTHON) BUILD=$(abspath $(BIN))/python tests/wheel_test.sh
+
+clean:  ## Remove the virtual environment and what tools left behind.
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[all]'
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $(VENV)/installed $@

@@ -1,0 +1,419 @@
+"""The command line, as its users meet it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    Harness = Any
+
+PLUGIN = """\
+import time
+import harness
+
+class Half:
+    def fit(self, X, y):
+        self.K = int(y.max()) + 1
+    def predict_proba(self, X):
+        return [[1 / self.K] * self.K for _ in X]
+
+class Slow(Half):
+    def fit(self, X, y):
+        time.sleep(0.3)
+        super().fit(X, y)
+
+@harness.hookimpl
+def harness_models():
+    yield harness.Model("half", lambda setting: Half())
+    yield harness.Model("slow", lambda setting: Slow())
+"""
+
+
+@pytest.fixture
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Harness:
+    """``cli("run", ...)`` gives exit status, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HARNESS_STORE", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    (tmp_path / "mine.py").write_text(PLUGIN)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as stop:
+            main(list(words))
+        printed = capsys.readouterr()
+        return int(stop.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+def quick(*more: str) -> tuple[str, ...]:
+    return ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2", *more)
+
+
+def test_a_run_prints_ranked_tables_and_a_report_prints_them_again(cli: Harness) -> None:
+    status, printed, remarks = cli(*quick())
+    assert status == 0
+    assert "threshold" in printed
+    assert "numpy-softmax" in printed
+    assert "prior" in printed
+    assert "uniform" in printed
+    assert "run 1 is in harness.db" in remarks
+    again = cli("report")
+    assert again[:2] == (0, printed)
+
+
+def test_nothing_selected_is_told_what_to_add(cli: Harness) -> None:
+    status, _, complaint = cli("run")
+    assert status == 2
+    assert "add --all, or -d and -m" in complaint
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("run", "-d", "irsi"), "no dataset matches 'irsi': did you mean 'iris'"),
+        (("run", "-m", "numpy-sofmax"), "did you mean 'numpy-softmax'"),
+        (("run", "-m", "numpy-softmax[l3=1]"), "no parameter 'l3': did you mean 'l2'"),
+        (("run", "-m", "numpy-softmax[l2=much]"), "l2=much is not float"),
+        (("run", "-m", "numpy-softmax[l2]"), "'l2' is no parameter=value"),
+        (("run", "-m", "numpy-softmax[l2=1"), "is no selector"),
+        (("run", "-d", "nothing:*"), "no dataset matches 'nothing:*'"),
+        (("run", "--all", "-d", "iris"), "--all is every dataset"),
+        (("run", "--all", "--timeout", "soon"), "'soon' is no time"),
+        (("run", "--all", "--memory", "lots"), "'lots' is no size"),
+        (("run", "--all", "-r", "0"), "0 is not in the range"),
+        (("run", "--all", "--device", "cdua"), "no model computes on a device 'cdua'"),
+        (("run", "--all", "--plugin", "none.py"), "'none.py' does not exist"),
+        (("run", "--all", "--pdb"), "--pdb needs --in-process"),
+        (("run", "--all", "--store", "no/where.db"), "folder does not exist"),
+        (("run", "--resume", "--all"), "leave out --all"),
+        (("run", "--resume", "-r", "3"), "leave out --repeats"),
+        (("run", "--resume", "7"), "no run '7'"),
+        (("rnu",), "No such command 'rnu'"),
+        (("show", "irsi"), "did you mean 'iris'"),
+        (("check", "irsi"), "did you mean 'iris'"),
+        (("report", "--store", "none.db"), "does not exist"),
+        (("report", "--format", "word"), "'word' is not one of"),
+        (("runs", "delete", "5"), "does not exist"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(
+    cli: Harness, words: tuple[str, ...], complaint: str
+) -> None:
+    status, printed, said = cli(*words)
+    assert status == 2
+    assert not printed
+    assert said.startswith("harness: ")
+    assert said.count("\n") == 1
+    assert complaint in said
+
+
+def test_what_strangers_write_in_an_error_stays_text(cli: Harness, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text("raise RuntimeError('needs [torch] [/] extras')")
+    _, _, said = cli("list", "--plugin", "odd.py")
+    assert "needs [torch] [/] extras" in said
+
+
+def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from harness.errors import UsageError
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError):
+        main(["--debug", "run", "-d", "irsi"])
+
+
+def test_a_failed_trial_gives_status_1_a_footer_and_a_traceback_on_request(cli: Harness) -> None:
+    words = ("--plugin", "harness.testing.faulty", "-m", "faulty-raises", "-r", "1")
+    status, printed, _ = cli("run", "-d", "threshold", *words)
+    assert status == 1
+    assert "ValueError: faulty-raises raises" in printed
+    status, printed, _ = cli("show", "1", "--failures")
+    assert status == 0
+    assert "Traceback (most recent call last)" in printed
+
+
+def test_a_broken_dataset_gives_status_2_and_the_others_go_on(cli: Harness) -> None:
+    words = ("--plugin", "harness.testing.faulty", "-d", "faulty-one-class", "-d", "threshold")
+    status, printed, _ = cli("run", *words, "-m", "prior", "-r", "2")
+    assert status == 2
+    assert "one class only" in printed
+    status, printed, _ = cli("runs")
+    assert "2 ok" in re.sub(r"\s+", " ", printed)
+
+
+@pytest.mark.parametrize(
+    "dataset", ["one-class", "nan-labels", "no-rows", "test-only-class", "raises", "ragged"]
+)
+def test_a_dataset_that_breaks_the_contract_says_how(cli: Harness, dataset: str) -> None:
+    status, _, complaint = cli("show", f"faulty-{dataset}", "--plugin", "harness.testing.faulty")
+    assert status == 2
+    assert complaint.startswith(f"harness: dataset 'faulty-{dataset}': ")
+    assert complaint.count("\n") == 1
+
+
+def test_a_test_part_that_lacks_a_class_is_scored_with_all_columns(cli: Harness) -> None:
+    words = ("--plugin", "harness.testing.faulty", "-d", "faulty-no-class-in-test")
+    status, printed, _ = cli("run", *words, "-m", "numpy-softmax", "-r", "1", "--json")
+    assert status == 0
+    ranking = json.loads(printed)["tables"]["ranking"]
+    assert {row["ok"] for row in ranking} == {1}
+
+
+def test_a_device_that_is_not_here_is_skipped_with_the_reason(cli: Harness) -> None:
+    pytest.importorskip("torch")
+    words = ("-d", "threshold", "-m", "torch-mlp", "--device", "xpu", "-r", "1")
+    status, printed, _ = cli("run", *words)
+    assert status == 0
+    assert "no device 'xpu' on this machine" in re.sub(r"\s+", " ", printed)
+
+
+def test_nothing_that_can_run_gives_status_4(cli: Harness, tmp_path: Path) -> None:
+    (tmp_path / "needy.py").write_text(
+        "import harness\n"
+        "@harness.hookimpl\n"
+        "def harness_datasets():\n"
+        "    yield harness.Dataset('far', 'fixed', lambda rng: None, requires=('nowhere',))\n"
+    )
+    status, printed, _ = cli("run", "-d", "far", "--plugin", "needy.py")
+    assert status == 4
+    assert "needs 'nowhere', which is not installed" in re.sub(r"\s+", " ", printed)
+
+
+def test_a_dry_run_prints_the_trials_and_stores_nothing(cli: Harness, tmp_path: Path) -> None:
+    status, printed, _ = cli(*quick("--dry-run"))
+    assert status == 0
+    assert "6 trials to run, 0 pairings skipped" in printed
+    assert not (tmp_path / "harness.db").exists()
+
+
+def test_json_is_all_that_is_printed(cli: Harness) -> None:
+    status, printed, _ = cli(*quick("--json"))
+    assert status == 0
+    assert {"ranking", "accuracy", "likelihood"} <= set(json.loads(printed)["tables"])
+
+
+def test_several_values_of_a_parameter_are_several_models(cli: Harness) -> None:
+    _, printed, _ = cli("run", "-d", "threshold", "-m", "numpy-softmax[l2=0.1|1]", "--dry-run")
+    assert "numpy-softmax[l2=0.1]" in printed
+    assert "numpy-softmax[l2=1.0]" in printed
+
+
+def test_the_command_line_beats_the_environment_beats_the_file(
+    cli: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.harness]\nplugins = ["mine.py"]\nstore = "file.db"\n'
+        '[tool.harness.run]\ndatasets = ["threshold"]\nmodels = ["half"]\nrepeats = 3\n'
+    )
+    _, printed, _ = cli("run", "--dry-run")
+    assert "9 trials" in printed
+    monkeypatch.setenv("HARNESS_RUN_REPEATS", "4")
+    _, printed, _ = cli("run", "--dry-run")
+    assert "12 trials" in printed
+    _, printed, _ = cli("run", "--dry-run", "-r", "1")
+    assert "3 trials" in printed
+    cli("run", "-r", "1")
+    assert (tmp_path / "file.db").exists()
+    monkeypatch.setenv("HARNESS_STORE", "environment.db")
+    cli("run", "-r", "1")
+    assert (tmp_path / "environment.db").exists()
+    cli("run", "-r", "1", "--store", "line.db")
+    assert (tmp_path / "line.db").exists()
+
+
+def test_tables_are_written_as_csv_and_parquet(cli: Harness, tmp_path: Path) -> None:
+    import pandas as pd
+
+    cli(*quick())
+    status, _, _ = cli("report", "--output", "out")
+    assert status == 0
+    csv = pd.read_csv(tmp_path / "out" / "ranking.csv")
+    parquet = pd.read_parquet(tmp_path / "out" / "ranking.parquet")
+    assert list(csv.columns) == list(parquet.columns)
+    assert set(csv["model"]) == {"numpy-softmax", "prior", "uniform"}
+
+
+@pytest.mark.parametrize("style", ["rich", "markdown", "csv", "json", "latex"])
+def test_every_format_names_the_models_and_has_no_colours(cli: Harness, style: str) -> None:
+    cli(*quick())
+    status, printed, _ = cli("report", "--format", style)
+    assert status == 0
+    assert "numpy-softmax" in printed
+    assert "\x1b" not in printed
+
+
+def test_runs_are_listed_and_deleted(cli: Harness) -> None:
+    cli(*quick("--name", "first"))
+    cli(*quick("--name", "second"))
+    _, printed, _ = cli("runs")
+    assert "first" in printed
+    assert "complete" in printed
+    status, printed, _ = cli("runs", "delete", "first")
+    assert (status, printed) == (0, "deleted run 1 (first)\n")
+    _, printed, _ = cli("runs")
+    assert "first" not in printed
+
+
+@pytest.mark.parametrize("kind", ["datasets", "models", "kernels", "devices", "reports", "plugins"])
+def test_every_kind_can_be_listed(cli: Harness, kind: str) -> None:
+    status, printed, _ = cli("list", kind)
+    assert status == 0
+    assert kind in printed
+
+
+def test_a_dataset_is_shown_with_all_that_a_reader_wants(cli: Harness) -> None:
+    status, printed, _ = cli("show", "penguins")
+    assert status == 0
+    for word in ("Adelie", "island", "CC0", "Gorman", "resampled", "classification-harness"):
+        assert word in printed
+
+
+def test_a_model_is_shown_with_its_parameters_and_needs(cli: Harness) -> None:
+    status, printed, _ = cli("show", "torch-mlp")
+    assert status == 0
+    for word in ("hidden", "learning_rate", "scaled", "cpu, cuda", "classification-harness"):
+        assert word in printed
+
+
+def test_a_model_from_a_file_is_shown_with_the_file(cli: Harness, tmp_path: Path) -> None:
+    _, printed, _ = cli("show", "half", "--plugin", "mine.py")
+    assert "mine.py" in printed
+
+
+def test_a_check_is_a_line_and_a_model_that_crashes_is_one_too(cli: Harness) -> None:
+    status, printed, _ = cli("check", "half", "--plugin", "mine.py")
+    assert status == 0
+    assert "0 failed" in printed
+    words = ("--plugin", "harness.testing.faulty", "--plugin", "mine.py")
+    status, printed, _ = cli("check", "faulty-abort", "half", *words)
+    assert status == 1
+    assert "died of SIGABRT" in printed
+    assert "pass half" in printed
+
+
+def test_the_environment_is_printed(cli: Harness) -> None:
+    status, printed, _ = cli("env", "--json")
+    assert status == 0
+    assert {"machine", "python", "packages", "project", "plugins"} <= set(json.loads(printed))
+    assert cli("env")[0] == 0
+
+
+def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+    """The command in a process of its own, to be interrupted."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "harness", *words],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+SLOW = ("run", "--plugin", "mine.py", "-d", "threshold", "-m", "slow", "-r", "12", "-j", "2")
+
+
+def wait_for_results(cli: Harness, at_least: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        _, printed, _ = cli("runs")
+        counted = re.search(r"(\d+) ok", printed)
+        if counted and int(counted[1]) >= at_least:
+            return
+        time.sleep(0.05)
+    raise AssertionError("no results came")
+
+
+def scores(cli: Harness, run: str) -> list[dict[str, Any]]:
+    status, printed, _ = cli("report", run, "--format", "json")
+    assert status == 0
+    measured = ("seconds", "milliseconds", "microseconds")
+    return [
+        {key: value for key, value in row.items() if not any(word in key for word in measured)}
+        for row in json.loads(printed)["tables"]["ranking"]
+    ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_keeps_what_is_finished_and_tells_how_to_go_on(
+    cli: Harness, tmp_path: Path, number: signal.Signals
+) -> None:
+    process = start(tmp_path, *SLOW)
+    wait_for_results(cli, 1)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert "harness run --resume 1" in said
+    status, _, remarks = cli("run", "--resume")
+    assert status == 0
+    assert "left" in remarks
+    _, printed, _ = cli("runs")
+    assert "complete" in printed
+    assert "36 ok" in printed
+
+
+def test_a_killed_run_resumes_to_the_tables_of_an_uninterrupted_one(
+    cli: Harness, tmp_path: Path
+) -> None:
+    process = start(tmp_path, *SLOW)
+    wait_for_results(cli, 3)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert cli("run", "--resume")[0] == 0
+    assert cli(*SLOW)[0] == 0
+    assert scores(cli, "1") == scores(cli, "2")
+
+
+def test_a_run_whose_plugin_has_changed_goes_on_only_when_told_to(
+    cli: Harness, tmp_path: Path
+) -> None:
+    words = ("run", "--plugin", "mine.py", "-d", "threshold", "-m", "half", "-r", "1")
+    cli(*words)
+    (tmp_path / "mine.py").write_text(PLUGIN + "\n# changed\n")
+    status, _, said = cli("run", "--resume")
+    assert status == 2
+    assert "the code of plugin 'mine" in said
+    assert "--accept-changes" in said
+    assert cli("run", "--resume", "--accept-changes")[0] == 0
+
+
+def test_two_runs_into_one_store_at_the_same_time_both_finish(cli: Harness, tmp_path: Path) -> None:
+    words = ("run", "-d", "threshold", "-m", "prior", "-r", "20", "-j", "1")
+    both = [start(tmp_path, *words) for _ in range(2)]
+    for process in both:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    _, printed, _ = cli("runs")
+    assert printed.count("40 ok") == 2
+
+
+def test_a_trial_runs_in_this_process_when_asked_to(cli: Harness) -> None:
+    status, printed, _ = cli(*quick("--in-process"))
+    assert status == 0
+    assert "numpy-softmax" in printed
+
+
+def test_a_debugger_stands_where_a_trial_failed(
+    cli: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pdb
+
+    stood = []
+    monkeypatch.setattr(pdb, "post_mortem", lambda traceback: stood.append(traceback))
+    words = ("--plugin", "harness.testing.faulty", "-m", "faulty-raises", "-r", "1")
+    status, _, _ = cli("run", "-d", "threshold", *words, "--in-process", "--pdb")
+    assert status == 1
+    assert len(stood) == 1

@@ -1,0 +1,196 @@
+"""Discovery: what is offered, from where, and what is wrong with it."""
+
+from __future__ import annotations
+
+import inspect
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import harness
+from harness import hookspecs
+from harness.errors import PluginError, UsageError
+from harness.registry import KINDS, Origin, Registry, describe, load
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+TEN_LINES = """\
+import harness
+
+class Half:
+    def fit(self, X, y):
+        self.K = int(y.max()) + 1
+    def predict_proba(self, X):
+        return [[1 / self.K] * self.K for _ in X]
+
+@harness.hookimpl
+def harness_models():
+    yield harness.Model("half", lambda setting: Half())
+"""
+
+
+def plugin(name: str = "mine", **hooks: Callable[[], Any]) -> tuple[Origin, ModuleType]:
+    """An installed plugin as discovery finds it."""
+    module = ModuleType(name)
+    for hook, function in hooks.items():
+        setattr(module, hook, harness.hookimpl(function))
+    return Origin(name, name, distribution=f"pkg-{name}", version="1.2"), module
+
+
+def offers(*names: str) -> Callable[[], list[harness.Model]]:
+    return lambda: [harness.Model(name, lambda setting: None) for name in names]
+
+
+def test_what_ships_comes_in_through_entry_points() -> None:
+    registry = load()
+    assert "classification-harness" in str(registry.origin("models", "numpy-softmax"))
+    assert {"threshold", "iris"} <= set(registry.datasets)
+    assert "tables" in registry.reports
+    assert "cpu" in registry.devices
+    assert not registry.faults
+
+
+def test_a_file_of_ten_lines_is_a_plugin(tmp_path: Path) -> None:
+    file = tmp_path / "ten.py"
+    file.write_text(TEN_LINES)
+    registry = load([str(file)])
+    assert registry.models["half"].name == "half"
+    assert str(registry.origin("models", "half")) == str(file)
+
+
+def test_a_module_can_be_a_plugin_by_its_name() -> None:
+    registry = load(["harness.testing.faulty"])
+    assert "faulty-abort" in registry.models
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("import nowhere_to_be_found", "does not import: ModuleNotFoundError"),
+        ("def broken(:", "does not import: SyntaxError"),
+        ("raise SystemExit(3)", "does not import: SystemExit"),
+        ("x = 1", "offers nothing: define one of harness_datasets"),
+        ("def harness_models(): yield", "put @harness.hookimpl above harness_models"),
+        (
+            "import harness\n@harness.hookimpl\ndef harness_model(): yield",
+            "no hook 'harness_model': did you mean 'harness_models'",
+        ),
+        (
+            "import harness\n@harness.hookimpl\ndef harness_models(): yield 'knn'",
+            "yielded 'knn', which is no harness.Model",
+        ),
+        (
+            "import harness\n@harness.hookimpl\ndef harness_models():\n  yield 1 / 0",
+            "harness_models raised ZeroDivisionError",
+        ),
+    ],
+)
+def test_a_plugin_file_that_cannot_be_used_is_one_clear_error(
+    text: str, complaint: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "wrong.py"
+    file.write_text(text)
+    with pytest.raises(PluginError) as raised:
+        load([str(file)])
+    assert complaint in str(raised.value)
+    assert "wrong" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_plugin_file_that_does_not_exist_is_told() -> None:
+    with pytest.raises(PluginError, match=r"'nowhere/x\.py' does not exist"):
+        load(["nowhere/x.py"])
+
+
+def test_a_module_that_does_not_exist_is_told() -> None:
+    with pytest.raises(PluginError, match=r"neither a \.py file nor a module"):
+        load(["nowhere_at_all"])
+
+
+def test_two_plugins_that_offer_one_name_are_an_error_that_names_both() -> None:
+    with pytest.raises(PluginError, match=r"'logreg'.*'pkg-a 1.2'.*'pkg-b 1.2'.*rename"):
+        Registry(
+            [
+                plugin("a", harness_models=offers("logreg")),
+                plugin("b", harness_models=offers("logreg")),
+            ],
+            [],
+        )
+
+
+def test_an_installed_plugin_with_a_misspelt_hook_is_a_fault_and_the_rest_goes_on() -> None:
+    registry = Registry(
+        [
+            plugin("a", harness_modles=offers("a-model")),
+            plugin("b", harness_models=offers("b-model")),
+        ],
+        [],
+    )
+    assert list(registry.models) == ["b-model"]
+    assert [str(fault) for fault in registry.faults] == [
+        "plugin 'a' (pkg-a 1.2): no hook 'harness_modles': did you mean 'harness_models'?"
+    ]
+
+
+def test_an_installed_plugin_that_raises_is_a_fault_and_the_rest_goes_on() -> None:
+    def raises() -> None:
+        raise RuntimeError("no licence")
+
+    registry = Registry(
+        [plugin("a", harness_models=raises), plugin("b", harness_models=offers("b-model"))], []
+    )
+    assert list(registry.models) == ["b-model"]
+    assert "no licence" in registry.faults[0].reason
+
+
+def test_devices_are_asked_for_only_when_they_are_wanted() -> None:
+    asked = []
+
+    def devices() -> list[harness.Device]:
+        asked.append(True)
+        return [harness.Device("cpu")]
+
+    registry = Registry([plugin(harness_devices=devices)], [])
+    assert not asked
+    assert list(registry.devices) == ["cpu"]
+    assert list(registry.devices) == ["cpu"]
+    assert len(asked) == 1
+
+
+def test_an_unknown_name_tells_the_nearest_ones() -> None:
+    registry = Registry([plugin(harness_models=offers("numpy-softmax"))], [])
+    with pytest.raises(UsageError, match="no model 'numpy-sofmax': did you mean 'numpy-softmax'"):
+        registry.models["numpy-sofmax"]
+
+
+def test_an_origin_tells_what_it_offers() -> None:
+    registry = Registry([plugin(harness_models=offers("one", "two"))], [])
+    (origin,) = registry.plugins
+    assert registry.offers_of(origin)["models"] == ("one", "two")
+
+
+def test_a_change_of_a_plugins_code_changes_its_digest(tmp_path: Path) -> None:
+    file = tmp_path / "ten.py"
+    file.write_text(TEN_LINES)
+    origin = Origin("ten", "ten", path=str(file))
+    before = origin.digest()
+    file.write_text(TEN_LINES.replace("1 /", "1.0 /"))
+    assert origin.digest() != before
+
+
+def test_every_kind_has_a_hook_without_arguments() -> None:
+    for kind in KINDS:
+        hook = getattr(hookspecs, f"harness_{kind}")
+        assert not inspect.signature(hook).parameters
+        assert hook.__doc__
+
+
+def test_an_exception_whose_text_fails_is_described_all_the_same() -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    assert describe(MuteError()) == "MuteError: (its text cannot be had)"

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Builds the wheel, installs it with the example plugin package into an empty virtual environment,
+# and uses both away from the tree.
+set -euo pipefail
+tree=$(cd "$(dirname "$0")/.." && pwd)
+python=${PYTHON:-python3}
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+unset PYTHONPATH
+
+"${BUILD:-$python}" -m build --wheel --outdir "$place/dist" "$tree" > "$place/build.log" 2>&1 \
+    || { cat "$place/build.log"; exit 1; }
+"$python" -m venv "$place/venv"
+wheel=$(ls "$place"/dist/*.whl)
+cp "$tree/constraints.txt" "$place"
+"$place/venv/bin/pip" install --quiet --constraint "$place/constraints.txt" "${wheel}[all]"
+cp -r "$tree/docs/examples/harness-nearest-mean" "$place/example"
+"$place/venv/bin/pip" install --quiet --constraint "$place/constraints.txt" "$place/example"
+
+cd "$place"
+harness=venv/bin/harness
+$harness list plugins
+$harness check nearest-mean
+$harness run -d iris -m nearest-mean --repeats 2
+started=$SECONDS
+$harness run --all --store all.db
+echo "harness run --all took $((SECONDS - started)) s"
