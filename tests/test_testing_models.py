@@ -169,6 +169,10 @@ class SameEpoch(Monitored):
         super().told(monitor, 1)
 
 
+class CountsFromZero(Monitored):
+    start = 0
+
+
 class TellsProbabilities(Monitored):
     def told(self, monitor: Any, epoch: int) -> None:
         if monitor:
@@ -276,7 +280,8 @@ WRONG = [
     (model(LosesItselfInAPickle), {"can-be-pickled"}, "from a pickle it answers otherwise"),
     (model(Speechless), {"can-be-pickled"}, "TypeError does not say why"),
     (model(NumPyEpochs), {"calls-its-monitor"}, "is a int64, not an int"),
-    (model(SameEpoch), {"calls-its-monitor"}, "epoch 1 is told after epoch 1"),
+    (model(SameEpoch), {"calls-its-monitor"}, "epoch 1 is told when 2 or a later one is due"),
+    (model(CountsFromZero), {"calls-its-monitor"}, "epoch 0 is told when 1 or a later one is due"),
     (model(TellsProbabilities), {"calls-its-monitor"}, "exp(predict_log_proba(X)) has a row"),
     (model(TellsNothing), {"calls-its-monitor"}, "takes a monitor but never calls it"),
     (model(MindsBeingWatched), {"calls-its-monitor"}, "being monitored changes what it learns"),

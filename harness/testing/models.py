@@ -202,8 +202,8 @@ def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
 
     def monitor(epoch: int, predict_log_proba: PredictLogProba) -> None:
         require(type(epoch) is int, f"epoch {epoch!r} is a {type(epoch).__name__}, not an int")
-        last = epochs[-1] if epochs else -1
-        require(epoch > last, f"epoch {epoch} is told after epoch {last}")
+        due = epochs[-1] + 1 if epochs else 1
+        require(epoch >= due, f"epoch {epoch} is told when {due} or a later one is due")
         epochs.append(epoch)
         # Ever more rarely, or an hour would go on the ten thousand epochs of some models.
         if len(epochs).bit_count() == 1:
