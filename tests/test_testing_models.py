@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import random
+import sys
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import pytest
 
 import harness
 import harness.testing
+from harness import registry
 from harness.testing import MODEL_CHECKS, faulty, sample_for
 from harness.testing.checks import reason_of
 
@@ -303,6 +306,46 @@ def test_a_model_that_cannot_be_made_fails_with_what_make_raised() -> None:
         "parameter 'depth' has no default; give it one"
     )
     assert "same object again" in verdicts(model(partial(made, ONE)))["can-be-made-twice"]
+
+
+class OutOfOrderElsewhere(Centroids):
+    def fit(self, X: Array, y: Array) -> Any:
+        if self.setting.device != "cpu":
+            raise OSError(f"out of order: {self.setting.device}")
+        return super().fit(X, y)
+
+
+def test_a_model_is_tried_on_an_accelerator_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = SimpleNamespace(devices={name: harness.Device(name) for name in ("cpu", "quantum:0")})
+    monkeypatch.setattr(registry, "load", lambda: found)
+    (check,) = (check for check in MODEL_CHECKS if check.name == "keeps-to-its-devices")
+    kinds = ("cpu", "quantum", "optical")
+    assert check.run(model(devices=kinds)) == "tried on cpu, quantum:0; no optical here"
+    with pytest.raises(OSError, match="out of order: quantum:0"):
+        check.run(model(OutOfOrderElsewhere, devices=kinds))
+
+
+def test_a_model_told_to_compute_on_the_cpu_may_not_take_cuda_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = {"allocation.all.allocated": 0}
+    cuda = SimpleNamespace(
+        is_available=lambda: True, device_count=lambda: 1, memory_stats=lambda _: counts
+    )
+    torch = SimpleNamespace(
+        cuda=cuda, get_num_threads=lambda: 1, get_default_dtype=lambda: "float32"
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+    class Allocates(Centroids):
+        def fit(self, X: Array, y: Array) -> Any:
+            counts["allocation.all.allocated"] += 1
+            return super().fit(X, y)
+
+    (check,) = (check for check in MODEL_CHECKS if check.name == "keeps-to-its-devices")
+    assert check.run(model()) == "tried on cpu"
+    with pytest.raises(AssertionError, match="allocates CUDA memory when told to compute on cpu"):
+        check.run(model(Allocates))
 
 
 def test_the_message_lists_all_that_failed_one_a_line() -> None:

@@ -196,7 +196,11 @@ def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
     """Tells a monitor, if fit takes one, its epochs and log probabilities, and learns the same."""
     sample = sample_for(model.needs, device=device)
     classifier = model.make(sample.setting)
-    if "monitor" not in inspect.signature(classifier.fit).parameters:
+    try:
+        takes_one = "monitor" in inspect.signature(classifier.fit).parameters
+    except (TypeError, ValueError):  # it is written in C
+        takes_one = False
+    if not takes_one:
         return "takes no monitor"
     epochs: list[int] = []
 
