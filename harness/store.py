@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 import zlib
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from harness.values import Result, Skip
 
 SCHEMA = 1
+CREATE_TRIES = 50
 BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
 
 metadata = MetaData()
@@ -333,15 +335,20 @@ class Store:
             )
 
     def _create(self) -> None:
-        try:
-            _write_ahead(self.engine)
-            with self.engine.begin() as connection:
-                metadata.create_all(connection)
-                connection.execute(schema_versions.insert().values(version=SCHEMA))
-        except sa.exc.DBAPIError:
-            # Another run may have made them in this moment.
-            if schema_versions.name not in sa.inspect(self.engine).get_table_names():
-                raise
+        """Make the tables, all or none, unless another run does so in this moment."""
+        for patience in reversed(range(CREATE_TRIES)):
+            try:
+                _write_ahead(self.engine)
+                with self.engine.begin() as connection:
+                    metadata.create_all(connection)
+                    connection.execute(schema_versions.insert().values(version=SCHEMA))
+                return
+            except sa.exc.DBAPIError:
+                if schema_versions.name in sa.inspect(self.engine).get_table_names():
+                    return
+                if not patience:
+                    raise
+                time.sleep(0.1)
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
@@ -398,11 +405,14 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
         raise StoreError(f"store '{url}' needs a driver: {error}; pip install it") from error
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
+        # Python's driver would begin a transaction too late to hold the making of tables.
+        sa.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
     return engine
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
     """Wait for a writer rather than fail, and delete what belongs to a deleted row."""
+    connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
     cursor.execute("PRAGMA foreign_keys = ON")
@@ -414,8 +424,8 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _write_ahead(engine: sa.Engine) -> None:
     """Settle, in a new SQLite file, that readers and a writer do not wait for each other."""
     if engine.dialect.name == "sqlite":
-        with engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        with closing(engine.raw_connection()) as connection:
+            connection.cursor().execute("PRAGMA journal_mode = WAL")
 
 
 def _now() -> str:
