@@ -28,8 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from harness import preload
-from harness.process_state import ProcessState
+from harness import preload, process_state
 from harness.registry import describe
 from harness.values import Failure
 
@@ -310,13 +309,15 @@ def _serve(theirs: Connection, path: str, initialize: Callable[..., Any], initar
         except EOFError:
             return
         _empty_output()
-        state = ProcessState.now()
+        process_state.one_thread()
+        state, threads = process_state.read(), set(threading.enumerate())
         try:
             answer = ("done", function(initialized, *args))
             ForkingPickler.dumps(answer)
         except BaseException as error:  # noqa: BLE001  # whatever a stranger raises is the answer
             answer = ("broken", describe(error))
-        soiled = not state.restore()
+        process_state.restore(state)
+        soiled = process_state.left_over(threads)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         theirs.send((*answer, soiled))

@@ -1,4 +1,4 @@
-"""What a trial can change in its process and the next one would notice."""
+"""What a process has one of, so that a trial that changes it changes it for the next one too."""
 
 from __future__ import annotations
 
@@ -15,87 +15,129 @@ import numpy as np
 import threadpoolctl
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True)
-class ProcessState:
-    """The state of a process at one moment, to be put back after strangers' code ran in it."""
+class Aspect:
+    """One part of a process's state: how it is called, read and written.
 
-    folder: str
-    environment: Mapping[str, str]
-    error_state: Mapping[str, Any]
-    print_options: Mapping[str, Any]
-    path: tuple[str, ...]
-    warning_filters: tuple[Any, ...]
-    streams: tuple[Any, ...]
-    signals: Mapping[int, Any]
-    recursion_limit: int
-    threads: frozenset[threading.Thread]
+    ``forbidden`` to change by a model; the others are put back without a word, because importing a
+    library may change them.
+    """
 
-    @classmethod
-    def now(cls) -> ProcessState:
-        """The state at this moment, after threads were set to one."""
-        _one_thread()
-        return cls(
-            folder=os.getcwd(),  # noqa: PTH109  # text is what chdir gives back
-            environment=dict(os.environ),
-            error_state=np.geterr(),
-            print_options=np.get_printoptions(),
-            path=tuple(sys.path),
-            warning_filters=tuple(warnings.filters),
-            streams=(sys.stdin, sys.stdout, sys.stderr),
-            signals={number: signal.getsignal(number) for number in _signals()},
-            recursion_limit=sys.getrecursionlimit(),
-            threads=frozenset(threading.enumerate()),
-        )
-
-    def restore(self) -> bool:
-        """Put everything back; False where something is left over that cannot be put back."""
-        os.chdir(self.folder)
-        if dict(os.environ) != self.environment:
-            os.environ.clear()
-            os.environ.update(self.environment)
-        np.seterr(**self.error_state)
-        np.set_printoptions(**self.print_options)
-        sys.path[:] = self.path
-        warnings.filters[:] = self.warning_filters  # type: ignore[index]  # it is a list
-        sys.stdin, sys.stdout, sys.stderr = self.streams
-        for number, handler in self.signals.items():
-            if signal.getsignal(number) is not handler:
-                signal.signal(number, handler)
-        sys.setrecursionlimit(self.recursion_limit)
-        _plain_torch()
-        left = set(threading.enumerate()) - self.threads
-        return not left and not _has_children()
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+    forbidden: bool = True
 
 
-def _one_thread() -> None:
-    """One thread for BLAS, OpenMP and torch; a library loaded meanwhile may have more."""
+def read() -> dict[str, Any]:
+    """The state of this process, by the name of each aspect."""
+    return {aspect.name: aspect.read() for aspect in ASPECTS}
+
+
+def restore(before: dict[str, Any]) -> tuple[str, ...]:
+    """Put back what differs from an earlier state, and say what of it is forbidden to change.
+
+    >>> before = read()
+    >>> _ = np.seterr(under="raise")
+    >>> restore(before)
+    ("NumPy's error state: under was 'ignore' and is 'raise'",)
+    """
+    changes = []
+    for aspect in ASPECTS:
+        was, now = before[aspect.name], aspect.read()
+        if was is not None and was != now:
+            aspect.write(was)
+            if aspect.forbidden:
+                changes.append(f"{aspect.name}{_difference(was, now)}")
+    return tuple(changes)
+
+
+def one_thread() -> None:
+    """One thread for BLAS, OpenMP and torch, also where a library was loaded meanwhile."""
     threadpoolctl.threadpool_limits(1)
-    if "torch" in sys.modules:
-        torch = sys.modules["torch"]
-        if torch.get_num_threads() != 1:
-            torch.set_num_threads(1)
+    torch = sys.modules.get("torch")
+    if torch and torch.get_num_threads() != 1:
+        torch.set_num_threads(1)
 
 
-def _plain_torch() -> None:
-    """Torch's global switches as they are at import."""
-    if "torch" not in sys.modules:
-        return
-    torch = sys.modules["torch"]
-    torch.set_default_dtype(torch.float32)
-    torch.set_grad_enabled(True)
-    torch.use_deterministic_algorithms(False)
-
-
-def _signals() -> list[int]:
-    settable = signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}
-    return [number for number in settable if signal.getsignal(number) is not None]
-
-
-def _has_children() -> bool:
+def left_over(threads: set[threading.Thread]) -> bool:
+    """Whether there are threads besides the given ones, or child processes."""
+    if set(threading.enumerate()) - threads:
+        return True
     with contextlib.suppress(ChildProcessError):
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         return True
     return False
+
+
+def _write_environment(variables: dict[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(variables)
+
+
+def _write_filters(filters: list[Any]) -> None:
+    warnings.filters[:] = filters  # type: ignore[index]  # a list, whatever typeshed says
+
+
+def _write_path(path: list[str]) -> None:
+    sys.path[:] = path
+
+
+def _read_streams() -> tuple[Any, ...]:
+    return sys.stdin, sys.stdout, sys.stderr
+
+
+def _write_streams(streams: tuple[Any, ...]) -> None:
+    sys.stdin, sys.stdout, sys.stderr = streams
+
+
+def _of_torch(name: str, read: str, write: str) -> Aspect:
+    """A setting of torch's, None as long as nobody has imported it."""
+
+    def reader() -> Any:
+        torch = sys.modules.get("torch")
+        return torch and getattr(torch, read)()
+
+    return Aspect(name, reader, lambda value: getattr(sys.modules["torch"], write)(value))
+
+
+def _of_signal(number: signal.Signals) -> Aspect:
+    return Aspect(
+        f"the handler of {number.name}",
+        lambda: signal.getsignal(number),
+        lambda handler: signal.signal(number, handler),
+    )
+
+
+def _difference(was: Any, now: Any) -> str:
+    if not isinstance(was, dict):
+        return f" was {was!r} and is {now!r}"
+    keys = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+    return ": " + ", ".join(f"{key} was {was.get(key)!r} and is {now.get(key)!r}" for key in keys)
+
+
+ASPECTS = (
+    Aspect("the current directory", os.getcwd, os.chdir),
+    Aspect("the environment", lambda: dict(os.environ), _write_environment),
+    Aspect("NumPy's error state", np.geterr, lambda state: np.seterr(**state)),
+    _of_torch("torch's thread count", "get_num_threads", "set_num_threads"),
+    _of_torch("torch's default dtype", "get_default_dtype", "set_default_dtype"),
+    _of_torch("torch's gradients", "is_grad_enabled", "set_grad_enabled"),
+    *(
+        _of_signal(number)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGCHLD)
+    ),
+    Aspect("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, forbidden=False),
+    Aspect(
+        "NumPy's print options",
+        np.get_printoptions,
+        lambda state: np.set_printoptions(**state),
+        forbidden=False,
+    ),
+    Aspect("the module path", lambda: list(sys.path), _write_path, forbidden=False),
+    Aspect("the warning filters", lambda: list(warnings.filters), _write_filters, forbidden=False),
+    Aspect("the standard streams", _read_streams, _write_streams, forbidden=False),
+)

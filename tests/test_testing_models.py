@@ -333,7 +333,10 @@ def test_a_model_told_to_compute_on_the_cpu_may_not_take_cuda_memory(
         is_available=lambda: True, device_count=lambda: 1, memory_stats=lambda _: counts
     )
     torch = SimpleNamespace(
-        cuda=cuda, get_num_threads=lambda: 1, get_default_dtype=lambda: "float32"
+        cuda=cuda,
+        get_num_threads=lambda: 1,
+        get_default_dtype=lambda: "float32",
+        is_grad_enabled=lambda: True,
     )
     monkeypatch.setitem(sys.modules, "torch", torch)
 

@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness import process_state
 from harness.errors import HarnessError
 from harness.parameters import parameters_of
 from harness.registry import describe
-from harness.testing import surroundings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -52,14 +52,14 @@ def _tidy(function: Callable[..., str | None]) -> Callable[..., str | None]:
 
     @functools.wraps(function)
     def run(subject: Any, *where: str, **keywords: str) -> str | None:
-        before = surroundings.read()
+        before = process_state.read()
         try:
             # On sixty rows a solver may well warn that it did not converge.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return function(subject, *where, **keywords)
         finally:
-            surroundings.restore(before)
+            process_state.restore(before)
 
     return run
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import registry, scoring
-from harness.testing import surroundings
+from harness import process_state, registry, scoring
 from harness.testing.checks import (
     Check,
     kebab_case_name,
@@ -230,11 +229,11 @@ def leaves_the_process_alone(model: Model, device: str = "cpu") -> None:
     for name in model.requires:
         importlib.import_module(name)
     sample = sample_for(model.needs, device=device)
-    before = surroundings.read()
+    before = process_state.read()
     try:
         _predict(_fitted(model, sample), sample.X_test)
     finally:
-        changes = surroundings.restore(before)
+        changes = process_state.restore(before)
     require(not changes, "; ".join(changes))
 
 
