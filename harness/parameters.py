@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
+import sys
 import types
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +40,11 @@ class Parameter:
         A bare parameter whose default is None may be anything.
         """
         annotation = self.annotation
-        if annotation is inspect.Parameter.empty:
+        if annotation in (inspect.Parameter.empty, tuple, list):
             if self.default is None:
                 return (Any,)
             if isinstance(self.default, tuple):
-                item = type(self.default[0]) if self.default else int
-                return (types.GenericAlias(tuple, (item, ...)),)
+                return (_tuple_of(type(self.default[0]) if self.default else int),)
             return (type(self.default),)
         return tuple(_flat(annotation))
 
@@ -57,7 +59,8 @@ class Parameter:
         >>> Parameter("l2", 0.1).parse("1e-3")
         0.001
         """
-        for option in self.options:
+        # A str takes any text, so what is more particular goes first, wherever it was written.
+        for option in sorted(self.options, key=_generality):
             try:
                 return _parse_as(option, text)
             except ValueError:
@@ -85,20 +88,18 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise PluginError(f"{function!r} has no signature to read parameters from") from error
-    try:
-        hints = typing.get_type_hints(function)
-    except Exception:  # noqa: BLE001  # a stranger's annotation can raise anything
-        hints = {}
     found = {}
     for parameter in list(signature.parameters.values())[1:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.default is parameter.empty:
             raise PluginError(f"parameter '{parameter.name}' has no default; give it one")
-        annotation = hints.get(parameter.name, parameter.annotation)
-        if isinstance(annotation, str):
-            annotation = parameter.empty
-        found[parameter.name] = Parameter(parameter.name, parameter.default, annotation)
+        default = parameter.default
+        found[parameter.name] = Parameter(
+            parameter.name,
+            tuple(default) if isinstance(default, list) else default,
+            _evaluated(parameter.annotation, function),
+        )
     return found
 
 
@@ -122,9 +123,31 @@ def settle(
                 f"'{owner}': {name}={written(typing.cast('Value', value))} is not {parameter.kind}"
                 f" (default {written(parameter.default)})"
             ) from None
-        if parsed != parameter.default or type(parsed) is not type(parameter.default):
+        # True equals 1, but is not the same to a model that takes either; 1.0 is.
+        same_kind = isinstance(parsed, bool) is isinstance(parameter.default, bool)
+        if parsed != parameter.default or not same_kind:
             settled[name] = parsed
     return tuple(sorted(settled.items()))
+
+
+def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
+    """An annotation, evaluated apart from the others if it is a text; empty where it cannot be.
+
+    Beside it may stand one that only a type checker can evaluate: ``setting: Setting``, imported
+    under ``if TYPE_CHECKING``.
+    """
+
+    def bearer() -> None: ...
+
+    bearer.__annotations__ = {"it": annotation}
+    while isinstance(function, functools.partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    try:
+        names = getattr(function, "__globals__", None) or vars(sys.modules[function.__module__])
+        return typing.get_type_hints(bearer, names)["it"]
+    except Exception:  # noqa: BLE001  # a stranger's annotation can raise anything
+        return inspect.Parameter.empty
 
 
 def _flat(annotation: Any) -> list[Any]:
@@ -133,7 +156,22 @@ def _flat(annotation: Any) -> list[Any]:
         return [flat for option in typing.get_args(annotation) for flat in _flat(option)]
     if origin is typing.Literal:
         return list(typing.get_args(annotation))
+    if origin in (list, Sequence):
+        return [_tuple_of(*typing.get_args(annotation))]
     return [annotation]
+
+
+def _tuple_of(item: Any) -> types.GenericAlias:
+    return types.GenericAlias(tuple, (item, ...))
+
+
+def _generality(option: Any) -> int:
+    """Place of an option among others, those that take the least text first."""
+    if typing.get_origin(option) is tuple:
+        return 3
+    if not isinstance(option, type) or option in (bool, type(None)):
+        return 0
+    return {int: 1, float: 2}.get(option, 5 if option in (str, Any) else 4)
 
 
 def _in_words(option: Any) -> str:
@@ -157,8 +195,12 @@ def _parse_as(option: Any, text: str) -> Value:
     elif option in (int, float, str):
         return typing.cast("Value", option(text))
     elif typing.get_origin(option) is tuple:
-        item = typing.get_args(option)[0]
-        return typing.cast("Value", tuple(_parse_as(item, part) for part in text.split("x")))
+        parts = text.split("x") if text != "()" else []
+        items = typing.get_args(option)
+        if items[1:] == (...,):
+            items = items[:1] * len(parts)
+        if len(items) == len(parts):
+            return typing.cast("Value", tuple(map(_parse_as, items, parts)))
     elif option is Any or isinstance(option, type):
         # What a stranger's class takes here is not known, so the text is read as it looks.
         for looks in (type(None), bool, int, float, str):

@@ -10,6 +10,9 @@ import numpy as np
 from harness.errors import DatasetError
 from harness.values import Split
 
+LARGEST = float(np.finfo(np.float32).max)
+"""What a model that needs float32 can be given; its square does not overflow float64 either."""
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -66,14 +69,19 @@ def encode(split: Split) -> Encoded:
             raise DatasetError(
                 f"the {part} part has {len(X)} rows but labels of shape {np.shape(y)}"
             )
-        if X.dtype != object and np.isinf(X).any():
-            raise DatasetError(f"the {part} part holds infinite values")
     n_features = X_train.shape[1]
-    feature_names = split.feature_names or tuple(f"x{i}" for i in range(n_features))
+    feature_names = tuple(split.feature_names) or tuple(f"x{i}" for i in range(n_features))
     if len(feature_names) != n_features:
         raise DatasetError(f"{len(feature_names)} feature names for {n_features} columns")
     if not set(split.categorical) <= set(range(n_features)):
         raise DatasetError(f"categorical columns {split.categorical} of {n_features} columns")
+    for column in sorted(set(range(n_features)) - set(split.categorical)):
+        for X in (X_train, X_test):
+            if (np.abs(_floats(X[:, column], feature_names[column])) > LARGEST).any():
+                raise DatasetError(
+                    f"column '{feature_names[column]}' holds infinite values, "
+                    f"or some beyond {LARGEST:.1e}, which float32 cannot hold"
+                )
     class_names, y_train, y_test = _codes(split)
     trained = np.unique(y_train)
     if len(trained) < 2:
@@ -113,7 +121,8 @@ def prepare(data: Encoded, needs: Needs) -> Prepared:
     Missing quantities are filled in with the median and missing categories with the most frequent
     one if the model needs ``finite`` input; a missing category is otherwise a row of zeros when
     one-hot encoded. A category that the training part lacks is a row of zeros too. A column that
-    does not vary is only centred. A column that is missing throughout becomes zeros.
+    does not vary is only centred. A column that is missing throughout the training part becomes
+    zeros, or empty strings where categories stay, if the model needs ``finite`` input.
     """
     train: list[Array] = []
     test: list[Array] = []
@@ -156,14 +165,12 @@ def _codes(split: Split) -> tuple[tuple[str, ...], NDArray[np.intp], NDArray[np.
     """Class names and both parts' labels as codes that index them."""
     parts = [np.asarray(split.y_train), np.asarray(split.y_test)]
     for part, y in zip(("training", "test"), parts, strict=True):
-        missing = np.array(
-            [label is None or label != label for label in y.tolist()]
-        )  # NaN is what differs from itself
-        if missing.any():
+        missing = sum(_absent(label) for label in y.tolist())
+        if missing:
             raise DatasetError(
-                f"{int(missing.sum())} of the {len(y)} labels of the {part} part are missing (NaN)"
+                f"{missing} of the {len(y)} labels of the {part} part are missing (NaN)"
             )
-    names = tuple(split.class_names)
+    names = tuple(str(name) for name in split.class_names)
     if len(set(names)) != len(names):
         raise DatasetError(f"class names occur twice: {', '.join(names)}")
     if names and all(y.dtype.kind in "iub" for y in parts):
@@ -174,9 +181,12 @@ def _codes(split: Split) -> tuple[tuple[str, ...], NDArray[np.intp], NDArray[np.
                 )
         return names, parts[0].astype(np.intp), parts[1].astype(np.intp)
     if not names:
-        labels = np.unique(np.concatenate([y.astype(object) for y in parts]).astype(object))
+        try:
+            labels = sorted({label for y in parts for label in y.tolist()})
+        except TypeError as error:
+            raise DatasetError(f"the labels cannot be put in order: {error}") from error
         names = tuple(str(label) for label in labels)
-        index = {label: code for code, label in enumerate(labels.tolist())}
+        index = {label: code for code, label in enumerate(labels)}
     else:
         index = {name: code for code, name in enumerate(names)}
     strange = sorted({str(label) for y in parts for label in y.tolist() if label not in index})
@@ -202,12 +212,7 @@ def _floats(column: Array, name: str) -> NDArray[np.float64]:
 
 def _strings(column: Array) -> Array:
     """Categories as strings, None where missing."""
-    return np.array(
-        [
-            None if v is None or v != v else str(v) for v in column.tolist()
-        ],  # NaN is what differs from itself
-        dtype=object,
-    )
+    return np.array([None if _absent(v) else str(v) for v in column.tolist()], dtype=object)
 
 
 def _quantity(a: NDArray[np.float64], b: NDArray[np.float64], needs: Needs) -> tuple[Array, Array]:
@@ -220,17 +225,17 @@ def _quantity(a: NDArray[np.float64], b: NDArray[np.float64], needs: Needs) -> t
     if needs.scaled and len(known):
         mean, deviation = known.mean(), known.std()
         # Rounding leaves a column of equal values a deviation of about 1e-16 of its size.
-        scale = deviation if deviation > 1e-12 * max(1.0, abs(mean)) else 1.0
+        scale = deviation if deviation > 1e-12 * abs(mean) else 1.0
         a, b = (a - mean) / scale, (b - mean) / scale
     return a[:, None], b[:, None]
 
 
 def _one_hot(a: Array, b: Array, needs: Needs) -> tuple[Array, Array]:
     """One column (n, n_categories) for each category that the training part has."""
-    a, b = _category(a, b, needs)
-    categories = sorted({v for v in a[:, 0].tolist() if v is not None})
+    categories = sorted({v for v in a.tolist() if v is not None})
     if not categories:
         return np.zeros((len(a), 1)), np.zeros((len(b), 1))
+    a, b = _category(a, b, needs)
     table = np.array(categories, dtype=object)[None, :]
     encoded = [(part == table).astype(np.float64) for part in (a, b)]
     if needs.scaled:

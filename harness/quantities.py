@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 _SECONDS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-_BYTES = {"": 1, "b": 1, "k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+_BYTES = {"": 1, "b": 1} | {
+    prefix + suffix: 2 ** (10 * power)
+    for power, prefix in enumerate("kmgt", start=1)
+    for suffix in ("", "b", "ib")
+}
 
 
 def seconds(written: str | float) -> float:
@@ -19,10 +27,10 @@ def seconds(written: str | float) -> float:
     >>> seconds("1.5m")
     90.0
     """
-    number, unit = _parts(written)
-    if unit not in _SECONDS or not number > 0 or math.isinf(number):
+    found = _product(written, _SECONDS)
+    if not 0 < found < math.inf:
         raise UsageError(f"'{written}' is no time; write seconds, or a number with s, m or h")
-    return number * _SECONDS[unit]
+    return found
 
 
 def size(written: str | float) -> int:
@@ -34,17 +42,17 @@ def size(written: str | float) -> int:
     >>> size("2G") == size("2048 MiB") == 2**31
     True
     """
-    number, unit = _parts(written)
-    unit = unit if unit == "b" else unit.removesuffix("b").removesuffix("i")
-    if unit not in _BYTES or not number > 0 or math.isinf(number):
+    found = _product(written, _BYTES)
+    if not 1 <= found < math.inf:
         raise UsageError(f"'{written}' is no size; write bytes, or a number with K, M, G or T")
-    return int(number * _BYTES[unit])
+    return int(found)
 
 
-def _parts(written: str | float) -> tuple[float, str]:
+def _product(written: str | float, units: Mapping[str, float]) -> float:
+    """The number times its unit; NaN where either is none."""
     text = str(written).strip().lower()
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
     try:
-        return float(digits), text[len(digits) :].strip()
+        return float(digits) * units.get(text[len(digits) :].strip(), math.nan)
     except ValueError:
-        return math.nan, ""
+        return math.nan

@@ -35,10 +35,12 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
             f"predict_proba gave an array of shape {P.shape} "
             f"for {n_samples} rows and {n_classes} classes"
         )
+    with np.errstate(over="ignore", invalid="ignore"):  # sums of what is not finite
+        sums = P.sum(axis=1)
     for fault, rows in (
         ("are not finite", ~np.isfinite(P).all(axis=1)),
         ("are negative", (P < 0).any(axis=1)),
-        ("do not sum to 1", np.abs(P.sum(axis=1) - 1) > TOLERANCE),
+        ("do not sum to 1", np.abs(sums - 1) > TOLERANCE),
     ):
         if rows.any():
             row = int(np.flatnonzero(rows)[0])

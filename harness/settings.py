@@ -26,6 +26,15 @@ RUN_DEFAULTS: Mapping[str, tuple[type, ...]] = {
 }
 
 
+_IN_TOML = {
+    list: "a list of strings",
+    dict: "a table",
+    int: "an integer",
+    float: "a float",
+    str: "a string",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What a project settles for everybody who runs the harness in it."""
@@ -61,6 +70,8 @@ def _read(file: Path) -> Settings:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: is no TOML: {error}") from None
+    if not isinstance(table, dict):
+        raise UsageError(f"{file}: tool.harness = {table!r} is not a table")
     known: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}
     _check(file, "tool.harness", table, known)
     _check(file, "tool.harness.run", table.get("run", {}), RUN_DEFAULTS)
@@ -84,6 +95,7 @@ def _check(
     for key, value in table.items():
         if key not in known:
             raise UsageError(f"{file}: [{where}] has no key '{key}': {nearest(key, known)}")
-        if not isinstance(value, known[key]) or isinstance(value, bool):
-            types = " or ".join(t.__name__ for t in known[key])
-            raise UsageError(f"{file}: [{where}] {key} = {value!r} is not a {types}")
+        words = not isinstance(value, list) or all(isinstance(item, str) for item in value)
+        if not isinstance(value, known[key]) or isinstance(value, bool) or not words:
+            types = " or ".join(_IN_TOML[t] for t in known[key])
+            raise UsageError(f"{file}: [{where}] {key} = {value!r} is not {types}")

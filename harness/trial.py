@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import operator
 import random
 import sys
 import time
@@ -67,35 +68,37 @@ def run_trial(
 class EpochScores:
     """What a model calls after each epoch; scores a thinned set of them.
 
-    It keeps every epoch until there are more than `TRACE_POINTS`, then every second one, every
-    fourth, and so on: the number of epochs need not be known beforehand.
+    It keeps every call until there are more than `TRACE_POINTS`, then every second one, every
+    fourth, and so on: neither the number of epochs nor their stride need be known beforehand.
     """
 
     def __init__(self, prepared: Prepared, y_test: NDArray[np.intp], clock: Clock) -> None:
         self._parts = (prepared.X_train, prepared.y_train), (prepared.X_test, y_test)
         self._clock = clock
-        self._stride = 1
         self._points: list[TracePoint] = []
+        self._stride = 1
+        self._calls = 0
         self._last = 0
         self.seconds = 0.0
 
     def __call__(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
         """Take note of an epoch, counted from 1."""
-        self._last = epoch
-        if epoch % self._stride:
+        self._last = operator.index(epoch)  # a plain int, whatever kind of integer it was
+        self._calls += 1
+        # Thinned only now, so that the last call of all finds a place without one to spare.
+        if len(self._points) == TRACE_POINTS:
+            self._stride *= 2
+            self._points = self._points[1::2]
+        if self._calls % self._stride:
             return
         started = self._clock()
         train, test = (scoring.likelihood(predict_log_proba(X), y) for X, y in self._parts)
-        self._points.append(TracePoint(epoch, train, test))
-        # One place is left for the last epoch.
-        if len(self._points) >= TRACE_POINTS:
-            self._stride *= 2
-            self._points = [point for point in self._points if point.epoch % self._stride == 0]
+        self._points.append(TracePoint(self._last, train, test))
         self.seconds += self._clock() - started
 
     def trace(self, train_likelihood: float, test_likelihood: float) -> tuple[TracePoint, ...]:
         """The points, and the last epoch with the finished classifier's likelihoods."""
-        if not self._last:
+        if not self._calls:
             return ()
         kept = [point for point in self._points if point.epoch != self._last]
         return (*kept, TracePoint(self._last, train_likelihood, test_likelihood))

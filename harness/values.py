@@ -247,13 +247,13 @@ class Choice:
 def written(value: Value) -> str:
     """A parameter's value as people write it between brackets.
 
-    >>> [written(value) for value in (True, None, 0.1, (64, 64), "tanh")]
-    ['true', 'none', '0.1', '64x64', 'tanh']
+    >>> [written(value) for value in (True, None, 0.1, (64, 64), (), "tanh")]
+    ['true', 'none', '0.1', '64x64', '()', 'tanh']
     """
     if value is None or isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return "x".join(str(item) for item in value)
+        return "x".join(str(item) for item in value) or "()"
     return str(value)
 
 
@@ -313,8 +313,8 @@ class Failure:
     """Why a trial has no scores.
 
     Args:
-        kind: ``exception``, ``probabilities``, ``dataset``, ``make``, ``exit``, ``signal``,
-            ``timeout``, ``memory`` or ``skipped``.
+        kind: ``exception``, ``probabilities``, ``dataset``, ``exit``, ``signal``, ``timeout``,
+            ``memory`` or ``skipped``.
         reason: one line.
         traceback: where there is one.
         output: the end of what the trial printed.
