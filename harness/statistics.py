@@ -1,0 +1,357 @@
+"""How sure a score is, and which models cannot be told apart: pure, frames in and values out.
+
+What two repeats of a dataset have in common decides how far their scores may be trusted:
+
+- ``fresh`` draws are independent: Student's t over the repeats.
+- ``resampled`` splits share rows of one table. Their scores are correlated, and a plain t-test on
+  10 of them rejects a true null in a quarter of all cases instead of 5%. Here the variance of the
+  mean is s^2 (1/J + n_test/n_train) (Nadeau & Bengio, Machine Learning 52, 2003).
+- a ``fixed`` split has one test part, and only the model's seed varies: the test rows are the
+  sample.
+
+One repeat says nothing of the variance between repeats, and neither do repeats that agree exactly
+(accuracy is discrete). There, too, the test rows are the sample: Wilson's interval and McNemar's
+exact test for accuracy, Student's t for the NLL.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
+
+import numpy as np
+from scipy import special  # scipy.stats has the same in words, but takes 0.6 s to import
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from harness.values import SplitKind
+
+    Floats: TypeAlias = NDArray[np.float64]
+    Predict: TypeAlias = Callable[[Sequence[int]], pd.DataFrame]
+
+Key = TypeVar("Key")
+Score: TypeAlias = Literal["accuracy", "nll"]
+
+LEVEL = 0.05
+"""Intervals cover 1 - LEVEL; what is told apart is so at this level."""
+
+OVER_DRAWS = "t over draws"
+OVER_SPLITS = "corrected t over splits"
+OVER_ROWS = "t over test rows"
+WILSON = "Wilson over test rows"
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95% confidence interval and, in a few words, how it was found."""
+
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How one contender differs from another, and a two-sided p-value of no difference.
+
+    Args:
+        difference: mean of the first's score less the second's, over the repeats that both have.
+        p_value: NaN where the two cannot be compared.
+        method: in a few words.
+    """
+
+    difference: float
+    p_value: float
+    method: str
+
+    @property
+    def told_apart(self) -> bool:
+        """Whether chance is an unlikely cause of the difference."""
+        return self.p_value < LEVEL
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cell:
+    """What a contender scored on a dataset, over the repeats (J,) that it finished.
+
+    Args:
+        kind: what the dataset's splits have in common; None where no trial got that far.
+        total: repeats that the dataset has.
+        n_train: rows to learn from in a repeat.
+        n_test: rows to be scored on in a repeat.
+        repeats: which they are.
+        result_ids: where their predictions are.
+        accuracy: share of the test rows whose class was predicted.
+        nll: mean negative log likelihood.
+        nll_sd: its standard deviation over the test rows.
+    """
+
+    kind: SplitKind | None
+    total: int
+    n_train: float
+    n_test: float
+    repeats: NDArray[np.int64]
+    result_ids: NDArray[np.int64]
+    accuracy: Floats
+    nll: Floats
+    nll_sd: Floats
+
+    @property
+    def complete(self) -> bool:
+        """Whether every repeat has a score; what has not is never the best."""
+        return 0 < len(self.repeats) == self.total
+
+    @property
+    def variance_factor(self) -> float:
+        """What the variance between repeats is multiplied by to be that of their mean."""
+        return _factor(self.kind, len(self.repeats), self.n_test, self.n_train)
+
+    @property
+    def rows(self) -> float:
+        """The number of independent test rows that the repeats are worth."""
+        return _rows(self.kind, len(self.repeats), self.n_test, self.n_train)
+
+
+def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
+    """A cell for each (dataset, model, device) of `harness.frames.Frames.results`.
+
+    A dataset's repeats are those that any contender was run on, so that rows that are missing
+    altogether count as much as trials that failed.
+    """
+    columns = {
+        name: results[name].to_numpy(dtype=np.float64)
+        for name in ("n_train", "n_test", "accuracy", "nll", "nll_sd")
+    }
+    ids = results["result_id"].to_numpy(dtype=np.int64)
+    repeat = results["repeat"].to_numpy(dtype=np.int64)
+    kinds: dict[str, SplitKind] = {}
+    planned: dict[str, set[int]] = {}
+    groups: dict[tuple[str, str, str], list[int]] = {}
+    named = (results[name].tolist() for name in ("dataset", "model", "device"))
+    stated = (results[name].tolist() for name in ("status", "split_kind"))
+    for row, (dataset, model, device, status, kind) in enumerate(zip(*named, *stated, strict=True)):
+        group = groups.setdefault((dataset, model, device), [])
+        repeats = planned.setdefault(dataset, set())
+        if status != "skipped":
+            repeats.add(int(repeat[row]))
+        if status == "ok":
+            group.append(row)
+        if isinstance(kind, str):
+            kinds[dataset] = cast("SplitKind", kind)
+    found = {}
+    for key, group in groups.items():
+        rows = np.array(group, dtype=np.intp)
+        rows = rows[np.argsort(repeat[rows])]
+        found[key] = Cell(
+            kind=kinds.get(key[0]),
+            total=len(planned[key[0]]),
+            n_train=float(columns["n_train"][rows].mean()) if group else math.nan,
+            n_test=float(columns["n_test"][rows].mean()) if group else math.nan,
+            repeats=repeat[rows],
+            result_ids=ids[rows],
+            accuracy=columns["accuracy"][rows],
+            nll=columns["nll"][rows],
+            nll_sd=columns["nll_sd"][rows],
+        )
+    return found
+
+
+def interval(cell: Cell, score: Score) -> Interval:
+    """The mean score's 95% interval, within [0, 1] for accuracy and [0, inf) for the NLL.
+
+    Over a few splits it speaks of the learning algorithm; where the test rows are the sample it
+    speaks of the models that were fitted.
+    """
+    values = cell.accuracy if score == "accuracy" else cell.nll
+    J = len(values)
+    if J == 0:
+        return Interval(math.nan, math.nan, "no scores")
+    mean = float(values.mean())
+    if cell.kind == "fixed" or J == 1 or _constant(values):
+        if score == "accuracy":
+            return _wilson(mean, cell.rows)
+        spread = math.sqrt(float(np.square(cell.nll_sd).mean()) / cell.rows)
+        half, method = _half_width(spread, cell.rows - 1), OVER_ROWS
+    else:
+        spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
+        method = OVER_SPLITS if cell.kind == "resampled" else OVER_DRAWS
+        half = _half_width(spread, J - 1)
+    ceiling = 1.0 if score == "accuracy" else math.inf
+    return Interval(max(mean - half, 0.0), min(mean + half, ceiling), method)
+
+
+def likelihood(nll: Interval) -> Interval:
+    """The likelihood's interval: exp(-NLL) turns the mean NLL's around, end for end.
+
+    >>> likelihood(Interval(0.0, float("inf"), "t over draws"))
+    Interval(low=0.0, high=1.0, method='t over draws')
+    """
+    return Interval(math.exp(-nll.high), math.exp(-nll.low), nll.method)
+
+
+class RowScores:
+    """Scores of single test rows, read from the store only where a comparison needs them."""
+
+    def __init__(self, predictions: Predict) -> None:
+        self._predictions = predictions
+        self._kept: dict[int, tuple[Floats, Floats]] = {}  # by result id: right or not, NLL
+
+    def of(self, result_ids: Sequence[int], score: Score) -> list[Floats]:
+        """The rows' scores (n_test,) for each result, in the order of the test part."""
+        self.fetch(result_ids)
+        which = 0 if score == "accuracy" else 1
+        return [self._kept[i][which] for i in result_ids]
+
+    def fetch(self, result_ids: Iterable[int]) -> None:
+        """Read at once what will be needed one by one."""
+        missing = sorted(set(result_ids) - self._kept.keys())
+        if not missing:
+            return
+        frame = self._predictions(missing)
+        ids = frame["result_id"].to_numpy(dtype=np.int64)
+        order = np.lexsort((frame["row"].to_numpy(dtype=np.int64), ids))
+        right = (frame["true"].to_numpy() == frame["predicted"].to_numpy())[order]
+        loss = -frame["log_probability"].to_numpy(dtype=np.float64)[order]
+        starts = np.searchsorted(ids[order], [*missing, missing[-1] + 1])
+        for i, start, stop in zip(missing, starts[:-1], starts[1:], strict=True):
+            self._kept[i] = right[start:stop].astype(np.float64), loss[start:stop]
+
+
+def compare(a: Cell, b: Cell, score: Score, rows: RowScores) -> Comparison:
+    """Test the mean difference of two contenders on one dataset, paired over common repeats."""
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    if not len(i):
+        return Comparison(math.nan, math.nan, "no repeat in common")
+    differences = (a.accuracy[i] - b.accuracy[j]) if score == "accuracy" else a.nll[i] - b.nll[j]
+    mean, J = float(differences.mean()), len(differences)
+    if a.kind != "fixed" and J > 1:
+        if not _constant(differences):
+            spread = float(differences.std(ddof=1)) * math.sqrt(
+                _factor(a.kind, J, a.n_test, a.n_train)
+            )
+            method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
+            return Comparison(mean, _p_value(mean / spread, J - 1), f"paired {method}")
+        if abs(mean) < 1e-12:
+            return Comparison(0.0, 1.0, "no difference in any repeat")
+    ours = rows.of(a.result_ids[i].tolist(), score)
+    theirs = rows.of(b.result_ids[j].tolist(), score)
+    if any(len(x) != len(y) or not len(x) for x, y in zip(ours, theirs, strict=True)):
+        return Comparison(mean, math.nan, "no test rows in common")
+    paired = [x - y for x, y in zip(ours, theirs, strict=True)]
+    each = np.mean(paired, axis=0) if a.kind == "fixed" else np.concatenate(paired)
+    return _over_rows(mean, each, _rows(a.kind, J, a.n_test, a.n_train), score)
+
+
+def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
+    """Whose mean is the best of those that are complete; None where none is."""
+    complete = {key: cell for key, cell in contenders.items() if cell.complete}
+    if score == "accuracy":
+        return max(complete, key=lambda key: float(complete[key].accuracy.mean()), default=None)
+    return min(complete, key=lambda key: float(complete[key].nll.mean()), default=None)
+
+
+def against_best(
+    contenders: Mapping[Key, Cell], score: Score, rows: RowScores
+) -> dict[Key, Comparison]:
+    """One dataset's best compared with each other contender that has scores, after Holm.
+
+    A contender that failed in some repeats may be ahead on the others; it is not told apart then,
+    however small the p-value, for it is not the best and not shown to be worse.
+    """
+    leader = best(contenders, score)
+    if leader is None:
+        return {}
+    scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
+    first = scored[leader]
+    if first.kind == "fixed" or any(len(cell.repeats) == 1 for cell in scored.values()):
+        rows.fetch(i for cell in scored.values() for i in cell.result_ids.tolist())
+    found = {
+        key: compare(first, cell, score, rows) for key, cell in scored.items() if key != leader
+    }
+    sign = 1 if score == "accuracy" else -1
+    found = {
+        key: replace(one, p_value=1.0) if sign * one.difference < 0 else one
+        for key, one in found.items()
+    }
+    adjusted = holm([one.p_value for one in found.values()])
+    return {
+        key: replace(one, p_value=p) for (key, one), p in zip(found.items(), adjusted, strict=True)
+    }
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values that may each be held against the level of all (Holm 1979); NaN stays NaN.
+
+    >>> [round(p, 3) for p in holm([0.04, 0.01, 0.03])]
+    [0.06, 0.03, 0.06]
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(len(p), np.nan)
+    order = np.argsort(p)[: int(np.isfinite(p).sum())]  # NaN sorts to the end
+    stepped = p[order] * np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
+    return [float(value) for value in adjusted]
+
+
+def _factor(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> float:
+    return 1 / J + (n_test / n_train if kind == "resampled" else 0.0)
+
+
+def _rows(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> float:
+    """The number n for which v/n is the variance of the mean, v being that of one row's score.
+
+    A repeat's mean has variance s^2 = v/n_test. With it, `_factor` gives the mean of J repeats
+    v/n_test (1/J + n_test/n_train) = v (1/(J n_test) + 1/n_train). One repeat, and a fixed split
+    however often, has n_test rows.
+    """
+    if kind == "fixed" or J == 1:
+        return n_test
+    return n_test / _factor(kind, J, n_test, n_train)
+
+
+def _constant(values: Floats) -> bool:
+    """Whether values differ by rounding at most."""
+    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+
+
+def _wilson(p: float, n: float) -> Interval:
+    """Wilson's score interval (1927) for a share p of n rows, which need not be whole numbers."""
+    z = float(special.ndtri(1 - LEVEL / 2))
+    shrink = 1 + z * z / n
+    centre = (p + z * z / (2 * n)) / shrink
+    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / shrink
+    # Rounding may leave p just outside at 0 and at 1.
+    return Interval(max(min(centre - half, p), 0.0), min(max(centre + half, p), 1.0), WILSON)
+
+
+def _half_width(spread: float, freedom: float) -> float:
+    """Of a t interval; unbounded where a single row says nothing of the spread."""
+    if freedom <= 0 or math.isnan(spread):
+        return math.inf
+    return float(special.stdtrit(freedom, 1 - LEVEL / 2)) * spread
+
+
+def _p_value(t: float, freedom: float) -> float:
+    return float(2 * special.stdtr(freedom, -abs(t)))
+
+
+def _over_rows(mean: float, each: Floats, rows: float, score: Score) -> Comparison:
+    """Compare by the rows' differences ``each``, worth ``rows`` independent ones."""
+    independent = rows >= len(each) - 1e-9
+    if score == "accuracy" and independent and np.isin(each, (-1.0, 0.0, 1.0)).all():
+        better, worse = int((each > 0).sum()), int((each < 0).sum())
+        p = 2 * float(special.bdtr(min(better, worse), better + worse, 0.5))
+        return Comparison(mean, min(p, 1.0), "McNemar's exact test")
+    if _constant(each):
+        # There is no variance for a t-test, but the sign test holds: n times the same sign.
+        p = 1.0 if abs(mean) < 1e-12 else min(1.0, 2.0 ** (1 - rows))
+        return Comparison(mean, p, "sign test over test rows")
+    if rows <= 1:
+        return Comparison(mean, math.nan, "too few test rows")
+    spread = float(each.std(ddof=1)) / math.sqrt(rows)
+    return Comparison(mean, _p_value(mean / spread, rows - 1), f"paired {OVER_ROWS}")

@@ -1,0 +1,356 @@
+"""Intervals and comparisons, held against scipy.stats, baycomp and simulation."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from harness import statistics
+from harness.statistics import Cell, RowScores, against_best, best, cells, compare, holm, interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.values import SplitKind
+
+KINDS: tuple[SplitKind, ...] = ("fresh", "resampled", "fixed")
+
+
+def cell(
+    kind: SplitKind = "fresh",
+    accuracy: Sequence[float] = (),
+    nll: Sequence[float] = (),
+    *,
+    first_id: int = 1,
+    total: int | None = None,
+    repeats: Sequence[int] | None = None,
+    nll_sd: float = 0.5,
+    n_train: int = 80,
+    n_test: int = 20,
+) -> Cell:
+    J = max(len(accuracy), len(nll))
+    return Cell(
+        kind=kind,
+        total=J if total is None else total,
+        n_train=n_train,
+        n_test=n_test,
+        repeats=np.arange(J) if repeats is None else np.array(repeats),
+        result_ids=np.arange(J) + first_id,
+        accuracy=np.array(accuracy if len(accuracy) else [0.5] * J, dtype=float),
+        nll=np.array(nll if len(nll) else [0.5] * J, dtype=float),
+        nll_sd=np.full(J, nll_sd),
+    )
+
+
+def rows_of(scores: dict[int, Any]) -> RowScores:
+    """Rows of each result, as losses; those below 0.5 are right."""
+
+    def predictions(ids: Sequence[int]) -> pd.DataFrame:
+        parts = [
+            pd.DataFrame(
+                {
+                    "result_id": i,
+                    "row": np.arange(len(scores[i])),
+                    "true": 0,
+                    "predicted": (np.asarray(scores[i]) >= 0.5).astype(int),
+                    "log_probability": -np.asarray(scores[i], dtype=float),
+                }
+            )
+            for i in ids
+        ]
+        return pd.concat(parts).sample(frac=1, random_state=0)  # any order of rows will do
+
+    return RowScores(predictions)
+
+
+def no_rows(ids: Sequence[int]) -> pd.DataFrame:
+    raise AssertionError("the store was asked for rows that no comparison needs")
+
+
+UNREAD = RowScores(no_rows)
+
+
+def test_fresh_draws_have_a_plain_t_interval() -> None:
+    scores = [0.71, 0.78, 0.74, 0.69, 0.80]
+    found = interval(cell("fresh", scores), "accuracy")
+    expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=stats.sem(scores))
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found.method == statistics.OVER_DRAWS
+
+
+def test_resampled_splits_have_nadeau_and_bengios_variance() -> None:
+    scores = [0.31, 0.38, 0.34, 0.29, 0.40]
+    found = interval(cell("resampled", nll=scores, n_train=80, n_test=20), "nll")
+    scale = np.std(scores, ddof=1) * math.sqrt(1 / 5 + 20 / 80)
+    expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=scale)
+    assert (found.low, found.high) == pytest.approx(expected)
+    assert found.method == statistics.OVER_SPLITS
+
+
+@pytest.mark.parametrize(
+    ("kind", "repeats", "n"),
+    [("fixed", 5, 20), ("fresh", 1, 20), ("resampled", 1, 20), ("fresh", 5, 100)],
+)
+@pytest.mark.parametrize("right", [0, 7, 19, 20])
+def test_where_repeats_say_nothing_accuracy_has_wilsons_interval(
+    kind: SplitKind, repeats: int, n: int, right: int
+) -> None:
+    found = interval(cell(kind, [right / 20] * repeats), "accuracy")
+    exact = stats.binomtest(right * n // 20, n).proportion_ci(0.95, method="wilson")
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    assert found.method == statistics.WILSON
+
+
+def test_resampled_splits_that_agree_are_worth_fewer_rows_than_they_have() -> None:
+    agreeing = cell("resampled", [0.9] * 10, n_train=80, n_test=20)
+    assert agreeing.rows == pytest.approx(1 / (1 / (10 * 20) + 1 / 80))
+    assert 20 < agreeing.rows < 80  # more than one test part, less than the table
+
+
+def test_one_repeat_and_fixed_splits_have_a_t_interval_over_rows_for_the_nll() -> None:
+    losses = np.random.default_rng(0).exponential(size=20)
+    sd = float(losses.std(ddof=1))
+    expected = stats.t.interval(0.95, 19, loc=losses.mean(), scale=stats.sem(losses))
+    for kind in KINDS:
+        found = interval(cell(kind, nll=[losses.mean()], nll_sd=sd), "nll")
+        assert (found.low, found.high) == pytest.approx(expected)
+    seeds = interval(cell("fixed", nll=[losses.mean()] * 3, nll_sd=sd), "nll")
+    assert (seeds.low, seeds.high) == pytest.approx(expected)
+
+
+def test_a_single_test_row_leaves_the_nll_unbounded() -> None:
+    found = interval(cell("fresh", nll=[0.7], n_test=1, nll_sd=0.0), "nll")
+    assert (found.low, found.high) == (0.0, math.inf)
+    assert statistics.likelihood(found) == statistics.Interval(0.0, 1.0, statistics.OVER_ROWS)
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.lists(st.integers(0, 20), min_size=1, max_size=12),
+    st.integers(1, 1000),
+)
+def test_an_accuracys_interval_holds_the_mean_and_keeps_within_0_and_1(
+    kind: SplitKind, right: list[int], n_train: int
+) -> None:
+    scores = [k / 20 for k in right]
+    found = interval(cell(kind, scores, n_train=n_train), "accuracy")
+    assert 0 <= found.low <= np.mean(scores) + 1e-12
+    assert np.mean(scores) - 1e-12 <= found.high <= 1
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.lists(st.floats(0, 36.05), min_size=1, max_size=12),
+    st.floats(0, 10),
+)
+def test_the_likelihoods_interval_is_the_nlls_turned_around(
+    kind: SplitKind, nll: list[float], sd: float
+) -> None:
+    found = interval(cell(kind, nll=nll, nll_sd=sd), "nll")
+    assert 0 <= found.low <= np.mean(nll) + 1e-9
+    assert np.mean(nll) - 1e-9 <= found.high
+    turned = statistics.likelihood(found)
+    assert (turned.low, turned.high) == (math.exp(-found.high), math.exp(-found.low))
+    assert 0 <= turned.low <= turned.high <= 1
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+def test_the_corrected_t_test_agrees_with_baycomp(runs: int) -> None:
+    import baycomp
+
+    rng = np.random.default_rng(runs)
+    folds = 5
+    a, b = rng.normal(0.8, 0.05, folds * runs), rng.normal(0.78, 0.05, folds * runs)
+    left, right = baycomp.two_on_single(a, b, rope=0, runs=runs)
+    ours, theirs = (cell("resampled", x.tolist(), n_train=folds - 1, n_test=1) for x in (a, b))
+    found = compare(ours, theirs, "accuracy", UNREAD)
+    assert found.p_value == pytest.approx(2 * min(left, right))
+    assert found.difference == pytest.approx(np.mean(a - b))
+
+
+def test_fresh_draws_are_compared_by_a_paired_t_test() -> None:
+    a, b = [0.3, 0.5, 0.2, 0.6], [0.4, 0.7, 0.2, 0.9]
+    found = compare(cell("fresh", nll=a), cell("fresh", nll=b), "nll", UNREAD)
+    assert found.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
+
+
+def test_one_repeat_is_compared_row_by_row() -> None:
+    rng = np.random.default_rng(1)
+    a, b = rng.exponential(0.5, 60), rng.exponential(0.9, 60)
+    rows = rows_of({1: a, 2: b})
+    ours, theirs = (
+        cell("fresh", [float(np.mean(x < 0.5))], [float(x.mean())], first_id=i, n_test=60)
+        for i, x in ((1, a), (2, b))
+    )
+    nll = compare(ours, theirs, "nll", rows)
+    assert nll.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    accuracy = compare(ours, theirs, "accuracy", rows)
+    better, worse = sum((a < 0.5) & (b >= 0.5)), sum((a >= 0.5) & (b < 0.5))
+    exact = stats.binomtest(int(better), int(better + worse)).pvalue
+    assert accuracy.p_value == pytest.approx(exact)
+    assert accuracy.method == "McNemar's exact test"
+
+
+def test_a_fixed_split_is_compared_by_its_rows_however_many_the_seeds() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.exponential(0.5, (3, 60)), rng.exponential(0.6, (3, 60))
+    rows = rows_of({i + 1: x for i, x in enumerate([*a, *b])})
+    ours = cell("fixed", (a < 0.5).mean(1).tolist(), a.mean(1).tolist(), n_test=60)
+    theirs = cell("fixed", (b < 0.5).mean(1).tolist(), b.mean(1).tolist(), first_id=4, n_test=60)
+    nll = compare(ours, theirs, "nll", rows)
+    assert nll.p_value == pytest.approx(stats.ttest_rel(a.mean(0), b.mean(0)).pvalue)
+    accuracy = compare(ours, theirs, "accuracy", rows)
+    exact = stats.ttest_rel((a < 0.5).mean(0), (b < 0.5).mean(0)).pvalue
+    assert accuracy.p_value == pytest.approx(exact)
+
+
+def test_repeats_that_differ_by_the_same_amount_are_compared_row_by_row() -> None:
+    ours = [0.1] * 18 + [0.9] * 2
+    theirs = [0.1] * 12 + [0.9] * 8
+    rows = rows_of({1: ours, 2: ours, 3: theirs, 4: theirs})
+    a, b = cell("resampled", [0.9, 0.9]), cell("resampled", [0.6, 0.6], first_id=3)
+    found = compare(a, b, "accuracy", rows)
+    assert found.method == f"paired {statistics.OVER_ROWS}"
+    assert 0.001 < found.p_value < 0.05
+    fresh = compare(
+        cell("fresh", [0.9, 0.9]), cell("fresh", [0.6, 0.6], first_id=3), "accuracy", rows
+    )
+    assert fresh.p_value == pytest.approx(stats.binomtest(0, 12).pvalue)  # McNemar, rows pooled
+
+
+def test_rows_that_all_differ_by_the_same_amount_are_compared_by_their_sign() -> None:
+    rows = rows_of({1: [0.25] * 8, 2: [0.75] * 8})
+    a, b = (cell("fresh", nll=[x], first_id=i, n_test=8) for i, x in ((1, 0.25), (2, 0.75)))
+    assert compare(a, b, "nll", rows).p_value == pytest.approx(2 * 0.5**8)
+
+
+def test_contenders_with_the_same_scores_are_not_told_apart() -> None:
+    for kind in KINDS:
+        rows = rows_of({i: [0.2] * 19 + [0.9] for i in range(1, 9)})
+        a, b = cell(kind, [0.95, 0.95]), cell(kind, [0.95, 0.95], first_id=3)
+        assert compare(a, b, "accuracy", rows).p_value == 1.0
+
+
+def test_only_repeats_that_both_have_are_compared() -> None:
+    a = cell("fresh", [0.9, 0.8, 0.85, 0.1], repeats=[0, 1, 2, 3])
+    b = cell("fresh", [0.7, 0.65, 0.6], repeats=[0, 1, 2], total=4)
+    found = compare(a, b, "accuracy", UNREAD)
+    assert found.p_value == pytest.approx(stats.ttest_rel([0.9, 0.8, 0.85], b.accuracy).pvalue)
+    apart = compare(a, cell("fresh", [0.1], repeats=[7], total=4), "accuracy", UNREAD)
+    assert math.isnan(apart.p_value)
+    assert not apart.told_apart
+
+
+def test_what_is_incomplete_is_never_the_best_and_never_worse_while_it_leads() -> None:
+    whole = cell("fresh", [0.7, 0.72, 0.69, 0.71])
+    partial = cell("fresh", [0.99, 0.98, 0.99], repeats=[0, 1, 2], total=4)
+    contenders = {"whole": whole, "partial": partial}
+    assert best(contenders, "accuracy") == "whole"
+    assert not against_best(contenders, "accuracy", UNREAD)["partial"].told_apart
+    assert against_best({"partial": partial}, "accuracy", UNREAD) == {}
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_raises_p_values_and_keeps_their_order(p_values: list[float]) -> None:
+    adjusted = holm(p_values)
+    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
+    assert np.all(np.diff(np.array(adjusted)[np.argsort(p_values)]) >= 0)
+    if p_values:
+        assert min(adjusted) == min(1.0, min(p_values) * len(p_values))
+
+
+def test_holm_leaves_out_what_could_not_be_compared() -> None:
+    assert holm([0.02, math.nan, 0.03]) == pytest.approx([0.04, math.nan, 0.04], nan_ok=True)
+
+
+def results(**changes: Any) -> pd.DataFrame:
+    n = 8
+    columns: dict[str, Any] = {
+        "result_id": range(1, n + 1),
+        "dataset": "iris",
+        "model": ["a", "b"] * 4,
+        "device": "cpu",
+        "repeat": [0, 0, 1, 1, 2, 2, 3, 3],
+        "status": "ok",
+        "split_kind": "resampled",
+        "n_train": 80,
+        "n_test": 20,
+        "accuracy": np.linspace(0.6, 0.95, n),
+        "nll": np.linspace(0.9, 0.4, n),
+        "nll_sd": 0.5,
+    }
+    return pd.DataFrame(columns | changes)
+
+
+def test_cells_do_not_depend_on_the_order_of_rows() -> None:
+    frame = results()
+    expected = cells(frame)
+    for seed in range(5):
+        found = cells(frame.sample(frac=1, random_state=seed))
+        assert found.keys() == expected.keys()
+        for key, one in expected.items():
+            assert np.array_equal(found[key].result_ids, one.result_ids)
+            assert np.array_equal(found[key].accuracy, one.accuracy)
+
+
+def test_a_repeat_that_is_missing_counts_as_much_as_one_that_failed() -> None:
+    failed = results(status=["ok"] * 7 + ["failed"], n_test=[20.0] * 7 + [math.nan])
+    for frame in (failed, results().iloc[:-1]):
+        found = cells(frame)["iris", "b", "cpu"]
+        assert (len(found.repeats), found.total, found.complete) == (3, 4, False)
+        assert found.n_test == 20
+
+
+def test_what_was_skipped_has_no_part_in_the_repeats() -> None:
+    skipped = results().assign(status=["skipped", "ok"] * 4, repeat=[9, 0, 9, 1, 9, 2, 9, 3])
+    found = cells(skipped)
+    assert found["iris", "b", "cpu"].complete
+    assert not len(found["iris", "a", "cpu"].repeats)
+    assert math.isnan(interval(found["iris", "a", "cpu"], "nll").low)
+
+
+def test_nadeau_and_bengios_error_rate_is_nominal_where_the_naive_one_is_not() -> None:
+    """Two equally good classifiers on 10 random splits of 200 rows, 160 to learn from.
+
+    Each has a feature of its own, as informative as the other's, and cuts it between the means of
+    the classes in its training part.
+    """
+    rng = np.random.default_rng(3)
+    simulations, J, n, n_test = 1500, 10, 200, 40
+    y = rng.random((simulations, n)) < 0.5
+    X = rng.normal(size=(2, simulations, n)) + np.where(y, 0.7, -0.7)
+    accuracy = np.empty((2, simulations, J))
+    for j in range(J):
+        test = rng.random((simulations, n)).argsort(axis=1) < n_test
+        means = [
+            (X * (wanted := ~test & (y == k))).sum(axis=2) / wanted.sum(axis=1) for k in (0, 1)
+        ]
+        cut = (means[0] + means[1]) / 2
+        right = (cut[:, :, None] < X) == y
+        accuracy[:, :, j] = (right & test).sum(axis=2) / n_test
+
+    def rejected(kind: SplitKind) -> float:
+        ours, theirs = ([cell(kind, x, n_train=160, n_test=40) for x in xs] for xs in accuracy)
+        pairs = zip(ours, theirs, strict=True)
+        return float(np.mean([compare(a, b, "accuracy", rows).told_apart for a, b in pairs]))
+
+    def missed(kind: SplitKind) -> float:
+        truth = accuracy[0].mean()
+        found = [
+            interval(cell(kind, scores, n_train=160, n_test=40), "accuracy")
+            for scores in accuracy[0]
+        ]
+        return float(np.mean([not one.low <= truth <= one.high for one in found]))
+
+    rows = rows_of({i: [0.1, 0.9] for i in range(1, J + 1)})
+    assert rejected("resampled") == pytest.approx(0.05, abs=0.025)
+    assert rejected("fresh") > 0.2
+    assert missed("resampled") == pytest.approx(0.05, abs=0.035)
+    assert missed("fresh") > 0.2
