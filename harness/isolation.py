@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -81,15 +82,17 @@ class Worker:
     """
 
     def __init__(self, initialize: Callable[..., Any], initargs: Sequence[Any] = ()) -> None:
-        descriptor, path = tempfile.mkstemp(prefix="harness-output-")
-        os.close(descriptor)
-        self._output = Path(path)
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
+        fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)
         self._connection, theirs = multiprocessing.Pipe()
+        # Multiprocessing hands descriptors over as connections.
+        paper = connection.Connection(os.dup(self._output.fileno()))
         self._process = _Context().Process(
-            target=_serve, args=(theirs, path, initialize, tuple(initargs)), daemon=False
+            target=_serve, args=(theirs, paper, initialize, tuple(initargs)), daemon=False
         )
         self._process.start()
         theirs.close()
+        paper.close()
         self._ready = False
         self._calls = 0
         self._soiled = False
@@ -152,10 +155,10 @@ class Worker:
 
     def output(self) -> str:
         """The end of what the call printed."""
-        with self._output.open("rb") as file:
-            file.seek(0, os.SEEK_END)
-            file.seek(max(0, file.tell() - 4 * OUTPUT_TAIL))
-            return file.read().decode(errors="replace")[-OUTPUT_TAIL:]
+        end = os.fstat(self._output.fileno()).st_size
+        start = max(0, end - 4 * OUTPUT_TAIL)
+        tail = os.pread(self._output.fileno(), end - start, start)
+        return tail.decode(errors="replace")[-OUTPUT_TAIL:]
 
     def end(self) -> None:
         """Kill the process and everything that it started."""
@@ -163,7 +166,7 @@ class Worker:
         self._process.join()
         self._process.close()
         self._connection.close()
-        self._output.unlink(missing_ok=True)
+        self._output.close()
 
     def _begin_clock(self) -> None:
         seconds = self._limits.seconds
@@ -184,8 +187,8 @@ class Worker:
             self._stop(now, Failure("timeout", reason))
         elif now >= self._next_look:
             self._next_look = now + MEMORY_EVERY
-            if self._output.stat().st_size > OUTPUT_LIMIT:
-                os.truncate(self._output, 0)
+            if os.fstat(self._output.fileno()).st_size > OUTPUT_LIMIT:
+                os.ftruncate(self._output.fileno(), 0)
             limit = self._limits.memory
             if limit is not None and (used := resident(self._process.pid)) > limit:
                 self._stop(
@@ -290,11 +293,13 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _serve(theirs: Connection, path: str, initialize: Callable[..., Any], initargs: Any) -> None:
+def _serve(
+    theirs: Connection, paper: Connection, initialize: Callable[..., Any], initargs: Any
+) -> None:
     """The life of a worker: make calls until the other end of the pipe closes."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _redirect_output(path)
+    _redirect_output(paper)
     faulthandler.enable()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     try:
@@ -323,14 +328,13 @@ def _serve(theirs: Connection, path: str, initialize: Callable[..., Any], initar
         theirs.send((*answer, soiled))
 
 
-def _redirect_output(path: str) -> None:
+def _redirect_output(paper: Connection) -> None:
     """Send what is printed, by Python or below it, to a file that outlives a crash."""
     with Path(os.devnull).open("rb") as nothing:
         os.dup2(nothing.fileno(), 0)
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
     for stream in (1, 2):
-        os.dup2(descriptor, stream)
-    os.close(descriptor)
+        os.dup2(paper.fileno(), stream)
+    paper.close()
 
 
 def _empty_output() -> None:
