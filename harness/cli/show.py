@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.values import Dataset, Model
 
 FIRST_ROWS = 5
-COLUMNS = 6  # of a dataset's first rows; more do not fit on a page
+COLUMNS = 5  # of a dataset's first rows; more do not fit on a page
 SPLITTING = {
     "fresh": "fresh draws: every repeat has training and test data of its own",
     "resampled": "resampled: every repeat splits the same table anew, so repeats are not"
@@ -55,14 +55,15 @@ def command(name: str, failures: bool, store: str | None, plugins: tuple[str, ..
                 _show_facts(
                     kind.removesuffix("s"),
                     name,
-                    {"": offered.description, "from": str(registry.origin(kind, name))},
+                    offered.description,
+                    {"from": str(registry.origin(kind, name))},
                 )
                 shown = True
     if not shown:
         _show_run(registry, name, store, failures=failures)
 
 
-def _show_facts(noun: str, name: str, facts: Mapping[str, str]) -> None:
+def _show_facts(noun: str, name: str, about: str, facts: Mapping[str, str]) -> None:
     from rich.table import Table
     from rich.text import Text
 
@@ -73,7 +74,7 @@ def _show_facts(noun: str, name: str, facts: Mapping[str, str]) -> None:
         if value:
             table.add_row(key, value)
     console = out()
-    console.print(Text(f"{noun} {name}", style="bold"))
+    console.print(Text.assemble((f"{noun} {name}", "bold"), f": {about}" if about else ""))
     console.print(table)
 
 
@@ -95,7 +96,6 @@ def _show_dataset(registry: Registry, dataset: Dataset) -> None:
 
     missing = importable(dataset.requires)
     facts = {
-        "": dataset.description,
         "from": str(registry.origin("datasets", dataset.name)),
         "splits": SPLITTING[dataset.kind],
         "licence": dataset.licence,
@@ -104,7 +104,8 @@ def _show_dataset(registry: Registry, dataset: Dataset) -> None:
         "requires": ", ".join(dataset.requires),
     }
     if missing:
-        _show_facts("dataset", dataset.name, facts | {"": f"needs '{missing}' to be installed"})
+        facts["requires"] += " (not installed)"
+        _show_facts("dataset", dataset.name, dataset.description, facts)
         return
     first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0)
     data = draw(dataset, first.split_seed, {})
@@ -112,7 +113,7 @@ def _show_dataset(registry: Registry, dataset: Dataset) -> None:
         f"{len(data.X_train)} training and {len(data.X_test)} test rows of "
         f"{data.X_train.shape[1]} columns, {len(data.class_names)} classes (first split)"
     )
-    _show_facts("dataset", dataset.name, facts)
+    _show_facts("dataset", dataset.name, dataset.description, facts)
     console = out()
     parameters = parameters_of(dataset.split)
     if parameters:
@@ -176,8 +177,8 @@ def _show_model(registry: Registry, model: Model) -> None:
     _show_facts(
         "model",
         model.name,
+        model.description,
         {
-            "": model.description,
             "from": str(registry.origin("models", model.name)),
             "needs": ", ".join(wants),
             "devices": ", ".join(model.devices),
@@ -217,12 +218,13 @@ def _show_run(registry: Registry, name: str, store: str | None, *, failures: boo
     machine = run.environment["machine"]
     _show_facts(
         "run",
-        f"{run.id} {run.name}".strip(),
+        str(run.id),
+        run.name,
         {
             "started": run.started,
             "finished": run.finished or "not yet",
             "results": ", ".join(f"{count} {status}" for status, count in counts.items())
-            + f" of {run.n_trials}",
+            + f" ({len(frames.results)} of {run.n_trials})",
             **{key: value for key, value in asked.items() if value not in ("", "none")},
             "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
             "packages": ", ".join(f"{k} {v}" for k, v in run.environment["packages"].items()),
