@@ -27,8 +27,11 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
             not sum to 1 within `TOLERANCE`.
     """
     try:
-        P = np.array(raw, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asarray(raw)
+        if given.dtype.kind in "cSUTmM":  # NumPy would make numbers of these, after a fashion
+            raise TypeError(f"it holds {given.dtype}")
+        P = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor with a gradient
         raise ProbabilityError(f"predict_proba gave no array of numbers: {error}") from error
     if P.shape != (n_samples, n_classes):
         raise ProbabilityError(

@@ -190,7 +190,7 @@ def _ordered(classifier: Classifier, raw: Any, K: int) -> Any:
     classes = getattr(classifier, "classes_", None)
     if classes is None or np.array_equal(classes, np.arange(K)):
         return raw
-    columns = np.asarray(classes).tolist()
+    columns = np.ravel(classes).tolist()
     if sorted(columns) != list(range(K)) or np.shape(raw)[-1:] != (K,):
         raise ProbabilityError(f"classes_ is {columns}, not the labels 0 to {K - 1} in some order")
     return np.asarray(raw)[:, np.argsort(columns)]
@@ -239,11 +239,10 @@ def _kind(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if isinstance(error, HarnessError):
+    if type(error) in (DatasetError, ProbabilityError):  # what the harness itself has to say
         return str(error)
-    if isinstance(error, SystemExit):
-        return f"called sys.exit({error.code!r})"
-    return describe(error)
+    described = describe(error)
+    return f"called sys.exit ({described})" if isinstance(error, SystemExit) else described
 
 
 def _traceback(error: BaseException) -> str:

@@ -1,0 +1,286 @@
+"""What was asked becomes trials, and what cannot run is skipped with its reason."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import harness
+from harness.errors import PluginError, UsageError
+from harness.pairing import Selection, choose, importable, plan
+from harness.registry import Origin, Registry
+from harness.values import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def make(setting: harness.Setting, l2: float = 0.0, hidden: tuple[int, ...] = (8,)) -> Any:
+    raise AssertionError("planning makes no model")
+
+
+def draw(rng: Any, n_train: int = 100) -> harness.Split:
+    raise AssertionError("planning draws no split")
+
+
+DATASETS = (
+    harness.Dataset("iris", "resampled", draw, tags=("classic",)),
+    harness.Dataset("threshold", "fresh", draw, tags=("toy",)),
+    harness.Dataset("three-integers", "fresh", draw, tags=("toy",)),
+)
+MODELS = (
+    harness.Model("numpy-softmax", make, tags=("linear",)),
+    harness.Model("prior", lambda setting: make(setting), baseline=True),
+    harness.Model("torch-mlp", make, devices=("cpu", "cuda")),
+)
+GPUS = (harness.Device("cuda:0", "a GPU"), harness.Device("cuda:1", "another"))
+
+
+def registry(
+    datasets: Iterable[harness.Dataset] = DATASETS,
+    models: Iterable[harness.Model] = MODELS,
+    devices: Iterable[harness.Device] = (),
+) -> Registry:
+    module = ModuleType("mine")
+    offers = {"datasets": datasets, "models": models, "devices": devices}
+    for kind, values in offers.items():
+        answer = harness.hookimpl(lambda values=tuple(values): values)
+        setattr(module, f"harness_{kind}", answer)
+    return Registry([(Origin("mine", "mine", path="mine.py"), module)], [])
+
+
+def planned(asked: Registry | None = None, **selection: Any) -> list[str]:
+    found = plan(asked or registry(), Selection(**{"repeats": 1} | selection))
+    return [f"{trial.dataset} {trial.model} {trial.device}" for trial in found.trials]
+
+
+def skipped(asked: Registry, **selection: Any) -> dict[tuple[str, str], str]:
+    found = plan(asked, Selection(**{"repeats": 1} | selection))
+    return {(str(skip.model), skip.device): skip.reason for skip in found.skips}
+
+
+def chosen(*selectors: str, offers: Any = None) -> list[str]:
+    return [str(choice) for choice in choose(selectors, offers or registry().datasets, "dataset")]
+
+
+def test_every_pairing_runs_where_nothing_is_selected() -> None:
+    assert len(planned()) == len(DATASETS) * len(MODELS)
+
+
+def test_each_pairing_runs_once_a_repeat_and_all_trials_differ() -> None:
+    found = plan(registry(), Selection(repeats=3, seed=7)).trials
+    assert len(found) == 27
+    assert len({trial.key for trial in found}) == 27
+    assert {(trial.repeat, trial.seed) for trial in found} == {(0, 7), (1, 7), (2, 7)}
+
+
+@pytest.mark.parametrize(
+    ("selectors", "names"),
+    [
+        (["iris"], ["iris"]),
+        (["thre*"], ["three-integers", "threshold"]),
+        (["[!i]ris"], None),
+        (["toy:*"], ["three-integers", "threshold"]),
+        (["toy:thresh*"], ["threshold"]),
+        (["threshold", "iris"], ["threshold", "iris"]),
+        (["iris", "*s", "classic:*"], ["iris", "three-integers"]),
+        ([" iris "], ["iris"]),
+        ([], ["iris", "three-integers", "threshold"]),
+    ],
+)
+def test_selectors_choose_by_name_glob_and_tag(
+    selectors: list[str], names: list[str] | None
+) -> None:
+    if names is None:
+        with pytest.raises(UsageError, match="is no selector"):
+            chosen(*selectors)
+    else:
+        assert chosen(*selectors) == names
+
+
+@pytest.mark.parametrize(
+    ("selector", "choices"),
+    [
+        ("numpy-softmax[l2=1]", ["numpy-softmax[l2=1.0]"]),
+        (
+            "numpy-softmax[l2=0|0.1|1]",
+            ["numpy-softmax", "numpy-softmax[l2=0.1]", "numpy-softmax[l2=1.0]"],
+        ),
+        (
+            "numpy-softmax[ hidden = 4 | 4x4 , l2 = 1 | 2 ]",
+            [
+                "numpy-softmax[hidden=4,l2=1.0]",
+                "numpy-softmax[hidden=4,l2=2.0]",
+                "numpy-softmax[hidden=4x4,l2=1.0]",
+                "numpy-softmax[hidden=4x4,l2=2.0]",
+            ],
+        ),
+        ("linear:*[hidden=()]", ["numpy-softmax[hidden=()]"]),
+        ("*-*[l2=1]", ["numpy-softmax[l2=1.0]", "torch-mlp[l2=1.0]"]),
+        ("numpy-softmax[l2=0|0.0,hidden=8]", ["numpy-softmax"]),
+    ],
+)
+def test_brackets_give_parameters_and_several_values_expand(
+    selector: str, choices: list[str]
+) -> None:
+    assert chosen(selector, offers=registry().models) == choices
+
+
+def test_a_choice_as_it_is_written_selects_itself() -> None:
+    choice = Choice("numpy-softmax", (("hidden", (4, 4)), ("l2", 0.1)))
+    assert choose([str(choice)], registry().models, "model") == [choice]
+
+
+def test_what_is_selected_twice_runs_once() -> None:
+    assert planned(datasets=("iris", "iris", "classic:*"), models=("prior", "prior")) == [
+        "iris prior cpu"
+    ]
+
+
+def test_the_baselines_run_whatever_was_selected() -> None:
+    assert planned(datasets=("iris",), models=("torch-mlp",)) == [
+        "iris torch-mlp cpu",
+        "iris prior cpu",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("selector", "fault"),
+    [
+        ("irsi", "no dataset matches 'irsi': did you mean 'iris'?"),
+        ("zzz*", "no dataset matches 'zzz*': there are iris, three-integers, threshold"),
+        ("toys:*", "no dataset matches 'toys:*': did you mean 'toy'?"),
+        ("toy:iris", "no dataset matches 'toy:iris': did you mean 'iris'?"),
+        ("iris[", "'iris[' is no selector; write name, glob* or tag:glob*"),
+        ("", "'' is no selector"),
+        ("a:b:c", "'a:b:c' is no selector"),
+        ("iris[]", "'iris[]': '' is no parameter=value"),
+        ("iris[n_train]", "'iris[n_train]': 'n_train' is no parameter=value"),
+        ("iris[n_train=]", "'n_train=' is no parameter=value"),
+        ("iris[n_train=1,n_train=2]", "'n_train=2' is no parameter=value"),
+        ("iris[n_trian=5]", "'iris' has no parameter 'n_trian': did you mean 'n_train'?"),
+        ("iris[n_train=few]", "'iris': n_train=few is not int (default 100)"),
+    ],
+)
+def test_a_selector_that_is_wrong_is_answered_with_the_way_out(selector: str, fault: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        chosen(selector)
+    assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("selection", "fault"),
+    [
+        ({"repeats": 0}, "repeats must be at least 1, not 0"),
+        ({"seed": -1}, "seed must not be negative, as -1 is"),
+        ({"devices": ("cuda",), "models": ("nobody",)}, "no model matches 'nobody'"),
+        ({"devices": ("cdua",)}, "no model computes on a device 'cdua': did you mean 'cuda'?"),
+        ({"devices": ("xla:0",)}, "no model computes on a device 'xla:0': there are cpu, cuda"),
+    ],
+)
+def test_what_cannot_be_planned_is_a_usage_error(selection: dict[str, Any], fault: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        planned(**selection)
+    assert fault in str(caught.value)
+
+
+def test_a_device_that_is_not_there_is_skipped_with_the_reason() -> None:
+    here = registry(devices=[harness.Device("cpu")])
+    asked = {"datasets": ("iris",), "models": ("torch-mlp",), "devices": ("cpu", "cuda")}
+    assert planned(here, **asked) == ["iris torch-mlp cpu", "iris prior cpu"]
+    assert skipped(here, **asked) == {
+        ("torch-mlp", "cuda"): "no device 'cuda' on this machine (there are: cpu)"
+    }
+
+
+def test_a_device_that_a_model_cannot_use_is_skipped_with_the_reason() -> None:
+    here = registry(devices=GPUS)
+    asked = {"datasets": ("iris",), "models": ("numpy-softmax",), "devices": ("cuda",)}
+    assert skipped(here, **asked) == {
+        ("numpy-softmax", "cuda:0"): "'numpy-softmax' computes on cpu only"
+    }
+
+
+def test_a_baseline_runs_on_the_cpu_where_it_cannot_use_the_device() -> None:
+    asked = {"datasets": ("iris",), "models": ("torch-mlp",), "devices": ("cuda",)}
+    assert planned(registry(devices=GPUS), **asked) == [
+        "iris torch-mlp cuda:0",
+        "iris prior cpu",
+    ]
+    assert planned(registry(), **asked) == ["iris prior cpu"]
+
+
+def test_a_kind_of_device_is_its_first_and_each_runs_once() -> None:
+    devices = ("cuda", "cuda:0", "cuda:1", "cuda")
+    assert planned(
+        registry(devices=GPUS), datasets=("iris",), models=("torch-mlp",), devices=devices
+    ) == ["iris torch-mlp cuda:0", "iris torch-mlp cuda:1", "iris prior cpu"]
+
+
+def test_a_cpu_is_always_there() -> None:
+    assert planned(registry(devices=()), datasets=("iris",), models=("prior",)) == [
+        "iris prior cpu"
+    ]
+
+
+def test_accelerators_are_not_looked_for_until_one_is_asked_for() -> None:
+    """Looking for them loads libraries that take seconds."""
+
+    def looked() -> Any:
+        raise AssertionError("looked for devices")
+
+    module = ModuleType("slow")
+    module.harness_devices = harness.hookimpl(looked)  # type: ignore[attr-defined]
+    module.harness_models = harness.hookimpl(lambda: MODELS)  # type: ignore[attr-defined]
+    module.harness_datasets = harness.hookimpl(lambda: DATASETS)  # type: ignore[attr-defined]
+    here = Registry([(Origin("slow", "slow", path="slow.py"), module)], [])
+    assert planned(here, datasets=("iris",), models=("prior",)) == ["iris prior cpu"]
+    assert not here.faults
+
+
+def test_a_missing_package_is_skipped_with_its_name() -> None:
+    here = registry(
+        datasets=[
+            *DATASETS[:1],
+            harness.Dataset("remote", "fixed", draw, requires=("no_such_package_1",)),
+        ],
+        models=[
+            *MODELS[1:2],
+            harness.Model("boosted", make, requires=("json", "no_such_package_2.sub")),
+        ],
+    )
+    assert planned(here) == ["iris prior cpu"]
+    found = plan(here, Selection(repeats=1)).skips
+    assert {(skip.dataset.name, skip.model.name): skip.reason for skip in found} == {
+        (
+            "iris",
+            "boosted",
+        ): "model 'boosted' needs 'no_such_package_2.sub', which is not installed here",
+        (
+            "remote",
+            "boosted",
+        ): "dataset 'remote' needs 'no_such_package_1', which is not installed here",
+        (
+            "remote",
+            "prior",
+        ): "dataset 'remote' needs 'no_such_package_1', which is not installed here",
+    }
+
+
+def test_parameters_of_a_model_whose_package_is_missing_are_a_usage_error() -> None:
+    here = registry(models=[harness.Model("boosted", make, requires=("no_such_package_3",))])
+    with pytest.raises(UsageError, match="'boosted' needs 'no_such_package_3', which is not"):
+        planned(here, models=("boosted[l2=1]",))
+
+
+def test_a_recipe_that_breaks_the_contract_is_named() -> None:
+    here = registry(models=[harness.Model("mine", lambda setting, l2: None)])  # type: ignore[arg-type, return-value]
+    with pytest.raises(PluginError, match="'mine': parameter 'l2' has no default; give it one"):
+        planned(here, models=("mine[l2=1]",))
+
+
+def test_the_first_missing_package_is_told() -> None:
+    assert importable(["json", "os.path"]) is None
+    assert importable(["json", "no_such_package_4", "no_such_package_5"]) == "no_such_package_4"

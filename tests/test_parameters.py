@@ -1,0 +1,244 @@
+"""Parameters are read off a signature and written between brackets, and neither loses anything."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence  # noqa: TC003  # the harness reads it off a signature below
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Optional
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from harness.errors import PluginError, UsageError
+from harness.parameters import Parameter, parameters_of, settle
+from harness.values import written
+
+if TYPE_CHECKING:
+    from harness.values import Setting, Value
+
+
+def make(
+    setting: Setting,  # known to type checkers only
+    hidden: tuple[int, ...] = (64, 64),
+    *,
+    activation: Literal["relu", "tanh"] = "tanh",
+    l2: float = 1,
+    clip: Optional[float] = None,  # noqa: UP045  # the old way of writing it
+    epochs: int = 500,
+    scheduler: str | None = "cosine",
+    zero_grad: bool = True,
+) -> object:
+    return object()
+
+
+KNOWN = parameters_of(make)
+
+
+def settled(**given: object) -> dict[str, Value]:
+    return dict(settle("torch-mlp", KNOWN, given))
+
+
+def test_a_signature_is_read_whatever_its_annotations_are() -> None:
+    assert {name: (p.kind, p.default) for name, p in KNOWN.items()} == {
+        "hidden": ("ints joined by x", (64, 64)),
+        "activation": ("relu or tanh", "tanh"),
+        "l2": ("float", 1),
+        "clip": ("float or none", None),
+        "epochs": ("int", 500),
+        "scheduler": ("str or none", "cosine"),
+        "zero_grad": ("bool", True),
+    }
+
+
+def bare(setting, l2=0.1, hidden=(8,), depth=3, fast=False, solver="lbfgs", limit=None): ...  # type: ignore[no-untyped-def]
+
+
+def test_where_there_is_no_annotation_the_default_tells_the_type() -> None:
+    assert {name: p.kind for name, p in parameters_of(bare).items()} == {
+        "l2": "float",
+        "hidden": "ints joined by x",
+        "depth": "int",
+        "fast": "bool",
+        "solver": "str",
+        "limit": "anything",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("none", None), ("true", True), ("3", 3), ("0.5", 0.5), ("relu", "relu")],
+)
+def test_a_parameter_that_may_be_anything_is_read_as_it_looks(text: str, value: object) -> None:
+    found = Parameter("limit", None).parse(text)
+    assert found == value
+    assert type(found) is type(value)
+
+
+class Made:
+    def __init__(self, setting: Setting, l2: float = 0.0, **others: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [Made, functools.partial(Made, others=1), lambda setting, *rest, l2=0.0: None],
+    ids=["class", "partial", "lambda"],
+)
+def test_parameters_are_read_off_anything_that_is_called(recipe: Any) -> None:
+    assert parameters_of(recipe)["l2"].kind == "float"
+
+
+def odd(
+    setting: Setting,
+    sizes: Sequence[int] = (1, 2),
+    widths: list[int] = [3, 4],  # noqa: B006  # authors do write this
+    pair: tuple[int, float] = (1, 0.5),
+    plain: tuple = (1,),  # type: ignore[type-arg]
+    rate: Annotated[float, "per step"] = 0.1,
+    lost: Unheard = 7,  # type: ignore[name-defined]  # noqa: F821
+) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("sizes", "8x9", (8, 9)),
+        ("widths", "8x9", (8, 9)),
+        ("pair", "8x0.25", (8, 0.25)),
+        ("plain", "8x9", (8, 9)),
+        ("rate", "0.3", 0.3),
+        ("lost", "8", 8),
+    ],
+)
+def test_unusual_annotations_are_understood(name: str, text: str, value: object) -> None:
+    assert parameters_of(odd)[name].parse(text) == value
+
+
+@pytest.mark.parametrize("text", ["8", "8x0.25x1", "()", "0.25x8"])
+def test_a_tuple_of_two_takes_two(text: str) -> None:
+    with pytest.raises(ValueError, match=r"8|0\.25|\(\)"):
+        parameters_of(odd)["pair"].parse(text)
+
+
+def test_a_parameter_without_a_default_is_the_author_s_fault() -> None:
+    with pytest.raises(PluginError, match="parameter 'l2' has no default; give it one"):
+        parameters_of(lambda setting, l2: None)
+
+
+def test_what_has_no_signature_is_the_author_s_fault() -> None:
+    with pytest.raises(PluginError, match="has no signature"):
+        parameters_of(5)  # type: ignore[arg-type]
+
+
+def test_an_unknown_parameter_is_answered_with_the_nearest_ones() -> None:
+    with pytest.raises(UsageError, match="no parameter 'epoch': did you mean 'epochs'"):
+        settled(epoch="3")
+
+
+def test_an_unknown_parameter_like_no_other_is_answered_with_all() -> None:
+    with pytest.raises(UsageError, match="there are activation, clip, epochs, hidden, l2, "):
+        settled(zzz="3")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("epochs", "many", "epochs=many is not int (default 500)"),
+        ("epochs", "1.5", "epochs=1.5 is not int (default 500)"),
+        ("epochs", True, "epochs=true is not int (default 500)"),
+        ("zero_grad", "1", "zero_grad=1 is not bool (default true)"),
+        ("activation", "gelu", "activation=gelu is not relu or tanh (default tanh)"),
+        ("hidden", "8xx8", "hidden=8xx8 is not ints joined by x (default 64x64)"),
+        ("clip", "much", "clip=much is not float or none (default none)"),
+        ("l2", None, "l2=none is not float (default 1)"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told_the_right_one(
+    name: str, value: object, fault: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        settled(**{name: value})
+    assert str(caught.value) == f"'torch-mlp': {fault}"
+
+
+def test_parameters_that_equal_the_default_are_dropped() -> None:
+    assert (
+        settled(
+            hidden="64x64",
+            activation="tanh",
+            l2="1.0",
+            clip="none",
+            epochs="500",
+            scheduler="cosine",
+            zero_grad="true",
+        )
+        == {}
+    )
+
+
+def test_an_int_and_a_float_of_one_value_are_one_parameter() -> None:
+    assert settled(l2=2) == settled(l2=2.0) == settled(l2="2") == {"l2": 2.0}
+
+
+def test_true_is_not_one_to_a_model_that_takes_either() -> None:
+    known = {"depth": Parameter("depth", 1, int | bool)}
+    assert settle("m", known, {"depth": "true"}) == (("depth", True),)
+    assert settle("m", known, {"depth": "1"}) == ()
+
+
+def test_none_is_not_a_word_where_none_is_allowed() -> None:
+    assert settled(scheduler="none") == settled(scheduler=None) == {"scheduler": None}
+    assert settled(scheduler="linear") == {"scheduler": "linear"}
+
+
+def test_parameters_come_in_order_of_name() -> None:
+    assert list(settled(l2=3, epochs=2, clip=0.1)) == ["clip", "epochs", "l2"]
+
+
+def test_python_values_are_checked_like_written_ones() -> None:
+    assert settled(hidden=[8, 4], clip=1) == settled(hidden="8x4", clip="1")
+    assert settled(hidden=()) == settled(hidden="()") == {"hidden": ()}
+
+
+WORDS = st.text("abcdefghijklmnopqrstuvwyz-_ ", min_size=1).filter(
+    lambda word: word.strip() == word and word not in {"nan", "inf", "infinity", "none"}
+)
+FLOATS = st.floats(allow_nan=False)
+CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
+    (int, st.integers()),
+    (float, FLOATS),
+    (bool, st.booleans()),
+    (str, st.text()),
+    (str | None, st.none() | WORDS),
+    (int | float | None, st.none() | st.integers() | FLOATS),
+    (float | int | bool, st.booleans() | st.integers() | FLOATS),
+    (str | float, FLOATS | WORDS),
+    (Literal["auto", 1, 2.5, False, None], st.sampled_from(["auto", 1, 2.5, False, None])),
+    (Literal["auto"] | float, st.just("auto") | FLOATS),
+    (tuple[int, ...], st.lists(st.integers()).map(tuple)),
+    (tuple[float, ...], st.lists(FLOATS).map(tuple)),
+    (tuple[float, float] | None, st.none() | st.tuples(FLOATS, FLOATS)),
+]
+
+
+@given(st.one_of(st.tuples(st.just(kind), values) for kind, values in CASES))
+@example((tuple[float, ...], (float("inf"), -0.0, 1e-300)))
+def test_a_parameter_reads_back_as_it_was_written(case: tuple[Any, Value]) -> None:
+    annotation, value = case
+    found = Parameter("it", None, annotation).parse(written(value))
+    assert found == value
+    assert type(found) is type(value)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["l2", "epochs", "hidden", "clip"]),
+        st.integers(1, 10**6) | FLOATS | st.lists(st.integers()),
+    )
+)
+def test_settling_twice_changes_nothing(given: dict[str, object]) -> None:
+    try:
+        once = settle("m", KNOWN, given)
+    except UsageError:
+        return
+    assert settle("m", KNOWN, dict(once)) == once

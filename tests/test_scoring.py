@@ -1,0 +1,262 @@
+"""Scores against scikit-learn, and probabilities that are none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import mannwhitneyu
+from sklearn import metrics
+
+from harness.errors import ProbabilityError
+from harness.scoring import CLIP, check_probabilities, likelihood, predictions, score
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def softmax(Z: Array) -> Array:
+    Z = np.exp(Z - Z.max(axis=1, keepdims=True))
+    return np.asarray(Z / Z.sum(axis=1, keepdims=True))
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> tuple[Array, Array]:
+    """Probabilities (n, K), with ties, zeros and ones among them, and labels (n,)."""
+    n, K = draw(st.integers(1, 12)), draw(st.integers(2, 5))
+    logits = st.floats(-30, 30) | st.sampled_from([-1000.0, 0.0, 1.0])
+    Z = draw(hnp.arrays(float, (n, K), elements=logits))
+    y = draw(hnp.arrays(np.intp, n, elements=st.integers(0, K - 1)))
+    return softmax(Z), y
+
+
+@given(tables())
+def test_scores_are_scikit_learn_s(table: tuple[Array, Array]) -> None:
+    P, y = table
+    K = P.shape[1]
+    found = score(P, y)
+    close = {"rel": 1e-9, "abs": 1e-12}
+    # It renormalises in a place where the harness does not, by rounding only.
+    assert found["nll"] == pytest.approx(
+        metrics.log_loss(y, P, labels=range(K)), rel=1e-9, abs=1e-9
+    )
+    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(y, P.argmax(axis=1)), **close)
+    assert found["brier"] == pytest.approx(
+        metrics.brier_score_loss(y, P, labels=range(K), scale_by_half=False), **close
+    )
+    matrix = metrics.confusion_matrix(y, P.argmax(axis=1), labels=range(K))
+    occurring = matrix.sum(axis=1) > 0
+    recalls = matrix.diagonal()[occurring] / matrix.sum(axis=1)[occurring]
+    assert found["balanced_accuracy"] == pytest.approx(recalls.mean(), **close)
+
+
+@given(tables())
+def test_auc_is_scikit_learn_s_average_over_the_classes_that_occur(
+    table: tuple[Array, Array],
+) -> None:
+    P, y = table
+    occurring = [k for k in range(P.shape[1]) if 0 < (y == k).sum() < len(y)]
+    assume(occurring)
+    expected = np.mean([metrics.roc_auc_score(y == k, P[:, k]) for k in occurring])
+    assert score(P, y)["auc"] == pytest.approx(expected, abs=1e-12)
+
+
+def test_auc_and_balanced_accuracy_where_all_classes_occur() -> None:
+    rng = np.random.default_rng(0)
+    P, y = softmax(rng.normal(size=(200, 4))), rng.integers(4, size=200)
+    found = score(P, y)
+    expected = metrics.roc_auc_score(y, P, multi_class="ovr", average="macro")
+    assert found["auc"] == pytest.approx(expected, abs=1e-12)
+    expected = metrics.balanced_accuracy_score(y, P.argmax(axis=1))
+    assert found["balanced_accuracy"] == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("scores", "auc"),
+    [([0.5, 0.5, 0.5, 0.5], 0.5), ([0.1, 0.5, 0.5, 0.9], 0.875), ([0.9, 0.8, 0.2, 0.1], 0.0)],
+)
+def test_ties_count_half_in_the_auc(scores: list[float], auc: float) -> None:
+    positive, y = np.array(scores), np.array([0, 0, 1, 1])
+    P = np.column_stack([1 - positive, positive])
+    assert score(P, y)["auc"] == pytest.approx(auc)
+    rank_sum = mannwhitneyu(positive[y == 1], positive[y == 0]).statistic
+    assert score(P, y)["auc"] == pytest.approx(rank_sum / 4)
+
+
+def test_there_is_no_auc_where_one_class_occurs() -> None:
+    assert "auc" not in score(np.array([[0.6, 0.4], [0.3, 0.7]]), np.array([0, 0]))
+
+
+@given(tables())
+def test_scores_keep_their_bounds(table: tuple[Array, Array]) -> None:
+    P, y = table
+    found = score(P, y)
+    assert all(type(value) is float and np.isfinite(value) for value in found.values())
+    assert found["likelihood"] == pytest.approx(np.exp(-found["nll"]), rel=1e-12)
+    for name in ("accuracy", "balanced_accuracy", "likelihood", "ece", "auc"):
+        assert -1e-12 <= found.get(name, 0.0) <= 1 + 1e-12, name
+    assert 0 <= found["brier"] <= 2 + 1e-12
+    assert -1e-12 <= found["nll"] <= -np.log(CLIP)
+    assert 0 <= found["clipped"] <= len(y)
+    assert found["nll_sd"] >= 0
+
+
+@given(tables(), st.randoms(use_true_random=False))
+def test_the_order_of_rows_changes_no_score(table: tuple[Array, Array], random: Any) -> None:
+    P, y = table
+    rows = list(range(len(P)))
+    random.shuffle(rows)
+    assert score(P[rows], y[rows]) == pytest.approx(score(P, y), rel=1e-9, abs=1e-9)
+
+
+@given(tables(), st.randoms(use_true_random=False))
+def test_the_order_of_classes_changes_no_score_of_probabilities(
+    table: tuple[Array, Array], random: Any
+) -> None:
+    """Of two classes with the largest probability the first is predicted, so accuracy may."""
+    P, y = table
+    classes = list(range(P.shape[1]))
+    random.shuffle(classes)
+    found, expected = score(P[:, classes], np.argsort(classes)[y]), score(P, y)
+    for name in expected.keys() - {"accuracy", "balanced_accuracy", "ece"}:
+        assert found[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-9), name
+
+
+@given(tables())
+def test_the_truth_scores_best(table: tuple[Array, Array]) -> None:
+    P, y = table
+    truth = score(np.eye(P.shape[1])[y], y)
+    assert (truth["accuracy"], truth["likelihood"], truth["brier"], truth["ece"]) == (1, 1, 0, 0)
+    found = score(P, y)
+    assert found["nll"] >= truth["nll"] - 1e-12
+    assert found["brier"] >= truth["brier"]
+
+
+def test_the_uniform_scores_are_known() -> None:
+    found = score(np.full((6, 3), 1 / 3), np.array([0, 0, 1, 1, 2, 2]))
+    assert found["likelihood"] == pytest.approx(1 / 3)
+    assert found["nll"] == pytest.approx(np.log(3))
+    assert found["nll_sd"] == pytest.approx(0)
+    assert found["brier"] == pytest.approx(2 / 3)
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["auc"] == 0.5
+    assert found["ece"] == pytest.approx(0, abs=1e-12)
+
+
+def test_a_certain_mistake_is_clipped_and_counted() -> None:
+    P = np.array([[1.0, 0.0], [1.0, 0.0], [CLIP / 2, 1 - CLIP / 2], [0.5, 0.5]])
+    found = score(P, np.array([0, 1, 0, 0]))
+    assert found["clipped"] == 2
+    assert found["nll"] == pytest.approx((-2 * np.log(CLIP) + np.log(2)) / 4)
+
+
+def test_the_spread_of_the_nll_is_that_of_a_sample() -> None:
+    P = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
+    y = np.array([0, 0, 0])
+    assert score(P, y)["nll_sd"] == pytest.approx(np.std(-np.log(P[:, 0]), ddof=1))
+    assert score(P[:1], y[:1])["nll_sd"] == 0
+
+
+def test_the_calibration_error_by_hand() -> None:
+    """Bins are 1/15 wide: .9 and .92 share one, .7 has its own, and 1 is in the last."""
+    confidence = np.array([0.9, 0.92, 0.7, 1.0])
+    P = np.column_stack([confidence, 1 - confidence])
+    gaps = [abs((0.9 + 0.92) - 1), abs(0.7 - 1), abs(1.0 - 0)]
+    assert score(P, np.array([0, 1, 0, 1]))["ece"] == pytest.approx(sum(gaps) / 4)
+
+
+def test_each_test_row_is_kept_with_its_class_prediction_and_log_probability() -> None:
+    P = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
+    found = predictions(P, np.array([1, 0]))
+    assert found.true.tolist() == [1, 0]
+    assert found.predicted.tolist() == [0, 1]
+    np.testing.assert_allclose(found.log_probability, np.log([0.2, CLIP]), rtol=1e-6)
+    assert (found.true.dtype, found.predicted.dtype, found.log_probability.dtype) == (
+        np.uint16,
+        np.uint16,
+        np.float32,
+    )
+
+
+@given(tables())
+def test_what_is_kept_of_the_rows_gives_the_scores_again(table: tuple[Array, Array]) -> None:
+    P, y = table
+    kept, found = predictions(P, y), score(P, y)
+    assert np.mean(kept.true == kept.predicted) == pytest.approx(found["accuracy"])
+    nll = -kept.log_probability.astype(np.float64).mean()
+    assert nll == pytest.approx(found["nll"], rel=1e-6, abs=1e-6)
+
+
+@given(tables())
+def test_the_likelihood_of_logarithms_is_that_of_probabilities(
+    table: tuple[Array, Array],
+) -> None:
+    P, y = table
+    assume((P[np.arange(len(y)), y] > CLIP).all())
+    logs = np.log(np.maximum(P, CLIP))
+    assert likelihood(logs, y) == pytest.approx(score(P, y)["likelihood"], rel=1e-9)
+
+
+def test_the_likelihood_of_an_impossible_class_is_zero_and_of_nan_is_nan() -> None:
+    y = np.array([0, 1])
+    assert likelihood(np.array([[0.0, -np.inf], [0.0, -np.inf]]), y) == 0
+    assert np.isnan(likelihood(np.array([[0.0, -1.0], [0.0, np.nan]]), y))
+
+
+@pytest.mark.parametrize(
+    ("raw", "fault"),
+    [
+        (None, "of shape () for 2 rows and 2 classes"),
+        (np.nan, "of shape () for 2 rows and 2 classes"),
+        ([[0.5, 0.5], [1.0]], "gave no array of numbers"),
+        ([["a", "b"], ["c", "d"]], "gave no array of numbers"),
+        ([["0.5", "0.5"], ["1", "0"]], "gave no array of numbers: it holds <U3"),
+        (object(), "gave no array of numbers"),
+        ([[1 + 1j, 0], [0, 1]], "gave no array of numbers"),
+        (np.array([[1 + 1j, 0], [0, 1]]), "gave no array of numbers: it holds complex128"),
+        ([0.5, 0.5], "of shape (2,) for 2 rows and 2 classes"),
+        (np.full((1, 2), 0.5), "of shape (1, 2) for 2 rows and 2 classes"),
+        (np.full((2, 3), 1 / 3), "of shape (2, 3) for 2 rows and 2 classes"),
+        ([[0.5, 0.5], [np.nan, 1]], "are not finite in 1 of 2 rows; row 1 is [nan  1.]"),
+        ([[np.inf, -np.inf], [0.5, 0.5]], "are not finite in 1 of 2 rows; row 0 is [ inf -inf]"),
+        ([[1.5, -0.5], [0.5, 0.5]], "are negative in 1 of 2 rows; row 0 is [ 1.5 -0.5]"),
+        ([[0.5, 0.6], [2, 2]], "do not sum to 1 in 2 of 2 rows; row 0 is [0.5 0.6]"),
+        ([[1e308, 1e308], [0.5, 0.5]], "do not sum to 1 in 1 of 2 rows"),
+        ([[0, 0], [0.5, 0.5]], "do not sum to 1 in 1 of 2 rows"),
+    ],
+)
+def test_what_are_no_probabilities_is_said(raw: Any, fault: str) -> None:
+    with pytest.raises(ProbabilityError) as caught:
+        check_probabilities(raw, 2, 2)
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_row_of_many_classes_is_told_in_one_line() -> None:
+    with pytest.raises(ProbabilityError) as caught:
+        check_probabilities(np.ones((3, 1000)), 3, 1000)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("off", [0.9e-5, -0.9e-5])
+def test_rows_may_miss_1_by_what_float32_needs(off: float) -> None:
+    assert check_probabilities([[0.5, 0.5 + off]], 1, 2).shape == (1, 2)
+
+
+@pytest.mark.parametrize("off", [1.1e-5, -1.1e-5])
+def test_rows_may_not_miss_1_by_more(off: float) -> None:
+    with pytest.raises(ProbabilityError, match="do not sum to 1"):
+        check_probabilities([[0.5, 0.5 + off]], 1, 2)
+
+
+@given(hnp.arrays(np.float32, (5, 4), elements=st.floats(-50, 50, width=32)))
+def test_any_softmax_in_float32_is_accepted_and_copied(Z: Array) -> None:
+    P = softmax(Z)
+    found = check_probabilities(P, 5, 4)
+    assert found.dtype == np.float64
+    assert not np.shares_memory(found, P)
+    np.testing.assert_array_equal(found, P)
