@@ -151,7 +151,7 @@ def test_a_broken_dataset_gives_status_2_and_the_others_go_on(cli: Harness) -> N
     assert status == 2
     assert "one class only" in printed
     status, printed, _ = cli("runs")
-    assert "2 ok" in re.sub(r"\s+", " ", printed)
+    assert "4 failed, 4 ok" in re.sub(r"\s+", " ", printed)
 
 
 @pytest.mark.parametrize(
@@ -371,7 +371,7 @@ def test_a_killed_run_resumes_to_the_tables_of_an_uninterrupted_one(
     process = start(tmp_path, *SLOW)
     wait_for_results(cli, 3)
     os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
     assert cli("run", "--resume")[0] == 0
     assert cli(*SLOW)[0] == 0
     assert scores(cli, "1") == scores(cli, "2")
