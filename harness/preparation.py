@@ -226,7 +226,9 @@ def _quantity(a: NDArray[np.float64], b: NDArray[np.float64], needs: Needs) -> t
         mean, deviation = known.mean(), known.std()
         # Rounding leaves a column of equal values a deviation of about 1e-16 of its size.
         scale = deviation if deviation > 1e-12 * abs(mean) else 1.0
-        a, b = (a - mean) / scale, (b - mean) / scale
+        # Where the training part hardly varies, a test row can lie beyond what float32 holds.
+        with np.errstate(over="ignore"):
+            a, b = (np.clip((x - mean) / scale, -LARGEST, LARGEST) for x in (a, b))
     return a[:, None], b[:, None]
 
 

@@ -13,7 +13,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from harness.errors import DatasetError
-from harness.preparation import Encoded, encode, prepare
+from harness.preparation import LARGEST, Encoded, encode, prepare
 from harness.values import Needs, Split
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -216,7 +216,7 @@ def test_columns_are_scaled_as_scikit_learn_has_it(parts: tuple[Array, Array]) -
     usual = (filled.std(axis=0) == 0) | (filled.std(axis=0) > 1e-6 * np.abs(filled).max(axis=0))
     oracle = StandardScaler().fit(filled)
     for X, part in zip((found.X_train, found.X_test), parts, strict=True):
-        expected = oracle.transform(imputer.transform(part))
+        expected = np.clip(oracle.transform(imputer.transform(part)), -LARGEST, LARGEST)
         np.testing.assert_allclose(X[:, usual], expected[:, usual], rtol=1e-6, atol=1e-6)
 
 
@@ -231,6 +231,15 @@ def test_a_column_on_any_scale_is_scaled(size: float) -> None:
     found = prepare(column([1 * size, 3 * size], [5 * size]), Needs(scaled=True))
     np.testing.assert_allclose(found.X_train[:, 0], [-1, 1])
     np.testing.assert_allclose(found.X_test[:, 0], [3])
+
+
+@pytest.mark.parametrize("spread", [1e-100, 1e-320])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_test_row_far_beyond_the_training_part_stays_finite(spread: float, dtype: Any) -> None:
+    data = column([0.0, spread], [1e38, -1e38])
+    found = prepare(data, Needs(dtype=dtype, scaled=True)).X_test[:, 0]
+    assert found[0] == -found[1] >= 1e38
+    assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e30, -1e-30])
@@ -350,7 +359,9 @@ def test_what_a_model_gets_is_what_it_needs(parts: tuple[Array, Array], needs: N
         assert not X.flags.writeable
         assert X.flags.c_contiguous
         assert X.dtype == (needs.dtype if needs.numeric else object)
-        if needs.finite:
+        if needs.finite and needs.numeric:
+            assert np.isfinite(X).all()
+        elif needs.finite:
             assert not any(value is None or value != value for value in X.ravel().tolist())
     with pytest.raises(ValueError, match="read-only"):
         found.y_train[0] = 0
