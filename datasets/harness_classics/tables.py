@@ -1,0 +1,83 @@
+"""The tables themselves, loaded once a process."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, resources
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.values import Array
+
+CATEGORIES = ("island", "sex")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """All rows of a dataset, read-only because every split of a process shares them.
+
+    Args:
+        X: (n_samples, n_features), floats, or objects where there are categorical columns.
+        y: (n_samples,), integers that index ``class_names``.
+        class_names: in the order of the labels.
+        feature_names: one a column.
+        categorical: columns that hold strings, None where missing.
+    """
+
+    X: Array
+    y: NDArray[np.intp]
+    class_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    categorical: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        self.X.setflags(write=False)
+        self.y.setflags(write=False)
+
+
+@cache
+def table(name: str) -> Table:
+    """A table by its dataset's name."""
+    return _penguins() if name == "penguins" else _from_sklearn(name.replace("-", "_"))
+
+
+def _from_sklearn(name: str) -> Table:
+    bunch = getattr(import_module("sklearn.datasets"), f"load_{name}")()
+    return Table(
+        bunch.data,
+        bunch.target,
+        class_names=tuple(map(str, bunch.target_names)),
+        feature_names=tuple(map(str, bunch.feature_names)),
+    )
+
+
+def _penguins() -> Table:
+    """The simplified table of the R package palmerpenguins, without the year of observation."""
+    text = resources.files("harness_classics").joinpath("penguins.csv").read_text("utf-8")
+    (_, *names), *rows = csv.reader(text.splitlines())
+    class_names, y = np.unique([species for species, *_ in rows], return_inverse=True)
+    columns = [
+        [_category(v) for v in values] if name in CATEGORIES else [_quantity(v) for v in values]
+        for name, values in zip(names, list(zip(*rows, strict=True))[1:], strict=True)
+    ]
+    return Table(
+        np.array(columns, dtype=object).T,
+        y,
+        class_names=tuple(map(str, class_names)),
+        feature_names=tuple(names),
+        categorical=tuple(names.index(name) for name in CATEGORIES),
+    )
+
+
+def _category(text: str) -> str | None:
+    return None if text == "NA" else text
+
+
+def _quantity(text: str) -> float:
+    return float("nan") if text == "NA" else float(text)
