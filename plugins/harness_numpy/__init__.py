@@ -1,1 +1,90 @@
-"""To come."""
+"""The baselines, softmax regression and softmax kernels, in NumPy; and the CPU as a device."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@harness.hookimpl
+def harness_models() -> Iterator[harness.Model]:
+    """``prior`` and ``uniform``, which always run, and ``numpy-softmax``."""
+    yield harness.Model(
+        "prior",
+        make_prior,
+        description="Each class with its share of the training part, whatever the input.",
+        tags=("baseline",),
+        baseline=True,
+    )
+    yield harness.Model(
+        "uniform",
+        make_uniform,
+        description="Every class with the same probability.",
+        tags=("baseline",),
+        baseline=True,
+    )
+    yield harness.Model(
+        "numpy-softmax",
+        make_softmax,
+        needs=harness.Needs(scaled=True),
+        description="Softmax regression with an L2 penalty, trained to the optimum.",
+        tags=("linear",),
+        requires=("scipy.optimize",),
+    )
+
+
+@harness.hookimpl
+def harness_kernels() -> Iterator[harness.Kernel]:
+    """``numpy-naive`` and ``numpy-stable``."""
+    from harness_numpy import kernels
+
+    yield harness.Kernel(
+        "numpy-naive",
+        prepare=kernels.prepare,
+        run=kernels.naive,
+        collect=kernels.collect,
+        description="Exponentials over their sum, as the course notebook has it.",
+        stable=False,
+    )
+    yield harness.Kernel(
+        "numpy-stable",
+        prepare=kernels.prepare,
+        run=kernels.stable,
+        collect=kernels.collect,
+        description="The row's maximum taken off before the exponentials.",
+    )
+
+
+@harness.hookimpl
+def harness_devices() -> Iterator[harness.Device]:
+    """The CPU."""
+    from harness.environment import processor
+
+    yield harness.Device("cpu", processor())
+
+
+def make_prior(setting: harness.Setting) -> harness.Classifier:
+    """Class shares of the training part."""
+    from harness_numpy.baselines import Prior
+
+    return Prior(setting.n_classes)
+
+
+def make_uniform(setting: harness.Setting) -> harness.Classifier:
+    """One over the number of classes."""
+    from harness_numpy.baselines import Uniform
+
+    return Uniform(setting.n_classes)
+
+
+def make_softmax(
+    setting: harness.Setting, l2: float = 1e-3, max_iter: int = 10_000, tol: float = 1e-8
+) -> harness.Classifier:
+    """Softmax regression; see `harness_numpy.regression.SoftmaxRegression`."""
+    from harness_numpy.regression import SoftmaxRegression
+
+    return SoftmaxRegression(setting.n_classes, l2=l2, max_iter=max_iter, tol=tol)

@@ -1,0 +1,38 @@
+"""Classifiers that don't look at the input: what any other must beat."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+    from harness.values import Array
+
+
+class Uniform:
+    """Every class with the same probability."""
+
+    def __init__(self, n_classes: int) -> None:
+        self.shares = np.full(n_classes, 1.0 / n_classes)
+
+    def fit(self, X: Array, y: Array) -> Self:  # noqa: ARG002  # the protocol's
+        """Learn nothing."""
+        return self
+
+    def predict_proba(self, X: Array) -> NDArray[np.float64]:
+        """The shares, once a row: (n_samples, n_classes)."""
+        return np.tile(self.shares, (len(X), 1))
+
+
+class Prior(Uniform):
+    """Each class with its share of the training part: the best there is without the input."""
+
+    def fit(self, X: Array, y: Array) -> Self:  # noqa: ARG002  # the protocol's
+        """Count the labels y (n_samples,) of 0..K-1."""
+        self.shares = np.bincount(y, minlength=len(self.shares)) / len(y)
+        return self

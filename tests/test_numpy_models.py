@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+import harness_classics
+import harness_numpy
+import numpy as np
+import pytest
+from harness_numpy import kernels
+from harness_numpy.regression import log_softmax, logits, loss_and_gradient
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+from scipy.optimize import approx_fprime
+from scipy.special import log_softmax as scipy_log_softmax
+from scipy.special import softmax as scipy_softmax
+from sklearn.linear_model import LogisticRegression
+
+import harness
+from harness.errors import UsageError
+from harness.preparation import encode, prepare
+
+MODELS = {model.name: model for model in harness_numpy.harness_models()}
+SCALED = harness.Needs(scaled=True)
+
+
+def setting(n_classes: int, n_features: int = 1) -> harness.Setting:
+    return harness.Setting(seed=0, device="cpu", n_features=n_features, n_classes=n_classes)
+
+
+def training_part(name: str) -> tuple[Any, Any]:
+    dataset = next(d for d in harness_classics.harness_datasets() if d.name == name)
+    data = prepare(encode(dataset.split(np.random.default_rng(0))), SCALED)
+    return data.X_train, data.y_train
+
+
+def nll(P: Any, y: Any) -> float:
+    return float(-np.log(np.maximum(P[np.arange(len(y)), y], 1e-300)).mean())
+
+
+def softmax(n_classes: int, **parameters: Any) -> Any:
+    return harness_numpy.make_softmax(setting(n_classes), **parameters)
+
+
+def test_the_prior_gives_every_row_the_shares_of_the_classes() -> None:
+    prior = MODELS["prior"].make(setting(3)).fit(np.zeros((4, 1)), np.array([0, 2, 2, 2]))
+    np.testing.assert_array_equal(prior.predict_proba(np.zeros((2, 1))), [[0.25, 0, 0.75]] * 2)
+
+
+def test_uniform_gives_every_class_the_same() -> None:
+    uniform = MODELS["uniform"].make(setting(4)).fit(np.zeros((2, 1)), np.array([0, 1]))
+    np.testing.assert_array_equal(uniform.predict_proba(np.zeros((1, 1))), [[0.25] * 4])
+
+
+def test_the_two_that_do_not_look_at_the_input_are_the_baselines() -> None:
+    assert {name for name, model in MODELS.items() if model.baseline} == {"prior", "uniform"}
+
+
+@given(
+    arrays(
+        np.float64,
+        array_shapes(min_dims=2, max_dims=2, max_side=6),
+        elements=st.floats(-1e7, 1e7),
+    )
+)
+def test_log_softmax_is_scipys(Z: Any) -> None:
+    np.testing.assert_allclose(log_softmax(Z), scipy_log_softmax(Z, axis=0), rtol=1e-12, atol=1e-12)
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_classes=st.integers(2, 5),
+    n_features=st.integers(1, 4),
+    l2=st.floats(0, 10),
+)
+def test_the_gradient_is_that_of_the_loss(
+    seed: int, n_classes: int, n_features: int, l2: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((7, n_features))
+    y = rng.integers(n_classes, size=7)
+    weights = rng.standard_normal((n_classes, n_features + 1))
+
+    def loss(flat: Any) -> float:
+        return loss_and_gradient(flat.reshape(n_classes, -1), X, y, l2)[0]
+
+    measured = approx_fprime(weights.ravel(), loss)
+    _, gradient = loss_and_gradient(weights, X, y, l2)
+    np.testing.assert_allclose(gradient.ravel(), measured, atol=1e-4)
+
+
+def test_the_loss_is_the_mean_nll_and_half_the_squared_weights_without_the_intercepts() -> None:
+    weights = np.array([[1.0, 5.0], [-2.0, 5.0]])
+    X, y = np.array([[0.0], [0.0]]), np.array([0, 1])
+    loss, _ = loss_and_gradient(weights, X, y, l2=0.1)
+    assert loss == pytest.approx(np.log(2) + 0.05 * (1 + 4))
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "digits"])
+@pytest.mark.parametrize("l2", [1e-2, 1e-3])
+def test_it_reaches_scikit_learns_nll_where_both_are_regularised_alike(
+    name: str, l2: float
+) -> None:
+    X, y = training_part(name)
+    ours = softmax(y.max() + 1, l2=l2).fit(X, y)
+    theirs = LogisticRegression(C=1 / (l2 * len(y)), tol=1e-10, max_iter=10_000).fit(X, y)
+    assert nll(ours.predict_proba(X), y) == pytest.approx(nll(theirs.predict_proba(X), y), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["iris", "wine", "digits"])
+def test_without_a_penalty_it_comes_as_far_down_as_scikit_learn(name: str) -> None:
+    """Wine and digits are separable: the NLL falls towards 0, which no finite weights reach."""
+    X, y = training_part(name)
+    ours = softmax(y.max() + 1, l2=0.0).fit(X, y)
+    theirs = LogisticRegression(C=np.inf, tol=1e-8, max_iter=10_000).fit(X, y)
+    assert nll(ours.predict_proba(X), y) < nll(theirs.predict_proba(X), y) + 1e-6
+
+
+def test_two_classes_count_twice_the_penalty_that_one_difference_of_weights_does() -> None:
+    X, y = training_part("breast-cancer")
+    ours = softmax(2, l2=1e-2).fit(X, y)
+    theirs = LogisticRegression(C=2 / (1e-2 * len(y)), tol=1e-10, max_iter=10_000).fit(X, y)
+    np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
+
+
+def test_the_monitor_sees_every_iteration_and_the_last_is_the_model() -> None:
+    X, y = training_part("iris")
+    seen: list[tuple[int, float]] = []
+
+    def monitor(iteration: int, predict_log_proba: Any) -> None:
+        log_P = predict_log_proba(X)
+        assert log_P.shape == (len(y), 3)
+        seen.append((iteration, -log_P[np.arange(len(y)), y].mean()))
+
+    model = softmax(3).fit(X, y, monitor=monitor)
+    assert [iteration for iteration, _ in seen] == list(range(1, model.n_iter_ + 1))
+    assert seen[0][1] > seen[-1][1] == pytest.approx(nll(model.predict_proba(X), y), abs=1e-12)
+
+
+def test_a_monitor_changes_nothing() -> None:
+    X, y = training_part("wine")
+    watched = softmax(3).fit(X, y, monitor=lambda *_: None)
+    np.testing.assert_array_equal(watched.weights_, softmax(3).fit(X, y).weights_)
+
+
+def test_stopping_short_of_the_optimum_is_a_warning() -> None:
+    X, y = training_part("iris")
+    with pytest.warns(RuntimeWarning, match="stopped after max_iter=3 iterations"):
+        softmax(3, max_iter=3).fit(X, y)
+
+
+def test_a_fitted_model_can_be_pickled() -> None:
+    X, y = training_part("iris")
+    model = softmax(3).fit(X, y)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+
+
+def test_logits_of_ten_thousand_give_probabilities() -> None:
+    model = softmax(2)
+    model.weights_ = np.array([[1e4, 0.0], [-1e4, 0.0]])
+    X = np.array([[1.0], [-1.0]])
+    np.testing.assert_array_equal(logits(model.weights_, X), [[1e4, -1e4], [-1e4, 1e4]])
+    np.testing.assert_array_equal(model.predict_proba(X), [[1, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "line"),
+    [
+        ({"l2": -1.0}, "l2=-1.0 is below 0"),
+        ({"max_iter": 0}, "max_iter=0 is below 1"),
+        ({"tol": float("nan")}, "tol=nan is below 0"),
+    ],
+)
+def test_parameters_without_sense_are_one_clear_line(parameters: Any, line: str) -> None:
+    with pytest.raises(UsageError, match=line):
+        softmax(3, **parameters)
+
+
+KERNELS = {kernel.name: kernel for kernel in harness_numpy.harness_kernels()}
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_kernel_gives_the_notebooks_figures(name: str) -> None:
+    P = KERNELS[name](np.array([[-2.3, 8.2]]))
+    np.testing.assert_allclose(P, [[2.75356911e-05, 9.99972464e-01]], rtol=1e-8)
+
+
+@pytest.mark.parametrize("name", KERNELS)
+@given(
+    logits=arrays(
+        st.sampled_from([np.float32, np.float64]),
+        array_shapes(min_dims=2, max_dims=2, max_side=6),
+        elements=st.floats(-50, 50, width=32),
+    )
+)
+def test_a_kernel_is_scipys_softmax_in_the_dtype_it_was_given(name: str, logits: Any) -> None:
+    before = logits.copy()
+    P = KERNELS[name](logits)
+    assert P.dtype == logits.dtype
+    np.testing.assert_allclose(P, scipy_softmax(logits, axis=1), rtol=1e-4, atol=1e-7)
+    np.testing.assert_array_equal(logits, before)
+
+
+def test_logits_near_minus_ten_million_need_the_stable_kernel() -> None:
+    far_down = np.array([[-1e7, -1e7 + 1]])
+    np.testing.assert_allclose(kernels.stable(far_down), scipy_softmax(far_down, axis=1))
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(kernels.naive(far_down)).all()
+    assert KERNELS["numpy-stable"].stable
+    assert not KERNELS["numpy-naive"].stable
+
+
+def test_the_cpu_is_a_device_with_a_name() -> None:
+    (cpu,) = harness_numpy.harness_devices()
+    assert cpu.name == cpu.kind == "cpu"
+    assert cpu.description
