@@ -1,1 +1,93 @@
-"""To come."""
+"""Multilayer perceptrons in PyTorch, and the accelerators that it sees."""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Literal
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+
+@harness.hookimpl
+def harness_models() -> Iterator[harness.Model]:
+    """``torch-mlp`` to compete, ``notebook-mlp`` to compare with where this began."""
+    yield harness.Model(
+        "torch-mlp",
+        make_mlp,
+        needs=harness.Needs(dtype="float32", scaled=True),
+        devices=DEVICES,
+        description="A multilayer perceptron, trained in batches at a falling learning rate.",
+        tags=("network",),
+        requires=("torch",),
+    )
+    yield harness.Model(
+        "notebook-mlp",
+        make_notebook_mlp,
+        needs=harness.Needs(dtype="float32"),
+        devices=DEVICES,
+        description="The course notebook's network and training loop; zero_grad=false is its bug.",
+        tags=("network", "notebook"),
+        requires=("torch",),
+    )
+
+
+@harness.hookimpl
+def harness_devices() -> Iterator[harness.Device]:
+    """Every CUDA, XPU and MPS device that PyTorch sees; none where there is no PyTorch."""
+    if find_spec("torch") is None:
+        return
+    import torch
+
+    for kind in ("cuda", "xpu"):
+        if not hasattr(torch, kind):  # PyTorch 2.2 knows no XPU
+            continue
+        library = getattr(torch, kind)
+        for i in range(library.device_count()):
+            yield harness.Device(
+                f"{kind}:{i}", library.get_device_name(i), partial(library.synchronize, i)
+            )
+    if torch.backends.mps.is_available():
+        yield harness.Device("mps", "Apple GPU", torch.mps.synchronize)
+
+
+def make_mlp(
+    setting: harness.Setting,
+    hidden: tuple[int, ...] = (64, 64),
+    activation: Literal["tanh", "relu", "gelu", "silu"] = "tanh",
+    optimiser: Literal["adam", "adamw", "sgd"] = "adam",
+    learning_rate: float = 0.02,
+    epochs: int = 150,
+    batch_size: int = 64,
+    weight_decay: float = 3e-3,
+) -> harness.Classifier:
+    """A perceptron; see `harness_torch.perceptrons.Mlp`."""
+    from harness_torch.perceptrons import Mlp
+
+    return Mlp(
+        setting,
+        hidden=hidden,
+        activation=activation,
+        optimiser=optimiser,
+        learning_rate=learning_rate,
+        epochs=epochs,
+        batch_size=batch_size,
+        weight_decay=weight_decay,
+    )
+
+
+def make_notebook_mlp(
+    setting: harness.Setting,
+    zero_grad: bool = True,
+    learning_rate: float = 0.01,
+    epochs: int = 10_000,
+) -> harness.Classifier:
+    """The notebook's perceptron; see `harness_torch.perceptrons.NotebookMlp`."""
+    from harness_torch.perceptrons import NotebookMlp
+
+    return NotebookMlp(setting, zero_grad=zero_grad, learning_rate=learning_rate, epochs=epochs)

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import harness_torch
+import harness_toys
+import numpy as np
+import pytest
+import torch
+from harness_torch.optimisers import Vector, optimiser
+from harness_torch.perceptrons import network
+from torch import nn
+
+import harness
+from harness.errors import UsageError
+from harness.parameters import parameters_of
+from harness.preparation import encode, prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MODELS = {model.name: model for model in harness_torch.harness_models()}
+FEW: dict[str, dict[str, Any]] = {
+    "torch-mlp": {"epochs": 3, "hidden": (8,)},
+    "notebook-mlp": {"epochs": 3},
+}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """As in a worker; threads on such small networks only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def threshold(name: str, seed: int = 0) -> Any:
+    data = encode(harness_toys.threshold(np.random.default_rng(seed)))
+    return prepare(data, MODELS[name].needs), data.y_test
+
+
+def setting(device: str = "cpu", seed: int = 11) -> harness.Setting:
+    return harness.Setting(seed=seed, device=device, n_features=1, n_classes=3)
+
+
+def likelihood(P: Any, y: Any) -> float:
+    return float(np.exp(np.log(P[np.arange(len(y)), y]).mean()))
+
+
+def test_the_default_perceptron_learns_the_thresholds() -> None:
+    data, y_test = threshold("torch-mlp")
+    model = MODELS["torch-mlp"].make(setting()).fit(data.X_train, data.y_train)
+    P = model.predict_proba(data.X_test)
+    assert (P.argmax(axis=1) == y_test).mean() > 0.97
+    assert likelihood(P, y_test) > 0.93
+
+
+@pytest.mark.slow
+def test_the_notebooks_loop_reaches_the_likelihood_it_should_have_had() -> None:
+    """With the gradients cleared: .972 to .975 on three draws of the notebook's data."""
+    data, _ = threshold("notebook-mlp")
+    model = MODELS["notebook-mlp"].make(setting()).fit(data.X_train, data.y_train)
+    P = model.predict_proba(data.X_train)
+    assert likelihood(P, data.y_train) == pytest.approx(0.973, abs=0.01)
+    assert (P.argmax(axis=1) == data.y_train).mean() == 1
+
+
+@pytest.mark.parametrize("zero_grad", [True, False])
+def test_the_notebooks_network_is_a_plain_autograd_loop(zero_grad: bool) -> None:
+    data, _ = threshold("notebook-mlp")
+    plain = network((1, 10, 20, 10, 3), nn.Tanh, torch.Generator().manual_seed(11))
+    descent = torch.optim.SGD(plain.parameters(), lr=0.01)
+    X, y = torch.tensor(data.X_train), torch.tensor(data.y_train)
+    for _ in range(200):
+        if zero_grad:
+            descent.zero_grad()
+        nn.NLLLoss()(plain(X).log_softmax(dim=1), y).backward()
+        descent.step()
+    with torch.no_grad():
+        expected = plain(X).double().log_softmax(dim=1).numpy()
+    model: Any = harness_torch.make_notebook_mlp(setting(), zero_grad=zero_grad, epochs=200)
+    model.fit(data.X_train, data.y_train)
+    np.testing.assert_allclose(model.predict_log_proba(data.X_train), expected, atol=1e-4)
+
+
+def test_gradients_that_pile_up_lead_astray() -> None:
+    """The notebook's fault, which ``zero_grad=false`` keeps."""
+    data, _ = threshold("notebook-mlp")
+    right, wrong = (
+        harness_torch.make_notebook_mlp(setting(), zero_grad=zero_grad, epochs=2000)
+        .fit(data.X_train, data.y_train)
+        .predict_proba(data.X_train)
+        for zero_grad in (True, False)
+    )
+    assert likelihood(wrong, data.y_train) < likelihood(right, data.y_train)
+
+
+def test_a_fresh_layer_is_drawn_as_pytorch_draws_one() -> None:
+    """Uniform on +-1/sqrt(fan_in), weights and biases alike."""
+    torch_state = torch.get_rng_state()
+    drawn: Any = network((25, 4000), nn.Tanh, torch.Generator().manual_seed(0))[0]
+    theirs = nn.Linear(25, 4000)
+    torch.set_rng_state(torch_state)
+    for name in ("weight", "bias"):
+        ours, reference = (getattr(layer, name).detach() for layer in (drawn, theirs))
+        assert ours.abs().max() <= 0.2
+        assert ours.abs().max().item() == pytest.approx(0.2, abs=1e-3)
+        assert ours.std().item() == pytest.approx(reference.std().item(), rel=0.05)
+        assert ours.mean().item() == pytest.approx(0, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "oracle"),
+    [
+        ("adam", lambda p: torch.optim.Adam(p, lr=0.1)),
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.1, weight_decay=0.0)),
+        ("sgd", lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9)),
+    ],
+)
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_an_optimiser_steps_as_pytorchs_does_and_spares_the_biases(
+    name: str, oracle: Any, decay: float
+) -> None:
+    def layers() -> nn.Sequential:
+        return network((2, 3, 2), nn.Tanh, torch.Generator().manual_seed(0))
+
+    ours, theirs = layers(), layers()
+    vector = Vector(ours)
+    mine = optimiser(name, vector, decay)
+    weights = [p for p in theirs.parameters() if p.ndim > 1]
+    biases = [p for p in theirs.parameters() if p.ndim == 1]
+    reference = oracle(
+        [{"params": weights, "weight_decay": decay}, {"params": biases, "weight_decay": 0.0}]
+    )
+    X, y = torch.tensor([[1.0, 2.0], [-1.0, 0.5]]), torch.tensor([0, 1])
+    for _ in range(20):
+        vector.gradient.zero_()
+        nn.functional.cross_entropy(ours(X), y).backward()  # type: ignore[no-untyped-call]
+        mine.step(0.1)
+        reference.zero_grad()
+        nn.functional.cross_entropy(theirs(X), y).backward()  # type: ignore[no-untyped-call]
+        reference.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone(
+    name: str,
+) -> None:
+    data, _ = threshold(name)
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    first, second, other = (
+        MODELS[name]
+        .make(setting(seed=seed), **FEW[name])
+        .fit(data.X_train, data.y_train)
+        .predict_proba(data.X_test)
+        for seed in (1, 1, 2)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert not np.array_equal(first, other)
+    assert torch.equal(torch_state, torch.get_rng_state())
+    np.testing.assert_array_equal(numpy_state, np.random.get_state()[1])  # type: ignore[index]  # noqa: NPY002
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_probabilities_are_float64_and_rows_sum_to_one(name: str) -> None:
+    data, _ = threshold(name)
+    model = MODELS[name].make(setting(), **FEW[name]).fit(data.X_train, data.y_train)
+    P = model.predict_proba(data.X_test)
+    assert P.dtype == np.float64
+    assert P.shape == (100, 3)
+    np.testing.assert_allclose(P.sum(axis=1), 1, atol=1e-14)
+    np.testing.assert_allclose(np.exp(model.predict_log_proba(data.X_test)), P, atol=1e-14)
+    np.testing.assert_allclose(model.predict_proba(data.X_test[:1]), P[:1], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_monitor_is_called_after_every_epoch_and_changes_nothing(name: str) -> None:
+    data, _ = threshold(name)
+    seen: list[int] = []
+
+    def monitor(epoch: int, predict_log_proba: Any) -> None:
+        assert predict_log_proba(data.X_test).shape == (100, 3)
+        seen.append(epoch)
+
+    watched: Any
+    watched, alone = (MODELS[name].make(setting(), **FEW[name]) for _ in range(2))
+    watched.fit(data.X_train, data.y_train, monitor=monitor)
+    alone.fit(data.X_train, data.y_train)
+    assert seen == [1, 2, 3]
+    np.testing.assert_array_equal(
+        watched.predict_proba(data.X_test), alone.predict_proba(data.X_test)
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_fitted_model_can_be_pickled(name: str) -> None:
+    data, _ = threshold(name)
+    model = MODELS[name].make(setting(), **FEW[name]).fit(data.X_train, data.y_train)
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(
+        again.predict_proba(data.X_test), model.predict_proba(data.X_test)
+    )
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "gelu", "silu"])
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
+def test_every_activation_learns_with_every_optimiser(activation: Any, name: Any) -> None:
+    data, _ = threshold("torch-mlp")
+    model: Any = harness_torch.make_mlp(setting(), activation=activation, optimiser=name, epochs=40)
+    model.fit(data.X_train, data.y_train)
+    assert likelihood(model.predict_proba(data.X_train), data.y_train) > 0.5  # the prior's is 0.36
+
+
+def test_parameters_are_read_and_written_as_the_command_line_has_them() -> None:
+    known = parameters_of(harness_torch.make_mlp)
+    assert known["hidden"].parse("32x16") == (32, 16)
+    assert known["activation"].parse("relu") == "relu"
+    with pytest.raises(ValueError, match="sine"):
+        known["activation"].parse("sine")
+    assert parameters_of(harness_torch.make_notebook_mlp)["zero_grad"].parse("false") is False
+
+
+@pytest.mark.parametrize(
+    ("parameters", "line"),
+    [
+        ({"hidden": (64, 0)}, "hidden=0 is below 1"),
+        ({"epochs": 0}, "epochs=0 is below 1"),
+        ({"batch_size": -1}, "batch_size=-1 is below 1"),
+        ({"learning_rate": -0.1}, "learning_rate=-0.1 is below 0"),
+        ({"weight_decay": float("nan")}, "weight_decay=nan is below 0"),
+    ],
+)
+def test_parameters_without_sense_are_one_clear_line(parameters: Any, line: str) -> None:
+    with pytest.raises(UsageError, match=line):
+        harness_torch.make_mlp(setting(), **parameters)
+
+
+def test_without_hidden_layers_it_is_softmax_regression() -> None:
+    data, _ = threshold("torch-mlp")
+    model: Any = harness_torch.make_mlp(setting(), hidden=()).fit(data.X_train, data.y_train)
+    assert [type(layer) for layer in model.network] == [nn.Linear]
+
+
+def test_every_device_can_be_waited_for_and_is_of_a_kind_that_the_models_take() -> None:
+    for device in harness_torch.harness_devices():
+        device.synchronize()
+        assert device.description
+        assert all(device.kind in model.devices for model in MODELS.values())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("name", MODELS)
+def test_a_gpu_learns_what_the_cpu_does(name: str) -> None:
+    data, _ = threshold(name)
+    here, there = (
+        MODELS[name].make(setting(device), epochs=20).fit(data.X_train, data.y_train)
+        for device in ("cpu", "cuda:0")
+    )
+    assert next(there.network.parameters()).device == torch.device("cuda:0")
+    np.testing.assert_allclose(
+        there.predict_proba(data.X_test), here.predict_proba(data.X_test), atol=1e-2
+    )
