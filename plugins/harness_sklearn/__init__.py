@@ -1,1 +1,71 @@
-"""To come."""
+"""Classifiers of scikit-learn, and `estimator`, which makes a model of any class of its style."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import harness
+from harness_sklearn.estimators import estimator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["estimator", "harness_models"]
+
+SCALED = harness.Needs(scaled=True)
+
+
+@harness.hookimpl
+def harness_models() -> Iterator[harness.Model]:
+    """Six classifiers, with defaults that serve the likelihood as well as the accuracy."""
+    yield harness.Model(
+        "sklearn-logistic",
+        estimator("sklearn.linear_model:LogisticRegression", max_iter=1000),
+        needs=SCALED,
+        description="Logistic regression with an L2 penalty.",
+        tags=("linear",),
+        requires=("sklearn.linear_model",),
+    )
+    yield harness.Model(
+        "sklearn-knn",
+        estimator("sklearn.neighbors:KNeighborsClassifier", n_neighbors=15),
+        needs=SCALED,
+        description="Shares of the classes among the nearest rows.",
+        tags=("neighbours",),
+        requires=("sklearn.neighbors",),
+    )
+    yield harness.Model(
+        "sklearn-gaussian-nb",
+        estimator("sklearn.naive_bayes:GaussianNB", var_smoothing=0.1),
+        needs=SCALED,
+        description="Naive Bayes with a normal distribution for each feature and class.",
+        tags=("bayes",),
+        requires=("sklearn.naive_bayes",),
+    )
+    yield harness.Model(
+        "sklearn-lda",
+        estimator(
+            "sklearn.discriminant_analysis:LinearDiscriminantAnalysis",
+            solver="lsqr",
+            shrinkage="auto",
+        ),
+        needs=SCALED,
+        description="Linear discriminant analysis, its covariance shrunk as Ledoit and Wolf do.",
+        tags=("linear", "bayes"),
+        requires=("sklearn.discriminant_analysis",),
+    )
+    yield harness.Model(
+        "sklearn-random-forest",
+        estimator("sklearn.ensemble:RandomForestClassifier", n_estimators=200),
+        description="Mean of decision trees, each grown on rows and features drawn at random.",
+        tags=("tree", "ensemble"),
+        requires=("sklearn.ensemble",),
+    )
+    yield harness.Model(
+        "sklearn-hist-gradient-boosting",
+        estimator("sklearn.ensemble:HistGradientBoostingClassifier", max_iter=50),
+        needs=harness.Needs(finite=False),
+        description="Gradient-boosted trees on binned features; missing values go their own way.",
+        tags=("tree", "ensemble"),
+        requires=("sklearn.ensemble",),
+    )

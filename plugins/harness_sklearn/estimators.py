@@ -1,0 +1,101 @@
+"""A class of scikit-learn's style as a recipe that the harness can read parameters from."""
+
+from __future__ import annotations
+
+import inspect
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import harness
+
+
+class estimator:  # noqa: N801  # called like a function, as functools.partial is
+    """A recipe for ``harness.Model.make``: a class by name, and defaults that differ from its own.
+
+    The class is imported when the first one is made or its parameters are asked for. Any class
+    that keeps scikit-learn's conventions will do::
+
+        harness.Model(
+            "lightgbm",
+            estimator("lightgbm:LGBMClassifier", n_estimators=200, verbose=-1),
+            requires=("lightgbm",),
+        )
+
+    Args:
+        path: module and class, with a colon between them.
+        defaults: for parameters of the constructor.
+    """
+
+    def __init__(self, path: str, **defaults: Any) -> None:
+        self._path = path
+        self._defaults = defaults
+
+    def __call__(self, setting: harness.Setting, **parameters: Any) -> harness.Classifier:
+        """The classifier; its ``random_state`` is the setting's seed where it has one."""
+        cls = self._imported()
+        if "random_state" in {parameter.name for parameter in _constructor(cls)}:
+            parameters["random_state"] = setting.seed
+        made: harness.Classifier = cls(**(self._defaults | parameters))
+        return made
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """``(setting, *, ...)`` with the constructor's parameters; the seed is the setting's."""
+        known = {parameter.name: parameter for parameter in _constructor(self._imported())}
+        known.pop("random_state", None)
+        for name, default in self._defaults.items():
+            blank = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
+            known[name] = known.get(name, blank).replace(default=default)
+        return inspect.Signature(
+            [
+                inspect.Parameter("setting", inspect.Parameter.POSITIONAL_OR_KEYWORD),
+                *(
+                    parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=_allowed(parameter))
+                    for parameter in known.values()
+                ),
+            ]
+        )
+
+    def __repr__(self) -> str:
+        words = [repr(self._path), *(f"{k}={v!r}" for k, v in self._defaults.items())]
+        return f"estimator({', '.join(words)})"
+
+    def _imported(self) -> Any:
+        module, _, name = self._path.partition(":")
+        return getattr(import_module(module), name)
+
+
+def _constructor(cls: type[Any]) -> Iterator[inspect.Parameter]:
+    """Named parameters of a constructor, and of its base's where it hands the rest on.
+
+    XGBoost's classifier names one parameter and takes fifty more through ``**kwargs``.
+    """
+    seen = {"self"}
+    for owner in cls.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+        for parameter in parameters:
+            if parameter.name not in seen and parameter.kind not in (
+                parameter.VAR_POSITIONAL,
+                parameter.VAR_KEYWORD,
+            ):
+                seen.add(parameter.name)
+                yield parameter
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return
+
+
+def _allowed(parameter: inspect.Parameter) -> Any:
+    """An annotation for a parameter that has none: a default alone says too little about it.
+
+    ``min_samples_leaf=1`` may be a share and ``max_features="sqrt"`` a number.
+    """
+    if parameter.annotation is not parameter.empty:
+        return parameter.annotation
+    if type(parameter.default) is int:
+        return int | float
+    return Any if isinstance(parameter.default, str) else parameter.empty
