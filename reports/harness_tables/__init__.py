@@ -1,1 +1,39 @@
-"""To come."""
+"""The tables that a run ends with: models ranked on each dataset, and models by datasets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+    from rich.console import RenderableType
+
+    from harness.frames import Frames
+
+
+@harness.hookimpl
+def harness_reports() -> Iterable[harness.Report]:
+    """One report, named ``tables``."""
+    yield harness.Report(
+        "tables",
+        tables=_tables,
+        render=_render,
+        description="Models ranked on each dataset, with intervals, costs and failures.",
+    )
+
+
+# Pandas and SciPy load with the first report that is asked for, not with the plugin.
+def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
+    from harness_tables.tables import tables
+
+    return tables(frames)
+
+
+def _render(frames: Frames, style: str) -> RenderableType:
+    from harness_tables.rendering import render
+
+    return render(frames, style)

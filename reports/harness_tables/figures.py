@@ -1,0 +1,61 @@
+"""Numbers as people read them: no more digits than they are sure of, no leading zero."""
+
+from __future__ import annotations
+
+import math
+
+
+def share(value: float) -> str:
+    """A score between 0 and 1; nothing where it is NaN.
+
+    >>> share(0.9532), share(1.0), share(float("nan"))
+    ('.953', '1.000', '')
+    """
+    return fixed(value, 3)
+
+
+def bound(value: float) -> str:
+    """The end of an interval between 0 and 1, always four characters wide.
+
+    >>> bound(0.9119), bound(0.9999)
+    ('.912', '1.00')
+    """
+    return fixed(value, 3)[:4]
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many decimals; nothing where it is NaN.
+
+    >>> fixed(0.0604, 3), fixed(36.0437, 3)
+    ('.060', '36.044')
+    """
+    if math.isnan(value):
+        return ""
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("0") if "." in text else text
+
+
+def loss_decimals(values: list[float]) -> int:
+    """Decimals that show two significant digits of the least NLL: 3 to 5.
+
+    >>> loss_decimals([0.0604, 1.0986]), loss_decimals([0.0021, 1.0986])
+    (3, 4)
+    """
+    known = [value for value in values if value > 0]
+    return min(max(3, 1 - math.floor(math.log10(min(known)))), 5) if known else 3
+
+
+def compact(value: float, decimals: int) -> str:
+    """Three significant digits, and no more than so many decimals.
+
+    >>> [compact(value, 3) for value in (0.0123456, 1.23456, 123.456, 12345.6, 0.0001, 0.0)]
+    ['.012', '1.23', '123', '12346', '<.001', '0']
+    """
+    if math.isnan(value):
+        return ""
+    if value == 0:
+        return "0"
+    if value < 0.5 * 10**-decimals:
+        return "<" + fixed(10**-decimals, decimals)
+    digits = min(max(2 - math.floor(math.log10(value)), 0), decimals)
+    return fixed(value, digits)

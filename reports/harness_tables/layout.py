@@ -1,0 +1,279 @@
+"""Sheets and notes on a page of characters, as wide as the console is."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from rich.cells import cell_len, set_cell_size
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from harness_tables.notes import Note
+    from harness_tables.sheets import Column, Entry, Sheet
+
+Line: TypeAlias = list[tuple[str, str]]
+"""Texts, each with its style."""
+
+LOOKS = {"": "", "strong": "bold", "faint": "dim", "alarm": "yellow"}
+ASCII = str.maketrans("≈†–─·µ×", "~+--.ux")
+NAME = 20
+"""Names fold to no less while there is a narrower kind of page."""
+LEAST = 10
+"""Names fold to no less at all; a table that has no room for them is cut into blocks."""
+HEAD = 12
+"""Heads fold to no more than their longest part or this, but never to make their column wider."""
+SHORT = 6
+"""Heads that do not fold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much of it a page takes.
+
+    Args:
+        brackets: intervals as ``[.912, .987]`` rather than ``.912–.987``.
+        gap: spaces between columns.
+        spare: with the columns that a sheet can spare.
+    """
+
+    brackets: bool
+    gap: int
+    spare: bool
+
+
+ROOMS = (Room(True, 2, True), Room(False, 2, True), Room(False, 1, False))
+"""The first that fits is taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A rich renderable: sheets one below the other, then notes."""
+
+    sheets: Sequence[Sheet]
+    notes: Sequence[Note]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay the page out for this console, and without letters that it has not."""
+        for line in self.lines(options.max_width):
+            parts = [
+                (text.translate(ASCII) if options.ascii_only else text, style)
+                for text, style in line
+            ]
+            yield Text.assemble(*parts, overflow="fold")
+
+    def lines(self, width: int) -> Iterator[Line]:
+        """All of it, in lines that are no longer than ``width`` (if that is 40 or more)."""
+        room = _room(self.sheets, width)
+        for sheet in self.sheets:
+            yield from _sheet(sheet, room, width)
+            yield []
+        for note in self.notes:
+            yield [(note.heading, "bold")]
+            style = "" if note.heading == "Failures" else "dim"
+            for text in note.lines:
+                for line in textwrap.wrap(
+                    text, width, initial_indent="  ", subsequent_indent="    "
+                ):
+                    yield [(line, style)]
+            yield []
+
+
+def _room(sheets: Sequence[Sheet], width: int) -> Room:
+    """The kind of page that has room for names beside figures, if one has."""
+    ranked = [sheet for sheet in sheets if sheet.spared]
+    for room in ROOMS:
+        if all(
+            _beside(_kept(sheet, room), room) + min(_longest(sheet), NAME) <= width
+            for sheet in ranked
+        ):
+            return room
+    return ROOMS[-1]
+
+
+def _longest(sheet: Sheet) -> int:
+    """The width of a sheet's longest name."""
+    named = next(column for column in sheet.columns if column.named)
+    return max((cell_len(entry.text) for entry in named.entries), default=0)
+
+
+def _beside(columns: Sequence[Column], room: Room) -> int:
+    """The width that columns take beside their names."""
+    return sum(_Set.of(column, room).width + room.gap for column in columns if not column.named)
+
+
+def _kept(sheet: Sheet, room: Room) -> list[Column]:
+    return [column for column in sheet.columns if room.spare or column.head not in sheet.spare]
+
+
+@dataclass(frozen=True, slots=True)
+class _Set:
+    """A column that is set: as wide as it will be, an entry taking a line or several."""
+
+    head: list[str]
+    entries: list[list[Line]]
+    width: int
+
+    @classmethod
+    def of(cls, column: Column, room: Room, names: int = 0) -> _Set:
+        if column.named:
+            folded = [
+                [
+                    [(set_cell_size(part, names), LOOKS[entry.look])]
+                    for part in fold(entry.text, names)
+                ]
+                for entry in column.entries
+            ]
+            return cls([set_cell_size(column.head, names)], folded, names)
+        lines = _figures(column.entries, room)
+        body = max((cell_len("".join(text for text, _ in line)) for line in lines), default=0)
+        longest = max(cell_len(part) for part in _parts(column.head))
+        head = fold(column.head, max(body, SHORT, min(longest, HEAD)))
+        width = max(body, *(cell_len(part) for part in head))
+        if any(entry.low for entry in column.entries):
+            indent = " " if any(entry.mark for entry in column.entries) else ""
+            head = [set_cell_size(indent + part, width) for part in head]
+        else:
+            head = [" " * (width - cell_len(part)) + part for part in head]
+        pad = " " * (width - body)
+        return cls(head, [[[(pad, ""), *line]] for line in lines], width)
+
+
+def _sheet(sheet: Sheet, room: Room, width: int) -> Iterator[Line]:
+    columns = _kept(sheet, room)
+    spared = f" · {sheet.spared}" if len(columns) < len(sheet.columns) else ""
+    yield from _title(sheet.title, sheet.detail + spared, width)
+    lead = next(i for i, column in enumerate(columns) if column.named) + 1
+    rest = [_Set.of(column, room) for column in columns[lead:]]
+    longest = _longest(sheet)
+    least = LEAST if sheet.spared else NAME
+    folded = min(longest, max(width - _beside(columns, room), least))
+    tight, roomy = (
+        (first, _blocks(first, rest, room.gap, width))
+        for names in (folded, min(longest, width // 2))
+        for first in [[_Set.of(column, room, names) for column in columns[:lead]]]
+    )
+    # Names stay whole where folding them would not spare a block.
+    first, blocks = roomy if len(roomy[1]) <= len(tight[1]) else tight
+    for i, block in enumerate(blocks):
+        if i:
+            yield []
+        yield from _block([*first, *block], room.gap)
+
+
+def _title(title: str, detail: str, width: int) -> Iterator[Line]:
+    if cell_len(f"{title} · {detail}") <= width:
+        yield [(title, "bold"), (f" · {detail}", "dim")]
+    else:
+        yield from ([(part, "bold")] for part in fold(title, width))
+        yield from ([(part, "dim")] for part in textwrap.wrap(detail, width))
+
+
+def _blocks(lead: list[_Set], rest: list[_Set], gap: int, width: int) -> list[list[_Set]]:
+    """The fewest blocks of about as many columns each that fit beside the lead."""
+    left = width - sum(column.width + gap for column in lead) + gap
+    blocks: list[list[_Set]] = []
+    for n in range(1, len(rest) + 1):
+        cuts = np.linspace(0, len(rest), n + 1).round().astype(int).tolist()
+        blocks = [rest[start:stop] for start, stop in pairwise(cuts)]
+        if all(sum(gap + column.width for column in block) <= left for block in blocks):
+            break
+    return blocks
+
+
+def _block(columns: list[_Set], gap: int) -> Iterator[Line]:
+    tall = max(len(column.head) for column in columns)
+    heads = [[""] * (tall - len(column.head)) + column.head for column in columns]
+    for parts in zip(*heads, strict=True):
+        padded = zip(parts, columns, strict=True)
+        text = (" " * gap).join(set_cell_size(part, column.width) for part, column in padded)
+        yield [(text.rstrip(), "bold dim")]
+    yield [("─" * (sum(column.width + gap for column in columns) - gap), "dim")]
+    for entries in zip(*(column.entries for column in columns), strict=True):
+        for i in range(max(len(lines) for lines in entries)):
+            line: Line = []
+            for column, lines in zip(columns, entries, strict=True):
+                line += lines[i] if i < len(lines) else [(" " * column.width, "")]
+                line.append((" " * gap, ""))
+            yield _stripped(line)
+
+
+def _stripped(line: Line) -> Line:
+    """Without spaces at the end, which would show where a page is copied from."""
+    while line and not line[-1][0].strip():
+        line = line[:-1]
+    return [*line[:-1], (line[-1][0].rstrip(), line[-1][1])] if line else []
+
+
+def _figures(entries: Sequence[Entry], room: Room) -> list[Line]:
+    """Figures of one width, on their decimal points, with marks and intervals below each other."""
+    numbers = [entry.text.partition(".") for entry in entries if not _is_word(entry)]
+    before = max((len(whole) for whole, _, _ in numbers), default=0)
+    after = max((len(point + digits) for _, point, digits in numbers), default=0)
+    marked, noted = (any(getattr(entry, name) for entry in entries) for name in ("mark", "note"))
+    behind = max((len(_interval(entry, room)) for entry in entries), default=0)
+    width = before + after + behind + marked + noted
+    words = max((cell_len(entry.text) for entry in entries if _is_word(entry)), default=0)
+    lines: list[Line] = []
+    for entry in entries:
+        if _is_word(entry):
+            text = " " * marked + entry.text
+            lines.append([(set_cell_size(text, max(width, words + marked)), LOOKS[entry.look])])
+            continue
+        whole, point, digits = entry.text.partition(".")
+        text = whole.rjust(before) + (point + digits).ljust(after)
+        pad = " " * max(0, words + marked - width)
+        lines.append(
+            [
+                (pad + (entry.mark or " ") * marked, ""),
+                (text, LOOKS[entry.look]),
+                (_interval(entry, room).ljust(behind), "dim"),
+                ((entry.note or " ") * noted, ""),
+            ]
+        )
+    return lines
+
+
+def _interval(entry: Entry, room: Room) -> str:
+    if not entry.low:
+        return ""
+    if room.brackets:
+        return f" [{entry.low}, {entry.high}]"
+    return f" {entry.low}–{entry.high}"
+
+
+def _is_word(entry: Entry) -> bool:
+    return entry.text[:1].isalpha()
+
+
+def fold(name: str, width: int) -> list[str]:
+    """A name in lines, broken where its parts meet, and elsewhere only if it must.
+
+    >>> fold("notebook-mlp[zero_grad=false]", 18)
+    ['notebook-mlp', '[zero_grad=false]']
+    >>> fold("sklearn-hist-gradient-boosting", 18)
+    ['sklearn-hist-', 'gradient-boosting']
+    """
+    lines = [""]
+    for part in _parts(name):
+        while cell_len(lines[-1] + part) > width:
+            if lines[-1]:
+                lines.append("")
+            else:
+                lines[-1], part = part[:width], part[width:]
+                lines.append("")
+        lines[-1] += part
+    return [line for line in lines if line] or [""]
+
+
+def _parts(name: str) -> list[str]:
+    """What a name may be broken into: before ``[`` and after ``-``, ``,``, ``=`` or a space."""
+    return re.split(r"(?<=[-,= ])(?=.)|(?=\[)", name)

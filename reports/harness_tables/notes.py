@@ -1,0 +1,132 @@
+"""What stands below the tables: failures, what was skipped, and how to read it all."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from harness.scoring import CLIP
+from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.frames import Frames
+
+RANKED = (
+    "Ranked by likelihood = exp(-NLL), the geometric mean probability of the right class. "
+    "Behind each score stands its 95% interval."
+)
+MARKS = (
+    f"{TIED}: among the best, which cannot be told apart (paired tests on the same splits, "
+    "corrected for their number by Holm, 5%). Bold: the best, and told apart from all others."
+)
+INTERVALS = {
+    "fresh": "Fresh draws are independent: Student's t over the draws.",
+    "resampled": "Resampled splits share rows: Student's t over the splits, with Nadeau and "
+    "Bengio's variance s^2 (1/J + n_test/n_train).",
+    "fixed": "On a fixed split only the model's seed varies: Wilson's interval (accuracy) and "
+    "Student's t (NLL) over the test rows.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A heading and lines; what strangers wrote in them is text, whatever it looks like."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+
+def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
+    """The notes that this run needs, none of them empty."""
+    several = ranking["device"].nunique() > 1
+    found = [
+        Note("Failures", _failures(failures, several)),
+        Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
+        Note("How to read this", _legend(frames, ranking)),
+    ]
+    return [note for note in found if note.lines]
+
+
+def plain(text: object) -> str:
+    r"""A stranger's text on one line, without what a terminal would take for a command.
+
+    >>> plain("no module\n\x1b[31m 'x'")
+    "no module ?[31m 'x'"
+    """
+    words = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
+def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
+    counts: dict[tuple[str, ...], int] = {}
+    for row in failures.to_dict("records"):
+        if row["status"] != "skipped":
+            who = f"{row['model']} @ {row['device']}" if several else row["model"]
+            key = (row["dataset"], who, row["status"], plain(row["reason"]))
+            counts[key] = counts.get(key, 0) + 1
+    return tuple(
+        f"{dataset}, {model}: {count} × {status}: {reason}"
+        for (dataset, model, status, reason), count in counts.items()
+    )
+
+
+def _skipped(failures: pd.DataFrame, several: bool, n_datasets: int) -> tuple[str, ...]:
+    where: dict[tuple[str, str], list[str]] = {}
+    for row in failures.to_dict("records"):
+        if row["status"] == "skipped":
+            who = f"{row['model']} @ {row['device']}" if several else row["model"]
+            datasets = where.setdefault((who, plain(row["reason"])), [])
+            if row["dataset"] not in datasets:
+                datasets.append(row["dataset"])
+    return tuple(
+        f"{model} on {_listed(datasets, n_datasets)}: {reason}"
+        for (model, reason), datasets in where.items()
+    )
+
+
+def _listed(datasets: list[str], n_datasets: int) -> str:
+    if len(datasets) == n_datasets > 2:
+        return f"all {n_datasets} datasets"
+    return ", ".join(datasets)
+
+
+def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
+    if not ranking["ok"].sum():
+        return _unfinished(frames)
+    lines = [RANKED, MARKS]
+    if (ranking["status"] == "partial").any():
+        lines.append(
+            "Not every repeat is ok: figures over the ok ones only, no rank, and never the best; "
+            f"{PARTIAL} in the overviews."
+        )
+    kinds = set(ranking.loc[ranking["ok"] > 0, "split_kind"])
+    lines += [text for kind, text in INTERVALS.items() if kind in kinds]
+    fallen = ranking["interval_method"].str.contains("test rows", regex=False)
+    if (fallen & (ranking["split_kind"] != "fixed")).any():
+        lines.append(
+            "Where there is one repeat, or all agree exactly: Wilson's interval (accuracy) and "
+            "Student's t (NLL) over the test rows."
+        )
+    lines.append("The likelihood's interval is the mean NLL's, transformed.")
+    if clipped := [
+        f"{row['dataset']}, {row['name']} ({row['clipped']:.0f} of "
+        f"{row['ok'] * row['n_test']:.0f} test rows)"
+        for row in named_rows(ranking)
+        if row["clipped"] > 0
+    ]:
+        lines.append(
+            f"{CLIPPED} The right class was given probability 0, counted as {CLIP:.1e}: "
+            + "; ".join(clipped)
+        )
+    lines.append(
+        "Seconds are medians, taken while other trials ran: to plan by, not to compare by. "
+        "Of a process's imports, the longest."
+    )
+    return (*lines, *_unfinished(frames))
+
+
+def _unfinished(frames: Frames) -> tuple[str, ...]:
+    done, planned = len(frames.results), frames.run.n_trials
+    return (f"The run is not finished: {done} of {planned} trials.",) if done < planned else ()

@@ -1,0 +1,39 @@
+"""One report in the formats that people and programs read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+from harness_tables import texts
+from harness_tables.layout import Page
+from harness_tables.notes import notes
+from harness_tables.sheets import sheets
+from harness_tables.tables import tables
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from harness.frames import Frames
+
+FORMATS = ("rich", "markdown", "csv", "json", "latex")
+
+
+def render(frames: Frames, style: str) -> RenderableType:
+    """A rich renderable that fits the console it is printed on, or a text.
+
+    Raises:
+        UsageError: there is no such format.
+    """
+    if style not in FORMATS:
+        raise UsageError(f"report 'tables' has no format '{style}', but {', '.join(FORMATS)}")
+    found = tables(frames)
+    if style == "json":
+        return texts.json_text(frames, found)
+    if style == "csv":
+        return found["ranking"].to_csv(index=False)
+    shown = sheets(found["ranking"])
+    told = notes(frames, found["ranking"], found["failures"])
+    if style == "rich":
+        return Page(shown, told)
+    return texts.markdown(shown, told) if style == "markdown" else texts.latex(shown, told)

@@ -1,0 +1,247 @@
+"""What the tables show, before anything is known of terminals, Markdown or LaTeX."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from harness_tables.figures import bound, compact, fixed, loss_decimals, share
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+
+    Row: TypeAlias = dict[str, Any]
+
+TIED = "≈"
+PARTIAL = "*"
+CLIPPED = "†"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One figure or name, with what is to be said about it.
+
+    Args:
+        text: as it is shown.
+        low: the lower end of its interval, if it has one.
+        high: the upper end.
+        mark: before it: `TIED` or `PARTIAL`.
+        note: after it: `CLIPPED`.
+        look: ``strong`` where it is the best and separated, ``faint`` where it is a baseline's
+            name, ``alarm`` where it tells of a failure.
+    """
+
+    text: str
+    low: str = ""
+    high: str = ""
+    mark: str = ""
+    note: str = ""
+    look: Literal["", "strong", "faint", "alarm"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A head and an entry for each row; names stand left, figures on their decimal points."""
+
+    head: str
+    entries: tuple[Entry, ...]
+    named: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """A table.
+
+    Args:
+        title: what it is about.
+        detail: the rest of the title.
+        columns: in order. The one that is ``named`` may fold, and stands beside each block where
+            a table is too wide for one.
+        spare: heads of the columns that a narrow page leaves out, their content being in
+            ``spared``.
+        spared: follows ``detail`` then.
+    """
+
+    title: str
+    detail: str
+    columns: tuple[Column, ...]
+    spare: tuple[str, ...] = ()
+    spared: str = ""
+
+
+SPLITS = {
+    ("fresh", True): "fresh draw",
+    ("fresh", False): "fresh draws",
+    ("resampled", True): "resampled split",
+    ("resampled", False): "resampled splits",
+    ("fixed", True): "seed on a fixed split",
+    ("fixed", False): "seeds on a fixed split",
+}
+
+
+def sheets(ranking: pd.DataFrame) -> list[Sheet]:
+    """A sheet for each dataset, two overviews, and the costs that are paid once."""
+    by_dataset: dict[str, list[Row]] = {}
+    by_name: dict[str, dict[str, Row]] = {}
+    for row in named_rows(ranking):
+        by_dataset.setdefault(row["dataset"], []).append(row)
+        by_name.setdefault(row["name"], {})[row["dataset"]] = row
+    if not by_dataset:
+        return []
+    return [
+        *(_ranked(dataset, rows) for dataset, rows in by_dataset.items()),
+        _overview("accuracy", list(by_dataset), by_name),
+        _overview("likelihood", list(by_dataset), by_name),
+        _costs(by_name),
+    ]
+
+
+def named_rows(ranking: pd.DataFrame) -> list[Row]:
+    """The ranking's rows, each with the contender's name: the device only where several ran."""
+    several = ranking["device"].nunique() > 1
+    rows = cast("list[Row]", ranking.to_dict("records"))
+    for row in rows:
+        row["name"] = f"{row['model']} @ {row['device']}" if several else row["model"]
+    return rows
+
+
+def _ranked(dataset: str, rows: list[Row]) -> Sheet:
+    total = rows[0]["total"]
+    ran = [row for row in rows if row["status"] != "skipped"]
+    decimals = loss_decimals([row["nll"] for row in rows])
+    return Sheet(
+        dataset,
+        _split_in_words(rows),
+        (
+            _column(
+                "#", (Entry("" if math.isnan(r["rank"]) else f"{r['rank']:.0f}") for r in rows)
+            ),
+            Column("model", tuple(_name(row) for row in rows), named=True),
+            _column("accuracy", (_score(row, "accuracy") for row in rows)),
+            _column("likelihood", (_score(row, "likelihood") for row in rows)),
+            _column(
+                "NLL",
+                (
+                    Entry(fixed(r["nll"], decimals), note=CLIPPED if r["clipped"] > 0 else "")
+                    for r in rows
+                ),
+            ),
+            _column("Brier", (Entry(share(row["brier"])) for row in rows)),
+            _column("fit s", (Entry(compact(row["fit_seconds"], 3)) for row in rows)),
+            _column(
+                "µs/row",
+                (Entry(compact(row["predict_microseconds_per_row"], 2)) for row in rows),
+            ),
+            _column("ok", (_count(row) for row in rows)),
+        ),
+        spare=("ok",) if all(row["status"] == "ok" for row in ran) else (),
+        spared=f"all {total} ok" if total > 1 else "ok",
+    )
+
+
+def _split_in_words(rows: list[Row]) -> str:
+    """Such as ``5 resampled splits, 112 training and 38 test rows``."""
+    total = rows[0]["total"]
+    kind = next((row["split_kind"] for row in rows if isinstance(row["split_kind"], str)), "")
+    repeats = f"{total} " + SPLITS.get((kind, total == 1), "repeat" if total == 1 else "repeats")
+    sizes = next((row for row in rows if not math.isnan(row["n_train"])), None)
+    if sizes is None:
+        return repeats
+    return f"{repeats}, {sizes['n_train']:.0f} training and {sizes['n_test']:.0f} test rows"
+
+
+def _overview(score: str, datasets: list[str], by_name: dict[str, dict[str, Row]]) -> Sheet:
+    means = {
+        name: sum(rows[dataset][score] for dataset in datasets) / len(datasets)
+        if all(dataset in rows and rows[dataset]["status"] == "ok" for dataset in datasets)
+        else math.nan
+        for name, rows in by_name.items()
+    }
+    complete = (name for name in means if not math.isnan(means[name]))
+    partial = (name for name in means if math.isnan(means[name]))
+    names = [*sorted(complete, key=lambda name: (-means[name], name)), *sorted(partial)]
+    return Sheet(
+        score,
+        "models by datasets",
+        (
+            Column(
+                "model",
+                tuple(_name(next(iter(by_name[name].values()))) for name in names),
+                named=True,
+            ),
+            _column("mean", (Entry(share(means[name])) for name in names)),
+            *(
+                _column(dataset, (_glance(by_name[name].get(dataset), score) for name in names))
+                for dataset in datasets
+            ),
+        ),
+    )
+
+
+def _costs(by_name: dict[str, dict[str, Row]]) -> Sheet:
+    ran = {
+        name: scored
+        for name, rows in sorted(by_name.items())
+        if (scored := [row for row in rows.values() if row["ok"]])
+    }
+
+    def over(figure: str) -> list[list[float]]:
+        return [
+            [row[figure] for row in rows if not math.isnan(row[figure])] or [math.nan]
+            for rows in ran.values()
+        ]
+
+    return Sheet(
+        "costs",
+        "paid once, apart from the steady figures above",
+        (
+            Column("model", tuple(_name(rows[0]) for rows in ran.values()), named=True),
+            _column("import s", (Entry(compact(max(x), 2)) for x in over("import_seconds"))),
+            _column(
+                "construction ms",
+                (Entry(compact(1e3 * median(x), 2)) for x in over("make_seconds")),
+            ),
+            _column(
+                "first call ms",
+                (Entry(compact(median(x), 2)) for x in over("first_predict_milliseconds")),
+            ),
+        ),
+    )
+
+
+def _column(head: str, entries: Iterable[Entry]) -> Column:
+    return Column(head, tuple(entries))
+
+
+def _name(row: Row) -> Entry:
+    return Entry(row["name"], look="faint" if row["baseline"] else "")
+
+
+def _score(row: Row, score: str) -> Entry:
+    if not row["ok"]:
+        return Entry(row["status"] if score == "accuracy" else "", look="alarm")
+    return Entry(
+        share(row[score]),
+        bound(row[f"{score}_low"]),
+        bound(row[f"{score}_high"]),
+        mark=TIED if row[f"{score}_tied_with_best"] else "",
+        look="strong" if row[f"{score}_separated"] else "",
+    )
+
+
+def _glance(row: Row | None, score: str) -> Entry:
+    """A score in an overview: without its interval, and marked where repeats are missing."""
+    if row is None or not row["ok"]:
+        return Entry("–", look="alarm")
+    mark = PARTIAL if row["status"] == "partial" else TIED if row[f"{score}_tied_with_best"] else ""
+    return Entry(share(row[score]), mark=mark, look="strong" if row[f"{score}_separated"] else "")
+
+
+def _count(row: Row) -> Entry:
+    if row["status"] == "skipped":
+        return Entry("")
+    return Entry(f"{row['ok']}/{row['total']}", look="" if row["status"] == "ok" else "alarm")

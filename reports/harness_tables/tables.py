@@ -1,0 +1,221 @@
+"""A run's figures as DataFrames, each fit to be written as CSV."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from harness import statistics
+from harness.statistics import RowScores, Score, against_best, best, cells, interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.frames import Frames
+    from harness.statistics import Cell
+
+Contender: TypeAlias = tuple[str, str]
+"""A model on a device."""
+
+MEANS = ("brier", "balanced_accuracy", "auc", "ece")
+FAILURE_COLUMNS = ("dataset", "model", "device", "repeat", "status", "failure_kind", "reason")
+RANKING_COLUMNS = (
+    *("dataset", "rank", "model", "device", "baseline", "status"),
+    *("accuracy", "accuracy_low", "accuracy_high"),
+    *("likelihood", "likelihood_low", "likelihood_high", "nll", "nll_low", "nll_high"),
+    *("brier", "balanced_accuracy", "auc", "ece", "clipped"),
+    *("fit_seconds", "predict_microseconds_per_row"),
+    *("import_seconds", "make_seconds", "first_predict_milliseconds"),
+    *("ok", "total", "split_kind", "interval_method", "n_train", "n_test"),
+    *("accuracy_best", "accuracy_tied_with_best", "accuracy_separated"),
+    *("likelihood_best", "likelihood_tied_with_best", "likelihood_separated"),
+)
+SECONDS = ("import", "make", "fit", "first_predict", "predict")
+ROUNDING = 1e-12
+"""Means that differ by less are equal."""
+
+
+def tables(frames: Frames) -> dict[str, pd.DataFrame]:
+    """All tables of a run.
+
+    - ``ranking``: a row for each dataset and contender, datasets in the order of the run, those
+      with every repeat by mean NLL, then those with some, then those with none. ``rank`` is NaN
+      but for the first. Scores are means over the ``ok`` repeats of ``total``, each with the ends
+      of its 95% interval (`harness.statistics`); ``likelihood`` is exp(-nll); seconds are medians,
+      but for ``import_seconds``, which only a process's first trial pays: the largest.
+      ``clipped`` counts test rows over all repeats. ``..._best``: no complete contender's mean is
+      better; ``..._tied_with_best``: of a group of several, the best among them, that cannot be
+      told apart; ``..._separated``: the best, and told apart from every other.
+    - ``accuracy`` and ``likelihood``: a row for each contender, a column for each dataset, and
+      the mean, where each dataset weighs one. What is incomplete is NaN.
+    - ``failures``: a row for each trial that is not ok.
+    """
+    ranking = _ranking(frames)
+    failed = frames.results[frames.results["status"] != "ok"]
+    return {
+        "ranking": ranking,
+        "accuracy": _overview(ranking, "accuracy"),
+        "likelihood": _overview(ranking, "likelihood"),
+        "failures": failed[list(FAILURE_COLUMNS)]
+        .rename(columns={"failure_kind": "kind"})
+        .reset_index(drop=True),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """Which contenders lead on one dataset by one score."""
+
+    best: set[Contender]
+    tied: set[Contender]
+    separated: set[Contender]
+
+
+def _standing(contenders: dict[Contender, Cell], score: Score, rows: RowScores) -> _Standing:
+    leader = best(contenders, score)
+    if leader is None:
+        return _Standing(set(), set(), set())
+    compared = against_best(contenders, score, rows)
+    equal = {
+        key
+        for key, one in compared.items()
+        if contenders[key].complete and abs(one.difference) < ROUNDING
+    }
+    tied = {key for key, one in compared.items() if not one.told_apart}
+    alone = {leader} if compared and not tied else set()
+    return _Standing({leader} | equal, tied | {leader} if tied else set(), alone)
+
+
+def _ranking(frames: Frames) -> pd.DataFrame:
+    results = frames.results
+    rows = RowScores(frames.predictions)
+    grouped: dict[str, dict[Contender, Cell]] = {}
+    for (dataset, model, device), cell in cells(results).items():
+        grouped.setdefault(dataset, {})[model, device] = cell
+    position = {one: row for row, one in enumerate(results["result_id"].tolist())}
+    columns = {
+        name: results[name].to_numpy(dtype=np.float64)
+        for name in (*MEANS, "clipped", *(f"{name}_seconds" for name in SECONDS))
+    }
+    baselines = set(results.loc[results["baseline"].astype(bool), "model"])
+    statuses: dict[tuple[str, str, str], Counter[str]] = {}
+    named = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
+    for dataset, model, device, status in zip(*named, strict=True):
+        statuses.setdefault((dataset, model, device), Counter())[status] += 1
+
+    records = []
+    for dataset, contenders in grouped.items():
+        accurate = _standing(contenders, "accuracy", rows)
+        likely = _standing(contenders, "nll", rows)
+        nll = {k: float(c.nll.mean()) for k, c in contenders.items() if len(c.repeats)}
+        complete = sorted(nll[k] for k, c in contenders.items() if c.complete)
+        order = sorted(
+            (not cell.complete, key not in nll, nll.get(key, 0.0), key)
+            for key, cell in contenders.items()
+        )
+        for *_, key in order:
+            cell = contenders[key]
+            at = [position[i] for i in cell.result_ids.tolist()]
+            measured = {name: column[at].tolist() for name, column in columns.items()}
+            records.append(
+                {
+                    "dataset": dataset,
+                    "rank": complete.index(nll[key]) + 1 if cell.complete else np.nan,
+                    "model": key[0],
+                    "device": key[1],
+                    "baseline": key[0] in baselines,
+                    "status": _status(cell, statuses[(dataset, *key)]),
+                }
+                | _scores(cell)
+                | _costs(measured)
+                | {"ok": len(cell.repeats), "total": cell.total, "split_kind": cell.kind}
+                | {"n_train": cell.n_train, "n_test": cell.n_test}
+                | _flags("accuracy", accurate, key)
+                | _flags("likelihood", likely, key)
+            )
+    return pd.DataFrame(records, columns=list(RANKING_COLUMNS))
+
+
+def _scores(cell: Cell) -> dict[str, Any]:
+    """Means and intervals of the three scores that models are compared by."""
+    accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
+    likelihood = statistics.likelihood(nll)
+    mean_nll = float(cell.nll.mean()) if len(cell.nll) else np.nan
+    if accuracy.method == nll.method:
+        method = nll.method
+    else:
+        method = f"accuracy: {accuracy.method}; NLL: {nll.method}"
+    return {
+        "accuracy": float(cell.accuracy.mean()) if len(cell.accuracy) else np.nan,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
+        "likelihood": float(np.exp(-mean_nll)),
+        "likelihood_low": likelihood.low,
+        "likelihood_high": likelihood.high,
+        "nll": mean_nll,
+        "nll_low": nll.low,
+        "nll_high": nll.high,
+        "interval_method": method,
+    }
+
+
+def _costs(measured: dict[str, list[float]]) -> dict[str, float]:
+    """Figures that are not compared; AUC is not defined for every repeat."""
+
+    def over(name: str, summary: Callable[[list[float]], float]) -> float:
+        known = [value for value in measured[name] if not math.isnan(value)]
+        return float(summary(known)) if known else math.nan
+
+    return {
+        **{name: over(name, fmean) for name in MEANS},
+        "clipped": over("clipped", sum),
+        "fit_seconds": over("fit_seconds", median),
+        "predict_microseconds_per_row": 1e6 * over("predict_seconds", median),
+        "import_seconds": over("import_seconds", max),
+        "make_seconds": over("make_seconds", median),
+        "first_predict_milliseconds": 1e3 * over("first_predict_seconds", median),
+    }
+
+
+def _status(cell: Cell, counts: Counter[str]) -> str:
+    if cell.complete:
+        return "ok"
+    return "partial" if len(cell.repeats) else counts.most_common(1)[0][0]
+
+
+def _flags(score: str, standing: _Standing, key: Contender) -> dict[str, bool]:
+    return {
+        f"{score}_best": key in standing.best,
+        f"{score}_tied_with_best": key in standing.tied,
+        f"{score}_separated": key in standing.separated,
+    }
+
+
+def _overview(ranking: pd.DataFrame, score: str) -> pd.DataFrame:
+    """Contenders by datasets, the best mean first; what is incomplete is NaN, and last."""
+    several = ranking["device"].nunique() > 1
+    datasets = list(dict.fromkeys(ranking["dataset"]))
+    figures: dict[Contender, dict[str, float]] = {}
+    named = (ranking[name].tolist() for name in ("model", "device", "dataset", "status", score))
+    for model, device, dataset, status, value in zip(*named, strict=True):
+        figures.setdefault((model, device), {})[dataset] = value if status == "ok" else np.nan
+    records = []
+    for (model, device), row in figures.items():
+        values = [row.get(dataset, np.nan) for dataset in datasets]
+        records.append(
+            {"model": model}
+            | ({"device": device} if several else {})
+            | {"mean": float(np.mean(values))}
+            | dict(zip(datasets, values, strict=True))
+        )
+    columns = ["model", *(["device"] if several else []), "mean", *datasets]
+    frame = pd.DataFrame(records, columns=columns)
+    return frame.sort_values(
+        ["mean", "model"], ascending=[False, True], kind="stable", ignore_index=True
+    )

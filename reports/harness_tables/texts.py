@@ -1,0 +1,149 @@
+"""Sheets and notes as Markdown and LaTeX, and tables as JSON, for other programs to read."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+from tabulate import tabulate
+
+from harness_tables.sheets import TIED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import pandas as pd
+
+    from harness.frames import Frames
+    from harness_tables.notes import Note
+    from harness_tables.sheets import Column, Entry, Sheet
+
+# Letters that no name holds stand for LaTeX's commands until tabulate has escaped the rest.
+LATEX_COMMANDS = {
+    "\ue000": r"\textbf{",
+    "\ue001": "}",
+    TIED: r"$\approx$ ",
+    "†": r"\textsuperscript{\dag}",
+    "–": "--",
+    "µ": r"\textmu{}",
+    "×": r"$\times$",
+    "·": r"\textperiodcentered{}",
+}
+LATEX_SPECIAL = {character: "\\" + character for character in "&%$#_{}"} | {
+    "~": r"\textasciitilde{}",
+    "^": r"\^{}",
+    "\\": r"\textbackslash{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+}
+
+
+def markdown(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
+    """GitHub's Markdown: a heading and a table for each sheet, lists for the notes."""
+    parts = []
+    for sheet in sheets:
+        parts.append(f"### {_escaped(sheet.title)}\n\n{_escaped(sheet.detail)}")
+        parts.append(_table(sheet, "github", _in_markdown, _code))
+    for note in notes:
+        parts.append(f"### {note.heading}")
+        parts.append("\n".join(f"- {_escaped(line)}" for line in note.lines))
+    return "\n\n".join(parts) + "\n"
+
+
+def latex(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
+    r"""A ``table`` with booktabs for each sheet; the notes are comments."""
+    parts = ["% \\usepackage{booktabs, textcomp}"]
+    parts += ["% " + line for note in notes for line in (note.heading, *note.lines)]
+    for sheet in sheets:
+        body = _table(sheet, "latex_booktabs", _in_latex, str)
+        title = "".join(LATEX_SPECIAL.get(c, c) for c in f"{sheet.title} · {sheet.detail}")
+        parts += [
+            f"\n\\begin{{table}}\n\\centering\n\\caption{{{_with_commands(title)}}}",
+            _with_commands(body),
+            "\\end{table}",
+        ]
+    return "\n".join(parts) + "\n"
+
+
+def json_text(frames: Frames, tables: Mapping[str, pd.DataFrame]) -> str:
+    """The run, and each table as a list of records; what is not a number is null."""
+    run = frames.run
+    return json.dumps(
+        {
+            "run": {"id": run.id, "name": run.name, "started": run.started},
+            "tables": {name: _records(table) for name, table in tables.items()},
+        },
+        indent=2,
+        allow_nan=False,
+    )
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    # Columns hold Python's own values as lists, which json knows, unlike NumPy's.
+    columns = {str(name): table[name].tolist() for name in table.columns}
+    rows = zip(*columns.values(), strict=True)
+    return [
+        {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in zip(columns, row, strict=True)
+        }
+        for row in rows
+    ]
+
+
+def _table(
+    sheet: Sheet, style: str, figure: Callable[[Entry], str], name: Callable[[str], str]
+) -> str:
+    columns = [
+        [name(entry.text) if column.named else figure(entry) for entry in column.entries]
+        for column in sheet.columns
+    ]
+    return tabulate(
+        list(zip(*columns, strict=True)),
+        headers=[_head(column) for column in sheet.columns],
+        tablefmt=style,
+        disable_numparse=True,
+        colalign=["left" if column.named else "right" for column in sheet.columns],
+    )
+
+
+def _head(column: Column) -> str:
+    intervals = any(entry.low for entry in column.entries)
+    return f"{column.head} [95% interval]" if intervals else column.head
+
+
+def _in_markdown(entry: Entry) -> str:
+    text = f"**{entry.text}**" if entry.look == "strong" else entry.text
+    mark = entry.mark.replace("*", r"\*")
+    return " ".join(part for part in (mark, text, _interval(entry), entry.note) if part)
+
+
+def _in_latex(entry: Entry) -> str:
+    text = f"\ue000{entry.text}\ue001" if entry.look == "strong" else entry.text
+    return f"{entry.mark}{text} {_interval(entry)}{entry.note}".strip()
+
+
+def _interval(entry: Entry) -> str:
+    return f"[{entry.low}, {entry.high}]" if entry.low else ""
+
+
+def _with_commands(text: str) -> str:
+    for letter, command in LATEX_COMMANDS.items():
+        text = text.replace(letter, command)
+    return text
+
+
+def _code(name: str) -> str:
+    """A name in Markdown's type for code; a bar would end the table's cell."""
+    return f"`{name.replace('|', chr(92) + '|')}`" if "`" not in name else _escaped(name)
+
+
+def _escaped(text: str) -> str:
+    r"""A text that Markdown leaves as it is.
+
+    >>> _escaped("install harness[torch] & <retry>")
+    'install harness\\[torch\\] & \\<retry\\>'
+    """
+    return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", text)
