@@ -106,10 +106,14 @@ class Campaign:
     def _execute(self) -> Iterator[Result]:
         request = self.request
         if request.in_process:
-            return (
-                run_trial(trial, self.registry, on_failure=request.on_failure)
-                for trial in self.left
-            )
+
+            def on_failure(error: BaseException) -> None:
+                # Without isolation Ctrl-C reaches the model, but it is meant for us.
+                if not isinstance(error, Exception | SystemExit):
+                    raise error
+                request.on_failure(error)
+
+            return (run_trial(trial, self.registry, on_failure=on_failure) for trial in self.left)
         return run_isolated(
             self.left,
             request.plugins,

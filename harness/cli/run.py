@@ -140,7 +140,7 @@ def _request(given: dict[str, Any]) -> Request:
         timeout=given["timeout"] or TIMEOUT,
         memory=given["memory"],
         in_process=given["in_process"],
-        on_failure=_debug if given["pdb"] else _stop_if_interrupted,
+        **({"on_failure": _debug} if given["pdb"] else {}),
     )
 
 
@@ -305,12 +305,5 @@ def _print_plan(planned: Plan, left: set[str]) -> int:
 def _debug(error: BaseException) -> None:
     import pdb  # this is what --pdb asks for
 
-    _stop_if_interrupted(error)
     sys.stderr.write(f"{type(error).__name__}: {error}\n")
     pdb.post_mortem(error.__traceback__)
-
-
-def _stop_if_interrupted(error: BaseException) -> None:
-    """Without isolation, Ctrl-C reaches the model; it is meant for us."""
-    if isinstance(error, (KeyboardInterrupt, Terminated)):
-        raise error

@@ -63,7 +63,7 @@ def seconds(words: list[str], times: int = 7) -> float:
     samples = []
     for _ in range(times):
         started = time.perf_counter()
-        subprocess.run([*COMMAND, *words], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*COMMAND, *words], check=True, capture_output=True)
         samples.append(time.perf_counter() - started)
     return median(samples)
 
@@ -134,7 +134,8 @@ def report(run_id: int) -> float:
 def memory(n: int) -> tuple[float, float]:
     """Resident MiB of the coordinator after a tenth of a long run, and at its end."""
     words = ["run", "-d", "threshold", *NOTHING, "-j", "2", "-r", str(n // 3)]
-    process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen([*COMMAND, *words], stdout=quiet, stderr=quiet)
     samples: list[float] = []
 
     def watch() -> None:
