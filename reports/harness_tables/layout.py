@@ -12,6 +12,8 @@ import numpy as np
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
+from harness_tables.notes import FAILURES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -64,27 +66,26 @@ class Page:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay the page out for this console, and without letters that it has not."""
         for line in self.lines(options.max_width):
-            parts = [
-                (text.translate(ASCII) if options.ascii_only else text, style)
-                for text, style in line
-            ]
-            yield Text.assemble(*parts, overflow="fold")
+            if options.ascii_only:
+                line = [
+                    (text.translate(ASCII).encode("ascii", "replace").decode(), style)
+                    for text, style in line
+                ]
+            yield Text.assemble(*line, overflow="fold")
 
     def lines(self, width: int) -> Iterator[Line]:
         """All of it, in lines that are no longer than ``width`` (if that is 40 or more)."""
         room = _room(self.sheets, width)
-        for sheet in self.sheets:
+        for i, sheet in enumerate(self.sheets):
+            yield from [[]] if i else []
             yield from _sheet(sheet, room, width)
-            yield []
-        for note in self.notes:
+        for i, note in enumerate(self.notes):
+            yield from [[]] if i or self.sheets else []
             yield [(note.heading, "bold")]
-            style = "" if note.heading == "Failures" else "dim"
+            style = "" if note.heading == FAILURES else "dim"
             for text in note.lines:
-                for line in textwrap.wrap(
-                    text, width, initial_indent="  ", subsequent_indent="    "
-                ):
-                    yield [(line, style)]
-            yield []
+                wrapped = textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
+                yield from ([(line, style)] for line in wrapped)
 
 
 def _room(sheets: Sequence[Sheet], width: int) -> Room:

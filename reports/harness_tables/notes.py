@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from harness.frames import Frames
 
+FAILURES = "Failures"
 RANKED = (
     "Ranked by likelihood = exp(-NLL), the geometric mean probability of the right class. "
     "Behind each score stands its 95% interval."
@@ -42,7 +43,7 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
     """The notes that this run needs, none of them empty."""
     several = ranking["device"].nunique() > 1
     found = [
-        Note("Failures", _failures(failures, several)),
+        Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("How to read this", _legend(frames, ranking)),
     ]

@@ -1,0 +1,524 @@
+"""The tables of a run: what stands in them, and how they look where they are printed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+import harness_tables
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from harness.errors import UsageError
+from harness.frames import Frames
+from harness.values import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from harness.values import Report
+
+Fault = tuple[str, str, str]  # status, kind, reason
+
+DATASETS = {
+    "threshold": ("fresh", 100, 100, 3.5),
+    "three-integers": ("fresh", 100, 100, 1.5),
+    "twonorm": ("fresh", 300, 1000, 2.5),
+    "iris": ("resampled", 112, 38, 3.0),
+    "wine": ("resampled", 133, 45, 3.5),
+    "breast-cancer": ("resampled", 426, 143, 3.0),
+    "digits": ("resampled", 1347, 450, 2.5),
+    "penguins": ("fixed", 258, 86, 4.0),
+}
+MODELS = {
+    "prior": -1.9,
+    "uniform": -1.8,
+    "numpy-softmax": 0.3,
+    "torch-mlp": 0.35,
+    "notebook-mlp": -0.4,
+    "notebook-mlp[zero_grad=false]": -1.3,
+    "sklearn-logistic": 0.3,
+    "sklearn-knn": 0.0,
+    "sklearn-naive-bayes": -0.3,
+    "sklearn-lda": 0.2,
+    "sklearn-random-forest": 0.1,
+    "sklearn-hist-gradient-boosting": 0.05,
+}
+TRACEBACK = "Traceback (most recent call last):\n"
+
+
+def make_frames(
+    datasets: Mapping[str, tuple[str, int, int, float]] = DATASETS,
+    models: Mapping[str, float] = MODELS,
+    *,
+    repeats: int = 5,
+    devices: Sequence[str] = ("cpu",),
+    faults: Mapping[tuple[str, str, int], Fault] | None = None,
+    clipped: Mapping[tuple[str, str, int], int] | None = None,
+    planned: int | None = None,
+) -> Frames:
+    """A run on made-up data: rows are easy or hard for all models alike, and models are skilled.
+
+    Log odds of the right class are normal around a dataset's ease plus a model's skill; the rest
+    follows from them, as in a true run.
+    """
+    rows: list[dict[str, Any]] = []
+    losses: dict[int, Any] = {}
+    for d, (dataset, (kind, n_train, n_test, ease)) in enumerate(datasets.items()):
+        for m, (model, skill) in enumerate(models.items()):
+            for device in devices:
+                for repeat in range(repeats):
+                    key = (dataset, model, repeat)
+                    i = len(rows) + 1
+                    row: dict[str, Any] = {
+                        "result_id": i,
+                        "dataset": dataset,
+                        "model": model,
+                        "device": device,
+                        "repeat": repeat,
+                        "baseline": model in ("prior", "uniform"),
+                        "split_kind": kind,
+                    }
+                    if fault := (faults or {}).get(key):
+                        row |= dict(
+                            zip(("status", "failure_kind", "reason"), fault, strict=True),
+                            traceback=TRACEBACK,
+                            output="",
+                        )
+                    else:
+                        rng = np.random.default_rng([d, 0 if kind == "fixed" else repeat])
+                        hard = rng.normal(size=n_test)
+                        own = np.random.default_rng([d, m, repeat, len(device)])
+                        odds = ease * (1 + skill) + 1.5 * hard + own.normal(0, 0.5, n_test)
+                        loss = np.logaddexp(0, -odds)
+                        if model == "uniform":
+                            loss = np.full(n_test, math.log(3))
+                        losses[i] = loss
+                        zero = (clipped or {}).get(key, 0)
+                        loss[:zero] = 36.0437
+                        seconds = 10 ** own.uniform(-4, 1)
+                        row |= {
+                            "status": "ok",
+                            "n_train": n_train,
+                            "n_test": n_test,
+                            "accuracy": np.mean(loss < math.log(2)),
+                            "nll": loss.mean(),
+                            "nll_sd": loss.std(ddof=1),
+                            "likelihood": np.exp(-loss.mean()),
+                            "brier": np.mean((1 - np.exp(-loss)) ** 2) * 1.5,
+                            "balanced_accuracy": np.mean(loss < math.log(2)),
+                            "auc": 0.9 if repeat else math.nan,
+                            "ece": 0.02,
+                            "clipped": zero,
+                            "import_seconds": own.uniform(0, 1.5) * (repeat == 0),
+                            "make_seconds": own.uniform(0, 1e-4),
+                            "fit_seconds": seconds,
+                            "first_predict_seconds": seconds / 50,
+                            "predict_seconds": seconds / 5e4,
+                        }
+                    rows.append(row)
+    names = [*rows[0], *ROW_NAMES]
+
+    def predictions(result_ids: Sequence[int]) -> pd.DataFrame:
+        parts = [
+            pd.DataFrame(
+                {
+                    "result_id": i,
+                    "row": np.arange(len(losses[i])),
+                    "true": 0,
+                    "predicted": (losses[i] >= math.log(2)).astype(int),
+                    "log_probability": -losses[i],
+                }
+            )
+            for i in result_ids
+        ]
+        return pd.concat(parts)
+
+    run = Run(
+        id=7,
+        name="a sample",
+        started="2026-01-01T00:00:00+00:00",
+        finished=None,
+        asked={},
+        environment={},
+        n_trials=planned or len(rows),
+    )
+    results = pd.DataFrame(rows).reindex(columns=list(dict.fromkeys(names)))
+    return Frames(run, results, pd.DataFrame, predictions)
+
+
+ROW_NAMES = (
+    *("status", "n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
+    *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
+    *("fit_seconds", "first_predict_seconds", "predict_seconds"),
+    *("failure_kind", "reason", "traceback", "output"),
+)
+REASON = (
+    "ValueError: [bold]NaN[/bold] in column_3; pip install harness[torch] "
+    "gives a version that copes with missing values & categories <all of them>"
+)
+FAULTS: dict[tuple[str, str, int], Fault] = {
+    ("digits", "notebook-mlp", 2): ("timeout", "timeout", "no answer within 60 s"),
+    ("digits", "notebook-mlp", 3): ("timeout", "timeout", "no answer within 60 s"),
+} | {("penguins", "sklearn-lda", repeat): ("failed", "exception", REASON) for repeat in range(5)}
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    (found,) = harness_tables.harness_reports()
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole() -> Frames:
+    return make_frames(faults=FAULTS, clipped={("digits", "sklearn-knn", 0): 3})
+
+
+def printed(report: Report, frames: Frames, width: int = 80, **options: Any) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width, **options).print(report.render(frames, "rich"))
+    return file.getvalue()
+
+
+SMALL = {"iris": DATASETS["iris"], "three-integers": DATASETS["three-integers"]}
+FEW = {
+    name: MODELS[name] for name in ("prior", "numpy-softmax", "torch-mlp", "sklearn-naive-bayes")
+}
+GOLDEN = """\
+iris · 5 resampled splits, 112 training and 38 test rows
+# model              accuracy        likelihood       NLL Brier fit s µs/row  ok
+────────────────────────────────────────────────────────────────────────────────
+1 numpy-softmax     ≈.995 .971–1.00 ≈.940 .907–.975  .062  .014  .004    .08 5/5
+2 sklearn-naive-     .874 .778–.970  .736 .670–.809  .306  .139  .007    .14 5/5
+  bayes
+3 prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
+  torch-mlp         ≈.993 .961–1.00 ≈.945 .904–.987  .057  .013  .029    .58 4/5
+
+three-integers · 5 fresh draws, 100 training and 100 test rows · all 5 ok
+# model                accuracy        likelihood       NLL Brier fit s µs/row
+──────────────────────────────────────────────────────────────────────────────
+1 torch-mlp           ≈.914 .893–.935 ≈.780 .752–.809  .249  .106  .059   1.19
+2 numpy-softmax       ≈.898 .857–.939 ≈.765 .735–.796  .268  .118  .039    .78
+3 sklearn-naive-bayes  .772 .736–.808  .605 .575–.636  .503  .245  .482   9.65
+4 prior                .176 .121–.231  .176 .163–.190 1.737  .856 <.001    .01
+
+accuracy · models by datasets
+                                 three-
+model               mean  iris integers
+───────────────────────────────────────
+numpy-softmax       .946 ≈.995    ≈.898
+sklearn-naive-bayes .823  .874     .772
+prior               .112  .047     .176
+torch-mlp                *.993    ≈.914
+
+likelihood · models by datasets
+                                 three-
+model               mean  iris integers
+───────────────────────────────────────
+numpy-softmax       .853 ≈.940    ≈.765
+sklearn-naive-bayes .670  .736     .605
+prior               .112  .047     .176
+torch-mlp                *.945    ≈.780
+
+costs · paid once, apart from the steady figures above
+                                         first
+                    import  construction  call
+model                     s           ms     ms
+───────────────────────────────────────────────
+numpy-softmax          1.43          .05    .43
+prior                   .32          .05    .25
+sklearn-naive-bayes    1.08          .04   4.89
+torch-mlp               .37          .06    .88
+
+Failures
+  iris, torch-mlp: 1 × timeout: no answer within 60 s
+
+How to read this
+  Ranked by likelihood = exp(-NLL), the geometric mean probability of the right
+    class. Behind each score stands its 95% interval.
+  ≈: among the best, which cannot be told apart (paired tests on the same
+    splits, corrected for their number by Holm, 5%). Bold: the best, and told
+    apart from all others.
+  Not every repeat is ok: figures over the ok ones only, no rank, and never the
+    best; * in the overviews.
+  Fresh draws are independent: Student's t over the draws.
+  Resampled splits share rows: Student's t over the splits, with Nadeau and
+    Bengio's variance s^2 (1/J + n_test/n_train).
+  The likelihood's interval is the mean NLL's, transformed.
+  Seconds are medians, taken while other trials ran: to plan by, not to compare
+    by. Of a process's imports, the longest.
+"""
+
+
+def test_the_plugin_offers_one_report_named_tables(report: Report) -> None:
+    assert report.name == "tables"
+    assert report.formats == ("rich", "markdown", "csv", "json", "latex")
+
+
+def test_models_are_ranked_by_their_mean_nll_on_each_dataset(report: Report, whole: Frames) -> None:
+    ranking = report.tables(whole)["ranking"]
+    assert list(dict.fromkeys(ranking["dataset"])) == list(DATASETS)
+    ok = whole.results[whole.results["status"] == "ok"]
+    for dataset in DATASETS:
+        ranked = ranking[(ranking["dataset"] == dataset) & (ranking["status"] == "ok")]
+        assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+        assert ranked["nll"].is_monotonic_increasing
+        best = ok[(ok["dataset"] == dataset) & (ok["model"] == ranked["model"].iloc[0])]
+        first = ranked.iloc[0]
+        assert first["nll"] == pytest.approx(best["nll"].mean())
+        assert first["likelihood"] == pytest.approx(math.exp(-best["nll"].mean()))
+        assert first["fit_seconds"] == best["fit_seconds"].median()
+        assert first["import_seconds"] == best["import_seconds"].max()
+    for score in ("accuracy", "likelihood", "nll"):
+        inside = ranking[ranking["ok"] > 0]
+        assert (inside[f"{score}_low"] <= inside[score]).all()
+        assert (inside[score] <= inside[f"{score}_high"]).all()
+
+
+def test_the_best_is_separated_or_one_of_those_that_are_tied(report: Report, whole: Frames) -> None:
+    ranking = report.tables(whole)["ranking"]
+    kinds = set()
+    for _, rows in ranking.groupby("dataset"):
+        for score in ("accuracy", "likelihood"):
+            tied, separated = rows[f"{score}_tied_with_best"], rows[f"{score}_separated"]
+            assert tied.sum() != 1
+            assert separated.sum() == (0 if tied.any() else 1)
+            leaders = rows[tied | separated]
+            complete = rows[rows["status"] == "ok"]
+            assert (leaders[leaders[f"{score}_best"]][score] == complete[score].max()).all()
+            kinds.add(bool(tied.any()))
+    assert kinds == {True, False}  # the sample shows both
+
+
+def test_a_model_that_failed_in_some_repeats_has_no_rank_and_is_never_the_best(
+    report: Report,
+) -> None:
+    faults = {("iris", "torch-mlp", 1): ("crashed", "signal", "killed by SIGSEGV")}
+    frames = make_frames(SMALL, {"prior": -1.9, "torch-mlp": 0.35}, faults=faults)
+    found = report.tables(frames)
+    row = found["ranking"].query("dataset == 'iris' and model == 'torch-mlp'").iloc[0]
+    assert (row["ok"], row["total"], row["status"]) == (4, 5, "partial")
+    assert pd.isna(row["rank"])
+    flags = [name for name in row.index if name.endswith(("_best", "_separated"))]
+    assert not row[[name for name in flags if "tied" not in name]].any()
+    text = printed(report, frames)
+    assert "4/5" in text
+    assert "iris, torch-mlp: 1 × crashed: killed by SIGSEGV" in text
+    assert "never the best" in " ".join(text.split())
+
+
+def test_overviews_weigh_each_dataset_one_and_leave_out_what_is_incomplete(
+    report: Report, whole: Frames
+) -> None:
+    found = report.tables(whole)
+    for score in ("accuracy", "likelihood"):
+        overview = found[score].set_index("model")
+        complete = overview.loc["torch-mlp"]
+        assert complete["mean"] == pytest.approx(complete[list(DATASETS)].mean())
+        assert overview["digits"].isna()["notebook-mlp"]
+        assert overview["penguins"].isna()["sklearn-lda"]
+        assert set(overview.index[-2:]) == {"notebook-mlp", "sklearn-lda"}
+        assert overview["mean"].iloc[:-2].is_monotonic_decreasing
+        assert overview["mean"].iloc[-2:].isna().all()
+
+
+def test_every_trial_that_is_not_ok_is_listed(report: Report, whole: Frames) -> None:
+    failures = report.tables(whole)["failures"]
+    assert len(failures) == len(FAULTS)
+    assert set(failures["status"]) == {"timeout", "failed"}
+    assert list(failures.columns) == [
+        *("dataset", "model", "device", "repeat", "status", "kind", "reason")
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_in_which_trials_ended_does_not_show(report: Report, seed: int) -> None:
+    frames = make_frames(SMALL, FEW)
+    shuffled = frames.results.sample(frac=1, random_state=seed)
+    other = Frames(frames.run, shuffled, frames.traces, frames.predictions)
+    by = ["dataset"]
+    expected = report.tables(frames)["ranking"].sort_values(by, kind="stable", ignore_index=True)
+    found = report.tables(other)["ranking"].sort_values(by, kind="stable", ignore_index=True)
+    pd.testing.assert_frame_equal(found, expected)
+
+
+def test_devices_are_told_apart_where_there_are_several(report: Report) -> None:
+    frames = make_frames(SMALL, {"prior": -1.9, "torch-mlp": 0.3}, devices=("cpu", "cuda:0"))
+    found = report.tables(frames)
+    assert len(found["ranking"]) == 2 * 2 * 2
+    assert list(found["accuracy"].columns[:2]) == ["model", "device"]
+    assert "torch-mlp @ cuda:0" in printed(report, frames)
+
+
+def test_a_small_run_looks_like_this_at_80_columns(report: Report) -> None:
+    faults = {("iris", "torch-mlp", 3): ("timeout", "timeout", "no answer within 60 s")}
+    assert printed(report, make_frames(SMALL, FEW, faults=faults)) == GOLDEN
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
+def test_nothing_is_cut_off_whatever_the_width(report: Report, whole: Frames, width: int) -> None:
+    text = printed(report, whole, width)
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    for row in report.tables(whole)["ranking"].itertuples():
+        if row.ok:
+            assert f"{row.accuracy:.3f}".removeprefix("0") in text
+            assert f"{row.nll:.3f}".removeprefix("0") in text
+
+
+def test_colours_are_for_terminals_and_not_where_no_color_is_set(
+    report: Report, whole: Frames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert "\x1b" not in printed(report, whole)
+    coloured = printed(report, whole, force_terminal=True, color_system="standard")
+    assert "\x1b[33m" in coloured  # a failure, in yellow
+    assert "\x1b[1m.98" in coloured  # the best on penguins, in bold
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "\x1b[33m" not in printed(report, whole, force_terminal=True)
+
+
+def test_a_console_that_knows_ascii_only_gets_ascii_only(report: Report, whole: Frames) -> None:
+    file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    Console(file=file, width=80).print(report.render(whole, "rich"))
+    file.seek(0)
+    assert "~1.000 .957-1.00" in file.read()
+
+
+@pytest.mark.parametrize("style", ["rich", "markdown"])
+def test_what_a_stranger_wrote_stays_text(report: Report, style: str) -> None:
+    reason = "no [bold]luck[/bold] | with\nharness[torch]\x1b[31m"
+    faults = {("iris", "m[a=x|y]", r): ("failed", "exception", reason) for r in range(5)}
+    frames = make_frames(SMALL, {"prior": -1.9, "m[a=x|y]": 0.0}, faults=faults)
+    text = printed(report, frames) if style == "rich" else str(report.render(frames, style))
+    assert "\x1b" not in text
+    if style == "rich":
+        assert "no [bold]luck[/bold] | with harness[torch]?[31m" in " ".join(text.split())
+    else:
+        assert r"`m[a=x\|y]`" in text
+        assert r"no \[bold\]luck\[/bold\] \| with harness\[torch\]" in text
+
+
+def test_markdown_has_a_table_for_each_sheet(report: Report, whole: Frames) -> None:
+    text = str(report.render(whole, "markdown"))
+    for dataset in DATASETS:
+        assert f"### {dataset}\n" in text
+    assert "accuracy [95% interval]" in text
+    assert "≈ 1.000 [.992, 1.00]" in text
+    assert "**.986** [.980, .992]" in text
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) == (len(DATASETS) + 3) * (len(MODELS) + 2)
+
+
+def test_csv_is_the_ranking(report: Report, whole: Frames) -> None:
+    rows = list(csv.DictReader(io.StringIO(str(report.render(whole, "csv")))))
+    ranking = report.tables(whole)["ranking"]
+    assert list(rows[0]) == list(ranking.columns)
+    assert [row["model"] for row in rows] == ranking["model"].tolist()
+    assert float(rows[0]["nll"]) == ranking["nll"].iloc[0]
+
+
+def test_json_holds_the_run_and_every_table(report: Report, whole: Frames) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    found = json.loads(str(report.render(whole, "json")), parse_constant=refuse)
+    assert found["run"] == {
+        "id": 7,
+        "name": "a sample",
+        "started": "2026-01-01T00:00:00+00:00",
+    }
+    assert {name: len(rows) for name, rows in found["tables"].items()} == {
+        name: len(table) for name, table in report.tables(whole).items()
+    }
+    failed = [row for row in found["tables"]["ranking"] if row["status"] == "failed"]
+    assert [row["nll"] for row in failed] == [None]
+
+
+def test_latex_escapes_names_and_keeps_its_commands(report: Report, whole: Frames) -> None:
+    text = str(report.render(whole, "latex"))
+    assert text.count(r"\begin{tabular}") == text.count(r"\bottomrule") == len(DATASETS) + 3
+    assert r"notebook-mlp[zero\_grad=false]" in text
+    assert r"\textbf{.986} [.980, .992]" in text
+    assert r"$\approx$ 1.000 [.992, 1.00]" in text
+    body = [line for line in text.splitlines() if not line.startswith("%")]
+    assert all(line.isascii() for line in body)
+    assert not any("%" in line.replace(r"\%", "") for line in body)
+
+
+@pytest.mark.parametrize("style", ["rich", "markdown", "csv", "json", "latex"])
+def test_a_run_without_a_single_score_is_still_shown(report: Report, style: str) -> None:
+    faults = {
+        (dataset, model, repeat): ("crashed", "exit", "exit status 3")
+        for dataset in SMALL
+        for model in FEW
+        for repeat in range(2)
+    }
+    frames = make_frames(SMALL, FEW, repeats=2, faults=faults)
+    frames.results["split_kind"] = None
+    text = printed(report, frames) if style == "rich" else str(report.render(frames, style))
+    assert "crashed" in text
+    empty = Frames(frames.run, frames.results.iloc[:0], frames.traces, frames.predictions)
+    assert report.render(empty, style) is not None
+    assert list(report.tables(empty)["ranking"].columns) == list(
+        report.tables(frames)["ranking"].columns
+    )
+
+
+def test_what_was_skipped_is_told_once_with_its_reason(report: Report) -> None:
+    frames = make_frames(DATASETS, FEW, repeats=2)
+    skips = [
+        {
+            "result_id": 10_000 + i,
+            "dataset": dataset,
+            "model": "xgboost",
+            "device": "cpu",
+            "repeat": 0,
+            "status": "skipped",
+            "failure_kind": "skipped",
+            "reason": "needs xgboost, which is not installed",
+            "baseline": False,
+        }
+        for i, dataset in enumerate(DATASETS)
+    ]
+    results = pd.concat([frames.results, pd.DataFrame(skips)], ignore_index=True)
+    text = printed(
+        report, Frames(frames.run, results, frames.traces, frames.predictions), width=100
+    )
+    assert "xgboost on all 8 datasets: needs xgboost, which is not installed" in text
+    assert "Failures" not in text
+    assert "2/2" in text
+    assert "0/2" not in text
+
+
+def test_clipped_probabilities_are_counted_in_a_footnote(report: Report, whole: Frames) -> None:
+    text = " ".join(printed(report, whole).split())
+    assert ".232†" in text
+    assert "probability 0, counted as 2.2e-16: digits, sklearn-knn (3 of 2250 test rows)" in text
+
+
+def test_an_unfinished_run_says_so(report: Report) -> None:
+    frames = make_frames(SMALL, FEW, repeats=2, planned=40)
+    assert "The run is not finished: 16 of 40 trials." in printed(report, frames)
+
+
+def test_an_unknown_format_is_refused_with_those_there_are(report: Report, whole: Frames) -> None:
+    with pytest.raises(UsageError, match=r"'xml', but rich, markdown, csv, json, latex"):
+        report.render(whole, "xml")
+
+
+def test_a_thousand_results_take_no_longer_than_they_may(report: Report) -> None:
+    frames = make_frames(repeats=10)
+
+    def seconds() -> float:
+        start = time.perf_counter()
+        printed(report, frames)
+        return time.perf_counter() - start
+
+    assert min(seconds() for _ in range(3)) < 0.6  # 0.15 on two quiet cores
