@@ -157,11 +157,12 @@ def _sheet(sheet: Sheet, room: Room, width: int) -> Iterator[Line]:
     longest = _longest(sheet)
     least = LEAST if sheet.spared else NAME
     folded = min(longest, max(width - _beside(columns, room), least))
-    tight, roomy = (
-        (first, _blocks(first, rest, room.gap, width))
-        for names in (folded, min(longest, width // 2))
-        for first in [[_Set.of(column, room, names) for column in columns[:lead]]]
-    )
+
+    def cut(names: int) -> tuple[list[_Set], list[list[_Set]]]:
+        first = [_Set.of(column, room, names) for column in columns[:lead]]
+        return first, _blocks(first, rest, room.gap, width)
+
+    tight, roomy = cut(folded), cut(min(longest, width // 2))
     # Names stay whole where folding them would not spare a block.
     first, blocks = roomy if len(roomy[1]) <= len(tight[1]) else tight
     for i, block in enumerate(blocks):

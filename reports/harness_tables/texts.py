@@ -45,7 +45,7 @@ def markdown(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
     parts = []
     for sheet in sheets:
         parts.append(f"### {_escaped(sheet.title)}\n\n{_escaped(sheet.detail)}")
-        parts.append(_table(sheet, "github", _in_markdown, _code))
+        parts.append(_table(sheet, "pipe", _in_markdown, _code))
     for note in notes:
         parts.append(f"### {note.heading}")
         parts.append("\n".join(f"- {_escaped(line)}" for line in note.lines))
