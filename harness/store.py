@@ -135,8 +135,13 @@ class Store:
     def __init__(self, url: str, *, create: bool = False) -> None:
         self.url = url
         self.engine = _engine(url, create=create)
-        with self._faults():
-            self._check(create=create)
+        self._closed = False
+        try:
+            with self._faults():
+                self._check(create=create)
+        except StoreError:
+            self.close()
+            raise
 
     def begin(
         self,
@@ -307,12 +312,17 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection to read from."""
-        with self._faults(), self.engine.connect() as connection:
-            yield connection
+        """A connection to read from; also after `close`, for frames that read late."""
+        try:
+            with self._faults(), self.engine.connect() as connection:
+                yield connection
+        finally:
+            if self._closed:
+                self.engine.dispose()
 
     def close(self) -> None:
         """Let go of the database."""
+        self._closed = True
         self.engine.dispose()
 
     def _check(self, *, create: bool) -> None:
