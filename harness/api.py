@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness import quantities
-from harness.frames import Frames, load_frames
+from harness.frames import load_frames
 from harness.pairing import REPEATS, SEED, Selection
 from harness.registry import Registry, load
 from harness.running import TIMEOUT, Request, begin
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.values import Run
+    from harness.values import Frames, Run
 
 TABLES = "tables"
 """The report that an outcome's tables come from."""

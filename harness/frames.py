@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,9 +9,10 @@ import pandas as pd
 import sqlalchemy as sa
 
 from harness import store as tables
+from harness.values import Frames
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from harness.store import Store
     from harness.values import Run
@@ -30,36 +30,6 @@ METRICS = (
     "train_likelihood",
 )
 CHUNK = 500  # ids in one query; databases limit how many values a statement may have
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frames:
-    """One run as DataFrames, the only thing that a report sees.
-
-    Args:
-        run: the run itself.
-        results: one row a trial, in the order in which trials were planned. Columns:
-            ``result_id``, ``dataset`` and ``model`` (with parameters, as people write them),
-            ``device``, ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``,
-            ``skipped``), ``split_kind`` (``fresh``, ``resampled``, ``fixed``; None where the trial
-            never got that far), ``baseline`` (bool), ``n_train``, ``n_test``; scores (NaN unless
-            ``ok``): ``accuracy``, ``nll``, ``nll_sd`` (over the test rows), ``likelihood``,
-            ``brier``, ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (test rows whose class
-            was given probability 0), ``train_likelihood``; seconds: ``import_seconds``,
-            ``make_seconds``, ``fit_seconds``, ``first_predict_seconds`` (the whole test part),
-            ``predict_seconds`` (per row); ``failure_kind``, ``reason``, ``traceback``, ``output``
-            (None where it did not fail).
-        traces: called without arguments: ``result_id``, ``epoch``, ``train_likelihood``,
-            ``test_likelihood``.
-        predictions: called with result ids: ``result_id``, ``row`` (0..n_test-1, the same order
-            for every model of a dataset and repeat), ``true``, ``predicted``,
-            ``log_probability``.
-    """
-
-    run: Run
-    results: pd.DataFrame
-    traces: Callable[[], pd.DataFrame]
-    predictions: Callable[[Sequence[int]], pd.DataFrame]
 
 
 def load_frames(store: Store, run: Run) -> Frames:

@@ -16,8 +16,7 @@ import pytest
 from rich.console import Console
 
 from harness.errors import UsageError
-from harness.frames import Frames
-from harness.values import Run
+from harness.values import Frames, Run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -252,7 +251,7 @@ How to read this
     Bengio's variance s^2 (1/J + n_test/n_train).
   The likelihood's interval is the mean NLL's, transformed.
   Seconds are medians, taken while other trials ran: to plan by, not to compare
-    by. Of a process's imports, the longest.
+    by. What several models import counts with the first of them.
 """
 
 

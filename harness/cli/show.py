@@ -17,11 +17,10 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from harness.frames import Frames
     from harness.parameters import Parameter
     from harness.preparation import Encoded
     from harness.registry import Registry
-    from harness.values import Dataset, Model
+    from harness.values import Dataset, Frames, Model
 
 FIRST_ROWS = 5
 COLUMNS = 5  # of a dataset's first rows; more do not fit on a page

@@ -13,8 +13,7 @@ from harness.testing.samples import sample_frames
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.frames import Frames
-    from harness.values import Report
+    from harness.values import Frames, Report
 
 
 def check_report(report: Report) -> None:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.frames import Frames
-    from harness.values import Array, Needs, Predictions
+    from harness.values import Array, Frames, Needs, Predictions
 
 N_TRAIN, N_TEST = 60, 30
 
@@ -116,7 +115,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
     """
     import pandas as pd
 
-    from harness.frames import Frames
+    from harness.values import Frames
 
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []

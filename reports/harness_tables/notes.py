@@ -11,7 +11,7 @@ from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.frames import Frames
+    from harness.values import Frames
 
 FAILURES = "Failures"
 RANKED = (
@@ -123,7 +123,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         )
     lines.append(
         "Seconds are medians, taken while other trials ran: to plan by, not to compare by. "
-        "Of a process's imports, the longest."
+        "What several models import counts with the first of them."
     )
     return (*lines, *_unfinished(frames))
 

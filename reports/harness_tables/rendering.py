@@ -14,7 +14,7 @@ from harness_tables.tables import tables
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from harness.frames import Frames
+    from harness.values import Frames
 
 FORMATS = ("rich", "markdown", "csv", "json", "latex")
 

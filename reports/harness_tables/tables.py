@@ -17,8 +17,8 @@ from harness.statistics import RowScores, Score, against_best, best, cells, inte
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.frames import Frames
     from harness.statistics import Cell
+    from harness.values import Frames
 
 Contender: TypeAlias = tuple[str, str]
 """A model on a device."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.frames import Frames
+    from harness.values import Frames
     from harness_tables.notes import Note
     from harness_tables.sheets import Column, Entry, Sheet
 
