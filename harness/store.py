@@ -124,7 +124,8 @@ class Store:
     """A database of runs.
 
     Args:
-        url: any SQLAlchemy URL, or the path of an SQLite file.
+        url: any SQLAlchemy URL, or the path of an SQLite file; ``name`` is the same for people to
+            read, a password in it hidden.
         create: make the tables if the database is new; otherwise a database that is not there is
             an error.
 
@@ -133,8 +134,8 @@ class Store:
     """
 
     def __init__(self, url: str, *, create: bool = False) -> None:
-        self.url = url
         self.engine = _engine(url, create=create)
+        self.name = _shown(url)
         self._closed = False
         try:
             with self._faults():
@@ -296,7 +297,7 @@ class Store:
             row = connection.execute(query.limit(1)).mappings().first()
         if row is None:
             what = "no run" if wanted is None else f"no run '{wanted}'"
-            raise UsageError(f"store '{self.url}' has {what}; `harness runs` lists them")
+            raise UsageError(f"store '{self.name}' has {what}; `harness runs` lists them")
         return Run(**row)
 
     def done(self, run: Run) -> set[str]:
@@ -333,14 +334,14 @@ class Store:
         elif schema_versions.name not in present:
             what = "is empty" if not present else "belongs to something else"
             raise StoreError(
-                f"store '{self.url}' {what}: it has no table '{schema_versions.name}'; "
+                f"store '{self.name}' {what}: it has no table '{schema_versions.name}'; "
                 "name another with --store"
             )
         with self.engine.connect() as connection:
             version = connection.execute(sa.select(schema_versions.c.version)).scalar()
         if version != SCHEMA:
             raise StoreError(
-                f"store '{self.url}' has schema {version}, this harness reads and writes schema "
+                f"store '{self.name}' has schema {version}, this harness reads and writes schema "
                 f"{SCHEMA}; use the harness that made it, or name another with --store"
             )
 
@@ -367,9 +368,9 @@ class Store:
             yield
         except sa.exc.DBAPIError as error:
             reason = " ".join(str(error.orig).split())
-            raise StoreError(f"store '{self.url}': {reason}") from error
+            raise StoreError(f"store '{self.name}': {reason}") from error
         except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"store '{self.url}': {' '.join(str(error).split())}") from error
+            raise StoreError(f"store '{self.name}': {' '.join(str(error).split())}") from error
 
 
 def pack(found: Predictions) -> dict[str, bytes]:
@@ -410,14 +411,25 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
     try:
         engine = sa.create_engine(url)
     except (sa.exc.ArgumentError, ValueError) as error:
-        raise StoreError(f"store '{url}' is no database URL: {error}") from error
+        reason = str(error).partition("\n")[0]
+        raise StoreError(f"store '{_shown(url)}' is no database URL: {reason}") from error
     except ImportError as error:
-        raise StoreError(f"store '{url}' needs a driver: {error}; pip install it") from error
+        raise StoreError(
+            f"store '{_shown(url)}' needs a driver: {error}; pip install it"
+        ) from error
     if engine.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite)
         # Python's driver would begin a transaction too late to hold the making of tables.
         sa.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
     return engine
+
+
+def _shown(url: str) -> str:
+    """A URL for people to read, a password in it hidden."""
+    try:
+        return sa.make_url(url).render_as_string() if "://" in url else url
+    except sa.exc.ArgumentError:
+        return url
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

@@ -234,3 +234,10 @@ def test_a_database_that_refuses_to_be_written_is_told(tmp_path: Path) -> None:
 def test_a_url_that_is_none_is_told(url: str) -> None:
     with pytest.raises(StoreError, match="store"):
         Store(url, create=True)
+
+
+def test_a_password_in_a_url_is_not_shown(tmp_path: Path) -> None:
+    url = f"sqlite://someone:secret@/{tmp_path / 'harness.db'}"
+    with pytest.raises(StoreError) as raised:
+        Store(url, create=True)
+    assert "secret" not in str(raised.value)

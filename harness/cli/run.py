@@ -161,21 +161,26 @@ def _run(store: Store, given: dict[str, Any]) -> int:
         )
         complain_of(campaign.registry.faults)
     if campaign.done:
-        remark(f"run {campaign.run.id}: {len(campaign.left)} of {campaign.run.n_trials} left")
+        left = len(campaign.left)
+        remark(
+            f"run {campaign.run.id}: {left} of {campaign.run.n_trials} left to run"
+            if left
+            else f"run {campaign.run.id} is complete; nothing is left to run"
+        )
     with _sigterm(), closing(campaign.results()) as results:
         try:
             with _progress(campaign, shown=not given["no_progress"]) as tell:
                 for result in results:
                     tell(result)
         except (KeyboardInterrupt, Terminated) as stop:
-            return _interrupted(store, campaign, given["store"], stop)
+            return _interrupted(store, campaign, stop, named=bool(given["store"]))
     frames = load_frames(store, store.find(str(campaign.run.id)))
     report = campaign.registry.reports["tables"]
     if given["as_json"]:
         write(str(report.render(frames, "json")))
     else:
         out().print(report.render(frames, "rich"))
-        remark(f"run {campaign.run.id} is in {store.url}; `harness report` prints it again")
+        remark(f"run {campaign.run.id} is in {store.name}; `harness report` prints it again")
     return _status(frames.results["status"].tolist(), frames.results["failure_kind"].tolist())
 
 
@@ -187,11 +192,9 @@ def _status(statuses: list[str], kinds: list[str | None]) -> int:
     return 0 if "ok" in statuses else NOTHING
 
 
-def _interrupted(
-    store: Store, campaign: Campaign, given_store: str | None, stop: BaseException
-) -> int:
+def _interrupted(store: Store, campaign: Campaign, stop: BaseException, *, named: bool) -> int:
     done = len(store.done(campaign.run))
-    where = f" --store {given_store}" if given_store else ""
+    where = f" --store {store.name}" if named else ""
     remark(
         f"interrupted: {done} of {campaign.run.n_trials} results are stored. Go on with\n"
         f"  harness run --resume {campaign.run.id}{where}"

@@ -24,10 +24,11 @@ def command(ctx: click.Context, store: str | None) -> None:
 
 @command.command(name="delete", short_help="Delete runs and all that belongs to them.")
 @click.argument("run", nargs=-1, required=True)
+@options.store_option
 @click.pass_obj
-def delete(store: str | None, run: tuple[str, ...]) -> None:
+def delete(group_store: str | None, run: tuple[str, ...], store: str | None) -> None:
     """Delete each RUN, by id or name, and all that belongs to it."""
-    with closing(options.open_store(store)) as opened:
+    with closing(options.open_store(store or group_store)) as opened:
         found = {each.id: each for each in map(opened.find, run)}
         for each in found.values():
             opened.delete(each)
