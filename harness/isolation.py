@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from harness import preload, process_state
+from harness.errors import UsageError
 from harness.registry import describe
 from harness.values import Failure
 
@@ -56,6 +57,10 @@ ONE_THREAD = dict.fromkeys(
 )
 """One thread a trial: sums come out the same bit for bit whatever the number of jobs."""
 
+INSIDE = "HARNESS_INSIDE"
+"""Set in workers and their parent: a script that is called ``html.py`` is loaded there in place of
+the library's module, and would start a run within a run within a run."""
+
 _start_lock = threading.Lock()
 
 
@@ -79,9 +84,17 @@ class Worker:
         initialize: called once in the process with ``initargs``; what it returns is the first
             argument of every call.
         initargs: must be picklable.
+
+    Raises:
+        UsageError: this process is itself part of a run.
     """
 
     def __init__(self, initialize: Callable[..., Any], initargs: Sequence[Any] = ()) -> None:
+        if os.environ.get(INSIDE):
+            raise UsageError(
+                "a run cannot be started by what a run has loaded: put the script's last lines "
+                "under `if __name__ == '__main__':`, and name it as no module is named"
+            )
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
         fcntl.fcntl(self._output, fcntl.F_SETFL, os.O_APPEND)
         self._connection, theirs = multiprocessing.Pipe()
@@ -265,7 +278,7 @@ class _Process(ForkServerProcess):
     """
 
     def start(self) -> None:
-        with _start_lock, _environment(ONE_THREAD | {"PYTHONHASHSEED": "0"}):
+        with _start_lock, _environment(ONE_THREAD | {"PYTHONHASHSEED": "0", INSIDE: "1"}):
             main = sys.modules["__main__"]
             sys.modules["__main__"] = types.ModuleType("__main__")
             try:

@@ -70,6 +70,26 @@ def test_a_script_without_a_main_guard_can_run_trials(tmp_path: Path) -> None:
     assert done.stdout == "<harness run 1: 2 ok>\n", done.stderr
 
 
+def test_a_script_that_workers_load_by_mistake_does_not_start_runs_without_end(
+    tmp_path: Path,
+) -> None:
+    """Named as a module of the library, it is loaded wherever that module is wanted."""
+    script = tmp_path / "html.py"
+    script.write_text(
+        "import harness\n"
+        "class escape: pass\n"
+        "print(harness.run(['threshold'], ['prior'], repeats=1, jobs=1))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
+    )
+    runs = subprocess.run(
+        [sys.executable, "-m", "harness", "runs"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.count("<harness run") <= 1
+    assert " 2 " not in runs.stdout
+
+
 def test_settings_are_used_from_python_too(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.harness]\nstore = "mine.db"\n')
     harness.run(["threshold"], ["prior"], repeats=1)

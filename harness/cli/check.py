@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from harness.registry import Registry
 
-LIMIT = 300.0  # seconds a check may take
+SECONDS = 300.0  # a check may take
+MEMORY_JOBS = 4  # sixty rows need no more than a quarter of what trials may use
 KINDS = ("datasets", "models", "kernels", "reports")
 
 
@@ -71,10 +72,12 @@ def _verdicts(
 ) -> Iterator[tuple[str, str, str, str | None, str | None]]:
     """Kind, name, check, reason of its failure or None, and a remark."""
     from harness import isolation
+    from harness.executors.local import share_of_memory
     from harness.isolation import Limits, Worker
     from harness.registry import load
 
     isolation.warm_up(())
+    limits = Limits(SECONDS, share_of_memory(MEMORY_JOBS))
     worker: Worker | None = None
     try:
         for kind, name in subjects:
@@ -83,7 +86,7 @@ def _verdicts(
                     if worker is not None:
                         worker.end()
                     worker = Worker(load, (plugins,))
-                worker.call(_check_there, kind, name, check, limits=Limits(LIMIT))
+                worker.call(_check_there, kind, name, check, limits=limits)
                 while (answer := worker.poll()) is None:
                     isolation.wait([worker], 0.05)
                 value, failure = answer

@@ -49,9 +49,7 @@ def run_isolated(
         packages: what the models require, imported once for all workers.
     """
     jobs = max(1, min(jobs or cores(), len(trials)))
-    if memory is None:
-        memory = int(psutil.virtual_memory().total * MEMORY_SHARE / jobs)
-    limits = Limits(seconds, memory)
+    limits = Limits(seconds, memory or share_of_memory(jobs))
     isolation.warm_up(packages)
     waiting = deque((trial, False) for trial in trials)  # and whether it needs a fresh worker
     idle: list[Worker] = []
@@ -83,6 +81,11 @@ def run_isolated(
     finally:
         for worker in (*busy, *idle):
             worker.end()
+
+
+def share_of_memory(jobs: int) -> int:
+    """Bytes that each of several jobs may use, so that all of them together leave some."""
+    return int(psutil.virtual_memory().total * MEMORY_SHARE / jobs)
 
 
 def cores() -> int:
