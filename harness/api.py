@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from harness import quantities
 from harness.frames import load_frames
-from harness.pairing import REPEATS, SEED, Selection
+from harness.pairing import REPEATS, SEED, Selection, plan
 from harness.registry import Registry, load
 from harness.running import TIMEOUT, Request, begin
 from harness.settings import choose_store, read_settings
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.values import Frames, Run
+
+Words: TypeAlias = "str | Path | Sequence[str | Path]"
 
 TABLES = "tables"
 """The report that an outcome's tables come from."""
@@ -76,7 +79,7 @@ class Outcome:
         )
 
 
-def discover(plugins: Sequence[str] = ()) -> Registry:
+def discover(plugins: Words = ()) -> Registry:
     """Everything that is installed, settled in the nearest pyproject.toml, or given.
 
     Args:
@@ -85,21 +88,21 @@ def discover(plugins: Sequence[str] = ()) -> Registry:
     Raises:
         PluginError: a given plugin cannot be used, or two plugins offer one name.
     """
-    return load((*read_settings().plugins, *plugins))
+    return load((*read_settings().plugins, *_words(plugins)))
 
 
 def run(
-    datasets: Sequence[str] = (),
-    models: Sequence[str] = (),
+    datasets: Words = (),
+    models: Words = (),
     *,
     repeats: int | None = None,
     seed: int | None = None,
-    device: Sequence[str] | None = None,
+    device: Words | None = None,
     jobs: int | None = None,
     timeout: float | str | None = None,
     memory: int | str | None = None,
-    plugins: Sequence[str] = (),
-    store: str | None = None,
+    plugins: Words = (),
+    store: str | Path | None = None,
     name: str = "",
     in_process: bool = False,
 ) -> Outcome:
@@ -146,7 +149,7 @@ def run(
             repeats=asked.get("repeats", REPEATS),
             seed=asked.get("seed", SEED),
         ),
-        plugins=(*settings.plugins, *plugins),
+        plugins=(*settings.plugins, *_words(plugins)),
         name=name,
         jobs=asked.get("jobs"),
         timeout=quantities.seconds(asked.get("timeout", TIMEOUT)),
@@ -154,8 +157,9 @@ def run(
         in_process=in_process,
     )
     registry = load(request.plugins)
-    with closing(Store(choose_store(store, settings), create=True)) as kept:
-        campaign = begin(kept, registry, request)
+    planned = plan(registry, request.selection)
+    with closing(Store(choose_store(str(store) if store else None, settings), create=True)) as kept:
+        campaign = begin(kept, registry, request, planned)
         with closing(campaign.results()) as results:
             for _ in results:
                 pass
@@ -163,5 +167,5 @@ def run(
         return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
 
 
-def _words(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _words(given: Words) -> tuple[str, ...]:
+    return (str(given),) if isinstance(given, str | Path) else tuple(map(str, given))

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from harness.registry import Origin
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -39,9 +41,16 @@ def fingerprint(registry: Registry) -> dict[str, Any]:
                 "digest": origin.digest(),
                 "git": git(Path(origin.path)) if origin.path else None,
             }
-            for origin in registry.plugins
+            for origin in (_core(), *registry.plugins)
         },
     }
+
+
+def _core() -> Origin:
+    """The harness itself, whose code changes scores as a plugin's does."""
+    name = "classification-harness"
+    version = importlib.metadata.version(name)
+    return Origin("core", "harness", name, version, str(Path(__file__).parent))
 
 
 def machine() -> dict[str, Any]:

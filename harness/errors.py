@@ -17,6 +17,12 @@ class UsageError(HarnessError):
     """What was asked for cannot be had: an unknown name, a wrong type, nothing left to run."""
 
 
+class UnknownNameError(UsageError, KeyError):
+    """A name that nothing has; a mapping's missing key, too."""
+
+    __str__ = Exception.__str__  # a KeyError would quote it
+
+
 class PluginError(HarnessError):
     """A plugin breaks the contract: it does not import, offers nothing, or clashes with another."""
 

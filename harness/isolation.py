@@ -57,10 +57,6 @@ ONE_THREAD = dict.fromkeys(
 )
 """One thread a trial: sums come out the same bit for bit whatever the number of jobs."""
 
-INSIDE = "HARNESS_INSIDE"
-"""Set in workers and their parent: a script that is called ``html.py`` is loaded there in place of
-the library's module, and would start a run within a run within a run."""
-
 _start_lock = threading.Lock()
 
 
@@ -90,7 +86,7 @@ class Worker:
     """
 
     def __init__(self, initialize: Callable[..., Any], initargs: Sequence[Any] = ()) -> None:
-        if os.environ.get(INSIDE):
+        if os.environ.get(preload.INSIDE):
             raise UsageError(
                 "a run cannot be started by what a run has loaded: put the script's last lines "
                 "under `if __name__ == '__main__':`, and name it as no module is named"
@@ -175,7 +171,11 @@ class Worker:
 
     def end(self) -> None:
         """Kill the process and everything that it started."""
+        children = _descendants(self._process.pid)
         self._signal(signal.SIGKILL)
+        for child in children:  # that left the group for one of their own
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         self._process.join()
         self._process.close()
         self._connection.close()
@@ -245,16 +245,19 @@ class Worker:
 
 def resident(pid: int | None) -> int:
     """Resident bytes of a process and all its children; 0 when it is gone."""
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return 0
     total = 0
-    for member in family:
+    for member in _descendants(pid, itself=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             total += member.memory_info().rss
     return total
+
+
+def _descendants(pid: int | None, *, itself: bool = False) -> list[psutil.Process]:
+    try:
+        process = psutil.Process(pid)
+        return [*([process] if itself else []), *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def wait(workers: Iterable[Worker], seconds: float) -> None:
@@ -278,7 +281,7 @@ class _Process(ForkServerProcess):
     """
 
     def start(self) -> None:
-        with _start_lock, _environment(ONE_THREAD | {"PYTHONHASHSEED": "0", INSIDE: "1"}):
+        with _start_lock, _environment(ONE_THREAD | {"PYTHONHASHSEED": "0", preload.INSIDE: "1"}):
             main = sys.modules["__main__"]
             sys.modules["__main__"] = types.ModuleType("__main__")
             try:
@@ -311,6 +314,7 @@ def _serve(
 ) -> None:
     """The life of a worker: make calls until the other end of the pipe closes."""
     os.setsid()
+    leader = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _redirect_output(paper)
     faulthandler.enable()
@@ -334,6 +338,8 @@ def _serve(
             ForkingPickler.dumps(answer)
         except BaseException as error:  # noqa: BLE001  # whatever a stranger raises is the answer
             answer = ("broken", describe(error))
+        if os.getpid() != leader:
+            os._exit(0)  # a fork that the call made has come back here; its answer is not ours
         process_state.restore(state)
         soiled = process_state.left_over(threads)
         with contextlib.suppress(Exception):
@@ -357,9 +363,17 @@ def _empty_output() -> None:
 def _die_with_parent() -> None:
     """End this process group when the coordinator ends, however that comes about."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os.killpg(os.getpid(), signal.SIGKILL)
+    if parent is None:
+        return
+    sentinel = parent.sentinel
+    if sys.platform == "linux":
+        # The kernel does it even while a call holds the interpreter's lock for ever.
+        fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpid())
+        fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+        flags = fcntl.fcntl(sentinel, fcntl.F_GETFL)
+        fcntl.fcntl(sentinel, fcntl.F_SETFL, flags | os.O_ASYNC)
+    connection.wait([sentinel])
+    os.killpg(os.getpid(), signal.SIGKILL)
 
 
 def _signal_name(number: int) -> str:

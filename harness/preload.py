@@ -9,12 +9,20 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import time
 
 VARIABLE = "HARNESS_PRELOAD"
+INSIDE = "HARNESS_INSIDE"
+"""Set in workers and their parent: a script that is called ``html.py`` is loaded there in place of
+the library's module, and would start a run within a run within a run."""
 
 SECONDS: dict[str, float] = {}
 """Seconds that each import took, in the order in which they were done."""
+
+if os.environ.get(INSIDE):
+    # Ctrl-C in a terminal reaches the workers' parent too, but it is the coordinator that answers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 for _name in filter(None, os.environ.get(VARIABLE, "").split(",")):
     _started = time.perf_counter()

@@ -73,6 +73,12 @@ def left_over(threads: set[threading.Thread]) -> bool:
     return False
 
 
+def _read_umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
 def _write_environment(variables: dict[str, str]) -> None:
     os.environ.clear()
     os.environ.update(variables)
@@ -130,6 +136,7 @@ ASPECTS = (
         _of_signal(number)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGCHLD)
     ),
+    Aspect("the umask", _read_umask, os.umask),
     Aspect("the recursion limit", sys.getrecursionlimit, sys.setrecursionlimit, forbidden=False),
     Aspect(
         "NumPy's print options",

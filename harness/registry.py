@@ -6,17 +6,18 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import pluggy
 
 from harness import hookspecs
-from harness.errors import HarnessError, PluginError, UsageError, nearest
-from harness.values import Dataset, Device, Kernel, Model, Report
+from harness.errors import HarnessError, PluginError, UnknownNameError, nearest
+from harness.values import Dataset, Device, Kernel, Model, Needs, Report, SplitKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,6 +31,15 @@ KINDS: Mapping[str, type[Any]] = {
     "devices": Device,
     "reports": Report,
 }
+
+CALLED: Mapping[str, tuple[str, ...]] = {
+    "datasets": ("split",),
+    "models": ("make",),
+    "kernels": ("prepare", "run", "collect"),
+    "devices": ("synchronize",),
+    "reports": ("tables", "render"),
+}
+"""Fields that must be callable."""
 
 T = TypeVar("T")
 
@@ -56,13 +66,15 @@ class Origin:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
 
     def digest(self) -> str:
-        """Digest of the plugin's own source, so that a change of its code is noticed."""
+        """Digest of the plugin's files, data too, so that a change is noticed; empty without."""
+        if not self.path:
+            return ""
         path = Path(self.path)
-        files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
         whole = hashlib.sha256()
         for file in files:
-            if file.is_file():
-                whole.update(file.name.encode())
+            if file.is_file() and file.suffix != ".pyc":
+                whole.update(str(file.relative_to(path)).encode())
                 whole.update(file.read_bytes())
         return whole.hexdigest()[:16]
 
@@ -87,7 +99,7 @@ class Offers(Mapping[str, T], Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         if name not in self._values:
-            raise UsageError(f"no {self._noun} '{name}': {nearest(name, self._values)}")
+            raise UnknownNameError(f"no {self._noun} '{name}': {nearest(name, self._values)}")
         return self._values[name]
 
     def __contains__(self, name: object) -> bool:
@@ -117,6 +129,7 @@ class Registry:
         self._origins: dict[tuple[str, str], Origin] = {}
         self._devices: Offers[Device] | None = None
         self._modules: dict[Origin, ModuleType] = {}
+        self._refused: list[ModuleType] = []  # pluggy may have taken in some of their hooks
         self.faults = faults
         for origin, module in plugins:
             self._register(origin, module)
@@ -144,8 +157,17 @@ class Registry:
             for kind in KINDS
         }
 
+    def __repr__(self) -> str:
+        counts = [f"{len(getattr(self, kind))} {kind}" for kind in KINDS if kind != "devices"]
+        return f"<harness registry: {', '.join(counts)}>"
+
     def _register(self, origin: Origin, module: ModuleType) -> None:
-        self._manager.register(module, name=f"{origin.name} ({origin})")
+        try:
+            self._manager.register(module, name=f"{origin.name} ({origin})")
+        except pluggy.PluginValidationError:
+            self._refused.append(module)
+            self.faults.append(Fault(origin, "a hook takes arguments; hooks have none"))
+            return
         try:
             self._manager.check_pending()
         except pluggy.PluginValidationError:
@@ -162,22 +184,19 @@ class Registry:
         noun = kind.removesuffix("s")
         found: dict[str, Any] = {}
         for origin, module in self._modules.items():
-            others = [other for other in self._modules.values() if other is not module]
+            others = [
+                other for other in (*self._modules.values(), *self._refused) if other is not module
+            ]
             hook = self._manager.subset_hook_caller(f"harness_{kind}", others)
             try:
                 values = [value for answer in hook() for value in answer]
-            except Exception as error:  # noqa: BLE001  # a stranger's code can raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
                 self.faults.append(Fault(origin, f"harness_{kind} raised {describe(error)}"))
                 continue
             for value in values:
-                if not isinstance(value, KINDS[kind]):
-                    self.faults.append(
-                        Fault(
-                            origin,
-                            f"harness_{kind} yielded {value!r:.80}, which is no "
-                            f"harness.{KINDS[kind].__name__}",
-                        )
-                    )
+                wrong = _breach(kind, value)
+                if wrong:
+                    self.faults.append(Fault(origin, f"harness_{kind} yielded {wrong}"))
                     continue
                 if value.name in found:
                     raise PluginError(
@@ -210,7 +229,10 @@ def load(plugins: Iterable[str] = ()) -> Registry:
             faults.append(Fault(origin, f"does not import: {describe(error)}"))
         except SystemExit as error:
             faults.append(Fault(origin, f"does not import: it exits with {error.code!r}"))
-    given = [_load_given(spec) for spec in dict.fromkeys(plugins)]
+    spellings = {_resolved(spec): spec for spec in plugins}
+    given = [_load_given(spec) for spec in spellings.values()]
+    installed = [module for _, module in found]
+    given = [(origin, module) for origin, module in given if module not in installed]
     n_installed = len(faults)
     registry = Registry([*found, *given], faults)
     for fault in registry.faults[n_installed:]:
@@ -257,7 +279,7 @@ def _folder(module: str) -> str:
 
 def _load_given(spec: str) -> tuple[Origin, ModuleType]:
     path = Path(spec)
-    is_file = spec.endswith(".py") or path.exists()
+    is_file = _names_a_file(spec)
     if is_file and not path.is_file():
         raise PluginError(f"plugin file '{spec}' does not exist; check the path")
     try:
@@ -273,6 +295,40 @@ def _load_given(spec: str) -> tuple[Origin, ModuleType]:
     if is_file:
         return Origin(path.stem, module.__name__, path=str(path.resolve())), module
     return Origin(spec, spec, path=_folder(spec) or spec), module
+
+
+def _names_a_file(spec: str) -> bool:
+    return spec.endswith(".py") or Path(spec).is_file()
+
+
+def _resolved(spec: str) -> str:
+    """One spelling for one plugin."""
+    return str(Path(spec).resolve()) if _names_a_file(spec) else spec
+
+
+def _breach(kind: str, value: Any) -> str | None:
+    """What a plugin yielded and why it will not do; None where it will."""
+    if not isinstance(value, KINDS[kind]):
+        return f"{value!r:.80}, which is no harness.{KINDS[kind].__name__}"
+    noun = kind.removesuffix("s")
+    pattern = r"[a-z]+(:\d+)?" if kind == "devices" else r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
+    if not isinstance(value.name, str) or not re.fullmatch(pattern, value.name):
+        return f"a {noun} with the name {value.name!r}; names are words joined by '-'"
+    for field in CALLED[kind]:
+        if not callable(getattr(value, field)):
+            return f"{noun} '{value.name}', whose {field} cannot be called"
+    for field in ("tags", "requires", "devices", "formats"):
+        words = getattr(value, field, ())
+        if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
+            return f"{noun} '{value.name}', whose {field} is {words!r}; write a tuple of texts"
+    if isinstance(value, Dataset) and value.kind not in get_args(SplitKind):
+        kinds = ", ".join(get_args(SplitKind))
+        return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
+    if isinstance(value, Model) and (
+        not isinstance(value.needs, Needs) or value.needs.dtype not in ("float32", "float64")
+    ):
+        return f"model '{value.name}', whose needs are {value.needs!r}; write harness.Needs(...)"
+    return None
 
 
 def _load_file(path: Path) -> ModuleType:

@@ -46,6 +46,10 @@ class Request:
     in_process: bool = False
     on_failure: Callable[[BaseException], None] = lambda _: None
 
+    def __post_init__(self) -> None:
+        if self.jobs is not None and self.jobs < 1:
+            raise UsageError(f"jobs must be at least 1, not {self.jobs}")
+
     def to_json(self) -> dict[str, Any]:
         """What a later process needs to plan the same trials and run them alike."""
         plugins = [
@@ -76,7 +80,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A run that is under way: what is planned, what is left, where it is kept."""
+    """A run that is under way: what is planned, what is left, where it is kept.
+
+    Args:
+        store: where it is kept.
+        run: the run.
+        registry: what its trials name.
+        request: what was asked.
+        plan: the trials, and the pairings that will not run.
+        done: keys of those that have a result.
+        changed: today's fingerprint, if it differs from the one that the run began with.
+    """
 
     store: Store
     run: Run
@@ -84,6 +98,7 @@ class Campaign:
     request: Request
     plan: Plan
     done: frozenset[str] = frozenset()
+    changed: Mapping[str, Any] | None = None
 
     @property
     def left(self) -> tuple[Trial, ...]:
@@ -92,6 +107,8 @@ class Campaign:
 
     def results(self) -> Generator[Result, None, None]:
         """Run what is left; each result is in the store before it comes out here."""
+        if self.changed and self.left:
+            self.store.update_environment(self.run, self.changed)
         positions = {trial.key: i for i, trial in enumerate(self.plan.trials)}
         for position, skip in enumerate(self.plan.skips, start=len(positions)):
             if f"skip-{position}" not in self.done:
@@ -101,7 +118,8 @@ class Campaign:
             baseline = self.registry.models[result.trial.model.name].baseline
             self.store.add(self.run, positions[result.trial.key], result, baseline=baseline)
             yield result
-        self.store.finish(self.run)
+        if self.run.finished is None and len(self.store.done(self.run)) == self.run.n_trials:
+            self.store.finish(self.run)
 
     def _execute(self) -> Iterator[Result]:
         request = self.request
@@ -132,13 +150,8 @@ class Campaign:
         return tuple(sorted(set(required)))
 
 
-def begin(store: Store, registry: Registry, request: Request) -> Campaign:
-    """A new run of what is asked.
-
-    Raises:
-        UsageError: what is asked cannot be planned.
-    """
-    planned = plan(registry, request.selection)
+def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> Campaign:
+    """A new run of what is asked and planned."""
     run = store.begin(
         request.name,
         request.to_json(),
@@ -178,7 +191,6 @@ def resume(
             f"since run {run.id} began, {'; '.join(changed)}; "
             "its scores may not compare: start a new run, or add --accept-changes"
         )
-    if changed:
-        store.update_environment(run, now)
     planned = plan(registry, request.selection)
-    return Campaign(store, run, registry, request, planned, frozenset(store.done(run)))
+    done = frozenset(store.done(run))
+    return Campaign(store, run, registry, request, planned, done, now if changed else None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 CREATE_TRIES = 50
+NAME_LENGTH = 200
 BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
 
 metadata = MetaData()
@@ -49,7 +50,7 @@ runs = Table(
     "runs",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("name", String(200), nullable=False),
+    Column("name", String(NAME_LENGTH), nullable=False),
     Column("started", String(40), nullable=False),
     Column("finished", String(40)),
     Column("asked", JSON, nullable=False),
@@ -151,9 +152,15 @@ class Store:
         environment: Mapping[str, Any],
         n_trials: int,
     ) -> Run:
-        """A new run."""
+        """A new run.
+
+        Raises:
+            UsageError: the name is longer than a database column.
+        """
+        if len(name) > NAME_LENGTH:
+            raise UsageError(f"a run's name has at most {NAME_LENGTH} characters, not {len(name)}")
         values = {
-            "name": name,
+            "name": _text(name),
             "started": _now(),
             "finished": None,
             "asked": dict(asked),
@@ -201,9 +208,17 @@ class Store:
                 "traceback": _text(failure.traceback),
                 "output": _text(failure.output),
             }
-        # Somebody who resumes the same run at the same time may have been quicker.
-        quicker = suppress(sa.exc.IntegrityError)
-        with self._faults(), quicker, self.engine.begin() as connection:
+        with self._faults():
+            try:
+                self._insert(row, result)
+            except sa.exc.IntegrityError:
+                # Somebody who resumes the same run at the same time may have been quicker.
+                if trial.key not in self.done(run):
+                    raise
+
+    def _insert(self, row: Mapping[str, Any], result: Result) -> None:
+        """A result and all that belongs to it, or nothing."""
+        with self.engine.begin() as connection:
             added = connection.execute(results.insert().values(row))
             (result_id,) = added.inserted_primary_key or (0,)
             if result.scores:
@@ -260,10 +275,13 @@ class Store:
             connection.execute(runs.update().where(runs.c.id == run.id).values(finished=_now()))
 
     def update_environment(self, run: Run, environment: Mapping[str, Any]) -> None:
-        """Keep the fingerprint of a run that goes on elsewhere or with changed code."""
+        """Add the fingerprint of a run that goes on with changed code; the earlier ones stay."""
+        earlier = [*run.environment.get("earlier", []), dict(run.environment)]
         with self._faults(), self.engine.begin() as connection:
             connection.execute(
-                runs.update().where(runs.c.id == run.id).values(environment=dict(environment))
+                runs.update()
+                .where(runs.c.id == run.id)
+                .values(environment={**environment, "earlier": earlier})
             )
 
     def runs(self) -> list[Run]:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
 
 TRACE_POINTS = 200
+LAST_EPOCH = 2**31 - 1  # what an integer column of any database holds
 PREDICT_CALLS = 5
 PREDICT_BUDGET = 0.05  # seconds: a slow predict_proba is not called again for a better figure
 
@@ -83,7 +84,9 @@ class EpochScores:
 
     def __call__(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
         """Take note of an epoch, counted from 1."""
-        self._last = operator.index(epoch)  # a plain int, whatever kind of integer it was
+        last, self._last = self._last, operator.index(epoch)  # a plain int, of whatever kind it was
+        if not (last < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
+            raise ValueError(f"monitor was called with epoch {epoch} after epoch {last}")
         self._calls += 1
         # Thinned only now, so that the last call of all finds a place without one to spare.
         if len(self._points) == TRACE_POINTS:
@@ -114,7 +117,7 @@ def draw(dataset: Dataset, seed: int, parameters: dict[str, Any]) -> Encoded:
         split = dataset.split(np.random.default_rng(seed), **parameters)
     except HarnessError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DatasetError(f"dataset '{dataset.name}': split raised {describe(error)}") from error
     try:
         return encode(split)

@@ -9,15 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from harness.cli import main
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     Harness = Any
 
 PLUGIN = """\
@@ -101,7 +101,7 @@ def test_nothing_selected_is_told_what_to_add(cli: Harness) -> None:
         (("run", "--all", "--store", "no/where.db"), "folder does not exist"),
         (("run", "--resume", "--all"), "leave out --all"),
         (("run", "--resume", "-r", "3"), "leave out --repeats"),
-        (("run", "--resume", "7"), "no run '7'"),
+        (("run", "--resume", "7"), "store 'harness.db' does not exist"),
         (("rnu",), "No such command 'rnu'"),
         (("show", "irsi"), "did you mean 'iris'"),
         (("check", "irsi"), "did you mean 'iris'"),
@@ -398,6 +398,131 @@ def test_two_runs_into_one_store_at_the_same_time_both_finish(cli: Harness, tmp_
         assert process.returncode == 0, said
     _, printed, _ = cli("runs")
     assert printed.count("40 ok") == 2
+
+
+ODD = """\
+import os, time
+import harness
+
+class Half:
+    def fit(self, X, y):
+        self.K = int(y.max()) + 1
+    def predict_proba(self, X):
+        return [[1 / self.K] * self.K for _ in X]
+
+class Forks(Half):
+    def fit(self, X, y):
+        super().fit(X, y)
+        if os.fork() != 0:
+            time.sleep(0.5)
+
+class Repeats(Half):
+    def fit(self, X, y, monitor=None):
+        super().fit(X, y)
+        for epoch in (1, 1, 2):
+            monitor(epoch, lambda X: [[-1.0] * self.K for _ in X])
+
+class Patches(Half):
+    def fit(self, X, y):
+        import numpy as np
+        super().fit(X, y)
+        np.log = None
+
+@harness.hookimpl
+def harness_models():
+    yield harness.Model("forks", lambda setting: Forks())
+    yield harness.Model("repeats", lambda setting: Repeats())
+    yield harness.Model("patches", lambda setting: Patches())
+    yield harness.Model("slow", lambda setting: Half())
+"""
+
+
+@pytest.mark.parametrize(("model", "status"), [("forks", 0), ("repeats", 1), ("patches", 1)])
+def test_an_odd_model_costs_no_other_trial_its_result(
+    cli: Harness, tmp_path: Path, model: str, status: int
+) -> None:
+    (tmp_path / "odd.py").write_text(ODD)
+    words = ("run", "--plugin", "odd.py", "-d", "threshold", "-m", model, "-m", "slow", "-r", "2")
+    found, printed, _ = cli(*words, "-j", "1", "--json")
+    assert found == status
+    ranking = {row["model"]: row for row in json.loads(printed)["tables"]["ranking"]}
+    assert {name: ranking[name]["ok"] for name in ("slow", "prior", "uniform")} == {
+        "slow": 2,
+        "prior": 2,
+        "uniform": 2,
+    }
+    assert ranking[model]["total"] == 2
+    _, printed, _ = cli("runs")
+    assert "complete" in printed
+
+
+def test_a_hung_trial_does_not_outlive_a_killed_coordinator(cli: Harness, tmp_path: Path) -> None:
+    faulty = ("--plugin", "harness.testing.faulty", "-m", "faulty-endless-c-loop")
+    process = start(tmp_path, "run", "-d", "threshold", *faulty, "-r", "1", "-j", "1")
+    deadline = time.monotonic() + 60
+    while not (left := workers_of(tmp_path)) or left[0].cpu_times().user < 0.5:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    while workers_of(tmp_path):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def workers_of(folder: Path) -> list[psutil.Process]:
+    """Fork servers and workers whose current folder is this one, the busiest first."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.cwd() == str(folder) and "forkserver" in " ".join(process.cmdline()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return sorted(found, key=lambda process: -process.cpu_times().user)
+
+
+def test_one_plugin_given_twice_is_one_plugin(cli: Harness) -> None:
+    words = ("--plugin", "mine.py", "--plugin", "./mine.py", "--plugin", "harness_toys")
+    status, printed, _ = cli("list", "models", *words)
+    assert status == 0
+    assert printed.count("half") == 1
+
+
+def test_a_resumed_run_that_is_complete_is_left_as_it_is(cli: Harness, tmp_path: Path) -> None:
+    words = ("run", "--plugin", "mine.py", "-d", "threshold", "-m", "half", "-r", "1")
+    cli(*words)
+    before = cli("show", "1", "--plugin", "mine.py")
+    (tmp_path / "mine.py").write_text(PLUGIN + "\n# changed\n")
+    assert cli("run", "--resume", "--accept-changes")[0] == 0
+    assert cli("show", "1", "--plugin", "mine.py") == before
+
+
+def test_a_wrong_name_leaves_no_store_behind(cli: Harness, tmp_path: Path) -> None:
+    cli("run", "-d", "irsi")
+    assert not (tmp_path / "harness.db").exists()
+
+
+def test_a_closed_pipe_is_no_failure(tmp_path: Path) -> None:
+    line = f"{sys.executable} -m harness list | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "harness", "list"],
+            cwd=tmp_path,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr == "harness: the output cannot be written: No space left on device\n"
 
 
 def test_a_trial_runs_in_this_process_when_asked_to(cli: Harness) -> None:

@@ -194,3 +194,49 @@ def test_an_exception_whose_text_fails_is_described_all_the_same() -> None:
             raise ValueError
 
     assert describe(MuteError()) == "MuteError: (its text cannot be had)"
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (harness.Model(5, print), "a model with the name 5"),  # type: ignore[arg-type]
+        (harness.Model("a b[c]", print), "a model with the name 'a b[c]'"),
+        (harness.Model("m", None), "'m', whose make cannot be called"),  # type: ignore[arg-type]
+        (harness.Model("m", print, tags="toy"), "whose tags is 'toy'; write a tuple"),  # type: ignore[arg-type]
+        (harness.Model("m", print, needs=harness.Needs("float16")), "whose needs are"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_value_that_will_not_do_is_a_fault(value: Any, complaint: str) -> None:
+    registry = Registry([plugin(harness_models=lambda: [value])], [])
+    assert not registry.models
+    assert complaint in str(registry.faults[0])
+
+
+def test_a_kind_of_split_that_there_is_not_is_a_fault() -> None:
+    dataset = harness.Dataset("d", "stale", print)  # type: ignore[arg-type]
+    registry = Registry([plugin(harness_datasets=lambda: [dataset])], [])
+    assert "of kind 'stale'; there are fresh, resampled, fixed" in str(registry.faults[0])
+
+
+def test_a_hook_that_exits_or_takes_arguments_is_a_fault() -> None:
+    def exits() -> None:
+        raise SystemExit(0)
+
+    def asks(config: object) -> None:
+        return None
+
+    registry = Registry(
+        [plugin("a", harness_models=exits), plugin("b", harness_models=asks)],  # type: ignore[arg-type]
+        [],
+    )
+    assert [fault.reason for fault in registry.faults] == [
+        "a hook takes arguments; hooks have none",
+        "harness_models raised SystemExit: 0",
+    ]
+
+
+def test_a_missing_name_is_a_missing_key() -> None:
+    registry = Registry([plugin(harness_models=offers("one"))], [])
+    assert registry.models.get("two") is None
+    with pytest.raises(KeyError):
+        registry.models["two"]

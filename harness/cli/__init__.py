@@ -55,11 +55,17 @@ for command in (
     harness_command.add_command(command)
 
 
+def _silence() -> None:
+    """Python flushes standard output once more at the end, and would complain again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         status: Any = harness_command.main(arguments, "harness", standalone_mode=False)
+        sys.stdout.flush()
     except HarnessError as error:
         if "--debug" in arguments:
             raise
@@ -75,7 +81,10 @@ def main(arguments: list[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         status = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 0
+        _silence()
+        status = 0  # whoever read our output has seen enough
+    except OSError as error:
+        complain(f"{error.filename or 'the output'} cannot be written: {error.strerror or error}")
+        _silence()
+        status = USAGE
     sys.exit(status if isinstance(status, int) else 0)

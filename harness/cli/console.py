@@ -17,17 +17,28 @@ PLAIN_WIDTH = 120
 """Columns of what goes to a file or a pipe, where no terminal tells its width."""
 
 
+class PlainConsole(Console):
+    """A console that takes text as it is, and leaves a broken pipe to whoever prints."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+
+    def on_broken_pipe(self) -> None:
+        """Rich would exit with 1, which means that a trial failed."""
+        raise BrokenPipeError
+
+
 def out() -> Console:
     """Standard output; colours only on a terminal, and not where NO_COLOR is set."""
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = PlainConsole()
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(highlight=False, markup=False, emoji=False, width=PLAIN_WIDTH)
+        console = PlainConsole(width=PLAIN_WIDTH)
     return console
 
 
 def err() -> Console:
     """Standard error, for progress and remarks."""
-    return Console(stderr=True, highlight=False, markup=False, emoji=False)
+    return PlainConsole(stderr=True)
 
 
 def say(text: str) -> None:

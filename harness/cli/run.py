@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 from contextlib import closing, contextmanager
@@ -88,10 +89,19 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
+    from harness import running
+    from harness.pairing import plan
     from harness.store import Store
 
-    with closing(Store(options.store_url(given["store"]), create=True)) as store:
-        ctx.exit(_run(store, given))
+    url = options.store_url(given["store"])
+    if given["resume"] is not None:
+        with closing(Store(url)) as store:
+            ctx.exit(_run(_resume(store, given), given))
+    request = _request(given)
+    registry = options.discover(given["plugins"])
+    planned = plan(registry, request.selection)
+    with closing(Store(url, create=True)) as store:
+        ctx.exit(_run(running.begin(store, registry, request, planned), given))
 
 
 def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
@@ -105,8 +115,9 @@ def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
         ]
         if clash or given["everything"] or given["plugins"]:
             word = clash[0] if clash else "plugin" if given["plugins"] else "all"
+            option = {"datasets": "dataset", "models": "model"}.get(word, word)
             raise UsageError(
-                f"--resume takes what was asked from the run itself; leave out --{word}"
+                f"--resume takes what was asked from the run itself; leave out --{option}"
             )
         given["jobs"] = given["jobs"] or defaults.get("jobs")
         return
@@ -129,7 +140,7 @@ def _request(given: dict[str, Any]) -> Request:
         datasets=tuple(given["datasets"]),
         models=tuple(given["models"]),
         devices=tuple(given["device"]) or ("cpu",),
-        repeats=given["repeats"] or REPEATS,
+        repeats=REPEATS if given["repeats"] is None else given["repeats"],
         seed=SEED if given["seed"] is None else given["seed"],
     )
     return Request(
@@ -137,43 +148,44 @@ def _request(given: dict[str, Any]) -> Request:
         plugins=options.all_plugins(given["plugins"]),
         name=given["name"],
         jobs=given["jobs"],
-        timeout=given["timeout"] or TIMEOUT,
+        timeout=TIMEOUT if given["timeout"] is None else given["timeout"],
         memory=given["memory"],
         in_process=given["in_process"],
         **({"on_failure": _debug} if given["pdb"] else {}),
     )
 
 
-def _run(store: Store, given: dict[str, Any]) -> int:
-    from harness import running
+def _resume(store: Store, given: dict[str, Any]) -> Campaign:
+    from harness.running import resume
+
+    campaign = resume(
+        store,
+        given["resume"] or None,
+        accept_changes=given["accept_changes"],
+        jobs=given["jobs"],
+        in_process=given["in_process"],
+    )
+    complain_of(campaign.registry.faults)
+    left = len(campaign.left)
+    remark(
+        f"run {campaign.run.id}: {left} of {campaign.run.n_trials} left to run"
+        if left
+        else f"run {campaign.run.id} is complete; nothing is left to run"
+    )
+    return campaign
+
+
+def _run(campaign: Campaign, given: dict[str, Any]) -> int:
     from harness.frames import load_frames
 
-    if given["resume"] is None:
-        registry = options.discover(given["plugins"])
-        campaign = running.begin(store, registry, _request(given))
-    else:
-        campaign = running.resume(
-            store,
-            given["resume"] or None,
-            accept_changes=given["accept_changes"],
-            jobs=given["jobs"],
-            in_process=given["in_process"],
-        )
-        complain_of(campaign.registry.faults)
-    if campaign.done:
-        left = len(campaign.left)
-        remark(
-            f"run {campaign.run.id}: {left} of {campaign.run.n_trials} left to run"
-            if left
-            else f"run {campaign.run.id} is complete; nothing is left to run"
-        )
+    store = campaign.store
     with _sigterm(), closing(campaign.results()) as results:
         try:
             with _progress(campaign, shown=not given["no_progress"]) as tell:
                 for result in results:
                     tell(result)
         except (KeyboardInterrupt, Terminated) as stop:
-            return _interrupted(store, campaign, stop, named=bool(given["store"]))
+            return _interrupted(campaign, stop, named=bool(given["store"]))
     frames = load_frames(store, store.find(str(campaign.run.id)))
     report = campaign.registry.reports["tables"]
     if given["as_json"]:
@@ -192,9 +204,9 @@ def _status(statuses: list[str], kinds: list[str | None]) -> int:
     return 0 if "ok" in statuses else NOTHING
 
 
-def _interrupted(store: Store, campaign: Campaign, stop: BaseException, *, named: bool) -> int:
-    done = len(store.done(campaign.run))
-    where = f" --store {store.name}" if named else ""
+def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int:
+    done = len(campaign.store.done(campaign.run))
+    where = f" --store {shlex.quote(campaign.store.name)}" if named else ""
     remark(
         f"interrupted: {done} of {campaign.run.n_trials} results are stored. Go on with\n"
         f"  harness run --resume {campaign.run.id}{where}"
@@ -265,12 +277,8 @@ def _progress(campaign: Campaign, *, shown: bool) -> Iterator[Any]:
 
 def _dry_run(given: dict[str, Any]) -> int:
     if given["resume"] is not None:
-        from harness.running import resume
-
         with closing(options.open_store(given["store"])) as store:
-            campaign = resume(
-                store, given["resume"] or None, accept_changes=given["accept_changes"]
-            )
+            campaign = _resume(store, given)
             return _print_plan(campaign.plan, {trial.key for trial in campaign.left})
     from harness.pairing import plan
 

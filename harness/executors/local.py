@@ -36,8 +36,8 @@ def run_isolated(
 ) -> Iterator[Result]:
     """Results as they come, one for every trial, whatever the trials do.
 
-    A worker is used again until something goes wrong in it. One that dies, or outgrows its memory,
-    after earlier trials may do so because of them: that trial is run once more in a fresh worker,
+    A worker is used again until something goes wrong in it. A trial that fails or crashes in a
+    worker that others used before may do so because of them: it is run once more in a fresh one,
     and what happens there counts.
 
     Args:
@@ -69,12 +69,12 @@ def run_isolated(
                 if answer is None:
                     continue
                 del busy[worker]
-                value, failure = answer
-                if failure and failure.kind in ("signal", "exit", "memory") and not worker.fresh:
+                result = _result(trial, *answer, worker)
+                if result.status in ("failed", "crashed") and not worker.fresh:
                     waiting.appendleft((trial, True))
                 else:
-                    yield _result(trial, value, failure, worker)
-                if worker.usable:
+                    yield result
+                if worker.usable and result.status == "ok":
                     idle.append(worker)
                 else:
                     worker.end()

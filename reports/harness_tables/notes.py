@@ -65,11 +65,13 @@ def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
     for row in failures.to_dict("records"):
         if row["status"] != "skipped":
             who = f"{row['model']} @ {row['device']}" if several else row["model"]
-            key = (row["dataset"], who, row["status"], plain(row["reason"]))
+            # A dataset that breaks the contract does so for every model.
+            pairing = row["dataset"] if row["kind"] == "dataset" else f"{row['dataset']}, {who}"
+            key = (pairing, row["status"], plain(row["reason"]))
             counts[key] = counts.get(key, 0) + 1
     return tuple(
-        f"{dataset}, {model}: {count} × {status}: {reason}"
-        for (dataset, model, status, reason), count in counts.items()
+        f"{pairing}: {count} × {status}: {reason}"
+        for (pairing, status, reason), count in counts.items()
     )
 
 
