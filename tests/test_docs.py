@@ -1,0 +1,59 @@
+"""What the docs say is so."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.registry import KINDS, load
+
+DOCS = Path(__file__).parent.parent / "docs"
+README = DOCS.parent / "README.md"
+
+
+def test_every_hook_is_documented() -> None:
+    text = (DOCS / "plugins.md").read_text()
+    for kind in KINDS:
+        assert f"`harness_{kind}()`" in text
+
+
+def test_every_file_of_the_core_stands_in_the_picture_of_the_house() -> None:
+    text = (DOCS / "design.md").read_text()
+    files = {path.name for path in (DOCS.parent / "harness").glob("*.py")}
+    missing = {name for name in files if name not in text}
+    # What every package has, and two modules that say what they are by their names.
+    assert missing <= {"__init__.py", "__main__.py", "errors.py", "splitting.py", "quantities.py"}
+
+
+def test_the_ten_lines_of_the_readme_are_a_model(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    match = re.search(r"```python\n(# knn\.py\n.*?)```", README.read_text(), re.DOTALL)
+    assert match
+    code = match[1]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    (tmp_path / "knn.py").write_text(code)
+    assert "my-knn" in load([str(tmp_path / "knn.py")]).models
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "check", "my-knn", "--plugin", "knn.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_plugins_page_shows_plugins_that_load(tmp_path: Path) -> None:
+    blocks = re.findall(
+        r"```python\n(import harness\n.*?)```", (DOCS / "plugins.md").read_text(), re.DOTALL
+    )
+    assert len(blocks) == 2
+    for number, code in enumerate(blocks):
+        (tmp_path / f"block{number}.py").write_text(code)
+    registry = load([str(tmp_path / f"block{number}.py") for number in range(2)])
+    assert "my-knn" in registry.models
+    assert "half" in registry.datasets
