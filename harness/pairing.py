@@ -61,10 +61,10 @@ def plan(registry: Registry, selection: Selection) -> Plan:
             device is of no kind that any model uses, or there are no repeats.
         PluginError: what was selected breaks the contract of parameters.
     """
-    if selection.repeats < 1:
-        raise UsageError(f"repeats must be at least 1, not {selection.repeats}")
-    if selection.seed < 0:
-        raise UsageError(f"seed must not be negative, as {selection.seed} is")
+    if not isinstance(selection.repeats, int) or selection.repeats < 1:
+        raise UsageError(f"repeats must be an integer from 1, not {selection.repeats!r}")
+    if not isinstance(selection.seed, int) or selection.seed < 0:
+        raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
     datasets = choose(selection.datasets, registry.datasets, "dataset")
     models = choose(selection.models, registry.models, "model")
     baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]

@@ -28,14 +28,14 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError, UsageError
-from harness.values import Predictions, Run
+from harness.values import Predictions, Run, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
-    from harness.values import Result, Skip
+    from harness.values import Result, Skip, Value
 
 SCHEMA = 1
 CREATE_TRIES = 50
@@ -180,9 +180,9 @@ class Store:
             "key": trial.key,
             "position": position,
             "dataset": str(trial.dataset),
-            "dataset_parameters": dict(trial.dataset.parameters),
+            "dataset_parameters": _json(trial.dataset.parameters),
             "model": str(trial.model),
-            "model_parameters": dict(trial.model.parameters),
+            "model_parameters": _json(trial.model.parameters),
             "baseline": baseline,
             "device": trial.device,
             "repeat": trial.repeat,
@@ -254,9 +254,9 @@ class Store:
             "key": f"skip-{position}",
             "position": position,
             "dataset": str(skip.dataset),
-            "dataset_parameters": dict(skip.dataset.parameters),
+            "dataset_parameters": _json(skip.dataset.parameters),
             "model": str(skip.model),
-            "model_parameters": dict(skip.model.parameters),
+            "model_parameters": _json(skip.model.parameters),
             "baseline": baseline,
             "device": skip.device,
             "repeat": 0,
@@ -416,14 +416,9 @@ def _numbers(packed: bytes, dtype: str) -> NDArray[Any]:
 def _engine(url: str, *, create: bool) -> sa.Engine:
     if "://" not in url:
         path = Path(url)
-        if not path.exists():
-            if not create:
-                raise StoreError(
-                    f"store '{url}' does not exist; `harness run` makes it, --store names another"
-                )
-            if not path.absolute().parent.is_dir():
-                raise StoreError(f"store '{url}': its folder does not exist; make it first")
-        elif path.is_dir():
+        if create and not path.absolute().parent.is_dir():
+            raise StoreError(f"store '{url}': its folder does not exist; make it first")
+        if path.is_dir():
             raise StoreError(f"store '{url}' is a folder; name a file in it")
         url = f"sqlite:///{path}"
     try:
@@ -436,6 +431,11 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
             f"store '{_shown(url)}' needs a driver: {error}; pip install it"
         ) from error
     if engine.dialect.name == "sqlite":
+        file = engine.url.database
+        if not create and file and not file.startswith("file:") and not Path(file).exists():
+            raise StoreError(
+                f"store '{file}' does not exist; `harness run` makes it, --store names another"
+            )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         # Python's driver would begin a transaction too late to hold the making of tables.
         sa.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
@@ -474,6 +474,14 @@ def _now() -> str:
 
 def _finite(value: float) -> float | None:
     return value if np.isfinite(value) else None
+
+
+def _json(parameters: tuple[tuple[str, Value], ...]) -> dict[str, Value]:
+    """Parameters as JSON takes them: it knows no infinity, so that is written as a text."""
+    return {
+        name: written(value) if isinstance(value, float) and not np.isfinite(value) else value
+        for name, value in parameters
+    }
 
 
 def _text(words: str) -> str:

@@ -241,3 +241,17 @@ def test_a_password_in_a_url_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as raised:
         Store(url, create=True)
     assert "secret" not in str(raised.value)
+
+
+def test_a_url_of_a_file_that_is_not_there_makes_none_for_a_reader(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
+        Store(f"sqlite:///{tmp_path / 'none.db'}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_infinite_parameter_is_json_that_any_database_takes(store: Store) -> None:
+    run = begin(store)
+    odd = Trial(Choice("iris"), Choice("logistic", (("C", float("inf")),)), "cpu", 0, 0)
+    store.add(run, 0, Result(odd, "ok"), baseline=False)
+    (row,) = load_frames(store, run).results.to_dict("records")
+    assert row["model_parameters"] == {"C": "inf"}
