@@ -1,0 +1,34 @@
+"""What ships keeps the contract: the harness's own checks on everything that is installed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import testing
+from harness.pairing import importable
+from harness.registry import load
+
+if TYPE_CHECKING:
+    from harness.testing import Check
+
+REGISTRY = load()
+SUITES = {
+    "datasets": testing.DATASET_CHECKS,
+    "models": testing.MODEL_CHECKS,
+    "kernels": testing.KERNEL_CHECKS,
+    "reports": testing.REPORT_CHECKS,
+}
+OFFERED = [
+    pytest.param(subject, check, id=f"{name}-{check}")
+    for kind, checks in SUITES.items()
+    for name, subject in getattr(REGISTRY, kind).items()
+    if not importable(getattr(subject, "requires", ()))
+    for check in checks
+]
+
+
+@pytest.mark.parametrize(("subject", "check"), OFFERED)
+def test_what_is_installed_keeps_the_contract(subject: Any, check: Check) -> None:
+    check.run(subject)
