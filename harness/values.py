@@ -169,6 +169,7 @@ class Kernel:
         description: one sentence.
         stable: gives probabilities for logits near -1e7 too.
         requires: import names of packages that it needs.
+        by_default: is timed without being named; not so where preparing it takes long.
     """
 
     name: str
@@ -179,6 +180,7 @@ class Kernel:
     description: str = ""
     stable: bool = True
     requires: tuple[str, ...] = ()
+    by_default: bool = True
 
     def __call__(self, logits: Array, device: str = "cpu") -> Array:
         """Probabilities of logits, NumPy in and NumPy out, both (n_samples, n_classes)."""

@@ -29,6 +29,14 @@ def stable(logits: Array) -> Array:
     return powers
 
 
+def scipy(logits: Array) -> Array:
+    """SciPy's, along the rows."""
+    from scipy.special import softmax  # looked up in a dict once it is loaded
+
+    probabilities: Array = softmax(logits, axis=1)
+    return probabilities
+
+
 def collect(probabilities: Array) -> Array:
     """They are in NumPy already."""
     return probabilities

@@ -9,8 +9,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from harness.errors import UsageError
+from harness_numpy.softmax import softmax, softmax_by_class
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Self
 
     from numpy.typing import NDArray
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Flat = np.ndarray[tuple[int], np.dtype[np.float64]]
+
+CACHED = 1 << 16
+"""Numbers that a block takes of input and logits: 512 KiB, a part of a second-level cache."""
 
 
 class SoftmaxRegression:
@@ -58,9 +63,10 @@ class SoftmaxRegression:
             monitor: called after each iteration with its number and the log probabilities.
         """
         iteration = 0
+        penalised = Objective(X, y, self.n_classes, self.l2)
 
         def objective(flat: Flat) -> tuple[float, Floats]:
-            loss, gradient = loss_and_gradient(self._shaped(flat), X, y, self.l2)
+            loss, gradient = penalised(self._shaped(flat))
             return loss, gradient.ravel()
 
         def note(xk: Flat) -> None:
@@ -99,53 +105,73 @@ class SoftmaxRegression:
 
     def predict_log_proba(self, X: Array) -> Floats:
         """Log probabilities (n_samples, n_classes)."""
-        return log_softmax(logits(self.weights_, X)).T
+        Z = self._logits(X)
+        # Taking each sample's largest logit off first keeps exp from overflowing.
+        Z -= Z.max(axis=1, keepdims=True)
+        Z -= np.log(np.exp(Z).sum(axis=1, keepdims=True))
+        return Z
 
     def predict_proba(self, X: Array) -> Floats:
         """Probabilities (n_samples, n_classes)."""
-        P = np.exp(log_softmax(logits(self.weights_, X)))
-        P /= P.sum(axis=0)
-        return np.ascontiguousarray(P.T)
+        Z = self._logits(X)
+        return softmax(Z, out=Z)
+
+    def _logits(self, X: Array) -> Floats:
+        """(n_samples, n_classes)."""
+        Z: Floats = X @ self.weights_[:, :-1].T
+        Z += self.weights_[:, -1]
+        return Z
 
     def _shaped(self, flat: Flat) -> Floats:
         return flat.reshape(self.n_classes, -1)
 
 
-def logits(weights: Floats, X: Array) -> Floats:
-    """(K, n_samples): a row a class, because sums and maxima over few classes go faster so.
+class Objective:
+    """Mean NLL + l2/2 ||W||^2 of weights, and its gradient, in blocks that stay in the cache.
+
+    With probabilities P and labels as indicators Y, both (K, n), and the input X (n, d + 1) with a
+    last column of ones for the intercepts, the gradient of the mean NLL is (P - Y) X / n (Bishop
+    2006, eq. 4.109). Y X does not depend on the weights: it is computed once, and gives the
+    labels' own logits, too, since their sum is that of W * (Y X). What is left for every call is a
+    softmax between two products.
 
     Args:
-        weights: (K, n_features + 1), the intercept last.
         X: (n_samples, n_features).
+        y: (n_samples,) of 0..K-1.
+        n_classes: K.
+        l2: weight of the penalty.
     """
-    Z: Floats = weights[:, :-1] @ X.T
-    Z += weights[:, -1:]
-    return Z
 
+    def __init__(self, X: Array, y: Array, n_classes: int, l2: float) -> None:
+        n_samples, n_features = X.shape
+        self.l2 = l2
+        self.n_rows = max(CACHED // (n_features + 1 + n_classes), 256)
+        # Samples along the long axis: products with few classes are twice as fast so.
+        self.inputs = np.empty((n_features + 1, n_samples))
+        self.inputs[-1] = 1.0
+        self.labelled = np.zeros((n_classes, n_features + 1))  # Y X
+        classes = np.arange(n_classes)[:, None]
+        for rows in self._blocks():
+            self.inputs[:-1, rows] = X[rows].T
+            self.labelled += (classes == y[rows]).astype(np.float64) @ self.inputs[:, rows].T
 
-def log_softmax(Z: Floats) -> Floats:
-    """Log probabilities of logits, both (K, n_samples)."""
-    # Taking each sample's largest logit off first keeps exp from overflowing.
-    Z = Z - Z.max(axis=0)
-    Z -= np.log(np.exp(Z).sum(axis=0))
-    return Z
+    def __call__(self, weights: Floats) -> tuple[float, Floats]:
+        """Loss in nats, and gradient (K, n_features + 1), at weights of that shape."""
+        n_samples = self.inputs.shape[1]
+        log_totals = 0.0
+        gradient = np.zeros_like(weights)
+        for rows in self._blocks():
+            inputs = self.inputs[:, rows]
+            P = weights @ inputs
+            log_totals += float(softmax_by_class(P).sum())
+            gradient += P @ inputs.T
+        gradient -= self.labelled
+        gradient /= n_samples
+        loss = (log_totals - float(np.vdot(weights, self.labelled))) / n_samples
+        penalised = weights[:, :-1]
+        gradient[:, :-1] += self.l2 * penalised
+        return loss + 0.5 * self.l2 * float(np.vdot(penalised, penalised)), gradient
 
-
-def loss_and_gradient(weights: Floats, X: Array, y: Array, l2: float) -> tuple[float, Floats]:
-    """Mean NLL + l2/2 ||W||^2 in nats, and its gradient (K, n_features + 1).
-
-    With probabilities P and labels as indicators Y, both (K, n), the gradient of the mean NLL is
-    (P - Y) X / n (Bishop 2006, eq. 4.109).
-    """
-    n = len(y)
-    log_P = log_softmax(logits(weights, X))
-    picked = y, np.arange(n)
-    penalised = weights[:, :-1]
-    loss = -float(log_P[picked].mean()) + 0.5 * l2 * float(np.vdot(penalised, penalised))
-    residual = np.exp(log_P, out=log_P)
-    residual[picked] -= 1.0
-    residual /= n
-    gradient = np.empty_like(weights)
-    gradient[:, :-1] = residual @ X + l2 * penalised
-    gradient[:, -1] = residual.sum(axis=1)
-    return loss, gradient
+    def _blocks(self) -> Iterator[slice]:
+        for start in range(0, self.inputs.shape[1], self.n_rows):
+            yield slice(start, start + self.n_rows)
