@@ -317,6 +317,9 @@ def _breach(kind: str, value: Any) -> str | None:
     for field in CALLED[kind]:
         if not callable(getattr(value, field)):
             return f"{noun} '{value.name}', whose {field} cannot be called"
+    for field in ("fit_together", "reference"):
+        if getattr(value, field, None) is not None and not callable(getattr(value, field)):
+            return f"{noun} '{value.name}', whose {field} cannot be called"
     for field in ("tags", "requires", "devices", "formats"):
         words = getattr(value, field, ())
         if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):

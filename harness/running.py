@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from harness.store import Store
-    from harness.values import Result, Run, Trial
+    from harness.values import Choice, Result, Run, Trial
 
 TIMEOUT = 600.0
+BATCH = 32  # trials in one go; beyond, they need more memory, and no less time each
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Request:
         jobs: trials at a time; the cores by default.
         timeout: seconds a trial may take.
         memory: bytes a trial may use; by default a share of the machine's.
+        batching: train the repeats of a pairing in one go where the model offers to.
         in_process: run the trials in this very process, without isolation or limits.
         on_failure: given the exception of a trial that fails in this process; a debugger, say.
     """
@@ -43,6 +45,7 @@ class Request:
     jobs: int | None = None
     timeout: float = TIMEOUT
     memory: int | None = None
+    batching: bool = True
     in_process: bool = False
     on_failure: Callable[[BaseException], None] = lambda _: None
 
@@ -59,6 +62,7 @@ class Request:
             "plugins": plugins,
             "timeout": self.timeout,
             "memory": self.memory,
+            "batching": self.batching,
         }
 
     @classmethod
@@ -75,6 +79,7 @@ class Request:
             plugins=tuple(asked["plugins"]),
             timeout=asked["timeout"],
             memory=asked["memory"],
+            batching=asked["batching"],
         )
 
 
@@ -135,11 +140,27 @@ class Campaign:
         return run_isolated(
             self.left,
             request.plugins,
+            batches=self._batches(),
             jobs=request.jobs,
             seconds=request.timeout,
             memory=request.memory,
             packages=self._packages(),
         )
+
+    def _batches(self) -> list[list[Trial]]:
+        """The repeats that are left of each pairing, where its model trains several in one go."""
+        if not self.request.batching:
+            return []
+        repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
+        for trial in self.left:
+            if self.registry.models[trial.model.name].fit_together is not None:
+                repeats.setdefault((trial.dataset, trial.model, trial.device), []).append(trial)
+        return [
+            trials[start : start + BATCH]
+            for trials in repeats.values()
+            for start in range(0, len(trials), BATCH)
+            if len(trials[start : start + BATCH]) > 1
+        ]
 
     def _packages(self) -> tuple[str, ...]:
         """What the trials that are left require."""

@@ -83,6 +83,7 @@ results = Table(
     Column("fit_seconds", Float),
     Column("first_predict_seconds", Float),
     Column("predict_seconds", Float),
+    Column("fitted_together", Integer),
     Column("failure_kind", String(20)),
     Column("reason", Text),
     Column("traceback", Text),
@@ -200,6 +201,7 @@ class Store:
                 "fit_seconds": seconds.fit,
                 "first_predict_seconds": seconds.first_predict,
                 "predict_seconds": seconds.predict,
+                "fitted_together": seconds.together,
             }
         if failure:
             row |= {

@@ -10,6 +10,7 @@ import random
 import sys
 import time
 import traceback
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from harness.registry import describe
 from harness.values import Failure, Result, Seconds, Setting, TracePoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -64,6 +65,45 @@ def run_trial(
             split_kind=dataset.kind,
             failure=Failure(_kind(error), _reason(error), _traceback(error)),
         )
+
+
+def run_together(
+    trials: Sequence[Trial], registry: Registry, *, clock: Clock = time.perf_counter
+) -> list[Result]:
+    """Repeats of one pairing, those of one shape trained in one go.
+
+    Every result is what `run_trial` would give; ``fit`` seconds are an equal share.
+
+    Args:
+        trials: that differ in their repeat only, of a model that offers ``fit_together``.
+        registry: what they name.
+        clock: seconds, ever growing.
+
+    Raises:
+        BaseException: whatever comes up in any of them; then none has a result.
+    """
+    dataset = registry.datasets[trials[0].dataset.name]
+    model = registry.models[trials[0].model.name]
+    groups: dict[tuple[object, ...], list[_Begun]] = {}
+    for trial in trials:
+        begun = _begin(trial, dataset, model, clock)
+        shape = (*begun.prepared.X_train.shape, len(begun.data.trained), begun.prepared.categorical)
+        groups.setdefault(shape, []).append(begun)
+    results = []
+    for group in groups.values():
+        if model.fit_together is None or len(group) == 1:
+            results += [_run(begun.trial, dataset, model, clock) for begun in group]
+            continue
+        started = clock()
+        model.fit_together(
+            [begun.classifier for begun in group],
+            [begun.prepared.X_train for begun in group],
+            [begun.prepared.y_train for begun in group],
+            [begun.monitor for begun in group],
+        )
+        seconds = clock() - started - math.fsum(begun.monitor.seconds for begun in group)
+        results += [_finish(begun, seconds / len(group), len(group), clock) for begun in group]
+    return results
 
 
 class EpochScores:
@@ -125,38 +165,74 @@ def draw(dataset: Dataset, seed: int, parameters: dict[str, Any]) -> Encoded:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from None
 
 
-def _run(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> Result:
+@dataclass(slots=True)
+class _Begun:
+    """A trial whose classifier is made and whose data are there."""
+
+    trial: Trial
+    dataset: Dataset
+    data: Encoded
+    prepared: Prepared
+    y_test: NDArray[np.intp]
+    classifier: Classifier
+    monitor: EpochScores
+    import_seconds: float
+    make_seconds: float
+
+
+def _begin(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> _Begun:
     import_seconds = _import(model.requires, clock)
     data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
     prepared = prepare(data, model.needs)
     # A model that draws from a global generator, against the contract, is repeatable all the same.
-    _seed_globals(trial.model_seed)
-    K = len(data.trained)
-    setting = Setting(
-        seed=trial.model_seed,
-        device=trial.device,
-        n_features=prepared.X_train.shape[1],
-        n_classes=K,
-        categorical=prepared.categorical,
-    )
+    seed_globals(trial.model_seed)
     started = clock()
-    classifier = model.make(setting, **dict(trial.model.parameters))
+    classifier = model.make(setting_of(trial, data, prepared), **dict(trial.model.parameters))
     make_seconds = clock() - started
     for method in ("fit", "predict_proba"):
         if not callable(getattr(classifier, method, None)):
             raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")
-
     y_test = np.searchsorted(data.trained, data.y_test)  # every class of the test part was trained
-    monitor = EpochScores(prepared, y_test, clock)
-    keywords = {"monitor": monitor} if _takes_monitor(classifier) else {}
-    started = clock()
-    classifier.fit(prepared.X_train, prepared.y_train, **keywords)
-    fit_seconds = clock() - started - monitor.seconds
+    return _Begun(
+        trial,
+        dataset,
+        data,
+        prepared,
+        y_test,
+        classifier,
+        EpochScores(prepared, y_test, clock),
+        import_seconds,
+        make_seconds,
+    )
 
+
+def setting_of(trial: Trial, data: Encoded, prepared: Prepared) -> Setting:
+    """All that a trial's model may know before it sees data."""
+    return Setting(
+        seed=trial.model_seed,
+        device=trial.device,
+        n_features=prepared.X_train.shape[1],
+        n_classes=len(data.trained),
+        categorical=prepared.categorical,
+    )
+
+
+def _run(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> Result:
+    begun = _begin(trial, dataset, model, clock)
+    keywords = {"monitor": begun.monitor} if takes_monitor(begun.classifier) else {}
+    started = clock()
+    begun.classifier.fit(begun.prepared.X_train, begun.prepared.y_train, **keywords)
+    fit_seconds = clock() - started - begun.monitor.seconds
+    return _finish(begun, fit_seconds, 1, clock)
+
+
+def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> Result:
+    classifier, data, prepared = begun.classifier, begun.data, begun.prepared
+    K = len(data.trained)
     started = clock()
     raw = classifier.predict_proba(prepared.X_test)
     first_seconds = clock() - started
-    P = _probabilities(classifier, raw, data, len(y_test))
+    P = _probabilities(classifier, raw, data, len(begun.y_test))
     predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
     scores = scoring.score(P, data.y_test)
     P_train = scoring.check_probabilities(
@@ -166,14 +242,21 @@ def _run(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> Result:
     )
     train_likelihood = scoring.score(P_train, prepared.y_train)["likelihood"]
     return Result(
-        trial,
+        begun.trial,
         "ok",
-        split_kind=dataset.kind,
+        split_kind=begun.dataset.kind,
         n_train=len(data.y_train),
         n_test=len(data.y_test),
         scores=scores | {"train_likelihood": train_likelihood},
-        seconds=Seconds(import_seconds, make_seconds, fit_seconds, first_seconds, predict_seconds),
-        trace=monitor.trace(train_likelihood, scores["likelihood"]),
+        seconds=Seconds(
+            begun.import_seconds,
+            begun.make_seconds,
+            fit_seconds,
+            first_seconds,
+            predict_seconds,
+            together,
+        ),
+        trace=begun.monitor.trace(train_likelihood, scores["likelihood"]),
         predictions=scoring.predictions(P, data.y_test),
     )
 
@@ -219,14 +302,16 @@ def _import(requires: tuple[str, ...], clock: Clock) -> float:
     return seconds
 
 
-def _takes_monitor(classifier: Classifier) -> bool:
+def takes_monitor(classifier: Classifier) -> bool:
+    """Whether ``fit`` has a parameter ``monitor``: it learns by epochs, and tells them."""
     try:
         return "monitor" in inspect.signature(classifier.fit).parameters
     except (TypeError, ValueError):
         return False
 
 
-def _seed_globals(seed: int) -> None:
+def seed_globals(seed: int) -> None:
+    """Seed the generators that Python, NumPy and, if it is loaded, torch share among all."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002  # the legacy generator is the one that strays use
     if "torch" in sys.modules:

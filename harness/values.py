@@ -143,6 +143,11 @@ class Model:
         tags: words to select by, as in ``-m 'linear:*'``.
         requires: import names of packages that ``make`` needs.
         baseline: runs always, whatever was selected.
+        fit_together: called as ``fit_together(classifiers, Xs, ys, monitors)`` with several that
+            ``make`` made of the same parameters; fits each as its own ``fit`` would, and leaves
+            them able to predict. The Xs have one shape. Only for a ``fit`` that takes ``monitor``.
+        reference: makes, of the same setting and parameters, a classifier that trains in the same
+            way but is written as anyone would write it: training is timed beside it.
     """
 
     name: str
@@ -153,6 +158,8 @@ class Model:
     tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     baseline: bool = False
+    fit_together: Callable[..., None] | None = None
+    reference: Callable[..., Classifier] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -336,6 +343,7 @@ class Seconds:
         fit: learning, less the time that the harness itself took to score epochs.
         first_predict: the first ``predict_proba`` of the test part, in all.
         predict: the later ones, median, per row.
+        together: how many repeats were fitted in one go; ``fit`` is an equal share of it.
     """
 
     imports: float
@@ -343,6 +351,7 @@ class Seconds:
     fit: float
     first_predict: float
     predict: float
+    together: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,7 +432,8 @@ class Frames:
             ``brier``, ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (test rows whose class
             was given probability 0), ``train_likelihood``; seconds: ``import_seconds``,
             ``make_seconds``, ``fit_seconds``, ``first_predict_seconds`` (the whole test part),
-            ``predict_seconds`` (per row); ``failure_kind``, ``reason``, ``traceback``, ``output``
+            ``predict_seconds`` (per row), ``fitted_together`` (how many repeats were fitted in one
+            go: ``fit_seconds`` is a share); ``failure_kind``, ``reason``, ``traceback``, ``output``
             (None where it did not fail).
         traces: called without arguments: ``result_id``, ``epoch``, ``train_likelihood``,
             ``test_likelihood``.

@@ -417,7 +417,14 @@ def test_seconds_are_told_apart() -> None:
     seconds = run(Slow, clock=clock).seconds
     assert seconds is not None
     assert dataclasses.asdict(seconds) == pytest.approx(
-        {"imports": 0, "make": 1, "fit": 20, "first_predict": 0.5, "predict": 0.001}
+        {
+            "imports": 0,
+            "make": 1,
+            "fit": 20,
+            "first_predict": 0.5,
+            "predict": 0.001,
+            "together": 1,
+        }
     )
 
 

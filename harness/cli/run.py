@@ -70,6 +70,7 @@ class Terminated(BaseException):
 @click.option("--name", default="", help="A name to find the run by.")
 @click.option("--no-progress", is_flag=True, help="No display while it works.")
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
+@click.option("--no-batching", is_flag=True, help="Train every repeat by itself.")
 @click.option("--in-process", is_flag=True, help="No isolation and no limits, for debugging.")
 @click.option("--pdb", is_flag=True, help="Debug a trial that fails; needs --in-process.")
 @click.pass_context
@@ -150,8 +151,9 @@ def _request(given: dict[str, Any]) -> Request:
         jobs=given["jobs"],
         timeout=TIMEOUT if given["timeout"] is None else given["timeout"],
         memory=given["memory"],
+        batching=not given["no_batching"],
         in_process=given["in_process"],
-        **({"on_failure": _debug} if given["pdb"] else {}),
+        on_failure=_debug if given["pdb"] else lambda _: None,
     )
 
 

@@ -12,7 +12,7 @@ import psutil
 from harness import isolation
 from harness.isolation import Limits, Worker
 from harness.registry import load
-from harness.trial import run_trial
+from harness.trial import run_together, run_trial
 from harness.values import Failure, Result
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def run_isolated(
     trials: Sequence[Trial],
     plugins: Sequence[str],
     *,
+    batches: Sequence[Sequence[Trial]] = (),
     jobs: int | None = None,
     seconds: float | None = None,
     memory: int | None = None,
@@ -38,43 +39,51 @@ def run_isolated(
 
     A worker is used again until something goes wrong in it. A trial that fails or crashes in a
     worker that others used before may do so because of them: it is run once more in a fresh one,
-    and what happens there counts.
+    and what happens there counts. If anything goes wrong in a batch, its trials are run one by one.
 
     Args:
         trials: what to run.
         plugins: files or modules to discover in each worker, besides what is installed.
+        batches: of ``trials``, those to run in one go; they come first, being the longest.
         jobs: workers at a time; the cores by default.
-        seconds: limit of each trial.
-        memory: limit of each trial, in bytes; by default a share of the machine's.
+        seconds: limit of each trial; a batch has that of all its trials.
+        memory: limit of each trial or batch, in bytes; by default a share of the machine's.
         packages: what the models require, imported once for all workers.
     """
+    batched = {trial.key for batch in batches for trial in batch}
+    units = [tuple(batch) for batch in batches]
+    units += [(trial,) for trial in trials if trial.key not in batched]
     jobs = max(1, min(jobs or cores(), len(trials)))
-    limits = Limits(seconds, memory or share_of_memory(jobs))
+    memory = memory or share_of_memory(jobs)
     isolation.warm_up(packages)
-    waiting = deque((trial, False) for trial in trials)  # and whether it needs a fresh worker
+    waiting = deque((unit, False) for unit in units)  # and whether it needs a fresh worker
     idle: list[Worker] = []
-    busy: dict[Worker, Trial] = {}
+    busy: dict[Worker, tuple[Trial, ...]] = {}
     try:
         while waiting or busy:
             while waiting and len(busy) < jobs:
-                trial, wants_fresh = waiting.popleft()
+                unit, wants_fresh = waiting.popleft()
                 if wants_fresh and idle:
                     idle.pop().end()
                 worker = idle.pop() if idle else Worker(load, (tuple(plugins),))
-                worker.call(_run_there, trial, limits=limits)
-                busy[worker] = trial
+                limits = Limits(seconds and seconds * len(unit), memory)
+                worker.call(_run_there, unit, limits=limits)
+                busy[worker] = unit
             isolation.wait(busy, POLL)
-            for worker, trial in list(busy.items()):
+            for worker, unit in list(busy.items()):
                 answer = worker.poll()
                 if answer is None:
                     continue
                 del busy[worker]
-                result = _result(trial, *answer, worker)
-                if result.status in ("failed", "crashed") and not worker.fresh:
-                    waiting.appendleft((trial, True))
+                results = _results(unit, *answer, worker)
+                wrong = any(result.status != "ok" for result in results)
+                if wrong and len(unit) > 1:
+                    waiting.extendleft(((trial,), False) for trial in reversed(unit))
+                elif results[0].status in ("failed", "crashed") and not worker.fresh:
+                    waiting.appendleft((unit, True))
                 else:
-                    yield result
-                if worker.usable and result.status == "ok":
+                    yield from results
+                if worker.usable and not wrong:
                     idle.append(worker)
                 else:
                     worker.end()
@@ -93,15 +102,23 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run_there(registry: Registry, trial: Trial) -> Result:
-    return run_trial(trial, registry)
+def _run_there(registry: Registry, unit: tuple[Trial, ...]) -> list[Result]:
+    if len(unit) > 1:
+        return run_together(unit, registry)
+    return [run_trial(unit[0], registry)]
 
 
-def _result(trial: Trial, value: Any, failure: Failure | None, worker: Worker) -> Result:
+def _results(
+    unit: tuple[Trial, ...], value: Any, failure: Failure | None, worker: Worker
+) -> list[Result]:
     if failure is None:
-        result: Result = value
-        if result.failure is None:
-            return result
-        return replace(result, failure=replace(result.failure, output=worker.output()))
+        results: list[Result] = value
+        return [
+            replace(result, failure=replace(result.failure, output=worker.output()))
+            if result.failure
+            else result
+            for result in results
+        ]
     statuses: dict[str, Status] = {"timeout": "timeout", "exception": "failed"}
-    return Result(trial, statuses.get(failure.kind, "crashed"), failure=failure)
+    status = statuses.get(failure.kind, "crashed")
+    return [Result(trial, status, failure=failure) for trial in unit]

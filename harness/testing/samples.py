@@ -100,7 +100,7 @@ COLUMNS = (
     *("result_id", "dataset", "model", "device", "repeat", "status", "split_kind", "baseline"),
     *("n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
     *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
-    *("fit_seconds", "first_predict_seconds", "predict_seconds"),
+    *("fit_seconds", "first_predict_seconds", "predict_seconds", "fitted_together"),
     *("failure_kind", "reason", "traceback", "output"),
 )
 TRACE_COLUMNS = ("result_id", "epoch", "train_likelihood", "test_likelihood")

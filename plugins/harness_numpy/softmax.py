@@ -92,7 +92,7 @@ def softmax_by_class(logits: Array) -> Array:
         top = np.maximum.reduce(logits, axis=0)
         np.subtract(logits, top, logits)
     np.exp(logits, logits)
-    totals = np.add.reduce(logits, axis=0)
+    totals: Array = np.add.reduce(logits, axis=0)
     np.multiply(logits, np.divide(1, totals), logits)  # a division is three times as slow
     np.log(totals, totals)
     return totals if top is None else np.add(totals, top, totals)

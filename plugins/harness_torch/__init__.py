@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from functools import partial
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import harness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from harness.values import Array, Monitor
+    from harness_torch.perceptrons import Mlp, NotebookMlp, Perceptron
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")
 
@@ -25,6 +28,8 @@ def harness_models() -> Iterator[harness.Model]:
         description="A multilayer perceptron, trained in batches at a falling learning rate.",
         tags=("network",),
         requires=("torch",),
+        fit_together=fit_together,
+        reference=make_plain_mlp,
     )
     yield harness.Model(
         "notebook-mlp",
@@ -34,6 +39,8 @@ def harness_models() -> Iterator[harness.Model]:
         description="The course notebook's network and training loop; zero_grad=false is its bug.",
         tags=("network", "notebook"),
         requires=("torch",),
+        fit_together=fit_together,
+        reference=make_plain_notebook_mlp,
     )
 
 
@@ -65,7 +72,7 @@ def make_mlp(
     epochs: int = 150,
     batch_size: int = 64,
     weight_decay: float = 3e-3,
-) -> harness.Classifier:
+) -> Mlp:
     """A perceptron; see `harness_torch.perceptrons.Mlp`."""
     from harness_torch.perceptrons import Mlp
 
@@ -86,8 +93,34 @@ def make_notebook_mlp(
     zero_grad: bool = True,
     learning_rate: float = 0.01,
     epochs: int = 10_000,
-) -> harness.Classifier:
+) -> NotebookMlp:
     """The notebook's perceptron; see `harness_torch.perceptrons.NotebookMlp`."""
     from harness_torch.perceptrons import NotebookMlp
 
     return NotebookMlp(setting, zero_grad=zero_grad, learning_rate=learning_rate, epochs=epochs)
+
+
+def make_plain_mlp(setting: harness.Setting, **parameters: Any) -> harness.Classifier:
+    """`make_mlp`'s training with autograd and ``torch.optim``."""
+    from harness_torch.plain import PlainLoop
+
+    return PlainLoop(make_mlp(setting, **parameters))
+
+
+def make_plain_notebook_mlp(setting: harness.Setting, **parameters: Any) -> harness.Classifier:
+    """`make_notebook_mlp`'s training as the notebook has it."""
+    from harness_torch.plain import PlainLoop
+
+    return PlainLoop(make_notebook_mlp(setting, **parameters))
+
+
+def fit_together(
+    classifiers: Sequence[Perceptron],
+    Xs: Sequence[Array],
+    ys: Sequence[Array],
+    monitors: Sequence[Monitor | None],
+) -> None:
+    """See `harness_torch.perceptrons.fit_together`."""
+    from harness_torch.perceptrons import fit_together
+
+    fit_together(classifiers, Xs, ys, monitors)

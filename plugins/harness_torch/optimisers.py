@@ -1,45 +1,41 @@
 """Optimisers of all parameters as one vector.
 
 ``torch.optim`` imports the compiler when first used, which takes seconds in every fresh process,
-and goes through the parameters one by one. On one vector a step is a few calls.
+and goes through the parameters one by one. On one vector a step is a few calls. What changes from
+step to step stands in tensors, so that a recorded step can be replayed.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+import math
+from typing import TYPE_CHECKING, Protocol
 
 import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
-class Vector:
-    """A network's parameters as one vector, and their gradient as another.
+class Vector(Protocol):
+    """A point to move, the gradient there, and which of its entries are weights (1, else 0)."""
 
-    The network's own tensors become views of them: what is written to ``point`` is what the network
-    computes with, and what ``backward`` adds up is in ``gradient``.
-
-    Args:
-        network: on the device where it will stay.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        parameters = list(network.parameters())
-        self.point = torch.cat([p.detach().ravel() for p in parameters])
-        self.gradient = torch.zeros_like(self.point)
-        #: 1 for a weight, 0 for a bias.
-        self.is_weight = torch.cat([torch.full_like(p, p.ndim > 1).ravel() for p in parameters])
-        sizes = [p.numel() for p in parameters]
-        points, gradients = torch.split(self.point, sizes), torch.split(self.gradient, sizes)
-        for p, point, gradient in zip(parameters, points, gradients, strict=True):
-            p.data = point.view_as(p)
-            p.grad = gradient.view_as(p)
+    point: Tensor
+    gradient: Tensor
+    is_weight: Tensor
 
 
 class Optimiser(Protocol):
     """What moves a vector's point against its gradient."""
 
-    def step(self, rate: float) -> None:
-        """One move at a learning rate."""
+    @property
+    def state(self) -> list[Tensor]:
+        """What a step changes beside the point."""
+
+    def prepare(self, rate: float) -> None:
+        """Settle the learning rate of the next step."""
+
+    def step(self) -> None:
+        """One move."""
 
 
 class Sgd:
@@ -47,15 +43,28 @@ class Sgd:
 
     def __init__(self, vector: Vector, decay: float = 0.0, momentum: float = 0.0) -> None:
         self._vector = vector
-        self._decay = decay * vector.is_weight
+        self._decay = decay * vector.is_weight if decay else None
         self._momentum = momentum
-        self._velocity = torch.zeros_like(vector.point)
+        self._velocity = torch.zeros_like(vector.point) if momentum else vector.gradient
+        self._rate = torch.zeros((), device=vector.point.device)
 
-    def step(self, rate: float) -> None:
+    @property
+    def state(self) -> list[Tensor]:
+        """The velocity."""
+        return [self._velocity]
+
+    def prepare(self, rate: float) -> None:
+        """Settle the learning rate of the next step."""
+        self._rate.fill_(rate)
+
+    def step(self) -> None:
         """Add the gradient to the velocity, and go against it."""
         v = self._vector
-        self._velocity.mul_(self._momentum).add_(v.gradient).addcmul_(self._decay, v.point)
-        v.point.add_(self._velocity, alpha=-rate)
+        if self._decay is not None:
+            v.gradient.addcmul_(self._decay, v.point)
+        if self._momentum:
+            self._velocity.mul_(self._momentum).add_(v.gradient)
+        v.point.addcmul_(self._velocity, self._rate, value=-1)
 
 
 class Adam:
@@ -70,25 +79,41 @@ class Adam:
 
     def __init__(self, vector: Vector, decay: float = 0.0, *, decoupled: bool = False) -> None:
         self._vector = vector
-        self._decay = decay * vector.is_weight
+        self._decay = decay * vector.is_weight if decay else None
         self._decoupled = decoupled
-        self._mean = torch.zeros_like(vector.point)
-        self._square = torch.zeros_like(vector.point)
+        self._mean, self._square, self._scale = (torch.zeros_like(vector.point) for _ in range(3))
+        self._rate, self._epsilon, self._shrink = torch.zeros(3, device=vector.point.device)
         self._steps = 0
 
-    def step(self, rate: float) -> None:
+    @property
+    def state(self) -> list[Tensor]:
+        """Both moments."""
+        return [self._mean, self._square]
+
+    def prepare(self, rate: float) -> None:
+        """Settle the learning rate of the next step, and with it both corrections of bias."""
+        self._steps += 1
+        correction = math.sqrt(1 - 0.999**self._steps)
+        self._rate.fill_(rate * correction / (1 - 0.9**self._steps))
+        self._epsilon.fill_(1e-8 * correction)
+        if self._decoupled:
+            self._shrink.fill_(rate)
+
+    def step(self) -> None:
         """Update both moments and move by their ratio."""
         v = self._vector
-        self._steps += 1
-        if self._decoupled:
-            v.point.addcmul_(self._decay, v.point, value=-rate)
-            gradient = v.gradient
-        else:
-            gradient = torch.addcmul(v.gradient, self._decay, v.point)
-        self._mean.lerp_(gradient, 1 - 0.9)
-        self._square.mul_(0.999).addcmul_(gradient, gradient, value=1 - 0.999)
-        scale = self._square.sqrt().div_((1 - 0.999**self._steps) ** 0.5).add_(1e-8)
-        v.point.addcdiv_(self._mean, scale, value=-rate / (1 - 0.9**self._steps))
+        if self._decay is not None:
+            if self._decoupled:
+                torch.mul(self._decay, self._shrink, out=self._scale)
+                v.point.addcmul_(self._scale, v.point, value=-1)
+            else:
+                v.gradient.addcmul_(self._decay, v.point)
+        self._mean.lerp_(v.gradient, 1 - 0.9)
+        self._square.mul_(0.999).addcmul_(v.gradient, v.gradient, value=1 - 0.999)
+        torch.sqrt(self._square, out=self._scale)
+        self._scale.add_(self._epsilon)
+        torch.div(self._mean, self._scale, out=self._scale)
+        v.point.addcmul_(self._scale, self._rate, value=-1)
 
 
 def optimiser(name: str, vector: Vector, weight_decay: float) -> Optimiser:

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from harness.errors import UsageError
-from harness_torch.optimisers import Sgd, Vector, optimiser
+from harness_torch.optimisers import Sgd, optimiser
+from harness_torch.recording import recorded
+from harness_torch.stack import ACTIVATIONS, Batch, Stack, indicators, network, stacked_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Self
 
     import harness
     from harness.values import Array, Monitor
-
-ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
-    "tanh": nn.Tanh,
-    "relu": nn.ReLU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-}
 
 
 class Perceptron:
@@ -45,6 +38,17 @@ class Perceptron:
         self.sizes = (setting.n_features, *hidden, setting.n_classes)
         self.activation = activation
 
+    def fit(self, X: Array, y: Array, monitor: Monitor | None = None) -> Self:
+        """Train from fresh weights.
+
+        Args:
+            X: (n_samples, n_features).
+            y: (n_samples,) of 0..K-1.
+            monitor: called after each epoch with its number, from 1, and `predict_log_proba`.
+        """
+        fit_together([self], [X], [y], [monitor])
+        return self
+
     def predict_log_proba(self, X: Array) -> Array:
         """Log probabilities (n_samples, n_classes) in float64, of X (n_samples, n_features)."""
         return self._log_proba(X).numpy()
@@ -59,20 +63,73 @@ class Perceptron:
         # Rows of float64 sum to 1 within 1e-15; MPS has no float64, so the CPU it is.
         return logits.cpu().double().log_softmax(dim=1)
 
-    def _begin(self, X: Array, y: Array) -> tuple[Vector, torch.Generator, Tensor, Tensor]:
-        """A fresh network's parameters, the generator that drew them, and the data as tensors."""
+    def _draw(self) -> torch.Generator:
+        """Fresh weights, and the generator that they were drawn from."""
         generator = torch.Generator().manual_seed(self.seed)
-        self.network = network(self.sizes, ACTIVATIONS[self.activation], generator).to(self.device)
-        return (
-            Vector(self.network),
-            generator,
-            self._tensor(X, torch.float32),
-            self._tensor(y, torch.int64),
-        )
+        module = ACTIVATIONS[self.activation].module
+        self.network = network(self.sizes, module, generator).to(self.device)
+        return generator
 
     def _tensor(self, array: Array, dtype: torch.dtype) -> Tensor:
         """A copy, because the harness's arrays are read-only and a tensor of PyTorch's never is."""
         return torch.tensor(np.asarray(array), dtype=dtype, device=self.device)
+
+    def _train(
+        self,
+        stack: Stack,
+        generators: Sequence[torch.Generator],
+        inputs: Tensor,
+        targets: Tensor,
+        tell: Callable[[int], None],
+    ) -> None:
+        """Train replicates of this recipe from where the stack stands.
+
+        Args:
+            stack: of as many networks as there are replicates.
+            generators: a replicate's own, each.
+            inputs: (n_replicates, n_samples, n_features + 1).
+            targets: (n_replicates, n_samples, n_classes).
+            tell: called after each epoch with its number, from 1.
+        """
+        raise NotImplementedError(type(self).__name__)
+
+
+def fit_together(
+    perceptrons: Sequence[Perceptron],
+    Xs: Sequence[Array],
+    ys: Sequence[Array],
+    monitors: Sequence[Monitor | None],
+) -> None:
+    """Train perceptrons that differ in their seeds and data only, as each alone would be.
+
+    Args:
+        perceptrons: of one recipe, on one device.
+        Xs: of one shape, (n_samples, n_features).
+        ys: (n_samples,) of 0..K-1 each.
+        monitors: for each what `Perceptron.fit` takes.
+    """
+    first = perceptrons[0]
+    with torch.no_grad():
+        generators = [each._draw() for each in perceptrons]  # noqa: SLF001  # of our own kind
+        stack = Stack([each.network for each in perceptrons], ACTIVATIONS[first.activation])
+        inputs = stacked_rows([first._tensor(X, torch.float32) for X in Xs])  # noqa: SLF001
+        labels = [first._tensor(y, torch.int64) for y in ys]  # noqa: SLF001
+        targets = indicators(labels, first.sizes[-1], inputs)
+        watched = [
+            (monitor, each.predict_log_proba)
+            for monitor, each in zip(monitors, perceptrons, strict=True)
+            if monitor is not None
+        ]
+
+        def tell(epoch: int) -> None:
+            for monitor, predict_log_proba in watched:
+                monitor(epoch, predict_log_proba)
+
+        first._train(stack, generators, inputs, targets, tell)  # noqa: SLF001
+        for each in perceptrons:
+            # Of its own from now on, rather than a part of all.
+            for parameter in each.network.parameters():
+                parameter.data = parameter.data.clone()
 
 
 class Mlp(Perceptron):
@@ -117,28 +174,59 @@ class Mlp(Perceptron):
         self.batch_size = batch_size
         self.weight_decay = weight_decay
 
-    def fit(self, X: Array, y: Array, monitor: Monitor | None = None) -> Self:
-        """Train from fresh weights.
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch, counted from 0."""
+        return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
 
-        Args:
-            X: (n_samples, n_features).
-            y: (n_samples,) of 0..K-1.
-            monitor: called after each epoch with its number, from 1, and `predict_log_proba`.
-        """
-        vector, generator, inputs, labels = self._begin(X, y)
-        descent = optimiser(self.optimiser, vector, self.weight_decay)
-        n = len(labels)
-        n_batches = math.ceil(n / self.batch_size)
+    def bounds(self, n_samples: int) -> list[tuple[int, int]]:
+        """First row and end of each batch."""
+        n_batches = math.ceil(n_samples / self.batch_size)
+        ends = [(i + 1) * n_samples // n_batches for i in range(n_batches)]
+        return list(zip([0, *ends], ends, strict=False))
+
+    def _train(
+        self,
+        stack: Stack,
+        generators: Sequence[torch.Generator],
+        inputs: Tensor,
+        targets: Tensor,
+        tell: Callable[[int], None],
+    ) -> None:
+        descent = optimiser(self.optimiser, stack, self.weight_decay)
+        n_replicates, n_samples, _ = inputs.shape
+        shuffled_inputs, shuffled_targets = torch.empty_like(inputs), torch.empty_like(targets)
+        first_rows = torch.arange(n_replicates)[:, None] * n_samples
+        steps: dict[int, tuple[Tensor, Tensor, Callable[[], object]]] = {}
+
+        def step_of(size: int) -> tuple[Tensor, Tensor, Callable[[], object]]:
+            """Where the rows of a batch of this size go, and what to call then."""
+            rows = inputs.new_empty(n_replicates, size, inputs.shape[2])
+            labels = targets.new_empty(n_replicates, size, targets.shape[2])
+            batch = Batch(stack, rows, labels)
+
+            def step() -> None:
+                stack.step(batch)
+                descent.step()
+
+            state = [stack.point, *descent.state]
+            return rows, labels, recorded(step, state, self.device)
+
+        bounds = self.bounds(n_samples)
         for epoch in range(self.epochs):
-            rate = self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
-            order = torch.randperm(n, generator=generator).to(self.device)
-            for rows in order.tensor_split(n_batches):
-                vector.gradient.zero_()
-                cross_entropy(self.network(inputs[rows]), labels[rows]).backward()  # type: ignore[no-untyped-call]  # PyTorch's
-                descent.step(rate)
-            if monitor is not None:
-                monitor(epoch + 1, self.predict_log_proba)
-        return self
+            order = torch.stack([torch.randperm(n_samples, generator=g) for g in generators])
+            order = order.add_(first_rows).view(-1).to(self.device)
+            for source, target in ((inputs, shuffled_inputs), (targets, shuffled_targets)):
+                torch.index_select(source.flatten(0, 1), 0, order, out=target.flatten(0, 1))
+            rate = self.rate(epoch)
+            for start, end in bounds:
+                if end - start not in steps:
+                    steps[end - start] = step_of(end - start)
+                rows, labels, step = steps[end - start]
+                rows.copy_(shuffled_inputs[:, start:end])
+                labels.copy_(shuffled_targets[:, start:end])
+                descent.prepare(rate)
+                step()
+            tell(epoch + 1)
 
 
 class NotebookMlp(Perceptron):
@@ -165,35 +253,27 @@ class NotebookMlp(Perceptron):
         self.learning_rate = learning_rate
         self.epochs = epochs
 
-    def fit(self, X: Array, y: Array, monitor: Monitor | None = None) -> Self:
-        """Train from fresh weights; the arguments are those of `Mlp.fit`."""
-        vector, _, inputs, labels = self._begin(X, y)
-        descent = Sgd(vector)
+    def _train(
+        self,
+        stack: Stack,
+        generators: Sequence[torch.Generator],  # noqa: ARG002  # nothing is drawn after the weights
+        inputs: Tensor,
+        targets: Tensor,
+        tell: Callable[[int], None],
+    ) -> None:
+        batch = Batch(stack, inputs, targets)
+        # A velocity that never slows is the sum of all gradients so far.
+        descent = Sgd(stack, momentum=0.0 if self.zero_grad else 1.0)
+        descent.prepare(self.learning_rate)
+
+        def epoch_of_one_step() -> None:
+            stack.step(batch)
+            descent.step()
+
+        step = recorded(epoch_of_one_step, [stack.point, *descent.state], self.device)
         for epoch in range(1, self.epochs + 1):
-            if self.zero_grad:
-                vector.gradient.zero_()
-            cross_entropy(self.network(inputs), labels).backward()  # type: ignore[no-untyped-call]  # PyTorch's
-            descent.step(self.learning_rate)
-            if monitor is not None:
-                monitor(epoch, self.predict_log_proba)
-        return self
-
-
-def network(
-    sizes: Sequence[int], activation: Callable[[], nn.Module], generator: torch.Generator
-) -> nn.Sequential:
-    """Linear layers with an activation between each two, weights as PyTorch's own defaults.
-
-    Those are uniform on +-1/sqrt(fan_in), biases too: ``kaiming_uniform_`` with a = sqrt(5) is just
-    that. They are drawn here because ``nn.Linear`` draws from the global generator.
-    """
-    layers: list[nn.Module] = []
-    for n_in, n_out in pairwise(sizes):
-        layer = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")
-        for parameter in (layer.weight, layer.bias):
-            parameter.data.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
-        layers += [layer, activation()]
-    return nn.Sequential(*layers[:-1])
+            step()
+            tell(epoch)
 
 
 def _require_at_least(least: int, **arguments: float) -> None:

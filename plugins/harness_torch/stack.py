@@ -1,0 +1,197 @@
+"""Perceptrons of one shape trained side by side: one batched product for all of them.
+
+On layers of ten units PyTorch's time goes into finding out what to do: recording operations to
+differentiate them later costs ten times what the arithmetic does. So the gradient is written out
+here by hand, into memory that is taken once, and a further axis in front holds as many replicates
+as there are: a product of thirty-two small matrices costs little more than that of one.
+
+A replicate gets the same numbers whatever others there are beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """A function between two layers, and how its gradient is had.
+
+    Args:
+        module: PyTorch's, for networks that predict.
+        forward: ``forward(z, h)`` writes f(z) to h.
+        backward: ``backward(delta, kept)`` multiplies delta by f'(z), in its place.
+        keeps_input: ``kept`` is z; otherwise h, so that z need not be kept.
+    """
+
+    module: Callable[[], nn.Module]
+    forward: Callable[[Tensor, Tensor], Any]
+    backward: Callable[[Tensor, Tensor], Any]
+    keeps_input: bool = False
+
+
+ACTIVATIONS: Mapping[str, Activation] = {
+    "tanh": Activation(
+        nn.Tanh,
+        lambda z, h: torch.tanh(z, out=h),
+        lambda delta, h: aten.tanh_backward.grad_input(delta, h, grad_input=delta),
+    ),
+    "relu": Activation(
+        nn.ReLU,
+        lambda z, h: torch.clamp_min(z, 0.0, out=h),
+        lambda delta, h: aten.threshold_backward.grad_input(delta, h, 0.0, grad_input=delta),
+    ),
+    "gelu": Activation(
+        nn.GELU,
+        lambda z, h: aten.gelu.out(z, out=h),
+        lambda delta, z: aten.gelu_backward.grad_input(delta, z, grad_input=delta),
+        keeps_input=True,
+    ),
+    "silu": Activation(
+        nn.SiLU,
+        lambda z, h: aten.silu.out(z, out=h),
+        lambda delta, z: aten.silu_backward.grad_input(delta, z, grad_input=delta),
+        keeps_input=True,
+    ),
+}
+
+
+class Stack:
+    """The parameters of several networks as one vector, and their gradient as another.
+
+    The networks' own tensors become views of the vector: what is written to ``point`` is what they
+    compute with.
+
+    Args:
+        networks: of linear layers of the same sizes with an activation between each two, on the
+            device where they will stay.
+        activation: of all of them.
+    """
+
+    def __init__(self, networks: Sequence[nn.Sequential], activation: Activation) -> None:
+        stacked = [
+            [layer for layer in network if isinstance(layer, nn.Linear)] for network in networks
+        ]
+        first = stacked[0]
+        device = first[0].weight.device
+        #: (in, out) of each layer.
+        self.sizes = [(layer.in_features, layer.out_features) for layer in first]
+        shapes = [(len(networks), n_out, n_in + 1) for n_in, n_out in self.sizes]
+        lengths = [r * n_out * n_in for r, n_out, n_in in shapes]
+        self.point = torch.empty(sum(lengths), device=device)
+        self.gradient = torch.zeros_like(self.point)
+        #: 1 for a weight, 0 for a bias.
+        self.is_weight = torch.ones_like(self.point)
+        points, gradients, masks = (
+            [
+                part.view(shape)
+                for part, shape in zip(torch.split(flat, lengths), shapes, strict=True)
+            ]
+            for flat in (self.point, self.gradient, self.is_weight)
+        )
+        #: A layer's weights (n_replicates, out, in + 1); the last column holds the biases.
+        self.weights, self.gradients = points, gradients
+        self.weights_back = [weights[:, :, :-1].mT for weights in self.weights]
+        self.activation = activation
+        for mask in masks:
+            mask[:, :, -1] = 0.0
+        for i, layers in enumerate(stacked):
+            for weights, layer in zip(self.weights, layers, strict=True):
+                weights[i, :, :-1].copy_(layer.weight.detach())
+                weights[i, :, -1].copy_(layer.bias.detach())
+                layer.weight.data = weights[i, :, :-1]
+                layer.bias.data = weights[i, :, -1]
+
+    def step(self, batch: Batch) -> None:
+        """Write the gradient of each replicate's mean NLL on its rows to ``gradient``.
+
+        Backpropagation (Rumelhart, Hinton & Williams 1986), the samples along the last axis: with
+        few units, sums and maxima over them go fastest so.
+        """
+        bmm, last = torch.bmm, len(self.weights) - 1
+        forward, backward = self.activation.forward, self.activation.backward
+        inputs, deltas = batch.inputs, batch.deltas
+        for i in range(last):
+            bmm(self.weights[i], inputs[i], out=batch.sums[i])
+            forward(batch.sums[i], batch.outputs[i])
+        delta = deltas[last]
+        bmm(self.weights[last], inputs[last], out=delta)
+        torch.softmax(delta, 1, out=delta)
+        delta.sub_(batch.targets).mul_(batch.share)
+        for i in range(last, -1, -1):
+            bmm(deltas[i], batch.inputs_back[i], out=self.gradients[i])
+            if i:
+                bmm(self.weights_back[i], deltas[i], out=deltas[i - 1])
+                backward(deltas[i - 1], batch.kept[i - 1])
+
+
+class Batch:
+    """The rows of one step, and memory for what is computed from them.
+
+    Args:
+        stack: that will take the step.
+        rows: inputs (n_replicates, n_rows, n_features + 1), the last column 1.
+        targets: labels as indicators (n_replicates, n_rows, n_classes).
+    """
+
+    def __init__(self, stack: Stack, rows: Tensor, targets: Tensor) -> None:
+        n_replicates, n_rows, _ = rows.shape
+
+        hidden = [rows.new_ones(n_replicates, n_out + 1, n_rows) for _, n_out in stack.sizes[:-1]]
+        #: What goes into each layer (n_replicates, in + 1, n_rows), the last row 1.
+        self.inputs = [rows.mT, *hidden]
+        self.inputs_back = [x.mT for x in self.inputs]
+        #: What comes out of each hidden layer, as a part of what goes into the next.
+        self.outputs = [h[:, :-1] for h in hidden]
+        self.deltas = [rows.new_empty(n_replicates, n_out, n_rows) for _, n_out in stack.sizes]
+        if stack.activation.keeps_input:
+            # With a gap behind each row. PyTorch's loop over memory without gaps treats the last
+            # numbers otherwise than the rest, and those are others where there are more
+            # replicates; and for a GELU it would call a library that rounds differently.
+            self.sums = [
+                rows.new_empty(n_replicates, n_out, n_rows + 1)[:, :, :-1]
+                for _, n_out in stack.sizes[:-1]
+            ]
+            self.kept = self.sums
+        else:
+            self.sums, self.kept = self.deltas[:-1], self.outputs
+        self.targets = targets.mT
+        self.share = 1 / n_rows
+
+
+def stacked_rows(Xs: Sequence[Tensor]) -> Tensor:
+    """(n_replicates, n_rows, n_features + 1), with a last column of ones for the biases."""
+    X = torch.stack(list(Xs))
+    return torch.cat([X, X.new_ones(*X.shape[:2], 1)], dim=2)
+
+
+def indicators(ys: Sequence[Tensor], n_classes: int, like: Tensor) -> Tensor:
+    """(n_replicates, n_rows, n_classes) of 0 and 1."""
+    return nn.functional.one_hot(torch.stack(list(ys)), n_classes).to(like.dtype)
+
+
+def network(
+    sizes: Sequence[int], activation: Callable[[], nn.Module], generator: torch.Generator
+) -> nn.Sequential:
+    """Linear layers with an activation between each two, weights as PyTorch's own defaults.
+
+    Those are uniform on +-1/sqrt(fan_in), biases too: ``kaiming_uniform_`` with a = sqrt(5) is just
+    that. They are drawn here because ``nn.Linear`` draws from the global generator.
+    """
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layer = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")
+        for parameter in (layer.weight, layer.bias):
+            parameter.data.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
+        layers += [layer, activation()]
+    return nn.Sequential(*layers[:-1])
