@@ -94,10 +94,12 @@ class SoftmaxRegression:
         self.n_iter_ = iteration
         self.weights_ = self._shaped(found.x)
         steepest = float(np.abs(found.jac).max())
-        if steepest > self.tol and iteration >= self.max_iter:
+        if steepest > self.tol:
+            end = f"max_iter={iteration}" if iteration >= self.max_iter else f"{iteration}"
+            why = "" if iteration >= self.max_iter else "; no lower point was found: scale X"
             warnings.warn(
-                f"stopped after max_iter={iteration} iterations with a gradient of {steepest:.1e},"
-                f" above tol={self.tol:g}",
+                f"stopped after {end} iterations with a gradient of {steepest:.1e}, above "
+                f"tol={self.tol:g}{why}",
                 RuntimeWarning,
                 stacklevel=2,
             )
@@ -113,8 +115,7 @@ class SoftmaxRegression:
 
     def predict_proba(self, X: Array) -> Floats:
         """Probabilities (n_samples, n_classes)."""
-        Z = self._logits(X)
-        return softmax(Z, out=Z)
+        return softmax(self._logits(X))
 
     def _logits(self, X: Array) -> Floats:
         """(n_samples, n_classes)."""
