@@ -11,7 +11,7 @@ from harness import quantities
 from harness.frames import load_frames
 from harness.pairing import REPEATS, SEED, Selection, plan
 from harness.registry import Registry, load
-from harness.running import TIMEOUT, Request, begin
+from harness.running import TIMEOUT, TIMING_BUDGET, Request, begin
 from harness.settings import choose_store, read_settings
 from harness.store import Store
 
@@ -62,6 +62,11 @@ class Outcome:
         return self.tables["likelihood"]
 
     @property
+    def training(self) -> pd.DataFrame:
+        """Fits and predictions, timed alone: a row a pairing."""
+        return self.tables["training"]
+
+    @property
     def failures(self) -> pd.DataFrame:
         """The trials without scores, and why."""
         return self.tables["failures"]
@@ -101,6 +106,9 @@ def run(
     jobs: int | None = None,
     timeout: float | str | None = None,
     memory: int | str | None = None,
+    timing_budget: float | str | None = None,
+    timing: bool = True,
+    batching: bool = True,
     plugins: Words = (),
     store: str | Path | None = None,
     name: str = "",
@@ -121,6 +129,10 @@ def run(
         jobs: trials at a time.
         timeout: seconds a trial may take, or a text such as ``"2m"``.
         memory: bytes a trial may use, or a text such as ``"2G"``.
+        timing_budget: seconds, or a text such as ``"2m"``, in which to time the pairings alone
+            after the trials.
+        timing: whether to do so.
+        batching: train the repeats of a pairing in one go where the model offers to.
         plugins: paths of ``.py`` files, or import names of modules.
         store: path of an SQLite file, or a database URL.
         name: for people to find the run by.
@@ -139,6 +151,7 @@ def run(
         "jobs": jobs,
         "timeout": timeout,
         "memory": memory,
+        "timing_budget": timing_budget,
     }
     asked = dict(settings.run) | {k: v for k, v in chosen.items() if v is not None}
     request = Request(
@@ -154,6 +167,10 @@ def run(
         jobs=asked.get("jobs"),
         timeout=quantities.seconds(asked.get("timeout", TIMEOUT)),
         memory=quantities.size(asked["memory"]) if "memory" in asked else None,
+        timing_budget=quantities.seconds(asked.get("timing_budget", TIMING_BUDGET))
+        if timing
+        else 0.0,
+        batching=batching,
         in_process=in_process,
     )
     registry = load(request.plugins)
@@ -163,6 +180,7 @@ def run(
         with closing(campaign.results()) as results:
             for _ in results:
                 pass
+        campaign.time()
         frames = load_frames(kept, kept.find(str(campaign.run.id)))
         return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
 

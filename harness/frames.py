@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,13 +11,14 @@ import pandas as pd
 import sqlalchemy as sa
 
 from harness import store as tables
+from harness.timing import summarise
 from harness.values import Frames
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.store import Store
-    from harness.values import Run
+    from harness.values import Run, Timing
 
 METRICS = (
     "accuracy",
@@ -28,6 +31,13 @@ METRICS = (
     "ece",
     "clipped",
     "train_likelihood",
+)
+TIMING_FIELDS = ("kind", "subject", "case", "device", "threads", "status", "reason", "calls")
+TIMING_COLUMNS = (
+    *TIMING_FIELDS,
+    *("median", "minimum", "third_quartile", "low", "high", "p99", "n_processes", "n_samples"),
+    *("samples", "setup_seconds", "first_seconds", "error", "survives"),
+    *("n_train", "n_test", "epochs", "together"),
 )
 CHUNK = 500  # ids in one query; databases limit how many values a statement may have
 
@@ -56,7 +66,22 @@ def load_frames(store: Store, run: Run) -> Frames:
         results,
         traces=lambda: _traces(store, run),
         predictions=lambda ids: _predictions(store, ids),
+        timings=timings_frame(store.timings(run)),
     )
+
+
+def timings_frame(timings: Sequence[Timing]) -> pd.DataFrame:
+    """A row a timing; `harness.values.Frames` tells the columns."""
+    rows = []
+    for timing in timings:
+        row: dict[str, object] = {name: getattr(timing, name) for name in TIMING_FIELDS}
+        if timing.samples:
+            row |= asdict(summarise(timing.samples))
+            row["p99"] = median(float(np.quantile(process, 0.99)) for process in timing.samples)
+        rows.append(row | {"samples": timing.samples} | dict(timing.figures))
+    frame = pd.DataFrame(rows)
+    missing = [name for name in TIMING_COLUMNS if name not in frame.columns]
+    return frame.reindex(columns=[*frame.columns, *missing])
 
 
 def _frame(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import faulthandler
 import fcntl
 import multiprocessing
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -22,7 +23,12 @@ import time
 import types
 from dataclasses import dataclass
 from multiprocessing import connection
-from multiprocessing.context import ForkServerContext, ForkServerProcess
+from multiprocessing.context import (
+    ForkServerContext,
+    ForkServerProcess,
+    SpawnContext,
+    SpawnProcess,
+)
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,18 +50,16 @@ OUTPUT_TAIL = 4_000  # characters of a trial's output that are kept
 OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes on disk, before what was printed is thrown away
 MEMORY_EVERY = 0.2  # seconds between looks at a worker's memory
 
-ONE_THREAD = dict.fromkeys(
-    (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "BLIS_NUM_THREADS",
-        "VECLIB_MAXIMUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-    ),
-    "1",
+THREADS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
 )
-"""One thread a trial: sums come out the same bit for bit whatever the number of jobs."""
+"""Variables that settle how many threads libraries use. A trial has one: sums come out the same bit
+for bit whatever the number of jobs."""
 
 _start_lock = threading.Lock()
 
@@ -80,12 +84,23 @@ class Worker:
         initialize: called once in the process with ``initargs``; what it returns is the first
             argument of every call.
         initargs: must be picklable.
+        threads: that libraries may use.
+        forked: from a process that has imported what is needed, which takes no time. Otherwise
+            Python is started anew, with another seed of its hashes and another layout of memory:
+            timings that are meant to differ as processes do need that.
 
     Raises:
         UsageError: this process is itself part of a run.
     """
 
-    def __init__(self, initialize: Callable[..., Any], initargs: Sequence[Any] = ()) -> None:
+    def __init__(
+        self,
+        initialize: Callable[..., Any],
+        initargs: Sequence[Any] = (),
+        *,
+        threads: int = 1,
+        forked: bool = True,
+    ) -> None:
         if os.environ.get(preload.INSIDE):
             raise UsageError(
                 "a run cannot be started by what a run has loaded: put the script's last lines "
@@ -96,10 +111,14 @@ class Worker:
         self._connection, theirs = multiprocessing.Pipe()
         # Multiprocessing hands descriptors over as connections.
         paper = connection.Connection(os.dup(self._output.fileno()))
-        self._process = _Context().Process(
-            target=_serve, args=(theirs, paper, initialize, tuple(initargs)), daemon=False
+        context: _Forked | _Anew = _Forked() if forked else _Anew()
+        self._process = context.Process(
+            target=_serve, args=(theirs, paper, initialize, tuple(initargs), threads), daemon=False
         )
-        self._process.start()
+        variables = dict.fromkeys(THREADS, str(threads)) | {preload.INSIDE: "1"}
+        seed = "0" if forked else str(random.randrange(1, 2**32))  # noqa: S311  # no secret
+        with _start_lock, _environment(variables | {"PYTHONHASHSEED": seed}), _no_main():
+            self._process.start()
         theirs.close()
         paper.close()
         self._ready = False
@@ -273,25 +292,31 @@ def warm_up(packages: Iterable[str]) -> None:
     multiprocessing.get_context("forkserver").set_forkserver_preload(["harness.preload"])
 
 
-class _Process(ForkServerProcess):
-    """A process that does not import its parent's main script again.
+class _Forked(ForkServerContext):
+    """Where workers are forks of a common parent."""
+
+    Process = ForkServerProcess
+
+
+class _Anew(SpawnContext):
+    """Where Python is started for each worker."""
+
+    Process = SpawnProcess
+
+
+@contextlib.contextmanager
+def _no_main() -> Iterator[None]:
+    """Keep a process that starts from importing its parent's main script again.
 
     Multiprocessing does so for the sake of functions defined there, which no call here is; a script
     without ``if __name__ == "__main__":`` would start itself over and over.
     """
-
-    def start(self) -> None:
-        with _start_lock, _environment(ONE_THREAD | {"PYTHONHASHSEED": "0", preload.INSIDE: "1"}):
-            main = sys.modules["__main__"]
-            sys.modules["__main__"] = types.ModuleType("__main__")
-            try:
-                super().start()
-            finally:
-                sys.modules["__main__"] = main
-
-
-class _Context(ForkServerContext):
-    Process = _Process
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 @contextlib.contextmanager
@@ -310,7 +335,11 @@ def _environment(changes: dict[str, str]) -> Iterator[None]:
 
 
 def _serve(
-    theirs: Connection, paper: Connection, initialize: Callable[..., Any], initargs: Any
+    theirs: Connection,
+    paper: Connection,
+    initialize: Callable[..., Any],
+    initargs: Any,
+    n_threads: int,
 ) -> None:
     """The life of a worker: make calls until the other end of the pipe closes."""
     os.setsid()
@@ -331,7 +360,7 @@ def _serve(
         except EOFError:
             return
         _empty_output()
-        process_state.one_thread()
+        process_state.set_threads(n_threads)
         state, threads = process_state.read(), set(threading.enumerate())
         try:
             answer = ("done", function(initialized, *args))

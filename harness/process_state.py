@@ -55,12 +55,12 @@ def restore(before: dict[str, Any]) -> tuple[str, ...]:
     return tuple(changes)
 
 
-def one_thread() -> None:
-    """One thread for BLAS, OpenMP and torch, also where a library was loaded meanwhile."""
-    threadpoolctl.threadpool_limits(1)
+def set_threads(n: int) -> None:
+    """So many threads for BLAS, OpenMP and torch, also where a library was loaded meanwhile."""
+    threadpoolctl.threadpool_limits(n)
     torch = sys.modules.get("torch")
-    if torch and torch.get_num_threads() != 1:
-        torch.set_num_threads(1)
+    if torch and torch.get_num_threads() != n:
+        torch.set_num_threads(n)
 
 
 def left_over(threads: set[threading.Thread]) -> bool:

@@ -6,9 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.agenda import of_run
+from harness.benchmarking import Bench, time_groups
 from harness.environment import changes, fingerprint
 from harness.errors import UsageError
 from harness.executors.local import run_isolated
+from harness.frames import load_frames
 from harness.pairing import Plan, Selection, plan
 from harness.registry import Registry, load
 from harness.trial import run_trial
@@ -20,6 +23,8 @@ if TYPE_CHECKING:
     from harness.values import Choice, Result, Run, Trial
 
 TIMEOUT = 600.0
+TIMING_BUDGET = 30.0
+TIMING_WARM_UP = 0.01  # seconds a workload: there are hundreds
 BATCH = 32  # trials in one go; beyond, they need more memory, and no less time each
 
 
@@ -34,6 +39,7 @@ class Request:
         jobs: trials at a time; the cores by default.
         timeout: seconds a trial may take.
         memory: bytes a trial may use; by default a share of the machine's.
+        timing_budget: seconds in which to time the pairings alone after the trials; 0 for not.
         batching: train the repeats of a pairing in one go where the model offers to.
         in_process: run the trials in this very process, without isolation or limits.
         on_failure: given the exception of a trial that fails in this process; a debugger, say.
@@ -45,6 +51,7 @@ class Request:
     jobs: int | None = None
     timeout: float = TIMEOUT
     memory: int | None = None
+    timing_budget: float = TIMING_BUDGET
     batching: bool = True
     in_process: bool = False
     on_failure: Callable[[BaseException], None] = lambda _: None
@@ -63,6 +70,7 @@ class Request:
             "timeout": self.timeout,
             "memory": self.memory,
             "batching": self.batching,
+            "timing_budget": self.timing_budget,
         }
 
     @classmethod
@@ -80,6 +88,7 @@ class Request:
             timeout=asked["timeout"],
             memory=asked["memory"],
             batching=asked["batching"],
+            timing_budget=asked["timing_budget"],
         )
 
 
@@ -125,6 +134,33 @@ class Campaign:
             yield result
         if self.run.finished is None and len(self.store.done(self.run)) == self.run.n_trials:
             self.store.finish(self.run)
+
+    def time(self, tell: Callable[[int, str], None] = lambda _process, _case: None) -> str:
+        """Time what came to something, alone; the timings are in the store when this returns.
+
+        Args:
+            tell: called with the number of the process and the dataset that it turns to.
+
+        Returns:
+            What was done, in words; empty where nothing was to be timed.
+        """
+        request = self.request
+        if request.in_process or not request.timing_budget or self.store.timings(self.run):
+            return ""
+        frames = load_frames(self.store, self.run)
+        agenda = of_run(frames, self.plan.trials, request.timing_budget)
+        if not agenda.groups and not agenda.late:
+            return ""
+        bench = Bench(
+            agenda.groups,
+            request.plugins,
+            budget=request.timing_budget,
+            memory=request.memory,
+            warm_up=TIMING_WARM_UP,
+        )
+        session = time_groups(bench, tell=tell)
+        self.store.add_timings(self.run, (*session.timings, *agenda.late))
+        return str(session)
 
     def _execute(self) -> Iterator[Result]:
         request = self.request
@@ -203,6 +239,8 @@ def resume(
         UsageError: there is no such run, or something that may change a score has changed.
     """
     run = store.find(wanted)
+    if "bench" in run.asked:
+        raise UsageError(f"run {run.id} is a bench, which has no trials; make another")
     request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
     registry = load(request.plugins)
     now = fingerprint(registry)

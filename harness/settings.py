@@ -23,6 +23,7 @@ RUN_DEFAULTS: Mapping[str, tuple[type, ...]] = {
     "jobs": (int,),
     "timeout": (int, float, str),
     "memory": (int, str),
+    "timing_budget": (int, float, str),
 }
 
 

@@ -28,16 +28,16 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError, UsageError
-from harness.values import Predictions, Run, written
+from harness.values import Predictions, Run, Timing, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from harness.values import Result, Skip, Value
 
-SCHEMA = 1
+SCHEMA = 2
 CREATE_TRIES = 50
 NAME_LENGTH = 200
 BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
@@ -119,6 +119,26 @@ predictions = Table(
     Column("log_probability", LargeBinary, nullable=False),
 )
 
+timings = Table(
+    "timings",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("case", Text, nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("threads", Integer, nullable=False),
+    Column("status", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("figures", JSON, nullable=False),
+    # How many samples each process gave; all of them, in seconds per call, are in the next one.
+    Column("processes", JSON, nullable=False),
+    Column("samples", LargeBinary, nullable=False),
+)
+
+Index("timings_by_run", timings.c.run_id)
 Index("results_by_run", results.c.run_id, results.c.position)
 
 
@@ -271,6 +291,47 @@ class Store:
         with self._faults(), self.engine.begin() as connection:
             connection.execute(results.insert().values(row))
 
+    def add_timings(self, run: Run, found: Iterable[Timing]) -> None:
+        """Timings in place of those that the run has so far."""
+        rows = [
+            {
+                "run_id": run.id,
+                "kind": timing.kind,
+                "subject": timing.subject,
+                "case": timing.case,
+                "device": timing.device,
+                "threads": timing.threads,
+                "status": timing.status,
+                "reason": _text(timing.reason),
+                "calls": timing.calls,
+                "figures": {k: v for k, v in timing.figures.items() if np.isfinite(v)},
+                "processes": [len(process) for process in timing.samples],
+                "samples": pack_samples(timing.samples),
+            }
+            for timing in found
+        ]
+        with self._faults(), self.engine.begin() as connection:
+            connection.execute(timings.delete().where(timings.c.run_id == run.id))
+            if rows:
+                connection.execute(timings.insert(), rows)
+
+    def timings(self, run: Run) -> list[Timing]:
+        """What was timed in a run, in the order in which it was added."""
+        query = sa.select(timings).where(timings.c.run_id == run.id).order_by(timings.c.id)
+        with self._faults(), self.engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [
+            Timing(
+                **{name: row[name] for name in ("kind", "subject", "case", "device", "threads")},
+                status=row["status"],
+                reason=row["reason"],
+                samples=unpack_samples(row["samples"], row["processes"]),
+                calls=row["calls"],
+                figures=row["figures"],
+            )
+            for row in rows
+        ]
+
     def finish(self, run: Run) -> None:
         """Mark a run as complete."""
         with self._faults(), self.engine.begin() as connection:
@@ -409,6 +470,19 @@ def unpack(true_class: bytes, predicted_class: bytes, log_probability: bytes) ->
         predicted=_numbers(predicted_class, "<u2"),
         log_probability=_numbers(log_probability, "<f4"),
     )
+
+
+def pack_samples(samples: Sequence[Sequence[float]]) -> bytes:
+    """Samples of all processes, one after another: little-endian float64, deflated."""
+    flat = [value for process in samples for value in process]
+    return zlib.compress(np.array(flat, dtype="<f8").tobytes())
+
+
+def unpack_samples(packed: bytes, lengths: Sequence[int]) -> tuple[tuple[float, ...], ...]:
+    """Samples by process."""
+    flat = _numbers(packed, "<f8")
+    parts = np.split(flat, np.cumsum(lengths)[:-1]) if lengths else []
+    return tuple(tuple(part.tolist()) for part in parts)
 
 
 def _numbers(packed: bytes, dtype: str) -> NDArray[Any]:

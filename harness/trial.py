@@ -236,7 +236,7 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> R
     predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
     scores = scoring.score(P, data.y_test)
     P_train = scoring.check_probabilities(
-        _ordered(classifier, classifier.predict_proba(prepared.X_train), K),
+        ordered(classifier, classifier.predict_proba(prepared.X_train), K),
         len(prepared.y_train),
         K,
     )
@@ -267,11 +267,11 @@ def _probabilities(
     """Checked probabilities (n_samples, all classes); 0 for a class that was not in training."""
     K = len(data.trained)
     P = np.zeros((n_samples, len(data.class_names)))
-    P[:, data.trained] = scoring.check_probabilities(_ordered(classifier, raw, K), n_samples, K)
+    P[:, data.trained] = scoring.check_probabilities(ordered(classifier, raw, K), n_samples, K)
     return P
 
 
-def _ordered(classifier: Classifier, raw: Any, K: int) -> Any:
+def ordered(classifier: Classifier, raw: Any, K: int) -> Any:
     """The columns in the order of the labels 0..K-1, as ``classes_`` tells."""
     classes = getattr(classifier, "classes_", None)
     if classes is None or np.array_equal(classes, np.arange(K)):

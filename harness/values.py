@@ -202,11 +202,18 @@ class Device:
         name: ``cpu``, or kind and index, such as ``cuda:0``.
         description: what it is, as its maker calls it.
         synchronize: returns when all work given to the device is done.
+        copier: ``copier(array)`` moves a NumPy array there and returns a function that copies it
+            there once: the least time in which an array can be read and written.
+        evictor: returns a function that overwrites the device's caches.
+        elapsed: ``elapsed(call, n)``: seconds of each of n calls by the device's own clock.
     """
 
     name: str
     description: str = ""
     synchronize: Callable[[], None] = lambda: None
+    copier: Callable[[Array], Callable[[], object]] | None = None
+    evictor: Callable[[], Callable[[], object]] | None = None
+    elapsed: Callable[[Callable[[], object], int], Sequence[float]] | None = None
 
     @property
     def kind(self) -> str:
@@ -394,6 +401,37 @@ class Result:
     failure: Failure | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Timing:
+    """A workload on a device and its samples: seconds per call, grouped by process.
+
+    Args:
+        kind: what is timed: ``softmax``, ``copy``, ``fit``, ``together``, ``reference``,
+            ``predict``, ``predict-row``, or ``logits`` (a softmax of a pairing's own logits).
+        subject: the kernel or model, as people write it.
+        case: on what: a dataset, or shape, dtype and caches.
+        device: its name.
+        threads: that libraries were allowed.
+        status: ``ok``; ``wrong`` where the output was, and ``failed`` where it raised: those are
+            not timed; ``unfinished`` where the time was up.
+        reason: why it is not ok.
+        samples: seconds per call, a tuple for each process, in the order in which they were taken.
+        calls: in one sample, the most over the processes.
+        figures: what was found out beside: plain numbers by name.
+    """
+
+    kind: str
+    subject: str
+    case: str
+    device: str
+    threads: int
+    status: Literal["ok", "wrong", "failed", "unfinished"]
+    reason: str = ""
+    samples: tuple[tuple[float, ...], ...] = ()
+    calls: int = 1
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One invocation: when, what was asked, and the environment's fingerprint.
@@ -440,9 +478,15 @@ class Frames:
         predictions: called with result ids: ``result_id``, ``row`` (0..n_test-1, the same order
             for every model of a dataset and repeat), ``true``, ``predicted``,
             ``log_probability``.
+        timings: one row a workload: ``kind``, ``subject``, ``case``, ``device``, ``threads``,
+            ``status``, ``reason``, ``calls`` as in `Timing`; seconds per call (NaN unless
+            ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%
+            interval over processes), ``p99`` (median of the processes'); ``n_processes``,
+            ``n_samples``; ``samples`` as in `Timing`; and a column for each figure.
     """
 
     run: Run
     results: pd.DataFrame
     traces: Callable[[], pd.DataFrame]
     predictions: Callable[[Sequence[int]], pd.DataFrame]
+    timings: pd.DataFrame

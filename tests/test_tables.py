@@ -7,6 +7,7 @@ import io
 import json
 import math
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import harness_tables
@@ -16,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from harness.errors import UsageError
+from harness.frames import timings_frame
 from harness.values import Frames, Run
 
 if TYPE_CHECKING:
@@ -149,7 +151,7 @@ def make_frames(
         n_trials=planned or len(rows),
     )
     results = pd.DataFrame(rows).reindex(columns=list(dict.fromkeys(names)))
-    return Frames(run, results, pd.DataFrame, predictions)
+    return Frames(run, results, pd.DataFrame, predictions, timings_frame([]))
 
 
 ROW_NAMES = (
@@ -340,7 +342,7 @@ def test_every_trial_that_is_not_ok_is_listed(report: Report, whole: Frames) -> 
 def test_the_order_in_which_trials_ended_does_not_show(report: Report, seed: int) -> None:
     frames = make_frames(SMALL, FEW)
     shuffled = frames.results.sample(frac=1, random_state=seed)
-    other = Frames(frames.run, shuffled, frames.traces, frames.predictions)
+    other = replace(frames, results=shuffled)
     by = ["dataset"]
     expected = report.tables(frames)["ranking"].sort_values(by, kind="stable", ignore_index=True)
     found = report.tables(other)["ranking"].sort_values(by, kind="stable", ignore_index=True)
@@ -463,7 +465,7 @@ def test_a_run_without_a_single_score_is_still_shown(report: Report, style: str)
     frames.results["split_kind"] = None
     text = printed(report, frames) if style == "rich" else str(report.render(frames, style))
     assert "crashed" in text
-    empty = Frames(frames.run, frames.results.iloc[:0], frames.traces, frames.predictions)
+    empty = replace(frames, results=frames.results.iloc[:0])
     assert report.render(empty, style) is not None
     assert list(report.tables(empty)["ranking"].columns) == list(
         report.tables(frames)["ranking"].columns
@@ -487,9 +489,7 @@ def test_what_was_skipped_is_told_once_with_its_reason(report: Report) -> None:
         for i, dataset in enumerate(DATASETS)
     ]
     results = pd.concat([frames.results, pd.DataFrame(skips)], ignore_index=True)
-    text = printed(
-        report, Frames(frames.run, results, frames.traces, frames.predictions), width=100
-    )
+    text = printed(report, replace(frames, results=results), width=100)
     assert "xgboost on all 8 datasets: needs xgboost, which is not installed" in text
     assert "Failures" not in text
     assert "2/2" in text

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import harness
-from harness.cli import check, env, listing, report, run, runs, show
+from harness.cli import bench, check, env, listing, report, run, runs, show
 from harness.cli.console import complain
 from harness.errors import HarnessError
 
@@ -46,6 +46,7 @@ def harness_command(debug: bool) -> None:
 for command in (
     run.command,
     report.command,
+    bench.command,
     listing.command,
     show.command,
     check.command,

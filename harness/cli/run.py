@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.bench import progress
 from harness.cli.console import complain_of, err, out, remark, write
 from harness.errors import UsageError
 from harness.settings import read_settings
@@ -27,7 +28,10 @@ if TYPE_CHECKING:
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 
-ASKED = ("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name")
+ASKED = (
+    *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
+    *("timing_budget", "no_timing", "no_batching"),
+)
 """Options that a resumed run has already been given."""
 
 
@@ -70,6 +74,10 @@ class Terminated(BaseException):
 @click.option("--name", default="", help="A name to find the run by.")
 @click.option("--no-progress", is_flag=True, help="No display while it works.")
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
+@click.option(
+    "--timing-budget", type=options.TIME, help="Time to time pairings alone, afterwards [30s]."
+)
+@click.option("--no-timing", is_flag=True, help="Don't time pairings alone, afterwards.")
 @click.option("--no-batching", is_flag=True, help="Train every repeat by itself.")
 @click.option("--in-process", is_flag=True, help="No isolation and no limits, for debugging.")
 @click.option("--pdb", is_flag=True, help="Debug a trial that fails; needs --in-process.")
@@ -127,7 +135,11 @@ def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
     for name, value in defaults.items():
         selected = given["everything"] and name in ("datasets", "models")
         if not given[name] and given[name] != 0 and not selected:
-            parse = {"timeout": options.TIME, "memory": options.SIZE}.get(name)
+            parse = {
+                "timeout": options.TIME,
+                "timing_budget": options.TIME,
+                "memory": options.SIZE,
+            }.get(name)
             given[name] = parse.convert(value, None, ctx) if parse else value
     if not (given["everything"] or given["datasets"] or given["models"]):
         raise UsageError("nothing is selected; add --all, or -d and -m (`harness list` has names)")
@@ -151,10 +163,19 @@ def _request(given: dict[str, Any]) -> Request:
         jobs=given["jobs"],
         timeout=TIMEOUT if given["timeout"] is None else given["timeout"],
         memory=given["memory"],
+        timing_budget=_timing_budget(given),
         batching=not given["no_batching"],
         in_process=given["in_process"],
         on_failure=_debug if given["pdb"] else lambda _: None,
     )
+
+
+def _timing_budget(given: dict[str, Any]) -> float:
+    from harness.running import TIMING_BUDGET
+
+    if given["no_timing"]:
+        return 0.0
+    return TIMING_BUDGET if given["timing_budget"] is None else float(given["timing_budget"])
 
 
 def _resume(store: Store, given: dict[str, Any]) -> Campaign:
@@ -186,6 +207,8 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
             with _progress(campaign, shown=not given["no_progress"]) as tell:
                 for result in results:
                     tell(result)
+            with progress(shown=not given["no_progress"]) as tell:
+                timed = campaign.time(tell)
         except (KeyboardInterrupt, Terminated) as stop:
             return _interrupted(campaign, stop, named=bool(given["store"]))
     frames = load_frames(store, store.find(str(campaign.run.id)))
@@ -194,7 +217,10 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
         write(str(report.render(frames, "json")))
     else:
         out().print(report.render(frames, "rich"))
-        remark(f"run {campaign.run.id} is in {store.name}; `harness report` prints it again")
+        remark(
+            f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
+            + (f"; {timed}" if timed else "")
+        )
     return _status(frames.results["status"].tolist(), frames.results["failure_kind"].tolist())
 
 
@@ -209,8 +235,9 @@ def _status(statuses: list[str], kinds: list[str | None]) -> int:
 def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int:
     done = len(campaign.store.done(campaign.run))
     where = f" --store {shlex.quote(campaign.store.name)}" if named else ""
+    what = "nothing was timed; " if done == campaign.run.n_trials else ""
     remark(
-        f"interrupted: {done} of {campaign.run.n_trials} results are stored. Go on with\n"
+        f"interrupted: {what}{done} of {campaign.run.n_trials} results are stored. Go on with\n"
         f"  harness run --resume {campaign.run.id}{where}"
     )
     return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from harness.registry import describe
@@ -101,7 +102,7 @@ def _printed(rendered: Any) -> str:
 
 def _held(frames: Frames, traces: pd.DataFrame) -> Frames:
     """Frames that hand out one and the same DataFrame of traces, so that a change of it stays."""
-    return type(frames)(frames.run, frames.results, lambda: traces, frames.predictions)
+    return replace(frames, traces=lambda: traces)
 
 
 def _require_unchanged(who: str, what: str, found: pd.DataFrame, expected: pd.DataFrame) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import scoring
 from harness.preparation import Encoded, prepare
-from harness.values import Run, Setting
+from harness.values import Run, Setting, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,6 +115,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
     """
     import pandas as pd
 
+    from harness.frames import timings_frame
     from harness.values import Frames
 
     rng = np.random.default_rng(0)
@@ -174,7 +175,30 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
         n_trials=len(rows),
     )
     results = pd.DataFrame(rows).reindex(columns=COLUMNS)
-    return Frames(run, results, lambda: pd.DataFrame(traces, columns=TRACE_COLUMNS), predictions)
+    return Frames(
+        run,
+        results,
+        lambda: pd.DataFrame(traces, columns=TRACE_COLUMNS),
+        predictions,
+        timings_frame([] if all_failed else _timings(rng)),
+    )
+
+
+def _timings(rng: np.random.Generator) -> list[Timing]:
+    """Of one pairing and of two kernels, in three processes, one kernel being wrong."""
+    found = []
+    for kind, subject, case, seconds, figures in (
+        ("fit", "forest", "tides", 0.1, {"n_train": 120.0, "epochs": 50.0}),
+        ("predict", "forest", "tides", 1e-4, {"n_test": 40.0}),
+        ("predict-row", "forest", "tides", 1e-5, {"n_test": 1.0}),
+        ("softmax", "quick", "100x3 float32 warm", 3e-6, {"error": 6e-8, "survives": 1.0}),
+        ("copy", "copy", "100x3 float32 warm", 3e-7, {"first_seconds": 1e-6}),
+    ):
+        samples = seconds * rng.uniform(0.9, 1.1, size=(3, 4))
+        taken = tuple(map(tuple, samples.tolist()))
+        found.append(Timing(kind, subject, case, "cpu", 1, "ok", samples=taken, figures=figures))
+    wrong = ("softmax", "hasty", "100x3 float32 warm", "cpu", 1, "wrong")
+    return [*found, Timing(*wrong, reason="a probability is off by 0.5")]  # type: ignore[arg-type]  # in order
 
 
 def _probabilities(rng: np.random.Generator, y: Array, skill: float) -> Array:

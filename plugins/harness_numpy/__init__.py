@@ -77,8 +77,9 @@ def harness_kernels() -> Iterator[harness.Kernel]:
 def harness_devices() -> Iterator[harness.Device]:
     """The CPU."""
     from harness.environment import processor
+    from harness_numpy import memory
 
-    yield harness.Device("cpu", processor())
+    yield harness.Device("cpu", processor(), copier=memory.copier, evictor=memory.evictor)
 
 
 def make_prior(setting: harness.Setting) -> harness.Classifier:

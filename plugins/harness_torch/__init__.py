@@ -1,4 +1,4 @@
-"""Multilayer perceptrons in PyTorch, and the accelerators that it sees."""
+"""Multilayer perceptrons and softmax in PyTorch, and the accelerators that it sees."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import harness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from torch import Tensor
 
     from harness.values import Array, Monitor
     from harness_torch.perceptrons import Mlp, NotebookMlp, Perceptron
@@ -45,22 +47,68 @@ def harness_models() -> Iterator[harness.Model]:
 
 
 @harness.hookimpl
+def harness_kernels() -> Iterator[harness.Kernel]:
+    """PyTorch's softmax, a compiled one and ours in Triton; and these as CUDA graphs."""
+    yield _kernel("torch", "torch.softmax.")
+    yield _kernel("torch-out", "torch.softmax, into an array made beforehand.")
+    yield _kernel(
+        "torch-compile",
+        "The definition under torch.compile, which takes seconds at the first call.",
+        devices=("cpu", "cuda"),
+        by_default=False,
+    )
+    yield _kernel(
+        "triton",
+        "Each number read once and written once, into an array made beforehand.",
+        devices=("cuda",),
+        requires=("torch", "triton"),
+    )
+    yield _kernel("torch-graph", "torch.softmax, replayed as a CUDA graph.", devices=("cuda",))
+    yield _kernel(
+        "torch-compile-graph",
+        "The definition under torch.compile, replayed as a CUDA graph.",
+        devices=("cuda",),
+        by_default=False,
+    )
+    yield _kernel(
+        "triton-graph",
+        "The Triton kernel, replayed as a CUDA graph.",
+        devices=("cuda",),
+        requires=("torch", "triton"),
+    )
+
+
+@harness.hookimpl
 def harness_devices() -> Iterator[harness.Device]:
     """Every CUDA, XPU and MPS device that PyTorch sees; none where there is no PyTorch."""
     if find_spec("torch") is None:
         return
     import torch
 
+    from harness_torch import accelerators
+
     for kind in ("cuda", "xpu"):
         if not hasattr(torch, kind):  # PyTorch 2.2 knows no XPU
             continue
         library = getattr(torch, kind)
         for i in range(library.device_count()):
+            name = f"{kind}:{i}"
             yield harness.Device(
-                f"{kind}:{i}", library.get_device_name(i), partial(library.synchronize, i)
+                name,
+                library.get_device_name(i),
+                partial(library.synchronize, i),
+                copier=partial(accelerators.copier, name),
+                evictor=partial(accelerators.evictor, name),
+                elapsed=partial(accelerators.elapsed, name) if kind == "cuda" else None,
             )
     if torch.backends.mps.is_available():
-        yield harness.Device("mps", "Apple GPU", torch.mps.synchronize)
+        yield harness.Device(
+            "mps",
+            "Apple GPU",
+            torch.mps.synchronize,
+            copier=partial(accelerators.copier, "mps"),
+            evictor=partial(accelerators.evictor, "mps"),
+        )
 
 
 def make_mlp(
@@ -124,3 +172,41 @@ def fit_together(
     from harness_torch.perceptrons import fit_together
 
     fit_together(classifiers, Xs, ys, monitors)
+
+
+def prepare_kernel(name: str, logits: Array, device: str) -> Callable[[], Tensor]:
+    """A call that gives the probabilities; see `harness_torch.kernels`."""
+    from harness_torch.kernels import prepare
+
+    return prepare(name, logits, device)
+
+
+def run_kernel(prepared: Callable[[], Tensor]) -> Tensor:
+    """All that is left to do."""
+    return prepared()
+
+
+def collect(probabilities: Tensor) -> Array:
+    """In NumPy; on the CPU, the same memory."""
+    array: Array = probabilities.cpu().numpy()
+    return array
+
+
+def _kernel(
+    name: str,
+    description: str,
+    *,
+    devices: tuple[str, ...] = DEVICES,
+    requires: tuple[str, ...] = ("torch",),
+    by_default: bool = True,
+) -> harness.Kernel:
+    return harness.Kernel(
+        name,
+        prepare=partial(prepare_kernel, name),
+        run=run_kernel,
+        collect=collect,
+        devices=devices,
+        description=description,
+        requires=requires,
+        by_default=by_default,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness_tables import texts
+from harness_tables import texts, timed
 from harness_tables.layout import Page
 from harness_tables.notes import notes
 from harness_tables.sheets import sheets
@@ -31,9 +31,16 @@ def render(frames: Frames, style: str) -> RenderableType:
     if style == "json":
         return texts.json_text(frames, found)
     if style == "csv":
-        return found["ranking"].to_csv(index=False)
-    shown = sheets(found["ranking"])
-    told = notes(frames, found["ranking"], found["failures"])
+        main = "ranking" if len(frames.results) else "training" if len(found["training"]) else ""
+        return found[main or "softmax"].to_csv(index=False)
+    shown = [
+        *(sheets(found["ranking"]) if len(found["ranking"]) else []),
+        *timed.training_sheets(found["training"]),
+        *timed.softmax_sheets(found["softmax"]),
+    ]
+    told = timed.notes(frames)
+    if len(frames.results):
+        told = [*notes(frames, found["ranking"], found["failures"]), *told]
     if style == "rich":
         return Page(shown, told)
     return texts.markdown(shown, told) if style == "markdown" else texts.latex(shown, told)

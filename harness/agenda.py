@@ -1,0 +1,273 @@
+"""What is to be timed: of a run that has ended, of all kernels, of all training loops."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError, nearest
+from harness.pairing import Selection, importable, plan
+from harness.parameters import parameters_of
+from harness.timing import FEWEST
+from harness.values import Choice, Timing, Trial
+from harness.workloads import COLD_BELOW, Pairing, SoftmaxGroup, TrainingGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from harness.registry import Registry
+    from harness.values import Frames, Kernel
+
+SHAPES = (
+    (5, 3),
+    (100, 3),
+    (1_797, 10),
+    (100_000, 10),
+    (1_000_000, 5),
+    (4_000_000, 3),
+    (20_000, 1_000),
+    (512, 50_257),
+)
+"""Samples by classes: a notebook's example, a table's, many rows, many classes, a vocabulary."""
+
+DTYPES = ("float32", "float64")
+EPOCHS = 200
+"""Of a model that has a parameter of that name: what an epoch takes does not depend on them."""
+
+TOGETHER = 32
+START = 3.0
+"""Seconds until a fresh process has its libraries, roughly."""
+
+SMALL = 0.12
+"""Seconds that setting up and warming up a pairing's small workloads takes, roughly."""
+
+RECKONED = 0.8
+"""Part of a budget that is planned for: estimates are not better than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agenda:
+    """Groups to time, and what there is no time for.
+
+    Args:
+        groups: to time.
+        late: what is left out, as timings that say why.
+        seconds: that timing all of it would take, roughly.
+    """
+
+    groups: tuple[SoftmaxGroup | TrainingGroup, ...]
+    late: tuple[Timing, ...] = ()
+    seconds: float = 0.0
+
+
+def of_run(frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
+    """The pairings of a run that came to something, the quickest first, as many as there is time.
+
+    Args:
+        frames: what the run measured.
+        trials: that were planned.
+        budget: seconds.
+    """
+    results = frames.results
+    ok: dict[tuple[str, str, str, int], dict[str, Any]] = {
+        (row["dataset"], row["model"], row["device"], row["repeat"]): row  # type: ignore[misc]  # names are texts
+        for row in results[results["status"] == "ok"].to_dict("records")
+    }
+    last: dict[int, int] = frames.traces().groupby("result_id")["epoch"].max().to_dict()  # type: ignore[assignment]  # ids
+    repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
+    for trial in trials:
+        if (str(trial.dataset), str(trial.model), trial.device, trial.repeat) in ok:
+            repeats.setdefault((trial.dataset, trial.model, trial.device), []).append(trial)
+    pairings = []
+    for found in repeats.values():
+        first = found[0]
+        row = ok[str(first.dataset), str(first.model), first.device, first.repeat]
+        together = int(row["fitted_together"])
+        share = float(row["fit_seconds"])
+        # A lone fit takes longer than its share of several, but no longer than all of them.
+        alone = share * min(together, 4)
+        weight = SMALL + 2 * alone + (2 * share * together if together > 1 else 0.0)
+        weight += 10 * float(row["first_predict_seconds"])
+        pairings.append(
+            Pairing(
+                tuple(found[:together]),
+                epochs=int(last.get(row["result_id"], 0)),
+                together=together > 1,
+                predict=True,
+                weight=weight,
+            )
+        )
+    return _within(pairings, budget)
+
+
+def _within(pairings: Iterable[Pairing], budget: float) -> Agenda:
+    """The lightest pairings that the budget has time for, by dataset and device."""
+    time = RECKONED * budget / FEWEST - START
+    whole = 0.0
+    taken: dict[tuple[Choice, str], list[Pairing]] = {}
+    left: list[Pairing] = []
+    for pairing in sorted(pairings, key=lambda pairing: pairing.weight):
+        whole += pairing.weight
+        first = pairing.trials[0]
+        if whole <= time:
+            taken.setdefault((first.dataset, first.device), []).append(pairing)
+        else:
+            left.append(pairing)
+    needed = math.ceil(FEWEST * (whole + START) / RECKONED / 10) * 10
+    reason = f"{budget:g} s are too few, {needed} s would do (--timing-budget)"
+    late = tuple(
+        Timing(
+            "fit",
+            str(pairing.trials[0].model),
+            str(pairing.trials[0].dataset),
+            pairing.trials[0].device,
+            1,
+            "unfinished",
+            reason,
+        )
+        for pairing in left
+    )
+    return Agenda(tuple(TrainingGroup(tuple(found)) for found in taken.values()), late, needed)
+
+
+def of_kernels(
+    registry: Registry,
+    kernels: Sequence[str] = (),
+    shapes: Sequence[tuple[int, int]] = (),
+    dtypes: Sequence[str] = (),
+    devices: Sequence[str] = ("cpu",),
+) -> Agenda:
+    """Every kernel on every shape, type and device, with warm and with cold caches.
+
+    Args:
+        registry: what there is.
+        kernels: names or globs; all that are timed by default without.
+        shapes: (n_samples, n_classes); `SHAPES` without.
+        dtypes: `DTYPES` without.
+        devices: names; the kind alone is its first.
+
+    Raises:
+        UsageError: a kernel, or a device, is not there.
+    """
+    chosen = _kernels(registry, kernels)
+    groups = []
+    for name in devices:
+        device = _device(registry, name)
+        kind = device.partition(":")[0]
+        fit = tuple(kernel.name for kernel in chosen if kind in kernel.devices)
+        if not fit:
+            raise UsageError(f"none of the kernels runs on {kind}: {_names(chosen)}")
+        for shape in shapes or SHAPES:
+            for dtype in dtypes or DTYPES:
+                warm = SoftmaxGroup(fit, shape, dtype, device)
+                groups.append(warm)
+                if warm.bytes < COLD_BELOW:
+                    groups.append(SoftmaxGroup(fit, shape, dtype, device, cold=True))
+    return Agenda(tuple(groups))
+
+
+def of_training(
+    registry: Registry, selection: Selection, *, epochs: int = EPOCHS, together: int = TOGETHER
+) -> Agenda:
+    """Every selected model that trains by epochs, on every dataset and device, and its reference.
+
+    The notebook's network is there in any case, for its plain loop is what others are read beside.
+
+    Args:
+        registry: what there is.
+        selection: datasets, models, devices and seed; its repeats don't matter.
+        epochs: of models that have a parameter of that name and were given no other.
+        together: replicates of a fit of several at once; 1 for none.
+
+    Raises:
+        UsageError: a selector matches nothing, or none of the models trains by epochs.
+    """
+    planned = plan(registry, replace(selection, repeats=together))
+    repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
+    for trial in planned.trials:
+        model = registry.models[trial.model.name]
+        wanted = not selection.models or not model.baseline
+        if not wanted or not _by_epochs(registry, trial):
+            continue
+        given = dict(trial.model.parameters)
+        if "epochs" in parameters_of(model.make):
+            given.setdefault("epochs", epochs)
+        choice = Choice(trial.model.name, tuple(given.items()))
+        shortened = Trial(trial.dataset, choice, trial.device, trial.repeat, trial.seed)
+        repeats.setdefault((trial.dataset, choice, trial.device), []).append(shortened)
+    if not repeats:
+        raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
+    groups: dict[tuple[Choice, str], list[Pairing]] = {}
+    for (dataset, choice, device), trials in repeats.items():
+        several = together > 1 and registry.models[choice.name].fit_together is not None
+        pairing = Pairing(
+            tuple(trials) if several else tuple(trials[:1]),
+            together=several,
+            reference=True,
+            weight=1.0,
+        )
+        groups.setdefault((dataset, device), []).append(pairing)
+    return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()))
+
+
+def shape_of(text: str) -> tuple[int, int]:
+    """Samples by classes.
+
+    >>> shape_of("100_000x10")
+    (100000, 10)
+
+    Raises:
+        UsageError: it is something else.
+    """
+    match = re.fullmatch(r"(\d[\d_]*)x(\d[\d_]*)", text.strip())
+    sizes = tuple(int(part) for part in match.groups()) if match else ()
+    if len(sizes) != 2 or min(sizes) < 1:
+        raise UsageError(f"'{text}' is no shape; write samples x classes, such as 100000x10")
+    return sizes[0], sizes[1]
+
+
+def _by_epochs(registry: Registry, trial: Trial) -> bool:
+    """Whether the model's ``fit`` takes a monitor, which making one tells."""
+    from harness.trial import takes_monitor
+    from harness.values import Setting
+
+    model = registry.models[trial.model.name]
+    try:
+        made = model.make(Setting(0, "cpu", 1, 2), **dict(trial.model.parameters))
+    except Exception:  # noqa: BLE001  # a stranger's; it will fail where it is timed, and be told
+        return model.reference is not None
+    return takes_monitor(made)
+
+
+def _kernels(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
+    found: dict[str, Kernel] = {}
+    for glob in wanted or ("*",):
+        names = [name for name in registry.kernels if fnmatch.fnmatchcase(name, glob)]
+        if not names:
+            raise UsageError(f"no kernel '{glob}': {nearest(glob, registry.kernels)}")
+        for name in names:
+            kernel = registry.kernels[name]
+            missing = importable(kernel.requires)
+            if wanted and missing and name in wanted:
+                raise UsageError(f"kernel '{name}' needs '{missing}', which is not installed here")
+            if not missing and (kernel.by_default or wanted):
+                found[name] = kernel
+    return list(found.values())
+
+
+def _device(registry: Registry, name: str) -> str:
+    if name in registry.devices:
+        return name
+    first = next((device for device in registry.devices if device.partition(":")[0] == name), None)
+    if first is None:
+        kind = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}.get(name.partition(":")[0], name)
+        there = ", ".join(registry.devices)
+        raise UsageError(f"no {kind} device here, so nothing is timed on '{name}' (there: {there})")
+    return first
+
+
+def _names(kernels: Sequence[Kernel]) -> str:
+    return ", ".join(kernel.name for kernel in kernels)

@@ -1,0 +1,274 @@
+"""Groups of workloads become timings: fresh processes, one after another, until enough is known."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from harness import isolation
+from harness.executors.local import share_of_memory
+from harness.isolation import Limits, Worker
+from harness.registry import load
+from harness.timing import FEWEST, ROUNDS, WARM_UP, is_tight, measure
+from harness.values import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from harness.registry import Registry
+    from harness.workloads import Group
+
+    Clock = Callable[[], float]
+    Found = tuple["Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]]
+
+Key: TypeAlias = tuple[str, str, str, str]
+"""Kind, subject, case and device of a timing."""
+
+MOST = 10
+"""Processes that are started at most."""
+
+LIMIT = 600.0
+"""Seconds that a group may take in one process before that is ended."""
+
+STOPS = {
+    "tight": "until every interval was tight",
+    "budget": "until the budget was spent",
+    "most": "which are the most",
+}
+POLL = 0.05
+CAP = 500
+"""Samples that are kept of each process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What came of timing some groups.
+
+    Args:
+        timings: in the order of the groups.
+        n_processes: that were started.
+        stopped: why no more were: ``tight`` (every interval is), ``budget`` (the time was up),
+            ``most`` (there were `MOST`).
+        seconds: that it took.
+    """
+
+    timings: tuple[Timing, ...]
+    n_processes: int
+    stopped: str
+    seconds: float
+
+    def __str__(self) -> str:
+        """Such as ``timed for 31 s in 3 processes, until the budget was spent``."""
+        return (
+            f"timed for {self.seconds:.0f} s in {self.n_processes} processes, {STOPS[self.stopped]}"
+        )
+
+    def facts(self, budget: float) -> dict[str, object]:
+        """To store with the environment."""
+        return {
+            "budget": budget,
+            "processes": self.n_processes,
+            "stopped": self.stopped,
+            "seconds": round(self.seconds, 1),
+            "samples_kept_per_process": CAP,
+        }
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the processes so far have found out about one workload."""
+
+    place: tuple[int, int]
+    status: Literal["ok", "wrong", "failed", "unfinished"] = "ok"
+    reason: str = ""
+    samples: list[tuple[float, ...]] = field(default_factory=list)
+    calls: int = 1
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is timed, and how.
+
+    Args:
+        groups: of workloads that are compared with one another.
+        plugins: files or modules to discover in each process, besides what is installed.
+        budget: seconds for all of it; what has begun is finished.
+        threads: that libraries may use.
+        memory: bytes that a process may use; a share of the machine's by default.
+        rounds: samples of each workload that a process takes at most.
+        warm_up: seconds that a workload is run at least before it is timed.
+    """
+
+    groups: tuple[Group, ...]
+    plugins: tuple[str, ...] = ()
+    budget: float = 60.0
+    threads: int = 1
+    memory: int | None = None
+    rounds: int = ROUNDS
+    warm_up: float = WARM_UP
+
+
+def time_groups(
+    bench: Bench,
+    *,
+    clock: Clock = time.monotonic,
+    start: Callable[[Bench], Worker] | None = None,
+    tell: Callable[[int, str], None] = lambda _process, _case: None,
+) -> Session:
+    """Time groups in processes of their own, nothing beside them.
+
+    There are no fewer than `FEWEST` processes unless the budget is spent, and no more once every
+    interval is tight. If a group crashes or hangs, its process ends; its members are tried one by
+    one in another, so that the one to blame is known and the rest go on.
+
+    Args:
+        bench: what to time.
+        clock: seconds, ever growing.
+        start: starts a process.
+        tell: called with the number of the process, from 1, and what it turns to.
+    """
+    return _Bench(bench, clock, start or _start, tell).run()
+
+
+class _Bench:
+    """A bench under way."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        clock: Clock,
+        start: Callable[[Bench], Worker],
+        tell: Callable[[int, str], None],
+    ) -> None:
+        self.bench, self.clock, self.start, self.tell = bench, clock, start, tell
+        self.groups: dict[int, tuple[Group, ...]] = {
+            i: (group,) for i, group in enumerate(bench.groups)
+        }
+        self.tallies: dict[Key, _Tally] = {}
+        self.order = random.Random(0)  # noqa: S311  # no secret
+        self.limits = Limits(LIMIT, bench.memory or share_of_memory(1))
+
+    def run(self) -> Session:
+        started = self.clock()
+        deadline = started + self.bench.budget
+        n, longest = 0, 0.0
+        while not (stopped := self._why_stop(n, deadline, longest)):
+            began = self.clock()
+            n += 1
+            self._process(n, began + max(0.0, deadline - began) / max(1, FEWEST - n + 1))
+            longest = max(longest, self.clock() - began)
+        ordered = sorted(self.tallies.items(), key=lambda item: item[1].place)
+        timings = tuple(self._timing(key, tally) for key, tally in ordered)
+        return Session(timings, n, stopped, self.clock() - started)
+
+    def _why_stop(self, n: int, deadline: float, longest: float) -> str:
+        left = deadline - self.clock()
+        if not self.groups or n == MOST:
+            return "most"
+        if n and (left <= 0 or (n >= FEWEST and left < longest)):
+            return "budget"
+        live = [tally for tally in self.tallies.values() if tally.status == "ok"]
+        return "tight" if n and all(is_tight(tally.samples) for tally in live) else ""
+
+    def _process(self, number: int, deadline: float) -> None:
+        """One process: every group once, in random order, each with its share of the time."""
+        turn = [(i, group) for i, members in self.groups.items() for group in members]
+        self.order.shuffle(turn)
+        worker: Worker | None = None
+        try:
+            while turn:
+                if self.clock() >= deadline and number > 1:
+                    return
+                i, group = turn.pop(0)
+                weight = group.weight + sum(other.weight for _, other in turn)
+                share = max(0.0, deadline - self.clock()) * group.weight / weight
+                if worker is None or not worker.usable:
+                    if worker is not None:
+                        worker.end()
+                    worker = self.start(self.bench)
+                self.tell(number, group.case)
+                seed = self.order.randrange(2**32)
+                how = {"rounds": self.bench.rounds, "warm_up": self.bench.warm_up}
+                worker.call(_measure_there, group, seed, share, how, limits=self.limits)
+                while (answer := worker.poll()) is None:
+                    isolation.wait([worker], POLL)
+                value, failure = answer
+                if failure is None:
+                    self._note(i, value)
+                    continue
+                members = group.members()
+                self.groups[i] = members if len(members) > 1 else ()
+                if len(members) > 1:
+                    turn[:0] = [(i, member) for member in members]
+                else:
+                    tally = self.tallies.setdefault(group.key, _Tally((i, 0)))
+                    tally.status, tally.reason = "failed", failure.reason
+        finally:
+            if worker is not None:
+                worker.end()
+
+    def _note(self, index: int, found: Sequence[Found]) -> None:
+        for j, (key, status, reason, samples, calls, figures) in enumerate(found):
+            tally = self.tallies.setdefault(key, _Tally((index, j)))
+            if status != "ok":
+                tally.status, tally.reason = status, reason
+                continue
+            tally.samples.append(tuple(samples[:CAP]))
+            tally.calls = max(tally.calls, calls)
+            for name, value in figures.items():
+                tally.figures.setdefault(name, []).append(value)
+
+    def _timing(self, key: Key, tally: _Tally) -> Timing:
+        status, reason = tally.status, tally.reason
+        if status == "ok" and len(tally.samples) < FEWEST:
+            status = "unfinished"
+            n = len(tally.samples)
+            reason = f"the time was up after {n} process{'es' if n != 1 else ''} of {FEWEST}"
+        return Timing(
+            *key,
+            threads=self.bench.threads,
+            status=status,
+            reason=reason,
+            samples=tuple(tally.samples) if status == "ok" else (),
+            calls=tally.calls,
+            figures={name: max(values) for name, values in tally.figures.items()},
+        )
+
+
+def _start(bench: Bench) -> Worker:
+    return Worker(load, (bench.plugins,), threads=bench.threads, forked=False)
+
+
+def _measure_there(
+    registry: Registry, group: Group, seed: int, seconds: float, how: dict[str, Any]
+) -> list[Found]:
+    """What `measure` finds, as plain values."""
+    started = time.perf_counter()
+    workloads = group.workloads(registry, seed)
+    seconds -= time.perf_counter() - started
+    found = measure(
+        workloads,
+        seconds=seconds,
+        seed=seed,
+        fewest=min(how["rounds"], group.fewest_rounds),
+        **how,
+    )
+    return [
+        (
+            (
+                one.workload.kind,
+                one.workload.subject,
+                one.workload.case,
+                one.workload.device,
+            ),
+            one.status,
+            one.reason,
+            one.samples,
+            one.calls,
+            one.figures,
+        )
+        for one in found
+    ]

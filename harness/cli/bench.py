@@ -1,0 +1,207 @@
+"""``harness bench``."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from harness.cli import options
+from harness.cli.console import err, out, remark, write
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.agenda import Agenda
+    from harness.registry import Registry
+
+F = TypeVar("F", bound="Callable[..., Any]")
+FAILED, NOTHING = 1, 4
+
+
+@click.group(name="bench", short_help="Time softmax kernels, or training loops.")
+def command() -> None:
+    """Time softmax kernels or training loops, alone and in turns.
+
+    Several fresh processes; in each, what is compared takes turns in random order.  Stops when
+    every interval is tight or the budget is spent.  What is measured is stored like a run.
+    """
+
+
+def _common(function: F) -> F:
+    for option in reversed(
+        (
+            click.option(
+                "--device", "devices", multiple=True, metavar="NAME", help="Repeatable [cpu]."
+            ),
+            click.option("--threads", type=click.IntRange(1), default=1, help="[1]"),
+            click.option("--budget", type=options.TIME, help="Time for all of it [3m]."),
+            options.store_option,
+            options.plugin_option,
+            click.option("--name", default="", help="A name to find the measurements by."),
+            click.option("--json", "as_json", is_flag=True, help="Print the table as JSON."),
+            click.option(
+                "--benchmark-json",
+                type=click.Path(path_type=Path, dir_okay=False),
+                metavar="FILE",
+                help="Write pytest-benchmark's JSON there, too.",
+            ),
+            click.option("--no-progress", is_flag=True, help="No display while it works."),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+@command.command(name="softmax", short_help="Time every softmax kernel on every shape.")
+@click.option("--kernel", "kernels", multiple=True, metavar="NAME", help="Or a glob; repeatable.")
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NxK", help="Samples x classes; repeatable."
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(("float32", "float64")),
+    help="Repeatable [both].",
+)
+@_common
+@click.pass_context
+def softmax(
+    ctx: click.Context,
+    /,
+    kernels: tuple[str, ...],
+    shapes: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    **given: Any,
+) -> None:
+    """Time softmax kernels side by side, beside a copy of the same array, which is the limit.
+
+    \b
+      harness bench softmax
+      harness bench softmax --shape 100000x10 --kernel 'numpy-*' --dtype float32
+    """  # noqa: D301  # click wants the character, not its escape
+    from harness.agenda import of_kernels, shape_of
+
+    registry = options.discover(given["plugins"])
+    agenda = of_kernels(
+        registry, kernels, [shape_of(shape) for shape in shapes], dtypes, _devices(given)
+    )
+    asked = {"bench": "softmax", "kernels": kernels, "shapes": shapes, "dtypes": dtypes}
+    ctx.exit(_bench(registry, agenda, asked, given))
+
+
+@command.command(name="training", short_help="Time training loops beside the plain one.")
+@click.option("-d", "--dataset", "datasets", multiple=True, metavar="SELECTOR", help="Repeatable.")
+@click.option("-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Repeatable.")
+@click.option("--epochs", type=click.IntRange(1), default=200, help="Of each fit [200].")
+@click.option(
+    "--together", type=click.IntRange(1), default=32, help="Replicates of a fit of several [32]."
+)
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of the data and models [0].")
+@_common
+@click.pass_context
+def training(
+    ctx: click.Context,
+    /,
+    datasets: tuple[str, ...],
+    models: tuple[str, ...],
+    epochs: int,
+    together: int,
+    seed: int,
+    **given: Any,
+) -> None:
+    """Time every model that trains by epochs, beside the same training written the plain way.
+
+    \b
+      harness bench training
+      harness bench training -m notebook-mlp -d threshold --together 32
+    """  # noqa: D301  # click wants the character, not its escape
+    from harness.agenda import of_training
+    from harness.pairing import Selection
+
+    registry = options.discover(given["plugins"])
+    selection = Selection(datasets, models, _devices(given), 1, seed)
+    agenda = of_training(registry, selection, epochs=epochs, together=together)
+    asked = {
+        "bench": "training",
+        "datasets": datasets,
+        "models": models,
+        "epochs": epochs,
+        "together": together,
+        "seed": seed,
+    }
+    ctx.exit(_bench(registry, agenda, asked, given))
+
+
+def _devices(given: dict[str, Any]) -> tuple[str, ...]:
+    return tuple(given["devices"]) or ("cpu",)
+
+
+def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dict[str, Any]) -> int:
+    from harness.benchmarking import Bench, time_groups
+    from harness.environment import fingerprint
+    from harness.frames import load_frames
+    from harness.store import Store
+
+    if given["benchmark_json"] and not given["benchmark_json"].absolute().parent.is_dir():
+        raise UsageError(f"'{given['benchmark_json']}': its folder does not exist; make it first")
+    budget = given["budget"] or 180.0
+    plugins = options.all_plugins(given["plugins"])
+    asked |= {"devices": _devices(given), "threads": given["threads"], "budget": budget}
+    with closing(Store(options.store_url(given["store"]), create=True)) as store:
+        bench = Bench(agenda.groups, plugins, budget=budget, threads=given["threads"])
+        with progress(shown=not given["no_progress"]) as tell:
+            session = time_groups(bench, tell=tell)
+        run = store.begin(
+            given["name"],
+            {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
+            fingerprint(registry) | {"timing": session.facts(budget)},
+            0,
+        )
+        store.add_timings(run, session.timings)
+        store.finish(run)
+        frames = load_frames(store, store.find(str(run.id)))
+        report = registry.reports["tables"]
+        if given["as_json"]:
+            write(str(report.render(frames, "json")))
+        else:
+            out().print(report.render(frames, "rich"))
+        remark(f"run {run.id} is in {store.name}; {session}")
+        if given["benchmark_json"]:
+            _write_json(given["benchmark_json"], run, session.timings)
+    statuses = {timing.status for timing in session.timings}
+    if statuses & {"wrong", "failed"}:
+        return FAILED
+    return 0 if "ok" in statuses else NOTHING
+
+
+def _write_json(file: Path, run: Any, timings: Any) -> None:
+    from harness.interchange import benchmark_json
+
+    found = benchmark_json(run, timings, Path.cwd())
+    try:
+        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
+    remark(f"wrote {len(found['benchmarks'])} benchmarks to {file}")
+
+
+def progress(*, shown: bool) -> Any:
+    """A context in which a function shows, on a terminal, what is being timed."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shows() -> Iterator[Callable[[int, str], None]]:
+        console = err()
+        if not shown or not console.is_terminal:
+            yield lambda _process, _case: None
+            return
+        with console.status("timing") as status:
+            yield lambda process, case: status.update(f"timing, process {process}: {case}")
+
+    return shows()

@@ -1,0 +1,314 @@
+"""Workloads become samples, and samples figures: how everything here is timed.
+
+Inside a process the workloads that are to be compared take turns in random order, each sample a
+loop of calls long enough for the clock. Whatever differs between two processes differs for all of
+them. Two processes of the same code can differ by a third in their medians, so that the process is
+the unit: intervals are over the medians of processes, never over samples.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import math
+import time
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from harness.registry import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Clock = Callable[[], float]
+
+SAMPLE = 0.002
+"""Seconds that a sample takes at least, by which the number of calls in it is found."""
+
+WARM_UP = 0.05
+"""Seconds that a workload is run at least before it is timed."""
+
+LONGEST_WARM_UP = 10
+"""How many times as long it is run at most, if its samples still fall."""
+
+STABLE = 0.05
+"""Warm is what is no more than this part faster than it was."""
+
+ROUNDS = 25
+"""Samples that a process takes of each workload at most."""
+
+BURST = 20
+"""Single calls that a workload of single calls is given in each round."""
+
+FEWEST = 3
+"""Processes without which nothing is reported."""
+
+TIGHT = 0.02
+"""Half the width of an interval, as a part of the median, at which no more processes are asked."""
+
+
+class WrongOutputError(Exception):
+    """What a workload computed is not what it should have."""
+
+
+def _nothing() -> None:
+    pass
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workload:
+    """A thing that can be set up, run once and checked.
+
+    Args:
+        kind: see `harness.values.Timing`, as for the next three.
+        subject: the kernel or model.
+        case: on what.
+        device: its name.
+        setup: does all that is not to be timed and returns the call that is.
+        check: given what the call returned; figures to keep beside the samples.
+            Raises `WrongOutputError` with the reason why it is wrong.
+        before: done before each call, outside the clock; a sample is then a single call.
+        single: each call is a sample, for the sake of its distribution.
+        synchronize: returns when the device has done all it was given.
+        elapsed: the device's own clock, if it has one: `harness.values.Device.elapsed`.
+        poison: overwrites what a call returned, before the call whose output is checked.
+    """
+
+    kind: str
+    subject: str
+    case: str
+    device: str
+    setup: Callable[[], Callable[[], Any]]
+    check: Callable[[Any], Mapping[str, float]] = lambda _: {}
+    before: Callable[[], object] | None = None
+    single: bool = False
+    synchronize: Callable[[], None] = _nothing
+    elapsed: Callable[[Callable[[], object], int], Sequence[float]] | None = None
+    poison: Callable[[Any], object] | None = None
+
+
+@dataclass(slots=True)
+class Measured:
+    """What one process found out about one workload."""
+
+    workload: Workload
+    status: Literal["ok", "wrong", "failed"] = "ok"
+    reason: str = ""
+    samples: list[float] = field(default_factory=list)
+    calls: int = 1
+    figures: dict[str, float] = field(default_factory=dict)
+
+
+def measure(
+    workloads: Sequence[Workload],
+    *,
+    seconds: float,
+    seed: int,
+    clock: Clock = time.perf_counter,
+    rounds: int = ROUNDS,
+    fewest: int = 1,
+    warm_up: float = WARM_UP,
+) -> list[Measured]:
+    """Samples of each workload, taken here and now, in turns.
+
+    Each is set up, checked and warmed up; one that is wrong or raises is reported so and not timed.
+    Then come rounds, in each of which every workload is sampled once, in random order.
+
+    Args:
+        workloads: to compare with one another.
+        seconds: in which to begin rounds, set-up included.
+        seed: of the order.
+        clock: seconds, ever growing.
+        rounds: at most.
+        fewest: rounds at least, although the time may be up.
+        warm_up: seconds that each is run at least before it is timed.
+    """
+    deadline = clock() + seconds
+    rng = np.random.default_rng(seed)
+    found = [Measured(workload) for workload in workloads]
+    ready: list[tuple[Measured, Callable[[], Any]]] = []
+    for one in found:
+        with _blame(one):
+            run = _checked(one, clock)
+            if not (one.workload.before or one.workload.single):
+                one.calls = _calibrated(one, run, clock)
+            _warm_up(one, run, clock, warm_up)
+            ready.append((one, run))
+    with _without_garbage_collection():
+        for i in range(rounds):
+            if i >= fewest and clock() >= deadline:
+                break
+            for j in rng.permutation(len(ready)):
+                one, run = ready[j]
+                if one.status != "ok":
+                    continue
+                with _blame(one):
+                    for _ in range(BURST if one.workload.single else 1):
+                        one.samples.append(_sample(one, run, clock))
+    return found
+
+
+def _checked(one: Measured, clock: Clock) -> Callable[[], Any]:
+    """The call to time, after its output was found right."""
+    workload = one.workload
+    started = clock()
+    run = workload.setup()
+    one.figures["setup_seconds"] = clock() - started
+
+    def once() -> Any:
+        if workload.before:
+            workload.before()
+        return run()
+
+    started = clock()
+    output = once()
+    workload.synchronize()
+    one.figures["first_seconds"] = clock() - started
+    if workload.poison:
+        workload.poison(output)
+        output = once()
+        workload.synchronize()
+    one.figures |= workload.check(output)
+    return run
+
+
+def _calibrated(one: Measured, run: Callable[[], Any], clock: Clock) -> int:
+    """How many calls make a sample."""
+    calls = 1
+    while True:
+        one.calls = calls
+        taken = calls * _sample(one, run, clock)
+        if taken >= SAMPLE:
+            return calls
+        # Towards the target at once, but never by more than a first, slow call may mislead.
+        calls = min(10 * calls, max(2 * calls, math.ceil(1.2 * calls * SAMPLE / max(taken, 1e-9))))
+
+
+def _warm_up(one: Measured, run: Callable[[], Any], clock: Clock, seconds: float) -> None:
+    """Run until samples no longer fall, for a time and not for a number of calls."""
+    # What takes longer than all of this was warmed up by its check.
+    if one.figures["first_seconds"] > LONGEST_WARM_UP * seconds:
+        return
+    started = clock()
+    best = math.inf
+    while True:
+        last = min(_sample(one, run, clock) for _ in range(3))
+        spent = clock() - started
+        if spent >= LONGEST_WARM_UP * seconds:
+            return
+        if spent >= seconds and last >= (1 - STABLE) * best:
+            return
+        best = min(best, last)
+
+
+def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
+    """Seconds per call."""
+    workload = one.workload
+    if workload.before:
+        workload.before()
+    workload.synchronize()
+    if workload.elapsed:
+        return median(workload.elapsed(run, one.calls))
+    calls = range(one.calls)
+    started = clock()
+    for _ in calls:
+        run()
+    workload.synchronize()
+    return (clock() - started) / one.calls
+
+
+@contextlib.contextmanager
+def _blame(one: Measured) -> Iterator[None]:
+    """Whatever a workload raises is its own affair."""
+    try:
+        yield
+    except WrongOutputError as error:
+        one.status, one.reason = "wrong", str(error)
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+        one.status, one.reason = "failed", describe(error)
+
+
+@contextlib.contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Robust figures of samples that are grouped by process, in the samples' unit.
+
+    Args:
+        median: of the processes' medians.
+        minimum: of all samples.
+        third_quartile: median of the processes' third quartiles.
+        low: lower end of the 95% interval for the median over processes.
+        high: its upper end.
+        n_processes: how many there were.
+        n_samples: in all of them.
+    """
+
+    median: float
+    minimum: float
+    third_quartile: float
+    low: float
+    high: float
+    n_processes: int
+    n_samples: int
+
+
+def summarise(samples: Sequence[Sequence[float]]) -> Summary:
+    """Figures of samples, a sequence a process, none of them empty.
+
+    The interval is Student's t of the logarithms of the processes' medians: processes differ by
+    factors. One process has no interval: it is NaN.
+    """
+    medians = np.array([median(process) for process in samples])
+    low, high = interval(medians)
+    return Summary(
+        median=float(np.median(medians)),
+        minimum=min(min(process) for process in samples),
+        third_quartile=float(np.median([np.quantile(process, 0.75) for process in samples])),
+        low=low,
+        high=high,
+        n_processes=len(samples),
+        n_samples=sum(len(process) for process in samples),
+    )
+
+
+def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
+    """Ends of the 95% interval of the processes' geometric mean; NaN for one process."""
+    n = len(medians)
+    if n < 2:
+        return math.nan, math.nan
+    from scipy.stats import t  # half a second to import, and workers have no use for it
+
+    logs = np.log(medians)
+    half = float(t.ppf(0.975, n - 1)) * float(logs.std(ddof=1)) / math.sqrt(n)
+    return math.exp(logs.mean() - half), math.exp(logs.mean() + half)
+
+
+def is_tight(samples: Sequence[Sequence[float]]) -> bool:
+    """Whether more processes would tell little: the interval is within `TIGHT` of the median."""
+    if len(samples) < FEWEST:
+        return False
+    summary = summarise(samples)
+    return summary.high - summary.low <= 2 * TIGHT * summary.median
+
+
+def ratio(these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]) -> float:
+    """How many times longer these take than those, which were measured in the same processes.
+
+    The median over processes of the quotient of medians: what slows a process slows both.
+    """
+    pairs = zip(these, those, strict=False)
+    return median(median(a) / median(b) for a, b in pairs)

@@ -1,0 +1,415 @@
+"""What is timed: softmax kernels on random logits, and pairings that train and predict.
+
+A group is a plain description that can be sent to a process of its own, where it becomes
+workloads that are measured in turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from harness import scoring
+from harness.errors import ProbabilityError, UsageError
+from harness.pairing import importable
+from harness.preparation import prepare
+from harness.timing import Workload, WrongOutputError
+from harness.trial import draw, ordered, seed_globals, setting_of, takes_monitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.registry import Registry
+    from harness.values import Array, Choice, Classifier, Device, Kernel, Trial
+
+SCALE = 3.0
+"""Standard deviation of random logits: those of a network that is fairly sure."""
+
+FAR = -1e7
+"""Where logits overflow a softmax that does not take the maximum off."""
+
+CHECKED = 1 << 20
+"""Numbers of an output that are compared with the reference, in rows spread over all of it."""
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+COLD_BELOW = 1 << 25
+"""Bytes from which on an array does not fit into a core's caches, and is cold in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxGroup:
+    """Kernels side by side on one array.
+
+    Args:
+        kernels: their names.
+        shape: (n_samples, n_classes).
+        dtype: ``float32`` or ``float64``.
+        device: its name.
+        cold: the caches are overwritten before each call.
+    """
+
+    kernels: tuple[str, ...]
+    shape: tuple[int, int]
+    dtype: str
+    device: str
+    cold: bool = False
+    fewest_rounds: ClassVar[int] = 5
+
+    @property
+    def case(self) -> str:
+        """Such as ``100000x10 float32 warm``."""
+        n_samples, n_classes = self.shape
+        return f"{n_samples}x{n_classes} {self.dtype} {'cold' if self.cold else 'warm'}"
+
+    @property
+    def bytes(self) -> int:
+        """Of the array."""
+        return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
+
+    @property
+    def weight(self) -> float:
+        """Seconds that one round takes, roughly: what its share of the time is measured by."""
+        return len(self.kernels) * (0.1 + self.bytes * 3e-8)
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Of the first workload."""
+        return ("softmax", self.kernels[0], self.case, self.device)
+
+    def members(self) -> tuple[SoftmaxGroup, ...]:
+        """Its kernels, each by itself."""
+        return tuple(replace(self, kernels=(kernel,)) for kernel in self.kernels)
+
+    def workloads(self, registry: Registry, seed: int) -> list[Workload]:
+        """A workload for each kernel, and for a copy."""
+        rng = np.random.default_rng(seed)
+        logits = rng.normal(scale=SCALE, size=self.shape).astype(self.dtype)
+        logits.flags.writeable = False
+        device = find_device(registry, self.device)
+        step = max(1, logits.size // CHECKED)
+        expected = reference(logits[::step])
+        evict = device.evictor() if self.cold and device.evictor else None
+        common: dict[str, Any] = {
+            "case": self.case,
+            "device": self.device,
+            "synchronize": device.synchronize,
+            "elapsed": device.elapsed,
+            "before": evict,
+        }
+
+        def check(kernel: Kernel, output: Any) -> Mapping[str, float]:
+            found = kernel.collect(output)
+            if found.shape != logits.shape:
+                raise WrongOutputError(f"gives shape {found.shape} for logits {logits.shape}")
+            error = np.abs(found[::step] - expected).max(initial=0.0)
+            if not error <= TOLERANCE[self.dtype]:
+                raise WrongOutputError(f"a probability is off by {error:.2g}")
+            total = float(found.sum(dtype=np.float64))
+            if not abs(total - len(logits)) <= 1e-5 * len(logits):
+                raise WrongOutputError(f"{len(logits)} rows sum to {total:.6g}")
+            return {
+                "error": float(error),
+                "survives": float(survives(kernel, self.device, self.dtype, self.shape[1])),
+            }
+
+        def setup(kernel: Kernel) -> Callable[[], Any]:
+            return partial(kernel.run, kernel.prepare(logits, self.device))
+
+        found = [
+            Workload(
+                "softmax",
+                name,
+                setup=partial(setup, registry.kernels[name]),
+                check=partial(check, registry.kernels[name]),
+                poison=poison,
+                **common,
+            )
+            for name in self.kernels
+        ]
+        if device.copier:
+            found.append(Workload("copy", "copy", setup=partial(device.copier, logits), **common))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A model on a dataset, and which of its doings are timed.
+
+    Args:
+        trials: its repeats; the first is the one that is timed by itself.
+        epochs: that a fit goes through, where it is known.
+        together: time the fit of all the trials at once, too.
+        reference: time the model's reference, too.
+        predict: time predictions and the softmax of its logits, too.
+        weight: seconds that one round takes, roughly.
+    """
+
+    trials: tuple[Trial, ...]
+    epochs: int | None = None
+    together: bool = False
+    reference: bool = False
+    predict: bool = False
+    weight: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingGroup:
+    """Pairings of one dataset and device side by side."""
+
+    pairings: tuple[Pairing, ...]
+    fewest_rounds: ClassVar[int] = 1
+
+    @property
+    def case(self) -> str:
+        """The dataset."""
+        return str(self.pairings[0].trials[0].dataset)
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Of the first workload."""
+        trial = self.pairings[0].trials[0]
+        return ("fit", str(trial.model), str(trial.dataset), trial.device)
+
+    def members(self) -> tuple[TrainingGroup, ...]:
+        """Its pairings, each by itself."""
+        return tuple(TrainingGroup((pairing,)) for pairing in self.pairings)
+
+    @property
+    def weight(self) -> float:
+        """Seconds that one round takes, roughly."""
+        return sum(pairing.weight for pairing in self.pairings)
+
+    def workloads(self, registry: Registry, seed: int) -> list[Workload]:  # noqa: ARG002  # the data are the trials'
+        """What each pairing does."""
+        return [
+            workload
+            for pairing in self.pairings
+            for workload in _Doings(pairing, registry).workloads()
+        ]
+
+
+Group: TypeAlias = SoftmaxGroup | TrainingGroup
+
+
+class _Doings:
+    """A pairing's data, and the classifier that its fit leaves for its predictions."""
+
+    def __init__(self, pairing: Pairing, registry: Registry) -> None:
+        self.pairing = pairing
+        self.trial = pairing.trials[0]
+        self.model = registry.models[self.trial.model.name]
+        self.registry = registry
+        self.device = find_device(registry, self.trial.device)
+        dataset = registry.datasets[self.trial.dataset.name]
+        wanted = pairing.trials if pairing.together else pairing.trials[:1]
+        self.parts = []
+        for trial in wanted:
+            data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
+            self.parts.append((trial, data, prepare(data, self.model.needs)))
+        self.fitted: Classifier | None = None
+        self.common: dict[str, Any] = {
+            "subject": str(self.trial.model),
+            "case": str(self.trial.dataset),
+            "device": self.trial.device,
+            "synchronize": self.device.synchronize,
+        }
+
+    def workloads(self) -> list[Workload]:
+        found = [self._fit("fit", self.model.make)]
+        if self.pairing.reference and self.model.reference:
+            found.append(self._fit("reference", self.model.reference))
+        if self.pairing.together and self.model.fit_together and len(self.parts) > 1:
+            found.append(self._fit_together())
+        if self.pairing.predict:
+            found += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
+        return found
+
+    def _make(self, make: Callable[..., Classifier], index: int = 0) -> Classifier:
+        trial, data, prepared = self.parts[index]
+        seed_globals(trial.model_seed)
+        return make(setting_of(trial, data, prepared), **dict(trial.model.parameters))
+
+    def _fit(self, kind: str, make: Callable[..., Classifier]) -> Workload:
+        _, data, prepared = self.parts[0]
+        made: list[Classifier] = []
+
+        def before() -> None:
+            made[:] = [self._make(make)]
+
+        def run() -> Classifier:
+            made[0].fit(prepared.X_train, prepared.y_train)
+            return made[0]
+
+        def check(classifier: Classifier) -> Mapping[str, float]:
+            self._require_probabilities(classifier)
+            if kind == "fit":
+                self.fitted = classifier
+            epochs = self.pairing.epochs
+            if epochs is None:
+                epochs = self._count_epochs(make)
+            sizes = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+            return {**sizes, "epochs": epochs} if epochs else sizes
+
+        return Workload(kind, setup=lambda: run, check=check, before=before, **self.common)
+
+    def _count_epochs(self, make: Callable[..., Classifier]) -> int:
+        """What a monitor is told by one more fit; 0 where none is taken."""
+        classifier = self._make(make)
+        if not takes_monitor(classifier):
+            return 0
+        _, _, prepared = self.parts[0]
+        last = [0]
+
+        def monitor(epoch: int, _predict: object) -> None:
+            last[0] = int(epoch)
+
+        classifier.fit(prepared.X_train, prepared.y_train, monitor=monitor)  # type: ignore[call-arg]  # it takes one
+        return last[0]
+
+    def _fit_together(self) -> Workload:
+        made: list[Classifier] = []
+        Xs = [prepared.X_train for _, _, prepared in self.parts]
+        ys = [prepared.y_train for _, _, prepared in self.parts]
+        fit_together = self.model.fit_together
+        assert fit_together is not None
+
+        def setup() -> Callable[[], Any]:
+            if len({X.shape for X in Xs}) > 1:
+                raise UsageError("its repeats differ in shape, and are trained one by one")
+            return run
+
+        def before() -> None:
+            made[:] = [self._make(self.model.make, i) for i in range(len(self.parts))]
+
+        def run() -> list[Classifier]:
+            fit_together(made, Xs, ys, [None] * len(made))
+            return made
+
+        def check(classifiers: list[Classifier]) -> Mapping[str, float]:
+            self._require_probabilities(classifiers[0])
+            return {"together": len(classifiers)}
+
+        return Workload("together", setup=setup, check=check, before=before, **self.common)
+
+    def _require_probabilities(self, classifier: Classifier) -> None:
+        _, data, prepared = self.parts[0]
+        K = len(data.trained)
+        P = ordered(classifier, classifier.predict_proba(prepared.X_test), K)
+        try:
+            scoring.check_probabilities(P, len(prepared.X_test), K)
+        except ProbabilityError as error:
+            raise WrongOutputError(str(error)) from None
+
+    def _predict(self, kind: str) -> Workload:
+        _, _, prepared = self.parts[0]
+        X = prepared.X_test[:1] if kind == "predict-row" else prepared.X_test
+
+        def setup() -> Callable[[], Any]:
+            if self.fitted is None:
+                raise UsageError("its fit failed")
+            return partial(self.fitted.predict_proba, X)
+
+        def check(P: Any) -> Mapping[str, float]:
+            if len(P) != len(X):
+                raise WrongOutputError(f"gives {len(P)} rows for {len(X)}")
+            return {"n_test": len(X)}
+
+        return Workload(kind, setup=setup, check=check, single=kind == "predict-row", **self.common)
+
+    def _softmax(self) -> list[Workload]:
+        """The softmax of this pairing's own logits: log probabilities are, up to a constant."""
+        kernel = kernel_for(self.registry, self.trial.model, self.trial.device)
+        if kernel is None:
+            return []
+        _, data, prepared = self.parts[0]
+        expected: list[Array] = []
+
+        def setup() -> Callable[[], Any]:
+            if self.fitted is None:
+                raise UsageError("its fit failed")
+            P = ordered(self.fitted, self.fitted.predict_proba(prepared.X_train), len(data.trained))
+            expected[:] = [np.asarray(P, np.float64)]
+            logits = np.log(np.maximum(expected[0], scoring.CLIP)).astype(self.model.needs.dtype)
+            return partial(kernel.run, kernel.prepare(logits, self.trial.device))
+
+        def check(output: Any) -> Mapping[str, float]:
+            error = float(np.abs(kernel.collect(output) - expected[0]).max(initial=0.0))
+            if not error <= 1e-4:
+                raise WrongOutputError(f"a probability is off by {error:.2g}")
+            return {}
+
+        return [
+            Workload(
+                "logits",
+                setup=setup,
+                check=check,
+                poison=poison,
+                elapsed=self.device.elapsed,
+                **self.common,
+            )
+        ]
+
+
+def kernel_for(registry: Registry, model: Choice, device: str) -> Kernel | None:
+    """A stable kernel for a device: of the model's own plugin if it has one, or the first."""
+    kind = device.partition(":")[0]
+    fit = [
+        kernel
+        for kernel in registry.kernels.values()
+        if kernel.stable
+        and kernel.by_default
+        and kind in kernel.devices
+        and not importable(kernel.requires)
+    ]
+    origin = registry.origin("models", model.name)
+    own = [kernel for kernel in fit if registry.origin("kernels", kernel.name) == origin]
+    return next(iter(own or fit), None)
+
+
+def find_device(registry: Registry, name: str) -> Device:
+    """A device of this machine.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    if name not in registry.devices:
+        there = ", ".join(registry.devices) or "none"
+        raise UsageError(f"no device '{name}' on this machine (there are: {there})")
+    return registry.devices[name]
+
+
+def reference(logits: Array) -> Array:
+    """The softmax's definition, the maximum taken off, in more digits than the logits have.
+
+    That is float64 for float32; for float64 what the processor has beyond, if it has.
+    """
+    powers = logits.astype(np.longdouble if logits.dtype == np.float64 else np.float64)
+    powers -= powers.max(axis=1, keepdims=True, initial=-np.inf)
+    np.exp(powers, out=powers)
+    powers /= powers.sum(axis=1, keepdims=True)
+    return powers
+
+
+def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
+    """Whether it gives the right probabilities for logits near -1e7."""
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(scale=SCALE, size=(16, n_classes)) + FAR).astype(dtype)
+    try:
+        with np.errstate(all="ignore"):
+            found = kernel(logits, device)
+        return bool(np.abs(found - reference(logits)).max() <= TOLERANCE[dtype])
+    except Exception:  # noqa: BLE001  # a stranger's code raises anything
+        return False
+
+
+def poison(output: Any) -> None:
+    """Overwrite an array, NumPy's or another library's, so that it cannot pass for a new result."""
+    fill = getattr(output, "fill_", None) or getattr(output, "fill", None)
+    # What cannot be written to cannot be mistaken for a new result either.
+    with contextlib.suppress(ValueError, RuntimeError, TypeError):
+        if callable(fill):
+            fill(float("nan"))

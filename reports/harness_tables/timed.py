@@ -1,0 +1,334 @@
+"""What was timed alone: pairings that train and predict, and softmax kernels side by side."""
+
+from __future__ import annotations
+
+import math
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from harness.timing import ratio
+from harness_tables.figures import compact
+from harness_tables.notes import Note, plain
+from harness_tables.sheets import Column, Entry, Sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from harness.values import Frames
+
+    Row: TypeAlias = dict[str, Any]
+
+TRAINING_COLUMNS = (
+    *("dataset", "model", "device", "threads", "status", "reason", "processes"),
+    *("fit_seconds", "fit_low", "fit_high", "fit_minimum", "fit_third_quartile"),
+    *("epochs", "microseconds_per_epoch", "samples_per_second"),
+    *("together", "together_microseconds_per_epoch", "together_ratio"),
+    *("reference_microseconds_per_epoch", "reference_ratio", "together_reference_ratio"),
+    *("row_microseconds", "row_p99_microseconds", "rows_per_second"),
+    *("softmax_microseconds", "softmax_share"),
+)
+SOFTMAX_COLUMNS = (
+    *("shape", "dtype", "caches", "device", "threads", "kernel", "status", "reason", "processes"),
+    *("seconds", "low", "high", "minimum", "third_quartile", "gigabytes_per_second"),
+    *("copies", "bests", "error", "survives", "first_seconds"),
+)
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+
+def training(frames: Frames) -> pd.DataFrame:
+    """A row for each pairing that was timed; times in the units that the columns name.
+
+    ``reference_ratio`` and ``together_ratio`` are the times of a fit, and of one replicate's share
+    of a fit of several at once, as a part of the reference's and of a lone fit's; medians over
+    processes of what the same process measured.
+    """
+    pairings: dict[tuple[str, str, str], dict[str, Row]] = {}
+    for row in _rows(frames, ("fit", "together", "reference", "predict", "predict-row", "logits")):
+        key = row["case"], row["subject"], row["device"]
+        pairings.setdefault(key, {})[row["kind"]] = row
+    records = []
+    for (dataset, model, device), kinds in pairings.items():
+        record: Row = {"dataset": dataset, "model": model, "device": device}
+        fit = kinds.get("fit")
+        if fit is None:
+            continue
+        record |= {name: fit[name] for name in ("threads", "status", "reason")}
+        record["processes"] = fit["n_processes"]
+        record |= {
+            "fit_seconds": fit["median"],
+            "fit_low": fit["low"],
+            "fit_high": fit["high"],
+            "fit_minimum": fit["minimum"],
+            "fit_third_quartile": fit["third_quartile"],
+        }
+        epochs = fit["epochs"] if fit["epochs"] > 0 else math.nan
+        per_epoch = 1e6 / epochs
+        record |= {"epochs": epochs, "microseconds_per_epoch": fit["median"] * per_epoch}
+        record["samples_per_second"] = epochs * fit["n_train"] / fit["median"]
+        together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
+        if together:
+            n = together["together"]
+            record["together"] = n
+            record["together_microseconds_per_epoch"] = together["median"] / n * per_epoch
+            if fit["status"] == "ok":
+                record["together_ratio"] = ratio(together["samples"], fit["samples"]) / n
+        if reference:
+            record["reference_microseconds_per_epoch"] = reference["median"] * per_epoch
+            if fit["status"] == "ok":
+                record["reference_ratio"] = ratio(fit["samples"], reference["samples"])
+            if together:
+                record["together_reference_ratio"] = (
+                    ratio(together["samples"], reference["samples"]) / together["together"]
+                )
+        if single := _if_ok(kinds.get("predict-row")):
+            record["row_microseconds"] = 1e6 * single["median"]
+            record["row_p99_microseconds"] = 1e6 * single["p99"]
+        if many := _if_ok(kinds.get("predict")):
+            record["rows_per_second"] = many["n_test"] / many["median"]
+        if logits := _if_ok(kinds.get("logits")):
+            record["softmax_microseconds"] = 1e6 * logits["median"]
+            record["softmax_share"] = logits["median"] * epochs / fit["median"]
+        records.append(record)
+    return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
+
+
+def softmax(frames: Frames) -> pd.DataFrame:
+    """A row for each kernel, shape, dtype, device and state of the caches.
+
+    ``copies`` is the time as a multiple of a copy's of the same array, ``bests`` of the fastest
+    kernel's, both of what the same process measured.
+    """
+    rows = _rows(frames, ("softmax", "copy"))
+    records = []
+    for (case, device), found in groupby(rows, key=lambda row: (row["case"], row["device"])):
+        group = list(found)
+        shape, dtype, caches = case.split()
+        size = math.prod(map(int, shape.split("x"))) * np.dtype(dtype).itemsize
+        timed = [row for row in group if row["status"] == "ok"]
+        copy = next((row for row in timed if row["kind"] == "copy"), None)
+        kernels = [row for row in timed if row["kind"] == "softmax"]
+        best = min(kernels, key=lambda row: row["median"], default=None)
+        for row in group:
+            ok = row["status"] == "ok"
+            records.append(
+                {"shape": shape, "dtype": dtype, "caches": caches, "device": device}
+                | {"threads": row["threads"], "kernel": row["subject"]}
+                | {"status": row["status"], "reason": row["reason"]}
+                | {"processes": row["n_processes"], "seconds": row["median"]}
+                | {name: row[name] for name in ("low", "high", "minimum", "third_quartile")}
+                | {"gigabytes_per_second": 2e-9 * size / row["median"]}
+                | {"copies": ratio(row["samples"], copy["samples"]) if ok and copy else math.nan}
+                | {
+                    "bests": ratio(row["samples"], best["samples"])
+                    if ok and best and row["kind"] == "softmax"
+                    else math.nan
+                }
+                | {name: row[name] for name in ("error", "survives", "first_seconds")}
+            )
+    return pd.DataFrame(records, columns=list(SOFTMAX_COLUMNS))
+
+
+def training_sheets(table: pd.DataFrame) -> list[Sheet]:
+    """A sheet for each dataset."""
+    several = table["device"].nunique() > 1
+    sheets = []
+    records: list[Row] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
+    for dataset, found in groupby(records, key=lambda row: str(row["dataset"])):
+        rows = sorted(found, key=lambda row: row["fit_seconds"])
+        scale, unit = _unit([row["fit_seconds"] for row in rows])
+        together = max((row["together"] for row in rows if row["together"] > 1), default=0)
+
+        def column(head: str, show: Callable[[Row], str], rows: Sequence[Row] = rows) -> Column:
+            return Column(head, tuple(Entry(show(row)) for row in rows))
+
+        columns = [
+            Column("model", tuple(Entry(_name(row, several)) for row in rows), named=True),
+            Column(
+                f"fit {unit}",
+                tuple(
+                    _between(row["fit_seconds"], row["fit_low"], row["fit_high"], scale)
+                    for row in rows
+                ),
+            ),
+            column("µs/epoch", lambda row: compact(row["microseconds_per_epoch"], 2)),
+            column("of plain", lambda row: _factor(row["reference_ratio"])),
+            column(f"{together:.0f} at once", lambda row: _factor(row["together_ratio"])),
+            column("… of plain", lambda row: _factor(row["together_reference_ratio"])),
+            column("samples/s", lambda row: _rate(row["samples_per_second"])),
+            column("softmax µs", lambda row: compact(row["softmax_microseconds"], 2)),
+            column("share", lambda row: _share(row["softmax_share"])),
+            column("row µs", lambda row: compact(row["row_microseconds"], 2)),
+            column("p99", lambda row: compact(row["row_p99_microseconds"], 2)),
+            column("rows/s", lambda row: _rate(row["rows_per_second"])),
+        ]
+        kept = [c for c in columns if c.named or any(entry.text for entry in c.entries)]
+        sheets.append(Sheet(f"{dataset}, timed alone", _detail(rows, several), tuple(kept)))
+    return sheets
+
+
+def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
+    """A sheet for each shape, dtype, device and state of the caches."""
+    sheets = []
+    records: list[Row] = table.to_dict("records")  # type: ignore[assignment]  # names are texts
+
+    def case(row: Row) -> tuple[str, ...]:
+        return tuple(str(row[name]) for name in ("shape", "dtype", "caches", "device"))
+
+    for (shape, dtype, caches, _), found in groupby(records, key=case):
+        rows = sorted(found, key=lambda row: (row["status"] != "ok", row["seconds"]))
+        scale, unit = _unit([row["seconds"] for row in rows if row["status"] == "ok"])
+        columns = (
+            Column(
+                "kernel",
+                tuple(
+                    Entry(row["kernel"], look="faint" if row["kernel"] == "copy" else "")
+                    for row in rows
+                ),
+                named=True,
+            ),
+            Column(
+                unit,
+                tuple(
+                    _between(row["seconds"], row["low"], row["high"], scale)
+                    if row["status"] == "ok"
+                    else Entry(row["status"], look="alarm")
+                    for row in rows
+                ),
+            ),
+            _figures("GB/s", (compact(row["gigabytes_per_second"], 2) for row in rows)),
+            _figures("× copy", (compact(row["copies"], 2) for row in rows)),
+            _figures("× best", (compact(row["bests"], 2) for row in rows)),
+            _figures("error", (_error(row["error"]) for row in rows)),
+            _figures("at -1e7", (_survival(row["survives"]) for row in rows)),
+            _figures("first ms", (compact(1e3 * row["first_seconds"], 2) for row in rows)),
+        )
+        detail = f"{caches}, {_detail(rows, True)}"
+        sheets.append(Sheet(f"{shape} {dtype}", detail, columns))
+    return sheets
+
+
+def notes(frames: Frames) -> list[Note]:
+    """How to read the timings, and what is not among them."""
+    timings = frames.timings
+    if timings.empty:
+        return []
+    lines = []
+    kinds = set(timings["kind"])
+    if "fit" in kinds:
+        lines.append(
+            "Timed alone, after the trials, in turns and in several processes; behind each time "
+            "its 95% interval over processes. µs/epoch: of a fit of one replicate; 'at once': one "
+            "replicate's share of the time of a fit of several, as a part of a lone fit's; 'of "
+            "plain': as a part of the plain loop's. row: latency of one row; share: of the "
+            "softmax of all training rows in an epoch."
+        )
+    if "softmax" in kinds:
+        lines.append(
+            "GB/s: the array read and written once. × copy: times a copy of the array on the same "
+            "device, the limit. error: largest against float64. at -1e7: whether logits there "
+            "give probabilities. first: the first call, with what it loads or compiles."
+        )
+    wrong = [
+        f"{row['subject']}, {row['case']} ({row['kind']}) @ {row['device']}: {row['status']}: "
+        f"{plain(row['reason'])}"
+        for row in timings.to_dict("records")
+        if row["status"] in ("wrong", "failed")
+    ]
+    late = timings[timings["status"] == "unfinished"]
+    found = [Note("Timings", tuple(lines))]
+    if wrong:
+        found.append(Note("Not timed, because it failed", tuple(wrong)))
+    if len(late):
+        reasons = late.groupby("reason", sort=False)
+        found.append(
+            Note(
+                "Not timed, for lack of time",
+                tuple(
+                    f"{len(group)} × {reason}: "
+                    + _some(
+                        f"{c}, {s}" for c, s in zip(group["case"], group["subject"], strict=True)
+                    )
+                    for reason, group in reasons
+                ),
+            )
+        )
+    return found
+
+
+def _some(names: Iterable[str], most: int = 6) -> str:
+    listed = list(dict.fromkeys(names))
+    rest = len(listed) - most
+    return "; ".join(listed[:most]) + (f"; and {rest} more" if rest > 0 else "")
+
+
+def _rows(frames: Frames, kinds: Sequence[str]) -> list[Row]:
+    timings = frames.timings
+    return timings[timings["kind"].isin(kinds)].to_dict("records")  # type: ignore[return-value]  # names are texts
+
+
+def _if_ok(row: Row | None) -> Row | None:
+    return row if row is not None and row["status"] == "ok" else None
+
+
+def _figures(head: str, texts: Iterable[str]) -> Column:
+    return Column(head, tuple(map(Entry, texts)))
+
+
+def _name(row: Row, several: bool) -> str:
+    return f"{row['model']} @ {row['device']}" if several else str(row["model"])
+
+
+def _detail(rows: Sequence[Row], with_device: bool) -> str:
+    threads = rows[0]["threads"]
+    device = f"{rows[0]['device']}, " if with_device else ""
+    counts = [row["processes"] for row in rows if row["processes"] > 0]
+    processes = f", {min(counts):.0f} processes" if counts else ""
+    return f"{device}{threads} thread{'s' if threads != 1 else ''}{processes}"
+
+
+def _unit(seconds: Sequence[float]) -> tuple[float, str]:
+    """The largest unit in which the least time is at least one; µs if none is."""
+    least = min((value for value in seconds if value > 0), default=1.0)
+    return next(((scale, unit) for scale, unit in UNITS if least >= scale), UNITS[-1])
+
+
+def _between(value: float, low: float, high: float, scale: float) -> Entry:
+    decimals = 2
+    return Entry(
+        compact(value / scale, decimals),
+        compact(low / scale, decimals),
+        compact(high / scale, decimals),
+    )
+
+
+def _factor(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.2f}".removeprefix("0")
+
+
+def _share(value: float) -> str:
+    return "" if math.isnan(value) else f"{100 * value:.0f}%"
+
+
+def _rate(value: float) -> str:
+    """Three digits and a unit.
+
+    >>> [_rate(value) for value in (81.25, 45_678.0, 1_234_567.0, float("nan"))]
+    ['81.2', '45.7k', '1.23M', '']
+    """
+    if math.isnan(value):
+        return ""
+    for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= scale:
+            return f"{value / scale:.3g}{unit}"
+    return f"{value:.3g}"
+
+
+def _error(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:.0e}"
+
+
+def _survival(value: float) -> str:
+    return "" if math.isnan(value) else "yes" if value else "NO"
