@@ -38,13 +38,13 @@ EPOCHS = 200
 """Of a model that has a parameter of that name: what an epoch takes does not depend on them."""
 
 TOGETHER = 32
-START = 3.0
+START = 2.5
 """Seconds until a fresh process has its libraries, roughly."""
 
-SMALL = 0.12
+SMALL = 0.09
 """Seconds that setting up and warming up a pairing's small workloads takes, roughly."""
 
-RECKONED = 0.8
+RECKONED = 0.9
 """Part of a budget that is planned for: estimates are not better than that."""
 
 

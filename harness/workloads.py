@@ -387,11 +387,12 @@ def reference(logits: Array) -> Array:
 
     That is float64 for float32; for float64 what the processor has beyond, if it has.
     """
-    powers = logits.astype(np.longdouble if logits.dtype == np.float64 else np.float64)
+    powers: Any = logits.astype(np.longdouble if logits.dtype == np.float64 else np.float64)
     powers -= powers.max(axis=1, keepdims=True, initial=-np.inf)
     np.exp(powers, out=powers)
     powers /= powers.sum(axis=1, keepdims=True)
-    return powers
+    probabilities: Array = powers
+    return probabilities
 
 
 def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from harness.testing import Check
 
 REGISTRY = load()
+HERE = {device.kind for device in REGISTRY.devices.values()}
 SUITES = {
     "datasets": testing.DATASET_CHECKS,
     "models": testing.MODEL_CHECKS,
@@ -25,6 +26,8 @@ OFFERED = [
     for kind, checks in SUITES.items()
     for name, subject in getattr(REGISTRY, kind).items()
     if not importable(getattr(subject, "requires", ()))
+    and getattr(subject, "by_default", True)
+    and (kind != "kernels" or HERE & set(subject.devices))
     for check in checks
 ]
 

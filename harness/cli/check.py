@@ -26,7 +26,8 @@ KINDS = ("datasets", "models", "kernels", "reports")
 def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
     """Check that datasets, models, kernels and reports keep the contract.
 
-    One line a check.  All that is offered without a NAME.  Each check runs in a process of its
+    One line a check.  Without a NAME all that is offered and can run here, but for what is slow to
+    prepare.  Each check runs in a process of its
     own, so that one that crashes or hangs is a line, too.
     """
     registry = options.discover(plugins)
@@ -49,9 +50,7 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
 
 
 def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Kind and name of what to check; what cannot be imported here is left out, unless named."""
-    from harness.pairing import importable
-
+    """Kind and name of what to check; what cannot be checked here is left out, unless named."""
     offered = [(kind, name) for kind in KINDS for name in getattr(registry, kind)]
     for name in names:
         if name not in [known for _, known in offered]:
@@ -59,12 +58,30 @@ def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str
             raise UsageError(f"nothing is called '{name}': {nearest(name, known)}")
     chosen = []
     for kind, name in offered:
-        missing = importable(getattr(getattr(registry, kind)[name], "requires", ()))
-        if name in names and missing:
-            raise UsageError(f"'{name}' needs '{missing}', which is not installed here")
-        if name in names or (not names and not missing):
+        subject = getattr(registry, kind)[name]
+        if name not in names and (names or not getattr(subject, "by_default", True)):
+            continue
+        obstacle = _obstacle(registry, kind, subject)
+        if name in names and obstacle:
+            raise UsageError(f"'{name}' {obstacle}")
+        if not obstacle:
             chosen.append((kind, name))
     return chosen
+
+
+def _obstacle(registry: Registry, kind: str, subject: Any) -> str | None:
+    """Why it cannot be checked here."""
+    from harness.pairing import importable
+
+    missing = importable(getattr(subject, "requires", ()))
+    if missing:
+        return f"needs '{missing}', which is not installed here"
+    # Looking for devices takes seconds, and all but a few kernels run on the CPU.
+    if kind == "kernels" and "cpu" not in subject.devices:
+        here = {device.kind for device in registry.devices.values()}
+        if not here & set(subject.devices):
+            return f"runs on {', '.join(subject.devices)}, and there is none here"
+    return None
 
 
 def _verdicts(
