@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CODE := harness plugins datasets reports tests docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench docs wheel-test clean
+.PHONY: help run test check format bench targets docs wheel-test clean
 
 help:  ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,12 @@ format: $(VENV)/installed-dev  ## Format the code and mend what ruff can mend.
 docs: $(VENV)/installed-dev  ## Paste the commands' help into the docs.
 	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog -r README.md docs/*.md
 
-bench: $(VENV)/installed-dev  ## Print the harness's own figures: start-up, cost per trial, report.
+bench: $(VENV)/installed-dev  ## Time kernels, training, prediction and coordinator; save, and compare.
+	$(BIN)/python -m pytest -q harness/benchmarks tests/benchmarks --benchmark-enable \
+		--benchmark-autosave $$(test -d .benchmarks && echo --benchmark-compare)
+
+targets: $(VENV)/installed-dev  ## Print each figure of docs/performance.md, ours beside theirs.
+	$(BIN)/python tests/benchmarks/targets.py
 	$(BIN)/python tests/benchmarks/own_cost.py
 
 wheel-test: $(VENV)/installed-dev  ## Build the wheel; install and run it away from the tree.

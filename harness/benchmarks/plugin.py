@@ -1,0 +1,132 @@
+"""Which models, datasets and kernels the suite times: pytest loads this wherever the harness is.
+
+So it imports next to nothing by itself, and its names begin with ``harness``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.registry import Registry
+    from harness.timing import Workload
+    from harness.values import Choice
+
+OURS = ("notebook-mlp[epochs=100]", "torch-mlp[epochs=5]", "numpy-softmax")
+SHAPES = ((100, 3), (100_000, 10))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the suite."""
+    group = parser.getgroup("harness")
+    for name, about in (
+        ("model", "A model to time, as on harness's command line; repeatable."),
+        ("dataset", "A dataset to time it on [threshold]; repeatable."),
+        ("plugin", "A .py file (or module) that offers it; repeatable."),
+    ):
+        group.addoption(f"--harness-{name}", action="append", default=[], help=about)
+
+
+def _registry(config: pytest.Config) -> Registry:
+    """What is installed, and the given plugins."""
+    from harness.registry import load
+
+    return load(config.getoption("--harness-plugin"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test for each pairing, and for each kernel and shape."""
+    config = metafunc.config
+    if "harness_pairing" in metafunc.fixturenames:
+        from harness.pairing import choose
+
+        registry = _registry(config)
+        wanted = config.getoption("--harness-model")
+        models = choose(wanted or _here(registry), registry.models, "model")
+        datasets = choose(
+            config.getoption("--harness-dataset") or ["threshold"], registry.datasets, "dataset"
+        )
+        pairs = [(dataset, model) for dataset in datasets for model in models]
+        metafunc.parametrize("harness_pairing", pairs, ids=[f"{m}-{d}" for d, m in pairs])
+    if "harness_kernel" in metafunc.fixturenames:
+        from harness.pairing import importable
+
+        registry = _registry(config)
+        # Whoever names a model is not here for our kernels.
+        kernels = [] if config.getoption("--harness-model") else list(registry.kernels.values())
+        names = [
+            kernel.name
+            for kernel in kernels
+            if "cpu" in kernel.devices and kernel.by_default and not importable(kernel.requires)
+        ]
+        metafunc.parametrize("harness_kernel", names)
+        metafunc.parametrize("harness_shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+
+
+def _here(registry: Registry) -> list[str]:
+    """Ours, those whose library is installed."""
+    from harness.pairing import importable
+
+    return [
+        name
+        for name in OURS
+        if (base := name.partition("[")[0]) in registry.models
+        and not importable(registry.models[base].requires)
+    ]
+
+
+@pytest.fixture
+def harness_doings(
+    harness_pairing: tuple[Choice, Choice], request: pytest.FixtureRequest
+) -> dict[str, Workload]:
+    """A pairing's workloads by kind, on its first repeat."""
+    from harness.values import Trial
+    from harness.workloads import Pairing, TrainingGroup
+
+    dataset, model = harness_pairing
+    trial = Trial(dataset, model, "cpu", 0, 0)
+    group = TrainingGroup((Pairing((trial,), epochs=0, predict=True),))
+    workloads = group.workloads(_registry(request.config), seed=0)
+    return {workload.kind: workload for workload in workloads}
+
+
+@pytest.fixture
+def harness_softmax(
+    harness_kernel: str, harness_shape: tuple[int, int], request: pytest.FixtureRequest
+) -> Workload:
+    """A kernel on random logits of float32, with warm caches."""
+    from harness.workloads import SoftmaxGroup
+
+    group = SoftmaxGroup((harness_kernel,), harness_shape, "float32", "cpu")
+    return group.workloads(_registry(request.config), seed=0)[0]
+
+
+@pytest.fixture
+def harness_timed(benchmark: Any) -> Callable[[Workload], None]:
+    """Times a workload once its output was found right."""
+
+    def time(workload: Workload) -> None:
+        run = checked(workload)
+        if workload.before:
+            benchmark.pedantic(run, setup=workload.before, rounds=5, warmup_rounds=1)
+        else:
+            benchmark(run)
+
+    return time
+
+
+def checked(workload: Workload) -> Callable[[], Any]:
+    """The call to time."""
+    run = workload.setup()
+    if workload.before:
+        workload.before()
+    output = run()
+    if workload.poison:
+        workload.poison(output)
+        output = run()
+    workload.check(output)
+    return run

@@ -1,0 +1,18 @@
+"""Softmax kernels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.timing import Workload
+
+
+@pytest.mark.benchmark(group="softmax")
+def test_softmax(harness_softmax: Workload, harness_timed: Callable[[Workload], None]) -> None:
+    """Seconds a call."""
+    harness_timed(harness_softmax)

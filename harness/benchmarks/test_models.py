@@ -1,0 +1,40 @@
+"""Training and prediction of models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.benchmarks.plugin import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.timing import Workload
+
+
+@pytest.mark.benchmark(group="fit")
+def test_fit(
+    harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
+) -> None:
+    """Seconds a fit."""
+    harness_timed(harness_doings["fit"])
+
+
+@pytest.mark.benchmark(group="predict")
+def test_predict(
+    harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
+) -> None:
+    """Seconds for the whole test part."""
+    checked(harness_doings["fit"])
+    harness_timed(harness_doings["predict"])
+
+
+@pytest.mark.benchmark(group="predict one row")
+def test_predict_row(
+    harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
+) -> None:
+    """Latency."""
+    checked(harness_doings["fit"])
+    harness_timed(harness_doings["predict-row"])

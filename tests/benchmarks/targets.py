@@ -1,0 +1,314 @@
+"""Ours beside theirs: prints every figure of docs/performance.md.
+
+    python tests/benchmarks/targets.py [softmax|error|memory|regression|perceptrons|engine|run ...]
+
+Each part is measured in three fresh processes, one thread, what is compared taking turns; printed is
+the median over processes of the quotient within a process, and the least and the largest.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import timeit
+import tracemalloc
+import warnings
+from pathlib import Path
+from statistics import geometric_mean, median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+PROCESSES = 3
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+
+
+def softmax() -> dict[str, float]:
+    """numpy-fast beside scipy, torch and the notebook's stable version."""
+    from harness.agenda import SHAPES
+    from harness.registry import load
+    from harness.timing import measure
+    from harness.workloads import SoftmaxGroup
+
+    registry = load()
+    found = {}
+    for shape in SHAPES:
+        for dtype in ("float32", "float64"):
+            group = SoftmaxGroup(
+                ("numpy-stable", "numpy-fast", "scipy", "torch"), shape, dtype, "cpu"
+            )
+            workloads = group.workloads(registry, seed=0)
+            took = {
+                one.workload.subject: median(one.samples)
+                for one in measure(workloads, seconds=1.0, seed=0, fewest=5)
+            }
+            name = f"{shape[0]}x{shape[1]} {dtype}"
+            better = min(took["scipy"], took["torch"])
+            found[f"{name}: better of scipy and torch / numpy-fast"] = better / took["numpy-fast"]
+            found[f"{name}: scipy / numpy-fast"] = took["scipy"] / took["numpy-fast"]
+            found[f"{name}: numpy-fast / numpy-stable"] = took["numpy-fast"] / took["numpy-stable"]
+            found[f"{name}: numpy-fast / copy"] = took["numpy-fast"] / took["copy"]
+    return found
+
+
+def error() -> dict[str, float]:
+    """Units in the last place beyond the stable version's, the worst of all shapes."""
+    from harness_numpy.kernels import stable
+    from harness_numpy.softmax import softmax
+
+    from harness.workloads import reference
+
+    found = {}
+    rng = np.random.default_rng()
+    for dtype in (np.float32, np.float64):
+        worst, off = -np.inf, 0.0
+        for n_classes in (2, 3, 5, 10, 17, 32, 33, 100, 1_000, 50_257):
+            for scale in (0.1, 1.0, 3.0, 30.0):
+                n_samples = max(2, 200_000 // n_classes)
+                logits = (scale * rng.normal(size=(n_samples, n_classes))).astype(dtype)
+                expected = reference(logits)
+                units = np.spacing(expected.astype(dtype))
+                normal = expected > np.finfo(dtype).tiny
+                ours, theirs = (
+                    float((np.abs(f(logits) - expected) / units)[normal].max())
+                    for f in (softmax, stable)
+                )
+                worst = max(worst, ours - theirs)
+                off = max(off, float(np.abs(softmax(logits).sum(axis=1) - 1).max()))
+        found[f"{dtype.__name__}: units in the last place beyond numpy-stable"] = worst
+        found[f"{dtype.__name__}: a row's sum misses 1 by"] = off
+    return found
+
+
+def memory() -> dict[str, float]:
+    """MiB beside the output, at most."""
+    from harness_numpy.softmax import softmax
+
+    found = {}
+    for shape in ((4_000_000, 3), (100_000, 10), (20_000, 1_000), (512, 50_257)):
+        logits = np.random.default_rng(0).normal(size=shape)
+        out = np.empty_like(logits)
+        for name, keywords, less in (("", {}, logits.nbytes), (" with out=", {"out": out}, 0)):
+            softmax(logits[:10])
+            tracemalloc.start()
+            softmax(logits, **keywords)
+            peak = tracemalloc.get_traced_memory()[1] - less
+            tracemalloc.stop()
+            found[f"{shape[0]}x{shape[1]} float64{name}: MiB beside the output"] = peak / 2**20
+    return found
+
+
+def regression() -> dict[str, float]:
+    """scikit-learn's fastest solver beside numpy-softmax, both to the optimum within 1e-6 of NLL."""
+    from harness_numpy.regression import SoftmaxRegression
+    from sklearn.datasets import load_digits
+    from sklearn.linear_model import LogisticRegression
+
+    warnings.simplefilter("ignore")
+    rng = np.random.default_rng(0)
+    l2 = 1e-3
+
+    def drawn(n: int, d: int, k: int) -> tuple[Any, Any]:
+        X = rng.normal(size=(n, d))
+        Z = X @ rng.normal(scale=2 / np.sqrt(d), size=(d, k)) + rng.gumbel(size=(n, k))
+        return X, Z.argmax(axis=1)
+
+    X, y = load_digits(return_X_y=True)
+    digits = (X - X.mean(axis=0)) / np.maximum(X.std(axis=0), 1e-9), y
+    cases = {
+        "1,000x10x3": drawn(1_000, 10, 3),
+        "100,000x10x3": drawn(100_000, 10, 3),
+        "1,000,000x10x3": drawn(1_000_000, 10, 3),
+        "200,000x50x10": drawn(200_000, 50, 10),
+        "digits": digits,
+    }
+    found: dict[str, float] = {}
+    for case, (X, y) in cases.items():
+        n, k = len(y), int(y.max()) + 1
+        makes: dict[str, Callable[[], Any]] = {}
+        for tol in (1e-3, 1e-4, 1e-5, 1e-6):
+            makes[f"ours {tol:g}"] = lambda tol=tol: SoftmaxRegression(
+                k, l2=l2, max_iter=10_000, tol=tol
+            )
+            for solver in ("lbfgs", "newton-cg", "newton-cholesky"):
+                makes[f"{solver} {tol:g}"] = lambda tol=tol, solver=solver: LogisticRegression(
+                    C=1 / (l2 * n), tol=tol, solver=solver, max_iter=10_000
+                )
+        took: dict[str, list[float]] = {name: [] for name in makes}
+        loss: dict[str, float] = {}
+        for _ in range(3 if n < 1_000_000 else 1):
+            for name, make in makes.items():
+                if "cholesky" in name and case in ("200,000x50x10",) and took[name]:
+                    continue  # fifteen seconds each
+                model = make()
+                started = time.perf_counter()
+                model.fit(X, y)
+                took[name].append(time.perf_counter() - started)
+                W = model.weights_[:, :-1] if name.startswith("ours") else model.coef_
+                P = model.predict_proba(X)[np.arange(n), y]
+                loss[name] = float(-np.log(P).mean() + 0.5 * l2 * (W**2).sum())
+        least = min(loss.values())
+        reached = {name: min(took[name]) for name in makes if loss[name] <= least + 1e-6}
+        ours = min(seconds for name, seconds in reached.items() if name.startswith("ours"))
+        theirs = min(seconds for name, seconds in reached.items() if not name.startswith("ours"))
+        found[f"{case}: scikit-learn's fastest / numpy-softmax"] = theirs / ours
+        found[f"{case}: scikit-learn's fastest / numpy-softmax as it comes (tol=1e-6)"] = (
+            theirs / min(took["ours 1e-06"])
+        )
+    for end in ("numpy-softmax", "numpy-softmax as it comes (tol=1e-6)"):
+        name = f"geometric mean: scikit-learn's fastest / {end}"
+        found[name] = geometric_mean([v for k, v in found.items() if k.endswith(f"/ {end}")])
+    return found
+
+
+def perceptrons() -> dict[str, float]:
+    """Training loops beside the plain ones, alone and 32 together, and MLPClassifier."""
+    import torch
+    from sklearn.neural_network import MLPClassifier
+
+    from harness.pairing import choose
+    from harness.registry import load
+    from harness.timing import Workload, measure
+    from harness.values import Setting, Trial
+    from harness.workloads import Pairing, TrainingGroup
+
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    registry = load()
+    found = {}
+    for dataset, model in (
+        ("threshold", "notebook-mlp[epochs=300]"),
+        ("digits", "notebook-mlp[epochs=60]"),
+        ("threshold", "torch-mlp[epochs=30]"),
+        ("digits", "torch-mlp[epochs=4]"),
+    ):
+        (data,) = choose([dataset], registry.datasets, "dataset")
+        (choice,) = choose([model], registry.models, "model")
+        trials = tuple(Trial(data, choice, "cpu", repeat, 0) for repeat in range(32))
+        group = TrainingGroup((Pairing(trials, epochs=1, together=True, reference=True),))
+        took = {
+            one.workload.kind: median(one.samples)
+            for one in measure(group.workloads(registry, 0), seconds=8.0, seed=0, fewest=3)
+        }
+        plain = took["reference"]
+        found[f"{model} on {dataset}: ours / plain loop"] = took["fit"] / plain
+        found[f"{model} on {dataset}: one of 32 together / plain loop"] = (
+            took["together"] / 32 / plain
+        )
+    X, y = registry.datasets["digits"].split(np.random.default_rng(0)).X_train, None
+    split = registry.datasets["digits"].split(np.random.default_rng(0))
+    X = ((split.X_train - split.X_train.mean(0)) / np.maximum(split.X_train.std(0), 1e-9)).astype(
+        np.float32
+    )
+    y = np.unique(split.y_train, return_inverse=True)[1]
+    epochs = 20
+    setting = Setting(seed=0, device="cpu", n_features=X.shape[1], n_classes=10)
+
+    def ours() -> object:
+        return registry.models["torch-mlp"].make(setting, epochs=epochs, batch_size=64).fit(X, y)
+
+    def theirs() -> object:
+        return MLPClassifier(
+            (64, 64),
+            activation="tanh",
+            solver="adam",
+            alpha=3e-3,
+            batch_size=64,
+            learning_rate_init=0.02,
+            max_iter=epochs,
+            n_iter_no_change=10 * epochs,
+            random_state=0,
+        ).fit(X, y)
+
+    workloads = [
+        Workload("fit", name, "digits", "cpu", setup=lambda call=call: call)
+        for name, call in (("ours", ours), ("theirs", theirs))
+    ]
+    took = {
+        one.workload.subject: median(one.samples)
+        for one in measure(workloads, seconds=3.0, seed=0, fewest=5)
+    }
+    found["torch-mlp / MLPClassifier on digits"] = took["ours"] / took["theirs"]
+    return found
+
+
+def engine() -> dict[str, float]:
+    """What the engine finds for a call of ten microseconds, over what timeit does."""
+    from harness.timing import Workload, measure
+
+    def busy() -> int:
+        total = 0
+        for i in range(180):
+            total += i
+        return total
+
+    calls, _ = timeit.Timer(busy).autorange()
+    bare, engines = [], []
+    workload = Workload("softmax", "busy", "", "cpu", setup=lambda: busy)
+    for _ in range(7):
+        bare.append(min(timeit.repeat(busy, number=calls // 20, repeat=20)) / (calls // 20))
+        engines.append(min(measure([workload], seconds=0.5, seed=0)[0].samples))
+    return {
+        "microseconds a call by timeit": 1e6 * min(bare),
+        "engine / timeit": min(engines) / min(bare),
+    }
+
+
+def run() -> dict[str, float]:
+    """Seconds of all trials, default repeats."""
+    harness = [sys.executable, "-m", "harness"]
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        subprocess.run(
+            [*harness, "run", "--all", "--no-timing", "--no-progress", "--store", "all.db"],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        return {"seconds of `harness run --all --no-timing`": time.perf_counter() - started}
+
+
+PARTS: dict[str, Callable[[], dict[str, float]]] = {
+    part.__name__: part for part in (softmax, error, memory, regression, perceptrons, engine, run)
+}
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--one"]:
+        print(json.dumps(PARTS[sys.argv[2]]()))
+        return
+    from harness.environment import machine
+
+    here = machine()
+    print(f"{here['processor']}, {here['cores']} cores, {here['system']}")
+    for name in sys.argv[1:] or PARTS:
+        doc = PARTS[name].__doc__ or ""
+        print(f"\n{name}: {doc}")
+        environment = os.environ | ({} if name == "run" else ONE_THREAD)
+        found = [
+            json.loads(
+                subprocess.run(
+                    [sys.executable, str(Path(__file__)), "--one", name],
+                    env=environment,
+                    check=True,
+                    stdout=subprocess.PIPE,
+                ).stdout
+            )
+            for _ in range(1 if name in ("run", "memory") else PROCESSES)
+        ]
+        for figure in found[0]:
+            values = sorted(one[figure] for one in found)
+            spread = f"  ({values[0]:.3g} to {values[-1]:.3g})" if len(values) > 1 else ""
+            print(f"  {figure}: {median(values):.3g}{spread}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
