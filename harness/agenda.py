@@ -138,7 +138,7 @@ def of_kernels(
     kernels: Sequence[str] = (),
     shapes: Sequence[tuple[int, int]] = (),
     dtypes: Sequence[str] = (),
-    devices: Sequence[str] = ("cpu",),
+    devices: Sequence[str] = (),
 ) -> Agenda:
     """Every kernel on every shape, type and device, with warm and with cold caches.
 
@@ -147,26 +147,45 @@ def of_kernels(
         kernels: names or globs; all that are timed by default without.
         shapes: (n_samples, n_classes); `SHAPES` without.
         dtypes: `DTYPES` without.
-        devices: names; the kind alone is its first.
+        devices: names, the kind alone being its first; all that are here without.
 
     Raises:
-        UsageError: a kernel, or a device, is not there.
+        UsageError: a kernel is not there, or none of the devices.
     """
     chosen = _kernels(registry, kernels)
+    here = [_device(registry, name) for name in devices] or list(registry.devices)
+    absent = [name for name, found in zip(devices, here, strict=False) if found is None]
+    late = [_unfit("softmax", "every kernel", name, _absence(name)) for name in absent]
+    present = list(dict.fromkeys(name for name in here if name))
     groups = []
-    for name in devices:
-        device = _device(registry, name)
+    usable = [kernel for kernel in chosen if not importable(kernel.requires)]
+    for device in present:
         kind = device.partition(":")[0]
-        fit = tuple(kernel.name for kernel in chosen if kind in kernel.devices)
-        if not fit:
-            raise UsageError(f"none of the kernels runs on {kind}: {_names(chosen)}")
+        fit = tuple(kernel.name for kernel in usable if kind in kernel.devices)
         for shape in shapes or SHAPES:
             for dtype in dtypes or DTYPES:
                 warm = SoftmaxGroup(fit, shape, dtype, device)
-                groups.append(warm)
-                if warm.bytes < COLD_BELOW:
+                if fit:
+                    groups.append(warm)
+                if fit and warm.bytes < COLD_BELOW:
                     groups.append(SoftmaxGroup(fit, shape, dtype, device, cold=True))
-    return Agenda(tuple(groups))
+    kinds = {name.partition(":")[0] for name in present}
+    for kernel in chosen:
+        missing = importable(kernel.requires)
+        if missing:
+            reason = f"needs '{missing}', which is not installed here"
+            late.append(_unfit("softmax", kernel.name, kernel.devices[0], reason))
+        elif not kinds & set(kernel.devices) and (kernels or not devices):
+            known = {device.partition(":")[0] for device in registry.devices}
+            device = kernel.devices[0]
+            here_too = known & set(kernel.devices)
+            reason = f"runs on {', '.join(kernel.devices)}" if here_too else _absence(device)
+            late.append(_unfit("softmax", kernel.name, device, reason))
+    if not groups:
+        reasons = [f"{timing.subject}: {timing.reason}" for timing in late]
+        there = ", ".join(registry.devices) or "none"
+        raise UsageError(f"nothing to time: {'; '.join(reasons[:3])} (devices here: {there})")
+    return Agenda(tuple(groups), tuple(late))
 
 
 def of_training(
@@ -185,7 +204,17 @@ def of_training(
     Raises:
         UsageError: a selector matches nothing, or none of the models trains by epochs.
     """
-    planned = plan(registry, replace(selection, repeats=together))
+    models = selection.models
+    if models:
+        models += tuple(
+            name
+            for name, model in registry.models.items()
+            if "notebook" in model.tags
+            and model.reference
+            and not importable(model.requires)
+            and not any(one.partition("[")[0] == name for one in models)
+        )
+    planned = plan(registry, replace(selection, models=models, repeats=together))
     repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
     for trial in planned.trials:
         model = registry.models[trial.model.name]
@@ -210,7 +239,12 @@ def of_training(
             weight=1.0,
         )
         groups.setdefault((dataset, device), []).append(pairing)
-    return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()))
+    late = tuple(
+        _unfit("fit", str(skip.model), skip.device, skip.reason, str(skip.dataset))
+        for skip in planned.skips
+        if not registry.models[skip.model.name].baseline
+    )
+    return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
 
 
 def shape_of(text: str) -> tuple[int, int]:
@@ -248,26 +282,25 @@ def _kernels(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
         names = [name for name in registry.kernels if fnmatch.fnmatchcase(name, glob)]
         if not names:
             raise UsageError(f"no kernel '{glob}': {nearest(glob, registry.kernels)}")
-        for name in names:
-            kernel = registry.kernels[name]
-            missing = importable(kernel.requires)
-            if wanted and missing and name in wanted:
-                raise UsageError(f"kernel '{name}' needs '{missing}', which is not installed here")
-            if not missing and (kernel.by_default or wanted):
-                found[name] = kernel
+        found |= {
+            name: registry.kernels[name]
+            for name in names
+            if wanted or registry.kernels[name].by_default
+        }
     return list(found.values())
 
 
-def _device(registry: Registry, name: str) -> str:
+def _device(registry: Registry, name: str) -> str | None:
+    """A device's full name; None where it is not here."""
     if name in registry.devices:
         return name
-    first = next((device for device in registry.devices if device.partition(":")[0] == name), None)
-    if first is None:
-        kind = {"cuda": "CUDA", "mps": "MPS", "xpu": "XPU"}.get(name.partition(":")[0], name)
-        there = ", ".join(registry.devices)
-        raise UsageError(f"no {kind} device here, so nothing is timed on '{name}' (there: {there})")
-    return first
+    return next((device for device in registry.devices if device.partition(":")[0] == name), None)
 
 
-def _names(kernels: Sequence[Kernel]) -> str:
-    return ", ".join(kernel.name for kernel in kernels)
+def _absence(device: str) -> str:
+    kind, _, index = device.partition(":")
+    return f"no {kind.upper()} device {index + ' ' if index else ''}here"
+
+
+def _unfit(kind: str, subject: str, device: str, reason: str, case: str = "every shape") -> Timing:
+    return Timing(kind, subject, case, device, 1, "unfinished", reason)

@@ -29,8 +29,9 @@ Key: TypeAlias = tuple[str, str, str, str]
 MOST = 10
 """Processes that are started at most."""
 
-LIMIT = 600.0
-"""Seconds that a group may take in one process before that is ended."""
+PATIENCE, LONGEST = 20.0, 600.0
+"""A process is ended when a group takes so many times as long as expected, and half a minute more,
+or so many seconds."""
 
 STOPS = {
     "tight": "until every interval was tight",
@@ -149,7 +150,7 @@ class _Bench:
         }
         self.tallies: dict[Key, _Tally] = {}
         self.order = random.Random(0)  # noqa: S311  # no secret
-        self.limits = Limits(LIMIT, bench.memory or share_of_memory(1))
+        self.memory = bench.memory or share_of_memory(1)
 
     def run(self) -> Session:
         started = self.clock()
@@ -192,7 +193,9 @@ class _Bench:
                 self.tell(number, group.case)
                 seed = self.order.randrange(2**32)
                 how = {"rounds": self.bench.rounds, "warm_up": self.bench.warm_up}
-                worker.call(_measure_there, group, seed, share, how, limits=self.limits)
+                seconds = min(LONGEST, 30.0 + share + PATIENCE * group.weight)
+                limits = Limits(seconds, self.memory)
+                worker.call(_measure_there, group, seed, share, how, limits=limits)
                 while (answer := worker.poll()) is None:
                     isolation.wait([worker], POLL)
                 value, failure = answer

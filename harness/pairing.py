@@ -174,7 +174,7 @@ def _device(registry: Registry, name: str) -> tuple[str, str | None]:
     if first is not None:
         return first.name, None
     there = ", ".join(registry.devices) or "none"
-    return name, f"no device '{name}' on this machine (there are: {there})"
+    return name, f"no {kind.upper()} device {index + ' ' if index else ''}here (there: {there})"
 
 
 def _obstacle(dataset: Dataset, model: Model, device: str) -> str | None:

@@ -364,6 +364,12 @@ class Store:
                 found.setdefault(run_id, {})[status] = count
         return found
 
+    def timing_counts(self) -> dict[int, int]:
+        """How many timings each run has that has some."""
+        query = sa.select(timings.c.run_id, sa.func.count()).group_by(timings.c.run_id)
+        with self._faults(), self.engine.connect() as connection:
+            return {int(run_id): int(count) for run_id, count in connection.execute(query)}
+
     def find(self, wanted: str | None = None) -> Run:
         """A run by id or name (the newest of that name); the newest of all without.
 

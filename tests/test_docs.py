@@ -51,9 +51,10 @@ def test_the_plugins_page_shows_plugins_that_load(tmp_path: Path) -> None:
     blocks = re.findall(
         r"```python\n(import harness\n.*?)```", (DOCS / "plugins.md").read_text(), re.DOTALL
     )
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for number, code in enumerate(blocks):
         (tmp_path / f"block{number}.py").write_text(code)
-    registry = load([str(tmp_path / f"block{number}.py") for number in range(2)])
+    registry = load([str(tmp_path / f"block{number}.py") for number in range(3)])
     assert "my-knn" in registry.models
     assert "half" in registry.datasets
+    assert "my-softmax" in registry.kernels

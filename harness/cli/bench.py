@@ -36,7 +36,7 @@ def _common(function: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--device", "devices", multiple=True, metavar="NAME", help="Repeatable [cpu]."
+                "--device", "devices", multiple=True, metavar="NAME", help="Repeatable [all]."
             ),
             click.option("--threads", type=click.IntRange(1), default=1, help="[1]"),
             click.option("--budget", type=options.TIME, help="Time for all of it [3m]."),
@@ -89,7 +89,7 @@ def softmax(
 
     registry = options.discover(given["plugins"])
     agenda = of_kernels(
-        registry, kernels, [shape_of(shape) for shape in shapes], dtypes, _devices(given)
+        registry, kernels, [shape_of(shape) for shape in shapes], dtypes, given["devices"]
     )
     asked = {"bench": "softmax", "kernels": kernels, "shapes": shapes, "dtypes": dtypes}
     ctx.exit(_bench(registry, agenda, asked, given))
@@ -125,7 +125,8 @@ def training(
     from harness.pairing import Selection
 
     registry = options.discover(given["plugins"])
-    selection = Selection(datasets, models, _devices(given), 1, seed)
+    devices = given["devices"] or tuple(registry.devices)
+    selection = Selection(datasets, models, devices, 1, seed)
     agenda = of_training(registry, selection, epochs=epochs, together=together)
     asked = {
         "bench": "training",
@@ -138,10 +139,6 @@ def training(
     ctx.exit(_bench(registry, agenda, asked, given))
 
 
-def _devices(given: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(given["devices"]) or ("cpu",)
-
-
 def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dict[str, Any]) -> int:
     from harness.benchmarking import Bench, time_groups
     from harness.environment import fingerprint
@@ -152,7 +149,7 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
         raise UsageError(f"'{given['benchmark_json']}': its folder does not exist; make it first")
     budget = given["budget"] or 180.0
     plugins = options.all_plugins(given["plugins"])
-    asked |= {"devices": _devices(given), "threads": given["threads"], "budget": budget}
+    asked |= {"devices": given["devices"], "threads": given["threads"], "budget": budget}
     with closing(Store(options.store_url(given["store"]), create=True)) as store:
         bench = Bench(agenda.groups, plugins, budget=budget, threads=given["threads"])
         with progress(shown=not given["no_progress"]) as tell:
@@ -163,7 +160,7 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
             fingerprint(registry) | {"timing": session.facts(budget)},
             0,
         )
-        store.add_timings(run, session.timings)
+        store.add_timings(run, (*session.timings, *agenda.late))
         store.finish(run)
         frames = load_frames(store, store.find(str(run.id)))
         report = registry.reports["tables"]

@@ -41,13 +41,16 @@ def _list(store: str | None) -> None:
 
     with closing(options.open_store(store)) as opened:
         found, statuses = opened.runs(), opened.statuses()
+        timings = opened.timing_counts()
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("run", justify="right")
     for head in ("name", "started (UTC)", "state", "results"):
         table.add_column(head, overflow="fold")
     for run in found:
         counts = statuses.get(run.id, {})
-        listed = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+        parts = [f"{count} {status}" for status, count in sorted(counts.items())]
+        parts += [f"{timings[run.id]} timings"] if run.id in timings else []
+        listed = ", ".join(parts)
         done = sum(counts.values())
         state = "complete" if run.finished else f"{done} of {run.n_trials}"
         started = run.started.replace("T", " ").removesuffix("+00:00")

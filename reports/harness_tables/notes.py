@@ -125,7 +125,12 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         )
     lines.append(
         "Seconds are medians, taken while other trials ran: to plan by, not to compare by. "
-        "What several models import counts with the first of them."
+        "What several models import counts with the first of them"
+        + (
+            "; where repeats were trained in one go, each counts with an equal share."
+            if (frames.results["fitted_together"] > 1).any()
+            else "."
+        )
     )
     return (*lines, *_unfinished(frames))
 

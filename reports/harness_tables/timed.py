@@ -98,10 +98,10 @@ def training(frames: Frames) -> pd.DataFrame:
 def softmax(frames: Frames) -> pd.DataFrame:
     """A row for each kernel, shape, dtype, device and state of the caches.
 
-    ``copies`` is the time as a multiple of a copy's of the same array, ``bests`` of the fastest
+    What was not begun has no row. ``copies`` is the time as a multiple of a copy's of the same array, ``bests`` of the fastest
     kernel's, both of what the same process measured.
     """
-    rows = _rows(frames, ("softmax", "copy"))
+    rows = [row for row in _rows(frames, ("softmax", "copy")) if len(row["case"].split()) == 3]
     records = []
     for (case, device), found in groupby(rows, key=lambda row: (row["case"], row["device"])):
         group = list(found)
@@ -245,7 +245,7 @@ def notes(frames: Frames) -> list[Note]:
         reasons = late.groupby("reason", sort=False)
         found.append(
             Note(
-                "Not timed, for lack of time",
+                "Not timed",
                 tuple(
                     f"{len(group)} × {reason}: "
                     + _some(

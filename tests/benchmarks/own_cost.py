@@ -26,7 +26,8 @@ from harness.store import Store, results, scores
 from harness.values import Choice, Result, Seconds, Trial
 
 COMMAND = [sys.executable, "-m", "harness"]
-NOTHING = ["--plugin", "harness.testing.faulty", "-m", "faulty-none", "--no-progress"]
+NOTHING = ["--plugin", "harness.testing.faulty", "-m", "faulty-none"]
+QUIET = ["--no-progress", "--no-timing"]
 
 
 def main() -> None:
@@ -71,7 +72,8 @@ def seconds(words: list[str], times: int = 7) -> float:
 def cost_of_a_trial(n: int) -> float:
     """Milliseconds a trial of a run with 2 jobs, start-up and tables and all."""
     baselines = 2
-    words = ["run", "-d", "threshold", *NOTHING, "-j", "2", "-r", str(n // (1 + baselines))]
+    repeats = str(n // (1 + baselines))
+    words = ["run", "-d", "threshold", *NOTHING, *QUIET, "-j", "2", "-r", repeats]
     return 1000 * seconds(words, times=3) / (n // (1 + baselines) * (1 + baselines))
 
 
@@ -133,7 +135,7 @@ def report(run_id: int) -> float:
 
 def memory(n: int) -> tuple[float, float]:
     """Resident MiB of the coordinator after a tenth of a long run, and at its end."""
-    words = ["run", "-d", "threshold", *NOTHING, "-j", "2", "-r", str(n // 3)]
+    words = ["run", "-d", "threshold", *NOTHING, *QUIET, "-j", "2", "-r", str(n // 3)]
     quiet = subprocess.DEVNULL
     process = subprocess.Popen([*COMMAND, *words], stdout=quiet, stderr=quiet)
     samples: list[float] = []

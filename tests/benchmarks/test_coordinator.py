@@ -20,7 +20,7 @@ TRIALS = 20
 def busy() -> int:
     """About ten microseconds of plain Python."""
     total = 0
-    for i in range(180):
+    for i in range(600):
         total += i
     return total
 
