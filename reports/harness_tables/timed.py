@@ -98,8 +98,8 @@ def training(frames: Frames) -> pd.DataFrame:
 def softmax(frames: Frames) -> pd.DataFrame:
     """A row for each kernel, shape, dtype, device and state of the caches.
 
-    What was not begun has no row. ``copies`` is the time as a multiple of a copy's of the same array, ``bests`` of the fastest
-    kernel's, both of what the same process measured.
+    What was not begun has no row. ``copies`` is the time as a multiple of a copy's of the same
+    array, ``bests`` of the fastest kernel's, both of what the same process measured.
     """
     rows = [row for row in _rows(frames, ("softmax", "copy")) if len(row["case"].split()) == 3]
     records = []
@@ -155,8 +155,10 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
             ),
             column("µs/epoch", lambda row: compact(row["microseconds_per_epoch"], 2)),
             column("of plain", lambda row: _factor(row["reference_ratio"])),
+            column(
+                f"{together:.0f} of plain", lambda row: _factor(row["together_reference_ratio"])
+            ),
             column(f"{together:.0f} at once", lambda row: _factor(row["together_ratio"])),
-            column("… of plain", lambda row: _factor(row["together_reference_ratio"])),
             column("samples/s", lambda row: _rate(row["samples_per_second"])),
             column("softmax µs", lambda row: compact(row["softmax_microseconds"], 2)),
             column("share", lambda row: _share(row["softmax_share"])),
@@ -202,7 +204,7 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
             _figures("× copy", (compact(row["copies"], 2) for row in rows)),
             _figures("× best", (compact(row["bests"], 2) for row in rows)),
             _figures("error", (_error(row["error"]) for row in rows)),
-            _figures("at -1e7", (_survival(row["survives"]) for row in rows)),
+            _figures("stable", (_survival(row["survives"]) for row in rows)),
             _figures("first ms", (compact(1e3 * row["first_seconds"], 2) for row in rows)),
         )
         detail = f"{caches}, {_detail(rows, True)}"
@@ -220,16 +222,17 @@ def notes(frames: Frames) -> list[Note]:
     if "fit" in kinds:
         lines.append(
             "Timed alone, after the trials, in turns and in several processes; behind each time "
-            "its 95% interval over processes. µs/epoch: of a fit of one replicate; 'at once': one "
-            "replicate's share of the time of a fit of several, as a part of a lone fit's; 'of "
-            "plain': as a part of the plain loop's. row: latency of one row; share: of the "
-            "softmax of all training rows in an epoch."
+            "its 95% interval over processes. µs/epoch: of a fit of one replicate. of plain: its "
+            "time as a part of the plain loop's. at once: the time of one of several replicates "
+            "that are trained at once, as a part of a lone one's, or of the plain loop's. softmax: "
+            "of all training rows, and its share of an epoch. row: latency of one row, median and "
+            "99th percentile."
         )
     if "softmax" in kinds:
         lines.append(
             "GB/s: the array read and written once. × copy: times a copy of the array on the same "
-            "device, the limit. error: largest against float64. at -1e7: whether logits there "
-            "give probabilities. first: the first call, with what it loads or compiles."
+            "device, the limit. error: the largest, against more digits. stable: whether logits "
+            "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
         )
     wrong = [
         f"{row['subject']}, {row['case']} ({row['kind']}) @ {row['device']}: {row['status']}: "
