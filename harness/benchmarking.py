@@ -36,7 +36,7 @@ or so many seconds."""
 STOPS = {
     "tight": "until every interval was tight",
     "budget": "until the budget was spent",
-    "most": "which are the most",
+    "most": "and no more were wanted",
 }
 POLL = 0.05
 CAP = 500
@@ -51,7 +51,7 @@ class Session:
         timings: in the order of the groups.
         n_processes: that were started.
         stopped: why no more were: ``tight`` (every interval is), ``budget`` (the time was up),
-            ``most`` (there were `MOST`).
+            ``most`` (there were as many as were wanted).
         seconds: that it took.
     """
 
@@ -101,6 +101,7 @@ class Bench:
         memory: bytes that a process may use; a share of the machine's by default.
         rounds: samples of each workload that a process takes at most.
         warm_up: seconds that a workload is run at least before it is timed.
+        most: processes that are started at most.
     """
 
     groups: tuple[Group, ...]
@@ -110,6 +111,7 @@ class Bench:
     memory: int | None = None
     rounds: int = ROUNDS
     warm_up: float = WARM_UP
+    most: int = MOST
 
 
 def time_groups(
@@ -167,7 +169,7 @@ class _Bench:
 
     def _why_stop(self, n: int, deadline: float, longest: float) -> str:
         left = deadline - self.clock()
-        if not self.groups or n == MOST:
+        if not self.groups or n == self.bench.most:
             return "most"
         if n and (left <= 0 or (n >= FEWEST and left < longest)):
             return "budget"

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 600.0
 TIMING_BUDGET = 30.0
+TIMING_PROCESSES = 5  # at most: whoever wants tighter intervals has `harness bench`
 TIMING_WARM_UP = 0.01  # seconds a workload: there are hundreds
 BATCH = 32  # trials in one go; beyond, they need more memory, and no less time each
 
@@ -157,6 +158,7 @@ class Campaign:
             budget=request.timing_budget,
             memory=request.memory,
             warm_up=TIMING_WARM_UP,
+            most=TIMING_PROCESSES,
         )
         session = time_groups(bench, tell=tell)
         self.store.add_timings(self.run, (*session.timings, *agenda.late))

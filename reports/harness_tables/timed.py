@@ -155,10 +155,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
             ),
             column("µs/epoch", lambda row: compact(row["microseconds_per_epoch"], 2)),
             column("of plain", lambda row: _factor(row["reference_ratio"])),
-            column(
-                f"{together:.0f} of plain", lambda row: _factor(row["together_reference_ratio"])
-            ),
-            column(f"{together:.0f} at once", lambda row: _factor(row["together_ratio"])),
+            _together(rows, together),
             column("samples/s", lambda row: _rate(row["samples_per_second"])),
             column("softmax µs", lambda row: compact(row["softmax_microseconds"], 2)),
             column("share", lambda row: _share(row["softmax_share"])),
@@ -169,6 +166,14 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
         kept = [c for c in columns if c.named or any(entry.text for entry in c.entries)]
         sheets.append(Sheet(f"{dataset}, timed alone", _detail(rows, several), tuple(kept)))
     return sheets
+
+
+def _together(rows: Sequence[Row], together: float) -> Column:
+    """One of several at once, beside the plain loop where that was timed, or else beside one."""
+    plain = any(row["together_reference_ratio"] > 0 for row in rows)
+    figure = "together_reference_ratio" if plain else "together_ratio"
+    head = "of plain" if plain else "at once"
+    return _figures(f"{together:.0f} {head}", (_factor(row[figure]) for row in rows))
 
 
 def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
