@@ -30,8 +30,8 @@ MOST = 10
 """Processes that are started at most."""
 
 PATIENCE, LONGEST = 20.0, 600.0
-"""A process is ended when a group takes so many times as long as expected, and half a minute more,
-or so many seconds."""
+"""A process is ended when a group overruns its share of the time by half a minute and so many times
+what a round is expected to take, or by so many seconds."""
 
 STOPS = {
     "tight": "until every interval was tight",
@@ -82,6 +82,7 @@ class _Tally:
     """What the processes so far have found out about one workload."""
 
     place: tuple[int, int]
+    process: int = 0
     status: Literal["ok", "wrong", "failed", "unfinished"] = "ok"
     reason: str = ""
     samples: list[tuple[float, ...]] = field(default_factory=list)
@@ -195,18 +196,20 @@ class _Bench:
                 self.tell(number, group.case)
                 seed = self.order.randrange(2**32)
                 how = {"rounds": self.bench.rounds, "warm_up": self.bench.warm_up}
-                seconds = min(LONGEST, 30.0 + share + PATIENCE * group.weight)
-                limits = Limits(seconds, self.memory)
+                grace = min(LONGEST, 30.0 + PATIENCE * group.weight)
+                limits = Limits(share + grace, self.memory)
                 worker.call(_measure_there, group, seed, share, how, limits=limits)
                 while (answer := worker.poll()) is None:
                     isolation.wait([worker], POLL)
                 value, failure = answer
                 if failure is None:
-                    self._note(i, value)
+                    self._note(number, i, value)
                     continue
                 members = group.members()
-                self.groups[i] = members if len(members) > 1 else ()
-                if len(members) > 1:
+                blamed = len(members) == 1
+                others = tuple(other for other in self.groups[i] if other != group)
+                self.groups[i] = others if blamed else (*others, *members)
+                if not blamed:
                     turn[:0] = [(i, member) for member in members]
                 else:
                     tally = self.tallies.setdefault(group.key, _Tally((i, 0)))
@@ -215,9 +218,12 @@ class _Bench:
             if worker is not None:
                 worker.end()
 
-    def _note(self, index: int, found: Sequence[Found]) -> None:
+    def _note(self, number: int, index: int, found: Sequence[Found]) -> None:
         for j, (key, status, reason, samples, calls, figures) in enumerate(found):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
+            if tally.process == number:
+                continue  # members that are tried one by one bring a copy each
+            tally.process = number
             if status != "ok":
                 tally.status, tally.reason = status, reason
                 continue

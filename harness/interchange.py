@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import platform
 import statistics
 from typing import TYPE_CHECKING, Any
 
 from harness.environment import git, machine
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +31,11 @@ def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> dict[st
         run: that the timings are of.
         timings: those that are ok are written.
         folder: whose git checkout is told.
+
+    Raises:
+        UsageError: pytest-benchmark is not installed.
     """
+    require_pytest_benchmark()
     here = machine()
     revision = git(folder)
     return {
@@ -52,6 +59,19 @@ def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> dict[st
     }
 
 
+def require_pytest_benchmark() -> None:
+    """See that its figures can be had.
+
+    Raises:
+        UsageError: it is not installed.
+    """
+    if importlib.util.find_spec("pytest_benchmark") is None:
+        raise UsageError(
+            "pytest-benchmark's JSON needs pytest-benchmark; "
+            "pip install 'classification-harness[bench]'"
+        )
+
+
 def _benchmark(timing: Timing) -> dict[str, Any]:
     name = f"{timing.kind}[{timing.subject}-{timing.case}-{timing.device}-{timing.threads}]"
     params = {
@@ -73,28 +93,8 @@ def _benchmark(timing: Timing) -> dict[str, Any]:
 
 
 def _stats(data: list[float], calls: int) -> dict[str, Any]:
-    low, middle, high = statistics.quantiles(data, n=4, method="inclusive")
-    mean = statistics.fmean(data)
-    deviation = statistics.stdev(data)
-    return {
-        "min": min(data),
-        "max": max(data),
-        "mean": mean,
-        "stddev": deviation,
-        "rounds": len(data),
-        "median": middle,
-        "iqr": high - low,
-        "q1": low,
-        "q3": high,
-        "iqr_outliers": sum(
-            not low - 1.5 * (high - low) <= x <= high + 1.5 * (high - low) for x in data
-        ),
-        "stddev_outliers": sum(abs(x - mean) > deviation for x in data),
-        "outliers": "",
-        "ld15iqr": min(data),
-        "hd15iqr": max(data),
-        "ops": 1 / mean,
-        "total": sum(data),
-        "data": data,
-        "iterations": calls,
-    }
+    """pytest-benchmark's own figures, so that they are to the last one what it would write."""
+    stats = importlib.import_module("pytest_benchmark.stats").Stats()
+    for value in data:
+        stats.update(value)
+    return {**stats.as_dict(), "data": data, "iterations": calls}

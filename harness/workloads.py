@@ -408,9 +408,11 @@ def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
 
 
 def poison(output: Any) -> None:
-    """Overwrite an array, NumPy's or another library's, so that it cannot pass for a new result."""
+    """Overwrite an array, NumPy's or another library's, so that it cannot pass for a new result.
+
+    One that refuses is left as it is.
+    """
     fill = getattr(output, "fill_", None) or getattr(output, "fill", None)
-    # What cannot be written to cannot be mistaken for a new result either.
     with contextlib.suppress(ValueError, RuntimeError, TypeError):
         if callable(fill):
             fill(float("nan"))

@@ -143,8 +143,11 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
     from harness.benchmarking import Bench, time_groups
     from harness.environment import fingerprint
     from harness.frames import load_frames
+    from harness.interchange import require_pytest_benchmark
     from harness.store import Store
 
+    if given["benchmark_json"]:
+        require_pytest_benchmark()
     if given["benchmark_json"] and not given["benchmark_json"].absolute().parent.is_dir():
         raise UsageError(f"'{given['benchmark_json']}': its folder does not exist; make it first")
     budget = given["budget"] or 180.0

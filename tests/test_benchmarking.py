@@ -1,0 +1,506 @@
+"""Groups are timed in one process after another, until enough is known or the time is up.
+
+The processes are fakes that know what they would have measured, and time passes only in them; the
+last tests start real ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import isolation
+from harness.benchmarking import CAP, LONGEST, MOST, Bench, Session, time_groups
+from harness.timing import FEWEST
+from harness.values import Failure
+from harness.workloads import SoftmaxGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from harness.isolation import Limits
+    from harness.values import Timing
+
+
+class Clock:
+    """Seconds that pass only where something is measured."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@dataclass(frozen=True)
+class Group:
+    """Subjects on a case; all that is needed of the real ones, and a copy beside them if asked."""
+
+    case: str
+    subjects: tuple[str, ...] = ("a",)
+    weight: float = 1.0
+    copy: bool = False
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        return ("fake", self.subjects[0], self.case, "cpu")
+
+    @property
+    def keys(self) -> list[tuple[str, str, str, str]]:
+        keys = [("fake", subject, self.case, "cpu") for subject in self.subjects]
+        return [*keys, ("copy", "copy", self.case, "cpu")] if self.copy else keys
+
+    def members(self) -> tuple[Group, ...]:
+        return tuple(replace(self, subjects=(subject,)) for subject in self.subjects)
+
+
+Answer = dict[str, Any]
+
+
+@dataclass
+class Machine:
+    """What each workload would find, and a record of what was asked of which process.
+
+    Args:
+        finds: given (subject, case, number of the real process), changes to a finding: ``status``,
+            ``reason``, ``samples``, ``calls``, ``figures``.
+        seconds: that a group takes, given its share.
+        dies: subjects that end the process they are in.
+        raises: subjects that fail without ending it.
+    """
+
+    finds: Callable[[str, str, int], Answer] = lambda *_: {}
+    seconds: Callable[[float], float] = lambda _: 1.0
+    dies: frozenset[str] = frozenset()
+    raises: frozenset[str] = frozenset()
+    clock: Clock = field(default_factory=Clock)
+    started: list[Process] = field(default_factory=list)
+    calls: list[tuple[int, Group, float]] = field(default_factory=list)
+    seeds: list[int] = field(default_factory=list)
+    limits: list[Limits] = field(default_factory=list)
+    told: list[tuple[int, str]] = field(default_factory=list)
+
+    def start(self, bench: Bench) -> Any:
+        self.started.append(Process(self, len(self.started) + 1))
+        return self.started[-1]
+
+    def time(self, *groups: Group, budget: float = 1000.0, **options: Any) -> Session:
+        bench = Bench(groups, budget=budget, **options)  # type: ignore[arg-type]  # as good as
+        return time_groups(
+            bench,
+            clock=self.clock,
+            start=self.start,
+            tell=lambda number, case: self.told.append((number, case)),
+        )
+
+    def orders(self) -> list[tuple[str, ...]]:
+        """The cases in each process, in turn."""
+        return [
+            tuple(case for n, case in self.told if n == number)
+            for number in range(1, max(n for n, _ in self.told) + 1)
+        ]
+
+
+class Process:
+    """A worker that answers at its second poll."""
+
+    def __init__(self, machine: Machine, number: int) -> None:
+        self.machine, self.number = machine, number
+        self.usable, self.ended, self.polls = True, False, 0
+        self.answer: tuple[Any, Failure | None] | None = None
+
+    def call(self, _: Any, group: Group, seed: int, share: float, how: Any, *, limits: Any) -> None:
+        assert self.usable
+        assert not self.ended
+        assert self.machine.started[-1] is self, "two processes at a time disturb one another"
+        self.machine.calls.append((self.number, group, share))
+        self.machine.limits.append(limits)
+        self.machine.seeds.append(seed)
+        self.machine.clock.now += self.machine.seconds(share)
+        self.polls = 0
+        if self.machine.dies & {*group.subjects}:
+            self.usable = False
+            self.answer = None, Failure("signal", "died of SIGABRT")
+        elif self.machine.raises & {*group.subjects}:
+            self.answer = None, Failure("exception", "ValueError: no")
+        else:
+            self.answer = [self._found(key) for key in group.keys], None
+
+    def _found(self, key: tuple[str, str, str, str]) -> Any:
+        usual: Answer = {
+            "status": "ok",
+            "reason": "",
+            "samples": [1.0, 2.0, 3.0],
+            "calls": 1,
+            "figures": {},
+        }
+        return (key, *(usual | self.machine.finds(key[1], key[2], self.number)).values())
+
+    def poll(self) -> tuple[Any, Failure | None] | None:
+        self.polls += 1
+        return self.answer if self.polls > 1 else None
+
+    def end(self) -> None:
+        assert not self.ended
+        self.usable, self.ended = False, True
+
+
+@pytest.fixture(autouse=True)
+def nobody_waits_for_a_fake(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = isolation.wait
+
+    def wait(workers: list[Any], seconds: float) -> None:
+        if not isinstance(workers[0], Process):
+            real(workers, seconds)
+
+    monkeypatch.setattr(isolation, "wait", wait)
+
+
+def never_tight(_subject: str, _case: str, process: int) -> Answer:
+    return {"samples": [2.0**process]}
+
+
+def timings_of(session: Session) -> dict[str, Timing]:
+    return {timing.subject: timing for timing in session.timings}
+
+
+# How many processes
+
+
+def test_intervals_that_are_tight_take_the_fewest_processes() -> None:
+    session = Machine().time(Group("x"), Group("y"))
+    assert (session.n_processes, session.stopped) == (FEWEST, "tight")
+    assert [timing.status for timing in session.timings] == ["ok", "ok"]
+    assert session.timings[0].samples == ((1.0, 2.0, 3.0),) * FEWEST
+
+
+def test_one_interval_that_is_wide_asks_for_more_processes() -> None:
+    wide_at_first = Machine(lambda _, case, n: {"samples": [1.5 if (case, n) == ("y", 1) else 1.0]})
+    session = wide_at_first.time(Group("x"), Group("y"))
+    assert session.stopped == "most"
+    assert {len(timing.samples) for timing in session.timings} == {MOST}
+
+
+def test_there_are_so_many_processes_and_no_more() -> None:
+    machine = Machine(never_tight)
+    session = machine.time(Group("x"), budget=1e9)
+    assert (session.n_processes, session.stopped) == (MOST, "most")
+    assert len(machine.started) == len(session.timings[0].samples) == MOST
+
+
+def test_fewer_processes_may_be_wanted() -> None:
+    session = Machine(never_tight).time(Group("x"), budget=1e9, most=5)
+    assert (session.n_processes, session.stopped) == (5, "most")
+
+
+def test_no_process_begins_once_the_budget_is_spent() -> None:
+    session = Machine(never_tight).time(Group("x"), budget=5.0)
+    assert (session.n_processes, session.stopped, session.seconds) == (5, "budget", 5.0)
+
+
+def test_no_process_begins_that_would_probably_not_end_in_time() -> None:
+    session = Machine(never_tight, lambda _: 2.0).time(Group("x"), budget=7.0)
+    assert (session.n_processes, session.stopped, session.seconds) == (3, "budget", 6.0)
+
+
+def test_the_fewest_processes_are_begun_though_they_may_not_end_in_time() -> None:
+    session = Machine(never_tight, lambda _: 2.0).time(Group("x"), budget=5.0)
+    assert (session.n_processes, session.seconds) == (FEWEST, 6.0)
+    assert session.timings[0].status == "ok"
+
+
+def test_what_was_measured_in_too_few_processes_is_not_reported() -> None:
+    session = Machine(seconds=lambda _: 10.0).time(Group("x"), budget=15.0)
+    assert (session.n_processes, session.stopped) == (2, "budget")
+    (timing,) = session.timings
+    assert (timing.status, timing.samples) == ("unfinished", ())
+    assert timing.reason == f"the time was up after 2 processes of {FEWEST}"
+
+
+def test_the_first_process_measures_every_group_although_the_budget_is_spent() -> None:
+    groups = [Group(case) for case in "xyz"]
+    session = Machine(seconds=lambda _: 10.0).time(*groups, budget=1.0)
+    assert (session.n_processes, session.stopped) == (1, "budget")
+    assert [(timing.case, timing.status) for timing in session.timings] == [
+        (case, "unfinished") for case in "xyz"
+    ]
+    assert session.timings[0].reason == f"the time was up after 1 process of {FEWEST}"
+
+
+def test_nothing_to_time_takes_no_process() -> None:
+    machine = Machine()
+    session = machine.time()
+    assert (session.timings, session.n_processes, machine.started) == ((), 0, [])
+
+
+def test_a_session_says_why_there_were_no_more_processes() -> None:
+    texts = {str(Session((), 4, stopped, 31.4)) for stopped in ("tight", "budget", "most")}
+    assert texts == {
+        "timed for 31 s in 4 processes, until every interval was tight",
+        "timed for 31 s in 4 processes, until the budget was spent",
+        "timed for 31 s in 4 processes, and no more were wanted",
+    }
+    facts = Session((), 4, "tight", 31.44).facts(60.0)
+    assert facts == {
+        "budget": 60.0,
+        "processes": 4,
+        "stopped": "tight",
+        "seconds": 31.4,
+        "samples_kept_per_process": CAP,
+    }
+
+
+# What is in a process
+
+
+def test_every_process_has_ended_before_the_next_begins_and_at_last() -> None:
+    machine = Machine(never_tight)
+    machine.time(Group("x"), Group("y"))
+    assert all(process.ended for process in machine.started)
+
+
+def test_a_process_has_ended_although_the_user_interrupts() -> None:
+    machine = Machine()
+
+    def interrupt(_number: int, _case: str) -> None:
+        raise KeyboardInterrupt
+
+    bench = Bench((Group("x"),))  # type: ignore[arg-type]
+    with pytest.raises(KeyboardInterrupt):
+        time_groups(bench, clock=machine.clock, start=machine.start, tell=interrupt)
+    assert [process.ended for process in machine.started] == [True]
+
+
+def test_groups_come_in_another_order_in_every_process_and_timings_in_the_order_of_groups() -> None:
+    machine = Machine(never_tight)
+    cases = "cabfde"
+    session = machine.time(*[Group(case) for case in cases], budget=1e9)
+    orders = machine.orders()
+    assert [sorted(order) for order in orders] == [sorted(cases)] * MOST
+    assert len(set(orders)) > MOST // 2
+    assert [timing.case for timing in session.timings] == list(cases)
+
+
+def test_timings_within_a_group_come_in_the_order_of_its_workloads() -> None:
+    session = Machine().time(Group("x", ("c", "a", "b"), copy=True))
+    assert [timing.subject for timing in session.timings] == ["c", "a", "b", "copy"]
+
+
+def test_every_call_has_another_seed_and_a_session_has_the_same_ones_again() -> None:
+    machine, again = Machine(), Machine()
+    for one in (machine, again):
+        one.time(Group("x"), Group("y"))
+    assert len(set(machine.seeds)) == len(machine.seeds) == 2 * FEWEST
+    assert machine.seeds == again.seeds
+
+
+def test_the_time_is_shared_by_weight() -> None:
+    machine = Machine(never_tight, seconds=lambda share: share)
+    machine.time(Group("x", weight=1.0), Group("y", weight=3.0), budget=120.0)
+    first = {group.case: share for number, group, share in machine.calls if number == 1}
+    assert first == {"x": pytest.approx(10.0), "y": pytest.approx(30.0)}
+    shares = [sum(s for n, _, s in machine.calls if n == number) for number in (1, 2, 3)]
+    assert shares == [pytest.approx(40.0)] * FEWEST
+
+
+def test_what_one_group_leaves_of_its_time_the_others_get() -> None:
+    machine = Machine(seconds=lambda _: 0.0)
+    machine.time(Group("x"), Group("y"), budget=60.0)
+    assert [share for number, _, share in machine.calls if number == 1] == [10.0, 20.0]
+
+
+def test_a_group_that_takes_longer_than_its_share_leaves_none_below_zero() -> None:
+    machine = Machine(seconds=lambda _: 100.0)
+    machine.time(Group("x"), Group("y"), budget=60.0)
+    assert [share for *_, share in machine.calls] == [10.0, 0.0]
+
+
+def test_a_group_that_hangs_is_ended_the_sooner_the_less_was_expected_of_it() -> None:
+    machine = Machine(seconds=lambda _: 0.0)
+    machine.time(Group("x", weight=0.1), Group("y", weight=3.0), Group("z", weight=1e6), budget=30)
+    limits = {group.case: limit for (_, group, _), limit in zip(machine.calls, machine.limits)}  # noqa: B905
+    assert 30 < limits["x"].seconds < limits["y"].seconds < limits["z"].seconds <= LONGEST + 30
+    assert {limit.memory for limit in machine.limits} == {limits["x"].memory}
+
+
+def test_a_process_may_use_so_much_memory_and_no_more() -> None:
+    machine = Machine()
+    machine.time(Group("x"), memory=12345)
+    assert {limit.memory for limit in machine.limits} == {12345}
+
+
+def test_no_group_is_ended_within_its_share_of_the_time() -> None:
+    machine = Machine(never_tight, seconds=lambda share: share)
+    machine.time(Group("x", weight=60.0), budget=2 * 3600.0)
+    assert all(
+        share < limit.seconds
+        for (_, _, share), limit in zip(machine.calls, machine.limits)  # noqa: B905
+    )
+
+
+def test_a_process_keeps_so_many_samples_and_no_more() -> None:
+    machine = Machine(lambda *_: {"samples": [float(i + 1) for i in range(CAP + 7)]})
+    (timing,) = machine.time(Group("x")).timings
+    assert [len(process) for process in timing.samples] == [CAP] * FEWEST
+    assert timing.samples[0][-1] == CAP
+
+
+def test_calls_and_figures_are_the_most_of_all_processes() -> None:
+    machine = Machine(lambda _s, _c, n: {"calls": 10 - n, "figures": {"error": n / 8}})
+    (timing,) = machine.time(Group("x"), threads=4).timings
+    assert (timing.calls, dict(timing.figures)) == (9, {"error": FEWEST / 8})
+    assert (timing.kind, timing.subject, timing.case, timing.device) == ("fake", "a", "x", "cpu")
+    assert timing.threads == 4
+
+
+# What goes wrong
+
+
+def test_what_is_wrong_in_one_process_is_wrong_and_keeps_no_samples() -> None:
+    wrong = {"status": "wrong", "reason": "off by 0.1", "samples": []}
+    machine = Machine(lambda s, _, n: wrong if (s, n) == ("bad", 2) else {})
+    found = timings_of(machine.time(Group("x", ("good", "bad"))))
+    assert (found["bad"].status, found["bad"].reason) == ("wrong", "off by 0.1")
+    assert found["bad"].samples == ()
+    assert (found["good"].status, len(found["good"].samples)) == ("ok", FEWEST)
+
+
+def test_what_is_wrong_is_not_waited_for() -> None:
+    wrong = {"status": "wrong", "reason": "off by 0.1", "samples": []}
+    session = Machine(lambda *_: wrong).time(Group("x"))
+    assert session.n_processes == 1
+
+
+def test_a_group_that_dies_is_tried_member_by_member_until_the_one_to_blame_is_known() -> None:
+    machine = Machine(dies=frozenset({"bad"}))
+    found = timings_of(machine.time(Group("x", ("good", "bad", "fine"))))
+    assert (found["bad"].status, found["bad"].reason) == ("failed", "died of SIGABRT")
+    assert found["bad"].samples == ()
+    assert all(process.ended for process in machine.started)
+    first = [group.subjects for _, group, _ in machine.calls[:4]]
+    assert first == [("good", "bad", "fine"), ("good",), ("bad",), ("fine",)]
+    assert [number for number, *_ in machine.calls[:4]] == [1, 2, 2, 3]
+
+
+def test_the_others_of_a_group_that_died_are_measured_as_often_as_all() -> None:
+    machine = Machine(dies=frozenset({"bad"}))
+    found = timings_of(machine.time(Group("x", ("good", "bad", "fine")), Group("y", ("other",))))
+    assert {subject: (timing.status, len(timing.samples)) for subject, timing in found.items()} == {
+        "good": ("ok", FEWEST),
+        "bad": ("failed", 0),
+        "fine": ("ok", FEWEST),
+        "other": ("ok", FEWEST),
+    }
+
+
+def test_the_one_to_blame_is_not_tried_again() -> None:
+    machine = Machine(never_tight, dies=frozenset({"bad"}))
+    machine.time(Group("x", ("good", "bad")))
+    assert [group.subjects for _, group, _ in machine.calls].count(("bad",)) == 1
+
+
+def test_what_raises_leaves_its_process_to_the_others() -> None:
+    machine = Machine(raises=frozenset({"bad"}))
+    found = timings_of(machine.time(Group("x", ("bad",)), Group("y", ("good",))))
+    assert (found["bad"].status, found["bad"].reason) == ("failed", "ValueError: no")
+    assert (found["good"].status, len(found["good"].samples)) == ("ok", FEWEST)
+    assert len(machine.started) == FEWEST
+
+
+def test_a_group_that_fails_does_not_keep_the_others_from_being_tight() -> None:
+    machine = Machine(dies=frozenset({"bad"}))
+    session = machine.time(Group("x", ("bad",)), Group("y", ("good",)))
+    assert (session.n_processes, session.stopped) == (FEWEST, "tight")
+
+
+def test_if_all_have_failed_there_is_nothing_to_go_on_with() -> None:
+    session = Machine(dies=frozenset({"a"})).time(Group("x"), Group("y"))
+    assert session.n_processes == 1
+    assert [timing.status for timing in session.timings] == ["failed", "failed"]
+
+
+def test_what_was_measured_before_it_failed_is_not_reported() -> None:
+    machine = Machine(never_tight)
+
+    def start(bench: Bench) -> Any:
+        if len(machine.started) == 4:
+            machine.dies = frozenset({"a"})
+        return machine.start(bench)
+
+    bench = Bench((Group("x"),), budget=1e9)  # type: ignore[arg-type]
+    (timing,) = time_groups(bench, clock=machine.clock, start=start).timings
+    assert (timing.status, timing.samples) == ("failed", ())
+
+
+def test_a_copy_beside_members_that_are_tried_alone_has_one_entry_for_each_process() -> None:
+    """Otherwise its interval counts processes that never were, and its ratios pair strangers."""
+    machine = Machine(never_tight, dies=frozenset({"bad"}))
+    session = machine.time(Group("x", ("good", "fine", "bad"), copy=True))
+    found = timings_of(session)
+    assert len(found["copy"].samples) == session.n_processes
+
+
+# With real processes
+
+SHAPE = (5, 3)
+
+
+def real(*kernels: str, budget: float = 6.0, **options: Any) -> Session:
+    group = SoftmaxGroup(kernels, SHAPE, "float64", "cpu")
+    return time_groups(Bench((group,), budget=budget, warm_up=0.001, rounds=5, **options))
+
+
+@pytest.mark.slow
+def test_kernels_are_timed_in_real_processes() -> None:
+    session = real("numpy-stable", "numpy-fast")
+    assert session.n_processes >= FEWEST
+    assert [timing.subject for timing in session.timings] == ["numpy-stable", "numpy-fast", "copy"]
+    for timing in session.timings:
+        assert (timing.status, timing.case) == ("ok", "5x3 float64 warm")
+        assert len(timing.samples) == session.n_processes
+        assert all(0 < seconds < 0.1 for process in timing.samples for seconds in process)
+        assert timing.calls > 1
+    assert session.timings[0].figures["survives"] == 1.0
+    assert session.timings[0].figures["error"] < 1e-10
+
+
+PLUGIN = """
+import os
+import numpy as np
+import harness
+
+def kernel(name, run):
+    return harness.Kernel(name, lambda Z, device: Z, run, lambda P: P)
+
+@harness.hookimpl
+def harness_kernels():
+    yield kernel("dies", lambda Z: os.abort())
+    yield kernel("lies", lambda Z: np.full_like(Z, 1 / Z.shape[1]))
+    yield kernel("raises", lambda Z: 1 / 0)
+"""
+
+
+@pytest.mark.slow
+def test_kernels_that_die_and_lie_in_real_processes_do_not_harm_a_good_one(tmp_path: Path) -> None:
+    (tmp_path / "bad_kernels.py").write_text(PLUGIN)
+    session = real(
+        "dies",
+        "lies",
+        "raises",
+        "numpy-fast",
+        budget=30.0,
+        plugins=(str(tmp_path / "bad_kernels.py"),),
+    )
+    found = timings_of(session)
+    assert (found["dies"].status, found["dies"].reason) == ("failed", "died of SIGABRT")
+    assert found["lies"].status == "wrong"
+    assert found["lies"].reason.startswith("a probability is off by ")
+    assert (found["raises"].status, found["raises"].reason) == (
+        "failed",
+        "ZeroDivisionError: division by zero",
+    )
+    assert (found["numpy-fast"].status, found["numpy-fast"].reason) == ("ok", "")
+    assert len(found["numpy-fast"].samples) >= FEWEST

@@ -1,0 +1,217 @@
+"""Timings go out in pytest-benchmark's format, which pytest-benchmark itself reads."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pytest_benchmark.stats import Stats
+
+from harness.interchange import benchmark_json
+from harness.values import Run, Timing
+
+RUN = Run(1, "", "2026-01-02T03:04:05+00:00", None, {}, {}, 0)
+SAME = ("min", "max", "mean", "stddev", "median", "q1", "q3", "iqr", "ops", "rounds", "total")
+"""Figures that two tools must agree on for the same data."""
+
+
+def timing(subject: str = "numpy-fast", *medians: float, **options: Any) -> Timing:
+    """One whose processes have these medians, of three samples each."""
+    usual: dict[str, Any] = {
+        "kind": "softmax",
+        "case": "5x3 float64 warm",
+        "device": "cpu",
+        "threads": 1,
+        "status": "ok",
+        "samples": tuple((m * 3, m, m / 3) for m in medians or (3e-6, 1e-6, 2e-6)),
+        "calls": 7,
+        "figures": {"error": 1e-16},
+    }
+    return Timing(subject=subject, **usual | options)
+
+
+def written(*timings: Timing) -> dict[str, Any]:
+    return benchmark_json(RUN, timings, Path(__file__).parent)
+
+
+def stats(*medians: float) -> dict[str, Any]:
+    (benchmark,) = written(timing("any", *medians))["benchmarks"]
+    return dict(benchmark["stats"])
+
+
+def theirs(data: list[float]) -> dict[str, Any]:
+    """What pytest-benchmark makes of the same data."""
+    them = Stats()
+    for seconds in data:
+        them.update(seconds)
+    return them.as_dict()
+
+
+# A worker of pytest-xdist tells its children that they are in one, too, and may not time.
+OUTSIDE = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+
+
+def python(*words: str | Path, folder: Path) -> str:
+    ended = subprocess.run(
+        [sys.executable, *map(str, words)],
+        cwd=folder,
+        capture_output=True,
+        env=OUTSIDE,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What pytest-benchmark writes about a benchmark of its own."""
+    folder = tmp_path_factory.mktemp("example")
+    (folder / "test_example.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.parametrize('n', [1])\n"
+        "def test_sum(benchmark, n):\n"
+        "    benchmark.pedantic(sum, args=([n],), rounds=5)\n"
+    )
+    options = ("-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--benchmark-json", "out.json")
+    python("-m", "pytest", "--rootdir", folder, *options, folder=folder)
+    return dict(json.loads((folder / "out.json").read_text()))
+
+
+def test_everything_is_there_that_pytest_benchmark_writes_itself(example: dict[str, Any]) -> None:
+    ours = written(timing())
+    assert ours.keys() >= example.keys()
+    (benchmark,), (model,) = ours["benchmarks"], example["benchmarks"]
+    assert benchmark.keys() >= model.keys()
+    assert benchmark["stats"].keys() == model["stats"].keys()
+    assert ours["commit_info"].keys() >= {"id", "dirty"}
+    assert ours["machine_info"].keys() <= example["machine_info"].keys()
+
+
+def test_figures_are_of_the_same_kinds_as_pytest_benchmarks(example: dict[str, Any]) -> None:
+    (benchmark,), (model,) = written(timing())["benchmarks"], example["benchmarks"]
+    for name, value in model["stats"].items():
+        number = isinstance(value, int | float)
+        assert isinstance(benchmark["stats"][name], int | float) == number, name
+
+
+@pytest.mark.parametrize("name", SAME)
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 10])
+def test_figures_are_those_that_pytest_benchmark_has_for_the_same_data(n: int, name: str) -> None:
+    data = [1e-3 * (1 + i) ** 2 for i in range(n)]
+    assert stats(*data)[name] == pytest.approx(theirs(data)[name])
+
+
+@pytest.mark.parametrize("name", ["outliers", "stddev_outliers", "iqr_outliers"])
+def test_outliers_are_counted_as_pytest_benchmark_counts_them(name: str) -> None:
+    data = [1.0, 1.1, 1.2, 1.3, 1.4, 9.0]
+    assert stats(*data)[name] == theirs(data)[name]
+
+
+@pytest.mark.parametrize("name", ["ld15iqr", "hd15iqr"])
+def test_whiskers_end_where_pytest_benchmarks_do(name: str) -> None:
+    """A histogram of pytest-benchmark draws a box with these; it leaves outliers out of them."""
+    data = [0.1, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 9.0]
+    assert stats(*data)[name] == pytest.approx(theirs(data)[name])
+
+
+@settings(max_examples=20)  # git is asked each time
+@given(st.lists(st.floats(1e-9, 1e3), min_size=3, max_size=10))
+def test_data_are_the_medians_of_the_processes(medians: list[float]) -> None:
+    (benchmark,) = written(timing("any", *medians))["benchmarks"]
+    assert benchmark["stats"]["data"] == medians
+    assert benchmark["stats"]["rounds"] == len(medians)
+    assert benchmark["stats"]["median"] == pytest.approx(statistics.median(medians))
+    assert benchmark["stats"]["iterations"] == 7
+
+
+def test_only_what_is_ok_is_written() -> None:
+    them = [
+        timing("good"),
+        *[
+            timing(status, status=status, reason="no", samples=())
+            for status in ("wrong", "failed", "unfinished")
+        ],
+    ]
+    assert [one["params"]["subject"] for one in written(*them)["benchmarks"]] == ["good"]
+    assert written()["benchmarks"] == []
+
+
+def test_two_workloads_never_have_one_name() -> None:
+    changes: list[dict[str, Any]] = [
+        {},
+        {"kind": "logits"},
+        {"case": "5x3 float32 warm"},
+        {"device": "cuda:0"},
+        {"threads": 2},
+    ]
+    them = [timing("a"), *[timing("b", **change) for change in changes]]
+    assert len({one["fullname"] for one in written(*them)["benchmarks"]}) == len(them)
+
+
+def test_what_is_compared_with_one_another_is_a_group() -> None:
+    them = [timing("a"), timing("b"), timing("a", case="9x9 float32 warm")]
+    first, second, other = (one["group"] for one in written(*them)["benchmarks"])
+    assert first == second != other
+
+
+def test_a_benchmark_says_what_was_timed_and_what_was_found_beside() -> None:
+    (benchmark,) = written(timing("numpy-fast"))["benchmarks"]
+    assert benchmark["params"] == {
+        "subject": "numpy-fast",
+        "case": "5x3 float64 warm",
+        "device": "cpu",
+        "threads": 1,
+    }
+    assert benchmark["extra_info"] == {"error": 1e-16}
+    assert benchmark["name"] == f"softmax[{benchmark['param']}]"
+
+
+def test_a_folder_without_git_is_no_obstacle(tmp_path: Path) -> None:
+    assert benchmark_json(RUN, [timing()], tmp_path)["commit_info"] == {
+        "id": "unversioned",
+        "dirty": False,
+    }
+
+
+@pytest.mark.parametrize("medians", [(1e-6, 1e-6, 1e-6), (1e-9, 1.0, 1e3)])
+def test_json_has_no_nan(medians: tuple[float, ...]) -> None:
+    text = json.dumps(written(timing("any", *medians)), allow_nan=False)
+    assert json.loads(text)["datetime"] == RUN.started
+
+
+def test_pytest_benchmark_compares_what_we_write(tmp_path: Path) -> None:
+    storage = tmp_path / ".benchmarks" / "here"
+    storage.mkdir(parents=True)
+    for number, factor in (("0001", 1.0), ("0002", 2.0)):
+        them = [timing(name, *(factor * m for m in (1e-6, 2e-6, 4e-6))) for name in ("old", "new")]
+        (storage / f"{number}_run.json").write_text(json.dumps(written(*them)))
+    cli = ("-m", "pytest_benchmark", "--storage", "file://.benchmarks", "compare")
+    by_number = python(*cli, "0001", "0002", folder=tmp_path)
+    by_file = python(*cli, *sorted(storage.iterdir()), folder=tmp_path)
+    columns = python(*cli, "--group-by=fullname", "--csv=out.csv", folder=tmp_path)
+    for table in (by_number, by_file, columns):
+        for name in ("old", "new"):
+            assert table.count(f"softmax[{name}-5x3 float64 warm-cpu-1]") >= 2
+    assert "outliers" in by_number.lower()
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 4
+
+
+def test_pytest_benchmark_compares_ours_with_its_own(
+    tmp_path: Path, example: dict[str, Any]
+) -> None:
+    (tmp_path / "0001_ours.json").write_text(json.dumps(written(timing())))
+    (tmp_path / "0002_theirs.json").write_text(json.dumps(example))
+    files = sorted(tmp_path.iterdir())
+    table = python("-m", "pytest_benchmark", "compare", *files, folder=tmp_path)
+    assert "numpy-fast" in table
+    assert "test_sum" in table
