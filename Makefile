@@ -14,7 +14,7 @@ run: $(VENV)/installed  ## Install, then run every dataset with every model and 
 	$(BIN)/harness run --all
 
 test: $(VENV)/installed-dev  ## Install, then run the tests.
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 check: $(VENV)/installed-dev  ## Lint, format, types, doctests, and the help pasted into the docs.
 	$(BIN)/ruff check $(CODE)

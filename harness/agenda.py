@@ -85,7 +85,14 @@ def of_run(frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
     for found in repeats.values():
         first = found[0]
         row = ok[str(first.dataset), str(first.model), first.device, first.repeat]
-        together = int(row["fitted_together"])
+        # Only repeats of one shape are trained in one go.
+        alike = [
+            trial
+            for trial in found
+            if ok[str(trial.dataset), str(trial.model), trial.device, trial.repeat]["n_train"]
+            == row["n_train"]
+        ]
+        together = min(int(row["fitted_together"]), len(alike))
         share = float(row["fit_seconds"])
         # A lone fit takes longer than its share of several, but no longer than all of them.
         alone = share * min(together, 4)
@@ -93,7 +100,7 @@ def of_run(frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
         weight += 10 * float(row["first_predict_seconds"])
         pairings.append(
             Pairing(
-                tuple(found[:together]),
+                tuple(alike[:together]),
                 epochs=int(last.get(row["result_id"], 0)),
                 together=together > 1,
                 predict=True,
@@ -227,6 +234,9 @@ def of_training(
         choice = Choice(trial.model.name, tuple(given.items()))
         shortened = Trial(trial.dataset, choice, trial.device, trial.repeat, trial.seed)
         repeats.setdefault((trial.dataset, choice, trial.device), []).append(shortened)
+    skipped = [skip for skip in planned.skips if not registry.models[skip.model.name].baseline]
+    if not repeats and skipped:
+        raise UsageError(f"nothing to time: {skipped[0].reason}")
     if not repeats:
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
     groups: dict[tuple[Choice, str], list[Pairing]] = {}
@@ -241,8 +251,7 @@ def of_training(
         groups.setdefault((dataset, device), []).append(pairing)
     late = tuple(
         _unfit("fit", str(skip.model), skip.device, skip.reason, str(skip.dataset))
-        for skip in planned.skips
-        if not registry.models[skip.model.name].baseline
+        for skip in skipped
     )
     return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
 
@@ -256,7 +265,7 @@ def shape_of(text: str) -> tuple[int, int]:
     Raises:
         UsageError: it is something else.
     """
-    match = re.fullmatch(r"(\d[\d_]*)x(\d[\d_]*)", text.strip())
+    match = re.fullmatch(r"(\d+(?:_\d+)*)x(\d+(?:_\d+)*)", text.strip())
     sizes = tuple(int(part) for part in match.groups()) if match else ()
     if len(sizes) != 2 or min(sizes) < 1:
         raise UsageError(f"'{text}' is no shape; write samples x classes, such as 100000x10")

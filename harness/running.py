@@ -160,6 +160,9 @@ class Campaign:
             warm_up=TIMING_WARM_UP,
             most=TIMING_PROCESSES,
         )
+        if not agenda.groups:
+            self.store.add_timings(self.run, agenda.late)
+            return f"nothing can be timed within {request.timing_budget:g} s"
         session = time_groups(bench, tell=tell)
         self.store.add_timings(self.run, (*session.timings, *agenda.late))
         return str(session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 import zlib
 from contextlib import closing, contextmanager
@@ -441,7 +442,7 @@ class Store:
                     metadata.create_all(connection)
                     connection.execute(schema_versions.insert().values(version=SCHEMA))
                 return
-            except sa.exc.DBAPIError:
+            except (sa.exc.DBAPIError, sqlite3.OperationalError):
                 if schema_versions.name in sa.inspect(self.engine).get_table_names():
                     return
                 if not patience:
@@ -453,6 +454,8 @@ class Store:
         """Whatever the database complains of, as one line."""
         try:
             yield
+        except sqlite3.Error as error:  # from below SQLAlchemy, where a file is settled
+            raise StoreError(f"store '{self.name}': {' '.join(str(error).split())}") from error
         except sa.exc.DBAPIError as error:
             reason = " ".join(str(error.orig).split())
             raise StoreError(f"store '{self.name}': {reason}") from error

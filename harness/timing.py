@@ -308,7 +308,9 @@ def is_tight(samples: Sequence[Sequence[float]]) -> bool:
 def ratio(these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]) -> float:
     """How many times longer these take than those, which were measured in the same processes.
 
-    The median over processes of the quotient of medians: what slows a process slows both.
+    The median over processes of the quotient of medians: what slows a process slows both. Where one
+    of them is missing in some process, the quotient of the medians over processes.
     """
-    pairs = zip(these, those, strict=False)
-    return median(median(a) / median(b) for a, b in pairs)
+    if len(these) != len(those):
+        return median(map(median, these)) / median(map(median, those))
+    return median(median(a) / median(b) for a, b in zip(these, those, strict=True))

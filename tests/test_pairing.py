@@ -191,7 +191,7 @@ def test_a_device_that_is_not_there_is_skipped_with_the_reason() -> None:
     asked = {"datasets": ("iris",), "models": ("torch-mlp",), "devices": ("cpu", "cuda")}
     assert planned(here, **asked) == ["iris torch-mlp cpu", "iris prior cpu"]
     assert skipped(here, **asked) == {
-        ("torch-mlp", "cuda"): "no device 'cuda' on this machine (there are: cpu)"
+        ("torch-mlp", "cuda"): "no CUDA device here (there: cpu)"
     }
 
 

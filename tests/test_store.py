@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import os
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from harness.errors import StoreError, UsageError
 from harness.frames import load_frames
-from harness.store import Store, metadata, pack, unpack
+from harness.store import Store, metadata, pack, pack_samples, unpack, unpack_samples
 from harness.values import (
     Choice,
     Failure,
@@ -24,6 +26,7 @@ from harness.values import (
     Run,
     Seconds,
     Skip,
+    Timing,
     TracePoint,
     Trial,
 )
@@ -65,6 +68,25 @@ def a_result(repeat: int = 0) -> Result:
             np.array([-0.1, -0.2, -3.0], np.float32),
         ),
     )
+
+
+def timing(**changes: Any) -> Timing:
+    usual: dict[str, Any] = {
+        "kind": "softmax",
+        "subject": "numpy-fast",
+        "case": "5x3 float32 warm",
+        "device": "cpu",
+        "threads": 1,
+        "status": "ok",
+        "samples": ((1e-6, 1.5e-6), (2e-6,), (1.25e-6, 1e-6, 3e-6)),
+        "calls": 1000,
+        "figures": {"error": 6e-8, "survives": 1.0},
+    }
+    return Timing(**usual | changes)
+
+
+def fields(found: Timing) -> dict[str, Any]:
+    return {field.name: getattr(found, field.name) for field in dataclasses.fields(Timing)}
 
 
 def test_a_result_reads_back_as_it_was_written(store: Store) -> None:
@@ -125,6 +147,7 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
     gone, kept = begin(store), begin(store)
     for run in (gone, kept):
         store.add(run, 0, a_result(), baseline=False)
+        store.add_timings(run, [timing(), timing(subject="numpy-naive")])
     store.delete(gone)
     with store.reading() as connection:
         counts = {
@@ -140,7 +163,9 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
         "scores": 2,
         "traces": 2,
         "predictions": 1,
+        "timings": 2,
     }
+    assert not store.timings(gone)
 
 
 def test_a_run_is_found_by_id_by_name_or_as_the_newest(store: Store) -> None:
@@ -200,13 +225,49 @@ def test_somebody_elses_database_is_left_as_it_is(tmp_path: Path) -> None:
     assert file.read_bytes() == before
 
 
-def test_a_store_of_another_schema_is_refused_with_a_sentence(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, version: int) -> None:
     file = str(tmp_path / "harness.db")
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
-        connection.execute("UPDATE harness_schema SET version = 99")
-    with pytest.raises(StoreError, match="has schema 99, this harness reads and writes schema 1"):
+        connection.execute(f"UPDATE harness_schema SET version = {version}")
+    complaint = f"has schema {version}, this harness reads and writes schema 2; use the harness"
+    with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_store_from_before_there_were_timings_is_refused_and_left_as_it_is(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "harness.db"
+    Store(str(file), create=True).close()
+    with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("UPDATE harness_schema SET version = 1")
+        connection.execute("DROP TABLE timings")
+    before = tables_in(file)
+    with pytest.raises(StoreError, match="has schema 1, "):
+        Store(str(file), create=True)
+    assert tables_in(file) == before
+
+
+def test_a_store_that_somebody_else_is_making_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when two runs begin at once where there was no store."""
+    monkeypatch.setattr("harness.store.BUSY", 0.01)
+    monkeypatch.setattr("harness.store.CREATE_TRIES", 2)
+    file = tmp_path / "harness.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="database is locked"):
+            Store(str(file), create=True)
+
+
+def tables_in(file: Path) -> set[str]:
+    with closing(sqlite3.connect(file)) as connection:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return {name for (name,) in found}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
@@ -255,3 +316,88 @@ def test_an_infinite_parameter_is_json_that_any_database_takes(store: Store) -> 
     store.add(run, 0, Result(odd, "ok"), baseline=False)
     (row,) = load_frames(store, run).results.to_dict("records")
     assert row["model_parameters"] == {"C": "inf"}
+
+
+def test_timings_read_back_as_they_were_written_and_in_that_order(store: Store) -> None:
+    run = begin(store)
+    written = [
+        timing(),
+        timing(subject="numpy-naive", status="wrong", reason="a probability is off", samples=()),
+        timing(kind="fit", subject="mlp[hidden=8x8]", case="iris", device="cuda:0", threads=4),
+        timing(status="unfinished", reason="the time was up", samples=((1e-6,),), figures={}),
+        timing(kind="copy", subject="copy", samples=()),
+        timing(kind="predict", status="failed", reason="ValueError: NUL \0", samples=()),
+    ]
+    store.add_timings(run, written)
+    found = store.timings(run)
+    assert [fields(one) for one in found[:-1]] == [fields(one) for one in written[:-1]]
+    assert found[-1].reason == "ValueError: NUL \\0"  # PostgreSQL refuses NUL
+
+
+@given(
+    st.lists(
+        st.lists(st.floats(min_value=0, allow_infinity=False), max_size=5).map(tuple), max_size=4
+    ).map(tuple)
+)
+def test_samples_unpack_bit_for_bit_as_they_were_packed(
+    samples: tuple[tuple[float, ...], ...],
+) -> None:
+    lengths = [len(process) for process in samples]
+    assert unpack_samples(pack_samples(samples), lengths) == samples
+
+
+def test_samples_that_no_decimal_writes_read_back_bit_for_bit(store: Store) -> None:
+    run = begin(store)
+    samples = ((0.1 + 0.2, 1 / 3), (5e-324,), (math.nextafter(1e-6, 1),))
+    store.add_timings(run, [timing(samples=samples)])
+    assert store.timings(run)[0].samples == samples
+
+
+def test_a_figure_that_is_no_number_is_left_out(store: Store) -> None:
+    run = begin(store)
+    figures = {"error": math.nan, "survives": math.inf, "n_test": 7.0}
+    store.add_timings(run, [timing(figures=figures)])
+    assert store.timings(run)[0].figures == {"n_test": 7.0}
+
+
+def test_timings_take_the_place_of_those_that_the_run_had_and_of_no_other_s(store: Store) -> None:
+    run, other = begin(store), begin(store)
+    for each in (run, other):
+        store.add_timings(each, [timing(), timing(subject="numpy-naive")])
+    store.add_timings(run, [timing(subject="torch")])
+    assert [one.subject for one in store.timings(run)] == ["torch"]
+    assert [one.subject for one in store.timings(other)] == ["numpy-fast", "numpy-naive"]
+
+
+def test_a_run_without_timings_has_a_frame_of_none_with_the_usual_columns(store: Store) -> None:
+    run = begin(store)
+    assert store.timings(run) == []
+    frame = load_frames(store, run).timings
+    assert frame.empty
+    assert {"kind", "subject", "median", "low", "p99", "samples", "together"} <= set(frame.columns)
+
+
+def test_a_frame_of_timings_has_figures_of_those_that_are_ok_only(store: Store) -> None:
+    run = begin(store)
+    store.add_timings(run, [timing(), timing(status="unfinished", reason="late", samples=())])
+    done, late = load_frames(store, run).timings.to_dict("records")
+    assert (done["median"], done["minimum"], done["n_processes"], done["n_samples"]) == (
+        1.25e-6,  # of the processes' 1.25, 2 and 1.25
+        1e-6,
+        3,
+        6,
+    )
+    assert (done["calls"], done["error"]) == (1000, 6e-8)
+    assert (late["status"], late["reason"], late["samples"]) == ("unfinished", "late", ())
+    assert math.isnan(late["median"])
+
+
+def test_how_many_were_fitted_together_reads_back(store: Store) -> None:
+    run = begin(store)
+    together = dataclasses.replace(a_result(), seconds=Seconds(0.5, 0.1, 0.2, 0.01, 1e-6, 5))
+    store.add(run, 0, together, baseline=False)
+    store.add(run, 1, a_result(1), baseline=False)
+    store.add(run, 2, Result(trial(2), "failed"), baseline=False)
+    counts = load_frames(store, run).results["fitted_together"].tolist()
+    assert counts[:2] == [5, 1]
+    assert math.isnan(counts[2])

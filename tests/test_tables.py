@@ -122,6 +122,7 @@ def make_frames(
                             "fit_seconds": seconds,
                             "first_predict_seconds": seconds / 50,
                             "predict_seconds": seconds / 5e4,
+                            "fitted_together": 1,
                         }
                     rows.append(row)
     names = [*rows[0], *ROW_NAMES]
@@ -157,7 +158,7 @@ def make_frames(
 ROW_NAMES = (
     *("status", "n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
     *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
-    *("fit_seconds", "first_predict_seconds", "predict_seconds"),
+    *("fit_seconds", "first_predict_seconds", "predict_seconds", "fitted_together"),
     *("failure_kind", "reason", "traceback", "output"),
 )
 REASON = (
@@ -521,3 +522,15 @@ def test_a_thousand_results_take_no_longer_than_they_may(report: Report) -> None
         return time.perf_counter() - start
 
     assert min(seconds() for _ in range(3)) < 0.6  # 0.15 on two quiet cores
+
+
+def test_seconds_of_repeats_that_were_trained_in_one_go_are_told_to_be_shares(
+    report: Report,
+) -> None:
+    frames = make_frames(SMALL, FEW)
+    alone = printed(report, frames, width=1000)
+    assert "in one go" not in alone
+    together = frames.results["fitted_together"].where(frames.results["model"] == "prior", 5)
+    shared = replace(frames, results=frames.results.assign(fitted_together=together))
+    text = printed(report, shared, width=1000)
+    assert "where repeats were trained in one go, each counts with an equal share." in text

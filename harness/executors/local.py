@@ -77,16 +77,18 @@ def run_isolated(
                 del busy[worker]
                 results = _results(unit, *answer, worker)
                 wrong = any(result.status != "ok" for result in results)
-                if wrong and len(unit) > 1:
-                    waiting.extendleft(((trial,), False) for trial in reversed(unit))
-                elif results[0].status in ("failed", "crashed") and not worker.fresh:
-                    waiting.appendleft((unit, True))
-                else:
-                    yield from results
+                was_fresh = worker.fresh
+                # Before anything is yielded: the run may end there, and all workers with it.
                 if worker.usable and not wrong:
                     idle.append(worker)
                 else:
                     worker.end()
+                if wrong and len(unit) > 1:
+                    waiting.extendleft(((trial,), False) for trial in reversed(unit))
+                elif results[0].status in ("failed", "crashed") and not was_fresh:
+                    waiting.appendleft((unit, True))
+                else:
+                    yield from results
     finally:
         for worker in (*busy, *idle):
             worker.end()

@@ -1,0 +1,442 @@
+"""``harness bench``, and the timing that follows a run, as their users meet them."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from harness import benchmarking, running
+from harness.benchmarking import Session
+from harness.cli import main
+from harness.registry import load
+from harness.values import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CALM = "60s"
+"""More than is needed however busy the machine: there are no more than three processes."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did, and where."""
+
+    folder: Path
+    status: int
+    printed: str
+    remarks: str
+
+    def then(self, *words: str) -> Done:
+        """Another command in the same folder."""
+        return harness_in(self.folder, *words)
+
+
+def harness_in(folder: Path, *words: str) -> Done:
+    printed, remarks = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("HARNESS_STORE", raising=False)
+        patch.delenv("HARNESS_RUN_NO_TIMING", raising=False)
+        patch.setenv("COLUMNS", "80")
+        for module in (benchmarking, running):
+            patch.setattr(module, "time_groups", in_three_processes(module.time_groups))
+        with redirect_stdout(printed), redirect_stderr(remarks):
+            status = ended(*words)
+    return Done(folder, status, printed.getvalue(), remarks.getvalue())
+
+
+def in_three_processes(time_groups: Callable[..., Session]) -> Callable[..., Session]:
+    return lambda bench, **how: time_groups(replace(bench, most=3), **how)
+
+
+def ended(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main(list(words))
+    return int(stop.value.code or 0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+# Three that are true, each of three fresh processes
+
+SOFTMAX = (
+    *("bench", "softmax", "--shape", "5x3", "--dtype", "float32", "--device", "cpu"),
+    *("--kernel", "numpy-fast", "--kernel", "numpy-naive", "--name", "tiny"),
+)
+RUN = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2")
+
+
+@pytest.fixture(scope="module")
+def softmax_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    folder = tmp_path_factory.mktemp("softmax")
+    more = ("--budget", CALM, "--json", "--benchmark-json", "out.json")
+    return harness_in(folder, *SOFTMAX, *more)
+
+
+@pytest.fixture(scope="module")
+def training_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    pytest.importorskip("torch")
+    words = ("bench", "training", "-d", "threshold", "-m", "notebook-mlp", "--device", "cpu")
+    more = ("--epochs", "20", "--together", "3", "--budget", CALM)
+    return harness_in(tmp_path_factory.mktemp("training"), *words, *more)
+
+
+@pytest.fixture(scope="module")
+def timed_run(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    return harness_in(tmp_path_factory.mktemp("run"), *RUN, "--timing-budget", CALM)
+
+
+def records(done: Done, table: str) -> list[dict[str, Any]]:
+    report = done.then("report", "--format", "json")
+    assert report.status == 0
+    found: list[dict[str, Any]] = json.loads(report.printed)["tables"][table]
+    return found
+
+
+def test_kernels_are_timed_side_by_side_and_beside_a_copy(softmax_bench: Done) -> None:
+    assert softmax_bench.status == 0
+    rows = json.loads(softmax_bench.printed)["tables"]["softmax"]
+    assert [(row["kernel"], row["caches"]) for row in rows] == [
+        (kernel, caches)
+        for caches in ("warm", "cold")
+        for kernel in ("numpy-fast", "numpy-naive", "copy")
+    ]
+    for row in rows:
+        assert (row["shape"], row["dtype"], row["device"]) == ("5x3", "float32", "cpu")
+        assert (row["status"], row["threads"], row["processes"]) == ("ok", 1, 3)
+        assert row["low"] <= row["seconds"] <= row["high"]
+        assert row["minimum"] <= row["seconds"]
+        assert row["copies"] > 0
+    assert {row["kernel"]: row["survives"] for row in rows} == {
+        "numpy-fast": 1,
+        "numpy-naive": 0,
+        "copy": None,
+    }
+    for caches in ("warm", "cold"):
+        assert min(r["bests"] for r in rows if r["caches"] == caches and r["bests"]) == 1
+
+
+def test_a_bench_is_stored_like_a_run_and_reported_again_the_same(softmax_bench: Done) -> None:
+    again = softmax_bench.then("report", "--format", "json")
+    assert (again.status, again.printed) == (0, softmax_bench.printed)
+    assert "run 1 is in harness.db; timed for " in softmax_bench.remarks
+    assert " in 3 processes" in softmax_bench.remarks
+    by_name = softmax_bench.then("report", "tiny", "--format", "json")
+    assert by_name.printed == softmax_bench.printed
+
+
+def test_a_kernel_that_does_not_survive_is_told_in_capitals(softmax_bench: Done) -> None:
+    report = softmax_bench.then("report")
+    assert report.status == 0
+    assert max(map(len, report.printed.splitlines())) <= 80
+    assert "5x3 float32 · warm, cpu, 1 thread, 3 processes" in report.printed
+    assert "5x3 float32 · cold, cpu, 1 thread, 3 processes" in report.printed
+    lines = report.printed.splitlines()
+    naive, fast = ([x for x in lines if x.startswith(k)] for k in ("numpy-naive", "numpy-fast"))
+    assert len(naive) == len(fast) == 2
+    assert all(re.search(r"\bNO\b", line) for line in naive)
+    assert all(re.search(r"\byes\b", line) for line in fast)
+
+
+def test_a_bench_is_listed_among_the_runs(softmax_bench: Done) -> None:
+    listed = softmax_bench.then("runs")
+    assert listed.status == 0
+    (line,) = [line for line in listed.printed.splitlines() if "tiny" in line]
+    assert "complete" in line
+    assert "6 timings" in line
+
+
+def test_a_bench_cannot_be_resumed(softmax_bench: Done) -> None:
+    refused = softmax_bench.then("run", "--resume")
+    assert refused.status == 2
+    assert refused.remarks == "harness: run 1 is a bench, which has no trials; make another\n"
+
+
+def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: Done) -> None:
+    assert "wrote 6 benchmarks to out.json" in softmax_bench.remarks
+    written = json.loads((softmax_bench.folder / "out.json").read_text())
+    assert len(written["benchmarks"]) == 6
+    seconds = {
+        (row["kernel"], row["caches"]): row["seconds"]
+        for row in json.loads(softmax_bench.printed)["tables"]["softmax"]
+    }
+    for benchmark in written["benchmarks"]:
+        caches = benchmark["params"]["case"].split()[-1]
+        assert benchmark["stats"]["rounds"] == len(benchmark["stats"]["data"]) == 3
+        assert benchmark["stats"]["median"] == seconds[benchmark["params"]["subject"], caches]
+
+
+def test_training_is_timed_beside_the_plain_loop_and_several_at_once(
+    training_bench: Done,
+) -> None:
+    assert training_bench.status == 0
+    (row,) = records(training_bench, "training")
+    assert (row["dataset"], row["model"]) == ("threshold", "notebook-mlp[epochs=20]")
+    assert (row["status"], row["epochs"], row["together"]) == ("ok", 20, 3)
+    for ratio in ("reference_ratio", "together_ratio", "together_reference_ratio"):
+        assert row[ratio] > 0
+    assert row["microseconds_per_epoch"] == pytest.approx(1e6 * row["fit_seconds"] / 20)
+    assert row["samples_per_second"] == pytest.approx(100 * 20 / row["fit_seconds"])
+    assert "threshold, timed alone · 1 thread, 3 processes" in training_bench.printed
+    assert training_bench.then("report").printed == training_bench.printed
+
+
+def test_a_run_times_its_pairings_alone_after_the_trials(timed_run: Done) -> None:
+    assert timed_run.status == 0
+    printed = timed_run.printed
+    assert printed.index("threshold · 2 fresh draws") < printed.index("threshold, timed alone")
+    assert "; timed for " in timed_run.remarks
+    rows = {row["model"]: row for row in records(timed_run, "training")}
+    assert set(rows) == {"numpy-softmax", "prior", "uniform"}
+    for row in rows.values():
+        assert row["status"] == "ok"
+        assert row["row_microseconds"] > 0
+        assert row["row_p99_microseconds"] >= row["row_microseconds"]
+        assert row["rows_per_second"] > 0
+        assert row["softmax_microseconds"] > 0
+    assert rows["numpy-softmax"]["softmax_share"] > 0
+    assert timed_run.then("report").printed == printed
+
+
+def test_a_run_that_was_timed_is_not_timed_again(timed_run: Done) -> None:
+    resumed = timed_run.then("run", "--resume")
+    assert (resumed.status, resumed.printed) == (0, timed_run.printed)
+    assert "timed for" not in resumed.remarks
+
+
+# No process is started by what follows
+
+
+def session(*timings: Timing) -> Session:
+    return Session(timings, 3, "most", 1.0)
+
+
+def timing(status: Any = "ok", reason: str = "", kind: str = "softmax") -> Timing:
+    samples = ((2e-6,), (3e-6,), (4e-6,)) if status == "ok" else ()
+    case = "5x3 float32 warm" if kind == "softmax" else "threshold"
+    subject = "numpy-fast" if kind == "softmax" else "numpy-softmax"
+    figures = {"n_train": 100.0, "n_test": 100.0}
+    return Timing(kind, subject, case, "cpu", 1, status, reason, samples, figures=figures)
+
+
+@pytest.fixture
+def instant(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Timing takes no time and finds what a test says; gives what was asked to be timed."""
+    asked: list[Any] = []
+
+    def time_groups(bench: Any, **_: Any) -> Session:
+        asked.append(bench)
+        return session(timing("ok", kind="softmax" if _softmax(bench) else "fit"))
+
+    monkeypatch.setattr(benchmarking, "time_groups", time_groups)
+    monkeypatch.setattr(running, "time_groups", time_groups)
+    return asked
+
+
+def _softmax(bench: Any) -> bool:
+    return bool(bench.groups) and hasattr(bench.groups[0], "shape")
+
+
+def test_a_run_is_not_timed_where_that_is_not_wanted(folder: Path, instant: list[Any]) -> None:
+    done = harness_in(folder, *RUN, "--no-timing")
+    assert done.status == 0
+    assert "timed alone" not in done.printed
+    assert not instant
+
+
+def test_a_run_is_timed_for_half_a_minute_without_being_asked(
+    folder: Path, instant: list[Any]
+) -> None:
+    done = harness_in(folder, *RUN)
+    assert "timed alone" in done.printed
+    (bench,) = instant
+    assert bench.budget == 30
+    assert bench.threads == 1
+
+
+def test_a_run_in_this_process_is_not_timed(folder: Path, instant: list[Any]) -> None:
+    assert "timed alone" not in harness_in(folder, *RUN, "--in-process").printed
+    assert not instant
+
+
+def test_a_run_that_was_interrupted_before_its_timing_is_timed_when_resumed(
+    folder: Path, instant: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(bench: Any, **_: Any) -> Session:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running, "time_groups", interrupted)
+        done = harness_in(folder, *RUN, "--timing-budget", "40s")
+    assert done.status == 130
+    assert "nothing was timed; 6 of 6 results are stored" in done.remarks
+    assert "harness run --resume 1" in done.remarks
+    resumed = done.then("run", "--resume")
+    assert resumed.status == 0
+    assert "timed alone" in resumed.printed
+    assert [bench.budget for bench in instant] == [40]
+
+
+def test_what_a_run_has_no_time_to_time_is_told_with_a_budget_that_would_do(
+    folder: Path,
+) -> None:
+    done = harness_in(folder, *RUN, "--timing-budget", "1s")
+    assert done.status == 0
+    told = re.sub(r"\s+", " ", done.printed)
+    assert re.search(r"3 × 1 s are too few, \d+ s would do \(--timing-budget\): threshold,", told)
+
+
+def test_a_run_that_had_no_time_to_time_does_not_boast_of_the_most_processes(
+    folder: Path,
+) -> None:
+    done = harness_in(folder, *RUN, "--timing-budget", "1s")
+    assert "processes" not in done.remarks
+
+
+def test_a_bench_of_training_times_every_model_that_has_epochs(
+    folder: Path, instant: list[Any]
+) -> None:
+    words = ("-d", "threshold", "-d", "iris", "--together", "4", "--epochs", "7", "--budget", "2m")
+    assert harness_in(folder, "bench", "training", *words).status == 0
+    (bench,) = instant
+    assert bench.budget == 120
+    cases = {group.case for group in bench.groups}
+    assert cases == {"threshold", "iris"}
+    trials = [pairing.trials for group in bench.groups for pairing in group.pairings]
+    assert all(len(each) in (1, 4) for each in trials)
+    assert {dict(each[0].model.parameters).get("epochs", 7) for each in trials} == {7}
+
+
+def test_a_bench_remembers_what_it_was_asked(folder: Path, instant: list[Any]) -> None:
+    from contextlib import closing
+
+    from harness.store import Store
+
+    harness_in(folder, *SOFTMAX, "--threads", "2", "--budget", "5s")
+    with closing(Store(str(folder / "harness.db"))) as store:
+        run = store.find("tiny")
+    assert run.asked["bench"] == "softmax"
+    assert run.asked["kernels"] == ["numpy-fast", "numpy-naive"]
+    assert (run.asked["threads"], run.asked["budget"]) == (2, 5)
+    assert run.environment["timing"]["processes"] == 3
+    assert run.finished
+    assert instant[0].threads == 2
+
+
+@pytest.mark.parametrize(
+    ("found", "status"),
+    [
+        ([timing()], 0),
+        ([timing(), timing("unfinished", "the time was up")], 0),
+        ([timing(), timing("wrong", "a probability is off by 0.1")], 1),
+        ([timing(), timing("failed", "ValueError: [bold]no[/bold]")], 1),
+        ([timing("unfinished", "the time was up")], 4),
+        ([], 4),
+    ],
+)
+def test_the_status_tells_whether_all_was_right_and_any_was_timed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, found: list[Timing], status: int
+) -> None:
+    monkeypatch.setattr(benchmarking, "time_groups", lambda bench, **_: session(*found))
+    done = harness_in(folder, *SOFTMAX)
+    assert done.status == status
+    told = re.sub(r"\s+", " ", done.printed)
+    for one in found:
+        assert one.reason in told
+
+
+def test_a_bench_that_is_interrupted_leaves_no_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(bench: Any, **_: Any) -> Session:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmarking, "time_groups", interrupted)
+    done = harness_in(folder, *SOFTMAX)
+    assert done.status == 130
+    assert "Traceback" not in done.remarks
+    assert "no runs yet" in done.then("runs").printed
+
+
+def test_a_file_that_cannot_be_written_costs_no_measurement(
+    folder: Path, instant: list[Any]
+) -> None:
+    """What was measured is stored, and printed, before the file is written."""
+    if not os.path.exists("/dev/full"):  # noqa: PTH110  # a device
+        pytest.skip("there is no /dev/full")
+    done = harness_in(folder, *SOFTMAX, "--benchmark-json", "/dev/full")
+    assert done.status == 2
+    assert "harness: cannot write to '/dev/full': No space left on device" in done.remarks
+    assert done.then("report").printed == done.printed
+
+
+BAD = [
+    (("softmax", "--kernel", "numpy-fsat"), "no kernel 'numpy-fsat': did you mean 'numpy-fast'"),
+    (("softmax", "--kernel", "zz*"), "no kernel 'zz*'"),
+    *(
+        (("softmax", "--shape", shape), f"'{shape}' is no shape; write samples x classes")
+        for shape in ("5", "0x3", "5x", "axb")
+    ),
+    (("softmax", "--dtype", "float16"), "'float16' is not one of"),
+    (("softmax", "--threads", "0"), "0 is not in the range"),
+    (("softmax", "--budget", "0"), "'0' is no time"),
+    (("softmax", "--budget", "soon"), "'soon' is no time"),
+    (("softmax", "--benchmark-json", "no/where.json"), "its folder does not exist"),
+    (("softmax", "--benchmark-json", "."), "is a directory"),
+    (("softmax", "--store", "no/where.db"), "folder does not exist"),
+    (("softmax", "--plugin", "none.py"), "'none.py' does not exist"),
+    (("softmax", "--device", "cdua"), "(devices here: cpu"),
+    (("training", "-m", "numpy-softmax", "-d", "irsi"), "did you mean 'iris'"),
+    (("training", "-d", "threshold", "-m", "notebok-mlp"), "did you mean 'notebook-mlp'"),
+    (("training", "--together", "0"), "0 is not in the range"),
+    (("training", "--epochs", "0"), "0 is not in the range"),
+    (("hardmax",), "No such command 'hardmax'"),
+]
+
+
+@pytest.mark.parametrize(("words", "complaint"), BAD)
+def test_bad_input_to_a_bench_is_one_clear_line_and_status_2(
+    folder: Path, instant: list[Any], words: tuple[str, ...], complaint: str
+) -> None:
+    done = harness_in(folder, "bench", *words)
+    assert done.status == 2
+    assert not done.printed
+    assert done.remarks.startswith("harness: ")
+    assert done.remarks.count("\n") == 1
+    assert complaint in done.remarks
+    assert not instant
+
+
+@pytest.mark.parametrize(
+    "words", [("softmax",), ("training", "-d", "threshold"), ("training", "-m", "torch-mlp")]
+)
+def test_a_bench_on_cuda_where_there_is_none_says_that_there_is_none(
+    folder: Path, instant: list[Any], words: tuple[str, ...]
+) -> None:
+    if any(device.kind == "cuda" for device in load().devices.values()):
+        pytest.skip("there is a CUDA device")
+    done = harness_in(folder, "bench", *words, "--device", "cuda")
+    assert done.status == 2
+    assert done.remarks.count("\n") == 1
+    assert "no CUDA device here" in done.remarks
+    assert not instant
+
+
+def test_a_device_that_is_not_here_is_told_beside_one_that_is(
+    folder: Path, instant: list[Any]
+) -> None:
+    done = harness_in(folder, *SOFTMAX, "--device", "xpu")
+    assert done.status == 0
+    assert "no XPU device here" in re.sub(r"\s+", " ", done.printed)

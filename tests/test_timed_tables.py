@@ -1,0 +1,389 @@
+"""The tables of what was timed alone: figures checked by hand, and pages that hold them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import harness_tables
+import pytest
+from harness_tables import timed
+from rich.console import Console
+from test_tables import make_frames
+
+from harness.frames import load_frames, timings_frame
+from harness.store import Store
+from harness.values import Timing
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+    from harness_tables.sheets import Sheet
+
+    from harness.values import Frames, Report
+
+FORMATS = ("rich", "markdown", "csv", "json", "latex")
+CASE = "100x10 float32 warm"
+
+
+def timing(kind: str, subject: str, case: str, *medians: float, **more: Any) -> Timing:
+    """Of processes with these medians, each of which took three samples."""
+    samples = tuple((0.9 * median, median, 1.5 * median) for median in medians)
+    usual: dict[str, Any] = {"device": "cpu", "threads": 1, "status": "ok", "samples": samples}
+    return Timing(kind, subject, case, **usual | more)
+
+
+KERNELS = (
+    timing("softmax", "fast", CASE, 2e-6, 4e-6, 6e-6, figures={"error": 9e-8, "survives": 1.0}),
+    timing("softmax", "naive", CASE, 4e-6, 20e-6, 18e-6, figures={"error": 2e-7, "survives": 0.0}),
+    timing("copy", "copy", CASE, 1e-6, 4e-6, 1.5e-6, figures={"first_seconds": 0.002}),
+)
+SIZES = {"n_train": 50.0, "n_test": 30.0}
+PAIRING = (
+    timing("fit", "mlp", "iris", 0.2, 0.1, 0.4, figures=SIZES | {"epochs": 100.0}),
+    timing("reference", "mlp", "iris", 0.8, 0.1, 0.5, figures=SIZES),
+    timing("together", "mlp", "iris", 0.4, 0.4, 1.6, figures={"together": 4.0}),
+    timing("predict", "mlp", "iris", 3e-5, 3e-5, 3e-5, figures={"n_test": 30.0}),
+    replace(
+        timing("predict-row", "mlp", "iris"),
+        samples=tuple(tuple(i * 1e-7 for i in range(101)) for _ in range(3)),
+    ),
+    timing("logits", "mlp", "iris", 1e-4, 1e-4, 1e-4),
+)
+UNTIMED = (
+    timing("softmax", "wrong-one", CASE, status="wrong", reason="a probability is off by 0.1"),
+    timing("softmax", "late-one", CASE, status="unfinished", reason="the time was up"),
+    timing("fit", "odd[x=1]", "iris", status="failed", reason="ValueError: [bold]no\x1b[31m [/]"),
+    timing("fit", "big", "digits", status="unfinished", reason="1 s are too few"),
+    timing("softmax", "every kernel", "every shape", status="unfinished", reason="no XPU here"),
+)
+LONG = (
+    timing("softmax", "a-kernel-with-a-long-name-of-its-own-graph", CASE, 1e-3, 1e-2, 1e-1),
+    *(
+        replace(one, subject="torch-mlp[hidden=64x64x64,activation=tanh]", case="a-long[n=1000]")
+        for one in PAIRING
+    ),
+)
+
+
+def frames_of(*timings: Timing) -> Frames:
+    """Of a run without trials."""
+    return replace(make_frames(), timings=timings_frame(timings))
+
+
+def only(table: pd.DataFrame) -> dict[str, Any]:
+    (row,) = table.to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def column(sheet: Sheet, head: str) -> list[str]:
+    (found,) = [each for each in sheet.columns if each.head == head]
+    return [entry.text for entry in found.entries]
+
+
+# Kernels
+
+
+def test_gigabytes_per_second_are_those_of_the_array_read_and_written_once() -> None:
+    table = timed.softmax(frames_of(*KERNELS)).set_index("kernel")
+    # 1000 float32 are 4000 bytes; read and written, 8000 in 4, 18 and 1.5 µs.
+    assert table["gigabytes_per_second"].to_dict() == pytest.approx(
+        {"fast": 2.0, "naive": 8 / 18, "copy": 8 / 1.5}
+    )
+    double = [replace(one, case="100x10 float64 warm") for one in KERNELS]
+    table = timed.softmax(frames_of(*double)).set_index("kernel")
+    assert table.loc["fast", "gigabytes_per_second"] == pytest.approx(4.0)
+
+
+def test_a_ratio_is_the_median_of_what_each_process_measured() -> None:
+    table = timed.softmax(frames_of(*KERNELS)).set_index("kernel")
+    # 2/1, 4/4 and 6/1.5; the medians' quotient would be 4/1.5.
+    assert table["copies"].to_dict() == pytest.approx({"fast": 2.0, "naive": 5.0, "copy": 1.0})
+    # 4/2, 20/4 and 18/6; the medians' quotient would be 18/4.
+    assert table.loc["naive", "bests"] == pytest.approx(3.0)
+    assert table.loc["fast", "bests"] == 1
+    assert math.isnan(table.loc["copy", "bests"])
+
+
+def test_a_kernel_s_seconds_stand_in_their_interval() -> None:
+    row = timed.softmax(frames_of(KERNELS[0])).iloc[0]
+    assert row["seconds"] == pytest.approx(4e-6)
+    assert row["minimum"] == pytest.approx(1.8e-6)
+    assert row["third_quartile"] == pytest.approx(5e-6)
+    assert row["low"] < row["seconds"] < row["high"]
+    assert row["processes"] == 3
+    assert math.isnan(row["copies"])  # for nothing was copied
+
+
+def test_kernels_are_compared_only_on_the_same_shape_type_caches_and_device() -> None:
+    other = [
+        replace(one, **change, samples=tuple(tuple(10 * x for x in p) for p in one.samples))
+        for change in (
+            {"case": "100x10 float32 cold"},
+            {"case": "100x10 float64 warm"},
+            {"case": "7x10 float32 warm"},
+            {"device": "cuda:0"},
+        )
+        for one in KERNELS
+    ]
+    table = timed.softmax(frames_of(*KERNELS, *other))
+    assert len(table) == 15
+    fast = table[table["kernel"] == "fast"]
+    assert fast["copies"].tolist() == pytest.approx([2.0] * 5)
+    assert fast["bests"].tolist() == [1] * 5
+    sheets = timed.softmax_sheets(table)
+    assert [(sheet.title, sheet.detail) for sheet in sheets] == [
+        ("100x10 float32", "warm, cpu, 1 thread, 3 processes"),
+        ("100x10 float32", "cold, cpu, 1 thread, 3 processes"),
+        ("100x10 float64", "warm, cpu, 1 thread, 3 processes"),
+        ("7x10 float32", "warm, cpu, 1 thread, 3 processes"),
+        ("100x10 float32", "warm, cuda:0, 1 thread, 3 processes"),
+    ]
+
+
+def test_the_fastest_kernel_stands_first_and_what_is_not_timed_last() -> None:
+    (sheet,) = timed.softmax_sheets(timed.softmax(frames_of(*UNTIMED[:2], *KERNELS)))
+    assert column(sheet, "kernel") == ["copy", "fast", "naive", "wrong-one", "late-one"]
+    assert column(sheet, "µs") == ["1.50", "4.00", "18.0", "wrong", "unfinished"]
+    assert column(sheet, "GB/s") == ["5.33", "2.00", ".44", "", ""]
+    assert column(sheet, "× copy") == ["1.00", "2.00", "5.00", "", ""]
+    assert column(sheet, "× best") == ["", "1.00", "3.00", "", ""]
+    assert column(sheet, "error") == ["", "9e-08", "2e-07", "", ""]
+    assert column(sheet, "stable") == ["", "yes", "NO", "", ""]
+    assert column(sheet, "first ms") == ["2.00", "", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "unit"),
+    [
+        ((2.0, 30.0), "s"),
+        ((1.0,), "s"),
+        ((0.5, 30.0), "ms"),
+        ((1e-3,), "ms"),
+        ((9e-4, 0.5), "µs"),
+        ((1e-8,), "µs"),
+    ],
+)
+def test_the_unit_is_the_largest_that_leaves_no_time_below_one(
+    seconds: tuple[float, ...], unit: str
+) -> None:
+    kernels = [timing("softmax", f"k{i}", CASE, x, x, x) for i, x in enumerate(seconds)]
+    (sheet,) = timed.softmax_sheets(timed.softmax(frames_of(*kernels)))
+    assert sheet.columns[1].head == unit
+    fits = [timing("fit", f"m{i}", "iris", x, x, x) for i, x in enumerate(seconds)]
+    (sheet,) = timed.training_sheets(timed.training(frames_of(*fits)))
+    assert sheet.columns[1].head == f"fit {unit}"
+
+
+# Training
+
+
+def test_a_pairing_is_a_row_of_figures_in_the_units_of_its_columns() -> None:
+    row = only(timed.training(frames_of(*PAIRING)))
+    assert (row["dataset"], row["model"], row["device"]) == ("iris", "mlp", "cpu")
+    assert (row["status"], row["threads"], row["processes"]) == ("ok", 1, 3)
+    expected = {
+        "fit_seconds": 0.2,
+        "fit_minimum": 0.09,
+        "fit_third_quartile": 0.25,
+        "epochs": 100,
+        "microseconds_per_epoch": 2000.0,  # 0.2 s of 100 epochs
+        "samples_per_second": 25_000.0,  # 50 rows 100 times in 0.2 s
+        "together": 4,
+        "together_microseconds_per_epoch": 1000.0,  # 0.4 s of 100 epochs of 4
+        "reference_microseconds_per_epoch": 5000.0,
+        "row_microseconds": 5.0,
+        "row_p99_microseconds": 9.9,
+        "rows_per_second": 1e6,  # 30 in 30 µs
+        "softmax_microseconds": 100.0,
+        "softmax_share": 0.05,  # 100 times 0.1 ms of 0.2 s
+    }
+    assert {name: row[name] for name in expected} == pytest.approx(expected)
+
+
+def test_ratios_of_training_are_medians_of_what_each_process_measured() -> None:
+    row = only(timed.training(frames_of(*PAIRING)))
+    assert row["reference_ratio"] == pytest.approx(0.8)  # of 2/8, 1/1 and 4/5; not 2/5
+    assert row["together_ratio"] == pytest.approx(4 / 4)  # of 2, 4 and 4, each of 4; not 2
+    assert row["together_reference_ratio"] == pytest.approx(3.2 / 4)  # of .5, 4 and 3.2
+
+
+def test_a_model_without_epochs_has_no_figures_of_an_epoch() -> None:
+    forest = timing("fit", "forest", "iris", 0.2, 0.2, 0.2, figures=SIZES | {"epochs": 0.0})
+    row = only(timed.training(frames_of(forest, PAIRING[3])))
+    assert row["fit_seconds"] == pytest.approx(0.2)
+    for name in ("epochs", "microseconds_per_epoch", "samples_per_second", "together_ratio"):
+        assert math.isnan(row[name])
+    (sheet,) = timed.training_sheets(timed.training(frames_of(forest)))
+    assert [each.head for each in sheet.columns] == ["model", "fit ms"]
+
+
+def test_what_is_left_of_a_pairing_of_which_a_part_failed_is_shown() -> None:
+    broken = replace(PAIRING[2], status="failed", samples=(), reason="ValueError")
+    row = only(timed.training(frames_of(PAIRING[0], broken, *PAIRING[3:])))
+    assert row["status"] == "ok"
+    assert math.isnan(row["together"])
+    assert math.isnan(row["reference_ratio"])
+    assert row["rows_per_second"] == pytest.approx(1e6)
+
+
+def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_no_place_in_a_sheet() -> None:
+    broken = replace(PAIRING[0], status="failed", samples=(), reason="ValueError: no")
+    table = timed.training(frames_of(broken, *PAIRING[1:3]))
+    row = only(table)
+    assert (row["status"], row["reason"]) == ("failed", "ValueError: no")
+    assert math.isnan(row["fit_seconds"])
+    assert row["together_reference_ratio"] == pytest.approx(0.8)
+    assert not timed.training_sheets(table)
+
+
+def test_devices_are_named_where_there_are_several() -> None:
+    elsewhere = [replace(one, device="cuda:0") for one in PAIRING]
+    sheets = timed.training_sheets(timed.training(frames_of(*PAIRING, *elsewhere)))
+    names = [name for sheet in sheets for name in column(sheet, "model")]
+    assert names == ["mlp @ cpu", "mlp @ cuda:0"]
+
+
+# Pages
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    (found,) = harness_tables.harness_reports()
+    return found
+
+
+@pytest.fixture
+def timings_only(tmp_path: Path) -> Frames:
+    """As `harness bench` stores it."""
+    with closing(Store(str(tmp_path / "harness.db"), create=True)) as store:
+        run = store.begin("", {"bench": "softmax"}, {}, 0)
+        store.add_timings(run, (*KERNELS, *PAIRING, *UNTIMED))
+        return load_frames(store, store.find())
+
+
+def printed(report: Report, frames: Frames, width: int = 80) -> str:
+    file = io.StringIO()
+    Console(file=file, width=width).print(report.render(frames, "rich"))
+    return file.getvalue()
+
+
+def in_style(report: Report, frames: Frames, style: str) -> str:
+    return printed(report, frames) if style == "rich" else str(report.render(frames, style))
+
+
+@pytest.mark.parametrize("width", [40, 50, 60, 80, 100, 120])
+def test_no_line_is_longer_than_the_page_is_wide(report: Report, width: int) -> None:
+    frames = frames_of(*KERNELS, *PAIRING, *UNTIMED, *LONG)
+    text = printed(report, frames, width)
+    assert max(map(len, text.splitlines())) <= width
+    for word in ("naive", "iris, timed alone", "GB/s", "wrong", "Not timed"):
+        assert word in text
+
+
+def test_what_was_not_timed_is_listed_with_its_reason(report: Report) -> None:
+    text = printed(report, frames_of(*KERNELS, *PAIRING, *UNTIMED), 1000)
+    assert f"wrong-one, {CASE} (softmax) @ cpu: wrong: a probability is off by 0.1" in text
+    assert f"1 × the time was up: {CASE}, late-one" in text
+    assert "1 × 1 s are too few: digits, big" in text
+    assert "1 × no XPU here: every shape, every kernel" in text
+
+
+def test_many_that_were_not_timed_for_one_reason_are_one_line(report: Report) -> None:
+    late = [
+        timing("fit", f"m{i}", "digits", status="unfinished", reason="1 s are too few")
+        for i in range(9)
+    ]
+    text = printed(report, frames_of(*late), 1000)
+    listed = "; ".join(f"digits, m{i}" for i in range(6))
+    assert f"9 × 1 s are too few: {listed}; and 3 more" in text
+
+
+def test_what_strangers_wrote_stays_text(report: Report) -> None:
+    text = printed(report, frames_of(*PAIRING, *UNTIMED, *LONG), 1000)
+    assert "odd[x=1], iris (fit) @ cpu: failed: ValueError: [bold]no?[31m [/]" in text
+    assert "torch-mlp[hidden=64x64x64,activation=tanh]" in text
+    assert "a-long[n=1000], timed alone" in text
+    assert "\x1b" not in text
+    markdown = str(report.render(frames_of(*UNTIMED, *LONG), "markdown"))
+    assert r"odd\[x=1\]" in markdown
+    assert r"\[bold\]no" in markdown
+    assert "`torch-mlp[hidden=64x64x64,activation=tanh]`" in markdown
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_a_bench_without_trials_is_rendered_in_every_format(
+    report: Report, timings_only: Frames, style: str
+) -> None:
+    text = (
+        printed(report, timings_only)
+        if style == "rich"
+        else str(report.render(timings_only, style))
+    )
+    assert "mlp" in text
+    assert "Ranked by" not in text
+    if style != "csv":
+        assert "naive" in text
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_trials_without_timings_are_rendered_in_every_format(report: Report, style: str) -> None:
+    frames = make_frames()
+    text = in_style(report, frames, style)
+    assert "numpy-softmax" in text
+    assert "timed alone" not in text
+    assert "Timed alone" not in text
+
+
+@pytest.mark.parametrize("style", FORMATS)
+def test_trials_and_timings_are_rendered_in_every_format_the_trials_first(
+    report: Report, style: str
+) -> None:
+    frames = frames_of(*KERNELS, *PAIRING)
+    text = in_style(report, frames, style)
+    assert "numpy-softmax" in text
+    if style in ("rich", "markdown", "latex"):
+        assert text.index("sklearn") < text.index("iris, timed alone") < text.index("100x10")
+
+
+def test_json_has_every_figure_and_null_where_there_is_none(
+    report: Report, timings_only: Frames
+) -> None:
+    tables = json.loads(str(report.render(timings_only, "json")))["tables"]
+    (mlp, odd, big) = tables["training"]
+    assert mlp["reference_ratio"] == pytest.approx(0.8)
+    assert (odd["status"], odd["fit_seconds"]) == ("failed", None)
+    assert (big["status"], big["reason"]) == ("unfinished", "1 s are too few")
+    kernels = {row["kernel"]: row for row in tables["softmax"]}
+    assert list(kernels) == ["fast", "naive", "copy", "wrong-one", "late-one"]
+    assert kernels["naive"]["survives"] == 0
+    assert kernels["late-one"]["seconds"] is None
+    assert not tables["ranking"]
+
+
+def test_csv_has_the_table_of_what_the_run_is_about(report: Report, tmp_path: Path) -> None:
+    def heads(*timings: Timing) -> list[str]:
+        with closing(Store(str(tmp_path / "harness.db"), create=True)) as store:
+            run = store.begin("", {"bench": "x"}, {}, 0)
+            store.add_timings(run, timings)
+            frames = load_frames(store, run)
+        text = str(report.render(frames, "csv"))
+        return next(csv.reader(io.StringIO(text)))
+
+    assert heads(*KERNELS) == list(timed.SOFTMAX_COLUMNS)
+    assert heads(*PAIRING) == list(timed.TRAINING_COLUMNS)
+
+
+def test_tables_of_nothing_have_their_columns(report: Report) -> None:
+    found = report.tables(frames_of())
+    assert list(found["training"].columns) == list(timed.TRAINING_COLUMNS)
+    assert list(found["softmax"].columns) == list(timed.SOFTMAX_COLUMNS)
+    assert found["training"].empty
+    assert found["softmax"].empty
+    assert not timed.notes(frames_of())
