@@ -1,6 +1,6 @@
 """Ours beside theirs: prints every figure of docs/performance.md.
 
-    python tests/benchmarks/targets.py [softmax|error|memory|regression|perceptrons|engine|run ...]
+    python tests/benchmarks/targets.py [softmax|floor|error|memory|...]
 
 Each part is measured in three fresh processes, one thread, what is compared taking turns; printed
 is the median over processes of the quotient within a process, and the least and the largest.
@@ -56,6 +56,45 @@ def softmax() -> dict[str, float]:
             found[f"{name}: numpy-fast / numpy-stable"] = took["numpy-fast"] / took["numpy-stable"]
             found[f"{name}: numpy-fast / copy"] = took["numpy-fast"] / took["copy"]
     return found
+
+
+def floor() -> dict[str, float]:
+    """Nanoseconds a number of what numpy-fast consists of, and of memory, float64."""
+    import scipy.special
+    from harness_numpy.softmax import BLOCK, SPREAD, softmax
+
+    def nanoseconds(call: Callable[[], object], size: int) -> float:
+        calls, _ = timeit.Timer(call).autorange()
+        return 1e9 * min(timeit.repeat(call, number=calls, repeat=5)) / calls / size
+
+    k = 10
+    n = BLOCK // k // SPREAD * SPREAD
+    z = np.random.default_rng(0).normal(size=(n, k))
+    e, t, s = np.exp(z), np.empty((n, k)), np.empty(n)
+    ones, flat = np.ones(k), z.reshape(-1)
+    spread = np.kron(np.eye(SPREAD), np.ones((1, k)))
+
+    def sums() -> None:
+        np.matmul(e, ones, s)
+        np.matmul(s.reshape(-1, SPREAD), spread, t.reshape(-1, SPREAD * k))
+
+    found = {
+        "exponential": nanoseconds(lambda: np.exp(z, e), z.size),
+        "sums, spread over their rows": nanoseconds(sums, z.size),
+        "division": nanoseconds(lambda: np.divide(e, t, t), z.size),
+        "pass that bounds the logits": nanoseconds(lambda: np.vdot(flat, flat), z.size),
+    }
+    large = np.random.default_rng(0).normal(size=(1_000_000, 5))
+    old = np.zeros_like(large)
+    found |= {
+        "copy of 40 MB to an old array": nanoseconds(lambda: np.copyto(old, large), large.size),
+        "copy of 40 MB to a new array": nanoseconds(large.copy, large.size),
+    }
+    ours, theirs = (
+        nanoseconds(call, large.size)
+        for call in (lambda: softmax(large, old), lambda: scipy.special.softmax(large, axis=1))
+    )
+    return found | {"1000000x5: scipy / numpy-fast with out=": theirs / ours}
 
 
 def error() -> dict[str, float]:
@@ -276,7 +315,7 @@ def run() -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
-    part.__name__: part for part in (softmax, error, memory, regression, perceptrons, engine, run)
+    part.__name__: part for part in (softmax, floor, error, memory, regression, perceptrons, engine, run)
 }
 
 
