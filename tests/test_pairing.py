@@ -190,9 +190,7 @@ def test_a_device_that_is_not_there_is_skipped_with_the_reason() -> None:
     here = registry(devices=[harness.Device("cpu")])
     asked = {"datasets": ("iris",), "models": ("torch-mlp",), "devices": ("cpu", "cuda")}
     assert planned(here, **asked) == ["iris torch-mlp cpu", "iris prior cpu"]
-    assert skipped(here, **asked) == {
-        ("torch-mlp", "cuda"): "no CUDA device here (there: cpu)"
-    }
+    assert skipped(here, **asked) == {("torch-mlp", "cuda"): "no CUDA device here (there: cpu)"}
 
 
 def test_a_device_that_a_model_cannot_use_is_skipped_with_the_reason() -> None:

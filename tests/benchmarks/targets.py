@@ -315,7 +315,8 @@ def run() -> dict[str, float]:
 
 
 PARTS: dict[str, Callable[[], dict[str, float]]] = {
-    part.__name__: part for part in (softmax, floor, error, memory, regression, perceptrons, engine, run)
+    part.__name__: part
+    for part in (softmax, floor, error, memory, regression, perceptrons, engine, run)
 }
 
 
