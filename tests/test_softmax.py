@@ -408,3 +408,11 @@ def test_by_class_minus_infinity_counts_nothing_and_nan_stays_with_its_sample() 
     log_totals = softmax_by_class(by_class)
     np.testing.assert_array_equal(by_class, [[1, np.nan, 0.5], [0, np.nan, 0.5]])
     np.testing.assert_allclose(log_totals, [0, np.nan, 2 + np.log(2)])
+
+
+@pytest.mark.parametrize("n", [100, 300])
+def test_logits_may_lie_in_the_same_memory_in_another_order(n: int) -> None:
+    """In one block, and in several, of which the first would overwrite what the next reads."""
+    array = np.random.default_rng(0).normal(size=(n, n))
+    expected = scipy_softmax(array.T, axis=1)
+    np.testing.assert_allclose(softmax(array.T, out=array), expected, rtol=1e-9)

@@ -65,7 +65,8 @@ def softmax(logits: Array, out: Array | None = None) -> Array:
         raise UsageError(f"softmax takes logits (n_samples, n_classes), not shape {logits.shape}")
     if out is not None:
         _require_fit(out, logits)
-        if np.may_share_memory(out, logits) and out.ctypes.data != logits.ctypes.data:
+        is_itself = out.ctypes.data == logits.ctypes.data and out.strides == logits.strides
+        if not is_itself and np.may_share_memory(out, logits):
             logits = logits.copy()
     n_samples, n_classes = logits.shape
     safe = SAFE[logits.dtype] - log(max(n_classes, 1))
