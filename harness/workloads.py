@@ -410,8 +410,12 @@ def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
 def poison(output: Any) -> None:
     """Overwrite an array, NumPy's or another library's, so that it cannot pass for a new result.
 
-    One that refuses is left as it is.
+    Of a tuple or list, each item. What refuses is left as it is.
     """
+    if isinstance(output, tuple | list):
+        for item in output:
+            poison(item)
+        return
     fill = getattr(output, "fill_", None) or getattr(output, "fill", None)
     with contextlib.suppress(ValueError, RuntimeError, TypeError):
         if callable(fill):
