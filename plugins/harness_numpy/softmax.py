@@ -6,7 +6,7 @@ classifier has few classes, costs NumPy ten times what the exponentials do. Here
 - The row's maximum need not be taken off where no exponential of the block can overflow or lose
   digits, which two passes at the speed of the cache tell. The probabilities are the closer to the
   true ones for it, because no difference is rounded before the exponential.
-- The rows' sums are a product with a matrix of ones, which puts each beside all that it divides.
+- The rows' sums are a product with a matrix of ones; another puts each beside all that it divides.
 
 Where logits are larger, a block's maxima are taken from a transposed copy, along its long axis.
 """
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from harness.values import Array
 
 BLOCK = 1 << 15
-"""Numbers in a block: 256 KiB of float64, so that three blocks fit into a second-level cache."""
+"""Numbers in a block: 256 KiB of float64, so that logits, probabilities and sums fit into a
+second-level cache of 1 MiB."""
 
 FEW = 7
 """Classes up to which a product with a square of ones sums fastest."""
@@ -52,8 +53,8 @@ def softmax(logits: Array, out: Array | None = None) -> Array:
         out: where to write: a C-contiguous array like ``logits``, or ``logits`` itself.
 
     Returns:
-        ``out``, or a new array. Besides, no more than 2 MiB are in use, or three rows where these
-        are longer.
+        ``out``, or a new array. Besides, no more than 1 MiB is in use, or a row where that is
+        longer.
 
     Raises:
         UsageError: ``logits`` has not two axes, or ``out`` does not fit it.
@@ -71,14 +72,14 @@ def softmax(logits: Array, out: Array | None = None) -> Array:
     n_samples, n_classes = logits.shape
     safe = SAFE[logits.dtype] - log(max(n_classes, 1))
     if logits.size <= BLOCK:
-        return _block(logits, safe, None, out, None)
+        return _block(logits, safe, out, None)
     if out is None:
         out = np.empty(logits.shape, logits.dtype)
     n_rows = max(BLOCK // n_classes // SPREAD * SPREAD, 1)
-    powers, totals = np.empty((2, n_rows, n_classes), logits.dtype)
+    scratch = np.empty((n_rows, n_classes if n_classes <= SOME else 0), logits.dtype)
     for start in range(0, n_samples, n_rows):
         z = logits[start : start + n_rows]
-        _block(z, safe, powers[: len(z)], out[start : start + n_rows], totals[: len(z)])
+        _block(z, safe, out[start : start + n_rows], scratch[: len(z)])
     return out
 
 
@@ -102,41 +103,41 @@ def softmax_by_class(logits: Array) -> Array:
     return totals if top is None else np.add(totals, top, totals)
 
 
-def _block(
-    logits: Array, safe: float, powers: Array | None, out: Array | None, totals: Array | None
-) -> Array:
-    """The softmax of a few rows; what is None is made, and all have the logits' shape."""
+def _block(logits: Array, safe: float, out: Array | None, scratch: Array | None) -> Array:
+    """The softmax of a few rows; ``scratch`` has the logits' shape where classes are few."""
     n_classes = logits.shape[1]
     flat = logits.reshape(-1)  # a copy only where the rows do not lie one after the other
     # The sum of squares takes one pass and is no less than the largest square; with a NaN, no
     # comparison holds. It may overflow, of which vdot, unlike dot, does not warn.
     is_safe = np.vdot(flat, flat) <= safe * safe or (flat.max() <= safe and flat.min() >= -safe)
     if is_safe:
-        powers = np.exp(logits, powers)
+        powers = np.exp(logits, out)
     else:
-        powers = np.empty(logits.shape, logits.dtype) if powers is None else powers
         if n_classes > SOME:
             top = np.maximum.reduce(logits, axis=1)
         else:
-            by_class = powers.reshape(logits.shape[::-1])
+            scratch = np.empty(logits.shape, logits.dtype) if scratch is None else scratch
+            by_class = scratch.reshape(logits.shape[::-1])
             np.copyto(by_class, logits.T)
             top = np.maximum.reduce(by_class, axis=0)
         # Taking each row's largest logit off first keeps exp from overflowing.
-        np.subtract(logits, top[:, None], powers)
+        powers = np.subtract(logits, top[:, None], out)
         np.exp(powers, powers)
     if n_classes <= FEW:
-        totals = np.matmul(powers, _ones(n_classes, logits.dtype), totals)
+        totals = np.matmul(powers, _ones(n_classes, logits.dtype), scratch)
     elif n_classes > SOME:
         totals = np.add.reduce(powers, axis=1, keepdims=True)
     else:
         sums = np.matmul(powers, _ones(n_classes, logits.dtype)[0])
         # Where a NaN may be, no row's sum may be multiplied by another row's zeros.
-        if is_safe and totals is not None and len(sums) % SPREAD == 0:
+        if is_safe and scratch is not None and len(sums) % SPREAD == 0:
+            # Dividing once a row and multiplying from there on costs half a unit in the last place.
+            np.divide(1, sums, sums)
             spread = _spread(n_classes, logits.dtype)
-            np.matmul(sums.reshape(-1, SPREAD), spread, totals.reshape(-1, SPREAD * n_classes))
-        else:
-            totals = sums[:, None]
-    return np.divide(powers, totals, powers if out is None else out)
+            np.matmul(sums.reshape(-1, SPREAD), spread, scratch.reshape(-1, SPREAD * n_classes))
+            return np.multiply(powers, scratch, powers)
+        totals = sums[:, None]
+    return np.divide(powers, totals, powers)
 
 
 def _require_fit(out: Array, logits: Array) -> None:
