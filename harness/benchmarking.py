@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
 from harness import isolation
 from harness.executors.local import share_of_memory
@@ -18,20 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.registry import Registry
-    from harness.workloads import Group
+    from harness.workloads import Group, Key
 
     Clock = Callable[[], float]
     Found = tuple["Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]]
 
-Key: TypeAlias = tuple[str, str, str, str]
-"""Kind, subject, case and device of a timing."""
-
 MOST = 10
 """Processes that are started at most."""
 
-PATIENCE, LONGEST = 20.0, 600.0
-"""A process is ended when a group overruns its share of the time by half a minute and so many times
-what a round is expected to take, or by so many seconds."""
+LEAST, PATIENCE, LONGEST = 10.0, 60.0, 600.0
+"""A workload hangs that takes so many seconds and so many times what a round of it is expected to
+take, or so many seconds in any case."""
 
 STOPS = {
     "tight": "until every interval was tight",
@@ -82,7 +79,6 @@ class _Tally:
     """What the processes so far have found out about one workload."""
 
     place: tuple[int, int]
-    process: int = 0
     status: Literal["ok", "wrong", "failed", "unfinished"] = "ok"
     reason: str = ""
     samples: list[tuple[float, ...]] = field(default_factory=list)
@@ -125,8 +121,8 @@ def time_groups(
     """Time groups in processes of their own, nothing beside them.
 
     There are no fewer than `FEWEST` processes unless the budget is spent, and no more once every
-    interval is tight. If a group crashes or hangs, its process ends; its members are tried one by
-    one in another, so that the one to blame is known and the rest go on.
+    interval is tight. A workload that crashes or hangs ends its process; what is compared with it
+    begins once more in another, without it.
 
     Args:
         bench: what to time.
@@ -148,9 +144,7 @@ class _Bench:
         tell: Callable[[int, str], None],
     ) -> None:
         self.bench, self.clock, self.start, self.tell = bench, clock, start, tell
-        self.groups: dict[int, tuple[Group, ...]] = {
-            i: (group,) for i, group in enumerate(bench.groups)
-        }
+        self.groups: dict[int, Group] = dict(enumerate(bench.groups))
         self.tallies: dict[Key, _Tally] = {}
         self.order = random.Random(0)  # noqa: S311  # no secret
         self.memory = bench.memory or share_of_memory(1)
@@ -179,7 +173,7 @@ class _Bench:
 
     def _process(self, number: int, deadline: float) -> None:
         """One process: every group once, in random order, each with its share of the time."""
-        turn = [(i, group) for i, members in self.groups.items() for group in members]
+        turn = list(self.groups.items())
         self.order.shuffle(turn)
         worker: Worker | None = None
         try:
@@ -196,34 +190,41 @@ class _Bench:
                 self.tell(number, group.case)
                 seed = self.order.randrange(2**32)
                 how = {"rounds": self.bench.rounds, "warm_up": self.bench.warm_up}
-                grace = min(LONGEST, 30.0 + PATIENCE * group.weight)
-                limits = Limits(share + grace, self.memory)
-                worker.call(_measure_there, group, seed, share, how, limits=limits)
+                each = group.weight / len(group.keys)
+                limits = Limits(min(LONGEST, LEAST + PATIENCE * each), self.memory)
+                worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
                 while (answer := worker.poll()) is None:
                     isolation.wait([worker], POLL)
                 value, failure = answer
                 if failure is None:
-                    self._note(number, i, value)
-                    continue
-                members = group.members()
-                blamed = len(members) == 1
-                others = tuple(other for other in self.groups[i] if other != group)
-                self.groups[i] = others if blamed else (*others, *members)
-                if not blamed:
-                    turn[:0] = [(i, member) for member in members]
-                else:
-                    tally = self.tallies.setdefault(group.key, _Tally((i, 0)))
-                    tally.status, tally.reason = "failed", failure.reason
+                    self._note(i, value)
+                elif (others := self._blame(i, worker.noted, failure.reason)) is not None:
+                    turn.insert(0, (i, others))
         finally:
             if worker is not None:
                 worker.end()
 
-    def _note(self, number: int, index: int, found: Sequence[Found]) -> None:
+    def _blame(self, index: int, noted: tuple[int, Key] | None, reason: str) -> Group | None:
+        """What is left of a group in which something ended the process.
+
+        Where it is not known what that was, or the group cannot do without it, nothing.
+        """
+        group = self.groups.pop(index)
+        others = group.without(noted[1]) if noted else None
+        found = [noted] if noted else []
+        if noted is None or others == group:
+            found += enumerate(group.keys)
+            others = None
+        for place, key in found:
+            tally = self.tallies.setdefault(key, _Tally((index, place)))
+            tally.status, tally.reason = "failed", reason
+        if others is not None:
+            self.groups[index] = others
+        return others
+
+    def _note(self, index: int, found: Sequence[Found]) -> None:
         for j, (key, status, reason, samples, calls, figures) in enumerate(found):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
-            if tally.process == number:
-                continue  # members that are tried one by one bring a copy each
-            tally.process = number
             if status != "ok":
                 tally.status, tally.reason = status, reason
                 continue
@@ -254,32 +255,27 @@ def _start(bench: Bench) -> Worker:
 
 
 def _measure_there(
-    registry: Registry, group: Group, seed: int, seconds: float, how: dict[str, Any]
+    registry: Registry,
+    note: Callable[[tuple[int, Key]], None],
+    group: Group,
+    seed: int,
+    seconds: float,
+    how: dict[str, Any],
 ) -> list[Found]:
-    """What `measure` finds, as plain values."""
+    """What `measure` finds, as plain values; notes what is being run, and its place."""
     started = time.perf_counter()
     workloads = group.workloads(registry, seed)
+    places = {workload.key: place for place, workload in enumerate(workloads)}
     seconds -= time.perf_counter() - started
     found = measure(
         workloads,
         seconds=seconds,
         seed=seed,
         fewest=min(how["rounds"], group.fewest_rounds),
+        tell=lambda workload: note((places[workload.key], workload.key)),
         **how,
     )
     return [
-        (
-            (
-                one.workload.kind,
-                one.workload.subject,
-                one.workload.case,
-                one.workload.device,
-            ),
-            one.status,
-            one.reason,
-            one.samples,
-            one.calls,
-            one.figures,
-        )
+        (one.workload.key, one.status, one.reason, one.samples, one.calls, one.figures)
         for one in found
     ]

@@ -69,7 +69,7 @@ class Limits:
     """What a call may use.
 
     Args:
-        seconds: wall clock; None for no limit.
+        seconds: wall clock, from the beginning of the call or its last note; None for no limit.
         memory: resident bytes of the worker and all its children; None for no limit.
     """
 
@@ -123,6 +123,8 @@ class Worker:
         paper.close()
         self._ready = False
         self._calls = 0
+        #: What the call under way, or the last one, noted last.
+        self.noted: Any = None
         self._soiled = False
         self._limits = Limits()
         self._deadline: float | None = time.monotonic() + START_LIMIT
@@ -145,15 +147,26 @@ class Worker:
         """What `multiprocessing.connection.wait` can wait for: an answer, or the end."""
         return self._connection, self._process.sentinel
 
-    def call(self, function: Callable[..., Any], *args: Any, limits: Limits | None = None) -> None:
-        """Begin ``function(initialized, *args)`` there; `poll` tells when it has ended."""
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        limits: Limits | None = None,
+        notes: bool = False,
+    ) -> None:
+        """Begin ``function(initialized, *args)`` there; `poll` tells when it has ended.
+
+        With ``notes`` it is ``function(initialized, note, *args)``: what ``note`` is called with
+        comes to stand in `noted`, so that the one to blame is known, and its limit begins anew.
+        """
         self._limits = limits or Limits()
+        self.noted = None
         self._calls += 1
         if self._ready:
             self._begin_clock()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             # Where the worker has just died, poll finds it.
-            self._connection.send((function, args))
+            self._connection.send((function, args, notes))
 
     def poll(self) -> tuple[Any, Failure | None] | None:
         """What came of the call: a value, or a failure; None while it goes on."""
@@ -167,6 +180,10 @@ class Worker:
                 return None, Failure("exception", f"its result cannot be read: {describe(error)}")
             if kind == "ready":
                 self._ready = True
+                self._begin_clock()
+                continue
+            if kind == "note":
+                self.noted = value
                 self._begin_clock()
                 continue
             self._soiled = soiled
@@ -356,12 +373,14 @@ def _serve(
     theirs.send(("ready", None, False))
     while True:
         try:
-            function, args = theirs.recv()
+            function, args, notes = theirs.recv()
         except EOFError:
             return
         _empty_output()
         process_state.set_threads(n_threads)
         state, threads = process_state.read(), set(threading.enumerate())
+        if notes:
+            args = (lambda value: theirs.send(("note", value, False)), *args)
         try:
             answer = ("done", function(initialized, *args))
             ForkingPickler.dumps(answer)

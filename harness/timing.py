@@ -74,7 +74,8 @@ class Workload:
         single: each call is a sample, for the sake of its distribution.
         synchronize: returns when the device has done all it was given.
         elapsed: the device's own clock, if it has one: `harness.values.Device.elapsed`.
-        poison: overwrites what a call returned, before the call whose output is checked.
+        poison: overwrites what a call returned, before the call whose output is checked, and tells
+            whether it could.
     """
 
     kind: str
@@ -87,7 +88,12 @@ class Workload:
     single: bool = False
     synchronize: Callable[[], None] = _nothing
     elapsed: Callable[[Callable[[], object], int], Sequence[float]] | None = None
-    poison: Callable[[Any], object] | None = None
+    poison: Callable[[Any], bool] | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What no two workloads have in common."""
+        return self.kind, self.subject, self.case, self.device
 
 
 @dataclass(slots=True)
@@ -111,6 +117,7 @@ def measure(
     rounds: int = ROUNDS,
     fewest: int = 1,
     warm_up: float = WARM_UP,
+    tell: Callable[[Workload], object] = lambda _: None,
 ) -> list[Measured]:
     """Samples of each workload, taken here and now, in turns.
 
@@ -125,14 +132,16 @@ def measure(
         rounds: at most.
         fewest: rounds at least, although the time may be up.
         warm_up: seconds that each is run at least before it is timed.
+        tell: called with each workload before it is run, outside the clock.
     """
     deadline = clock() + seconds
     rng = np.random.default_rng(seed)
     found = [Measured(workload) for workload in workloads]
     ready: list[tuple[Measured, Callable[[], Any]]] = []
     for one in found:
+        tell(one.workload)
         with _blame(one):
-            run = _checked(one, clock)
+            run = checked(one, clock)
             if not (one.workload.before or one.workload.single):
                 one.calls = _calibrated(one, run, clock)
             _warm_up(one, run, clock, warm_up)
@@ -145,14 +154,19 @@ def measure(
                 one, run = ready[j]
                 if one.status != "ok":
                     continue
+                tell(one.workload)
                 with _blame(one):
                     for _ in range(BURST if one.workload.single else 1):
                         one.samples.append(_sample(one, run, clock))
     return found
 
 
-def _checked(one: Measured, clock: Clock) -> Callable[[], Any]:
-    """The call to time, after its output was found right."""
+def checked(one: Measured, clock: Clock = time.perf_counter) -> Callable[[], Any]:
+    """The call to time, after its output was found right.
+
+    Raises:
+        WrongOutputError: it was not. Whatever else the workload raises goes through.
+    """
     workload = one.workload
     started = clock()
     run = workload.setup()
@@ -168,10 +182,15 @@ def _checked(one: Measured, clock: Clock) -> Callable[[], Any]:
     workload.synchronize()
     one.figures["first_seconds"] = clock() - started
     if workload.poison:
-        workload.poison(output)
+        first, overwritten = output, workload.poison(output)
         output = once()
         workload.synchronize()
     one.figures |= workload.check(output)
+    if workload.poison and output is first and not overwritten:
+        raise WrongOutputError(
+            "gives the same output again, which cannot be overwritten: nothing tells whether it "
+            "was computed"
+        )
     return run
 
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.values import Array, Choice, Classifier, Device, Kernel, Trial
 
+Key: TypeAlias = tuple[str, str, str, str]
+"""Kind, subject, case and device of a workload."""
+
 SCALE = 3.0
 """Standard deviation of random logits: those of a network that is fairly sure."""
 
@@ -76,13 +79,14 @@ class SoftmaxGroup:
         return len(self.kernels) * (0.1 + self.bytes * 3e-8)
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """Of the first workload."""
-        return ("softmax", self.kernels[0], self.case, self.device)
+    def keys(self) -> tuple[Key, ...]:
+        """Of its kernels' workloads."""
+        return tuple(("softmax", kernel, self.case, self.device) for kernel in self.kernels)
 
-    def members(self) -> tuple[SoftmaxGroup, ...]:
-        """Its kernels, each by itself."""
-        return tuple(replace(self, kernels=(kernel,)) for kernel in self.kernels)
+    def without(self, key: Key) -> SoftmaxGroup | None:
+        """The kernels but one; None where none is left."""
+        left = tuple(kernel for kernel in self.kernels if kernel != key[1])
+        return replace(self, kernels=left) if left else None
 
     def workloads(self, registry: Registry, seed: int) -> list[Workload]:
         """A workload for each kernel, and for a copy."""
@@ -155,6 +159,12 @@ class Pairing:
     predict: bool = False
     weight: float = 1.0
 
+    @property
+    def key(self) -> Key:
+        """Of its fit."""
+        trial = self.trials[0]
+        return ("fit", str(trial.model), str(trial.dataset), trial.device)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingGroup:
@@ -169,14 +179,26 @@ class TrainingGroup:
         return str(self.pairings[0].trials[0].dataset)
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """Of the first workload."""
-        trial = self.pairings[0].trials[0]
-        return ("fit", str(trial.model), str(trial.dataset), trial.device)
+    def keys(self) -> tuple[Key, ...]:
+        """Of its pairings' fits."""
+        return tuple(pairing.key for pairing in self.pairings)
 
-    def members(self) -> tuple[TrainingGroup, ...]:
-        """Its pairings, each by itself."""
-        return tuple(TrainingGroup((pairing,)) for pairing in self.pairings)
+    def without(self, key: Key) -> TrainingGroup | None:
+        """The pairings, one of them without what it did under a key; None where none is left.
+
+        Without its fit a pairing has nothing to predict with.
+        """
+        left = []
+        for pairing in self.pairings:
+            if pairing.key[1:] != key[1:]:
+                left.append(pairing)
+            elif key[0] == "together":
+                left.append(replace(pairing, together=False))
+            elif key[0] == "reference":
+                left.append(replace(pairing, reference=False))
+            elif key[0] != "fit":
+                left.append(replace(pairing, predict=False))
+        return TrainingGroup(tuple(left)) if left else None
 
     @property
     def weight(self) -> float:
@@ -407,16 +429,19 @@ def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
         return False
 
 
-def poison(output: Any) -> None:
+def poison(output: Any) -> bool:
     """Overwrite an array, NumPy's or another library's, so that it cannot pass for a new result.
 
-    Of a tuple or list, each item. What refuses is left as it is.
+    Of a tuple or list, each item. What refuses is left as it is, and False is returned.
     """
     if isinstance(output, tuple | list):
-        for item in output:
-            poison(item)
-        return
+        return all([poison(item) for item in output])  # noqa: C419  # each, although one refused
     fill = getattr(output, "fill_", None) or getattr(output, "fill", None)
     with contextlib.suppress(ValueError, RuntimeError, TypeError):
         if callable(fill):
             fill(float("nan"))
+    # Some refuse only after they have done it.
+    with contextlib.suppress(Exception):
+        numbers = output.reshape(-1)
+        return len(numbers) == 0 or bool(numbers[0] != numbers[0])
+    return False

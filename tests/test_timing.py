@@ -411,6 +411,26 @@ def test_a_stale_array_does_not_pass_for_a_new_result(clock: Clock) -> None:
     assert new.status == written.status == "ok"
 
 
+def test_an_output_that_comes_again_and_cannot_be_overwritten_is_not_trusted(clock: Clock) -> None:
+    kept = np.ones(3)
+    kept.flags.writeable = False
+
+    def sealed() -> Any:
+        output = np.ones(3)
+        output.flags.writeable = False
+        return output
+
+    checked = {"check": require_ones, "poison": workloads.poison}
+    again, new = measure(
+        clock,
+        workload(clock, "again", does=lambda: kept, **checked),
+        workload(clock, "new", does=sealed, **checked),
+    )
+    assert (again.status, again.samples) == ("wrong", [])
+    assert again.reason.startswith("gives the same output again, which cannot be overwritten")
+    assert new.status == "ok"
+
+
 def test_a_wrong_output_is_not_timed_and_the_others_go_on(clock: Clock) -> None:
     before, wrong, after = measure(
         clock,

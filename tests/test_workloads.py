@@ -246,14 +246,16 @@ def test_a_device_brings_its_own_clock_and_its_own_copy() -> None:
     assert copies[0].shape == (5, 3)
 
 
-def test_a_group_is_told_by_its_case_and_falls_apart_into_its_kernels() -> None:
+def test_a_group_is_told_by_its_case_and_can_do_without_a_kernel() -> None:
     group = SoftmaxGroup(("a", "b"), (100_000, 10), "float32", "cpu", cold=True)
     assert group.case == "100000x10 float32 cold"
     assert group.bytes == 4_000_000
-    assert group.key == ("softmax", "a", "100000x10 float32 cold", "cpu")
-    assert [member.kernels for member in group.members()] == [("a",), ("b",)]
-    assert {member.case for member in group.members()} == {group.case}
-    assert group.weight == pytest.approx(sum(member.weight for member in group.members()))
+    assert group.keys == tuple(("softmax", name, group.case, "cpu") for name in "ab")
+    alone = group.without(group.keys[0])
+    assert alone is not None
+    assert (alone.kernels, alone.case) == (("b",), group.case)
+    assert alone.without(group.keys[1]) is None
+    assert group.without(("copy", "copy", group.case, "cpu")) == group
 
 
 # The true softmax
@@ -320,14 +322,14 @@ def test_what_raises_or_changes_the_shape_does_not_survive() -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_an_array_is_overwritten(dtype: str) -> None:
     P = np.ones((2, 3), dtype)
-    poison(P)
+    assert poison(P)
     assert np.isnan(P).all()
 
 
 def test_a_tensor_is_overwritten() -> None:
     torch = pytest.importorskip("torch")
     P = torch.ones(2, 3)
-    poison(P)
+    assert poison(P)
     assert torch.isnan(P).all()
 
 
@@ -336,17 +338,18 @@ def test_a_tensor_of_inference_mode_is_overwritten_too() -> None:
     torch = pytest.importorskip("torch")
     with torch.inference_mode():
         P = torch.ones(2, 3)
-    poison(P)
+    assert poison(P)
     assert torch.isnan(P).all()
 
 
 def test_what_cannot_be_overwritten_is_left_alone() -> None:
     P = np.ones(3)
     P.flags.writeable = False
-    poison(P)
+    assert not poison(P)
     assert P.tolist() == [1, 1, 1]
-    for other in (None, 1.0, "text", [1.0], np.ones(3, int), np.float64(1)):
-        poison(other)
+    for other in (None, 1.0, "text", [1.0], (np.ones(3), 1.0), np.ones(3, int)):
+        assert not poison(other)
+    assert poison((np.ones(3), np.ones(2)))
 
 
 # Pairings
@@ -473,14 +476,31 @@ def test_a_model_that_cannot_be_fitted_fails_and_the_next_goes_on(
     assert (good.status, len(good.samples)) == ("ok", 2)
 
 
-def test_a_training_group_falls_apart_into_its_pairings() -> None:
+def test_a_training_group_can_do_without_a_pairing() -> None:
     two = tuple(
         Pairing(trials(Choice(name)), weight=weight) for name, weight in (("a", 2.0), ("b", 3.0))
     )
     group = TrainingGroup(two)
     assert (group.case, group.weight) == ("threshold", 5.0)
-    assert group.key == ("fit", "a", "threshold", "cpu")
-    assert [member.pairings for member in group.members()] == [(two[0],), (two[1],)]
+    keys = [("fit", name, "threshold", "cpu") for name in "ab"]
+    assert group.keys == tuple(keys)
+    assert group.without(keys[0]) == TrainingGroup(two[1:])
+    assert TrainingGroup(two[:1]).without(keys[0]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "left"),
+    [("together", (False, True, True)), ("reference", (True, False, True))]
+    + [(kind, (True, True, False)) for kind in ("predict", "predict-row", "logits")],
+)
+def test_a_pairing_can_do_without_anything_but_its_fit(
+    kind: str, left: tuple[bool, bool, bool]
+) -> None:
+    pairing = Pairing(trials(Choice("a")), together=True, reference=True, predict=True)
+    group = TrainingGroup((pairing,)).without((kind, "a", "threshold", "cpu"))
+    assert group is not None
+    (found,) = group.pairings
+    assert (found.together, found.reference, found.predict) == left
 
 
 def test_a_wrong_softmax_of_a_pairings_own_logits_is_wrong(

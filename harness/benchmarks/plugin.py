@@ -108,25 +108,13 @@ def harness_softmax(
 @pytest.fixture
 def harness_timed(benchmark: Any) -> Callable[[Workload], None]:
     """Times a workload once its output was found right."""
+    from harness.timing import Measured, checked
 
     def time(workload: Workload) -> None:
-        run = checked(workload)
+        run = checked(Measured(workload))
         if workload.before:
             benchmark.pedantic(run, setup=workload.before, rounds=5, warmup_rounds=1)
         else:
             benchmark(run)
 
     return time
-
-
-def checked(workload: Workload) -> Callable[[], Any]:
-    """The call to time."""
-    run = workload.setup()
-    if workload.before:
-        workload.before()
-    output = run()
-    if workload.poison:
-        workload.poison(output)
-        output = run()
-    workload.check(output)
-    return run

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.benchmarks.plugin import checked
+from harness.timing import Measured, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ def test_predict(
     harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
 ) -> None:
     """Seconds for the whole test part."""
-    checked(harness_doings["fit"])
+    checked(Measured(harness_doings["fit"]))
     harness_timed(harness_doings["predict"])
 
 
@@ -36,5 +36,5 @@ def test_predict_row(
     harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
 ) -> None:
     """Latency."""
-    checked(harness_doings["fit"])
+    checked(Measured(harness_doings["fit"]))
     harness_timed(harness_doings["predict-row"])
