@@ -44,6 +44,9 @@ START = 2.5
 SMALL = 0.09
 """Seconds that setting up and warming up a pairing's small workloads takes, roughly."""
 
+BRIEF = 0.02
+"""Seconds of a fit that is cut short because there is no time for all of them."""
+
 RECKONED = 0.9
 """Part of a budget that is planned for: estimates are not better than that."""
 
@@ -63,10 +66,14 @@ class Agenda:
     seconds: float = 0.0
 
 
-def of_run(frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
+def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
     """The pairings of a run that came to something, the quickest first, as many as there is time.
 
+    If there is not time for all, a model with a parameter ``epochs`` goes through fewer of them:
+    what an epoch takes does not depend on their number.
+
     Args:
+        registry: what there is.
         frames: what the run measured.
         trials: that were planned.
         budget: seconds.
@@ -81,7 +88,7 @@ def of_run(frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
     for trial in trials:
         if (str(trial.dataset), str(trial.model), trial.device, trial.repeat) in ok:
             repeats.setdefault((trial.dataset, trial.model, trial.device), []).append(trial)
-    pairings = []
+    pairings, shorter = [], []
     for found in repeats.values():
         first = found[0]
         row = ok[str(first.dataset), str(first.model), first.device, first.repeat]
@@ -96,22 +103,33 @@ def of_run(frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
         share = float(row["fit_seconds"])
         # A lone fit takes longer than its share of several, but no longer than all of them.
         alone = share * min(together, 4)
-        weight = SMALL + 2 * alone + (2 * share * together if together > 1 else 0.0)
-        weight += 10 * float(row["first_predict_seconds"])
-        pairings.append(
-            Pairing(
-                tuple(alike[:together]),
-                epochs=int(last.get(row["result_id"], 0)),
-                together=together > 1,
-                predict=True,
-                weight=weight,
-            )
+        fits = 2 * alone + (2 * share * together if together > 1 else 0.0)
+        rest = SMALL + 10 * float(row["first_predict_seconds"])
+        epochs = int(last.get(row["result_id"], 0))
+        whole = Pairing(
+            tuple(alike[:together]),
+            epochs=epochs,
+            together=together > 1,
+            predict=True,
+            weight=rest + fits,
         )
-    return _within(pairings, budget)
+        pairings.append(whole)
+        fewer = max(1, int(epochs * BRIEF / alone)) if alone > BRIEF else epochs
+        if fewer < epochs and "epochs" in parameters_of(registry.models[first.model.name].make):
+            weight = rest + fits * fewer / epochs
+            whole = replace(whole, cut=fewer, weight=weight)
+        shorter.append(whole)
+    agenda = _within(pairings, budget)
+    if not agenda.late:
+        return agenda
+    return replace(_within(shorter, budget, agenda.seconds), seconds=agenda.seconds)
 
 
-def _within(pairings: Iterable[Pairing], budget: float) -> Agenda:
-    """The lightest pairings that the budget has time for, by dataset and device."""
+def _within(pairings: Iterable[Pairing], budget: float, needed: float = 0.0) -> Agenda:
+    """The lightest pairings that the budget has time for, by dataset and device.
+
+    The others are told how many seconds would do: ``needed``, or what these would take.
+    """
     time = RECKONED * budget / FEWEST - START
     whole = 0.0
     taken: dict[tuple[Choice, str], list[Pairing]] = {}
@@ -123,8 +141,8 @@ def _within(pairings: Iterable[Pairing], budget: float) -> Agenda:
             taken.setdefault((first.dataset, first.device), []).append(pairing)
         else:
             left.append(pairing)
-    needed = math.ceil(FEWEST * (whole + START) / RECKONED / 10) * 10
-    reason = f"{budget:g} s are too few, {needed} s would do (--timing-budget)"
+    needed = needed or math.ceil(FEWEST * (whole + START) / RECKONED / 10) * 10
+    reason = f"{budget:g} s are too few, {needed:g} s would do (--timing-budget)"
     late = tuple(
         Timing(
             "fit",

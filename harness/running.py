@@ -149,7 +149,7 @@ class Campaign:
         if request.in_process or not request.timing_budget or self.store.timings(self.run):
             return ""
         frames = load_frames(self.store, self.run)
-        agenda = of_run(frames, self.plan.trials, request.timing_budget)
+        agenda = of_run(self.registry, frames, self.plan.trials, request.timing_budget)
         if not agenda.groups and not agenda.late:
             return ""
         bench = Bench(

@@ -146,6 +146,7 @@ class Pairing:
     Args:
         trials: its repeats; the first is the one that is timed by itself.
         epochs: that a fit goes through, where it is known.
+        cut: epochs that the fits are cut short to, by the model's parameter of that name.
         together: time the fit of all the trials at once, too.
         reference: time the model's reference, too.
         predict: time predictions and the softmax of its logits, too.
@@ -154,6 +155,7 @@ class Pairing:
 
     trials: tuple[Trial, ...]
     epochs: int | None = None
+    cut: int | None = None
     together: bool = False
     reference: bool = False
     predict: bool = False
@@ -252,8 +254,11 @@ class _Doings:
 
     def _make(self, make: Callable[..., Classifier], index: int = 0) -> Classifier:
         trial, data, prepared = self.parts[index]
+        parameters = dict(trial.model.parameters)
+        if self.pairing.cut is not None:
+            parameters["epochs"] = self.pairing.cut
         seed_globals(trial.model_seed)
-        return make(setting_of(trial, data, prepared), **dict(trial.model.parameters))
+        return make(setting_of(trial, data, prepared), **parameters)
 
     def _fit(self, kind: str, make: Callable[..., Classifier]) -> Workload:
         _, data, prepared = self.parts[0]
@@ -270,10 +275,12 @@ class _Doings:
             self._require_probabilities(classifier)
             if kind == "fit":
                 self.fitted = classifier
-            epochs = self.pairing.epochs
+            epochs = self.pairing.cut or self.pairing.epochs
             if epochs is None:
                 epochs = self._count_epochs(make)
             sizes = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+            if self.pairing.cut:
+                sizes["cut_from"] = self.pairing.epochs or 0
             return {**sizes, "epochs": epochs} if epochs else sizes
 
         return Workload(kind, setup=lambda: run, check=check, before=before, **self.common)

@@ -401,13 +401,24 @@ def frames(
     )
 
 
+def agenda_of(measured: Frames, trials: list[Trial], budget: float) -> Agenda:
+    """Of a run whose models have a parameter ``epochs`` if their name says so."""
+    module: Any = ModuleType("mine")
+    names = {one.model.name for one in trials}
+    module.harness_models = harness.hookimpl(
+        lambda: [harness.Model(name, Loop if "loop" in name else Half) for name in names]
+    )
+    registry = Registry([(Origin("mine", "mine", path="mine.py"), module)], [])
+    return of_run(registry, measured, trials, budget)
+
+
 def models(agenda: Agenda) -> list[str]:
     return [str(p.trials[0].model) for g in agenda.groups for p in g.pairings]  # type: ignore[union-attr]
 
 
 def test_the_lightest_pairings_of_a_run_are_timed_first() -> None:
     trials = [trial("slow"), trial("quick"), trial("middling")]
-    agenda = of_run(frames(trials, {"slow": 0.5, "quick": 1e-4, "middling": 0.01}), trials, 60)
+    agenda = agenda_of(frames(trials, {"slow": 0.5, "quick": 1e-4, "middling": 0.01}), trials, 60)
     assert models(agenda) == ["quick", "middling", "slow"]
     assert not agenda.late
 
@@ -415,7 +426,7 @@ def test_the_lightest_pairings_of_a_run_are_timed_first() -> None:
 def test_what_the_budget_has_no_time_for_is_told_with_a_budget_that_has() -> None:
     trials = [trial("endless"), trial("slow"), trial("quick")]
     measured = frames(trials, {"endless": 100.0, "slow": 20.0, "quick": 1e-4})
-    agenda = of_run(measured, trials, 30)
+    agenda = agenda_of(measured, trials, 30)
     assert models(agenda) == ["quick"]
     assert [(late.kind, late.subject, late.case, late.device) for late in agenda.late] == [
         ("fit", "slow", "first", "cpu"),
@@ -425,7 +436,7 @@ def test_what_the_budget_has_no_time_for_is_told_with_a_budget_that_has() -> Non
     (reason,) = {late.reason for late in agenda.late}
     assert reason == f"30 s are too few, {agenda.seconds:g} s would do (--timing-budget)"
     assert agenda.seconds > 30
-    enough = of_run(measured, trials, agenda.seconds)
+    enough = agenda_of(measured, trials, agenda.seconds)
     assert models(enough) == ["quick", "slow", "endless"]
     assert not enough.late
 
@@ -436,29 +447,45 @@ def test_a_pairing_is_timed_or_late_and_the_budget_that_is_named_would_do(
 ) -> None:
     trials = [trial(f"m{i}") for i in range(len(fits))]
     measured = frames(trials, {f"m{i}": fit for i, fit in enumerate(fits)})
-    agenda = of_run(measured, trials, budget)
+    agenda = agenda_of(measured, trials, budget)
     assert sorted([*models(agenda), *(late.subject for late in agenda.late)]) == sorted(
         str(one.model) for one in trials
     )
     if agenda.late:
-        assert not of_run(measured, trials, agenda.seconds).late
+        assert not agenda_of(measured, trials, agenda.seconds).late
 
 
 def test_a_pairing_is_timed_as_it_was_run() -> None:
     trials = [trial("alone"), *(trial("several", repeat) for repeat in range(4))]
     first = frames(trials[:1], {"alone": 0.01}, epochs={"alone": 300})
-    (pairing,) = of_run(first, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = agenda_of(first, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert (pairing.together, pairing.trials, pairing.epochs) == (False, (trials[0],), 300)
     assert pairing.predict
     rest = frames(trials[1:], {"several": 0.01}, together=4)
-    (pairing,) = of_run(rest, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = agenda_of(rest, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert (pairing.together, pairing.trials, pairing.epochs) == (True, tuple(trials[1:]), 0)
+
+
+def test_where_time_is_short_a_fit_is_cut_short_if_the_model_can() -> None:
+    trials = [trial("endless"), trial("loop"), trial("quick-loop")]
+    fits = {"endless": 100.0, "loop": 20.0, "quick-loop": 0.001}
+    measured = frames(trials, fits, epochs=dict.fromkeys(fits, 5000))
+    agenda = agenda_of(measured, trials, 30)
+    found = {str(p.trials[0].model): p for g in agenda.groups for p in g.pairings}  # type: ignore[union-attr]
+    assert {name: (one.cut, one.epochs) for name, one in found.items()} == {
+        "loop": (5, 5000),
+        "quick-loop": (None, 5000),
+    }
+    assert [late.subject for late in agenda.late] == ["endless"]
+    assert f"{agenda.seconds:g} s would do" in agenda.late[0].reason
+    whole = agenda_of(measured, trials, agenda.seconds)
+    assert [p.cut for g in whole.groups for p in g.pairings] == [None] * 3  # type: ignore[union-attr]
 
 
 def test_repeats_that_failed_are_not_timed() -> None:
     trials = [trial("flaky", repeat) for repeat in range(3)]
     measured = frames(trials, {"flaky": 0.01}, failed=(("flaky", 0),))
-    (pairing,) = of_run(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = agenda_of(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert pairing.trials == (trials[1],)
 
 
@@ -469,8 +496,8 @@ def test_datasets_and_devices_are_groups_of_their_own() -> None:
         trial("m", device="cuda:0"),
         trial("n"),
     ]
-    agenda = of_run(frames(trials, {"m": 0.01, "n": 0.01}), trials, 60)
-    assert sorted((group.case, group.key[-1]) for group in agenda.groups) == [
+    agenda = agenda_of(frames(trials, {"m": 0.01, "n": 0.01}), trials, 60)
+    assert sorted((group.case, group.keys[0][-1]) for group in agenda.groups) == [
         ("first", "cpu"),
         ("first", "cuda:0"),
         ("second", "cpu"),
@@ -480,7 +507,7 @@ def test_datasets_and_devices_are_groups_of_their_own() -> None:
 def test_a_run_in_which_nothing_is_ok_has_nothing_to_time() -> None:
     trials = [trial("flaky", repeat) for repeat in range(2)]
     measured = frames(trials, {"flaky": 0.01}, failed=(("flaky", 0), ("flaky", 1)))
-    agenda = of_run(measured, trials, 60)
+    agenda = agenda_of(measured, trials, 60)
     assert (agenda.groups, agenda.late) == ((), ())
 
 
@@ -489,5 +516,5 @@ def test_repeats_of_another_shape_are_not_timed_together_with_the_first() -> Non
     trials = [trial("several", repeat) for repeat in range(6)]
     measured = frames(trials, {"several": 0.01}, together=3)
     measured.results["n_train"] = [8, 10] * 3
-    (pairing,) = of_run(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = agenda_of(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert [one.repeat for one in pairing.trials] == [0, 2, 4]

@@ -224,6 +224,20 @@ def test_a_model_without_epochs_has_no_figures_of_an_epoch() -> None:
     assert [each.head for each in sheet.columns] == ["model", "fit ms"]
 
 
+def test_of_a_fit_that_was_cut_short_only_the_time_of_an_epoch_is_given() -> None:
+    cut = timing("fit", "mlp", "iris", 0.2, 0.1, 0.4, figures=SIZES | {"epochs": 4, "cut_from": 90})
+    forest = timing("fit", "forest", "iris", 0.2, 0.2, 0.2, figures=SIZES)
+    table = timed.training(frames_of(cut, forest))
+    row = table[table["model"] == "mlp"].iloc[0]
+    assert (row["epochs"], row["microseconds_per_epoch"]) == (4, pytest.approx(50_000.0))
+    assert math.isnan(row["fit_seconds"])
+    assert math.isnan(row["fit_low"])
+    (sheet,) = timed.training_sheets(table)
+    names, fits = sheet.columns[:2]
+    shown = [(a.text, b.text) for a, b in zip(names.entries, fits.entries, strict=True)]
+    assert shown == [("forest", "200"), ("mlp", "")]
+
+
 def test_what_is_left_of_a_pairing_of_which_a_part_failed_is_shown() -> None:
     broken = replace(PAIRING[2], status="failed", samples=(), reason="ValueError")
     row = only(timed.training(frames_of(PAIRING[0], broken, *PAIRING[3:])))

@@ -430,6 +430,22 @@ def test_a_perceptron_is_fitted_alone_together_and_the_plain_way(installed: Regi
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_fits_that_are_cut_short_go_through_so_many_epochs(installed: Registry) -> None:
+    pairing = Pairing(trials(Choice("notebook-mlp"), 2), epochs=10_000, cut=3, together=True)
+    found = found_of(TrainingGroup((pairing,)), installed)
+    assert found["fit"].workload.subject == "notebook-mlp"
+    assert (found["fit"].figures["epochs"], found["fit"].figures["cut_from"]) == (3, 10_000)
+    fitted: list[Any] = []
+    for kind in ("fit", "together"):
+        workload = found[kind].workload
+        assert workload.before is not None
+        workload.before()
+        made = workload.setup()()
+        fitted += made if kind == "together" else [made]
+    assert [classifier.epochs for classifier in fitted] == [3, 3, 3]
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_epochs_that_are_known_are_not_counted_by_another_fit(installed: Registry) -> None:
     model = Choice("notebook-mlp", (("epochs", 2),))
     group = TrainingGroup((Pairing(trials(model), epochs=7),))

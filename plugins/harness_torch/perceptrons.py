@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from harness.errors import UsageError
 from harness_torch.optimisers import Sgd, optimiser
 from harness_torch.recording import recorded
-from harness_torch.stack import ACTIVATIONS, Batch, Stack, indicators, network, stacked_rows
+from harness_torch.stack import (
+    ACTIVATIONS,
+    Batch,
+    Stack,
+    aligned,
+    indicators,
+    network,
+    stacked_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -200,7 +208,7 @@ class Mlp(Perceptron):
 
         def step_of(size: int) -> tuple[Tensor, Tensor, Callable[[], object]]:
             """Where the rows of a batch of this size go, and what to call then."""
-            rows = inputs.new_empty(n_replicates, size, inputs.shape[2])
+            rows = aligned(inputs.new_empty(n_replicates, size, inputs.shape[2]))
             labels = targets.new_empty(n_replicates, size, targets.shape[2])
             batch = Batch(stack, rows, labels)
 
@@ -261,7 +269,7 @@ class NotebookMlp(Perceptron):
         targets: Tensor,
         tell: Callable[[int], None],
     ) -> None:
-        batch = Batch(stack, inputs, targets)
+        batch = Batch(stack, aligned(inputs), targets)
         # A velocity that never slows is the sum of all gradients so far.
         descent = Sgd(stack, momentum=0.0 if self.zero_grad else 1.0)
         descent.prepare(self.learning_rate)

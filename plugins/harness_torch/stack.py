@@ -5,11 +5,15 @@ differentiate them later costs ten times what the arithmetic does. So the gradie
 here by hand, into memory that is taken once, and a further axis in front holds as many replicates
 as there are: a product of thirty-two small matrices costs little more than that of one.
 
-A replicate gets the same numbers whatever others there are beside it.
+A replicate gets the same numbers whatever others there are beside it. For that, each one's part of
+an array begins where a cache line does: MKL's products round otherwise where an array begins
+elsewhere, and a network that is trained for ten thousand epochs on unscaled data makes a tenth of a
+likelihood of a last place.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -21,6 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 aten = torch.ops.aten
+
+LINE = 16
+"""float32 in a cache line of 64 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,14 +94,14 @@ class Stack:
         #: (in, out) of each layer.
         self.sizes = [(layer.in_features, layer.out_features) for layer in first]
         shapes = [(len(networks), n_out, n_in + 1) for n_in, n_out in self.sizes]
-        lengths = [r * n_out * n_in for r, n_out, n_in in shapes]
-        self.point = torch.empty(sum(lengths), device=device)
+        lengths = [r * _lines(n_out * n_in) for r, n_out, n_in in shapes]
+        self.point = torch.zeros(sum(lengths), device=device)
         self.gradient = torch.zeros_like(self.point)
         #: 1 for a weight, 0 for a bias.
         self.is_weight = torch.ones_like(self.point)
         points, gradients, masks = (
             [
-                part.view(shape)
+                _without_gaps(part.view(shape[0], -1), shape)
                 for part, shape in zip(torch.split(flat, lengths), shapes, strict=True)
             ]
             for flat in (self.point, self.gradient, self.is_weight)
@@ -140,26 +147,30 @@ class Batch:
 
     Args:
         stack: that will take the step.
-        rows: inputs (n_replicates, n_rows, n_features + 1), the last column 1.
+        rows: inputs (n_replicates, n_rows, n_features + 1), the last column 1; `aligned`.
         targets: labels as indicators (n_replicates, n_rows, n_classes).
     """
 
     def __init__(self, stack: Stack, rows: Tensor, targets: Tensor) -> None:
         n_replicates, n_rows, _ = rows.shape
 
-        hidden = [rows.new_ones(n_replicates, n_out + 1, n_rows) for _, n_out in stack.sizes[:-1]]
+        hidden = [
+            aligned(rows.new_ones(n_replicates, n_out + 1, n_rows)) for _, n_out in stack.sizes[:-1]
+        ]
         #: What goes into each layer (n_replicates, in + 1, n_rows), the last row 1.
         self.inputs = [rows.mT, *hidden]
         self.inputs_back = [x.mT for x in self.inputs]
         #: What comes out of each hidden layer, as a part of what goes into the next.
         self.outputs = [h[:, :-1] for h in hidden]
-        self.deltas = [rows.new_empty(n_replicates, n_out, n_rows) for _, n_out in stack.sizes]
+        self.deltas = [
+            aligned(rows.new_empty(n_replicates, n_out, n_rows)) for _, n_out in stack.sizes
+        ]
         if stack.activation.keeps_input:
             # With a gap behind each row. PyTorch's loop over memory without gaps treats the last
             # numbers otherwise than the rest, and those are others where there are more
             # replicates; and for a GELU it would call a library that rounds differently.
             self.sums = [
-                rows.new_empty(n_replicates, n_out, n_rows + 1)[:, :, :-1]
+                aligned(rows.new_empty(n_replicates, n_out, n_rows + 1))[:, :, :-1]
                 for _, n_out in stack.sizes[:-1]
             ]
             self.kept = self.sums
@@ -167,6 +178,23 @@ class Batch:
             self.sums, self.kept = self.deltas[:-1], self.outputs
         self.targets = targets.mT
         self.share = 1 / n_rows
+
+
+def aligned(array: Tensor) -> Tensor:
+    """A copy (n_replicates, ...) in which each replicate begins where a cache line does."""
+    n_replicates, *rest = array.shape
+    memory = array.new_zeros(n_replicates, _lines(math.prod(rest)))
+    return _without_gaps(memory, array.shape).copy_(array)
+
+
+def _lines(n: int) -> int:
+    """Numbers in as many cache lines as n of them need."""
+    return math.ceil(n / LINE) * LINE
+
+
+def _without_gaps(memory: Tensor, shape: Sequence[int]) -> Tensor:
+    """A view of the given shape, one replicate in each row of memory."""
+    return memory[:, : math.prod(shape[1:])].view(*shape)
 
 
 def stacked_rows(Xs: Sequence[Tensor]) -> Tensor:

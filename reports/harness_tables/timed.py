@@ -57,14 +57,16 @@ def training(frames: Frames) -> pd.DataFrame:
             continue
         record |= {name: fit[name] for name in ("threads", "status", "reason")}
         record["processes"] = fit["n_processes"]
-        record |= {
-            "fit_seconds": fit["median"],
-            "fit_low": fit["low"],
-            "fit_high": fit["high"],
-            "fit_minimum": fit["minimum"],
-            "fit_third_quartile": fit["third_quartile"],
-        }
         epochs = fit["epochs"] if fit["epochs"] > 0 else math.nan
+        # Of a fit that was cut short, only an epoch's time says something.
+        if not fit["cut_from"] > 0:
+            record |= {
+                "fit_seconds": fit["median"],
+                "fit_low": fit["low"],
+                "fit_high": fit["high"],
+                "fit_minimum": fit["minimum"],
+                "fit_third_quartile": fit["third_quartile"],
+            }
         per_epoch = 1e6 / epochs
         record |= {"epochs": epochs, "microseconds_per_epoch": fit["median"] * per_epoch}
         record["samples_per_second"] = epochs * fit["n_train"] / fit["median"]
@@ -137,7 +139,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     sheets = []
     records: list[Row] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
     for dataset, found in groupby(records, key=lambda row: str(row["dataset"])):
-        rows = sorted(found, key=lambda row: row["fit_seconds"])
+        rows = sorted(found, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
         scale, unit = _unit([row["fit_seconds"] for row in rows])
         together = max((row["together"] for row in rows if row["together"] > 1), default=0)
 
@@ -227,7 +229,8 @@ def notes(frames: Frames) -> list[Note]:
     if "fit" in kinds:
         lines.append(
             "Timed alone, after the trials, in turns and in several processes; behind each time "
-            "its 95% interval over processes. µs/epoch: of a fit of one replicate. of plain: its "
+            "its 95% interval over processes. µs/epoch: of a fit of one replicate, for lack of "
+            "time of fewer epochs where no time of the fit is given. of plain: its "
             "time as a part of the plain loop's. at once: the time of one of several replicates "
             "that are trained at once, as a part of a lone one's, or of the plain loop's. softmax: "
             "of all training rows, and its share of an epoch. row: latency of one row, median and "
@@ -304,12 +307,8 @@ def _unit(seconds: Sequence[float]) -> tuple[float, str]:
 
 
 def _between(value: float, low: float, high: float, scale: float) -> Entry:
-    decimals = 2
-    return Entry(
-        compact(value / scale, decimals),
-        compact(low / scale, decimals),
-        compact(high / scale, decimals),
-    )
+    text, lowest, highest = (compact(seconds / scale, 2) for seconds in (value, low, high))
+    return Entry(text, lowest, highest)
 
 
 def _factor(value: float) -> str:
