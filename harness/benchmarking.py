@@ -146,6 +146,7 @@ class _Bench:
         self.bench, self.clock, self.start, self.tell = bench, clock, start, tell
         self.groups: dict[int, Group] = dict(enumerate(bench.groups))
         self.tallies: dict[Key, _Tally] = {}
+        self.took: dict[int, float] = {}  # seconds of each group in the latest process
         self.order = random.Random(0)  # noqa: S311  # no secret
         self.memory = bench.memory or share_of_memory(1)
 
@@ -155,6 +156,8 @@ class _Bench:
         n, longest = 0, 0.0
         while not (stopped := self._why_stop(n, deadline, longest)):
             began = self.clock()
+            if 0 < n < FEWEST:
+                self._drop(longest - sum(self.took.values()), (deadline - began) / (FEWEST - n))
             n += 1
             self._process(n, began + max(0.0, deadline - began) / max(1, FEWEST - n + 1))
             longest = max(longest, self.clock() - began)
@@ -170,6 +173,16 @@ class _Bench:
             return "budget"
         live = [tally for tally in self.tallies.values() if tally.status == "ok"]
         return "tight" if n and all(is_tight(tally.samples) for tally in live) else ""
+
+    def _drop(self, start: float, seconds: float) -> None:
+        """Give up the longest groups if all together take longer than the time for one process.
+
+        Otherwise the fewest processes would end before the last groups, and none be reported.
+        """
+        took = {i: self.took.get(i, 0.0) for i in self.groups}
+        while len(self.groups) > 1 and start + sum(took.values()) > seconds:
+            longest = max(took, key=lambda i: took[i])
+            del took[longest], self.groups[longest]
 
     def _process(self, number: int, deadline: float) -> None:
         """One process: every group once, in random order, each with its share of the time."""
@@ -187,6 +200,7 @@ class _Bench:
                     if worker is not None:
                         worker.end()
                     worker = self.start(self.bench)
+                began = self.clock()
                 self.tell(number, group.case)
                 seed = self.order.randrange(2**32)
                 how = {"rounds": self.bench.rounds, "warm_up": self.bench.warm_up}
@@ -195,6 +209,7 @@ class _Bench:
                 worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
                 while (answer := worker.poll()) is None:
                     isolation.wait([worker], POLL)
+                self.took[i] = self.clock() - began
                 value, failure = answer
                 if failure is None:
                     self._note(i, value)

@@ -241,6 +241,25 @@ def test_the_first_process_measures_every_group_although_the_budget_is_spent() -
     assert session.timings[0].reason == f"the time was up after 1 process of {FEWEST}"
 
 
+def test_the_longest_groups_are_given_up_if_the_fewest_processes_would_not_end_in_time() -> None:
+    machine = Machine(never_tight)
+    spent = {"short": 1.0, "middling": 3.0, "long": 9.0}
+
+    def tell(_number: int, case: str) -> None:
+        machine.clock.now += spent[case] - 1.0  # the machine itself takes the other second
+        machine.told.append((_number, case))
+
+    bench = Bench(tuple(map(Group, spent)), budget=22.0)  # type: ignore[arg-type]
+    session = time_groups(bench, clock=machine.clock, start=machine.start, tell=tell)
+    found = {timing.case: timing for timing in session.timings}
+    assert [timing.status for timing in found.values()] == ["ok", "ok", "unfinished"]
+    assert found["long"].reason == f"the time was up after 1 process of {FEWEST}"
+    assert [sorted(order) for order in machine.orders()][:2] == [
+        ["long", "middling", "short"],
+        ["middling", "short"],
+    ]
+
+
 def test_nothing_to_time_takes_no_process() -> None:
     machine = Machine()
     session = machine.time()
