@@ -1,4 +1,4 @@
-"""Timings as other tools read them: pytest-benchmark's JSON."""
+"""pytest-benchmark's JSON, which other tools read too: written from timings, and read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.environment import git, machine
 from harness.errors import UsageError
+from harness.interchange.fields import as_kind, member, named, plain, seconds, utc
+from harness.interchange.points import Imported, Point, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +21,16 @@ if TYPE_CHECKING:
 
 VERSION = "5.0.0"
 """Of pytest-benchmark's format."""
+
+OURS = "harness::"
+"""What the full names begin with that we write; no path of a test file does."""
+
+
+UNKNOWN = ("unversioned", "unknown")
+"""Revisions that are none."""
+
+DIRTY = "-dirty"
+"""What git, too, puts after a revision that was changed since."""
 
 
 def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> dict[str, Any]:
@@ -83,18 +95,73 @@ def _benchmark(timing: Timing) -> dict[str, Any]:
     return {
         "group": f"{timing.kind} {timing.case} {timing.device}",
         "name": name,
-        "fullname": f"harness::{name}",
+        "fullname": f"{OURS}{name}",
         "params": params,
         "param": "-".join(map(str, params.values())),
         "extra_info": dict(timing.figures),
         "options": {"timer": "perf_counter", "disable_gc": True, "warmup": True},
-        "stats": _stats([statistics.median(process) for process in timing.samples], timing.calls),
+        "stats": stats([statistics.median(process) for process in timing.samples], timing.calls),
     }
 
 
-def _stats(data: list[float], calls: int) -> dict[str, Any]:
+def stats(data: list[float], calls: int) -> dict[str, Any]:
     """pytest-benchmark's own figures, so that they are to the last one what it would write."""
     stats = importlib.import_module("pytest_benchmark.stats").Stats()
     for value in data:
         stats.update(value)
     return {**stats.as_dict(), "data": data, "iterations": calls}
+
+
+def is_pytest_benchmark(document: dict[str, Any]) -> bool:
+    """Whether pytest-benchmark could have written it."""
+    return isinstance(document.get("benchmarks"), list) and "datetime" in document
+
+
+def points(document: dict[str, Any]) -> Imported:
+    """The times in a file of pytest-benchmark, whichever of its versions wrote it.
+
+    Raises:
+        MalformedError: it is not what pytest-benchmark writes.
+    """
+    time = utc(member(document, "datetime", str, "it"), "'datetime'")
+    machine_info = member(document, "machine_info", dict, "it", {})
+    commit = member(document, "commit_info", dict, "it", {})
+    revision = plain(member(commit, "id", str, "'commit_info'", ""))
+    if revision in UNKNOWN:
+        revision = ""
+    elif revision and member(commit, "dirty", bool, "'commit_info'", default=False):
+        revision += DIRTY
+    found: list[Point] = []
+    skipped: list[tuple[str, str]] = []
+    for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
+        where = f"benchmark {number}"
+        benchmark = as_kind(value, dict, where)
+        name = member(benchmark, "name", str, where, "")
+        series = named(member(benchmark, "fullname", str, where, name), where)
+        data = _data(member(benchmark, "stats", dict, where), where)
+        typical = statistics.median(data)
+        reason = why_not([*data, typical])  # that of two huge ones is Infinity
+        if reason:
+            skipped.append((series, reason))
+            continue
+        found.append(
+            Point(
+                series,
+                time,
+                revision,
+                typical,
+                len(data) if series.startswith(OURS) else 1,
+                plain(member(machine_info, "node", str, "'machine_info'", "")),
+                plain(member(machine_info, "python_version", str, "'machine_info'", "")),
+                source="pytest-benchmark",
+            )
+        )
+    return Imported(tuple(found), tuple(skipped))
+
+
+def _data(stats: dict[str, Any], where: str) -> list[float]:
+    """All that were measured, or just their median, where only figures were saved."""
+    values = member(stats, "data", list, where, [])
+    if not values:
+        return [seconds(stats.get("median"), f"the median of {where}")]
+    return [seconds(value, f"a value of {where}") for value in values]

@@ -1,0 +1,95 @@
+"""What pyperf writes: benchmarks of several processes each."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from harness.interchange.fields import (
+    MalformedError,
+    as_kind,
+    member,
+    named,
+    plain,
+    seconds,
+    utc,
+)
+from harness.interchange.points import Imported, Point, why_not
+
+VERSIONS = ("1.0", 6)
+"""Of the format, since pyperf 0.9.6 of 2017."""
+
+
+def is_pyperf(document: dict[str, Any]) -> bool:
+    """Whether pyperf could have written it."""
+    benchmarks = document.get("benchmarks")
+    return (
+        isinstance(benchmarks, list)
+        and "datetime" not in document
+        and any(isinstance(one, dict) and "runs" in one for one in benchmarks)
+    )
+
+
+def points(document: dict[str, Any]) -> Imported:
+    """The times in a pyperf file; its local times are taken for UTC, as it writes no offset.
+
+    Raises:
+        MalformedError: it is not what pyperf writes.
+    """
+    if document.get("version") not in VERSIONS:
+        raise MalformedError("its 'version' is neither '1.0' nor 6, which are pyperf's formats")
+    common = member(document, "metadata", dict, "it", {})
+    found: list[Point] = []
+    skipped: list[tuple[str, str]] = []
+    for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
+        where = f"benchmark {number}"
+        benchmark = as_kind(value, dict, where)
+        metadata = common | member(benchmark, "metadata", dict, where, {})
+        runs = [
+            as_kind(run, dict, f"a run of {where}")
+            for run in member(benchmark, "runs", list, where)
+        ]
+        point = _point(metadata, runs, where)
+        if isinstance(point, Point):
+            found.append(point)
+        else:
+            skipped.append(point)
+    return Imported(tuple(found), tuple(skipped))
+
+
+def _point(
+    metadata: dict[str, Any], runs: list[dict[str, Any]], where: str
+) -> Point | tuple[str, str]:
+    """One benchmark's point, or its series and the reason why it is none."""
+    about = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
+    first = about[0] if about else metadata
+    series = named(member(first, "name", str, where), where)
+    # A run without values was to find out how many loops to make.
+    processes = [
+        [seconds(value, f"a value of '{series}'") for value in values]
+        for run in runs
+        if (values := member(run, "values", list, where, []))
+    ]
+    unit = member(first, "unit", str, where, "second")
+    if unit != "second":
+        return series, f"its unit is {plain(unit)}, not second"
+    reason = why_not(value for values in processes for value in values)
+    if reason:
+        return series, reason
+    typical = statistics.median(statistics.median(values) for values in processes)
+    if reason := why_not([typical]):  # that of two huge ones is Infinity
+        return series, reason
+    dates = [utc(member(one, "date", str, where), where) for one in about if one.get("date")]
+    if not dates:
+        return series, "no date says when it was measured"
+    return Point(
+        series,
+        min(dates),
+        # pyperf knows no revisions; pyperformance adds them.
+        plain(member(first, "commit_id", str, where, "")),
+        typical,
+        len(processes),
+        plain(member(first, "hostname", str, where, "")),
+        plain(member(first, "python_version", str, where, "")),
+        source="pyperf",
+    )

@@ -1,0 +1,152 @@
+"""Files of other tools as points of a history, whichever tool it was."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import UsageError
+from harness.interchange import asv, pyperf, pytest_benchmark
+from harness.interchange.fields import MalformedError, as_kind, kind_of, member
+from harness.interchange.points import Imported
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MACHINE, BENCHMARKS = "machine.json", "benchmarks.json"
+"""asv's files beside its results, which hold no times."""
+
+NAME_ONE = "name a file that pytest-benchmark, pyperf or asv wrote"
+GZIP = b"\x1f\x8b"
+
+
+def read(path: Path) -> Imported:
+    """What pytest-benchmark, pyperf or asv wrote, told apart by what is in it.
+
+    Args:
+        path: a file, which may be gzipped as pyperf's may be; or a folder, of which all files are
+            read that are in it or in a folder in it: asv's results, one machine's results, or what
+            pytest-benchmark saved.
+
+    Raises:
+        UsageError: it cannot be read, or is not what one of the three writes.
+    """
+    try:
+        if path.is_dir():
+            files = _files_in(path)
+        elif path.is_file():
+            files = [path]
+        elif path.exists():
+            raise UsageError(f"'{path}' is neither a file nor a folder; {NAME_ONE}")
+        else:
+            raise UsageError(f"'{path}': there is no such file or folder; {NAME_ONE}")
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    folders: dict[Path, tuple[dict[str, Any], str]] = {}
+    found = [_read_file(file, folders) for file in files]
+    return Imported(
+        tuple(
+            sorted(
+                (point for one in found for point in one.points),
+                key=lambda point: (point.time, point.series),
+            )
+        ),
+        tuple(skip for one in found for skip in one.skipped),
+    )
+
+
+def _files_in(folder: Path) -> list[Path]:
+    names = {*folder.glob("*.json"), *folder.glob("*/*.json")}
+    files = sorted(
+        file for file in names if file.is_file() and file.name not in (MACHINE, BENCHMARKS)
+    )
+    if not files:
+        raise UsageError(
+            f"'{folder}' holds no results; name the folder that asv's results or "
+            "pytest-benchmark's saved runs are in, or one file"
+        )
+    return files
+
+
+def _read_file(file: Path, folders: dict[Path, tuple[dict[str, Any], str]]) -> Imported:
+    document = load(file)
+    try:
+        if asv.is_asv(document):
+            if file.parent not in folders:
+                folders[file.parent] = _beside(file)
+            return asv.points(document, *folders[file.parent])
+        if pytest_benchmark.is_pytest_benchmark(document):
+            return pytest_benchmark.points(document)
+        if pyperf.is_pyperf(document):
+            return pyperf.points(document)
+    except MalformedError as error:
+        raise _malformed(file, error) from error
+    if file.name in (MACHINE, BENCHMARKS):
+        raise UsageError(f"'{file}' holds no times; name the folder with asv's results instead")
+    raise UsageError(f"'{file}' is not what pytest-benchmark, pyperf or asv write; {NAME_ONE}")
+
+
+def _beside(file: Path) -> tuple[dict[str, Any], str]:
+    """What asv keeps beside a result: all benchmarks, and the machine's name."""
+    benchmarks, machine = file.parent.parent / BENCHMARKS, file.parent / MACHINE
+    known = load(benchmarks) if benchmarks.is_file() else {}
+    if not machine.is_file():
+        return known, ""
+    try:
+        return known, member(load(machine), "machine", str, "it", "")
+    except MalformedError as error:
+        raise _malformed(machine, error) from error
+
+
+def load(file: Path) -> dict[str, Any]:
+    """A JSON file that holds an object; asv's bare Infinity and NaN are numbers in it.
+
+    Raises:
+        UsageError: it cannot be read, or is something else.
+    """
+    try:
+        content = file.read_bytes()
+        if content.startswith(GZIP):
+            content = gzip.decompress(content)
+        text = content.decode("utf-8-sig")
+        document = json.loads(text)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise UsageError(f"'{file}' is no whole gzip file; copy it again") from error
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"'{file}' is no text in UTF-8, so no JSON; {NAME_ONE}") from error
+    except RecursionError as error:
+        raise UsageError(f"'{file}' is nested too deeply; {NAME_ONE}") from error
+    except json.JSONDecodeError as error:
+        raise UsageError(_no_json(file, text, error)) from error
+    except ValueError as error:  # a whole number of thousands of digits
+        raise UsageError(f"'{file}' is no JSON that can be read ({error}); {NAME_ONE}") from error
+    try:
+        return as_kind(document, dict, "it")
+    except MalformedError as error:
+        raise UsageError(
+            f"'{file}' holds {kind_of(document)}, which is not what pytest-benchmark, pyperf or "
+            f"asv write; {NAME_ONE}"
+        ) from error
+
+
+def _no_json(file: Path, text: str, error: json.JSONDecodeError) -> str:
+    if not text.strip():
+        return f"'{file}' is empty; {NAME_ONE}"
+    # What was cut off goes wrong at its end, or in a string or word that has none.
+    if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
+        return f"'{file}' ends in the middle (line {error.lineno}); copy it or measure again"
+    return (
+        f"'{file}' is no JSON (line {error.lineno}, column {error.colno}: {error.msg}); {NAME_ONE}"
+    )
+
+
+def _malformed(file: Path, error: MalformedError) -> UsageError:
+    return UsageError(f"'{file}' is malformed: {error}; let the tool that wrote it write it again")
+
+
+def _unreadable(path: Path, error: OSError) -> UsageError:
+    return UsageError(f"'{path}' cannot be read: {error.strerror or error}; see to its permissions")
