@@ -1,8 +1,11 @@
-"""Timings go out in pytest-benchmark's format, which pytest-benchmark itself reads."""
+"""Timings and histories go out in formats that other tools read, pytest-benchmark first."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -10,12 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_benchmark.stats import Stats
 
-from harness.interchange import benchmark_json
+from harness.errors import UsageError
+from harness.interchange import benchmark_json, read, to_bencher, to_csv, to_pytest_benchmark
 from harness.values import Run, Timing
 
 RUN = Run(1, "", "2026-01-02T03:04:05+00:00", None, {}, {}, 0)
@@ -215,3 +220,167 @@ def test_pytest_benchmark_compares_ours_with_its_own(
     table = python("-m", "pytest_benchmark", "compare", *files, folder=tmp_path)
     assert "numpy-fast" in table
     assert "test_sum" in table
+
+
+def test_what_we_write_we_read_as_the_process_medians_median(tmp_path: Path) -> None:
+    """Its data are of one process each, which in a file of pytest-benchmark's own they are not."""
+    file = tmp_path / "ours.json"
+    file.write_text(json.dumps(written(timing("numpy-fast", 3e-6, 1e-6, 2e-6))))
+    (point,) = read(file).points
+    assert point.series == "harness::softmax[numpy-fast-5x3 float64 warm-cpu-1]"
+    assert (point.seconds, point.processes, point.time) == (2e-6, 3, RUN.started)
+
+
+# -- a history
+
+NAN = math.nan
+NO_SECONDS = {"seconds": NAN, "log_ratio": -0.5, "low": NAN, "high": NAN}
+
+
+def row(series: str, day: int, seconds: float, **others: Any) -> dict[str, Any]:
+    """A point of the day of March, on which the revision is the day twice."""
+    usual = {
+        "series": series,
+        "time": f"2026-03-{day:02}T10:00:00+00:00",
+        "revision": f"{day}{day}",
+        "seconds": seconds,
+        "log_ratio": NAN,
+        "low": NAN,
+        "high": NAN,
+        "machine": "here",
+        "processes": 5,
+    }
+    return usual | others
+
+
+HISTORY = pd.DataFrame(
+    [
+        row("sort", 1, 1e-6),
+        row("sort", 2, 2e-6, low=1.9e-6, high=2.2e-6, log_ratio=0.01),
+        row("sum", 1, 3e-6),
+        row("sum", 2, 1.0, machine="there"),
+        row("sum", 2, 4e-6),
+        row("only a ratio", 2, **NO_SECONDS),
+        row("old", 1, 5e-6),
+    ]
+)
+
+
+def loaded(text: str) -> Any:
+    """As strictly as JSON is: without NaN."""
+
+    def refuse(word: str) -> None:
+        raise AssertionError(f"{word} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_bencher_gets_the_newest_point_of_each_series_in_nanoseconds() -> None:
+    assert loaded(to_bencher(HISTORY)) == {
+        "old": {"latency": {"value": 5000}},
+        "sort": {"latency": {"value": 2000, "lower_value": 1900, "upper_value": 2200}},
+        "sum": {"latency": {"value": 4000}},
+    }
+
+
+def test_what_bencher_gets_fits_its_schema() -> None:
+    """The schema of Bencher Metric Format: numbers, of which only the value is required."""
+    for metrics in loaded(to_bencher(HISTORY)).values():
+        assert list(metrics) == ["latency"]
+        assert "value" in metrics["latency"]
+        assert metrics["latency"].keys() <= {"value", "lower_value", "upper_value"}
+        assert all(isinstance(value, int | float) for value in metrics["latency"].values())
+
+
+def test_pytest_benchmark_gets_the_newest_run() -> None:
+    found = loaded(to_pytest_benchmark(HISTORY))
+    assert found["datetime"] == "2026-03-02T10:00:00+00:00"
+    assert found["commit_info"] == {"id": "22", "dirty": False}
+    medians = {one["fullname"]: one["stats"]["median"] for one in found["benchmarks"]}
+    assert medians in ({"sort": 2e-6, "sum": 4e-6}, {"sum": 1.0})
+    # The machine of one of the two that measured at once: never a mixture of them.
+    assert found["machine_info"] == {"node": "here" if "sort" in medians else "there"}
+
+
+def test_pytest_benchmark_is_told_of_what_else_is_known() -> None:
+    sort = HISTORY[HISTORY["series"] == "sort"]
+    (benchmark,) = loaded(to_pytest_benchmark(sort))["benchmarks"]
+    assert benchmark["extra_info"] == {
+        "processes": 5,
+        "log_ratio": 0.01,
+        "low": 1.9e-6,
+        "high": 2.2e-6,
+    }
+
+
+def test_a_dirty_revision_is_told_as_pytest_benchmark_tells_it(tmp_path: Path) -> None:
+    text = to_pytest_benchmark(pd.DataFrame([row("sort", 1, 1e-6, revision="abc-dirty")]))
+    assert loaded(text)["commit_info"] == {"id": "abc", "dirty": True}
+    (tmp_path / "file.json").write_text(text)
+    (point,) = read(tmp_path / "file.json").points
+    assert point.revision == "abc-dirty"
+
+
+def test_pytest_benchmark_compares_a_run_of_a_history_with_its_own(
+    tmp_path: Path, example: dict[str, Any]
+) -> None:
+    (tmp_path / "0001_history.json").write_text(to_pytest_benchmark(HISTORY))
+    (tmp_path / "0002_theirs.json").write_text(json.dumps(example))
+    files = sorted(tmp_path.iterdir())
+    options = ("--csv=out.csv", "--columns=median")
+    table = python("-m", "pytest_benchmark", "compare", *options, *files, folder=tmp_path)
+    assert "sum" in table
+    assert "test_sum" in table
+    with (tmp_path / "out.csv").open() as file:
+        medians = {line["name"]: float(line["median"]) for line in csv.DictReader(file)}
+    ours = loaded(to_pytest_benchmark(HISTORY))["benchmarks"]
+    assert {one["name"]: one["stats"]["median"] for one in ours}.items() <= medians.items()
+
+
+def test_csv_has_all_points_and_reads_back_to_the_last_digit() -> None:
+    text = to_csv(HISTORY)
+    assert text.count("\n") == 1 + len(HISTORY)
+    for line, point in zip(
+        csv.DictReader(io.StringIO(text)), HISTORY.to_dict("records"), strict=True
+    ):
+        assert list(line) == list(point)
+        for name, value in point.items():
+            if isinstance(value, float):
+                assert float(line[str(name)] or "nan") == pytest.approx(value, rel=0, nan_ok=True)
+            else:
+                assert line[str(name)] == str(value)
+
+
+def test_an_empty_history_is_csv_without_lines_and_nothing_else() -> None:
+    empty = HISTORY.iloc[:0]
+    assert to_csv(empty) == "series,time,revision,seconds,log_ratio,low,high,machine,processes\n"
+    for write in (to_bencher, to_pytest_benchmark):
+        for points in (empty, pd.DataFrame([row("a", 1, **NO_SECONDS)])):
+            with pytest.raises(UsageError, match=r"no point has a time in seconds; .*csv"):
+                write(points)
+
+
+@given(
+    st.lists(
+        st.builds(
+            row,
+            st.text(max_size=3),
+            st.integers(1, 9),
+            st.floats(),
+            low=st.floats(),
+            high=st.floats(),
+            log_ratio=st.floats(),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_no_export_has_nan(rows: list[dict[str, Any]]) -> None:
+    points = pd.DataFrame(rows)
+    to_csv(points)
+    for write in (to_bencher, to_pytest_benchmark):
+        try:
+            text = write(points)
+        except UsageError:
+            continue
+        loaded(text)
