@@ -177,7 +177,7 @@ def of_kernels(
     Raises:
         UsageError: a kernel is not there, or none of the devices.
     """
-    chosen = _kernels(registry, kernels)
+    chosen = kernels_named(registry, kernels)
     here = [_device(registry, name) for name in devices] or list(registry.devices)
     absent = [name for name, found in zip(devices, here, strict=False) if found is None]
     late = [_unfit("softmax", "every kernel", name, _absence(name)) for name in absent]
@@ -303,7 +303,12 @@ def _by_epochs(registry: Registry, trial: Trial) -> bool:
     return takes_monitor(made)
 
 
-def _kernels(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
+def kernels_named(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
+    """Kernels by names or globs; those that are timed by default without.
+
+    Raises:
+        UsageError: a kernel is not there.
+    """
     found: dict[str, Kernel] = {}
     for glob in wanted or ("*",):
         names = [name for name in registry.kernels if fnmatch.fnmatchcase(name, glob)]

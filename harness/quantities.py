@@ -48,6 +48,26 @@ def size(written: str | float) -> int:
     return int(found)
 
 
+def part(written: str | float) -> float:
+    """A part of a whole in ``"3%"`` or ``0.03``.
+
+    Raises:
+        UsageError: it is none between 0 and 1, ends excluded.
+
+    >>> part("3%") == part(0.03) == 0.03
+    True
+    """
+    text = str(written).strip()
+    digits, percent = text.removesuffix("%"), text.endswith("%")
+    try:
+        found = float(digits) / (100 if percent else 1)
+    except ValueError:
+        found = math.nan
+    if not 0 < found < 1:
+        raise UsageError(f"'{written}' is no part of a whole; write it like 3% or 0.03")
+    return found
+
+
 def _product(written: str | float, units: Mapping[str, float]) -> float:
     """The number times its unit; NaN where either is none."""
     text = str(written).strip().lower()

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import harness
-from harness.cli import bench, check, env, listing, report, run, runs, show
+from harness.cli import ab, bench, check, compare, env, listing, report, run, runs, show
 from harness.cli.console import complain
 from harness.errors import HarnessError
 
@@ -47,6 +47,8 @@ for command in (
     run.command,
     report.command,
     bench.command,
+    compare.command,
+    ab.command,
     listing.command,
     show.command,
     check.command,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,8 +13,9 @@ from harness.errors import UsageError
 from harness.settings import choose_store, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from harness.changes import Row
     from harness.registry import Registry
     from harness.store import Store
 
@@ -34,7 +37,24 @@ class Quantity(click.ParamType[Any]):
             self.fail(str(error), param, ctx)
 
 
+class Words(click.ParamType[Any]):
+    """Some of a few words, with commas between."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        self.name = name
+        self._known = known
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
+        """The words, each once."""
+        words = tuple(dict.fromkeys(word.strip() for word in str(value).split(",")))
+        for word in words:
+            if word not in self._known:
+                self.fail(f"'{word}' is none of {', '.join(self._known)}", param, ctx)
+        return words
+
+
 TIME = Quantity("time", quantities.seconds)
+PART = Quantity("part", quantities.part)
 SIZE = Quantity("size", quantities.size)
 
 
@@ -84,3 +104,102 @@ def discover(given: tuple[str, ...]) -> Registry:
     registry = load(all_plugins(given))
     complain_of(registry.faults)
     return registry
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What was asked of a comparison, whatever is compared.
+
+    Args:
+        budget: slowdown that is still called the same, as a part.
+        alpha: probability of calling something slower or worse that is not.
+        style: one of `harness.cli.changes.FORMATS`.
+        output: where to write the text rather than to standard output.
+        junit: where to write a test suite, too.
+        undecided_passes: whether undecided is status 0.
+    """
+
+    budget: float
+    alpha: float
+    style: str
+    output: Path | None
+    junit: Path | None
+    undecided_passes: bool
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> Verdicts:
+        """From the options; files are refused before anything is measured if they can't be."""
+        for file in (given["output"], given["junit"]):
+            if file and not file.absolute().parent.is_dir():
+                raise UsageError(f"'{file}': its folder does not exist; make it first")
+        return cls(
+            0.03 if given["budget"] is None else given["budget"],
+            given["alpha"],
+            given["style"] or ("markdown" if given["output"] else "rich"),
+            given["output"],
+            given["junit"],
+            given["undecided"] == "pass",
+        )
+
+    def show(
+        self, rows: Sequence[Row], title: str, remarks: Sequence[str], extra: dict[str, Any]
+    ) -> None:
+        """Print and write what was asked for."""
+        from harness.cli import changes
+
+        if self.junit:
+            changes.write_junit(rows, title, self.junit)
+        if self.output:
+            style = "markdown" if self.style == "rich" else self.style
+            text = changes.rendered(rows, title, style, remarks, extra)
+            try:
+                self.output.write_text(text, encoding="utf-8")
+            except OSError as error:
+                reason = error.strerror or error
+                raise UsageError(f"cannot write to '{self.output}': {reason}") from error
+            style = "rich"
+        else:
+            style = self.style
+        changes.show(rows, title, style, remarks, extra)
+
+
+def verdict_options(function: F) -> F:
+    """What all comparisons take."""
+    file = click.Path(path_type=Path, dir_okay=False)
+    for option in reversed(
+        (
+            click.option(
+                "--budget", type=PART, help="Slowdown that is still called the same [3%]."
+            ),
+            click.option(
+                "--alpha",
+                type=click.FloatRange(0, 0.5, min_open=True),
+                default=0.01,
+                help="Probability of a false alarm [0.01].",
+            ),
+            click.option(
+                "--undecided",
+                type=click.Choice(("pass", "fail")),
+                default="fail",
+                help="What undecided is to a script: status 0, or 3 [fail].",
+            ),
+            click.option(
+                "--format",
+                "style",
+                type=click.Choice(("rich", "markdown", "csv", "json")),
+                help="[rich; markdown in a file]",
+            ),
+            click.option(
+                "-o",
+                "--output",
+                type=file,
+                metavar="FILE",
+                help="Write it there, and a table here.",
+            ),
+            click.option(
+                "--junit", type=file, metavar="FILE", help="Write a test suite there, too."
+            ),
+        )
+    ):
+        function = option(function)
+    return function

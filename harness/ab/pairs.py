@@ -1,0 +1,439 @@
+"""Two sides in turns, pair after pair of fresh processes, until enough is known.
+
+In a pair both sides run at the same time but never work at the same time: block after block, one
+computes and the other waits, in random order. What slows the machine down slows both. Whatever
+differs between two processes of the same code (where memory lies, how hashes fall) differs anew in
+every pair. A pair gives one number, the median over its blocks of log(b/a), and pairs are the unit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import random
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.errors import UsageError
+from harness.isolation import THREADS
+from harness.statistics import LOOKS, judge
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from harness.ab.sides import Side
+    from harness.ab.works import Work
+    from harness.registry import Registry
+    from harness.statistics import Change
+
+    Clock = Callable[[], float]
+
+BLOCKS = 10
+"""Of each side in a pair, for each work."""
+
+BLOCK = 0.05
+"""Seconds that a block takes, if there is time for so much."""
+
+SHORTEST = 0.005
+"""Seconds that it takes at least."""
+
+HOPED = 16
+"""Pairs that the time should suffice for, which blocks are shortened for."""
+
+PATIENCE = 300.0
+"""Seconds after which a side that does not answer is given up."""
+
+STAND = Path(__file__).with_name("stand.py")
+PADDING = 4096
+"""Bytes, at most, by which environments differ: where the stack begins can matter (Mytkowicz,
+Diwan, Hauswirth & Sweeney, ASPLOS 2009)."""
+
+
+class SideError(UsageError):
+    """A side cannot be measured at all."""
+
+
+class Stand(Protocol):
+    """A process of one side; see `harness.ab.stand`."""
+
+    def ready(self) -> list[dict[str, Any]]:
+        """For each work ``seconds`` of a call, or a ``fault``, or what is ``missing``.
+
+        Where a fault ended the process, it says so by ``ended``, and is the last.
+        """
+
+    def run(self, work: int, calls: int) -> float:
+        """Seconds per call of a block.
+
+        Raises:
+            FaultError: it failed.
+        """
+
+    def end(self) -> None:
+        """End the process and what it started."""
+
+
+class FaultError(Exception):
+    """A work failed in a side's process; ``ended`` tells whether that ended the process."""
+
+    def __init__(self, reason: str, *, ended: bool = False) -> None:
+        super().__init__(reason)
+        self.ended = ended
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be found out, and how.
+
+    Args:
+        works: what both sides do.
+        plugins: files or modules to discover on both sides, besides what is installed.
+        budget: slowdown that may be called the same, as a part: 0.03.
+        alpha: probability that any of the works is called slower although none is.
+        seconds: for all of it; a pair that has begun is finished.
+        threads: that libraries may use.
+        seed: of data and order.
+    """
+
+    works: tuple[Work, ...]
+    plugins: tuple[str, ...] = ()
+    budget: float = 0.03
+    alpha: float = 0.01
+    seconds: float = 60.0
+    threads: int = 1
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcome:
+    """What came of one work.
+
+    Args:
+        work: what both sides did.
+        log_ratios: log(b/a) of each pair.
+        seconds: of a call, the median of each pair, for either side.
+        change: what these say; None where nothing was measured.
+        faults: why a side could not do it, empty where it could.
+        missing: whether a fault is that the side has nothing of that name.
+    """
+
+    work: Work
+    log_ratios: tuple[float, ...]
+    seconds: tuple[tuple[float, ...], tuple[float, ...]]
+    change: Change | None
+    faults: tuple[str, str] = ("", "")
+    missing: tuple[bool, bool] = (False, False)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What came of comparing two sides.
+
+    Args:
+        outcomes: in the order of the works.
+        n_pairs: of processes.
+        seconds: that it took.
+        decided: whether it ended because nothing was undecided any more.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    n_pairs: int
+    seconds: float
+    decided: bool
+
+
+@dataclass(slots=True)
+class _Tally:
+    log_ratios: list[float] = field(default_factory=list)
+    seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
+    faults: list[str] = field(default_factory=lambda: ["", ""])
+    missing: list[bool] = field(default_factory=lambda: [False, False])
+    change: Change | None = None
+
+    @property
+    def open(self) -> bool:
+        undecided = self.change is None or self.change.verdict == "undecided"
+        return undecided and not any(self.faults)
+
+
+def compare(
+    sides: tuple[Side, Side],
+    plan: Plan,
+    registry: Registry,
+    *,
+    clock: Clock = time.monotonic,
+    start: Callable[[Side, Mapping[str, Any], Plan, random.Random], Stand] | None = None,
+    tell: Callable[[int, Sequence[Outcome]], None] = lambda _pair, _outcomes: None,
+) -> Session:
+    """Measure until every work is decided or the time is up.
+
+    One looks after the numbers of pairs in `harness.statistics.LOOKS` only, and the error rate is
+    spread over looks and works, so that ``alpha`` holds for all of them.
+
+    Args:
+        sides: a and b, the first being what the second is held against.
+        plan: what to find out.
+        registry: where the data come from.
+        clock: seconds, ever growing.
+        start: starts a process of a side.
+        tell: called with the number of pairs after each, and what is known so far.
+
+    Raises:
+        SideError: a side's process cannot be used.
+    """
+    return _Comparison(sides, plan, registry, clock, start or Process, tell).run()
+
+
+class _Comparison:
+    """A comparison under way."""
+
+    def __init__(
+        self,
+        sides: tuple[Side, Side],
+        plan: Plan,
+        registry: Registry,
+        clock: Clock,
+        start: Callable[[Side, Mapping[str, Any], Plan, random.Random], Stand],
+        tell: Callable[[int, Sequence[Outcome]], None],
+    ) -> None:
+        self.sides, self.plan, self.registry = sides, plan, registry
+        self.clock, self.start, self.tell = clock, start, tell
+        self.random = random.Random(plan.seed)  # noqa: S311  # no secret
+        self.tallies = [_Tally() for _ in plan.works]
+        self.share = 0.5 * plan.seconds / HOPED / len(plan.works)  # seconds of a work in a pair
+        self.started = 0.0
+
+    def run(self) -> Session:
+        began = self.clock()
+        deadline = began + self.plan.seconds
+        n, longest, decided = 0, 0.0, False
+        with tempfile.TemporaryDirectory(prefix="harness-ab-") as folder:
+            for look in LOOKS:
+                while n < look and (n == 0 or self.clock() + longest <= deadline):
+                    started = self.clock()
+                    self._pair(n, Path(folder))
+                    n += 1
+                    longest = max(longest, self.clock() - started)
+                    self.tell(n, self._outcomes())
+                    if not any(tally.open for tally in self.tallies):
+                        break
+                self._judge()
+                decided = not any(tally.open for tally in self.tallies)
+                if decided or n < look:
+                    break
+        return Session(tuple(self._outcomes()), n, self.clock() - began, decided)
+
+    def _pair(self, number: int, folder: Path) -> None:
+        """One process of each side, and what they find out about all that is undecided."""
+        indices = [i for i, tally in enumerate(self.tallies) if tally.open]
+        works = [self.plan.works[i] for i in indices]
+        specs = [work.specs(self.registry, number, self.plan.seed, folder) for work in works]
+        began = self.clock()
+        stands: dict[int, Stand] = {}
+        # One hash seed and one seed of data for both; what differs between pairs is common to them.
+        chance = self.random.randrange(2**32)
+        try:
+            for side in self._either_order():
+                asked = {"plugins": self.plan.plugins, "works": [spec[side] for spec in specs]}
+                stands[side] = self.start(self.sides[side], asked, self.plan, random.Random(chance))  # noqa: S311
+            ready = [stands[side].ready() for side in (0, 1)]
+            self._reckon(self.clock() - began, len(works))
+            live = self._live(indices, ready)
+            found = self._blocks(indices, stands, live)
+        finally:
+            for stand in stands.values():
+                stand.end()
+            for file in folder.iterdir():
+                file.unlink()
+        for j, (first, second) in found.items():
+            tally = self.tallies[indices[j]]
+            ratios = [math.log(b / a) for a, b in zip(first, second, strict=True)]
+            tally.log_ratios.append(median(ratios))
+            for side, seconds in enumerate((first, second)):
+                tally.seconds[side].append(median(seconds))
+
+    def _live(self, indices: list[int], ready: list[list[dict[str, Any]]]) -> dict[int, float]:
+        """Seconds of a call of the works that both sides can do; faults go to the tallies."""
+        live = {}
+        for j, i in enumerate(indices):
+            tally = self.tallies[i]
+            answers = [found[j] if j < len(found) else {} for found in ready]
+            for side, answer in enumerate(answers):
+                tally.faults[side] = answer.get("fault", answer.get("missing", ""))
+                tally.missing[side] = "missing" in answer
+            if all("seconds" in answer for answer in answers):
+                live[j] = sum(answer["seconds"] for answer in answers) / 2
+        # Where a process ended, the others have to wait for the next pair.
+        return live if not any("ended" in found[-1] for found in ready) else {}
+
+    def _blocks(
+        self, indices: list[int], stands: dict[int, Stand], live: dict[int, float]
+    ) -> dict[int, tuple[list[float], list[float]]]:
+        """Seconds per call of each block, of either side, by work."""
+        block = min(BLOCK, max(SHORTEST, self.share / (2 * BLOCKS)))
+        calls = {j: max(1, round(block / seconds)) for j, seconds in live.items()}
+        found: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in live}
+        for _ in range(BLOCKS):
+            for j in self.random.sample(list(found), len(found)):
+                for side in self._either_order():
+                    try:
+                        found[j][side].append(stands[side].run(j, calls[j]))
+                    except FaultError as fault:
+                        self.tallies[indices[j]].faults[side] = str(fault)
+                        if fault.ended:
+                            return {}
+                        del found[j]
+                        break
+        return found
+
+    def _reckon(self, started: float, n_works: int) -> None:
+        """Share what the start of processes leaves of a pair's time among the works."""
+        left = self.plan.seconds / HOPED - started
+        self.share = max(2 * BLOCKS * SHORTEST, left / max(n_works, 1))
+
+    def _either_order(self) -> list[int]:
+        return self.random.sample((0, 1), 2)
+
+    def _judge(self) -> None:
+        for tally in self.tallies:
+            if tally.open and tally.log_ratios:
+                tally.change = judge(
+                    tally.log_ratios,
+                    budget=self.plan.budget,
+                    alpha=self.plan.alpha / len(self.tallies),
+                )
+
+    def _outcomes(self) -> list[Outcome]:
+        return [
+            Outcome(
+                work,
+                tuple(tally.log_ratios),
+                (tuple(tally.seconds[0]), tuple(tally.seconds[1])),
+                tally.change,
+                (tally.faults[0], tally.faults[1]),
+                (tally.missing[0], tally.missing[1]),
+            )
+            for work, tally in zip(self.plan.works, self.tallies, strict=True)
+        ]
+
+
+class Process:
+    """A side's process, started anew.
+
+    Args:
+        side: whose interpreter is started.
+        asked: what it is given first.
+        plan: how many threads it may use.
+        chance: what differs between pairs.
+
+    Raises:
+        SideError: the interpreter cannot be started.
+    """
+
+    def __init__(
+        self, side: Side, asked: Mapping[str, Any], plan: Plan, chance: random.Random
+    ) -> None:
+        self.side = side
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
+        self._answers = b""
+        self._n_works = len(asked["works"])
+        self._turned = False  # to a work, so that what ends the process is its doing
+        environment = os.environ | dict.fromkeys(THREADS, str(plan.threads))
+        environment["PYTHONHASHSEED"] = str(chance.randrange(1, 2**32))
+        environment["HARNESS_PADDING"] = "x" * chance.randrange(PADDING)
+        if not side.here:
+            for name in ("PYTHONPATH", "PYTHONHOME"):
+                environment.pop(name, None)
+        try:
+            self._process = subprocess.Popen(  # noqa: S603  # no shell
+                [side.python, "-P", str(STAND)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._errors.close()
+            raise SideError(
+                f"side '{side.name}': {side.python} cannot be started: {error}"
+            ) from error
+        self._tell(asked)
+
+    def ready(self) -> list[dict[str, Any]]:
+        """See `Stand`."""
+        found: list[dict[str, Any]] = []
+        while len(found) < self._n_works:
+            answer = self._answer()
+            if answer is None and not self._turned:
+                raise SideError(f"side '{self.side.name}': {self._fate()}")
+            if answer is None:
+                return [*found, {"fault": self._fate(), "ended": True}]
+            if "broken" in answer:
+                raise SideError(f"side '{self.side.name}': {answer['broken']}")
+            if "turn" in answer:
+                self._turned = True
+            else:
+                found.append(answer)
+        return found
+
+    def run(self, work: int, calls: int) -> float:
+        """See `Stand`."""
+        self._tell({"work": work, "calls": calls})
+        answer = self._answer()
+        if answer is None:
+            raise FaultError(self._fate(), ended=True)
+        if "fault" in answer:
+            raise FaultError(answer["fault"])
+        return float(answer["seconds"])
+
+    def end(self) -> None:
+        """See `Stand`."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.communicate()
+        self._errors.close()
+
+    def _tell(self, value: object) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # the answer that does not come tells why
+            self._process.stdin.write(json.dumps(value).encode() + b"\n")
+            self._process.stdin.flush()
+
+    def _answer(self) -> dict[str, Any] | None:
+        """The next line; None where there is none, because the process ended or hangs."""
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        deadline = time.monotonic() + PATIENCE
+        while b"\n" not in self._answers:
+            readable, _, _ = select.select(
+                [descriptor], [], [], max(0, deadline - time.monotonic())
+            )
+            more = os.read(descriptor, 1 << 16) if readable else b""
+            if not more:
+                return None
+            self._answers += more
+        line, _, self._answers = self._answers.partition(b"\n")
+        found: dict[str, Any] = json.loads(line)
+        return found
+
+    def _fate(self) -> str:
+        """What became of a process that does not answer, in a line."""
+        try:
+            status = self._process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            return f"did not answer within {PATIENCE:g} s"
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(said) if line.strip()), "")
+        how = f"died of signal {-status}" if status < 0 else f"ended with status {status}"
+        return f"{how}{': ' if last else ''}{last}"

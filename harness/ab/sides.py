@@ -1,0 +1,236 @@
+"""What is compared: a git revision, a checkout as it is, an interpreter, or what is installed here.
+
+A revision is cloned next to nothing of the user's and installed into a virtual environment of its
+own, which is kept by revision. All it shares with the other side are the packages that both depend
+on: those of the environment that the harness runs in.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import site
+import subprocess
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+BUILD_LIMIT = 1800.0
+"""Seconds after which an installation is given up."""
+
+SHARED = "shared_with_the_other_side.pth"
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One of two to compare.
+
+    Args:
+        name: as the user gave it.
+        python: the interpreter that it runs in.
+        about: what it is, in a few words.
+        revision: full hash of the commit, or empty.
+        here: whether it is the environment that the harness itself runs in.
+    """
+
+    name: str
+    python: str
+    about: str
+    revision: str = ""
+    here: bool = False
+
+
+HERE = Side("here", sys.executable, "this environment", here=True)
+
+
+def cache_folder() -> Path:
+    """Where built revisions are kept; everything in it may be deleted at any time."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "classification-harness" / "sides"
+
+
+@contextmanager
+def side_of(
+    text: str, folder: Path, *, tell: Callable[[str], object] = lambda _: None
+) -> Iterator[Side]:
+    """A side as the user names it, for as long as it is needed.
+
+    Args:
+        text: an interpreter, a virtual environment, a folder that is a git checkout (built as it
+            is, changes included), or a revision of the repository that ``folder`` is in.
+        folder: the current one.
+        tell: called with what takes time.
+
+    Raises:
+        UsageError: it is none of these, or cannot be built.
+    """
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        path = folder / path
+    python = interpreter(path)
+    if python:
+        yield Side(text, str(python), f"the environment of {python}")
+        return
+    if path.is_dir() and (path / ".git").exists():
+        with _built_as_it_is(text, path.resolve(), tell) as side:
+            yield side
+        return
+    top = git(folder, "rev-parse", "--show-toplevel")
+    revision = top and git(folder, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+    if not top or not revision:
+        where = f"of the repository {top}" if top else f"({folder} is in no git repository)"
+        raise UsageError(
+            f"'{text}' is no Python interpreter, no virtual environment, no checkout, and no "
+            f"revision {where}"
+        )
+    yield _built(text, Path(top), revision, tell)
+
+
+def interpreter(path: Path) -> Path | None:
+    """The Python that a path names: itself, or that of a virtual environment."""
+    for candidate in (path, path / "bin" / "python", path / "Scripts" / "python.exe"):
+        named = candidate != path or "python" in path.name
+        if named and candidate.is_file() and os.access(candidate, os.X_OK):
+            return candidate.absolute()
+    return None
+
+
+def git(folder: Path, *words: str) -> str:
+    """What git says, stripped; empty if it fails."""
+    done = subprocess.run(  # noqa: S603  # no shell
+        ["git", "-C", str(folder), *words],  # noqa: S607  # the user's own git
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def uncommitted(folder: Path) -> bool:
+    """Whether the checkout that a folder is in has changes that no revision has."""
+    return bool(git(folder, "status", "--porcelain"))
+
+
+def _built(name: str, top: Path, revision: str, tell: Callable[[str], object]) -> Side:
+    """A revision in an environment of its own, which is made unless it is there."""
+    words = [str(top), revision, sys.executable, sys.version, *_here()]
+    place = cache_folder() / hashlib.sha256("\0".join(words).encode()).hexdigest()[:20]
+    about = f"revision {revision[:10]}"
+    if not interpreter(place):
+        tell(f"building {about} ({name})")
+        with _workshop() as shop:
+            source = shop / "source"
+            # A clone, because a worktree would be noted in the user's repository, and stay there
+            # if this process were killed. --shared copies none of the history.
+            _do(name, "clone", "git", "clone", "--quiet", "--shared", "--no-checkout", top, source)
+            _do(name, "check out", "git", "-C", source, "checkout", "--quiet", "--detach", revision)
+            _install(name, source, shop / "environment")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                (shop / "environment").rename(place)
+            except OSError:
+                if not interpreter(place):  # else somebody else was quicker
+                    raise
+    return Side(name, str(interpreter(place)), about, revision)
+
+
+@contextmanager
+def _built_as_it_is(name: str, top: Path, tell: Callable[[str], object]) -> Iterator[Side]:
+    """A checkout with all that is changed in it, built anew each time."""
+    tell(f"building {top} as it is")
+    with _workshop() as shop:
+        listed = git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+        for entry in filter(None, listed.split("\0")):
+            source, target = top / entry, shop / "source" / entry
+            if source.is_file():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(source, target)
+        _install(name, shop / "source", shop / "environment")
+        changed = ", with uncommitted changes" if uncommitted(top) else ""
+        yield Side(
+            name,
+            str(interpreter(shop / "environment")),
+            f"{top} as it is{changed}",
+            git(top, "rev-parse", "HEAD"),
+        )
+
+
+@contextmanager
+def _workshop() -> Iterator[Path]:
+    """A folder in the cache that is gone afterwards, so that what is done in it can be moved."""
+    parent = cache_folder()
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write to '{parent}', where built revisions are kept: "
+            f"{error.strerror or error}; set XDG_CACHE_HOME"
+        ) from error
+    with tempfile.TemporaryDirectory(prefix="building-", dir=parent) as shop:
+        yield Path(shop)
+
+
+def _install(name: str, source: Path, environment: Path) -> None:
+    """Install a source tree alone; what it depends on comes from where the harness runs."""
+    if not any((source / file).is_file() for file in ("pyproject.toml", "setup.py")):
+        raise UsageError(
+            f"side '{name}' does not build: it has no pyproject.toml at its top, so that there is "
+            "nothing to install"
+        )
+    _do(name, "make an environment", sys.executable, "-m", "venv", "--without-pip", environment)
+    python = environment / "bin" / "python"
+    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
+    _do(name, "install", *pip, "install", "--quiet", "--no-deps", source)
+    found = _do(
+        name,
+        "look into its environment",
+        *(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"),
+    )
+    # Its own packages come first on the path; what is installed here fills in the rest.
+    lines = [f"import site; site.addsitedir({str(place)!r})" for place in _here()]
+    (Path(found.strip()) / SHARED).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _here() -> list[str]:
+    """Where this environment's packages are."""
+    places = [*site.getsitepackages(), *([site.getusersitepackages()] if _user_site() else [])]
+    return [place for place in places if Path(place).is_dir()]
+
+
+def _user_site() -> bool:
+    return bool(site.ENABLE_USER_SITE)
+
+
+def _do(name: str, what: str, *command: str | Path) -> str:
+    """Run a command of a build.
+
+    Raises:
+        UsageError: it fails; with the last line of what it said.
+    """
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell
+            list(map(str, command)),
+            capture_output=True,
+            text=True,
+            timeout=BUILD_LIMIT,
+            check=False,
+            env=environment,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise UsageError(f"side '{name}' does not build: cannot {what}: {error}") from error
+    if done.returncode:
+        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        reasons = [line for line in said if line.lower().startswith(("error", "fatal"))] or said
+        last = reasons[-1] if reasons else f"status {done.returncode}"
+        raise UsageError(f"side '{name}' does not build: cannot {what}: {last}")
+    return done.stdout

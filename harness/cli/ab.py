@@ -1,0 +1,205 @@
+"""``harness ab``."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.cli.console import err, remark
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.ab.pairs import Outcome, Session
+    from harness.ab.sides import Side
+    from harness.ab.works import Work
+    from harness.registry import Registry
+
+
+@click.command(name="ab", short_help="Measure two versions side by side: is one slower?")
+@click.argument("sides", nargs=-1, metavar="A B")
+@click.option("--kernel", "kernels", multiple=True, metavar="NAME", help="A softmax; repeatable.")
+@click.option("-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Repeatable.")
+@click.option("-d", "--dataset", "datasets", multiple=True, metavar="SELECTOR", help="Repeatable.")
+@click.option(
+    "--shape", "shapes", multiple=True, metavar="NxK", help="Samples x classes [100000x10]."
+)
+@click.option(
+    "--dtype",
+    "dtypes",
+    multiple=True,
+    type=click.Choice(("float32", "float64")),
+    help="[float32]",
+)
+@click.option(
+    "--only",
+    type=options.Words("kinds", ("softmax", "fit", "predict")),
+    metavar="KINDS",
+    help="Some of softmax, fit, predict, with commas between.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=200, help="Of each fit [200].")
+@click.option("--device", default="cpu", metavar="NAME", help="[cpu]")
+@click.option("--threads", type=click.IntRange(1), default=1, help="[1]")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Of data and order [0].")
+@click.option(
+    "--time", "seconds", type=options.TIME, help="For all of it, builds not counted [60s]."
+)
+@options.plugin_option
+@options.verdict_options
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """Measure A and B in turns on this machine, and say which is slower.
+
+    A and B are git revisions, interpreters, virtual environments or checkouts.  Two names after
+    --kernel or --model are compared with each other instead.
+
+    \b
+      harness ab origin/main HEAD
+      harness ab origin/main HEAD -m my-model -d iris
+      harness ab ~/old/venv ~/new/venv --only fit
+      harness ab --kernel scipy numpy-fast
+      harness ab --model torch-mlp notebook-mlp -d digits
+    """  # noqa: D301  # click wants the character, not its escape
+    from harness.ab.pairs import Plan, compare
+    from harness.changes import rows_of, status
+
+    registry = options.discover(given["plugins"])
+    verdicts = options.Verdicts.of(given)
+    pair, works = _chosen(registry, given)
+    plan = Plan(
+        works,
+        options.all_plugins(given["plugins"]),
+        budget=verdicts.budget,
+        alpha=verdicts.alpha,
+        seconds=given["seconds"] or 60.0,
+        threads=given["threads"],
+        seed=given["seed"],
+    )
+    with ExitStack() as stack:
+        tell = stack.enter_context(_progress(len(works)))
+        sides = _sides(stack, pair)
+        session = compare(sides, plan, registry, tell=tell)
+    rows = rows_of(session.outcomes, budget=plan.budget, alpha=plan.alpha)
+    title = _title(pair, sides)
+    verdicts.show(rows, title, _remarks(sides, session, plan.budget), {"pairs": _raw(session)})
+    ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
+
+
+def _chosen(
+    registry: Registry, given: dict[str, Any]
+) -> tuple[tuple[str, str] | None, tuple[Work, ...]]:
+    """The two sides by name, None where names are compared in one environment; and the works."""
+    from harness.ab.works import works_of, works_of_two_kernels, works_of_two_models
+    from harness.agenda import shape_of
+
+    sides, kernels, models = given["sides"], given["kernels"], given["models"]
+    shapes = [shape_of(shape) for shape in given["shapes"]]
+    kinds = given["only"] or ()
+    if len(sides) == 2:
+        works = works_of(
+            registry,
+            kernels=kernels,
+            models=models,
+            datasets=given["datasets"],
+            shapes=shapes,
+            dtypes=given["dtypes"],
+            kinds=kinds,
+            epochs=given["epochs"],
+            device=given["device"],
+        )
+        return (sides[0], sides[1]), works
+    # `--kernel A B`: the option takes A, and B is left over.
+    named = (*kernels, *models, *sides)
+    if len(named) != 2 or (kernels and models):
+        raise UsageError(
+            "two things are compared: `harness ab A B`, `harness ab --kernel A B` or "
+            "`harness ab --model A B -d DATASET`"
+        )
+    first, second = named
+    if kernels:
+        if given["datasets"]:
+            raise UsageError("kernels need no dataset; leave out --dataset")
+        return None, works_of_two_kernels(
+            registry, (first, second), shapes, given["dtypes"], given["device"]
+        )
+    if shapes or given["dtypes"]:
+        raise UsageError("--shape and --dtype are for kernels; leave them out")
+    return None, works_of_two_models(
+        registry,
+        (first, second),
+        given["datasets"],
+        kinds=kinds,
+        epochs=given["epochs"],
+        device=given["device"],
+    )
+
+
+def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[Side, Side]:
+    from harness.ab.sides import HERE, side_of, uncommitted
+
+    if pair is None:
+        return HERE, HERE
+    first, second = (stack.enter_context(side_of(name, Path.cwd(), tell=remark)) for name in pair)
+    if any(side.about.startswith("revision") for side in (first, second)) and uncommitted(
+        Path.cwd()
+    ):
+        remark("the checkout has uncommitted changes, which are in no revision ('.' has them)")
+    return first, second
+
+
+def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
+    if pair is None:
+        return "harness ab: two names in this environment, the second against the first"
+    first, second = (
+        side.name if side.name == side.about else f"{side.name} ({side.about})" for side in sides
+    )
+    return f"harness ab: {first} → {second}"
+
+
+def _remarks(sides: tuple[Side, Side], session: Session, budget: float) -> list[str]:
+    ended = "everything was decided" if session.decided else "the time was up"
+    how = (
+        f"{session.n_pairs} pairs of processes in {session.seconds:.0f} s, until {ended}; "
+        f"same: at most {100 * budget:g}% slower. Intervals are 95%; visible: the smallest "
+        "slowdown that would have been seen."
+    )
+    found = [how]
+    if sides[0].revision and sides[0].revision == sides[1].revision:
+        found.append("Both sides are the same revision.")
+    return found
+
+
+def _raw(session: Session) -> list[dict[str, Any]]:
+    """What each pair found, for whoever wants to judge it otherwise."""
+    return [
+        {
+            "work": list(outcome.work.key),
+            "log_ratios": list(outcome.log_ratios),
+            "base_seconds": list(outcome.seconds[0]),
+            "new_seconds": list(outcome.seconds[1]),
+        }
+        for outcome in session.outcomes
+    ]
+
+
+@contextmanager
+def _progress(n_works: int) -> Iterator[Callable[[int, Sequence[Outcome]], None]]:
+    console = err()
+    if not console.is_terminal:
+        yield lambda _pair, _outcomes: None
+        return
+    with console.status("preparing") as status:
+
+        def tell(n_pairs: int, outcomes: Sequence[Outcome]) -> None:
+            decided = sum(
+                bool(any(one.faults) or (one.change and one.change.verdict != "undecided"))
+                for one in outcomes
+            )
+            status.update(f"{n_pairs} pairs of processes, {decided} of {n_works} decided")
+
+        yield tell

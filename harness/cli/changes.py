@@ -1,0 +1,200 @@
+"""How changes are shown: a table, a comment on a pull request, or files for other programs."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from harness.changes import BAD, ORDER, Row, summary
+from harness.cli.console import out, write
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+FORMATS = ("rich", "markdown", "csv", "json")
+
+STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "undecided": "yellow"}
+STYLES |= {"faster": "green", "better": "green"}
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+
+HEADS = ("verdict", "measure", "what", "base", "new", "change", "interval", "visible")
+NUMBERS = ("base", "new", "change", "interval", "visible")
+
+
+def show(
+    rows: Sequence[Row], title: str, style: str, remarks: Sequence[str], extra: dict[str, Any]
+) -> None:
+    """Print changes.
+
+    Args:
+        rows: what to show, the worst first.
+        title: what is compared.
+        style: one of `FORMATS`.
+        remarks: lines beneath.
+        extra: what JSON has besides.
+    """
+    text = rendered(rows, title, style, remarks, extra)
+    if text:
+        write(text)
+        return
+    from rich import box
+    from rich.table import Table
+
+    console = out()
+    console.print(title, soft_wrap=True)
+    if rows:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+        for head in HEADS:
+            right = head in NUMBERS
+            table.add_column(
+                head, justify="right" if right else "left", no_wrap=right, overflow="fold"
+            )
+        for row in ordered(rows):
+            cells = dict(zip(HEADS, cells_of(row), strict=True))
+            table.add_row(*cells.values(), style=STYLES.get(row.verdict, ""))
+        console.print(table)
+    for line in (summary(rows), *remarks):
+        if line:
+            console.print(line, soft_wrap=True)
+
+
+def rendered(
+    rows: Sequence[Row], title: str, style: str, remarks: Sequence[str], extra: dict[str, Any]
+) -> str:
+    """Changes as text in one of `FORMATS`; empty for ``rich``, which depends on the console."""
+    if style == "json":
+        found = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
+        return json.dumps(
+            {"title": title, "rows": found, "remarks": list(remarks), **extra}, indent=2
+        )
+    if style == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(Row.__slots__), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in ordered(rows))
+        return text.getvalue()
+    if style == "markdown":
+        return _markdown(rows, title, remarks)
+    return ""
+
+
+def ordered(rows: Sequence[Row]) -> list[Row]:
+    """What matters most first."""
+    return sorted(rows, key=lambda row: ORDER.index(row.verdict))
+
+
+def cells_of(row: Row) -> tuple[str, ...]:
+    """The texts of a row, one for each of `HEADS`."""
+    base, new = _values(row)
+    interval = ""
+    if not math.isnan(row.low):
+        interval = f"{_change(row, row.low)} to {_change(row, row.high)}"
+    what = f"{row.subject}, {row.case}" + ("" if row.device == "cpu" else f" @ {row.device}")
+    if row.note:
+        what += f" ({row.note})"
+    visible = _change(row, row.visible).removeprefix("+") if math.isfinite(row.visible) else ""
+    return (
+        row.verdict,
+        row.measure,
+        what,
+        base,
+        new,
+        _change(row, row.change),
+        interval,
+        visible,
+    )
+
+
+def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
+    """Changes as a test suite, a case a row: bad ones failed, the others passed or skipped.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    from xml.etree import ElementTree as ET  # written, never read
+
+    suite = ET.Element(
+        "testsuite",
+        name=_xml(title),
+        tests=str(len(rows)),
+        failures=str(sum(row.verdict in BAD for row in rows)),
+        errors="0",
+        skipped=str(sum(_is_open(row) for row in rows)),
+    )
+    for row in rows:
+        name = f"{row.measure} {row.subject}, {row.case} @ {row.device}"
+        case = ET.SubElement(suite, "testcase", classname="harness", name=_xml(name))
+        cells = dict(zip(HEADS, cells_of(row), strict=True))
+        text = f"{row.verdict}: {cells['change']} ({cells['interval']}) {row.note}".strip()
+        if row.verdict in BAD:
+            ET.SubElement(case, "failure", message=_xml(text))
+        elif _is_open(row):
+            ET.SubElement(case, "skipped", message=_xml(text))
+    tree = ET.ElementTree(suite)
+    ET.indent(tree)
+    try:
+        tree.write(file, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
+
+
+def _is_open(row: Row) -> bool:
+    return row.verdict in ("undecided", "only base", "only new", "not judged")
+
+
+def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str]) -> str:
+    lines = [f"### {_plain(title)}", ""]
+    if rows:
+        lines += [f"**{summary(rows)}**", ""]
+        lines.append("| " + " | ".join(HEADS) + " |")
+        lines.append("|" + "|".join(" ---: " if h in NUMBERS else " --- " for h in HEADS) + "|")
+        for row in ordered(rows):
+            first, *rest = map(_plain, cells_of(row))
+            bold = f"**{first}**" if row.verdict in BAD else first
+            lines.append("| " + " | ".join((bold, *rest)) + " |")
+        lines.append("")
+    lines += [line for remark in remarks for line in (_plain(remark), "")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _plain(text: str) -> str:
+    """Text that Markdown shows as it is, whoever wrote it."""
+    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+
+
+def _values(row: Row) -> tuple[str, str]:
+    if not row.timed:
+        return tuple(
+            f"{value:.4f}" if math.isfinite(value) else "" for value in (row.base, row.new)
+        )  # type: ignore[return-value]  # of two
+    known = [value for value in (row.base, row.new) if value > 0]
+    scale, unit = next(
+        ((scale, unit) for scale, unit in UNITS if known and min(known) >= scale), UNITS[-1]
+    )
+    texts = [f"{value / scale:.3g} {unit}" if value > 0 else "" for value in (row.base, row.new)]
+    return texts[0], texts[1]
+
+
+def _change(row: Row, value: float) -> str:
+    if math.isnan(value):
+        return ""
+    if math.isinf(value):
+        return "∞" if value > 0 else "-∞"
+    return f"{100 * value:+.1f}%" if row.timed else f"{value:+.4f}"
+
+
+def _number(value: object) -> object:
+    """JSON has no NaN and no infinity."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _xml(text: str) -> str:
+    """Text without what XML 1.0 cannot hold."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)

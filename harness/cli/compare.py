@@ -1,0 +1,115 @@
+"""``harness compare``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.store import Store
+    from harness.values import Run
+
+SHORTEST_HASH = 4
+
+
+@click.command(name="compare", short_help="Compare two stored runs: what became worse?")
+@click.argument("base")
+@click.argument("new")
+@click.option(
+    "--only",
+    type=options.Words("measures", ("accuracy", "likelihood", "nll", "brier", "time")),
+    metavar="MEASURES",
+    help="Some of accuracy, likelihood, nll, brier, time, with commas between.",
+)
+@click.option(
+    "--margin",
+    type=click.FloatRange(0, min_open=True),
+    default=0.01,
+    help="Difference of scores that is still called the same [0.01].",
+)
+@options.store_option
+@options.verdict_options
+@click.pass_context
+def command(ctx: click.Context, /, **given: Any) -> None:
+    """Compare run NEW with run BASE, trial by trial and timing by timing.
+
+    A run is an id, a name, `last`, `previous`, or a git revision that it was made at.  Scores are
+    paired by split; times are by process, and judged only on one machine.
+
+    \b
+      harness compare previous last
+      harness compare v1.2 HEAD --only accuracy,likelihood
+    """  # noqa: D301  # click wants the character, not its escape
+    from harness.changes import status
+    from harness.comparison import compare_runs
+    from harness.frames import load_frames
+
+    verdicts = options.Verdicts.of(given)
+    with closing(options.open_store(given["store"])) as store:
+        runs = [find_run(store, text) for text in (given["base"], given["new"])]
+        base, new = (load_frames(store, run) for run in runs)
+        rows, remarks = compare_runs(
+            base,
+            new,
+            budget=verdicts.budget,
+            margin=given["margin"],
+            alpha=verdicts.alpha,
+            only=given["only"] or (),
+        )
+    for run in runs:
+        if run.finished is None:
+            remarks.append(f"Run {run.id} is not complete.")
+    if runs[0].id == runs[1].id:
+        remarks.append("This is one run, compared with itself.")
+    title = f"harness compare: {_named(runs[0])} → {_named(runs[1])}"
+    verdicts.show(rows, title, remarks, {"base": runs[0].id, "new": runs[1].id})
+    ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
+
+
+def find_run(store: Store, text: str) -> Run:
+    """A run by id, name, ``last``, ``previous``, or a revision it was made at.
+
+    Raises:
+        UsageError: there is none.
+    """
+    from harness.ab.sides import git
+
+    runs = store.runs()
+    if text in ("last", "previous"):
+        place = 1 if text == "last" else 2
+        if len(runs) < place:
+            raise UsageError(f"store '{store.name}' has no {text} run; `harness runs` lists them")
+        return runs[-place]
+    try:
+        return store.find(text)
+    except UsageError as missing:
+        revision = git(Path.cwd(), "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+        wanted = revision or (text.lower() if len(text) >= SHORTEST_HASH else "")
+        made = [run for run in runs if wanted and revision_of(run).startswith(wanted)]
+        if made:
+            return made[-1]
+        if revision:
+            raise UsageError(
+                f"no run in store '{store.name}' was made at {text} ({revision[:10]}); "
+                "`harness ab` measures revisions"
+            ) from None
+        raise missing from None
+
+
+def revision_of(run: Run) -> str:
+    """The revision of the project that a run was made in; empty outside of any."""
+    project = run.environment.get("project") or {}
+    return str(project.get("revision", ""))
+
+
+def _named(run: Run) -> str:
+    revision = revision_of(run)
+    dirty = (run.environment.get("project") or {}).get("dirty")
+    about = [word for word in (run.name, revision[:10] + ("+" if dirty else "")) if word]
+    return f"run {run.id}" + (f" ({', '.join(about)})" if about else "")

@@ -1,0 +1,275 @@
+"""Two stored runs, trial by trial and timing by timing: what became better, worse, or neither.
+
+Scores are paired: the same split in both runs, so that what is left is what changed. Times are not:
+hours lie between them, and a machine drifts. How much shows in all timings together, since most of
+them did not change; that spread counts as an error of each, so that a busy machine is no
+regression. What is to be seen below it, `harness ab` sees, which measures both in turns.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from scipy import special  # scipy.stats takes 0.6 s to import
+
+from harness.changes import SCORES, Row
+from harness.statistics import RowScores, benjamini_hochberg, cells, compare
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from harness.changes import Verdict
+    from harness.statistics import Cell, Score
+    from harness.values import Frames
+
+MEASURES = (*SCORES, "time")
+KINDS = ("fit", "together", "predict", "predict-row", "logits", "softmax")
+"""Of timings, those that are of the code and not what it is held beside."""
+
+DRIFT, LEAST_DRIFT = 0.1, 0.02
+"""What a time of the same code varies by from one session to another, as a part, where fewer than
+`ENOUGH` timings tell it; and the least that is believed."""
+
+ENOUGH = 5
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A row that is not judged yet, and the two-sided p-value of no change."""
+
+    row: Row
+    p_value: float
+    p_over: float = math.nan  # of being slower by the budget or more
+
+
+def compare_runs(
+    base: Frames,
+    new: Frames,
+    *,
+    budget: float = 0.03,
+    margin: float = 0.01,
+    alpha: float = 0.01,
+    only: Sequence[str] = (),
+) -> tuple[list[Row], list[str]]:
+    """A row for each pairing and measure, and remarks on the whole.
+
+    The false discovery rate is held at ``alpha`` over all rows (Benjamini & Hochberg 1995).
+
+    Args:
+        base: what is held to be right.
+        new: what may have become worse; of the same store.
+        budget: slowdown that may be called the same, as a part.
+        margin: difference of scores that is called the same where its interval lies within it.
+        alpha: see above.
+        only: some of `MEASURES`; all without.
+    """
+    wanted = [measure for measure in MEASURES if not only or measure in only]
+    findings: list[_Finding] = []
+    rows: list[Row] = []
+    remarks: list[str] = []
+    scores = [cast("Score | str", measure) for measure in wanted if measure in SCORES]
+    if scores:
+        found, lone = _scores(base, new, scores)
+        findings += found
+        rows += lone
+    if "time" in wanted:
+        found, lone, remark = _times(base, new, budget)
+        findings += found
+        rows += lone
+        remarks += remark
+    adjusted = benjamini_hochberg([one.p_value for one in findings])
+    rows += [
+        replace(one.row, verdict=_verdict(one, p, alpha, margin))
+        for one, p in zip(findings, adjusted, strict=True)
+    ]
+    return rows, remarks
+
+
+def _verdict(one: _Finding, adjusted: float, alpha: float, margin: float) -> Verdict:
+    row = one.row
+    if math.isnan(one.p_value):
+        return "not judged"
+    if row.timed:
+        if adjusted < alpha:
+            return "slower" if row.change > 0 else "faster"
+        return "same" if one.p_over < alpha else "undecided"
+    if -margin <= row.low and row.high <= margin:
+        return "same"
+    if adjusted < alpha:
+        upwards = row.measure in ("accuracy", "likelihood")
+        return "better" if (row.change > 0) == upwards else "worse"
+    return "undecided"
+
+
+def _scores(base: Frames, new: Frames, measures: Sequence[str]) -> tuple[list[_Finding], list[Row]]:
+    """Findings of pairings that both have scores of, and rows of the others."""
+    before, after = _paired(base.results, new.results)
+    cells_before, cells_after = cells(before), cells(after)
+    ran = [_ran(frames.results) for frames in (base, new)]
+    rows = RowScores(base.predictions)  # of either run, since result ids are the store's
+    findings, lone = [], []
+    for key in dict.fromkeys([*ran[0], *ran[1]]):
+        dataset, model, device = key
+        row = Row("scores", model, dataset, device, math.nan, math.nan, "not judged")
+        if key not in ran[0] or key not in ran[1]:
+            lone.append(replace(row, verdict="only base" if key in ran[0] else "only new"))
+            continue
+        (ok_before, _), (ok_after, reason) = ran[0][key], ran[1][key]
+        if not ok_after or not ok_before:
+            if ok_before:
+                row = replace(row, verdict="failed", note=reason)
+            elif ok_after:
+                row = replace(row, verdict="only new", note="failed in the base")
+            else:
+                row = replace(row, note="failed in both")
+            lone.append(row)
+            continue
+        a, b = cells_after.get(key), cells_before.get(key)
+        if a is None or b is None or not len(np.intersect1d(a.repeats, b.repeats)):
+            lone.append(replace(row, note="no split in common: other seeds or repeats"))
+            continue
+        note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
+        findings += [_score(row, a, b, measure, rows, note) for measure in measures]
+    return findings, lone
+
+
+def _score(row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, note: str) -> _Finding:
+    """How a cell's score differs from the base's."""
+    score = cast("Score", "nll" if measure == "likelihood" else measure)
+    found = compare(a, b, score, rows)
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
+    change, low, high, visible = found.difference, found.low, found.high, found.visible
+    if measure == "likelihood":
+        # exp(-NLL) turns an interval of the NLL around; what is left of the base by each end.
+        old, new = math.exp(-old), math.exp(-new)
+        change = new - old
+        low, high = (old * math.expm1(-end) for end in (found.high, found.low))
+        visible = -old * math.expm1(-visible)
+    return _Finding(
+        replace(
+            row,
+            measure=measure,
+            base=old,
+            new=new,
+            change=change,
+            low=low,
+            high=high,
+            visible=visible,
+            n=len(i),
+            note=note or ("" if not math.isnan(found.p_value) else found.method),
+        ),
+        found.p_value,
+    )
+
+
+def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The trials that have the same split in both."""
+    key = ["dataset", "repeat", "split_seed"]
+    common = base[key].drop_duplicates().merge(new[key].drop_duplicates(), on=key)
+    first, second = (results.merge(common, on=key, how="inner") for results in (base, new))
+    return first, second
+
+
+def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], tuple[int, str]]:
+    """Pairings that were not skipped: how many repeats came to something, and why others didn't."""
+    found: dict[tuple[str, str, str], tuple[int, str]] = {}
+    for row in results[results["status"] != "skipped"].to_dict("records"):
+        key = (str(row["dataset"]), str(row["model"]), str(row["device"]))
+        ok, reason = found.get(key, (0, ""))
+        if row["status"] == "ok":
+            found[key] = ok + 1, reason
+        else:
+            found[key] = ok, reason or str(row["reason"])
+    return found
+
+
+def _times(base: Frames, new: Frames, budget: float) -> tuple[list[_Finding], list[Row], list[str]]:
+    """Findings of what both have timings of, rows of the others, and remarks."""
+    timed = [_timed(frames.timings) for frames in (base, new)]
+    if not any(timed):
+        return [], [], []
+    machines = [frames.run.environment["machine"] for frames in (base, new)]
+    unlike = [
+        f"{name} was {machines[0].get(name)} and is {machines[1].get(name)}"
+        for name in ("node", "processor", "cores")
+        if machines[0].get(name) != machines[1].get(name)
+    ]
+    pairs: list[tuple[Row, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    lone: list[Row] = []
+    for key in dict.fromkeys([*timed[0], *timed[1]]):
+        row = Row(*key, math.nan, math.nan, "not judged")
+        first, second = timed[0].get(key), timed[1].get(key)
+        if first is None or second is None:
+            lone.append(replace(row, verdict="only new" if first is None else "only base"))
+            continue
+        logs = [np.log([median(process) for process in one["samples"]]) for one in (first, second)]
+        row = replace(
+            row,
+            base=first["median"],
+            new=second["median"],
+            change=math.expm1(logs[1].mean() - logs[0].mean()),
+            n=min(map(len, logs)),
+        )
+        if unlike:
+            lone.append(replace(row, note="another machine"))
+        elif first["threads"] != second["threads"]:
+            threads = f"{first['threads']} and {second['threads']} threads"
+            lone.append(replace(row, note=threads))
+        else:
+            pairs.append((row, logs[0], logs[1]))
+    shifts = [float(after.mean() - before.mean()) for _, before, after in pairs]
+    drift = DRIFT
+    if len(shifts) >= ENOUGH:
+        drift = max(LEAST_DRIFT, 1.4826 * median(map(abs, shifts)))
+    findings = [_time(*pair, drift, budget) for pair in pairs]
+    remarks = []
+    if unlike:
+        remarks.append(f"Times are not judged, for the machines differ: {'; '.join(unlike)}.")
+    elif pairs:
+        how = "as all of them do" if len(shifts) >= ENOUGH else "as is usual"
+        remarks.append(
+            f"Times of two sessions: taken to drift by {100 * drift:.0f}%, {how}; `harness ab` "
+            "measures both in turns and sees less than that."
+        )
+    return findings, lone, remarks
+
+
+def _time(
+    row: Row,
+    before: np.ndarray[Any, Any],
+    after: np.ndarray[Any, Any],
+    drift: float,
+    budget: float,
+) -> _Finding:
+    """Student's t of the logarithms of the processes' medians, the drift an error beside theirs."""
+    shift = float(after.mean() - before.mean())
+    error = drift**2
+    for logs in (before, after):
+        error += float(logs.var(ddof=1)) / len(logs) if len(logs) > 1 else 0.0
+    spread, freedom = math.sqrt(error), max(len(before) + len(after) - 2, 1)
+    half = float(special.stdtrit(freedom, 0.975)) * spread
+    row = replace(
+        row,
+        low=math.expm1(shift - half),
+        high=math.expm1(shift + half),
+        visible=math.expm1(half + float(special.stdtrit(freedom, POWER)) * spread),
+    )
+    p = float(2 * special.stdtr(freedom, -abs(shift) / spread))
+    p_over = float(special.stdtr(freedom, (shift - math.log1p(budget)) / spread))
+    return _Finding(row, p, p_over)
+
+
+def _timed(timings: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+    found = timings[(timings["status"] == "ok") & timings["kind"].isin(KINDS)]
+    return {
+        (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
+        for row in found.to_dict("records")
+    }
