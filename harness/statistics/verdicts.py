@@ -154,7 +154,7 @@ def needed(change: Change | ArrayLike, budget: float, alpha: float) -> int | Non
         alpha: as for `judge` with looks.
 
     >>> needed([0.01, -0.05, 0.04, 0.0, 0.02, -0.03, 0.01, 0.05, -0.03, 0.01], 0.03, 0.01)
-    25
+    29
     """
     if not isinstance(change, Change):
         change = judge(change, budget=budget, alpha=alpha)
