@@ -121,7 +121,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
             row = replace(
                 row,
                 change=math.expm1(change.effect),
-                low=math.expm1(change.low),
+                low=math.expm1(change.low) if math.isfinite(change.low) else -math.inf,
                 high=math.expm1(change.high),
                 visible=math.expm1(change.visible),
             )

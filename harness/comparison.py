@@ -74,7 +74,7 @@ def compare_runs(
     findings: list[_Finding] = []
     rows: list[Row] = []
     remarks: list[str] = []
-    scores = [cast("Score | str", measure) for measure in wanted if measure in SCORES]
+    scores = [measure for measure in wanted if measure in SCORES]
     if scores:
         found, lone = _scores(base, new, scores)
         findings += found

@@ -6,6 +6,7 @@ import sqlite3
 import time
 import zlib
 from contextlib import closing, contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError, UsageError
-from harness.values import Predictions, Run, Timing, written
+from harness.values import Point, Predictions, Run, Timing, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from harness.values import Result, Skip, Value
 
-SCHEMA = 2
+SCHEMA = 3
 CREATE_TRIES = 50
 NAME_LENGTH = 200
 BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
@@ -139,6 +140,27 @@ timings = Table(
     Column("samples", LargeBinary, nullable=False),
 )
 
+points = Table(
+    "points",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("measure", String(20), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("case", Text, nullable=False),
+    Column("device", String(40), nullable=False),
+    Column("time", String(40), nullable=False),
+    Column("revision", String(80), nullable=False),
+    Column("machine", Text, nullable=False),
+    Column("anchor", Text, nullable=False),
+    Column("source", String(20), nullable=False),
+    Column("value", Float, nullable=False),
+    Column("low", Float),
+    Column("high", Float),
+    Column("seconds", Float),
+    Column("n", Integer, nullable=False),
+)
+
+Index("points_by_time", points.c.time, points.c.id)
 Index("timings_by_run", timings.c.run_id)
 Index("results_by_run", results.c.run_id, results.c.position)
 
@@ -332,6 +354,33 @@ class Store:
             )
             for row in rows
         ]
+
+    def add_points(self, found: Iterable[Point]) -> int:
+        """Points of the history, but for those that it has; how many were new."""
+        rows = [asdict(point) for point in found]
+        for row in rows:
+            row |= {name: _finite(row[name]) for name in ("low", "high", "seconds")}
+            row |= {name: _text(row[name]) for name in ("subject", "case", "anchor", "machine")}
+        with self._faults(), self.engine.begin() as connection:
+            known = {_identity(row) for row in connection.execute(sa.select(points)).mappings()}
+            new = {_identity(row): row for row in rows if _identity(row) not in known}
+            if new:
+                connection.execute(points.insert(), list(new.values()))
+        return len(new)
+
+    def points(self) -> list[Point]:
+        """The history, oldest first."""
+        columns = [column for column in points.c if column.name != "id"]
+        query = sa.select(*columns).order_by(points.c.time, points.c.id)
+        with self._faults(), self.engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        found = []
+        for row in rows:
+            values: dict[str, Any] = dict(row)
+            for name in ("low", "high", "seconds"):
+                values[name] = np.nan if values[name] is None else values[name]
+            found.append(Point(**values))
+        return found
 
     def finish(self, run: Run) -> None:
         """Mark a run as complete."""
@@ -551,6 +600,12 @@ def _write_ahead(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
+
+
+def _identity(row: Any) -> tuple[Any, ...]:
+    """What no two points of the history have in common."""
+    names = ("measure", "subject", "case", "device", "time", "revision", "machine", "anchor")
+    return tuple(row[name] for name in names)
 
 
 def _now() -> str:

@@ -433,6 +433,48 @@ class Timing:
 
 
 @dataclass(frozen=True, slots=True)
+class Point:
+    """What was measured of one thing at one time: a history consists of such.
+
+    Args:
+        measure: ``softmax``, ``fit`` or ``predict``, a score, or ``time`` of another tool's.
+        subject: kernel or model, as people write it.
+        case: on what.
+        device: its name.
+        time: UTC, ISO 8601.
+        revision: of the code; with a + where it had changes that are in none.
+        machine: what measured: ratios of two machines are not compared.
+        anchor: what a time is held against; empty for scores, and where a time is all there is.
+        source: ``ab``, ``run``, ``bridge`` (an anchor held against the one before), or a tool.
+        value: log of the time over the anchor's, log of the seconds without one, or the score.
+        low: lower end of its 95% interval; NaN is unknown.
+        high: its upper end.
+        seconds: the time itself; NaN is unknown.
+        n: pairs, processes or repeats that it rests on.
+    """
+
+    measure: str
+    subject: str
+    case: str
+    device: str
+    time: str
+    revision: str
+    machine: str
+    anchor: str
+    source: str
+    value: float
+    low: float
+    high: float
+    seconds: float
+    n: int
+
+    @property
+    def series(self) -> tuple[str, str, str, str]:
+        """Which series it is a point of."""
+        return self.measure, self.subject, self.case, self.device
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One invocation: when, what was asked, and the environment's fingerprint.
 

@@ -102,6 +102,7 @@ class Plan:
         seconds: for all of it; a pair that has begun is finished.
         threads: that libraries may use.
         seed: of data and order.
+        pairs: so many and no more, with one look at the end, rather than until all is decided.
     """
 
     works: tuple[Work, ...]
@@ -111,6 +112,7 @@ class Plan:
     seconds: float = 60.0
     threads: int = 1
     seed: int = 0
+    pairs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,7 +219,7 @@ class _Comparison:
         deadline = began + self.plan.seconds
         n, longest, decided = 0, 0.0, False
         with tempfile.TemporaryDirectory(prefix="harness-ab-") as folder:
-            for look in LOOKS:
+            for look in (self.plan.pairs,) if self.plan.pairs else LOOKS:
                 while n < look and (n == 0 or self.clock() + longest <= deadline):
                     started = self.clock()
                     self._pair(n, Path(folder))
@@ -310,6 +312,7 @@ class _Comparison:
                     tally.log_ratios,
                     budget=self.plan.budget,
                     alpha=self.plan.alpha / len(self.tallies),
+                    looks=self.plan.pairs is None,
                 )
 
     def _outcomes(self) -> list[Outcome]:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 import harness
-from harness.cli import ab, bench, check, compare, env, listing, report, run, runs, show
+from harness.cli import ab, bench, check, compare, env, listing, report, run, runs, show, track
 from harness.cli.console import complain
 from harness.errors import HarnessError
 
@@ -49,6 +49,7 @@ for command in (
     bench.command,
     compare.command,
     ab.command,
+    track.command,
     listing.command,
     show.command,
     check.command,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,35 +20,65 @@ if TYPE_CHECKING:
     from harness.ab.works import Work
     from harness.registry import Registry
 
+F = TypeVar("F", bound="Callable[..., Any]")
+
+
+def work_options(function: F) -> F:
+    """What is measured, where and for how long."""
+    for option in reversed(
+        (
+            click.option(
+                "--kernel", "kernels", multiple=True, metavar="NAME", help="A softmax; repeatable."
+            ),
+            click.option(
+                "-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Repeatable."
+            ),
+            click.option(
+                "-d", "--dataset", "datasets", multiple=True, metavar="SELECTOR", help="Repeatable."
+            ),
+            click.option(
+                "--shape",
+                "shapes",
+                multiple=True,
+                metavar="NxK",
+                help="Samples x classes [100000x10].",
+            ),
+            click.option(
+                "--dtype",
+                "dtypes",
+                multiple=True,
+                type=click.Choice(("float32", "float64")),
+                help="[float32]",
+            ),
+            click.option(
+                "--only",
+                type=options.Words("kinds", ("softmax", "fit", "predict")),
+                metavar="KINDS",
+                help="Some of softmax, fit, predict, with commas between.",
+            ),
+            click.option(
+                "--epochs", type=click.IntRange(1), default=200, help="Of each fit [200]."
+            ),
+            click.option("--device", default="cpu", metavar="NAME", help="[cpu]"),
+            click.option("--threads", type=click.IntRange(1), default=1, help="[1]"),
+            click.option(
+                "--seed", type=click.IntRange(0), default=0, help="Of data and order [0]."
+            ),
+            click.option(
+                "--time",
+                "seconds",
+                type=options.TIME,
+                help="For all of it, builds not counted [60s].",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
 
 @click.command(name="ab", short_help="Measure two versions side by side: is one slower?")
 @click.argument("sides", nargs=-1, metavar="A B")
-@click.option("--kernel", "kernels", multiple=True, metavar="NAME", help="A softmax; repeatable.")
-@click.option("-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Repeatable.")
-@click.option("-d", "--dataset", "datasets", multiple=True, metavar="SELECTOR", help="Repeatable.")
-@click.option(
-    "--shape", "shapes", multiple=True, metavar="NxK", help="Samples x classes [100000x10]."
-)
-@click.option(
-    "--dtype",
-    "dtypes",
-    multiple=True,
-    type=click.Choice(("float32", "float64")),
-    help="[float32]",
-)
-@click.option(
-    "--only",
-    type=options.Words("kinds", ("softmax", "fit", "predict")),
-    metavar="KINDS",
-    help="Some of softmax, fit, predict, with commas between.",
-)
-@click.option("--epochs", type=click.IntRange(1), default=200, help="Of each fit [200].")
-@click.option("--device", default="cpu", metavar="NAME", help="[cpu]")
-@click.option("--threads", type=click.IntRange(1), default=1, help="[1]")
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of data and order [0].")
-@click.option(
-    "--time", "seconds", type=options.TIME, help="For all of it, builds not counted [60s]."
-)
+@work_options
 @options.plugin_option
 @options.verdict_options
 @click.pass_context
@@ -81,7 +111,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         seed=given["seed"],
     )
     with ExitStack() as stack:
-        tell = stack.enter_context(_progress(len(works)))
+        tell = stack.enter_context(progress(len(works)))
         sides = _sides(stack, pair)
         session = compare(sides, plan, registry, tell=tell)
     rows = rows_of(session.outcomes, budget=plan.budget, alpha=plan.alpha)
@@ -94,25 +124,14 @@ def _chosen(
     registry: Registry, given: dict[str, Any]
 ) -> tuple[tuple[str, str] | None, tuple[Work, ...]]:
     """The two sides by name, None where names are compared in one environment; and the works."""
-    from harness.ab.works import works_of, works_of_two_kernels, works_of_two_models
+    from harness.ab.works import works_of_two_kernels, works_of_two_models
     from harness.agenda import shape_of
 
     sides, kernels, models = given["sides"], given["kernels"], given["models"]
     shapes = [shape_of(shape) for shape in given["shapes"]]
     kinds = given["only"] or ()
     if len(sides) == 2:
-        works = works_of(
-            registry,
-            kernels=kernels,
-            models=models,
-            datasets=given["datasets"],
-            shapes=shapes,
-            dtypes=given["dtypes"],
-            kinds=kinds,
-            epochs=given["epochs"],
-            device=given["device"],
-        )
-        return (sides[0], sides[1]), works
+        return (sides[0], sides[1]), works_chosen(registry, given)
     # `--kernel A B`: the option takes A, and B is left over.
     named = (*kernels, *models, *sides)
     if len(named) != 2 or (kernels and models):
@@ -134,6 +153,24 @@ def _chosen(
         (first, second),
         given["datasets"],
         kinds=kinds,
+        epochs=given["epochs"],
+        device=given["device"],
+    )
+
+
+def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Work, ...]:
+    """What the options choose to measure two versions by."""
+    from harness.ab.works import works_of
+    from harness.agenda import shape_of
+
+    return works_of(
+        registry,
+        kernels=given["kernels"],
+        models=given["models"],
+        datasets=given["datasets"],
+        shapes=[shape_of(shape) for shape in given["shapes"]],
+        dtypes=given["dtypes"],
+        kinds=given["only"] or (),
         epochs=given["epochs"],
         device=given["device"],
     )
@@ -164,12 +201,14 @@ def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
 def _remarks(sides: tuple[Side, Side], session: Session, budget: float) -> list[str]:
     ended = "everything was decided" if session.decided else "the time was up"
     how = (
-        f"{session.n_pairs} pairs of processes in {session.seconds:.0f} s, until {ended}; "
+        f"{session.n_pairs} pair{'s' if session.n_pairs != 1 else ''} of processes in "
+        f"{session.seconds:.0f} s, until {ended}; "
         f"same: at most {100 * budget:g}% slower. Intervals are 95%; visible: the smallest "
         "slowdown that would have been seen."
     )
     found = [how]
-    if sides[0].revision and sides[0].revision == sides[1].revision:
+    same = sides[0].revision and sides[0].revision == sides[1].revision
+    if same and all(side.about.startswith("revision") for side in sides):
         found.append("Both sides are the same revision.")
     return found
 
@@ -188,7 +227,8 @@ def _raw(session: Session) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _progress(n_works: int) -> Iterator[Callable[[int, Sequence[Outcome]], None]]:
+def progress(n_works: int) -> Iterator[Callable[[int, Sequence[Outcome]], None]]:
+    """A function that shows on a terminal how far a comparison is."""
     console = err()
     if not console.is_terminal:
         yield lambda _pair, _outcomes: None

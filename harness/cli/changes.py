@@ -94,7 +94,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
     """The texts of a row, one for each of `HEADS`."""
     base, new = _values(row)
     interval = ""
-    if not math.isnan(row.low):
+    if math.isfinite(row.low):
         interval = f"{_change(row, row.low)} to {_change(row, row.high)}"
     what = f"{row.subject}, {row.case}" + ("" if row.device == "cpu" else f" @ {row.device}")
     if row.note:

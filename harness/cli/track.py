@@ -1,0 +1,495 @@
+"""``harness track``."""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.cli.ab import progress, work_options, works_chosen
+from harness.cli.console import out, remark, say, write
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.ab.pairs import Session
+    from harness.ab.sides import Side
+    from harness.ab.works import Work
+    from harness.history import Segment
+    from harness.registry import Registry
+    from harness.store import Store
+    from harness.values import Point
+
+NOTHING = 4
+PAIRS = 10
+"""That a point rests on."""
+
+KERNEL = "kernel:"
+"""Before the name of an anchor that is a kernel."""
+
+SHOWN = 10
+"""Characters of a revision."""
+
+
+@click.group(
+    name="track", invoke_without_command=True, short_help="Keep a history, and find its steps."
+)
+@click.option(
+    "--alpha",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.01,
+    help="Part of the steps shown that may be none [0.01].",
+)
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(("rich", "markdown", "csv", "json")),
+    default="rich",
+    help="[rich]",
+)
+@options.store_option
+@click.pass_context
+def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> None:
+    """Show each series of the history: its last value, and where it changed.
+
+    A step is provisional until five points stand after it.
+    """
+    ctx.obj = store
+    if ctx.invoked_subcommand is None:
+        ctx.exit(_show(store, alpha, style))
+
+
+@command.command(name="record", short_help="Measure now against the anchor, and keep it.")
+@click.option("--anchor", metavar="SIDE", help="Pin a revision, environment, or kernel:NAME.")
+@work_options
+@options.store_option
+@options.plugin_option
+@click.pass_context
+def record(ctx: click.Context, /, **given: Any) -> None:
+    """Measure this environment against the anchor, in turns, and keep what lies between them.
+
+    Milliseconds drift with the machine; a ratio to something pinned that is measured beside it does
+    not.  The anchor stays until another is given.  The last run's scores are kept, too.
+    """
+    registry = options.discover(given["plugins"])
+    with closing(_store(given["store"] or ctx.obj, create=True)) as store:
+        ctx.exit(_record(registry, store, given))
+
+
+@command.command(name="import", short_help="Read another tool's results into the history.")
+@click.argument("file", type=click.Path(path_type=Path))
+@options.store_option
+@click.pass_obj
+def import_(group_store: str | None, file: Path, store: str | None) -> None:
+    """Read FILE: JSON of pytest-benchmark or pyperf, or results of asv, a file or a folder."""
+    from harness.interchange import read
+
+    found = read(file)
+    for series, reason in found.skipped:
+        remark(f"{series}: {reason}; left out")
+    if not found.points:
+        raise UsageError(f"'{file}' has no times; nothing was read")
+    with closing(_store(store or group_store, create=True)) as opened:
+        n = opened.add_points(map(_imported, found.points))
+        known = len(found.points) - n
+        also = f"; {known} were there already" if known else ""
+        say(f"read {n} points from {file} into {opened.name}{also}")
+
+
+@command.command(name="export", short_help="Write the history for another tool.")
+@click.option(
+    "--format",
+    "style",
+    type=click.Choice(("csv", "pytest-benchmark", "bencher")),
+    default="csv",
+    help="[csv]",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Rather than standard output.",
+)
+@options.store_option
+@click.pass_obj
+def export(group_store: str | None, style: str, output: Path | None, store: str | None) -> None:
+    """Write all points (csv), or the newest ones as pytest-benchmark or Bencher read them."""
+    from harness import interchange
+
+    with closing(_store(store or group_store)) as opened:
+        points = opened.points()
+    if not points:
+        raise UsageError("there is no history yet; `harness track record` begins one")
+    to = {
+        "csv": interchange.to_csv,
+        "pytest-benchmark": interchange.to_pytest_benchmark,
+        "bencher": interchange.to_bencher,
+    }[style]
+    text = to(_frame(points))
+    if output is None:
+        write(text)
+        return
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot write to '{output}': {error.strerror or error}") from error
+    remark(f"wrote {output}")
+
+
+def _store(given: str | None, *, create: bool = False) -> Store:
+    from harness.store import Store
+
+    return Store(options.store_url(given), create=create)
+
+
+# Recording
+
+
+def _record(registry: Registry, store: Store, given: dict[str, Any]) -> int:
+    from harness.ab.pairs import Plan
+    from harness.ab.sides import HERE, uncommitted
+
+    history = store.points()
+    pinned = next((p.anchor for p in reversed(history) if p.source in ("ab", "bridge")), "")
+    wanted = given["anchor"] or pinned
+    if not wanted:
+        raise UsageError(
+            "no anchor is pinned yet; give one with --anchor: a revision, an environment, or "
+            "kernel:NAME"
+        )
+    works = works_chosen(registry, given)
+    plan = Plan(
+        works,
+        options.all_plugins(given["plugins"]),
+        seconds=given["seconds"] or 60.0,
+        threads=given["threads"],
+        seed=given["seed"] + len(history),  # other data at every time
+        pairs=PAIRS,
+    )
+    here = machine(given["threads"])
+    found: list[Point] = []
+    with ExitStack() as stack:
+        tell = stack.enter_context(progress(len(works)))
+        side, anchor, held = _anchored(stack, registry, wanted, works)
+        measured = _measured(registry, (side, HERE), plan, held, tell)
+        if pinned and pinned != anchor:
+            found += _bridge(stack, registry, plan, pinned, (side, anchor), here, tell)
+    found += _points(measured, here, anchor, "ab")
+    found += _scores(store)
+    for outcome in measured.outcomes:
+        for fault in filter(None, outcome.faults):
+            remark(f"{', '.join(outcome.work.key[:3])}: {fault}; no point")
+    n = store.add_points(found)
+    dirty = ", with uncommitted changes" if uncommitted(Path.cwd()) else ""
+    say(f"kept {n} points in {store.name}, anchor {_short(anchor)}{dirty}")
+    return 0 if any(point.source == "ab" for point in found) else NOTHING
+
+
+def _anchored(
+    stack: ExitStack, registry: Registry, wanted: str, works: Sequence[Work]
+) -> tuple[Side, str, tuple[Work, ...]]:
+    """The anchor's side, its name that will mean the same tomorrow, and the works against it."""
+    from dataclasses import replace
+
+    from harness.ab.sides import HERE, side_of
+    from harness.ab.works import Softmax
+    from harness.agenda import kernels_named
+
+    if wanted.startswith(KERNEL):
+        (kernel,) = kernels_named(registry, [wanted.removeprefix(KERNEL)])[:1]
+        held = tuple(
+            replace(work, kernels=(kernel.name, work.kernels[1]))
+            for work in works
+            if isinstance(work, Softmax)
+        )
+        if not held:
+            raise UsageError("a kernel as an anchor is for softmaxes; choose some with --kernel")
+        return HERE, KERNEL + kernel.name, held
+    side = stack.enter_context(side_of(wanted, Path.cwd(), tell=remark))
+    if side.about.startswith("revision"):
+        return side, side.revision, tuple(works)
+    if not side.about.startswith("the environment"):
+        raise UsageError(f"'{wanted}' changes with the checkout, so it is no anchor; commit it")
+    return side, side.python, tuple(works)
+
+
+def _measured(
+    registry: Registry, sides: tuple[Side, Side], plan: Any, works: tuple[Work, ...], tell: Any
+) -> Session:
+    from dataclasses import replace
+
+    from harness.ab.pairs import compare
+
+    return compare(sides, replace(plan, works=works), registry, tell=tell)
+
+
+def _bridge(
+    stack: ExitStack,
+    registry: Registry,
+    plan: Any,
+    pinned: str,
+    new: tuple[Side, str],
+    here: str,
+    tell: Any,
+) -> list[Point]:
+    """The new anchor held against the one before, where that can still be had."""
+    try:
+        old, _, held = _anchored(stack, registry, pinned, plan.works)
+        if pinned.startswith(KERNEL) or new[1].startswith(KERNEL):
+            raise UsageError("a kernel and a version are not held against each other")
+        session = _measured(registry, (old, new[0]), plan, held, tell)
+    except UsageError as error:
+        remark(f"the new anchor cannot be held against {_short(pinned)}: {error}; a new segment")
+        return []
+    return _points(session, here, new[1], "bridge")
+
+
+def _points(session: Session, here: str, anchor: str, source: str) -> list[Point]:
+    from statistics import median
+
+    from harness.values import Point
+
+    return [
+        Point(
+            outcome.work.key[0],
+            # Against a kernel as an anchor, the series is the kernel's that is held against it.
+            outcome.work.key[1].rpartition(" | ")[2],
+            *outcome.work.key[2:],
+            now(),
+            revision(),
+            here,
+            anchor,
+            source,
+            outcome.change.effect,
+            outcome.change.low,
+            outcome.change.high,
+            median(outcome.seconds[1]),
+            len(outcome.log_ratios),
+        )
+        for outcome in session.outcomes
+        if outcome.change is not None and math.isfinite(outcome.change.effect)
+    ]
+
+
+def _scores(store: Store) -> list[Point]:
+    """Mean scores of the store's last run that has some."""
+    from harness.changes import SCORES
+    from harness.cli.compare import revision_of
+    from harness.frames import load_frames
+    from harness.values import Point
+
+    for run in reversed(store.runs()):
+        results = load_frames(store, run).results
+        ok = results[results["status"] == "ok"]
+        if ok.empty:
+            continue
+        means = ok.groupby(["dataset", "model", "device"], sort=False)
+        dirty = "+" if (run.environment.get("project") or {}).get("dirty") else ""
+        return [
+            Point(
+                score,
+                str(model),
+                str(dataset),
+                str(device),
+                run.started,
+                revision_of(run) + dirty,
+                "",
+                "",
+                "run",
+                float(group[score].mean()),
+                math.nan,
+                math.nan,
+                math.nan,
+                len(group),
+            )
+            for (dataset, model, device), group in means
+            for score in SCORES
+        ]
+    return []
+
+
+def _imported(point: Any) -> Point:
+    from harness.values import Point
+
+    return Point(
+        "time",
+        point.series,
+        "",
+        "",
+        point.time,
+        point.revision,
+        f"{point.machine}, {point.python}",
+        "",
+        point.source,
+        math.log(point.seconds),
+        math.nan,
+        math.nan,
+        point.seconds,
+        point.processes,
+    )
+
+
+def machine(threads: int) -> str:
+    """What ratios may depend on, in words; not the host's name, which CI makes up."""
+    from harness.environment import machine as facts
+
+    here = facts()
+    return (
+        f"{here['processor']}, {here['cores']} cores, Python {platform.python_version()}, "
+        f"{threads} thread{'s' if threads != 1 else ''}"
+    )
+
+
+def revision() -> str:
+    """Of the current checkout, with a + if it has changes."""
+    from harness.environment import git
+
+    found = git(Path.cwd())
+    return f"{found['revision']}{'+' if found['dirty'] else ''}" if found else ""
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the microsecond, so that no two points have one time."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _short(anchor: str) -> str:
+    return anchor if anchor.startswith((KERNEL, "/")) else anchor[:SHOWN]
+
+
+# Showing
+
+
+def _show(given: str | None, alpha: float, style: str) -> int:
+    from harness.history import segments
+
+    with closing(_store(given)) as store:
+        found = segments(store.points(), alpha=alpha)
+    if style == "json":
+        write(json.dumps([_plain(segment) for segment in found], indent=2))
+    elif style == "csv":
+        import csv
+        import io
+
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(HEADS)
+        writer.writerows(line for segment in found for line in _lines(segment))
+        write(text.getvalue())
+    elif not found:
+        remark("no history yet; `harness track record --anchor SIDE` begins one")
+    elif style == "markdown":
+        from tabulate import tabulate
+
+        lines = [line for segment in found for line in _lines(segment)]
+        write(tabulate(lines, HEADS, tablefmt="github", disable_numparse=True))
+    else:
+        _print(found)
+    return 0 if found else NOTHING
+
+
+HEADS = ("series", "points", "last", "step", "at", "since", "p", "")
+
+
+def _lines(segment: Segment) -> list[tuple[str, ...]]:
+    """A line for each step, or one without."""
+    measure, subject, case, device = segment.series
+    words = [measure, ", ".join(word for word in (subject, case) if word)]
+    name = " ".join(words) + (f" @ {device}" if device not in ("", "cpu") else "")
+    head: tuple[str, ...] = (name, str(len(segment.points)), _value(segment))
+    lines: list[tuple[str, ...]] = []
+    for step in segment.steps:
+        point = segment.points[step.index]
+        size, low, high = (_size(segment, value) for value in (step.size, step.low, step.high))
+        state = "firm" if step.firm else "provisional"
+        lines.append(
+            (
+                *head,
+                f"{size} ({low} to {high})",
+                point.revision[:SHOWN],
+                point.time[:16].replace("T", " "),
+                f"{step.p_value:.3g}",
+                state,
+            )
+        )
+        head = ("", "", "")
+    return lines or [(*head, "", "", "", "", "" if len(segment.points) > 5 else "too few points")]
+
+
+def _print(found: Sequence[Segment]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in HEADS:
+        right = head in ("points", "last", "p")
+        table.add_column(head, justify="right" if right else "left", overflow="fold")
+    for segment in found:
+        for line in _lines(segment):
+            table.add_row(*line)
+    console = out()
+    console.print(table)
+    anchors = dict.fromkeys(p.anchor for s in found for p in s.points if p.anchor)
+    if anchors:
+        say("Times are ratios to the anchor " + ", then ".join(map(_short, anchors)) + ".")
+
+
+def _value(segment: Segment) -> str:
+    if not segment.timed:
+        return f"{segment.values[-1]:.4f}"
+    if not segment.points[-1].anchor:
+        return f"{segment.points[-1].seconds:.3g} s"
+    return f"{100 * math.expm1(segment.values[-1]):+.1f}%"
+
+
+def _size(segment: Segment, size: float) -> str:
+    if not math.isfinite(size):
+        return "?"
+    return f"{100 * math.expm1(size):+.1f}%" if segment.timed else f"{size:+.4f}"
+
+
+def _plain(segment: Segment) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    def number(value: Any) -> Any:
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return {
+        "series": dict(zip(("measure", "subject", "case", "device"), segment.series, strict=True)),
+        "points": [
+            {k: number(v) for k, v in asdict(point).items()} | {"bridged": value}
+            for point, value in zip(segment.points, segment.values, strict=True)
+        ],
+        "steps": [{k: number(v) for k, v in asdict(step).items()} for step in segment.steps],
+    }
+
+
+def _frame(points: Sequence[Point]) -> Any:
+    import pandas as pd
+
+    return pd.DataFrame(
+        [
+            {
+                "series": " ".join(word for word in point.series if word),
+                "time": point.time,
+                "revision": point.revision,
+                "seconds": point.seconds,
+                "log_ratio": point.value if point.anchor else math.nan,
+                "low": math.nan,
+                "high": math.nan,
+                "machine": point.machine,
+                "processes": point.n,
+            }
+            for point in points
+            if point.source != "bridge"
+        ]
+    )
