@@ -9,14 +9,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
+from harness.isolation import Limits, Worker, wait
 from harness.pairing import Selection, importable, plan
 from harness.parameters import parameters_of
+from harness.registry import load
 from harness.timing import FEWEST
 from harness.values import Choice, Timing, Trial
 from harness.workloads import COLD_BELOW, Pairing, SoftmaxGroup, TrainingGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from harness.registry import Registry
     from harness.values import Frames, Kernel
@@ -36,6 +38,9 @@ SHAPES = (
 DTYPES = ("float32", "float64")
 EPOCHS = 200
 """Of a model that has a parameter of that name: what an epoch takes does not depend on them."""
+
+MAKING = 60.0
+"""Seconds in which a model must be made."""
 
 TOGETHER = 32
 START = 2.5
@@ -214,7 +219,12 @@ def of_kernels(
 
 
 def of_training(
-    registry: Registry, selection: Selection, *, epochs: int = EPOCHS, together: int = TOGETHER
+    registry: Registry,
+    selection: Selection,
+    ask: Callable[[Sequence[Choice]], Mapping[Choice, bool]],
+    *,
+    epochs: int = EPOCHS,
+    together: int = TOGETHER,
 ) -> Agenda:
     """Every selected model that trains by epochs, on every dataset and device, and its reference.
 
@@ -223,6 +233,7 @@ def of_training(
     Args:
         registry: what there is.
         selection: datasets, models, devices and seed; its repeats don't matter.
+        ask: tells of models whether they train by epochs: `by_epochs`.
         epochs: of models that have a parameter of that name and were given no other.
         together: replicates of a fit of several at once; 1 for none.
 
@@ -241,13 +252,24 @@ def of_training(
         )
     planned = plan(registry, replace(selection, models=models, repeats=together))
     repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
+    candidates = [
+        choice
+        for choice in dict.fromkeys(trial.model for trial in planned.trials)
+        if not selection.models or not registry.models[choice.name].baseline
+    ]
+    trains = ask(candidates)
+    named = {
+        choice
+        for choice in candidates
+        if selection.models and str(choice) not in models[len(selection.models) :]
+    }
+    if named and not any(trains[choice] for choice in named):
+        raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
     for trial in planned.trials:
-        model = registry.models[trial.model.name]
-        wanted = not selection.models or not model.baseline
-        if not wanted or not _by_epochs(registry, trial):
+        if not trains.get(trial.model):
             continue
         given = dict(trial.model.parameters)
-        if "epochs" in parameters_of(model.make):
+        if "epochs" in parameters_of(registry.models[trial.model.name].make):
             given.setdefault("epochs", epochs)
         choice = Choice(trial.model.name, tuple(given.items()))
         shortened = Trial(trial.dataset, choice, trial.device, trial.repeat, trial.seed)
@@ -270,6 +292,10 @@ def of_training(
     late = tuple(
         _unfit("fit", str(skip.model), skip.device, skip.reason, str(skip.dataset))
         for skip in skipped
+    ) + tuple(
+        _unfit("fit", str(choice), "cpu", "does not train by epochs", "every dataset")
+        for choice in candidates
+        if choice in named and not trains[choice]
     )
     return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
 
@@ -290,17 +316,45 @@ def shape_of(text: str) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def _by_epochs(registry: Registry, trial: Trial) -> bool:
-    """Whether the model's ``fit`` takes a monitor, which making one tells."""
+def by_epochs(plugins: Sequence[str], choices: Sequence[Choice]) -> dict[Choice, bool]:
+    """Whether each model's ``fit`` takes a monitor, which making one tells, in a process apart.
+
+    What ends or holds up that process counts as one that does: it will do so where it is timed,
+    too, and be told.
+
+    Args:
+        plugins: files or modules to discover besides what is installed.
+        choices: models.
+    """
+    found: dict[Choice, bool] = {}
+    worker: Worker | None = None
+    try:
+        for choice in choices:
+            if worker is None or not worker.usable:
+                if worker is not None:
+                    worker.end()
+                worker = Worker(load, (tuple(plugins),))
+            worker.call(trains_by_epochs, choice, limits=Limits(MAKING))
+            while (answer := worker.poll()) is None:
+                wait([worker], 0.05)
+            value, failure = answer
+            found[choice] = bool(value) if failure is None else True
+    finally:
+        if worker is not None:
+            worker.end()
+    return found
+
+
+def trains_by_epochs(registry: Registry, choice: Choice) -> bool:
+    """Whether a model's ``fit`` takes a monitor; of one that cannot be made, its reference tells."""
     from harness.trial import takes_monitor
     from harness.values import Setting
 
-    model = registry.models[trial.model.name]
+    model = registry.models[choice.name]
     try:
-        made = model.make(Setting(0, "cpu", 1, 2), **dict(trial.model.parameters))
+        return takes_monitor(model.make(Setting(0, "cpu", 1, 2), **dict(choice.parameters)))
     except Exception:  # noqa: BLE001  # a stranger's; it will fail where it is timed, and be told
         return model.reference is not None
-    return takes_monitor(made)
 
 
 def kernels_named(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:

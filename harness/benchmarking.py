@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ STOPS = {
     "tight": "until every interval was tight",
     "budget": "until the budget was spent",
     "most": "and no more were wanted",
+    "nothing": "until nothing was left to time",
+    "interrupted": "until it was interrupted",
 }
 POLL = 0.05
 CAP = 500
@@ -48,7 +51,8 @@ class Session:
         timings: in the order of the groups.
         n_processes: that were started.
         stopped: why no more were: ``tight`` (every interval is), ``budget`` (the time was up),
-            ``most`` (there were as many as were wanted).
+            ``most`` (there were as many as were wanted), ``nothing`` (all that was left failed),
+            ``interrupted``.
         seconds: that it took.
     """
 
@@ -59,9 +63,8 @@ class Session:
 
     def __str__(self) -> str:
         """Such as ``timed for 31 s in 3 processes, until the budget was spent``."""
-        return (
-            f"timed for {self.seconds:.0f} s in {self.n_processes} processes, {STOPS[self.stopped]}"
-        )
+        processes = f"{self.n_processes} process{'es' if self.n_processes != 1 else ''}"
+        return f"timed for {self.seconds:.0f} s in {processes}, {STOPS[self.stopped]}"
 
     def facts(self, budget: float) -> dict[str, object]:
         """To store with the environment."""
@@ -117,6 +120,8 @@ def time_groups(
     clock: Clock = time.monotonic,
     start: Callable[[Bench], Worker] | None = None,
     tell: Callable[[int, str], None] = lambda _process, _case: None,
+    interrupts: tuple[type[BaseException], ...] = (),
+    note: Callable[[BaseException], None] = lambda _: None,
 ) -> Session:
     """Time groups in processes of their own, nothing beside them.
 
@@ -129,8 +134,16 @@ def time_groups(
         clock: seconds, ever growing.
         start: starts a process.
         tell: called with the number of the process, from 1, and what it turns to.
+        interrupts: exceptions at which it ends with what is known so far.
+        note: called with such an exception.
     """
-    return _Bench(bench, clock, start or _start, tell).run()
+    timed = _Bench(bench, clock, start or _start, tell)
+    try:
+        timed.run()
+    except interrupts as stop:
+        note(stop)
+        timed.stopped = "interrupted"
+    return timed.session()
 
 
 class _Bench:
@@ -144,26 +157,32 @@ class _Bench:
         tell: Callable[[int, str], None],
     ) -> None:
         self.bench, self.clock, self.start, self.tell = bench, clock, start, tell
+        self.n_processes, self.stopped = 0, ""
+        self.started = clock()
         self.groups: dict[int, Group] = dict(enumerate(bench.groups))
         self.tallies: dict[Key, _Tally] = {}
         self.took: dict[int, float] = {}  # seconds of each group in the latest process
         self.order = random.Random(0)  # noqa: S311  # no secret
         self.memory = bench.memory or share_of_memory(1)
 
-    def run(self) -> Session:
-        started = self.clock()
-        deadline = started + self.bench.budget
-        n, longest = 0, 0.0
-        while not (stopped := self._why_stop(n, deadline, longest)):
+    def run(self) -> None:
+        deadline = self.started + self.bench.budget
+        longest = 0.0
+        while not (stopped := self._why_stop(self.n_processes, deadline, longest)):
             began = self.clock()
+            n = self.n_processes
             if 0 < n < FEWEST:
                 self._drop(longest - sum(self.took.values()), (deadline - began) / (FEWEST - n))
-            n += 1
-            self._process(n, began + max(0.0, deadline - began) / max(1, FEWEST - n + 1))
+            self.n_processes += 1
+            self._process(n + 1, began + max(0.0, deadline - began) / max(1, FEWEST - n))
             longest = max(longest, self.clock() - began)
+        self.stopped = stopped
+
+    def session(self) -> Session:
+        """What is known so far."""
         ordered = sorted(self.tallies.items(), key=lambda item: item[1].place)
         timings = tuple(self._timing(key, tally) for key, tally in ordered)
-        return Session(timings, n, stopped, self.clock() - started)
+        return Session(timings, self.n_processes, self.stopped, self.clock() - self.started)
 
     def _why_stop(self, n: int, deadline: float, longest: float) -> str:
         left = deadline - self.clock()
@@ -172,7 +191,20 @@ class _Bench:
         if n and (left <= 0 or (n >= FEWEST and left < longest)):
             return "budget"
         live = [tally for tally in self.tallies.values() if tally.status == "ok"]
+        if n and not live:
+            return "nothing"
         return "tight" if n and all(is_tight(tally.samples) for tally in live) else ""
+
+    def _give_up(self, turn: Sequence[tuple[int, Group]], spent: float) -> None:
+        """Report groups that there was no time for, with a budget that would probably do."""
+        left = sum(group.weight for _, group in turn)
+        done = sum(group.weight for group in self.groups.values()) - left
+        needed = math.ceil(FEWEST * spent * (done + left) / max(done, 1e-9) / 10) * 10
+        for i, group in turn:
+            for place, key in enumerate(group.keys):
+                reason = f"{self.bench.budget:g} s are too few, about {needed} s would do"
+                self.tallies[key] = _Tally((i, place), "unfinished", reason)
+            del self.groups[i]
 
     def _drop(self, start: float, seconds: float) -> None:
         """Give up the longest groups if all together take longer than the time for one process.
@@ -185,13 +217,23 @@ class _Bench:
             del took[longest], self.groups[longest]
 
     def _process(self, number: int, deadline: float) -> None:
-        """One process: every group once, in random order, each with its share of the time."""
+        """One process: every group once, in random order, each with its share of the time.
+
+        The first takes them as they come, and what it does not come to in its time is given up, so
+        that all of the fewest processes measure the same. Beyond those, a process ends with its
+        time.
+        """
         turn = list(self.groups.items())
-        self.order.shuffle(turn)
+        if number > 1:
+            self.order.shuffle(turn)
+        began = self.clock()
         worker: Worker | None = None
         try:
             while turn:
-                if self.clock() >= deadline and number > 1:
+                if self.clock() >= deadline and number == 1 and self.took:
+                    self._give_up(turn, self.clock() - began)
+                    return
+                if self.clock() >= deadline and number > FEWEST:
                     return
                 i, group = turn.pop(0)
                 weight = group.weight + sum(other.weight for _, other in turn)

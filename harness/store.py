@@ -382,10 +382,13 @@ class Store:
             found.append(Point(**values))
         return found
 
-    def finish(self, run: Run) -> None:
-        """Mark a run as complete."""
+    def finish(self, run: Run, environment: Mapping[str, Any] | None = None) -> None:
+        """Mark a run as complete, with what came to be known of its environment."""
+        values: dict[str, Any] = {"finished": _now()}
+        if environment is not None:
+            values["environment"] = dict(environment)
         with self._faults(), self.engine.begin() as connection:
-            connection.execute(runs.update().where(runs.c.id == run.id).values(finished=_now()))
+            connection.execute(runs.update().where(runs.c.id == run.id).values(values))
 
     def update_environment(self, run: Run, environment: Mapping[str, Any]) -> None:
         """Add the fingerprint of a run that goes on with changed code; the earlier ones stay."""

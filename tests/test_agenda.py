@@ -22,6 +22,7 @@ from harness.agenda import (
     of_run,
     of_training,
     shape_of,
+    trains_by_epochs,
 )
 from harness.errors import UsageError
 from harness.frames import timings_frame
@@ -31,7 +32,7 @@ from harness.values import Choice, Frames, Run, Trial
 from harness.workloads import COLD_BELOW, SoftmaxGroup, TrainingGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from harness.agenda import Agenda
 
@@ -276,8 +277,17 @@ def pairings(agenda: Agenda) -> dict[tuple[str, str], Any]:
     return found
 
 
+def training(registry: Registry, selection: Selection, **options: Any) -> Agenda:
+    """With models asked here rather than in a process apart."""
+
+    def ask(choices: Sequence[Choice]) -> dict[Choice, bool]:
+        return {choice: trains_by_epochs(registry, choice) for choice in choices}
+
+    return of_training(registry, selection, ask, **options)
+
+
 def test_only_models_that_train_by_epochs_are_timed_training(registry: Registry) -> None:
-    found = pairings(of_training(registry, Selection(datasets=("first",))))
+    found = pairings(training(registry, Selection(datasets=("first",))))
     # One that cannot be made is believed where it has a reference, and will tell why it failed.
     assert {model for _, model in found} == {
         f"loop[epochs={EPOCHS}]",
@@ -289,19 +299,19 @@ def test_only_models_that_train_by_epochs_are_timed_training(registry: Registry)
 
 
 def test_pairings_of_one_dataset_are_one_group(registry: Registry) -> None:
-    agenda = of_training(registry, Selection(models=("loop", "endless")))
+    agenda = training(registry, Selection(models=("loop", "endless")))
     assert [group.case for group in agenda.groups] == ["first", "second"]
     assert [len(group.pairings) for group in agenda.groups] == [2, 2]  # type: ignore[union-attr]
 
 
 def test_a_baseline_is_not_timed_training_unless_all_are(registry: Registry) -> None:
-    found = pairings(of_training(registry, Selection(datasets=("first",), models=("endless",))))
+    found = pairings(training(registry, Selection(datasets=("first",), models=("endless",))))
     assert [model for _, model in found] == ["endless"]
 
 
 def test_epochs_that_are_given_win_over_those_for_all(registry: Registry) -> None:
     selection = Selection(("first",), ("loop", "loop[epochs=7|9,rate=0.5]", "endless"))
-    found = pairings(of_training(registry, selection, epochs=20))
+    found = pairings(training(registry, selection, epochs=20))
     assert [model for _, model in found] == [
         "loop[epochs=20]",
         "loop[epochs=7,rate=0.5]",
@@ -312,30 +322,30 @@ def test_epochs_that_are_given_win_over_those_for_all(registry: Registry) -> Non
 
 def test_several_at_once_are_timed_where_the_model_offers_to(registry: Registry) -> None:
     selection = Selection(("first",), ("loop", "endless"), repeats=1)
-    loop, endless = pairings(of_training(registry, selection)).values()
+    loop, endless = pairings(training(registry, selection)).values()
     assert (loop.together, [trial.repeat for trial in loop.trials]) == (True, [*range(TOGETHER)])
     assert (endless.together, len(endless.trials)) == (False, 1)
 
 
 def test_one_together_is_none_together(registry: Registry) -> None:
     selection = Selection(("first",), ("loop",), repeats=5)
-    (loop,) = pairings(of_training(registry, selection, together=1)).values()
+    (loop,) = pairings(training(registry, selection, together=1)).values()
     assert (loop.together, len(loop.trials)) == (False, 1)
 
 
 def test_the_notebook_s_network_is_timed_beside_whatever_is_asked_for() -> None:
     pytest.importorskip("torch")
     selection = Selection(("threshold",), ("torch-mlp[epochs=5]",))
-    found = pairings(of_training(load(), selection, epochs=20, together=2))
+    found = pairings(training(load(), selection, epochs=20, together=2))
     assert [model for _, model in found] == ["torch-mlp[epochs=5]", "notebook-mlp[epochs=20]"]
     selection = Selection(("threshold",), ("notebook-mlp[zero_grad=false]",))
-    found = pairings(of_training(load(), selection, epochs=20, together=2))
+    found = pairings(training(load(), selection, epochs=20, together=2))
     assert [model for _, model in found] == ["notebook-mlp[zero_grad=false,epochs=20]"]
 
 
 def test_a_pairing_that_cannot_run_is_left_out_with_the_reason(registry: Registry) -> None:
     selection = Selection(("first",), ("loop",), devices=("cpu", "cuda"))
-    agenda = of_training(registry, selection)
+    agenda = training(registry, selection)
     assert len(agenda.groups) == 1
     (left_out,) = agenda.late
     assert (left_out.kind, left_out.subject, left_out.case) == ("fit", "loop", "first")
@@ -346,12 +356,12 @@ def test_a_pairing_that_cannot_run_is_left_out_with_the_reason(registry: Registr
 @pytest.mark.parametrize("model", ["half", "refuses"])
 def test_models_without_epochs_are_no_training_to_time(registry: Registry, model: str) -> None:
     with pytest.raises(UsageError, match="none of the selected models trains by epochs"):
-        of_training(registry, Selection(models=(model,)))
+        training(registry, Selection(models=(model,)))
 
 
 def test_a_model_that_is_not_there_is_told(registry: Registry) -> None:
     with pytest.raises(UsageError, match="no model matches 'lop'"):
-        of_training(registry, Selection(models=("lop",)))
+        training(registry, Selection(models=("lop",)))
 
 
 # A run

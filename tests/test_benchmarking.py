@@ -345,7 +345,17 @@ def test_what_one_group_leaves_of_its_time_the_others_get() -> None:
 def test_a_group_that_takes_longer_than_its_share_leaves_none_below_zero() -> None:
     machine = Machine(seconds=lambda _: 100.0)
     machine.time(Group("x"), Group("y"), budget=60.0)
-    assert [share for *_, share in machine.calls] == [10.0, 0.0]
+    assert [share for *_, share in machine.calls] == [10.0]
+
+
+def test_what_the_first_process_does_not_come_to_in_time_is_given_up_with_a_time_that_would_do() -> (
+    None
+):
+    session = Machine(seconds=lambda _: 10.0).time(*map(Group, "wxyz"), budget=50.0)
+    assert [timing.status for timing in session.timings] == ["ok", "ok", *["unfinished"] * 2]
+    assert session.n_processes == FEWEST
+    reason = "50 s are too few, about 120 s would do"
+    assert [timing.reason for timing in session.timings[2:]] == [reason] * 2
 
 
 def test_a_workload_that_hangs_is_ended_the_sooner_the_less_was_expected_of_it() -> None:
@@ -404,7 +414,7 @@ def test_what_is_wrong_in_one_process_is_wrong_and_keeps_no_samples() -> None:
 def test_what_is_wrong_is_not_waited_for() -> None:
     wrong = {"status": "wrong", "reason": "off by 0.1", "samples": []}
     session = Machine(lambda *_: wrong).time(Group("x"))
-    assert session.n_processes == 1
+    assert (session.n_processes, session.stopped) == (1, "nothing")
 
 
 def test_what_ends_the_process_is_to_blame_and_the_others_begin_once_more_without_it() -> None:

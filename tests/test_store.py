@@ -164,6 +164,7 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
         "traces": 2,
         "predictions": 1,
         "timings": 2,
+        "points": 0,
     }
     assert not store.timings(gone)
 
@@ -231,7 +232,7 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"UPDATE harness_schema SET version = {version}")
-    complaint = f"has schema {version}, this harness reads and writes schema 2; use the harness"
+    complaint = f"has schema {version}, this harness reads and writes schema 3; use the harness"
     with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
     assert "\n" not in str(refused.value)

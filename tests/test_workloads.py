@@ -120,7 +120,7 @@ def test_rows_that_do_not_sum_to_one_are_wrong() -> None:
 
 
 def test_a_row_is_wrong_even_where_it_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of large arrays only rows spread over all of it are; the sum is of all rows."""
+    """Of large arrays only some rows, drawn anew each time, are; the sum is of all rows."""
     monkeypatch.setattr("harness.workloads.CHECKED", 12)
 
     def skips(Z: Array) -> Array:
@@ -133,8 +133,8 @@ def test_a_row_is_wrong_even_where_it_is_not_compared(monkeypatch: pytest.Monkey
         P[1] = np.nan
         return P
 
-    assert outcome(measured(skips, (8, 3))) == ("wrong", "8 rows sum to 4")
-    assert outcome(measured(leaves, (8, 3))) == ("wrong", "8 rows sum to nan")
+    assert outcome(measured(skips, (8, 3)))[0] == "wrong"
+    assert outcome(measured(leaves, (8, 3)))[0] == "wrong"
 
 
 @pytest.mark.parametrize(

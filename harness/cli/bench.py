@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 
 from harness.cli import options
 from harness.cli.console import err, out, remark, write
+from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -121,13 +123,14 @@ def training(
       harness bench training
       harness bench training -m notebook-mlp -d threshold --together 32
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.agenda import of_training
+    from harness.agenda import by_epochs, of_training
     from harness.pairing import Selection
 
     registry = options.discover(given["plugins"])
     devices = given["devices"] or tuple(registry.devices)
     selection = Selection(datasets, models, devices, 1, seed)
-    agenda = of_training(registry, selection, epochs=epochs, together=together)
+    ask = partial(by_epochs, options.all_plugins(given["plugins"]))
+    agenda = of_training(registry, selection, ask, epochs=epochs, together=together)
     asked = {
         "bench": "training",
         "datasets": datasets,
@@ -154,17 +157,22 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
     plugins = options.all_plugins(given["plugins"])
     asked |= {"devices": given["devices"], "threads": given["threads"], "budget": budget}
     with closing(Store(options.store_url(given["store"]), create=True)) as store:
-        bench = Bench(agenda.groups, plugins, budget=budget, threads=given["threads"])
-        with progress(shown=not given["no_progress"]) as tell:
-            session = time_groups(bench, tell=tell)
+        environment = fingerprint(registry)
+        # Begun before anything is measured, so that a store that refuses costs no time.
         run = store.begin(
             given["name"],
             {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
-            fingerprint(registry) | {"timing": session.facts(budget)},
+            environment,
             0,
         )
+        bench = Bench(agenda.groups, plugins, budget=budget, threads=given["threads"])
+        stops: list[BaseException] = []
+        with terminable(), progress(shown=not given["no_progress"]) as tell:
+            session = time_groups(
+                bench, tell=tell, interrupts=(KeyboardInterrupt, Terminated), note=stops.append
+            )
         store.add_timings(run, (*session.timings, *agenda.late))
-        store.finish(run)
+        store.finish(run, environment | {"timing": session.facts(budget)})
         frames = load_frames(store, store.find(str(run.id)))
         report = registry.reports["tables"]
         if given["as_json"]:
@@ -174,6 +182,8 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
         remark(f"run {run.id} is in {store.name}; {session}")
         if given["benchmark_json"]:
             _write_json(given["benchmark_json"], run, session.timings)
+    if stops:
+        return stop_status(stops[0])
     statuses = {timing.status for timing in session.timings}
     if statuses & {"wrong", "failed"}:
         return FAILED

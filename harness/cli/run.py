@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import signal
 import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import click
 from harness.cli import options
 from harness.cli.bench import progress
 from harness.cli.console import complain_of, err, out, remark, write
+from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.errors import UsageError
 from harness.settings import read_settings
 
@@ -33,10 +33,6 @@ ASKED = (
     *("timing_budget", "no_timing", "no_batching"),
 )
 """Options that a resumed run has already been given."""
-
-
-class Terminated(BaseException):
-    """The process was asked to end by SIGTERM."""
 
 
 @click.command(name="run", short_help="Run models on datasets and print ranked tables.")
@@ -126,7 +122,8 @@ def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
             word = clash[0] if clash else "plugin" if given["plugins"] else "all"
             option = {"datasets": "dataset", "models": "model"}.get(word, word)
             raise UsageError(
-                f"--resume takes what was asked from the run itself; leave out --{option}"
+                "--resume takes what was asked from the run itself; leave out "
+                f"--{option.replace('_', '-')}"
             )
         given["jobs"] = given["jobs"] or defaults.get("jobs")
         return
@@ -202,7 +199,7 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
     from harness.frames import load_frames
 
     store = campaign.store
-    with _sigterm(), closing(campaign.results()) as results:
+    with terminable(), closing(campaign.results()) as results:
         try:
             with _progress(campaign, shown=not given["no_progress"]) as tell:
                 for result in results:
@@ -240,21 +237,7 @@ def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int
         f"interrupted: {what}{done} of {campaign.run.n_trials} results are stored. Go on with\n"
         f"  harness run --resume {campaign.run.id}{where}"
     )
-    return 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
-
-
-@contextmanager
-def _sigterm() -> Iterator[None]:
-    """SIGTERM as an exception, so that workers are ended and the way to resume is told."""
-
-    def terminate(_number: int, _frame: object) -> None:
-        raise Terminated
-
-    before = signal.signal(signal.SIGTERM, terminate)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    return stop_status(stop)
 
 
 @contextmanager

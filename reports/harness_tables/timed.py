@@ -92,7 +92,8 @@ def training(frames: Frames) -> pd.DataFrame:
             record["rows_per_second"] = many["n_test"] / many["median"]
         if logits := _if_ok(kinds.get("logits")):
             record["softmax_microseconds"] = 1e6 * logits["median"]
-            record["softmax_share"] = logits["median"] * epochs / fit["median"]
+            share = logits["median"] * epochs / fit["median"]
+            record["softmax_share"] = share if share <= 1 else math.nan  # it has no such softmax
         records.append(record)
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
 
@@ -157,7 +158,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
             ),
             column("µs/epoch", lambda row: compact(row["microseconds_per_epoch"], 2)),
             column("of plain", lambda row: _factor(row["reference_ratio"])),
-            _together(rows, together),
+            *_together(rows, together),
             column("samples/s", lambda row: _rate(row["samples_per_second"])),
             column("softmax µs", lambda row: compact(row["softmax_microseconds"], 2)),
             column("share", lambda row: _share(row["softmax_share"])),
@@ -170,12 +171,17 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _together(rows: Sequence[Row], together: float) -> Column:
+def _together(rows: Sequence[Row], together: float) -> list[Column]:
     """One of several at once, beside the plain loop where that was timed, or else beside one."""
-    plain = any(row["together_reference_ratio"] > 0 for row in rows)
-    figure = "together_reference_ratio" if plain else "together_ratio"
-    head = "of plain" if plain else "at once"
-    return _figures(f"{together:.0f} {head}", (_factor(row[figure]) for row in rows))
+    plain = [row["together_reference_ratio"] for row in rows]
+    lone = [
+        math.nan if beside > 0 else row["together_ratio"]
+        for row, beside in zip(rows, plain, strict=True)
+    ]
+    return [
+        _figures(f"{together:.0f} {head}", map(_factor, figures))
+        for head, figures in (("of plain", plain), ("at once", lone))
+    ]
 
 
 def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
