@@ -41,7 +41,7 @@ def _common(function: F) -> F:
                 "--device", "devices", multiple=True, metavar="NAME", help="Repeatable [all]."
             ),
             click.option("--threads", type=click.IntRange(1), default=1, help="[1]"),
-            click.option("--budget", type=options.TIME, help="Time for all of it [3m]."),
+            click.option("--budget", type=options.TIME, help="Time for all of it [10m]."),
             options.store_option,
             options.plugin_option,
             click.option("--name", default="", help="A name to find the measurements by."),
@@ -153,7 +153,7 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
         require_pytest_benchmark()
     if given["benchmark_json"] and not given["benchmark_json"].absolute().parent.is_dir():
         raise UsageError(f"'{given['benchmark_json']}': its folder does not exist; make it first")
-    budget = given["budget"] or 180.0
+    budget = given["budget"] or 600.0
     plugins = options.all_plugins(given["plugins"])
     asked |= {"devices": given["devices"], "threads": given["threads"], "budget": budget}
     with closing(Store(options.store_url(given["store"]), create=True)) as store:
