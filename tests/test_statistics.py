@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
 
 from harness import statistics
 from harness.statistics import Cell, RowScores, against_best, best, cells, compare, holm, interval
@@ -31,11 +31,12 @@ def cell(
     first_id: int = 1,
     total: int | None = None,
     repeats: Sequence[int] | None = None,
+    brier: Sequence[float] = (),
     nll_sd: float = 0.5,
     n_train: int = 80,
     n_test: int = 20,
 ) -> Cell:
-    J = max(len(accuracy), len(nll))
+    J = max(len(accuracy), len(nll), len(brier))
     return Cell(
         kind=kind,
         total=J if total is None else total,
@@ -46,6 +47,7 @@ def cell(
         accuracy=np.array(accuracy if len(accuracy) else [0.5] * J, dtype=float),
         nll=np.array(nll if len(nll) else [0.5] * J, dtype=float),
         nll_sd=np.full(J, nll_sd),
+        brier=np.array(brier if len(brier) else [0.5] * J, dtype=float),
     )
 
 
@@ -173,12 +175,17 @@ def test_the_corrected_t_test_agrees_with_baycomp(runs: int) -> None:
     found = compare(ours, theirs, "accuracy", UNREAD)
     assert found.p_value == pytest.approx(2 * min(left, right))
     assert found.difference == pytest.approx(np.mean(a - b))
+    posterior = baycomp.CorrelatedTTest(b, a, runs=runs)  # of the second less the first
+    within = stats.t.interval(0.95, posterior.df, posterior.mean, np.sqrt(posterior.var))
+    assert (found.low, found.high) == pytest.approx(within)
 
 
 def test_fresh_draws_are_compared_by_a_paired_t_test() -> None:
     a, b = [0.3, 0.5, 0.2, 0.6], [0.4, 0.7, 0.2, 0.9]
     found = compare(cell("fresh", nll=a), cell("fresh", nll=b), "nll", UNREAD)
-    assert found.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    expected = stats.ttest_rel(a, b)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
 
 
 def test_one_repeat_is_compared_row_by_row() -> None:
@@ -190,7 +197,9 @@ def test_one_repeat_is_compared_row_by_row() -> None:
         for i, x in ((1, a), (2, b))
     )
     nll = compare(ours, theirs, "nll", rows)
-    assert nll.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    expected = stats.ttest_rel(a, b)
+    assert nll.p_value == pytest.approx(expected.pvalue)
+    assert (nll.low, nll.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
     accuracy = compare(ours, theirs, "accuracy", rows)
     better, worse = sum((a < 0.5) & (b >= 0.5)), sum((a >= 0.5) & (b < 0.5))
     exact = stats.binomtest(int(better), int(better + worse)).pvalue
@@ -207,8 +216,10 @@ def test_a_fixed_split_is_compared_by_its_rows_however_many_the_seeds() -> None:
     nll = compare(ours, theirs, "nll", rows)
     assert nll.p_value == pytest.approx(stats.ttest_rel(a.mean(0), b.mean(0)).pvalue)
     accuracy = compare(ours, theirs, "accuracy", rows)
-    exact = stats.ttest_rel((a < 0.5).mean(0), (b < 0.5).mean(0)).pvalue
-    assert accuracy.p_value == pytest.approx(exact)
+    exact = stats.ttest_rel((a < 0.5).mean(0), (b < 0.5).mean(0))
+    assert accuracy.p_value == pytest.approx(exact.pvalue)
+    ends = tuple(exact.confidence_interval(0.95))
+    assert (accuracy.low, accuracy.high) == pytest.approx(ends)
 
 
 def test_repeats_that_differ_by_the_same_amount_are_compared_row_by_row() -> None:
@@ -257,6 +268,133 @@ def test_what_is_incomplete_is_never_the_best_and_never_worse_while_it_leads() -
     assert against_best({"partial": partial}, "accuracy", UNREAD) == {}
 
 
+def mcnemar(better: int, worse: int, n: int) -> statistics.Comparison:
+    """One contender against another on n rows, of which so many only one has right."""
+    ours = [0.1] * better + [0.9] * worse + [0.1] * (n - better - worse)
+    theirs = [0.9] * better + [0.1] * worse + [0.1] * (n - better - worse)
+    a, b = (
+        cell("fresh", [float(np.mean(np.array(x) < 0.5))], first_id=i, n_test=n)
+        for i, x in ((1, ours), (2, theirs))
+    )
+    return compare(a, b, "accuracy", rows_of({1: ours, 2: theirs}))
+
+
+@pytest.mark.parametrize(("better", "worse", "n"), [(15, 3, 60), (0, 9, 40), (30, 2, 33)])
+def test_mcnemars_interval_ends_where_the_score_test_ceases_to_reject(
+    better: int, worse: int, n: int
+) -> None:
+    """Tango's statistic, with the likeliest shares found by search."""
+    found = mcnemar(better, worse, n)
+    assert found.told_apart
+    for delta in (found.low, found.high):
+
+        def unlikely(q: float, delta: float = delta) -> float:
+            shares = q + delta, q, 1 - 2 * q - delta
+            counts = better, worse, n - better - worse
+            return -sum(k * math.log(max(p, 1e-12)) for k, p in zip(counts, shares, strict=True))
+
+        ends = max(0.0, -delta), (1 - delta) / 2
+        q = optimize.minimize_scalar(
+            unlikely, bounds=ends, method="bounded", options={"xatol": 1e-10}
+        ).x
+        deviation = math.sqrt(n * (2 * q + delta - delta**2))
+        assert abs(better - worse - n * delta) / deviation == pytest.approx(1.96, abs=2e-3)
+
+
+def test_rows_that_are_all_alike_leave_an_interval_for_accuracy() -> None:
+    z2 = stats.norm.ppf(0.975) ** 2
+    found = mcnemar(0, 0, 40)
+    assert (found.p_value, found.high) == pytest.approx((1.0, z2 / (40 + z2)))
+    assert found.low == pytest.approx(-found.high)
+    assert found.visible == pytest.approx(stats.beta.ppf(0.8, 6, 35))
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(1, 300))
+def test_mcnemars_interval_leaves_0_out_where_the_contenders_are_told_apart(
+    better: int, worse: int, others: int
+) -> None:
+    found = mcnemar(better, worse, better + worse + others)
+    assert -1 <= found.low <= found.difference + 1e-9
+    assert found.difference - 1e-9 <= found.high <= 1
+    assert found.told_apart != (found.low <= 0 <= found.high)
+
+
+@pytest.mark.parametrize(("one", "both"), [(0.15, 0.8), (0.02, 0.95), (0.05, 0.9)])
+def test_mcnemars_interval_covers(one: float, both: float) -> None:
+    rng, simulations, n = np.random.default_rng(4), 1500, 60
+    counts = rng.multinomial(n, (one, 1 - one - both, both), simulations)
+    truth = one - (1 - one - both)
+    found = [mcnemar(int(k), int(m), n) for k, m, _ in counts]
+    covered = sum(x.low - 1e-9 <= truth <= x.high + 1e-9 for x in found)
+    assert stats.binomtest(covered, simulations).proportion_ci(0.99).high > 0.95
+
+
+@pytest.mark.parametrize("kind", ["fresh", "resampled"])
+def test_the_visible_difference_is_told_apart_in_four_of_five_cases(kind: SplitKind) -> None:
+    a, b = [0.3, 0.5, 0.2, 0.6, 0.4], [0.4, 0.7, 0.2, 0.9, 0.4]
+    found = compare(cell(kind, nll=a), cell(kind, nll=b), "nll", UNREAD)
+    spread = (found.high - found.low) / 2 / stats.t.ppf(0.975, 4)
+    power = stats.nct.sf(stats.t.ppf(0.975, 4), 4, found.visible / spread)
+    assert power == pytest.approx(0.8, abs=1e-6)
+
+
+def test_the_visible_difference_in_accuracy_is_told_apart_about_as_often() -> None:
+    rng, n, one, other = np.random.default_rng(5), 400, 0.09, 0.04
+    visible = mcnemar(round(n * one), round(n * other), n).visible
+    assert visible == pytest.approx(one - other, abs=0.005)
+    shares = ((one + other + visible) / 2, (one + other - visible) / 2)
+    counts = rng.multinomial(n, (*shares, 1 - sum(shares)), 600)
+    seen = np.mean([mcnemar(int(k), int(m), n).told_apart for k, m, _ in counts])
+    assert 0.7 < seen < 0.87
+
+
+def test_too_few_rows_see_no_difference() -> None:
+    assert mcnemar(3, 0, 5).visible == math.inf
+    rows = rows_of({1: [0.25] * 5, 2: [0.75] * 5})
+    a, b = (cell("fresh", nll=[x], first_id=i, n_test=5) for i, x in ((1, 0.25), (2, 0.75)))
+    found = compare(a, b, "nll", rows)
+    assert (found.low, found.high, found.visible) == (-math.inf, math.inf, math.inf)
+    alone = rows_of({1: [0.3], 2: [0.4]})
+    a, b = (cell("fixed", nll=[x], first_id=i, n_test=1) for i, x in ((1, 0.3), (2, 0.4)))
+    assert compare(a, b, "nll", alone).visible == math.inf
+
+
+def test_the_same_accuracy_in_each_repeat_is_no_certainty_of_no_difference() -> None:
+    """As many are right, but the rows are unread, and may be others."""
+    alike = [compare(*[cell(kind, [0.9] * 4)] * 2, "accuracy", UNREAD) for kind in KINDS[:2]]
+    for found in alike:
+        assert found.p_value == 1.0
+        assert found.low == pytest.approx(-found.high)
+    fresh, resampled = alike
+    assert (fresh.low, fresh.high) == pytest.approx((mcnemar(8, 8, 80).low, -fresh.low))
+    assert resampled.high > fresh.high
+    assert resampled.visible > fresh.visible > fresh.high
+
+
+def test_what_cannot_be_compared_has_no_interval() -> None:
+    apart = compare(cell("fresh", [0.1]), cell("fresh", [0.2], repeats=[7]), "accuracy", UNREAD)
+    assert all(math.isnan(x) for x in (apart.low, apart.high, apart.visible))
+
+
+def test_the_brier_score_is_compared_over_repeats_and_never_by_rows() -> None:
+    a, b = [0.3, 0.5, 0.2, 0.6], [0.4, 0.7, 0.2, 0.9]
+    ours, theirs = cell("fresh", brier=a), cell("fresh", brier=b)
+    expected = stats.ttest_rel(a, b)
+    found = compare(ours, theirs, "brier", UNREAD)
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    assert interval(ours, "brier").high == pytest.approx(interval(cell(nll=a), "nll").high)
+    assert best({"a": ours, "b": theirs}, "brier") == "a"
+    for kind, n in (("fixed", 4), ("fresh", 1), ("resampled", 1)):
+        ours, theirs = cell(kind, brier=a[:n]), cell(kind, brier=b[:n])  # type: ignore[arg-type]
+        found = compare(ours, theirs, "brier", UNREAD)
+        assert math.isnan(found.p_value)
+        assert found.method == interval(ours, "brier").method == "no row scores for brier"
+        assert found.difference == pytest.approx(np.mean(a[:n]) - np.mean(b[:n]))
+        compared = against_best({"a": ours, "b": theirs}, "brier", UNREAD)
+        assert not compared["b"].told_apart
+
+
 @given(st.lists(st.floats(0, 1), max_size=12))
 def test_holm_raises_p_values_and_keeps_their_order(p_values: list[float]) -> None:
     adjusted = holm(p_values)
@@ -285,6 +423,7 @@ def results(**changes: Any) -> pd.DataFrame:
         "accuracy": np.linspace(0.6, 0.95, n),
         "nll": np.linspace(0.9, 0.4, n),
         "nll_sd": 0.5,
+        "brier": np.linspace(0.6, 0.3, n),
     }
     return pd.DataFrame(columns | changes)
 

@@ -178,8 +178,9 @@ def compare(
 ) -> Session:
     """Measure until every work is decided or the time is up.
 
-    One looks after the numbers of pairs in `harness.statistics.LOOKS` only, and the error rate is
-    spread over looks and works, so that ``alpha`` holds for all of them.
+    One looks after the numbers of pairs in `harness.statistics.LOOKS` only, or in place of the next
+    of these when the time is up, and the error rate is spread over looks and works, so that
+    ``alpha`` holds for all of them.
 
     Args:
         sides: a and b, the first being what the second is held against.
@@ -217,22 +218,24 @@ class _Comparison:
     def run(self) -> Session:
         began = self.clock()
         deadline = began + self.plan.seconds
-        n, longest, decided = 0, 0.0, False
+        number, n, longest, decided = 0, 0, 0.0, False
         with tempfile.TemporaryDirectory(prefix="harness-ab-") as folder:
             for look in (self.plan.pairs,) if self.plan.pairs else LOOKS:
-                while n < look and (n == 0 or self.clock() + longest <= deadline):
+                while n < look and (number == 0 or self.clock() + longest <= deadline):
                     started = self.clock()
-                    self._pair(n, Path(folder))
-                    n += 1
+                    self._pair(number, Path(folder))
+                    number += 1
                     longest = max(longest, self.clock() - started)
-                    self.tell(n, self._outcomes())
-                    if not any(tally.open for tally in self.tallies):
+                    self.tell(number, self._outcomes())
+                    left = [len(tally.log_ratios) for tally in self.tallies if tally.open]
+                    if not left:
                         break
+                    n = max(left)  # a pair that a fault spoiled told nothing
                 self._judge()
                 decided = not any(tally.open for tally in self.tallies)
                 if decided or n < look:
                     break
-        return Session(tuple(self._outcomes()), n, self.clock() - began, decided)
+        return Session(tuple(self._outcomes()), number, self.clock() - began, decided)
 
     def _pair(self, number: int, folder: Path) -> None:
         """One process of each side, and what they find out about all that is undecided."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import site
 import subprocess
@@ -28,6 +29,31 @@ BUILD_LIMIT = 1800.0
 """Seconds after which an installation is given up."""
 
 SHARED = "shared_with_the_other_side.pth"
+
+RAISED = re.compile(r"(\w+\.)*[A-Z]\w*[a-z]\w*: .+")
+"""The last line of a traceback."""
+
+LOCAL = (
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_INTERNAL_SUPER_PREFIX",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+)
+"""Of a git hook's environment (`git rev-parse --local-env-vars`), what would make a checkout in a
+folder of ours one of the user's repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +132,18 @@ def interpreter(path: Path) -> Path | None:
 
 def git(folder: Path, *words: str) -> str:
     """What git says, stripped; empty if it fails."""
-    done = subprocess.run(  # noqa: S603  # no shell
-        ["git", "-C", str(folder), *words],  # noqa: S607  # the user's own git
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(  # noqa: S603  # no shell
+            # A status would otherwise write what it found out into the user's index.
+            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",  # as Python does with names of files
+            check=False,
+            env=_environment(),
+        )
+    except OSError:  # there is no git
+        return ""
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
@@ -132,6 +164,7 @@ def _built(name: str, top: Path, revision: str, tell: Callable[[str], object]) -
             # A clone, because a worktree would be noted in the user's repository, and stay there
             # if this process were killed. --shared copies none of the history.
             _do(name, "clone", "git", "clone", "--quiet", "--shared", "--no-checkout", top, source)
+            _lend(top, source)
             _do(name, "check out", "git", "-C", source, "checkout", "--quiet", "--detach", revision)
             _install(name, source, shop / "environment")
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -141,6 +174,19 @@ def _built(name: str, top: Path, revision: str, tell: Callable[[str], object]) -
                 if not interpreter(place):  # else somebody else was quicker
                     raise
     return Side(name, str(interpreter(place)), about, revision)
+
+
+def _lend(top: Path, source: Path) -> None:
+    """Let a clone have all objects of its original, which git denies to clones of shallow ones.
+
+    In CI the base is often a commit that was fetched alone, and no clone gets that.
+    """
+    common = top / git(top, "rev-parse", "--git-common-dir")
+    alternates = source / ".git" / "objects" / "info" / "alternates"
+    if not alternates.exists():
+        alternates.write_text(f"{(common / 'objects').resolve()}\n", encoding="utf-8")
+    if (common / "shallow").is_file():
+        shutil.copyfile(common / "shallow", source / ".git" / "shallow")
 
 
 @contextmanager
@@ -210,13 +256,18 @@ def _user_site() -> bool:
     return bool(site.ENABLE_USER_SITE)
 
 
+def _environment() -> dict[str, str]:
+    """Ours, but for what would lead git to another repository and Python to other packages."""
+    hidden = (*LOCAL, "PYTHONPATH", "PYTHONHOME")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
 def _do(name: str, what: str, *command: str | Path) -> str:
     """Run a command of a build.
 
     Raises:
-        UsageError: it fails; with the last line of what it said.
+        UsageError: it fails; with the line that tells most of what it said.
     """
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME")}
     try:
         done = subprocess.run(  # noqa: S603  # no shell
             list(map(str, command)),
@@ -224,13 +275,23 @@ def _do(name: str, what: str, *command: str | Path) -> str:
             text=True,
             timeout=BUILD_LIMIT,
             check=False,
-            env=environment,
+            env=_environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"side '{name}' does not build: cannot {what}: {error}") from error
     if done.returncode:
-        said = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        reasons = [line for line in said if line.lower().startswith(("error", "fatal"))] or said
-        last = reasons[-1] if reasons else f"status {done.returncode}"
-        raise UsageError(f"side '{name}' does not build: cannot {what}: {last}")
+        reason = _reason(done.stdout + done.stderr) or f"status {done.returncode}"
+        raise UsageError(f"side '{name}' does not build: cannot {what}: {reason}")
     return done.stdout
+
+
+def _reason(said: str) -> str:
+    r"""The line that tells most: what a build raised, or what pip or git calls an error.
+
+    >>> _reason("error: subprocess-exited-with-error\n  OSError: no space left\n  [end]")
+    'OSError: no space left'
+    """
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    raised = [line for line in lines if RAISED.match(line)]
+    errors = [line for line in lines if line.lower().startswith(("error", "fatal"))]
+    return next((found[-1] for found in (raised, errors, lines) if found), "")

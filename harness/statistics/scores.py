@@ -11,7 +11,8 @@ What two repeats of a dataset have in common decides how far their scores may be
 
 One repeat says nothing of the variance between repeats, and neither do repeats that agree exactly
 (accuracy is discrete). There, too, the test rows are the sample: Wilson's interval and McNemar's
-exact test for accuracy, Student's t for the NLL.
+exact test for accuracy, Student's t for the NLL. Of the Brier score no rows are kept, so there
+nothing is said.
 """
 
 from __future__ import annotations
@@ -35,15 +36,24 @@ if TYPE_CHECKING:
     Predict: TypeAlias = Callable[[Sequence[int]], pd.DataFrame]
 
 Key = TypeVar("Key")
-Score: TypeAlias = Literal["accuracy", "nll"]
+Score: TypeAlias = Literal["accuracy", "nll", "brier"]
+RowScore: TypeAlias = Literal["accuracy", "nll"]  # those that are kept for single test rows
 
 LEVEL = 0.05
 """Intervals cover 1 - LEVEL; what is told apart is so at this level."""
+
+POWER = 0.8
+"""The chance with which the smallest visible difference is told apart."""
+
+CEILING: dict[Score, float] = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0}
+"""The most that a score can be; the least is 0."""
 
 OVER_DRAWS = "t over draws"
 OVER_SPLITS = "corrected t over splits"
 OVER_ROWS = "t over test rows"
 WILSON = "Wilson over test rows"
+MCNEMAR = "McNemar's exact test"
+NO_ROW_SCORES = "no row scores for brier"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +73,19 @@ class Comparison:
         difference: mean of the first's score less the second's, over the repeats that both have.
         p_value: NaN where the two cannot be compared.
         method: in a few words.
+        low: lower end of the difference's 95% interval, by the same method: 0 lies outside where
+            the two are told apart. NaN where they cannot be compared.
+        high: its upper end.
+        visible: the smallest difference that would have been told apart with power 80%, infinite
+            where none would; NaN where the two cannot be compared.
     """
 
     difference: float
     p_value: float
     method: str
+    low: float = math.nan
+    high: float = math.nan
+    visible: float = math.nan
 
     @property
     def told_apart(self) -> bool:
@@ -89,6 +107,7 @@ class Cell:
         accuracy: share of the test rows whose class was predicted.
         nll: mean negative log likelihood.
         nll_sd: its standard deviation over the test rows.
+        brier: mean over the test rows of the squared error, summed over classes.
     """
 
     kind: SplitKind | None
@@ -100,6 +119,11 @@ class Cell:
     accuracy: Floats
     nll: Floats
     nll_sd: Floats
+    brier: Floats
+
+    def of(self, score: Score) -> Floats:
+        """The repeats' scores (J,) of one kind."""
+        return {"accuracy": self.accuracy, "nll": self.nll, "brier": self.brier}[score]
 
     @property
     def complete(self) -> bool:
@@ -125,7 +149,7 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
     """
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
-        for name in ("n_train", "n_test", "accuracy", "nll", "nll_sd")
+        for name in ("n_train", "n_test", "accuracy", "nll", "nll_sd", "brier")
     }
     ids = results["result_id"].to_numpy(dtype=np.int64)
     repeat = results["repeat"].to_numpy(dtype=np.int64)
@@ -157,17 +181,18 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
             accuracy=columns["accuracy"][rows],
             nll=columns["nll"][rows],
             nll_sd=columns["nll_sd"][rows],
+            brier=columns["brier"][rows],
         )
     return found
 
 
 def interval(cell: Cell, score: Score) -> Interval:
-    """The mean score's 95% interval, within [0, 1] for accuracy and [0, inf) for the NLL.
+    """The mean score's 95% interval, within what the score can be.
 
     Over a few splits it speaks of the learning algorithm; where the test rows are the sample it
     speaks of the models that were fitted.
     """
-    values = cell.accuracy if score == "accuracy" else cell.nll
+    values = cell.of(score)
     J = len(values)
     if J == 0:
         return Interval(math.nan, math.nan, "no scores")
@@ -175,14 +200,15 @@ def interval(cell: Cell, score: Score) -> Interval:
     if cell.kind == "fixed" or J == 1 or _constant(values):
         if score == "accuracy":
             return _wilson(mean, cell.rows)
+        if score == "brier":
+            return Interval(math.nan, math.nan, NO_ROW_SCORES)
         spread = math.sqrt(float(np.square(cell.nll_sd).mean()) / cell.rows)
         half, method = _half_width(spread, cell.rows - 1), OVER_ROWS
     else:
         spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
         method = OVER_SPLITS if cell.kind == "resampled" else OVER_DRAWS
         half = _half_width(spread, J - 1)
-    ceiling = 1.0 if score == "accuracy" else math.inf
-    return Interval(max(mean - half, 0.0), min(mean + half, ceiling), method)
+    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), method)
 
 
 def likelihood(nll: Interval) -> Interval:
@@ -201,7 +227,7 @@ class RowScores:
         self._predictions = predictions
         self._kept: dict[int, tuple[Floats, Floats]] = {}  # by result id: right or not, NLL
 
-    def of(self, result_ids: Sequence[int], score: Score) -> list[Floats]:
+    def of(self, result_ids: Sequence[int], score: RowScore) -> list[Floats]:
         """The rows' scores (n_test,) for each result, in the order of the test part."""
         self.fetch(result_ids)
         which = 0 if score == "accuracy" else 1
@@ -227,32 +253,40 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores) -> Comparison:
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not len(i):
         return Comparison(math.nan, math.nan, "no repeat in common")
-    differences = (a.accuracy[i] - b.accuracy[j]) if score == "accuracy" else a.nll[i] - b.nll[j]
+    differences = a.of(score)[i] - b.of(score)[j]
     mean, J = float(differences.mean()), len(differences)
+    worth = _rows(a.kind, J, a.n_test, a.n_train)
     if a.kind != "fixed" and J > 1:
         if not _constant(differences):
-            spread = float(differences.std(ddof=1)) * math.sqrt(
-                _factor(a.kind, J, a.n_test, a.n_train)
-            )
+            factor = _factor(a.kind, J, a.n_test, a.n_train)
+            spread = float(differences.std(ddof=1)) * math.sqrt(factor)
             method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
-            return Comparison(mean, _p_value(mean / spread, J - 1), f"paired {method}")
+            return _by_t(mean, spread, J - 1, f"paired {method}", score)
         if abs(mean) < 1e-12:
-            return Comparison(0.0, 1.0, "no difference in any repeat")
+            low, high, visible = 0.0, 0.0, 0.0
+            if score == "accuracy":
+                # As many are right, but not the same ones perhaps: at worst, no row that one
+                # contender misses is missed by the other.
+                share = float(a.accuracy[i].mean())
+                apart = min(share, 1 - share) * worth
+                low, high, visible = *_tango(apart, apart, worth), _visible_apart(2 * apart, worth)
+            return Comparison(0.0, 1.0, "no difference in any repeat", low, high, visible)
+    if score == "brier":
+        return Comparison(mean, math.nan, NO_ROW_SCORES)
     ours = rows.of(a.result_ids[i].tolist(), score)
     theirs = rows.of(b.result_ids[j].tolist(), score)
     if any(len(x) != len(y) or not len(x) for x, y in zip(ours, theirs, strict=True)):
         return Comparison(mean, math.nan, "no test rows in common")
     paired = [x - y for x, y in zip(ours, theirs, strict=True)]
     each = np.mean(paired, axis=0) if a.kind == "fixed" else np.concatenate(paired)
-    return _over_rows(mean, each, _rows(a.kind, J, a.n_test, a.n_train), score)
+    return _over_rows(mean, each, worth, score)
 
 
 def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
     """Whose mean is the best of those that are complete; None where none is."""
     complete = {key: cell for key, cell in contenders.items() if cell.complete}
-    if score == "accuracy":
-        return max(complete, key=lambda key: float(complete[key].accuracy.mean()), default=None)
-    return min(complete, key=lambda key: float(complete[key].nll.mean()), default=None)
+    means = {key: float(cell.of(score).mean()) for key, cell in complete.items()}
+    return (max if score == "accuracy" else min)(means, key=means.__getitem__, default=None)
 
 
 def against_best(
@@ -261,14 +295,16 @@ def against_best(
     """One dataset's best compared with each other contender that has scores, after Holm.
 
     A contender that failed in some repeats may be ahead on the others; it is not told apart then,
-    however small the p-value, for it is not the best and not shown to be worse.
+    however small the p-value, for it is not the best and not shown to be worse. Intervals and
+    visible differences are those of a single comparison.
     """
     leader = best(contenders, score)
     if leader is None:
         return {}
     scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
     first = scored[leader]
-    if first.kind == "fixed" or any(len(cell.repeats) == 1 for cell in scored.values()):
+    by_rows = first.kind == "fixed" or any(len(cell.repeats) == 1 for cell in scored.values())
+    if by_rows and score != "brier":
         rows.fetch(i for cell in scored.values() for i in cell.result_ids.tolist())
     found = {
         key: compare(first, cell, score, rows) for key, cell in scored.items() if key != leader
@@ -340,18 +376,84 @@ def _p_value(t: float, freedom: float) -> float:
     return float(2 * special.stdtr(freedom, -abs(t)))
 
 
-def _over_rows(mean: float, each: Floats, rows: float, score: Score) -> Comparison:
+def _by_t(mean: float, spread: float, freedom: float, method: str, score: Score) -> Comparison:
+    """Compare by a t-test of a mean difference whose standard deviation is the spread."""
+    half = _half_width(spread, freedom)
+    critical = float(special.stdtrit(freedom, 1 - LEVEL / 2))
+    seen = float(special.nctdtrinc(freedom, 1 - POWER, critical))  # in units of the spread
+    return Comparison(
+        mean,
+        _p_value(mean / spread, freedom),
+        method,
+        max(mean - half, -CEILING[score]),
+        min(mean + half, CEILING[score]),
+        spread * seen if math.isfinite(seen) else math.inf,  # of less than a row's freedom
+    )
+
+
+def _over_rows(mean: float, each: Floats, rows: float, score: RowScore) -> Comparison:
     """Compare by the rows' differences ``each``, worth ``rows`` independent ones."""
     independent = rows >= len(each) - 1e-9
     if score == "accuracy" and independent and np.isin(each, (-1.0, 0.0, 1.0)).all():
-        better, worse = int((each > 0).sum()), int((each < 0).sum())
-        p = 2 * float(special.bdtr(min(better, worse), better + worse, 0.5))
-        return Comparison(mean, min(p, 1.0), "McNemar's exact test")
+        return _mcnemar(mean, int((each > 0).sum()), int((each < 0).sum()), len(each))
+    ceiling = CEILING[score]
     if _constant(each):
         # There is no variance for a t-test, but the sign test holds: n times the same sign.
-        p = 1.0 if abs(mean) < 1e-12 else min(1.0, 2.0 ** (1 - rows))
-        return Comparison(mean, p, "sign test over test rows")
+        least = min(1.0, 2.0 ** (1 - rows))
+        p = 1.0 if abs(mean) < 1e-12 else least
+        sure = least < LEVEL
+        low, high = (mean, mean) if sure else (-ceiling, ceiling)
+        visible = 0.0 if sure else math.inf
+        return Comparison(mean, p, "sign test over test rows", low, high, visible)
     if rows <= 1:
-        return Comparison(mean, math.nan, "too few test rows")
+        return Comparison(mean, math.nan, "too few test rows", -ceiling, ceiling, math.inf)
     spread = float(each.std(ddof=1)) / math.sqrt(rows)
-    return Comparison(mean, _p_value(mean / spread, rows - 1), f"paired {OVER_ROWS}")
+    return _by_t(mean, spread, rows - 1, f"paired {OVER_ROWS}", score)
+
+
+def _mcnemar(mean: float, better: int, worse: int, n: int) -> Comparison:
+    """Compare by the rows that only one of two contenders has right, of n.
+
+    The interval inverts McNemar's test in its large-sample form (`_tango`). The exact test rejects
+    less often; where it does not reject, the interval reaches as far as 0.
+    """
+    p = min(2 * float(special.bdtr(min(better, worse), better + worse, 0.5)), 1.0)
+    low, high = _tango(better, worse, n)
+    if p >= LEVEL:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return Comparison(mean, p, MCNEMAR, low, high, _visible_apart(better + worse, n))
+
+
+def _tango(better: float, worse: float, n: float) -> tuple[float, float]:
+    """The score interval of a difference of paired shares (Tango, Stat. Med. 17, 1998)."""
+    z = float(special.ndtri(1 - LEVEL / 2))
+
+    def score(delta: float) -> float:
+        # The likeliest share of worse rows, given that better ones are delta more.
+        b = (2 * n - better + worse) * delta - better - worse
+        root = math.sqrt(max(b * b + 8 * n * worse * delta * (1 - delta), 0.0))
+        variance = n * (2 * (root - b) / (4 * n) + delta * (1 - delta))
+        return (better - worse - n * delta) / math.sqrt(max(variance, 1e-300))
+
+    def end(wanted: float, below: float, above: float) -> float:
+        for _ in range(60):  # the score falls as delta grows
+            middle = (below + above) / 2
+            below, above = (middle, above) if score(middle) > wanted else (below, middle)
+        return (below + above) / 2
+
+    seen = (better - worse) / n
+    return end(z, -1.0, seen), end(-z, seen, 1.0)
+
+
+def _visible_apart(apart: float, n: float) -> float:
+    """The smallest difference in accuracy that McNemar's test sees, from the rows told apart.
+
+    (z_{1-LEVEL/2} + z_{POWER}) sqrt(apart) / n, and no less than what makes so few rows as can be
+    significant, six, likely enough.
+    """
+    fewest = math.ceil(1 - math.log2(LEVEL))
+    if n < fewest:
+        return math.inf
+    quantiles = float(special.ndtri(1 - LEVEL / 2) + special.ndtri(POWER))
+    least = float(special.bdtri(fewest - 1, math.floor(n), 1 - POWER))
+    return max(quantiles * math.sqrt(apart) / n, least)

@@ -1,0 +1,334 @@
+"""Sides of a comparison: what names them, and that building them changes nothing of the user's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from harness.ab import sides
+from harness.ab.sides import cache_folder, interpreter, side_of, uncommitted
+from harness.errors import UsageError
+
+pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+
+PROJECT = """
+[build-system]
+requires = []
+build-backend = "makes_a_wheel"
+backend-path = ["."]
+
+[project]
+name = "tiny"
+version = "1"
+"""
+
+BACKEND = """
+import zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    name = "tiny-1-py3-none-any.whl"
+    with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
+        wheel.write("tiny.py")
+        info = "tiny-1.dist-info/"
+        wheel.writestr(info + "METADATA", "Metadata-Version: 2.1\\nName: tiny\\nVersion: 1\\n")
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\n"
+                                       "Tag: py3-none-any\\n")
+        wheel.writestr(info + "RECORD", "")
+    return name
+"""
+
+SOURCE = {"pyproject.toml": PROJECT, "makes_a_wheel.py": BACKEND, "tiny.py": "VALUE = 1\n"}
+
+
+def run_git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
+    command = ["git", "-C", str(folder), *who, *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+def commit(folder: Path, files: dict[str, str]) -> str:
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    run_git(folder, "add", "-A")
+    run_git(folder, "commit", "-qm", "a change")
+    return run_git(folder, "rev-parse", "HEAD")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "classification-harness" / "sides"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Two revisions, v1 and HEAD."""
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    run_git(folder, "init", "-q", "-b", "main")
+    commit(folder, SOURCE)
+    run_git(folder, "tag", "v1")
+    commit(folder, {"tiny.py": "VALUE = 2\n"})
+    return folder
+
+
+def value_in(python: str) -> str:
+    """What the tiny project has in an environment."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    command = [python, "-c", "import tiny; print(tiny.VALUE)"]
+    return subprocess.run(command, check=True, capture_output=True, text=True, env=clean).stdout
+
+
+def state_of(repository: Path) -> tuple[str, ...]:
+    """Everything that building a side might touch, to the byte."""
+    files = (file for file in sorted(repository.rglob("*")) if file.is_file())
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(str(file).encode() + file.read_bytes())
+    found = [run_git(repository, *words.split()) for words in ("worktree list", "for-each-ref")]
+    return (digest.hexdigest(), *found, run_git(repository, "symbolic-ref", "HEAD"))
+
+
+# What names a side
+
+
+def test_an_interpreter_and_a_virtual_environment_name_a_side(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "env"], check=True)
+    for text in (str(tmp_path / "env"), str(tmp_path / "env" / "bin" / "python"), "env"):
+        with side_of(text, tmp_path) as side:
+            assert side.python == str(tmp_path / "env" / "bin" / "python")
+            assert (side.name, side.revision, side.here) == (text, "", False)
+            assert side.about.startswith("the environment of")
+
+
+def test_an_interpreter_that_must_not_be_run_is_none(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("")
+    assert interpreter(tmp_path / "python") is None
+    (tmp_path / "script").write_text("")
+    (tmp_path / "script").chmod(0o755)
+    assert interpreter(tmp_path / "script") is None
+
+
+def test_what_is_none_of_them_is_one_clear_line(tmp_path: Path, repository: Path) -> None:
+    for folder, where in ((repository, "of the repository"), (tmp_path, "is in no git repository")):
+        with pytest.raises(UsageError, match=f"'nonsense' is no Python .*{where}"):
+            with side_of("nonsense", folder):
+                pass
+    with pytest.raises(UsageError, match="is no Python interpreter"):
+        with side_of("--all", repository):
+            pass
+
+
+def test_without_git_a_revision_is_unknown(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match="'HEAD' is no Python interpreter"):
+        with side_of("HEAD", repository):
+            pass
+
+
+# Revisions
+
+
+def test_a_revision_is_built_into_an_environment_of_its_own(repository: Path, cache: Path) -> None:
+    said: list[str] = []
+    with (
+        side_of("v1", repository, tell=said.append) as old,
+        side_of("HEAD", repository, tell=said.append) as new,
+    ):
+        assert (value_in(old.python), value_in(new.python)) == ("1\n", "2\n")
+        assert old.revision == run_git(repository, "rev-parse", "v1")
+        assert old.about == f"revision {old.revision[:10]}"
+        assert Path(old.python).is_relative_to(cache)
+    assert said == [f"building {old.about} (v1)", f"building {new.about} (HEAD)"]
+
+
+def test_a_revision_is_built_once(repository: Path, cache: Path) -> None:
+    said: list[str] = []
+    with side_of("v1", repository, tell=said.append) as first:
+        pass
+    assert [place.name for place in cache.iterdir()] == [Path(first.python).parts[-3]]
+    with side_of("v1^{commit}", repository, tell=said.append) as again:
+        assert again.python == first.python
+    assert len(said) == 1
+
+
+def test_what_the_environment_here_has_fills_in_the_rest(repository: Path) -> None:
+    with side_of("v1", repository) as side:
+        command = [side.python, "-c", "import numpy, sys; print(sys.prefix, numpy.__version__)"]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+        done = subprocess.run(command, check=True, capture_output=True, text=True, env=clean)
+    import numpy as np
+
+    assert done.stdout.split() == [str(Path(side.python).parents[1]), np.__version__]
+
+
+def test_building_touches_neither_the_working_tree_nor_the_repository(repository: Path) -> None:
+    (repository / "tiny.py").write_text("VALUE = 3\n")
+    (repository / "new.py").write_text("")
+    before = state_of(repository)
+    for text in ("v1", "HEAD", str(repository)):
+        with side_of(text, repository):
+            pass
+    assert uncommitted(repository)
+    assert state_of(repository) == before
+
+
+def test_a_git_hook_s_environment_leads_to_no_checkout_in_the_user_s_repository(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = state_of(repository)
+    with monkeypatch.context() as patch:
+        patch.setenv("GIT_DIR", str(repository / ".git"))
+        patch.setenv("GIT_WORK_TREE", str(repository))
+        patch.setenv("GIT_INDEX_FILE", str(repository / ".git" / "index"))
+        with side_of("v1", repository) as side:
+            assert value_in(side.python) == "1\n"
+    assert state_of(repository) == before
+
+
+def test_a_revision_of_a_shallow_clone_is_built(tmp_path: Path, repository: Path) -> None:
+    """As CI has them, where the base is a remote's branch."""
+    shallow = tmp_path / "shallow"
+    url = f"file://{repository}"
+    run_git(tmp_path, "clone", "-q", "--depth", "1", url, str(shallow))
+    run_git(shallow, "fetch", "-q", "--depth", "1", "origin", "tag", "v1")
+    run_git(shallow, "update-ref", "refs/remotes/origin/base", run_git(shallow, "rev-parse", "v1"))
+    run_git(shallow, "tag", "-d", "v1")
+    with side_of("origin/base", shallow) as side:
+        assert value_in(side.python) == "1\n"
+
+
+def test_a_revision_is_built_from_a_folder_of_the_repository_and_from_a_worktree(
+    tmp_path: Path, repository: Path
+) -> None:
+    (repository / "inner").mkdir()
+    run_git(repository, "worktree", "add", "-q", str(tmp_path / "tree"), "v1")
+    for folder in (repository / "inner", tmp_path / "tree"):
+        with side_of("main", folder) as side:
+            assert value_in(side.python) == "2\n"
+
+
+BROKEN: dict[str, tuple[dict[str, str | None], str]] = {
+    "no project": ({"pyproject.toml": None}, "it has no pyproject.toml"),
+    "no TOML": ({"pyproject.toml": "nonsense ["}, "cannot install"),
+    "a backend that raises": ({"makes_a_wheel.py": "raise OSError('a disc')"}, "a disc"),
+    "a backend that is not there": ({"makes_a_wheel.py": None}, "makes_a_wheel"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_revision_that_does_not_build_is_one_line_and_leaves_nothing(
+    repository: Path, cache: Path, case: str
+) -> None:
+    files, complaint = BROKEN[case]
+    for name, text in files.items():
+        (repository / name).unlink()
+        if text is not None:
+            (repository / name).write_text(text)
+    run_git(repository, "commit", "-qam", "broken")
+    before = state_of(repository)
+    with pytest.raises(UsageError) as error, side_of("HEAD", repository):
+        pass
+    assert str(error.value).startswith("side 'HEAD' does not build: ")
+    assert complaint in str(error.value)
+    assert "\n" not in str(error.value)
+    assert list(cache.iterdir()) == []
+    assert state_of(repository) == before
+
+
+@pytest.mark.parametrize("text", ["HEAD", "."])
+@pytest.mark.parametrize("when", ["clone", "make an environment", "install"])
+def test_an_interrupted_build_leaves_nothing(
+    repository: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, when: str, text: str
+) -> None:
+    before = state_of(repository)
+    done = sides._do
+
+    def interrupted(name: str, what: str, *command: str | Path) -> str:
+        found = done(name, what, *command)
+        if what == when:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(sides, "_do", interrupted)
+    if text == "." and when == "clone":
+        pytest.skip("a checkout is not cloned")
+    with pytest.raises(KeyboardInterrupt), side_of(text, repository):
+        pass
+    assert list(cache.iterdir()) == []
+    assert state_of(repository) == before
+
+
+def test_another_process_that_was_quicker_with_the_same_revision_is_no_fault(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install = sides._install
+
+    def slow(name: str, source: Path, environment: Path) -> None:
+        install(name, source, environment)
+        monkeypatch.setattr(sides, "_install", install)
+        with side_of("v1", repository):
+            pass
+
+    monkeypatch.setattr(sides, "_install", slow)
+    with side_of("v1", repository) as side:
+        assert value_in(side.python) == "1\n"
+    assert len(list(cache_folder().iterdir())) == 1
+
+
+def test_a_cache_that_cannot_be_written_to_is_told_with_the_way_out(
+    tmp_path: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(UsageError, match="set XDG_CACHE_HOME"), side_of("v1", repository):
+        pass
+
+
+# Checkouts
+
+
+def test_a_checkout_is_built_with_what_is_changed_and_new_in_it(
+    repository: Path, cache: Path
+) -> None:
+    (repository / ".gitignore").write_text("ignored.py\n")
+    (repository / "ignored.py").write_text("")
+    (repository / "more").symlink_to("tiny.py")
+    changed = (BACKEND + "import os; assert not os.path.exists('ignored.py'), 'it is here'\n",)
+    (repository / "makes_a_wheel.py").write_text(changed[0])
+    (repository / "tiny.py").write_text("VALUE = 3\n")
+    with side_of(".", repository) as side:
+        assert value_in(side.python) == "3\n"
+        assert side.about == f"{repository} as it is, with uncommitted changes"
+        assert side.revision == run_git(repository, "rev-parse", "HEAD")
+        assert not side.here
+    assert not Path(side.python).exists()
+    assert list(cache.iterdir()) == []
+
+
+def test_a_clean_checkout_is_not_said_to_be_changed(repository: Path) -> None:
+    with side_of(str(repository), repository.parent) as side:
+        assert side.about == f"{repository} as it is"
+
+
+@pytest.mark.parametrize("name", ["ä b.py", b"\xff.py".decode(errors="surrogateescape")])
+def test_a_checkout_with_odd_names_is_built(repository: Path, name: str) -> None:
+    (repository / name).write_text("")
+    with side_of(".", repository) as side:
+        assert value_in(side.python) == "2\n"
+
+
+def test_a_deleted_file_of_a_checkout_is_not_missed(repository: Path) -> None:
+    commit(repository, {"other.py": ""})
+    (repository / "other.py").unlink()
+    with side_of(".", repository) as side:
+        assert value_in(side.python) == "2\n"
