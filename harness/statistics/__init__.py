@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from harness.statistics.changepoints import Step, change_points, change_points_of
 from harness.statistics.scores import (
     LEVEL,
     OVER_DRAWS,
@@ -48,11 +49,14 @@ __all__ = [
     "Interval",
     "RowScores",
     "Score",
+    "Step",
     "Verdict",
     "against_best",
     "benjamini_hochberg",
     "best",
     "cells",
+    "change_points",
+    "change_points_of",
     "compare",
     "hodges_lehmann",
     "holm",

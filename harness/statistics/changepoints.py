@@ -1,0 +1,250 @@
+"""Where a series of measurements in commit order steps up or down.
+
+Each split of a series into before and after is weighed by the sum of its ranks (Pettitt, Applied
+Statistics 28, 1979), and the best split of all is held against the best of all in permutations of
+the same series. So the search for the split is part of the test: a t-test of a split that was
+chosen because it looked best calls every tenth flat series a step.
+
+Ranks say that there is a step, but are poor at saying where: an ordinary point beside the step that
+lies on its side draws the split by one. So the step is where two levels fit best, by the sum of
+distances from each side's median.
+
+What holds of ranks holds here: neither the shape of the noise nor a wild value matters. What does
+matter is that values are exchangeable while nothing changes; slow drift is many steps.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from scipy import special  # scipy.stats takes 0.6 s to import
+
+from harness.errors import UsageError
+from harness.statistics.verdicts import COVERAGE, benjamini_hochberg, doubled_ranks, finite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+FIRM = 5
+"""A step after which so many points stand is no passing disturbance."""
+
+PERMUTATIONS = 9999
+"""At most; a series that is plainly flat needs a few hundred."""
+
+EXCEEDANCES = 100
+"""After so many permutations above the series itself the p-value is known well enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A lasting change of level in a series.
+
+    Args:
+        index: of the first point after it.
+        size: median of the points after it less that of those before, each as far as the next
+            step, in the series' unit: log units for log-ratios.
+        low: lower end of the 95% interval of the shift between both sides (Mann-Whitney turned
+            around), given that the step is at this index. Infinite where there are too few points.
+        high: its upper end.
+        p_value: of the null that nothing changed in the segment where the step was found.
+        firm: whether `FIRM` points or more stand between it and the next step or the end.
+    """
+
+    index: int
+    size: float
+    low: float
+    high: float
+    p_value: float
+    firm: bool
+
+
+def change_points(
+    values: ArrayLike,
+    *,
+    min_segment: int = 3,
+    alpha: float = 0.01,
+    n_permutations: int = PERMUTATIONS,
+    seed: int = 0,
+) -> tuple[Step, ...]:
+    """The steps in a series (n,), first to last: the same for the same arguments.
+
+    There is one if the best split's p-value is alpha or less; then each side is searched likewise.
+    A short spell that ends as it began has no split that stands out, and may be missed.
+
+    Args:
+        values: in commit order. Fewer than twice min_segment have no step.
+        min_segment: points that each side of a split has at least.
+        alpha: the chance that a flat series has any step.
+        n_permutations: how many at most; no p-value is less than 1 / (n_permutations + 1).
+        seed: of the permutations.
+
+    Raises:
+        UsageError: a value is NaN or infinite, or another argument is out of range.
+
+    >>> [(step.index, step.firm) for step in change_points([0.0, 0.1] * 6 + [1.0, 1.1] * 2)]
+    [(12, False)]
+    """
+    search = _Search(finite(values, "series"), min_segment, alpha, n_permutations, seed)
+    return search.steps(search.p_value(0, len(search.values)))
+
+
+def change_points_of(
+    series: Mapping[str, ArrayLike], alpha: float = 0.01
+) -> dict[str, tuple[Step, ...]]:
+    """The steps in each of many series, with the false discovery rate alpha held over them.
+
+    Benjamini and Hochberg's adjustment is over the p-values of the series' best splits; a series
+    whose adjusted p-value is above alpha has no step. A series too short to be searched does not
+    count.
+
+    Raises:
+        UsageError: as `change_points`, naming the series.
+    """
+    # One step among many flat series must be able to stand out: its least p-value, times their
+    # number, must stay below alpha.
+    enough = max(PERMUTATIONS, math.ceil(2 * len(series) / alpha)) if alpha > 0 else PERMUTATIONS
+    searches = {
+        name: _Search(finite(values, f"series {name!r}"), 3, alpha, enough, 0)
+        for name, values in series.items()
+    }
+    first = [search.p_value(0, len(search.values)) for search in searches.values()]
+    adjusted = benjamini_hochberg(first)
+    return {
+        name: search.steps(p) if q <= alpha else ()
+        for (name, search), p, q in zip(searches.items(), first, adjusted, strict=True)
+    }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Search:
+    values: Floats
+    min_segment: int
+    alpha: float
+    n_permutations: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.alpha < 1:
+            raise UsageError(f"alpha is {self.alpha:g}; it must lie between 0 and 1")
+        for name in ("min_segment", "n_permutations"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+    def p_value(self, start: int, stop: int) -> float:
+        """Of the null that nothing changes in a segment; NaN where that is too short to tell."""
+        if stop - start < 2 * self.min_segment:
+            return math.nan
+        ranks = doubled_ranks(self.values[start:stop]) - (stop - start + 1)  # of mean 0
+        seen = self._best(ranks)
+        # A segment's permutations depend on nothing but where it is.
+        rng = np.random.default_rng((self.seed, start, stop))
+
+        return self._sequential(
+            float(seen), lambda k: self._best(rng.permuted(np.tile(ranks, (k, 1)), axis=1))
+        )
+
+    def _best(self, ranks: NDArray[np.int64]) -> Floats:
+        """What speaks for the best split of ranks (..., n), for each of several orders."""
+        n, least = ranks.shape[-1], self.min_segment
+        before = np.arange(least, n - least + 1)
+        sums = np.cumsum(ranks, axis=-1)[..., least - 1 : n - least]
+        # The sum of k of n ranks has a variance proportional to k (n - k).
+        best: Floats = (np.abs(sums) / np.sqrt(before * (n - before))).max(axis=-1)
+        return best
+
+    def _sequential(self, seen: float, draw: Callable[[int], Floats]) -> float:
+        """The p-value of a sequential permutation test (Besag & Clifford, Biometrika 78, 1991).
+
+        It draws until `EXCEEDANCES` draws have been as large as what was seen, the p-value being
+        their share, or until all are drawn. That is as valid as drawing all.
+        """
+        above = drawn = 0
+        while drawn < self.n_permutations:
+            as_large = draw(min(1000, self.n_permutations - drawn)) >= seen
+            reached = np.flatnonzero(np.cumsum(as_large) + above == EXCEEDANCES)
+            if len(reached):
+                return EXCEEDANCES / (drawn + int(reached[0]) + 1)
+            above += int(as_large.sum())
+            drawn += len(as_large)
+        return (above + 1) / (drawn + 1)
+
+    def steps(self, first: float) -> tuple[Step, ...]:
+        """The steps that follow from the p-value of the whole series."""
+        found = list(self._significant(0, len(self.values), first))
+        ends = [0, *(index for index, _ in found), len(self.values)]
+        for i in range(1, len(ends) - 1):
+            # A step was placed when its sides still held other steps, which may draw it aside.
+            ends[i] = self._place(ends[i - 1], ends[i + 1])
+        sides = zip(ends[:-2], ends[1:-1], ends[2:], found, strict=True)
+        return tuple(
+            _step(self.values[start:index], self.values[index:stop], index, p_value)
+            for start, index, stop, (_, p_value) in sides
+        )
+
+    def _significant(self, start: int, stop: int, p_value: float) -> Iterator[tuple[int, float]]:
+        if not p_value <= self.alpha:
+            return
+        index = self._place(start, stop)
+        yield from self._significant(start, index, self.p_value(start, index))
+        yield index, p_value
+        yield from self._significant(index, stop, self.p_value(index, stop))
+
+    def _place(self, start: int, stop: int) -> int:
+        """Where two levels fit a segment best."""
+        values = self.values
+
+        def misfit(index: int) -> float:
+            sides = values[start:index], values[index:stop]
+            return sum(float(np.abs(side - np.median(side)).sum()) for side in sides)
+
+        return min(range(start + self.min_segment, stop - self.min_segment + 1), key=misfit)
+
+
+def _step(before: Floats, after: Floats, index: int, p_value: float) -> Step:
+    low, high = _shift_interval(before, after)
+    return Step(
+        index=index,
+        size=float(np.median(after) - np.median(before)),
+        low=low,
+        high=high,
+        p_value=p_value,
+        firm=len(after) >= FIRM,
+    )
+
+
+def _shift_interval(before: Floats, after: Floats) -> tuple[float, float]:
+    """The shifts that the two-sided Mann-Whitney test at 5% does not reject (Moses 1953)."""
+    m, n = len(before), len(after)
+    tail = (1 - COVERAGE) / 2
+    if math.comb(m + n, n) < 2**62:
+        outside = int(np.searchsorted(_mann_whitney(m, n), tail * (1 + 1e-12), side="right"))
+    else:
+        deviation = math.sqrt(m * n * (m + n + 1) / 12)
+        outside = math.floor(m * n / 2 + float(special.ndtri(tail)) * deviation + 0.5)
+    if outside < 1:
+        return -math.inf, math.inf
+    shifts = np.sort(np.subtract.outer(after, before), axis=None)
+    return float(shifts[outside - 1]), float(shifts[-outside])
+
+
+def _mann_whitney(m: int, n: int) -> Floats:
+    """The chance that U is 0, 1, 2, ... or less, for m and n untied values under the null.
+
+    The numbers of orders with each U are the coefficients of the Gaussian binomial, the product
+    over i = 1..m of (1 - q^(n+i)) / (1 - q^i), whole after each i.
+    """
+    m, n = min(m, n), max(m, n)
+    counts = np.zeros(m * n + 1, dtype=np.int64)
+    counts[0] = 1
+    for i in range(1, m + 1):
+        counts[n + i :] -= counts[: -(n + i)].copy()
+        for residue in range(i):
+            counts[residue::i] = np.cumsum(counts[residue::i])
+    return np.cumsum(counts) / math.comb(m + n, n)
