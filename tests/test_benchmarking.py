@@ -348,9 +348,7 @@ def test_a_group_that_takes_longer_than_its_share_leaves_none_below_zero() -> No
     assert [share for *_, share in machine.calls] == [10.0]
 
 
-def test_what_the_first_process_does_not_come_to_in_time_is_given_up_with_a_time_that_would_do() -> (
-    None
-):
+def test_what_the_first_process_does_not_come_to_is_given_up_with_a_time_that_would_do() -> None:
     session = Machine(seconds=lambda _: 10.0).time(*map(Group, "wxyz"), budget=50.0)
     assert [timing.status for timing in session.timings] == ["ok", "ok", *["unfinished"] * 2]
     assert session.n_processes == FEWEST
