@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 SCHEMA = 3
 CREATE_TRIES = 50
 NAME_LENGTH = 200
+DIGITS = 9  # of an id
 BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
 
 metadata = MetaData()
@@ -360,7 +361,7 @@ class Store:
         rows = [asdict(point) for point in found]
         for row in rows:
             row |= {name: _finite(row[name]) for name in ("low", "high", "seconds")}
-            row |= {name: _text(row[name]) for name in ("subject", "case", "anchor", "machine")}
+            row |= {name: _text(row[name]) for name in TEXTS}
         with self._faults(), self.engine.begin() as connection:
             known = {_identity(row) for row in connection.execute(sa.select(points)).mappings()}
             new = {_identity(row): row for row in rows if _identity(row) not in known}
@@ -431,7 +432,9 @@ class Store:
         """
         query = sa.select(runs).order_by(runs.c.id.desc())
         if wanted is not None:
-            by_id = [runs.c.id == int(wanted)] if wanted.isdecimal() else []
+            # More digits than an integer column holds are no id, and an overflow to SQLite.
+            digits = wanted.isdecimal() and len(wanted) <= DIGITS
+            by_id = [runs.c.id == int(wanted)] if digits else []
             query = query.where(sa.or_(*by_id, runs.c.name == wanted))
         with self._faults(), self.engine.connect() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
@@ -603,6 +606,10 @@ def _write_ahead(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
+
+
+TEXTS = ("subject", "case", "anchor", "machine", "revision")
+"""Of a point, what others wrote."""
 
 
 def _identity(row: Any) -> tuple[Any, ...]:
