@@ -150,7 +150,7 @@ points = Table(
     Column("case", Text, nullable=False),
     Column("device", String(40), nullable=False),
     Column("time", String(40), nullable=False),
-    Column("revision", String(80), nullable=False),
+    Column("revision", Text, nullable=False),
     Column("machine", Text, nullable=False),
     Column("anchor", Text, nullable=False),
     Column("source", String(20), nullable=False),
@@ -357,8 +357,12 @@ class Store:
         ]
 
     def add_points(self, found: Iterable[Point]) -> int:
-        """Points of the history, but for those that it has; how many were new."""
-        rows = [asdict(point) for point in found]
+        """Points of the history, but for those that it has or that are no numbers.
+
+        Returns:
+            How many were new.
+        """
+        rows = [asdict(point) for point in found if np.isfinite(point.value)]
         for row in rows:
             row |= {name: _finite(row[name]) for name in ("low", "high", "seconds")}
             row |= {name: _text(row[name]) for name in TEXTS}
