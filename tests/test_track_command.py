@@ -270,7 +270,7 @@ def test_a_kernel_is_recorded_against_another(folder: Path) -> None:
     (one,) = points_in(folder)
     assert one.series == ("softmax", "numpy-fast", "100x3 float32", "cpu")
     assert (one.anchor, one.source) == ("kernel:numpy-stable", "ab")
-    assert one.low <= one.value <= one.high
+    assert math.isnan(one.low) or one.low <= one.value <= one.high  # unknown for too few pairs
     assert one.seconds > 0
     assert one.n >= 1
 
