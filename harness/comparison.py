@@ -9,7 +9,7 @@ regression. What is to be seen below it, `harness ab` sees, which measures both 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,14 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
+    from numpy.typing import NDArray
 
     from harness.changes import Verdict
     from harness.statistics import Cell, Score
     from harness.values import Frames
 
+    Ids = NDArray[np.intp]
+
 MEASURES = (*SCORES, "time")
 KINDS = ("fit", "together", "predict", "predict-row", "logits", "softmax")
 """Of timings, those that are of the code and not what it is held beside."""
+
+BROKEN = ("failed", "wrong")
+"""Statuses of timings that say something of the code, not of the time that there was."""
 
 DRIFT, LEAST_DRIFT = 0.1, 0.02
 """What a time of the same code varies by from one session to another, as a part, where fewer than
@@ -121,16 +127,21 @@ def _scores(base: Frames, new: Frames, measures: Sequence[str]) -> tuple[list[_F
         if key not in ran[0] or key not in ran[1]:
             lone.append(replace(row, verdict="only base" if key in ran[0] else "only new"))
             continue
-        (ok_before, _), (ok_after, reason) = ran[0][key], ran[1][key]
+        before_, after_ = ran[0][key], ran[1][key]
+        ok_before, ok_after = len(before_.ok), len(after_.ok)
         if not ok_after or not ok_before:
             if ok_before:
-                row = replace(row, verdict="failed", note=reason)
+                row = replace(row, verdict="failed", note=after_.reason)
             elif ok_after:
                 row = replace(row, verdict="only new", note="failed in the base")
             else:
                 row = replace(row, note="failed in both")
             lone.append(row)
             continue
+        lost = len(before_.ok & after_.failed)
+        if lost:
+            note = f"{lost} of {ok_before} repeats: {after_.reason}"
+            lone.append(replace(row, verdict="failed", note=note))
         a, b = cells_after.get(key), cells_before.get(key)
         if a is None or b is None or not len(np.intersect1d(a.repeats, b.repeats)):
             lone.append(replace(row, note="no split in common: other seeds or repeats"))
@@ -145,6 +156,9 @@ def _score(row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, note: str)
     score = cast("Score", "nll" if measure == "likelihood" else measure)
     found = compare(a, b, score, rows)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    if _identical(a, b, (i, j), score, rows):
+        # No sample of anything: the new code does in each row what the old code did.
+        found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
     new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
     change, low, high, visible = found.difference, found.low, found.high, found.visible
     if measure == "likelihood":
@@ -170,6 +184,19 @@ def _score(row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, note: str)
     )
 
 
+def _identical(a: Cell, b: Cell, common: tuple[Ids, Ids], score: Score, rows: RowScores) -> bool:
+    """Whether two cells agree in every test row of their common repeats."""
+    i, j = common
+    if not np.array_equal(a.of(score)[i], b.of(score)[j]):
+        return False
+    # The Brier score is not kept by row; what has the same likelihoods has the same of that, too.
+    ours, theirs = (
+        rows.of(cell.result_ids[which].tolist(), "accuracy" if score == "accuracy" else "nll")
+        for cell, which in ((a, i), (b, j))
+    )
+    return all(len(x) and np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
+
+
 def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The trials that have the same split in both."""
     key = ["dataset", "repeat", "split_seed"]
@@ -178,22 +205,34 @@ def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
     return first, second
 
 
-def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], tuple[int, str]]:
-    """Pairings that were not skipped: how many repeats came to something, and why others didn't."""
-    found: dict[tuple[str, str, str], tuple[int, str]] = {}
+@dataclass(slots=True)
+class _Ran:
+    """Splits of a pairing that came to something, those that did not, and why not."""
+
+    ok: set[tuple[int, int]] = field(default_factory=set)
+    failed: set[tuple[int, int]] = field(default_factory=set)
+    reason: str = ""
+
+
+def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
+    """Pairings that were not skipped, and what became of their repeats."""
+    found: dict[tuple[str, str, str], _Ran] = {}
     for row in results[results["status"] != "skipped"].to_dict("records"):
         key = (str(row["dataset"]), str(row["model"]), str(row["device"]))
-        ok, reason = found.get(key, (0, ""))
+        ran = found.setdefault(key, _Ran())
+        split = (int(row["repeat"]), int(row["split_seed"]))
         if row["status"] == "ok":
-            found[key] = ok + 1, reason
+            ran.ok.add(split)
         else:
-            found[key] = ok, reason or str(row["reason"])
+            ran.failed.add(split)
+            ran.reason = ran.reason or str(row["reason"])
     return found
 
 
 def _times(base: Frames, new: Frames, budget: float) -> tuple[list[_Finding], list[Row], list[str]]:
     """Findings of what both have timings of, rows of the others, and remarks."""
     timed = [_timed(frames.timings) for frames in (base, new)]
+    unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
     if not any(timed):
         return [], [], []
     machines = [frames.run.environment["machine"] for frames in (base, new)]
@@ -208,7 +247,12 @@ def _times(base: Frames, new: Frames, budget: float) -> tuple[list[_Finding], li
         row = Row(*key, math.nan, math.nan, "not judged")
         first, second = timed[0].get(key), timed[1].get(key)
         if first is None or second is None:
-            lone.append(replace(row, verdict="only new" if first is None else "only base"))
+            side = 0 if first is None else 1
+            verdict: Verdict = "only base" if side else "only new"
+            why = unmeasured[side].get(key)
+            if side and why and why["status"] in BROKEN:
+                verdict = "failed"
+            lone.append(replace(row, verdict=verdict, note=str(why["reason"]) if why else ""))
             continue
         logs = [np.log([median(process) for process in one["samples"]]) for one in (first, second)]
         row = replace(
@@ -267,8 +311,11 @@ def _time(
     return _Finding(row, p, p_over)
 
 
-def _timed(timings: pd.DataFrame) -> dict[tuple[str, str, str, str], dict[str, Any]]:
-    found = timings[(timings["status"] == "ok") & timings["kind"].isin(KINDS)]
+def _timed(
+    timings: pd.DataFrame, *, ok: bool = True
+) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+    """Timings by what was timed: those that came to something, or those that did not."""
+    found = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(KINDS)]
     return {
         (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
         for row in found.to_dict("records")

@@ -73,8 +73,10 @@ def _split(key: Key, members: Sequence[Point]) -> list[Segment]:
     for point in members:
         anchor, shift, points, values = open_.get(point.machine, (point.anchor, 0.0, [], []))
         if point.source == "bridge":
-            # Its value is log(new anchor / old anchor): what a ratio to the new one lacks.
-            open_[point.machine] = (point.anchor, shift + point.value, points, values)
+            # Its value is log(new anchor / old anchor): what a ratio to the new one lacks. Another
+            # machine may have gone over to an anchor that this segment never had.
+            if points and point.revision == anchor:
+                open_[point.machine] = (point.anchor, shift + point.value, points, values)
             continue
         if point.anchor != anchor:
             if points:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 SCHEMA = 3
 CREATE_TRIES = 50
 NAME_LENGTH = 200
+DIGITS = 9  # of an id
 BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
 
 metadata = MetaData()
@@ -149,7 +150,7 @@ points = Table(
     Column("case", Text, nullable=False),
     Column("device", String(40), nullable=False),
     Column("time", String(40), nullable=False),
-    Column("revision", String(80), nullable=False),
+    Column("revision", Text, nullable=False),
     Column("machine", Text, nullable=False),
     Column("anchor", Text, nullable=False),
     Column("source", String(20), nullable=False),
@@ -356,11 +357,15 @@ class Store:
         ]
 
     def add_points(self, found: Iterable[Point]) -> int:
-        """Points of the history, but for those that it has; how many were new."""
-        rows = [asdict(point) for point in found]
+        """Points of the history, but for those that it has or that are no numbers.
+
+        Returns:
+            How many were new.
+        """
+        rows = [asdict(point) for point in found if np.isfinite(point.value)]
         for row in rows:
             row |= {name: _finite(row[name]) for name in ("low", "high", "seconds")}
-            row |= {name: _text(row[name]) for name in ("subject", "case", "anchor", "machine")}
+            row |= {name: _text(row[name]) for name in TEXTS}
         with self._faults(), self.engine.begin() as connection:
             known = {_identity(row) for row in connection.execute(sa.select(points)).mappings()}
             new = {_identity(row): row for row in rows if _identity(row) not in known}
@@ -431,7 +436,9 @@ class Store:
         """
         query = sa.select(runs).order_by(runs.c.id.desc())
         if wanted is not None:
-            by_id = [runs.c.id == int(wanted)] if wanted.isdecimal() else []
+            # More digits than an integer column holds are no id, and an overflow to SQLite.
+            digits = wanted.isdecimal() and len(wanted) <= DIGITS
+            by_id = [runs.c.id == int(wanted)] if digits else []
             query = query.where(sa.or_(*by_id, runs.c.name == wanted))
         with self._faults(), self.engine.connect() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
@@ -603,6 +610,10 @@ def _write_ahead(engine: sa.Engine) -> None:
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
+
+
+TEXTS = ("subject", "case", "anchor", "machine", "revision")
+"""Of a point, what others wrote."""
 
 
 def _identity(row: Any) -> tuple[Any, ...]:

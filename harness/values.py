@@ -442,7 +442,8 @@ class Point:
         case: on what.
         device: its name.
         time: UTC, ISO 8601.
-        revision: of the code; with a + where it had changes that are in none.
+        revision: of the code, with a + where it had changes that are in none; of a bridge, the
+            anchor before.
         machine: what measured: ratios of two machines are not compared.
         anchor: what a time is held against; empty for scores, and where a time is all there is.
         source: ``ab``, ``run``, ``bridge`` (an anchor held against the one before), or a tool.

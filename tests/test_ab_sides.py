@@ -118,21 +118,21 @@ def test_an_interpreter_that_must_not_be_run_is_none(tmp_path: Path) -> None:
 
 def test_what_is_none_of_them_is_one_clear_line(tmp_path: Path, repository: Path) -> None:
     for folder, where in ((repository, "of the repository"), (tmp_path, "is in no git repository")):
-        with pytest.raises(UsageError, match=f"'nonsense' is no Python .*{where}"):
-            with side_of("nonsense", folder):
-                pass
-    with pytest.raises(UsageError, match="is no Python interpreter"):
-        with side_of("--all", repository):
+        complaint = f"'nonsense' is no Python .*{where}"
+        with pytest.raises(UsageError, match=complaint), side_of("nonsense", folder):
             pass
+    none = pytest.raises(UsageError, match="'--all' is no Python interpreter")
+    with none, side_of("--all", repository):
+        pass
 
 
 def test_without_git_a_revision_is_unknown(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(UsageError, match="'HEAD' is no Python interpreter"):
-        with side_of("HEAD", repository):
-            pass
+    none = pytest.raises(UsageError, match="'HEAD' is no Python interpreter")
+    with none, side_of("HEAD", repository):
+        pass
 
 
 # Revisions

@@ -11,7 +11,6 @@ from __future__ import annotations
 import gc
 import json
 import os
-import sys
 import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -44,12 +43,16 @@ def main() -> None:
     """Answer until there are no more lines."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what a plugin prints is no answer
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # and what it reads is no question
+    os.close(nothing)
 
     def answer(value: object) -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    asked = json.loads(sys.stdin.readline())
+    asked = json.loads(lines.readline())
     try:
         from harness.registry import load
 
@@ -65,13 +68,18 @@ def main() -> None:
             calls = _prepare(registry, work)
             answer({"seconds": _warmed_up(calls)})
         except MissingError as error:
-            answer({"missing": str(error)})
+            # What a plugin that cannot be used would have offered is broken rather than not there.
+            faults = [" ".join(str(fault).split()) for fault in registry.faults]
+            if faults:
+                answer({"fault": f"{error}; {'; '.join(faults)}"})
+            else:
+                answer({"missing": str(error)})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
             answer({"fault": _describe(error)})
         ready.append(calls)
     gc.collect()
     gc.disable()
-    for line in sys.stdin:
+    for line in lines:
         turn = json.loads(line)
         measured = ready[turn["work"]]
         assert measured is not None
@@ -190,7 +198,7 @@ def _nothing() -> None:
 
 
 def _describe(error: BaseException) -> str:
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

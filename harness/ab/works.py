@@ -181,7 +181,7 @@ def works_of(
             for choice in _shortened(registry, choose(models, registry.models, "model"), epochs)
             for kind in ("fit", "predict")
         ]
-    chosen = tuple(work for work in found if not kinds or work.key[0] in kinds)
+    chosen = tuple(work for work in dict.fromkeys(found) if not kinds or work.key[0] in kinds)
     if not chosen:
         raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
     return chosen
@@ -198,8 +198,8 @@ def works_of_two_kernels(
     first, second = (_known_kernels(registry, [kernel])[0] for kernel in kernels)
     return tuple(
         Softmax((first, second), shape, dtype, device)
-        for shape in shapes or SHAPES
-        for dtype in dtypes or DTYPES
+        for shape in dict.fromkeys(shapes or SHAPES)
+        for dtype in dict.fromkeys(dtypes or DTYPES)
     )
 
 
@@ -224,7 +224,7 @@ def works_of_two_models(
         for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
         for kind in ("fit", "predict")
     ]
-    chosen_works = tuple(work for work in found if not kinds or work.key[0] in kinds)
+    chosen_works = tuple(work for work in dict.fromkeys(found) if not kinds or work.key[0] in kinds)
     if not chosen_works:
         raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
     return chosen_works

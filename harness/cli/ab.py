@@ -143,6 +143,8 @@ def _chosen(
     if kernels:
         if given["datasets"]:
             raise UsageError("kernels need no dataset; leave out --dataset")
+        if kinds and "softmax" not in kinds:
+            raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
         return None, works_of_two_kernels(
             registry, (first, second), shapes, given["dtypes"], given["device"]
         )

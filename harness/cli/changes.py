@@ -69,6 +69,13 @@ def rendered(
     rows: Sequence[Row], title: str, style: str, remarks: Sequence[str], extra: dict[str, Any]
 ) -> str:
     """Changes as text in one of `FORMATS`; empty for ``rich``, which depends on the console."""
+    text = _rendered(rows, title, style, remarks, extra)
+    return text.encode(errors="backslashreplace").decode()  # lone surrogates are in no file
+
+
+def _rendered(
+    rows: Sequence[Row], title: str, style: str, remarks: Sequence[str], extra: dict[str, Any]
+) -> str:
     if style == "json":
         found = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
         return json.dumps(
@@ -132,7 +139,8 @@ def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
         name = f"{row.measure} {row.subject}, {row.case} @ {row.device}"
         case = ET.SubElement(suite, "testcase", classname="harness", name=_xml(name))
         cells = dict(zip(HEADS, cells_of(row), strict=True))
-        text = f"{row.verdict}: {cells['change']} ({cells['interval']}) {row.note}".strip()
+        words = [cells["change"], f"({cells['interval']})" if cells["interval"] else "", row.note]
+        text = " ".join((f"{row.verdict}:", *filter(None, words))).removesuffix(":")
         if row.verdict in BAD:
             ET.SubElement(case, "failure", message=_xml(text))
         elif _is_open(row):
@@ -150,23 +158,27 @@ def _is_open(row: Row) -> bool:
 
 
 def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str]) -> str:
-    lines = [f"### {_plain(title)}", ""]
+    lines = [f"### {plain(title)}", ""]
     if rows:
         lines += [f"**{summary(rows)}**", ""]
         lines.append("| " + " | ".join(HEADS) + " |")
         lines.append("|" + "|".join(" ---: " if h in NUMBERS else " --- " for h in HEADS) + "|")
         for row in ordered(rows):
-            first, *rest = map(_plain, cells_of(row))
+            first, *rest = map(plain, cells_of(row))
             bold = f"**{first}**" if row.verdict in BAD else first
             lines.append("| " + " | ".join((bold, *rest)) + " |")
         lines.append("")
-    lines += [line for remark in remarks for line in (_plain(remark), "")]
+    lines += [line for remark in remarks for line in (plain(remark), "")]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _plain(text: str) -> str:
-    """Text that Markdown shows as it is, whoever wrote it."""
-    return re.sub(r"([\\`*_{}\[\]<>#|~])", r"\\\1", " ".join(text.split()))
+def plain(text: str) -> str:
+    r"""Text that Markdown shows as it is, whoever wrote it.
+
+    >>> print(plain("a|b *c*"))
+    a\|b \*c\*
+    """
+    return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
 
 
 def _values(row: Row) -> tuple[str, str]:
@@ -178,8 +190,19 @@ def _values(row: Row) -> tuple[str, str]:
     scale, unit = next(
         ((scale, unit) for scale, unit in UNITS if known and min(known) >= scale), UNITS[-1]
     )
-    texts = [f"{value / scale:.3g} {unit}" if value > 0 else "" for value in (row.base, row.new)]
+    texts = [
+        f"{_three(value / scale)} {unit}" if value > 0 else "" for value in (row.base, row.new)
+    ]
     return texts[0], texts[1]
+
+
+def _three(value: float) -> str:
+    """Three digits, but all those of a whole number.
+
+    >>> _three(1234.5), _three(12.345)
+    ('1234', '12.3')
+    """
+    return f"{value:.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
 def _change(row: Row, value: float) -> str:

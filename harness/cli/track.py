@@ -6,6 +6,7 @@ import json
 import math
 import platform
 from contextlib import ExitStack, closing
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from harness.cli.console import out, remark, say, write
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from harness.ab.pairs import Session
     from harness.ab.sides import Side
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
     from harness.values import Point
 
 NOTHING = 4
+EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
 PAIRS = 10
 """That a point rests on."""
 
 KERNEL = "kernel:"
 """Before the name of an anchor that is a kernel."""
+
+ANCHORED = ("ab", "bridge")
+"""Sources of points that are held against an anchor."""
 
 SHOWN = 10
 """Characters of a revision."""
@@ -80,8 +85,7 @@ def record(ctx: click.Context, /, **given: Any) -> None:
     not.  The anchor stays until another is given.  The last run's scores are kept, too.
     """
     registry = options.discover(given["plugins"])
-    with closing(_store(given["store"] or ctx.obj, create=True)) as store:
-        ctx.exit(_record(registry, store, given))
+    ctx.exit(_record(registry, given["store"] or ctx.obj, given))
 
 
 @command.command(name="import", short_help="Read another tool's results into the history.")
@@ -120,15 +124,16 @@ def import_(group_store: str | None, file: Path, store: str | None) -> None:
     help="Rather than standard output.",
 )
 @options.store_option
-@click.pass_obj
-def export(group_store: str | None, style: str, output: Path | None, store: str | None) -> None:
+@click.pass_context
+def export(ctx: click.Context, style: str, output: Path | None, store: str | None) -> None:
     """Write all points (csv), or the newest ones as pytest-benchmark or Bencher read them."""
     from harness import interchange
 
-    with closing(_store(store or group_store)) as opened:
+    with closing(_store(store or ctx.obj)) as opened:
         points = opened.points()
     if not points:
-        raise UsageError("there is no history yet; `harness track record` begins one")
+        remark(EMPTY)
+        ctx.exit(NOTHING)
     to = {
         "csv": interchange.to_csv,
         "pytest-benchmark": interchange.to_pytest_benchmark,
@@ -154,12 +159,12 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 # Recording
 
 
-def _record(registry: Registry, store: Store, given: dict[str, Any]) -> int:
+def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
     from harness.ab.pairs import Plan
     from harness.ab.sides import HERE, uncommitted
 
-    history = store.points()
-    pinned = next((p.anchor for p in reversed(history) if p.source in ("ab", "bridge")), "")
+    history = _history(url)
+    pinned = _pinned(reversed(history))
     wanted = given["anchor"] or pinned
     if not wanted:
         raise UsageError(
@@ -181,25 +186,39 @@ def _record(registry: Registry, store: Store, given: dict[str, Any]) -> int:
         tell = stack.enter_context(progress(len(works)))
         side, anchor, held = _anchored(stack, registry, wanted, works)
         measured = _measured(registry, (side, HERE), plan, held, tell)
-        if pinned and pinned != anchor:
-            found += _bridge(stack, registry, plan, pinned, (side, anchor), here, tell)
-    found += _points(measured, here, anchor, "ab")
-    found += _scores(store)
+        # What went over to another anchor elsewhere has still to do so on this machine.
+        last = _pinned(point for point in reversed(history) if point.machine == here)
+        if last and last != anchor:
+            found += _bridge(stack, registry, plan, last, (side, anchor), here, tell)
+    found += _points(measured, here, anchor, revision())
     for outcome in measured.outcomes:
         for fault in filter(None, outcome.faults):
             remark(f"{', '.join(outcome.work.key[:3])}: {fault}; no point")
-    n = store.add_points(found)
+    with closing(_store(url, create=True)) as store:
+        n = store.add_points([*found, *_scores(store)])
     dirty = ", with uncommitted changes" if uncommitted(Path.cwd()) else ""
     say(f"kept {n} points in {store.name}, anchor {_short(anchor)}{dirty}")
     return 0 if any(point.source == "ab" for point in found) else NOTHING
+
+
+def _pinned(points: Iterable[Point]) -> str:
+    """The anchor of the first point that is held against one."""
+    return next((point.anchor for point in points if point.source in ANCHORED), "")
+
+
+def _history(url: str | None) -> list[Point]:
+    """What the store has; nothing where it is not there yet, which is no reason to make one."""
+    where = options.store_url(url)
+    if "://" not in where and Path(where).absolute().parent.is_dir() and not Path(where).exists():
+        return []
+    with closing(_store(url)) as store:
+        return store.points()
 
 
 def _anchored(
     stack: ExitStack, registry: Registry, wanted: str, works: Sequence[Work]
 ) -> tuple[Side, str, tuple[Work, ...]]:
     """The anchor's side, its name that will mean the same tomorrow, and the works against it."""
-    from dataclasses import replace
-
     from harness.ab.sides import HERE, side_of
     from harness.ab.works import Softmax
     from harness.agenda import kernels_named
@@ -225,8 +244,6 @@ def _anchored(
 def _measured(
     registry: Registry, sides: tuple[Side, Side], plan: Any, works: tuple[Work, ...], tell: Any
 ) -> Session:
-    from dataclasses import replace
-
     from harness.ab.pairs import compare
 
     return compare(sides, replace(plan, works=works), registry, tell=tell)
@@ -242,18 +259,56 @@ def _bridge(
     tell: Any,
 ) -> list[Point]:
     """The new anchor held against the one before, where that can still be had."""
+    from harness.ab.sides import HERE
+
+    side, anchor = new
     try:
-        old, _, held = _anchored(stack, registry, pinned, plan.works)
-        if pinned.startswith(KERNEL) or new[1].startswith(KERNEL):
+        if pinned.startswith(KERNEL) != anchor.startswith(KERNEL):
             raise UsageError("a kernel and a version are not held against each other")
-        session = _measured(registry, (old, new[0]), plan, held, tell)
+        old, _, held = _anchored(stack, registry, pinned, plan.works)
+        if anchor.startswith(KERNEL):
+            side = HERE
+            held = _against(held, anchor.removeprefix(KERNEL))
+        session = _measured(registry, (old, side), plan, held, tell)
     except UsageError as error:
         remark(f"the new anchor cannot be held against {_short(pinned)}: {error}; a new segment")
         return []
-    return _points(session, here, new[1], "bridge")
+    # Of two kernels every series of that shape and type is moved by the same.
+    found = _points(session, here, anchor, pinned, "bridge")
+    if not anchor.startswith(KERNEL):
+        return found
+    return [
+        replace(point, subject=subject)
+        for point in found
+        for subject in dict.fromkeys(_subject(work) for work in plan.works)
+    ]
 
 
-def _points(session: Session, here: str, anchor: str, source: str) -> list[Point]:
+def _against(works: Sequence[Work], kernel: str) -> tuple[Work, ...]:
+    """The same softmaxes, each once, with a kernel on the second side."""
+    from harness.ab.works import Softmax
+
+    held = [work for work in works if isinstance(work, Softmax)]
+    return tuple(dict.fromkeys(replace(work, kernels=(work.kernels[0], kernel)) for work in held))
+
+
+def _subject(work: Work) -> str:
+    """What is held against the anchor: the second side's."""
+    from harness.ab.works import Softmax
+
+    return work.kernels[1] if isinstance(work, Softmax) else str(work.models[1])
+
+
+def _points(session: Session, here: str, anchor: str, at: str, source: str = "ab") -> list[Point]:
+    """Points of what was measured.
+
+    Args:
+        session: a comparison with the anchor, or of two anchors.
+        here: the machine.
+        anchor: its name.
+        at: the revision that was measured, or the anchor before.
+        source: ``ab`` or ``bridge``.
+    """
     from statistics import median
 
     from harness.values import Point
@@ -261,11 +316,10 @@ def _points(session: Session, here: str, anchor: str, source: str) -> list[Point
     return [
         Point(
             outcome.work.key[0],
-            # Against a kernel as an anchor, the series is the kernel's that is held against it.
-            outcome.work.key[1].rpartition(" | ")[2],
+            _subject(outcome.work),
             *outcome.work.key[2:],
             now(),
-            revision(),
+            at,
             here,
             anchor,
             source,
@@ -276,6 +330,7 @@ def _points(session: Session, here: str, anchor: str, source: str) -> list[Point
             len(outcome.log_ratios),
         )
         for outcome in session.outcomes
+        # A fault after a few pairs leaves none that were judged.
         if outcome.change is not None and math.isfinite(outcome.change.effect)
     ]
 
@@ -386,11 +441,13 @@ def _show(given: str | None, alpha: float, style: str) -> int:
         writer.writerows(line for segment in found for line in _lines(segment))
         write(text.getvalue())
     elif not found:
-        remark("no history yet; `harness track record --anchor SIDE` begins one")
+        remark(EMPTY)
     elif style == "markdown":
         from tabulate import tabulate
 
-        lines = [line for segment in found for line in _lines(segment)]
+        from harness.cli.changes import plain
+
+        lines = [[plain(cell) for cell in line] for one in found for line in _lines(one)]
         write(tabulate(lines, HEADS, tablefmt="github", disable_numparse=True))
     else:
         _print(found)
@@ -458,8 +515,6 @@ def _size(segment: Segment, size: float) -> str:
 
 
 def _plain(segment: Segment) -> dict[str, Any]:
-    from dataclasses import asdict
-
     def number(value: Any) -> Any:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 

@@ -1,0 +1,496 @@
+"""``harness ab`` as its users meet it: what it prints and writes, and what a script makes of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+import subprocess
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from harness.ab import pairs, works
+from harness.ab.pairs import Outcome, Plan, Session
+from harness.changes import Row, rows_of, status
+from harness.cli import changes, main
+from harness.statistics import judge
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KERNELS = ("ab", "--kernel", "numpy-fast", "numpy-stable")
+TINY = ("--shape", "100x3")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    status: int
+    printed: str
+    remarks: str
+
+
+def harness_in(folder: Path, *words: str) -> Done:
+    printed, remarks = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("HARNESS_STORE", raising=False)
+        patch.setenv("COLUMNS", "200")
+        with (
+            redirect_stdout(printed),
+            redirect_stderr(remarks),
+            pytest.raises(SystemExit) as stop,
+        ):
+            main(list(words))
+    return Done(int(stop.value.code or 0), printed.getvalue(), remarks.getvalue())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+# Real processes
+
+PLUGIN = """
+import os
+import harness
+
+def softmax(logits):
+    import numpy as np
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+def wrong(logits):
+    return softmax(logits) * 0.9
+
+def raises(logits):
+    raise ValueError("no <softmax> | today")
+
+def crashes(logits):
+    os.abort()
+
+def exits(logits):
+    raise SystemExit(0)
+
+def reads(logits):
+    input()
+
+def prints(logits):
+    print("I am no JSON")
+    return softmax(logits)
+
+
+@harness.hookimpl
+def harness_kernels():
+    for run in (softmax, wrong, raises, crashes, exits, reads, prints):
+        name = "my-" + run.__name__
+        yield harness.Kernel(name, lambda array, device: array, run, lambda out: out)
+"""
+
+
+@pytest.mark.slow
+def test_two_kernels_are_measured_in_turns(folder: Path) -> None:
+    done = harness_in(folder, *KERNELS, *TINY, "--time", "3s", "--format", "json")
+    found = json.loads(done.printed)
+    (row,) = found["rows"]
+    assert (row["measure"], row["subject"]) == ("softmax", "numpy-fast | numpy-stable")
+    assert (row["case"], row["device"]) == ("100x3 float32", "cpu")
+    assert row["base"] > 0
+    assert row["new"] > 0
+    assert row["n"] == len(found["pairs"][0]["log_ratios"]) >= 1
+    assert done.status == {"undecided": 3, "slower": 1}.get(row["verdict"], 0)
+    assert "two names in this environment" in found["title"]
+
+
+@pytest.mark.slow
+def test_two_models_are_measured_in_turns(folder: Path) -> None:
+    words = ("ab", "--model", "numpy-softmax", "prior", "-d", "threshold", "--time", "3s")
+    done = harness_in(folder, *words, "--format", "json", "--epochs", "20")
+    rows = {row["measure"]: row for row in json.loads(done.printed)["rows"]}
+    assert set(rows) == {"fit", "predict"}
+    for row in rows.values():
+        assert row["subject"] == "numpy-softmax | prior"
+        assert row["case"] == "threshold"
+        assert row["new"] < row["base"]
+        assert row["change"] is None or row["change"] < 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kernel", "reason"),
+    [
+        ("my-wrong", "wrong: a probability is off by"),
+        ("my-raises", "ValueError: no <softmax> | today"),
+        ("my-crashes", "died of signal 6"),
+        ("my-exits", "SystemExit: 0"),
+        ("my-reads", "EOFError"),
+    ],
+)
+def test_a_kernel_that_fails_on_the_new_side_is_status_1_and_says_why(
+    folder: Path, kernel: str, reason: str
+) -> None:
+    (folder / "mine.py").write_text(PLUGIN)
+    words = ("ab", "--kernel", "my-softmax", kernel, *TINY, "--plugin", "mine.py", "--time", "2s")
+    done = harness_in(folder, *words, "--format", "json")
+    (row,) = json.loads(done.printed)["rows"]
+    assert (row["verdict"], done.status) == ("failed", 1)
+    assert reason in row["note"]
+    assert row["base"] is None
+
+
+@pytest.mark.slow
+def test_a_kernel_that_fails_on_the_base_is_nothing_measured(folder: Path) -> None:
+    (folder / "mine.py").write_text(PLUGIN)
+    words = ("ab", "--kernel", "my-crashes", "my-softmax", *TINY, "--plugin", "mine.py")
+    done = harness_in(folder, *words, "--time", "2s")
+    assert done.status == 4
+    assert "not judged" in done.printed
+    assert "the base fails: died of signal 6" in done.printed
+
+
+@pytest.mark.slow
+def test_what_a_plugin_prints_is_no_answer(folder: Path) -> None:
+    (folder / "mine.py").write_text(PLUGIN)
+    words = ("ab", "--kernel", "my-prints", "my-prints", *TINY, "--plugin", "mine.py")
+    done = harness_in(folder, *words, "--time", "2s", "--undecided", "pass", "--format", "json")
+    assert json.loads(done.printed)["rows"][0]["n"] >= 1
+
+
+@pytest.mark.slow
+def test_an_environment_without_the_harness_is_status_2(folder: Path) -> None:
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "empty"], check=True)
+    done = harness_in(folder, "ab", "empty", "empty", "--kernel", "numpy-fast", *TINY)
+    assert done.status == 2
+    assert done.remarks.count("\n") == 1
+    assert "side 'empty': its harness cannot be used: ModuleNotFoundError" in done.remarks
+
+
+def environment(place: Path, plugin: str) -> None:
+    """A virtual environment with the harness and an installed plugin, all of it by paths."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
+    (site,) = place.glob("lib/python*/site-packages")
+    paths = [path for path in sys.path if path and not path.endswith(".zip")]
+    (site / "rest.pth").write_text("\n".join(paths) + "\n")
+    (site / "mine.py").write_text(plugin)
+    about = site / "mine-1.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
+    (about / "entry_points.txt").write_text("[classification_harness]\nmine = mine\n")
+
+
+@pytest.mark.slow
+def test_what_a_side_lacks_because_its_plugin_is_broken_failed(folder: Path) -> None:
+    """As after a careless change; what has no such excuse is merely on one side only."""
+    environment(folder / "old", PLUGIN)
+    environment(folder / "new", "raise ImportError('broken')")
+    with pytest.MonkeyPatch.context() as patch:
+        # What is asked for must be known here, too.
+        patch.setattr(works, "_known_kernels", lambda _registry, names: list(names))
+        words = ("--kernel", "my-softmax", "--kernel", "numpy-fast", *TINY, "--time", "3s")
+        done = harness_in(folder, "ab", "old", "new", *words, "--format", "json")
+    rows = {row["subject"]: row for row in json.loads(done.printed)["rows"]}
+    assert rows["my-softmax"]["verdict"] == "failed"
+    assert "no kernel 'my-softmax'; plugin 'mine'" in rows["my-softmax"]["note"]
+    assert "broken" in rows["my-softmax"]["note"]
+    assert rows["numpy-fast"]["verdict"] not in ("failed", "only base")
+    assert done.status == 1
+
+
+@pytest.mark.slow
+def test_a_plugin_file_that_one_side_cannot_import_is_status_2(folder: Path) -> None:
+    environment(folder / "old", PLUGIN)
+    environment(folder / "new", PLUGIN)
+    (site,) = (folder / "new").glob("lib/python*/site-packages")
+    (site / "sidewise.py").write_text("raise ImportError('broken')")
+    imports = "try:\n    import sidewise\nexcept ModuleNotFoundError:\n    pass\n"
+    (folder / "file.py").write_text(imports + PLUGIN.replace('"my-"', '"your-"'))
+    words = ("--kernel", "numpy-fast", *TINY, "--plugin", "file.py", "--time", "3s")
+    done = harness_in(folder, "ab", "old", "new", *words)
+    assert done.status == 2
+    assert done.remarks.count("\n") == 1
+    assert "side 'new': its harness cannot be used: PluginError" in done.remarks
+
+
+# No process is started by what follows
+
+NOISE = [0.001 * (-1) ** i * (1 + i / 10) for i in range(10)]
+LOG_RATIOS = {
+    "slower": [0.2 + noise for noise in NOISE],
+    "faster": [noise - 0.2 for noise in NOISE],
+    "same": NOISE,
+    "undecided": [50 * noise for noise in NOISE],
+}
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Measuring takes no time and finds what a test says, one verdict a work; what was planned."""
+    told: dict[str, Any] = {"verdicts": ["same"]}
+
+    def compare(sides: Any, plan: Plan, registry: Any, **_: Any) -> Session:
+        told.update(sides=sides, plan=plan)
+        outcomes = []
+        for i, work in enumerate(plan.works):
+            verdict = told["verdicts"][i % len(told["verdicts"])]
+            ratios = LOG_RATIOS.get(verdict, ())
+            change = judge(ratios, budget=plan.budget, alpha=plan.alpha) if ratios else None
+            seconds = tuple([0.01] * len(ratios)), tuple(0.01 * math.exp(r) for r in ratios)
+            why = {"failed": "ValueError: a|b", "only base": "no kernel"}.get(verdict, "")
+            missing = (False, verdict == "only base")
+            outcomes.append(Outcome(work, tuple(ratios), seconds, change, ("", why), missing))
+        return Session(tuple(outcomes), 10, 12.3, True)
+
+    monkeypatch.setattr(pairs, "compare", compare)
+    return told
+
+
+TWO = (*KERNELS, "--shape", "5x3", "--shape", "100x3")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "more", "expected"),
+    [
+        (["same", "faster"], (), 0),
+        (["same", "slower"], (), 1),
+        (["undecided", "slower"], ("--undecided", "pass"), 1),
+        (["undecided", "failed"], (), 1),
+        (["undecided", "same"], (), 3),
+        (["undecided", "same"], ("--undecided", "fail"), 3),
+        (["undecided", "same"], ("--undecided", "pass"), 0),
+        (["only base"], (), 4),
+        (["only base", "same"], (), 0),
+        (["nothing"], (), 3),
+    ],
+)
+def test_the_status_is_what_a_script_can_act_on(
+    folder: Path, found: dict[str, Any], verdicts: list[str], more: tuple[str, ...], expected: int
+) -> None:
+    found["verdicts"] = verdicts
+    assert harness_in(folder, *TWO, *more).status == expected
+
+
+def test_the_table_has_the_worst_first_and_tells_what_could_have_been_seen(
+    folder: Path, found: dict[str, Any]
+) -> None:
+    found["verdicts"] = ["same", "slower"]
+    done = harness_in(folder, *TWO)
+    lines = done.printed.splitlines()
+    slower = next(i for i, line in enumerate(lines) if line.lstrip().startswith("slower"))
+    same = next(i for i, line in enumerate(lines) if line.lstrip().startswith("same"))
+    assert slower < same
+    assert re.search(r"\+22\.\d% +\+2\d\.\d% to \+2\d\.\d% +\d\.\d%", lines[slower])
+    assert "1 slower, 1 same" in lines
+    assert "visible: the smallest slowdown that would have been seen" in done.printed
+
+
+def test_undecided_says_what_it_would_take(folder: Path, found: dict[str, Any]) -> None:
+    found["verdicts"] = ["undecided"]
+    assert re.search(r"about \d+ pairs would tell", harness_in(folder, *KERNELS).printed)
+
+
+def test_csv_has_a_line_a_row(folder: Path, found: dict[str, Any]) -> None:
+    found["verdicts"] = ["same", "failed"]
+    done = harness_in(folder, *TWO, "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.printed)))
+    assert [row["verdict"] for row in rows] == ["failed", "same"]
+    assert float(rows[1]["base"]) == 0.01
+    assert rows[0]["note"] == "ValueError: a|b"
+
+
+def test_json_has_what_each_pair_found_and_no_nan(folder: Path, found: dict[str, Any]) -> None:
+    found["verdicts"] = ["same", "failed"]
+    text = harness_in(folder, *TWO, "--format", "json").printed
+    document = json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    assert len(document["pairs"][0]["log_ratios"]) == 10
+    assert document["rows"][0]["change"] is None
+
+
+def test_a_file_is_markdown_and_the_table_is_printed(folder: Path, found: dict[str, Any]) -> None:
+    done = harness_in(folder, *TWO, "--output", "comment.md", "--junit", "tests.xml")
+    comment = (folder / "comment.md").read_text()
+    assert comment.startswith("### harness ab: ")
+    assert "| verdict |" in comment
+    assert "| verdict |" not in done.printed
+    assert "2 same" in done.printed
+    suite = ET.parse(folder / "tests.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "0", "0")
+
+
+def test_markdown_has_as_many_cells_in_each_line(folder: Path, found: dict[str, Any]) -> None:
+    found["verdicts"] = ["failed", "undecided", "slower", "same"]
+    words = ("ab", "--kernel", "numpy-fast", "numpy-stable", "--shape", "5x3", "--shape", "9x3")
+    done = harness_in(
+        folder, *words, "--dtype", "float32", "--dtype", "float64", "--format", "markdown"
+    )
+    table = [line for line in done.printed.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + 4
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {9}
+    assert "**slower**" in table[2]
+    assert "**failed**" in table[3]
+    assert r"numpy-fast \| numpy-stable" in table[3]
+
+
+def test_sides_and_options_reach_the_plan(folder: Path, found: dict[str, Any]) -> None:
+    words = ("--time", "90s", "--budget", "5%", "--alpha", "0.02", "--seed", "7", "--threads", "2")
+    harness_in(folder, "ab", sys.executable, sys.executable, *words, "--kernel", "numpy-fast")
+    plan = found["plan"]
+    assert (plan.seconds, plan.budget, plan.alpha) == (90.0, 0.05, 0.02)
+    assert (plan.seed, plan.threads) == (7, 2)
+    assert [work.key[:2] for work in plan.works] == [("softmax", "numpy-fast")]
+    assert [side.python for side in found["sides"]] == [sys.executable] * 2
+
+
+def test_what_is_named_twice_is_measured_once(folder: Path, found: dict[str, Any]) -> None:
+    harness_in(folder, *KERNELS, "--shape", "5x3", "--shape", "5x3")
+    assert len(found["plan"].works) == 1
+    words = ("-m", "numpy-softmax", "-m", "numpy-*", "--only", "fit")
+    harness_in(folder, "ab", sys.executable, sys.executable, *words)
+    keys = [work.key for work in found["plan"].works]
+    assert len(keys) == len(set(keys))
+
+
+def test_without_a_choice_a_softmax_and_two_models_are_measured(
+    folder: Path, found: dict[str, Any]
+) -> None:
+    harness_in(folder, "ab", sys.executable, sys.executable)
+    assert [work.key[0] for work in found["plan"].works] == [
+        "softmax",
+        *("fit", "predict"),
+        *("fit", "predict"),
+    ]
+
+
+BAD = [
+    ((), "two things are compared"),
+    (("HEAD",), "two things are compared"),
+    (("a", "b", "c"), "two things are compared"),
+    (("--kernel", "numpy-fast"), "two things are compared"),
+    (("--kernel", "a", "--model", "b"), "two things are compared"),
+    (("--kernel", "numpy-fast", "numpy-fats"), "did you mean 'numpy-fast'"),
+    (("--model", "numpy-softmax", "numpy-sotfmax"), "did you mean 'numpy-softmax'"),
+    (("--model", "numpy-softmax", "*"), "a side is one"),
+    (("--model", "numpy-softmax", "prior", "-d", "irsi"), "did you mean 'iris'"),
+    ((*KERNELS[1:], "-d", "iris"), "leave out --dataset"),
+    ((*KERNELS[1:], "--only", "fit"), "nothing to measure is left by --only fit"),
+    ((*KERNELS[1:], "--only", "fti"), "'fti' is none of softmax, fit, predict"),
+    ((*KERNELS[1:], "--shape", "5"), "'5' is no shape"),
+    ((*KERNELS[1:], "--dtype", "float16"), "'float16' is not one of"),
+    ((*KERNELS[1:], "--time", "soon"), "'soon' is no time"),
+    ((*KERNELS[1:], "--time", "-1s"), "is no time"),
+    ((*KERNELS[1:], "--budget", "300%"), "is no part of a whole"),
+    ((*KERNELS[1:], "--alpha", "0"), "0"),
+    ((*KERNELS[1:], "--threads", "0"), "0 is not in the range"),
+    ((*KERNELS[1:], "--output", "no/where.md"), "its folder does not exist"),
+    ((*KERNELS[1:], "--junit", "no/where.xml"), "its folder does not exist"),
+    ((*KERNELS[1:], "--junit", "."), "is a directory"),
+    ((*KERNELS[1:], "--plugin", "none.py"), "'none.py' does not exist"),
+    (("--model", "numpy-softmax", "prior", "--shape", "5x3"), "are for kernels"),
+    (("nonsense", "HEAD"), "'nonsense' is no Python interpreter"),
+]
+
+
+@pytest.mark.parametrize(("words", "complaint"), BAD)
+def test_bad_input_is_one_clear_line_and_status_2(
+    folder: Path, found: dict[str, Any], words: tuple[str, ...], complaint: str
+) -> None:
+    done = harness_in(folder, "ab", *words)
+    assert done.status == 2
+    assert not done.printed
+    assert done.remarks.startswith("harness: ")
+    assert done.remarks.count("\n") == 1
+    assert complaint in done.remarks
+    assert "plan" not in found
+    assert not list(folder.iterdir())
+
+
+# Strange names
+
+STRANGE = [
+    "a|b",
+    "<img src=x onerror=alert(1)>",
+    "😀 & &lt; `code`",
+    "[link](https://example.org) **bold**",
+    "line\nbreak\tand\0nul \udcff",
+    "x\\|y",
+]
+
+
+def strange(name: str, verdict: Any = "slower") -> Row:
+    return Row("fit", name, name, "cpu", 1.0, 2.0, verdict, 1.0, 0.5, 1.5, 0.1, 10, note=name)
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_markdown_shows_strange_names_as_they_are(name: str) -> None:
+    text = changes.rendered([strange(name)], f"title {name}", "markdown", [f"remark {name}"], {})
+    (line,) = [line for line in text.splitlines() if line.startswith("| **slower**")]
+    assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 9
+    assert not re.search(r"(?<!\\)(?:\\\\)*[<`\[&]", text)
+    shown = " ".join(name.split()).encode(errors="backslashreplace").decode()
+    assert re.sub(r"\\([^\w\s])", r"\1", line).count(shown) == 3
+    text.encode()
+
+
+@pytest.mark.parametrize("name", STRANGE)
+@pytest.mark.parametrize("verdict", ["slower", "failed", "undecided", "only base", "same"])
+def test_junit_holds_strange_names_and_is_xml(tmp_path: Path, name: str, verdict: str) -> None:
+    changes.write_junit([strange(name, verdict)], name, tmp_path / "tests.xml")
+    suite = ET.parse(tmp_path / "tests.xml").getroot()
+    (case,) = suite
+    printable = name.replace("\0", "?").replace("\udcff", "?")
+    assert printable in (case.get("name") or "")
+    kinds = {"slower": ["failure"], "failed": ["failure"], "same": []}
+    assert [child.tag for child in case] == kinds.get(verdict, ["skipped"])
+    for child in case:
+        assert (child.get("message") or "").startswith(verdict)
+    counts = [int(suite.get(name) or 0) for name in ("tests", "failures", "errors", "skipped")]
+    assert counts == [1, int(verdict in ("slower", "failed")), 0, int(kinds.get(verdict) is None)]
+
+
+@pytest.mark.parametrize("style", ["markdown", "csv", "json"])
+def test_strange_names_are_written_to_a_file(tmp_path: Path, style: str) -> None:
+    from harness.cli.options import Verdicts
+
+    file = tmp_path / "out"
+    verdicts = Verdicts(0.03, 0.01, style, file, tmp_path / "tests.xml", False)
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        verdicts.show([strange(name) for name in STRANGE], "title", [], {})
+    assert "😀" in file.read_text() or "\\ud83d" in file.read_text()
+
+
+def test_a_failure_without_numbers_reads_well_in_junit(tmp_path: Path) -> None:
+    row = Row("fit", "m", "d", "cpu", math.nan, math.nan, "failed", note="ValueError: no")
+    changes.write_junit([row], "t", tmp_path / "tests.xml")
+    (case,) = ET.parse(tmp_path / "tests.xml").getroot()
+    assert case[0].get("message") == "failed: ValueError: no"
+
+
+def test_nothing_measured_is_a_title_in_every_format() -> None:
+    assert changes.rendered([], "title", "markdown", [], {}) == "### title\n"
+    assert json.loads(changes.rendered([], "title", "json", [], {}))["rows"] == []
+    assert status([]) == 4
+    assert rows_of([], budget=0.03, alpha=0.01) == []
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "shown"),
+    [
+        (1.5, 0.9, ("1500 ms", "900 ms")),
+        (2e-6, 3e-3, ("2 µs", "3000 µs")),
+        (5e-9, 5e-9, ("0.005 µs", "0.005 µs")),
+        (12345.6, 1.0, ("12346 s", "1 s")),
+        (math.nan, 0.01, ("", "10 ms")),
+    ],
+)
+def test_times_are_read_without_exponents(base: float, new: float, shown: tuple[str, str]) -> None:
+    row = Row("fit", "m", "d", "cpu", base, new, "same")
+    assert changes.cells_of(row)[3:5] == shown

@@ -1,0 +1,435 @@
+"""Two stored runs: what changed is found, what did not is not, and drift is no regression."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from harness.changes import status
+from harness.cli import main
+from harness.comparison import compare_runs
+from harness.frames import load_frames
+from harness.store import Store
+from harness.values import Choice, Failure, Predictions, Result, Run, Seconds, Timing, Trial
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from harness.changes import Row
+    from harness.values import Frames
+
+MACHINE = {"node": "here", "processor": "fast", "cores": 2}
+ROWS, REPEATS = 200, 10
+SCORES = ("accuracy", "likelihood", "nll", "brier")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(str(tmp_path / "harness.db"), create=True)) as opened:
+        yield opened
+
+
+@dataclass
+class Made:
+    """Makes runs whose scores and timings a test decides."""
+
+    store: Store
+
+    def run(
+        self,
+        models: dict[str, float],
+        *,
+        name: str = "",
+        seed: int = 0,
+        loss: float = 0.0,
+        failed: Sequence[tuple[str, int]] = (),
+        repeats: int = REPEATS,
+        timings: Sequence[Timing] = (),
+        machine: dict[str, Any] = MACHINE,
+        revision: str = "",
+        finished: bool = True,
+    ) -> Run:
+        """A run where each model is right in a part of the rows.
+
+        Args:
+            models: name and accuracy.
+            loss: added to each row's NLL.
+            failed: models and their repeats that failed.
+        """
+        environment: dict[str, Any] = {"machine": machine, "python": "3.11", "packages": {}}
+        environment["project"] = {"revision": revision, "dirty": False} if revision else None
+        run = self.store.begin(name, {}, environment, len(models) * repeats)
+        for model, accuracy in models.items():
+            for repeat in range(repeats):
+                trial = Trial(Choice("data"), Choice(model), "cpu", repeat, seed)
+                bad = (model, repeat) in failed
+                result = failure(trial) if bad else scored(trial, accuracy, loss)
+                self.store.add(run, repeat, result, baseline=False)
+        if timings:
+            self.store.add_timings(run, timings)
+        if finished:
+            self.store.finish(run)
+        return run
+
+    def compare(self, base: Run, new: Run, **how: Any) -> tuple[list[Row], list[str]]:
+        return compare_runs(self.frames(base), self.frames(new), **how)
+
+    def frames(self, run: Run) -> Frames:
+        return load_frames(self.store, run)
+
+
+def scored(trial: Trial, accuracy: float, loss: float) -> Result:
+    """The same rows are hard for every model of a repeat, as they are in truth."""
+    rng = np.random.default_rng(trial.repeat)
+    hard = rng.random(ROWS)
+    right = hard < accuracy
+    nll = 0.2 + 0.3 * hard + loss
+    mean = float(nll.mean())
+    scores = {
+        "accuracy": float(right.mean()),
+        "nll": mean,
+        "nll_sd": float(nll.std()),
+        "likelihood": float(np.exp(-mean)),
+        "brier": mean / 2,
+    }
+    predictions = Predictions(
+        np.ones(ROWS, np.uint16), right.astype(np.uint16), -nll.astype(np.float32)
+    )
+    return Result(
+        trial,
+        "ok",
+        split_kind="fresh",
+        n_train=100,
+        n_test=ROWS,
+        scores=scores,
+        seconds=Seconds(0.1, 0.1, 0.1, 0.1, 0.1),
+        predictions=predictions,
+    )
+
+
+def failure(trial: Trial) -> Result:
+    return Result(trial, "failed", failure=Failure("error", "ValueError: [no]", "", ""))
+
+
+@pytest.fixture
+def made(store: Store) -> Made:
+    return Made(store)
+
+
+def verdicts(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
+    return {(row.measure, row.subject): row.verdict for row in rows}
+
+
+# Scores
+
+
+def test_identical_runs_are_the_same_in_every_score(made: Made) -> None:
+    rows, remarks = made.compare(made.run({"a": 0.9}), made.run({"a": 0.9}))
+    assert verdicts(rows) == {(score, "a"): "same" for score in SCORES}
+    assert all(row.change == 0 and row.n == REPEATS for row in rows)
+    assert status(rows) == 0
+    assert remarks == []
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "verdict"), [(0.9, 0.8, "worse"), (0.8, 0.9, "better"), (0.9, 0.899, "same")]
+)
+def test_a_change_of_accuracy_is_found(made: Made, base: float, new: float, verdict: str) -> None:
+    runs = made.run({"a": base, "b": 0.9}), made.run({"a": new, "b": 0.9})
+    rows, _ = made.compare(*runs)
+    found = verdicts(rows)
+    assert found["accuracy", "a"] == verdict
+    assert found["accuracy", "b"] == "same"
+    (row,) = [row for row in rows if (row.measure, row.subject) == ("accuracy", "a")]
+    assert row.low <= row.change <= row.high
+    assert row.change == pytest.approx(row.new - row.base)
+    assert status(rows) == (1 if verdict == "worse" else 0)
+
+
+@pytest.mark.parametrize(("loss", "verdict"), [(0.05, "worse"), (-0.05, "better")])
+def test_a_change_of_likelihood_is_found_in_each_of_its_measures(
+    made: Made, loss: float, verdict: str
+) -> None:
+    rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.9}, loss=loss))
+    found = {row.measure: row for row in rows}
+    assert found["accuracy"].verdict == "same"
+    for measure in ("likelihood", "nll"):
+        row = found[measure]
+        assert row.verdict == verdict
+        assert row.low <= row.change <= row.high
+    assert found["likelihood"].change * found["nll"].change < 0
+
+
+def test_what_only_one_run_has_is_listed(made: Made) -> None:
+    rows, _ = made.compare(made.run({"a": 0.9, "b": 0.9}), made.run({"a": 0.9, "c": 0.9}))
+    found = verdicts(rows)
+    assert (found["scores", "b"], found["scores", "c"]) == ("only base", "only new")
+    assert status(rows) == 0
+
+
+def test_runs_of_other_seeds_are_not_judged_and_say_so(made: Made) -> None:
+    rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.5}, seed=1))
+    (row,) = rows
+    assert (row.verdict, row.note) == (
+        "not judged",
+        "no split in common: other seeds or repeats",
+    )
+    assert status(rows) == 4
+
+
+def test_a_model_that_fails_in_the_new_run_failed(made: Made) -> None:
+    all_of_a = [("a", repeat) for repeat in range(REPEATS)]
+    rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.9}, failed=all_of_a))
+    (row,) = rows
+    assert (row.verdict, row.note) == ("failed", "ValueError: [no]")
+    assert status(rows) == 1
+    rows, _ = made.compare(made.run({"a": 0.9}, failed=all_of_a), made.run({"a": 0.9}))
+    assert [row.verdict for row in rows] == ["only new"]
+    both = [made.run({"a": 0.9}, failed=all_of_a) for _ in range(2)]
+    rows, _ = made.compare(*both)
+    assert [row.verdict for row in rows] == ["not judged"]
+
+
+def test_a_model_that_fails_in_some_repeats_that_went_well_failed_too(made: Made) -> None:
+    runs = made.run({"a": 0.9}), made.run({"a": 0.9}, failed=[("a", 3), ("a", 4)])
+    rows, _ = made.compare(*runs)
+    found = {row.measure: row for row in rows}
+    assert found["scores"].verdict == "failed"
+    assert found["scores"].note == "2 of 10 repeats: ValueError: [no]"
+    assert found["accuracy"].verdict == "same"
+    assert status(rows) == 1
+    rows, _ = made.compare(runs[1], runs[1])
+    assert status(rows) == 0
+
+
+def test_fewer_repeats_are_no_failure(made: Made) -> None:
+    rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.9}, repeats=5))
+    assert {row.verdict for row in rows} == {"same"}
+    assert {(row.n, row.note) for row in rows} == {(5, "5 of 10 repeats")}
+
+
+def test_only_some_measures_are_compared_where_only_these_are_wanted(made: Made) -> None:
+    runs = made.run({"a": 0.9}, timings=timed(1)), made.run({"a": 0.8}, timings=timed(2))
+    assert {row.measure for row in made.compare(*runs, only=("accuracy",))[0]} == {"accuracy"}
+    assert {row.measure for row in made.compare(*runs, only=("time",))[0]} == {"fit"}
+
+
+# Times
+
+
+def timed(
+    seed: int,
+    n: int = 1,
+    *,
+    drift: float = 0.0,
+    noise: float = 0.05,
+    slower: dict[int, float] | None = None,
+    processes: int = 10,
+    threads: int = 1,
+) -> list[Timing]:
+    """Timings of one session: what all drift by in common, and what each process differs by."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for i in range(n):
+        centre = 1e-3 * (1 + i) * np.exp(drift) * (slower or {}).get(i, 1.0)
+        medians = centre * np.exp(noise * rng.standard_normal(processes))
+        samples = tuple(tuple(m * (1 + 0.01 * rng.random(3))) for m in medians)
+        found.append(Timing("fit", f"m{i}", "data", "cpu", threads, "ok", "", samples))
+    return found
+
+
+def test_the_drift_of_a_session_is_hardly_ever_a_change(made: Made) -> None:
+    """5% that all drift by, 5% between processes, forty rows a comparison."""
+    rng = np.random.default_rng(0)
+    rows: list[Row] = []
+    for i in range(50):
+        drift = 0.05 * rng.standard_normal(2)
+        runs = [made.run({}, timings=timed(2 * i + j, 40, drift=float(drift[j]))) for j in range(2)]
+        rows += made.compare(*runs)[0]
+    assert len(rows) == 50 * 40
+    assert sum(row.verdict in ("slower", "faster") for row in rows) <= 0.01 * len(rows)
+
+
+@pytest.mark.parametrize("n", [1, 40])
+def test_half_as_slow_again_is_found(made: Made, n: int) -> None:
+    runs = [
+        made.run({}, timings=timed(1, n)),
+        made.run({}, timings=timed(2, n, drift=0.05, slower={0: 1.5})),
+    ]
+    rows, remarks = made.compare(*runs)
+    assert [row.subject for row in rows if row.verdict == "slower"] == ["m0"]
+    (row,) = [row for row in rows if row.subject == "m0"]
+    assert row.low <= 0.5 <= row.high
+    assert row.visible < 0.5
+    assert "taken to drift" in remarks[0]
+
+
+def test_times_of_another_machine_are_not_judged_and_it_says_so(made: Made) -> None:
+    other = MACHINE | {"processor": "slow"}
+    runs = made.run({}, timings=timed(1)), made.run({}, timings=timed(2), machine=other)
+    rows, remarks = made.compare(*runs)
+    assert [(row.verdict, row.note) for row in rows] == [("not judged", "another machine")]
+    assert remarks == [
+        "Times are not judged, for the machines differ: processor was fast and is slow."
+    ]
+    assert status(rows) == 4
+
+
+def test_times_with_other_threads_are_not_judged_and_it_says_so(made: Made) -> None:
+    runs = made.run({}, timings=timed(1)), made.run({}, timings=timed(2, threads=4))
+    rows, _ = made.compare(*runs)
+    assert [(row.verdict, row.note) for row in rows] == [("not judged", "1 and 4 threads")]
+
+
+def test_timings_that_only_one_run_has_are_listed(made: Made) -> None:
+    runs = made.run({}, timings=timed(1, 2)), made.run({}, timings=timed(2, 1))
+    rows, _ = made.compare(*runs)
+    assert {row.subject: row.verdict for row in rows}["m1"] == "only base"
+
+
+def test_what_is_no_longer_timed_because_it_is_wrong_failed(made: Made) -> None:
+    wrong = replace(timed(2)[0], status="wrong", samples=(), reason="off by 0.1")
+    runs = made.run({}, timings=timed(1)), made.run({}, timings=[wrong])
+    rows, _ = made.compare(*runs)
+    assert [(row.verdict, row.note) for row in rows] == [("failed", "off by 0.1")]
+    assert status(rows) == 1
+    late = replace(wrong, status="unfinished", reason="the time was up")
+    rows, _ = made.compare(runs[0], made.run({}, timings=[late]))
+    assert [(row.verdict, row.note) for row in rows] == [("only base", "the time was up")]
+
+
+def test_one_process_is_compared_without_a_warning(made: Made) -> None:
+    runs = made.run({}, timings=timed(1, processes=1)), made.run({}, timings=timed(1, processes=1))
+    rows, _ = made.compare(*runs)
+    assert [row.verdict for row in rows] in (["undecided"], ["same"])
+
+
+def test_runs_with_nothing_in_them_are_nothing(made: Made) -> None:
+    rows, remarks = made.compare(made.run({}), made.run({}))
+    assert (rows, remarks, status(rows)) == ([], [], 4)
+
+
+# The command
+
+
+@dataclass
+class Done:
+    status: int
+    printed: str
+    remarks: str
+
+
+def harness_in(folder: Path, *words: str) -> Done:
+    printed, remarks = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("HARNESS_STORE", raising=False)
+        patch.setenv("COLUMNS", "160")
+        with (
+            redirect_stdout(printed),
+            redirect_stderr(remarks),
+            pytest.raises(SystemExit) as stop,
+        ):
+            main(list(words))
+    return Done(int(stop.value.code or 0), printed.getvalue(), remarks.getvalue())
+
+
+@pytest.fixture
+def three(made: Made, tmp_path: Path) -> Path:
+    """Runs 1 to 3; the last is worse."""
+    made.run({"a": 0.9}, name="first", revision="1234567890abcdef")
+    made.run({"a": 0.9}, name="second", revision="abcdef1234567890")
+    made.run({"a": 0.8}, name="third", finished=False)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "expected", "title"),
+    [
+        (("1", "2"), 0, "run 1 (first, 1234567890) → run 2 (second, abcdef1234)"),
+        (("first", "third"), 1, "→ run 3 (third)"),
+        (("previous", "last"), 1, "run 2 (second, abcdef1234) → run 3 (third)"),
+        (("last", "previous"), 0, "run 3 (third) → run 2"),
+        (("1234567", "ABCDEF12"), 0, "run 1 (first, 1234567890) → run 2"),
+        (("1", "3", "--only", "likelihood"), 0, "run 1"),
+        (("1", "3", "--only", "time"), 4, "run 1"),
+        (("1", "1"), 0, "run 1"),
+    ],
+)
+def test_runs_are_named_in_many_ways(
+    three: Path, words: tuple[str, ...], expected: int, title: str
+) -> None:
+    done = harness_in(three, "compare", *words)
+    assert (done.status, done.remarks) == (expected, "")
+    assert title in done.printed.splitlines()[0]
+
+
+def test_a_run_is_named_by_a_revision_that_git_knows(made: Made, tmp_path: Path) -> None:
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "a"]):
+        subprocess.run(["git", "-C", tmp_path, *words], check=True)
+    told = subprocess.run(
+        ["git", "-C", tmp_path, "rev-parse", "HEAD"], check=True, capture_output=True, text=True
+    )
+    made.run({"a": 0.9}, revision=told.stdout.strip())
+    made.run({"a": 0.9})
+    assert harness_in(tmp_path, "compare", "HEAD", "last").status == 0
+    made.store.delete(made.store.find("1"))
+    done = harness_in(tmp_path, "compare", "HEAD", "last")
+    assert done.status == 2
+    assert "was made at HEAD" in done.remarks
+
+
+def test_a_run_that_is_not_complete_and_one_compared_with_itself_are_remarked(three: Path) -> None:
+    assert "Run 3 is not complete." in harness_in(three, "compare", "1", "3").printed
+    done = harness_in(three, "compare", "1", "1")
+    assert "This is one run, compared with itself." in done.printed
+
+
+def test_json_names_the_runs(three: Path) -> None:
+    done = harness_in(three, "compare", "first", "last", "--format", "json")
+    document = json.loads(done.printed, parse_constant=lambda name: pytest.fail(name))
+    assert (document["base"], document["new"]) == (1, 3)
+    assert {row["verdict"] for row in document["rows"]} == {"worse", "same"}
+
+
+BAD = [
+    (("1",), "Missing argument 'NEW'"),
+    (("1", "nonsense"), "no run 'nonsense'"),
+    (("1", "99"), "no run '99'"),
+    (("1", "9" * 30), "no run '9999"),
+    (("1", "--", "-1"), "no run '-1'"),
+    (("1", "2", "--only", "acuracy"), "'acuracy' is none of accuracy"),
+    (("1", "2", "--margin", "0"), "0"),
+    (("1", "2", "--store", "none.db"), "does not exist"),
+    (("1", "2", "--output", "no/where.md"), "its folder does not exist"),
+]
+
+
+@pytest.mark.parametrize(("words", "complaint"), BAD)
+def test_bad_input_is_one_clear_line_and_status_2(
+    three: Path, words: tuple[str, ...], complaint: str
+) -> None:
+    before = (three / "harness.db").read_bytes()
+    done = harness_in(three, "compare", *words)
+    assert done.status == 2
+    assert not done.printed
+    assert done.remarks.startswith("harness: ")
+    assert done.remarks.count("\n") == 1
+    assert complaint in done.remarks
+    assert (three / "harness.db").read_bytes() == before
+
+
+def test_previous_of_a_single_run_is_unknown(made: Made, tmp_path: Path) -> None:
+    made.run({"a": 0.9})
+    done = harness_in(tmp_path, "compare", "previous", "last")
+    assert done.status == 2
+    assert "has no previous run" in done.remarks

@@ -1,0 +1,203 @@
+"""Points become series, series segments, and segments have steps."""
+
+from __future__ import annotations
+
+import math
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from harness.history import segments
+from harness.store import Store
+from harness.values import Point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+def point(day: int, value: float, **changes: Any) -> Point:
+    usual: dict[str, Any] = {
+        "measure": "fit",
+        "subject": "mlp",
+        "case": "iris",
+        "device": "cpu",
+        "time": f"2026-{1 + day // 28:02d}-{1 + day % 28:02d}T00:00:00.000000+00:00",
+        "revision": f"{day:040d}",
+        "machine": "m",
+        "anchor": "a",
+        "source": "ab",
+        "value": value,
+        "low": value - 0.01,
+        "high": value + 0.01,
+        "seconds": 0.1,
+        "n": 10,
+    }
+    return Point(**usual | changes)
+
+
+def bridge(day: int, value: float, old: str, new: str, **changes: Any) -> Point:
+    """The new anchor held against the old one."""
+    return point(day, value, source="bridge", anchor=new, revision=old, **changes)
+
+
+def values(points: Sequence[Point]) -> list[list[float]]:
+    return [[round(value, 6) for value in segment.values] for segment in segments(points)]
+
+
+def test_points_of_one_series_machine_and_anchor_are_a_segment() -> None:
+    points = [point(0, 0.1), point(1, 0.2), point(1, 5.0, subject="other"), point(2, 0.3)]
+    assert values(points) == [[0.1, 0.2, 0.3], [5.0]]
+    assert [segment.series[1] for segment in segments(points)] == ["mlp", "other"]
+
+
+def test_another_machine_has_a_segment_of_its_own() -> None:
+    points = [point(day, float(day), machine="mn"[day % 2]) for day in range(6)]
+    assert values(points) == [[0.0, 2.0, 4.0], [1.0, 3.0, 5.0]]
+
+
+def test_another_anchor_begins_a_segment() -> None:
+    points = [point(0, 0.1), point(1, 0.2), point(2, 0.9, anchor="b"), point(3, 0.8, anchor="b")]
+    assert values(points) == [[0.1, 0.2], [0.9, 0.8]]
+
+
+def test_a_bridge_goes_on_with_the_segment_in_units_of_its_first_anchor() -> None:
+    points = [
+        point(0, 0.1),
+        bridge(1, 0.3, "a", "b"),
+        point(2, -0.2, anchor="b"),
+        bridge(3, -0.1, "b", "c"),
+        point(4, 0.0, anchor="c"),
+    ]
+    assert values(points) == [[0.1, 0.1, 0.2]]
+    (segment,) = segments(points)
+    assert [one.source for one in segment.points] == ["ab"] * 3
+
+
+def test_a_bridge_from_an_anchor_that_the_segment_does_not_have_is_none() -> None:
+    """Another machine, or another series, went over to b meanwhile."""
+    points = [point(0, 0.1), bridge(1, 5.0, "b", "c"), point(2, 0.2, anchor="c")]
+    assert values(points) == [[0.1], [0.2]]
+
+
+def test_a_bridge_counts_for_its_own_series_and_machine_only() -> None:
+    points = [
+        point(0, 0.1),
+        point(0, 0.1, machine="n"),
+        bridge(1, 0.3, "a", "b"),
+        point(2, 0.0, anchor="b"),
+        point(2, 0.0, anchor="b", machine="n"),
+    ]
+    assert sorted(values(points)) == [[0.0], [0.1], [0.1, 0.3]]
+
+
+def test_a_bridge_before_the_first_point_moves_nothing() -> None:
+    assert values([bridge(0, 0.3, "a", "b"), point(1, 0.1, anchor="b")]) == [[0.1]]
+
+
+def test_a_bridge_alone_is_no_segment() -> None:
+    assert segments([bridge(0, 0.3, "a", "b")]) == []
+    assert segments([]) == []
+
+
+def test_a_step_is_found_with_its_size() -> None:
+    rng = np.random.default_rng(3)
+    noise = 0.005 * rng.standard_normal(30)
+    points = [point(day, float(noise[day]) + 0.1 * (day >= 18)) for day in range(30)]
+    (segment,) = segments(points)
+    (step,) = segment.steps
+    assert abs(step.index - 18) <= 1
+    assert step.size == pytest.approx(0.1, abs=0.01)
+    assert 0 < step.low <= step.size <= step.high
+    assert step.firm
+
+
+def test_a_step_that_few_points_follow_is_provisional() -> None:
+    rng = np.random.default_rng(1)
+    noise = 0.005 * rng.standard_normal(24)
+    points = [point(day, float(noise[day]) + 0.1 * (day >= 20)) for day in range(24)]
+    (step,) = segments(points)[0].steps
+    assert not step.firm
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_few_points_have_no_steps(n: int) -> None:
+    (segment,) = segments([point(day, float(day)) for day in range(n)])
+    assert segment.steps == ()
+    assert len(segment.points) == n
+
+
+def test_a_bridge_hides_no_step_and_makes_none() -> None:
+    rng = np.random.default_rng(2)
+    noise = 0.005 * rng.standard_normal(40)
+    points = []
+    for day in range(40):
+        if day == 20:
+            points.append(bridge(day, 0.5, "a", "b"))
+        moved = 0.0 if day < 20 else -0.5
+        anchor = "a" if day < 20 else "b"
+        points.append(point(day, float(noise[day]) + moved, anchor=anchor))
+    (segment,) = segments(points)
+    assert segment.steps == ()
+
+
+def test_scores_are_no_times() -> None:
+    (segment,) = segments([point(0, 0.9, measure="accuracy", anchor="", source="run")])
+    assert not segment.timed
+    assert segments([point(0, 0.9)])[0].timed
+
+
+# In the store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store(str(tmp_path / "harness.db"), create=True)) as opened:
+        yield opened
+
+
+def test_points_read_back_as_they_were_written_oldest_first(store: Store) -> None:
+    points = [point(2, 0.3), point(0, -0.1), point(1, 0.9, measure="accuracy")]
+    assert store.add_points(points) == 3
+    assert store.points() == sorted(points, key=lambda one: one.time)
+
+
+def test_what_is_unknown_reads_back_as_nan(store: Store) -> None:
+    unknown = point(0, 0.1, low=math.nan, high=math.inf, seconds=math.nan)
+    store.add_points([unknown])
+    (found,) = store.points()
+    assert all(math.isnan(value) for value in (found.low, found.high, found.seconds))
+
+
+def test_points_that_are_there_are_not_added_again(store: Store) -> None:
+    points = [point(0, 0.1), point(1, 0.2)]
+    assert store.add_points(points) == 2
+    assert store.add_points([*points, point(2, 0.3), point(2, 0.3)]) == 1
+    assert len(store.points()) == 3
+    assert store.add_points([]) == 0
+
+
+def test_strange_texts_are_stored(store: Store) -> None:
+    strange = point(0, 0.1, subject="a\0b \udcff | <", case="😀", revision="r\0")
+    assert store.add_points([strange]) == 1
+    assert store.add_points([strange]) == 0
+    (found,) = store.points()
+    assert found.case == "😀"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_no_number_is_no_point_and_harms_no_other(
+    store: Store, value: float
+) -> None:
+    assert store.add_points([point(0, 0.1), point(1, value)]) == 1
+    assert [one.value for one in store.points()] == [0.1]
+
+
+def test_deleting_a_run_leaves_the_history(store: Store) -> None:
+    run = store.begin("", {}, {}, 0)
+    store.add_points([replace(point(0, 0.1), source="run")])
+    store.delete(run)
+    assert len(store.points()) == 1

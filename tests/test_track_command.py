@@ -1,0 +1,369 @@
+"""``harness track`` as its users meet it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shutil
+import subprocess
+from contextlib import closing, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from harness.ab import pairs
+from harness.ab.pairs import Outcome, Plan, Session
+from harness.cli import main
+from harness.statistics import judge
+from harness.store import Store
+from harness.values import Point
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DATA = Path(__file__).parent / "data" / "benchmarks"
+FILES = ("pytest_benchmark.json", "pyperf.json", "asv")
+SMALL = ("--kernel", "numpy-fast", "--shape", "100x3")
+RECORD = ("track", "record", "--anchor", "kernel:numpy-stable", *SMALL)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command did."""
+
+    status: int
+    printed: str
+    remarks: str
+
+
+def harness_in(folder: Path, *words: str) -> Done:
+    printed, remarks = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.delenv("HARNESS_STORE", raising=False)
+        patch.setenv("COLUMNS", "200")
+        with (
+            redirect_stdout(printed),
+            redirect_stderr(remarks),
+            pytest.raises(SystemExit) as stop,
+        ):
+            main(list(words))
+    return Done(int(stop.value.code or 0), printed.getvalue(), remarks.getvalue())
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def points_in(folder: Path) -> list[Point]:
+    with closing(Store(str(folder / "harness.db"))) as store:
+        return store.points()
+
+
+def keep(folder: Path, points: Iterable[Point]) -> None:
+    with closing(Store(str(folder / "harness.db"), create=True)) as store:
+        store.add_points(points)
+
+
+def point(day: int, value: float, **changes: Any) -> Point:
+    usual: dict[str, Any] = {
+        "measure": "fit",
+        "subject": "mlp",
+        "case": "iris",
+        "device": "cpu",
+        "time": f"2026-01-{1 + day:02d}T00:00:00.000000+00:00",
+        "revision": f"{day:040d}",
+        "machine": "m",
+        "anchor": "f" * 40,
+        "source": "ab",
+        "value": value,
+        "low": value - 0.01,
+        "high": value + 0.01,
+        "seconds": 0.1,
+        "n": 10,
+    }
+    return Point(**usual | changes)
+
+
+# Showing
+
+
+def stepped() -> list[Point]:
+    noise = 0.005 * np.random.default_rng(3).standard_normal(30)
+    return [point(day, float(noise[day]) + 0.1 * (day >= 18)) for day in range(30)]
+
+
+def test_a_step_is_shown_with_where_how_big_and_how_sure(folder: Path) -> None:
+    keep(folder, stepped())
+    done = harness_in(folder, "track")
+    assert (done.status, done.remarks) == (0, "")
+    (line,) = [line for line in done.printed.splitlines() if "fit mlp, iris" in line]
+    assert "+10." in line
+    assert "firm" in line
+    assert "2026-01-19" in line
+    assert "ratios to the anchor ffffffffff." in done.printed
+
+
+def test_json_has_all_points_and_steps(folder: Path) -> None:
+    keep(folder, [*stepped(), point(0, 0.9, measure="accuracy", low=math.nan, seconds=math.nan)])
+    done = harness_in(folder, "track", "--format", "json")
+    found = json.loads(done.printed, parse_constant=lambda name: pytest.fail(name))
+    assert [len(segment["points"]) for segment in found] == [30, 1]
+    assert [step["firm"] for step in found[0]["steps"]] == [True]
+
+
+def test_csv_and_markdown_have_a_line_a_step(folder: Path) -> None:
+    keep(folder, [*stepped(), point(0, 0.9, measure="accuracy", subject="a|b <c>")])
+    rows = list(csv.reader(io.StringIO(harness_in(folder, "track", "--format", "csv").printed)))
+    assert len(rows) == 3
+    assert {len(row) for row in rows} == {8}
+    lines = harness_in(folder, "track", "--format", "markdown").printed.splitlines()
+    assert len(lines) == 4
+    assert r"a\|b \<c\>" in lines[3]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_a_series_of_few_points_says_that_they_are_few(folder: Path, n: int) -> None:
+    keep(folder, [point(day, 0.01 * day) for day in range(n)])
+    done = harness_in(folder, "track")
+    assert done.status == 0
+    assert "too few points" in done.printed
+
+
+@pytest.mark.parametrize("words", [("track",), ("track", "export")])
+def test_an_empty_history_is_one_line_and_status_4(folder: Path, words: tuple[str, ...]) -> None:
+    keep(folder, [])
+    done = harness_in(folder, *words)
+    assert (done.status, done.printed) == (4, "")
+    assert done.remarks.count("\n") == 1
+    assert "no history yet" in done.remarks
+    assert harness_in(folder, "track", "--format", "json").printed == "[]\n"
+
+
+def test_without_a_store_none_is_made(folder: Path) -> None:
+    for words in (("track",), ("track", "export"), ("track", "record", *SMALL)):
+        done = harness_in(folder, *words)
+        assert done.status == 2
+        assert done.remarks.count("\n") == 1
+    assert not list(folder.iterdir())
+
+
+# Other tools
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_file_is_imported_once(folder: Path, file: str) -> None:
+    first = harness_in(folder, "track", "import", str(DATA / file))
+    assert first.status == 0
+    assert first.printed.startswith("read ")
+    n = len(points_in(folder))
+    assert n > 0
+    again = harness_in(folder, "track", "import", str(DATA / file))
+    assert again.status == 0
+    assert f"read 0 points from {DATA / file} into harness.db; {n} were there already" in (
+        again.printed
+    )
+    assert len(points_in(folder)) == n
+    assert harness_in(folder, "track").status == 0
+
+
+def test_imported_times_keep_their_seconds(folder: Path) -> None:
+    harness_in(folder, "track", "import", str(DATA / "pyperf.json"))
+    for one in points_in(folder):
+        assert one.value == pytest.approx(math.log(one.seconds))
+        assert (one.measure, one.source, one.anchor) == ("time", "pyperf", "")
+
+
+def test_a_history_is_exported_for_other_tools(folder: Path) -> None:
+    keep(folder, [*stepped(), point(29, 0.9, measure="accuracy", seconds=math.nan, anchor="")])
+    rows = list(csv.DictReader(io.StringIO(harness_in(folder, "track", "export").printed)))
+    assert len(rows) == 31
+    assert rows[0]["series"] == "fit mlp iris cpu"
+    done = harness_in(folder, "track", "export", "--format", "bencher")
+    assert json.loads(done.printed)["fit mlp iris cpu"]["latency"]["value"] == 1e8
+    words = ("--format", "pytest-benchmark", "--output", "out.json")
+    done = harness_in(folder, "track", "export", *words)
+    assert (done.status, done.printed, done.remarks) == (0, "", "wrote out.json\n")
+    again = harness_in(folder, "track", "import", "out.json", "--store", "other.db")
+    assert again.printed.startswith("read 1 points")
+
+
+def test_a_bridge_is_not_exported(folder: Path) -> None:
+    keep(folder, [point(0, 0.1), point(1, 0.3, source="bridge")])
+    rows = list(csv.DictReader(io.StringIO(harness_in(folder, "track", "export").printed)))
+    assert len(rows) == 1
+
+
+BAD = [
+    (("record", *SMALL), "no anchor is pinned yet; give one with --anchor"),
+    (("record", "--anchor", "kernel:numpy-fats", *SMALL), "did you mean 'numpy-fast'"),
+    (("record", "--anchor", "kernel:", *SMALL), "no kernel ''"),
+    (("record", "--anchor", "nonsense", *SMALL), "'nonsense' is no Python interpreter"),
+    (("record", "--anchor", "kernel:numpy-fast", "-m", "prior"), "is for softmaxes"),
+    ((*RECORD[1:], "--only", "fit"), "nothing to measure"),
+    ((*RECORD[1:], "--store", "no/where.db"), "no/where.db"),
+    (("import", "none.json"), "there is no such file"),
+    (("import", "empty.json"), "is empty"),
+    (("import", "nan.json"), "is not what pytest-benchmark, pyperf or asv write"),
+    (("export", "--output", "no/where.csv"), "cannot write"),
+    (("export", "--format", "xml"), "'xml' is not one of"),
+    (("--alpha", "2"), "2"),
+    (("nonsense",), "No such command 'nonsense'"),
+]
+
+
+@pytest.mark.parametrize(("words", "complaint"), BAD)
+def test_bad_input_is_one_clear_line_and_status_2_and_leaves_the_store(
+    folder: Path, found: dict[str, Any], words: tuple[str, ...], complaint: str
+) -> None:
+    keep(folder, [point(0, 0.1, source="asv", anchor="")])
+    (folder / "empty.json").write_text("")
+    (folder / "nan.json").write_text('{"time": NaN}')
+    before = sorted(folder.iterdir())
+    done = harness_in(folder, "track", *words)
+    assert done.status == 2
+    assert not done.printed
+    assert done.remarks.startswith("harness: ")
+    assert done.remarks.count("\n") == 1
+    assert complaint in done.remarks
+    assert sorted(folder.iterdir()) == before
+    assert len(points_in(folder)) == 1
+
+
+# Recording
+
+
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Measuring takes no time and finds a ratio that a test says; what was planned."""
+    told: dict[str, Any] = {"ratio": 0.1, "faults": ("", ""), "plans": [], "sides": []}
+
+    def compare(sides: Any, plan: Plan, registry: Any, **_: Any) -> Session:
+        told["plans"].append(plan)
+        told["sides"].append(sides)
+        outcomes = []
+        for work in plan.works:
+            ratios = tuple(told["ratio"] + 0.001 * i for i in range(-5, 6))
+            change = judge(ratios, budget=0.03, alpha=0.01, looks=False)
+            seconds = (0.01,) * len(ratios), (0.02,) * len(ratios)
+            if any(told["faults"]):
+                outcomes.append(Outcome(work, (), ((), ()), None, told["faults"]))
+            else:
+                outcomes.append(Outcome(work, ratios, seconds, change))
+        return Session(tuple(outcomes), 10, 1.0, True)
+
+    monkeypatch.setattr(pairs, "compare", compare)
+    return told
+
+
+@pytest.mark.slow
+def test_a_kernel_is_recorded_against_another(folder: Path) -> None:
+    done = harness_in(folder, *RECORD, "--time", "3s")
+    assert done.status == 0
+    assert "kept 1 points in harness.db, anchor kernel:numpy-stable" in done.printed
+    (one,) = points_in(folder)
+    assert one.series == ("softmax", "numpy-fast", "100x3 float32", "cpu")
+    assert (one.anchor, one.source) == ("kernel:numpy-stable", "ab")
+    assert math.isnan(one.low) or one.low <= one.value <= one.high  # unknown for too few pairs
+    assert one.seconds > 0
+    assert one.n >= 1
+
+
+def test_the_anchor_stays_until_another_is_given(folder: Path, found: dict[str, Any]) -> None:
+    harness_in(folder, *RECORD)
+    done = harness_in(folder, "track", "record", *SMALL)
+    assert done.status == 0
+    assert [one.anchor for one in points_in(folder)] == ["kernel:numpy-stable"] * 2
+    assert [plan.pairs for plan in found["plans"]] == [10, 10]
+    assert len({plan.seed for plan in found["plans"]}) == 2
+
+
+def test_another_kernel_as_anchor_is_bridged(folder: Path, found: dict[str, Any]) -> None:
+    harness_in(folder, *RECORD)
+    done = harness_in(folder, "track", "record", "--anchor", "kernel:numpy-naive", *SMALL)
+    assert (done.status, done.remarks) == (0, "")
+    held = [plan.works[0].kernels for plan in found["plans"]]
+    assert held == [
+        ("numpy-stable", "numpy-fast"),
+        ("numpy-naive", "numpy-fast"),
+        ("numpy-stable", "numpy-naive"),
+    ]
+    _, across, last = points_in(folder)
+    assert (across.source, across.revision) == ("bridge", "kernel:numpy-stable")
+    assert across.series == last.series
+    shown = json.loads(harness_in(folder, "track", "--format", "json").printed)
+    (segment,) = shown
+    assert [one["bridged"] for one in segment["points"]] == pytest.approx([0.1, 0.2])
+
+
+@pytest.mark.parametrize("pinned", ["0" * 40, "/nowhere/python"])
+def test_an_anchor_that_cannot_be_had_any_more_begins_a_segment(
+    folder: Path, found: dict[str, Any], pinned: str
+) -> None:
+    harness_in(folder, *RECORD)
+    (first,) = points_in(folder)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    from dataclasses import replace
+
+    keep(folder, [replace(first, anchor=pinned)])
+    done = harness_in(folder, *RECORD)
+    assert done.status == 0
+    assert "cannot be held against" in done.remarks
+    assert "a new segment" in done.remarks
+    assert len(json.loads(harness_in(folder, "track", "--format", "json").printed)) == 2
+
+
+def test_an_anchor_of_another_machine_is_no_reason_for_a_bridge(
+    folder: Path, found: dict[str, Any]
+) -> None:
+    keep(folder, [point(0, 0.1, machine="elsewhere", anchor="kernel:numpy-naive")])
+    assert harness_in(folder, *RECORD).status == 0
+    assert len(found["plans"]) == 1
+    assert [one.source for one in points_in(folder)] == ["ab", "ab"]
+
+
+def test_a_revision_is_recorded_by_its_hash(
+    folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from harness.ab import sides
+    from harness.ab.sides import Side
+
+    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "a"]):
+        subprocess.run(["git", "-C", folder, *words], check=True)
+    built = lambda name, top, revision, tell: Side(name, "python", f"revision {revision}", revision)  # noqa: E731
+    monkeypatch.setattr(sides, "_built", built)
+    done = harness_in(folder, "track", "record", "--anchor", "HEAD", *SMALL)
+    assert done.status == 0
+    (one,) = points_in(folder)
+    assert one.anchor == one.revision.removesuffix("+")
+    assert len(one.anchor) == 40
+    refused = harness_in(folder, "track", "record", "--anchor", ".", *SMALL)
+    assert refused.status == 2
+
+
+def test_what_fails_is_no_point_and_says_why(folder: Path, found: dict[str, Any]) -> None:
+    found["faults"] = ("", "ValueError: no")
+    done = harness_in(folder, *RECORD)
+    assert done.status == 4
+    assert "softmax, numpy-stable | numpy-fast, 100x3 float32: ValueError: no; no point" in (
+        done.remarks
+    )
+
+
+def test_the_last_run_s_scores_go_along_once(folder: Path, found: dict[str, Any]) -> None:
+    run = ("run", "-d", "threshold", "-m", "prior", "-r", "2", "--no-timing", "--in-process")
+    assert harness_in(folder, *run).status == 0
+    for _ in range(2):
+        assert harness_in(folder, *RECORD).status == 0
+    scores = [one for one in points_in(folder) if one.source == "run"]
+    series = [one.series for one in scores]
+    assert len(set(series)) == len(series) >= 4
+    assert ("accuracy", "prior", "threshold", "cpu") in series
