@@ -346,7 +346,7 @@ def by_epochs(plugins: Sequence[str], choices: Sequence[Choice]) -> dict[Choice,
 
 
 def trains_by_epochs(registry: Registry, choice: Choice) -> bool:
-    """Whether a model's ``fit`` takes a monitor; of one that cannot be made, its reference tells."""
+    """Whether a model's ``fit`` takes a monitor; if it cannot be made, its reference tells."""
     from harness.trial import takes_monitor
     from harness.values import Setting
 
