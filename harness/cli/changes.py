@@ -24,6 +24,9 @@ STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "unde
 STYLES |= {"faster": "green", "better": "green"}
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
+WIDE = 110
+"""Columns from which on there is room for what was measured beside the change."""
+
 HEADS = ("verdict", "measure", "what", "base", "new", "change", "interval", "visible")
 NUMBERS = ("base", "new", "change", "interval", "visible")
 
@@ -50,15 +53,23 @@ def show(
     console = out()
     console.print(title, soft_wrap=True)
     if rows:
+        narrow = console.width < WIDE
+        heads = [head for head in HEADS if not narrow or head not in ("measure", "base", "new")]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for head in HEADS:
-            right = head in NUMBERS
+        for head in heads:
             table.add_column(
-                head, justify="right" if right else "left", no_wrap=right, overflow="fold"
+                head,
+                justify="right" if head in NUMBERS else "left",
+                no_wrap=head != "what",
+                overflow="fold",
             )
         for row in ordered(rows):
             cells = dict(zip(HEADS, cells_of(row), strict=True))
-            table.add_row(*cells.values(), style=STYLES.get(row.verdict, ""))
+            if narrow:
+                cells["what"] = f"{cells['measure']} {cells['what']}"
+                if cells["base"] or cells["new"]:
+                    cells["what"] += f"\n{cells['base'] or '?'} → {cells['new'] or '?'}"
+            table.add_row(*(cells[head] for head in heads), style=STYLES.get(row.verdict, ""))
         console.print(table)
     for line in (summary(rows), *remarks):
         if line:
@@ -102,7 +113,8 @@ def cells_of(row: Row) -> tuple[str, ...]:
     base, new = _values(row)
     interval = ""
     if math.isfinite(row.low):
-        interval = f"{_change(row, row.low)} to {_change(row, row.high)}"
+        low = _change(row, row.low).removesuffix("%")  # once is enough
+        interval = f"{low} to {_change(row, row.high)}"
     what = f"{row.subject}, {row.case}" + ("" if row.device == "cpu" else f" @ {row.device}")
     if row.note:
         what += f" ({row.note})"
@@ -210,7 +222,8 @@ def _change(row: Row, value: float) -> str:
         return ""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
-    return f"{100 * value:+.1f}%" if row.timed else f"{value:+.4f}"
+    text = f"{100 * value:+.1f}%" if row.timed else f"{value:+.4f}"
+    return text if text.strip("+-0.%") else text.replace("-", "+")  # no minus before nothing
 
 
 def _number(value: object) -> object:
