@@ -213,7 +213,7 @@ class _Bench:
         """
         took = {i: self.took.get(i, 0.0) for i in self.groups}
         while len(self.groups) > 1 and start + sum(took.values()) > seconds:
-            longest = max(took, key=lambda i: took[i])
+            longest = max(took, key=lambda i: (took[i], i))
             del took[longest], self.groups[longest]
 
     def _process(self, number: int, deadline: float) -> None:
@@ -226,12 +226,12 @@ class _Bench:
         turn = list(self.groups.items())
         if number > 1:
             self.order.shuffle(turn)
-        began = self.clock()
+        entered = self.clock()
         worker: Worker | None = None
         try:
             while turn:
                 if self.clock() >= deadline and number == 1 and self.took:
-                    self._give_up(turn, self.clock() - began)
+                    self._give_up(turn, self.clock() - entered)
                     return
                 if self.clock() >= deadline and number > FEWEST:
                     return

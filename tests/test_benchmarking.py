@@ -349,10 +349,10 @@ def test_a_group_that_takes_longer_than_its_share_leaves_none_below_zero() -> No
 
 
 def test_what_the_first_process_does_not_come_to_is_given_up_with_a_time_that_would_do() -> None:
-    session = Machine(seconds=lambda _: 10.0).time(*map(Group, "wxyz"), budget=50.0)
+    session = Machine(seconds=lambda _: 10.0).time(*map(Group, "wxyz"), budget=60.0)
     assert [timing.status for timing in session.timings] == ["ok", "ok", *["unfinished"] * 2]
     assert session.n_processes == FEWEST
-    reason = "50 s are too few, about 120 s would do"
+    reason = "60 s are too few, about 120 s would do"
     assert [timing.reason for timing in session.timings[2:]] == [reason] * 2
 
 

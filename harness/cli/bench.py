@@ -167,10 +167,18 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
         )
         bench = Bench(agenda.groups, plugins, budget=budget, threads=given["threads"])
         stops: list[BaseException] = []
-        with terminable(), progress(shown=not given["no_progress"]) as tell:
-            session = time_groups(
-                bench, tell=tell, interrupts=(KeyboardInterrupt, Terminated), note=stops.append
-            )
+        try:
+            with terminable(), progress(shown=not given["no_progress"]) as tell:
+                session = time_groups(
+                    bench, tell=tell, interrupts=(KeyboardInterrupt, Terminated), note=stops.append
+                )
+        except BaseException:
+            store.delete(run)
+            raise
+        if stops and not any(timing.status == "ok" for timing in session.timings):
+            store.delete(run)
+            remark("interrupted before anything was measured often enough; nothing is stored")
+            return stop_status(stops[0])
         store.add_timings(run, (*session.timings, *agenda.late))
         store.finish(run, environment | {"timing": session.facts(budget)})
         frames = load_frames(store, store.find(str(run.id)))

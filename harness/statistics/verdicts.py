@@ -200,13 +200,31 @@ def signed_rank_interval(d: ArrayLike, level: float) -> tuple[float, float]:
     n = len(values)
     if not n:
         return -math.inf, math.inf
-    # Untied ranks: ties among d make the interval longer, never too short.
     up_to = _up_to(tuple(range(2, 2 * n + 1, 2)))[::2]
     outside = int(np.searchsorted(up_to, (1 - level) / 2 * (1 + 1e-12), side="right"))
     if not outside:
         return -math.inf, math.inf
     averages = np.sort(_walsh(values))
-    return float(averages[outside - 1]), float(averages[-outside])
+    low, high = float(averages[outside - 1]), float(averages[-outside])
+    distinct = np.unique(averages)
+    if len(distinct) == len(averages):
+        return low, high
+    # That was for untied ranks. With ties the test may allow what lies beyond, too.
+    tail = (1 - level) / 2 * (1 + 1e-9)
+    shifts = np.sort(np.concatenate([distinct, (distinct[1:] + distinct[:-1]) / 2]))
+    allowed = [
+        shift
+        for shift in shifts[(shifts < low) | (shifts > high)].tolist()
+        if min(signed_rank(values, shift)) > tail
+    ]
+    # A shift between two averages stands for all of them there.
+    below = [shift for shift in allowed if shift < low]
+    above = [shift for shift in allowed if shift > high]
+    if below:
+        low = float(distinct[max(np.searchsorted(distinct, min(below), side="right") - 1, 0)])
+    if above:
+        high = float(distinct[min(np.searchsorted(distinct, max(above)), len(distinct) - 1)])
+    return low, high
 
 
 def hodges_lehmann(d: ArrayLike) -> float:
