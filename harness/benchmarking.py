@@ -6,6 +6,7 @@ import math
 import random
 import time
 from dataclasses import dataclass, field
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from harness import isolation
@@ -303,7 +304,10 @@ class _Bench:
             reason=reason,
             samples=tuple(tally.samples) if status == "ok" else (),
             calls=tally.calls,
-            figures={name: max(values) for name, values in tally.figures.items()},
+            figures={
+                name: median(values) if name.endswith("seconds") else max(values)
+                for name, values in tally.figures.items()
+            },
         )
 
 

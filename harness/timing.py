@@ -106,6 +106,8 @@ class Measured:
     samples: list[float] = field(default_factory=list)
     calls: int = 1
     figures: dict[str, float] = field(default_factory=dict)
+    last: Any = None
+    """What the last call gave, of what is set up anew for each call."""
 
 
 def measure(
@@ -122,7 +124,8 @@ def measure(
     """Samples of each workload, taken here and now, in turns.
 
     Each is set up, checked and warmed up; one that is wrong or raises is reported so and not timed.
-    Then come rounds, in each of which every workload is sampled once, in random order.
+    Then come rounds, in each of which every workload is sampled once, in random order; and another
+    check, for what stopped computing meanwhile.
 
     Args:
         workloads: to compare with one another.
@@ -141,15 +144,14 @@ def measure(
     for one in found:
         tell(one.workload)
         with _blame(one):
-            run = checked(one, clock)
-            again = one.figures.pop("again_seconds", 0.0)
+            run, again = checked(one, clock)
             # Of what takes so long, a call is a sample, which need not be found out by calls.
             slow = not one.workload.elapsed and again >= max(SAMPLE, warm_up)
             if not (one.workload.before or one.workload.single or slow):
                 one.calls = _calibrated(one, run, clock)
-            _warm_up(one, run, clock, warm_up)
+            _warm_up(one, run, clock, warm_up, again or one.figures["first_seconds"])
             ready.append((one, run))
-    with _without_garbage_collection():
+    with without_garbage_collection():
         for i in range(rounds):
             if i >= fewest and clock() >= deadline:
                 break
@@ -161,11 +163,16 @@ def measure(
                 with _blame(one):
                     for _ in range(BURST if one.workload.single else 1):
                         one.samples.append(_sample(one, run, clock))
+    for one, run in ready:
+        if one.status == "ok":
+            tell(one.workload)
+            with _blame(one, "after it was timed, "):
+                _check_again(one, run)
     return found
 
 
-def checked(one: Measured, clock: Clock = time.perf_counter) -> Callable[[], Any]:
-    """The call to time, after its output was found right.
+def checked(one: Measured, clock: Clock = time.perf_counter) -> tuple[Callable[[], Any], float]:
+    """The call to time, after its output was found right, and seconds of a second call, or 0.
 
     Raises:
         WrongOutputError: it was not. Whatever else the workload raises goes through.
@@ -174,29 +181,43 @@ def checked(one: Measured, clock: Clock = time.perf_counter) -> Callable[[], Any
     started = clock()
     run = workload.setup()
     one.figures["setup_seconds"] = clock() - started
-
-    def once() -> Any:
-        if workload.before:
-            workload.before()
-        return run()
-
-    started = clock()
-    output = once()
-    workload.synchronize()
-    one.figures["first_seconds"] = clock() - started
+    output, one.figures["first_seconds"] = _call(one, run, clock)
+    again = 0.0
     if workload.poison:
         first, overwritten = output, workload.poison(output)
-        started = clock()
-        output = once()
-        workload.synchronize()
-        one.figures["again_seconds"] = clock() - started
+        output, again = _call(one, run, clock)
     one.figures |= workload.check(output)
     if workload.poison and output is first and not overwritten:
         raise WrongOutputError(
             "gives the same output again, which cannot be overwritten: nothing tells whether it "
             "was computed"
         )
-    return run
+    return run, again
+
+
+def _check_again(one: Measured, run: Callable[[], Any]) -> None:
+    """Whether it still computes, after having been called so many times.
+
+    What is set up anew for each call and not overwritten, such as a fit, is judged by the last
+    that was timed.
+    """
+    output = one.last
+    if one.workload.poison:
+        one.workload.poison(_call(one, run, time.perf_counter)[0])
+        output, _ = _call(one, run, time.perf_counter)
+    one.last = None
+    if output is not None:
+        one.workload.check(output)
+
+
+def _call(one: Measured, run: Callable[[], Any], clock: Clock) -> tuple[Any, float]:
+    """The output of a single call, and the seconds that it took."""
+    if one.workload.before:
+        one.workload.before()
+    started = clock()
+    output = run()
+    one.workload.synchronize()
+    return output, clock() - started
 
 
 def _calibrated(one: Measured, run: Callable[[], Any], clock: Clock) -> int:
@@ -211,15 +232,18 @@ def _calibrated(one: Measured, run: Callable[[], Any], clock: Clock) -> int:
         calls = min(10 * calls, max(2 * calls, math.ceil(1.2 * calls * SAMPLE / max(taken, 1e-9))))
 
 
-def _warm_up(one: Measured, run: Callable[[], Any], clock: Clock, seconds: float) -> None:
+def _warm_up(
+    one: Measured, run: Callable[[], Any], clock: Clock, seconds: float, usual: float
+) -> None:
     """Run until samples no longer fall, for a time and not for a number of calls.
 
     What counts is the best of three samples, or each one where a call takes all of that time.
+    ``usual`` tells what a call takes, in seconds.
     """
     # What takes longer than all of this was warmed up by its check.
-    if one.figures["first_seconds"] > LONGEST_WARM_UP * seconds:
+    if usual > LONGEST_WARM_UP * seconds:
         return
-    burst = 1 if one.figures["first_seconds"] >= 2 * seconds else 3
+    burst = 1 if usual >= 2 * seconds else 3
     started = clock()
     best = math.inf
     while True:
@@ -240,6 +264,12 @@ def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
     workload.synchronize()
     if workload.elapsed:
         return median(workload.elapsed(run, one.calls))
+    if workload.before and not workload.poison:
+        one.last = None
+        started = clock()
+        one.last = run()
+        workload.synchronize()
+        return clock() - started
     calls = range(one.calls)
     started = clock()
     for _ in calls:
@@ -249,18 +279,19 @@ def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
 
 
 @contextlib.contextmanager
-def _blame(one: Measured) -> Iterator[None]:
+def _blame(one: Measured, when: str = "") -> Iterator[None]:
     """Whatever a workload raises is its own affair."""
     try:
         yield
     except WrongOutputError as error:
-        one.status, one.reason = "wrong", str(error)
+        one.status, one.reason = "wrong", f"{when}{error}"
     except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
-        one.status, one.reason = "failed", describe(error)
+        one.status, one.reason = "failed", f"{when}{describe(error)}"
 
 
 @contextlib.contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
+    """What is garbage is collected before, and none meanwhile."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()

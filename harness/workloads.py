@@ -7,15 +7,18 @@ workloads that are measured in turns.
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from statistics import median
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
 
 import numpy as np
 
 from harness import scoring
 from harness.errors import ProbabilityError, UsageError
 from harness.pairing import importable
+from harness.parameters import parameters_of
 from harness.preparation import prepare
 from harness.timing import Workload, WrongOutputError
 from harness.trial import draw, ordered, seed_globals, setting_of, takes_monitor
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.values import Array, Choice, Classifier, Device, Kernel, Trial
 
+T = TypeVar("T")
 Key: TypeAlias = tuple[str, str, str, str]
 """Kind, subject, case and device of a workload."""
 
@@ -43,6 +47,9 @@ CHECKED = 1 << 20
 
 AGREEMENT = 1e-4
 """By how much two ways to the same probabilities may differ."""
+
+LIKENESS = 0.02
+"""By how much the likelihood of a plain loop may differ: rounding drives two trainings apart."""
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 COLD_BELOW = 1 << 25
@@ -112,10 +119,16 @@ class SoftmaxGroup:
             "before": evict,
         }
 
+        owned: dict[str, Array] = {}
+
         def check(kernel: Kernel, output: Any) -> Mapping[str, float]:
-            found = kernel.collect(output)
+            if not np.array_equal(owned[kernel.name], logits):
+                raise WrongOutputError("writes to the logits that it is given")
+            found = np.asarray(kernel.collect(output))
             if found.shape != logits.shape:
                 raise WrongOutputError(f"gives shape {found.shape} for logits {logits.shape}")
+            if found.dtype.kind != "f":
+                raise WrongOutputError(f"gives {found.dtype}, which probabilities are not")
             error = np.abs(found[rows] - expected).max(initial=0.0)
             if not error <= TOLERANCE[self.dtype]:
                 raise WrongOutputError(f"a probability is off by {error:.2g}")
@@ -128,7 +141,10 @@ class SoftmaxGroup:
             }
 
         def setup(kernel: Kernel) -> Callable[[], Any]:
-            return partial(kernel.run, kernel.prepare(logits, self.device))
+            # Each has its own, lest one that works in place spoils those of the others.
+            owned[kernel.name] = logits.copy()
+            owned[kernel.name].flags.writeable = False
+            return partial(kernel.run, kernel.prepare(owned[kernel.name], self.device))
 
         found = [
             Workload(
@@ -242,6 +258,7 @@ class _Doings:
             data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
             self.parts.append((trial, data, prepare(data, self.model.needs)))
         self.fitted: Classifier | None = None
+        self.figures: dict[str, Mapping[str, float]] = {}  # by kind, found once
         self.common: dict[str, Any] = {
             "subject": str(self.trial.model),
             "case": str(self.trial.dataset),
@@ -259,11 +276,14 @@ class _Doings:
             found += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
         return found
 
-    def _make(self, make: Callable[..., Classifier], index: int = 0) -> Classifier:
+    def _make(
+        self, make: Callable[..., Classifier], index: int = 0, epochs: int | None = None
+    ) -> Classifier:
         trial, data, prepared = self.parts[index]
         parameters = dict(trial.model.parameters)
-        if self.pairing.cut is not None:
-            parameters["epochs"] = self.pairing.cut
+        epochs = epochs or self.pairing.cut
+        if epochs is not None:
+            parameters["epochs"] = epochs
         seed_globals(trial.model_seed)
         return make(setting_of(trial, data, prepared), **parameters)
 
@@ -279,18 +299,54 @@ class _Doings:
             return made[0]
 
         def check(classifier: Classifier) -> Mapping[str, float]:
-            self._probabilities(classifier)
+            P = self._probabilities(classifier)
             if kind == "fit":
                 self.fitted = classifier
+            elif self.fitted is not None:
+                expected = self._probabilities(self.fitted)
+                self._require_likelihood(expected, P, "the model itself", LIKENESS)
+            if kind not in self.figures:
+                self.figures[kind] = figures()
+            return self.figures[kind]
+
+        def figures() -> Mapping[str, float]:
             epochs = self.pairing.cut or self.pairing.epochs
             if epochs is None:
                 epochs = self._count_epochs(make)
-            sizes = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+            found: dict[str, float] = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
             if self.pairing.cut:
-                sizes["cut_from"] = self.pairing.epochs or 0
-            return {**sizes, "epochs": epochs} if epochs else sizes
+                found["cut_from"] = self.pairing.epochs or 0
+            if epochs:
+                found["epochs"] = epochs
+            if epochs and self._counted:
+                X, y = prepared.X_train, prepared.y_train
+                found |= self._one_epoch(
+                    lambda: self._make(make, epochs=1), lambda classifier: classifier.fit(X, y)
+                )
+            return found
 
         return Workload(kind, setup=lambda: run, check=check, before=before, **self.common)
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the model is told how many epochs to go through."""
+        return "epochs" in parameters_of(self.model.make)
+
+    def _one_epoch(self, make: Callable[[], T], fit: Callable[[T], object]) -> Mapping[str, float]:
+        """Seconds of a fit of one epoch, the median of a few: what is not the other epochs'.
+
+        None for a model that refuses to be fitted so shortly.
+        """
+        found = []
+        with contextlib.suppress(Exception):
+            for _ in range(3):
+                made = make()
+                self.device.synchronize()
+                started = time.perf_counter()
+                fit(made)
+                self.device.synchronize()
+                found.append(time.perf_counter() - started)
+        return {"one_epoch_seconds": median(found)} if len(found) == 3 else {}
 
     def _count_epochs(self, make: Callable[..., Classifier]) -> int:
         """What a monitor is told by one more fit; 0 where none is taken."""
@@ -308,6 +364,7 @@ class _Doings:
 
     def _fit_together(self) -> Workload:
         made: list[Classifier] = []
+        alone: list[Array] = []
         Xs = [prepared.X_train for _, _, prepared in self.parts]
         ys = [prepared.y_train for _, _, prepared in self.parts]
         fit_together = self.model.fit_together
@@ -318,34 +375,49 @@ class _Doings:
                 raise UsageError("its repeats differ in shape, and are trained one by one")
             return run
 
+        def make(epochs: int | None = None) -> list[Classifier]:
+            return [self._make(self.model.make, i, epochs) for i in range(len(self.parts))]
+
         def before() -> None:
-            made[:] = [self._make(self.model.make, i) for i in range(len(self.parts))]
+            made[:] = make()
+
+        def fit(classifiers: list[Classifier]) -> None:
+            fit_together(classifiers, Xs, ys, [None] * len(classifiers))
 
         def run() -> list[Classifier]:
-            fit_together(made, Xs, ys, [None] * len(made))
+            fit(made)
             return made
 
         def check(classifiers: list[Classifier]) -> Mapping[str, float]:
             found = [self._probabilities(each, i) for i, each in enumerate(classifiers)]
             # Another lone fit tells whether the last, too, was really trained.
             last = len(classifiers) - 1
-            alone = self._make(self.model.make, last)
-            alone.fit(Xs[last], ys[last])
-            P = self._probabilities(alone, last)
-            _, data, _ = self.parts[last]
-            y = np.searchsorted(data.trained, data.y_test)
-            likelihoods = [
-                float(np.exp(np.log(np.maximum(each[np.arange(len(y)), y], scoring.CLIP)).mean()))
-                for each in (found[last], P)
-            ]
-            if abs(likelihoods[0] - likelihoods[1]) > AGREEMENT:
-                raise WrongOutputError(
-                    f"a replicate ends at likelihood {likelihoods[0]:.4f}, and at "
-                    f"{likelihoods[1]:.4f} when it is fitted alone"
+            if not alone:
+                lone = self._make(self.model.make, last)
+                lone.fit(Xs[last], ys[last])
+                alone.append(self._probabilities(lone, last))
+                self.figures["together"] = {"together": len(classifiers)} | (
+                    dict(self._one_epoch(lambda: make(1), fit)) if self._counted else {}
                 )
-            return {"together": len(classifiers)}
+            self._require_likelihood(alone[0], found[last], "alone", AGREEMENT, last)
+            return self.figures["together"]
 
         return Workload("together", setup=setup, check=check, before=before, **self.common)
+
+    def _require_likelihood(
+        self, expected: Array, found: Array, whose: str, tolerance: float, index: int = 0
+    ) -> None:
+        """Refuse probabilities that are not about as likely as others of the same training."""
+        _, data, _ = self.parts[index]
+        y = np.searchsorted(data.trained, data.y_test)
+        wanted, likelihood = (
+            float(np.exp(np.log(np.maximum(P[np.arange(len(y)), y], scoring.CLIP)).mean()))
+            for P in (expected, found)
+        )
+        if abs(wanted - likelihood) > tolerance:
+            raise WrongOutputError(
+                f"ends at likelihood {likelihood:.4f}, but {whose} at {wanted:.4f}"
+            )
 
     def _probabilities(self, classifier: Classifier, index: int = 0) -> Array:
         """Of the test part; refused unless they are some."""

@@ -125,7 +125,7 @@ def test_kernels_are_timed_side_by_side_and_beside_a_copy(softmax_bench: Done) -
         "copy": None,
     }
     for caches in ("warm", "cold"):
-        assert min(r["bests"] for r in rows if r["caches"] == caches and r["bests"]) == 1
+        assert 1 in [r["bests"] for r in rows if r["caches"] == caches]
 
 
 def test_a_bench_is_stored_like_a_run_and_reported_again_the_same(softmax_bench: Done) -> None:
@@ -182,13 +182,17 @@ def test_training_is_timed_beside_the_plain_loop_and_several_at_once(
     training_bench: Done,
 ) -> None:
     assert training_bench.status == 0
-    (row,) = records(training_bench, "training")
+    row, plain = records(training_bench, "training")
     assert (row["dataset"], row["model"]) == ("threshold", "notebook-mlp[epochs=20]")
     assert (row["status"], row["epochs"], row["together"]) == ("ok", 20, 3)
     for ratio in ("reference_ratio", "together_ratio", "together_reference_ratio"):
         assert row[ratio] > 0
-    assert row["microseconds_per_epoch"] == pytest.approx(1e6 * row["fit_seconds"] / 20)
-    assert row["samples_per_second"] == pytest.approx(100 * 20 / row["fit_seconds"])
+    # Less than the fit divided by its epochs, for a part of it happens once.
+    assert 0 < row["microseconds_per_epoch"] < 1e6 * row["fit_seconds"] / 20
+    assert row["samples_per_second"] == pytest.approx(100 * 1e6 / row["microseconds_per_epoch"])
+    assert plain["model"] == "plain notebook-mlp[epochs=20]"
+    assert plain["microseconds_per_epoch"] == row["reference_microseconds_per_epoch"]
+    assert plain["fit_low"] <= plain["fit_seconds"] <= plain["fit_high"]
     assert "threshold, timed alone · 1 thread, 3 processes" in training_bench.printed
     assert training_bench.then("report").printed == training_bench.printed
 

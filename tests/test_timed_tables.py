@@ -77,8 +77,8 @@ def frames_of(*timings: Timing) -> Frames:
     return replace(make_frames(), timings=timings_frame(timings))
 
 
-def only(table: pd.DataFrame) -> dict[str, Any]:
-    (row,) = table.to_dict("records")
+def only(table: pd.DataFrame, model: str = "mlp") -> dict[str, Any]:
+    (row,) = table[table["model"] == model].to_dict("records")
     return {str(name): value for name, value in row.items()}
 
 
@@ -214,9 +214,39 @@ def test_ratios_of_training_are_medians_of_what_each_process_measured() -> None:
     assert row["together_reference_ratio"] == pytest.approx(3.2 / 4)  # of .5, 4 and 3.2
 
 
+def test_the_plain_loop_has_a_row_of_its_own_with_its_interval() -> None:
+    table = timed.training(frames_of(*PAIRING))
+    row = only(table, "plain mlp")
+    assert row["fit_seconds"] == pytest.approx(0.5)
+    assert row["fit_low"] < 0.5 < row["fit_high"]
+    assert row["microseconds_per_epoch"] == pytest.approx(5000.0)
+    assert row["samples_per_second"] == pytest.approx(50 * 100 / 0.5)
+    (sheet,) = timed.training_sheets(table)
+    assert column(sheet, "µs/epoch") == ["2000", "5000"]
+
+
+def test_what_happens_once_a_fit_is_not_an_epoch_s() -> None:
+    """A fit takes 10 ms, and each epoch 1 ms; the plain one 20 ms, and 5 ms."""
+
+    def fit(kind: str, once: float, each: float) -> Timing:
+        seconds = once + 20 * each
+        figures = SIZES | {"epochs": 20.0, "together": 4.0, "one_epoch_seconds": once + each}
+        one = timing(kind, "mlp", "iris", figures=figures)
+        return replace(one, samples=((seconds,) * 3,) * 3)
+
+    fits = (("fit", 0.01, 0.001), ("reference", 0.02, 0.005), ("together", 0.05, 0.002))
+    row = only(timed.training(frames_of(*(fit(*each) for each in fits))))
+    assert row["fit_seconds"] == pytest.approx(0.03)
+    assert row["microseconds_per_epoch"] == pytest.approx(1000)
+    assert row["reference_microseconds_per_epoch"] == pytest.approx(5000)
+    assert row["reference_ratio"] == pytest.approx(0.2)
+    assert row["together_ratio"] == pytest.approx(0.5)
+    assert row["together_reference_ratio"] == pytest.approx(0.1)
+
+
 def test_a_model_without_epochs_has_no_figures_of_an_epoch() -> None:
     forest = timing("fit", "forest", "iris", 0.2, 0.2, 0.2, figures=SIZES | {"epochs": 0.0})
-    row = only(timed.training(frames_of(forest, PAIRING[3])))
+    row = only(timed.training(frames_of(forest, PAIRING[3])), "forest")
     assert row["fit_seconds"] == pytest.approx(0.2)
     for name in ("epochs", "microseconds_per_epoch", "samples_per_second", "together_ratio"):
         assert math.isnan(row[name])
@@ -254,14 +284,18 @@ def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_no_place_in_a_
     assert (row["status"], row["reason"]) == ("failed", "ValueError: no")
     assert math.isnan(row["fit_seconds"])
     assert row["together_reference_ratio"] == pytest.approx(0.8)
-    assert not timed.training_sheets(table)
+    (sheet,) = timed.training_sheets(table)
+    assert column(sheet, "model") == ["plain mlp"]
 
 
 def test_devices_are_named_where_there_are_several() -> None:
     elsewhere = [replace(one, device="cuda:0") for one in PAIRING]
     sheets = timed.training_sheets(timed.training(frames_of(*PAIRING, *elsewhere)))
     names = [name for sheet in sheets for name in column(sheet, "model")]
-    assert names == ["mlp @ cpu", "mlp @ cuda:0"]
+    assert names == [
+        *("mlp @ cpu", "mlp @ cuda:0"),
+        *("plain mlp @ cpu", "plain mlp @ cuda:0"),
+    ]
 
 
 # Pages
@@ -370,7 +404,7 @@ def test_json_has_every_figure_and_null_where_there_is_none(
     report: Report, timings_only: Frames
 ) -> None:
     tables = json.loads(str(report.render(timings_only, "json")))["tables"]
-    (mlp, odd, big) = tables["training"]
+    (mlp, _, odd, big) = tables["training"]
     assert mlp["reference_ratio"] == pytest.approx(0.8)
     assert (odd["status"], odd["fit_seconds"]) == ("failed", None)
     assert (big["status"], big["reason"]) == ("unfinished", "1 s are too few")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from itertools import pairwise
 from types import SimpleNamespace
@@ -168,8 +169,8 @@ def test_writing_to_its_input_fails() -> None:
     assert "read-only" in reason
 
 
-def test_nothing_given_back_fails() -> None:
-    assert measured(lambda Z: None).status == "failed"
+def test_nothing_given_back_is_wrong() -> None:
+    assert outcome(measured(lambda Z: None)) == ("wrong", "gives shape () for logits (7, 3)")
 
 
 def test_what_was_computed_once_and_kept_is_wrong() -> None:
@@ -189,6 +190,40 @@ def test_kernels_do_not_harm_one_another() -> None:
     bad, good = measure(group.workloads(them, seed=0))
     assert (bad.status, good.status) == ("wrong", "ok")
     assert len(good.samples) == 2
+
+
+def test_one_that_works_in_place_is_wrong_and_spoils_none_of_the_others() -> None:
+    """What does not mind that an array cannot be written to, as a tensor does not."""
+
+    def writes(Z: Array) -> Array:
+        memory = np.frombuffer(
+            (ctypes.c_char * Z.nbytes).from_address(Z.ctypes.data), Z.dtype
+        ).reshape(Z.shape)
+        memory[:] = softmax(Z)
+        return memory
+
+    group = SoftmaxGroup(("in-place", "good"), (4, 3), "float32", "cpu")
+    them = offering(kernel("in-place", writes), kernel("good", softmax))
+    bad, good = measure(group.workloads(them, seed=0))
+    assert outcome(bad) == ("wrong", "writes to the logits that it is given")
+    assert good.status == "ok"
+
+
+def test_complex_numbers_are_wrong() -> None:
+    found = measured(lambda Z: softmax(Z).astype(complex))
+    assert outcome(found) == ("wrong", "gives complex128, which probabilities are not")
+
+
+def test_one_that_stops_computing_once_it_was_checked_is_wrong() -> None:
+    kept: list[Array] = []
+
+    def lazy(Z: Array) -> Array:
+        kept.append(softmax(Z) if len(kept) < 3 else kept[0])
+        return kept[-1]
+
+    status, reason = outcome(measured(lazy))
+    assert status == "wrong"
+    assert reason.startswith("after it was timed, a probability is off by ")
 
 
 def test_logits_follow_from_the_seed_and_cannot_be_written_to() -> None:
@@ -220,8 +255,8 @@ def test_caches_are_overwritten_before_each_call_on_a_cold_array_and_on_no_other
     (one,) = measure(group.workloads(offering(mine, device=device), seed=0))
     assert one.status == "ok"
     before_runs = [before for before, event in pairwise(["", *events]) if event == "run"]
-    # The call near -1e7 is part of the check.
-    assert before_runs.count("evict") == (len(before_runs) - 1 if cold else 0)
+    # The calls near -1e7 are part of the checks before and after.
+    assert before_runs.count("evict") == (len(before_runs) - 2 if cold else 0)
 
 
 def test_a_device_brings_its_own_clock_and_its_own_copy() -> None:

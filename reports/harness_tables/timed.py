@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
+from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -35,15 +36,18 @@ SOFTMAX_COLUMNS = (
     *("seconds", "low", "high", "minimum", "third_quartile", "gigabytes_per_second"),
     *("copies", "bests", "error", "survives", "first_seconds"),
 )
+PLAIN = "plain "
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def training(frames: Frames) -> pd.DataFrame:
     """A row for each pairing that was timed; times in the units that the columns name.
 
-    ``reference_ratio`` and ``together_ratio`` are the times of a fit, and of one replicate's share
-    of a fit of several at once, as a part of the reference's and of a lone fit's; medians over
-    processes of what the same process measured.
+    The plain loop of a model that has one has a row of its own. ``microseconds_per_epoch`` is what
+    each epoch beyond the first takes, where the model is told their number, and else the fit
+    divided by it. ``reference_ratio`` and ``together_ratio`` are these times, and those of one
+    replicate's share of a fit of several at once, as a part of the reference's and of a lone
+    fit's; medians over processes of what the same process measured.
     """
     pairings: dict[tuple[str, str, str], dict[str, Row]] = {}
     for row in _rows(frames, ("fit", "together", "reference", "predict", "predict-row", "logits")):
@@ -67,24 +71,25 @@ def training(frames: Frames) -> pd.DataFrame:
                 "fit_minimum": fit["minimum"],
                 "fit_third_quartile": fit["third_quartile"],
             }
-        per_epoch = 1e6 / epochs
-        record |= {"epochs": epochs, "microseconds_per_epoch": fit["median"] * per_epoch}
-        record["samples_per_second"] = epochs * fit["n_train"] / fit["median"]
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
+        lone = _epochs(fit, epochs)
+        epoch = _median(lone)
+        record |= {"epochs": epochs, "microseconds_per_epoch": 1e6 * epoch}
+        record["samples_per_second"] = fit["n_train"] / epoch
         if together:
             n = together["together"]
+            several = _epochs(together, epochs)
             record["together"] = n
-            record["together_microseconds_per_epoch"] = together["median"] / n * per_epoch
-            if fit["status"] == "ok":
-                record["together_ratio"] = ratio(together["samples"], fit["samples"]) / n
+            record["together_microseconds_per_epoch"] = 1e6 * _median(several) / n
+            if lone:
+                record["together_ratio"] = ratio(several, lone) / n
         if reference:
-            record["reference_microseconds_per_epoch"] = reference["median"] * per_epoch
-            if fit["status"] == "ok":
-                record["reference_ratio"] = ratio(fit["samples"], reference["samples"])
+            plain_loop = _epochs(reference, epochs)
+            record["reference_microseconds_per_epoch"] = 1e6 * _median(plain_loop)
+            if lone:
+                record["reference_ratio"] = ratio(lone, plain_loop)
             if together:
-                record["together_reference_ratio"] = (
-                    ratio(together["samples"], reference["samples"]) / together["together"]
-                )
+                record["together_reference_ratio"] = ratio(several, plain_loop) / n
         if single := _if_ok(kinds.get("predict-row")):
             record["row_microseconds"] = 1e6 * single["median"]
             record["row_p99_microseconds"] = 1e6 * single["p99"]
@@ -92,10 +97,46 @@ def training(frames: Frames) -> pd.DataFrame:
             record["rows_per_second"] = many["n_test"] / many["median"]
         if logits := _if_ok(kinds.get("logits")):
             record["softmax_microseconds"] = 1e6 * logits["median"]
-            share = logits["median"] * epochs / fit["median"]
+            share = logits["median"] / epoch
             record["softmax_share"] = share if share <= 1 else math.nan  # it has no such softmax
         records.append(record)
+        if reference:
+            records.append(_plain_loop(record, reference, _median(plain_loop)))
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
+
+
+def _plain_loop(record: Row, reference: Row, epoch: float) -> Row:
+    """The row of a model's reference."""
+    kept = ("dataset", "device", "threads", "epochs")
+    fit = {f"fit_{name}": reference[name] for name in ("low", "high", "minimum", "third_quartile")}
+    return (
+        {name: record[name] for name in kept}
+        | {"model": f"{PLAIN}{record['model']}", "status": reference["status"], "reason": ""}
+        | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
+        | fit
+        | {
+            "microseconds_per_epoch": 1e6 * epoch,
+            "samples_per_second": reference["n_train"] / epoch,
+        }
+    )
+
+
+def _epochs(row: Row, epochs: float) -> tuple[tuple[float, ...], ...]:
+    """Seconds an epoch, of each sample of a fit, grouped by process.
+
+    What a fit of one epoch takes is taken off, where that is known: so what happens once a fit
+    does not count, however few epochs there are.
+    """
+    if row["status"] != "ok":
+        return ()
+    one = row["one_epoch_seconds"]
+    if one < row["minimum"] and epochs > 1:
+        return tuple(tuple((s - one) / (epochs - 1) for s in process) for process in row["samples"])
+    return tuple(tuple(s / epochs for s in process) for process in row["samples"])
+
+
+def _median(samples: Sequence[Sequence[float]]) -> float:
+    return median(map(median, samples)) if samples else math.nan
 
 
 def softmax(frames: Frames) -> pd.DataFrame:
@@ -148,7 +189,17 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
             return Column(head, tuple(Entry(show(row)) for row in rows))
 
         columns = [
-            Column("model", tuple(Entry(_name(row, several)) for row in rows), named=True),
+            Column(
+                "model",
+                tuple(
+                    Entry(
+                        _name(row, several),
+                        look="faint" if row["model"].startswith(PLAIN) else "",
+                    )
+                    for row in rows
+                ),
+                named=True,
+            ),
             Column(
                 f"fit {unit}",
                 tuple(
@@ -234,13 +285,14 @@ def notes(frames: Frames) -> list[Note]:
     kinds = set(timings["kind"])
     if "fit" in kinds:
         lines.append(
-            "Timed alone, after the trials, in turns and in several processes; behind each time "
-            "its 95% interval over processes. µs/epoch: of a fit of one replicate, for lack of "
-            "time of fewer epochs where no time of the fit is given. of plain: its "
-            "time as a part of the plain loop's. at once: the time of one of several replicates "
-            "that are trained at once, as a part of a lone one's, or of the plain loop's. softmax: "
-            "of all training rows, and its share of an epoch. row: latency of one row, median and "
-            "99th percentile."
+            f"Timed alone, {'after the trials, ' if len(frames.results) else ''}in turns and in "
+            "several processes; behind each time its 95% interval over processes. µs/epoch: what "
+            "each epoch beyond the first adds to a fit of one replicate; for lack of time of fewer "
+            "epochs where no time of the fit is given. plain: the same training as anyone would "
+            "write it; of plain: an epoch's time as a part of that one's. at once: the time of "
+            "one of several replicates that are trained at once, as a part of a lone one's, or of "
+            "the plain loop's. softmax: of all training rows, and its share of an epoch. row: "
+            "latency of one row, median and 99th percentile."
         )
     if "softmax" in kinds:
         lines.append(
