@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
 from harness.isolation import Limits, Worker, wait
-from harness.pairing import Selection, importable, plan
+from harness.pairing import Selection, choose, importable, plan
 from harness.parameters import parameters_of
 from harness.registry import load
 from harness.timing import FEWEST
@@ -252,17 +252,15 @@ def of_training(
         )
     planned = plan(registry, replace(selection, models=models, repeats=together))
     repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
+    chosen = set(choose(selection.models, registry.models, "model"))
     candidates = [
         choice
         for choice in dict.fromkeys(trial.model for trial in planned.trials)
-        if not selection.models or not registry.models[choice.name].baseline
+        if choice in chosen or not registry.models[choice.name].baseline
     ]
     trains = ask(candidates)
-    named = {
-        choice
-        for choice in candidates
-        if selection.models and str(choice) not in models[len(selection.models) :]
-    }
+    # What is skipped on every dataset is told by its skips.
+    named = chosen & set(candidates) if selection.models else set()
     if named and not any(trains[choice] for choice in named):
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
     for trial in planned.trials:
@@ -385,7 +383,8 @@ def _device(registry: Registry, name: str) -> str | None:
 
 def _absence(device: str) -> str:
     kind, _, index = device.partition(":")
-    return f"no {kind.upper()} device {index + ' ' if index else ''}here"
+    name = kind.upper() or "''"
+    return f"no {name} device {index + ' ' if index else ''}here"
 
 
 def _unfit(kind: str, subject: str, device: str, reason: str, case: str = "every shape") -> Timing:

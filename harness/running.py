@@ -122,7 +122,7 @@ class Campaign:
 
     def results(self) -> Generator[Result, None, None]:
         """Run what is left; each result is in the store before it comes out here."""
-        if self.changed and self.left:
+        if self.changed and (self.left or self._is_to_be_timed):
             self.store.update_environment(self.run, self.changed)
         positions = {trial.key: i for i, trial in enumerate(self.plan.trials)}
         for position, skip in enumerate(self.plan.skips, start=len(positions)):
@@ -136,17 +136,32 @@ class Campaign:
         if self.run.finished is None and len(self.store.done(self.run)) == self.run.n_trials:
             self.store.finish(self.run)
 
-    def time(self, tell: Callable[[int, str], None] = lambda _process, _case: None) -> str:
+    @property
+    def _is_to_be_timed(self) -> bool:
+        """Whether there is time for it, and none was given to it before."""
+        request = self.request
+        if request.in_process or not request.timing_budget:
+            return False
+        return all(timing.status == "unfinished" for timing in self.store.timings(self.run))
+
+    def time(
+        self,
+        tell: Callable[[int, str], None] = lambda _process, _case: None,
+        *,
+        interrupts: tuple[type[BaseException], ...] = (),
+    ) -> str:
         """Time what came to something, alone; the timings are in the store when this returns.
 
         Args:
             tell: called with the number of the process and the dataset that it turns to.
+            interrupts: exceptions at which it ends and stores what is known by then; they go on
+                from here.
 
         Returns:
             What was done, in words; empty where nothing was to be timed.
         """
         request = self.request
-        if request.in_process or not request.timing_budget or self.store.timings(self.run):
+        if not self._is_to_be_timed:
             return ""
         frames = load_frames(self.store, self.run)
         agenda = of_run(self.registry, frames, self.plan.trials, request.timing_budget)
@@ -163,8 +178,12 @@ class Campaign:
         if not agenda.groups:
             self.store.add_timings(self.run, agenda.late)
             return f"nothing can be timed within {request.timing_budget:g} s"
-        session = time_groups(bench, tell=tell)
-        self.store.add_timings(self.run, (*session.timings, *agenda.late))
+        stops: list[BaseException] = []
+        session = time_groups(bench, tell=tell, interrupts=interrupts, note=stops.append)
+        if any(timing.status != "unfinished" for timing in session.timings) or not stops:
+            self.store.add_timings(self.run, (*session.timings, *agenda.late))
+        if stops:
+            raise stops[0]
         return str(session)
 
     def _execute(self) -> Iterator[Result]:

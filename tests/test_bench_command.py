@@ -6,7 +6,7 @@ import io
 import json
 import os
 import re
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import closing, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from harness import benchmarking, running
 from harness.benchmarking import Session
 from harness.cli import main
 from harness.registry import load
+from harness.store import Store
 from harness.values import Timing
 
 if TYPE_CHECKING:
@@ -271,7 +272,9 @@ def test_a_run_is_timed_for_half_a_minute_without_being_asked(
 
 
 def test_a_run_in_this_process_is_not_timed(folder: Path, instant: list[Any]) -> None:
-    assert "timed alone" not in harness_in(folder, *RUN, "--in-process").printed
+    done = harness_in(folder, *RUN, "--in-process")
+    assert "timed alone" not in done.printed
+    assert "not timed alone afterwards (--in-process)" in done.remarks
     assert not instant
 
 
@@ -285,12 +288,69 @@ def test_a_run_that_was_interrupted_before_its_timing_is_timed_when_resumed(
         patch.setattr(running, "time_groups", interrupted)
         done = harness_in(folder, *RUN, "--timing-budget", "40s")
     assert done.status == 130
-    assert "nothing was timed; 6 of 6 results are stored" in done.remarks
+    assert "no timings and 6 of 6 results are stored" in done.remarks
     assert "harness run --resume 1" in done.remarks
     resumed = done.then("run", "--resume")
     assert resumed.status == 0
     assert "timed alone" in resumed.printed
     assert [bench.budget for bench in instant] == [40]
+
+
+def test_a_run_that_was_interrupted_while_it_was_timed_keeps_what_was_timed_by_then(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(bench: Any, *, note: Any, **_: Any) -> Session:
+        note(KeyboardInterrupt())
+        return session(timing(kind="fit"), timing("unfinished", "the time was up", "predict"))
+
+    monkeypatch.setattr(running, "time_groups", interrupted)
+    done = harness_in(folder, *RUN)
+    assert done.status == 130
+    assert "1 timings and 6 of 6 results are stored; `harness report 1`" in done.remarks
+    report = done.then("report")
+    assert (report.status, "threshold, timed alone" in report.printed) == (0, True)
+
+
+def test_a_run_that_is_timed_after_something_changed_says_so(
+    folder: Path, instant: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lest the timings pass for those of the code that the run began with."""
+    with monkeypatch.context() as patch:
+
+        def interrupted(bench: Any, **_: Any) -> Session:
+            raise KeyboardInterrupt
+
+        patch.setattr(running, "time_groups", interrupted)
+        done = harness_in(folder, *RUN)
+    before = running.fingerprint
+
+    def changed(registry: Any) -> Any:
+        return before(registry) | {"python": "9.9.9"}
+
+    monkeypatch.setattr(running, "fingerprint", changed)
+    assert done.then("run", "--resume").status == 2
+    assert done.then("run", "--resume", "--accept-changes").status == 0
+    with closing(Store(str(folder / "harness.db"))) as store:
+        assert store.find().environment["python"] == "9.9.9"
+    assert len(instant) == 1
+
+
+def test_no_timing_and_a_budget_for_it_are_refused(folder: Path) -> None:
+    done = harness_in(folder, *RUN, "--no-timing", "--timing-budget", "5s")
+    assert done.status == 2
+    assert "--no-timing leaves nothing to do in --timing-budget" in done.remarks
+
+
+def test_more_threads_than_cores_are_refused(folder: Path) -> None:
+    done = harness_in(folder, "bench", "softmax", "--threads", "100000")
+    assert done.status == 2
+    assert "--threads 100000: there are " in done.remarks
+
+
+def test_a_bench_of_training_needs_a_model_that_trains_by_epochs(folder: Path) -> None:
+    done = harness_in(folder, "bench", "training", "-m", "prior")
+    assert done.status == 2
+    assert "none of the selected models trains by epochs" in done.remarks
 
 
 def test_what_a_run_has_no_time_to_time_is_told_with_a_budget_that_would_do(

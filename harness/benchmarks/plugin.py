@@ -40,6 +40,17 @@ def _registry(config: pytest.Config) -> Registry:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test for each pairing, and for each kernel and shape."""
+    if not {"harness_pairing", "harness_kernel"} & set(metafunc.fixturenames):
+        return
+    from harness.errors import HarnessError
+
+    try:
+        _parametrize(metafunc)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _parametrize(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     if "harness_pairing" in metafunc.fixturenames:
         from harness.pairing import choose
@@ -107,14 +118,18 @@ def harness_softmax(
 
 @pytest.fixture
 def harness_timed(benchmark: Any) -> Callable[[Workload], None]:
-    """Times a workload once its output was found right."""
-    from harness.timing import Measured, checked
+    """Times a workload once its output was found right: one thread, no garbage collection."""
+    from threadpoolctl import threadpool_limits
+
+    from harness.timing import Measured, checked, without_garbage_collection
 
     def time(workload: Workload) -> None:
-        run = checked(Measured(workload))
-        if workload.before:
-            benchmark.pedantic(run, setup=workload.before, rounds=5, warmup_rounds=1)
-        else:
-            benchmark(run)
+        run, _ = checked(Measured(workload))
+        # Once it was checked, the libraries are there whose threads are limited.
+        with threadpool_limits(1), without_garbage_collection():
+            if workload.before:
+                benchmark.pedantic(run, setup=workload.before, rounds=5, warmup_rounds=1)
+            else:
+                benchmark(run)
 
     return time

@@ -60,7 +60,7 @@ def work_options(function: F) -> F:
                 "--epochs", type=click.IntRange(1), default=200, help="Of each fit [200]."
             ),
             click.option("--device", default="cpu", metavar="NAME", help="[cpu]"),
-            click.option("--threads", type=click.IntRange(1), default=1, help="[1]"),
+            options.threads_option,
             click.option(
                 "--seed", type=click.IntRange(0), default=0, help="Of data and order [0]."
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,7 +41,7 @@ def _common(function: F) -> F:
             click.option(
                 "--device", "devices", multiple=True, metavar="NAME", help="Repeatable [all]."
             ),
-            click.option("--threads", type=click.IntRange(1), default=1, help="[1]"),
+            options.threads_option,
             click.option("--budget", type=options.TIME, help="Time for all of it [10m]."),
             options.store_option,
             options.plugin_option,
@@ -151,8 +152,7 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
 
     if given["benchmark_json"]:
         require_pytest_benchmark()
-    if given["benchmark_json"] and not given["benchmark_json"].absolute().parent.is_dir():
-        raise UsageError(f"'{given['benchmark_json']}': its folder does not exist; make it first")
+        options.require_writable(given["benchmark_json"])
     budget = given["budget"] or 600.0
     plugins = options.all_plugins(given["plugins"])
     asked |= {"devices": given["devices"], "threads": given["threads"], "budget": budget}
@@ -179,7 +179,8 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
             store.delete(run)
             remark("interrupted before anything was measured often enough; nothing is stored")
             return stop_status(stops[0])
-        store.add_timings(run, (*session.timings, *agenda.late))
+        late = (replace(timing, threads=given["threads"]) for timing in agenda.late)
+        store.add_timings(run, (*session.timings, *late))
         store.finish(run, environment | {"timing": session.facts(budget)})
         frames = load_frames(store, store.find(str(run.id)))
         report = registry.reports["tables"]

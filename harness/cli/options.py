@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -69,6 +70,34 @@ def plugin_option(function: F) -> F:
     )(function)
 
 
+def threads_option(function: F) -> F:
+    """``--threads``, no more than there are cores."""
+    return click.option(
+        "--threads", type=click.IntRange(1), default=1, callback=_threads, help="[1]"
+    )(function)
+
+
+def _threads(_ctx: click.Context, _option: click.Parameter, value: int) -> int:
+    from harness.executors.local import cores
+
+    if value > cores():
+        raise UsageError(f"--threads {value}: there are {cores()} cores here to run them on")
+    return value
+
+
+def require_writable(file: Path) -> None:
+    """Refuse a file that cannot be written to, before anything is measured.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    folder = file.absolute().parent
+    if not folder.is_dir():
+        raise UsageError(f"'{file}': its folder does not exist; make it first")
+    if not os.access(file if file.exists() else folder, os.W_OK):
+        raise UsageError(f"'{file}' cannot be written to; name another file")
+
+
 def store_option(function: F) -> F:
     """``--store``, or HARNESS_STORE, or the settings, or harness.db."""
     return click.option(
@@ -130,8 +159,8 @@ class Verdicts:
     def of(cls, given: dict[str, Any]) -> Verdicts:
         """From the options; files are refused before anything is measured if they can't be."""
         for file in (given["output"], given["junit"]):
-            if file and not file.absolute().parent.is_dir():
-                raise UsageError(f"'{file}': its folder does not exist; make it first")
+            if file:
+                require_writable(file)
         return cls(
             0.03 if given["budget"] is None else given["budget"],
             given["alpha"],

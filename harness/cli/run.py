@@ -90,6 +90,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
       harness run -d iris -m 'numpy-softmax[l2=0|0.1|1]'
     """  # noqa: D301  # click wants the character, not its escape
     _use_settings(ctx, given)
+    typed = click.core.ParameterSource.COMMANDLINE
+    if given["no_timing"] and ctx.get_parameter_source("timing_budget") == typed:
+        raise UsageError("--no-timing leaves nothing to do in --timing-budget; leave one out")
     if given["pdb"] and not given["in_process"]:
         raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
     if given["dry_run"]:
@@ -199,13 +202,15 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
     from harness.frames import load_frames
 
     store = campaign.store
+    if campaign.request.in_process and campaign.request.timing_budget:
+        remark("trials in this process are not timed alone afterwards (--in-process)")
     with terminable(), closing(campaign.results()) as results:
         try:
             with _progress(campaign, shown=not given["no_progress"]) as tell:
                 for result in results:
                     tell(result)
             with progress(shown=not given["no_progress"]) as tell:
-                timed = campaign.time(tell)
+                timed = campaign.time(tell, interrupts=(KeyboardInterrupt, Terminated))
         except (KeyboardInterrupt, Terminated) as stop:
             return _interrupted(campaign, stop, named=bool(given["store"]))
     frames = load_frames(store, store.find(str(campaign.run.id)))
@@ -232,11 +237,14 @@ def _status(statuses: list[str], kinds: list[str | None]) -> int:
 def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int:
     done = len(campaign.store.done(campaign.run))
     where = f" --store {shlex.quote(campaign.store.name)}" if named else ""
-    what = "nothing was timed; " if done == campaign.run.n_trials else ""
-    remark(
-        f"interrupted: {what}{done} of {campaign.run.n_trials} results are stored. Go on with\n"
-        f"  harness run --resume {campaign.run.id}{where}"
-    )
+    n_timed = sum(timing.status == "ok" for timing in campaign.store.timings(campaign.run))
+    complete = done == campaign.run.n_trials
+    what = f"{n_timed or 'no'} timings and " if complete else ""
+    stored = f"interrupted: {what}{done} of {campaign.run.n_trials} results are stored"
+    if n_timed:
+        remark(f"{stored}; `harness report {campaign.run.id}` prints them")
+    else:
+        remark(f"{stored}. Go on with\n  harness run --resume {campaign.run.id}{where}")
     return stop_status(stop)
 
 
