@@ -37,19 +37,19 @@ SHAPES = (
 
 DTYPES = ("float32", "float64")
 EPOCHS = 200
-"""Of a model that has a parameter of that name: what an epoch takes does not depend on them."""
+"""Of a model that has a parameter of that name."""
 
 MAKING = 60.0
 """Seconds in which a model must be made."""
 
 TOGETHER = 32
-START = 2.5
-"""Seconds until a fresh process has its libraries, roughly."""
+START, LIBRARIES = 0.7, 1.8
+"""Seconds until a fresh process is there, and until it has PyTorch or scikit-learn, roughly."""
 
 SMALL = 0.09
 """Seconds that setting up and warming up a pairing's small workloads takes, roughly."""
 
-BRIEF = 0.02
+BRIEF = 0.01
 """Seconds of a fit that is cut short because there is no time for all of them."""
 
 RECKONED = 0.9
@@ -75,7 +75,8 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
     """The pairings of a run that came to something, the quickest first, as many as there is time.
 
     If there is not time for all, a model with a parameter ``epochs`` goes through fewer of them:
-    what an epoch takes does not depend on their number.
+    what a fit takes for its first epoch is taken off, and what the others take does not depend on
+    their number.
 
     Args:
         registry: what there is.
@@ -119,23 +120,28 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
             weight=rest + fits,
         )
         pairings.append(whole)
-        fewer = max(1, int(epochs * BRIEF / alone)) if alone > BRIEF else epochs
+        fewer = max(2, int(epochs * BRIEF / alone)) if alone > BRIEF else epochs
         if fewer < epochs and "epochs" in parameters_of(registry.models[first.model.name].make):
             weight = rest + fits * fewer / epochs
             whole = replace(whole, cut=fewer, weight=weight)
         shorter.append(whole)
-    agenda = _within(pairings, budget)
+    heavy = any(registry.models[pairing.trials[0].model.name].requires for pairing in pairings)
+    start = START + (LIBRARIES if heavy else 0.0)
+    agenda = _within(pairings, budget, start)
     if not agenda.late:
         return agenda
-    return replace(_within(shorter, budget, agenda.seconds), seconds=agenda.seconds)
+    return replace(_within(shorter, budget, start, agenda.seconds), seconds=agenda.seconds)
 
 
-def _within(pairings: Iterable[Pairing], budget: float, needed: float = 0.0) -> Agenda:
+def _within(
+    pairings: Iterable[Pairing], budget: float, start: float, needed: float = 0.0
+) -> Agenda:
     """The lightest pairings that the budget has time for, by dataset and device.
 
-    The others are told how many seconds would do: ``needed``, or what these would take.
+    The others are told how many seconds would do: ``needed``, or what these would take. A process
+    takes ``start`` seconds to begin with.
     """
-    time = RECKONED * budget / FEWEST - START
+    time = RECKONED * budget / FEWEST - start
     whole = 0.0
     taken: dict[tuple[Choice, str], list[Pairing]] = {}
     left: list[Pairing] = []
@@ -146,7 +152,7 @@ def _within(pairings: Iterable[Pairing], budget: float, needed: float = 0.0) -> 
             taken.setdefault((first.dataset, first.device), []).append(pairing)
         else:
             left.append(pairing)
-    needed = needed or math.ceil(FEWEST * (whole + START) / RECKONED / 10) * 10
+    needed = needed or math.ceil(FEWEST * (whole + start) / RECKONED / 10) * 10
     reason = f"{budget:g} s are too few, {needed:g} s would do (--timing-budget)"
     late = tuple(
         Timing(
@@ -192,8 +198,12 @@ def of_kernels(
     for device in present:
         kind = device.partition(":")[0]
         fit = tuple(kernel.name for kernel in usable if kind in kernel.devices)
+        has = registry.devices[device].dtypes
+        for dtype in dtypes or DTYPES:
+            if fit and dtype not in has:
+                late.append(_unfit("softmax", "every kernel", device, f"has no {dtype}"))
         for shape in shapes or SHAPES:
-            for dtype in dtypes or DTYPES:
+            for dtype in (dtype for dtype in dtypes or DTYPES if dtype in has):
                 warm = SoftmaxGroup(fit, shape, dtype, device)
                 if fit:
                     groups.append(warm)

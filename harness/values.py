@@ -206,6 +206,7 @@ class Device:
             there once: the least time in which an array can be read and written.
         evictor: returns a function that overwrites the device's caches.
         elapsed: ``elapsed(call, n)``: seconds of each of n calls by the device's own clock.
+        dtypes: the types of numbers that it has.
     """
 
     name: str
@@ -214,6 +215,7 @@ class Device:
     copier: Callable[[Array], Callable[[], object]] | None = None
     evictor: Callable[[], Callable[[], object]] | None = None
     elapsed: Callable[[Callable[[], object], int], Sequence[float]] | None = None
+    dtypes: tuple[str, ...] = ("float32", "float64")
 
     @property
     def kind(self) -> str:

@@ -130,6 +130,15 @@ def test_every_default_kernel_is_timed_on_every_shape_and_type(registry: Registr
     assert warm == [(shape, dtype) for shape in SHAPES for dtype in DTYPES]
 
 
+def test_a_device_is_not_given_numbers_that_it_does_not_have(registry: Registry) -> None:
+    """As Apple's GPUs have none of 64 bits."""
+    gpu = registry.devices["cuda:0"]
+    object.__setattr__(gpu, "dtypes", ("float32",))
+    agenda = of_kernels(registry, devices=["cuda:0"])
+    assert {group.dtype for group in softmaxes(agenda)} == {"float32"}
+    assert "has no float64" in [timing.reason for timing in agenda.late]
+
+
 def test_caches_are_emptied_only_for_what_would_fit_into_them(registry: Registry) -> None:
     groups = softmaxes(of_kernels(registry))
     assert {(g.shape, g.dtype) for g in groups if g.cold} == {
@@ -483,7 +492,7 @@ def test_where_time_is_short_a_fit_is_cut_short_if_the_model_can() -> None:
     agenda = agenda_of(measured, trials, 30)
     found = {str(p.trials[0].model): p for g in agenda.groups for p in g.pairings}  # type: ignore[union-attr]
     assert {name: (one.cut, one.epochs) for name, one in found.items()} == {
-        "loop": (5, 5000),
+        "loop": (2, 5000),
         "quick-loop": (None, 5000),
     }
     assert [late.subject for late in agenda.late] == ["endless"]

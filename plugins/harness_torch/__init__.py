@@ -108,6 +108,7 @@ def harness_devices() -> Iterator[harness.Device]:
             torch.mps.synchronize,
             copier=partial(accelerators.copier, "mps"),
             evictor=partial(accelerators.evictor, "mps"),
+            dtypes=("float32",),
         )
 
 
