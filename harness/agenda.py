@@ -199,11 +199,14 @@ def of_kernels(
         kind = device.partition(":")[0]
         fit = tuple(kernel.name for kernel in usable if kind in kernel.devices)
         has = registry.devices[device].dtypes
-        for dtype in dtypes or DTYPES:
-            if fit and dtype not in has:
-                late.append(_unfit("softmax", "every kernel", device, f"has no {dtype}"))
-        for shape in shapes or SHAPES:
-            for dtype in (dtype for dtype in dtypes or DTYPES if dtype in has):
+        wanted = list(dict.fromkeys(dtypes or DTYPES))
+        late += [
+            _unfit("softmax", "every kernel", device, f"has no {dtype}")
+            for dtype in wanted
+            if fit and dtype not in has
+        ]
+        for shape in dict.fromkeys(shapes or SHAPES):
+            for dtype in (dtype for dtype in wanted if dtype in has):
                 warm = SoftmaxGroup(fit, shape, dtype, device)
                 if fit:
                     groups.append(warm)

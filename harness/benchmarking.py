@@ -6,15 +6,17 @@ import math
 import random
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness import isolation
+from harness import isolation, process_state
 from harness.executors.local import share_of_memory
 from harness.isolation import Limits, Worker
 from harness.registry import load
-from harness.timing import FEWEST, ROUNDS, WARM_UP, is_tight, measure
+from harness.timing import FEWEST, ROUNDS, WARM_UP, is_tight, measure, worse
 from harness.values import Timing
+from harness.workloads import ONCE, SoftmaxGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,7 +130,8 @@ def time_groups(
 
     There are no fewer than `FEWEST` processes unless the budget is spent, and no more once every
     interval is tight. A workload that crashes or hangs ends its process; what is compared with it
-    begins once more in another, without it.
+    begins once more in another, without it, and the time that it took is not the others'. A
+    kernel that hangs is left out of the groups that come after.
 
     Args:
         bench: what to time.
@@ -163,21 +166,26 @@ class _Bench:
         self.groups: dict[int, Group] = dict(enumerate(bench.groups))
         self.tallies: dict[Key, _Tally] = {}
         self.took: dict[int, float] = {}  # seconds of each group in the latest process
+        self.lost = 0.0  # seconds, to what hung or crashed
         self.order = random.Random(0)  # noqa: S311  # no secret
         self.memory = bench.memory or share_of_memory(1)
 
     def run(self) -> None:
-        deadline = self.started + self.bench.budget
         longest = 0.0
-        while not (stopped := self._why_stop(self.n_processes, deadline, longest)):
+        while not (stopped := self._why_stop(self.n_processes, self._deadline, longest)):
+            deadline, lost = self._deadline, self.lost
             began = self.clock()
             n = self.n_processes
             if 0 < n < FEWEST:
                 self._drop(longest - sum(self.took.values()), (deadline - began) / (FEWEST - n))
             self.n_processes += 1
             self._process(n + 1, began + max(0.0, deadline - began) / max(1, FEWEST - n))
-            longest = max(longest, self.clock() - began)
+            longest = max(longest, self.clock() - began - (self.lost - lost))
         self.stopped = stopped
+
+    @property
+    def _deadline(self) -> float:
+        return self.started + self.bench.budget + self.lost
 
     def session(self) -> Session:
         """What is known so far."""
@@ -187,7 +195,9 @@ class _Bench:
 
     def _why_stop(self, n: int, deadline: float, longest: float) -> str:
         left = deadline - self.clock()
-        if not self.groups or n == self.bench.most:
+        if not self.groups:
+            return "nothing"
+        if n == self.bench.most:
             return "most"
         if n and (left <= 0 or (n >= FEWEST and left < longest)):
             return "budget"
@@ -200,10 +210,12 @@ class _Bench:
         """Report groups that there was no time for, with a budget that would probably do."""
         left = sum(group.weight for _, group in turn)
         done = sum(group.weight for group in self.groups.values()) - left
-        needed = math.ceil(FEWEST * spent * (done + left) / max(done, 1e-9) / 10) * 10
+        reason = f"{self.bench.budget:g} s are too few"
+        if done > 0:
+            needed = math.ceil(FEWEST * spent * (done + left) / done / 10) * 10
+            reason += f", about {needed} s would do"
         for i, group in turn:
             for place, key in enumerate(group.keys):
-                reason = f"{self.bench.budget:g} s are too few, about {needed} s would do"
                 self.tallies[key] = _Tally((i, place), "unfinished", reason)
             del self.groups[i]
 
@@ -246,7 +258,11 @@ class _Bench:
                 began = self.clock()
                 self.tell(number, group.case)
                 seed = self.order.randrange(2**32)
-                how = {"rounds": self.bench.rounds, "warm_up": self.bench.warm_up}
+                how = {
+                    "rounds": self.bench.rounds,
+                    "warm_up": self.bench.warm_up,
+                    "threads": self.bench.threads,
+                }
                 each = group.weight / len(group.keys)
                 limits = Limits(min(LONGEST, LEAST + PATIENCE * each), self.memory)
                 worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
@@ -256,11 +272,39 @@ class _Bench:
                 value, failure = answer
                 if failure is None:
                     self._note(i, value)
-                elif (others := self._blame(i, worker.noted, failure.reason)) is not None:
+                    continue
+                # What hung or crashed takes no time from the others.
+                lost = self.took.pop(i)
+                self.lost += lost
+                deadline += lost
+                entered += lost
+                if (others := self._blame(i, worker.noted, failure.reason)) is not None:
                     turn.insert(0, (i, others))
+                if worker.noted and isinstance(group, SoftmaxGroup) and failure.kind == "timeout":
+                    turn = self._shun(worker.noted[1], failure.reason, turn)
         finally:
             if worker is not None:
                 worker.end()
+
+    def _shun(
+        self, culprit: Key, reason: str, turn: Sequence[tuple[int, Group]]
+    ) -> list[tuple[int, Group]]:
+        """What is left to do without a kernel that hangs, which would on other logits, too."""
+        kind, subject, case, device = culprit
+        left = []
+        for i, group in turn:
+            others: Group | None = group
+            for place, key in enumerate(group.keys):
+                if (key[0], key[1], key[3]) == (kind, subject, device) and others is not None:
+                    tally = _Tally((i, place), "failed", f"{reason} ({case})")
+                    self.tallies.setdefault(key, tally)
+                    others = others.without(key)
+            if others is None:
+                del self.groups[i]
+            else:
+                self.groups[i] = others
+                left.append((i, others))
+        return left
 
     def _blame(self, index: int, noted: tuple[int, Key] | None, reason: str) -> Group | None:
         """What is left of a group in which something ended the process.
@@ -283,6 +327,9 @@ class _Bench:
     def _note(self, index: int, found: Sequence[Found]) -> None:
         for j, (key, status, reason, samples, calls, figures) in enumerate(found):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
+            if status != "ok" and key[0].endswith(ONCE):
+                del self.tallies[key]  # a model may refuse to be fitted so shortly
+                continue
             if status != "ok":
                 tally.status, tally.reason = status, reason
                 continue
@@ -296,7 +343,8 @@ class _Bench:
         if status == "ok" and len(tally.samples) < FEWEST:
             status = "unfinished"
             n = len(tally.samples)
-            reason = f"the time was up after {n} process{'es' if n != 1 else ''} of {FEWEST}"
+            why = "it was interrupted" if self.stopped == "interrupted" else "the time was up"
+            reason = f"{why} after {n} process{'es' if n != 1 else ''} of {FEWEST}"
         return Timing(
             *key,
             threads=self.bench.threads,
@@ -305,7 +353,7 @@ class _Bench:
             samples=tuple(tally.samples) if status == "ok" else (),
             calls=tally.calls,
             figures={
-                name: median(values) if name.endswith("seconds") else max(values)
+                name: median(values) if name.endswith("seconds") else worse(name, values)
                 for name, values in tally.figures.items()
             },
         )
@@ -313,6 +361,17 @@ class _Bench:
 
 def _start(bench: Bench) -> Worker:
     return Worker(load, (bench.plugins,), threads=bench.threads, forked=False)
+
+
+def _settle(state: dict[str, Any], threads: int) -> tuple[str, ...]:
+    """Put back what a workload changed of the process's state, and say what of it slows others."""
+    changes = process_state.restore(state)
+    process_state.set_threads(threads)
+    for name, value in process_state.read().items():
+        if state[name] is None:  # of a library that was not there before
+            state[name] = value
+    # The environment, say, is changed by PyTorch itself, when it is first asked to compile.
+    return tuple(change for change in changes if change.startswith("torch's"))
 
 
 def _measure_there(
@@ -333,8 +392,10 @@ def _measure_there(
         seconds=seconds,
         seed=seed,
         fewest=min(how["rounds"], group.fewest_rounds),
+        rounds=how["rounds"],
+        warm_up=how["warm_up"],
         tell=lambda workload: note((places[workload.key], workload.key)),
-        **how,
+        settle=partial(_settle, process_state.read(), how["threads"]),
     )
     return [
         (one.workload.key, one.status, one.reason, one.samples, one.calls, one.figures)

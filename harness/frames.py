@@ -37,7 +37,7 @@ TIMING_COLUMNS = (
     *TIMING_FIELDS,
     *("median", "minimum", "third_quartile", "low", "high", "p99", "n_processes", "n_samples"),
     *("samples", "setup_seconds", "first_seconds", "error", "survives"),
-    *("n_train", "n_test", "epochs", "one_epoch_seconds", "cut_from", "together"),
+    *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
 CHUNK = 500  # ids in one query; databases limit how many values a statement may have
 

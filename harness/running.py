@@ -138,11 +138,11 @@ class Campaign:
 
     @property
     def _is_to_be_timed(self) -> bool:
-        """Whether there is time for it, and none was given to it before."""
+        """Whether there is time for it, and nothing came of it before."""
         request = self.request
         if request.in_process or not request.timing_budget:
             return False
-        return all(timing.status == "unfinished" for timing in self.store.timings(self.run))
+        return all(timing.status != "ok" for timing in self.store.timings(self.run))
 
     def time(
         self,
@@ -180,7 +180,7 @@ class Campaign:
             return f"nothing can be timed within {request.timing_budget:g} s"
         stops: list[BaseException] = []
         session = time_groups(bench, tell=tell, interrupts=interrupts, note=stops.append)
-        if any(timing.status != "unfinished" for timing in session.timings) or not stops:
+        if any(timing.status == "ok" for timing in session.timings) or not stops:
             self.store.add_timings(self.run, (*session.timings, *agenda.late))
         if stops:
             raise stops[0]

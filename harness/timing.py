@@ -46,8 +46,11 @@ BURST = 20
 FEWEST = 3
 """Processes without which nothing is reported."""
 
-TIGHT = 0.02
-"""Half the width of an interval, as a part of the median, at which no more processes are asked."""
+TIGHT, TIGHT_FROM = 0.02, 5
+"""Half the width of an interval, as a part of the median, at which no more processes are asked, and
+how many there must be for that. Who stops as soon as an interval is narrow stops too often where it
+is so by chance: with three, 95% intervals hold 91% of the time, with five 93% or more (simulated:
+processes that differ by 1 to 10%)."""
 
 
 class WrongOutputError(Exception):
@@ -120,6 +123,7 @@ def measure(
     fewest: int = 1,
     warm_up: float = WARM_UP,
     tell: Callable[[Workload], object] = lambda _: None,
+    settle: Callable[[], Sequence[str]] = tuple,
 ) -> list[Measured]:
     """Samples of each workload, taken here and now, in turns.
 
@@ -136,6 +140,8 @@ def measure(
         fewest: rounds at least, although the time may be up.
         warm_up: seconds that each is run at least before it is timed.
         tell: called with each workload before it is run, outside the clock.
+        settle: called after each was set up: puts back what it changed of the process's state, and
+            names what of it would have changed the others' times.
     """
     deadline = clock() + seconds
     rng = np.random.default_rng(seed)
@@ -151,6 +157,8 @@ def measure(
                 one.calls = _calibrated(one, run, clock)
             _warm_up(one, run, clock, warm_up, again or one.figures["first_seconds"])
             ready.append((one, run))
+        if (changes := settle()) and one.status == "ok":
+            one.status, one.reason = "failed", f"changes {'; '.join(changes)}"
     with without_garbage_collection():
         for i in range(rounds):
             if i >= fewest and clock() >= deadline:
@@ -160,6 +168,7 @@ def measure(
                 if one.status != "ok":
                     continue
                 tell(one.workload)
+                gc.disable()  # lest one of them enabled it
                 with _blame(one):
                     for _ in range(BURST if one.workload.single else 1):
                         one.samples.append(_sample(one, run, clock))
@@ -167,7 +176,7 @@ def measure(
         if one.status == "ok":
             tell(one.workload)
             with _blame(one, "after it was timed, "):
-                _check_again(one, run)
+                check_again(one, run)
     return found
 
 
@@ -186,7 +195,14 @@ def checked(one: Measured, clock: Clock = time.perf_counter) -> tuple[Callable[[
     if workload.poison:
         first, overwritten = output, workload.poison(output)
         output, again = _call(one, run, clock)
-    one.figures |= workload.check(output)
+    try:
+        one.figures |= workload.check(output)
+    except WrongOutputError:
+        if workload.poison and output is first and overwritten:
+            raise WrongOutputError(
+                "gives the same array again, overwritten as it was, and does not compute it anew"
+            ) from None
+        raise
     if workload.poison and output is first and not overwritten:
         raise WrongOutputError(
             "gives the same output again, which cannot be overwritten: nothing tells whether it "
@@ -195,11 +211,14 @@ def checked(one: Measured, clock: Clock = time.perf_counter) -> tuple[Callable[[
     return run, again
 
 
-def _check_again(one: Measured, run: Callable[[], Any]) -> None:
+def check_again(one: Measured, run: Callable[[], Any]) -> None:
     """Whether it still computes, after having been called so many times.
 
     What is set up anew for each call and not overwritten, such as a fit, is judged by the last
     that was timed.
+
+    Raises:
+        WrongOutputError: it does not. Whatever else the workload raises goes through.
     """
     output = one.last
     if one.workload.poison:
@@ -207,7 +226,8 @@ def _check_again(one: Measured, run: Callable[[], Any]) -> None:
         output, _ = _call(one, run, time.perf_counter)
     one.last = None
     if output is not None:
-        one.workload.check(output)
+        for name, value in one.workload.check(output).items():
+            one.figures[name] = worse(name, (one.figures.get(name, value), value))
 
 
 def _call(one: Measured, run: Callable[[], Any], clock: Clock) -> tuple[Any, float]:
@@ -278,6 +298,15 @@ def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
     return (clock() - started) / one.calls
 
 
+def worse(name: str, values: Sequence[float]) -> float:
+    """The figure that speaks against a workload, of several that were found of the same name.
+
+    >>> worse("error", (1e-7, 2e-7)), worse("survives", (1.0, 0.0))
+    (2e-07, 0.0)
+    """
+    return min(values) if name == "survives" else max(values)
+
+
 @contextlib.contextmanager
 def _blame(one: Measured, when: str = "") -> Iterator[None]:
     """Whatever a workload raises is its own affair."""
@@ -310,8 +339,9 @@ class Summary:
         median: of the processes' medians.
         minimum: of all samples.
         third_quartile: median of the processes' third quartiles.
-        low: lower end of the 95% interval for the median over processes.
-        high: its upper end.
+        low: lower end of the 95% interval for the processes' geometric mean, or the median where
+            that is lower: where processes are of two kinds, it may be.
+        high: its upper end, likewise.
         n_processes: how many there were.
         n_samples: in all of them.
     """
@@ -333,12 +363,13 @@ def summarise(samples: Sequence[Sequence[float]]) -> Summary:
     """
     medians = np.array([median(process) for process in samples])
     low, high = interval(medians)
+    middle = float(np.median(medians))
     return Summary(
-        median=float(np.median(medians)),
+        median=middle,
         minimum=min(min(process) for process in samples),
         third_quartile=float(np.median([np.quantile(process, 0.75) for process in samples])),
-        low=low,
-        high=high,
+        low=min(low, middle) if len(samples) > 1 else low,
+        high=max(high, middle) if len(samples) > 1 else high,
         n_processes=len(samples),
         n_samples=sum(len(process) for process in samples),
     )
@@ -358,7 +389,7 @@ def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, flo
 
 def is_tight(samples: Sequence[Sequence[float]]) -> bool:
     """Whether more processes would tell little: the interval is within `TIGHT` of the median."""
-    if len(samples) < FEWEST:
+    if len(samples) < TIGHT_FROM:
         return False
     summary = summarise(samples)
     return summary.high - summary.low <= 2 * TIGHT * summary.median

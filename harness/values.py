@@ -409,7 +409,8 @@ class Timing:
 
     Args:
         kind: what is timed: ``softmax``, ``copy``, ``fit``, ``together``, ``reference``,
-            ``predict``, ``predict-row``, or ``logits`` (a softmax of a pairing's own logits).
+            ``predict``, ``predict-row``, or ``logits`` (a softmax of a pairing's own logits); the
+            three fits with ``-once`` at the end are of a single epoch.
         subject: the kernel or model, as people write it.
         case: on what: a dataset, or shape, dtype and caches.
         device: its name.

@@ -7,11 +7,9 @@ workloads that are measured in turns.
 from __future__ import annotations
 
 import contextlib
-import time
 from dataclasses import dataclass, replace
 from functools import partial
-from statistics import median
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -29,12 +27,14 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.values import Array, Choice, Classifier, Device, Kernel, Trial
 
-T = TypeVar("T")
 Key: TypeAlias = tuple[str, str, str, str]
 """Kind, subject, case and device of a workload."""
 
 OURS = "numpy-fast"
 """The kernel that is taken for models whose plugin has none."""
+
+ONCE = "-once"
+"""Behind the kind of a fit: the same of a single epoch."""
 
 SCALE = 3.0
 """Standard deviation of random logits: those of a network that is fairly sure."""
@@ -42,8 +42,9 @@ SCALE = 3.0
 FAR = -1e7
 """Where logits overflow a softmax that does not take the maximum off."""
 
-CHECKED = 1 << 20
-"""Numbers of an output that are compared with the reference, in rows drawn anew each time."""
+CHECKED, ENDS = 1 << 20, 1 << 10
+"""Numbers of an output that are compared with the reference, in rows drawn anew in each process,
+and how many of the first and last rows are among them: where blocks end, mistakes begin."""
 
 AGREEMENT = 1e-4
 """By how much two ways to the same probabilities may differ."""
@@ -108,7 +109,9 @@ class SoftmaxGroup:
         logits.flags.writeable = False
         device = find_device(registry, self.device)
         n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
-        rows = np.sort(rng.choice(len(logits), n_checked, replace=False))
+        drawn = rng.choice(len(logits), n_checked, replace=False)
+        ends = np.arange(len(logits))[[*range(-min(ENDS, n_checked), min(ENDS, n_checked))]]
+        rows = np.unique(np.concatenate([drawn, ends]))
         expected = reference(logits[rows])
         evict = device.evictor() if self.cold and device.evictor else None
         common: dict[str, Any] = {
@@ -217,11 +220,11 @@ class TrainingGroup:
         for pairing in self.pairings:
             if pairing.key[1:] != key[1:]:
                 left.append(pairing)
-            elif key[0] == "together":
+            elif key[0].startswith("together"):
                 left.append(replace(pairing, together=False))
-            elif key[0] == "reference":
+            elif key[0].startswith("reference"):
                 left.append(replace(pairing, reference=False))
-            elif key[0] != "fit":
+            elif not key[0].startswith("fit"):
                 left.append(replace(pairing, predict=False))
         return TrainingGroup(tuple(left)) if left else None
 
@@ -230,12 +233,13 @@ class TrainingGroup:
         """Seconds that one round takes, roughly."""
         return sum(pairing.weight for pairing in self.pairings)
 
-    def workloads(self, registry: Registry, seed: int) -> list[Workload]:  # noqa: ARG002  # the data are the trials'
-        """What each pairing does."""
+    def workloads(self, registry: Registry, seed: int) -> list[Workload]:
+        """What each pairing does; the seed draws what of it is looked at."""
+        rng = np.random.default_rng(seed)
         return [
             workload
             for pairing in self.pairings
-            for workload in _Doings(pairing, registry).workloads()
+            for workload in _Doings(pairing, registry, rng).workloads()
         ]
 
 
@@ -245,8 +249,8 @@ Group: TypeAlias = SoftmaxGroup | TrainingGroup
 class _Doings:
     """A pairing's data, and the classifier that its fit leaves for its predictions."""
 
-    def __init__(self, pairing: Pairing, registry: Registry) -> None:
-        self.pairing = pairing
+    def __init__(self, pairing: Pairing, registry: Registry, rng: np.random.Generator) -> None:
+        self.pairing, self.rng = pairing, rng
         self.trial = pairing.trials[0]
         self.model = registry.models[self.trial.model.name]
         self.registry = registry
@@ -267,14 +271,20 @@ class _Doings:
         }
 
     def workloads(self) -> list[Workload]:
-        found = [self._fit("fit", self.model.make)]
+        found = self._fits("fit", self.model.make)
         if self.pairing.reference and self.model.reference:
-            found.append(self._fit("reference", self.model.reference))
+            found += self._fits("reference", self.model.reference)
         if self.pairing.together and self.model.fit_together and len(self.parts) > 1:
             found.append(self._fit_together())
+            if self._counted:
+                found.append(self._fit_together(1))
         if self.pairing.predict:
             found += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
         return found
+
+    def _fits(self, kind: str, make: Callable[..., Classifier]) -> list[Workload]:
+        """A fit, and one of a single epoch, by which what happens once a fit is told apart."""
+        return [self._fit(kind, make), *([self._fit_once(kind, make)] if self._counted else [])]
 
     def _make(
         self, make: Callable[..., Classifier], index: int = 0, epochs: int | None = None
@@ -318,35 +328,33 @@ class _Doings:
                 found["cut_from"] = self.pairing.epochs or 0
             if epochs:
                 found["epochs"] = epochs
-            if epochs and self._counted:
-                X, y = prepared.X_train, prepared.y_train
-                found |= self._one_epoch(
-                    lambda: self._make(make, epochs=1), lambda classifier: classifier.fit(X, y)
-                )
             return found
 
         return Workload(kind, setup=lambda: run, check=check, before=before, **self.common)
+
+    def _fit_once(self, kind: str, make: Callable[..., Classifier]) -> Workload:
+        _, _, prepared = self.parts[0]
+        made: list[Classifier] = []
+
+        def before() -> None:
+            made[:] = [self._make(make, epochs=1)]
+
+        def run() -> Classifier:
+            made[0].fit(prepared.X_train, prepared.y_train)
+            return made[0]
+
+        def check(classifier: Classifier) -> Mapping[str, float]:
+            self._probabilities(classifier)
+            return {}
+
+        return Workload(
+            f"{kind}{ONCE}", setup=lambda: run, check=check, before=before, **self.common
+        )
 
     @property
     def _counted(self) -> bool:
         """Whether the model is told how many epochs to go through."""
         return "epochs" in parameters_of(self.model.make)
-
-    def _one_epoch(self, make: Callable[[], T], fit: Callable[[T], object]) -> Mapping[str, float]:
-        """Seconds of a fit of one epoch, the median of a few: what is not the other epochs'.
-
-        None for a model that refuses to be fitted so shortly.
-        """
-        found = []
-        with contextlib.suppress(Exception):
-            for _ in range(3):
-                made = make()
-                self.device.synchronize()
-                started = time.perf_counter()
-                fit(made)
-                self.device.synchronize()
-                found.append(time.perf_counter() - started)
-        return {"one_epoch_seconds": median(found)} if len(found) == 3 else {}
 
     def _count_epochs(self, make: Callable[..., Classifier]) -> int:
         """What a monitor is told by one more fit; 0 where none is taken."""
@@ -362,9 +370,10 @@ class _Doings:
         classifier.fit(prepared.X_train, prepared.y_train, monitor=monitor)  # type: ignore[call-arg]  # it takes one
         return last[0]
 
-    def _fit_together(self) -> Workload:
+    def _fit_together(self, epochs: int | None = None) -> Workload:
         made: list[Classifier] = []
         alone: list[Array] = []
+        chosen = int(self.rng.integers(len(self.parts)))
         Xs = [prepared.X_train for _, _, prepared in self.parts]
         ys = [prepared.y_train for _, _, prepared in self.parts]
         fit_together = self.model.fit_together
@@ -375,34 +384,26 @@ class _Doings:
                 raise UsageError("its repeats differ in shape, and are trained one by one")
             return run
 
-        def make(epochs: int | None = None) -> list[Classifier]:
-            return [self._make(self.model.make, i, epochs) for i in range(len(self.parts))]
-
         def before() -> None:
-            made[:] = make()
-
-        def fit(classifiers: list[Classifier]) -> None:
-            fit_together(classifiers, Xs, ys, [None] * len(classifiers))
+            indices = range(len(self.parts))
+            made[:] = [self._make(self.model.make, i, epochs) for i in indices]
 
         def run() -> list[Classifier]:
-            fit(made)
+            fit_together(made, Xs, ys, [None] * len(made))
             return made
 
         def check(classifiers: list[Classifier]) -> Mapping[str, float]:
             found = [self._probabilities(each, i) for i, each in enumerate(classifiers)]
-            # Another lone fit tells whether the last, too, was really trained.
-            last = len(classifiers) - 1
+            # A lone fit tells whether one that nobody could foresee was really trained.
             if not alone:
-                lone = self._make(self.model.make, last)
-                lone.fit(Xs[last], ys[last])
-                alone.append(self._probabilities(lone, last))
-                self.figures["together"] = {"together": len(classifiers)} | (
-                    dict(self._one_epoch(lambda: make(1), fit)) if self._counted else {}
-                )
-            self._require_likelihood(alone[0], found[last], "alone", AGREEMENT, last)
-            return self.figures["together"]
+                lone = self._make(self.model.make, chosen, epochs)
+                lone.fit(Xs[chosen], ys[chosen])
+                alone.append(self._probabilities(lone, chosen))
+            self._require_likelihood(alone[0], found[chosen], "alone", AGREEMENT, chosen)
+            return {"together": len(classifiers)}
 
-        return Workload("together", setup=setup, check=check, before=before, **self.common)
+        kind = "together" if epochs is None else f"together{ONCE}"
+        return Workload(kind, setup=setup, check=check, before=before, **self.common)
 
     def _require_likelihood(
         self, expected: Array, found: Array, whose: str, tolerance: float, index: int = 0

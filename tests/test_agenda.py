@@ -130,6 +130,12 @@ def test_every_default_kernel_is_timed_on_every_shape_and_type(registry: Registr
     assert warm == [(shape, dtype) for shape in SHAPES for dtype in DTYPES]
 
 
+def test_what_is_asked_for_twice_is_timed_once(registry: Registry) -> None:
+    """Else its samples would pass for those of twice as many processes."""
+    twice = of_kernels(registry, (), [(5, 3), (5, 3)], ["float32", "float32"], ["cpu", "cpu"])
+    assert [group.case for group in softmaxes(twice)] == ["5x3 float32 warm", "5x3 float32 cold"]
+
+
 def test_a_device_is_not_given_numbers_that_it_does_not_have(registry: Registry) -> None:
     """As Apple's GPUs have none of 64 bits."""
     gpu = registry.devices["cuda:0"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -46,6 +47,8 @@ def suite(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*command, "--pyargs", "harness.benchmarks", "--harness-plugin", "mine.py", *words],
         cwd=folder,
+        # Beside other workers pytest-benchmark times nothing.
+        env={name: value for name, value in os.environ.items() if "XDIST" not in name},
         capture_output=True,
         text=True,
         check=False,

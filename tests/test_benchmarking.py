@@ -13,7 +13,7 @@ import pytest
 
 from harness import isolation
 from harness.benchmarking import CAP, LONGEST, MOST, Bench, Session, time_groups
-from harness.timing import FEWEST
+from harness.timing import FEWEST, TIGHT_FROM
 from harness.values import Failure
 from harness.workloads import SoftmaxGroup
 
@@ -58,6 +58,7 @@ class Group:
 
 
 Answer = dict[str, Any]
+DIED = Failure("signal", "died of SIGABRT")
 
 
 @dataclass
@@ -69,6 +70,7 @@ class Machine:
             ``reason``, ``samples``, ``calls``, ``figures``.
         seconds: that a group takes, given its share.
         dies: subjects that end the process they are in.
+        fate: in which way.
         silent: that they do so before anything is noted.
         raises: cases that fail, before anything is noted, without ending it.
     """
@@ -76,6 +78,7 @@ class Machine:
     finds: Callable[[str, str, int], Answer] = lambda *_: {}
     seconds: Callable[[float], float] = lambda _: 1.0
     dies: frozenset[str] = frozenset()
+    fate: Failure = DIED
     silent: bool = False
     raises: frozenset[str] = frozenset()
     clock: Clock = field(default_factory=Clock)
@@ -133,7 +136,7 @@ class Process:
         if fatal:
             self.usable = False
             self.noted = None if self.machine.silent else fatal[0]
-            self.answer = None, Failure("signal", "died of SIGABRT")
+            self.answer = None, self.machine.fate
         elif group.case in self.machine.raises:
             self.noted = None
             self.answer = None, Failure("exception", "ValueError: no")
@@ -181,11 +184,11 @@ def timings_of(session: Session) -> dict[str, Timing]:
 # How many processes
 
 
-def test_intervals_that_are_tight_take_the_fewest_processes() -> None:
+def test_intervals_that_are_tight_take_five_processes() -> None:
     session = Machine().time(Group("x"), Group("y"))
-    assert (session.n_processes, session.stopped) == (FEWEST, "tight")
+    assert (session.n_processes, session.stopped) == (TIGHT_FROM, "tight")
     assert [timing.status for timing in session.timings] == ["ok", "ok"]
-    assert session.timings[0].samples == ((1.0, 2.0, 3.0),) * FEWEST
+    assert session.timings[0].samples == ((1.0, 2.0, 3.0),) * TIGHT_FROM
 
 
 def test_one_interval_that_is_wide_asks_for_more_processes() -> None:
@@ -323,7 +326,7 @@ def test_every_call_has_another_seed_and_a_session_has_the_same_ones_again() -> 
     machine, again = Machine(), Machine()
     for one in (machine, again):
         one.time(Group("x"), Group("y"))
-    assert len(set(machine.seeds)) == len(machine.seeds) == 2 * FEWEST
+    assert len(set(machine.seeds)) == len(machine.seeds) == 2 * TIGHT_FROM
     assert machine.seeds == again.seeds
 
 
@@ -385,14 +388,14 @@ def test_a_process_may_use_so_much_memory_and_no_more() -> None:
 def test_a_process_keeps_so_many_samples_and_no_more() -> None:
     machine = Machine(lambda *_: {"samples": [float(i + 1) for i in range(CAP + 7)]})
     (timing,) = machine.time(Group("x")).timings
-    assert [len(process) for process in timing.samples] == [CAP] * FEWEST
+    assert [len(process) for process in timing.samples] == [CAP] * TIGHT_FROM
     assert timing.samples[0][-1] == CAP
 
 
 def test_calls_and_figures_are_the_most_of_all_processes() -> None:
     machine = Machine(lambda _s, _c, n: {"calls": 10 - n, "figures": {"error": n / 8}})
     (timing,) = machine.time(Group("x"), threads=4).timings
-    assert (timing.calls, dict(timing.figures)) == (9, {"error": FEWEST / 8})
+    assert (timing.calls, dict(timing.figures)) == (9, {"error": TIGHT_FROM / 8})
     assert (timing.kind, timing.subject, timing.case, timing.device) == ("fake", "a", "x", "cpu")
     assert timing.threads == 4
 
@@ -406,7 +409,14 @@ def test_what_is_wrong_in_one_process_is_wrong_and_keeps_no_samples() -> None:
     found = timings_of(machine.time(Group("x", ("good", "bad"))))
     assert (found["bad"].status, found["bad"].reason) == ("wrong", "off by 0.1")
     assert found["bad"].samples == ()
-    assert (found["good"].status, len(found["good"].samples)) == ("ok", FEWEST)
+    assert (found["good"].status, len(found["good"].samples)) == ("ok", TIGHT_FROM)
+
+
+def test_what_speaks_against_a_kernel_in_one_process_is_what_is_told() -> None:
+    machine = Machine(lambda _s, _c, n: {"figures": {"survives": float(n != 2), "error": n / 8}})
+    (timing,) = machine.time(Group("x")).timings
+    assert timing.figures["survives"] == 0
+    assert timing.figures["error"] == TIGHT_FROM / 8
 
 
 def test_what_is_wrong_is_not_waited_for() -> None:
@@ -451,10 +461,10 @@ def test_the_others_of_a_group_that_died_are_measured_as_often_as_all() -> None:
     machine = Machine(dies=frozenset({"bad"}))
     found = timings_of(machine.time(Group("x", ("good", "bad", "fine")), Group("y", ("other",))))
     assert {subject: (timing.status, len(timing.samples)) for subject, timing in found.items()} == {
-        "good": ("ok", FEWEST),
+        "good": ("ok", TIGHT_FROM),
         "bad": ("failed", 0),
-        "fine": ("ok", FEWEST),
-        "other": ("ok", FEWEST),
+        "fine": ("ok", TIGHT_FROM),
+        "other": ("ok", TIGHT_FROM),
     }
 
 
@@ -464,18 +474,38 @@ def test_the_one_to_blame_is_not_tried_again() -> None:
     assert sum("bad" in group.subjects for _, group, _ in machine.calls) == 1
 
 
+class Softmaxes(SoftmaxGroup):
+    """Kernels that need no logits."""
+
+    def workloads(self, *_: Any) -> Any:
+        return self.keys
+
+
+def test_a_kernel_that_hangs_is_left_out_of_the_other_shapes_and_costs_nobody_time() -> None:
+    machine = Machine(dies=frozenset({"bad"}), fate=Failure("timeout", "took more than 16 s"))
+    shapes = [(5, 3), (7, 3), (9, 3)]
+    groups = [Softmaxes(("bad", "good"), shape, "float32", "cpu") for shape in shapes]
+    session = machine.time(*groups, budget=10.0)  # type: ignore[arg-type]  # as good as
+    found = {(one.subject, one.case): one for one in session.timings}
+    for n, _ in shapes:
+        case = f"{n}x3 float32 warm"
+        assert (found["bad", case].status, found["good", case].status) == ("failed", "ok")
+    assert found["bad", "9x3 float32 warm"].reason == "took more than 16 s (5x3 float32 warm)"
+    assert sum("bad" in group.kernels for _, group, _ in machine.calls) == 1  # type: ignore[attr-defined]
+
+
 def test_what_raises_leaves_its_process_to_the_others() -> None:
     machine = Machine(raises=frozenset({"x"}))
     found = timings_of(machine.time(Group("x", ("bad",)), Group("y", ("good",))))
     assert (found["bad"].status, found["bad"].reason) == ("failed", "ValueError: no")
-    assert (found["good"].status, len(found["good"].samples)) == ("ok", FEWEST)
-    assert len(machine.started) == FEWEST
+    assert (found["good"].status, len(found["good"].samples)) == ("ok", TIGHT_FROM)
+    assert len(machine.started) == TIGHT_FROM
 
 
 def test_a_group_that_fails_does_not_keep_the_others_from_being_tight() -> None:
     machine = Machine(dies=frozenset({"bad"}))
     session = machine.time(Group("x", ("bad",)), Group("y", ("good",)))
-    assert (session.n_processes, session.stopped) == (FEWEST, "tight")
+    assert (session.n_processes, session.stopped) == (TIGHT_FROM, "tight")
 
 
 def test_if_all_have_failed_there_is_nothing_to_go_on_with() -> None:

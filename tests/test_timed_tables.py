@@ -225,23 +225,37 @@ def test_the_plain_loop_has_a_row_of_its_own_with_its_interval() -> None:
     assert column(sheet, "µs/epoch") == ["2000", "5000"]
 
 
+def fits(epochs: int) -> list[Timing]:
+    found = []
+    for kind, once, each in (
+        ("fit", 0.01, 0.001),
+        ("reference", 0.02, 0.005),
+        ("together", 0.05, 0.002),
+    ):
+        figures = SIZES | {"epochs": float(epochs), "together": 4.0}
+        for name, seconds in ((kind, once + epochs * each), (f"{kind}-once", once + each)):
+            one = timing(name, "mlp", "iris", figures=figures)
+            found.append(replace(one, samples=((seconds,) * 3,) * 3))
+    return found
+
+
 def test_what_happens_once_a_fit_is_not_an_epoch_s() -> None:
     """A fit takes 10 ms, and each epoch 1 ms; the plain one 20 ms, and 5 ms."""
-
-    def fit(kind: str, once: float, each: float) -> Timing:
-        seconds = once + 20 * each
-        figures = SIZES | {"epochs": 20.0, "together": 4.0, "one_epoch_seconds": once + each}
-        one = timing(kind, "mlp", "iris", figures=figures)
-        return replace(one, samples=((seconds,) * 3,) * 3)
-
-    fits = (("fit", 0.01, 0.001), ("reference", 0.02, 0.005), ("together", 0.05, 0.002))
-    row = only(timed.training(frames_of(*(fit(*each) for each in fits))))
+    row = only(timed.training(frames_of(*fits(20))))
     assert row["fit_seconds"] == pytest.approx(0.03)
     assert row["microseconds_per_epoch"] == pytest.approx(1000)
     assert row["reference_microseconds_per_epoch"] == pytest.approx(5000)
     assert row["reference_ratio"] == pytest.approx(0.2)
     assert row["together_ratio"] == pytest.approx(0.5)
     assert row["together_reference_ratio"] == pytest.approx(0.1)
+
+
+def test_of_epochs_that_are_a_small_part_of_the_fit_no_time_is_told() -> None:
+    """Three that take 1 ms each, in a fit of 12: what is once a fit differs by more."""
+    row = only(timed.training(frames_of(*fits(3))))
+    for name in ("microseconds_per_epoch", "reference_ratio", "together_ratio"):
+        assert math.isnan(row[name])
+    assert row["fit_seconds"] == pytest.approx(0.013)
 
 
 def test_a_model_without_epochs_has_no_figures_of_an_epoch() -> None:

@@ -24,6 +24,7 @@ from harness.timing import (
     LONGEST_WARM_UP,
     ROUNDS,
     SAMPLE,
+    TIGHT_FROM,
     WARM_UP,
     Measured,
     Workload,
@@ -160,6 +161,18 @@ def test_what_takes_longer_than_all_of_the_warm_up_was_warmed_up_by_its_check(
 ) -> None:
     assert calls_of_warm_up(clock, seconds=1.01 * LONGEST_WARM_UP * WARM_UP) == 0
     assert calls_of_warm_up(Clock(), seconds=0.99 * LONGEST_WARM_UP * WARM_UP) == 2
+
+
+# What one does to the others
+
+
+def test_what_changes_the_process_for_others_fails_and_the_others_do_not(clock: Clock) -> None:
+    changes = iter([(), ("torch's thread count was 1 and is 2",), ()])
+    them = [workload(clock, name) for name in ("first", "changes", "last")]
+    found = measure(clock, *them, settle=lambda: next(changes))
+    assert [one.status for one in found] == ["ok", "failed", "ok"]
+    assert found[1].reason == "changes torch's thread count was 1 and is 2"
+    assert found[1].samples == []
 
 
 # Turns
@@ -407,7 +420,9 @@ def test_a_stale_array_does_not_pass_for_a_new_result(clock: Clock) -> None:
         workload(clock, "reused", does=computes, **checked),
     )
     assert (wrong.status, wrong.samples) == ("wrong", [])
-    assert wrong.reason == "gives [nan nan nan]"
+    assert wrong.reason == (
+        "gives the same array again, overwritten as it was, and does not compute it anew"
+    )
     assert new.status == written.status == "ok"
 
 
@@ -545,12 +560,12 @@ def test_nothing_is_not_tight() -> None:
     assert not is_tight([])
 
 
-@given(st.integers(FEWEST, 10), seconds_taken)
+@given(st.integers(TIGHT_FROM, 10), seconds_taken)
 def test_processes_that_agree_are_tight(n: int, seconds: float) -> None:
     assert is_tight([[seconds]] * n)
 
 
-@given(st.lists(st.floats(0.9, 1.1), min_size=FEWEST, max_size=10))
+@given(st.lists(st.floats(0.9, 1.1), min_size=TIGHT_FROM, max_size=10))
 def test_tight_is_an_interval_within_two_percent_of_the_median(medians: list[float]) -> None:
     summary = summarise([[m] for m in medians])
     assert is_tight([[m] for m in medians]) == (

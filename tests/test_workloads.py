@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,22 @@ def test_what_is_no_softmax_is_wrong_and_says_why(run: Callable[[Array], Any], r
     assert outcome(measured(run)) == ("wrong", reason)
 
 
+@pytest.mark.parametrize("row", [0, 3, -4, -1])
+def test_the_first_and_the_last_rows_are_always_compared(
+    row: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where blocks begin and end; what is wrong there may sum to 1 all the same."""
+    monkeypatch.setattr("harness.workloads.CHECKED", 30)
+    monkeypatch.setattr("harness.workloads.ENDS", 4)
+
+    def forgets(Z: Array) -> Array:
+        P = softmax(Z)
+        P[row] = [1, 0, 0]
+        return P
+
+    assert outcome(measured(forgets, (100_000, 3)))[0] == "wrong"
+
+
 def test_its_input_given_back_is_wrong() -> None:
     status, reason = outcome(measured(lambda Z: Z))
     assert status == "wrong"
@@ -181,7 +198,8 @@ def test_what_was_computed_once_and_kept_is_wrong() -> None:
             kept.append(softmax(Z))
         return kept[0]
 
-    assert outcome(measured(lazy)) == ("wrong", "a probability is off by nan")
+    reason = "gives the same array again, overwritten as it was, and does not compute it anew"
+    assert outcome(measured(lazy)) == ("wrong", reason)
 
 
 def test_kernels_do_not_harm_one_another() -> None:
@@ -450,9 +468,7 @@ def test_a_perceptron_is_fitted_alone_together_and_the_plain_way(installed: Regi
     pairing = Pairing(trials(model, 2), together=True, reference=True, predict=True)
     found = found_of(TrainingGroup((pairing,)), installed)
     assert list(found) == [
-        "fit",
-        "reference",
-        "together",
+        *("fit", "fit-once", "reference", "reference-once", "together", "together-once"),
         "predict",
         "predict-row",
         "logits",
@@ -478,6 +494,33 @@ def test_fits_that_are_cut_short_go_through_so_many_epochs(installed: Registry) 
         made = workload.setup()()
         fitted += made if kind == "together" else [made]
     assert [classifier.epochs for classifier in fitted] == [3, 3, 3]
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_replicates_of_which_only_one_was_trained_are_wrong(
+    installed: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which one is looked at is drawn anew in every process."""
+    model = installed.models["notebook-mlp"]
+
+    def cheats(classifiers: Any, Xs: Any, ys: Any, monitors: Any) -> None:
+        honest = model.fit_together
+        assert honest is not None
+        honest(classifiers[-1:], Xs[-1:], ys[-1:], monitors[-1:])
+        for classifier in classifiers[:-1]:
+            classifier.fit(Xs[-1] * 0, ys[-1])
+
+    them = SimpleNamespace(
+        **{name: getattr(installed, name) for name in ("datasets", "devices", "kernels")},
+        models={"notebook-mlp": replace(model, fit_together=cheats)},
+    )
+    group = TrainingGroup((Pairing(trials(Choice("notebook-mlp"), 4), cut=300, together=True),))
+    found = {}
+    for seed in range(6):
+        workloads = group.workloads(them, seed)  # type: ignore[arg-type]  # as good as
+        (one,) = measure([work for work in workloads if work.kind == "together"])
+        found[seed] = one.status
+    assert "wrong" in found.values()
 
 
 @pytest.mark.usefixtures("one_thread")

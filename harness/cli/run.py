@@ -223,13 +223,17 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
             f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
             + (f"; {timed}" if timed else "")
         )
-    return _status(frames.results["status"].tolist(), frames.results["failure_kind"].tolist())
+    return _status(
+        frames.results["status"].tolist(),
+        frames.results["failure_kind"].tolist(),
+        frames.timings["status"].tolist(),
+    )
 
 
-def _status(statuses: list[str], kinds: list[str | None]) -> int:
+def _status(statuses: list[str], kinds: list[str | None], timings: list[str]) -> int:
     if "dataset" in kinds:
         return BROKEN_DATASET
-    if {"failed", "timeout", "crashed"} & set(statuses):
+    if {"failed", "timeout", "crashed"} & set(statuses) or {"wrong", "failed"} & set(timings):
         return FAILED
     return 0 if "ok" in statuses else NOTHING
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness.timing import ratio
+from harness.timing import ratio, summarise
+from harness.workloads import ONCE
 from harness_tables.figures import compact
 from harness_tables.notes import Note, plain
 from harness_tables.sheets import Column, Entry, Sheet
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 TRAINING_COLUMNS = (
     *("dataset", "model", "device", "threads", "status", "reason", "processes"),
     *("fit_seconds", "fit_low", "fit_high", "fit_minimum", "fit_third_quartile"),
-    *("epochs", "microseconds_per_epoch", "samples_per_second"),
+    *("epochs", "microseconds_per_epoch", "microseconds_per_epoch_low"),
+    *("microseconds_per_epoch_high", "samples_per_second"),
     *("together", "together_microseconds_per_epoch", "together_ratio"),
     *("reference_microseconds_per_epoch", "reference_ratio", "together_reference_ratio"),
     *("row_microseconds", "row_p99_microseconds", "rows_per_second"),
@@ -36,7 +38,14 @@ SOFTMAX_COLUMNS = (
     *("seconds", "low", "high", "minimum", "third_quartile", "gigabytes_per_second"),
     *("copies", "bests", "error", "survives", "first_seconds"),
 )
+KINDS = (
+    *("fit", "together", "reference", "predict", "predict-row", "logits"),
+    *("fit-once", "together-once", "reference-once"),
+)
 PLAIN = "plain "
+CLEAR = 0.2
+"""Part of a fit that its epochs beyond the first must take for their time to be told."""
+
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
@@ -50,7 +59,7 @@ def training(frames: Frames) -> pd.DataFrame:
     fit's; medians over processes of what the same process measured.
     """
     pairings: dict[tuple[str, str, str], dict[str, Row]] = {}
-    for row in _rows(frames, ("fit", "together", "reference", "predict", "predict-row", "logits")):
+    for row in _rows(frames, KINDS):
         key = row["case"], row["subject"], row["device"]
         pairings.setdefault(key, {})[row["kind"]] = row
     records = []
@@ -72,23 +81,24 @@ def training(frames: Frames) -> pd.DataFrame:
                 "fit_third_quartile": fit["third_quartile"],
             }
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
-        lone = _epochs(fit, epochs)
-        epoch = _median(lone)
-        record |= {"epochs": epochs, "microseconds_per_epoch": 1e6 * epoch}
+        once = {kind: _if_ok(kinds.get(f"{kind}{ONCE}")) for kind in kinds}
+        lone = _epochs(fit, once["fit"], epochs)
+        record |= {"epochs": epochs} | _of_an_epoch(lone)
+        epoch = 1e-6 * record["microseconds_per_epoch"]
         record["samples_per_second"] = fit["n_train"] / epoch
         if together:
             n = together["together"]
-            several = _epochs(together, epochs)
+            several = _epochs(together, once["together"], epochs)
             record["together"] = n
             record["together_microseconds_per_epoch"] = 1e6 * _median(several) / n
-            if lone:
+            if lone and several:
                 record["together_ratio"] = ratio(several, lone) / n
         if reference:
-            plain_loop = _epochs(reference, epochs)
+            plain_loop = _epochs(reference, once["reference"], epochs)
             record["reference_microseconds_per_epoch"] = 1e6 * _median(plain_loop)
-            if lone:
+            if lone and plain_loop:
                 record["reference_ratio"] = ratio(lone, plain_loop)
-            if together:
+            if together and several and plain_loop:
                 record["together_reference_ratio"] = ratio(several, plain_loop) / n
         if single := _if_ok(kinds.get("predict-row")):
             record["row_microseconds"] = 1e6 * single["median"]
@@ -101,11 +111,23 @@ def training(frames: Frames) -> pd.DataFrame:
             record["softmax_share"] = share if share <= 1 else math.nan  # it has no such softmax
         records.append(record)
         if reference:
-            records.append(_plain_loop(record, reference, _median(plain_loop)))
+            records.append(_plain_loop(record, reference, plain_loop))
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
 
 
-def _plain_loop(record: Row, reference: Row, epoch: float) -> Row:
+def _of_an_epoch(epochs: Sequence[Sequence[float]]) -> Row:
+    name = "microseconds_per_epoch"
+    if not epochs:
+        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), math.nan)
+    found = summarise(epochs)
+    return {
+        name: 1e6 * found.median,
+        f"{name}_low": 1e6 * found.low,
+        f"{name}_high": 1e6 * found.high,
+    }
+
+
+def _plain_loop(record: Row, reference: Row, epochs: Sequence[Sequence[float]]) -> Row:
     """The row of a model's reference."""
     kept = ("dataset", "device", "threads", "epochs")
     fit = {f"fit_{name}": reference[name] for name in ("low", "high", "minimum", "third_quartile")}
@@ -114,25 +136,25 @@ def _plain_loop(record: Row, reference: Row, epoch: float) -> Row:
         | {"model": f"{PLAIN}{record['model']}", "status": reference["status"], "reason": ""}
         | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
         | fit
-        | {
-            "microseconds_per_epoch": 1e6 * epoch,
-            "samples_per_second": reference["n_train"] / epoch,
-        }
+        | _of_an_epoch(epochs)
+        | {"samples_per_second": reference["n_train"] / _median(epochs)}
     )
 
 
-def _epochs(row: Row, epochs: float) -> tuple[tuple[float, ...], ...]:
-    """Seconds an epoch, of each sample of a fit, grouped by process.
+def _epochs(row: Row, once: Row | None, epochs: float) -> tuple[tuple[float, ...], ...]:
+    """Seconds an epoch, in each process.
 
-    What a fit of one epoch takes is taken off, where that is known: so what happens once a fit
-    does not count, however few epochs there are.
+    Where a fit of one epoch was timed beside, what the others add to it, which does not depend on
+    how many they are. Nothing where they are too few for that: less than `CLEAR` of the fit.
     """
     if row["status"] != "ok":
         return ()
-    one = row["one_epoch_seconds"]
-    if one < row["minimum"] and epochs > 1:
-        return tuple(tuple((s - one) / (epochs - 1) for s in process) for process in row["samples"])
-    return tuple(tuple(s / epochs for s in process) for process in row["samples"])
+    if once is None or epochs <= 1 or len(once["samples"]) != len(row["samples"]):
+        return tuple(tuple(s / epochs for s in process) for process in row["samples"])
+    fits, ones = (tuple(map(median, kind["samples"])) for kind in (row, once))
+    if any(fit - one < CLEAR * fit for fit, one in zip(fits, ones, strict=True)):
+        return ()
+    return tuple(((fit - one) / (epochs - 1),) for fit, one in zip(fits, ones, strict=True))
 
 
 def _median(samples: Sequence[Sequence[float]]) -> float:
@@ -207,7 +229,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                     for row in rows
                 ),
             ),
-            column("µs/epoch", lambda row: compact(row["microseconds_per_epoch"], 2)),
+            Column("µs/epoch", tuple(map(_epoch, rows))),
             column("of plain", lambda row: _factor(row["reference_ratio"])),
             *_together(rows, together),
             column("samples/s", lambda row: _rate(row["samples_per_second"])),
@@ -367,6 +389,15 @@ def _unit(seconds: Sequence[float]) -> tuple[float, str]:
 def _between(value: float, low: float, high: float, scale: float) -> Entry:
     text, lowest, highest = (compact(seconds / scale, 2) for seconds in (value, low, high))
     return Entry(text, lowest, highest)
+
+
+def _epoch(row: Row) -> Entry:
+    """With its interval where none of the fit is given."""
+    names = ("microseconds_per_epoch", "microseconds_per_epoch_low", "microseconds_per_epoch_high")
+    if math.isnan(row["fit_seconds"]):
+        value, low, high = (row[name] for name in names)
+        return _between(value, low, high, 1.0)
+    return Entry(compact(row[names[0]], 2))
 
 
 def _factor(value: float) -> str:
