@@ -317,7 +317,7 @@ def test_json_has_what_each_pair_found_and_no_nan(folder: Path, found: dict[str,
 def test_a_file_is_markdown_and_the_table_is_printed(folder: Path, found: dict[str, Any]) -> None:
     done = harness_in(folder, *TWO, "--output", "comment.md", "--junit", "tests.xml")
     comment = (folder / "comment.md").read_text()
-    assert comment.startswith("### harness ab: ")
+    assert comment.startswith("### 2 same\n\nharness ab: ")
     assert "| verdict |" in comment
     assert "| verdict |" not in done.printed
     assert "2 same" in done.printed
@@ -337,6 +337,33 @@ def test_markdown_has_as_many_cells_in_each_line(folder: Path, found: dict[str, 
     assert "**slower**" in table[2]
     assert "**failed**" in table[3]
     assert r"numpy-fast \| numpy-stable" in table[3]
+
+
+def test_a_comment_starts_with_the_verdict_and_folds_how_it_was_measured(
+    folder: Path, found: dict[str, Any]
+) -> None:
+    found["verdicts"] = ["same", "slower"]
+    lines = harness_in(folder, *TWO, "--format", "markdown").printed.splitlines()
+    assert lines[0] == "### 1 slower, 1 same"
+    assert lines[2].startswith("harness ab: two names")
+    assert lines[4].startswith("| verdict |")
+    fold = lines.index("<details><summary>How this was measured</summary>")
+    assert lines[fold + 1] == ""  # else what follows would not be Markdown
+    assert lines[fold + 2].startswith("10 pairs of processes in 12 s")
+    assert lines[-1] == "</details>"
+    assert not any("<details>" in line for line in lines[:fold])
+
+
+def test_a_long_comment_folds_what_nobody_has_to_look_at() -> None:
+    rows = [strange(f"m{i}", "same") for i in range(12)]
+    text = changes.rendered(rows, "t", "markdown", [], {})
+    assert "<details>" not in text
+    rows += [strange("bad"), strange("perhaps", "undecided")]
+    shown, folded = changes.rendered(rows, "t", "markdown", [], {}).split("<details>")
+    assert shown.startswith("### 1 slower, 1 undecided, 12 same\n")
+    assert shown.count("\n| ") == 2 + 2
+    assert folded.startswith("<summary>12 same</summary>\n\n| verdict |")
+    assert folded.count("| same |") == 12
 
 
 def test_sides_and_options_reach_the_plan(folder: Path, found: dict[str, Any]) -> None:
@@ -475,7 +502,9 @@ def test_a_failure_without_numbers_reads_well_in_junit(tmp_path: Path) -> None:
 
 
 def test_nothing_measured_is_a_title_in_every_format() -> None:
-    assert changes.rendered([], "title", "markdown", [], {}) == "### title\n"
+    assert changes.rendered([], "title", "markdown", [], {}) == (
+        "### nothing was measured\n\ntitle\n"
+    )
     assert json.loads(changes.rendered([], "title", "json", [], {}))["rows"] == []
     assert status([]) == 4
     assert rows_of([], budget=0.03, alpha=0.01) == []

@@ -15,7 +15,7 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.ab.pairs import Outcome, Session
+    from harness.ab.pairs import Outcome, Plan, Session
     from harness.ab.sides import Side
     from harness.ab.works import Work
     from harness.registry import Registry
@@ -116,7 +116,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         session = compare(sides, plan, registry, tell=tell)
     rows = rows_of(session.outcomes, budget=plan.budget, alpha=plan.alpha)
     title = _title(pair, sides)
-    verdicts.show(rows, title, _remarks(sides, session, plan.budget), {"pairs": _raw(session)})
+    extra = {"pairs": _raw(session)}
+    verdicts.show(rows, title, _remarks(sides), extra, _how(session, plan))
     ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
 
 
@@ -200,19 +201,25 @@ def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
     return f"harness ab: {first} → {second}"
 
 
-def _remarks(sides: tuple[Side, Side], session: Session, budget: float) -> list[str]:
+def _how(session: Session, plan: Plan) -> str:
+    from harness.environment import machine
+
+    here = machine()
     ended = "everything was decided" if session.decided else "the time was up"
-    how = (
+    return (
         f"{session.n_pairs} pair{'s' if session.n_pairs != 1 else ''} of processes in "
         f"{session.seconds:.0f} s, until {ended}; "
-        f"same: at most {100 * budget:g}% slower. Intervals are 95%; visible: the smallest "
-        "slowdown that would have been seen."
+        f"same: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the smallest "
+        f"slowdown that would have been seen. On {here['processor']}, {here['cores']} cores, "
+        f"{plan.threads} thread{'s' if plan.threads != 1 else ''}."
     )
-    found = [how]
+
+
+def _remarks(sides: tuple[Side, Side]) -> list[str]:
     same = sides[0].revision and sides[0].revision == sides[1].revision
     if same and all(side.about.startswith("revision") for side in sides):
-        found.append("Both sides are the same revision.")
-    return found
+        return ["Both sides are the same revision."]
+    return []
 
 
 def _raw(session: Session) -> list[dict[str, Any]]:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("rich", "markdown", "csv", "json")
 
+QUIET = ("same", "only base", "only new", "not judged")
+
 STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "undecided": "yellow"}
 STYLES |= {"faster": "green", "better": "green"}
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
@@ -27,12 +29,20 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 WIDE = 110
 """Columns from which on there is room for what was measured beside the change."""
 
+FEW = 12
+"""Rows that a comment shows all of; of more, those that nobody has to look at are folded."""
+
 HEADS = ("verdict", "measure", "what", "base", "new", "change", "interval", "visible")
 NUMBERS = ("base", "new", "change", "interval", "visible")
 
 
 def show(
-    rows: Sequence[Row], title: str, style: str, remarks: Sequence[str], extra: dict[str, Any]
+    rows: Sequence[Row],
+    title: str,
+    style: str,
+    remarks: Sequence[str],
+    extra: dict[str, Any],
+    how: str = "",
 ) -> None:
     """Print changes.
 
@@ -42,8 +52,9 @@ def show(
         style: one of `FORMATS`.
         remarks: lines beneath.
         extra: what JSON has besides.
+        how: a line on how it was measured, which a comment folds away.
     """
-    text = rendered(rows, title, style, remarks, extra)
+    text = rendered(rows, title, style, remarks, extra, how)
     if text:
         write(text)
         return
@@ -71,27 +82,36 @@ def show(
                     cells["what"] += f"\n{cells['base'] or '?'} → {cells['new'] or '?'}"
             table.add_row(*(cells[head] for head in heads), style=STYLES.get(row.verdict, ""))
         console.print(table)
-    for line in (summary(rows), *remarks):
+    for line in (summary(rows), how, *remarks):
         if line:
             console.print(line, soft_wrap=True)
 
 
 def rendered(
-    rows: Sequence[Row], title: str, style: str, remarks: Sequence[str], extra: dict[str, Any]
+    rows: Sequence[Row],
+    title: str,
+    style: str,
+    remarks: Sequence[str],
+    extra: dict[str, Any],
+    how: str = "",
 ) -> str:
     """Changes as text in one of `FORMATS`; empty for ``rich``, which depends on the console."""
-    text = _rendered(rows, title, style, remarks, extra)
+    text = _rendered(rows, title, style, remarks, extra, how)
     return text.encode(errors="backslashreplace").decode()  # lone surrogates are in no file
 
 
 def _rendered(
-    rows: Sequence[Row], title: str, style: str, remarks: Sequence[str], extra: dict[str, Any]
+    rows: Sequence[Row],
+    title: str,
+    style: str,
+    remarks: Sequence[str],
+    extra: dict[str, Any],
+    how: str,
 ) -> str:
     if style == "json":
         found = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
-        return json.dumps(
-            {"title": title, "rows": found, "remarks": list(remarks), **extra}, indent=2
-        )
+        lines = [line for line in (how, *remarks) if line]
+        return json.dumps({"title": title, "rows": found, "remarks": lines, **extra}, indent=2)
     if style == "csv":
         text = io.StringIO()
         writer = csv.DictWriter(text, list(Row.__slots__), lineterminator="\n")
@@ -99,7 +119,7 @@ def _rendered(
         writer.writerows(asdict(row) for row in ordered(rows))
         return text.getvalue()
     if style == "markdown":
-        return _markdown(rows, title, remarks)
+        return _markdown(rows, title, remarks, how)
     return ""
 
 
@@ -169,19 +189,39 @@ def _is_open(row: Row) -> bool:
     return row.verdict in ("undecided", "only base", "only new", "not judged")
 
 
-def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str]) -> str:
-    lines = [f"### {plain(title)}", ""]
-    if rows:
-        lines += [f"**{summary(rows)}**", ""]
-        lines.append("| " + " | ".join(HEADS) + " |")
-        lines.append("|" + "|".join(" ---: " if h in NUMBERS else " --- " for h in HEADS) + "|")
-        for row in ordered(rows):
-            first, *rest = map(plain, cells_of(row))
-            bold = f"**{first}**" if row.verdict in BAD else first
-            lines.append("| " + " | ".join((bold, *rest)) + " |")
-        lines.append("")
-    lines += [line for remark in remarks for line in (plain(remark), "")]
+def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str) -> str:
+    """A comment: the verdict, what is compared, the table; the rest is a click away."""
+    lines = [f"### {summary(rows) or 'nothing was measured'}", "", plain(title), ""]
+    shown, folded = ordered(rows), []
+    if len(shown) > FEW:
+        shown, folded = (
+            [row for row in shown if (row.verdict in QUIET) == q] for q in (False, True)
+        )
+    lines += _table(shown)
+    for remark in remarks:
+        lines += [plain(remark), ""]
+    lines += _folded(summary(folded), _table(folded))
+    lines += _folded("How this was measured", [plain(how), ""] if how else [])
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    lines = ["| " + " | ".join(HEADS) + " |"]
+    lines.append("|" + "|".join(" ---: " if h in NUMBERS else " --- " for h in HEADS) + "|")
+    for row in rows:
+        first, *rest = map(plain, cells_of(row))
+        bold = f"**{first}**" if row.verdict in BAD else first
+        lines.append("| " + " | ".join((bold, *rest)) + " |")
+    return [*lines, ""]
+
+
+def _folded(title: str, lines: Sequence[str]) -> list[str]:
+    """Markdown inside of HTML, which an empty line makes Markdown again."""
+    if not lines:
+        return []
+    return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
 
 
 def plain(text: str) -> str:

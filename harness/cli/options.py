@@ -171,16 +171,21 @@ class Verdicts:
         )
 
     def show(
-        self, rows: Sequence[Row], title: str, remarks: Sequence[str], extra: dict[str, Any]
+        self,
+        rows: Sequence[Row],
+        title: str,
+        remarks: Sequence[str],
+        extra: dict[str, Any],
+        how: str = "",
     ) -> None:
-        """Print and write what was asked for."""
+        """Print and write what was asked for; see `harness.cli.changes.show`."""
         from harness.cli import changes
 
         if self.junit:
             changes.write_junit(rows, title, self.junit)
         if self.output:
             style = "markdown" if self.style == "rich" else self.style
-            text = changes.rendered(rows, title, style, remarks, extra)
+            text = changes.rendered(rows, title, style, remarks, extra, how)
             try:
                 self.output.write_text(text, encoding="utf-8")
             except OSError as error:
@@ -189,7 +194,7 @@ class Verdicts:
             style = "rich"
         else:
             style = self.style
-        changes.show(rows, title, style, remarks, extra)
+        changes.show(rows, title, style, remarks, extra, how)
 
 
 def verdict_options(function: F) -> F:
