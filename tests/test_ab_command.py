@@ -9,17 +9,17 @@ import math
 import re
 import subprocess
 import sys
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from command_line import complaint_of, environment, harness_in
 
 from harness.ab import pairs, works
 from harness.ab.pairs import Outcome, Plan, Session
 from harness.changes import Row, rows_of, status
-from harness.cli import changes, main
+from harness.cli import changes
 from harness.statistics import judge
 
 if TYPE_CHECKING:
@@ -27,30 +27,6 @@ if TYPE_CHECKING:
 
 KERNELS = ("ab", "--kernel", "numpy-fast", "numpy-stable")
 TINY = ("--shape", "100x3")
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    status: int
-    printed: str
-    remarks: str
-
-
-def harness_in(folder: Path, *words: str) -> Done:
-    printed, remarks = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("HARNESS_STORE", raising=False)
-        patch.setenv("COLUMNS", "200")
-        with (
-            redirect_stdout(printed),
-            redirect_stderr(remarks),
-            pytest.raises(SystemExit) as stop,
-        ):
-            main(list(words))
-    return Done(int(stop.value.code or 0), printed.getvalue(), remarks.getvalue())
 
 
 @pytest.fixture
@@ -169,19 +145,12 @@ def test_what_a_plugin_prints_is_no_answer(folder: Path) -> None:
 def test_an_environment_without_the_harness_is_status_2(folder: Path) -> None:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "empty"], check=True)
     done = harness_in(folder, "ab", "empty", "empty", "--kernel", "numpy-fast", *TINY)
-    assert done.status == 2
-    assert done.remarks.count("\n") == 1
-    assert "side 'empty': its harness cannot be used: ModuleNotFoundError" in done.remarks
+    assert "side 'empty': its harness cannot be used: ModuleNotFoundError" in complaint_of(done)
 
 
-def environment(place: Path, plugin: str) -> None:
-    """A virtual environment with the harness and an installed plugin, all of it by paths."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
-    (site,) = place.glob("lib/python*/site-packages")
-    paths = [path for path in sys.path if path and not path.endswith(".zip")]
-    (site / "rest.pth").write_text("\n".join(paths) + "\n")
-    (site / "mine.py").write_text(plugin)
-    about = site / "mine-1.dist-info"
+def with_plugin(place: Path, plugin: str) -> None:
+    """A virtual environment that has the harness, and a plugin installed."""
+    about = environment(place, mine=plugin) / "mine-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
     (about / "entry_points.txt").write_text("[classification_harness]\nmine = mine\n")
@@ -190,8 +159,8 @@ def environment(place: Path, plugin: str) -> None:
 @pytest.mark.slow
 def test_what_a_side_lacks_because_its_plugin_is_broken_failed(folder: Path) -> None:
     """As after a careless change; what has no such excuse is merely on one side only."""
-    environment(folder / "old", PLUGIN)
-    environment(folder / "new", "raise ImportError('broken')")
+    with_plugin(folder / "old", PLUGIN)
+    with_plugin(folder / "new", "raise ImportError('broken')")
     with pytest.MonkeyPatch.context() as patch:
         # What is asked for must be known here, too.
         patch.setattr(works, "_known_kernels", lambda _registry, names: list(names))
@@ -207,17 +176,15 @@ def test_what_a_side_lacks_because_its_plugin_is_broken_failed(folder: Path) -> 
 
 @pytest.mark.slow
 def test_a_plugin_file_that_one_side_cannot_import_is_status_2(folder: Path) -> None:
-    environment(folder / "old", PLUGIN)
-    environment(folder / "new", PLUGIN)
+    with_plugin(folder / "old", PLUGIN)
+    with_plugin(folder / "new", PLUGIN)
     (site,) = (folder / "new").glob("lib/python*/site-packages")
     (site / "sidewise.py").write_text("raise ImportError('broken')")
     imports = "try:\n    import sidewise\nexcept ModuleNotFoundError:\n    pass\n"
     (folder / "file.py").write_text(imports + PLUGIN.replace('"my-"', '"your-"'))
     words = ("--kernel", "numpy-fast", *TINY, "--plugin", "file.py", "--time", "3s")
     done = harness_in(folder, "ab", "old", "new", *words)
-    assert done.status == 2
-    assert done.remarks.count("\n") == 1
-    assert "side 'new': its harness cannot be used: PluginError" in done.remarks
+    assert "side 'new': its harness cannot be used: PluginError" in complaint_of(done)
 
 
 # No process is started by what follows
@@ -429,12 +396,7 @@ BAD = [
 def test_bad_input_is_one_clear_line_and_status_2(
     folder: Path, found: dict[str, Any], words: tuple[str, ...], complaint: str
 ) -> None:
-    done = harness_in(folder, "ab", *words)
-    assert done.status == 2
-    assert not done.printed
-    assert done.remarks.startswith("harness: ")
-    assert done.remarks.count("\n") == 1
-    assert complaint in done.remarks
+    assert complaint in complaint_of(harness_in(folder, "ab", *words))
     assert "plan" not in found
     assert not list(folder.iterdir())
 

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import commit, run_git
 
 from harness.ab import sides
 from harness.ab.sides import cache_folder, interpreter, side_of, uncommitted
@@ -44,21 +45,6 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """
 
 SOURCE = {"pyproject.toml": PROJECT, "makes_a_wheel.py": BACKEND, "tiny.py": "VALUE = 1\n"}
-
-
-def run_git(folder: Path, *words: str) -> str:
-    who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
-    command = ["git", "-C", str(folder), *who, *words]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
-
-
-def commit(folder: Path, files: dict[str, str]) -> str:
-    for name, text in files.items():
-        (folder / name).write_text(text)
-    run_git(folder, "add", "-A")
-    run_git(folder, "commit", "-qm", "a change")
-    return run_git(folder, "rev-parse", "HEAD")
 
 
 @pytest.fixture(autouse=True)

@@ -9,34 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from histories import point
 
 from harness.history import segments
 from harness.store import Store
-from harness.values import Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-
-def point(day: int, value: float, **changes: Any) -> Point:
-    usual: dict[str, Any] = {
-        "measure": "fit",
-        "subject": "mlp",
-        "case": "iris",
-        "device": "cpu",
-        "time": f"2026-{1 + day // 28:02d}-{1 + day % 28:02d}T00:00:00.000000+00:00",
-        "revision": f"{day:040d}",
-        "machine": "m",
-        "anchor": "a",
-        "source": "ab",
-        "value": value,
-        "low": value - 0.01,
-        "high": value + 0.01,
-        "seconds": 0.1,
-        "n": 10,
-    }
-    return Point(**usual | changes)
+    from harness.values import Point
 
 
 def bridge(day: int, value: float, old: str, new: str, **changes: Any) -> Point:

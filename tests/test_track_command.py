@@ -7,53 +7,30 @@ import io
 import json
 import math
 import shutil
-import subprocess
-from contextlib import closing, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from command_line import complaint_of, harness_in, run_git
+from histories import point
 
 from harness.ab import pairs
 from harness.ab.pairs import Outcome, Plan, Session
-from harness.cli import main
 from harness.statistics import judge
 from harness.store import Store
-from harness.values import Point
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from harness.values import Point
 
 DATA = Path(__file__).parent / "data" / "benchmarks"
 FILES = ("pytest_benchmark.json", "pyperf.json", "asv")
 SMALL = ("--kernel", "numpy-fast", "--shape", "100x3")
 RECORD = ("track", "record", "--anchor", "kernel:numpy-stable", *SMALL)
-
-
-@dataclass(frozen=True)
-class Done:
-    """What a command did."""
-
-    status: int
-    printed: str
-    remarks: str
-
-
-def harness_in(folder: Path, *words: str) -> Done:
-    printed, remarks = io.StringIO(), io.StringIO()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("HARNESS_STORE", raising=False)
-        patch.setenv("COLUMNS", "200")
-        with (
-            redirect_stdout(printed),
-            redirect_stderr(remarks),
-            pytest.raises(SystemExit) as stop,
-        ):
-            main(list(words))
-    return Done(int(stop.value.code or 0), printed.getvalue(), remarks.getvalue())
 
 
 @pytest.fixture
@@ -69,26 +46,6 @@ def points_in(folder: Path) -> list[Point]:
 def keep(folder: Path, points: Iterable[Point]) -> None:
     with closing(Store(str(folder / "harness.db"), create=True)) as store:
         store.add_points(points)
-
-
-def point(day: int, value: float, **changes: Any) -> Point:
-    usual: dict[str, Any] = {
-        "measure": "fit",
-        "subject": "mlp",
-        "case": "iris",
-        "device": "cpu",
-        "time": f"2026-01-{1 + day:02d}T00:00:00.000000+00:00",
-        "revision": f"{day:040d}",
-        "machine": "m",
-        "anchor": "f" * 40,
-        "source": "ab",
-        "value": value,
-        "low": value - 0.01,
-        "high": value + 0.01,
-        "seconds": 0.1,
-        "n": 10,
-    }
-    return Point(**usual | changes)
 
 
 # Showing
@@ -107,7 +64,7 @@ def test_a_step_is_shown_with_where_how_big_and_how_sure(folder: Path) -> None:
     assert "+10." in line
     assert "firm" in line
     assert "2026-01-19" in line
-    assert "ratios to the anchor ffffffffff." in done.printed
+    assert "ratios to the anchor a." in done.printed
 
 
 def test_json_has_all_points_and_steps(folder: Path) -> None:
@@ -148,9 +105,7 @@ def test_an_empty_history_is_one_line_and_status_4(folder: Path, words: tuple[st
 
 def test_without_a_store_none_is_made(folder: Path) -> None:
     for words in (("track",), ("track", "export"), ("track", "record", *SMALL)):
-        done = harness_in(folder, *words)
-        assert done.status == 2
-        assert done.remarks.count("\n") == 1
+        complaint_of(harness_in(folder, *words))
     assert not list(folder.iterdir())
 
 
@@ -226,12 +181,7 @@ def test_bad_input_is_one_clear_line_and_status_2_and_leaves_the_store(
     (folder / "empty.json").write_text("")
     (folder / "nan.json").write_text('{"time": NaN}')
     before = sorted(folder.iterdir())
-    done = harness_in(folder, "track", *words)
-    assert done.status == 2
-    assert not done.printed
-    assert done.remarks.startswith("harness: ")
-    assert done.remarks.count("\n") == 1
-    assert complaint in done.remarks
+    assert complaint in complaint_of(harness_in(folder, "track", *words))
     assert sorted(folder.iterdir()) == before
     assert len(points_in(folder)) == 1
 
@@ -310,8 +260,6 @@ def test_an_anchor_that_cannot_be_had_any_more_begins_a_segment(
     (first,) = points_in(folder)
     shutil.rmtree(folder)
     folder.mkdir()
-    from dataclasses import replace
-
     keep(folder, [replace(first, anchor=pinned)])
     done = harness_in(folder, *RECORD)
     assert done.status == 0
@@ -335,9 +283,8 @@ def test_a_revision_is_recorded_by_its_hash(
     from harness.ab import sides
     from harness.ab.sides import Side
 
-    who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false"]
-    for words in (["init", "-q"], [*who, "commit", "-q", "--allow-empty", "-m", "a"]):
-        subprocess.run(["git", "-C", folder, *words], check=True)
+    run_git(folder, "init", "-q")
+    run_git(folder, "commit", "-q", "--allow-empty", "-m", "a")
     built = lambda name, top, revision, tell: Side(name, "python", f"revision {revision}", revision)  # noqa: E731
     monkeypatch.setattr(sides, "_built", built)
     done = harness_in(folder, "track", "record", "--anchor", "HEAD", *SMALL)
