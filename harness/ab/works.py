@@ -181,10 +181,7 @@ def works_of(
             for choice in _shortened(registry, choose(models, registry.models, "model"), epochs)
             for kind in ("fit", "predict")
         ]
-    chosen = tuple(work for work in dict.fromkeys(found) if not kinds or work.key[0] in kinds)
-    if not chosen:
-        raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
-    return chosen
+    return _of_kinds(found, kinds)
 
 
 def works_of_two_kernels(
@@ -192,15 +189,18 @@ def works_of_two_kernels(
     kernels: tuple[str, str],
     shapes: Sequence[tuple[int, int]],
     dtypes: Sequence[str],
+    *,
+    kinds: Sequence[Kind] = (),
     device: str = "cpu",
 ) -> tuple[Work, ...]:
     """Two kernels against each other."""
     first, second = (_known_kernels(registry, [kernel])[0] for kernel in kernels)
-    return tuple(
+    found = [
         Softmax((first, second), shape, dtype, device)
-        for shape in dict.fromkeys(shapes or SHAPES)
-        for dtype in dict.fromkeys(dtypes or DTYPES)
-    )
+        for shape in shapes or SHAPES
+        for dtype in dtypes or DTYPES
+    ]
+    return _of_kinds(found, kinds)
 
 
 def works_of_two_models(
@@ -224,10 +224,15 @@ def works_of_two_models(
         for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
         for kind in ("fit", "predict")
     ]
-    chosen_works = tuple(work for work in dict.fromkeys(found) if not kinds or work.key[0] in kinds)
-    if not chosen_works:
+    return _of_kinds(found, kinds)
+
+
+def _of_kinds(found: Sequence[Work], kinds: Sequence[Kind]) -> tuple[Work, ...]:
+    """Works of these kinds, or all, each once."""
+    chosen = tuple(work for work in dict.fromkeys(found) if not kinds or work.key[0] in kinds)
+    if not chosen:
         raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
-    return chosen_works
+    return chosen
 
 
 def _shortened(registry: Registry, choices: Sequence[Choice], epochs: int) -> list[Choice]:

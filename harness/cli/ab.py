@@ -144,10 +144,13 @@ def _chosen(
     if kernels:
         if given["datasets"]:
             raise UsageError("kernels need no dataset; leave out --dataset")
-        if kinds and "softmax" not in kinds:
-            raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
         return None, works_of_two_kernels(
-            registry, (first, second), shapes, given["dtypes"], given["device"]
+            registry,
+            (first, second),
+            shapes,
+            given["dtypes"],
+            kinds=kinds,
+            device=given["device"],
         )
     if shapes or given["dtypes"]:
         raise UsageError("--shape and --dtype are for kernels; leave them out")
