@@ -15,6 +15,7 @@ from scipy import stats
 from harness.errors import UsageError
 from harness.statistics import (
     LOOKS,
+    Change,
     benjamini_hochberg,
     hodges_lehmann,
     judge,
@@ -48,8 +49,8 @@ def wilson(k: int, n: int) -> tuple[float, float]:
 @given(untied)
 def test_without_ties_the_p_values_are_scipys(d: tuple[float, ...]) -> None:
     greater, less = signed_rank(d)
-    assert greater == pytest.approx(stats.wilcoxon(d, alternative="greater", mode="exact").pvalue)
-    assert less == pytest.approx(stats.wilcoxon(d, alternative="less", mode="exact").pvalue)
+    assert greater == pytest.approx(stats.wilcoxon(d, alternative="greater", method="exact").pvalue)
+    assert less == pytest.approx(stats.wilcoxon(d, alternative="less", method="exact").pvalue)
 
 
 @given(tied, st.integers(-2, 2))
@@ -70,7 +71,7 @@ def test_nothing_is_said_by_no_values_and_by_zeros(d: list[float]) -> None:
 
 def test_a_hundred_values_have_exact_p_values() -> None:
     d = np.random.default_rng(0).normal(0.2, size=100)
-    expected = stats.wilcoxon(d, alternative="greater", mode="exact").pvalue
+    expected = stats.wilcoxon(d, alternative="greater", method="exact").pvalue
     assert signed_rank(d)[0] == pytest.approx(expected, rel=1e-9)
     assert signed_rank(np.ones(100))[0] == pytest.approx(2.0**-100)
 
@@ -232,3 +233,31 @@ def follow(draw: Draw, rng: np.random.Generator, alpha: float, simulations: int)
         over += any(one.p_over < one.level for one in looks)
         missed += any(not one.low <= 0 <= one.high for one in looks)
     return slower, faster, over, missed
+
+
+@pytest.mark.parametrize("noise", NOISES)
+def test_who_stops_at_the_first_decided_look_keeps_alpha_and_the_coverage(noise: str) -> None:
+    """As the command does it: the verdict and the interval that count are those of the last look.
+
+    A false alarm is "slower" or "faster" of equal versions, and "same" of one slower by the budget.
+    """
+    rng, alpha, simulations = np.random.default_rng(3), 0.05, 1500
+    for truth, false in ((0.0, ("slower", "faster")), (math.log1p(BUDGET), ("same",))):
+        alarms = dict.fromkeys(false, 0)
+        missed = 0
+        for _ in range(simulations):
+            found = stopped(NOISES[noise](rng, LOOKS[-1]) + truth, alpha)
+            missed += not found.low <= truth <= found.high
+            if found.verdict in false:
+                alarms[found.verdict] += 1
+        assert all(k <= alpha * simulations for k in alarms.values())
+        assert wilson(missed, simulations)[0] <= 0.05
+
+
+def stopped(d: NDArray[np.float64], alpha: float) -> Change:
+    """What the first look that decides says; the last one where none does."""
+    looks = (judge(d[:n], budget=BUDGET, alpha=alpha) for n in LOOKS)
+    found = next(looks)
+    while found.verdict == "undecided" and found.n < LOOKS[-1]:
+        found = next(looks)
+    return found
