@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from harness.changes import Row
-    from harness.values import Frames
+    from harness.values import Frames, SplitKind
 
 MACHINE = {"node": "here", "processor": "fast", "cores": 2}
 ROWS, REPEATS = 200, 10
@@ -54,6 +54,7 @@ class Made:
         machine: dict[str, Any] = MACHINE,
         revision: str = "",
         finished: bool = True,
+        kind: SplitKind = "fresh",
     ) -> Run:
         """A run where each model is right in a part of the rows.
 
@@ -70,6 +71,8 @@ class Made:
                 trial = Trial(Choice("data"), Choice(model), "cpu", repeat, seed)
                 bad = (model, repeat) in failed
                 result = failure(trial) if bad else scored(trial, accuracy, loss)
+                if not bad:
+                    result = replace(result, split_kind=kind)
                 self.store.add(run, repeat, result, baseline=False)
         if timings:
             self.store.add_timings(run, timings)
@@ -164,6 +167,35 @@ def test_a_change_of_likelihood_is_found_in_each_of_its_measures(
         assert row.verdict == verdict
         assert row.low <= row.change <= row.high
     assert found["likelihood"].change * found["nll"].change < 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "repeats", "loss", "verdict"),
+    [
+        ("fresh", 10, 0.1, "worse"),  # p = 1/512 of one sign in ten draws
+        ("fresh", 10, -0.1, "better"),
+        ("fresh", 10, 0.01, "same"),
+        ("fresh", 2, 0.1, "undecided"),
+        ("resampled", 10, 0.1, "undecided"),  # ten splits of one table are worth less than one draw
+        ("fixed", 2, 0.1, "worse"),
+        ("fixed", 2, -0.1, "better"),
+        ("fixed", 2, 0.01, "same"),
+        ("fixed", 1, 0.1, "not judged"),
+    ],
+)
+def test_a_brier_score_that_differs_by_the_same_in_every_repeat_is_judged_as_its_splits_allow(
+    made: Made, kind: SplitKind, repeats: int, loss: float, verdict: str
+) -> None:
+    """Without any variance there is no t; how often it was seen counts, or that it must be so."""
+    how: dict[str, Any] = {"kind": kind, "repeats": repeats}
+    runs = made.run({"a": 0.9}, **how), made.run({"a": 0.9}, loss=loss, **how)
+    (row,) = made.compare(*runs, only=("brier",))[0]
+    assert (row.verdict, row.change) == (verdict, pytest.approx(loss / 2))
+    if verdict in ("worse", "better", "same"):
+        assert (row.low, row.high) == (row.change, row.change)
+    assert (row.note == "every repeat of this split says the same") == (
+        kind == "fixed" and repeats > 1
+    )
 
 
 def test_what_only_one_run_has_is_listed(made: Made) -> None:

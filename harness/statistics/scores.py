@@ -272,6 +272,9 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores) -> Comparison:
                 low, high, visible = *_tango(apart, apart, worth), _visible_apart(2 * apart, worth)
             return Comparison(0.0, 1.0, "no difference in any repeat", low, high, visible)
     if score == "brier":
+        if a.kind != "fixed" and J > 1:  # the same difference in every repeat, and not 0
+            alike = 1 / _factor(a.kind, J, a.n_test, a.n_train)
+            return _by_signs(mean, alike, "sign test over repeats", score)
         return Comparison(mean, math.nan, NO_ROW_SCORES)
     ours = rows.of(a.result_ids[i].tolist(), score)
     theirs = rows.of(b.result_ids[j].tolist(), score)
@@ -391,6 +394,18 @@ def _by_t(mean: float, spread: float, freedom: float, method: str, score: Score)
     )
 
 
+def _by_signs(mean: float, n: float, method: str, score: Score) -> Comparison:
+    """Compare by n independent differences that are all the same.
+
+    There is no variance for a t-test, but the sign test holds: n times the same sign.
+    """
+    least = min(1.0, 2.0 ** (1 - n))
+    p = 1.0 if abs(mean) < 1e-12 else least
+    sure = least < LEVEL
+    low, high = (mean, mean) if sure else (-CEILING[score], CEILING[score])
+    return Comparison(mean, p, method, low, high, 0.0 if sure else math.inf)
+
+
 def _over_rows(mean: float, each: Floats, rows: float, score: RowScore) -> Comparison:
     """Compare by the rows' differences ``each``, worth ``rows`` independent ones."""
     independent = rows >= len(each) - 1e-9
@@ -398,13 +413,7 @@ def _over_rows(mean: float, each: Floats, rows: float, score: RowScore) -> Compa
         return _mcnemar(mean, int((each > 0).sum()), int((each < 0).sum()), len(each))
     ceiling = CEILING[score]
     if _constant(each):
-        # There is no variance for a t-test, but the sign test holds: n times the same sign.
-        least = min(1.0, 2.0 ** (1 - rows))
-        p = 1.0 if abs(mean) < 1e-12 else least
-        sure = least < LEVEL
-        low, high = (mean, mean) if sure else (-ceiling, ceiling)
-        visible = 0.0 if sure else math.inf
-        return Comparison(mean, p, "sign test over test rows", low, high, visible)
+        return _by_signs(mean, rows, "sign test over test rows", score)
     if rows <= 1:
         return Comparison(mean, math.nan, "too few test rows", -ceiling, ceiling, math.inf)
     spread = float(each.std(ddof=1)) / math.sqrt(rows)
