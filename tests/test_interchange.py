@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import example as explicit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_benchmark.stats import Stats
@@ -249,6 +250,8 @@ def row(series: str, day: int, seconds: float, **others: Any) -> dict[str, Any]:
         "high": NAN,
         "machine": "here",
         "processes": 5,
+        "anchor": "",
+        "score": NAN,
     }
     return usual | others
 
@@ -353,7 +356,9 @@ def test_csv_has_all_points_and_reads_back_to_the_last_digit() -> None:
 
 def test_an_empty_history_is_csv_without_lines_and_nothing_else() -> None:
     empty = HISTORY.iloc[:0]
-    assert to_csv(empty) == "series,time,revision,seconds,log_ratio,low,high,machine,processes\n"
+    assert to_csv(empty) == (
+        "series,time,revision,seconds,log_ratio,low,high,machine,processes,anchor,score\n"
+    )
     for write in (to_bencher, to_pytest_benchmark):
         for points in (empty, pd.DataFrame([row("a", 1, **NO_SECONDS)])):
             with pytest.raises(UsageError, match=r"no point has a time in seconds; .*csv"):
@@ -375,6 +380,8 @@ def test_an_empty_history_is_csv_without_lines_and_nothing_else() -> None:
         max_size=4,
     )
 )
+@explicit([row("a", 1, 5e-324)])  # its calls per second are Infinity
+@explicit([row("a", 1, 1.7e308)])  # and its nanoseconds
 def test_no_export_has_nan(rows: list[dict[str, Any]]) -> None:
     points = pd.DataFrame(rows)
     to_csv(points)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from command_line import complaint_of, harness_in, run_git
+from command_line import commit, complaint_of, harness_in, run_git
 from histories import point
 
 from harness.ab import pairs
@@ -140,6 +140,9 @@ def test_a_history_is_exported_for_other_tools(folder: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(harness_in(folder, "track", "export").printed)))
     assert len(rows) == 31
     assert rows[0]["series"] == "fit mlp iris cpu"
+    assert (rows[0]["anchor"], rows[0]["score"]) == ("a", "")
+    (score,) = [row for row in rows if row["series"].startswith("accuracy")]
+    assert (score["score"], score["seconds"], score["log_ratio"]) == ("0.9", "", "")
     done = harness_in(folder, "track", "export", "--format", "bencher")
     assert json.loads(done.printed)["fit mlp iris cpu"]["latency"]["value"] == 1e8
     words = ("--format", "pytest-benchmark", "--output", "out.json")
@@ -199,7 +202,8 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         told["sides"].append(sides)
         outcomes = []
         for work in plan.works:
-            ratios = tuple(told["ratio"] + 0.001 * i for i in range(-5, 6))
+            ratio = told["ratio_of"](sides) if "ratio_of" in told else told["ratio"]
+            ratios = tuple(ratio + 0.001 * i for i in range(-5, 6))
             change = judge(ratios, budget=0.03, alpha=0.01, looks=False)
             seconds = (0.01,) * len(ratios), (0.02,) * len(ratios)
             if any(told["faults"]):
@@ -250,6 +254,43 @@ def test_another_kernel_as_anchor_is_bridged(folder: Path, found: dict[str, Any]
     shown = json.loads(harness_in(folder, "track", "--format", "json").printed)
     (segment,) = shown
     assert [one["bridged"] for one in segment["points"]] == pytest.approx([0.1, 0.2])
+
+
+def test_what_was_not_measured_when_the_anchor_changed_is_bridged_when_it_is(
+    folder: Path, found: dict[str, Any]
+) -> None:
+    other = ("--kernel", "numpy-fast", "--shape", "50x3")
+    harness_in(folder, *RECORD, "--shape", "50x3")
+    naive = ("track", "record", "--anchor", "kernel:numpy-naive")
+    harness_in(folder, *naive, *SMALL)
+    harness_in(folder, *naive, *other)
+    harness_in(folder, *naive, *other)
+    shown = json.loads(harness_in(folder, "track", "--format", "json").printed)
+    bridged = [[one["bridged"] for one in segment["points"]] for segment in shown]
+    assert bridged == [pytest.approx([0.1, 0.2]), pytest.approx([0.1, 0.2, 0.2])]
+    assert [one.source for one in points_in(folder)].count("bridge") == 2
+
+
+def test_a_bridge_is_the_new_version_against_the_old_one(
+    folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half as slow again as the old anchor, and as fast as the new one: all is as it was."""
+    from harness.ab import sides
+    from harness.ab.sides import Side
+
+    run_git(folder, "init", "-q")
+    old, new = (commit(folder, {"file": text}) for text in "ab")
+    built = lambda name, top, revision, tell: Side(name, "python", f"revision {revision}", revision)  # noqa: E731
+    monkeypatch.setattr(sides, "_built", built)
+    work = ("-m", "numpy-softmax", "-d", "threshold", "--only", "fit")
+    found["ratio"] = math.log(1.5)
+    harness_in(folder, "track", "record", "--anchor", old, *work)
+    ratios = {old: {new: math.log(1.5)}, new: {"": 0.0}}
+    found["ratio_of"] = lambda pair: ratios[pair[0].revision][pair[1].revision]
+    done = harness_in(folder, "track", "record", "--anchor", new, *work)
+    assert (done.status, done.remarks) == (0, "")
+    (segment,) = json.loads(harness_in(folder, "track", "--format", "json").printed)
+    assert [one["bridged"] for one in segment["points"]] == pytest.approx([math.log(1.5)] * 2)
 
 
 @pytest.mark.parametrize("pinned", ["0" * 40, "/nowhere/python"])

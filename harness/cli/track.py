@@ -186,10 +186,9 @@ def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
         tell = stack.enter_context(progress(len(works)))
         side, anchor, held = _anchored(stack, registry, wanted, works)
         measured = _measured(registry, (side, HERE), plan, held, tell)
-        # What went over to another anchor elsewhere has still to do so on this machine.
-        last = _pinned(point for point in reversed(history) if point.machine == here)
-        if last and last != anchor:
-            found += _bridge(stack, registry, plan, last, (side, anchor), here, tell)
+        for last, moved in _moved(history, held, here, anchor).items():
+            bridged = replace(plan, works=moved)
+            found += _bridge(stack, registry, bridged, last, (side, anchor), here, tell)
     found += _points(measured, here, anchor, revision())
     for outcome in measured.outcomes:
         for fault in filter(None, outcome.faults):
@@ -204,6 +203,24 @@ def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
 def _pinned(points: Iterable[Point]) -> str:
     """The anchor of the first point that is held against one."""
     return next((point.anchor for point in points if point.source in ANCHORED), "")
+
+
+def _moved(
+    history: Sequence[Point], works: Sequence[Work], here: str, anchor: str
+) -> dict[str, tuple[Work, ...]]:
+    """Works whose series have another anchor as yet, by that.
+
+    What went over on another machine, or while other things were measured, has still to do so.
+    """
+    found: dict[str, tuple[Work, ...]] = {}
+    for work in works:
+        series = (work.key[0], _subject(work), *work.key[2:])
+        last = _pinned(
+            point for point in reversed(history) if (point.series, point.machine) == (series, here)
+        )
+        if last and last != anchor:
+            found[last] = (*found.get(last, ()), work)
+    return found
 
 
 def _history(url: str | None) -> list[Point]:
@@ -531,6 +548,8 @@ def _plain(segment: Segment) -> dict[str, Any]:
 def _frame(points: Sequence[Point]) -> Any:
     import pandas as pd
 
+    from harness.changes import SCORES
+
     return pd.DataFrame(
         [
             {
@@ -543,6 +562,8 @@ def _frame(points: Sequence[Point]) -> Any:
                 "high": math.nan,
                 "machine": point.machine,
                 "processes": point.n,
+                "anchor": point.anchor,
+                "score": math.nan if point.measure not in SCORES else point.value,
             }
             for point in points
             if point.source != "bridge"

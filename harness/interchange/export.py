@@ -23,8 +23,11 @@ COLUMNS = (
     "high",
     "machine",
     "processes",
+    "anchor",
+    "score",
 )
-"""Of a frame of points. ``low`` and ``high`` bound ``seconds``, and are seconds; NaN is unknown."""
+"""Of a frame of points. ``low`` and ``high`` bound ``seconds``, and are seconds; NaN is unknown.
+``log_ratio`` is to the ``anchor``; ``score`` is what a series of scores has in place of a time."""
 
 
 def to_csv(points: pd.DataFrame) -> str:
@@ -107,7 +110,8 @@ def _benchmark(row: dict[str, Any]) -> dict[str, Any]:
 def _timed(points: pd.DataFrame) -> list[dict[str, Any]]:
     """The points with a time of their own, as rows."""
     rows: list[dict[str, Any]] = points.loc[:, list(COLUMNS)].to_dict("records")  # type: ignore[assignment]
-    rows = [row for row in rows if row["seconds"] > 0 and math.isfinite(row["seconds"] * 1e9)]
+    # Beyond these, nanoseconds or calls per second would be Infinity, which JSON has not.
+    rows = [row for row in rows if 1e-300 < row["seconds"] < 1e290]
     if not rows:
         raise UsageError("no point has a time in seconds; --format csv writes ratios, too")
     return rows
