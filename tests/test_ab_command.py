@@ -60,6 +60,10 @@ def exits(logits):
 def reads(logits):
     input()
 
+def hangs(logits):
+    import time
+    time.sleep(600)
+
 def prints(logits):
     print("I am no JSON")
     return softmax(logits)
@@ -67,7 +71,7 @@ def prints(logits):
 
 @harness.hookimpl
 def harness_kernels():
-    for run in (softmax, wrong, raises, crashes, exits, reads, prints):
+    for run in (softmax, wrong, raises, crashes, exits, reads, hangs, prints):
         name = "my-" + run.__name__
         yield harness.Kernel(name, lambda array, device: array, run, lambda out: out)
 """
@@ -121,6 +125,19 @@ def test_a_kernel_that_fails_on_the_new_side_is_status_1_and_says_why(
     assert (row["verdict"], done.status) == ("failed", 1)
     assert reason in row["note"]
     assert row["base"] is None
+
+
+@pytest.mark.slow
+def test_a_kernel_that_hangs_is_given_up_after_what_was_asked_for(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pairs, "PATIENCE", 5.0)
+    (folder / "mine.py").write_text(PLUGIN)
+    words = ("ab", "--kernel", "my-softmax", "my-hangs", *TINY, "--plugin", "mine.py")
+    done = harness_in(folder, *words, "--time", "8s", "--format", "json")
+    (row,) = json.loads(done.printed)["rows"]
+    assert (row["verdict"], done.status) == ("failed", 1)
+    assert row["note"] == "did not answer within 8 s; a longer --time waits longer"
 
 
 @pytest.mark.slow

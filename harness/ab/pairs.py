@@ -49,8 +49,9 @@ SHORTEST = 0.005
 HOPED = 16
 """Pairs that the time should suffice for, which blocks are shortened for."""
 
-PATIENCE = 300.0
-"""Seconds after which a side that does not answer is given up."""
+PATIENCE = 30.0
+"""Seconds, at least, after which a side that does not answer is given up; else it is as many as all
+of it may take, since a call that takes longer cannot be measured in that."""
 
 STAND = Path(__file__).with_name("stand.py")
 PADDING = 4096
@@ -352,6 +353,7 @@ class Process:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._answers = b""
         self._n_works = len(asked["works"])
+        self._patience = max(PATIENCE, plan.seconds)
         self._turned = False  # to a work, so that what ends the process is its doing
         environment = os.environ | dict.fromkeys(THREADS, str(plan.threads))
         environment["PYTHONHASHSEED"] = str(chance.randrange(1, 2**32))
@@ -419,7 +421,7 @@ class Process:
         """The next line; None where there is none, because the process ended or hangs."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + self._patience
         while b"\n" not in self._answers:
             readable, _, _ = select.select(
                 [descriptor], [], [], max(0, deadline - time.monotonic())
@@ -437,7 +439,7 @@ class Process:
         try:
             status = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
-            return f"did not answer within {PATIENCE:g} s"
+            return f"did not answer within {self._patience:g} s; a longer --time waits longer"
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").split("\n")
         last = next((line.strip() for line in reversed(said) if line.strip()), "")
