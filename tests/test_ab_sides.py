@@ -254,6 +254,26 @@ def test_an_interrupted_build_leaves_nothing(
     assert state_of(repository) == before
 
 
+def test_what_a_killed_build_left_is_removed_by_the_next_and_what_is_alive_stays(
+    repository: Path, cache: Path
+) -> None:
+    code = (
+        "import os, signal, sys; from pathlib import Path; from harness.ab import sides\n"
+        "with sides._workshop() as shop:\n"
+        "    (shop / 'source').mkdir()\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False)
+    assert done.returncode == -9
+    (left,) = cache.iterdir()
+    with sides._workshop() as alive:
+        assert [*cache.iterdir()] == [alive]
+        with side_of("v1", repository):
+            assert not left.exists()
+            assert alive.exists()
+    assert not list(cache.glob("building-*"))
+
+
 def test_another_process_that_was_quicker_with_the_same_revision_is_no_fault(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -299,6 +319,22 @@ def test_a_checkout_is_built_with_what_is_changed_and_new_in_it(
         assert not side.here
     assert not Path(side.python).exists()
     assert list(cache.iterdir()) == []
+
+
+def test_a_folder_within_a_checkout_names_all_of_it_where_one_is_in_it(
+    tmp_path: Path, repository: Path
+) -> None:
+    inner = repository / "some" / "where"
+    inner.mkdir(parents=True)
+    for text in (".", "..", str(repository), "../.."):
+        with side_of(text, inner) as side:
+            assert value_in(side.python) == "2\n"
+            assert side.about == f"{repository} as it is"
+    # Where one is not, it may be meant to be something else.
+    for text, folder in (("some", repository), ("some/where", repository), ("../../..", inner)):
+        none = pytest.raises(UsageError, match=f"'{text}' is no Python interpreter")
+        with none, side_of(text, folder):
+            pass
 
 
 def test_a_clean_checkout_is_not_said_to_be_changed(repository: Path) -> None:

@@ -7,6 +7,7 @@ on: those of the environment that the harness runs in.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import re
@@ -15,7 +16,7 @@ import site
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 BUILD_LIMIT = 1800.0
 """Seconds after which an installation is given up."""
+
+BUILDING = "building-"
+"""What names of folders begin with while something is built in them."""
 
 SHARED = "shared_with_the_other_side.pth"
 
@@ -91,8 +95,9 @@ def side_of(
     """A side as the user names it, for as long as it is needed.
 
     Args:
-        text: an interpreter, a virtual environment, a folder that is a git checkout (built as it
-            is, changes included), or a revision of the repository that ``folder`` is in.
+        text: an interpreter, a virtual environment, a git checkout (its top, or ``.`` anywhere in
+            it; built as it is, changes included), or a revision of the repository that ``folder``
+            is in.
         folder: the current one.
         tell: called with what takes time.
 
@@ -106,11 +111,15 @@ def side_of(
     if python:
         yield Side(text, str(python), f"the environment of {python}")
         return
-    if path.is_dir() and (path / ".git").exists():
-        with _built_as_it_is(text, path.resolve(), tell) as side:
+    top = git(folder, "rev-parse", "--show-toplevel")
+    checkout = path.resolve() if (path / ".git").exists() else None
+    if top and path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+        # `.` within a checkout is all of it. A folder further down may be a mistyped revision.
+        checkout = checkout or (Path(top) if path.resolve().is_relative_to(top) else None)
+    if checkout:
+        with _built_as_it_is(text, checkout, tell) as side:
             yield side
         return
-    top = git(folder, "rev-parse", "--show-toplevel")
     revision = top and git(folder, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
     if not top or not revision:
         where = f"of the repository {top}" if top else f"({folder} is in no git repository)"
@@ -221,8 +230,40 @@ def _workshop() -> Iterator[Path]:
             f"cannot write to '{parent}', where built revisions are kept: "
             f"{error.strerror or error}; set XDG_CACHE_HOME"
         ) from error
-    with tempfile.TemporaryDirectory(prefix="building-", dir=parent) as shop:
-        yield Path(shop)
+    with ExitStack() as stack:
+        with _locked(parent):
+            _clean(parent)
+            shop = Path(tempfile.mkdtemp(prefix=BUILDING, dir=parent))
+            stack.callback(shutil.rmtree, shop, ignore_errors=True)
+            stack.enter_context(_locked(shop))
+        yield shop
+
+
+def _clean(parent: Path) -> None:
+    """Remove what builders left behind that were killed: nobody holds its lock."""
+    for shop in parent.glob(f"{BUILDING}*"):
+        with suppress(OSError), _locked(shop, wait=False):
+            shutil.rmtree(shop, ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
+    """A folder that is this process's alone, as long as it lives; no process it starts inherits it.
+
+    Raises:
+        OSError: it is somebody else's and one does not wait, or there are no locks here.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            if not wait:
+                raise
+            # A file system without locks: nothing is ever found to be left behind on it.
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _install(name: str, source: Path, environment: Path) -> None:
