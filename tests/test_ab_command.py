@@ -309,6 +309,16 @@ def test_a_file_is_markdown_and_the_table_is_printed(folder: Path, found: dict[s
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "0", "0")
 
 
+@pytest.mark.parametrize("option", ["--output", "--junit"])
+def test_what_was_measured_is_shown_though_a_file_cannot_be_written(
+    folder: Path, found: dict[str, Any], option: str
+) -> None:
+    done = harness_in(folder, *KERNELS, option, "/dev/full")
+    assert done.status == 2
+    assert "1 same" in done.printed
+    assert done.remarks == "harness: cannot write to '/dev/full': No space left on device\n"
+
+
 def test_markdown_has_as_many_cells_in_each_line(folder: Path, found: dict[str, Any]) -> None:
     found["verdicts"] = ["failed", "undecided", "slower", "same"]
     words = ("ab", "--kernel", "numpy-fast", "numpy-stable", "--shape", "5x3", "--shape", "9x3")
@@ -399,6 +409,9 @@ BAD = [
     ((*KERNELS[1:], "--time", "-1s"), "is no time"),
     ((*KERNELS[1:], "--budget", "300%"), "is no part of a whole"),
     ((*KERNELS[1:], "--alpha", "0"), "0"),
+    ((*KERNELS[1:], "--alpha", "nan"), "nan is no number"),
+    ((*KERNELS[1:], "--device", "tpu"), "no device 'tpu' on this machine"),
+    (("a", "b", "--device", "tpu"), "no device 'tpu' on this machine"),
     ((*KERNELS[1:], "--threads", "0"), "0 is not in the range"),
     ((*KERNELS[1:], "--output", "no/where.md"), "its folder does not exist"),
     ((*KERNELS[1:], "--junit", "no/where.xml"), "its folder does not exist"),

@@ -5,10 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import textwrap
+import time
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from command_line import commit, run_git
 
@@ -42,6 +47,16 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
                                        "Tag: py3-none-any\\n")
         wheel.writestr(info + "RECORD", "")
     return name
+"""
+
+MINE = """
+import harness
+
+@harness.hookimpl
+def harness_kernels():
+    yield harness.Kernel("slow", lambda array, device: array, slow, lambda out: out)
+
+def slow(logits):
 """
 
 SOURCE = {"pyproject.toml": PROJECT, "makes_a_wheel.py": BACKEND, "tiny.py": "VALUE = 1\n"}
@@ -239,8 +254,8 @@ def test_an_interrupted_build_leaves_nothing(
     before = state_of(repository)
     done = sides._do
 
-    def interrupted(name: str, what: str, *command: str | Path) -> str:
-        found = done(name, what, *command)
+    def interrupted(name: str, what: str, *command: str | Path, **how: Any) -> str:
+        found = done(name, what, *command, **how)
         if what == when:
             raise KeyboardInterrupt
         return found
@@ -252,6 +267,63 @@ def test_an_interrupted_build_leaves_nothing(
         pass
     assert list(cache.iterdir()) == []
     assert state_of(repository) == before
+
+
+SLEEPER = """
+import os, time
+open(os.environ["TOLD"], "w").write(str(os.getpid()))
+time.sleep(600)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("when", ["building", "measuring"])
+def test_who_is_told_to_stop_leaves_nothing_and_nobody(
+    repository: Path, cache: Path, tmp_path: Path, number: signal.Signals, when: str
+) -> None:
+    """A side, or a plugin of both sides, tells its process and then takes forever."""
+    told, scratch = tmp_path / "told", tmp_path / "scratch"
+    scratch.mkdir()
+    if when == "building":
+        commit(repository, {"makes_a_wheel.py": SLEEPER})
+        words = ["ab", "HEAD", "HEAD", "--kernel", "numpy-fast"]
+    else:
+        (tmp_path / "mine.py").write_text(MINE + textwrap.indent(SLEEPER, "    "))
+        words = ["ab", "--kernel", "slow", "slow", "--plugin", str(tmp_path / "mine.py")]
+    # As on a terminal; what a shell starts in the background ignores the signal.
+    code = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"from harness.cli import main; main({words!r})"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=repository,
+        env=os.environ | {"TOLD": str(told), "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 120
+    while not (told.exists() and told.read_text()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    before = state_of(repository)
+    process.send_signal(number)
+    printed, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert printed == b""
+    assert b"Traceback" not in said
+    assert not cache.exists() or list(cache.iterdir()) == []
+    assert list(scratch.iterdir()) == []
+    assert not runs(int(told.read_text()))
+    assert state_of(repository) == before
+
+
+def runs(pid: int) -> bool:
+    """Whether a process does; one that ended may wait for somebody to ask how."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_what_a_killed_build_left_is_removed_by_the_next_and_what_is_alive_stays(

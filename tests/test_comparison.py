@@ -407,6 +407,9 @@ def test_json_names_the_runs(three: Path) -> None:
 BAD = [
     (("1",), "Missing argument 'NEW'"),
     (("1", "nonsense"), "no run 'nonsense'"),
+    (("", "1"), "not nothing"),
+    (("1", "2", "--margin", "nan"), "nan is no number"),
+    (("1", "2", "--alpha", "nan"), "nan is no number"),
     (("1", "99"), "no run '99'"),
     (("1", "9" * 30), "no run '9999"),
     (("1", "--", "-1"), "no run '-1'"),

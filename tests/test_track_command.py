@@ -172,6 +172,8 @@ BAD = [
     (("export", "--output", "no/where.csv"), "cannot write"),
     (("export", "--format", "xml"), "'xml' is not one of"),
     (("--alpha", "2"), "2"),
+    (("--alpha", "nan"), "nan is no number"),
+    ((*RECORD[1:], "--device", "tpu"), "no device 'tpu' on this machine"),
     (("nonsense",), "No such command 'nonsense'"),
 ]
 
@@ -214,6 +216,16 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     monkeypatch.setattr(pairs, "compare", compare)
     return told
+
+
+def test_a_store_that_cannot_be_written_to_is_told_before_anything_is_measured(
+    folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Root may write everywhere, so that permissions alone would not do.
+    monkeypatch.setattr("os.access", lambda *_: False)
+    complaint = complaint_of(harness_in(folder, *RECORD))
+    assert "store 'harness.db' cannot be written to" in complaint
+    assert not found["plans"]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import site
 import subprocess
 import sys
@@ -276,7 +277,8 @@ def _install(name: str, source: Path, environment: Path) -> None:
     _do(name, "make an environment", sys.executable, "-m", "venv", "--without-pip", environment)
     python = environment / "bin" / "python"
     pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
-    _do(name, "install", *pip, "install", "--quiet", "--no-deps", source)
+    install = ("install", "--quiet", "--no-deps", source)
+    _do(name, "install", *pip, *install, scratch=environment.parent)
     found = _do(
         name,
         "look into its environment",
@@ -303,27 +305,36 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
-def _do(name: str, what: str, *command: str | Path) -> str:
-    """Run a command of a build.
+def _do(name: str, what: str, *command: str | Path, scratch: Path | None = None) -> str:
+    """Run a command of a build, its temporary files in a folder that will be removed.
 
     Raises:
         UsageError: it fails; with the line that tells most of what it said.
     """
     try:
-        done = subprocess.run(  # noqa: S603  # no shell
+        with subprocess.Popen(  # noqa: S603  # no shell
             list(map(str, command)),
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=BUILD_LIMIT,
-            check=False,
-            env=_environment(),
-        )
+            errors="replace",
+            env=_environment() | ({"TMPDIR": str(scratch)} if scratch else {}),
+            start_new_session=True,
+        ) as process:
+            try:
+                said, errors = process.communicate(timeout=BUILD_LIMIT)
+            except BaseException:
+                # With all that it started: what goes on would write where it is tidied up.
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"side '{name}' does not build: cannot {what}: {error}") from error
-    if done.returncode:
-        reason = _reason(done.stdout + done.stderr) or f"status {done.returncode}"
+    if process.returncode:
+        reason = _reason(said + errors) or f"status {process.returncode}"
         raise UsageError(f"side '{name}' does not build: cannot {what}: {reason}")
-    return done.stdout
+    return said
 
 
 def _reason(said: str) -> str:

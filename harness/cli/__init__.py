@@ -11,6 +11,7 @@ import click
 import harness
 from harness.cli import ab, bench, check, compare, env, listing, report, run, runs, show, track
 from harness.cli.console import complain
+from harness.cli.stopping import Terminated, stop_status
 from harness.errors import HarnessError
 
 USAGE = 2
@@ -84,6 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
         status = USAGE
     except (KeyboardInterrupt, click.Abort):
         status = INTERRUPTED
+    except Terminated as stop:
+        status = stop_status(stop)
     except BrokenPipeError:
         _silence()
         status = 0  # whoever read our output has seen enough

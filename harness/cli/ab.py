@@ -10,6 +10,7 @@ import click
 
 from harness.cli import options
 from harness.cli.console import err, remark
+from harness.cli.stopping import terminable
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         threads=given["threads"],
         seed=given["seed"],
     )
-    with ExitStack() as stack:
+    with terminable(), ExitStack() as stack:
         tell = stack.enter_context(progress(len(works)))
         sides = _sides(stack, pair)
         session = compare(sides, plan, registry, tell=tell)
@@ -133,6 +134,7 @@ def _chosen(
     kinds = given["only"] or ()
     if len(sides) == 2:
         return (sides[0], sides[1]), works_chosen(registry, given)
+    _check_device(registry, given["device"])
     # `--kernel A B`: the option takes A, and B is left over.
     named = (*kernels, *models, *sides)
     if len(named) != 2 or (kernels and models):
@@ -169,6 +171,7 @@ def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Work, ...]:
     from harness.ab.works import works_of
     from harness.agenda import shape_of
 
+    _check_device(registry, given["device"])
     return works_of(
         registry,
         kernels=given["kernels"],
@@ -180,6 +183,13 @@ def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Work, ...]:
         epochs=given["epochs"],
         device=given["device"],
     )
+
+
+def _check_device(registry: Registry, name: str) -> None:
+    from harness.workloads import find_device
+
+    if name != "cpu":  # finding others takes long, and that one is everywhere
+        find_device(registry, name)
 
 
 def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[Side, Side]:

@@ -29,7 +29,7 @@ SHORTEST_HASH = 4
 )
 @click.option(
     "--margin",
-    type=click.FloatRange(0, min_open=True),
+    type=options.Finite(0, min_open=True),
     default=0.01,
     help="Difference of scores that is still called the same [0.01].",
 )
@@ -86,6 +86,8 @@ def find_run(store: Store, text: str) -> Run:
         if len(runs) < place:
             raise UsageError(f"store '{store.name}' has no {text} run; `harness runs` lists them")
         return runs[-place]
+    if not text:  # as runs without a name have
+        raise UsageError("a run is an id, a name, 'last', 'previous' or a revision, not nothing")
     try:
         return store.find(text)
     except UsageError as missing:

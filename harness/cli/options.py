@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,17 @@ class Quantity(click.ParamType[Any]):
             return self._parse(value)
         except UsageError as error:
             self.fail(str(error), param, ctx)
+
+
+class Finite(click.FloatRange):
+    """A number within bounds; NaN, which click lets through, is within none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The number."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is no number", param, ctx)
+        return found
 
 
 class Words(click.ParamType[Any]):
@@ -181,20 +193,25 @@ class Verdicts:
         """Print and write what was asked for; see `harness.cli.changes.show`."""
         from harness.cli import changes
 
-        if self.junit:
-            changes.write_junit(rows, title, self.junit)
-        if self.output:
-            style = "markdown" if self.style == "rich" else self.style
-            text = changes.rendered(rows, title, style, remarks, extra, how)
-            try:
-                self.output.write_text(text, encoding="utf-8")
-            except OSError as error:
-                reason = error.strerror or error
-                raise UsageError(f"cannot write to '{self.output}': {reason}") from error
-            style = "rich"
-        else:
-            style = self.style
-        changes.show(rows, title, style, remarks, extra, how)
+        style = "rich" if self.output else self.style
+        try:
+            # First, so that what took a minute to measure is seen even if no file can be written.
+            changes.show(rows, title, style, remarks, extra, how)
+        finally:
+            if self.junit:
+                changes.write_junit(rows, title, self.junit)
+            if self.output:
+                style = "markdown" if self.style == "rich" else self.style
+                text = changes.rendered(rows, title, style, remarks, extra, how)
+                self._write(text, self.output)
+
+    @staticmethod
+    def _write(text: str, file: Path) -> None:
+        try:
+            file.write_text(text, encoding="utf-8")
+        except OSError as error:
+            reason = error.strerror or error
+            raise UsageError(f"cannot write to '{file}': {reason}") from error
 
 
 def verdict_options(function: F) -> F:
@@ -207,7 +224,7 @@ def verdict_options(function: F) -> F:
             ),
             click.option(
                 "--alpha",
-                type=click.FloatRange(0, 0.5, min_open=True),
+                type=Finite(0, 0.5, min_open=True),
                 default=0.01,
                 help="Probability of a false alarm [0.01].",
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import platform
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
@@ -16,6 +17,7 @@ import click
 from harness.cli import options
 from harness.cli.ab import progress, work_options, works_chosen
 from harness.cli.console import out, remark, say, write
+from harness.cli.stopping import terminable
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ SHOWN = 10
 )
 @click.option(
     "--alpha",
-    type=click.FloatRange(0, 0.5, min_open=True),
+    type=options.Finite(0, 0.5, min_open=True),
     default=0.01,
     help="Part of the steps shown that may be none [0.01].",
 )
@@ -182,7 +184,7 @@ def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
     )
     here = machine(given["threads"])
     found: list[Point] = []
-    with ExitStack() as stack:
+    with terminable(), ExitStack() as stack:
         tell = stack.enter_context(progress(len(works)))
         side, anchor, held = _anchored(stack, registry, wanted, works)
         measured = _measured(registry, (side, HERE), plan, held, tell)
@@ -224,10 +226,18 @@ def _moved(
 
 
 def _history(url: str | None) -> list[Point]:
-    """What the store has; nothing where it is not there yet, which is no reason to make one."""
+    """What the store has; nothing where it is not there yet, which is no reason to make one.
+
+    Raises:
+        UsageError: it can be read, but what is about to be measured could not be written to it.
+    """
     where = options.store_url(url)
-    if "://" not in where and Path(where).absolute().parent.is_dir() and not Path(where).exists():
-        return []
+    if "://" not in where:
+        file = Path(where).absolute()
+        if file.parent.is_dir() and not os.access(file if file.exists() else file.parent, os.W_OK):
+            raise UsageError(f"store '{where}' cannot be written to; name another with --store")
+        if file.parent.is_dir() and not file.exists():
+            return []
     with closing(_store(url)) as store:
         return store.points()
 
