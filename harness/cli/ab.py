@@ -198,9 +198,9 @@ def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[Side, Side]:
     if pair is None:
         return HERE, HERE
     first, second = (stack.enter_context(side_of(name, Path.cwd(), tell=remark)) for name in pair)
-    if any(side.about.startswith("revision") for side in (first, second)) and uncommitted(
-        Path.cwd()
-    ):
+    revisions = [side.about.startswith("revision") for side in (first, second)]
+    as_it_is = any(" as it is" in side.about for side in (first, second))
+    if any(revisions) and not as_it_is and uncommitted(Path.cwd()):
         remark("the checkout has uncommitted changes, which are in no revision ('.' has them)")
     return first, second
 
