@@ -1,0 +1,1 @@
+"""How well regressions are found: planted ones, and none, measured and told."""

@@ -1,0 +1,132 @@
+"""One comparison as `harness ab` makes it, and its line in the trace."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.power.planting import START_UP, START_UP_AMOUNT, version
+
+from harness.ab.pairs import Plan, Process, compare
+from harness.ab.sides import Side
+from harness.ab.works import works_of, works_of_two_models
+from harness.registry import load
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+
+    from benchmarks.power.planting import Cell
+    from benchmarks.power.tracefile import Line, Trace
+
+    from harness.ab.pairs import Stand
+    from harness.ab.works import Work
+    from harness.registry import Registry
+
+A = Side("a", sys.executable, "the version before", here=True)
+B = Side("b", sys.executable, "the version after", here=True)
+
+
+def work_of(registry: Registry, subject: str) -> Work:
+    """What both sides do: the command's default softmax, or a fit on ``threshold``."""
+    if subject == "softmax":
+        return works_of(registry, kernels=["power-softmax"])[0]
+    model = f"power-{subject}"
+    return works_of_two_models(registry, (model, model), ["threshold"], kinds=("fit",))[0]
+
+
+@dataclass(slots=True)
+class Recorder:
+    """Starts processes that load a version each, and keeps what they say.
+
+    Args:
+        versions: files that a and b load.
+        other_hashes: whether b's hash seed is another than a's in each pair.
+        blocks: seconds per call, of either side's processes, first to last.
+    """
+
+    versions: tuple[Path, Path]
+    other_hashes: bool = False
+    blocks: dict[str, list[list[float]]] = field(default_factory=lambda: {"a": [], "b": []})
+
+    def start(
+        self, side: Side, asked: Mapping[str, Any], plan: Plan, chance: random.Random
+    ) -> Stand:
+        """A process, as `compare` wants it."""
+        if self.other_hashes and side is B:
+            chance.random()
+        plugins = (str(self.versions[side is B]),)
+        blocks: list[float] = []
+        self.blocks[side.name].append(blocks)
+        return _Recorded(Process(side, {**asked, "plugins": plugins}, plan, chance), blocks)
+
+
+@dataclass(slots=True)
+class _Recorded:
+    stand: Stand
+    blocks: list[float]
+
+    def ready(self) -> list[dict[str, Any]]:
+        return self.stand.ready()
+
+    def run(self, work: int, calls: int) -> float:
+        self.blocks.append(self.stand.run(work, calls))
+        return self.blocks[-1]
+
+    def end(self) -> None:
+        self.stand.end()
+
+
+def make_comparison(
+    trace: Trace, cell: Cell, calibration: Line | None, *, seconds: float, session: int
+) -> Line:
+    """Compare two versions with data of a seed that no comparison of the trace had."""
+    amount = calibration["amount"] if calibration else 0
+    if cell.way == START_UP:
+        amount = START_UP_AMOUNT
+    seed = 1 + max((line["seed"] for line in trace.of("ab")), default=0)
+    with tempfile.TemporaryDirectory(prefix="power-") as place:
+        versions = (
+            version(Path(place) / "a"),
+            version(Path(place) / "b", cell.way, amount),
+        )
+        if cell.way == "same":
+            versions = versions[0], versions[0]
+        registry = load((str(versions[0]),))
+        works = (work_of(registry, cell.subject),)
+        plan = Plan(works, (str(versions[0]),), seconds=seconds, seed=seed)
+        recorder = Recorder(versions, other_hashes=cell.way == "hash")
+        load_before = os.getloadavg()[0]
+        done = compare((A, B), plan, registry, start=recorder.start)
+    (outcome,) = done.outcomes
+    assert outcome.change is not None, outcome.faults
+    change = outcome.change
+    return trace.add(
+        "ab",
+        subject=cell.subject,
+        way=cell.way,
+        size=cell.size,
+        true=calibration["true"] if calibration else 0.0,
+        seed=seed,
+        session=session,
+        verdict=change.verdict,
+        effect=_short(change.effect),
+        low=_short(change.low),
+        high=_short(change.high),
+        n=change.n,
+        took=round(done.seconds, 2),
+        load=[round(load_before, 2), round(os.getloadavg()[0], 2)],
+        log_ratios=[_short(value) for value in outcome.log_ratios],
+        seconds=[[_short(value) for value in side] for side in outcome.seconds],
+        blocks=[[[_short(value) for value in one] for one in recorder.blocks[s]] for s in "ab"],
+    )
+
+
+def _short(value: float) -> float | None:
+    """Five significant digits; None for an end that is infinite, which JSON has not."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

@@ -1,0 +1,81 @@
+"""What is compared with what: the cells of the study, and versions of the subjects' file."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+SUBJECTS = Path(__file__).with_name("subjects.py")
+UNPLANTED = 'PLANTED: tuple[str, int] = ("nothing", 0)'
+
+RENAMED = {
+    "softmax_of_rows": "probabilities_by_row",
+    "training_step": "one_more_epoch",
+    "torch_step": "one_more_torch_epoch",
+}
+"""Functions that have another name in the second version of the null of that name."""
+
+AA = ("same", "renamed", "path", "hash")
+"""Nulls: nothing that is computed differs."""
+
+START_UP = "start-up"
+START_UP_AMOUNT = 10_000_000
+"""Numbers whose tangens hyperbolicus is taken when anything is made, and twenty times as many when
+the file is imported: some milliseconds, a fifth of a fit, and a tenth of a second."""
+
+WAYS = ("steps", "fixed", "copy")
+SIZES = (2, 5, 10, 20)
+"""Percent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Comparisons of one kind.
+
+    Args:
+        subject: ``softmax``, ``loop`` or ``torch``.
+        way: how it is slowed down, or which null.
+        size: by how many percent; 0 for a null.
+        wanted: number of comparisons.
+    """
+
+    subject: str
+    way: str
+    size: int
+    wanted: int
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What tells it from others in the trace."""
+        return self.subject, self.way, self.size
+
+
+def cells(scale: float = 1.0) -> tuple[Cell, ...]:
+    """All cells, with the numbers of comparisons times a scale, rounded up."""
+
+    def of(subject: str, same: int, start_up: int, planted: int) -> list[Cell]:
+        nulls = [Cell(subject, way, 0, math.ceil(scale * same)) for way in AA]
+        nulls.append(Cell(subject, START_UP, 0, math.ceil(scale * start_up)))
+        return nulls + [
+            Cell(subject, way, size, math.ceil(scale * planted)) for size in SIZES for way in WAYS
+        ]
+
+    return (*of("softmax", 38, 12, 8), *of("loop", 38, 12, 8), *of("torch", 4, 2, 2))
+
+
+def version(folder: Path, way: str = "nothing", amount: int = 0) -> Path:
+    """A copy of the subjects' file in which something is planted, or a null's second version."""
+    text = SUBJECTS.read_text(encoding="utf-8")
+    assert text.count(UNPLANTED) == 1
+    if way == "renamed":
+        for old, new in RENAMED.items():
+            text = text.replace(old, new)
+    elif way == "path":
+        folder = folder / "a_folder_with_a_much_longer_name" / "and_another_one_in_it"
+    elif way not in AA:
+        text = text.replace(UNPLANTED, f'PLANTED: tuple[str, int] = ("{way}", {amount})')
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / SUBJECTS.name
+    path.write_text(text, encoding="utf-8")
+    return path

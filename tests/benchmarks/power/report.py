@@ -1,0 +1,344 @@
+"""The study as a page, written from the trace and nothing else."""
+
+from __future__ import annotations
+
+import math
+from statistics import median
+from typing import TYPE_CHECKING, TypeAlias
+
+from benchmarks.power.history import AFTER, BEFORE, NEAR, SIZE
+from benchmarks.power.planting import AA, SIZES, START_UP
+from benchmarks.power.rules import RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.power.tracefile import Line, Trace
+
+    Words: TypeAlias = Sequence[str]
+
+SLOWEST = 60.0
+"""Seconds that a comparison may take, the pair apart that was begun before."""
+
+HEAD = """\
+# Regressions: how often found, how often imagined
+
+Written by `make power` from [regressions.jsonl](regressions.jsonl), where each comparison is a
+line; `python tests/benchmarks/power report` writes it anew without measuring.
+
+A comparison is what `harness ab` does with its defaults (budget 3%, alpha 1%, at most 60 s, an end
+as soon as it is clear): pairs of fresh processes that load two versions of one plugin file, with
+data of a seed that no other comparison had. The subjects are a softmax of 100,000 x 10 in float32,
+a hundred equal steps; the notebook's training loop (1-10-20-10-3, full batches, 200 epochs, data
+set `threshold`) by hand in NumPy; and the same in PyTorch. The times to know are those of a fit or
+of a softmax; intervals of counts are Wilson's at 95%.
+"""
+
+PLANTINGS = """\
+**Extra steps**: so many more of the hundred parts of the rows, or of the 200 epochs; their true
+size is known by construction, and was measured besides. **A fixed cost**: a tanh of so many numbers
+after each call or epoch. **A copy**: of so many numbers after each part or epoch. How large these
+truly are was measured otherwise than by the study: both versions in one process, in turns of 10 ms
+in random order, for 3 s in each of several processes. **Start-up only** computes when the file is
+imported and whenever a classifier is made or logits are prepared, and is none. **Nulls**: the same
+file; one whose functions have other names; the same at a longer path; another hash seed (and
+another offset of the stack) in each process of b.
+"""
+
+
+def wilson(k: int, n: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson's 95% interval of a probability (JASA 22, 1927).
+
+    >>> [round(end, 4) for end in wilson(0, 300)]
+    [0.0, 0.0126]
+    """
+    if not n:
+        return 0.0, 1.0
+    middle = (k + z * z / 2) / (n + z * z)
+    half = z / (n + z * z) * math.sqrt(k * (n - k) / n + z * z / 4)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def share(k: int, n: int) -> str:
+    """A count out of another, with its interval.
+
+    >>> share(1, 40)
+    '1/40 = 2.5% (0.4-12.9)'
+    """
+    if not n:
+        return "none measured"
+    low, high = wilson(k, n)
+    return f"{k}/{n} = {100 * k / n:.1f}% ({100 * low:.1f}-{100 * high:.1f})"
+
+
+def report(trace: Trace, command: str = "make power") -> str:
+    """The page."""
+    compared = trace.of("ab")
+    goals = [*_goals(compared), *_history_goals(trace.of("history"))]
+    short = [
+        f"- {what}: {found}; wanted: {wanted}." for what, wanted, found, met in goals if not met
+    ]
+    parts = [
+        HEAD,
+        _sessions(trace, command),
+        "## Wanted and found\n",
+        _table(
+            ("what", "wanted", "found", "met"),
+            [(*goal[:3], "yes" if goal[3] else "**no**") for goal in goals],
+        ),
+        "**What falls short**\n\n" + "\n".join(short) + "\n" if short else "Nothing falls short.\n",
+        "## Side by side on the same measurements\n",
+        (
+            "Called slower. A sample of the other rules is a block of about 50 ms, of which a "
+            "process has ten.\n"
+        ),
+        _rules(compared),
+        "## By cell\n",
+        PLANTINGS,
+        _cells(compared),
+        "## How large what was planted is\n",
+        _calibrations(trace.of("calibration")),
+        "## Losses of accuracy and likelihood\n",
+        _scores(trace.of("scores")),
+        "## History\n",
+        _history(trace.of("history")),
+    ]
+    return "\n".join(parts)
+
+
+def of_way(lines: Iterable[Line], ways: Words) -> list[Line]:
+    """The comparisons of some ways."""
+    return [line for line in lines if line["way"] in ways]
+
+
+def of_size(lines: Iterable[Line], size: int) -> list[Line]:
+    """The comparisons with a slowdown of so many percent planted."""
+    return [line for line in lines if line["size"] == size]
+
+
+def called(lines: Iterable[Line], *verdicts: str) -> int:
+    """How many have one of these verdicts."""
+    return sum(line["verdict"] in verdicts for line in lines)
+
+
+def covers(line: Line) -> bool:
+    """Whether the interval contains the true size."""
+    low = -math.inf if line["low"] is None else line["low"]
+    high = math.inf if line["high"] is None else line["high"]
+    return bool(low <= line["true"] <= high)
+
+
+def _goals(compared: list[Line]) -> list[tuple[str, str, str, bool]]:
+    """What, wanted, found, met."""
+    nulls = of_way(compared, AA)
+    alarms = called(nulls, "slower")
+    few = (
+        len(nulls) >= 300 and alarms <= 0.01 * len(nulls) and wilson(alarms, len(nulls))[1] <= 0.03
+    )
+    start = of_way(compared, (START_UP,))
+    goals = [
+        (
+            "false alarms (slower), A/A",
+            "at least 300 comparisons, at most 1%, upper end at most 3%",
+            share(alarms, len(nulls)),
+            few,
+        ),
+        (
+            "start-up only, called slower",
+            "at most 1%",
+            share(called(start, "slower"), len(start)),
+            bool(start) and called(start, "slower") <= 0.01 * len(start),
+        ),
+    ]
+    for size, least in ((20, 0.99), (10, 0.95), (5, 0.80)):
+        found = of_size(compared, size)
+        k, n = called(found, "slower"), len(found)
+        goals.append(
+            (f"{size}% found", f"at least {100 * least:g}%", share(k, n), n > 0 and k >= least * n)
+        )
+    small = of_size(compared, 2)
+    k, n = called(small, "slower", "undecided"), len(small)
+    goals.append(
+        ("2% called slower or undecided", "at least 90%", share(k, n), n > 0 and k >= 0.9 * n)
+    )
+    planted = [line for line in compared if line["size"]]
+    k, n = sum(map(covers, planted)), len(planted)
+    goals.append(
+        (
+            "the interval contains the planted size",
+            "at least 95%",
+            share(k, n),
+            n > 0 and k >= 0.95 * n,
+        )
+    )
+    long = [line["took"] for line in compared]
+    if long:
+        over = sum(took > SLOWEST for took in long)
+        goals.append(
+            (
+                "seconds of a comparison",
+                "at most 60",
+                f"median {median(long):.0f}, longest {max(long):.1f}, above 60: {over}",
+                not over,
+            )
+        )
+    return goals
+
+
+def _history_goals(lines: list[Line]) -> list[tuple[str, str, str, bool]]:
+    goals = []
+    for line in _last(lines):
+        name, n = line["noise"], line["n"]
+        goals += [
+            (
+                f"history, step of 5% found within {NEAR} commits: {name}",
+                "at least 80%",
+                share(line["found"], n),
+                line["found"] >= 0.8 * n,
+            ),
+            (
+                f"history, flat series alarmed: {name}",
+                "at most 1%",
+                share(line["alarms"], n),
+                line["alarms"] <= 0.01 * n,
+            ),
+        ]
+    return goals
+
+
+def _sessions(trace: Trace, command: str) -> str:
+    rows = []
+    for line in trace.of("session"):
+        made = [one for one in trace.of("ab") if one["session"] == line["number"]]
+        machine = f"{line['processor']}, {line['cores']} cores"
+        loads = [one["load"][0] for one in made if "load" in one]
+        busy = f"{median(loads):.1f}" if loads else "-"
+        rows.append(
+            (str(line["number"]), line["date"], machine, line["versions"], str(len(made)), busy)
+        )
+    table = _table(("sitting", "date", "machine", "versions", "comparisons", "median load"), rows)
+    return f"Command: `{command}`.\n\n{table}"
+
+
+def _rules(compared: list[Line]) -> str:
+    groups = {"A/A": of_way(compared, AA)} | {f"{size}%": of_size(compared, size) for size in SIZES}
+    rows = [
+        (
+            name,
+            *(
+                f"{sum(map(rule, lines))}/{len(lines)} = "
+                f"{100 * sum(map(rule, lines)) / max(len(lines), 1):.1f}%"
+                for lines in groups.values()
+            ),
+        )
+        for name, rule in RULES.items()
+    ]
+    return _table(("rule", *groups), rows)
+
+
+def _cells(compared: list[Line]) -> str:
+    rows = []
+    for key in dict.fromkeys((line["subject"], line["way"], line["size"]) for line in compared):
+        lines = [line for line in compared if (line["subject"], line["way"], line["size"]) == key]
+        verdicts = [str(called(lines, one)) for one in ("slower", "same", "undecided", "faster")]
+        widths = [
+            line["high"] - line["low"]
+            for line in lines
+            if line["low"] is not None and line["high"] is not None
+        ]
+        rows.append(
+            (
+                key[0],
+                key[1],
+                f"{key[2]}%" if key[2] else "-",
+                str(len(lines)),
+                *verdicts,
+                f"{sum(map(covers, lines))}/{len(lines)}",
+                f"{median(line['took'] for line in lines):.0f}",
+                f"{100 * median(widths):.1f}%" if widths else "-",
+            )
+        )
+    order = {name: place for place, name in enumerate(("softmax", "loop", "torch"))}
+    rows.sort(key=lambda row: (order.get(row[0], 9), row[2] != "-", row[1], len(row[2]), row[2]))
+    head = "subject|planted|size|n|slower|same|undecided|faster|interval contains it|median s"
+    return _table((*head.split("|"), "median width of the interval"), rows)
+
+
+def _calibrations(lines: list[Line]) -> str:
+    rows = [
+        (
+            line["subject"],
+            line["way"],
+            f"{line['size']}%",
+            str(line["amount"]),
+            _percent(line["true"]),
+            f"{_percent(line['measured'])} ± {100 * line['error']:.2f}",
+        )
+        for line in lines
+    ]
+    return _table(("subject", "planted", "size", "amount", "true size", "measured, ± s.e."), rows)
+
+
+def _scores(lines: list[Line]) -> str:
+    rows = []
+    for loss in sorted({line["loss"] for line in lines}):
+        for model, measure in (("power-swapped", "accuracy"), ("power-jittered", "likelihood")):
+            found = [
+                row
+                for line in lines
+                if line["loss"] == loss
+                for row in line["rows"]
+                if row[1] == model
+            ]
+            counts = [
+                share(sum(row[2] == verdict for row in found), len(found))
+                for verdict in ("worse", "better", "same", "undecided")
+            ]
+            change = f"{median(row[3] for row in found):+.3f}" if found else "-"
+            rows.append((f"{loss / 10:g}%", measure, change, *counts))
+    text = (
+        "Two runs of `harness run` (defaults: five splits) of softmax regression spoilt by chance "
+        "on wine, breast-cancer and digits, compared as `harness compare` does. The second swaps "
+        "so many more of the test rows' probabilities (of those, most were right: the loss of "
+        "accuracy is a little less), or gives so much of each probability to all classes alike. "
+        "Otherwise chance falls as before. With 0% planted, chance falls otherwise and no worse, so "
+        "that worse and better are false alarms. A row's n is comparisons times data sets.\n\n"
+    )
+    return text + _table(
+        ("planted", "score", "median change", "worse", "better", "same", "undecided"), rows
+    )
+
+
+def _history(lines: list[Line]) -> str:
+    text = (
+        f"Simulated: {BEFORE} points, a step of {100 * SIZE:g}%, {AFTER} points; and as many "
+        "without a step. Each point is Hodges and Lehmann's estimate of ten pairs drawn from the "
+        "A/A comparisons, as `harness track record` keeps it, or lognormal. Alarmed: any step in a "
+        f"flat series; found: a step at most {NEAR} commits from where it is.\n\n"
+    )
+    rows = [
+        (
+            line["noise"],
+            _percent(line["spread"]),
+            share(line["alarms"], line["n"]),
+            share(line["found"], line["n"]),
+            share(line["covered"], line["found"]),
+        )
+        for line in _last(lines)
+    ]
+    head = ("noise", "of a point", "flat: alarmed", "step: found", "of these, interval contains it")
+    return text + _table(head, rows)
+
+
+def _last(lines: list[Line]) -> list[Line]:
+    """The last line of each kind of noise."""
+    return list({line["noise"]: line for line in lines}.values())
+
+
+def _percent(log: float) -> str:
+    return f"{100 * math.expm1(log):.2f}%"
+
+
+def _table(head: Words, rows: Sequence[Words]) -> str:
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

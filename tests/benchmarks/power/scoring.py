@@ -1,0 +1,68 @@
+"""Planted losses of accuracy and likelihood: two runs of the harness, compared as it compares."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.power.planting import version
+
+from harness import api
+from harness.comparison import compare_runs
+
+if TYPE_CHECKING:
+    from benchmarks.power.tracefile import Trace
+
+    from harness.changes import Row
+
+DATASETS = ("wine", "breast-cancer", "digits")
+MEASURED = {"power-swapped": "accuracy", "power-jittered": "likelihood"}
+"""Which score of which model has a loss planted."""
+
+LOSSES = {0: 40, 10: 10, 20: 10, 50: 10, 100: 10, 200: 10}
+"""Thousandths, and number of comparisons; with a loss of 0, chance falls otherwise and no worse."""
+
+
+def score_losses(trace: Trace, *, scale: float = 1.0) -> None:
+    """Add comparisons to the trace until there are as many of each loss as wanted."""
+    for loss, wanted in LOSSES.items():
+        done = sum(line["loss"] == loss for line in trace.of("scores"))
+        for _ in range(done, max(1, round(scale * wanted))):
+            _compare(trace, loss)
+
+
+def _compare(trace: Trace, loss: int) -> None:
+    seed = 1 + max((line["seed"] for line in trace.of("scores")), default=0)
+    with tempfile.TemporaryDirectory(prefix="power-") as place:
+        runs = []
+        for side in ("a", "b"):
+            folder = Path(place) / side
+            file = version(folder, *(("loss", loss) if side == "b" else ()))
+            runs.append(
+                api.run(
+                    DATASETS,
+                    list(MEASURED),
+                    seed=seed,
+                    plugins=file,
+                    store=Path(place) / "harness.db",
+                    timing=False,
+                    in_process=True,
+                ).frames
+            )
+        rows, _ = compare_runs(*runs)
+    kept = [row for row in rows if MEASURED.get(row.subject) == row.measure]
+    assert len(kept) == len(DATASETS) * len(MEASURED), [row.note for row in rows]
+    trace.add(
+        "scores",
+        loss=loss,
+        seed=seed,
+        rows=[
+            [row.case, row.subject, row.verdict, *(float(f"{x:.4g}") for x in _sizes(row))]
+            for row in kept
+        ],
+    )
+
+
+def _sizes(row: Row) -> tuple[float, ...]:
+    return row.change, row.low, row.high, row.visible

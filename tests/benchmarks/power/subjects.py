@@ -1,0 +1,239 @@
+"""What the study slows down: a softmax and two training loops, each a row of equal steps.
+
+A plugin file. The sides of a comparison load a copy of it each, and the line below `PLANTED` is
+another one in the second's: two versions of the same code, under the same names.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PLANTED: tuple[str, int] = ("nothing", 0)
+
+STEPS = 100
+"""Of a softmax: one hundredth of the rows each, so that a step more is one percent more."""
+
+EPOCHS = 200
+"""Of a fit: two more are one percent more."""
+
+HIDDEN = (10, 20, 10)
+RATE = 0.1
+FLIPPED, JITTER = 0.05, 0.2
+"""Share of rows that a random model swaps, and by how much another's confidence varies."""
+
+CELLS = 4096
+WAY, AMOUNT = PLANTED
+SOURCE = np.linspace(-1, 1, max(AMOUNT, CELLS), dtype=np.float32)
+TARGET = np.empty_like(SOURCE)
+
+
+def compute(n: int) -> None:
+    """The tangens hyperbolicus of n numbers, a few at a time."""
+    for start in range(0, n, CELLS):
+        size = min(CELLS, n - start)
+        np.tanh(SOURCE[:size], out=TARGET[:size])
+
+
+def copy(n: int) -> None:
+    """Copy n numbers from one place to another."""
+    np.copyto(TARGET[:n], SOURCE[:n])
+
+
+def start_up() -> None:
+    """What is done before anything is timed."""
+    if WAY == "start-up":
+        compute(AMOUNT)
+
+
+for _ in range(20):
+    start_up()
+
+
+class Softmax:
+    """Logits in `STEPS` parts, and where their probabilities go."""
+
+    def __init__(self, logits: Any) -> None:
+        start_up()
+        self.probabilities = np.empty_like(logits)
+        parts = zip(
+            np.array_split(np.ascontiguousarray(logits), STEPS),
+            np.array_split(self.probabilities, STEPS),
+            strict=True,
+        )
+        self.parts = list(parts)
+        self.todo = self.parts + self.parts[: AMOUNT if WAY == "steps" else 0]
+
+    def run(self) -> Any:
+        for logits, probabilities in self.todo:
+            softmax_of_rows(logits, probabilities)
+            if WAY == "copy":
+                copy(AMOUNT)
+        if WAY == "fixed":
+            compute(AMOUNT)
+        return self.probabilities
+
+
+def softmax_of_rows(logits: Any, out: Any) -> None:
+    np.subtract(logits, logits.max(axis=1, keepdims=True), out=out)
+    np.exp(out, out=out)
+    out /= out.sum(axis=1, keepdims=True)
+
+
+class Loop:
+    """The course notebook's network and training, by hand: full batches, plain gradient steps."""
+
+    def __init__(self, setting: harness.Setting) -> None:
+        start_up()
+        self.setting = setting
+        self.epochs = EPOCHS + (AMOUNT * EPOCHS // 100 if WAY == "steps" else 0)
+        self.weights: list[tuple[Any, Any]] = []
+
+    def fit(self, X: Any, y: Any) -> Loop:
+        rng = np.random.default_rng(self.setting.seed)
+        sizes = (self.setting.n_features, *HIDDEN, self.setting.n_classes)
+        self.weights = [
+            (rng.normal(scale=n**-0.5, size=(n, m)), np.zeros(m)) for n, m in pairwise(sizes)
+        ]
+        targets = np.eye(self.setting.n_classes)[y]
+        for _ in range(self.epochs):
+            training_step(self.weights, X, targets)
+            if WAY == "fixed":
+                compute(AMOUNT)
+            elif WAY == "copy":
+                copy(AMOUNT)
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        return np.exp(forward(self.weights, X)[-1])
+
+
+def forward(weights: list[tuple[Any, Any]], X: Any) -> list[Any]:
+    """Input, activations of each layer, and logarithms of probabilities."""
+    outputs = [X]
+    for W, b in weights[:-1]:
+        outputs.append(np.tanh(outputs[-1] @ W + b))  # (n_samples, width)
+    W, b = weights[-1]
+    logits = outputs[-1] @ W + b  # (n_samples, n_classes)
+    logits -= logits.max(axis=1, keepdims=True)
+    return [*outputs, logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))]
+
+
+def training_step(weights: list[tuple[Any, Any]], X: Any, targets: Any) -> None:
+    """Forward, backward, and a step of gradient descent on the mean negative log-likelihood."""
+    *outputs, log_P = forward(weights, X)
+    slope = (np.exp(log_P) - targets) / len(X)
+    for layer in reversed(range(len(weights))):
+        W, b = weights[layer]
+        before = outputs[layer]
+        W_slope, b_slope = before.T @ slope, slope.sum(axis=0)
+        slope = slope @ W.T * (1 - before * before)
+        W -= RATE * W_slope
+        b -= RATE * b_slope
+
+
+class TorchLoop:
+    """The same in PyTorch, as people write it."""
+
+    def __init__(self, setting: harness.Setting) -> None:
+        import torch
+        from torch import nn
+
+        start_up()
+        torch.manual_seed(setting.seed)
+        sizes = (setting.n_features, *HIDDEN)
+        layers: list[nn.Module] = []
+        for n, m in pairwise(sizes):
+            layers += [nn.Linear(n, m), nn.Tanh()]
+        self.network = nn.Sequential(
+            *layers, nn.Linear(HIDDEN[-1], setting.n_classes), nn.LogSoftmax(dim=1)
+        )
+        self.epochs = EPOCHS + (AMOUNT * EPOCHS // 100 if WAY == "steps" else 0)
+
+    def fit(self, X: Any, y: Any) -> TorchLoop:
+        import torch
+
+        inputs = torch.tensor(X, dtype=torch.float32)
+        labels = torch.tensor(y, dtype=torch.int64)
+        descent = torch.optim.SGD(self.network.parameters(), lr=RATE)
+        loss = torch.nn.NLLLoss()
+        for _ in range(self.epochs):
+            torch_step(self.network, descent, loss, inputs, labels)
+            if WAY == "fixed":
+                compute(AMOUNT)
+            elif WAY == "copy":
+                copy(AMOUNT)
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        import torch
+
+        with torch.no_grad():
+            return self.network(torch.tensor(X, dtype=torch.float32)).double().exp().numpy()
+
+
+def torch_step(network: Any, descent: Any, loss: Any, inputs: Any, labels: Any) -> None:
+    descent.zero_grad()
+    loss(network(inputs), labels).backward()
+    descent.step()
+
+
+class Random:
+    """Softmax regression whose probabilities are spoilt by chance.
+
+    A planted loss is `AMOUNT` thousandths: of rows that are swapped besides those that always are,
+    or of each probability, given to all classes alike. With a loss of 0 planted, chance falls
+    otherwise and no worse; with another it falls as before, and the loss is added.
+    """
+
+    def __init__(self, setting: harness.Setting, swapping: bool) -> None:
+        from harness_numpy import make_softmax
+
+        self.model = make_softmax(setting, tol=1e-3)
+        self.setting, self.swapping = setting, swapping
+        self.loss = AMOUNT / 1000 if WAY == "loss" else 0.0
+
+    def fit(self, X: Any, y: Any) -> Random:
+        self.model.fit(X, y)
+        return self
+
+    def predict_proba(self, X: Any) -> Any:
+        P = self.model.predict_proba(X)
+        rng = np.random.default_rng([self.setting.seed, WAY == "loss" and AMOUNT == 0])
+        if self.swapping:
+            rows = rng.random(len(P)) < FLIPPED + self.loss
+            P[rows] = np.roll(P[rows], 1, axis=1)
+            return P
+        P = P ** np.exp(JITTER * rng.normal(size=(len(P), 1)))
+        P /= P.sum(axis=1, keepdims=True)
+        return (1 - self.loss) * P + self.loss / P.shape[1]
+
+
+@harness.hookimpl
+def harness_kernels() -> Iterator[harness.Kernel]:
+    """The softmax."""
+    yield harness.Kernel(
+        "power-softmax",
+        prepare=lambda logits, _device: Softmax(logits),
+        run=Softmax.run,
+        collect=np.array,
+    )
+
+
+@harness.hookimpl
+def harness_models() -> Iterator[harness.Model]:
+    """The loops, and the models whose scores are spoilt."""
+    scaled = harness.Needs(scaled=True)
+    yield harness.Model("power-loop", lambda setting: Loop(setting), needs=scaled)
+    yield harness.Model(
+        "power-torch", lambda setting: TorchLoop(setting), needs=scaled, requires=("torch",)
+    )
+    yield harness.Model("power-swapped", lambda setting: Random(setting, True), needs=scaled)
+    yield harness.Model("power-jittered", lambda setting: Random(setting, False), needs=scaled)
