@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CODE := harness plugins datasets reports tests docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench targets docs wheel-test clean
+.PHONY: help run test check format bench targets power docs wheel-test clean
 
 help:  ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ bench: $(VENV)/installed-dev  ## Time kernels, training, prediction and coordina
 targets: $(VENV)/installed-dev  ## Print each figure of docs/performance.md, ours beside theirs.
 	$(BIN)/python tests/benchmarks/targets.py
 	$(BIN)/python tests/benchmarks/own_cost.py
+
+power: $(VENV)/installed-dev  ## Measure how often regressions are found; goes on where it ended.
+	$(BIN)/python tests/benchmarks/power
 
 wheel-test: $(VENV)/installed-dev  ## Build the wheel; install and run it away from the tree.
 	PYTHON=$(PYTHON) BUILD=$(abspath $(BIN))/python tests/wheel_test.sh

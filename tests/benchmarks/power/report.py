@@ -301,8 +301,8 @@ def _scores(lines: list[Line]) -> str:
         "on wine, breast-cancer and digits, compared as `harness compare` does. The second swaps "
         "so many more of the test rows' probabilities (of those, most were right: the loss of "
         "accuracy is a little less), or gives so much of each probability to all classes alike. "
-        "Otherwise chance falls as before. With 0% planted, chance falls otherwise and no worse, so "
-        "that worse and better are false alarms. A row's n is comparisons times data sets.\n\n"
+        "Otherwise chance falls as before. With 0% planted, chance falls otherwise and no worse, "
+        "so that worse and better are false alarms. A row's n is comparisons times data sets.\n\n"
     )
     return text + _table(
         ("planted", "score", "median change", "worse", "better", "same", "undecided"), rows
