@@ -25,6 +25,7 @@ from harness.statistics import (
     signed_rank_interval,
     smallest_visible,
 )
+from harness.statistics.verdicts import HINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -156,6 +157,36 @@ def test_noise_that_hides_the_budget_is_undecided_and_says_what_it_would_take() 
     assert needed([0.1], BUDGET, ALPHA) is None
     assert needed([0.1] * 5, BUDGET, ALPHA) == 9  # 2^-9 is the first power below .002
     assert needed(more, BUDGET, ALPHA) == pairs  # decided
+
+
+def test_what_looks_slower_within_the_budget_is_not_called_the_same() -> None:
+    """Surely less than 3% slower, and almost surely slower: more pairs will tell."""
+    noise = np.tile([-0.01, -0.004, 0.004, 0.01], 4) * np.linspace(0.8, 1.2, 16)
+    found = judge(0.005 + noise, budget=BUDGET, alpha=ALPHA)
+    assert found.p_over < found.level < found.p_slower < HINT
+    assert found.verdict == "undecided"
+    pairs = needed(found, BUDGET, ALPHA)
+    assert pairs is not None
+    assert 16 < pairs < 100
+    assert judge(noise, budget=BUDGET, alpha=ALPHA).verdict == "same"
+
+
+@pytest.mark.parametrize("noise", ["normal", "t3"])
+def test_two_percent_are_seldom_called_the_same_and_nothing_mostly_is(noise: str) -> None:
+    rng, simulations = np.random.default_rng(3), 600
+    ends = {
+        size: [end(size + NOISES[noise](rng, LOOKS[-1])) for _ in range(simulations)]
+        for size in (0.0, math.log1p(0.02))
+    }
+    assert wilson(ends[math.log1p(0.02)].count("same"), simulations)[1] <= 0.1
+    assert wilson(ends[0.0].count("same"), simulations)[0] >= 0.9
+    assert wilson(ends[0.0].count("slower"), simulations)[0] <= ALPHA
+
+
+def end(d: NDArray[np.float64]) -> str:
+    """The verdict of whoever stops at the first look that decides."""
+    looks = (judge(d[:n], budget=BUDGET, alpha=ALPHA).verdict for n in LOOKS)
+    return next((verdict for verdict in looks if verdict != "undecided"), "undecided")
 
 
 def test_no_pairs_are_undecided() -> None:

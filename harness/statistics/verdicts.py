@@ -42,6 +42,10 @@ POWER = 0.8
 COVERAGE = 0.95
 """Of the effect's interval, over all looks together."""
 
+HINT = 0.05
+"""Below this p-value of being no slower, nothing is called the same: what lies within the budget
+and yet looks slower may be a slowdown within the budget, which more pairs will tell."""
+
 MOST_PAIRS = 1000
 """More than these nobody waits for."""
 
@@ -81,13 +85,17 @@ class Change:
         """``same`` is "slower by less than the budget": what is surely slower is called so first.
 
         A change that is sure and yet within the budget is ``slower``: a budget is what one need
-        not see, not what one may not be told of.
+        not see, not what one may not be told of. So what hints at such a change is not called the
+        same before more is known. Simulated with 2% planted and 1-4.5% noise, the same is then
+        said of 0-9%, without this of 2-17%; where nothing is planted, at most 2% more stay
+        undecided.
         """
         if self.p_slower < self.level:
             return "slower"
         if self.p_faster < self.level:
             return "faster"
-        return "same" if self.p_over < self.level else "undecided"
+        within = self.p_over < self.level
+        return "same" if within and self.p_slower >= HINT else "undecided"
 
 
 def look_level(alpha: float) -> float:
@@ -162,7 +170,10 @@ def needed(change: Change | ArrayLike, budget: float, alpha: float) -> int | Non
         return change.n
     if math.isnan(change.spread):
         return None
-    distance = max(abs(change.effect), math.log1p(budget) - change.effect)
+    within = change.p_over < look_level(alpha)  # and undecided, because it looks slower
+    distance = abs(change.effect)
+    if not within:
+        distance = max(distance, math.log1p(budget) - change.effect)
     n = np.arange(change.n + 1, MOST_PAIRS + 1)
     enough = np.flatnonzero(_visible(n, change.spread, look_level(alpha), POWER) <= distance)
     return int(n[enough[0]]) if len(enough) else None
