@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from harness.changes import SCORES
 from harness.statistics import change_points_of
+from harness.statistics.changepoints import ALPHA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -46,7 +47,7 @@ class Segment:
         return self.series[0] not in SCORES
 
 
-def segments(points: Iterable[Point], *, alpha: float = 0.01) -> list[Segment]:
+def segments(points: Iterable[Point], *, alpha: float = ALPHA) -> list[Segment]:
     """All segments of a history with their steps, by series, oldest first.
 
     Args:

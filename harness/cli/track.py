@@ -52,8 +52,8 @@ SHOWN = 10
 @click.option(
     "--alpha",
     type=options.Finite(0, 0.5, min_open=True),
-    default=0.01,
-    help="Part of the steps shown that may be none [0.01].",
+    default=0.009,
+    help="Part of the steps shown that may be none [0.009].",
 )
 @click.option(
     "--format",
