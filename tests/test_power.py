@@ -252,10 +252,11 @@ def test_a_rule_that_sees_one_process_sees_the_first_pair() -> None:
 
 def test_a_history_is_simulated_with_the_noise_of_the_comparisons(tmp_path: Path) -> None:
     trace = trace_of(tmp_path / "trace.jsonl", *[compared("same")] * 10)
-    simulate_history(trace, n=4)
+    simulate_history(trace, flat=8, stepped=4)
     resampled, *lognormal = trace.of("history")
     assert resampled["noise"] == "pairs of the A/A comparisons, loop"
     assert resampled["found"] == resampled["n"] == 4
+    assert resampled["n_flat"] == 8
     assert [line["noise"][:9] for line in lognormal] == ["lognormal", "lognormal"]
     assert "pairs of the A/A comparisons, loop" in report(trace)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[0] = str(HERE.parents[1])  # rather than this folder, whose modules are a package's
 
-from benchmarks.power.history import SERIES, simulate_history  # noqa: E402  # found by that path
+from benchmarks.power.history import FLAT, STEPPED, simulate_history  # noqa: E402  # found by that path
 from benchmarks.power.planting import cells  # noqa: E402
 from benchmarks.power.report import report  # noqa: E402
 from benchmarks.power.scoring import score_losses  # noqa: E402
@@ -50,7 +50,8 @@ def main() -> None:
     if given.part in ("all", "scores"):
         score_losses(trace, scale=given.scale)
     if given.part == "history" or (given.part == "all" and done):
-        simulate_history(trace, n=max(2, round(given.scale * SERIES)))
+        flat, stepped = (max(2, round(given.scale * n)) for n in (FLAT, STEPPED))
+        simulate_history(trace, flat=flat, stepped=stepped)
     given.report.parent.mkdir(parents=True, exist_ok=True)
     given.report.write_text(report(trace), encoding="utf-8")
     print(f"{given.report} written{'' if done else '; the study is not finished'}")

@@ -199,8 +199,8 @@ def _history_goals(lines: list[Line]) -> list[tuple[str, str, str, bool]]:
             (
                 f"history, flat series alarmed: {name}",
                 "at most 1%",
-                share(line["alarms"], n),
-                line["alarms"] <= 0.01 * n,
+                share(line["alarms"], line["n_flat"]),
+                line["alarms"] <= 0.01 * line["n_flat"],
             ),
         ]
     return goals
@@ -311,16 +311,16 @@ def _scores(lines: list[Line]) -> str:
 
 def _history(lines: list[Line]) -> str:
     text = (
-        f"Simulated: {BEFORE} points, a step of {100 * SIZE:g}%, {AFTER} points; and as many "
-        "without a step. Each point is Hodges and Lehmann's estimate of ten pairs drawn from the "
-        "A/A comparisons, as `harness track record` keeps it, or lognormal. Alarmed: any step in a "
+        f"Simulated: {BEFORE} points, a step of {100 * SIZE:g}%, {AFTER} points; and series of as "
+        "many points without a step. Each point is Hodges and Lehmann's estimate of ten pairs drawn "
+        "from the A/A comparisons, as `harness track record` keeps it, or lognormal. Alarmed: any step in a "
         f"flat series; found: a step at most {NEAR} commits from where it is.\n\n"
     )
     rows = [
         (
             line["noise"],
             _percent(line["spread"]),
-            share(line["alarms"], line["n"]),
+            share(line["alarms"], line["n_flat"]),
             share(line["found"], line["n"]),
             share(line["covered"], line["found"]),
         )
