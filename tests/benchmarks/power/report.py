@@ -39,7 +39,8 @@ PLANTINGS = """\
 size is known by construction, and was measured besides. **A fixed cost**: a tanh of so many numbers
 after each call or epoch. **A copy**: of so many numbers after each part or epoch. How large these
 truly are was measured otherwise than by the study: both versions in one process, in turns of 10 ms
-in random order, for 3 s in each of several processes. **Start-up only** computes when the file is
+in random order, for 3 s in each of eight processes, by the processor's time, which does not count
+what other programs take. **Start-up only** computes when the file is
 imported and whenever a classifier is made or logits are prepared, and is none. **Nulls**: the same
 file; one whose functions have other names; the same at a longer path; another hash seed (and
 another offset of the stack) in each process of b.
@@ -312,9 +313,9 @@ def _scores(lines: list[Line]) -> str:
 def _history(lines: list[Line]) -> str:
     text = (
         f"Simulated: {BEFORE} points, a step of {100 * SIZE:g}%, {AFTER} points; and series of as "
-        "many points without a step. Each point is Hodges and Lehmann's estimate of ten pairs drawn "
-        "from the A/A comparisons, as `harness track record` keeps it, or lognormal. Alarmed: any step in a "
-        f"flat series; found: a step at most {NEAR} commits from where it is.\n\n"
+        "many points without one. Each point is Hodges and Lehmann's estimate of ten pairs drawn "
+        "from the A/A comparisons, as `harness track record` keeps it, or lognormal. Alarmed: any "
+        f"step in a flat series; found: a step at most {NEAR} commits from where it is.\n\n"
     )
     rows = [
         (
