@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def calibrated(
         amount=amount,
         true=nominal if cell.way == "steps" else middle,
         measured=middle,
+        load=round(os.getloadavg()[0], 2),
         error=1.25 * spread(ratios) / math.sqrt(len(ratios)),
         processes=ratios,
     )
@@ -110,7 +111,7 @@ def measured(cell: Cell, amount: int, processes: int, seconds: float) -> list[fl
 
 
 def main(subject: str, seconds: float, paths: list[str]) -> float:
-    """Log(b/a) in this process: the median over turns of log of the quotient."""
+    """Log(b/a) in this process: of the tenth percentiles of turns, which little has disturbed."""
     calls = [_call(subject, path) for path in paths]
     started = time.perf_counter()
     calls[0]()
@@ -120,17 +121,16 @@ def main(subject: str, seconds: float, paths: list[str]) -> float:
         n += 1
     each = max(1, round(n * TURN / 0.1))
     chance = random.Random()
-    ratios = []
+    took: tuple[list[float], list[float]] = ([], [])
     started = time.perf_counter()
     while time.perf_counter() - started < seconds:
-        took = [0.0, 0.0]
         for side in chance.sample((0, 1), 2):
             began = time.thread_time()
             for _ in range(each):
                 calls[side]()
-            took[side] = time.thread_time() - began
-        ratios.append(math.log(took[1] / took[0]))
-    return median(ratios)
+            took[side].append(time.thread_time() - began)
+    a, b = (quantiles(side, n=10)[0] for side in took)
+    return math.log(b / a)
 
 
 def _call(subject: str, path: str) -> Callable[[], Any]:

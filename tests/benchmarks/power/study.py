@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 USUAL = {"softmax": 18.0, "loop": 22.0, "torch": 50.0}
 """Seconds of a comparison, before the trace tells."""
 
+BUSY = 1.0
+"""Load above which other programs disturb what is measured."""
+
 CALIBRATION = 45.0
 """Seconds that a planted size takes to be measured."""
 
@@ -73,6 +76,8 @@ def measure(
         if not started:
             _begin(trace, session, machine)
             started = True
+            if os.getloadavg()[0] > BUSY:
+                tell(f"the machine is busy: load {os.getloadavg()[0]:.1f}; figures will suffer")
         # The largest part still to do first; of equal ones the first in the list.
         cell = max(open_cells, key=lambda one: open_cells[one] / one.wanted)
         calibration = calibrate(trace, cell, machine) if cell.size else None
