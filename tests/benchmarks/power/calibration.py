@@ -62,11 +62,13 @@ def calibrated(
         amount = START[cell.subject][cell.way] * cell.size
         for _ in range(PILOTS):
             amount = _nearer(amount, nominal, fmean(measured(cell, amount, 4, seconds / 3)))
-    for _ in range(ATTEMPTS):
+    tried: list[tuple[float, int, list[float]]] = []  # how far off, amount, what was found
+    while not tried or (min(tried)[0] > TOLERANCE * nominal and len(tried) < ATTEMPTS):
         ratios = measured(cell, amount, processes, seconds)
-        if cell.way == "steps" or abs(fmean(ratios) - nominal) < TOLERANCE * nominal:
-            break
+        off = 0.0 if cell.way == "steps" else abs(fmean(ratios) - nominal)
+        tried.append((off, amount, ratios))
         amount = _nearer(amount, nominal, fmean(ratios))
+    _, amount, ratios = min(tried)
     mean = fmean(ratios)
     return trace.add(
         "calibration",

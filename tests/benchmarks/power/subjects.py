@@ -31,7 +31,7 @@ FLIPPED, JITTER = 0.05, 0.2
 
 CELLS = 4096
 WAY, AMOUNT = PLANTED
-SOURCE = np.linspace(-1, 1, max(AMOUNT, CELLS), dtype=np.float32)
+SOURCE = np.linspace(-1, 1, CELLS, dtype=np.float32)
 TARGET = np.empty_like(SOURCE)
 
 
@@ -43,8 +43,12 @@ def compute(n: int) -> None:
 
 
 def copy(n: int) -> None:
-    """Copy n numbers from one place to another."""
-    np.copyto(TARGET[:n], SOURCE[:n])
+    """Copy n numbers from one place to another, a few at a time, for what a large copy takes
+    depends on which caches it just exceeds.
+    """
+    for start in range(0, n, CELLS):
+        size = min(CELLS, n - start)
+        np.copyto(TARGET[:size], SOURCE[:size])
 
 
 def start_up() -> None:
