@@ -15,9 +15,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -43,12 +45,20 @@ class Activation:
         forward: ``forward(z, h)`` writes f(z) to h.
         backward: ``backward(delta, kept)`` multiplies delta by f'(z), in its place.
         keeps_input: ``kept`` is z; otherwise h, so that z need not be kept.
+        on_arrays: NumPy's own ``forward``, where that is quicker on a processor.
     """
 
     module: Callable[[], nn.Module]
     forward: Callable[[Tensor, Tensor], Any]
     backward: Callable[[Tensor, Tensor], Any]
     keeps_input: bool = False
+    on_arrays: Callable[[Any, Any], Any] | None = None
+
+    def bound(self, z: Tensor, h: Tensor) -> Callable[[], object]:
+        """``forward`` of these two."""
+        if self.on_arrays is None or z.device.type != "cpu":
+            return partial(self.forward, z, h)
+        return partial(self.on_arrays, z.numpy(), h.numpy())
 
 
 ACTIVATIONS: Mapping[str, Activation] = {
@@ -56,6 +66,8 @@ ACTIVATIONS: Mapping[str, Activation] = {
         nn.Tanh,
         lambda z, h: torch.tanh(z, out=h),
         lambda delta, h: aten.tanh_backward.grad_input(delta, h, grad_input=delta),
+        # Several times as quick as PyTorch's on x86; they differ in the last place.
+        on_arrays=np.tanh,
     ),
     "relu": Activation(
         nn.ReLU,
@@ -130,11 +142,11 @@ class Stack:
         few units, sums and maxima over them go fastest so.
         """
         bmm, last = torch.bmm, len(self.weights) - 1
-        forward, backward = self.activation.forward, self.activation.backward
+        backward = self.activation.backward
         for part in batch.parts:
             for i in range(last):
                 bmm(part.weights[i], part.inputs[i], out=part.sums[i])
-                forward(part.sums[i], part.outputs[i])
+                part.forwards[i]()
             delta = part.deltas[last]
             bmm(part.weights[last], part.inputs[last], out=delta)
             torch.softmax(delta, 1, out=delta)
@@ -157,7 +169,7 @@ class Part:
         inputs: what goes into each layer (n_replicates, in + 1, n_rows), the last row 1.
         inputs_back: the same, turned.
         sums: what each hidden layer sums up.
-        outputs: what comes out of it, a part of what goes into the next.
+        forwards: computes what comes out of it, a part of what goes into the next.
         kept: what its gradient is computed from.
         deltas: the gradient in each layer's sums.
         targets: labels as indicators.
@@ -169,7 +181,7 @@ class Part:
     inputs: list[Tensor]
     inputs_back: list[Tensor]
     sums: list[Tensor]
-    outputs: list[Tensor]
+    forwards: list[Callable[[], object]]
     kept: list[Tensor]
     deltas: list[Tensor]
     targets: Tensor
@@ -225,7 +237,7 @@ class Batch:
                     inputs=inputs,
                     inputs_back=[x.mT for x in inputs],
                     sums=first(sums),
-                    outputs=first(outputs),
+                    forwards=list(map(stack.activation.bound, first(sums), first(outputs))),
                     kept=first(kept),
                     deltas=first(deltas),
                     targets=targets[some].mT,

@@ -315,7 +315,7 @@ def perceptron_floor() -> dict[str, float]:
         def tangents() -> None:
             for part in batch.parts:
                 for i in range(last):
-                    torch.tanh(part.sums[i], out=part.outputs[i])
+                    part.forwards[i]()
                     stack.activation.backward(part.deltas[i], part.kept[i])
 
         return {"step": lambda: stack.step(batch), "products": products, "tangents": tangents}
