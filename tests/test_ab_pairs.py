@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.ab.pairs import BLOCKS, FaultError, Plan, Session, SideError, compare
+from harness.ab.pairs import FEWEST, MOST, SIDE, FaultError, Plan, Session, SideError, compare
 from harness.ab.sides import Side
 from harness.ab.works import Softmax
 from harness.changes import rows_of, status
@@ -40,12 +40,14 @@ class Lab:
         pair_seconds: that starting a pair takes.
         ready: what a process says, by side, pair and kernel, instead of how long a call takes.
         block: called before each block with side, pair and kernel; may raise.
+        disturbed: how many times longer a block takes, by side and the number of blocks so far.
     """
 
     ratio: Callable[[int, str], float] = lambda _pair, _kernel: 0.0
     pair_seconds: float = 1.0
     ready: Callable[[str, int, str], dict[str, Any] | None] = lambda *_: None
     block: Callable[[str, int, str], None] = lambda *_: None
+    disturbed: Callable[[str, int], float] = lambda *_: 1.0
     now: float = 0.0
     events: list[tuple[str, int, str]] = field(default_factory=list)
     started: list[tuple[str, int, tuple[str, ...], float]] = field(default_factory=list)
@@ -89,7 +91,7 @@ class FakeStand:
         self.lab.block(self.side, self.pair, kernel)
         self.lab.events.append((self.side, self.pair, kernel))
         slower = np.exp(self.lab.ratio(self.pair, kernel)) if self.side == "new" else 1.0
-        return float(CALL * slower)
+        return float(CALL * slower * self.lab.disturbed(self.side, len(self.lab.events)))
 
     def end(self) -> None:
         self.lab.ended += 1
@@ -207,6 +209,28 @@ def test_what_is_decided_is_measured_no_longer() -> None:
     assert {kernels for _, pair, kernels, _ in lab.started if pair >= LOOKS[0]} == {("b",)}
 
 
+# Blocks
+
+
+def test_a_neighbour_that_slows_most_blocks_of_one_side_slows_it_not() -> None:
+    """The quickest tenth counts: what is slower by itself is so in these, too."""
+    neighbour = {"old": lambda n: 1.0, "new": lambda n: 1.3 if n % 5 else 1.0}
+    lab = Lab(lambda *_: 0.05, disturbed=lambda side, n: neighbour[side](n))
+    (outcome,) = lab.compare(plan(pairs=5)).outcomes
+    assert outcome.log_ratios == pytest.approx([0.05] * 5)
+    assert outcome.seconds[0] == pytest.approx([CALL] * 5)
+
+
+@pytest.mark.parametrize(("call", "blocks"), [(1e-4, MOST), (0.02, 25), (0.2, FEWEST)])
+def test_there_are_as_many_blocks_as_there_is_time_for_and_at_least_ten(
+    call: float, blocks: int
+) -> None:
+    lab = Lab(ready=lambda *_: {"seconds": call})
+    lab.compare(plan(pairs=1))
+    assert len(lab.events) == 2 * blocks
+    assert blocks == FEWEST or blocks * max(call, SIDE / MOST) == pytest.approx(SIDE)
+
+
 # Order
 
 
@@ -221,7 +245,7 @@ def test_sides_start_and_compute_in_random_order_and_works_too() -> None:
     assert 0.4 < np.mean([block[0][0] == "old" for block in blocks]) < 0.6
     rounds = [lab.events[i : i + 4] for i in range(0, len(lab.events), 4)]
     assert 0.3 < np.mean([events[0][2] == "a" for events in rounds]) < 0.7
-    assert len(blocks) == 20 * 2 * BLOCKS
+    assert len(blocks) == 20 * 2 * MOST
 
 
 def test_what_differs_between_pairs_is_the_same_for_both_sides() -> None:

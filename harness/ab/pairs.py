@@ -3,7 +3,13 @@
 In a pair both sides run at the same time but never work at the same time: block after block, one
 computes and the other waits, in random order. What slows the machine down slows both. Whatever
 differs between two processes of the same code (where memory lies, how hashes fall) differs anew in
-every pair. A pair gives one number, the median over its blocks of log(b/a), and pairs are the unit.
+every pair. A pair gives one number, the logarithm of the quotient of what undisturbed blocks take,
+and pairs are the unit.
+
+Undisturbed are the quickest tenth of many short blocks. A neighbour on the same core makes blocks
+a fifth slower for half a second, then leaves: the median over blocks of log(b/a) tells how often he
+was there for which side, and scatters by 6 to 17% over pairs of the same code where the quickest
+tenth does by 1%. What is slower by itself is so in its quickest blocks, too.
 """
 
 from __future__ import annotations
@@ -20,7 +26,6 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Protocol
 
 from harness.errors import UsageError
@@ -37,14 +42,17 @@ if TYPE_CHECKING:
 
     Clock = Callable[[], float]
 
-BLOCKS = 10
-"""Of each side in a pair, for each work."""
+FEWEST, MOST = 10, 50
+"""Blocks of each side in a pair, for each work: as many as there is time for."""
 
-BLOCK = 0.05
-"""Seconds that a block takes, if there is time for so much."""
+SIDE = 0.5
+"""Seconds that a side computes in a pair, for each work, if there is time for so much."""
 
 SHORTEST = 0.005
-"""Seconds that it takes at least."""
+"""Seconds that a block takes at least."""
+
+UNDISTURBED = 0.1
+"""Part of the blocks that is taken for undisturbed."""
 
 HOPED = 16
 """Pairs that the time should suffice for, which blocks are shortened for."""
@@ -123,7 +131,7 @@ class Outcome:
     Args:
         work: what both sides did.
         log_ratios: log(b/a) of each pair.
-        seconds: of a call, the median of each pair, for either side.
+        seconds: of a call, undisturbed, in each pair, for either side.
         change: what these say; None where nothing was measured.
         faults: why a side could not do it, empty where it could.
         missing: whether a fault is that the side has nothing of that name.
@@ -262,10 +270,10 @@ class _Comparison:
                 file.unlink()
         for j, (first, second) in found.items():
             tally = self.tallies[indices[j]]
-            ratios = [math.log(b / a) for a, b in zip(first, second, strict=True)]
-            tally.log_ratios.append(median(ratios))
-            for side, seconds in enumerate((first, second)):
-                tally.seconds[side].append(median(seconds))
+            a, b = (_undisturbed(seconds) for seconds in (first, second))
+            tally.log_ratios.append(math.log(b / a))
+            tally.seconds[0].append(a)
+            tally.seconds[1].append(b)
 
     def _live(self, indices: list[int], ready: list[list[dict[str, Any]]]) -> dict[int, float]:
         """Seconds of a call of the works that both sides can do; faults go to the tallies."""
@@ -285,11 +293,17 @@ class _Comparison:
         self, indices: list[int], stands: dict[int, Stand], live: dict[int, float]
     ) -> dict[int, tuple[list[float], list[float]]]:
         """Seconds per call of each block, of either side, by work."""
-        block = min(BLOCK, max(SHORTEST, self.share / (2 * BLOCKS)))
+        side_seconds = min(SIDE, self.share / 2)
+        block = max(SHORTEST, side_seconds / MOST)
         calls = {j: max(1, round(block / seconds)) for j, seconds in live.items()}
+        left = {
+            j: max(FEWEST, min(MOST, int(side_seconds / (calls[j] * seconds))))
+            for j, seconds in live.items()
+        }
         found: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in live}
-        for _ in range(BLOCKS):
-            for j in self.random.sample(list(found), len(found)):
+        while turn := [j for j in found if left[j]]:
+            for j in self.random.sample(turn, len(turn)):
+                left[j] -= 1
                 for side in self._either_order():
                     try:
                         found[j][side].append(stands[side].run(j, calls[j]))
@@ -304,7 +318,7 @@ class _Comparison:
     def _reckon(self, started: float, n_works: int) -> None:
         """Share what the start of processes leaves of a pair's time among the works."""
         left = self.plan.seconds / HOPED - started
-        self.share = max(2 * BLOCKS * SHORTEST, left / max(n_works, 1))
+        self.share = max(2 * FEWEST * SHORTEST, left / max(n_works, 1))
 
     def _either_order(self) -> list[int]:
         return self.random.sample((0, 1), 2)
@@ -331,6 +345,15 @@ class _Comparison:
             )
             for work, tally in zip(self.plan.works, self.tallies, strict=True)
         ]
+
+
+def _undisturbed(blocks: Sequence[float]) -> float:
+    """Seconds per call of the quickest blocks: the slowest of the quickest tenth, interpolated."""
+    ordered = sorted(blocks)
+    place = UNDISTURBED * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (place - below) * (ordered[above] - ordered[below])
 
 
 class Process:

@@ -78,6 +78,7 @@ def main() -> None:
             answer({"fault": _describe(error)})
         ready.append(calls)
     gc.collect()
+    gc.freeze()  # what is there by now, so that to collect the rest takes next to nothing
     gc.disable()
     for line in lines:
         turn = json.loads(line)
