@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from benchmarks.power.planting import Cell
     from benchmarks.power.tracefile import Line, Trace
 
-USUAL = {"softmax": 18.0, "loop": 22.0, "torch": 50.0}
+USUAL = {"softmax": 15.0, "loop": 15.0, "torch": 40.0}
 """Seconds of a comparison, before the trace tells."""
 
 BUSY = 1.0
 """Load above which other programs disturb what is measured."""
 
-CALIBRATION = 45.0
+CALIBRATION = 25.0
 """Seconds that a planted size takes to be measured."""
 
 
