@@ -110,6 +110,14 @@ class NormalisesTheBatch(Centroids):
         return super().logits(X - X.mean(axis=0) / 100)
 
 
+class KeepsItsAnswer(Centroids):
+    def predict_proba(self, X: Array) -> Any:
+        answers: dict[bytes, Any] = self.__dict__.setdefault("answers", {})
+        if X.tobytes() not in answers:
+            answers[X.tobytes()] = super().predict_proba(X)
+        return answers[X.tobytes()]
+
+
 class CountsRows(Centroids):
     def logits(self, X: Array) -> Array:
         logits = super().logits(X)
@@ -271,6 +279,7 @@ WRONG = [
     (model(LuckyNumbers), {"same-seed-same-result"}, "draw from a generator seeded with"),
     (model(LuckyNumPy), {"same-seed-same-result"}, "draw from a generator seeded with"),
     (model(NormalisesTheBatch), {"any-company-of-rows"}, "1 of 30 rows predicted apart differ"),
+    (model(KeepsItsAnswer), {"gives-its-answers-away"}, "overwritten is given again"),
     (model(CountsRows), {"any-order-of-rows"}, "rows in another order differ"),
     (model(OnlyThreeClasses), {"ten-classes"}, "(30, 3)"),
     (model(OneColumnForTwoClasses), {"two-classes"}, "(30,)"),

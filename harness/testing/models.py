@@ -99,6 +99,19 @@ def any_company_of_rows(model: Model, device: str = "cpu") -> None:
         _require_same(found, together[rows], _tolerance(model), what)
 
 
+def gives_its_answers_away(model: Model, device: str = "cpu") -> None:
+    """Gives the same answer again, whatever was done to the array that it gave before."""
+    sample = sample_for(model.needs, device=device)
+    classifier = _fitted(model, sample)
+    before = _predict(classifier, sample.X_test)
+    given = np.asarray(classifier.predict_proba(sample.X_test))
+    if given.flags.writeable:
+        given[...] = np.nan
+    found = _predict(classifier, sample.X_test)
+    what = "an answer that was overwritten is given again"
+    _require_same(found, before, _tolerance(model), what)
+
+
 def any_order_of_rows(model: Model, device: str = "cpu") -> None:
     """Gives a row the same answer in whatever order the rows come."""
     sample = sample_for(model.needs, device=device)
@@ -247,6 +260,7 @@ MODEL_CHECKS = tuple(
         gives_valid_probabilities,
         same_seed_same_result,
         any_company_of_rows,
+        gives_its_answers_away,
         any_order_of_rows,
         two_classes,
         ten_classes,

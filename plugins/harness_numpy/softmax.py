@@ -54,7 +54,7 @@ def softmax(logits: Array, out: Array | None = None) -> Array:
 
     Returns:
         ``out``, or a new array. Besides, no more than 1 MiB is in use, or a row where that is
-        longer.
+        longer; and a copy of logits that are neither float32 nor float64.
 
     Raises:
         UsageError: ``logits`` has not two axes, or ``out`` does not fit it.
