@@ -43,13 +43,18 @@ MAKING = 60.0
 """Seconds in which a model must be made."""
 
 TOGETHER = 32
-START, LIBRARIES = 0.7, 1.8
+START, LIBRARIES = 0.7, 2.6
 """Seconds until a fresh process is there, and until it has PyTorch or scikit-learn, roughly."""
 
-SMALL = 0.09
-"""Seconds that setting up and warming up a pairing's small workloads takes, roughly."""
+SMALL, ONCE, SEVERAL = 0.07, 0.03, 0.09
+"""Seconds that a pairing's predictions and softmax take in a process, roughly, and what fits of one
+epoch do, one and several at once: mostly setting up and warming up."""
 
-BRIEF = 0.01
+CALLS, FEW_CALLS, SHORT = 6, 3, 0.1
+"""How often a fit is called in a process, warming up included, and how often if it takes longer
+than so many seconds, for then it is warm by its check."""
+
+BRIEF = 0.005
 """Seconds of a fit that is cut short because there is no time for all of them."""
 
 RECKONED = 0.9
@@ -109,20 +114,24 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         share = float(row["fit_seconds"])
         # A lone fit takes longer than its share of several, but no longer than all of them.
         alone = share * min(together, 4)
-        fits = 2 * alone + (2 * share * together if together > 1 else 0.0)
         rest = SMALL + 10 * float(row["first_predict_seconds"])
         epochs = int(last.get(row["result_id"], 0))
+        counted = "epochs" in parameters_of(registry.models[first.model.name].make)
+        if counted:
+            rest += ONCE + (SEVERAL if together > 1 else 0.0)
+        several = share * together if together > 1 else 0.0
         whole = Pairing(
             tuple(alike[:together]),
             epochs=epochs,
             together=together > 1,
             predict=True,
-            weight=rest + fits,
+            weight=rest + _calls(alone) + _calls(several),
         )
         pairings.append(whole)
         fewer = max(2, int(epochs * BRIEF / alone)) if alone > BRIEF else epochs
-        if fewer < epochs and "epochs" in parameters_of(registry.models[first.model.name].make):
-            weight = rest + fits * fewer / epochs
+        if fewer < epochs and counted:
+            part = fewer / epochs
+            weight = rest + _calls(alone * part) + _calls(several * part)
             whole = replace(whole, cut=fewer, weight=weight)
         shorter.append(whole)
     heavy = any(registry.models[pairing.trials[0].model.name].requires for pairing in pairings)
@@ -131,6 +140,11 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
     if not agenda.late:
         return agenda
     return replace(_within(shorter, budget, start, agenda.seconds), seconds=agenda.seconds)
+
+
+def _calls(seconds: float) -> float:
+    """Seconds that all calls of a fit take that takes so long."""
+    return seconds * (CALLS if seconds < SHORT else FEW_CALLS)
 
 
 def _within(

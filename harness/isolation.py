@@ -122,6 +122,9 @@ class Worker:
         theirs.close()
         paper.close()
         self._ready = False
+        self._started = time.monotonic()
+        #: Until it was ready for its first call.
+        self.start_seconds = 0.0
         self._calls = 0
         #: What the call under way, or the last one, noted last.
         self.noted: Any = None
@@ -180,6 +183,7 @@ class Worker:
                 return None, Failure("exception", f"its result cannot be read: {describe(error)}")
             if kind == "ready":
                 self._ready = True
+                self.start_seconds = time.monotonic() - self._started
                 self._begin_clock()
                 continue
             if kind == "note":

@@ -115,6 +115,7 @@ class Process:
     def __init__(self, machine: Machine, number: int) -> None:
         self.machine, self.number = machine, number
         self.usable, self.ended, self.polls = True, False, 0
+        self.fresh, self.start_seconds = True, 0.0
         self.answer: tuple[Any, Failure | None] | None = None
         self.noted: tuple[int, Key] | None = None
 
