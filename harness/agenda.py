@@ -139,7 +139,7 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
     agenda = _within(pairings, budget, start)
     if not agenda.late:
         return agenda
-    return replace(_within(shorter, budget, start, agenda.seconds), seconds=agenda.seconds)
+    return _within(shorter, budget, start)
 
 
 def _calls(seconds: float) -> float:
@@ -147,13 +147,11 @@ def _calls(seconds: float) -> float:
     return seconds * (CALLS if seconds < SHORT else FEW_CALLS)
 
 
-def _within(
-    pairings: Iterable[Pairing], budget: float, start: float, needed: float = 0.0
-) -> Agenda:
+def _within(pairings: Iterable[Pairing], budget: float, start: float) -> Agenda:
     """The lightest pairings that the budget has time for, by dataset and device.
 
-    The others are told how many seconds would do: ``needed``, or what these would take. A process
-    takes ``start`` seconds to begin with.
+    The others are told how many seconds would do for all. A process takes ``start`` seconds to
+    begin with.
     """
     time = RECKONED * budget / FEWEST - start
     whole = 0.0
@@ -166,7 +164,7 @@ def _within(
             taken.setdefault((first.dataset, first.device), []).append(pairing)
         else:
             left.append(pairing)
-    needed = needed or math.ceil(FEWEST * (whole + start) / RECKONED / 10) * 10
+    needed = math.ceil(FEWEST * (whole + start) / RECKONED / 10) * 10
     reason = f"{budget:g} s are too few, {needed:g} s would do (--timing-budget)"
     late = tuple(
         Timing(

@@ -44,7 +44,7 @@ STOPS = {
 }
 POLL = 0.05
 LATE = 1.1
-"""By what factor processes may exceed their time before a group is given up for the others' sake."""
+"""By what factor processes may exceed their time before a group is given up for the others."""
 
 CAP = 500
 """Samples that are kept of each process."""

@@ -504,7 +504,7 @@ def test_where_time_is_short_a_fit_is_cut_short_if_the_model_can() -> None:
     assert [late.subject for late in agenda.late] == ["endless"]
     assert f"{agenda.seconds:g} s would do" in agenda.late[0].reason
     whole = agenda_of(measured, trials, agenda.seconds)
-    assert [p.cut for g in whole.groups for p in g.pairings] == [None] * 3  # type: ignore[union-attr]
+    assert not whole.late
 
 
 def test_repeats_that_failed_are_not_timed() -> None:
