@@ -268,7 +268,7 @@ class _Bench:
                     "threads": self.bench.threads,
                 }
                 each = group.weight / len(group.keys)
-                limits = Limits(min(LONGEST, LEAST + PATIENCE * each), self.memory)
+                limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
                 worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
                 while (answer := worker.poll()) is None:
                     isolation.wait([worker], POLL)
