@@ -3,7 +3,7 @@
 Extra steps are known by construction: k more of a hundred equal ones. What else is planted is
 measured: both versions in one process, hundreds of turns in random order, in several processes, by
 the processor's time for the thread, in which waiting for other programs is not counted. (`harness
-ab` has its versions in two processes, ten turns a pair, and a clock on the wall.)
+ab` has its versions in two processes, and a clock on the wall.)
 """
 
 from __future__ import annotations

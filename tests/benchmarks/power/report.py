@@ -39,7 +39,7 @@ PLANTINGS = """\
 size is known by construction, and was measured besides. **A fixed cost**: a tanh of so many numbers
 after each call or epoch. **A copy**: of so many numbers after each part or epoch. How large these
 truly are was measured otherwise than by the study: both versions in one process, in turns of 10 ms
-in random order, for 3 s in each of eight processes, by the processor's time, which does not count
+in random order, for 2 s in each of six processes, by the processor's time, which does not count
 what other programs take. **Start-up only** computes when the file is
 imported and whenever a classifier is made or logits are prepared, and is none. **Nulls**: the same
 file; one whose functions have other names; the same at a longer path; another hash seed (and
@@ -90,8 +90,8 @@ def report(trace: Trace, command: str = "make power") -> str:
         "**What falls short**\n\n" + "\n".join(short) + "\n" if short else "Nothing falls short.\n",
         "## Side by side on the same measurements\n",
         (
-            "Called slower. A sample of the other rules is a block of about 50 ms, of which a "
-            "process has ten.\n"
+            "Called slower. A sample of the other rules is a block of 10 ms or a call; a "
+            "process has ten to fifty.\n"
         ),
         _rules(compared),
         "## By cell\n",
