@@ -1,6 +1,6 @@
 """What other rules call slower, on the same measurements: of each block, its seconds per call.
 
-A process is timed in blocks of 10 ms or a call; what these rules call a sample or a round is a block.
+A process is timed in blocks of 10 ms or a call; what these rules call a sample or round is a block.
 """
 
 from __future__ import annotations
