@@ -284,7 +284,7 @@ class _Doings:
 
     def _fits(self, kind: str, make: Callable[..., Classifier]) -> list[Workload]:
         """A fit, and one of a single epoch, by which what happens once a fit is told apart."""
-        return [self._fit(kind, make), *([self._fit_once(kind, make)] if self._counted else [])]
+        return [self._fit(kind, make), *([self._fit(kind, make, 1)] if self._counted else [])]
 
     def _make(
         self, make: Callable[..., Classifier], index: int = 0, epochs: int | None = None
@@ -297,12 +297,13 @@ class _Doings:
         seed_globals(trial.model_seed)
         return make(setting_of(trial, data, prepared), **parameters)
 
-    def _fit(self, kind: str, make: Callable[..., Classifier]) -> Workload:
+    def _fit(self, kind: str, make: Callable[..., Classifier], only: int | None = None) -> Workload:
+        """A fit, of only so many epochs if asked."""
         _, data, prepared = self.parts[0]
         made: list[Classifier] = []
 
         def before() -> None:
-            made[:] = [self._make(make)]
+            made[:] = [self._make(make, epochs=only)]
 
         def run() -> Classifier:
             made[0].fit(prepared.X_train, prepared.y_train)
@@ -310,6 +311,8 @@ class _Doings:
 
         def check(classifier: Classifier) -> Mapping[str, float]:
             P = self._probabilities(classifier)
+            if only is not None:
+                return {}
             if kind == "fit":
                 self.fitted = classifier
             elif self.fitted is not None:
@@ -330,26 +333,8 @@ class _Doings:
                 found["epochs"] = epochs
             return found
 
-        return Workload(kind, setup=lambda: run, check=check, before=before, **self.common)
-
-    def _fit_once(self, kind: str, make: Callable[..., Classifier]) -> Workload:
-        _, _, prepared = self.parts[0]
-        made: list[Classifier] = []
-
-        def before() -> None:
-            made[:] = [self._make(make, epochs=1)]
-
-        def run() -> Classifier:
-            made[0].fit(prepared.X_train, prepared.y_train)
-            return made[0]
-
-        def check(classifier: Classifier) -> Mapping[str, float]:
-            self._probabilities(classifier)
-            return {}
-
-        return Workload(
-            f"{kind}{ONCE}", setup=lambda: run, check=check, before=before, **self.common
-        )
+        name = kind if only is None else f"{kind}{ONCE}"
+        return Workload(name, setup=lambda: run, check=check, before=before, **self.common)
 
     @property
     def _counted(self) -> bool:
