@@ -98,7 +98,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
     """
     from statistics import median
 
-    from harness.statistics import needed
+    from harness.statistics import needed, smallest_visible
 
     found = []
     outcomes = list(outcomes)
@@ -123,7 +123,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
                 change=math.expm1(change.effect),
                 low=math.expm1(change.low) if math.isfinite(change.low) else -math.inf,
                 high=math.expm1(change.high),
-                visible=math.expm1(change.visible),
+                visible=math.expm1(smallest_visible(outcome.log_ratios, change.level)),
             )
         found.append(row)
     return found
