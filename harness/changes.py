@@ -21,6 +21,9 @@ BAD: tuple[Verdict, ...] = ("slower", "worse", "failed")
 JUDGED: tuple[Verdict, ...] = (*BAD, "undecided", "same", "faster", "better")
 ORDER: tuple[Verdict, ...] = (*JUDGED, "only base", "only new", "not judged")
 
+FEW = 3
+"""Pairs whose spread says next to nothing."""
+
 FINE, WORSE, USAGE, UNDECIDED, NOTHING = 0, 1, 2, 3, 4
 """Exit statuses."""
 
@@ -115,7 +118,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
             verdict = change.verdict
             if verdict == "undecided":
                 enough = needed(change, budget=budget, alpha=alpha / len(outcomes))
-                note = f"about {enough} pairs would tell" if enough else "more pairs may not tell"
+                note = _it_would_take(n, enough)
         row = Row(*outcome.work.key, base, new, verdict, n=n, note=note)
         if change is not None:
             row = replace(
@@ -127,6 +130,19 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
             )
         found.append(row)
     return found
+
+
+def _it_would_take(n: int, enough: int | None) -> str:
+    """What would decide it, in a few words, where so many pairs were measured."""
+    from harness.statistics import LOOKS
+
+    if n < FEW:
+        return "too few pairs to say how many would tell; give more --time"
+    if enough is None:
+        return "more pairs may not tell"
+    if enough > LOOKS[-1]:
+        return f"about {enough} pairs would tell, {LOOKS[-1]} are the most; allow a larger --budget"
+    return f"about {enough} pairs would tell"
 
 
 def _fault(outcome: Outcome) -> tuple[Verdict, str]:

@@ -18,9 +18,11 @@ from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.changes import SCORES, Row
 from harness.statistics import RowScores, benjamini_hochberg, cells, compare
+from harness.timing import epochs_of
+from harness.workloads import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -30,10 +32,16 @@ if TYPE_CHECKING:
     from harness.values import Frames
 
     Ids = NDArray[np.intp]
+    Key = tuple[str, str, str, str]
 
 MEASURES = (*SCORES, "time")
-KINDS = ("fit", "together", "predict", "predict-row", "logits", "softmax")
+FITS = FIT, TOGETHER = "fit", "together"
+KINDS = (*FITS, "predict", "predict-row", "logits", "softmax")
 """Of timings, those that are of the code and not what it is held beside."""
+
+BUDGET = 0.25
+"""Slowdown that is called the same unless another is given. Of forty timings of the same code in
+two sessions, one or the other is 8% slower by chance: a smaller budget would leave it undecided."""
 
 BROKEN = ("failed", "wrong")
 """Statuses of timings that say something of the code, not of the time that there was."""
@@ -45,6 +53,11 @@ DRIFT, LEAST_DRIFT = 0.1, 0.02
 ENOUGH = 5
 POWER = 0.8
 
+MOST_FREEDOM = 1e6
+
+MOST_REPEATS = 1000
+"""More nobody waits for."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
@@ -53,13 +66,14 @@ class _Finding:
     row: Row
     p_value: float
     p_over: float = math.nan  # of being slower by the budget or more
+    shared: float | None = None  # variance that repeats have in common; None if more say no more
 
 
 def compare_runs(
     base: Frames,
     new: Frames,
     *,
-    budget: float = 0.03,
+    budget: float = BUDGET,
     margin: float = 0.01,
     alpha: float = 0.01,
     only: Sequence[str] = (),
@@ -81,21 +95,50 @@ def compare_runs(
     rows: list[Row] = []
     remarks: list[str] = []
     scores = [measure for measure in wanted if measure in SCORES]
+    # What the least p-value of all is held against, which tells what could have been seen.
+    level = alpha / max(1, _n_rows(base, new, len(scores), timed="time" in wanted))
     if scores:
-        found, lone = _scores(base, new, scores)
+        found, lone = _scores(base, new, scores, level)
         findings += found
         rows += lone
     if "time" in wanted:
-        found, lone, remark = _times(base, new, budget)
+        found, lone, remark = _times(base, new, budget, level)
         findings += found
         rows += lone
         remarks += remark
     adjusted = benjamini_hochberg([one.p_value for one in findings])
-    rows += [
-        replace(one.row, verdict=_verdict(one, p, alpha, margin))
-        for one, p in zip(findings, adjusted, strict=True)
-    ]
+    for one, p in zip(findings, adjusted, strict=True):
+        row = replace(one.row, verdict=_verdict(one, p, alpha, margin))
+        if row.verdict == "undecided" and not row.note:
+            row = replace(row, note=_it_would_take(one, margin))
+        rows.append(row)
     return rows, remarks
+
+
+def _n_rows(base: Frames, new: Frames, n_scores: int, *, timed: bool) -> int:
+    """How many rows will be judged, at most."""
+    ran = [set(_ran(frames.results)) for frames in (base, new)]
+    times = [set(_timed(frames.timings)) for frames in (base, new)] if timed else [set(), set()]
+    return n_scores * len(ran[0] & ran[1]) + len(times[0] & times[1])
+
+
+def _it_would_take(one: _Finding, margin: float) -> str:
+    """What would decide what is undecided, in a few words.
+
+    The interval and the smallest visible difference shrink with the root of the variance of the
+    mean, which is proportional to 1/J + n_test/n_train over J resampled splits.
+    """
+    row = one.row
+    if row.timed:
+        return "`harness ab` would tell"
+    if one.shared is None or not math.isfinite(row.visible):
+        return ""
+    half = max(row.high - row.change, row.change - row.low)
+    wanted = max(abs(row.change) / row.visible, (margin - abs(row.change)) / half)
+    per_repeat = wanted**2 * (1 / row.n + one.shared) - one.shared
+    if per_repeat <= 1 / MOST_REPEATS:
+        return "more repeats may not tell"
+    return f"about {max(math.ceil(1 / per_repeat), row.n + 1)} repeats would tell"
 
 
 def _verdict(one: _Finding, adjusted: float, alpha: float, margin: float) -> Verdict:
@@ -114,7 +157,9 @@ def _verdict(one: _Finding, adjusted: float, alpha: float, margin: float) -> Ver
     return "undecided"
 
 
-def _scores(base: Frames, new: Frames, measures: Sequence[str]) -> tuple[list[_Finding], list[Row]]:
+def _scores(
+    base: Frames, new: Frames, measures: Sequence[str], level: float
+) -> tuple[list[_Finding], list[Row]]:
     """Findings of pairings that both have scores of, and rows of the others."""
     before, after = _paired(base.results, new.results)
     cells_before, cells_after = cells(before), cells(after)
@@ -147,22 +192,20 @@ def _scores(base: Frames, new: Frames, measures: Sequence[str]) -> tuple[list[_F
             lone.append(replace(row, note="no split in common: other seeds or repeats"))
             continue
         note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
-        findings += [_score(row, a, b, measure, rows, note) for measure in measures]
+        findings += [_score(row, a, b, measure, rows, note, level) for measure in measures]
     return findings, lone
 
 
-def _score(row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, note: str) -> _Finding:
+def _score(
+    row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, note: str, level: float
+) -> _Finding:
     """How a cell's score differs from the base's."""
     score = cast("Score", "nll" if measure == "likelihood" else measure)
-    found = compare(a, b, score, rows)
+    found = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if _identical(a, b, (i, j), score, rows):
         # No sample of anything: the new code does in each row what the old code did.
         found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
-    elif score == "brier" and _certain(a, b, (i, j)):
-        gap = found.difference
-        found = replace(found, p_value=0.0, low=gap, high=gap, visible=0.0)
-        note = note or "every repeat of this split says the same"
     new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
     change, low, high, visible = found.difference, found.low, found.high, found.visible
     if measure == "likelihood":
@@ -185,18 +228,8 @@ def _score(row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, note: str)
             note=note or ("" if not math.isnan(found.p_value) else found.method),
         ),
         found.p_value,
+        shared={"resampled": a.n_test / a.n_train, "fresh": 0.0}.get(a.kind or ""),
     )
-
-
-def _certain(a: Cell, b: Cell, common: tuple[Ids, Ids]) -> bool:
-    """Whether a Brier score differs on a published split by the same in several repeats.
-
-    Chance had no hand in it then: neither split nor seed did matter. It is a difference on these
-    test rows; how much it varies over rows is not known, since no row's Brier score is kept.
-    """
-    i, j = common
-    differences = a.brier[i] - b.brier[j]
-    return a.kind == "fixed" and len(i) > 1 and float(np.ptp(differences)) <= 1e-12
 
 
 def _identical(a: Cell, b: Cell, common: tuple[Ids, Ids], score: Score, rows: RowScores) -> bool:
@@ -244,7 +277,9 @@ def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
     return found
 
 
-def _times(base: Frames, new: Frames, budget: float) -> tuple[list[_Finding], list[Row], list[str]]:
+def _times(
+    base: Frames, new: Frames, budget: float, level: float
+) -> tuple[list[_Finding], list[Row], list[str]]:
     """Findings of what both have timings of, rows of the others, and remarks."""
     timed = [_timed(frames.timings) for frames in (base, new)]
     unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
@@ -253,7 +288,7 @@ def _times(base: Frames, new: Frames, budget: float) -> tuple[list[_Finding], li
     machines = [frames.run.environment["machine"] for frames in (base, new)]
     unlike = [
         f"{name} was {machines[0].get(name)} and is {machines[1].get(name)}"
-        for name in ("node", "processor", "cores")
+        for name in ("processor", "cores")  # and not the host's name, which containers make up
         if machines[0].get(name) != machines[1].get(name)
     ]
     pairs: list[tuple[Row, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
@@ -269,15 +304,29 @@ def _times(base: Frames, new: Frames, budget: float) -> tuple[list[_Finding], li
                 verdict = "failed"
             lone.append(replace(row, verdict=verdict, note=str(why["reason"]) if why else ""))
             continue
-        logs = [np.log([median(process) for process in one["samples"]]) for one in (first, second)]
+        samples = [first["samples"], second["samples"]]
+        if key[0] in FITS and any(_cut(found, key) for found in timed):
+            samples = [
+                _of_an_epoch(frames.timings, found, key)
+                for frames, found in zip((base, new), timed, strict=True)
+            ]
+            row = replace(row, note="of an epoch")
+        if not all(samples):
+            lone.append(replace(row, note="other numbers of epochs, and none's time is clear"))
+            continue
+        logs = [np.log([median(process) for process in one]) for one in samples]
         row = replace(
             row,
-            base=first["median"],
-            new=second["median"],
+            base=math.exp(np.median(logs[0])),
+            new=math.exp(np.median(logs[1])),
             change=math.expm1(logs[1].mean() - logs[0].mean()),
             n=min(map(len, logs)),
         )
-        if unlike:
+        at_once = [one["together"] for one in (first, second)] if key[0] == TOGETHER else [0, 0]
+        if at_once[0] != at_once[1]:
+            numbers = f"{at_once[0]:.0f} and {at_once[1]:.0f} repeats at once"
+            lone.append(replace(row, note=numbers))
+        elif unlike:
             lone.append(replace(row, note="another machine"))
         elif first["threads"] != second["threads"]:
             threads = f"{first['threads']} and {second['threads']} threads"
@@ -285,10 +334,10 @@ def _times(base: Frames, new: Frames, budget: float) -> tuple[list[_Finding], li
         else:
             pairs.append((row, logs[0], logs[1]))
     shifts = [float(after.mean() - before.mean()) for _, before, after in pairs]
-    drift = DRIFT
+    drift, known_by = DRIFT, math.inf
     if len(shifts) >= ENOUGH:
-        drift = max(LEAST_DRIFT, 1.4826 * median(map(abs, shifts)))
-    findings = [_time(*pair, drift, budget) for pair in pairs]
+        drift, known_by = max(LEAST_DRIFT, 1.4826 * median(map(abs, shifts))), len(shifts) - 1
+    findings = [_time(*pair, (drift, known_by), budget, level) for pair in pairs]
     remarks = []
     if unlike:
         remarks.append(f"Times are not judged, for the machines differ: {'; '.join(unlike)}.")
@@ -305,32 +354,59 @@ def _time(
     row: Row,
     before: np.ndarray[Any, Any],
     after: np.ndarray[Any, Any],
-    drift: float,
+    drift: tuple[float, float],
     budget: float,
+    level: float,
 ) -> _Finding:
-    """Student's t of the logarithms of the processes' medians, the drift an error beside theirs."""
+    """Student's t of the logarithms of the processes' medians, the drift an error beside theirs.
+
+    The degrees of freedom are Welch and Satterthwaite's (Biometrics Bulletin 2, 1946): those of the
+    drift are many, for all timings tell it, where the processes are few.
+    """
     shift = float(after.mean() - before.mean())
-    error = drift**2
-    for logs in (before, after):
-        error += float(logs.var(ddof=1)) / len(logs) if len(logs) > 1 else 0.0
-    spread, freedom = math.sqrt(error), max(len(before) + len(after) - 2, 1)
+    several = (logs for logs in (before, after) if len(logs) > 1)
+    variances = [
+        (drift[0] ** 2, drift[1]),
+        *((float(logs.var(ddof=1)) / len(logs), len(logs) - 1) for logs in several),
+    ]
+    error = sum(variance for variance, _ in variances)
+    doubt = sum(variance**2 / freedom for variance, freedom in variances)
+    spread, freedom = math.sqrt(error), min(error**2 / doubt, MOST_FREEDOM) if doubt else 1.0
     half = float(special.stdtrit(freedom, 0.975)) * spread
+    quantiles = special.stdtrit(freedom, 1 - level / 2) + special.stdtrit(freedom, POWER)
     row = replace(
         row,
         low=math.expm1(shift - half),
         high=math.expm1(shift + half),
-        visible=math.expm1(half + float(special.stdtrit(freedom, POWER)) * spread),
+        visible=math.expm1(float(quantiles) * spread),
     )
     p = float(2 * special.stdtr(freedom, -abs(shift) / spread))
     p_over = float(special.stdtr(freedom, (shift - math.log1p(budget)) / spread))
     return _Finding(row, p, p_over)
 
 
+def _cut(timed: Mapping[Key, dict[str, Any]], key: Key) -> bool:
+    """Whether a fit was timed with fewer epochs than it has, for lack of time."""
+    fit = timed.get((FIT, *key[1:]))
+    return fit is not None and fit["cut_from"] > 0
+
+
+def _of_an_epoch(timings: pd.DataFrame, timed: Mapping[Key, dict[str, Any]], key: Key) -> Any:
+    """Seconds an epoch in each process; empty where that is not known."""
+    kind, subject, case, device = key
+    fit = timed.get((FIT, subject, case, device))
+    epochs = fit["epochs"] if fit is not None else math.nan
+    if not epochs > 0:
+        return ()
+    once = _timed(timings, kinds=(kind + ONCE,)).get((kind + ONCE, subject, case, device))
+    return epochs_of(timed[key], once, epochs)
+
+
 def _timed(
-    timings: pd.DataFrame, *, ok: bool = True
-) -> dict[tuple[str, str, str, str], dict[str, Any]]:
+    timings: pd.DataFrame, *, ok: bool = True, kinds: Sequence[str] = KINDS
+) -> dict[Key, dict[str, Any]]:
     """Timings by what was timed: those that came to something, or those that did not."""
-    found = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(KINDS)]
+    found = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(kinds)]
     return {
         (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
         for row in found.to_dict("records")

@@ -130,7 +130,8 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 def _git(folder: Path, *words: str) -> str | None:
     try:
         done = subprocess.run(  # noqa: S603  # fixed words, no shell
-            ["git", "-C", str(folder), *words],  # noqa: S607  # the user's own git
+            # A status would otherwise write what it found out into the user's index.
+            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
             capture_output=True,
             text=True,
             timeout=10,

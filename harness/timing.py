@@ -375,6 +375,33 @@ def summarise(samples: Sequence[Sequence[float]]) -> Summary:
     )
 
 
+CLEAR = 0.2
+"""Part of a fit that its epochs beyond the first must take for their time to be told."""
+
+
+def epochs_of(
+    fit: Mapping[str, Any], once: Mapping[str, Any] | None, epochs: float
+) -> tuple[tuple[float, ...], ...]:
+    """Seconds an epoch, in each process.
+
+    Where a fit of one epoch was timed beside, what the others add to it, which does not depend on
+    how many they are. Nothing where they are too few for that: less than `CLEAR` of the fit.
+
+    Args:
+        fit: its ``status`` and ``samples``.
+        once: the like of a fit of one epoch, if there is one.
+        epochs: of the fit.
+    """
+    if fit["status"] != "ok":
+        return ()
+    if once is None or epochs <= 1 or len(once["samples"]) != len(fit["samples"]):
+        return tuple(tuple(s / epochs for s in process) for process in fit["samples"])
+    fits, ones = (tuple(map(median, kind["samples"])) for kind in (fit, once))
+    if any(whole - one < CLEAR * whole for whole, one in zip(fits, ones, strict=True)):
+        return ()
+    return tuple(((whole - one) / (epochs - 1),) for whole, one in zip(fits, ones, strict=True))
+
+
 def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
     """Ends of the 95% interval of the processes' geometric mean; NaN for one process."""
     n = len(medians)

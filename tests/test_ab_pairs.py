@@ -6,6 +6,7 @@ clock that only it moves.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from harness.statistics import LOOKS, look_level
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from harness.ab.pairs import Outcome
 
@@ -124,14 +126,14 @@ def verdicts(session: Session) -> list[str]:
 def test_it_ends_at_the_first_look_that_decides(effect: float, verdict: str) -> None:
     lab = Lab(ratio=lambda pair, _: effect + 1e-4 * (pair - 4.5))
     session = lab.compare(plan())
-    assert (session.n_pairs, session.decided) == (LOOKS[0], True)
+    assert (session.n_pairs, session.ended) == (LOOKS[0], "decided")
     assert verdicts(session) == [verdict]
     assert len(session.outcomes[0].log_ratios) == LOOKS[0]
 
 
 def test_pairs_are_added_up_to_the_last_look_while_it_is_undecided() -> None:
     session = Lab(ratio=alternating(0.5)).compare(plan())
-    assert (session.n_pairs, session.decided) == (LOOKS[-1], False)
+    assert (session.n_pairs, session.ended) == (LOOKS[-1], "last")
     assert verdicts(session) == ["undecided"]
 
 
@@ -155,7 +157,7 @@ def test_it_ends_when_the_time_is_up_and_finishes_the_pair_that_it_began() -> No
     session = lab.compare(plan(seconds=35.0))
     assert session.n_pairs == 3
     assert session.seconds == 30.0
-    assert not session.decided
+    assert session.ended == "time"
     assert verdicts(session) == ["undecided"]
 
 
@@ -179,7 +181,7 @@ def test_the_last_look_comes_early_where_the_time_ends_before_it() -> None:
     change = session.outcomes[0].change
     assert change is not None
     assert (change.n, change.level) == (9, look_level(0.01))
-    assert session.decided
+    assert session.ended == "decided"
 
 
 def test_a_fixed_number_of_pairs_has_one_look_that_spends_all() -> None:
@@ -376,6 +378,43 @@ def test_a_side_that_cannot_be_started_ends_the_other_one() -> None:
         with pytest.raises(SideError):
             compare(SIDES, plan(seed=seed), NOTHING, clock=lab.clock, start=start)
     assert lab.ended == len(lab.started) > 0
+
+
+@pytest.mark.parametrize("said", ["hello", "1"])
+def test_an_interpreter_that_talks_is_told_by_its_side(tmp_path: Path, said: str) -> None:
+    talks = tmp_path / "python"
+    talks.write_text(f'#!/bin/sh\necho {said}\nexec {sys.executable} "$@"\n')
+    talks.chmod(0o755)
+    sides = (SIDES[0], replace(SIDES[1], python=str(talks)))
+    sides = (replace(sides[0], python=sys.executable), sides[1])
+    with pytest.raises(SideError, match=f"side 'new': .* prints '{said}'"):
+        compare(sides, plan("numpy-fast"), NOTHING)
+
+
+def test_calls_that_take_long_have_few_blocks() -> None:
+    lab = Lab(ready=lambda *_: {"seconds": 5.0})
+    lab.compare(plan(pairs=2))
+    assert len(lab.events) == 2 * 2  # one block of either side in each pair
+
+
+def test_a_side_that_is_given_up_is_not_judged_where_the_other_one_is_nearly_as_slow() -> None:
+    hung = {"fault": "did not answer", "ended": True, "hung": True}
+
+    def session(seconds: float) -> Session:
+        lab = Lab(ready=lambda side, *_: hung if side == "new" else {"seconds": seconds})
+        return lab.compare(plan(seconds=60.0))
+
+    assert verdicts(session(0.01)) == ["failed"]
+    (outcome,) = session(19.0).outcomes
+    assert "a call takes 19 s, too long" in outcome.faults[0]
+    assert verdicts(session(19.0)) == ["not judged"]
+
+
+def test_few_pairs_do_not_say_how_many_would_tell() -> None:
+    lab = Lab(pair_seconds=50.0)
+    (row,) = rows_of(lab.compare(plan(seconds=60.0)).outcomes, budget=0.03, alpha=0.01)
+    assert row.verdict == "undecided"
+    assert "more --time" in row.note
 
 
 def test_an_interpreter_that_is_none_is_told_by_its_side() -> None:

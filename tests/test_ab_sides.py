@@ -127,6 +127,13 @@ def test_what_is_none_of_them_is_one_clear_line(tmp_path: Path, repository: Path
         pass
 
 
+@pytest.mark.parametrize(("text", "said"), [("", "not nothing"), ("~nosuch/venv", "~nosuch")])
+def test_a_side_that_names_nothing_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
+    """A variable that nobody set would otherwise be the current folder."""
+    with pytest.raises(UsageError, match=said), side_of(text, tmp_path):
+        pass
+
+
 def test_without_git_a_revision_is_unknown(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,6 +177,23 @@ def test_what_the_environment_here_has_fills_in_the_rest(repository: Path) -> No
     import numpy as np
 
     assert done.stdout.split() == [str(Path(side.python).parents[1]), np.__version__]
+
+
+def test_an_environment_whose_interpreter_is_gone_is_built_anew(repository: Path) -> None:
+    with side_of("HEAD", repository) as side:
+        python = Path(side.python)
+    python.unlink()
+    python.symlink_to("/nowhere/python")
+    with side_of("HEAD", repository) as side:
+        assert value_in(side.python) == "2\n"
+
+
+def test_what_a_measurement_leaves_behind_is_no_change(repository: Path) -> None:
+    (repository / "harness.db").write_text("")
+    (repository / "comment.md").write_text("")
+    assert not uncommitted(repository)
+    (repository / "new.py").write_text("")
+    assert uncommitted(repository)
 
 
 def test_building_touches_neither_the_working_tree_nor_the_repository(repository: Path) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from command_line import complaint_of, harness_in
 
 from harness.cli import main
 
@@ -125,6 +126,19 @@ def test_what_strangers_write_in_an_error_stays_text(cli: Harness, tmp_path: Pat
     (tmp_path / "odd.py").write_text("raise RuntimeError('needs [torch] [/] extras')")
     _, _, said = cli("list", "--plugin", "odd.py")
     assert "needs [torch] [/] extras" in said
+
+
+def test_a_fault_of_our_own_is_status_2_and_never_a_regression(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1 would tell a script that something is slower, or failed."""
+
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("of ours")
+
+    monkeypatch.setattr("harness.cli.options.open_store", broken)
+    done = harness_in(tmp_path, "compare", "previous", "last")
+    assert "a fault of the harness itself: ZeroDivisionError: of ours" in complaint_of(done)
 
 
 def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

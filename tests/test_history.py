@@ -126,6 +126,32 @@ def test_a_bridge_hides_no_step_and_makes_none() -> None:
     assert segment.steps == ()
 
 
+def joined(rng: np.random.Generator, step: float) -> Sequence[Point]:
+    """Twenty points, a bridge that is as wrong as ten pairs leave it, and thirty points."""
+    sd = 0.005
+    wrong = sd * rng.standard_normal()
+    half = 2.26 * sd
+    noise = sd * rng.standard_normal(50)
+    before = [point(day, float(noise[day])) for day in range(20)]
+    joint = bridge(20, wrong, "a", "b", low=wrong - half, high=wrong + half)
+    after = [point(day, float(noise[day]) + step, anchor="b") for day in range(20, 50)]
+    return [*before, joint, *after]
+
+
+def test_the_error_of_a_bridge_is_no_step() -> None:
+    rng = np.random.default_rng(5)
+    alarmed = sum(bool(segments(joined(rng, 0.0))[0].steps) for _ in range(200))
+    assert alarmed <= 6  # 3%; the nominal rates of both parts and of the joint add up to 2%
+
+
+def test_what_is_far_larger_than_the_error_of_a_bridge_is_a_step() -> None:
+    (segment,) = segments(joined(np.random.default_rng(6), 0.05))
+    (step,) = segment.steps
+    assert step.index == 20
+    assert step.low < 0.05 < step.high
+    assert step.firm
+
+
 def test_scores_are_no_times() -> None:
     (segment,) = segments([point(0, 0.9, measure="accuracy", anchor="", source="run")])
     assert not segment.timed

@@ -317,11 +317,11 @@ def test_pytest_benchmark_is_told_of_what_else_is_known() -> None:
 
 
 def test_a_dirty_revision_is_told_as_pytest_benchmark_tells_it(tmp_path: Path) -> None:
-    text = to_pytest_benchmark(pd.DataFrame([row("sort", 1, 1e-6, revision="abc-dirty")]))
+    text = to_pytest_benchmark(pd.DataFrame([row("sort", 1, 1e-6, revision="abc+")]))
     assert loaded(text)["commit_info"] == {"id": "abc", "dirty": True}
     (tmp_path / "file.json").write_text(text)
     (point,) = read(tmp_path / "file.json").points
-    assert point.revision == "abc-dirty"
+    assert point.revision == "abc+"
 
 
 def test_pytest_benchmark_compares_a_run_of_a_history_with_its_own(
@@ -391,3 +391,16 @@ def test_no_export_has_nan(rows: list[dict[str, Any]]) -> None:
         except UsageError:
             continue
         loaded(text)
+
+
+def test_machines_are_told_apart_by_their_processor_not_by_what_ci_calls_them(
+    tmp_path: Path, example: dict[str, Any]
+) -> None:
+    def machine(info: dict[str, Any]) -> str:
+        (tmp_path / "file.json").write_text(json.dumps(example | {"machine_info": info}))
+        return read(tmp_path / "file.json").points[0].machine
+
+    cpu = {"brand_raw": "A Processor", "count": 4}
+    assert machine({"node": "fv-az1", "cpu": cpu}) == machine({"node": "fv-az2", "cpu": cpu})
+    assert machine({"node": "fv-az1", "cpu": cpu}) == "A Processor, 4 cores"
+    assert machine({"node": "laptop"}) == "laptop"

@@ -367,3 +367,31 @@ def test_the_last_run_s_scores_go_along_once(folder: Path, found: dict[str, Any]
     series = [one.series for one in scores]
     assert len(set(series)) == len(series) >= 4
     assert ("accuracy", "prior", "threshold", "cpu") in series
+
+
+# What is kept of where it was measured
+
+
+def test_a_history_can_begin_in_a_database_url(folder: Path) -> None:
+    url = f"sqlite:///{folder / 'new.db'}"
+    done = harness_in(folder, *RECORD, "--store", url, "--time", "2s")
+    assert done.status == 0, done.remarks
+    with closing(Store(str(folder / "new.db"))) as store:
+        assert store.points()
+
+
+def test_the_revision_of_a_checkout_that_was_not_measured_is_not_kept(folder: Path) -> None:
+    """Code that is installed apart is not what stands in the current folder."""
+    run_git(folder, "init", "-q")
+    commit(folder, {"other.py": ""})
+    done = harness_in(folder, *RECORD, "--time", "2s")
+    assert "no revision is kept" in done.remarks
+    assert {one.revision for one in points_in(folder)} == {""}
+
+
+def test_the_revision_is_kept_where_a_plugin_of_the_checkout_was_measured(folder: Path) -> None:
+    run_git(folder, "init", "-q")
+    revision = commit(folder, {"mine.py": "", ".gitignore": "harness.db*"})
+    done = harness_in(folder, *RECORD, "--time", "2s", "--plugin", "mine.py")
+    assert done.status == 0, done.remarks
+    assert {one.revision for one in points_in(folder)} == {revision}

@@ -9,7 +9,8 @@ and pairs are the unit.
 Undisturbed are the quickest tenth of many short blocks. A neighbour on the same core makes blocks
 a fifth slower for half a second, then leaves: the median over blocks of log(b/a) tells how often he
 was there for which side, and scatters by 6 to 17% over pairs of the same code where the quickest
-tenth does by 1%. What is slower by itself is so in its quickest blocks, too.
+tenth does by 1%. What is slower by itself at every call is so in its quickest blocks, too. What is
+slow now and then, in fewer than nine of ten blocks, is not seen: it looks like a neighbour.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.errors import UsageError
 from harness.isolation import THREADS
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 FEWEST, MOST = 10, 50
 """Blocks of each side in a pair, for each work: as many as there is time for."""
 
+LONGEST = 2.0
+"""Seconds that a side computes in a pair for the sake of the fewest blocks, at most: of calls that
+take longer than a tenth of it there are fewer, down to one."""
+
 SIDE = 0.5
 """Seconds that a side computes in a pair, for each work, if there is time for so much."""
 
@@ -56,6 +61,10 @@ UNDISTURBED = 0.1
 
 HOPED = 16
 """Pairs that the time should suffice for, which blocks are shortened for."""
+
+TOO_LONG = 10
+"""Of calls that take longer than such a part of the patience, a side that is given up may just as
+well be slow as the other one is: it needs three to get ready."""
 
 PATIENCE = 30.0
 """Seconds, at least, after which a side that does not answer is given up; else it is as many as all
@@ -77,7 +86,8 @@ class Stand(Protocol):
     def ready(self) -> list[dict[str, Any]]:
         """For each work ``seconds`` of a call, or a ``fault``, or what is ``missing``.
 
-        Where a fault ended the process, it says so by ``ended``, and is the last.
+        Where a fault ended the process, it says so by ``ended``, and is the last; where the process
+        was given up, by ``hung``, too.
         """
 
     def run(self, work: int, calls: int) -> float:
@@ -153,13 +163,14 @@ class Session:
         outcomes: in the order of the works.
         n_pairs: of processes.
         seconds: that it took.
-        decided: whether it ended because nothing was undecided any more.
+        ended: why: everything was ``decided``, everything ``failed`` on a side, the ``time`` was
+            up, or the ``last`` look was reached.
     """
 
     outcomes: tuple[Outcome, ...]
     n_pairs: int
     seconds: float
-    decided: bool
+    ended: Literal["decided", "failed", "time", "last"]
 
 
 @dataclass(slots=True)
@@ -222,12 +233,14 @@ class _Comparison:
         self.random = random.Random(plan.seed)  # noqa: S311  # no secret
         self.tallies = [_Tally() for _ in plan.works]
         self.share = 0.5 * plan.seconds / HOPED / len(plan.works)  # seconds of a work in a pair
+        self.patience = patience(plan)
         self.started = 0.0
 
     def run(self) -> Session:
         began = self.clock()
         deadline = began + self.plan.seconds
-        number, n, longest, decided = 0, 0, 0.0, False
+        number, n, longest = 0, 0, 0.0
+        ended: Literal["decided", "failed", "time", "last"] = "last"
         with tempfile.TemporaryDirectory(prefix="harness-ab-") as folder:
             for look in (self.plan.pairs,) if self.plan.pairs else LOOKS:
                 while n < look and (number == 0 or self.clock() + longest <= deadline):
@@ -241,10 +254,14 @@ class _Comparison:
                         break
                     n = max(left)  # a pair that a fault spoiled told nothing
                 self._judge()
-                decided = not any(tally.open for tally in self.tallies)
-                if decided or n < look:
+                if not any(tally.open for tally in self.tallies):
+                    spoilt = all(any(tally.faults) for tally in self.tallies)
+                    ended = "failed" if spoilt else "decided"
                     break
-        return Session(tuple(self._outcomes()), number, self.clock() - began, decided)
+                if n < look:
+                    ended = "time"
+                    break
+        return Session(tuple(self._outcomes()), number, self.clock() - began, ended)
 
     def _pair(self, number: int, folder: Path) -> None:
         """One process of each side, and what they find out about all that is undecided."""
@@ -281,6 +298,11 @@ class _Comparison:
         for j, i in enumerate(indices):
             tally = self.tallies[i]
             answers = [found[j] if j < len(found) else {} for found in ready]
+            for side in (0, 1):
+                slow = answers[1 - side].get("seconds", 0.0)
+                if "hung" in answers[side] and slow > self.patience / TOO_LONG:
+                    why = f"a call takes {slow:.0f} s, too long for so little --time"
+                    answers = [{"fault": why, "ended": True}] * 2
             for side, answer in enumerate(answers):
                 tally.faults[side] = answer.get("fault", answer.get("missing", ""))
                 tally.missing[side] = "missing" in answer
@@ -296,10 +318,10 @@ class _Comparison:
         side_seconds = min(SIDE, self.share / 2)
         block = max(SHORTEST, side_seconds / MOST)
         calls = {j: max(1, round(block / seconds)) for j, seconds in live.items()}
-        left = {
-            j: max(FEWEST, min(MOST, int(side_seconds / (calls[j] * seconds))))
-            for j, seconds in live.items()
-        }
+        left = {}
+        for j, seconds in live.items():
+            fewest = max(1, min(FEWEST, int(LONGEST / (calls[j] * seconds))))
+            left[j] = max(fewest, min(MOST, int(side_seconds / (calls[j] * seconds))))
         found: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in live}
         while turn := [j for j in found if left[j]]:
             for j in self.random.sample(turn, len(turn)):
@@ -347,6 +369,11 @@ class _Comparison:
         ]
 
 
+def patience(plan: Plan) -> float:
+    """Seconds after which a side that does not answer is given up."""
+    return max(PATIENCE, plan.seconds)
+
+
 def _undisturbed(blocks: Sequence[float]) -> float:
     """Seconds per call of the quickest blocks: the slowest of the quickest tenth, interpolated."""
     ordered = sorted(blocks)
@@ -376,7 +403,7 @@ class Process:
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._answers = b""
         self._n_works = len(asked["works"])
-        self._patience = max(PATIENCE, plan.seconds)
+        self._patience = patience(plan)
         self._turned = False  # to a work, so that what ends the process is its doing
         environment = os.environ | dict.fromkeys(THREADS, str(plan.threads))
         environment["PYTHONHASHSEED"] = str(chance.randrange(1, 2**32))
@@ -408,7 +435,8 @@ class Process:
             if answer is None and not self._turned:
                 raise SideError(f"side '{self.side.name}': {self._fate()}")
             if answer is None:
-                return [*found, {"fault": self._fate(), "ended": True}]
+                hung = {"hung": True} if self._process.poll() is None else {}
+                return [*found, {"fault": self._fate(), "ended": True} | hung]
             if "broken" in answer:
                 raise SideError(f"side '{self.side.name}': {answer['broken']}")
             if "turn" in answer:
@@ -454,7 +482,16 @@ class Process:
                 return None
             self._answers += more
         line, _, self._answers = self._answers.partition(b"\n")
-        found: dict[str, Any] = json.loads(line)
+        try:
+            found = json.loads(line)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):  # said before our own code was there to keep it apart
+            said = line.decode(errors="replace").strip()
+            raise SideError(
+                f"side '{self.side.name}': {self.side.python} prints '{said[:80]}' when it "
+                "starts; keep it from that"
+            )
         return found
 
     def _fate(self) -> str:

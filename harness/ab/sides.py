@@ -38,6 +38,9 @@ SHARED = "shared_with_the_other_side.pth"
 RAISED = re.compile(r"(\w+\.)*[A-Z]\w*[a-z]\w*: .+")
 """The last line of a traceback."""
 
+DATA = re.compile(r"\.(db|db-wal|db-shm|json|jsonl|csv|parquet|md|xml|html|svg|png|pdf)$")
+"""New files that are no code: stores and reports."""
+
 LOCAL = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
     "GIT_COMMON_DIR",
@@ -105,7 +108,12 @@ def side_of(
     Raises:
         UsageError: it is none of these, or cannot be built.
     """
-    path = Path(text).expanduser()
+    if not text:  # as a variable is that nobody set
+        raise UsageError("a side is a revision, an environment or a checkout, not nothing")
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:  # nobody of that name has a home
+        raise UsageError(f"'{text}': {error}") from error
     if not path.is_absolute():
         path = folder / path
     python = interpreter(path)
@@ -158,8 +166,12 @@ def git(folder: Path, *words: str) -> str:
 
 
 def uncommitted(folder: Path) -> bool:
-    """Whether the checkout that a folder is in has changes that no revision has."""
-    return bool(git(folder, "status", "--porcelain"))
+    """Whether the checkout that a folder is in has changes that no revision has.
+
+    New files count where they may be code: what a measurement leaves behind is none.
+    """
+    listed = git(folder, "status", "--porcelain", "-z").split("\0")
+    return any(entry and not (entry.startswith("?? ") and DATA.search(entry)) for entry in listed)
 
 
 def _built(name: str, top: Path, revision: str, tell: Callable[[str], object]) -> Side:
@@ -178,11 +190,11 @@ def _built(name: str, top: Path, revision: str, tell: Callable[[str], object]) -
             _do(name, "check out", "git", "-C", source, "checkout", "--quiet", "--detach", revision)
             _install(name, source, shop / "environment")
             place.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                (shop / "environment").rename(place)
-            except OSError:
+            with _locked(place.parent):
                 if not interpreter(place):  # else somebody else was quicker
-                    raise
+                    # What is there is of an interpreter that is there no more.
+                    shutil.rmtree(place, ignore_errors=True)
+                    (shop / "environment").rename(place)
     return Side(name, str(interpreter(place)), about, revision)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 WARM_UP = 0.1
 """Seconds that everything is run before it is measured."""
 
+LONG = 1.0
+"""Seconds of a call that needs no more of them to be known."""
+
 CALIBRATED = 0.02
 """Seconds that the calls take at least from whose time their number in a block follows."""
 
@@ -68,12 +71,13 @@ def main() -> None:
             calls = _prepare(registry, work)
             answer({"seconds": _warmed_up(calls)})
         except MissingError as error:
-            # What a plugin that cannot be used would have offered is broken rather than not there.
+            # What a plugin that cannot be used would have offered is broken rather than not there,
+            # as a side is that does not build.
             faults = [" ".join(str(fault).split()) for fault in registry.faults]
             if faults:
-                answer({"fault": f"{error}; {'; '.join(faults)}"})
-            else:
-                answer({"missing": str(error)})
+                answer({"broken": f"{error}; {'; '.join(faults)}"})
+                return
+            answer({"missing": str(error)})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
             answer({"fault": _describe(error)})
         ready.append(calls)
@@ -95,7 +99,9 @@ def _warmed_up(calls: Calls) -> float:
     """Seconds of a call once it is warm."""
     started = time.perf_counter()
     while time.perf_counter() - started < WARM_UP:
-        calls(1)
+        each = calls(1)
+        if each > LONG:
+            return each
     n = 1
     while True:
         each = calls(n)

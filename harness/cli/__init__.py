@@ -94,4 +94,11 @@ def main(arguments: list[str] | None = None) -> None:
         complain(f"{error.filename or 'the output'} cannot be written: {error.strerror or error}")
         _silence()
         status = USAGE
+    except Exception as error:
+        if "--debug" in arguments:
+            raise
+        # Python's own status would be 1, which means that something failed or is slower.
+        what = f"{type(error).__name__}: {error}"
+        complain(f"this is a fault of the harness itself: {what}; --debug shows where")
+        status = USAGE
     sys.exit(status if isinstance(status, int) else 0)

@@ -81,7 +81,7 @@ def work_options(function: F) -> F:
 @click.argument("sides", nargs=-1, metavar="A B")
 @work_options
 @options.plugin_option
-@options.verdict_options
+@options.verdict_options(budget="3%")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Measure A and B in turns on this machine, and say which is slower.
@@ -218,7 +218,12 @@ def _how(session: Session, plan: Plan) -> str:
     from harness.environment import machine
 
     here = machine()
-    ended = "everything was decided" if session.decided else "the time was up"
+    ended = {
+        "decided": "everything was decided",
+        "failed": "nothing was left that both sides can do",
+        "time": "the time was up",
+        "last": "the last look, beyond which more time tells no more",
+    }[session.ended]
     return (
         f"{session.n_pairs} pair{'s' if session.n_pairs != 1 else ''} of processes in "
         f"{session.seconds:.0f} s, until {ended}; "

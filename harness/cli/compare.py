@@ -34,7 +34,7 @@ SHORTEST_HASH = 4
     help="Difference of scores that is still called the same [0.01].",
 )
 @options.store_option
-@options.verdict_options
+@options.verdict_options(budget="25%")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Compare run NEW with run BASE, trial by trial and timing by timing.

@@ -174,7 +174,7 @@ class Verdicts:
             if file:
                 require_writable(file)
         return cls(
-            0.03 if given["budget"] is None else given["budget"],
+            given["budget"],
             given["alpha"],
             given["style"] or ("markdown" if given["output"] else "rich"),
             given["output"],
@@ -214,43 +214,47 @@ class Verdicts:
             raise UsageError(f"cannot write to '{file}': {reason}") from error
 
 
-def verdict_options(function: F) -> F:
-    """What all comparisons take."""
+def verdict_options(budget: str) -> Callable[[F], F]:
+    """What all comparisons take, with the slowdown that one calls the same by default."""
     file = click.Path(path_type=Path, dir_okay=False)
-    for option in reversed(
-        (
-            click.option(
-                "--budget", type=PART, help="Slowdown that is still called the same [3%]."
-            ),
-            click.option(
-                "--alpha",
-                type=Finite(0, 0.5, min_open=True),
-                default=0.01,
-                help="Probability of a false alarm [0.01].",
-            ),
-            click.option(
-                "--undecided",
-                type=click.Choice(("pass", "fail")),
-                default="fail",
-                help="What undecided is to a script: status 0, or 3 [fail].",
-            ),
-            click.option(
-                "--format",
-                "style",
-                type=click.Choice(("rich", "markdown", "csv", "json")),
-                help="[rich; markdown in a file]",
-            ),
-            click.option(
-                "-o",
-                "--output",
-                type=file,
-                metavar="FILE",
-                help="Write it there, and a table here.",
-            ),
-            click.option(
-                "--junit", type=file, metavar="FILE", help="Write a test suite there, too."
-            ),
-        )
-    ):
-        function = option(function)
-    return function
+    options = (
+        click.option(
+            "--budget",
+            type=PART,
+            default=budget,
+            help=f"Slowdown that is still called the same [{budget}].",
+        ),
+        click.option(
+            "--alpha",
+            type=Finite(0, 0.5, min_open=True),
+            default=0.01,
+            help="Probability of a false alarm [0.01].",
+        ),
+        click.option(
+            "--undecided",
+            type=click.Choice(("pass", "fail")),
+            default="fail",
+            help="What undecided is to a script: status 0, or 3 [fail].",
+        ),
+        click.option(
+            "--format",
+            "style",
+            type=click.Choice(("rich", "markdown", "csv", "json")),
+            help="[rich; markdown in a file]",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            type=file,
+            metavar="FILE",
+            help="Write it there, and a table here.",
+        ),
+        click.option("--junit", type=file, metavar="FILE", help="Write a test suite there, too."),
+    )
+
+    def add(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add

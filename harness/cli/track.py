@@ -9,8 +9,11 @@ import platform
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import click
 
@@ -163,7 +166,7 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 
 def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
     from harness.ab.pairs import Plan
-    from harness.ab.sides import HERE, uncommitted
+    from harness.ab.sides import HERE
 
     history = _history(url)
     pinned = _pinned(reversed(history))
@@ -191,14 +194,17 @@ def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
         for last, moved in _moved(history, held, here, anchor).items():
             bridged = replace(plan, works=moved)
             found += _bridge(stack, registry, bridged, last, (side, anchor), here, tell)
-    found += _points(measured, here, anchor, revision())
+    at = revision(registry)
+    found += _points(measured, here, anchor, at)
     for outcome in measured.outcomes:
         for fault in filter(None, outcome.faults):
             remark(f"{', '.join(outcome.work.key[:3])}: {fault}; no point")
     with closing(_store(url, create=True)) as store:
         n = store.add_points([*found, *_scores(store)])
-    dirty = ", with uncommitted changes" if uncommitted(Path.cwd()) else ""
-    say(f"kept {n} points in {store.name}, anchor {_short(anchor)}{dirty}")
+    about = ", with uncommitted changes" if at.endswith("+") else ""
+    say(f"kept {n} points in {store.name}, anchor {_short(anchor)}{about}")
+    if not at:
+        remark("what was measured is not installed from a checkout here: no revision is kept")
     return 0 if any(point.source == "ab" for point in found) else NOTHING
 
 
@@ -232,12 +238,15 @@ def _history(url: str | None) -> list[Point]:
         UsageError: it can be read, but what is about to be measured could not be written to it.
     """
     where = options.store_url(url)
-    if "://" not in where:
-        file = Path(where).absolute()
-        if file.parent.is_dir() and not os.access(file if file.exists() else file.parent, os.W_OK):
-            raise UsageError(f"store '{where}' cannot be written to; name another with --store")
-        if file.parent.is_dir() and not file.exists():
-            return []
+    local = where.removeprefix("sqlite:///")
+    if "://" in local:  # a database that may be empty: what makes tables in it loses nothing
+        with closing(_store(url, create=True)) as store:
+            return store.points()
+    file = Path(local).absolute()
+    if file.parent.is_dir() and not os.access(file if file.exists() else file.parent, os.W_OK):
+        raise UsageError(f"store '{where}' cannot be written to; name another with --store")
+    if file.parent.is_dir() and not file.exists():
+        return []
     with closing(_store(url)) as store:
         return store.points()
 
@@ -431,12 +440,32 @@ def machine(threads: int) -> str:
     )
 
 
-def revision() -> str:
-    """Of the current checkout, with a + if it has changes."""
+def revision(registry: Registry) -> str:
+    """Of the current checkout, with a + if it has changes; empty if it is not what was measured.
+
+    It is, if the harness or a plugin that was found is there, or was installed from there.
+    """
+    from harness.ab.sides import git as said_by_git
     from harness.environment import git
 
-    found = git(Path.cwd())
-    return f"{found['revision']}{'+' if found['dirty'] else ''}" if found else ""
+    found, top = git(Path.cwd()), said_by_git(Path.cwd(), "rev-parse", "--show-toplevel")
+    if not found or not any(place.is_relative_to(top) for place in _sources(registry)):
+        return ""
+    return f"{found['revision']}{'+' if found['dirty'] else ''}"
+
+
+def _sources(registry: Registry) -> set[Path]:
+    """Folders and files that the code comes from which is measured here."""
+    import harness
+
+    places = {Path(harness.__file__), *(Path(one.path) for one in registry.plugins if one.path)}
+    found = {place.resolve() for place in places if "site-packages" not in place.parts}
+    for name in {"classification-harness", *(one.distribution for one in registry.plugins)} - {""}:
+        text = distribution(name).read_text("direct_url.json")
+        url = json.loads(text).get("url", "") if text else ""
+        if url.startswith("file://"):
+            found.add(Path(url2pathname(urlsplit(url).path)).resolve())
+    return found
 
 
 def now() -> str:
@@ -495,6 +524,8 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
         point = segment.points[step.index]
         size, low, high = (_size(segment, value) for value in (step.size, step.low, step.high))
         state = "firm" if step.firm else "provisional"
+        if step.index in dict(segment.joints):
+            state += ", at a new anchor"
         lines.append(
             (
                 *head,

@@ -57,6 +57,15 @@ def points(document: dict[str, Any]) -> Imported:
     return Imported(tuple(found), tuple(skipped))
 
 
+def _machine(metadata: dict[str, Any], where: str) -> str:
+    """The processor and its cores; the host's name, which CI makes up, only without them."""
+    processor = plain(member(metadata, "cpu_model_name", str, where, ""))
+    if not processor:
+        return plain(member(metadata, "hostname", str, where, ""))
+    cores = member(metadata, "cpu_count", int, where, 0)
+    return f"{processor}, {cores} cores" if cores else processor
+
+
 def _point(
     metadata: dict[str, Any], runs: list[dict[str, Any]], where: str
 ) -> Point | tuple[str, str]:
@@ -89,7 +98,7 @@ def _point(
         plain(member(first, "commit_id", str, where, "")),
         typical,
         len(processes),
-        plain(member(first, "hostname", str, where, "")),
+        _machine(first, where),
         plain(member(first, "python_version", str, where, "")),
         source="pyperf",
     )

@@ -29,7 +29,7 @@ OURS = "harness::"
 UNKNOWN = ("unversioned", "unknown")
 """Revisions that are none."""
 
-DIRTY = "-dirty"
+DIRTY = "+"
 """What git, too, puts after a revision that was changed since."""
 
 
@@ -151,12 +151,22 @@ def points(document: dict[str, Any]) -> Imported:
                 revision,
                 typical,
                 len(data) if series.startswith(OURS) else 1,
-                plain(member(machine_info, "node", str, "'machine_info'", "")),
+                _machine(machine_info),
                 plain(member(machine_info, "python_version", str, "'machine_info'", "")),
                 source="pytest-benchmark",
             )
         )
     return Imported(tuple(found), tuple(skipped))
+
+
+def _machine(info: dict[str, Any]) -> str:
+    """The processor and its cores; the host's name, which CI makes up, only without them."""
+    cpu = member(info, "cpu", dict, "'machine_info'", {})
+    processor = plain(member(cpu, "brand_raw", str, "'cpu'", ""))
+    if not processor:
+        return plain(member(info, "node", str, "'machine_info'", ""))
+    cores = member(cpu, "count", int, "'cpu'", 0)
+    return f"{processor}, {cores} cores" if cores else processor
 
 
 def _data(stats: dict[str, Any], where: str) -> list[float]:

@@ -18,11 +18,13 @@ nothing is said.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 from scipy import special  # scipy.stats has the same in words, but takes 0.6 s to import
+
+from harness.statistics.posteriors import paired_shares, point, students, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from harness.statistics.posteriors import Posterior
     from harness.values import SplitKind
 
     Floats: TypeAlias = NDArray[np.float64]
@@ -78,6 +81,7 @@ class Comparison:
         high: its upper end.
         visible: the smallest difference that would have been told apart with power 80%, infinite
             where none would; NaN where the two cannot be compared.
+        below: the posterior probability that the true difference is below a value.
     """
 
     difference: float
@@ -86,6 +90,7 @@ class Comparison:
     low: float = math.nan
     high: float = math.nan
     visible: float = math.nan
+    below: Posterior = field(default=unknown, repr=False, compare=False)
 
     @property
     def told_apart(self) -> bool:
@@ -248,8 +253,17 @@ class RowScores:
             self._kept[i] = right[start:stop].astype(np.float64), loss[start:stop]
 
 
-def compare(a: Cell, b: Cell, score: Score, rows: RowScores) -> Comparison:
-    """Test the mean difference of two contenders on one dataset, paired over common repeats."""
+def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = LEVEL) -> Comparison:
+    """Test the mean difference of two contenders on one dataset, paired over common repeats.
+
+    Args:
+        a: the first.
+        b: the second, on the same dataset.
+        score: what is compared.
+        rows: of both.
+        level: that the p-value will be held against, for what difference could have been seen;
+            the interval has 95% in any case.
+    """
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not len(i):
         return Comparison(math.nan, math.nan, "no repeat in common")
@@ -261,20 +275,22 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores) -> Comparison:
             factor = _factor(a.kind, J, a.n_test, a.n_train)
             spread = float(differences.std(ddof=1)) * math.sqrt(factor)
             method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
-            return _by_t(mean, spread, J - 1, f"paired {method}", score)
+            return _by_t(mean, spread, J - 1, f"paired {method}", score, level)
         if abs(mean) < 1e-12:
-            low, high, visible = 0.0, 0.0, 0.0
+            low, high, visible, below = 0.0, 0.0, 0.0, point(0.0)
             if score == "accuracy":
                 # As many are right, but not the same ones perhaps: at worst, no row that one
                 # contender misses is missed by the other.
                 share = float(a.accuracy[i].mean())
                 apart = min(share, 1 - share) * worth
-                low, high, visible = *_tango(apart, apart, worth), _visible_apart(2 * apart, worth)
-            return Comparison(0.0, 1.0, "no difference in any repeat", low, high, visible)
+                low, high = _tango(apart, apart, worth)
+                visible = _visible_apart(2 * apart, worth, level)
+                below = paired_shares(apart, apart, worth)
+            return Comparison(0.0, 1.0, "no difference in any repeat", low, high, visible, below)
     if score == "brier":
         if a.kind != "fixed" and J > 1:  # the same difference in every repeat, and not 0
             alike = 1 / _factor(a.kind, J, a.n_test, a.n_train)
-            return _by_signs(mean, alike, "sign test over repeats", score)
+            return _by_signs(mean, alike, "sign test over repeats", score, level)
         return Comparison(mean, math.nan, NO_ROW_SCORES)
     ours = rows.of(a.result_ids[i].tolist(), score)
     theirs = rows.of(b.result_ids[j].tolist(), score)
@@ -282,7 +298,7 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores) -> Comparison:
         return Comparison(mean, math.nan, "no test rows in common")
     paired = [x - y for x, y in zip(ours, theirs, strict=True)]
     each = np.mean(paired, axis=0) if a.kind == "fixed" else np.concatenate(paired)
-    return _over_rows(mean, each, worth, score)
+    return _over_rows(mean, each, worth, score, level)
 
 
 def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
@@ -379,10 +395,12 @@ def _p_value(t: float, freedom: float) -> float:
     return float(2 * special.stdtr(freedom, -abs(t)))
 
 
-def _by_t(mean: float, spread: float, freedom: float, method: str, score: Score) -> Comparison:
+def _by_t(
+    mean: float, spread: float, freedom: float, method: str, score: Score, level: float
+) -> Comparison:
     """Compare by a t-test of a mean difference whose standard deviation is the spread."""
     half = _half_width(spread, freedom)
-    critical = float(special.stdtrit(freedom, 1 - LEVEL / 2))
+    critical = float(special.stdtrit(freedom, 1 - level / 2))
     seen = float(special.nctdtrinc(freedom, 1 - POWER, critical))  # in units of the spread
     return Comparison(
         mean,
@@ -391,10 +409,11 @@ def _by_t(mean: float, spread: float, freedom: float, method: str, score: Score)
         max(mean - half, -CEILING[score]),
         min(mean + half, CEILING[score]),
         spread * seen if math.isfinite(seen) else math.inf,  # of less than a row's freedom
+        students(mean, spread, freedom),
     )
 
 
-def _by_signs(mean: float, n: float, method: str, score: Score) -> Comparison:
+def _by_signs(mean: float, n: float, method: str, score: Score, level: float) -> Comparison:
     """Compare by n independent differences that are all the same.
 
     There is no variance for a t-test, but the sign test holds: n times the same sign.
@@ -403,24 +422,25 @@ def _by_signs(mean: float, n: float, method: str, score: Score) -> Comparison:
     p = 1.0 if abs(mean) < 1e-12 else least
     sure = least < LEVEL
     low, high = (mean, mean) if sure else (-CEILING[score], CEILING[score])
-    return Comparison(mean, p, method, low, high, 0.0 if sure else math.inf)
+    visible = 0.0 if least < level else math.inf
+    return Comparison(mean, p, method, low, high, visible, point(mean) if sure else unknown)
 
 
-def _over_rows(mean: float, each: Floats, rows: float, score: RowScore) -> Comparison:
+def _over_rows(mean: float, each: Floats, rows: float, score: RowScore, level: float) -> Comparison:
     """Compare by the rows' differences ``each``, worth ``rows`` independent ones."""
     independent = rows >= len(each) - 1e-9
     if score == "accuracy" and independent and np.isin(each, (-1.0, 0.0, 1.0)).all():
-        return _mcnemar(mean, int((each > 0).sum()), int((each < 0).sum()), len(each))
+        return _mcnemar(mean, int((each > 0).sum()), int((each < 0).sum()), len(each), level)
     ceiling = CEILING[score]
     if _constant(each):
-        return _by_signs(mean, rows, "sign test over test rows", score)
+        return _by_signs(mean, rows, "sign test over test rows", score, level)
     if rows <= 1:
         return Comparison(mean, math.nan, "too few test rows", -ceiling, ceiling, math.inf)
     spread = float(each.std(ddof=1)) / math.sqrt(rows)
-    return _by_t(mean, spread, rows - 1, f"paired {OVER_ROWS}", score)
+    return _by_t(mean, spread, rows - 1, f"paired {OVER_ROWS}", score, level)
 
 
-def _mcnemar(mean: float, better: int, worse: int, n: int) -> Comparison:
+def _mcnemar(mean: float, better: int, worse: int, n: int, level: float) -> Comparison:
     """Compare by the rows that only one of two contenders has right, of n.
 
     The interval inverts McNemar's test in its large-sample form (`_tango`). The exact test rejects
@@ -430,7 +450,8 @@ def _mcnemar(mean: float, better: int, worse: int, n: int) -> Comparison:
     low, high = _tango(better, worse, n)
     if p >= LEVEL:
         low, high = min(low, 0.0), max(high, 0.0)
-    return Comparison(mean, p, MCNEMAR, low, high, _visible_apart(better + worse, n))
+    visible = _visible_apart(better + worse, n, level)
+    return Comparison(mean, p, MCNEMAR, low, high, visible, paired_shares(better, worse, n))
 
 
 def _tango(better: float, worse: float, n: float) -> tuple[float, float]:
@@ -454,15 +475,15 @@ def _tango(better: float, worse: float, n: float) -> tuple[float, float]:
     return end(z, -1.0, seen), end(-z, seen, 1.0)
 
 
-def _visible_apart(apart: float, n: float) -> float:
+def _visible_apart(apart: float, n: float, level: float) -> float:
     """The smallest difference in accuracy that McNemar's test sees, from the rows told apart.
 
-    (z_{1-LEVEL/2} + z_{POWER}) sqrt(apart) / n, and no less than what makes so few rows as can be
+    (z_{1-level/2} + z_{POWER}) sqrt(apart) / n, and no less than what makes so few rows as can be
     significant, six, likely enough.
     """
-    fewest = math.ceil(1 - math.log2(LEVEL))
+    fewest = math.ceil(1 - math.log2(level))
     if n < fewest:
         return math.inf
-    quantiles = float(special.ndtri(1 - LEVEL / 2) + special.ndtri(POWER))
+    quantiles = float(special.ndtri(1 - level / 2) + special.ndtri(POWER))
     least = float(special.bdtri(fewest - 1, math.floor(n), 1 - POWER))
     return max(quantiles * math.sqrt(apart) / n, least)

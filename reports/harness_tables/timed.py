@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness.timing import ratio, summarise
+from harness.timing import epochs_of, ratio, summarise
 from harness.workloads import ONCE
 from harness_tables.figures import compact
 from harness_tables.notes import Note, plain
@@ -43,9 +43,6 @@ KINDS = (
     *("fit-once", "together-once", "reference-once"),
 )
 PLAIN = "plain "
-CLEAR = 0.2
-"""Part of a fit that its epochs beyond the first must take for their time to be told."""
-
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
@@ -82,19 +79,19 @@ def training(frames: Frames) -> pd.DataFrame:
             }
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
         once = {kind: _if_ok(kinds.get(f"{kind}{ONCE}")) for kind in kinds}
-        lone = _epochs(fit, once["fit"], epochs)
+        lone = epochs_of(fit, once["fit"], epochs)
         record |= {"epochs": epochs} | _of_an_epoch(lone)
         epoch = 1e-6 * record["microseconds_per_epoch"]
         record["samples_per_second"] = fit["n_train"] / epoch
         if together:
             n = together["together"]
-            several = _epochs(together, once["together"], epochs)
+            several = epochs_of(together, once["together"], epochs)
             record["together"] = n
             record["together_microseconds_per_epoch"] = 1e6 * _median(several) / n
             if lone and several:
                 record["together_ratio"] = ratio(several, lone) / n
         if reference:
-            plain_loop = _epochs(reference, once["reference"], epochs)
+            plain_loop = epochs_of(reference, once["reference"], epochs)
             record["reference_microseconds_per_epoch"] = 1e6 * _median(plain_loop)
             if lone and plain_loop:
                 record["reference_ratio"] = ratio(lone, plain_loop)
@@ -139,22 +136,6 @@ def _plain_loop(record: Row, reference: Row, epochs: Sequence[Sequence[float]]) 
         | _of_an_epoch(epochs)
         | {"samples_per_second": reference["n_train"] / _median(epochs)}
     )
-
-
-def _epochs(row: Row, once: Row | None, epochs: float) -> tuple[tuple[float, ...], ...]:
-    """Seconds an epoch, in each process.
-
-    Where a fit of one epoch was timed beside, what the others add to it, which does not depend on
-    how many they are. Nothing where they are too few for that: less than `CLEAR` of the fit.
-    """
-    if row["status"] != "ok":
-        return ()
-    if once is None or epochs <= 1 or len(once["samples"]) != len(row["samples"]):
-        return tuple(tuple(s / epochs for s in process) for process in row["samples"])
-    fits, ones = (tuple(map(median, kind["samples"])) for kind in (row, once))
-    if any(fit - one < CLEAR * fit for fit, one in zip(fits, ones, strict=True)):
-        return ()
-    return tuple(((fit - one) / (epochs - 1),) for fit, one in zip(fits, ones, strict=True))
 
 
 def _median(samples: Sequence[Sequence[float]]) -> float:

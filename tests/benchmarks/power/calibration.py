@@ -27,15 +27,20 @@ if TYPE_CHECKING:
     from benchmarks.power.tracefile import Line, Trace
 
 PROCESSES, SECONDS = 6, 2.0
-"""That a size is measured in, and that each takes."""
+"""That a size is measured in at least, and that each takes."""
+
+PRECISE, BATCHES = 0.1, 3
+"""More processes measure it, as many again each time, until its standard error is so small a part
+of it or so many times as many have."""
 
 KNOWN = 2
 """Processes where the size is known by construction, and is only looked at."""
 
 PILOTS = 2
 ATTEMPTS, TOLERANCE = 4, 0.15
-"""Measured again, with another amount, if so far, as a part, from what the size is called;
-what counts is what is measured, so that it only has to be near."""
+"""Another amount is tried if the last was so far, as a part, from what the size is called. It
+only has to be near: what counts is measured afterwards, anew, lest an amount be taken for what it
+is called because chance made it look so."""
 
 TURN = 0.01
 """Seconds of one version before it is the other's turn."""
@@ -65,14 +70,17 @@ def calibrated(
         amount = START[cell.subject][cell.way] * cell.size
         for _ in range(PILOTS):
             amount = _nearer(amount, nominal, fmean(measured(cell, amount, 4, seconds / 3)))
-    tried: list[tuple[float, int, list[float]]] = []  # how far off, amount, what was found
-    while not tried or (min(tried)[0] > TOLERANCE * nominal and len(tried) < ATTEMPTS):
-        n = KNOWN if cell.way == "steps" else processes
-        ratios = measured(cell, amount, n, seconds)
-        off = 0.0 if cell.way == "steps" else abs(fmean(ratios) - nominal)
-        tried.append((off, amount, ratios))
-        amount = _nearer(amount, nominal, fmean(ratios))
-    _, amount, ratios = min(tried)
+        tried: list[tuple[float, int]] = []  # how far off, and the amount
+        while not tried or (min(tried)[0] > TOLERANCE * nominal and len(tried) < ATTEMPTS):
+            found = fmean(measured(cell, amount, max(2, processes // 2), seconds))
+            tried.append((abs(found - nominal), amount))
+            amount = _nearer(amount, nominal, found)
+        _, amount = min(tried)
+    ratios = measured(cell, amount, KNOWN if cell.way == "steps" else processes, seconds)
+    while cell.way != "steps" and _error(ratios) > PRECISE * nominal:
+        if len(ratios) >= BATCHES * processes:
+            break
+        ratios += measured(cell, amount, processes, seconds)
     mean = fmean(ratios)
     return trace.add(
         "calibration",
@@ -84,9 +92,13 @@ def calibrated(
         true=nominal if cell.way == "steps" else mean,
         measured=mean,
         load=round(os.getloadavg()[0], 2),
-        error=stdev(ratios) / math.sqrt(len(ratios)),
+        error=_error(ratios),
         processes=ratios,
     )
+
+
+def _error(ratios: list[float]) -> float:
+    return stdev(ratios) / math.sqrt(len(ratios))
 
 
 def _nearer(amount: int, nominal: float, found: float) -> int:

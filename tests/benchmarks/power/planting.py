@@ -61,7 +61,7 @@ def cells(scale: float = 1.0) -> tuple[Cell, ...]:
             Cell(subject, way, size, math.ceil(scale * planted)) for size in SIZES for way in WAYS
         ]
 
-    return (*of("softmax", 38, 6, 5), *of("loop", 38, 6, 5), *of("torch", 4, 2, 2))
+    return (*of("softmax", 38, 6, 6), *of("loop", 38, 6, 6), *of("torch", 4, 2, 2))
 
 
 def version(folder: Path, way: str = "nothing", amount: int = 0) -> Path:
