@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from harness.statistics.changepoints import Step, change_points, change_points_of
+from harness.statistics.contests import FEWEST, Pair, Standings, contests, elo, mean_ranks
+from harness.statistics.posteriors import Odds, odds, signed_rank_odds
 from harness.statistics.scores import (
     LEVEL,
     OVER_DRAWS,
@@ -37,6 +39,7 @@ from harness.statistics.verdicts import (
 )
 
 __all__ = [
+    "FEWEST",
     "LEVEL",
     "LOOKS",
     "OVER_DRAWS",
@@ -47,8 +50,11 @@ __all__ = [
     "Change",
     "Comparison",
     "Interval",
+    "Odds",
+    "Pair",
     "RowScores",
     "Score",
+    "Standings",
     "Step",
     "Verdict",
     "against_best",
@@ -58,14 +64,19 @@ __all__ = [
     "change_points",
     "change_points_of",
     "compare",
+    "contests",
+    "elo",
     "hodges_lehmann",
     "holm",
     "interval",
     "judge",
     "likelihood",
     "look_level",
+    "mean_ranks",
     "needed",
+    "odds",
     "signed_rank",
     "signed_rank_interval",
+    "signed_rank_odds",
     "smallest_visible",
 ]
