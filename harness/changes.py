@@ -117,7 +117,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
         else:
             verdict = change.verdict
             if verdict == "undecided":
-                enough = needed(change, budget=budget, alpha=alpha / len(outcomes))
+                enough = needed(change, budget, alpha, among=len(outcomes))
                 note = _it_would_take(n, enough)
         row = Row(*outcome.work.key, base, new, verdict, n=n, note=note)
         if change is not None:

@@ -351,8 +351,9 @@ class _Comparison:
                 tally.change = judge(
                     tally.log_ratios,
                     budget=self.plan.budget,
-                    alpha=self.plan.alpha / len(self.tallies),
+                    alpha=self.plan.alpha,
                     looks=self.plan.pairs is None,
+                    among=len(self.tallies),
                 )
 
     def _outcomes(self) -> list[Outcome]:

@@ -138,7 +138,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
     what = f"{row.subject}, {row.case}" + ("" if row.device == "cpu" else f" @ {row.device}")
     if row.note:
         what += f" ({row.note})"
-    visible = _change(row, row.visible).removeprefix("+") if math.isfinite(row.visible) else ""
+    visible = _change(row, row.visible).removeprefix("+")
     return (
         row.verdict,
         row.measure,

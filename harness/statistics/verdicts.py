@@ -68,7 +68,10 @@ class Change:
         p_over: one-sided p-value of the null that it is slower by the budget or more.
         n: number of pairs.
         spread: robust standard deviation of a pair's value; NaN for fewer than two pairs.
-        level: what the p-values are held against: alpha, or this look's part of it.
+        level: what the p-values of being slower or faster are held against: this look's and this
+            work's part of alpha.
+        level_same: what that of the budget is held against: this look's part. To call a work the
+            same is a claim about it alone, whatever is said of others.
     """
 
     effect: float
@@ -80,6 +83,7 @@ class Change:
     n: int
     spread: float
     level: float
+    level_same: float
 
     @property
     def verdict(self) -> Verdict:
@@ -95,7 +99,7 @@ class Change:
             return "slower"
         if self.p_faster < self.level:
             return "faster"
-        within = self.p_over < self.level
+        within = self.p_over < self.level_same
         return "same" if within and self.p_slower >= HINT else "undecided"
 
 
@@ -108,7 +112,9 @@ def look_level(alpha: float) -> float:
     return alpha / len(LOOKS)
 
 
-def judge(d: ArrayLike, *, budget: float, alpha: float, looks: bool = True) -> Change:
+def judge(
+    d: ArrayLike, *, budget: float, alpha: float, looks: bool = True, among: int = 1
+) -> Change:
     """What the log-ratios d (n,) of n pairs say.
 
     Args:
@@ -118,6 +124,8 @@ def judge(d: ArrayLike, *, budget: float, alpha: float, looks: bool = True) -> C
             looks together.
         looks: whether this is one of several looks, at the numbers of pairs in `LOOKS`. If not,
             the number of pairs was fixed before any was measured, and all of alpha is spent.
+        among: works that are judged together, so that alpha is the chance to call any of them
+            slower although none is.
 
     Raises:
         UsageError: a value is NaN or infinite, or alpha or the budget are out of range.
@@ -144,11 +152,12 @@ def judge(d: ArrayLike, *, budget: float, alpha: float, looks: bool = True) -> C
         p_over=signed_rank(values, math.log1p(budget))[1],
         n=len(values),
         spread=spread(values),
-        level=level,
+        level=level / among,
+        level_same=level,
     )
 
 
-def needed(change: Change | ArrayLike, budget: float, alpha: float) -> int | None:
+def needed(change: Change | ArrayLike, budget: float, alpha: float, among: int = 1) -> int | None:
     """Roughly how many pairs, all told, would decide an undecided change.
 
     Slower is decided by the effect's distance from nothing and same by its distance from the
@@ -160,12 +169,13 @@ def needed(change: Change | ArrayLike, budget: float, alpha: float) -> int | Non
         change: a change, or the log-ratios that are judged first.
         budget: as for `judge`.
         alpha: as for `judge` with looks.
+        among: likewise.
 
     >>> needed([0.01, -0.05, 0.04, 0.0, 0.02, -0.03, 0.01, 0.05, -0.03, 0.01], 0.03, 0.01)
     29
     """
     if not isinstance(change, Change):
-        change = judge(change, budget=budget, alpha=alpha)
+        change = judge(change, budget=budget, alpha=alpha, among=among)
     if change.verdict != "undecided":
         return change.n
     if math.isnan(change.spread):
@@ -177,7 +187,7 @@ def needed(change: Change | ArrayLike, budget: float, alpha: float) -> int | Non
     n = np.arange(change.n + 1, MOST_PAIRS + 1)
     # What the t-test of that many values would see, by the efficiency of signed ranks beside it on
     # normal noise, 3/pi (Lehmann, Nonparametrics, 1975).
-    level = look_level(alpha)
+    level = look_level(alpha) / among
     quantiles = special.stdtrit(n - 1, 1 - level) + special.stdtrit(n - 1, POWER)
     sees = quantiles * change.spread / np.sqrt(n * 3 / math.pi)
     enough = np.flatnonzero((0.5**n < level) & (sees <= distance))
