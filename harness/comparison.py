@@ -237,10 +237,8 @@ def _identical(a: Cell, b: Cell, common: tuple[Ids, Ids], score: Score, rows: Ro
     i, j = common
     if not np.array_equal(a.of(score)[i], b.of(score)[j]):
         return False
-    # The Brier score is not kept by row; what has the same likelihoods has the same of that, too.
     ours, theirs = (
-        rows.of(cell.result_ids[which].tolist(), "accuracy" if score == "accuracy" else "nll")
-        for cell, which in ((a, i), (b, j))
+        rows.of(cell.result_ids[which].tolist(), score) for cell, which in ((a, i), (b, j))
     )
     return all(len(x) and np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
 

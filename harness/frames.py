@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.store import Store
-    from harness.values import Run, Timing
+    from harness.values import Run, Sketch, Timing
 
 METRICS = (
     "accuracy",
@@ -39,6 +39,7 @@ TIMING_COLUMNS = (
     *("samples", "setup_seconds", "first_seconds", "error", "survives"),
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
+FLOATS = ("log_probability", "confidence", "brier")
 CHUNK = 500  # ids in one query; databases limit how many values a statement may have
 
 
@@ -67,6 +68,7 @@ def load_frames(store: Store, run: Run) -> Frames:
         traces=lambda: _traces(store, run),
         predictions=lambda ids: _predictions(store, ids),
         timings=timings_frame(store.timings(run)),
+        sketches=lambda ids: _sketches(store, ids),
     )
 
 
@@ -104,7 +106,7 @@ def _traces(store: Store, run: Run) -> pd.DataFrame:
 def _predictions(store: Store, ids: Sequence[int]) -> pd.DataFrame:
     kept = tables.predictions
     found: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {
-        name: [] for name in ("result_id", "row", "true", "predicted", "log_probability")
+        name: [] for name in ("result_id", "row", "true", "predicted", *FLOATS)
     }
     wanted = [int(result_id) for result_id in ids]
     with store.reading() as connection:
@@ -118,7 +120,19 @@ def _predictions(store: Store, ids: Sequence[int]) -> pd.DataFrame:
                 found["row"].append(np.arange(n))
                 found["true"].append(rows.true.astype(np.int64))
                 found["predicted"].append(rows.predicted.astype(np.int64))
-                found["log_probability"].append(rows.log_probability.astype(np.float64))
+                for name in FLOATS:
+                    found[name].append(getattr(rows, name).astype(np.float64))
     return pd.DataFrame(
         {name: np.concatenate(parts) if parts else [] for name, parts in found.items()}
     )
+
+
+def _sketches(store: Store, ids: Sequence[int]) -> dict[int, Sketch]:
+    kept, wanted = tables.sketches, [int(result_id) for result_id in ids]
+    found: dict[int, Sketch] = {}
+    with store.reading() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            chunk = kept.c.result_id.in_(wanted[start : start + CHUNK])
+            for result_id, arrays in connection.execute(sa.select(kept).where(chunk)):
+                found[result_id] = tables.unpack_sketch(arrays)
+    return found

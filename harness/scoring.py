@@ -56,9 +56,12 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
 
 def predictions(P: NDArray[np.float64], y: NDArray[np.intp]) -> Predictions:
     """What is kept for each test row, to compare models row by row later."""
+    Y = np.eye(P.shape[1])[y]
     return Predictions(
         true=y.astype(np.uint16),
         predicted=P.argmax(axis=1).astype(np.uint16),
+        confidence=P.max(axis=1).astype(np.float32),
+        brier=((P - Y) ** 2).sum(axis=1).astype(np.float32),
         log_probability=np.log(np.maximum(P[np.arange(len(y)), y], CLIP)).astype(np.float32),
     )
 

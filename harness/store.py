@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import sqlite3
 import time
 import zlib
@@ -30,7 +32,7 @@ from sqlalchemy import (
 )
 
 from harness.errors import StoreError, UsageError
-from harness.values import Point, Predictions, Run, Timing, written
+from harness.values import Point, Predictions, Run, Sketch, Timing, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
     from harness.values import Result, Skip, Value
 
-SCHEMA = 3
+SCHEMA = 4
 CREATE_TRIES = 50
 NAME_LENGTH = 200
 DIGITS = 9  # of an id
@@ -120,6 +122,15 @@ predictions = Table(
     Column("true_class", LargeBinary, nullable=False),
     Column("predicted_class", LargeBinary, nullable=False),
     Column("log_probability", LargeBinary, nullable=False),
+    Column("confidence", LargeBinary, nullable=False),
+    Column("brier", LargeBinary, nullable=False),
+)
+
+sketches = Table(
+    "sketches",
+    metadata,
+    Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
+    Column("arrays", LargeBinary, nullable=False),  # in NumPy's npz format
 )
 
 timings = Table(
@@ -292,6 +303,9 @@ class Store:
                 connection.execute(
                     predictions.insert().values(result_id=result_id, **pack(result.predictions))
                 )
+            if result.sketch:
+                arrays = pack_sketch(result.sketch)
+                connection.execute(sketches.insert().values(result_id=result_id, arrays=arrays))
 
     def add_skip(self, run: Run, position: int, skip: Skip, *, baseline: bool) -> None:
         """A pairing that did not run, as a row of its own."""
@@ -528,16 +542,63 @@ def pack(found: Predictions) -> dict[str, bytes]:
         "true_class": zlib.compress(found.true.astype("<u2").tobytes()),
         "predicted_class": zlib.compress(found.predicted.astype("<u2").tobytes()),
         "log_probability": zlib.compress(found.log_probability.astype("<f4").tobytes()),
+        "confidence": zlib.compress(found.confidence.astype("<f4").tobytes()),
+        "brier": zlib.compress(found.brier.astype("<f4").tobytes()),
     }
 
 
-def unpack(true_class: bytes, predicted_class: bytes, log_probability: bytes) -> Predictions:
+def unpack(
+    true_class: bytes,
+    predicted_class: bytes,
+    log_probability: bytes,
+    confidence: bytes,
+    brier: bytes,
+) -> Predictions:
     """Predictions from the columns of their table."""
     return Predictions(
         true=_numbers(true_class, "<u2"),
         predicted=_numbers(predicted_class, "<u2"),
         log_probability=_numbers(log_probability, "<f4"),
+        confidence=_numbers(confidence, "<f4"),
+        brier=_numbers(brier, "<f4"),
     )
+
+
+def pack_sketch(found: Sketch) -> bytes:
+    """A sketch as an npz file; names are texts in it, and numbered what there is several of."""
+    arrays: dict[str, NDArray[Any]] = {"points": found.points, "rows": found.rows}
+    for name in ("class_names", "input_names"):
+        texts = [_text(text) for text in getattr(found, name)]
+        arrays[name] = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
+    for name in ("axes", "hidden"):
+        arrays |= {f"{name}_{i}": array for i, array in enumerate(getattr(found, name))}
+    if found.probabilities is not None:
+        arrays["probabilities"] = found.probabilities
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def unpack_sketch(packed: bytes) -> Sketch:
+    """A sketch from its npz file."""
+    with np.load(io.BytesIO(packed), allow_pickle=False) as arrays:
+        names = [
+            tuple(json.loads(arrays[f"{kind}_names"].tobytes())) for kind in ("class", "input")
+        ]
+
+        def several(name: str) -> tuple[NDArray[Any], ...]:
+            known = sum(one.startswith(f"{name}_") and one[-1].isdigit() for one in arrays.files)
+            return tuple(arrays[f"{name}_{i}"] for i in range(known))
+
+        return Sketch(
+            names[0],
+            names[1],
+            arrays["points"],
+            arrays["rows"],
+            several("axes"),
+            arrays["probabilities"] if "probabilities" in arrays.files else None,
+            several("hidden"),
+        )
 
 
 def pack_samples(samples: Sequence[Sequence[float]]) -> bytes:

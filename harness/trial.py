@@ -20,6 +20,7 @@ from harness import preload, scoring
 from harness.errors import DatasetError, HarnessError, ProbabilityError
 from harness.preparation import encode, prepare
 from harness.registry import describe
+from harness.sketches import sketch
 from harness.values import Failure, Result, Seconds, Setting, TracePoint
 
 if TYPE_CHECKING:
@@ -29,7 +30,16 @@ if TYPE_CHECKING:
 
     from harness.preparation import Encoded, Prepared
     from harness.registry import Registry
-    from harness.values import Array, Classifier, Dataset, Model, PredictLogProba, Trial
+    from harness.values import (
+        Array,
+        Classifier,
+        Dataset,
+        Model,
+        Needs,
+        PredictLogProba,
+        Sketch,
+        Trial,
+    )
 
     Clock = Callable[[], float]
 
@@ -171,6 +181,7 @@ class _Begun:
 
     trial: Trial
     dataset: Dataset
+    needs: Needs
     data: Encoded
     prepared: Prepared
     y_test: NDArray[np.intp]
@@ -196,6 +207,7 @@ def _begin(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> _Begun
     return _Begun(
         trial,
         dataset,
+        model.needs,
         data,
         prepared,
         y_test,
@@ -258,6 +270,19 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> R
         ),
         trace=begun.monitor.trace(train_likelihood, scores["likelihood"]),
         predictions=scoring.predictions(P, data.y_test),
+        sketch=_sketch(begun, first_seconds) if begun.trial.repeat == 0 else None,
+    )
+
+
+def _sketch(begun: _Begun, predict_seconds: float) -> Sketch | None:
+    """Last of all, for a model may do anything when it is asked for more."""
+    K = len(begun.data.trained)
+    return sketch(
+        begun.data,
+        begun.classifier,
+        begun.needs,
+        lambda raw: ordered(begun.classifier, raw, K),
+        predict_seconds=predict_seconds,
     )
 
 

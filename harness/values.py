@@ -374,17 +374,47 @@ class TracePoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """For each test row its class, the predicted class and the log probability of its class.
+    """What is kept of each test row's probabilities.
 
     Args:
-        true: (n_test,) uint16.
-        predicted: (n_test,) uint16.
-        log_probability: (n_test,) float32, natural logarithm, clipped as the NLL is.
+        true: (n_test,) uint16, its class.
+        predicted: (n_test,) uint16, the most probable class.
+        log_probability: (n_test,) float32, natural logarithm of the probability of its class,
+            clipped as the NLL is.
+        confidence: (n_test,) float32, the probability of the predicted class.
+        brier: (n_test,) float32, the squared error, summed over classes.
     """
 
     true: NDArray[np.uint16]
     predicted: NDArray[np.uint16]
     log_probability: NDArray[np.float32]
+    confidence: NDArray[np.float32]
+    brier: NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """How a fitted classifier divides its inputs, for pictures; see `harness.sketches`.
+
+    Args:
+        class_names: K of them.
+        input_names: of the axes: one or two inputs, or two principal components and how much of
+            the variance is theirs.
+        points: (n, n_axes) where some test rows lie.
+        rows: (n,) which they are, in the order of the test part.
+        axes: values of each input at which the classifier was asked, (n_values,) each; none for
+            principal components.
+        probabilities: (product of the numbers of values, K), the first input varying fastest.
+        hidden: (n_values, n_units) what each hidden layer gives over one input.
+    """
+
+    class_names: tuple[str, ...]
+    input_names: tuple[str, ...]
+    points: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    axes: tuple[NDArray[np.float32], ...] = ()
+    probabilities: NDArray[np.float32] | None = None
+    hidden: tuple[NDArray[np.float32], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -400,6 +430,7 @@ class Result:
     seconds: Seconds | None = None
     trace: tuple[TracePoint, ...] = ()
     predictions: Predictions | None = None
+    sketch: Sketch | None = None
     failure: Failure | None = None
 
 
@@ -523,12 +554,13 @@ class Frames:
             ``test_likelihood``.
         predictions: called with result ids: ``result_id``, ``row`` (0..n_test-1, the same order
             for every model of a dataset and repeat), ``true``, ``predicted``,
-            ``log_probability``.
+            ``log_probability``, ``confidence``, ``brier``.
         timings: one row a workload: ``kind``, ``subject``, ``case``, ``device``, ``threads``,
             ``status``, ``reason``, ``calls`` as in `Timing`; seconds per call (NaN unless
             ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%
             interval over processes), ``p99`` (median of the processes'); ``n_processes``,
             ``n_samples``; ``samples`` as in `Timing`; and a column for each figure.
+        sketches: called with result ids: those of them that have one, the first repeats, by id.
     """
 
     run: Run
@@ -536,3 +568,4 @@ class Frames:
     traces: Callable[[], pd.DataFrame]
     predictions: Callable[[Sequence[int]], pd.DataFrame]
     timings: pd.DataFrame
+    sketches: Callable[[Sequence[int]], Mapping[int, Sketch]] = lambda _: {}

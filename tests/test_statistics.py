@@ -63,6 +63,7 @@ def rows_of(scores: dict[int, Any]) -> RowScores:
                     "true": 0,
                     "predicted": (np.asarray(scores[i]) >= 0.5).astype(int),
                     "log_probability": -np.asarray(scores[i], dtype=float),
+                    "brier": np.asarray(scores[i], dtype=float),
                 }
             )
             for i in ids
@@ -376,7 +377,7 @@ def test_what_cannot_be_compared_has_no_interval() -> None:
     assert all(math.isnan(x) for x in (apart.low, apart.high, apart.visible))
 
 
-def test_the_brier_score_is_compared_over_repeats_and_never_by_rows() -> None:
+def test_the_brier_score_is_compared_as_the_nll_is() -> None:
     a, b = [0.3, 0.5, 0.2, 0.6], [0.4, 0.7, 0.2, 0.9]
     ours, theirs = cell("fresh", brier=a), cell("fresh", brier=b)
     expected = stats.ttest_rel(a, b)
@@ -385,14 +386,19 @@ def test_the_brier_score_is_compared_over_repeats_and_never_by_rows() -> None:
     assert (found.low, found.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
     assert interval(ours, "brier").high == pytest.approx(interval(cell(nll=a), "nll").high)
     assert best({"a": ours, "b": theirs}, "brier") == "a"
+    rng = np.random.default_rng(0)
+    losses = {i: rng.random(20) for i in range(1, 9)}
+    rows = rows_of(losses)
     for kind, n in (("fixed", 4), ("fresh", 1), ("resampled", 1)):
-        ours, theirs = cell(kind, brier=a[:n]), cell(kind, brier=b[:n])  # type: ignore[arg-type]
-        found = compare(ours, theirs, "brier", UNREAD)
-        assert math.isnan(found.p_value)
-        assert found.method == interval(ours, "brier").method == "no row scores for brier"
-        assert found.difference == pytest.approx(np.mean(a[:n]) - np.mean(b[:n]))
-        compared = against_best({"a": ours, "b": theirs}, "brier", UNREAD)
-        assert not compared["b"].told_apart
+        means = [[float(losses[i].mean()) for i in range(k, k + n)] for k in (1, 5)]
+        for score in ("brier", "nll"):
+            ours = cell(kind, **{score: means[0]})  # type: ignore[arg-type]
+            theirs = cell(kind, first_id=5, **{score: means[1]})  # type: ignore[arg-type]
+            found = compare(ours, theirs, score, rows)  # type: ignore[arg-type]
+            assert found.method == "paired t over test rows"
+            each = np.mean([losses[i + 1] - losses[i + 5] for i in range(n)], axis=0)
+            assert found.p_value == pytest.approx(stats.ttest_1samp(each, 0).pvalue)
+        assert interval(ours, "brier").method == "no row scores for brier"
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))

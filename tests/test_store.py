@@ -25,6 +25,7 @@ from harness.values import (
     Result,
     Run,
     Seconds,
+    Sketch,
     Skip,
     Timing,
     TracePoint,
@@ -66,6 +67,17 @@ def a_result(repeat: int = 0) -> Result:
             np.array([0, 1, 2], np.uint16),
             np.array([0, 1, 1], np.uint16),
             np.array([-0.1, -0.2, -3.0], np.float32),
+            confidence=np.array([0.9, 0.8, 0.9], np.float32),
+            brier=np.array([0.1, 0.1, 1.5], np.float32),
+        ),
+        sketch=Sketch(
+            ("a", "b", "\ud800"),
+            ("x",),
+            np.array([[0.1], [0.2]], np.float32),
+            np.array([0, 2]),
+            (np.array([0.0, 1.0], np.float32),),
+            np.array([[0.2, 0.3, 0.5], [0.5, 0.5, 0.0]], np.float32),
+            (np.zeros((2, 4), np.float32), np.ones((2, 3), np.float32)),
         ),
     )
 
@@ -113,6 +125,17 @@ def test_a_result_reads_back_as_it_was_written(store: Store) -> None:
     assert rows["true"].tolist() == [0, 1, 2]
     assert rows["predicted"].tolist() == [0, 1, 1]
     assert np.allclose(rows["log_probability"], [-0.1, -0.2, -3.0])
+    assert np.allclose(rows["confidence"], [0.9, 0.8, 0.9])
+    assert np.allclose(rows["brier"], [0.1, 0.1, 1.5])
+    (sketch,) = frames.sketches([row["result_id"], 99]).values()
+    before = a_result().sketch
+    assert before is not None
+    assert sketch.class_names == ("a", "b", "\\ud800")
+    assert sketch.input_names == ("x",)
+    for name in ("points", "rows", "probabilities"):
+        assert np.array_equal(getattr(sketch, name), getattr(before, name))
+    assert [layer.shape for layer in sketch.hidden] == [(2, 4), (2, 3)]
+    assert np.array_equal(sketch.axes[0], [0.0, 1.0])
 
 
 def test_a_failure_reads_back_with_its_reason(store: Store) -> None:
@@ -163,6 +186,7 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
         "scores": 2,
         "traces": 2,
         "predictions": 1,
+        "sketches": 1,
         "timings": 2,
         "points": 0,
     }
@@ -186,8 +210,12 @@ def test_predictions_unpack_as_they_were_packed(values: list[float]) -> None:
         np.arange(n, dtype=np.uint16),
         np.arange(n, dtype=np.uint16)[::-1],
         np.array(values, np.float32),
+        np.array(values, np.float32)[::-1],
+        np.array(values, np.float32) ** 2,
     )
     after = unpack(**pack(before))
+    assert np.array_equal(before.confidence, after.confidence)
+    assert np.array_equal(before.brier, after.brier)
     assert np.array_equal(before.true, after.true)
     assert np.array_equal(before.predicted, after.predicted)
     assert np.array_equal(before.log_probability, after.log_probability)
@@ -232,7 +260,7 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"UPDATE harness_schema SET version = {version}")
-    complaint = f"has schema {version}, this harness reads and writes schema 3; use the harness"
+    complaint = f"has schema {version}, this harness reads and writes schema 4; use the harness"
     with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
     assert "\n" not in str(refused.value)

@@ -136,6 +136,8 @@ def make_frames(
                     "true": 0,
                     "predicted": (losses[i] >= math.log(2)).astype(int),
                     "log_probability": -losses[i],
+                    "confidence": np.exp(-losses[i]),
+                    "brier": losses[i],
                 }
             )
             for i in result_ids

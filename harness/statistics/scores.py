@@ -11,8 +11,7 @@ What two repeats of a dataset have in common decides how far their scores may be
 
 One repeat says nothing of the variance between repeats, and neither do repeats that agree exactly
 (accuracy is discrete). There, too, the test rows are the sample: Wilson's interval and McNemar's
-exact test for accuracy, Student's t for the NLL. Of the Brier score no rows are kept, so there
-nothing is said.
+exact test for accuracy, Student's t for the NLL and the Brier score.
 """
 
 from __future__ import annotations
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key")
 Score: TypeAlias = Literal["accuracy", "nll", "brier"]
-RowScore: TypeAlias = Literal["accuracy", "nll"]  # those that are kept for single test rows
 
 LEVEL = 0.05
 """Intervals cover 1 - LEVEL; what is told apart is so at this level."""
@@ -230,13 +228,12 @@ class RowScores:
 
     def __init__(self, predictions: Predict) -> None:
         self._predictions = predictions
-        self._kept: dict[int, tuple[Floats, Floats]] = {}  # by result id: right or not, NLL
+        self._kept: dict[int, dict[Score, Floats]] = {}  # by result id
 
-    def of(self, result_ids: Sequence[int], score: RowScore) -> list[Floats]:
+    def of(self, result_ids: Sequence[int], score: Score) -> list[Floats]:
         """The rows' scores (n_test,) for each result, in the order of the test part."""
         self.fetch(result_ids)
-        which = 0 if score == "accuracy" else 1
-        return [self._kept[i][which] for i in result_ids]
+        return [self._kept[i][score] for i in result_ids]
 
     def fetch(self, result_ids: Iterable[int]) -> None:
         """Read at once what will be needed one by one."""
@@ -246,11 +243,15 @@ class RowScores:
         frame = self._predictions(missing)
         ids = frame["result_id"].to_numpy(dtype=np.int64)
         order = np.lexsort((frame["row"].to_numpy(dtype=np.int64), ids))
-        right = (frame["true"].to_numpy() == frame["predicted"].to_numpy())[order]
-        loss = -frame["log_probability"].to_numpy(dtype=np.float64)[order]
+        right = frame["true"].to_numpy() == frame["predicted"].to_numpy()
+        columns: dict[Score, Floats] = {
+            "accuracy": right.astype(np.float64)[order],
+            "nll": -frame["log_probability"].to_numpy(dtype=np.float64)[order],
+            "brier": frame["brier"].to_numpy(dtype=np.float64)[order],
+        }
         starts = np.searchsorted(ids[order], [*missing, missing[-1] + 1])
         for i, start, stop in zip(missing, starts[:-1], starts[1:], strict=True):
-            self._kept[i] = right[start:stop].astype(np.float64), loss[start:stop]
+            self._kept[i] = {score: column[start:stop] for score, column in columns.items()}
 
 
 def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = LEVEL) -> Comparison:
@@ -287,11 +288,6 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
                 visible = _visible_apart(2 * apart, worth, level)
                 below = paired_shares(apart, apart, worth)
             return Comparison(0.0, 1.0, "no difference in any repeat", low, high, visible, below)
-    if score == "brier":
-        if a.kind != "fixed" and J > 1:  # the same difference in every repeat, and not 0
-            alike = 1 / _factor(a.kind, J, a.n_test, a.n_train)
-            return _by_signs(mean, alike, "sign test over repeats", score, level)
-        return Comparison(mean, math.nan, NO_ROW_SCORES)
     ours = rows.of(a.result_ids[i].tolist(), score)
     theirs = rows.of(b.result_ids[j].tolist(), score)
     if any(len(x) != len(y) or not len(x) for x, y in zip(ours, theirs, strict=True)):
@@ -323,7 +319,7 @@ def against_best(
     scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
     first = scored[leader]
     by_rows = first.kind == "fixed" or any(len(cell.repeats) == 1 for cell in scored.values())
-    if by_rows and score != "brier":
+    if by_rows:
         rows.fetch(i for cell in scored.values() for i in cell.result_ids.tolist())
     found = {
         key: compare(first, cell, score, rows) for key, cell in scored.items() if key != leader
@@ -426,7 +422,7 @@ def _by_signs(mean: float, n: float, method: str, score: Score, level: float) ->
     return Comparison(mean, p, method, low, high, visible, point(mean) if sure else unknown)
 
 
-def _over_rows(mean: float, each: Floats, rows: float, score: RowScore, level: float) -> Comparison:
+def _over_rows(mean: float, each: Floats, rows: float, score: Score, level: float) -> Comparison:
     """Compare by the rows' differences ``each``, worth ``rows`` independent ones."""
     independent = rows >= len(each) - 1e-9
     if score == "accuracy" and independent and np.isin(each, (-1.0, 0.0, 1.0)).all():

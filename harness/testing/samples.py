@@ -9,7 +9,7 @@ import numpy as np
 
 from harness import scoring
 from harness.preparation import Encoded, prepare
-from harness.values import Run, Setting, Timing
+from harness.values import Run, Setting, Sketch, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -104,7 +104,8 @@ COLUMNS = (
     *("failure_kind", "reason", "traceback", "output"),
 )
 TRACE_COLUMNS = ("result_id", "epoch", "train_likelihood", "test_likelihood")
-PREDICTION_COLUMNS = ("result_id", "row", "true", "predicted", "log_probability")
+PREDICTED = ("true", "predicted", "log_probability", "confidence", "brier")
+PREDICTION_COLUMNS = ("result_id", "row", *PREDICTED)
 
 
 def sample_frames(*, all_failed: bool = False) -> Frames:
@@ -159,7 +160,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
                 for i in result_ids
                 if (p := predicted.get(i))
                 for row, values in enumerate(
-                    zip(p.true, p.predicted, p.log_probability, strict=True)
+                    zip(*(getattr(p, name) for name in PREDICTED), strict=True)
                 )
             ],
             columns=PREDICTION_COLUMNS,
@@ -181,7 +182,18 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
         lambda: pd.DataFrame(traces, columns=TRACE_COLUMNS),
         predictions,
         timings_frame([] if all_failed else _timings(rng)),
+        lambda ids: {i: _sketch() for i in ids if i in predicted and rows[i - 1]["repeat"] == 0},
     )
+
+
+def _sketch() -> Sketch:
+    """Of a classifier of three classes over one input, with a hidden layer of two units."""
+    x = np.linspace(-3, 3, 50, dtype=np.float32)
+    logits = np.stack([-2 * x, 1 - x**2, 2 * x], axis=1)
+    P = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    points = np.linspace(-2.5, 2.5, 40, dtype=np.float32)[:, None]
+    layer = np.tanh(np.stack([x, 1 - x], axis=1))
+    return Sketch(("low", "middle", "high"), ("x0",), points, np.arange(40), (x,), P, (layer,))
 
 
 def _timings(rng: np.random.Generator) -> list[Timing]:

@@ -65,6 +65,16 @@ class Perceptron:
         """Probabilities (n_samples, n_classes) in float64."""
         return self._log_proba(X).exp_().numpy()
 
+    def hidden_activations(self, X: Array) -> list[Array]:
+        """What each hidden layer gives, (n_samples, n_units) each, of X (n_samples, n_features)."""
+        found, h = [], self._tensor(X, torch.float32)
+        with torch.no_grad():
+            for i, layer in enumerate(self.network):
+                h = layer(h)
+                if i % 2:  # an activation, after its linear layer
+                    found.append(h.cpu().numpy())
+        return found
+
     def _log_proba(self, X: Array) -> Tensor:
         with torch.no_grad():
             logits: Tensor = self.network(self._tensor(X, torch.float32))
