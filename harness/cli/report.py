@@ -25,6 +25,16 @@ FORMATS = ("rich", "markdown", "csv", "json", "latex")
     metavar="FOLDER",
     help="Write each table there as CSV and Parquet, too.",
 )
+@click.option(
+    "--versus", is_flag=True, help="Who is better: two models by dataset, or all pairs of several."
+)
+@click.option(
+    "-m", "--model", "models", multiple=True, metavar="NAME", help="For --versus; repeatable."
+)
+@click.option(
+    "--rope", type=options.PART, help="Difference that does not matter, for --versus [1%]."
+)
+@click.option("--ranks", is_flag=True, help="With --versus, mean ranks and Elo ratings, too.")
 @options.store_option
 @options.plugin_option
 def command(
@@ -32,12 +42,32 @@ def command(
     name: str,
     style: str,
     output: Path | None,
+    versus: bool,
+    models: tuple[str, ...],
+    rope: float | None,
+    ranks: bool,
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Print the tables of RUN, by id or name; of the newest run without."""
+    """Print the tables of RUN, by id or name; of the newest run without.
+
+    \b
+      harness report
+      harness report 3 --format markdown
+      harness report --versus -m torch-mlp -m sklearn-random-forest
+    """  # noqa: D301  # click wants the character, not its escape
     from harness.frames import load_frames
 
+    if (models or rope is not None or ranks) and not versus:
+        raise UsageError("-m, --rope and --ranks are for --versus; add it, or leave them out")
+    if versus:
+        from harness.cli.versus import show
+        from harness.versus import ROPE
+
+        with closing(options.open_store(store)) as opened:
+            frames = load_frames(opened, opened.find(run))
+            show(frames, models, ROPE if rope is None else rope, style, ranks=ranks)
+        return
     report = options.discover(plugins).reports[name]
     if style not in report.formats:
         raise UsageError(f"report '{name}' has no format {style}, but {', '.join(report.formats)}")

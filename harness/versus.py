@@ -1,0 +1,248 @@
+"""Who is better: two models on each dataset, or every pair of several over all datasets.
+
+Scores are compared over the repeats that both finished, with the interval that their kind of split
+demands (`harness.statistics`); probabilities of being better, as good, or worse hold a difference
+of no more than the ROPE for none. Of the NLL that is log(1 + rope): a likelihood so much larger.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from harness.errors import UsageError
+from harness.statistics import (
+    FEWEST,
+    RowScores,
+    cells,
+    compare,
+    contests,
+    elo,
+    mean_ranks,
+    odds,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.statistics import Cell
+    from harness.values import Frames
+
+    Contender: TypeAlias = tuple[str, str]
+    """A model on a device."""
+
+    Grouped: TypeAlias = Mapping[str, Mapping[Contender, Cell]]
+
+Score: TypeAlias = Literal["accuracy", "nll"]
+SCORES: tuple[Score, ...] = ("accuracy", "nll")
+ROPE = 0.01
+
+DUEL_COLUMNS = (
+    *("dataset", "score", "first", "second", "difference", "low", "high", "p_value"),
+    *("better", "equivalent", "worse", "repeats", "method"),
+)
+MATRIX_COLUMNS = (
+    *("score", "first", "second", "datasets", "difference", "wins", "ties", "losses"),
+    *("p_value", "better", "equivalent", "worse", "note"),
+)
+STANDING_COLUMNS = (
+    *("score", "model", "mean_rank", "rank_low", "rank_high", "elo", "elo_low", "elo_high"),
+)
+NAMED = 3
+"""Data sets that a note names; of more it gives the number."""
+
+
+def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
+    """Contenders by name or glob, in the order of the run; all but the baselines without.
+
+    Raises:
+        UsageError: a name matches none, or fewer than two are left.
+    """
+    results = frames.results[frames.results["status"] != "skipped"]
+    every = list(dict.fromkeys(zip(results["model"], results["device"], strict=True)))
+    baselines = set(results.loc[results["baseline"].astype(bool), "model"])
+    if models:
+        found = []
+        for model in models:
+            named = [one for one in every if one[0] == model]
+            named = named or [one for one in every if fnmatch.fnmatchcase(one[0], model)]
+            if not named:
+                there = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
+                raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {there}")
+            found += [one for one in named if one not in found]
+    else:
+        found = [one for one in every if one[0] not in baselines]
+    if len(found) < 2:
+        names = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
+        raise UsageError(
+            f"run {frames.run.id}: who is better takes two models; choose some with -m ({names})"
+        )
+    return found
+
+
+def named(contenders: Sequence[Contender]) -> dict[Contender, str]:
+    """Names to show: with the device where several take part."""
+    several = len({device for _, device in contenders}) > 1
+    return {one: f"{one[0]} @ {one[1]}" if several else one[0] for one in contenders}
+
+
+def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd.DataFrame:
+    """Two models on each dataset that either was run on: a row for each score.
+
+    ``difference`` is the first's mean score less the second's, ``low`` and ``high`` the ends of its
+    95% interval, ``better``, ``equivalent`` and ``worse`` probabilities of the first; NaN where
+    nothing can be said, and ``method`` says why.
+
+    Args:
+        frames: of a run.
+        first: a model and its device.
+        second: another.
+        rope: differences of no more than this do not matter.
+    """
+    rows = RowScores(frames.predictions)
+    names = named([first, second])
+    records = []
+    for dataset, contenders in _grouped(frames).items():
+        ours, theirs = contenders.get(first), contenders.get(second)
+        if ours is None and theirs is None:
+            continue
+        for score in SCORES:
+            record: dict[str, object] = {"dataset": dataset, "score": score}
+            record |= {"first": names[first], "second": names[second]}
+            if ours is None or theirs is None or not len(ours.repeats) or not len(theirs.repeats):
+                lacks = names[first if ours is None or not len(ours.repeats) else second]
+                records.append(record | {"repeats": 0, "method": f"no scores of {lacks}"})
+                continue
+            found = compare(ours, theirs, score, rows)
+            chances = odds(found.below, _rope(score, rope), more_is_better=score == "accuracy")
+            records.append(
+                record
+                | {name: getattr(found, name) for name in ("difference", "low", "high", "p_value")}
+                | {name: getattr(chances, name) for name in ("better", "equivalent", "worse")}
+                | {"repeats": len(np.intersect1d(ours.repeats, theirs.repeats))}
+                | {"method": found.method}
+            )
+    return pd.DataFrame(records, columns=list(DUEL_COLUMNS))
+
+
+def matrix(frames: Frames, contenders: Sequence[Contender], rope: float) -> pd.DataFrame:
+    """Every pair of models over all datasets: a row for each pair and score, the better one first.
+
+    ``difference`` is the mean over the ``datasets`` that both finished of the first's score less
+    the second's; ``wins``, ``ties`` and ``losses`` count datasets by the ROPE. ``p_value`` is
+    Wilcoxon's, after Holm over the pairs of a score; the probabilities are those of the Bayesian
+    signed-rank test. They are NaN, and ``note`` says why, where a score is missing or there are
+    fewer than six datasets.
+    """
+    names = named(contenders)
+    datasets, gains = _gains(frames, contenders)
+    records = []
+    for score in SCORES:
+        found = contests(gains[score], _rope(score, rope))
+        for pair in found:
+            turned = pair.difference < 0
+            one, other = (pair.second, pair.first) if turned else (pair.first, pair.second)
+            sign = 1 if score == "accuracy" else -1
+            chances = pair.odds
+            missing = [datasets[i] for i in pair.missing]
+            records.append(
+                {
+                    "score": score,
+                    "first": names[contenders[one]],
+                    "second": names[contenders[other]],
+                    "datasets": pair.n,
+                    "difference": sign * abs(pair.difference),
+                    "wins": pair.losses if turned else pair.wins,
+                    "ties": pair.ties,
+                    "losses": pair.wins if turned else pair.losses,
+                    "p_value": pair.p_value,
+                    "better": chances.worse if turned else chances.better,
+                    "equivalent": chances.equivalent,
+                    "worse": chances.better if turned else chances.worse,
+                    "note": _note(pair.n, missing),
+                }
+            )
+    return pd.DataFrame(records, columns=list(MATRIX_COLUMNS))
+
+
+def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
+    """Mean ranks and Elo ratings with their 95% intervals, a row for each model and score.
+
+    Raises:
+        UsageError: a model has not finished a dataset, or there is only one.
+    """
+    names = named(contenders)
+    datasets, gains = _gains(frames, contenders)
+    lacking = np.argwhere(np.isnan(gains["accuracy"]))
+    if len(lacking):
+        model, dataset = names[contenders[lacking[0][0]]], datasets[lacking[0][1]]
+        raise UsageError(
+            f"ranks need every model on every dataset, and '{model}' has not finished "
+            f"'{dataset}'; choose models with -m"
+        )
+    if len(datasets) < 2:
+        raise UsageError("ranks over one dataset are no more than its table; run more datasets")
+    records = []
+    for score in SCORES:
+        ranks, ratings = mean_ranks(gains[score]), elo(gains[score])
+        records += [
+            {
+                "score": score,
+                "model": names[contenders[i]],
+                "mean_rank": ranks.figure[i],
+                "rank_low": ranks.low[i],
+                "rank_high": ranks.high[i],
+                "elo": ratings.figure[i],
+                "elo_low": ratings.low[i],
+                "elo_high": ratings.high[i],
+            }
+            for i in np.argsort(ranks.figure, kind="stable").tolist()
+        ]
+    return pd.DataFrame(records, columns=list(STANDING_COLUMNS))
+
+
+def _grouped(frames: Frames) -> Grouped:
+    found: dict[str, dict[Contender, Cell]] = {}
+    for (dataset, model, device), cell in cells(frames.results).items():
+        found.setdefault(dataset, {})[model, device] = cell
+    return found
+
+
+def _gains(
+    frames: Frames, contenders: Sequence[Contender]
+) -> tuple[list[str], dict[Score, NDArray[np.float64]]]:
+    """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if unfinished."""
+    grouped = _grouped(frames)
+    found: dict[Score, NDArray[np.float64]] = {}
+    for score in SCORES:
+        sign = 1 if score == "accuracy" else -1
+        found[score] = np.array(
+            [
+                [
+                    sign * float(cell.of(score).mean())
+                    if (cell := cells_.get(one)) is not None and cell.complete
+                    else math.nan
+                    for cells_ in grouped.values()
+                ]
+                for one in contenders
+            ]
+        ).reshape(len(contenders), len(grouped))
+    return list(grouped), found
+
+
+def _rope(score: Score, rope: float) -> float:
+    return rope if score == "accuracy" else math.log1p(rope)
+
+
+def _note(n: int, missing: Sequence[str]) -> str:
+    """Why nothing is said of a pair; empty if it is."""
+    if missing:
+        names = ", ".join(missing) if len(missing) <= NAMED else f"{len(missing)} datasets"
+        return f"not both finished {names}"
+    return f"{n} dataset{'s' if n != 1 else ''}; it takes {FEWEST}" if n < FEWEST else ""

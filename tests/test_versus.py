@@ -1,0 +1,382 @@
+"""Who is better: oracles, error rates by simulation, and what must not be said."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import baycomp
+import numpy as np
+import pandas as pd
+import pytest
+import scikit_posthocs
+from command_line import complaint_of, harness_in
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from statsmodels.stats.multitest import multipletests
+from test_statistics import cell, no_rows, rows_of
+
+from harness import versus
+from harness.api import run
+from harness.errors import UsageError
+from harness.statistics import (
+    FEWEST,
+    RowScores,
+    compare,
+    contests,
+    elo,
+    mean_ranks,
+    odds,
+    signed_rank_odds,
+)
+from harness.statistics.posteriors import paired_shares
+from harness.testing.samples import sample_frames
+from harness.values import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from harness.values import Frames, SplitKind
+
+UNREAD = RowScores(no_rows)
+
+# Two on one dataset
+
+
+@pytest.mark.parametrize("runs", [1, 3])
+@pytest.mark.parametrize("rope", [0.0, 0.01])
+def test_resampled_splits_have_the_odds_of_baycomps_correlated_t(runs: int, rope: float) -> None:
+    rng = np.random.default_rng(runs)
+    a, b = 0.8 + 0.05 * rng.normal(size=(2, 5 * runs))
+    ours, theirs = (cell("resampled", x, n_train=80, n_test=20) for x in (a, b))
+    found = odds(compare(ours, theirs, "accuracy", UNREAD).below, rope, more_is_better=True)
+    expected = baycomp.two_on_single(b, a, rope, runs)  # of the second being worse, equal, better
+    if rope:
+        assert (found.worse, found.equivalent, found.better) == pytest.approx(expected)
+    else:
+        assert (found.worse, found.better) == pytest.approx(expected)
+
+
+def test_of_a_loss_less_is_better() -> None:
+    a, b = [0.3, 0.35, 0.32], [0.5, 0.55, 0.56]
+    found = compare(cell(nll=a), cell(nll=b), "nll", UNREAD)
+    assert odds(found.below, 0.01, more_is_better=False).better > 0.95
+    assert odds(found.below, 0.01, more_is_better=True).worse > 0.95
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 100))
+@settings(max_examples=50, deadline=None)
+def test_odds_add_up_and_turn_around(better: int, worse: int, rest: int) -> None:
+    n = better + worse + rest
+    one, other = paired_shares(better, worse, n), paired_shares(worse, better, n)
+    ours = odds(one, 0.01, more_is_better=True)
+    theirs = odds(other, 0.01, more_is_better=True)
+    assert ours.better + ours.equivalent + ours.worse == pytest.approx(1)
+    assert (ours.better, ours.worse) == pytest.approx((theirs.worse, theirs.better), abs=2e-3)
+    assert min(ours.better, ours.equivalent, ours.worse) >= -1e-12
+
+
+@pytest.mark.parametrize(("better", "worse", "n"), [(0, 0, 5), (7, 3, 30), (40, 40, 400)])
+def test_paired_shares_are_a_dirichlet_posterior(better: int, worse: int, n: int) -> None:
+    rng = np.random.default_rng(0)
+    drawn = rng.dirichlet([better + 0.5, worse + 0.5, n - better - worse + 0.5], 200_000)
+    differences = drawn[:, 0] - drawn[:, 1]
+    below = paired_shares(better, worse, n)
+    for value in (-0.1, -0.01, 0.0, 0.01, 0.1):
+        assert below(value) == pytest.approx((differences < value).mean(), abs=5e-3)
+
+
+def test_rows_that_agree_are_no_proof_of_being_equal_but_many_are_evidence() -> None:
+    found = []
+    for n in (5, 2000):
+        rows = rows_of({1: np.zeros(n), 2: np.zeros(n)})
+        ours, theirs = (cell(accuracy=[1.0], first_id=i, n_test=n) for i in (1, 2))
+        below = compare(ours, theirs, "accuracy", rows).below
+        found.append(odds(below, 0.01, more_is_better=True).equivalent)
+    assert found[0] < 0.5 < 0.99 < found[1]
+
+
+# How often equal ones are told apart
+
+
+def equal_ones(kind: SplitKind, n: int) -> tuple[Any, Any, RowScores]:
+    """Two classifiers that are as good as each other, on one data set of a kind.
+
+    Each has a feature of its own, as informative as the other's, and cuts it between the means of
+    the classes in its training part. The NLL is that of the logistic function of the distance.
+    """
+    rng = np.random.default_rng(n)
+    J, n_rows, n_test = (1 if kind == "fixed" else 10), 200, 40
+    scores: dict[str, list[list[float]]] = {"accuracy": [[], []], "nll": [[], []]}
+    kept: dict[int, Any] = {}
+    y = rng.random(n_rows) < 0.5
+    X = rng.normal(size=(2, n_rows)) + np.where(y, 0.7, -0.7)
+    for j in range(J):
+        if kind == "fresh":
+            y = rng.random(n_rows) < 0.5
+            X = rng.normal(size=(2, n_rows)) + np.where(y, 0.7, -0.7)
+        test = rng.permutation(n_rows) < n_test
+        for i, x in enumerate(X):
+            cut = (x[y & ~test].mean() + x[~y & ~test].mean()) / 2
+            loss = np.logaddexp(0.0, -np.where(y, 1.4, -1.4) * (x - cut))[test]
+            right = ((x > cut) == y)[test]
+            scores["accuracy"][i].append(float(right.mean()))
+            scores["nll"][i].append(float(loss.mean()))
+            kept[1 + i * J + j] = (right, loss)
+    sizes = {"n_train": n_rows - n_test, "n_test": n_test}
+    cells = [
+        cell(kind, scores["accuracy"][i], scores["nll"][i], first_id=1 + i * J, **sizes)  # type: ignore[arg-type]
+        for i in (0, 1)
+    ]
+
+    def predictions(ids: Sequence[int]) -> pd.DataFrame:
+        return pd.concat(
+            pd.DataFrame(
+                {
+                    "result_id": i,
+                    "row": np.arange(n_test),
+                    "true": 1,
+                    "predicted": kept[i][0].astype(int),
+                    "log_probability": -kept[i][1],
+                    "brier": kept[i][1],
+                }
+            )
+            for i in ids
+        )
+
+    return cells[0], cells[1], RowScores(predictions)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fresh", "resampled", "fixed"])
+def test_equal_classifiers_are_told_apart_in_one_of_twenty_cases(kind: SplitKind) -> None:
+    n = 1500
+    rejected = {"accuracy": 0, "nll": 0}
+    for i in range(n):
+        ours, theirs, rows = equal_ones(kind, i)
+        for score in ("accuracy", "nll"):
+            rejected[score] += compare(ours, theirs, score, rows).told_apart  # type: ignore[arg-type]
+    for score, count in rejected.items():
+        assert 0.02 <= count / n <= 0.07, (kind, score, count / n)
+
+
+# Many on many
+
+
+@pytest.mark.parametrize("n", [6, 15, 40])
+@pytest.mark.parametrize("rope", [0.0, 0.01])
+def test_the_signed_rank_odds_are_baycomps(n: int, rope: float) -> None:
+    z = np.random.default_rng(n).normal(0.01, 0.02, size=n)
+    found = signed_rank_odds(z, rope)
+    expected = baycomp.SignedRankTest.probs(np.zeros(n), z, rope, nsamples=20_000, random_state=0)
+    if rope:
+        assert (found.worse, found.equivalent, found.better) == pytest.approx(expected, abs=0.015)
+    else:
+        assert (found.worse, found.better) == pytest.approx(expected, abs=0.015)
+
+
+def test_wilcoxons_p_with_holm_is_that_of_scikit_posthocs() -> None:
+    rng = np.random.default_rng(1)
+    gains = rng.normal(size=(4, 12)) + np.array([0.0, 0.3, 1.0, 2.0])[:, None]
+    expected = scikit_posthocs.posthoc_wilcoxon(
+        [list(row) for row in gains], p_adjust="holm", zero_method="pratt"
+    ).to_numpy()
+    for pair in contests(gains, 0.0):
+        assert pair.p_value == pytest.approx(expected[pair.first, pair.second], rel=1e-6)
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    rng = np.random.default_rng(2)
+    gains = rng.normal(size=(5, 9)) + np.linspace(0, 2, 5)[:, None]
+    found = [pair.p_value for pair in contests(gains, 0.0)]
+    raw = [stats.wilcoxon(gains[i] - gains[j]).pvalue for i in range(5) for j in range(i + 1, 5)]
+    assert found == pytest.approx(multipletests(raw, method="holm")[1], rel=1e-6)
+
+
+def test_wins_and_losses_are_by_more_than_the_rope() -> None:
+    (pair,) = contests(np.array([[0.5, 0.6, 0.7, 0.8], [0.505, 0.5, 0.8, 0.8]]), 0.01)
+    assert (pair.wins, pair.ties, pair.losses, pair.n) == (1, 2, 1, 4)
+
+
+def test_fewer_than_six_datasets_and_missing_ones_have_means_and_no_verdict() -> None:
+    gains = np.tile([0.9, 0.5], (FEWEST, 1)).T + 0.01 * np.arange(FEWEST)
+    (enough,) = contests(gains, 0.01)
+    assert enough.judged
+    assert enough.p_value == pytest.approx(2 ** (1 - FEWEST))
+    (few,) = contests(gains[:, 1:], 0.01)
+    gains[1, 2] = math.nan
+    (missing,) = contests(gains, 0.01)
+    for pair in (few, missing):
+        assert not pair.judged
+        assert math.isnan(pair.p_value)
+        assert math.isnan(pair.odds.better)
+        assert pair.difference == pytest.approx(0.4)
+    assert missing.missing == (2,)
+    (nothing,) = contests(np.full((2, 3), math.nan), 0.01)
+    assert math.isnan(nothing.difference)
+
+
+def test_what_is_said_of_two_does_not_depend_on_who_else_is_there() -> None:
+    gains = np.random.default_rng(3).normal(size=(5, 10))
+    among, alone = contests(gains, 0.01)[0], contests(gains[:2], 0.01)[0]
+    assert (among.difference, among.odds) == (alone.difference, alone.odds)
+
+
+@pytest.mark.slow
+def test_equal_classifiers_over_many_datasets_are_told_apart_in_one_of_twenty_cases() -> None:
+    rng = np.random.default_rng(4)
+    found = [contests(rng.normal(size=(2, 12)), 0.0)[0].p_value < 0.05 for _ in range(400)]
+    assert 0.02 <= np.mean(found) <= 0.08
+
+
+def test_ranks_are_scipys_and_their_intervals_hold_them() -> None:
+    gains = np.random.default_rng(5).normal(size=(6, 20)).round(1)
+    found = mean_ranks(gains)
+    expected = stats.rankdata(-gains, axis=0).mean(axis=1)
+    assert found.figure == pytest.approx(expected)
+    assert (found.low <= found.figure).all()
+    assert (found.figure <= found.high).all()
+
+
+def test_elo_is_a_logistic_regression_on_who_won() -> None:
+    rng = np.random.default_rng(6)
+    gains = rng.normal(size=(4, 200)) + np.array([0.0, 0.2, 0.5, 0.9])[:, None]
+    rows, won = [], []
+    for i in range(4):
+        for j in range(i + 1, 4):
+            row = np.zeros(4)
+            row[i], row[j] = 1, -1
+            games = [bool(x) for x in gains[i] > gains[j]]
+            rows += [row] * (len(games) + 1) * 2
+            # Each game twice, so that the tie that is added is one game of each outcome.
+            won += games * 2 + [True, False]
+    model = LogisticRegression(C=1e9, fit_intercept=False, tol=1e-10, max_iter=1000).fit(rows, won)
+    expected = 400 / math.log(10) * model.coef_[0]
+    found = elo(gains)
+    assert found.figure - found.figure.mean() == pytest.approx(expected - expected.mean(), abs=1)
+    assert found.figure.mean() == pytest.approx(1000)
+
+
+def test_who_always_wins_has_a_finite_rating() -> None:
+    found = elo(np.array([[1.0] * 8, [0.5] * 8, [0.1] * 8]))
+    assert np.isfinite(found.figure).all()
+    assert (np.diff(found.figure) < 0).all()
+
+
+# As the command shows it
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three models on six small datasets."""
+    folder = tmp_path_factory.mktemp("versus")
+    sizes = [f"threshold[n_train={n},n_test=40]" for n in (20, 30, 40, 50, 60, 70)]
+    models = ["numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb"]
+    run(sizes, models, store=folder / "harness.db", in_process=True, timing=False, repeats=3)
+    return folder
+
+
+def test_two_models_are_shown_by_dataset(stored: Path) -> None:
+    words = ("-m", "numpy-softmax", "-m", "sklearn-logistic")
+    done = harness_in(stored, "report", "--versus", *words, columns=80)
+    assert done.status == 0, done.remarks
+    assert "accuracy: numpy-softmax less sklearn-logistic" in done.printed
+    assert done.printed.count("threshold") == 2 * 6
+    assert "paired t over draws" in done.printed
+    assert max(map(len, done.printed.splitlines())) <= 80
+
+
+def test_several_models_are_shown_by_pairs_without_the_baselines(stored: Path) -> None:
+    done = harness_in(stored, "report", "--versus", "--format", "json")
+    found = json.loads(done.printed)["versus"]
+    assert len(found) == 2 * 3
+    names = {row["first"] for row in found} | {row["second"] for row in found}
+    assert names == {"numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb"}
+    assert {row["datasets"] for row in found} == {6}
+    assert all(row["p_value"] is not None for row in found)
+    for row in found:
+        assert row["difference"] >= 0 if row["score"] == "accuracy" else row["difference"] <= 0
+
+
+def test_baselines_take_part_where_they_are_named(stored: Path) -> None:
+    done = harness_in(stored, "report", "--versus", "-m", "*", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(done.printed)))
+    assert len(rows) == 2 * 10
+
+
+@pytest.mark.parametrize("style", ["rich", "markdown", "latex"])
+def test_every_format_has_the_pairs_and_the_ranks_on_request(stored: Path, style: str) -> None:
+    words = ("report", "--versus", "--format", style)
+    without, done = harness_in(stored, *words), harness_in(stored, *words, "--ranks")
+    assert done.status == 0, done.remarks
+    assert "Elo" in done.printed
+    assert "Elo" not in without.printed
+    assert "sklearn-gaussian-nb" in done.printed
+
+
+def test_a_wider_rope_makes_more_of_them_equal(stored: Path) -> None:
+    def equal(rope: str) -> float:
+        done = harness_in(stored, "report", "--versus", "--rope", rope, "--format", "json")
+        return float(np.mean([row["equivalent"] for row in json.loads(done.printed)["versus"]]))
+
+    assert equal("0.1%") < equal("1%") < equal("50%")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--versus", "-m", "numpy-softmax"), "takes two models"),
+        (("--versus", "-m", "nope", "-m", "numpy-softmax"), "no model 'nope'"),
+        (("--rope", "2%"), "for --versus"),
+        (("--versus", "--rope", "200%"), "200%"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_clear_line(
+    stored: Path, words: tuple[str, ...], said: str
+) -> None:
+    assert said in complaint_of(harness_in(stored, "report", *words))
+
+
+def test_missing_scores_are_told_and_no_ranks_given() -> None:
+    frames = sample_frames()
+    contenders = versus.chosen(frames, ["*"])
+    found = versus.matrix(frames, contenders, 0.01)
+    assert found["p_value"].isna().all()
+    assert found["note"].str.contains("not both finished").any()
+    with pytest.raises(UsageError, match="has not finished"):
+        versus.standings(frames, contenders)
+
+
+def test_a_run_of_failures_says_so_on_each_dataset() -> None:
+    frames = sample_frames(all_failed=True)
+    ours, theirs = versus.chosen(frames, ["forest", "ridge*"])
+    found = versus.duel(frames, ours, theirs, 0.01)
+    assert (found["repeats"] == 0).all()
+    assert found["method"].str.startswith("no scores of forest").all()
+
+
+def test_two_hundred_models_are_compared_with_one_another_in_time() -> None:
+    """What the odds of each pair take is bounded: nothing grows with the square of the datasets."""
+    gains = np.random.default_rng(7).normal(size=(8, 50))
+    assert len(contests(gains, 0.01)) == 28
+
+
+def empty(frames: Frames) -> Frames:
+    return type(frames)(
+        Run(1, "", "", None, {}, {}, 0),
+        frames.results.iloc[:0],
+        frames.traces,
+        frames.predictions,
+        frames.timings,
+    )
+
+
+def test_a_run_without_results_is_one_clear_line() -> None:
+    with pytest.raises(UsageError, match="takes two models"):
+        versus.chosen(empty(sample_frames()), [])
