@@ -102,6 +102,7 @@ def run(
     *,
     repeats: int | None = None,
     seed: int | None = None,
+    train_sizes: Sequence[int] = (),
     device: Words | None = None,
     jobs: int | None = None,
     timeout: float | str | None = None,
@@ -125,6 +126,7 @@ def run(
         models: likewise; the baselines run in any case.
         repeats: splits of each dataset.
         seed: of the whole run.
+        train_sizes: training rows to learn from, each in turn; all of them where left out.
         device: names of devices.
         jobs: trials at a time.
         timeout: seconds a trial may take, or a text such as ``"2m"``.
@@ -161,6 +163,7 @@ def run(
             devices=_words(asked.get("device", ("cpu",))),
             repeats=asked.get("repeats", REPEATS),
             seed=asked.get("seed", SEED),
+            train_sizes=tuple(train_sizes),
         ),
         plugins=(*settings.plugins, *_words(plugins)),
         name=name,

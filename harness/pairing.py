@@ -11,8 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.errors import PluginError, UsageError, nearest
-from harness.parameters import parameters_of, settle
-from harness.values import Choice, Dataset, Skip, Trial
+from harness.parameters import Parameter, parameters_of, settle
+from harness.values import TRAIN_SIZE, Choice, Dataset, Skip, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,6 +36,7 @@ class Selection:
         devices: names; the kind alone (``cuda``) is its first one.
         repeats: how many splits of each dataset.
         seed: of the whole run.
+        train_sizes: training rows to learn from, each in turn; all of them without.
     """
 
     datasets: tuple[str, ...] = ()
@@ -43,6 +44,7 @@ class Selection:
     devices: tuple[str, ...] = ("cpu",)
     repeats: int = REPEATS
     seed: int = SEED
+    train_sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,15 @@ def plan(registry: Registry, selection: Selection) -> Plan:
         raise UsageError(f"repeats must be an integer from 1, not {selection.repeats!r}")
     if not isinstance(selection.seed, int) or selection.seed < 0:
         raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
+    if any(not isinstance(size, int) or size < 1 for size in selection.train_sizes):
+        raise UsageError(f"train sizes must be integers from 1, not {selection.train_sizes}")
     datasets = choose(selection.datasets, registry.datasets, "dataset")
+    if selection.train_sizes:
+        datasets = [
+            Choice(one.name, tuple(sorted((*one.of_all_rows().parameters, (TRAIN_SIZE, size)))))
+            for one in dict.fromkeys(one.of_all_rows() for one in datasets)
+            for size in dict.fromkeys(selection.train_sizes)
+        ]
     models = choose(selection.models, registry.models, "model")
     baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]
     models += [choice for choice in baselines if choice not in models]
@@ -157,6 +167,8 @@ def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
         known = parameters_of(recipe)
     except PluginError as error:
         raise PluginError(f"'{offered.name}': {error}") from error
+    if isinstance(offered, Dataset):
+        known.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
     return Choice(offered.name, settle(offered.name, known, given))
 
 

@@ -84,6 +84,7 @@ class Request:
                 devices=tuple(asked["devices"]),
                 repeats=asked["repeats"],
                 seed=asked["seed"],
+                train_sizes=tuple(asked["train_sizes"]),
             ),
             plugins=tuple(asked["plugins"]),
             timeout=asked["timeout"],

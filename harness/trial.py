@@ -10,7 +10,7 @@ import random
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +18,11 @@ import numpy as np
 
 from harness import preload, scoring
 from harness.errors import DatasetError, HarnessError, ProbabilityError
+from harness.parameters import parameters_of
 from harness.preparation import encode, prepare
 from harness.registry import describe
 from harness.sketches import sketch
-from harness.values import Failure, Result, Seconds, Setting, TracePoint
+from harness.values import TRAIN_SIZE, Failure, Result, Seconds, Setting, TracePoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -160,9 +161,14 @@ class EpochScores:
 def draw(dataset: Dataset, seed: int, parameters: dict[str, Any]) -> Encoded:
     """One split of a dataset, checked and encoded.
 
+    With a ``train_size`` there are no more training rows than that, nested in those of a larger
+    one; a row of each class is among them in any case.
+
     Raises:
         DatasetError: the dataset breaks its contract, or its own code raised.
     """
+    own = TRAIN_SIZE in parameters and TRAIN_SIZE in parameters_of(dataset.split)
+    size = None if own else parameters.pop(TRAIN_SIZE, None)
     try:
         split = dataset.split(np.random.default_rng(seed), **parameters)
     except HarnessError as error:
@@ -170,9 +176,19 @@ def draw(dataset: Dataset, seed: int, parameters: dict[str, Any]) -> Encoded:
     except (Exception, SystemExit) as error:
         raise DatasetError(f"dataset '{dataset.name}': split raised {describe(error)}") from error
     try:
-        return encode(split)
+        data = encode(split)
     except DatasetError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from None
+    return data if size is None else _part(data, size, seed)
+
+
+def _part(data: Encoded, size: int, seed: int) -> Encoded:
+    order = np.random.default_rng((seed, len(data.y_train))).permutation(len(data.y_train))
+    # The first row of each class goes in front: a model cannot learn what it has never seen.
+    first = np.sort(np.unique(data.y_train[order], return_index=True)[1])
+    order = np.concatenate([order[first], np.delete(order, first)])
+    rows = np.sort(order[: max(size, len(first))])
+    return replace(data, X_train=data.X_train[rows], y_train=data.y_train[rows])
 
 
 @dataclass(slots=True)

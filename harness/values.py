@@ -259,6 +259,14 @@ class Choice:
             return self.name
         return f"{self.name}[{','.join(f'{k}={written(v)}' for k, v in self.parameters)}]"
 
+    def of_all_rows(self) -> Choice:
+        """The same dataset, whatever part of its training rows is learned from."""
+        return Choice(self.name, tuple(one for one in self.parameters if one[0] != TRAIN_SIZE))
+
+
+TRAIN_SIZE = "train_size"
+"""The parameter that every dataset has: how many of its training rows are learned from."""
+
 
 def written(value: Value) -> str:
     """A parameter's value as people write it between brackets.
@@ -296,8 +304,11 @@ class Trial:
 
     @property
     def split_seed(self) -> int:
-        """Seed of the split: by dataset (with parameters) and repeat."""
-        return _spawn(self.seed, "split", str(self.dataset), self.repeat)
+        """Seed of the split: by dataset (with parameters) and repeat.
+
+        A part of the training rows is a part of the same split: so learning curves are paired.
+        """
+        return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), self.repeat)
 
     @property
     def model_seed(self) -> int:

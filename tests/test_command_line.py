@@ -556,3 +556,19 @@ def test_a_debugger_stands_where_a_trial_failed(
     status, _, _ = cli("run", "-d", "threshold", *words, "--in-process", "--pdb")
     assert status == 1
     assert len(stood) == 1
+
+
+def test_train_sizes_are_run_each_in_turn(cli: Harness) -> None:
+    words = ("-d", "threshold", "-m", "numpy-softmax", "-r", "2", "--no-timing")
+    status, printed, _ = cli("run", *words, "--train-sizes", "10,20", "--json")
+    assert status == 0
+    rows = json.loads(printed)["tables"]["ranking"]
+    sizes = {(row["dataset"], row["n_train"]) for row in rows}
+    assert sizes == {("threshold[train_size=10]", 10), ("threshold[train_size=20]", 20)}
+
+
+@pytest.mark.parametrize("given", ["0", "ten", "5,,6", "-3", "1e3"])
+def test_train_sizes_that_are_no_numbers_are_one_clear_line(cli: Harness, given: str) -> None:
+    status, _, said = cli("run", "-d", "iris", "--train-sizes", given)
+    assert status == 2
+    assert "no whole number from 1" in said

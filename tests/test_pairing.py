@@ -282,3 +282,25 @@ def test_a_recipe_that_breaks_the_contract_is_named() -> None:
 def test_the_first_missing_package_is_told() -> None:
     assert importable(["json", "os.path"]) is None
     assert importable(["json", "no_such_package_4", "no_such_package_5"]) == "no_such_package_4"
+
+
+def test_train_sizes_are_datasets_of_their_own_on_the_same_splits() -> None:
+    found = plan(registry(), Selection(("iris",), ("numpy-softmax",), train_sizes=(50, 20, 50)))
+    names = list(dict.fromkeys(str(trial.dataset) for trial in found.trials))
+    assert names == ["iris[train_size=50]", "iris[train_size=20]"]
+    seeds = {str(one.dataset): one.split_seed for one in found.trials if one.repeat == 1}
+    whole = plan(registry(), Selection(("iris",), ("numpy-softmax",))).trials
+    assert set(seeds.values()) == {one.split_seed for one in whole if one.repeat == 1}
+    assert len({trial.key for trial in found.trials}) == len(found.trials)
+
+
+def test_a_dataset_of_a_train_size_is_selected_as_it_is_written() -> None:
+    found = choose(["threshold[n_train=30,train_size=10]"], registry().datasets, "dataset")
+    assert found == [Choice("threshold", (("n_train", 30), ("train_size", 10)))]
+    with pytest.raises(UsageError, match="train_size=few"):
+        choose(["iris[train_size=few]"], registry().datasets, "dataset")
+
+
+def test_train_sizes_below_one_are_none() -> None:
+    with pytest.raises(UsageError, match="from 1"):
+        plan(registry(), Selection(train_sizes=(0,)))

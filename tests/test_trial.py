@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 import harness
 from harness.errors import DatasetError, UsageError
-from harness.registry import Origin, Registry
+from harness.registry import Origin, Registry, load
 from harness.sketches import POINTS
-from harness.trial import TRACE_POINTS, EpochScores, run_trial
+from harness.trial import TRACE_POINTS, EpochScores, draw, run_trial
 from harness.values import Choice, Result, TracePoint, Trial
 
 if TYPE_CHECKING:
@@ -574,3 +574,24 @@ def test_what_a_monitored_fit_raises_in_predict_log_proba_fails_the_trial() -> N
             monitor(1, lambda X: np.zeros(len(X)))
 
     assert failure(run(Wrong))[0] == "exception"
+
+
+def test_parts_of_the_training_rows_are_nested_and_have_every_class() -> None:
+    dataset = load().datasets["iris"]
+    whole = draw(dataset, 3, {})
+    parts = [draw(dataset, 3, {"train_size": n}) for n in (1, 10, 40, 10_000)]
+    assert [len(part.y_train) for part in parts] == [3, 10, 40, len(whole.y_train)]
+    rows = [{tuple(row) for row in part.X_train.tolist()} for part in parts]
+    assert rows[0] <= rows[1] <= rows[2] <= rows[3]
+    assert all(len(part.trained) == 3 for part in parts)
+    for part in parts:
+        assert np.array_equal(part.X_test, whole.X_test)
+
+
+def test_a_dataset_s_own_train_size_is_its_own() -> None:
+    def split(rng: np.random.Generator, train_size: int = 7) -> harness.Split:
+        X = rng.normal(size=(train_size, 1))
+        return harness.Split(X, np.arange(train_size) % 2, X, np.arange(train_size) % 2)
+
+    found = draw(harness.Dataset("mine", "fresh", split), 0, {"train_size": 9})
+    assert len(found.y_train) == 9

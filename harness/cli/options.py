@@ -66,9 +66,27 @@ class Words(click.ParamType[Any]):
         return words
 
 
+class Whole(click.ParamType[Any]):
+    """Whole numbers from 1, with commas between."""
+
+    name = "numbers"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """The numbers, each once."""
+        words = [word.strip() for word in str(value).split(",")]
+        for word in words:
+            if not word.isdecimal() or len(word) > DIGITS or int(word) < 1:
+                self.fail(f"'{word}' is no whole number from 1; write 50,100,200", param, ctx)
+        return tuple(dict.fromkeys(map(int, words)))
+
+
+DIGITS = 12
+"""Of a number of rows."""
+
 TIME = Quantity("time", quantities.seconds)
 PART = Quantity("part", quantities.part)
 SIZE = Quantity("size", quantities.size)
+WHOLE = Whole()
 
 
 def plugin_option(function: F) -> F:

@@ -30,7 +30,7 @@ FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
-    *("timing_budget", "no_timing", "no_batching"),
+    *("timing_budget", "no_timing", "no_batching", "train_sizes"),
 )
 """Options that a resumed run has already been given."""
 
@@ -49,6 +49,12 @@ ASKED = (
     "-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Likewise for models."
 )
 @click.option("-r", "--repeats", type=click.IntRange(1), help="Splits of each dataset [5].")
+@click.option(
+    "--train-sizes",
+    type=options.WHOLE,
+    metavar="N,...",
+    help="Training rows to learn from, each in turn [all].",
+)
 @click.option("--seed", type=click.IntRange(0), help="Of everything that is random [0].")
 @click.option("--device", multiple=True, metavar="NAME", help="Such as cuda:0; repeatable [cpu].")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Trials at a time [the cores].")
@@ -155,6 +161,7 @@ def _request(given: dict[str, Any]) -> Request:
         devices=tuple(given["device"]) or ("cpu",),
         repeats=REPEATS if given["repeats"] is None else given["repeats"],
         seed=SEED if given["seed"] is None else given["seed"],
+        train_sizes=given["train_sizes"] or (),
     )
     return Request(
         selection,
