@@ -22,6 +22,7 @@ def harness_reports() -> Iterable[harness.Report]:
         "tables",
         tables=_tables,
         render=_render,
+        formats=("rich", "markdown", "csv", "json", "latex", "html-fragment"),
         description="Models ranked on each dataset, with intervals, costs and failures.",
     )
 

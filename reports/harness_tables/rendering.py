@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from harness.values import Frames
 
-FORMATS = ("rich", "markdown", "csv", "json", "latex")
+FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 
 
 def render(frames: Frames, style: str) -> RenderableType:
@@ -43,4 +43,5 @@ def render(frames: Frames, style: str) -> RenderableType:
         told = [*notes(frames, found["ranking"], found["failures"]), *told]
     if style == "rich":
         return Page(shown, told)
-    return texts.markdown(shown, told) if style == "markdown" else texts.latex(shown, told)
+    written = {"markdown": texts.markdown, "latex": texts.latex, "html-fragment": texts.html}
+    return written[style](shown, told)

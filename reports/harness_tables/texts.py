@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
@@ -50,6 +51,25 @@ def markdown(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
         parts.append(f"### {note.heading}")
         parts.append("\n".join(f"- {_escaped(line)}" for line in note.lines))
     return "\n\n".join(parts) + "\n"
+
+
+def html(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
+    """A ``table`` for each sheet and lists for the notes, to paste into a page of one's own."""
+    parts = []
+    for sheet in sheets:
+        caption = escape(f"{sheet.title} · {sheet.detail}")
+        head = "".join(f'<th scope="col">{escape(_head(column))}</th>' for column in sheet.columns)
+        rows = zip(*(column.entries for column in sheet.columns), strict=True)
+        named = [column.named for column in sheet.columns]
+        body = "\n".join(f"<tr>{_html_row(row, named)}</tr>" for row in rows)
+        parts.append(
+            f"<table>\n<caption>{caption}</caption>\n<thead><tr>{head}</tr></thead>\n"
+            f"<tbody>\n{body}\n</tbody>\n</table>"
+        )
+    for note in notes:
+        lines = "\n".join(f"<li>{escape(line)}</li>" for line in note.lines)
+        parts.append(f"<h4>{escape(note.heading)}</h4>\n<ul>\n{lines}\n</ul>")
+    return "\n".join(parts) + "\n"
 
 
 def latex(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
@@ -123,6 +143,19 @@ def _in_markdown(entry: Entry) -> str:
 def _in_latex(entry: Entry) -> str:
     text = f"\ue000{entry.text}\ue001" if entry.look == "strong" else entry.text
     return f"{entry.mark}{text} {_interval(entry)}{entry.note}".strip()
+
+
+def _html_row(row: Sequence[Entry], named: Sequence[bool]) -> str:
+    return "".join(
+        f'<th scope="row">{escape(entry.text)}</th>' if name else f"<td>{_in_html(entry)}</td>"
+        for entry, name in zip(row, named, strict=True)
+    )
+
+
+def _in_html(entry: Entry) -> str:
+    words = escape(entry.text)
+    text = f"<strong>{words}</strong>" if entry.look == "strong" else words
+    return " ".join(part for part in (entry.mark, text, _interval(entry), entry.note) if part)
 
 
 def _interval(entry: Entry) -> str:

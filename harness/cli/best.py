@@ -1,0 +1,105 @@
+"""How ``harness report --best-of`` shows each dataset's best model."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.changes import plain
+from harness.cli.console import out, say, write
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEADS = ("dataset", "best", "score", "95% interval", "not told apart from it")
+
+
+def show(ranking: pd.DataFrame, score: str, style: str) -> None:
+    """Print a line for each dataset: its best model, how good, and which are as good.
+
+    Args:
+        ranking: as the report ``tables`` has it.
+        score: ``accuracy`` or ``likelihood``.
+        style: ``rich``, ``markdown``, ``csv`` or ``json``.
+
+    Raises:
+        UsageError: no model has finished any dataset.
+    """
+    found = _best(ranking, score)
+    if not found:
+        raise UsageError("no model has finished a dataset; `harness report` tells why")
+    if style == "json":
+        write(json.dumps(found, indent=2))
+    elif style == "csv":
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(row | {"tied": ", ".join(row["tied"])} for row in found)
+        write(text.getvalue())
+    else:
+        _print([_cells(row) for row in found], score, style)
+
+
+def _best(ranking: pd.DataFrame, score: str) -> list[dict[str, Any]]:
+    several = ranking["device"].nunique() > 1
+    found = []
+    for dataset, rows in ranking.groupby("dataset", sort=False):
+        names = rows["model"] + (" @ " + rows["device"] if several else "")
+        first = rows[rows[f"{score}_best"]]
+        if first.empty:
+            continue
+        best = first.iloc[0]
+        tied = names[rows[f"{score}_tied_with_best"] & (names != names[first.index[0]])]
+        found.append(
+            {
+                "dataset": dataset,
+                "model": names[first.index[0]],
+                score: float(best[score]),
+                "low": _known(best[f"{score}_low"]),
+                "high": _known(best[f"{score}_high"]),
+                "tied": tied.tolist(),
+            }
+        )
+    return found
+
+
+def _known(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    ends = [row["low"], row["high"]]
+    interval = "" if None in ends else " to ".join(map(_share, ends))
+    score = next(row[name] for name in ("accuracy", "likelihood") if name in row)
+    return row["dataset"], row["model"], _share(score), interval, ", ".join(row["tied"])
+
+
+def _share(value: float) -> str:
+    return f"{value:.3f}"
+
+
+def _print(lines: list[tuple[str, ...]], score: str, style: str) -> None:
+    heads = [score if head == "score" else head for head in HEADS]
+    if style == "markdown":
+        from tabulate import tabulate
+
+        cells = [tuple(map(plain, line)) for line in lines]
+        write(tabulate(cells, heads, tablefmt="github", disable_numparse=True))
+        return
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        figures = head in (score, "95% interval")
+        table.add_column(
+            head, justify="right" if figures else "left", no_wrap=figures, overflow="fold"
+        )
+    for line in lines:
+        table.add_row(*line)
+    out().print(table)
+    say("The last column: paired tests on the same splits, after Holm, 5%.")

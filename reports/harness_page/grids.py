@@ -1,0 +1,115 @@
+"""Tables as a page shows them: captions, heads and cells, before anything is known of HTML."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+    from harness_tables.sheets import Column, Entry, Sheet
+
+MOST = 40
+"""Rows of the data under a picture; of more, evenly spaced ones are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands in a cell.
+
+    Args:
+        text: the figure or name.
+        aside: its interval, or nothing.
+        mark: before it.
+        note: after it.
+        look: ``strong``, ``faint``, ``alarm`` or nothing.
+    """
+
+    text: str
+    aside: str = ""
+    mark: str = ""
+    note: str = ""
+    look: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table.
+
+    Args:
+        name: of its file, when it is downloaded.
+        caption: what it is about.
+        detail: the rest of the caption.
+        heads: of the columns.
+        named: which column names the row.
+        rows: of cells.
+    """
+
+    name: str
+    caption: str
+    detail: str
+    heads: tuple[str, ...]
+    named: int
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def of_sheet(sheet: Sheet, name: str) -> Grid:
+    """A table of a report."""
+    columns = [[_cell(entry) for entry in column.entries] for column in sheet.columns]
+    return Grid(
+        name,
+        sheet.title,
+        sheet.detail,
+        tuple(_head(column) for column in sheet.columns),
+        next(i for i, column in enumerate(sheet.columns) if column.named),
+        tuple(zip(*columns, strict=True)),
+    )
+
+
+def of_rows(
+    name: str,
+    caption: str,
+    heads: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    detail: str = "",
+    named: int = 0,
+) -> Grid:
+    """A table of texts."""
+    cells = tuple(tuple(Cell(text) for text in row) for row in rows)
+    return Grid(name, caption, detail, tuple(heads), named, cells)
+
+
+def of_frame(name: str, caption: str, frame: pd.DataFrame) -> Grid:
+    """The data under a picture."""
+    rows = np.unique(np.linspace(0, len(frame) - 1, MOST).round().astype(int)) if len(frame) else []
+    detail = f"{len(rows)} of {len(frame):,} rows" if len(frame) > MOST else ""
+    shown = frame.iloc[rows]
+    return of_rows(
+        name,
+        caption,
+        [str(head) for head in shown.columns],
+        ([_written(value) for value in row] for row in shown.itertuples(index=False)),
+        detail=detail,
+    )
+
+
+def _head(column: Column) -> str:
+    intervals = any(entry.low for entry in column.entries)
+    return f"{column.head} [95%]" if intervals else column.head
+
+
+def _cell(entry: Entry) -> Cell:
+    interval = f"[{entry.low}, {entry.high}]" if entry.low else ""
+    return Cell(entry.text, interval, entry.mark, entry.note, entry.look)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else f"{float(value):.5g}"
+    return str(value)

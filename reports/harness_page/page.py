@@ -1,0 +1,342 @@
+"""A run becomes a page: what is shown, in which order, and how much of it."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from harness_tables import timed
+from harness_tables.notes import notes
+from harness_tables.sheets import sheets
+from harness_tables.tables import tables
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from harness import versus
+from harness.errors import UsageError
+from harness.pairing import REPEATS, SEED
+from harness.pictures import KINDS, Wanted
+from harness.pictures.output import inline_svg
+from harness.pictures.palette import CSS
+from harness.running import TIMEOUT, TIMING_BUDGET
+from harness_page.compaction import Compaction
+from harness_page.grids import Grid, of_frame, of_rows, of_sheet
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+    from harness_tables.notes import Note
+
+    from harness.pictures.picture import Picture
+    from harness.values import Frames
+
+DATASETS = 12
+"""Datasets that have pictures: the first ones of the run."""
+
+MODELS = 12
+"""Models that are compared in pairs: the likeliest ones."""
+
+OPEN = 12
+"""Datasets whose tables stand open; of more all are folded."""
+
+VERSUS = (
+    "Each of the {} likeliest models but the baselines beside each other, over the data sets that "
+    "both finished: the first less the second. Won, tied and lost by more than {}, a difference "
+    "that does not matter. p: Wilcoxon's signed ranks, exact, after Holm. Better, as good and "
+    "worse: probabilities by the Bayesian signed-rank test."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A picture in a page.
+
+    Args:
+        svg: the element.
+        title: of its caption.
+        description: the rest of it.
+        data: what is drawn.
+    """
+
+    svg: Markup
+    title: str
+    description: str
+    data: Grid
+
+
+@dataclass(frozen=True, slots=True)
+class _Gallery:
+    """Draws a run's pictures, which share what they have in common."""
+
+    frames: Frames
+    compaction: Compaction
+
+    def picture(self, kind: str, wanted: Wanted) -> Drawn | None:
+        """A picture, if there is what it needs."""
+        try:
+            picture: Picture = KINDS[kind].draw(self.frames, wanted)
+        except UsageError:
+            return None
+        svg = inline_svg(picture.figure, picture.title, picture.description)
+        data = of_frame(_file(f"{kind} {wanted}"), f"Data: {picture.title}", picture.table)
+        return Drawn(
+            Markup(self.compaction.of(svg)),  # noqa: S704  # names in it are escaped
+            picture.title,
+            picture.description,
+            data,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part of the page, with a heading that the contents lead to."""
+
+    id: str
+    title: str
+    text: str = ""
+    grids: tuple[Grid, ...] = ()
+    pictures: tuple[Drawn, ...] = ()
+    notes: tuple[Note, ...] = ()
+    folded: bool = False
+
+
+def page(frames: Frames) -> str:
+    """The whole page: one text that needs no other file, the same for the same store."""
+    compaction = Compaction()
+    gallery = _Gallery(frames, compaction)
+    parts = [part for part in _sections(gallery, tables(frames)) if _has_content(part)]
+    return _template("page.html").render(
+        title=f"harness run {frames.run.id}" + (f": {frames.run.name}" if frames.run.name else ""),
+        run=frames.run,
+        command=command_of(frames.run.asked),
+        counts=_counts(frames.results),
+        sections=parts,
+        style=Markup(_read("style.css") + CSS + compaction.css),  # noqa: S704  # ours
+        script=Markup(_read("script.js")),  # noqa: S704  # ours
+    )
+
+
+def command_of(asked: Mapping[str, Any]) -> str:
+    """The command line that asks for the same run.
+
+    >>> command_of({"datasets": ["iris"], "models": [], "repeats": 3, "seed": 0})
+    "harness run -d iris -m '*' -r 3"
+    """
+    datasets, models = asked.get("datasets", ()), asked.get("models", ())
+    words = ["harness", "run"]
+    if not datasets and not models:
+        words.append("--all")
+    else:
+        for option, selectors in (("-d", datasets), ("-m", models)):
+            for selector in selectors or ("*",):
+                words += [option, selector]
+    usual = {
+        "-r": ("repeats", REPEATS),
+        "--seed": ("seed", SEED),
+        "--timeout": ("timeout", TIMEOUT),
+        "--memory": ("memory", None),
+        "--timing-budget": ("timing_budget", TIMING_BUDGET),
+    }
+    for option, (name, default) in usual.items():
+        value = asked.get(name, default)
+        if value == 0 and name == "timing_budget":
+            words.append("--no-timing")
+        elif value != default:
+            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    if sizes := asked.get("train_sizes"):
+        words += ["--train-sizes", ",".join(map(str, sizes))]
+    for device in asked.get("devices", ()):
+        words += ["--device", device] if device != "cpu" or len(asked["devices"]) > 1 else []
+    for plugin in asked.get("plugins", ()):
+        words += ["--plugin", plugin]
+    return shlex.join(words + ([] if asked.get("batching", True) else ["--no-batching"]))
+
+
+def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
+    frames, ranking = gallery.frames, found["ranking"]
+    shown = sheets(ranking) if len(ranking) else []
+    by_dataset, overviews = shown[:-3], shown[-3:]
+    grids = tuple(of_sheet(sheet, _file(sheet.title)) for sheet in overviews)
+    datasets = list(dict.fromkeys(ranking["dataset"]))
+    yield Section("overview", "Overview", grids=grids[:2])
+    yield Section("versus", "Who is better", *_versus(frames, ranking))
+    prices = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency", "sizes")]
+    yield Section(
+        "costs",
+        "At what price",
+        grids=grids[2:],
+        pictures=tuple(drawn for drawn in prices if drawn),
+    )
+    yield Section(
+        "datasets",
+        "Data sets",
+        grids=tuple(of_sheet(sheet, _file(sheet.title)) for sheet in by_dataset),
+        folded=len(by_dataset) > OPEN,
+    )
+    for number, dataset in enumerate(datasets[:DATASETS]):
+        pictures = tuple(_of_dataset(gallery, ranking, dataset))
+        yield Section(f"pictures-{number}", f"Pictures: {dataset}", pictures=pictures)
+    timings = [*timed.training_sheets(found["training"]), *timed.softmax_sheets(found["softmax"])]
+    softmax = gallery.picture("softmax", Wanted())
+    yield Section(
+        "timing",
+        "Timed alone",
+        grids=tuple(of_sheet(sheet, _file(sheet.title)) for sheet in timings),
+        pictures=(softmax,) if softmax else (),
+    )
+    yield Section("failures", "Failures", grids=tuple(_failures(found["failures"])))
+    yield Section("notes", "How to read this", notes=tuple(_notes(frames, found)))
+    yield Section("environment", "Environment", grids=tuple(_environment(frames)))
+
+
+def _has_content(part: Section) -> bool:
+    return bool(part.grids or part.pictures or part.notes or part.text)
+
+
+def _notes(frames: Frames, found: Mapping[str, pd.DataFrame]) -> list[Note]:
+    told = timed.notes(frames)
+    if len(frames.results):
+        told = [*notes(frames, found["ranking"], found["failures"]), *told]
+    return told
+
+
+def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...]]:
+    """Every pair of the likeliest models, and how to read it."""
+    scored = ranking[~ranking["baseline"].astype(bool)]
+    means = scored.groupby(["model", "device"], sort=False)["nll"].mean().sort_values()
+    best = [(str(model), str(device)) for model, device in means.dropna().index[:MODELS]]
+    try:
+        contenders = [one for one in versus.chosen(frames, []) if one in best]
+    except UsageError as error:
+        return str(error), ()
+    if len(contenders) < 2:
+        return "There are no two models with scores.", ()
+    found = versus.matrix(frames, contenders, versus.ROPE)
+    text = VERSUS.format(len(contenders), f"{100 * versus.ROPE:g}%")
+    silent = int((found["note"] != "").sum()) // 2
+    if silent:
+        text += (
+            f" Of {silent} of {len(found) // 2} pairs neither is said: it takes six data sets that "
+            "both finished."
+        )
+    heads = ("first", "second", "difference", "won", "tied", "lost", "p")
+    return text, tuple(
+        of_rows(
+            f"versus-{score}",
+            f"{'NLL (less is better)' if score == 'nll' else score}, pair by pair",
+            (*heads, "better", "as good", "worse", "why not"),
+            [
+                (
+                    row["first"],
+                    row["second"],
+                    _signed(row["difference"]),
+                    *(str(row[name]) for name in ("wins", "ties", "losses")),
+                    _number(row["p_value"], ".3f"),
+                    *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
+                    row["note"],
+                )
+                for row in rows.to_dict("records")
+            ],
+        )
+        for score, rows in found.groupby("score", sort=False)
+    )
+
+
+def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Iterator[Drawn]:
+    """What is drawn of a dataset: all models' curves, and its likeliest model more closely."""
+    rows = ranking[(ranking["dataset"] == dataset) & (ranking["ok"] > 0)]
+    if rows.empty:
+        return
+    own = rows[~rows["baseline"].astype(bool)]
+    best = (own if len(own) else rows).iloc[0]
+    models = list(dict.fromkeys(rows["model"]))
+    one = Wanted(model=best["model"], dataset=dataset, device=best["device"])
+    found = [gallery.picture("likelihood", Wanted(dataset=dataset))]
+    found += [gallery.picture(kind, one) for kind in ("regions", "reliability", "confusion")]
+    found += [
+        gallery.picture("hidden", Wanted(model=model, dataset=dataset, device="cpu"))
+        for model in models
+    ]
+    yield from (drawn for drawn in found if drawn)
+
+
+def _failures(failures: pd.DataFrame) -> Iterator[Grid]:
+    if len(failures):
+        heads = ("data set", "model", "device", "repeat", "status", "reason")
+        names = ("dataset", "model", "device", "repeat", "status", "reason")
+        rows = ([str(row[name]) for name in names] for row in failures.to_dict("records"))
+        yield of_rows("failures", "Trials without scores", heads, rows, named=1)
+
+
+def _environment(frames: Frames) -> Iterator[Grid]:
+    """Where the run happened, as it was kept."""
+    kept = frames.run.environment
+    machine = kept.get("machine", {})
+    facts = [
+        (name, str(machine[name])) for name in ("processor", "cores", "system") if name in machine
+    ]
+    if "memory" in machine:
+        facts.append(("memory", f"{machine['memory'] / 2**30:.1f} GiB"))
+    if "python" in kept:
+        facts.append(("Python", kept["python"]))
+    if project := kept.get("project"):
+        facts.append(("project", _revision(project)))
+    facts += [
+        (f"package {name}", str(version)) for name, version in kept.get("packages", {}).items()
+    ]
+    for name, plugin in kept.get("plugins", {}).items():
+        revision = f", {_revision(plugin['git'])}" if plugin.get("git") else ""
+        facts.append((f"plugin {name}", f"code {plugin['digest']}{revision}"))
+    if facts:
+        yield of_rows("environment", "What the run was made with", ("what", "is"), facts)
+
+
+def _revision(git: Mapping[str, Any]) -> str:
+    return f"revision {str(git['revision'])[:12]}" + (", with changes" if git.get("dirty") else "")
+
+
+def _counts(results: pd.DataFrame) -> str:
+    counts = results["status"].value_counts()
+    listed = ", ".join(f"{count} {status}" for status, count in counts.items())
+    return f"{len(results)} trials: {listed}" if len(results) else "no trials"
+
+
+def _signed(value: float) -> str:
+    return "" if math.isnan(value) else f"{value:+.3f}"
+
+
+def _number(value: float, form: str) -> str:
+    return "" if math.isnan(value) else f"{value:{form}}"
+
+
+def _file(title: str) -> str:
+    """A file's name: letters, digits and hyphens.
+
+    >>> _file("torch-mlp[hidden=64x64] on <iris>")
+    'torch-mlp-hidden-64x64-on-iris'
+    """
+    return re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-") or "table"
+
+
+@cache
+def _read(name: str) -> str:
+    return (files("harness_page") / name).read_text(encoding="utf-8")
+
+
+@cache
+def _template(name: str) -> Any:
+    loader = DictLoader({one: _read(one) for one in ("page.html", "grid.html")})
+    environment = Environment(
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

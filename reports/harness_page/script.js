@@ -1,0 +1,138 @@
+"use strict";
+// Every table can be sorted, filtered, narrowed to some columns and saved. Without this script all
+// of them are there, in the order of the report.
+(() => {
+  const NUMBER = /[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?/i;
+
+  const text = (cell) => cell.textContent.trim();
+
+  const number = (words) => {
+    const found = NUMBER.exec(words.replace(/,(?=\d{3})/g, ""));
+    return found ? Number(found[0]) : NaN;
+  };
+
+  const element = (name, attributes, ...children) => {
+    const made = document.createElement(name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    made.append(...children);
+    return made;
+  };
+
+  const sort = (table, column, button) => {
+    const heads = [...table.tHead.rows[0].cells];
+    const head = heads[column];
+    const rows = [...table.tBodies[0].rows];
+    const keyed = rows.map((row, i) => ({ row, i, words: text(row.cells[column]) }));
+    const known = keyed.filter((one) => one.words !== "" && one.words !== "–");
+    const numeric = known.length > 0 && known.every((one) => /^[^\p{L}]*\d/u.test(one.words));
+    const descending = head.getAttribute("aria-sort") === "ascending" ||
+      (numeric && head.getAttribute("aria-sort") !== "descending");
+    const sign = descending ? -1 : 1;
+    const collator = new Intl.Collator("en", { numeric: true });
+    for (const one of known) one.key = numeric ? number(one.words) : one.words;
+    known.sort((a, b) =>
+      sign * (numeric ? a.key - b.key : collator.compare(a.key, b.key)) || a.i - b.i);
+    // What has no figure comes last, whichever way the others go.
+    const unknown = keyed.filter((one) => !("key" in one));
+    const body = document.createDocumentFragment();
+    for (const one of [...known, ...unknown]) body.append(one.row);
+    table.tBodies[0].append(body);
+    for (const other of heads) other.setAttribute("aria-sort", "none");
+    head.setAttribute("aria-sort", descending ? "descending" : "ascending");
+    button.focus();
+  };
+
+  const filter = (table, words, told) => {
+    const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of table.tBodies[0].rows) {
+      const line = row.textContent.toLowerCase();
+      row.hidden = !wanted.every((word) => line.includes(word));
+      shown += !row.hidden;
+    }
+    told.textContent = wanted.length ? `${shown} of ${table.tBodies[0].rows.length} rows` : "";
+  };
+
+  const show = (table, column, shown) => {
+    for (const row of table.rows) row.cells[column].hidden = !shown;
+  };
+
+  const quoted = (words) => {
+    // A spreadsheet takes what begins like this for a formula; a number is none.
+    const safe = /^[=+\-@\t\r]/.test(words) && !/^[-+]?[\d.]/.test(words) ? `'${words}` : words;
+    return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
+  };
+
+  const csv = (table) => {
+    const lines = [];
+    for (const row of table.rows) {
+      if (!row.hidden) {
+        const cells = [...row.cells].filter((cell) => !cell.hidden);
+        lines.push(cells.map((cell) => quoted(text(cell))).join(","));
+      }
+    }
+    return lines.join("\r\n") + "\r\n";
+  };
+
+  const save = (table) => {
+    const url = URL.createObjectURL(new Blob([csv(table)], { type: "text/csv;charset=utf-8" }));
+    const link = element("a", { href: url, download: `${table.dataset.name}.csv` });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(url), 1000);
+  };
+
+  const equip = (table, number) => {
+    const heads = [...table.tHead.rows[0].cells];
+    const name = table.caption.textContent.trim();
+    heads.forEach((head, column) => {
+      const button = element("button", { type: "button" }, ...head.childNodes);
+      button.addEventListener("click", () => sort(table, column, button));
+      head.setAttribute("aria-sort", "none");
+      head.append(button);
+    });
+    const told = element("span", { role: "status" });
+    const tools = element("div", { class: "tools" });
+    if (table.tBodies[0].rows.length > 5) {
+      const field = element("input", { type: "search", id: `filter-${number}` });
+      field.addEventListener("input", () => filter(table, field.value, told));
+      tools.append(element("label", { for: `filter-${number}` }, "Filter ", field), told);
+    }
+    const choice = element("fieldset", {}, element("legend", {}, "Columns"));
+    heads.forEach((head, column) => {
+      const box = element("input", { type: "checkbox" });
+      box.checked = true;
+      box.addEventListener("change", () => show(table, column, box.checked));
+      choice.append(element("label", {}, box, text(head)));
+    });
+    tools.append(element("details", {}, element("summary", {}, "Choose columns"), choice));
+    const button = element("button", { type: "button" }, "Save as CSV");
+    button.setAttribute("aria-label", `Save as CSV: ${name}`);
+    button.addEventListener("click", () => save(table));
+    tools.append(button);
+    const place = table.parentElement;
+    place.before(tools);
+    place.tabIndex = 0;
+    place.setAttribute("role", "region");
+    place.setAttribute("aria-label", `${name} (${number})`);
+  };
+
+  // What is folded away is equipped when it is opened: a page of many tables is there at once.
+  let count = 0;
+  const begin = (table) => {
+    if (!table.dataset.equipped) {
+      table.dataset.equipped = "yes";
+      count += 1;
+      equip(table, count);
+    }
+  };
+  for (const table of document.querySelectorAll("table")) {
+    const folded = table.closest("details");
+    if (folded) {
+      folded.addEventListener("toggle", () => begin(table), { once: true });
+    } else {
+      begin(table);
+    }
+  }
+})();

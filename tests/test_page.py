@@ -1,0 +1,513 @@
+"""The page: all of a run in one file, safe from what plugins write, and usable in a browser."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+import json
+import os
+import re
+import shutil
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import harness_page
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import complaint_of, harness_in
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from test_tables import DATASETS, FAULTS, MODELS, make_frames
+
+from harness.api import run
+from harness.errors import UsageError
+from harness.testing import check_report
+from harness.testing.samples import sample_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from selenium.webdriver.remote.webelement import WebElement
+
+    from harness.values import Frames
+
+HERE = Path(__file__).parent
+AXE = HERE / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+NAMES = (
+    '<script>alert("no")</script>',
+    "quotes ' and \"",
+    "שלום עולם",
+    "emoji 🦊 & co",
+    "</style><b>bold",
+    "a,b=c",
+)
+
+
+@functools.cache
+def page_of(frames: Frames) -> str:
+    (report,) = harness_page.harness_reports()
+    return str(report.render(frames, "html"))
+
+
+@pytest.fixture(scope="module")
+def made() -> Frames:
+    """Eight datasets and twelve models, with failures."""
+    return make_frames(faults=FAULTS)
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small real run, with traces, sketches and timings of none."""
+    folder = tmp_path_factory.mktemp("page")
+    models = ["notebook-mlp[epochs=30]", "numpy-softmax", "sklearn-gaussian-nb"]
+    run(
+        ["threshold", "twonorm[n_test=100]", "iris"],
+        models,
+        repeats=2,
+        store=folder / "harness.db",
+        in_process=True,
+        timing=False,
+    )
+    return folder
+
+
+# What stands in it
+
+
+def test_the_report_keeps_the_contract() -> None:
+    (report,) = harness_page.harness_reports()
+    check_report(report)
+
+
+def test_every_table_has_a_caption_and_scopes(made: Frames) -> None:
+    page = page_of(made)
+    tables = re.findall(r"<table.*?</table>", page, re.DOTALL)
+    assert len(tables) > 10
+    for table in tables:
+        assert re.search(r"<caption>\S", table)
+        head = table[: table.index("</thead>")]
+        assert head.count("<th ") == head.count('scope="col"')
+        for row in re.findall(r"<tr>.*?</tr>", table[table.index("<tbody>") :]):
+            assert row.count('scope="row"') == 1
+
+
+def test_it_names_every_model_and_dataset_and_every_failure(made: Frames) -> None:
+    page = page_of(made)
+    for name in (*DATASETS, *MODELS):
+        assert name in page
+    assert "&lt;all of them&gt;" in page
+    assert "no answer within 60 s" in page
+    assert "harness run --all" in page
+
+
+def test_it_needs_no_other_file_and_no_network(made: Frames) -> None:
+    page = page_of(made)
+    without = page.replace("http://www.w3.org/2000/svg", "")
+    assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", re.sub(r"//[^\n]*\n", "\n", without))
+    assert not re.findall(r"<(?:link|img|iframe|object|embed)\b|@import|url\(\s*['\"]?[^#)]", page)
+    assert "default-src 'none'" in page
+
+
+def test_the_same_store_gives_the_same_bytes_and_less_than_a_megabyte(stored: Path) -> None:
+    for name in ("a.html", "b.html"):
+        done = harness_in(stored, "report", "--html", name)
+        assert done.status == 0, done.remarks
+    first, second = ((stored / name).read_bytes() for name in ("a.html", "b.html"))
+    assert first == second
+    assert len(first) < 1_000_000
+    assert first.count(b"<svg") >= 8
+
+
+@pytest.mark.parametrize("where", ["datasets", "models"])
+def test_names_from_strangers_are_text(where: str) -> None:
+    usual = {"datasets": {"iris": DATASETS["iris"]}, "models": {"prior": -1.9, "mine": 0.3}}
+    values: Any = DATASETS["iris"] if where == "datasets" else 0.3
+    usual[where] |= dict.fromkeys(NAMES, values)
+    page = page_of(make_frames(**usual, repeats=2))  # type: ignore[arg-type]
+    assert page.count("<script>") == page.count("</script>") == 1
+    assert page.count("<style>") == page.count("</style>") == 1
+    assert "<b>bold" not in page
+    assert "&lt;script&gt;" in page
+    assert "שלום עולם" in page
+    assert "🦊" in page
+
+
+def test_a_reason_and_a_run_s_name_are_text() -> None:
+    evil = "<img src=x onerror=alert(1)>"
+    faults = {("iris", "mine", 0): ("failed", "exception", evil)}
+    frames = make_frames({"iris": DATASETS["iris"]}, {"prior": 0.0, "mine": 0.1}, faults=faults)
+    page = page_of(replace(frames, run=replace(frames.run, name=evil)))
+    assert "<img" not in page
+    assert page.count("&lt;img src=x") >= 2
+
+
+@pytest.mark.parametrize(
+    ("datasets", "models", "repeats"), [(1, 1, 1), (1, 5, 1), (3, 1, 2), (2, 12, 1)]
+)
+def test_few_of_anything_make_a_page(datasets: int, models: int, repeats: int) -> None:
+    page = page_of(
+        make_frames(
+            dict(list(DATASETS.items())[:datasets]),
+            dict(list(MODELS.items())[-models:]),
+            repeats=repeats,
+        )
+    )
+    assert "<table" in page
+
+
+def test_a_run_without_results_and_one_of_failures_make_a_page() -> None:
+    page = page_of(sample_frames(all_failed=True))
+    assert "ValueError: no luck" in page
+    frames = sample_frames()
+    nothing = replace(
+        frames,
+        results=frames.results.iloc[:0],
+        traces=lambda: frames.traces().iloc[:0],
+        timings=frames.timings.iloc[:0],
+    )
+    page = page_of(nothing)
+    assert "no trials" in page
+    assert "There are no" in page or "takes two models" in page
+
+
+def test_scores_that_are_all_perfect_make_a_page() -> None:
+    frames = make_frames({"iris": DATASETS["iris"]}, {"prior": 0.0, "a": 0.1, "b": 0.2})
+    results = frames.results.assign(accuracy=1.0, likelihood=1.0, nll=0.0, nll_sd=0.0)
+    assert "1.000" in page_of(replace(frames, results=results))
+
+
+def test_an_enormous_trace_stays_small() -> None:
+    frames = sample_frames()
+    ids = frames.results.loc[frames.results["status"] == "ok", "result_id"].tolist()
+    n = 20_000
+    traces = pd.DataFrame(
+        {
+            "result_id": np.repeat(ids, n),
+            "epoch": np.tile(np.arange(1, n + 1), len(ids)),
+            "train_likelihood": np.tile(1 - 0.5 * 0.999 ** np.arange(n), len(ids)),
+            "test_likelihood": np.tile(1 - 0.6 * 0.999 ** np.arange(n), len(ids)),
+        }
+    )
+    assert len(page_of(replace(frames, traces=lambda: traces)).encode()) < 1_000_000
+
+
+@pytest.fixture(scope="module")
+def large() -> Frames:
+    """Two hundred models on fifty datasets."""
+    datasets = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(50)}
+    models = {"prior": -1.9} | {f"model-{i:03}": i / 400 for i in range(199)}
+    return make_frames(datasets, models, repeats=2)
+
+
+@pytest.mark.slow
+def test_two_hundred_models_on_fifty_datasets_fit_into_five_megabytes(large: Frames) -> None:
+    page = page_of(large)
+    assert len(page.encode()) < 5_000_000
+    assert page.count("model-198") > 50
+
+
+def test_a_page_that_cannot_be_written_is_one_clear_line(stored: Path) -> None:
+    (stored / "folder").mkdir(exist_ok=True)
+    assert "no/such" in complaint_of(harness_in(stored, "report", "--html", "no/such/page.html"))
+    assert "folder" in complaint_of(harness_in(stored, "report", "--html", "folder"))
+
+
+def test_a_report_that_has_no_page_says_so(stored: Path) -> None:
+    (stored / "mine.py").write_text(
+        "import harness\n"
+        "@harness.hookimpl\n"
+        "def harness_reports():\n"
+        "    yield harness.Report('mine', lambda frames: {}, lambda frames, style: '')\n"
+    )
+    words = ("--html", "x.html", "--report", "mine", "--plugin", "mine.py")
+    said = complaint_of(harness_in(stored, "report", *words))
+    assert "report 'mine' has no format html" in said
+    assert not (stored / "x.html").exists()
+
+
+def test_the_page_has_no_other_format() -> None:
+    (report,) = harness_page.harness_reports()
+    with pytest.raises(UsageError, match="no format 'rich'"):
+        report.render(sample_frames(), "rich")
+
+
+@pytest.mark.parametrize(
+    "words", [("--html", "x.html", "--versus"), ("--best-of", "accuracy", "--versus")]
+)
+def test_two_reports_at_once_are_one_clear_line(stored: Path, words: tuple[str, ...]) -> None:
+    said = complaint_of(harness_in(stored, "report", "--versus", *words))
+    assert "ask for one of them" in said
+
+
+# Short forms to paste
+
+
+def test_the_best_of_each_dataset_is_a_line(stored: Path) -> None:
+    done = harness_in(stored, "report", "--best-of", "accuracy", "--format", "markdown")
+    assert done.status == 0, done.remarks
+    assert len(done.printed.strip().splitlines()) == 2 + 3
+    found = json.loads(
+        harness_in(stored, "report", "--best-of", "likelihood", "--format", "json").printed
+    )
+    assert [row["dataset"] for row in found] == ["threshold", "twonorm[n_test=100]", "iris"]
+    for row in found:
+        assert row["low"] <= row["likelihood"] <= row["high"]
+        assert row["model"] not in row["tied"]
+    rows = list(
+        csv.DictReader(
+            io.StringIO(
+                harness_in(stored, "report", "--best-of", "accuracy", "--format", "csv").printed
+            )
+        )
+    )
+    assert len(rows) == 3
+    wide = harness_in(stored, "report", "--best-of", "accuracy", columns=80).printed
+    assert max(map(len, wide.splitlines())) <= 80
+
+
+def test_best_of_latex_is_refused_in_one_line(stored: Path) -> None:
+    words = ("--best-of", "accuracy", "--format", "latex")
+    assert "no format latex" in complaint_of(harness_in(stored, "report", *words))
+
+
+def test_a_fragment_is_tables_to_paste_and_nothing_else(stored: Path) -> None:
+    done = harness_in(stored, "report", "--format", "html-fragment")
+    assert done.status == 0
+    assert done.printed.startswith("<table>")
+    for tag in ("<html", "<script", "<style", "class=", "<body"):
+        assert tag not in done.printed
+    assert done.printed.count("<caption>") == done.printed.count("</table>") == 3 + 3
+
+
+def test_names_in_a_fragment_are_text() -> None:
+    import harness_tables
+
+    (report,) = harness_tables.harness_reports()
+    frames = make_frames(dict.fromkeys(NAMES, DATASETS["iris"]), {"prior": 0.0, "<b>": 0.1})
+    text = str(report.render(frames, "html-fragment"))
+    assert "<script" not in text
+    assert "<b>" not in text
+    assert "&lt;script&gt;" in text
+
+
+# In a browser
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        message = "no chromium here; `make browser` installs it"
+        if os.environ.get("HARNESS_NEEDS_BROWSER"):
+            pytest.fail(message)
+        pytest.skip(message)
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(word)
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    try:
+        found.set_window_size(1200, 900)
+        yield found
+    finally:
+        found.quit()
+
+
+@pytest.fixture
+def opened(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Any]:
+    """Opens a page from a file; afterwards nothing was complained of, and nothing asked for."""
+
+    def open_page(text: str) -> webdriver.Chrome:
+        file = tmp_path / "page.html"
+        file.write_text(text, encoding="utf-8")
+        browser.get_log("browser")
+        browser.get_log("performance")
+        browser.get(file.as_uri())
+        return browser
+
+    yield open_page
+    assert browser.get_log("browser") == []
+    asked = [
+        message["params"]["request"]["url"]
+        for entry in browser.get_log("performance")
+        if (message := json.loads(entry["message"])["message"])["method"]
+        == "Network.requestWillBeSent"
+    ]
+    assert [url for url in asked if not url.startswith(("file:", "blob:"))] == []
+    browser.set_window_size(1200, 900)
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [], "media": ""})
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+
+
+def table_of(driver: webdriver.Chrome, name: str) -> WebElement:
+    return driver.find_element(By.CSS_SELECTOR, f"table[data-name='{name}']")
+
+
+def column(table: WebElement, number: int) -> list[str]:
+    script = (
+        "return [...arguments[0].tBodies[0].rows].filter((row) => !row.hidden)"
+        ".map((row) => row.cells[arguments[1]].textContent.trim())"
+    )
+    found: list[str] = table.parent.execute_script(script, table, number)
+    return found
+
+
+def press(element: WebElement) -> None:
+    """As from the keyboard, wherever the page is scrolled to."""
+    element.parent.execute_script("arguments[0].focus()", element)
+    element.send_keys(Keys.ENTER)
+
+
+@pytest.mark.slow
+def test_a_table_is_sorted_up_and_down_by_its_heads(opened: Any, made: Frames) -> None:
+    driver = opened(page_of(made))
+    table = table_of(driver, "accuracy")
+    head = table.find_elements(By.CSS_SELECTOR, "thead th")[1]
+    button = head.find_element(By.TAG_NAME, "button")
+    press(button)
+    assert head.get_attribute("aria-sort") == "descending"
+    known = [float(text) for text in column(table, 1) if text]
+    assert known == sorted(known, reverse=True)
+    press(button)
+    assert head.get_attribute("aria-sort") == "ascending"
+    texts = column(table, 1)
+    known = [float(text) for text in texts if text]
+    assert known == sorted(known)
+    # What has no mean, for it failed somewhere, is last both ways.
+    assert texts[-1] == ""
+    names = table.find_elements(By.CSS_SELECTOR, "thead th")[0]
+    press(names.find_element(By.TAG_NAME, "button"))
+    assert column(table, 0) == sorted(column(table, 0))
+    assert head.get_attribute("aria-sort") == "none"
+
+
+@pytest.mark.slow
+def test_a_table_is_filtered_and_says_how_many_rows_are_left(opened: Any, made: Frames) -> None:
+    driver = opened(page_of(made))
+    table = table_of(driver, "likelihood")
+    tools = driver.execute_script("return arguments[0].parentElement.previousElementSibling", table)
+    field = tools.find_element(By.CSS_SELECTOR, "input[type=search]")
+    field.send_keys("mlp note")
+    assert sorted(column(table, 0)) == ["notebook-mlp", "notebook-mlp[zero_grad=false]"]
+    assert tools.find_element(By.CSS_SELECTOR, "[role=status]").text == f"2 of {len(MODELS)} rows"
+    field.send_keys(Keys.CONTROL, "a", Keys.DELETE)
+    assert len(column(table, 0)) == len(MODELS)
+
+
+@pytest.mark.slow
+def test_columns_are_chosen_and_what_is_seen_is_saved(
+    opened: Any, made: Frames, tmp_path: Path
+) -> None:
+    driver = opened(page_of(made))
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    table = table_of(driver, "iris")
+    tools = driver.execute_script("return arguments[0].parentElement.previousElementSibling", table)
+    press(tools.find_element(By.TAG_NAME, "summary"))
+    heads = [head.text for head in table.find_elements(By.CSS_SELECTOR, "thead th")]
+    boxes = tools.find_elements(By.CSS_SELECTOR, "input[type=checkbox]")
+    assert len(boxes) == len(heads)
+    driver.execute_script("arguments[0].focus()", boxes[3])
+    boxes[3].send_keys(Keys.SPACE)
+    assert not table.find_elements(By.CSS_SELECTOR, "thead th")[3].is_displayed()
+    press(tools.find_elements(By.TAG_NAME, "button")[-1])
+    file, deadline = tmp_path / "iris.csv", time.monotonic() + 20
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"))))
+    assert len(rows) == 1 + len(MODELS)
+    assert len(rows[0]) == len(heads) - 1
+    assert {row[1] for row in rows[1:]} == set(MODELS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1200, 360])
+def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
+    opened: Any, stored: Path, scheme: str, width: int
+) -> None:
+    if not AXE.exists():
+        message = "no axe-core here; `make browser` installs it"
+        if os.environ.get("HARNESS_NEEDS_BROWSER"):
+            pytest.fail(message)
+        pytest.skip(message)
+    harness_in(stored, "report", "--html", "axe.html")
+    driver = opened((stored / "axe.html").read_text(encoding="utf-8"))
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    dark = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (dark == "rgb(255, 255, 255)") == (scheme == "light")
+    for summary in driver.find_elements(By.CSS_SELECTOR, "figcaption > details > summary")[:3]:
+        press(summary)
+    # Nothing but tables, which have a bar of their own, is wider than the screen.
+    overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert driver.execute_script(overflow) <= 0
+    # Injected past the page's own policy, as no page could.
+    driver.execute_cdp_cmd("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
+    found = driver.execute_async_script(
+        "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then("
+        "(found) => done(found.violations.map((one) => "
+        "[one.id, one.help, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))])))"
+    )
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert found == []
+
+
+@pytest.mark.slow
+def test_without_script_tables_and_pictures_are_there(opened: Any, stored: Path) -> None:
+    harness_in(stored, "report", "--html", "plain.html")
+    text = (stored / "plain.html").read_text(encoding="utf-8")
+    opened("<title>nothing</title>").execute_cdp_cmd(
+        "Emulation.setScriptExecutionDisabled", {"value": True}
+    )
+    driver = opened(text)
+    assert driver.find_element(By.CSS_SELECTOR, "table[data-name='iris']").is_displayed()
+    assert driver.find_element(By.TAG_NAME, "svg").is_displayed()
+    assert driver.find_elements(By.CSS_SELECTOR, "th button, .tools") == []
+
+
+@pytest.mark.slow
+def test_the_keyboard_alone_reaches_heads_filters_and_folds(opened: Any, made: Frames) -> None:
+    driver = opened(page_of(made))
+    seen = set()
+    for _ in range(60):
+        driver.switch_to.active_element.send_keys(Keys.TAB)
+        element = driver.switch_to.active_element
+        seen.add((element.tag_name, element.get_attribute("type") or ""))
+    assert {("a", ""), ("input", "search"), ("button", "button"), ("summary", "")} <= seen
+
+
+@pytest.mark.slow
+def test_ten_thousand_cells_are_sorted_at_once(opened: Any, large: Frames) -> None:
+    """How long that takes is printed and not judged here: a machine may be busy."""
+    driver = opened(page_of(large))
+    table = table_of(driver, "accuracy")
+    took = driver.execute_script(
+        "const button = arguments[0].tHead.rows[0].cells[1].querySelector('button');"
+        "const began = performance.now(); button.click(); arguments[0].offsetHeight;"
+        "return performance.now() - began",
+        table,
+    )
+    print(f"200 rows of 52 columns sorted and laid out in {took:.0f} ms")
+    known = [float(re.findall(r"\.\d+|1\.000", text)[0]) for text in column(table, 1)]
+    assert known == sorted(known, reverse=True)
+
+
+@pytest.mark.slow
+def test_it_prints_without_tools(opened: Any, made: Frames) -> None:
+    driver = opened(page_of(made))
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert not driver.find_element(By.CSS_SELECTOR, ".tools").is_displayed()
+    assert driver.find_element(By.CSS_SELECTOR, "table[data-name='iris']").is_displayed()
+    assert driver.print_page()
