@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness import quantities
+from harness.errors import UsageError, nearest
 from harness.frames import load_frames
 from harness.pairing import REPEATS, SEED, Selection, plan
+from harness.pictures import KINDS, Wanted
 from harness.registry import Registry, load
 from harness.running import TIMEOUT, TIMING_BUDGET, Request, begin
 from harness.settings import choose_store, read_settings
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
+    from matplotlib.figure import Figure
 
     from harness.values import Frames, Run
 
@@ -70,6 +73,30 @@ class Outcome:
     def failures(self) -> pd.DataFrame:
         """The trials without scores, and why."""
         return self.tables["failures"]
+
+    def plot(
+        self,
+        kind: str,
+        *,
+        model: str | None = None,
+        dataset: str | None = None,
+        device: str | None = None,
+    ) -> Figure:
+        """A picture, which a notebook shows; `harness.pictures.output.save` writes it to a file.
+
+        Args:
+            kind: one of `harness.pictures.KINDS`, but for the history, which is not of a run.
+            model: name or glob; of ``softmax``, a kernel.
+            dataset: name or glob.
+            device: name or glob.
+
+        Raises:
+            UsageError: there is no such picture of it, or more than one.
+        """
+        known = [name for name, one in KINDS.items() if one.scope != "history"]
+        if kind not in known:
+            raise UsageError(f"no picture of a run is called '{kind}': {nearest(kind, known)}")
+        return KINDS[kind].draw(self.frames, Wanted(model, dataset, device)).figure
 
     def __repr__(self) -> str:
         counts = self.results["status"].value_counts().to_dict()

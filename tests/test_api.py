@@ -96,7 +96,7 @@ def test_settings_are_used_from_python_too(tmp_path: Path) -> None:
     assert (tmp_path / "mine.db").exists()
 
 
-HEAVY = ["torch", "pandas", "sklearn", "scipy", "sqlalchemy", "numpy"]
+HEAVY = ["matplotlib", "torch", "pandas", "sklearn", "scipy", "sqlalchemy", "numpy"]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ HEAVY = ["torch", "pandas", "sklearn", "scipy", "sqlalchemy", "numpy"]
         ("from harness.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass", HEAVY),
         (
             "from harness.cli import main\ntry: main(['list'])\nexcept SystemExit: pass",
-            ["torch", "pandas", "sklearn"],
+            ["matplotlib", "torch", "pandas", "sklearn"],
         ),
     ],
 )

@@ -9,7 +9,20 @@ from typing import Any
 import click
 
 import harness
-from harness.cli import ab, bench, check, compare, env, listing, report, run, runs, show, track
+from harness.cli import (
+    ab,
+    bench,
+    check,
+    compare,
+    env,
+    listing,
+    plot,
+    report,
+    run,
+    runs,
+    show,
+    track,
+)
 from harness.cli.console import complain
 from harness.cli.stopping import Terminated, stop_status
 from harness.errors import HarnessError
@@ -47,6 +60,7 @@ def harness_command(debug: bool) -> None:
 for command in (
     run.command,
     report.command,
+    plot.command,
     bench.command,
     compare.command,
     ab.command,

@@ -1,0 +1,111 @@
+"""``harness plot``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from harness.cli import options
+from harness.cli.compare import find_run
+from harness.cli.console import remark, say
+from harness.cli.track import EMPTY, NOTHING
+from harness.errors import UsageError
+from harness.pictures import KINDS, Wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.history import Segment
+    from harness.store import Store
+    from harness.values import Frames
+
+
+class Listing(click.Command):
+    """A command whose help ends with the kinds of pictures."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
+        """The kinds and what each shows."""
+        with formatter.section("Kinds"):
+            formatter.write_dl([(kind.name, kind.description) for kind in KINDS.values()])
+
+
+@click.command(name="plot", cls=Listing, short_help="Draw a picture of a run, or of the history.")
+@click.argument("kind", type=click.Choice(tuple(KINDS)), metavar="KIND")
+@click.argument("run", required=False)
+@click.option("-m", "--model", metavar="NAME", help="As it is stored, or a glob; also a kernel.")
+@click.option("-d", "--dataset", metavar="NAME", help="Likewise.")
+@click.option("--device", metavar="NAME", help="Likewise.")
+@click.option("--measure", metavar="NAME", help="Of the history: fit, accuracy and so on.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Its suffix says the format: svg, png or pdf [KIND.svg].",
+)
+@options.store_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    kind: str,
+    run: str | None,
+    model: str | None,
+    dataset: str | None,
+    device: str | None,
+    measure: str | None,
+    output: Path | None,
+    store: str | None,
+) -> None:
+    """Draw a picture of RUN, as `harness compare` takes it; of the newest run without.
+
+    The same data give the same bytes.
+
+    \b
+      harness plot likelihood -d threshold
+      harness plot confusion last -m torch-mlp -d iris -o confusion.pdf
+    """  # noqa: D301  # click wants the character, not its escape
+    file = output or Path(f"{kind}.svg")
+    wanted = Wanted(model, dataset, device, measure)
+    _require(kind, run, wanted, file)
+    with closing(options.open_store(store)) as opened:
+        source: Frames | Sequence[Segment]
+        if KINDS[kind].scope == "history":
+            source = _segments(opened)
+            if not source:
+                remark(EMPTY)
+                ctx.exit(NOTHING)
+        else:
+            source = _frames(opened, run)
+        picture = KINDS[kind].draw(source, wanted)
+    from harness.pictures.output import save
+
+    save(picture.figure, file)
+    say(str(file))
+
+
+def _require(kind: str, run: str | None, wanted: Wanted, file: Path) -> None:
+    """Refuse what cannot be meant or written, before anything is read."""
+    from harness.pictures.output import require_suffix
+
+    require_suffix(file)
+    options.require_writable(file)
+    of_history = KINDS[kind].scope == "history"
+    if of_history and run is not None:
+        raise UsageError(f"the history is of all runs; leave '{run}' out")
+    if wanted.measure is not None and not of_history:
+        raise UsageError("--measure chooses from the history; leave it out, or plot history")
+
+
+def _segments(store: Store) -> Sequence[Segment]:
+    from harness.history import segments
+
+    return segments(store.points())
+
+
+def _frames(store: Store, run: str | None) -> Frames:
+    from harness.frames import load_frames
+
+    return load_frames(store, store.find() if run is None else find_run(store, run))

@@ -1,0 +1,255 @@
+"""Whether probabilities come true, and which classes are taken for which."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.collections import PatchCollection
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from scipy import special
+
+from harness.pictures.choosing import the_one
+from harness.pictures.inputs import class_names
+from harness.pictures.palette import FAINT, TINT, colour
+from harness.pictures.picture import Picture, beside, count, plural, settings, sheet, text
+from harness.scoring import ECE_BINS
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from harness.pictures.choosing import Pairing, Wanted
+    from harness.values import Frames
+
+COUNTED = 15
+"""Classes up to which each cell of a confusion matrix tells its count."""
+
+NAMED = 40
+"""Classes up to which each has its name on an axis."""
+
+INTERVAL = "95% interval, as if rows were independent"
+
+
+def reliability(frames: Frames, wanted: Wanted) -> Picture:
+    """The share that is right by the probability of the predicted class, with counts.
+
+    Bins of equal width, those of the ECE; all repeats pooled.
+
+    Raises:
+        UsageError: nothing was predicted by what is wanted, or by several.
+    """
+    pairing, found = _predicted(frames, wanted)
+    table = bins(found["confidence"].to_numpy(), (found["true"] == found["predicted"]).to_numpy())
+    n = int(table["rows"].sum())
+    gaps = (table["rows"] * (table["share right"] - table["mean confidence"]).abs()).sum()
+    ece = float(gaps / n)
+    title = f"Reliability: {text(pairing.model)} on {text(pairing.dataset)}"
+    with settings():
+        figure, axes = sheet(
+            2, 1, width=6.4, height=5.0, title=title, sharex=True, height_ratios=[3, 1]
+        )
+        above, below = axes[:, 0]
+        some = table[table["rows"] > 0]
+        above.plot([0, 1], [0, 1], color=FAINT, lw=1.0, ls=(0, (4, 3)))
+        x, y = some["mean confidence"], some["share right"]
+        above.vlines(x, some["low"], some["high"], color=colour(0), lw=1.0)
+        above.plot(x, y, "o-", color=colour(0), clip_on=False)
+        above.set(ylim=(-0.02, 1.02), xlim=(0, 1))
+        above.set_ylabel("share that is right")
+        above.set_title(f"{_pooled(pairing, found)}; ECE {ece:.3f}")
+        width = 1 / ECE_BINS
+        below.bar(some["from"], some["rows"], width=width, align="edge", color=colour(0),
+                  alpha=TINT, ec=colour(0), lw=0.6)  # fmt: skip
+        for _, row in some.iterrows():
+            below.annotate(
+                f"{int(row['rows']):,}", (row["from"] + width / 2, row["rows"]), (0, 1.5),
+                textcoords="offset points", ha="center", va="bottom", fontsize=6.5,
+            )  # fmt: skip
+        below.set_ylim(0, 1.25 * float(some["rows"].max()))
+        below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
+        below.set_ylabel("test rows")
+        below.set_xlabel("confidence: probability of the predicted class")
+        handles = [
+            Line2D([], [], color=colour(0), marker="o", label="bin, 95% interval"),
+            Line2D([], [], color=FAINT, lw=1.0, ls=(0, (4, 3)), label="calibrated"),
+        ]
+        beside(figure, handles)
+        figure.align_ylabels([above, below])
+    mean, right = found["confidence"].mean(), (found["true"] == found["predicted"]).mean()
+    sure = "surer than it should be" if mean > right else "less sure than it could be"
+    description = (
+        f"The share of {plural(n, 'test row')} that is right, by the probability of the predicted "
+        f"class. The mean probability is {mean:.3f} where {right:.3f} are right: on the whole the "
+        f"model is {sure if abs(mean - right) > 0.005 else 'as sure as it should be'}."
+    )
+    return Picture(figure, title, description, table)
+
+
+def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> pd.DataFrame:
+    """A row for each bin of the confidence, empty ones too, with the exact 95% interval."""
+    which = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    rows = np.bincount(which, minlength=ECE_BINS)
+    hits = np.bincount(which, weights=right, minlength=ECE_BINS).astype(np.float64)
+    sums = np.bincount(which, weights=confidence, minlength=ECE_BINS)
+    known = np.where(rows > 0, rows, np.nan)
+    low, high = exact(hits, rows)
+    edges = np.arange(ECE_BINS + 1) / ECE_BINS
+    return pd.DataFrame(
+        {
+            "from": edges[:-1],
+            "to": edges[1:],
+            "rows": rows,
+            "mean confidence": sums / known,
+            "share right": hits / known,
+            "low": low,
+            "high": high,
+        }
+    )
+
+
+def exact(
+    hits: NDArray[np.floating], rows: NDArray[np.integer]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of the 95% intervals of shares (Clopper & Pearson 1934); NaN for shares of nothing."""
+    misses = rows - hits
+    low = np.where(hits > 0, special.betaincinv(np.maximum(hits, 1), misses + 1, 0.025), 0.0)
+    high = np.where(misses > 0, special.betaincinv(hits + 1, np.maximum(misses, 1), 0.975), 1.0)
+    return np.where(rows > 0, low, np.nan), np.where(rows > 0, high, np.nan)
+
+
+def confusion(frames: Frames, wanted: Wanted) -> Picture:
+    """How many rows of each class were predicted to be of which; all repeats pooled.
+
+    Raises:
+        UsageError: nothing was predicted by what is wanted, or by several.
+    """
+    pairing, found = _predicted(frames, wanted)
+    counts = _counts(found)
+    names = class_names(frames, pairing.dataset, len(counts))
+    K = len(names)
+    counts = np.pad(counts, (0, K - len(counts)))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    title = f"Confusion matrix: {text(pairing.model)} on {text(pairing.dataset)}"
+    side = min(max(2.6, 0.5 * K), 6.5)
+    with settings():
+        figure, axes = sheet(1, 1, width=side + 1.9, height=side + 1.3, title=title)
+        ax = axes[0, 0]
+        ax.grid(visible=False)
+        at = [(int(i), int(j)) for i, j in np.argwhere(counts > 0)]
+        # Of one colour, so that a page can have it darker or lighter: it covers more or less.
+        cells = PatchCollection([Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in at], lw=0)
+        cells.set_facecolor([(colour(0), TINT * (0.08 + 0.92 * shares[i, j])) for i, j in at])
+        ax.add_collection(cells)
+        if K <= COUNTED:
+            for i, j in at:
+                ax.text(
+                    j, i, f"{counts[i, j]:,}", ha="center", va="center",
+                    fontsize=8 if K <= 10 else 6.5,
+                )  # fmt: skip
+        ax.set(xlim=(-0.5, K - 0.5), ylim=(K - 0.5, -0.5), aspect="equal")
+        ax.spines[["top", "right"]].set_visible(True)
+        _name(ax, names, side / K)
+        ax.set_xlabel("predicted class")
+        ax.set_ylabel("true class")
+        ax.set_title(_pooled(pairing, found))
+    table = pd.DataFrame(
+        {
+            "true class": [names[i] for i, _ in at],
+            "predicted class": [names[j] for _, j in at],
+            "rows": [counts[i, j] for i, j in at],
+            "share of the true class": [shares[i, j] for i, j in at],
+        }
+    )
+    off = sorted((ij for ij in at if ij[0] != ij[1]), key=lambda ij: -counts[ij])
+    wrong = int(counts.sum() - np.trace(counts))
+    most = (
+        f" Most often {names[off[0][0]]} is taken for {names[off[0][1]]}: "
+        f"{plural(int(counts[off[0]]), 'time')}."
+        if off
+        else ""
+    )
+    description = (
+        f"{plural(int(counts.sum()), 'test row')} by true and predicted class; {wrong:,} lie off "
+        f"the diagonal.{most}"
+    )
+    return Picture(figure, title, description, table)
+
+
+def recall(frames: Frames, wanted: Wanted) -> Picture:
+    """The share of each class that was found; all repeats pooled.
+
+    Raises:
+        UsageError: nothing was predicted by what is wanted, or by several.
+    """
+    pairing, found = _predicted(frames, wanted)
+    counts = _counts(found)
+    names = class_names(frames, pairing.dataset, len(counts))
+    K = len(names)
+    counts = np.pad(counts, (0, K - len(counts)))
+    rows, hits = counts.sum(axis=1), np.diag(counts).astype(np.float64)
+    low, high = exact(hits, rows)
+    shares = hits / np.where(rows > 0, rows, np.nan)
+    title = f"Recall by class: {text(pairing.model)} on {text(pairing.dataset)}"
+    with settings():
+        figure, axes = sheet(1, 1, width=6.4, height=1.5 + min(0.26 * K, 9.0), title=title)
+        ax = axes[0, 0]
+        y = np.arange(K)
+        size = 8 if K <= 30 else 6
+        ax.hlines(y, low, high, color=colour(0), lw=1.2)
+        ax.plot(shares, y, "o", color=colour(0))
+        for k in range(K):
+            ax.annotate(
+                f"n = {rows[k]:,}", (1, k), (8, 0), xycoords=("axes fraction", "data"),
+                textcoords="offset points", va="center", fontsize=size - 1, color=FAINT,
+            )  # fmt: skip
+        ax.set_yticks(y, names, fontsize=size)
+        ax.set(ylim=(K - 0.4, -0.6), xlim=(-0.02, 1.02))
+        ax.set_xlabel(f"share of the class that is found, with {INTERVAL}", fontsize=8)
+        ax.set_title(_pooled(pairing, found))
+    table = pd.DataFrame({"class": names, "rows": rows, "recall": shares, "low": low, "high": high})
+    known = table[table["rows"] > 0]
+    worst = known.nsmallest(1, "recall").iloc[0]
+    description = (
+        f"Recall of each of {plural(K, 'class').replace('classs', 'classes')}, from "
+        f"{worst['recall']:.3f} ({worst['class']}) to {known['recall'].max():.3f}."
+    )
+    return Picture(figure, title, description, table)
+
+
+def _predicted(frames: Frames, wanted: Wanted) -> tuple[Pairing, pd.DataFrame]:
+    """The only pairing that is wanted, and all that it predicted."""
+
+    def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
+        return pairings
+
+    pairing = the_one(frames, wanted, "predictions", has)
+    return pairing, frames.predictions(pairing.result_ids)
+
+
+def _counts(found: pd.DataFrame) -> NDArray[np.int64]:
+    """Rows by true and predicted class (K, K)."""
+    true, predicted = (found[name].to_numpy(dtype=np.int64) for name in ("true", "predicted"))
+    K = int(max(true.max(initial=0), predicted.max(initial=0))) + 1
+    return np.bincount(true * K + predicted, minlength=K * K).reshape(K, K)
+
+
+def _pooled(pairing: Pairing, found: pd.DataFrame) -> str:
+    of = plural(len(pairing.result_ids), "repeat")
+    return f"n = {plural(len(found), 'test row')} of {of}" + (" pooled" if "s" in of[-1] else "")
+
+
+def _name(ax: Axes, names: Sequence[str], cell: float) -> None:
+    """Classes on both axes, all of them named where there is room; a cell is so many inches."""
+    step = 1 if len(names) <= NAMED else -(-len(names) // 25)
+    at = range(0, len(names), step)
+    size = 8.0 if len(names) <= 12 else 6.5
+    fits = max(map(len, names)) * 0.0085 * size < 0.95 * cell * step
+    ax.set_xticks(at, names[::step], fontsize=size, rotation=0 if fits else 90)
+    ax.set_yticks(at, names[::step], fontsize=size)

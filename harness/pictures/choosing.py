@@ -1,0 +1,175 @@
+"""What of a run is drawn: names and globs -> pairings that have what a picture needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, TypeAlias
+
+from harness.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Sequence
+
+    import pandas as pd
+
+    from harness.values import Frames
+
+LISTED = 5
+"""Pairings that an error names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be drawn: names as they are stored, or globs of ``*`` and ``?``; None is all.
+
+    Args:
+        model: of a history, the subject: a model or a kernel.
+        dataset: of a history, the case.
+        device: its name.
+        measure: of a history.
+    """
+
+    model: str | None = None
+    dataset: str | None = None
+    device: str | None = None
+    measure: str | None = None
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> str(Wanted(model="torch-*", dataset="iris")), str(Wanted())
+        ('torch-* on iris', 'any model on any dataset')
+        """
+        return _words(
+            self.model or "any model", self.dataset or "any dataset", self.device or "cpu"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A dataset and a model on a device, and the results (in order of repeats) that they have."""
+
+    dataset: str
+    model: str
+    device: str
+    baseline: bool
+    result_ids: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return _words(self.model, self.dataset, self.device)
+
+
+Able: TypeAlias = "Callable[[Sequence[Pairing]], Collection[Pairing]]"
+
+
+def matching(name: str, wanted: str | None) -> bool:
+    """Whether a name is wanted; brackets are part of names.
+
+    >>> matching("knn[k=3]", "knn[k=3]"), matching("knn[k=3]", "knn[*"), matching("knn[k=3]", "knn")
+    (True, True, False)
+    """
+    return wanted is None or name == wanted or fnmatchcase(name, wanted.replace("[", "[[]"))
+
+
+def chosen(names: Iterable[str], wanted: str | None) -> list[str]:
+    """Those that are wanted: the very name where there is one, else what the glob fits."""
+    known = list(dict.fromkeys(names))
+    return [wanted] if wanted in known else [name for name in known if matching(name, wanted)]
+
+
+def scored(frames: Frames, wanted: Wanted) -> pd.DataFrame:
+    """The wanted ones of a run's results that have scores.
+
+    Raises:
+        UsageError: there are none.
+    """
+    results, run = frames.results, frames.run.id
+    if results.empty:
+        raise UsageError(f"run {run} has no trials; draw another (`harness runs` lists them)")
+    for what in ("dataset", "model", "device"):
+        asked = getattr(wanted, what)
+        names = chosen(results[what], asked)
+        if not names:
+            known = nearest(asked, set(results[what]))
+            raise UsageError(f"run {run} has no {what} '{asked}': {known}")
+        results = results[results[what].isin(names)]
+        if results.empty:
+            raise UsageError(
+                f"run {run} did not run {wanted}; `harness show {run}` shows what it did"
+            )
+    found = results[results["status"] == "ok"]
+    if found.empty:
+        whose = f" of {wanted}" if wanted != Wanted() else ""
+        raise UsageError(
+            f"no trial{whose} in run {run} has scores; `harness show {run} --failures` tells why"
+        )
+    return found
+
+
+def pairings(results: pd.DataFrame) -> list[Pairing]:
+    """In the order in which they come, of results that have scores."""
+    groups = results.sort_values("repeat", kind="stable").groupby(
+        ["dataset", "model", "device"], sort=False
+    )
+    found = {
+        (d, m, v): Pairing(
+            str(d), str(m), str(v), bool(g["baseline"].iloc[0]), tuple(map(int, g["result_id"]))
+        )
+        for (d, m, v), g in groups
+    }
+    order = zip(*(results[name] for name in ("dataset", "model", "device")), strict=True)
+    return [found[key] for key in dict.fromkeys(order)]
+
+
+def able(frames: Frames, wanted: Wanted, what: str, has: Able) -> list[Pairing]:
+    """The wanted pairings that have what is to be drawn.
+
+    Args:
+        frames: the run.
+        wanted: pairings.
+        what: must be had, to go on after "no trial of this has".
+        has: those of some pairings that have it.
+
+    Raises:
+        UsageError: none has.
+    """
+    fitting = pairings(scored(frames, wanted))
+    having = has(fitting)
+    ready = [pairing for pairing in fitting if pairing in having]
+    if not ready:
+        rest = [p for p in pairings(scored(frames, Wanted())) if p not in fitting]
+        others = [pairing for pairing in rest if pairing in has(rest)]
+        verb = "has" if len(others) == 1 else "have"
+        known = (
+            f"{listed(others)} {verb}" if others else f"nor has any other in run {frames.run.id}"
+        )
+        raise UsageError(f"no trial of {wanted} has {what}; {known}")
+    return ready
+
+
+def the_one(frames: Frames, wanted: Wanted, what: str, has: Able) -> Pairing:
+    """The only wanted pairing that has what is to be drawn; a baseline only if it is named.
+
+    Raises:
+        UsageError: none has, or several do.
+    """
+    ready = able(frames, wanted, what, has)
+    if wanted.model is None:
+        ready = [pairing for pairing in ready if not pairing.baseline] or ready
+    if len(ready) > 1:
+        raise UsageError(
+            f"{len(ready)} pairings have {what}: {listed(ready)}; choose with -m and -d"
+            + (" and --device" if len({p.device for p in ready}) > 1 else "")
+        )
+    return ready[0]
+
+
+def listed(found: Sequence[Pairing]) -> str:
+    """A few of them, and how many more there are."""
+    rest = len(found) - LISTED
+    return ", ".join(map(str, found[:LISTED])) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _words(model: str, dataset: str, device: str) -> str:
+    return f"{model} on {dataset}" + (f" @ {device}" if device != "cpu" else "")

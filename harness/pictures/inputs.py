@@ -1,0 +1,294 @@
+"""How a classifier divides its inputs, and what its hidden layers make of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from harness.pictures.choosing import the_one
+from harness.pictures.palette import FAINT, INK, PAPER, colour, dash, marker
+from harness.pictures.picture import (
+    Picture,
+    beside,
+    plural,
+    settings,
+    sheet,
+    text,
+    thin,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from harness.pictures.choosing import Pairing, Wanted
+    from harness.values import Frames, Sketch
+
+CLASSES = 24
+"""In a legend, at most."""
+
+UNITS = 64
+"""Of a hidden layer, at most."""
+
+FILL = 0.28
+"""How much of the paper a region's colour covers."""
+
+
+def regions(frames: Frames, wanted: Wanted) -> Picture:
+    """How the first repeat's classifier divides its inputs, and where its test rows lie.
+
+    Raises:
+        UsageError: none that is wanted has a sketch, or several do.
+    """
+
+    def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
+        sketches = _sketches(frames, pairings)
+        return [p for p in pairings if p in sketches]
+
+    pairing = the_one(frames, wanted, "a picture of its inputs", has)
+    sketch, rows = _of(frames, pairing)
+    draw = {0: _components, 1: _line, 2: _plane}[len(sketch.axes)]
+    with settings():
+        return draw(pairing, sketch, rows)
+
+
+def hidden(frames: Frames, wanted: Wanted) -> Picture:
+    """What each hidden layer of the first repeat's classifier gives over one input.
+
+    Raises:
+        UsageError: no classifier that is wanted tells, or several do.
+    """
+
+    def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
+        return [p for p, sketch in _sketches(frames, pairings).items() if sketch.hidden]
+
+    pairing = the_one(frames, wanted, "hidden layers over one input", has)
+    sketch, _ = _of(frames, pairing)
+    x, layers = sketch.axes[0], sketch.hidden
+    title = f"Hidden layers: {text(pairing.model)} on {text(pairing.dataset)}"
+    with settings():
+        figure, axes = sheet(
+            len(layers), 1, width=6.4, height=1.2 + 1.7 * len(layers), title=title, sharex=True
+        )
+        for number, (ax, layer) in enumerate(zip(axes[:, 0], layers, strict=True), 1):
+            n = layer.shape[1]
+            shown = thin(n, UNITS)
+            for i, unit in enumerate(shown):
+                ax.plot(x, layer[:, unit], color=colour(i), ls=dash(i // 8), lw=1.0)
+            some = f", {len(shown)} of them drawn" if len(shown) < n else ""
+            ax.set_title(f"hidden layer {number}: {plural(n, 'unit')}{some}")
+            ax.set_ylabel("output")
+        axes[-1, 0].set_xlabel(text(sketch.input_names[0]))
+    table = pd.DataFrame({text(sketch.input_names[0]): x})
+    outputs = {
+        f"layer {number}, unit {unit + 1}": layer[:, unit]
+        for number, layer in enumerate(layers, 1)
+        for unit in thin(layer.shape[1], UNITS)
+    }
+    table = pd.concat([table, pd.DataFrame(outputs)], axis=1)
+    widths = ", ".join(str(layer.shape[1]) for layer in layers)
+    description = (
+        f"The output of each hidden unit over the input {text(sketch.input_names[0])}, "
+        f"a panel a layer; from the input on, the layers have {widths} units."
+    )
+    return Picture(figure, title, description, table)
+
+
+def class_names(frames: Frames, dataset: str, n: int) -> list[str]:
+    """A dataset's class names where a sketch tells them, at least n of them."""
+    results = frames.results
+    own = results[(results["dataset"] == dataset) & (results["status"] == "ok")]
+    found = list(frames.sketches(own["result_id"].tolist()).values())
+    names = [text(name, 20) for name in found[0].class_names] if found else []
+    return [*names, *(f"class {k}" for k in range(len(names), n))]
+
+
+def _sketches(frames: Frames, pairings: Sequence[Pairing]) -> dict[Pairing, Sketch]:
+    """The first sketch of each pairing that has one."""
+    found = frames.sketches([i for p in pairings for i in p.result_ids])
+    return {
+        p: found[next(i for i in p.result_ids if i in found)]
+        for p in pairings
+        if any(i in found for i in p.result_ids)
+    }
+
+
+def _of(frames: Frames, pairing: Pairing) -> tuple[Sketch, pd.DataFrame]:
+    """A pairing's sketch, and what was predicted of the rows that are its points."""
+    found: Mapping[int, Sketch] = frames.sketches(pairing.result_ids)
+    result_id = next(i for i in pairing.result_ids if i in found)
+    sketch = found[result_id]
+    predicted = frames.predictions([result_id]).set_index("row")
+    return sketch, predicted.reindex(sketch.rows)[["true", "predicted"]].astype(np.int64)
+
+
+def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
+    title = f"Classes over one input: {text(pairing.model)} on {text(pairing.dataset)}"
+    P = _probabilities(sketch)
+    x, names, K = sketch.axes[0], _names(sketch), P.shape[1]
+    likeliest = P.argmax(axis=1)
+    figure, axes = sheet(
+        2, 1, width=8.2, height=3.2 + 0.17 * min(K, 20), title=title, sharex=True,
+        height_ratios=[min(max(K, 3), 20) * 0.17 + 0.35, 2.2],
+    )  # fmt: skip
+    above, below = axes[:, 0]
+    above.step(x, likeliest, where="mid", color=INK, lw=1.2, zorder=1.5)
+    points = sketch.points[:, 0]
+    true = rows["true"].to_numpy()
+    wrong = true != rows["predicted"].to_numpy()
+    for k in range(K):
+        right, missed = (true == k) & ~wrong, (true == k) & wrong
+        above.plot(points[right], true[right], "o", color=colour(k), ms=3.5, alpha=0.7, mew=0)
+        above.plot(points[missed], true[missed], "x", color=colour(k), ms=5, mew=1.4)
+        below.plot(x, P[:, k], color=colour(k), ls=dash(k))
+    _class_axis(above, names)
+    above.set_ylabel("class")
+    below.set_ylabel("class probability")
+    below.set_ylim(-0.03, 1.03)
+    below.set_xlabel(text(sketch.input_names[0]))
+    handles = [
+        Line2D([], [], color=INK, lw=1.2, label="predicted"),
+        Line2D([], [], color=FAINT, marker="o", ms=3.5, ls="", mew=0, label="test row"),
+        Line2D(
+            [], [], color=FAINT, marker="x", ms=5, mew=1.4, ls="", label="test row, misclassified"
+        ),
+        *_legend(names, lambda k: {"ls": dash(k), "color": colour(k)}),
+    ]
+    beside(figure, handles)
+    figure.align_ylabels([above, below])
+    table = pd.DataFrame(
+        {text(sketch.input_names[0]): x, "predicted": [names[k] for k in likeliest]}
+        | {f"probability of {names[k]}": P[:, k] for k in range(K)}
+    )
+    turns = [f"{names[b]} from {x[i + 1]:.3g}" for i, b in _changes(likeliest)][:8]
+    description = (
+        f"The predicted class over {text(sketch.input_names[0])} is {names[likeliest[0]]}"
+        f"{''.join(', ' + turn for turn in turns)}. {_missed(wrong)}"
+    )
+    return Picture(figure, title, description, table)
+
+
+def _changes(likeliest: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Where the predicted class becomes another, and which."""
+    return [(int(i), int(likeliest[i + 1])) for i in np.flatnonzero(np.diff(likeliest))]
+
+
+def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
+    title = f"Decision regions: {text(pairing.model)} on {text(pairing.dataset)}"
+    P, names = _probabilities(sketch), _names(sketch)
+    K = P.shape[1]
+    x, y = sketch.axes
+    figure, axes = sheet(1, 1, width=6.8, height=4.4, title=title)
+    ax = axes[0, 0]
+    ax.grid(visible=False)
+    grid = P.reshape(len(y), len(x), K)
+    for k in range(K):
+        # Zero where another class is as probable.
+        ahead = grid[:, :, k] - np.delete(grid, k, axis=2).max(axis=2, initial=0.0)
+        if (ahead > 0).any():
+            ax.contourf(x, y, ahead, levels=[0, 2], colors=[colour(k)], alpha=FILL)
+            if (ahead < 0).any():
+                ax.contour(x, y, ahead, levels=[0], colors=[INK], linewidths=0.8)
+    wrong = _points(ax, sketch.points, rows, K)
+    ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
+    ax.set_xlabel(text(sketch.input_names[0]))
+    ax.set_ylabel(text(sketch.input_names[1]))
+    handles: list[Any] = _legend(names, _dot)
+    handles.append(_ring())
+    if K <= CLASSES:
+        handles.append(Patch(facecolor=FAINT, alpha=FILL, label="predicted, by colour"))
+    beside(figure, handles)
+    description = (
+        f"The plane of {text(sketch.input_names[0])} and {text(sketch.input_names[1])}, divided "
+        f"into the predicted classes, with {plural(len(rows), 'test row')}. {_missed(wrong)}"
+    )
+    return Picture(figure, title, description, _located(sketch, rows, names))
+
+
+def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
+    title = (
+        f"Test rows on the first two principal components: {text(pairing.model)} "
+        f"on {text(pairing.dataset)}"
+    )
+    names = _names(sketch, int(rows.to_numpy().max(initial=0)) + 1)
+    figure, axes = sheet(1, 1, width=7.2, height=4.6, title=title)
+    ax = axes[0, 0]
+    wrong = _points(ax, sketch.points, rows, len(names))
+    ax.set_xlabel(text(sketch.input_names[0], 60))
+    ax.set_ylabel(text(sketch.input_names[1], 60))
+    beside(figure, [*_legend(names, _dot), _ring()])
+    description = (
+        f"{plural(len(rows), 'test row')} on the first two principal components of the training "
+        f"part, by true class. {_missed(wrong)}"
+    )
+    return Picture(figure, title, description, _located(sketch, rows, names))
+
+
+def _points(ax: Axes, points: NDArray[np.float32], rows: pd.DataFrame, K: int) -> NDArray[np.bool_]:
+    """Dots by true class, rings around those that are misclassified; which those are."""
+    true = rows["true"].to_numpy()
+    wrong: NDArray[np.bool_] = true != rows["predicted"].to_numpy()
+    for k in range(K):
+        own = points[true == k]
+        ax.plot(
+            own[:, 0], own[:, 1], marker(k), color=colour(k), ms=4.5, mec=PAPER, mew=0.5, alpha=0.9
+        )
+    missed = points[wrong]
+    ax.plot(missed[:, 0], missed[:, 1], "o", mfc="none", mec=INK, ms=9, mew=1.0)
+    return wrong
+
+
+def _dot(k: int) -> dict[str, Any]:
+    return {"marker": marker(k), "color": colour(k), "ls": "", "mec": PAPER, "mew": 0.5}
+
+
+def _ring() -> Line2D:
+    return Line2D([], [], marker="o", mfc="none", mec=INK, ms=9, ls="", label="misclassified")
+
+
+def _legend(names: Sequence[str], look: Any) -> list[Line2D]:
+    """An entry a class, and one for those that are too many."""
+    lines = [Line2D([], [], label=name, **look(k)) for k, name in enumerate(names[:CLASSES])]
+    rest = len(names) - CLASSES
+    return [*lines, Line2D([], [], ls="", label=f"and {rest} more")] if rest > 0 else lines
+
+
+def _class_axis(ax: Axes, names: Sequence[str]) -> None:
+    """Classes from below, all of them named where there is room."""
+    step = max(1, -(-len(names) // 20))
+    ax.set_yticks(range(0, len(names), step), names[::step])
+    ax.set_ylim(-0.6, len(names) - 0.4)
+
+
+def _names(sketch: Sketch, least: int = 0) -> list[str]:
+    names = [text(name, 20) for name in sketch.class_names]
+    return [*names, *(f"class {k}" for k in range(len(names), least))]
+
+
+def _probabilities(sketch: Sketch) -> NDArray[np.float32]:
+    if sketch.probabilities is None:
+        raise AssertionError("a sketch with axes has probabilities over them")
+    return sketch.probabilities
+
+
+def _located(sketch: Sketch, rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    inputs = {text(n, 60): sketch.points[:, i] for i, n in enumerate(sketch.input_names[:2])}
+    true, predicted = (rows[name].to_numpy() for name in ("true", "predicted"))
+    return pd.DataFrame(
+        {"test row": sketch.rows}
+        | inputs
+        | {"class": [names[k] for k in true], "predicted": [names[k] for k in predicted]}
+        | {"misclassified": true != predicted}
+    )
+
+
+def _missed(wrong: NDArray[np.bool_]) -> str:
+    n = int(wrong.sum())
+    verb = "is" if n == 1 else "are"
+    return f"{n:,} of {plural(len(wrong), 'test row')} drawn {verb} misclassified."

@@ -1,0 +1,278 @@
+"""How a model learns: its likelihood by epoch, and by the size of the training part."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from harness.errors import UsageError
+from harness.pictures.choosing import Wanted, able, chosen, pairings, scored
+from harness.pictures.costs import Clock, clock
+from harness.pictures.palette import colour, dash, look, marker
+from harness.pictures.picture import (
+    NAME,
+    PANELS,
+    Picture,
+    above,
+    beside,
+    count,
+    label,
+    logarithmic,
+    panels,
+    plural,
+    seconds,
+    settings,
+    sheet,
+    text,
+    thin,
+)
+from harness.statistics import cells, interval
+from harness.statistics import likelihood as likelihood_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from matplotlib.axes import Axes
+
+    from harness.pictures.choosing import Pairing
+    from harness.values import Frames
+
+PARTS = ("train", "test")
+LONG = 50
+"""Epochs from which on their axis is logarithmic."""
+
+TICKS = 8
+"""Sizes up to which each has a tick."""
+
+SIZE = re.compile(r"^(?:train_size|n_train)=")
+
+
+def likelihood(frames: Frames, wanted: Wanted) -> Picture:
+    """Likelihood of the training and the test part by epoch: each repeat, and their median.
+
+    Raises:
+        UsageError: no trial that is wanted tells of its epochs.
+    """
+    traces = frames.traces()
+    traced = set(traces["result_id"])
+
+    def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
+        return [p for p in pairings if traced & set(p.result_ids)]
+
+    found = able(frames, wanted, "a likelihood by epoch", has)
+    shown = found[:PANELS]
+    some = f" ({len(shown)} of {len(found)})" if len(shown) < len(found) else ""
+    one = shown[0]
+    title = f"Likelihood by epoch{some}: " if len(shown) > 1 else "Likelihood by epoch"
+    if len(shown) > 1:
+        title += _whose(shown)
+    with settings():
+        figure, axes = panels(len(shown), title=title, sharex=True, sharey=True, legend=True)
+        kept = [_panel(ax, traces, p, shown) for ax, p in zip(axes, shown, strict=True)]
+        table = pd.concat(kept, ignore_index=True)
+        if len(shown) == 1:
+            title = f"Likelihood by epoch: {text(one.model)} on {text(one.dataset)}"
+            figure.suptitle(title, x=0.01, ha="left", weight="bold")
+            diverged = int(table["diverged"].iloc[0])
+            of = plural(len(one.result_ids), "repeat")
+            axes[0].set_title(f"{diverged} of {of} diverged" if diverged else of)
+        epochs = table["epoch"]
+        for ax in axes:
+            if epochs.max() >= LONG and epochs.min() > 0:
+                logarithmic(ax, "x", count, (epochs.min(), epochs.max()))
+            ax.set_ylim(-0.02, 1.02)
+        label(figure, axes, "epoch", "likelihood")
+        lines = [
+            *(Line2D([], [], color=colour(i), ls=dash(i), lw=2.2, label=part)
+              for i, part in enumerate(PARTS)),
+            Line2D([], [], color=colour(0), lw=0.6, alpha=0.6, label="each repeat"),
+        ]  # fmt: skip
+        beside(figure, lines, "median over repeats")
+    last = table.groupby(["dataset", "model", "device"], sort=False).tail(1)
+    ends = "; ".join(
+        f"{text(m)} on {text(d)} ends at {a:.3f} and {b:.3f}"
+        for m, d, a, b in zip(
+            *(
+                last[name]
+                for name in ("model", "dataset", *(f"{part} likelihood" for part in PARTS))
+            ),
+            strict=True,
+        )
+    )
+    return Picture(
+        figure,
+        title,
+        f"Likelihood of the training and the test part against the epoch. Medians: {ends}.",
+        table,
+    )
+
+
+def _whose(shown: Sequence[Pairing]) -> str:
+    datasets = list(dict.fromkeys(p.dataset for p in shown))
+    return text(datasets[0]) if len(datasets) == 1 else plural(len(datasets), "dataset")
+
+
+def _panel(ax: Axes, traces: pd.DataFrame, pairing: Pairing, shown: Sequence[Pairing]) -> Any:
+    """Draw one pairing; its medians by epoch."""
+    own = traces[traces["result_id"].isin(pairing.result_ids)]
+    repeats = [group for _, group in own.groupby("result_id", sort=False)]
+    medians = own.groupby("epoch")[[f"{part}_likelihood" for part in PARTS]].median()
+    medians = medians.iloc[thin(len(medians))]
+    for i, part in enumerate(PARTS):
+        for group in repeats if len(repeats) > 1 else ():
+            drawn = group.iloc[thin(len(group))]
+            ax.plot(
+                drawn["epoch"], drawn[f"{part}_likelihood"], color=colour(i), lw=0.6, alpha=0.45
+            )
+        ax.plot(
+            medians.index, medians[f"{part}_likelihood"], color=colour(i), ls=dash(i), lw=2.2,
+            marker="" if len(medians) > 1 else marker(i),
+        )  # fmt: skip
+    finite = own[[f"{part}_likelihood" for part in PARTS]].notna().all(axis=1)
+    diverged = own.loc[~finite, "result_id"].nunique()
+    name = text(pairing.model)
+    if len({p.dataset for p in shown}) > 1:
+        name += f" on {text(pairing.dataset)}"
+    if len({p.device for p in shown}) > 1:
+        name += f" @ {pairing.device}"
+    if diverged:
+        name += f": {diverged} of {plural(len(repeats), 'repeat')} diverged"
+    above(ax, name)
+    return pd.DataFrame(
+        {
+            "dataset": pairing.dataset,
+            "model": pairing.model,
+            "device": pairing.device,
+            "repeats": len(repeats),
+            "diverged": diverged,
+            "epoch": medians.index,
+            "train likelihood": medians["train_likelihood"].to_numpy(),
+            "test likelihood": medians["test_likelihood"].to_numpy(),
+        }
+    )
+
+
+def sizes(frames: Frames, wanted: Wanted) -> Picture:
+    """Likelihood and time of a fit by the number of training rows, a line a model.
+
+    Datasets that differ by nothing but a parameter ``train_size`` or ``n_train`` are one.
+
+    Raises:
+        UsageError: no dataset that is wanted was run with several sizes, or several were.
+    """
+    every = scored(frames, Wanted(model=wanted.model, device=wanted.device))
+    bases = every["dataset"].map(base)
+    names = chosen([*bases, *every["dataset"]], wanted.dataset)
+    if not names:
+        scored(frames, wanted)  # which says what there is
+    asked = {base(name) for name in names}
+    counts = every["n_train"].groupby(bases).nunique()
+    several = [name for name in dict.fromkeys(bases) if counts[name] > 1]
+    ready = [name for name in several if name in asked]
+    if not ready:
+        others = (
+            f"{', '.join(several[:5])} was" if several else "`harness run --train-sizes` does so"
+        )
+        whose = wanted.dataset or "any dataset"
+        raise UsageError(f"{whose} was not run with several training sizes; {others}")
+    if len(ready) > 1:
+        raise UsageError(
+            f"{len(ready)} datasets were run with several training sizes: "
+            f"{', '.join(ready[:5])}; choose with -d"
+        )
+    results = every[bases == ready[0]]
+    if wanted.model is None and not results["baseline"].all():
+        results = results[~results["baseline"].astype(bool)]
+    timed = clock(frames, results, "fit")
+    return _sizes(ready[0], _by_size(results, timed), timed)
+
+
+def base(dataset: str) -> str:
+    """A dataset's name without the parameter that says how many rows there are to learn from.
+
+    >>> base("iris[train_size=50]"), base("threshold[n_test=9,n_train=50]"), base("iris")
+    ('iris', 'threshold[n_test=9]', 'iris')
+    """
+    name, bracket, rest = dataset.partition("[")
+    if not bracket or not rest.endswith("]"):
+        return dataset
+    kept = [one for one in rest[:-1].split(",") if not SIZE.match(one)]
+    return f"{name}[{','.join(kept)}]" if kept else name
+
+
+def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
+    """A row a model, device and size."""
+    scores = cells(results)
+    rows = []
+    for pairing in pairings(results):
+        cell = scores[pairing.dataset, pairing.model, pairing.device]
+        ends = likelihood_of(interval(cell, "nll"))
+        time, low, high = timed.of(pairing)
+        rows.append(
+            {
+                "model": pairing.model,
+                "device": pairing.device,
+                "training rows": cell.n_train,
+                "repeats": len(cell.nll),
+                "likelihood": math.exp(-float(cell.nll.mean())),
+                "likelihood low": ends.low,
+                "likelihood high": ends.high,
+                "fit seconds": time,
+                "fit low": low,
+                "fit high": high,
+            }
+        )
+    order = {model: i for i, model in enumerate(dict.fromkeys(row["model"] for row in rows))}
+    rows.sort(key=lambda row: (order[row["model"]], row["device"], row["training rows"]))
+    return pd.DataFrame(rows)
+
+
+def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
+    title = f"By training size: {text(dataset)}"
+    several = table["device"].nunique() > 1
+    with settings():
+        figure, axes = sheet(1, 2, width=9.2, height=3.8, title=title)
+        left, right = axes[0]
+        handles = []
+        for i, ((model, device), group) in enumerate(
+            table.groupby(["model", "device"], sort=False)
+        ):
+            name = text(model) + (f" @ {device}" if several else "")
+            for ax, what in ((left, "likelihood"), (right, "fit")):
+                y = group["likelihood" if what == "likelihood" else "fit seconds"]
+                ends = [group[f"{what} low"], group[f"{what} high"]]
+                x = group["training rows"]
+                ax.plot(x, y, **look(i))
+                ax.vlines(x, *ends, color=colour(i), lw=0.8)
+            handles.append(Line2D([], [], label=name, **look(i)))
+        for ax in (left, right):
+            logarithmic(ax, "x", count, table["training rows"])
+            rows = sorted(set(table["training rows"]))
+            if len(rows) <= TICKS:
+                ax.set_xticks(rows, [count(round(n)) for n in rows])
+                ax.set_xticks([], minor=True)
+            ax.set_xlabel("training rows")
+        shown = table[["fit seconds", "fit low", "fit high"]].to_numpy().ravel()
+        logarithmic(right, "y", seconds, shown)
+        left.set_ylabel("likelihood, with 95% interval")
+        right.set_ylabel(f"time of a fit, {timed.how}", wrap=True)
+        beside(figure, handles)
+    best = table[table["training rows"] == table["training rows"].max()]
+    top = best.loc[best["likelihood"].idxmax()] if len(best) else None
+    words = (
+        f" With {top['training rows']:,.0f} rows {text(top['model'], NAME)} has the highest "
+        f"likelihood, {top['likelihood']:.3f}."
+        if top is not None and np.isfinite(top["likelihood"])
+        else ""
+    )
+    return Picture(
+        figure,
+        title,
+        f"Likelihood and time of a fit against the number of training rows, a line a model.{words}",
+        table,
+    )

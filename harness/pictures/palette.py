@@ -1,0 +1,102 @@
+"""The colours of pictures, on light paper and on dark, and what tells them apart without colour.
+
+No two colours of a series come closer than 15 in CIELAB, to eyes that see all colours or lack one
+of the three cones; with each goes a dash pattern and a marker, for print in grey.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    Dash: TypeAlias = tuple[float, tuple[float, ...] | None]
+
+PAPER = "#ffffff"
+INK = "#1b1f24"
+FAINT = "#646c75"
+"""Of what is said aside."""
+
+GRID = "#dfe3e7"
+"""Of lines that only lead the eye."""
+
+SERIES = (
+    "#003f81",
+    "#f46003",
+    "#9a597f",
+    "#05a968",
+    "#511a38",
+    "#206afb",
+    "#9e78d6",
+    "#a0401a",
+)
+
+DARK: Mapping[str, str] = MappingProxyType(
+    dict(
+        zip(
+            (PAPER, INK, FAINT, GRID, *SERIES),
+            (
+                *("#14171c", "#e9edf1", "#a3adb8", "#333a43"),
+                *("#58b1ff", "#ff8133", "#c77fae", "#43e08b"),
+                *("#f6dcea", "#7068f5", "#a9b0e0", "#b0683f"),
+            ),
+            strict=True,
+        )
+    )
+)
+"""What each colour is on dark paper."""
+
+DASHES: tuple[Dash, ...] = (
+    (0, None),
+    (0, (5, 1.5)),
+    (0, (1.2, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5)),
+    (0, (9, 2)),
+    (0, (2.5, 1.2)),
+    (0, (6, 1.5, 1.2, 1.5, 1.2, 1.5)),
+    (0, (1.2, 3)),
+)
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
+
+TINT = 0.5
+"""The most that a colour covers of the paper where ink is written over it."""
+
+VARIABLES: Mapping[str, str] = MappingProxyType(
+    {PAPER: "--picture-paper", INK: "--picture-ink", FAINT: "--picture-faint"}
+    | {GRID: "--picture-grid"}
+    | {colour: f"--picture-series-{i}" for i, colour in enumerate(SERIES, 1)}
+)
+"""The CSS variable that stands for each colour in a page."""
+
+
+def _rule(colours: Mapping[str, str]) -> str:
+    return ":root { " + " ".join(f"{VARIABLES[k]}: {v};" for k, v in colours.items()) + " }"
+
+
+CSS = (
+    f"{_rule({colour: colour for colour in VARIABLES})}\n"
+    f"@media (prefers-color-scheme: dark) {{ {_rule(DARK)} }}\n"
+)
+"""A style sheet that gives those variables their values."""
+
+
+def colour(i: int) -> str:
+    """Of the i-th series; the ninth has the first one's again."""
+    return SERIES[i % len(SERIES)]
+
+
+def dash(i: int) -> Dash:
+    """Of the i-th series; the ninth's differs from the first one's."""
+    return DASHES[(i + i // len(SERIES)) % len(DASHES)]
+
+
+def marker(i: int) -> str:
+    """Of the i-th series; the ninth's differs from the first one's."""
+    return MARKERS[(i + i // len(SERIES)) % len(MARKERS)]
+
+
+def look(i: int) -> dict[str, Any]:
+    """Of the i-th series, as matplotlib's lines take it."""
+    return {"color": colour(i), "ls": dash(i), "marker": marker(i)}

@@ -1,0 +1,120 @@
+"""Softmax kernels side by side: time against size, with the time of a copy as the limit."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import pandas as pd
+from matplotlib.lines import Line2D
+
+from harness.errors import UsageError, nearest
+from harness.pictures.choosing import chosen
+from harness.pictures.palette import INK, colour, look
+from harness.pictures.picture import (
+    PANELS,
+    Picture,
+    above,
+    beside,
+    count,
+    label,
+    logarithmic,
+    panels,
+    seconds,
+    settings,
+    text,
+)
+
+if TYPE_CHECKING:
+    from harness.pictures.choosing import Wanted
+    from harness.values import Frames
+
+COPY = "copy"
+PANEL = ["dtype", "caches", "device"]
+
+
+def softmax(frames: Frames, wanted: Wanted) -> Picture:
+    """Time of a call against the number of elements, a panel for each type, caches and device.
+
+    ``wanted.model`` is a kernel.
+
+    Raises:
+        UsageError: no kernel that is wanted was timed.
+    """
+    table = _table(frames, wanted)
+    groups = list(table.groupby(PANEL, sort=False))
+    shown = groups[:PANELS]
+    some = f" ({len(shown)} of {len(groups)} panels)" if len(shown) < len(groups) else ""
+    kernels = [name for name in dict.fromkeys(table["kernel"]) if name != COPY]
+    title = f"Softmax: time against size{some}"
+    several = table["device"].nunique() > 1
+    with settings():
+        figure, axes = panels(len(shown), title=title, legend=True, sharex=True, sharey=True)
+        for ax, ((dtype, caches, device), group) in zip(axes, shown, strict=True):
+            for i, kernel in enumerate(kernels):
+                own = group[group["kernel"] == kernel]
+                ax.plot(own["elements"], own["seconds"], ms=4, **look(i))
+                ax.vlines(own["elements"], own["low"], own["high"], color=colour(i), lw=0.8)
+            limit = group[group["kernel"] == COPY]
+            ax.plot(limit["elements"], limit["seconds"], color=INK, lw=2.6, alpha=0.75, zorder=1.5)
+            above(ax, f"{dtype}, {caches} caches" + (f" @ {device}" if several else ""))
+            logarithmic(ax, "x", count, table["elements"])
+            logarithmic(ax, "y", seconds, table["seconds"])
+        label(figure, axes, "elements: rows × classes", "time of a call")
+        handles = [
+            Line2D([], [], ms=4, label=text(name), **look(i)) for i, name in enumerate(kernels)
+        ]
+        if (table["kernel"] == COPY).any():
+            copy = "copy of the array: the limit"
+            handles.append(Line2D([], [], color=INK, lw=2.6, alpha=0.75, label=copy))
+        beside(figure, handles)
+    largest = table[table["elements"] == table["elements"].max()]
+    best = largest[largest["kernel"] != COPY].nsmallest(1, "seconds").iloc[0]
+    times = best["times a copy"]
+    beside_copy = f", {times:.1f} times a copy of the array" if math.isfinite(times) else ""
+    description = (
+        f"Time of a call of {len(kernels)} softmax kernels against the number of elements, both "
+        f"logarithmic. At {best['shape']} {best['dtype']} the fastest is {text(best['kernel'])}"
+        f"{beside_copy}."
+    )
+    return Picture(figure, title, description, table)
+
+
+def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
+    """A row a kernel and case, and one for each copy, by size."""
+    timings, run = frames.timings, frames.run.id
+    known = timings[timings["kind"].isin(["softmax", COPY]) & (timings["status"] == "ok")]
+    # What could not be timed in any shape has a case in words.
+    known = known[known["case"].str.count(" ") == 2]
+    kernels = known[known["kind"] == "softmax"]
+    if kernels.empty:
+        raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
+    if not (names := chosen(kernels["subject"], wanted.model)):
+        there = nearest(str(wanted.model), set(kernels["subject"]))
+        raise UsageError(f"run {run} timed no kernel '{wanted.model}': {there}")
+    if not (devices := chosen(kernels["device"], wanted.device)):
+        there = nearest(str(wanted.device), set(kernels["device"]))
+        raise UsageError(f"run {run} timed no softmax on device '{wanted.device}': {there}")
+    kept = known[
+        (known["subject"].isin(names) | (known["kind"] == COPY)) & known["device"].isin(devices)
+    ]
+    rows = []
+    for row in kept.to_dict("records"):
+        shape, dtype, caches = str(row["case"]).split()
+        rows.append(
+            {"kernel": row["subject"] if row["kind"] == "softmax" else COPY}
+            | {"shape": shape, "elements": math.prod(map(int, shape.split("x")))}
+            | {"dtype": dtype, "caches": caches, "device": row["device"]}
+            | {"seconds": row["median"], "low": row["low"], "high": row["high"]}
+        )
+    table = pd.DataFrame(rows)
+    keys = ["shape", *PANEL]
+    copies = table[table["kernel"] == COPY].drop_duplicates(keys).set_index(keys)["seconds"]
+    at = pd.MultiIndex.from_frame(table[keys])
+    table["times a copy"] = table["seconds"] / copies.reindex(at).to_numpy()
+    order = {"warm": 0, "cold": 1}
+    table["_caches"] = table["caches"].map(order)
+    table = table.sort_values(
+        ["device", "dtype", "_caches", "elements", "shape"], kind="stable", ignore_index=True
+    )
+    return table.drop(columns="_caches")

@@ -1,0 +1,182 @@
+"""Series of a history and where they changed."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter
+
+from harness.errors import UsageError, nearest
+from harness.pictures.choosing import chosen
+from harness.pictures.palette import INK, colour, marker
+from harness.pictures.picture import (
+    LINE,
+    PANELS,
+    Picture,
+    above,
+    beside,
+    panels,
+    plural,
+    seconds,
+    settings,
+    text,
+    thin,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from harness.history import Key, Segment
+    from harness.pictures.choosing import Wanted
+
+FIELDS = {"measure": 0, "model": 1, "dataset": 2, "device": 3}
+
+
+def history(found: Sequence[Segment], wanted: Wanted) -> Picture:
+    """Series by time, a panel each, with their change points; segments by colour.
+
+    Raises:
+        UsageError: there is none that is wanted.
+    """
+    series: dict[Key, list[Segment]] = {}
+    for segment in _wanted(found, wanted):
+        series.setdefault(segment.series, []).append(segment)
+    shown = dict(list(series.items())[:PANELS])
+    some = f" ({len(shown)} of {plural(len(series), 'series').removesuffix('s')})"
+    title = "History" + (some if len(shown) < len(series) else "")
+    if len(shown) == 1:
+        title += f": {_name(next(iter(shown)))}"
+    with settings():
+        figure, axes = panels(len(shown), title=title, legend=True, sharex=len(shown) > 1)
+        for ax, (key, segments) in zip(axes, shown.items(), strict=True):
+            _panel(ax, segments)
+            if len(shown) > 1:
+                above(ax, _name(key))
+        most = max(len(segments) for segments in shown.values())
+        handles = [
+            Line2D([], [], color=colour(i), marker=marker(i), ms=4, lw=0.8, label=name)
+            for i, name in enumerate(
+                ["values"] if most == 1 else [f"segment {n}" for n in range(1, min(most, 8) + 1)]
+            )
+        ]
+        handles += [
+            Line2D([], [], color=INK, lw=1.2, label="step"),
+            Line2D([], [], color=INK, lw=1.2, ls=(0, (3, 2)), label="step, provisional"),
+        ]
+        beside(figure, handles)
+    table = pd.DataFrame([row for segments in shown.values() for row in _rows(segments)])
+    steps = [(s, step) for segments in shown.values() for s in segments for step in s.steps]
+    told = "; ".join(
+        f"{_name(s.series)} by {_size(s, step.size)} on {s.points[step.index].time[:10]}"
+        for s, step in steps[:5]
+    )
+    description = (
+        f"{plural(len(shown), 'series').removesuffix('s') if len(shown) > 1 else 'One series'} "
+        f"by time with {plural(len(steps), 'change point')}{': ' + told if told else ''}."
+    )
+    return Picture(figure, title, description, table)
+
+
+def _wanted(found: Sequence[Segment], wanted: Wanted) -> list[Segment]:
+    kept = list(found)
+    if not kept:
+        raise UsageError("the history is empty; `harness track record --anchor SIDE` begins one")
+    for name, place in FIELDS.items():
+        asked = getattr(wanted, name)
+        names = chosen((segment.series[place] for segment in kept), asked)
+        if not names:
+            there = nearest(asked, {segment.series[place] for segment in kept})
+            raise UsageError(f"the history has no {name} '{asked}': {there}")
+        kept = [segment for segment in kept if segment.series[place] in names]
+    return kept
+
+
+def _panel(ax: Axes, segments: Sequence[Segment]) -> None:
+    _value_axis(ax, segments)
+    for i, segment in enumerate(segments):
+        times = np.array([_time(point.time) for point in segment.points])
+        values = np.array(_shown(segment))
+        drawn = thin(len(values), LINE)
+        ax.plot(times[drawn], values[drawn], color=colour(i), marker=marker(i), ms=3, lw=0.8)
+        bounds = [0, *(step.index for step in segment.steps), len(values)]
+        for start, stop in pairwise(bounds):
+            level = float(np.median(values[start:stop])) if stop > start else math.nan
+            ax.plot(
+                [times[start], times[stop - 1]], [level] * 2, color=colour(i), lw=2.6, alpha=0.4
+            )
+        for step in segment.steps:
+            at = times[step.index]
+            ax.axvline(at, color=INK, lw=1.2, ls="-" if step.firm else (0, (3, 2)), zorder=1.5)
+            ax.annotate(
+                _size(segment, step.size), (at, 1.0), (-3, -2), xycoords=("data", "axes fraction"),
+                textcoords="offset points", ha="right", va="top", fontsize=7,
+            )  # fmt: skip
+    locator = AutoDateLocator(minticks=2, maxticks=5)  # type: ignore[no-untyped-call]  # so it is
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.margins(y=0.18)
+
+
+def _value_axis(ax: Axes, segments: Sequence[Segment]) -> None:
+    """Scores as they are, ratios as a difference in percent, and times without an anchor."""
+    first = segments[0]
+    if not first.timed:
+        ax.set_ylabel(first.series[0])
+    elif _relative(segments):
+        ax.set_ylabel("against the anchor")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}%"))
+    else:
+        ax.set_ylabel("time")
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(float(f"{value:.4g}"))))
+
+
+def _relative(segments: Sequence[Segment]) -> bool:
+    return any(point.anchor for segment in segments for point in segment.points)
+
+
+def _shown(segment: Segment) -> list[float]:
+    """Values in the units of their axis."""
+    if not segment.timed:
+        return list(segment.values)
+    if _relative([segment]):
+        return [100 * math.expm1(value) for value in segment.values]
+    return [math.exp(value) for value in segment.values]
+
+
+def _size(segment: Segment, size: float) -> str:
+    return f"{100 * math.expm1(size):+.1f}%" if segment.timed else f"{size:+.3f}"
+
+
+def _rows(segments: Sequence[Segment]) -> list[dict[str, object]]:
+    rows = []
+    for number, segment in enumerate(segments, 1):
+        steps = {step.index: step for step in segment.steps}
+        unit = "score" if not segment.timed else "%" if _relative([segment]) else "s"
+        for i, (point, value) in enumerate(zip(segment.points, _shown(segment), strict=True)):
+            step = steps.get(i)
+            state = ("firm" if step.firm else "provisional") if step else ""
+            rows.append(
+                {"series": _name(segment.series), "segment": number, "time": point.time}
+                | {"revision": point.revision[:10], "value": value, "unit": unit}
+                | {"step": _size(segment, step.size) if step else "", "step is": state}
+            )
+    return rows
+
+
+def _name(key: Key) -> str:
+    measure, subject, case, device = key
+    about = ", ".join(text(word) for word in (subject, case) if word)
+    return f"{measure}: {about}" + (f" @ {device}" if device not in ("", "cpu") else "")
+
+
+def _time(written: str) -> datetime:
+    return datetime.fromisoformat(written)
