@@ -154,7 +154,8 @@ def make_frames(
         n_trials=planned or len(rows),
     )
     results = pd.DataFrame(rows).reindex(columns=list(dict.fromkeys(names)))
-    return Frames(run, results, pd.DataFrame, predictions, timings_frame([]))
+    traces = pd.DataFrame(columns=["result_id", "epoch", "train_likelihood", "test_likelihood"])
+    return Frames(run, results, lambda: traces, predictions, timings_frame([]))
 
 
 ROW_NAMES = (

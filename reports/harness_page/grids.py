@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from harness_tables.sheets import Column, Entry, Sheet
+
+FIGURE = re.compile(r"[-+<]?[\d.]|$")
 
 MOST = 40
 """Rows of the data under a picture; of more, evenly spaced ones are shown."""
@@ -48,6 +51,7 @@ class Grid:
         heads: of the columns.
         named: which column names the row.
         rows: of cells.
+        words: other columns of names and sentences, which stand left.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Grid:
     heads: tuple[str, ...]
     named: int
     rows: tuple[tuple[Cell, ...], ...]
+    words: tuple[int, ...] = ()
 
 
 def of_sheet(sheet: Sheet, name: str) -> Grid:
@@ -82,7 +87,10 @@ def of_rows(
 ) -> Grid:
     """A table of texts."""
     cells = tuple(tuple(Cell(text) for text in row) for row in rows)
-    return Grid(name, caption, detail, tuple(heads), named, cells)
+    words = tuple(
+        i for i in range(len(heads)) if any(FIGURE.match(row[i].text) is None for row in cells)
+    )
+    return Grid(name, caption, detail, tuple(heads), named, cells, words)
 
 
 def of_frame(name: str, caption: str, frame: pd.DataFrame) -> Grid:
