@@ -37,10 +37,17 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What came of trials that were running; nothing where they will run again."""
+    """What came of trials that were running; nothing where they will run again.
+
+    Args:
+        trials: as they started.
+        results: one for each, or none.
+        start: seconds since then in which their process was not ready yet.
+    """
 
     trials: tuple[Trial, ...]
     results: tuple[Result, ...] = ()
+    start: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +101,8 @@ class Scene:
                 return replace(self, pace=self.pace.started(trials, now))
             case Reached(trials, point):
                 return self._reached(trials, point)
-            case Ended(trials, results):
-                return self._ended(trials, results, now)
+            case Ended(trials, results, start):
+                return self._ended(trials, results, now - start)
         return self
 
     @property

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import copy
+import json
+import math
 import pickle
 import time
+from io import BytesIO, TextIOWrapper
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from command_line import complaint_of, harness_in
 from doubles import (
     keeps_its_voice,
     nothing,
@@ -20,8 +24,12 @@ from doubles import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 
 from harness import isolation
+from harness.cli.canvas import Canvas, path
+from harness.cli.watching import Frame, Lines, Stage, chart
 from harness.executors.local import run_isolated
 from harness.isolation import Limits, Worker
 from harness.pace import Pace
@@ -309,7 +317,8 @@ def test_the_epochs_of_a_trial_are_told_while_it_runs(tmp_path: Path) -> None:
     assert started == Started(unit)
     assert isinstance(reached, Reached)
     assert (reached.trials, reached.point) == (unit, TracePoint(1, third, third))
-    assert ended == Ended(unit, (result,))
+    assert isinstance(ended, Ended)
+    assert (ended.trials, ended.results) == (unit, (result,))
 
 
 @pytest.mark.parametrize("batched", [False, True])
@@ -346,3 +355,155 @@ def test_a_trial_in_this_process_tells_too() -> None:
     told: list[TracePoint] = []
     result = run_trial(trial("numpy-softmax"), load(), tell=told.append)
     assert told[:1] == [result.trace[0]]
+
+
+# What it looks like.
+
+
+def drawn(canvas: Canvas) -> list[str]:
+    return [line.plain for line in canvas.lines()]
+
+
+def test_a_character_of_braille_holds_eight_dots() -> None:
+    canvas = Canvas(2, 1)
+    assert (canvas.width, canvas.height) == (4, 4)
+    canvas.draw((x, y) for x in (0, 1) for y in range(4))
+    assert drawn(canvas) == ["⣿ "]
+    canvas.draw([(3, 3)])
+    assert drawn(canvas) == ["⣿⢀"]
+
+
+def test_without_braille_a_character_is_a_dot() -> None:
+    canvas = Canvas(5, 3, braille=False)
+    canvas.draw(path([(0, 2), (4, 0)]))
+    canvas.draw([(0, 0)], mark=".")
+    assert drawn(canvas) == [".  **", "  *  ", "**   "]
+
+
+def test_a_path_has_every_dot_once_and_a_dotted_one_every_other_pair() -> None:
+    steep = [(0, 0), (0, 0), (1, 7), (1, 7)]
+    assert list(path(steep)) == [
+        (0, 0),
+        *((0, y) for y in (1, 2, 3)),
+        *((1, y) for y in range(4, 8)),
+    ]
+    assert list(path(steep, dotted=True)) == [(0, 0), (0, 1), (1, 4), (1, 5)]
+
+
+def trace(*pairs: tuple[float, float]) -> list[TracePoint]:
+    return [TracePoint(epoch, *pair) for epoch, pair in enumerate(pairs, start=1)]
+
+
+def plain(points: list[TracePoint], *size: int, braille: bool = False) -> list[str]:
+    return [line.plain.rstrip() for line in chart(points, *size, braille=braille)]
+
+
+def test_a_chart_has_the_tenths_around_its_curves_and_its_epochs_for_a_scale() -> None:
+    points = trace((0.5, 0.4), (0.75, 0.6), (1.0, 0.8))
+    assert plain(points, 20, 3) == [
+        "1.00 ┤          ****",
+        " .70 ┤    ..**..  ..",
+        " .40 ┤..**",
+        "     └──────────────",
+        "      1      epoch 3",
+    ]
+
+
+def test_where_a_likelihood_is_not_a_number_there_is_a_gap() -> None:
+    gap = (math.nan, math.nan)
+    rows = plain(trace((0.25, 0.25), (0.25, 0.25), gap, (0.25, 0.25), (0.25, 0.25)), 15, 3)
+    assert rows[:3] == [" .30 ┤", " .25 ┤..*   *..", " .20 ┤"]
+    assert plain(trace(gap, gap), 15, 3)[:3] == ["1.00 ┤", " .50 ┤", " .00 ┤"]
+
+
+ODD_NAMES = (
+    "[red]a[/red]",
+    "<script>'\"",
+    "שלום\u202e",
+    "🦄" * 60,
+    "数" * 300,
+    "a\nb\x1b[2J",
+    "x" * 500,
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10), (23, 5), (8, 3)])
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_frame_fits_the_terminal_whatever_the_names_are(
+    name: str, size: tuple[int, int], encoding: str
+) -> None:
+    unit = (trial(name, name),)
+    scene = Scene.of([*unit, trial(name, "iris")], 2, 0.0)
+    scene = after(scene, Started(unit), *(Reached(unit, point(epoch)) for epoch in range(1, 400)))
+    scene = after(scene, Ended(unit, (Result(unit[0], "failed"),)), now=1e5)
+    screen = shot(scene, 1e5, size, encoding)
+    assert len(screen) < size[1]
+    assert all(cell_len(line) <= size[0] for line in screen)
+    assert "\x1b" not in "".join(screen)
+    if size == (80, 24):
+        assert len(screen) == 3 + 16 + 2
+        assert screen[0].startswith("run 12  ")
+        assert "1/2  27:46:40  27:46:40 left" in screen[0]
+        assert "1 failed" in screen[1]
+        assert "train .500" in screen[2]
+
+
+def shot(
+    scene: Scene, now: float, size: tuple[int, int], encoding: str = "utf-8", *, watch: bool = True
+) -> list[str]:
+    """The lines on a terminal of a size."""
+    file = TextIOWrapper(BytesIO(), encoding)
+    width, height = size
+    console = Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
+    console.print(Frame(scene, now, "run 12", watch))
+    file.flush()
+    assert isinstance(file.buffer, BytesIO)
+    return file.buffer.getvalue().decode(encoding).splitlines()
+
+
+def test_a_frame_says_what_runs_and_what_is_slow_without_curves_too() -> None:
+    scene = after(Scene.of(ALL, 1, 0.0), Started(FIRST))
+    scene = after(scene, Ended(FIRST, (Result(FIRST[0], "ok"),), start=1.0), Started(SECOND), now=5)
+    bar, counts = shot(scene, 6.0, (60, 24), watch=False)
+    assert bar == "run 12  ━━━━━━━━━━────────────────────  1/3  0:06  0:07 left"
+    assert counts == "1 running · slowest: torch-mlp 4.0 s a trial"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_without_a_terminal_a_line_comes_at_times_and_later_on_seldom() -> None:
+    clock, said = Clock(), list[str]()
+    lines = Lines(Stage(Scene.of(ALL, 1, 0.0), clock), said.append)
+    lines(Started(FIRST))
+    when = []
+    for clock.now in range(421):
+        before = len(said)
+        lines(Passed())
+        when += [clock.now] * (len(said) - before)
+    assert when == [*range(10, 301, 10), 330, 360, 390, 420]
+    assert set(said) == {"0 of 3 done, 1 running"}
+
+
+@pytest.mark.parametrize("other", ["--no-progress", "--pdb"])
+def test_to_watch_without_a_display_is_refused_in_a_line(tmp_path: Path, other: str) -> None:
+    done = harness_in(tmp_path, "run", "--all", "--watch", "--in-process", other)
+    assert f"--watch and {other} are at odds" in complaint_of(done)
+
+
+@pytest.mark.parametrize("words", [(), ("--in-process",)])
+def test_a_watched_run_into_a_file_prints_the_same_tables(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    run = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2", "-j", "1", "--json", *words)
+    watched, unwatched = (harness_in(tmp_path, *run, *more) for more in (("--watch",), ()))
+    assert watched.status == unwatched.status == 0
+    assert "running" not in unwatched.remarks
+    both = [json.loads(done.printed)["tables"]["likelihood"] for done in (watched, unwatched)]
+    assert both[0] == both[1]

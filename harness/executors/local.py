@@ -101,7 +101,8 @@ def run_isolated(
                     tell(Ended(unit))
                     waiting.appendleft((unit, True))
                 else:
-                    tell(Ended(unit, tuple(results)))
+                    start = worker.start_seconds if was_fresh else 0.0
+                    tell(Ended(unit, tuple(results), start))
                     yield from results
     finally:
         for worker in (*busy, *idle):
