@@ -7,7 +7,7 @@ import json
 import math
 import pickle
 import time
-from io import BytesIO, TextIOWrapper
+from io import BytesIO, StringIO, TextIOWrapper
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -507,3 +507,21 @@ def test_a_watched_run_into_a_file_prints_the_same_tables(
     assert "running" not in unwatched.remarks
     both = [json.loads(done.printed)["tables"]["likelihood"] for done in (watched, unwatched)]
     assert both[0] == both[1]
+
+
+@pytest.mark.parametrize("words", [(), ("--in-process",)])
+def test_a_terminal_shows_the_curves_and_is_left_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    file = StringIO()
+    console = Console(file=file, width=80, height=24, force_terminal=True, color_system=None)
+    monkeypatch.setattr("harness.cli.watching.err", lambda: console)
+    run = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "1", "-j", "1", "--watch")
+    done = harness_in(tmp_path, *run, *words)
+    assert done.status == 0
+    shown = file.getvalue()
+    assert "threshold · numpy-softmax · repeat 0" in shown
+    assert "┅ test ." in shown
+    assert "3/3" in shown
+    assert shown.endswith("\x1b[2K")  # every line that it took is empty again
