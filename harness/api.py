@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness import quantities
+from harness import notebook, quantities
 from harness.errors import UsageError, nearest
 from harness.frames import load_frames
 from harness.pairing import REPEATS, SEED, Selection, plan
@@ -18,12 +18,14 @@ from harness.settings import choose_store, read_settings
 from harness.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     from matplotlib.figure import Figure
 
+    from harness.running import Campaign
     from harness.values import Frames, Run
+    from harness.watching import Tell
 
 Words: TypeAlias = "str | Path | Sequence[str | Path]"
 
@@ -104,11 +106,7 @@ class Outcome:
         return f"<harness run {self.run.id}: {listed}>"
 
     def _repr_html_(self) -> str:
-        shown = {name: table for name, table in self.tables.items() if len(table)}
-        return "\n".join(
-            f"<h4>{name}</h4>\n{table.to_html(index=False, float_format='{:.4g}'.format)}"
-            for name, table in shown.items()
-        )
+        return notebook.page(self.tables)
 
 
 def discover(plugins: Words = ()) -> Registry:
@@ -141,6 +139,7 @@ def run(
     store: str | Path | None = None,
     name: str = "",
     in_process: bool = False,
+    progress: bool | None = None,
 ) -> Outcome:
     """Run every selected dataset with every selected model, store and return what came of it.
 
@@ -166,6 +165,8 @@ def run(
         store: path of an SQLite file, or a database URL.
         name: for people to find the run by.
         in_process: without isolation, for debugging.
+        progress: whether to show how far it is, in a notebook or on a terminal; in a notebook only
+            where left out.
 
     Raises:
         HarnessError: what is asked cannot be run, or the store cannot be used.
@@ -207,12 +208,34 @@ def run(
     planned = plan(registry, request.selection)
     with closing(Store(choose_store(str(store) if store else None, settings), create=True)) as kept:
         campaign = begin(kept, registry, request, planned)
-        with closing(campaign.results()) as results:
-            for _ in results:
-                pass
-        campaign.time()
+        here = notebook.is_here()
+        wanted = here if progress is None else progress
+        bar = notebook.Bar(campaign) if wanted and here else None
+        try:
+            with (
+                _display(campaign, bar, wanted=wanted) as tell,
+                closing(campaign.results(tell)) as results,
+            ):
+                for _ in results:
+                    pass
+            campaign.time(bar.timing) if bar else campaign.time()
+        finally:
+            if bar:
+                bar.end()
         frames = load_frames(kept, kept.find(str(campaign.run.id)))
         return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
+
+
+@contextmanager
+def _display(campaign: Campaign, bar: notebook.Bar | None, *, wanted: bool) -> Iterator[Tell]:
+    """What is to be told of events: a notebook's bar, or what the command line would show."""
+    if bar or not wanted:
+        yield bar or (lambda _: None)
+        return
+    from harness.cli.watching import display  # rich loads only where it is to show something
+
+    with display(campaign, shown=True, watch=False) as tell:
+        yield tell
 
 
 def _words(given: Words) -> tuple[str, ...]:

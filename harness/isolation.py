@@ -15,6 +15,7 @@ import fcntl
 import multiprocessing
 import os
 import random
+import select
 import signal
 import sys
 import tempfile
@@ -22,6 +23,7 @@ import threading
 import time
 import types
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import connection
 from multiprocessing.context import (
     ForkServerContext,
@@ -128,6 +130,7 @@ class Worker:
         self._calls = 0
         #: What the call under way, or the last one, noted last.
         self.noted: Any = None
+        self._listen: Callable[[Any], None] | None = None
         self._soiled = False
         self._limits = Limits()
         self._deadline: float | None = time.monotonic() + START_LIMIT
@@ -156,20 +159,26 @@ class Worker:
         *args: Any,
         limits: Limits | None = None,
         notes: bool = False,
+        listen: Callable[[Any], None] | None = None,
     ) -> None:
         """Begin ``function(initialized, *args)`` there; `poll` tells when it has ended.
 
         With ``notes`` it is ``function(initialized, note, *args)``: what ``note`` is called with
         comes to stand in `noted`, so that the one to blame is known, and its limit begins anew.
+
+        With ``listen`` it is ``function(initialized, say, *args)``: what ``say`` is called with is
+        passed on to ``listen`` by `poll`, unless that would keep the call waiting.
         """
         self._limits = limits or Limits()
         self.noted = None
+        self._listen = listen
         self._calls += 1
         if self._ready:
             self._begin_clock()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             # Where the worker has just died, poll finds it.
-            self._connection.send((function, args, notes))
+            kind = "note" if notes else "news" if listen else ""
+            self._connection.send((function, args, kind))
 
     def poll(self) -> tuple[Any, Failure | None] | None:
         """What came of the call: a value, or a failure; None while it goes on."""
@@ -189,6 +198,10 @@ class Worker:
             if kind == "note":
                 self.noted = value
                 self._begin_clock()
+                continue
+            if kind == "news":
+                if self._listen:
+                    self._listen(value)
                 continue
             self._soiled = soiled
             if kind == "unusable":
@@ -377,14 +390,15 @@ def _serve(
     theirs.send(("ready", None, False))
     while True:
         try:
-            function, args, notes = theirs.recv()
+            function, args, kind = theirs.recv()
         except EOFError:
             return
         _empty_output()
         process_state.set_threads(n_threads)
         state, threads = process_state.read(), set(threading.enumerate())
-        if notes:
-            args = (lambda value: theirs.send(("note", value, False)), *args)
+        voice = _Voice(theirs, patient=kind == "note")
+        if kind:
+            args = (partial(voice.say, kind), *args)
         try:
             answer = ("done", function(initialized, *args))
             ForkingPickler.dumps(answer)
@@ -392,11 +406,51 @@ def _serve(
             answer = ("broken", describe(error))
         if os.getpid() != leader:
             os._exit(0)  # a fork that the call made has come back here; its answer is not ours
+        voice.end()
         process_state.restore(state)
         soiled = process_state.left_over(threads)
         with contextlib.suppress(Exception):
             sys.stdout.flush()
         theirs.send((*answer, soiled))
+
+
+class _Voice:
+    """What a call says before its answer, in one piece and in the process that it was made in.
+
+    Args:
+        theirs: the worker's end of the pipe.
+        patient: waits for room in the pipe; otherwise what finds none is lost.
+    """
+
+    def __init__(self, theirs: Connection, *, patient: bool) -> None:
+        self._theirs = theirs
+        self._patient = patient
+        self._pid = os.getpid()
+        self._lock = threading.Lock()  # a call may speak from several threads
+        self._ended = False
+
+    def say(self, kind: str, value: Any) -> None:
+        """Send it, unless the call has ended or this is a fork of its process."""
+        if os.getpid() != self._pid:  # before the lock, which may be held for ever in a fork
+            return
+        with self._lock:
+            if not self._ended and (self._patient or _has_room(self._theirs)):
+                self._theirs.send((kind, value, False))
+
+    def end(self) -> None:
+        """From here on the pipe is the answer's."""
+        with self._lock:
+            self._ended = True
+
+
+def _has_room(pipe: Connection) -> bool:
+    """Whether a short message can be sent at once.
+
+    A socket counts as writable while there is room for 2 KiB (macOS) or most of its buffer (Linux).
+    """
+    poll = select.poll()
+    poll.register(pipe, select.POLLOUT)
+    return bool(poll.poll(0))
 
 
 def _redirect_output(paper: Connection) -> None:

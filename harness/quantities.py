@@ -48,6 +48,22 @@ def size(written: str | float) -> int:
     return int(found)
 
 
+def rounded(seconds: float) -> str:
+    """A time in words, no more exact than a guess can be.
+
+    >>> [rounded(seconds) for seconds in (0.2, 41.3, 754, 9_000, 400_000)]
+    ['1 s', '41 s', '13 min', '2 h 30 min', '4 d 15 h']
+    """
+    whole = max(1, round(seconds))
+    if whole < 120:
+        return f"{whole} s"
+    minutes = round(seconds / 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60} min" if hours < 48 else f"{hours // 24} d {hours % 24} h"
+
+
 def part(written: str | float) -> float:
     """A part of a whole in ``"3%"`` or ``0.03``.
 

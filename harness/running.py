@@ -10,17 +10,19 @@ from harness.agenda import of_run
 from harness.benchmarking import Bench, time_groups
 from harness.environment import changes, fingerprint
 from harness.errors import UsageError
-from harness.executors.local import run_isolated
+from harness.executors.local import at_a_time, run_isolated
 from harness.frames import load_frames
 from harness.pairing import Plan, Selection, plan
 from harness.registry import Registry, load
 from harness.trial import run_trial
+from harness.watching import Ended, Reached, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from harness.store import Store
-    from harness.values import Choice, Result, Run, Trial
+    from harness.values import Choice, Result, Run, TracePoint, Trial
+    from harness.watching import Tell
 
 TIMEOUT = 600.0
 TIMING_BUDGET = 30.0
@@ -121,8 +123,20 @@ class Campaign:
         """Trials that have no result yet."""
         return tuple(trial for trial in self.plan.trials if trial.key not in self.done)
 
-    def results(self) -> Generator[Result, None, None]:
-        """Run what is left; each result is in the store before it comes out here."""
+    @property
+    def jobs(self) -> int:
+        """How many trials, or batches of them, run at a time."""
+        return 1 if self.request.in_process else at_a_time(self.request.jobs, len(self.left))
+
+    def results(
+        self, tell: Tell = lambda _: None, *, epochs: bool = False
+    ) -> Generator[Result, None, None]:
+        """Run what is left; each result is in the store before it comes out here.
+
+        Args:
+            tell: given what happens meanwhile.
+            epochs: whether to tell of the epochs of trials that are under way, too.
+        """
         if self.changed and (self.left or self._is_to_be_timed):
             self.store.update_environment(self.run, self.changed)
         positions = {trial.key: i for i, trial in enumerate(self.plan.trials)}
@@ -130,7 +144,7 @@ class Campaign:
             if f"skip-{position}" not in self.done:
                 baseline = self.registry.models[skip.model.name].baseline
                 self.store.add_skip(self.run, position, skip, baseline=baseline)
-        for result in self._execute():
+        for result in self._execute(tell, epochs=epochs):
             baseline = self.registry.models[result.trial.model.name].baseline
             self.store.add(self.run, positions[result.trial.key], result, baseline=baseline)
             yield result
@@ -187,17 +201,10 @@ class Campaign:
             raise stops[0]
         return str(session)
 
-    def _execute(self) -> Iterator[Result]:
+    def _execute(self, tell: Tell, *, epochs: bool) -> Iterator[Result]:
         request = self.request
         if request.in_process:
-
-            def on_failure(error: BaseException) -> None:
-                # Without isolation Ctrl-C reaches the model, but it is meant for us.
-                if not isinstance(error, Exception | SystemExit):
-                    raise error
-                request.on_failure(error)
-
-            return (run_trial(trial, self.registry, on_failure=on_failure) for trial in self.left)
+            return self._run_here(tell, epochs=epochs)
         return run_isolated(
             self.left,
             request.plugins,
@@ -206,7 +213,28 @@ class Campaign:
             seconds=request.timeout,
             memory=request.memory,
             packages=self._packages(),
+            tell=tell,
+            epochs=epochs,
         )
+
+    def _run_here(self, tell: Tell, *, epochs: bool) -> Iterator[Result]:
+        def on_failure(error: BaseException) -> None:
+            # Without isolation Ctrl-C reaches the model, but it is meant for us.
+            if not isinstance(error, Exception | SystemExit):
+                raise error
+            self.request.on_failure(error)
+
+        for trial in self.left:
+
+            def reached(point: TracePoint, unit: tuple[Trial, ...] = (trial,)) -> None:
+                tell(Reached(unit, point))
+
+            tell(Started((trial,)))
+            result = run_trial(
+                trial, self.registry, on_failure=on_failure, tell=reached if epochs else None
+            )
+            tell(Ended((trial,), (result,)))
+            yield result
 
     def _batches(self) -> list[list[Trial]]:
         """The repeats that are left of each pairing, where its model trains several in one go."""

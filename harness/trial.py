@@ -43,9 +43,11 @@ if TYPE_CHECKING:
     )
 
     Clock = Callable[[], float]
+    Tell = Callable[[TracePoint], None]
 
 TRACE_POINTS = 200
 LAST_EPOCH = 2**31 - 1  # what an integer column of any database holds
+TELL_EVERY = 0.05  # seconds: as often as an eye can follow
 PREDICT_CALLS = 5
 PREDICT_BUDGET = 0.05  # seconds: a slow predict_proba is not called again for a better figure
 
@@ -56,6 +58,7 @@ def run_trial(
     *,
     clock: Clock = time.perf_counter,
     on_failure: Callable[[BaseException], None] = lambda _: None,
+    tell: Tell | None = None,
 ) -> Result:
     """Run one trial here and now; whatever the plugins raise becomes a failed result.
 
@@ -64,10 +67,11 @@ def run_trial(
         registry: what it names.
         clock: seconds, ever growing.
         on_failure: given the exception first; a debugger, say.
+        tell: given points of the trace as they come, not all of them.
     """
     dataset = registry.datasets[trial.dataset.name]
     try:
-        return _run(trial, dataset, registry.models[trial.model.name], clock)
+        return _run(trial, dataset, registry.models[trial.model.name], clock, tell)
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
         on_failure(error)
         return Result(
@@ -79,7 +83,11 @@ def run_trial(
 
 
 def run_together(
-    trials: Sequence[Trial], registry: Registry, *, clock: Clock = time.perf_counter
+    trials: Sequence[Trial],
+    registry: Registry,
+    *,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
 ) -> list[Result]:
     """Repeats of one pairing, those of one shape trained in one go.
 
@@ -89,6 +97,7 @@ def run_together(
         trials: that differ in their repeat only, of a model that offers ``fit_together``.
         registry: what they name.
         clock: seconds, ever growing.
+        tell: given points of the first one's trace as they come.
 
     Raises:
         BaseException: whatever comes up in any of them; then none has a result.
@@ -96,14 +105,17 @@ def run_together(
     dataset = registry.datasets[trials[0].dataset.name]
     model = registry.models[trials[0].model.name]
     groups: dict[tuple[object, ...], list[_Begun]] = {}
+    tells = dict.fromkeys(trials) | {trials[0]: tell}
     for trial in trials:
-        begun = _begin(trial, dataset, model, clock)
+        begun = _begin(trial, dataset, model, clock, tells[trial])
         shape = (*begun.prepared.X_train.shape, len(begun.data.trained), begun.prepared.categorical)
         groups.setdefault(shape, []).append(begun)
     results = []
     for group in groups.values():
         if model.fit_together is None or len(group) == 1:
-            results += [_run(begun.trial, dataset, model, clock) for begun in group]
+            results += [
+                _run(begun.trial, dataset, model, clock, tells[begun.trial]) for begun in group
+            ]
             continue
         started = clock()
         model.fit_together(
@@ -122,16 +134,29 @@ class EpochScores:
 
     It keeps every call until there are more than `TRACE_POINTS`, then every second one, every
     fourth, and so on: neither the number of epochs nor their stride need be known beforehand.
+    Whoever watches is told of them, but not too often.
     """
 
-    def __init__(self, prepared: Prepared, y_test: NDArray[np.intp], clock: Clock) -> None:
+    def __init__(
+        self,
+        prepared: Prepared,
+        y_test: NDArray[np.intp],
+        clock: Clock,
+        tell: Tell | None = None,
+    ) -> None:
         self._parts = (prepared.X_train, prepared.y_train), (prepared.X_test, y_test)
         self._clock = clock
         self._points: list[TracePoint] = []
         self._stride = 1
         self._calls = 0
         self._last = 0
+        self._tell = tell
+        self._told = -math.inf
         self.seconds = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A model may copy what it was given; a copy tells nobody."""
+        return self.__dict__ | {"_tell": None}
 
     def __call__(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
         """Take note of an epoch, counted from 1."""
@@ -148,6 +173,9 @@ class EpochScores:
         started = self._clock()
         train, test = (scoring.likelihood(predict_log_proba(X), y) for X, y in self._parts)
         self._points.append(TracePoint(self._last, train, test))
+        if self._tell and started - self._told >= TELL_EVERY:
+            self._told = started
+            self._tell(self._points[-1])
         self.seconds += self._clock() - started
 
     def trace(self, train_likelihood: float, test_likelihood: float) -> tuple[TracePoint, ...]:
@@ -207,7 +235,7 @@ class _Begun:
     make_seconds: float
 
 
-def _begin(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> _Begun:
+def _begin(trial: Trial, dataset: Dataset, model: Model, clock: Clock, tell: Tell | None) -> _Begun:
     import_seconds = _import(model.requires, clock)
     data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
     prepared = prepare(data, model.needs)
@@ -228,7 +256,7 @@ def _begin(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> _Begun
         prepared,
         y_test,
         classifier,
-        EpochScores(prepared, y_test, clock),
+        EpochScores(prepared, y_test, clock, tell),
         import_seconds,
         make_seconds,
     )
@@ -245,8 +273,10 @@ def setting_of(trial: Trial, data: Encoded, prepared: Prepared) -> Setting:
     )
 
 
-def _run(trial: Trial, dataset: Dataset, model: Model, clock: Clock) -> Result:
-    begun = _begin(trial, dataset, model, clock)
+def _run(
+    trial: Trial, dataset: Dataset, model: Model, clock: Clock, tell: Tell | None = None
+) -> Result:
+    begun = _begin(trial, dataset, model, clock, tell)
     keywords = {"monitor": begun.monitor} if takes_monitor(begun.classifier) else {}
     started = clock()
     begun.classifier.fit(begun.prepared.X_train, begun.prepared.y_train, **keywords)

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import shlex
 import sys
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
 from harness.cli.bench import progress
-from harness.cli.console import complain_of, err, out, remark, write
+from harness.cli.console import complain_of, out, remark, write
 from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.errors import UsageError
 from harness.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from rich.progress import Progress
-
     from harness.pairing import Plan
     from harness.running import Campaign, Request
     from harness.store import Store
-    from harness.values import Result
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 
@@ -74,6 +69,7 @@ ASKED = (
 @options.store_option
 @options.plugin_option
 @click.option("--name", default="", help="A name to find the run by.")
+@click.option("--watch", is_flag=True, help="Show the likelihood climb, epoch by epoch.")
 @click.option("--no-progress", is_flag=True, help="No display while it works.")
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
 @click.option(
@@ -101,6 +97,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         raise UsageError("--no-timing leaves nothing to do in --timing-budget; leave one out")
     if given["pdb"] and not given["in_process"]:
         raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
+    if given["watch"] and (given["no_progress"] or given["pdb"]):
+        other = "--pdb" if given["pdb"] else "--no-progress"
+        raise UsageError(f"--watch and {other} are at odds over the terminal; leave one out")
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
     from harness import running
@@ -206,18 +205,23 @@ def _resume(store: Store, given: dict[str, Any]) -> Campaign:
 
 
 def _run(campaign: Campaign, given: dict[str, Any]) -> int:
+    from harness.cli.watching import display
     from harness.frames import load_frames
 
-    store = campaign.store
+    store, watch = campaign.store, given["watch"]
+    shown = not given["no_progress"] and not given["pdb"]
     if campaign.request.in_process and campaign.request.timing_budget:
         remark("trials in this process are not timed alone afterwards (--in-process)")
-    with terminable(), closing(campaign.results()) as results:
+    with terminable():
         try:
-            with _progress(campaign, shown=not given["no_progress"]) as tell:
-                for result in results:
-                    tell(result)
-            with progress(shown=not given["no_progress"]) as tell:
-                timed = campaign.time(tell, interrupts=(KeyboardInterrupt, Terminated))
+            with (
+                display(campaign, shown=shown, watch=watch) as tell,
+                closing(campaign.results(tell, epochs=watch)) as results,
+            ):
+                for _ in results:
+                    pass
+            with progress(shown=shown) as tell_case:
+                timed = campaign.time(tell_case, interrupts=(KeyboardInterrupt, Terminated))
         except (KeyboardInterrupt, Terminated) as stop:
             return _interrupted(campaign, stop, named=bool(given["store"]))
     frames = load_frames(store, store.find(str(campaign.run.id)))
@@ -257,53 +261,6 @@ def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int
     else:
         remark(f"{stored}. Go on with\n  harness run --resume {campaign.run.id}{where}")
     return stop_status(stop)
-
-
-@contextmanager
-def _progress(campaign: Campaign, *, shown: bool) -> Iterator[Any]:
-    """A function to call with each result, which moves a bar on a terminal."""
-    console = err()
-    if not shown or not console.is_terminal:
-        yield lambda _result: None
-        return
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    progress: Progress = Progress(
-        TextColumn("run {task.fields[run]}"),
-        BarColumn(bar_width=None),
-        MofNCompleteColumn(),
-        TextColumn("[red]{task.fields[failed]}", markup=True),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[last]}", markup=False),
-        console=console,
-        transient=True,
-        expand=True,
-    )
-    n_failed = 0
-    with progress:
-        bar = progress.add_task(
-            "", total=len(campaign.left), run=campaign.run.id, failed="", last=""
-        )
-
-        def tell(result: Result) -> None:
-            nonlocal n_failed
-            n_failed += result.status != "ok"
-            progress.update(
-                bar,
-                advance=1,
-                failed=f"{n_failed} failed" if n_failed else "",
-                last=f"{result.trial.dataset} {result.trial.model}"[:36],
-            )
-
-        yield tell
 
 
 def _dry_run(given: dict[str, Any]) -> int:

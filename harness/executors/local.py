@@ -13,13 +13,15 @@ from harness import isolation
 from harness.isolation import Limits, Worker
 from harness.registry import load
 from harness.trial import run_together, run_trial
-from harness.values import Failure, Result
+from harness.values import Failure, Result, TracePoint
+from harness.watching import Ended, Passed, Reached, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from harness.registry import Registry
     from harness.values import Status, Trial
+    from harness.watching import Tell
 
 POLL = 0.05  # seconds between looks at time and memory limits
 MEMORY_SHARE = 0.8  # of the machine's memory, shared out to the jobs where no limit was given
@@ -34,6 +36,8 @@ def run_isolated(
     seconds: float | None = None,
     memory: int | None = None,
     packages: Sequence[str] = (),
+    tell: Tell = lambda _: None,
+    epochs: bool = False,
 ) -> Iterator[Result]:
     """Results as they come, one for every trial, whatever the trials do.
 
@@ -49,11 +53,13 @@ def run_isolated(
         seconds: limit of each trial; a batch has that of all its trials.
         memory: limit of each trial or batch, in bytes; by default a share of the machine's.
         packages: what the models require, imported once for all workers.
+        tell: given what happens; a result before it comes out here.
+        epochs: whether to tell of the epochs of trials that are under way, too.
     """
     batched = {trial.key for batch in batches for trial in batch}
     units = [tuple(batch) for batch in batches]
     units += [(trial,) for trial in trials if trial.key not in batched]
-    jobs = max(1, min(jobs or cores(), len(trials)))
+    jobs = at_a_time(jobs, len(trials))
     memory = memory or share_of_memory(jobs)
     isolation.warm_up(packages)
     waiting = deque((unit, False) for unit in units)  # and whether it needs a fresh worker
@@ -67,9 +73,14 @@ def run_isolated(
                     idle.pop().end()
                 worker = idle.pop() if idle else Worker(load, (tuple(plugins),))
                 limits = Limits(seconds and seconds * len(unit), memory)
-                worker.call(_run_there, unit, limits=limits)
+                if epochs:
+                    worker.call(_tell_there, unit, limits=limits, listen=_listener(unit, tell))
+                else:
+                    worker.call(_run_there, unit, limits=limits)
                 busy[worker] = unit
+                tell(Started(unit))
             isolation.wait(busy, POLL)
+            tell(Passed())
             for worker, unit in list(busy.items()):
                 answer = worker.poll()
                 if answer is None:
@@ -84,14 +95,23 @@ def run_isolated(
                 else:
                     worker.end()
                 if wrong and len(unit) > 1:
+                    tell(Ended(unit))
                     waiting.extendleft(((trial,), False) for trial in reversed(unit))
                 elif results[0].status in ("failed", "crashed") and not was_fresh:
+                    tell(Ended(unit))
                     waiting.appendleft((unit, True))
                 else:
+                    start = worker.start_seconds if was_fresh else 0.0
+                    tell(Ended(unit, tuple(results), start))
                     yield from results
     finally:
         for worker in (*busy, *idle):
             worker.end()
+
+
+def at_a_time(jobs: int | None, n_trials: int) -> int:
+    """Workers for so many trials: as many as were asked for, or as there are cores."""
+    return max(1, min(jobs or cores(), n_trials))
 
 
 def share_of_memory(jobs: int) -> int:
@@ -104,10 +124,26 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run_there(registry: Registry, unit: tuple[Trial, ...]) -> list[Result]:
+def _run_there(
+    registry: Registry, unit: tuple[Trial, ...], tell: Callable[[TracePoint], None] | None = None
+) -> list[Result]:
     if len(unit) > 1:
-        return run_together(unit, registry)
-    return [run_trial(unit[0], registry)]
+        return run_together(unit, registry, tell=tell)
+    return [run_trial(unit[0], registry, tell=tell)]
+
+
+def _tell_there(
+    registry: Registry, tell: Callable[[TracePoint], None], unit: tuple[Trial, ...]
+) -> list[Result]:
+    return _run_there(registry, unit, tell)
+
+
+def _listener(unit: tuple[Trial, ...], tell: Tell) -> Callable[[object], None]:
+    def listen(said: object) -> None:
+        if isinstance(said, TracePoint):  # a model that finds the way can say anything
+            tell(Reached(unit, said))
+
+    return listen
 
 
 def _results(

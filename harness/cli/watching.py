@@ -1,0 +1,258 @@
+"""What a run looks like while it runs: bars and curves on a terminal, elsewhere a line at times."""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.live import Live
+from rich.text import Text
+
+from harness.cli.canvas import Canvas, path, scaled
+from harness.cli.console import err
+from harness.watching import Scene, likelihood, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from harness.running import Campaign
+    from harness.values import TracePoint
+    from harness.watching import Curve, Event, Tell
+
+    Clock = Callable[[], float]
+
+REFRESH = 5  # times a second
+OFTEN, SELDOM = 10.0, 30.0  # seconds between lines, where there is no terminal
+LONG = 300.0  # seconds after which they come seldom
+WIDEST, TALLEST = 120, 16  # characters of a chart: more show no more
+LEAST_WIDTH, LEAST_HEIGHT = 24, 3  # less show nothing
+SCALE = 6  # characters left of the chart
+ASCII = str.maketrans("━─│┤└┴·…┅", "#-||++-~.")
+TRAIN, TEST = "cyan", "yellow"
+
+
+@contextmanager
+def display(
+    campaign: Campaign, *, shown: bool, watch: bool, clock: Clock = time.monotonic
+) -> Iterator[Tell]:
+    """A function to give events to, which shows on standard error what there is to see.
+
+    Args:
+        campaign: what runs.
+        shown: whether to show anything.
+        watch: with curves on a terminal, and with lines where there is none.
+        clock: seconds, ever growing.
+    """
+    console = err()
+    moves = console.is_terminal and not console.is_dumb_terminal
+    if not shown or not campaign.left or not (moves or watch):
+        yield lambda _: None
+        return
+    stage = Stage(Scene.of(campaign.left, campaign.jobs, clock()), clock)
+    if not moves:
+        yield Lines(stage, lambda text: console.print(text, soft_wrap=True))
+        return
+
+    def frame() -> Frame:
+        return Frame(stage.scene, clock(), f"run {campaign.run.id}", watch)
+
+    with Live(console=console, get_renderable=frame, refresh_per_second=REFRESH, transient=True):
+        yield stage
+
+
+class Stage:
+    """The scene of now; scenes are frozen, so that a thread may show one while others come."""
+
+    def __init__(self, scene: Scene, clock: Clock) -> None:
+        self.scene = scene
+        self.clock = clock
+
+    def __call__(self, event: Event) -> None:
+        """Go on to the scene that follows."""
+        self.scene = self.scene.after(event, self.clock())
+
+
+class Lines:
+    """A line at times, and not so often when it takes long."""
+
+    def __init__(self, stage: Stage, say: Callable[[str], None]) -> None:
+        self._stage = stage
+        self._say = say
+        self._next = stage.scene.began + OFTEN
+
+    def __call__(self, event: Event) -> None:
+        """Tell the stage, and say how it stands if it is time to."""
+        self._stage(event)
+        now, scene = self._stage.clock(), self._stage.scene
+        if now >= self._next:
+            self._say(scene.line(now))
+            self._next = now + (OFTEN if now - scene.began < LONG else SELDOM)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A rich renderable: a scene at a moment, in lines that fit the console.
+
+    Args:
+        scene: what there is to see.
+        now: seconds, by the clock of the scene.
+        title: before the bar.
+        watch: with the curves of the trial in front.
+    """
+
+    scene: Scene
+    now: float
+    title: str
+    watch: bool
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay it out; a console that has grown or shrunk meanwhile tells its size anew."""
+        width = options.max_width
+        # The last line is the cursor's.
+        lines = list(self._lines(width, max(2, console.height - 1), braille=not options.ascii_only))
+        for line in lines:
+            if options.ascii_only:
+                line = _in_ascii(line)
+            line.truncate(width)
+            line.no_wrap = True
+            yield line
+
+    def _lines(self, width: int, height: int, *, braille: bool) -> Iterator[Text]:
+        yield self._bar(width)
+        yield self._counts(width)
+        rows = min(height - 5, TALLEST)
+        if not self.watch or rows < LEAST_HEIGHT or width < LEAST_WIDTH:
+            return
+        curve = self.scene.front
+        if curve is None:
+            yield Text("no model that tells its epochs has begun yet", style="dim")
+            return
+        width = min(width, WIDEST)
+        yield _heading(curve, width)
+        yield from chart(curve.points, width, rows, braille=braille)
+
+    def _bar(self, width: int) -> Text:
+        scene, left = self.scene, self.scene.pace.left(self.now)
+        counted = f"{scene.done}/{scene.total}  {_clock(self.now - scene.began)}"
+        if left:
+            counted += f"  {_clock(math.ceil(left))} left"
+        room = width - cell_len(self.title) - cell_len(counted) - 4
+        if room < 4:
+            return Text(f"{self.title}  {counted}")
+        done = room * scene.done // scene.total
+        return Text.assemble(
+            f"{self.title}  ", ("━" * done, "green"), ("─" * (room - done), "dim"), f"  {counted}"
+        )
+
+    def _counts(self, width: int) -> Text:
+        scene, slowest = self.scene, self.scene.pace.slowest
+        waits = not scene.running and not scene.done
+        line = Text("starting" if waits else f"{scene.running} running")
+        if scene.failed:
+            line.append(" · ").append(f"{scene.failed} failed", "red")
+        if slowest:
+            before, behind = " · slowest: ", f" {_figure(slowest[1])} s a trial"
+            room = width - line.cell_len - cell_len(before + behind)
+            if room >= 8:
+                line.append(f"{before}{shown(slowest[0], room)}{behind}", "dim")
+        return line
+
+
+def chart(points: Sequence[TracePoint], width: int, rows: int, *, braille: bool) -> Iterator[Text]:
+    """Likelihood by epoch: the training part solid, the test part dotted; a gap where it is NaN.
+
+    Args:
+        points: in order of their epochs, at least one.
+        width: characters, those of the scale included.
+        rows: lines, to which those of the axis are added.
+        braille: whether the console has it.
+    """
+    canvas = Canvas(width - SCALE, rows, braille=braille)
+    low, high = limits(points)
+    first, last = points[0].epoch, points[-1].epoch
+
+    def dot(epoch: int, value: float) -> tuple[int, int] | None:
+        if not math.isfinite(value):
+            return None
+        x = scaled(epoch, first, last, canvas.width)
+        return x, canvas.height - 1 - scaled(value, low, high, canvas.height)
+
+    train = [dot(point.epoch, point.train_likelihood) for point in points]
+    test = [dot(point.epoch, point.test_likelihood) for point in points]
+    canvas.draw(path(train), TRAIN, "*")
+    canvas.draw(path(test, dotted=True), TEST, ".")
+    labels = {0: high, rows - 1: low} | ({rows // 2: (low + high) / 2} if rows % 2 else {})
+    for row, line in enumerate(canvas.lines()):
+        label = f"{labels[row]:.2f}".removeprefix("0") if row in labels else ""
+        yield Text.assemble((f"{label:>4} {'┤' if label else '│'}", "dim"), line)
+    yield Text(" " * (SCALE - 1) + "└" + "─" * (width - SCALE), "dim")
+    ends = f"{first}", f"epoch {last}" if last != first else ""
+    yield Text(" " * SCALE + ends[0] + ends[1].rjust(width - SCALE - len(ends[0])), "dim")
+
+
+def limits(points: Sequence[TracePoint]) -> tuple[float, float]:
+    """The tenths between which all likelihoods lie; 0 and 1 where none is known.
+
+    >>> from harness.values import TracePoint
+    >>> limits([TracePoint(1, 0.33, 0.3), TracePoint(2, 0.97, float("nan"))])
+    (0.3, 1.0)
+    """
+    both = [value for point in points for value in (point.train_likelihood, point.test_likelihood)]
+    known = [value for value in both if math.isfinite(value)]
+    if not known:
+        return 0.0, 1.0
+    low = min(math.floor(round(10 * min(known), 6)), 9)
+    high = max(math.ceil(round(10 * max(known), 6)), low + 1)
+    return low / 10, high / 10
+
+
+def _heading(curve: Curve, width: int) -> Text:
+    point, trial = curve.points[-1], curve.trial
+    figures = Text.assemble(
+        ("━ ", TRAIN),
+        f"train {likelihood(point.train_likelihood):>4}  ",
+        ("┅ ", TEST),
+        f"test {likelihood(point.test_likelihood):>4}",
+    )
+    where = "" if trial.device == "cpu" else f" @ {trial.device}"
+    ends = f" · repeat {trial.repeat}"
+    room = width - figures.cell_len - 2
+    if room < 12:
+        return figures
+    if room < 36:
+        ends = ""
+    name = shown(f"{trial.dataset} · {trial.model}{where}", room - len(ends)) + ends
+    return Text.assemble((name + " " * (room - cell_len(name)), "bold"), "  ", figures)
+
+
+def _in_ascii(line: Text) -> Text:
+    """The line with letters that every console has, as many as before."""
+    plain = line.plain.translate(ASCII).encode("ascii", "replace").decode()
+    return Text(plain, spans=line.spans, style=line.style)
+
+
+def _clock(seconds: float) -> str:
+    """A time as clocks show it.
+
+    >>> _clock(41.7), _clock(3700)
+    ('0:41', '1:01:40')
+    """
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _figure(seconds: float) -> str:
+    """Seconds, to two digits.
+
+    >>> _figure(0.0312), _figure(3.44), _figure(75.0)
+    ('.031', '3.4', '75')
+    """
+    digits = min(max(1 - math.floor(math.log10(seconds)), 0), 3) if seconds > 0 else 0
+    return f"{seconds:.{digits}f}".removeprefix("0") or "0"
