@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -180,7 +180,8 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
         folded=len(by_dataset) > OPEN,
     )
     for number, dataset in enumerate(datasets[:DATASETS]):
-        pictures = tuple(_of_dataset(gallery, ranking, dataset))
+        its_own = replace(gallery, frames=_only(frames, dataset))
+        pictures = tuple(_of_dataset(its_own, ranking, dataset))
         yield Section(f"pictures-{number}", f"Pictures: {dataset}", pictures=pictures)
     timings = [*timed.training_sheets(found["training"]), *timed.softmax_sheets(found["softmax"])]
     softmax = gallery.picture("softmax", Wanted())
@@ -193,6 +194,11 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
     yield Section("failures", "Failures", grids=tuple(_failures(found["failures"])))
     yield Section("notes", "How to read this", notes=tuple(_notes(frames, found)))
     yield Section("environment", "Environment", grids=tuple(_environment(frames)))
+
+
+def _only(frames: Frames, dataset: str) -> Frames:
+    """A run as if it had one dataset: the others would only be passed over again and again."""
+    return replace(frames, results=frames.results[frames.results["dataset"] == dataset])
 
 
 def _has_content(part: Section) -> bool:
@@ -255,15 +261,23 @@ def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Itera
         return
     own = rows[~rows["baseline"].astype(bool)]
     best = (own if len(own) else rows).iloc[0]
-    models = list(dict.fromkeys(rows["model"]))
-    one = Wanted(model=best["model"], dataset=dataset, device=best["device"])
     found = [gallery.picture("likelihood", Wanted(dataset=dataset))]
+    one = Wanted(model=best["model"], dataset=dataset, device=best["device"])
     found += [gallery.picture(kind, one) for kind in ("regions", "reliability", "confusion")]
+    layered = Wanted(dataset=dataset, device=best["device"])
     found += [
-        gallery.picture("hidden", Wanted(model=model, dataset=dataset, device="cpu"))
-        for model in models
+        gallery.picture("hidden", replace(layered, model=model)) for model in _with_layers(gallery)
     ]
     yield from (drawn for drawn in found if drawn)
+
+
+def _with_layers(gallery: _Gallery) -> list[str]:
+    """Models whose hidden layers are known."""
+    results = gallery.frames.results
+    firsts = results[(results["status"] == "ok") & (results["repeat"] == 0)]
+    models = dict(zip(firsts["result_id"].tolist(), firsts["model"].tolist(), strict=True))
+    sketches = gallery.frames.sketches(list(models))
+    return list(dict.fromkeys(models[i] for i in models if i in sketches and sketches[i].hidden))
 
 
 def _failures(failures: pd.DataFrame) -> Iterator[Grid]:
