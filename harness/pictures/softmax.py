@@ -85,7 +85,7 @@ def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     timings, run = frames.timings, frames.run.id
     known = timings[timings["kind"].isin(["softmax", COPY]) & (timings["status"] == "ok")]
     # What could not be timed in any shape has a case in words.
-    known = known[known["case"].str.count(" ") == 2]
+    known = known[known["case"].astype(str).str.count(" ") == 2]
     kernels = known[known["kind"] == "softmax"]
     if kernels.empty:
         raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
