@@ -131,7 +131,7 @@ def _of(frames: Frames, pairing: Pairing) -> tuple[Sketch, pd.DataFrame]:
 def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
     title = f"Classes over one input: {text(pairing.model)} on {text(pairing.dataset)}"
     P = _probabilities(sketch)
-    x, names, K = sketch.axes[0], _names(sketch), P.shape[1]
+    x, names, K = sketch.axes[0], _names(sketch, rows), P.shape[1]
     likeliest = P.argmax(axis=1)
     figure, axes = sheet(
         2, 1, width=8.2, height=3.2 + 0.17 * min(K, 20), title=title, sharex=True,
@@ -181,7 +181,7 @@ def _changes(likeliest: NDArray[np.int64]) -> list[tuple[int, int]]:
 
 def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
     title = f"Decision regions: {text(pairing.model)} on {text(pairing.dataset)}"
-    P, names = _probabilities(sketch), _names(sketch)
+    P, names = _probabilities(sketch), _names(sketch, rows)
     K = P.shape[1]
     x, y = sketch.axes
     figure, axes = sheet(1, 1, width=6.8, height=4.4, title=title)
@@ -195,7 +195,7 @@ def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
             ax.contourf(x, y, ahead, levels=[0, 2], colors=[colour(k)], alpha=FILL)
             if (ahead < 0).any():
                 ax.contour(x, y, ahead, levels=[0], colors=[INK], linewidths=0.8)
-    wrong = _points(ax, sketch.points, rows, K)
+    wrong = _points(ax, sketch.points, rows, len(names))
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     ax.set_xlabel(text(sketch.input_names[0]))
     ax.set_ylabel(text(sketch.input_names[1]))
@@ -216,7 +216,7 @@ def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture
         f"Test rows on the first two principal components: {text(pairing.model)} "
         f"on {text(pairing.dataset)}"
     )
-    names = _names(sketch, int(rows.to_numpy().max(initial=0)) + 1)
+    names = _names(sketch, rows)
     figure, axes = sheet(1, 1, width=7.2, height=4.6, title=title)
     ax = axes[0, 0]
     wrong = _points(ax, sketch.points, rows, len(names))
@@ -266,9 +266,10 @@ def _class_axis(ax: Axes, names: Sequence[str]) -> None:
     ax.set_ylim(-0.6, len(names) - 0.4)
 
 
-def _names(sketch: Sketch, least: int = 0) -> list[str]:
+def _names(sketch: Sketch, rows: pd.DataFrame) -> list[str]:
+    """Of all classes, also of those that the rows are of and the sketch has no name for."""
     names = [text(name, 20) for name in sketch.class_names]
-    return [*names, *(f"class {k}" for k in range(len(names), least))]
+    return [*names, *(f"class {k}" for k in range(len(names), rows.to_numpy().max(initial=-1) + 1))]
 
 
 def _probabilities(sketch: Sketch) -> NDArray[np.float32]:

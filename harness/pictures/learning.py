@@ -95,7 +95,7 @@ def likelihood(frames: Frames, wanted: Wanted) -> Picture:
         beside(figure, lines, "median over repeats")
     last = table.groupby(["dataset", "model", "device"], sort=False).tail(1)
     ends = "; ".join(
-        f"{text(m)} on {text(d)} ends at {a:.3f} and {b:.3f}"
+        f"{text(m)} on {text(d)} " + (f"ends at {a:.3f} and {b:.3f}" if a + b >= 0 else "diverged")
         for m, d, a, b in zip(
             *(
                 last[name]

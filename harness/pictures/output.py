@@ -33,7 +33,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 HREF = "{http://www.w3.org/1999/xlink}href"
 NUMBER = re.compile(r"-?\d+\.\d+(?:e-?\d+)?")
 REFERENCE = re.compile(r"url\(#([^)]+)\)")
-FAMILY = re.compile(r"font: ?((?:[\w.]+ )*?)([\d.]+px)[^;]*")
+FAMILY = re.compile(r"font-family: [^;]*;? ?")
+SHORTHAND = re.compile(r"font: ((?:[\w.]+ )*?)([\d.]+px) [^;]*")
+UNTURNED = re.compile(r"rotate\(-?0(?: [^)]*)?\)")
 PLACES = ("d", "x", "y", "x1", "y1", "x2", "y2", "width", "height", "points", "transform")
 
 
@@ -86,6 +88,7 @@ def inline_svg(figure: Figure, title: str, description: str) -> str:
     for element in svg.iter():
         _tidy(element, used, prefix)
     _share_styles(svg)
+    _unwrap(svg)
     titled = ET.Element("title", {"id": f"{prefix}title"})
     described = ET.Element("desc", {"id": f"{prefix}desc"})
     titled.text, described.text = _legible(title), _legible(description)
@@ -149,7 +152,9 @@ def _tidy(element: ET.Element, used: dict[str, str], prefix: str) -> None:
         elif key == HREF:
             found["href"] = f"#{prefix}{value[1:]}"
         elif key in PLACES:
-            found[key] = " ".join(NUMBER.sub(_rounded, value).split())
+            short = " ".join(NUMBER.sub(_rounded, value).split())
+            if not UNTURNED.fullmatch(short):
+                found[key] = short
         else:
             found[key] = value
     for key in ("style", "clip-path", "fill", "stroke"):
@@ -162,16 +167,17 @@ def _tidy(element: ET.Element, used: dict[str, str], prefix: str) -> None:
 
 
 def _style(style: str) -> str:
-    style = FAMILY.sub(_in_the_pages_font, style)
+    """In the page's font and colours."""
+    style = SHORTHAND.sub(_in_full, FAMILY.sub("", style))
     for plain, variable in VARIABLES.items():
         style = style.replace(plain, f"var({variable})")
-    return style
+    return style.replace(": ", ":").replace("; ", ";")
 
 
-def _in_the_pages_font(match: re.Match[str]) -> str:
-    weight = "font-weight: bold; " if "bold" in match[1] or "700" in match[1] else ""
-    slant = "font-style: italic; " if "italic" in match[1] else ""
-    return f"{weight}{slant}font-size: {match[2]}"
+def _in_full(match: re.Match[str]) -> str:
+    """Older versions of matplotlib write weight, size and family in one."""
+    bold = any(word in match[1] for word in ("bold", "700"))
+    return ("font-weight: bold; " if bold else "") + f"font-size: {match[2]}"
 
 
 def _rounded(match: re.Match[str]) -> str:
@@ -187,3 +193,12 @@ def _share_styles(svg: ET.Element) -> None:
             group.set("style", style)
             for mark in marks:
                 del mark.attrib["style"]
+
+
+def _unwrap(parent: ET.Element) -> None:
+    """Groups that say nothing of their children give way to them."""
+    for child in list(parent):
+        _unwrap(child)
+        if child.tag == "g" and not child.attrib:
+            at = list(parent).index(child)
+            parent[at : at + 1] = list(child)

@@ -41,7 +41,8 @@ NAME = 34
 
 SETTINGS: dict[str, Any] = {
     # It comes with matplotlib, so that a picture has the same bytes on every machine.
-    "font.family": ["DejaVu Sans"],
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "text.color": INK,
     # Names are strangers' text; a $ in them begins no formula.
@@ -96,6 +97,12 @@ class Picture:
     title: str
     description: str
     table: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        """Settle the layout: it would move a little each time that the figure is drawn."""
+        with settings():
+            self.figure.draw_without_rendering()
+            self.figure.set_layout_engine("none")
 
 
 class Sheet(Figure):

@@ -133,7 +133,9 @@ def _value_axis(ax: Axes, segments: Sequence[Segment]) -> None:
         ax.set_ylabel(first.series[0])
     elif _relative(segments):
         ax.set_ylabel("against the anchor")
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.3g}%"))
+        ax.yaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: f"{value:+.3g}%" if value else "0%")
+        )
     else:
         ax.set_ylabel("time")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(float(f"{value:.4g}"))))

@@ -1,0 +1,825 @@
+"""Pictures show what was measured, the same bytes for the same data, whatever names are like."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import os
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import complaint_of, harness_in
+from histories import point
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+import harness
+from harness.errors import UsageError
+from harness.frames import timings_frame
+from harness.history import Segment, segments
+from harness.pictures import KINDS, Wanted
+from harness.pictures.calibration import bins
+from harness.pictures.choosing import chosen
+from harness.pictures.costs import front
+from harness.pictures.learning import base
+from harness.pictures.output import inline_svg, save
+from harness.pictures.palette import (
+    CSS,
+    DARK,
+    DASHES,
+    FAINT,
+    INK,
+    MARKERS,
+    PAPER,
+    SERIES,
+    TINT,
+    VARIABLES,
+    look,
+)
+from harness.pictures.picture import Picture, text
+from harness.scoring import ECE_BINS
+from harness.statistics import Step
+from harness.store import Store
+from harness.testing.samples import sample_frames
+from harness.values import Frames, Sketch, Timing
+
+WHOLE = Wanted("ridge[l2=0.1]", "tides")
+"""The sample's pairing that has everything."""
+
+STRANGE = """<b a="'">&$x_1$^ עברית مرحبا 🦜"""
+"""Markup, what would be a formula, text from right to left, and what no font of ours has."""
+
+
+def drawn(kind: str, frames: Frames | None = None, wanted: Wanted = WHOLE) -> Picture:
+    return KINDS[kind].draw(sized() if frames is None else frames, wanted)
+
+
+def fault(kind: str, source: Any, wanted: Wanted | None = None) -> str:
+    """The one line that drawing it ends with."""
+    with pytest.raises(UsageError) as caught:
+        KINDS[kind].draw(source, wanted)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def sized() -> Frames:
+    """The sample run, its data sets being one at three training sizes; it has all pictures."""
+    frames = sample_frames()
+    results = frames.results.copy()
+    names = {"pebbles": "tides[n_train=60]", "shells": "tides[n_train=30,n_test=40]"}
+    for name, n in (("pebbles", 60), ("shells", 30)):
+        results.loc[results["dataset"] == name, "n_train"] = n
+    results["dataset"] = results["dataset"].replace(names)
+    return replace(frames, results=results)
+
+
+def renamed(frames: Frames, **names: str) -> Frames:
+    """The same run of other data sets, models and classes."""
+    results = frames.results.copy()
+    for old, new in names.items():
+        results = results.replace({"dataset": {old: new}, "model": {old: new}})
+    return replace(frames, results=results)
+
+
+def predicting(true: Any, predicted: Any, confidence: Any = 0.9, K: int = 0) -> Frames:
+    """A run of one trial that predicted this."""
+    frames = sample_frames()
+    results = frames.results.iloc[[1]].copy()
+    table = pd.DataFrame(
+        {"result_id": 2, "row": np.arange(len(true)), "true": true, "predicted": predicted}
+        | {"log_probability": -0.1, "confidence": confidence, "brier": 0.1}
+    )
+    names = tuple(f"species number {k}" for k in range(K))
+    sketch = Sketch(names, ("a", "b"), np.zeros((1, 2), np.float32), np.array([0]))
+    return replace(
+        frames,
+        results=results,
+        predictions=lambda ids: table[table["result_id"].isin(list(ids))],
+        sketches=lambda ids: {2: sketch} if K and 2 in ids else {},
+    )
+
+
+def traced(*lines: tuple[int, Any, Any]) -> Frames:
+    """The sample run with these traces: result id, likelihoods of train and test by epoch."""
+    table = pd.concat(
+        pd.DataFrame(
+            {"result_id": i, "epoch": np.arange(1, len(train) + 1)}
+            | {"train_likelihood": train, "test_likelihood": test}
+        )
+        for i, train, test in lines
+    )
+    return replace(sample_frames(), traces=lambda: table)
+
+
+def history() -> list[Segment]:
+    rng = np.random.default_rng(0)
+    steady = [point(day, rng.normal(0, 0.01), subject="knn") for day in range(30)]
+    slower = [point(day, rng.normal(0.2 * (day >= 15), 0.01)) for day in range(30)]
+    return segments([*slower, *steady])
+
+
+def source_of(kind: str) -> Any:
+    return history() if KINDS[kind].scope == "history" else sized()
+
+
+def wanted_of(kind: str) -> Wanted:
+    return WHOLE if KINDS[kind].scope == "pairing" else Wanted()
+
+
+# -- all of them
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_drawn_told_and_tabled(kind: str) -> None:
+    picture = KINDS[kind].draw(source_of(kind), wanted_of(kind))
+    assert isinstance(picture.figure, Figure)
+    assert picture.title
+    assert picture.title.split()[0] in picture.figure.get_suptitle()
+    assert picture.description.endswith(".")
+    assert "nan" not in picture.description
+    assert len(picture.table)
+    assert len(inline_svg(picture.figure, picture.title, picture.description)) < 100_000
+
+
+SCRIPT = """
+import hashlib, sys
+from pathlib import Path
+folder, tests, turn = sys.argv[1:]
+sys.path.insert(0, tests)
+import test_pictures as t
+from harness.pictures import KINDS
+from harness.pictures.output import save
+for kind in list(KINDS)[::int(turn)]:
+    figure = KINDS[kind].draw(t.source_of(kind), t.wanted_of(kind)).figure
+    for suffix in (".svg", ".png", ".pdf")[::int(turn)]:
+        file = Path(folder) / (kind + suffix)
+        save(figure, file)
+        print(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+print("pyplot", "matplotlib.pyplot" in sys.modules)
+"""
+
+
+@pytest.mark.slow
+def test_the_same_data_give_the_same_bytes_in_every_process_and_order(tmp_path: Path) -> None:
+    printed = []
+    for turn, time in (("1", "0"), ("-1", "999999999")):
+        words = [sys.executable, "-c", SCRIPT, str(tmp_path), str(Path(__file__).parent), turn]
+        env = os.environ | {"PYTHONHASHSEED": time, "SOURCE_DATE_EPOCH": time}
+        done = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
+        printed.append(sorted(done.stdout.splitlines()))
+    assert printed[0] == printed[1]
+    assert len(printed[0]) == 3 * len(KINDS) + 1
+    assert "pyplot False" in printed[0]
+
+
+def test_the_users_settings_of_matplotlib_change_nothing(tmp_path: Path) -> None:
+    usual, others = tmp_path / "usual.svg", tmp_path / "others.svg"
+    save(drawn("recall").figure, usual)
+    mine = {"text.usetex": True, "svg.fonttype": "path", "axes.facecolor": "red", "font.size": 30}
+    with mpl.rc_context(mine):
+        save(drawn("recall").figure, others)
+        assert mpl.rcParams["font.size"] == 30
+    assert usual.read_bytes() == others.read_bytes()
+
+
+# -- colours
+
+
+def linear(colour: str) -> np.ndarray[Any, Any]:
+    values = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
+
+
+def contrast(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
+    """As WCAG 2 defines it."""
+    low, high = sorted(float(c @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("shown", [{c: c for c in DARK}, DARK], ids=["light", "dark"])
+def test_texts_and_lines_stand_out_from_the_paper(shown: dict[str, str]) -> None:
+    paper = linear(shown[PAPER])
+    for ink in (INK, FAINT):
+        assert contrast(linear(shown[ink]), paper) >= 4.5
+    for line in SERIES:
+        assert contrast(linear(shown[line]), paper) >= 3
+    # Ink over a tint, which browsers and printers mix in sRGB.
+    channels = [[int(shown[c][i : i + 2], 16) for i in (1, 3, 5)] for c in (SERIES[0], PAPER)]
+    mixed = [round(TINT * a + (1 - TINT) * b) for a, b in zip(*channels, strict=True)]
+    assert contrast(linear("#" + "".join(f"{c:02x}" for c in mixed)), linear(shown[INK])) >= 4.5
+
+
+# Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
+SIGHT = {
+    "all cones": np.eye(3),
+    "no red": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+               [-0.003882, -0.048116, 1.051998]],
+    "no green": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                 [-0.011820, 0.042940, 0.968881]],
+    "no blue": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602],
+                [0.004733, 0.691367, 0.303900]],
+}  # fmt: skip
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def cielab(colour: str, sight: Any) -> np.ndarray[Any, Any]:
+    seen = np.clip(np.asarray(sight) @ linear(colour), 0, 1)
+    ratios = XYZ @ seen / [0.9505, 1, 1.089]
+    f = np.where(ratios > 0.008856, np.cbrt(ratios), 7.787 * ratios + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_series_are_told_apart_by_all_eyes(sight: str) -> None:
+    for colours in (SERIES, [DARK[c] for c in SERIES]):
+        seen = [cielab(c, SIGHT[sight]) for c in colours]
+        assert min(math.dist(a, b) for a, b in itertools.combinations(seen, 2)) >= 15
+
+
+def test_series_are_told_apart_without_colour() -> None:
+    assert len(set(MARKERS)) == len(set(DASHES)) == len(SERIES)
+    looks = [look(i) for i in range(64)]
+    assert len({tuple(map(str, one.values())) for one in looks}) == 64
+
+
+def test_the_style_sheet_says_every_colour_for_light_and_for_dark() -> None:
+    light, dark = CSS.split("@media (prefers-color-scheme: dark)")
+    for colour, variable in VARIABLES.items():
+        assert f"{variable}: {colour};" in light
+        assert f"{variable}: {DARK[colour]};" in dark
+    assert len(set(VARIABLES)) == len(set(VARIABLES.values())) == len(SERIES) + 4
+
+
+def test_no_colour_stands_anywhere_but_in_the_palette() -> None:
+    folder = Path(harness.__file__).parent / "pictures"
+    for file in folder.glob("*.py"):
+        if file.name != "palette.py":
+            assert not re.search(r"#[0-9a-fA-F]{6}\b", file.read_text()), file
+
+
+# -- in a page
+
+
+def test_a_figure_in_a_page_is_one_element_with_a_name() -> None:
+    picture = drawn("confusion")
+    svg = inline_svg(picture.figure, 'A < B & "C"', "Seen <b>here</b>\x00.")
+    root = ET.fromstring(svg)
+    names = {e.attrib.get("id"): e for e in root.iter()}
+    title, description = root.attrib["aria-labelledby"].split()
+    assert root.attrib["role"] == "img"
+    assert root.attrib["width"] == "100%"
+    assert names[title].text == 'A < B & "C"'
+    assert names[description].text == "Seen <b>here</b>�."
+    assert svg.startswith("<svg ")
+    for absent in ("<style", "metadata", "DOCTYPE", "<?xml", "rdf", "xlink", "font-family"):
+        assert absent not in svg
+    assert not re.search(r"#[0-9a-fA-F]{6}\b(?!-)[;\"]", svg), "a colour that no page can change"
+
+
+def test_figures_in_one_page_do_not_share_ids() -> None:
+    ids: list[str] = []
+    for kind in KINDS:
+        picture = KINDS[kind].draw(source_of(kind), wanted_of(kind))
+        svg = inline_svg(picture.figure, picture.title, picture.description)
+        own = re.findall(r'\bid="([^"]+)"', svg)
+        referred = re.findall(r'(?:href="#|url\(#)([^")]+)', svg)
+        assert set(referred) <= set(own)
+        ids += own
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_names_are_text_whatever_they_are_like(tmp_path: Path, kind: str) -> None:
+    if KINDS[kind].scope == "history":
+        points = [point(day, 0.0, subject=STRANGE, case=STRANGE) for day in range(9)]
+        picture = KINDS[kind].draw(segments(points))
+    else:
+        names = {"ridge[l2=0.1]": STRANGE, "forest": f"{STRANGE} 2", "tides": STRANGE}
+        frames = renamed(sized(), **names, **{"tides[n_train=60]": f"{STRANGE}[n_train=60]"})
+        sketches, timings = frames.sketches, frames.timings
+        kernels = timings["subject"].where(timings["kind"] != "softmax", STRANGE)
+        frames = replace(
+            frames,
+            timings=timings.assign(subject=kernels),
+            sketches=lambda ids: {
+                i: replace(s, class_names=(STRANGE, "b", "c"), input_names=(STRANGE,))
+                for i, s in sketches(ids).items()
+            },
+        )
+        picture = KINDS[kind].draw(
+            frames, Wanted() if kind == "softmax" else Wanted(STRANGE, STRANGE)
+        )
+    svg = inline_svg(picture.figure, picture.title, picture.description)
+    shown = [element.text or "" for element in ET.fromstring(svg).findall(".//{*}text")]
+    assert any(STRANGE[:15] in one for one in shown)
+    assert "<b " not in svg
+    for suffix in (".png", ".pdf", ".svg"):
+        save(picture.figure, tmp_path / f"file{suffix}")
+    ET.parse(tmp_path / "file.svg")
+
+
+def test_what_xml_cannot_hold_is_shown_to_be_missing() -> None:
+    assert text("a\nb\tc" + "d" * 99).startswith("a b cddd")
+    assert len(text("x" * 99)) == 34
+    assert text("\ud800\x00\ufffe\U0001fffe🦜") == "\ufffd" * 4 + "🦜"
+
+
+# -- what is chosen
+
+
+def test_the_very_name_is_chosen_before_a_glob() -> None:
+    names = ["knn", "knn[k=3]", "knn[k=*]", "forest"]
+    assert chosen(names, "knn") == ["knn"]
+    assert chosen(names, "knn*") == ["knn", "knn[k=3]", "knn[k=*]"]
+    assert chosen(names, "knn[k=?]") == ["knn[k=3]", "knn[k=*]"]
+    assert chosen(names, "knn[k=*]") == ["knn[k=*]"]
+    assert chosen(names, "[kf]*") == []
+    assert chosen(names, None) == names
+
+
+def test_a_picture_of_one_pairing_asks_which() -> None:
+    line = fault("confusion", sample_frames())
+    assert line == (
+        "6 pairings have predictions: ridge[l2=0.1] on tides, forest on tides, "
+        "ridge[l2=0.1] on pebbles, forest on pebbles, ridge[l2=0.1] on shells and 1 more; "
+        "choose with -m and -d"
+    )
+
+
+def test_baselines_are_passed_over_unless_named() -> None:
+    frames = sample_frames()
+    results = frames.results[frames.results["model"] != "forest"]
+    alone = replace(frames, results=results)
+    assert "ridge" in drawn("recall", alone, Wanted(dataset="tides")).title
+    assert "prior" in drawn("recall", alone, Wanted("prior", "tides")).title
+
+
+def test_the_only_pairing_that_has_the_data_is_drawn() -> None:
+    frames = sample_frames()
+    sketch = next(iter(frames.sketches([2]).values()))
+    one = replace(frames, sketches=lambda ids: {2: sketch} if 2 in ids else {})
+    assert drawn("hidden", one, Wanted()).title == "Hidden layers: ridge[l2=0.1] on tides"
+    line = fault("hidden", one, Wanted("forest", "shells"))
+    assert line == (
+        "no trial of forest on shells has hidden layers over one input; ridge[l2=0.1] on tides has"
+    )
+
+
+def test_what_nothing_has_is_said_so() -> None:
+    frames = replace(sample_frames(), sketches=lambda _: {})
+    assert fault("regions", frames, WHOLE) == (
+        "no trial of ridge[l2=0.1] on tides has a picture of its inputs; nor has any other in run 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (Wanted("forrest"), "run 1 has no model 'forrest': did you mean 'forest'?"),
+        (Wanted(dataset="tide"), "run 1 has no dataset 'tide': did you mean 'tides'?"),
+        (Wanted(device="cuda:0"), "run 1 has no device 'cuda:0': there are cpu"),
+    ],
+)
+def test_an_unknown_name_leads_to_the_nearest(wanted: Wanted, words: str) -> None:
+    for kind in ("likelihood", "recall", "fit-time"):
+        assert fault(kind, sample_frames(), wanted) == words
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].scope != "history"])
+def test_a_run_of_nothing_and_one_of_failures_are_one_line(kind: str) -> None:
+    failed = sample_frames(all_failed=True)
+    empty = replace(failed, results=failed.results.iloc[:0])
+    if kind == "softmax":
+        assert "timed no softmax" in fault(kind, empty)
+        return
+    assert "run 1 has no trials" in fault(kind, empty)
+    assert "`harness show 1 --failures` tells why" in fault(kind, failed)
+    assert "no trial of forest on any dataset" in fault(kind, failed, Wanted("forest"))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("history", "sizes")])
+def test_one_model_on_one_data_set_once_is_enough(kind: str) -> None:
+    frames = sample_frames()
+    one = replace(frames, results=frames.results.iloc[[1]].assign(accuracy=1.0))
+    assert len(drawn(kind, one, Wanted()).table)
+
+
+# -- learning
+
+
+def test_likelihood_is_the_median_over_repeats() -> None:
+    frames = traced(
+        (2, [0.1, 0.2], [0.1, 0.1]), (5, [0.3, 0.6], [0.2, 0.2]), (8, [0.2, 0.9], [0, 0])
+    )
+    table = drawn("likelihood", frames, WHOLE).table
+    assert table["train likelihood"].tolist() == pytest.approx([0.2, 0.6])
+    assert table["test likelihood"].tolist() == pytest.approx([0.1, 0.1])
+    assert table["repeats"].tolist() == [3, 3]
+
+
+def test_a_diverged_repeat_is_said_so_and_does_not_hide_the_others() -> None:
+    nan = float("nan")
+    picture = drawn("likelihood", traced((2, [0.3, nan], [0.3, nan]), (5, [0.4, 0.5], [0.4, 0.5])))
+    assert picture.figure.axes[0].get_title(loc="left") == "1 of 3 repeats diverged"
+    assert picture.table["train likelihood"].tolist() == pytest.approx([0.35, 0.5])
+    never = drawn("likelihood", traced((2, [nan] * 3, [nan] * 3)))
+    assert never.table["diverged"].max() == 1
+    assert "nan" not in never.description
+
+
+def test_an_enormous_trace_stays_a_small_picture(tmp_path: Path) -> None:
+    line = 1 - np.exp(-np.linspace(0, 5, 100_000))
+    picture = drawn("likelihood", traced(*((i, line, line) for i in (2, 5, 8))))
+    assert len(picture.table) <= 400
+    assert picture.table["epoch"].iloc[-1] == 100_000
+    save(picture.figure, tmp_path / "file.svg")
+    assert (tmp_path / "file.svg").stat().st_size < 100_000
+
+
+def test_more_models_than_fit_are_said_to_be_left_out() -> None:
+    frames = sample_frames()
+    ok = frames.results[frames.results["status"] == "ok"].iloc[:1]
+    many = pd.concat([ok.assign(model=f"m{i}", result_id=i) for i in range(20)])
+    lines = traced(*((i, [0.1, 0.2], [0.1, 0.2]) for i in range(20))).traces
+    picture = drawn("likelihood", replace(frames, results=many, traces=lines), Wanted())
+    assert picture.title == "Likelihood by epoch (12 of 20): tides"
+    panels = [ax for ax in picture.figure.axes if ax.get_visible() and ax.lines]
+    assert len(panels) == 12
+    assert {ax.get_ylim() for ax in panels} == {(-0.02, 1.02)}
+    assert len({ax.get_xlim() for ax in panels}) == 1
+
+
+def test_sizes_are_lines_over_the_number_of_training_rows() -> None:
+    frames = sized()
+    picture = drawn("sizes", frames, Wanted(dataset="tides"))
+    own = picture.table[picture.table["model"] == "forest"]
+    assert own["training rows"].tolist() == [60, 120]
+    results = frames.results[frames.results["status"] == "ok"]
+    first = results[(results["model"] == "forest") & (results["dataset"] == "tides")]
+    assert own["likelihood"].iloc[1] == pytest.approx(np.exp(-first["nll"].mean()))
+    assert own["fit seconds"].iloc[1] == pytest.approx(first["fit_seconds"].median())
+    assert (own["likelihood low"] <= own["likelihood"]).all()
+    assert "prior" not in set(picture.table["model"])
+
+
+@pytest.mark.parametrize(
+    ("dataset", "name"),
+    [
+        ("iris", "iris"),
+        ("iris[train_size=50]", "iris"),
+        ("threshold[n_test=9,n_train=5]", "threshold[n_test=9]"),
+        ("odd[", "odd["),
+        ("a[b_n_train=5]", "a[b_n_train=5]"),
+    ],
+)
+def test_a_data_set_of_several_sizes_has_one_name(dataset: str, name: str) -> None:
+    assert base(dataset) == name
+
+
+def test_without_several_sizes_there_is_nothing_to_draw() -> None:
+    assert fault("sizes", sample_frames(), Wanted(dataset="tides")) == (
+        "tides was not run with several training sizes; `harness run --train-sizes` does so"
+    )
+    assert "tides was" in fault("sizes", sized(), Wanted(dataset="tides[n_train=30,n_test=40]"))
+
+
+# -- costs
+
+
+def brute_force(times: list[float], accuracies: list[float]) -> set[int]:
+    pairs = list(zip(times, accuracies, strict=True))
+    return {
+        i
+        for i, (t, a) in enumerate(pairs)
+        if not any(s <= t and b >= a and (s, b) != (t, a) for s, b in pairs)
+    }
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, 5.0]) | st.floats(0.1, 9), st.floats(0, 1)))
+)
+def test_on_the_front_are_those_that_nobody_beats_in_both(pairs: list[tuple[float, float]]) -> None:
+    times, accuracies = [t for t, _ in pairs], [a for _, a in pairs]
+    found = front(times, accuracies)
+    assert set(found) == brute_force(times, accuracies)
+    assert [times[i] for i in found] == sorted(times[i] for i in found)
+    assert front([*times, math.nan], [*accuracies, 1.0]) == found
+
+
+def test_costs_are_those_timed_alone_where_most_were() -> None:
+    frames = sample_frames()
+    picture = drawn("fit-time", frames, Wanted(dataset="tides"))
+    assert "taken while other trials ran" in picture.description
+    assert set(picture.table["model"]) == {"ridge[l2=0.1]", "forest"}
+    times = [
+        Timing("fit", model, "tides", "cpu", 1, "ok", samples=((t, t), (t, t), (t, t)))
+        for model, t in (("ridge[l2=0.1]", 0.5), ("forest", 0.25), ("prior", 0.1))
+    ]
+    alone = drawn(
+        "fit-time", replace(frames, timings=timings_frame(times)), Wanted(dataset="tides")
+    )
+    assert "timed alone" in alone.description
+    assert alone.table["time of a fit (s)"].tolist() == [0.25, 0.5]
+    assert alone.figure.axes[0].get_xscale() == "log"
+
+
+def test_perfect_accuracies_are_drawn_too() -> None:
+    frames = sample_frames()
+    perfect = replace(frames, results=frames.results.assign(accuracy=1.0))
+    for kind in ("fit-time", "latency"):
+        table = drawn(kind, perfect, Wanted()).table
+        assert set(table["accuracy"]) == {1.0}
+        assert table.groupby("dataset")["on the front"].sum().tolist() == [1, 1, 1]
+
+
+# -- inputs
+
+
+def in_the_plane(K: int = 3, n_axes: int = 2) -> Frames:
+    """The sample run, its sketches being of two inputs, or of principal components."""
+    frames = sample_frames()
+    axis = np.linspace(-1, 1, 20, dtype=np.float32)
+    x, y = np.meshgrid(axis, axis)
+    logits = np.stack([np.cos(k) * x.ravel() + np.sin(k) * y.ravel() for k in range(K)], axis=1)
+    P = (np.exp(9 * logits) / np.exp(9 * logits).sum(axis=1, keepdims=True)).astype(np.float32)
+    points = np.random.default_rng(0).uniform(-1, 1, (40, 2)).astype(np.float32)
+    names = tuple(f"class-{k}" for k in range(K))
+    sketch = Sketch(
+        names,
+        ("x0", "x1") if n_axes else ("principal component 1 (60%)", "principal component 2 (20%)"),
+        points,
+        np.arange(40),
+        (axis, axis) if n_axes else (),
+        P if n_axes else None,
+    )
+    return replace(frames, sketches=lambda ids: {i: sketch for i in ids if i == 2})
+
+
+def test_over_one_input_stand_classes_and_probabilities() -> None:
+    frames = sample_frames()
+    picture = drawn("regions", frames, WHOLE)
+    sketch = frames.sketches([2])[2]
+    assert sketch.probabilities is not None
+    classes, chances = picture.figure.axes
+    names = np.array(sketch.class_names)
+    assert picture.table["predicted"].tolist() == names[sketch.probabilities.argmax(1)].tolist()
+    for k, line in enumerate(chances.lines):
+        assert np.array_equal(line.get_ydata(), sketch.probabilities[:, k])
+    dots = sum(len(line.get_xdata()) for line in classes.lines[1:])  # type: ignore[arg-type]
+    assert dots == 40
+    assert [t.get_text() for t in classes.get_yticklabels()] == list(names)
+
+
+@pytest.mark.parametrize("K", [2, 3, 12])
+def test_over_two_inputs_stand_regions(K: int) -> None:
+    picture = drawn("regions", in_the_plane(K), WHOLE)
+    assert picture.title == "Decision regions: ridge[l2=0.1] on tides"
+    assert len(picture.table) == 40
+    wrong = picture.table["class"] != picture.table["predicted"]
+    assert (picture.table["misclassified"] == wrong).all()
+    assert f"{wrong.sum()} of 40 test rows" in picture.description
+
+
+def test_over_more_inputs_it_says_that_they_are_principal_components() -> None:
+    picture = drawn("regions", in_the_plane(n_axes=0), WHOLE)
+    assert "first two principal components" in picture.title
+    rings = picture.figure.axes[0].lines[-1]
+    assert len(rings.get_xdata()) == picture.table["misclassified"].sum()  # type: ignore[arg-type]
+
+
+def test_hidden_layers_stand_in_a_panel_each() -> None:
+    frames = sample_frames()
+    sketch = frames.sketches([2])[2]
+    wide = replace(sketch, hidden=(sketch.hidden[0], np.zeros((50, 500), np.float32)))
+    picture = drawn("hidden", replace(frames, sketches=lambda ids: {2: wide} if 2 in ids else {}))
+    first, second = picture.figure.axes
+    assert np.array_equal(first.lines[1].get_ydata(), sketch.hidden[0][:, 1])
+    assert first.get_title(loc="left") == "hidden layer 1: 2 units"
+    assert second.get_title(loc="left") == "hidden layer 2: 500 units, 64 of them drawn"
+    assert list(picture.table.columns)[:3] == ["x0", "layer 1, unit 1", "layer 1, unit 2"]
+
+
+# -- calibration
+
+
+def test_reliability_is_scikit_learns_calibration_curve() -> None:
+    calibration = pytest.importorskip("sklearn.calibration")
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 500)
+    right = rng.random(500) < confidence**2
+    frames = predicting(right.astype(int), np.ones(500, int), confidence)
+    table = drawn("reliability", frames, Wanted()).table
+    share, mean = calibration.calibration_curve(right, confidence, n_bins=ECE_BINS)
+    some = table[table["rows"] > 0]
+    assert some["share right"].to_numpy() == pytest.approx(share)
+    assert some["mean confidence"].to_numpy() == pytest.approx(mean)
+    assert table["rows"].sum() == 500
+    assert ((some["low"] <= some["share right"]) & (some["share right"] <= some["high"])).all()
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
+def test_every_row_is_in_one_bin(rows: list[tuple[float, bool]]) -> None:
+    confidence, right = (np.array(column) for column in zip(*rows, strict=True))
+    table = bins(confidence, right)
+    assert table["rows"].sum() == len(rows)
+    assert (table["rows"] * table["share right"].fillna(0)).sum() == pytest.approx(right.sum())
+
+
+def test_all_certain_and_all_right_is_drawn() -> None:
+    frames = predicting(np.zeros(10, int), np.zeros(10, int), 1.0)
+    for kind in ("reliability", "confusion", "recall"):
+        drawn(kind, frames, Wanted())
+
+
+@pytest.mark.parametrize("K", [2, 10, 50])
+def test_confusion_and_recall_are_scikit_learns(K: int, tmp_path: Path) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    true = rng.permutation(np.arange(2000) % K)
+    predicted = np.where(rng.random(2000) < 0.7, true, rng.integers(0, K, 2000))
+    frames = predicting(true, predicted, K=K)
+    picture = drawn("confusion", frames, Wanted())
+    names = [f"species number {k}" for k in range(K)]
+    found = (
+        picture.table.pivot_table(index="true class", columns="predicted class", values="rows")
+        .reindex(index=names, columns=names)
+        .fillna(0)
+    )
+    assert np.array_equal(found.to_numpy(), metrics.confusion_matrix(true, predicted))
+    recall = drawn("recall", frames, Wanted())
+    expected = metrics.recall_score(true, predicted, average=None)
+    assert recall.table["recall"].to_numpy() == pytest.approx(expected)
+    assert recall.table["class"].tolist() == names
+    for one in (picture, recall):
+        save(one.figure, tmp_path / "file.png")
+        assert len(inline_svg(one.figure, "a", "b")) < 250_000
+
+
+def test_a_class_that_was_never_tested_has_no_recall() -> None:
+    table = drawn("recall", predicting([0, 0, 1], [0, 1, 1], K=3), Wanted()).table
+    assert table["rows"].tolist() == [2, 1, 0]
+    assert table["recall"].tolist()[:2] == [0.5, 1.0]
+    assert table["recall"].isna().tolist() == [False, False, True]
+
+
+def test_all_repeats_are_pooled_and_counted() -> None:
+    picture = drawn("confusion", sample_frames(), WHOLE)
+    assert picture.table["rows"].sum() == 120
+    (ax,) = picture.figure.axes
+    assert ax.get_title(loc="left") == "n = 120 test rows of 3 repeats pooled"
+
+
+# -- softmax and the history
+
+
+def test_softmaxes_stand_by_size_with_the_copy_as_their_limit() -> None:
+    made = [
+        Timing(
+            kind, kernel, f"{shape} float32 {caches}", "cpu", 1, "ok", samples=((t,), (t,), (t,))
+        )
+        for shape, t in (("100x3", 1e-6), ("5x3", 1e-7), ("1000x10", 1e-5))
+        for caches in ("warm", "cold")
+        for kind, kernel, t in (("softmax", "quick", 4 * t), ("copy", "copy", t))
+    ]
+    unfit = Timing("softmax", "triton", "every shape", "cuda", 1, "unfinished", reason="no GPU")
+    frames = replace(sample_frames(), timings=timings_frame([*made, unfit]))
+    picture = drawn("softmax", frames, Wanted())
+    quick = picture.table[picture.table["kernel"] == "quick"]
+    assert quick["elements"].tolist() == [15, 300, 10_000] * 2
+    assert quick["times a copy"].tolist() == pytest.approx([4.0] * 6)
+    warm, cold = picture.figure.axes
+    assert [warm.get_title(loc="left"), cold.get_title(loc="left")] == [
+        "float32, warm caches",
+        "float32, cold caches",
+    ]
+    assert warm.get_xscale() == warm.get_yscale() == "log"
+    assert warm.lines[-1].get_ydata() == pytest.approx([1e-7, 1e-6, 1e-5])
+    assert "did you mean 'quick'?" in fault("softmax", frames, Wanted("quik"))
+
+
+def test_a_history_stands_with_its_steps_the_provisional_ones_dashed() -> None:
+    (segment,) = segments([point(day, 0.0) for day in range(20)])
+    steps = (Step(8, 0.1, 0.05, 0.15, 0.001, True), Step(17, 0.2, 0.1, 0.3, 0.001, False))
+    picture = KINDS["history"].draw([replace(segment, steps=steps)])
+    upright = [
+        line
+        for line in picture.figure.axes[0].lines
+        if list(line.get_ydata()) == [0, 1]  # type: ignore[arg-type]
+    ]
+    assert [line.get_linestyle() for line in upright] == ["-", "--"]
+    assert picture.table["step is"].tolist()[8] == "firm"
+    assert picture.table["step is"].tolist()[17] == "provisional"
+    assert picture.table["step"].tolist()[8] == "+10.5%"
+
+
+def test_a_history_is_chosen_by_what_it_measures() -> None:
+    found = history()
+    assert KINDS["history"].draw(found, Wanted(model="knn")).title == "History: fit: knn, iris"
+    assert "no measure 'fat'" in fault("history", found, Wanted(measure="fat"))
+    assert "history is empty" in fault("history", [])
+
+
+# -- from the command line and from Python
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the store of a small run."""
+    place = tmp_path_factory.mktemp("pictures")
+    harness.run(
+        ["threshold", "iris"],
+        ["numpy-softmax"],
+        repeats=2,
+        in_process=True,
+        timing=False,
+        store=place / "harness.db",
+    )
+    return place
+
+
+def test_the_command_writes_a_file_and_prints_its_name(folder: Path) -> None:
+    done = harness_in(folder, "plot", "likelihood")
+    assert (done.status, done.printed) == (0, "likelihood.svg\n")
+    ET.parse(folder / "likelihood.svg")
+    done = harness_in(folder, "plot", "confusion", "last", "-d", "iris", "-o", "c.PDF")
+    assert (done.status, done.printed) == (0, "c.PDF\n")
+    assert (folder / "c.PDF").read_bytes().startswith(b"%PDF")
+    done = harness_in(folder, "plot", "regions", "1", "-d", "thres*", "-o", "r.png")
+    assert done.status == 0
+    assert (folder / "r.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["recall"], "2 pairings have predictions: numpy-softmax on threshold, numpy-softmax on"),
+        (["recall", "-o", "a.gif"], "'a.gif' is none of .svg, .png, .pdf; name it so"),
+        (["recall", "-o", "none/a.svg"], "its folder does not exist"),
+        (["recall", "7"], "has no run '7'"),
+        (["recal"], "'recal' is not one of"),
+        (["hidden"], "no trial of any model on any dataset has hidden layers over one input"),
+        (["recall", "--measure", "fit"], "--measure chooses from the history"),
+        (["history", "last"], "the history is of all runs; leave 'last' out"),
+        (["softmax"], "timed no softmax; `harness bench softmax` does"),
+        (["recall", "--store", "none.db"], "does not exist"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_drawn_is_one_line(folder: Path, words: list[str], line: str) -> None:
+    assert line in complaint_of(harness_in(folder, "plot", *words))
+
+
+def test_a_file_that_cannot_be_written_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: Path, data: bytes) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", refuse)
+    with pytest.raises(UsageError, match=r"cannot write to '.*a\.svg': No space left on device"):
+        save(drawn("recall").figure, tmp_path / "a.svg")
+
+
+def test_no_history_is_one_line_and_nothing(folder: Path) -> None:
+    done = harness_in(folder, "plot", "history")
+    assert (done.status, done.printed) == (4, "")
+    assert done.remarks.startswith("no history yet")
+    with_points = folder / "points.db"
+    store = Store(str(with_points), create=True)
+    store.add_points([point(day, 0.0) for day in range(9)])
+    store.close()
+    done = harness_in(folder, "plot", "history", "--measure", "fit", "--store", str(with_points))
+    assert (done.status, done.printed) == (0, "history.svg\n")
+
+
+def test_the_commands_help_lists_the_kinds(folder: Path) -> None:
+    printed = harness_in(folder, "plot", "--help").printed
+    for kind in KINDS.values():
+        assert re.search(rf"^  {kind.name} +{kind.description.split()[0]}", printed, re.MULTILINE)
+
+
+def test_an_outcome_plots_what_a_notebook_shows(tmp_path: Path) -> None:
+    outcome = harness.run(
+        ["threshold"],
+        ["numpy-softmax"],
+        repeats=1,
+        in_process=True,
+        timing=False,
+        store=tmp_path / "harness.db",
+    )
+    figure = outcome.plot("regions", model="numpy-softmax")
+    assert isinstance(figure, Figure)
+    assert figure._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    with pytest.raises(UsageError, match="did you mean 'regions'"):
+        outcome.plot("region")
+    with pytest.raises(UsageError, match="no picture of a run is called 'history'"):
+        outcome.plot("history")
