@@ -95,9 +95,10 @@ def of_rows(
 
 def of_frame(name: str, caption: str, frame: pd.DataFrame) -> Grid:
     """The data under a picture."""
-    rows = np.unique(np.linspace(0, len(frame) - 1, MOST).round().astype(int)) if len(frame) else []
-    detail = f"{len(rows)} of {len(frame):,} rows" if len(frame) > MOST else ""
-    shown = frame.iloc[rows]
+    shown, detail = frame, ""
+    if len(frame) > MOST:
+        shown = frame.iloc[np.linspace(0, len(frame) - 1, MOST).round().astype(int)]
+        detail = f"{MOST} of {len(frame):,} rows"
     return of_rows(
         name,
         caption,

@@ -44,6 +44,7 @@ MODELS = 12
 
 OPEN = 12
 """Datasets whose tables stand open; of more all are folded."""
+TITLES = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 VERSUS = (
     "Each of the {} likeliest models but the baselines beside each other, over the data sets that "
@@ -111,7 +112,7 @@ def page(frames: Frames) -> str:
     compaction = Compaction()
     gallery = _Gallery(frames, compaction)
     parts = [part for part in _sections(gallery, tables(frames)) if _has_content(part)]
-    return _template("page.html").render(
+    text: str = _template("page.html").render(
         title=f"harness run {frames.run.id}" + (f": {frames.run.name}" if frames.run.name else ""),
         run=frames.run,
         command=command_of(frames.run.asked),
@@ -120,6 +121,7 @@ def page(frames: Frames) -> str:
         style=Markup(_read("style.css") + CSS + compaction.css),  # noqa: S704  # ours
         script=Markup(_read("script.js")),  # noqa: S704  # ours
     )
+    return text
 
 
 def command_of(asked: Mapping[str, Any]) -> str:
@@ -234,8 +236,8 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
     heads = ("first", "second", "difference", "won", "tied", "lost", "p")
     return text, tuple(
         of_rows(
-            f"versus-{score}",
-            f"{'NLL (less is better)' if score == 'nll' else score}, pair by pair",
+            "versus-" + str(score),
+            f"{TITLES[str(score)]}, pair by pair",
             (*heads, "better", "as good", "worse", "why not"),
             [
                 (
