@@ -58,3 +58,16 @@ def test_the_plugins_page_shows_plugins_that_load(tmp_path: Path) -> None:
     assert "my-knn" in registry.models
     assert "half" in registry.datasets
     assert "my-softmax" in registry.kernels
+
+
+def test_the_gallery_shows_every_kind_of_picture_and_the_command_that_made_it() -> None:
+    from harness.pictures import KINDS as PICTURES
+
+    text, script = ((DOCS / name).read_text() for name in ("gallery.md", "gallery/make.sh"))
+    commands = re.findall(r"^harness plot .*$", text, re.MULTILINE)
+    assert commands == re.findall(r"^harness plot .*$", script, re.MULTILINE)
+    assert {command.split()[2] for command in commands} == set(PICTURES)
+    for command in commands:
+        file = command.split()[-1]
+        assert f"(gallery/{file})" in text
+        assert (DOCS / "gallery" / file).read_text().lstrip().startswith("<?xml")
