@@ -11,6 +11,9 @@ IDENTITY = re.compile(r"#(p[0-9a-f]{10}-[\w-]+)")
 SEGMENT = re.compile(r"L (-?[\d.]+) (-?[\d.]+) ?")
 PLACES = ("d", "x", "y", "transform")
 
+SCALE = 1.5
+"""Pixels of a picture's unit on a wide screen."""
+
 NEAR = 0.35
 """Of a picture's units, about a point each: steps of a line that are shorter are left out."""
 
@@ -43,7 +46,13 @@ class Compaction:
             element.tag = element.tag.partition("}")[2] or element.tag
             self._shorten(element)
         _flatten(root)
-        root.attrib = {"xmlns": "http://www.w3.org/2000/svg"} | root.attrib
+        # Letters of one size in all of them, however wide they are.
+        wide = SCALE * float(root.attrib["viewBox"].split()[2])
+        root.attrib = {
+            "xmlns": "http://www.w3.org/2000/svg",
+            **root.attrib,
+            "style": f"max-width:{wide:.0f}px",
+        }
         return ET.tostring(root, encoding="unicode").replace(" />", "/>")
 
     def _shorten(self, element: ET.Element) -> None:

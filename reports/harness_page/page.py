@@ -46,6 +46,9 @@ OPEN = 12
 """Datasets whose tables stand open; of more all are folded."""
 TITLES = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
+CLOSER = ("regions", "reliability", "confusion", "recall")
+"""Pictures of each dataset's likeliest model."""
+
 VERSUS = (
     "Each of the {} likeliest models but the baselines beside each other, over the data sets that "
     "both finished: the first less the second. Won, tied and lost by more than {}, a difference "
@@ -265,7 +268,7 @@ def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Itera
     best = (own if len(own) else rows).iloc[0]
     found = [gallery.picture("likelihood", Wanted(dataset=dataset))]
     one = Wanted(model=best["model"], dataset=dataset, device=best["device"])
-    found += [gallery.picture(kind, one) for kind in ("regions", "reliability", "confusion")]
+    found += [gallery.picture(kind, one) for kind in CLOSER]
     layered = Wanted(dataset=dataset, device=best["device"])
     found += [
         gallery.picture("hidden", replace(layered, model=model)) for model in _with_layers(gallery)
