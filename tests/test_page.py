@@ -19,6 +19,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import complaint_of, harness_in
+from harness_page.compaction import NEAR, Compaction
+from hypothesis import given
+from hypothesis import strategies as st
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -511,3 +514,45 @@ def test_it_prints_without_tools(opened: Any, made: Frames) -> None:
     assert not driver.find_element(By.CSS_SELECTOR, ".tools").is_displayed()
     assert driver.find_element(By.CSS_SELECTOR, "table[data-name='iris']").is_displayed()
     assert driver.print_page()
+
+
+# How pictures share a page
+
+
+def drawn(path: str) -> str:
+    return (
+        '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="p0123456789-title" '
+        'viewBox="0 0 100 50"><title id="p0123456789-title">a</title><defs><clipPath '
+        'id="p0123456789-c"><rect x="0" y="0" width="9" height="9"/></clipPath></defs>'
+        f'<g><g><path d="{path}" clip-path="url(#p0123456789-c)" style="stroke: red; fill: none"/>'
+        "</g></g></svg>"
+    )
+
+
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 50)), min_size=2, max_size=40))
+def test_a_line_is_shorter_and_nobody_sees_it(points: list[tuple[float, float]]) -> None:
+    line = "M " + " L ".join(f"{x:.2f} {y:.2f}" for x, y in points)
+    found = re.findall(r' d="M ?([^"]+)"', Compaction().of(drawn(line)))[0]
+    numbers = [float(text) for text in re.findall(r"-?[\d.]+", found)]
+    kept = np.array(numbers).reshape(-1, 2)
+    assert len(kept) <= len(points)
+    for point in np.array(points):
+        a, b = kept[:-1], kept[1:]
+        along, beside = b - a, point - a
+        squared = (along**2).sum(axis=1)
+        part = np.clip((along * beside).sum(axis=1) / np.where(squared == 0, 1, squared), 0, 1)
+        assert np.hypot(*(beside - part[:, None] * along).T).min() <= NEAR + 0.11
+
+
+def test_pictures_share_styles_and_no_ids() -> None:
+    compaction = Compaction()
+    first = compaction.of(drawn("M 0 0 L 1 1"))
+    second = compaction.of(drawn("M 0 0 L 1 1").replace("p0123456789", "pabcdef0123"))
+    assert re.findall(r'class="(\w+)', first) == re.findall(r'class="(\w+)', second)
+    ids = [re.findall(r'\bid="(\w+)"', svg) for svg in (first, second)]
+    assert not set(ids[0]) & set(ids[1])
+    for svg, (title, clip) in zip((first, second), ids, strict=True):
+        assert f'aria-labelledby="{title}"' in svg
+        assert f"url(#{clip})" in compaction.css
+    assert "stroke:red;fill:none" in compaction.css
+    assert "<g>" not in first
