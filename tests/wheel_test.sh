@@ -26,3 +26,5 @@ $harness bench softmax --shape 100x3 --kernel "numpy-*" --budget 10s --store ben
 started=$SECONDS
 $harness run --all --no-timing --store all.db
 echo "harness run --all took $((SECONDS - started)) s"
+$harness report --store all.db --html all.html
+$harness plot likelihood --store all.db -d threshold
