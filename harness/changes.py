@@ -18,7 +18,7 @@ Verdict: TypeAlias = Literal[
 ]  # fmt: skip
 
 BAD: tuple[Verdict, ...] = ("slower", "worse", "failed")
-JUDGED: tuple[Verdict, ...] = (*BAD, "undecided", "same", "faster", "better")
+JUDGED: tuple[Verdict, ...] = (*BAD, "undecided", "faster", "better", "same")
 ORDER: tuple[Verdict, ...] = (*JUDGED, "only base", "only new", "not judged")
 
 FEW = 3
@@ -123,6 +123,8 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
         if change is not None:
             row = replace(
                 row,
+                # As the pairs have it; the sides' own medians may say otherwise by their noise.
+                new=row.base * math.exp(change.effect),
                 change=math.expm1(change.effect),
                 low=math.expm1(change.low) if math.isfinite(change.low) else -math.inf,
                 high=math.expm1(change.high),

@@ -67,6 +67,7 @@ class _Finding:
     p_value: float
     p_over: float = math.nan  # of being slower by the budget or more
     shared: float | None = None  # variance that repeats have in common; None if more say no more
+    identical: bool = False  # in every row
 
 
 def compare_runs(
@@ -106,7 +107,12 @@ def compare_runs(
         findings += found
         rows += lone
         remarks += remark
-    adjusted = benjamini_hochberg([one.p_value for one in findings])
+    # What is the same in every row is no test that could have gone wrong.
+    tried = [math.nan if one.identical else one.p_value for one in findings]
+    adjusted = [
+        1.0 if one.identical else p
+        for one, p in zip(findings, benjamini_hochberg(tried), strict=True)
+    ]
     for one, p in zip(findings, adjusted, strict=True):
         row = replace(one.row, verdict=_verdict(one, p, alpha, margin))
         if row.verdict == "undecided" and not row.note:
@@ -203,7 +209,8 @@ def _score(
     score = cast("Score", "nll" if measure == "likelihood" else measure)
     found = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
-    if _identical(a, b, (i, j), score, rows):
+    identical = _identical(a, b, (i, j), score, rows)
+    if identical:
         # No sample of anything: the new code does in each row what the old code did.
         found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
     new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
@@ -212,7 +219,8 @@ def _score(
         # exp(-NLL) turns an interval of the NLL around; what is left of the base by each end.
         old, new = math.exp(-old), math.exp(-new)
         change = new - old
-        low, high = (old * math.expm1(-end) for end in (found.high, found.low))
+        ends = (old * math.expm1(-end) for end in (found.high, found.low))
+        low, high = (min(max(end, -old), 1 - old) for end in ends)
         visible = -old * math.expm1(-visible)
     return _Finding(
         replace(
@@ -229,6 +237,7 @@ def _score(
         ),
         found.p_value,
         shared={"resampled": a.n_test / a.n_train, "fresh": 0.0}.get(a.kind or ""),
+        identical=identical,
     )
 
 
@@ -281,7 +290,7 @@ def _times(
     """Findings of what both have timings of, rows of the others, and remarks."""
     timed = [_timed(frames.timings) for frames in (base, new)]
     unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
-    if not any(timed):
+    if not any(timed) and not any(unmeasured):
         return [], [], []
     machines = [frames.run.environment["machine"] for frames in (base, new)]
     unlike = [
@@ -291,9 +300,13 @@ def _times(
     ]
     pairs: list[tuple[Row, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
     lone: list[Row] = []
-    for key in dict.fromkeys([*timed[0], *timed[1]]):
+    for key in dict.fromkeys(key for found in (*timed, *unmeasured) for key in found):
         row = Row(*key, math.nan, math.nan, "not judged")
         first, second = timed[0].get(key), timed[1].get(key)
+        if first is None and second is None:
+            why = unmeasured[1].get(key) or unmeasured[0].get(key)
+            lone.append(replace(row, note=str(why["reason"]) if why else ""))
+            continue
         if first is None or second is None:
             side = 0 if first is None else 1
             verdict: Verdict = "only base" if side else "only new"

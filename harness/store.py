@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sqlite3
 import time
 import zlib
@@ -12,6 +13,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import sqlalchemy as sa
@@ -625,9 +627,10 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
             raise StoreError(f"store '{url}': its folder does not exist; make it first")
         if path.is_dir():
             raise StoreError(f"store '{url}' is a folder; name a file in it")
-        url = f"sqlite:///{path}"
     try:
-        engine = sa.create_engine(url)
+        # A name of a file may hold what means something in a URL.
+        plain = sa.URL.create("sqlite", database=url) if "://" not in url else url
+        engine = sa.create_engine(plain)
     except (sa.exc.ArgumentError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise StoreError(f"store '{_shown(url)}' is no database URL: {reason}") from error
@@ -641,10 +644,21 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
             raise StoreError(
                 f"store '{file}' does not exist; `harness run` makes it, --store names another"
             )
+        if file and not create and not _is_writable(file):
+            # A database in WAL mode can otherwise not even be read where nobody may write.
+            uri = f"file:{quote(str(Path(file).absolute()))}?mode=ro&immutable=1"
+            return sa.create_engine(
+                "sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=sa.NullPool
+            )
         sa.event.listen(engine, "connect", _prepare_sqlite)
         # Python's driver would begin a transaction too late to hold the making of tables.
         sa.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
     return engine
+
+
+def _is_writable(file: str) -> bool:
+    places = (Path(file), Path(file).absolute().parent)
+    return file.startswith("file:") or all(os.access(place, os.W_OK) for place in places)
 
 
 def _shown(url: str) -> str:

@@ -77,6 +77,7 @@ class FakeStand:
     side: str
     pair: int
     kernels: tuple[str, ...]
+    broken: dict[str, str] = field(default_factory=dict)
 
     def ready(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
@@ -441,3 +442,31 @@ def test_the_same_code_is_hardly_ever_called_slower_or_faster() -> None:
         alarms[1] += "faster" in found
     for count in alarms:
         assert stats.binomtest(count, comparisons).proportion_ci(0.99, method="wilson").low <= alpha
+
+
+@pytest.mark.parametrize("broken", ["old", "new"])
+def test_a_side_with_a_plugin_that_only_the_other_can_use_is_refused(broken: str) -> None:
+    """Whether it is measured or not: what does not load is not fine."""
+    lab = Lab()
+
+    def start(side: Side, asked: Mapping[str, Any], plan: Plan, chance: Any) -> FakeStand:
+        stand = lab.start(side, asked, plan, chance)
+        if side.name == broken:
+            stand.broken = {"mine": "plugin 'mine' (mine 1): does not import"}
+        return stand
+
+    with pytest.raises(SideError, match=f"side '{broken}': plugin 'mine'"):
+        compare(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
+    assert lab.ended == len(lab.started)
+
+
+def test_a_plugin_that_neither_side_can_use_is_no_obstacle() -> None:
+    lab = Lab()
+
+    def start(side: Side, asked: Mapping[str, Any], plan: Plan, chance: Any) -> FakeStand:
+        stand = lab.start(side, asked, plan, chance)
+        stand.broken = {"mine": f"plugin 'mine' of {side.name}"}
+        return stand
+
+    session = compare(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
+    assert session.ended == "decided"

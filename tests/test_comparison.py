@@ -484,3 +484,44 @@ def test_the_visible_difference_is_that_of_all_rows_together(made: Made) -> None
     ((alone,), _) = made.compare(*one, only=("accuracy",))
     among = made.compare(*several, only=("accuracy",))[0][0]
     assert among.visible > alone.visible
+
+
+def test_timings_that_neither_run_has_finished_are_listed(made: Made) -> None:
+    late = replace(timed(1)[0], status="unfinished", samples=(), reason="30 s are too few")
+    rows, _ = made.compare(made.run({}, timings=[late]), made.run({}, timings=[late]))
+    assert [(row.verdict, row.note) for row in rows] == [("not judged", "30 s are too few")]
+
+
+def test_a_likelihood_s_interval_keeps_within_0_and_1(made: Made) -> None:
+    runs = [made.run({"a": 0.5}, loss=loss, repeats=2) for loss in (3.0, 0.0)]
+    row = next(row for row in made.compare(*runs)[0] if row.measure == "likelihood")
+    assert 0 <= row.base + row.low <= row.base + row.high <= 1
+
+
+def test_what_did_not_change_at_all_leaves_the_others_their_error_rate(made: Made) -> None:
+    same = dict.fromkeys("bcdefghijklmnop", 0.9)
+    alone = made.run({"a": 0.9}, repeats=4), made.run({"a": 0.8}, repeats=4)
+    among = made.run({"a": 0.9} | same, repeats=4), made.run({"a": 0.8} | same, repeats=4)
+    found = [
+        next(
+            row.verdict for row in made.compare(*runs, only=("accuracy",))[0] if row.subject == "a"
+        )
+        for runs in (alone, among)
+    ]
+    assert found[0] == found[1] == "worse"
+
+
+def test_nothing_in_common_says_so(made: Made, tmp_path: Path) -> None:
+    made.run({"a": 0.9}), made.run({"a": 0.9})
+    done = harness_in(tmp_path, "compare", "previous", "last", "--only", "time")
+    assert done.status == 4
+    assert "nothing was measured that both sides have" in done.printed
+
+
+def test_what_an_earlier_comparison_wrote_does_not_outlive_one_that_fails(
+    made: Made, tmp_path: Path
+) -> None:
+    (tmp_path / "comment.md").write_text("1 slower")
+    done = harness_in(tmp_path, "compare", "nope", "last", "-o", "comment.md")
+    assert done.status == 2
+    assert not (tmp_path / "comment.md").exists()

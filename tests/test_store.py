@@ -430,3 +430,20 @@ def test_how_many_were_fitted_together_reads_back(store: Store) -> None:
     counts = load_frames(store, run).results["fitted_together"].tolist()
     assert counts[:2] == [5, 1]
     assert math.isnan(counts[2])
+
+
+def test_a_store_that_nobody_may_write_to_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one that was kept by CI; without rights, not even SQLite's side files can be made."""
+    file = tmp_path / "kept ?#.db"
+    with closing(Store(str(file), create=True)) as store:
+        store.add(begin(store), 0, a_result(), baseline=False)
+    before = file.read_bytes()
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
+    with closing(Store(str(file))) as store:
+        assert load_frames(store, store.find()).results["status"].tolist() == ["ok"]
+        with pytest.raises(StoreError, match="readonly"):
+            store.begin("", {}, {}, 1)
+    assert file.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]

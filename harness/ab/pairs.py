@@ -83,6 +83,9 @@ class SideError(UsageError):
 class Stand(Protocol):
     """A process of one side; see `harness.ab.stand`."""
 
+    broken: dict[str, str]
+    """By the name of a plugin that the side cannot use, why; known once it is ready."""
+
     def ready(self) -> list[dict[str, Any]]:
         """For each work ``seconds`` of a call, or a ``fault``, or what is ``missing``.
 
@@ -277,6 +280,7 @@ class _Comparison:
                 asked = {"plugins": self.plan.plugins, "works": [spec[side] for spec in specs]}
                 stands[side] = self.start(self.sides[side], asked, self.plan, random.Random(chance))  # noqa: S311
             ready = [stands[side].ready() for side in (0, 1)]
+            self._refuse_broken(stands)
             self._reckon(self.clock() - began, len(works))
             live = self._live(indices, ready)
             found = self._blocks(indices, stands, live)
@@ -291,6 +295,17 @@ class _Comparison:
             tally.log_ratios.append(math.log(b / a))
             tally.seconds[0].append(a)
             tally.seconds[1].append(b)
+
+    def _refuse_broken(self, stands: dict[int, Stand]) -> None:
+        """Refuse a side with a plugin that only the other one can use, measured or not.
+
+        Raises:
+            SideError: naming both.
+        """
+        for side in (1, 0):
+            for name, fault in stands[side].broken.items():
+                if name not in stands[1 - side].broken:
+                    raise SideError(f"side '{self.sides[side].name}': {fault}")
 
     def _live(self, indices: list[int], ready: list[list[dict[str, Any]]]) -> dict[int, float]:
         """Seconds of a call of the works that both sides can do; faults go to the tallies."""
@@ -405,6 +420,7 @@ class Process:
         self._answers = b""
         self._n_works = len(asked["works"])
         self._patience = patience(plan)
+        self.broken: dict[str, str] = {}
         self._turned = False  # to a work, so that what ends the process is its doing
         environment = os.environ | dict.fromkeys(THREADS, str(plan.threads))
         environment["PYTHONHASHSEED"] = str(chance.randrange(1, 2**32))
@@ -440,7 +456,9 @@ class Process:
                 return [*found, {"fault": self._fate(), "ended": True} | hung]
             if "broken" in answer:
                 raise SideError(f"side '{self.side.name}': {answer['broken']}")
-            if "turn" in answer:
+            if "faults" in answer:
+                self.broken = dict(answer["faults"])
+            elif "turn" in answer:
                 self._turned = True
             else:
                 found.append(answer)

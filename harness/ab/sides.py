@@ -130,6 +130,8 @@ def side_of(
             yield side
         return
     revision = top and git(folder, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+    if not top and (refusal := _refusal(folder)):
+        raise UsageError(f"'{text}': git does not read the repository here: {refusal}")
     if not top or not revision:
         where = f"of the repository {top}" if top else f"({folder} is in no git repository)"
         raise UsageError(
@@ -150,19 +152,31 @@ def interpreter(path: Path) -> Path | None:
 
 def git(folder: Path, *words: str) -> str:
     """What git says, stripped; empty if it fails."""
+    done = _asked(folder, *words)
+    return done.stdout.strip() if done and done.returncode == 0 else ""
+
+
+def _refusal(folder: Path) -> str:
+    """Why git does not read the repository that a folder is in; empty where there is none."""
+    done = _asked(folder, "rev-parse", "--show-toplevel")
+    said = done.stderr.strip().splitlines() if done and done.returncode else []
+    first = said[0].removeprefix("fatal: ") if said else ""
+    return "" if "not a git repository" in first else first
+
+
+def _asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
     try:
-        done = subprocess.run(  # noqa: S603  # no shell
+        return subprocess.run(  # noqa: S603  # no shell
             # A status would otherwise write what it found out into the user's index.
             ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",  # as Python does with names of files
             check=False,
-            env=_environment(),
+            env=_environment() | {"LC_ALL": "C"},
         )
     except OSError:  # there is no git
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""
+        return None
 
 
 def uncommitted(folder: Path) -> bool:
@@ -216,6 +230,12 @@ def _built_as_it_is(name: str, top: Path, tell: Callable[[str], object]) -> Iter
     """A checkout with all that is changed in it, built anew each time."""
     tell(f"building {top} as it is")
     with _workshop() as shop:
+        if git(top, "rev-parse", "--verify", "--quiet", "HEAD"):
+            # What asks git for its version, as setuptools-scm does, is answered.
+            source = shop / "source"
+            _do(name, "clone", "git", "clone", "--quiet", "--shared", "--no-checkout", top, source)
+            _lend(top, source)
+            _do(name, "look at", "git", "-C", source, "read-tree", git(top, "rev-parse", "HEAD"))
         listed = git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
         for entry in filter(None, listed.split("\0")):
             source, target = top / entry, shop / "source" / entry

@@ -63,6 +63,8 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001  # a side may be broken in any way
         answer({"broken": f"its harness cannot be used: {_describe(error)}"})
         return
+    told = [(fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults]
+    answer({"faults": told})
     ready: list[Calls | None] = []
     for work in asked["works"]:
         answer({"turn": len(ready)})  # so that what ends this process is known

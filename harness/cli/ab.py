@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
+DIRTY = "The checkout has uncommitted changes, which are in no revision ('.' has them)."
+
+
 def work_options(function: F) -> F:
     """What is measured, where and for how long."""
     for option in reversed(
@@ -113,12 +116,12 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     )
     with terminable(), ExitStack() as stack:
         tell = stack.enter_context(progress(len(works)))
-        sides = _sides(stack, pair)
+        sides, dirty = _sides(stack, pair)
         session = compare(sides, plan, registry, tell=tell)
     rows = rows_of(session.outcomes, budget=plan.budget, alpha=plan.alpha)
     title = _title(pair, sides)
     extra = {"pairs": _raw(session)}
-    verdicts.show(rows, title, _remarks(sides), extra, _how(session, plan))
+    verdicts.show(rows, title, [*dirty, *_remarks(sides)], extra, _how(session, plan))
     ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
 
 
@@ -192,17 +195,18 @@ def _check_device(registry: Registry, name: str) -> None:
         find_device(registry, name)
 
 
-def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[Side, Side]:
+def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[tuple[Side, Side], list[str]]:
+    """Both sides, and what is to be said of the checkout."""
     from harness.ab.sides import HERE, side_of, uncommitted
 
     if pair is None:
-        return HERE, HERE
+        return (HERE, HERE), []
     first, second = (stack.enter_context(side_of(name, Path.cwd(), tell=remark)) for name in pair)
     revisions = [side.about.startswith("revision") for side in (first, second)]
     as_it_is = any(" as it is" in side.about for side in (first, second))
     if any(revisions) and not as_it_is and uncommitted(Path.cwd()):
-        remark("the checkout has uncommitted changes, which are in no revision ('.' has them)")
-    return first, second
+        return (first, second), [DIRTY]
+    return (first, second), []
 
 
 def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
@@ -227,8 +231,8 @@ def _how(session: Session, plan: Plan) -> str:
     return (
         f"{session.n_pairs} pair{'s' if session.n_pairs != 1 else ''} of processes in "
         f"{session.seconds:.0f} s, until {ended}; "
-        f"same: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the smallest "
-        f"slowdown that would have been seen. On {here['processor']}, {here['cores']} cores, "
+        f"same: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the slowdown "
+        f"that is seen in four of five cases. On {here['processor']}, {here['cores']} cores, "
         f"{plan.threads} thread{'s' if plan.threads != 1 else ''}."
     )
 

@@ -26,6 +26,8 @@ STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "unde
 STYLES |= {"faster": "green", "better": "green"}
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
+NOTHING = "nothing was measured that both sides have"
+
 WIDE = 110
 """Columns from which on there is room for what was measured beside the change."""
 
@@ -82,7 +84,7 @@ def show(
                     cells["what"] += f"\n{cells['base'] or '?'} → {cells['new'] or '?'}"
             table.add_row(*(cells[head] for head in heads), style=STYLES.get(row.verdict, ""))
         console.print(table)
-    for line in (summary(rows), how, *remarks):
+    for line in (summary(rows) or NOTHING, how, *remarks):
         if line:
             console.print(line, soft_wrap=True)
 
@@ -191,7 +193,7 @@ def _is_open(row: Row) -> bool:
 
 def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str) -> str:
     """A comment: the verdict, what is compared, the table; the rest is a click away."""
-    lines = [f"### {summary(rows) or 'nothing was measured'}", "", plain(title), ""]
+    lines = [f"### {summary(rows) or NOTHING}", "", plain(title), ""]
     shown, folded = ordered(rows), []
     if len(shown) > FEW:
         shown, folded = (
@@ -230,7 +232,8 @@ def plain(text: str) -> str:
     >>> print(plain("a|b *c*"))
     a\|b \*c\*
     """
-    return re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("@", "@\u200b")  # or else it calls whoever has that name
 
 
 def _values(row: Row) -> tuple[str, str]:

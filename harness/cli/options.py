@@ -188,9 +188,11 @@ class Verdicts:
     @classmethod
     def of(cls, given: dict[str, Any]) -> Verdicts:
         """From the options; files are refused before anything is measured if they can't be."""
-        for file in (given["output"], given["junit"]):
-            if file:
-                require_writable(file)
+        files = [file for file in (given["output"], given["junit"]) if file]
+        for file in files:
+            require_writable(file)
+        for file in files:  # what an earlier call wrote must not be taken for this one's
+            file.unlink(missing_ok=True)
         return cls(
             given["budget"],
             given["alpha"],

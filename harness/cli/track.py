@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 NOTHING = 4
 EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
-PAIRS = 10
-"""That a point rests on."""
+PAIRS, FEWEST = 10, 6
+"""That a point rests on, and that it does at least where the time is up."""
 
 KERNEL = "kernel:"
 """Before the name of an anchor that is a kernel."""
@@ -110,7 +110,7 @@ def import_(group_store: str | None, file: Path, store: str | None) -> None:
         n = opened.add_points(map(_imported, found.points))
         known = len(found.points) - n
         also = f"; {known} were there already" if known else ""
-        say(f"read {n} points from {file} into {opened.name}{also}")
+        say(f"read {n} point{'s' * (n != 1)} from {file} into {opened.name}{also}")
 
 
 @command.command(name="export", short_help="Write the history for another tool.")
@@ -167,9 +167,13 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
     from harness.ab.pairs import Plan
     from harness.ab.sides import HERE
+    from harness.ab.works import Softmax
+    from harness.environment import git
 
     history = _history(url)
     pinned = _pinned(reversed(history))
+    if given["anchor"] == "":
+        raise UsageError("an anchor is a revision, an environment or kernel:NAME, not nothing")
     wanted = given["anchor"] or pinned
     if not wanted:
         raise UsageError(
@@ -197,13 +201,19 @@ def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
     at = revision(registry)
     found += _points(measured, here, anchor, at)
     for outcome in measured.outcomes:
+        name, pairs = ", ".join(outcome.work.key[:3]), len(outcome.log_ratios)
         for fault in filter(None, outcome.faults):
-            remark(f"{', '.join(outcome.work.key[:3])}: {fault}; no point")
+            remark(f"{name}: {fault}; no point")
+        if not any(outcome.faults) and pairs < FEWEST:
+            remark(f"{name}: {pairs} of {PAIRS} pairs in the time; no point, give more --time")
+    for work in works:
+        if anchor.startswith(KERNEL) and not isinstance(work, Softmax):
+            remark(f"{', '.join(work.key[:3])}: {anchor} is an anchor for softmaxes; no point")
     with closing(_store(url, create=True)) as store:
         n = store.add_points([*found, *_scores(store)])
     about = ", with uncommitted changes" if at.endswith("+") else ""
-    say(f"kept {n} points in {store.name}, anchor {_short(anchor)}{about}")
-    if not at:
+    say(f"kept {n} point{'s' * (n != 1)} in {store.name}, anchor {_short(anchor)}{about}")
+    if not at and git(Path.cwd()):
         remark("what was measured is not installed from a checkout here: no revision is kept")
     return 0 if any(point.source == "ab" for point in found) else NOTHING
 
@@ -367,7 +377,7 @@ def _points(session: Session, here: str, anchor: str, at: str, source: str = "ab
         )
         for outcome in session.outcomes
         # A fault after a few pairs leaves none that were judged.
-        if outcome.change is not None and math.isfinite(outcome.change.effect)
+        if outcome.change is not None and len(outcome.log_ratios) >= FEWEST
     ]
 
 
@@ -493,8 +503,8 @@ def _show(given: str | None, alpha: float, style: str) -> int:
 
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(HEADS)
-        writer.writerows(line for segment in found for line in _lines(segment))
+        writer.writerow(CSV_HEADS)
+        writer.writerows(line for segment in found for line in _records(segment))
         write(text.getvalue())
     elif not found:
         remark(EMPTY)
@@ -509,6 +519,9 @@ def _show(given: str | None, alpha: float, style: str) -> int:
         _print(found)
     return 0 if found else NOTHING
 
+
+WIDE = 120
+"""Columns from which on everything stands in one line."""
 
 HEADS = ("series", "points", "last", "step", "at", "since", "p", "")
 
@@ -540,18 +553,45 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
     return lines or [(*head, "", "", "", "", "" if len(segment.points) > 5 else "too few points")]
 
 
+CSV_HEADS = (
+    *("measure", "subject", "case", "device", "points", "last", "step", "low", "high"),
+    *("revision", "time", "p_value", "firm"),
+)
+
+
+def _records(segment: Segment) -> list[tuple[object, ...]]:
+    """A line for each step, or one without, in numbers; those of times are logarithms."""
+    head = (*segment.series, len(segment.points), segment.values[-1])
+    return [
+        (
+            *(*head, step.size, step.low, step.high),
+            *(segment.points[step.index].revision, segment.points[step.index].time),
+            *(step.p_value, step.firm),
+        )
+        for step in segment.steps
+    ] or [(*head, *[""] * 7)]
+
+
 def _print(found: Sequence[Segment]) -> None:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head in HEADS:
+    console = out()
+    narrow = console.width < WIDE
+    heads = [head for head in HEADS if not narrow or head not in ("points", "since", "p")]
+    for head in heads:
         right = head in ("points", "last", "p")
-        table.add_column(head, justify="right" if right else "left", overflow="fold")
+        fixed = head != "series"
+        table.add_column(head, justify="right" if right else "left", overflow="fold", no_wrap=fixed)
     for segment in found:
         for line in _lines(segment):
-            table.add_row(*line)
-    console = out()
+            cells = dict(zip(HEADS, line, strict=True))
+            if narrow:
+                cells["step"] = cells["step"].replace(" (", "\n(")
+                cells["at"] += f"\n{cells['since'][:10]}"
+                cells[""] = cells[""].replace(", ", "\n")
+            table.add_row(*(cells[head] for head in heads))
     console.print(table)
     anchors = dict.fromkeys(p.anchor for s in found for p in s.points if p.anchor)
     if anchors:

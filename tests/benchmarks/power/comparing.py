@@ -71,6 +71,10 @@ class _Recorded:
     stand: Stand
     blocks: list[float]
 
+    @property
+    def broken(self) -> dict[str, str]:
+        return self.stand.broken
+
     def ready(self) -> list[dict[str, Any]]:
         return self.stand.ready()
 
