@@ -314,7 +314,7 @@ def test_a_bridge_is_the_new_version_against_the_old_one(
     ratios = {old: {new: math.log(1.5)}, new: {"": 0.0}}
     found["ratio_of"] = lambda pair: ratios[pair[0].revision][pair[1].revision]
     done = harness_in(folder, "track", "record", "--anchor", new, *work)
-        assert done.status == 0, done.remarks
+    assert done.status == 0, done.remarks
     (segment,) = json.loads(harness_in(folder, "track", "--format", "json").printed)
     assert [one["bridged"] for one in segment["points"]] == pytest.approx([math.log(1.5)] * 2)
 
