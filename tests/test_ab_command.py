@@ -228,7 +228,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             why = {"failed": "ValueError: a|b", "only base": "no kernel"}.get(verdict, "")
             missing = (False, verdict == "only base")
             outcomes.append(Outcome(work, tuple(ratios), seconds, change, ("", why), missing))
-        return Session(tuple(outcomes), 10, 12.3, True)
+        return Session(tuple(outcomes), 10, 12.3, "decided")
 
     monkeypatch.setattr(pairs, "compare", compare)
     return told
@@ -270,7 +270,7 @@ def test_the_table_has_the_worst_first_and_tells_what_could_have_been_seen(
     assert slower < same
     assert re.search(r"\+22\.\d% +\+2\d\.\d to \+2\d\.\d% +\d\.\d%", lines[slower])
     assert "1 slower, 1 same" in lines
-    assert "visible: the smallest slowdown that would have been seen" in done.printed
+    assert "visible: the slowdown that is seen in four of five cases" in done.printed
 
 
 def test_undecided_says_what_it_would_take(folder: Path, found: dict[str, Any]) -> None:
@@ -492,7 +492,7 @@ def test_a_failure_without_numbers_reads_well_in_junit(tmp_path: Path) -> None:
 
 def test_nothing_measured_is_a_title_in_every_format() -> None:
     assert changes.rendered([], "title", "markdown", [], {}) == (
-        "### nothing was measured\n\ntitle\n"
+        "### nothing was measured that both sides have\n\ntitle\n"
     )
     assert json.loads(changes.rendered([], "title", "json", [], {}))["rows"] == []
     assert status([]) == 4

@@ -226,7 +226,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 outcomes.append(Outcome(work, (), ((), ()), None, told["faults"]))
             else:
                 outcomes.append(Outcome(work, ratios, seconds, change))
-        return Session(tuple(outcomes), 10, 1.0, True)
+        return Session(tuple(outcomes), 10, 1.0, "decided")
 
     monkeypatch.setattr(pairs, "compare", compare)
     return told
