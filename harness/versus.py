@@ -25,6 +25,7 @@ from harness.statistics import (
     mean_ranks,
     odds,
 )
+from harness.values import base
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -218,22 +219,37 @@ def _gains(
     frames: Frames, contenders: Sequence[Contender]
 ) -> tuple[list[str], dict[Score, NDArray[np.float64]]]:
     """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if unfinished."""
-    grouped = _grouped(frames)
-    found: dict[Score, NDArray[np.float64]] = {}
-    for score in SCORES:
-        sign = 1 if score == "accuracy" else -1
-        found[score] = np.array(
-            [
-                [
-                    sign * float(cell.of(score).mean())
-                    if (cell := cells_.get(one)) is not None and cell.complete
-                    else math.nan
-                    for cells_ in grouped.values()
-                ]
-                for one in contenders
-            ]
-        ).reshape(len(contenders), len(grouped))
-    return list(grouped), found
+    # Training sizes of one dataset are no sample of datasets: their mean is.
+    bases: dict[str, list[Mapping[Contender, Cell]]] = {}
+    for dataset, cells_ in _grouped(frames).items():
+        bases.setdefault(base(dataset), []).append(cells_)
+
+    def gain(group: Sequence[Mapping[Contender, Cell]], one: Contender, score: Score) -> float:
+        found = [cells_.get(one) for cells_ in group]
+        if any(cell is None or not cell.complete for cell in found):
+            return math.nan
+        means = [float(cell.of(score).mean()) for cell in found if cell is not None]
+        return (1 if score == "accuracy" else -1) * math.fsum(means) / len(means)
+
+    gains: dict[Score, NDArray[np.float64]] = {
+        score: np.array(
+            [[gain(group, one, score) for group in bases.values()] for one in contenders]
+        ).reshape(len(contenders), len(bases))
+        for score in SCORES
+    }
+    return list(bases), gains
+
+
+def least_p(found: pd.DataFrame) -> float:
+    """The least p-value that a pair can have after Holm, of a `matrix`; NaN where none has any.
+
+    Each of m pairs over n datasets has no less than m 2^(1-n).
+    """
+    judged = found[found["p_value"].notna()]
+    if judged.empty:
+        return math.nan
+    pairs = int((judged["score"] == judged["score"].iloc[0]).sum())
+    return min(1.0, pairs * 2.0 ** (1 - int(judged["datasets"].max())))
 
 
 def _rope(score: Score, rope: float) -> float:

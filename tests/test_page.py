@@ -426,8 +426,13 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
         time.sleep(0.05)
     rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"))))
     assert len(rows) == 1 + len(MODELS)
-    assert len(rows[0]) == len(heads) - 1
+    # The likelihood's interval has columns of its own; accuracy is hidden.
+    assert len(rows[0]) == len(heads) - 2 + 4
+    assert rows[0][2:6] == [f"likelihood{what}" for what in ("", " low", " high", " mark")]
     assert {row[1] for row in rows[1:]} == set(MODELS)
+    for row in rows[1:]:
+        low, value, high = (float(row[i]) for i in (3, 2, 4))
+        assert low <= value <= high
 
 
 @pytest.mark.slow
@@ -454,6 +459,11 @@ def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
     for summary in driver.find_elements(By.CSS_SELECTOR, "figcaption > details > summary")[:3]:
         press(summary)
     # Nothing but tables, which have a bar of their own, is wider than the screen.
+    heights = (
+        "return [...document.querySelectorAll('svg text')]"
+        ".map((text) => text.getBoundingClientRect().height)"
+    )
+    assert min(driver.execute_script(heights)) > 6  # pixels; a picture has a bar of its own
     overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert driver.execute_script(overflow) <= 0
     # Injected past the page's own policy, as no page could.

@@ -31,7 +31,6 @@ from harness.pictures import KINDS, Wanted
 from harness.pictures.calibration import bins
 from harness.pictures.choosing import chosen
 from harness.pictures.costs import front
-from harness.pictures.learning import base
 from harness.pictures.output import inline_svg, save
 from harness.pictures.palette import (
     CSS,
@@ -51,7 +50,7 @@ from harness.scoring import ECE_BINS
 from harness.statistics import Step
 from harness.store import Store
 from harness.testing.samples import sample_frames
-from harness.values import Frames, Sketch, Timing
+from harness.values import Frames, Sketch, Timing, base
 
 WHOLE = Wanted("ridge[l2=0.1]", "tides")
 """The sample's pairing that has everything."""

@@ -15,6 +15,9 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     import pandas as pd
 
+NAMED = 2
+"""Models that are named beside the best; JSON and CSV have all."""
+
 HEADS = ("dataset", "best", "score", "95% interval", "not told apart from it")
 
 
@@ -53,7 +56,8 @@ def _best(ranking: pd.DataFrame, score: str) -> list[dict[str, Any]]:
         if first.empty:
             continue
         best = first.iloc[0]
-        tied = names[rows[f"{score}_tied_with_best"] & (names != names[first.index[0]])]
+        others = rows[f"{score}_tied_with_best"] & ~rows["baseline"].astype(bool)
+        tied = names[others & (names != names[first.index[0]])]
         found.append(
             {
                 "dataset": dataset,
@@ -75,11 +79,13 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     ends = [row["low"], row["high"]]
     interval = "" if None in ends else " to ".join(map(_share, ends))
     score = next(row[name] for name in ("accuracy", "likelihood") if name in row)
-    return row["dataset"], row["model"], _share(score), interval, ", ".join(row["tied"])
+    tied, more = row["tied"][:NAMED], len(row["tied"]) - NAMED
+    listed = ", ".join(tied) + (f" and {more} more" if more > 0 else "")
+    return row["dataset"], row["model"], _share(score), interval, listed
 
 
 def _share(value: float) -> str:
-    return f"{value:.3f}"
+    return f"{value:.3f}".removeprefix("0")
 
 
 def _print(lines: list[tuple[str, ...]], score: str, style: str) -> None:

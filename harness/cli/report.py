@@ -84,6 +84,12 @@ def command(
         raise UsageError("-m, --rope and --ranks are for --versus; add it, or leave them out")
     if sum((html is not None, best_of is not None, versus)) > 1:
         raise UsageError("--html, --best-of and --versus are three reports; ask for one of them")
+    if output and (html or best_of or versus):
+        raise UsageError(
+            "--output writes the tables; leave it out, or leave out what else is asked"
+        )
+    if html and style != "rich":
+        raise UsageError("--html is a page; leave --format out")
     if html:
         options.require_writable(html)
     for asked, known in ((versus, OF_VERSUS), (best_of, OF_BEST)):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.changes import plain
 from harness.cli.console import out, write
 from harness.statistics import LEVEL
+from harness.versus import least_p
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,12 +62,15 @@ def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, rank
         _write(tables, notes, style)
 
 
+NAME = 26
+"""Characters of a name in a line of a matrix."""
+
 BELOW = "\n  "
 """Between the upper and the lower one of a pair."""
 
 WILCOXON = (
-    "p: Wilcoxon's signed ranks over datasets, exact, after Holm over the pairs. better, equal, "
-    "worse: of the upper, by the Bayesian signed-rank test."
+    "p: Wilcoxon's signed ranks over datasets, exact, after Holm over the pairs; bold below 5%. "
+    "better, equal, worse: of the first, by the Bayesian signed-rank test."
 )
 RANKS = (
     "Ranks and Elo ratings depend on who else takes part; their intervals are a bootstrap over the "
@@ -99,7 +103,7 @@ def _duels(found: pd.DataFrame) -> Iterator[Table]:
 def _matrices(found: pd.DataFrame) -> Iterator[Table]:
     for score, rows in found.groupby("score", sort=False):
         yield (
-            f"{UNITS[str(score)]}: the upper less the lower, over {_datasets(rows)}",
+            f"{UNITS[str(score)]}: the first less the second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
             [
                 (
@@ -151,6 +155,12 @@ def _matrix_notes(found: pd.DataFrame, rope: float) -> list[str]:
         _rope(rope) + " w/t/l: datasets won, tied and lost by that measure.",
         WILCOXON,
     ]
+    least = least_p(found)
+    if least >= LEVEL:
+        notes.append(
+            f"After Holm, no p of so many pairs over so few datasets can be below {least:.3f}: "
+            "choose fewer models with -m, or run more datasets."
+        )
     silent = found.loc[found["note"] != ""]
     if len(silent):
         notes.append(
@@ -222,10 +232,30 @@ def _print(tables: Sequence[Table], notes: Sequence[str]) -> None:
         for row in rows:
             p = row[heads.index("p")] if "p" in heads else ""
             clear = p.startswith("<") or (bool(p) and float(p) < LEVEL)
-            table.add_row(*row, style="bold" if clear else "")
+            name = _folded(row[0]) if heads[0] == "pair" else row[0]
+            table.add_row(name, *row[1:], style="bold" if clear else "")
         console.print(table)
     for note in notes:
         console.print(note, style="dim")
+
+
+def _folded(pair: str) -> str:
+    r"""A pair in lines of `NAME` characters, broken after hyphens and commas rather than anywhere.
+
+    >>> print(_folded("sklearn-hist-gradient-boosting\n  prior"))
+    sklearn-hist-gradient-
+     boosting
+      prior
+    """
+    lines = []
+    for line in pair.split("\n"):
+        indent = line[: len(line) - len(line.lstrip())]
+        left = line
+        while len(left) > NAME and (cut := max(left.rfind(c, 0, NAME) for c in "-,=[ ")) > 9:
+            lines.append(left[: cut + 1])
+            left = f"{indent} {left[cut + 1 :]}"
+        lines.append(left)
+    return "\n".join(lines)
 
 
 def _write(tables: Sequence[Table], notes: Sequence[str], style: str) -> None:

@@ -146,7 +146,11 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
         title += f": {text(shown[0])}"
     drawn = drawn[drawn["dataset"].isin(shown)]
     several = drawn["device"].nunique() > 1
-    looks = {key: i for i, key in enumerate(dict.fromkeys(_keys(drawn)))}
+    # In the order of the run, so that a model looks the same beside another cost.
+    present = set(_keys(drawn))
+    looks = {
+        key: i for i, key in enumerate(k for k in dict.fromkeys(_keys(results)) if k in present)
+    }
     with settings():
         figure, axes = panels(len(shown), title=title, legend=True)
         for ax, dataset in zip(axes, shown, strict=True):

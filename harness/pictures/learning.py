@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,6 +32,7 @@ from harness.pictures.picture import (
 )
 from harness.statistics import cells, interval
 from harness.statistics import likelihood as likelihood_of
+from harness.values import base
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -48,8 +48,6 @@ LONG = 50
 
 TICKS = 8
 """Sizes up to which each has a tick."""
-
-SIZE = re.compile(r"^(?:train_size|n_train)=")
 
 
 def likelihood(frames: Frames, wanted: Wanted) -> Picture:
@@ -190,19 +188,6 @@ def sizes(frames: Frames, wanted: Wanted) -> Picture:
         results = results[~results["baseline"].astype(bool)]
     timed = clock(frames, results, "fit")
     return _sizes(ready[0], _by_size(results, timed), timed)
-
-
-def base(dataset: str) -> str:
-    """A dataset's name without the parameter that says how many rows there are to learn from.
-
-    >>> base("iris[train_size=50]"), base("threshold[n_test=9,n_train=50]"), base("iris")
-    ('iris', 'threshold[n_test=9]', 'iris')
-    """
-    name, bracket, rest = dataset.partition("[")
-    if not bracket or not rest.endswith("]"):
-        return dataset
-    kept = [one for one in rest[:-1].split(",") if not SIZE.match(one)]
-    return f"{name}[{','.join(kept)}]" if kept else name
 
 
 def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:

@@ -21,6 +21,9 @@ PLACES = ("d", "x", "y", "transform")
 SCALE = 1.5
 """Pixels of a picture's unit on a wide screen."""
 
+LEAST = 0.7
+"""Of that, on a narrow one, where a picture has a bar of its own: letters stay legible."""
+
 NEAR = 0.12
 """Of a picture's units, about a point each: a line's points that lie no farther from the line
 without them are left out."""
@@ -59,7 +62,7 @@ class Compaction:
         root.attrib = {
             "xmlns": "http://www.w3.org/2000/svg",
             **root.attrib,
-            "style": f"max-width:{wide:.0f}px",
+            "style": f"max-width:{wide:.0f}px;min-width:{wide * LEAST:.0f}px",
         }
         return ET.tostring(root, encoding="unicode").replace(" />", "/>")
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FIGURE = re.compile(r"[-+<]?[\d.]|$")
 
-MOST = 30
+MOST = 80
 """Rows of the data under a picture; of more, evenly spaced ones are shown."""
 
 

@@ -24,6 +24,8 @@ from harness.pictures import KINDS, Wanted
 from harness.pictures.output import inline_svg
 from harness.pictures.palette import CSS
 from harness.running import TIMEOUT, TIMING_BUDGET
+from harness.statistics import LEVEL
+from harness.values import base
 from harness_page.compaction import Compaction
 from harness_page.grids import Grid, of_frame, of_rows, of_sheet
 
@@ -171,7 +173,9 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
     datasets = list(dict.fromkeys(ranking["dataset"]))
     yield Section("overview", "Overview", grids=grids[:2])
     yield Section("versus", "Who is better", *_versus(frames, ranking))
-    prices = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency", "sizes")]
+    prices = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency")]
+    bases = dict.fromkeys(map(base, datasets))
+    prices += [gallery.picture("sizes", Wanted(dataset=name)) for name in bases]
     yield Section(
         "costs",
         "At what price",
@@ -236,21 +240,27 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
             f" Of {silent} of {len(found) // 2} pairs neither is said: it takes six data sets that "
             "both finished."
         )
+    least = versus.least_p(found)
+    if least >= LEVEL:
+        text += (
+            f" After Holm, no p of so many pairs over so few data sets can be below {least:.3f}."
+        )
     heads = ("first", "second", "difference", "won", "tied", "lost", "p")
+    why = ("why not",) if silent else ()
     return text, tuple(
         of_rows(
             "versus-" + str(score),
             f"{TITLES[str(score)]}, pair by pair",
-            (*heads, "better", "as good", "worse", "why not"),
+            (*heads, "better", "as good", "worse", *why),
             [
                 (
                     row["first"],
                     row["second"],
                     _signed(row["difference"]),
                     *(str(row[name]) for name in ("wins", "ties", "losses")),
-                    _number(row["p_value"], ".3f"),
+                    _p(row["p_value"]),
                     *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
-                    row["note"],
+                    *([row["note"]] if silent else []),
                 )
                 for row in rows.to_dict("records")
             ],
@@ -324,6 +334,10 @@ def _counts(results: pd.DataFrame) -> str:
     counts = results["status"].value_counts()
     listed = ", ".join(f"{count} {status}" for status, count in counts.items())
     return f"{len(results)} trials: {listed}" if len(results) else "no trials"
+
+
+def _p(value: float) -> str:
+    return "<.001" if value < 0.0005 else _number(value, ".3f").removeprefix("0")
 
 
 def _signed(value: float) -> str:

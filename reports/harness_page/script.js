@@ -2,13 +2,16 @@
 // Every table can be sorted, filtered, narrowed to some columns and saved. Without this script all
 // of them are there, in the order of the report.
 (() => {
-  const NUMBER = /[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?/i;
+  const NUMBER = /([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([kMG])?/;
+  const UNITS = { k: 1e3, M: 1e6, G: 1e9 };
 
   const text = (cell) => cell.textContent.trim();
 
   const number = (words) => {
     const found = NUMBER.exec(words.replace(/,(?=\d{3})/g, ""));
-    return found ? Number(found[0]) : NaN;
+    if (!found) return NaN;
+    const value = Number(found[1]) * (UNITS[found[2]] ?? 1);
+    return words.includes("<") ? value * (1 - 1e-9) : value;
   };
 
   const element = (name, attributes, ...children) => {
@@ -63,14 +66,26 @@
     return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   };
 
+  // An interval has columns of its own, and what marks a figure stands after it.
   const csv = (table) => {
-    const lines = [];
-    for (const row of table.rows) {
-      if (!row.hidden) {
-        const cells = [...row.cells].filter((cell) => !cell.hidden);
-        lines.push(cells.map((cell) => quoted(text(cell))).join(","));
+    const rows = [...table.rows].filter((row) => !row.hidden);
+    const wide = [...table.tHead.rows[0].cells].map((_, i) =>
+      rows.some((row) => row.cells[i].querySelector("small")));
+    const fields = (cell, i) => {
+      const interval = cell.querySelector("small");
+      if (!wide[i]) return [text(cell)];
+      if (cell.parentElement.parentElement === table.tHead) {
+        const name = text(cell).replace(/ \[95%\]$/, "");
+        return [name, `${name} low`, `${name} high`, `${name} mark`];
       }
-    }
+      const ends = interval ? interval.textContent.slice(1, -1).split(", ") : ["", ""];
+      const words = text(cell).replace(interval ? interval.textContent : "", "").trim();
+      const figure = NUMBER.exec(words);
+      const value = figure ? figure[0] : words;
+      return [value, ...ends, words.replace(value, "").trim()];
+    };
+    const lines = rows.map((row) => [...row.cells].flatMap((cell, i) =>
+      cell.hidden ? [] : fields(cell, i).map(quoted)).join(","));
     return lines.join("\r\n") + "\r\n";
   };
 
@@ -120,6 +135,7 @@
 
   // What is folded away is equipped when it is opened: a page of many tables is there at once.
   let count = 0;
+  let pictures = 0;
   const begin = (table) => {
     if (!table.dataset.equipped) {
       table.dataset.equipped = "yes";
@@ -127,6 +143,14 @@
       equip(table, count);
     }
   };
+  for (const picture of document.querySelectorAll(".picture")) {
+    picture.tabIndex = 0;
+    picture.setAttribute("role", "region");
+    picture.setAttribute("aria-label", `Picture ${++pictures}`);
+  }
+  addEventListener("beforeprint", () => {
+    for (const folded of document.querySelectorAll("section > details")) folded.open = true;
+  });
   for (const table of document.querySelectorAll("table")) {
     const folded = table.closest("details");
     if (folded) {
