@@ -426,9 +426,9 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
         time.sleep(0.05)
     rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"))))
     assert len(rows) == 1 + len(MODELS)
-    # The likelihood's interval has columns of its own; accuracy is hidden.
+    # The accuracy has columns of its own for its interval; the likelihood is hidden.
     assert len(rows[0]) == len(heads) - 2 + 4
-    assert rows[0][2:6] == [f"likelihood{what}" for what in ("", " low", " high", " mark")]
+    assert rows[0][2:6] == [f"accuracy{what}" for what in ("", " low", " high", " mark")]
     assert {row[1] for row in rows[1:]} == set(MODELS)
     for row in rows[1:]:
         low, value, high = (float(row[i]) for i in (3, 2, 4))
