@@ -77,7 +77,14 @@ class Pace:
             max(0.0, len(trials) * typical.seconds(_pairing(trials[0])) - (now - began))
             for trials, began in self.running.items()
         ]
-        each = {pairing: typical.seconds(pairing) for pairing in waiting}
+        # What takes longer than expected will do so again.
+        so_far: dict[Pairing, float] = {}
+        for trials, began in self.running.items():
+            share = (now - began) / len(trials)
+            so_far[_pairing(trials[0])] = max(share, so_far.get(_pairing(trials[0]), 0.0))
+        each = {
+            pairing: max(typical.seconds(pairing), so_far.get(pairing, 0.0)) for pairing in waiting
+        }
         total = sum(running) + sum(count * each[pairing] for pairing, count in waiting.items())
         return max(total / self.jobs, *running, *each.values())
 

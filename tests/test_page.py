@@ -163,6 +163,12 @@ def test_few_of_anything_make_a_page(datasets: int, models: int, repeats: int) -
     assert "<table" in page
 
 
+def test_two_models_are_compared_by_dataset() -> None:
+    page = page_of(make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, repeats=3))
+    assert "accuracy: one less other" in page
+    assert page.count("corrected t over splits") >= 4
+
+
 def test_a_run_without_results_and_one_of_failures_make_a_page() -> None:
     page = page_of(sample_frames(all_failed=True))
     assert "ValueError: no luck" in page

@@ -48,6 +48,10 @@ OPEN = 12
 """Datasets whose tables stand open; of more all are folded."""
 TITLES = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
+DUEL = (
+    "The paired difference on each data set with its 95% interval, and how probable it is that the "
+    "first model is better, as good (within {}), or worse there."
+)
 CLOSER = ("regions", "reliability", "confusion", "recall")
 """Pictures of each dataset's likeliest model."""
 
@@ -232,6 +236,9 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
         return str(error), ()
     if len(contenders) < 2:
         return "There are no two models with scores.", ()
+    if len(contenders) == 2:
+        found = versus.duel(frames, contenders[0], contenders[1], versus.ROPE)
+        return DUEL.format(f"{100 * versus.ROPE:g}%"), tuple(_duels(found))
     found = versus.matrix(frames, contenders, versus.ROPE)
     text = VERSUS.format(len(contenders), f"{100 * versus.ROPE:g}%")
     silent = int((found["note"] != "").sum()) // 2
@@ -267,6 +274,27 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
         )
         for score, rows in found.groupby("score", sort=False)
     )
+
+
+def _duels(found: pd.DataFrame) -> Iterator[Grid]:
+    """Two models, data set by data set."""
+    for score, rows in found.groupby("score", sort=False):
+        first, second = rows["first"].iloc[0], rows["second"].iloc[0]
+        yield of_rows(
+            "versus-" + str(score),
+            f"{TITLES[str(score)]}: {first} less {second}",
+            ("data set", "difference", "low", "high", "p", "better", "as good", "worse", "how"),
+            [
+                (
+                    row["dataset"],
+                    *(_signed(row[name]) for name in ("difference", "low", "high")),
+                    _p(row["p_value"]),
+                    *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
+                    row["method"],
+                )
+                for row in rows.to_dict("records")
+            ],
+        )
 
 
 def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Iterator[Drawn]:
