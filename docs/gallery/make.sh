@@ -46,6 +46,6 @@ harness plot confusion gallery -m numpy-softmax -d digits -o confusion.svg
 harness plot recall gallery -m numpy-softmax -d digits -o recall.svg
 harness plot fit-time gallery -o fit-time.svg
 harness plot latency gallery -o latency.svg
-harness plot sizes sizes -o sizes.svg
+harness plot sizes sizes -d digits -o sizes.svg
 harness plot softmax softmax -o softmax.svg
 harness plot history -m my-softmax -o history.svg
