@@ -133,9 +133,7 @@ def _value_axis(ax: Axes, segments: Sequence[Segment]) -> None:
         ax.set_ylabel(first.series[0])
     elif _relative(segments):
         ax.set_ylabel("against the anchor")
-        ax.yaxis.set_major_formatter(
-            FuncFormatter(lambda value, _: f"{value:+.3g}%" if value else "0%")
-        )
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: percent(value)))
     else:
         ax.set_ylabel("time")
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: seconds(float(f"{value:.4g}"))))
@@ -182,3 +180,14 @@ def _name(key: Key) -> str:
 
 def _time(written: str) -> datetime:
     return datetime.fromisoformat(written)
+
+
+def percent(value: float) -> str:
+    """A change in percent, as it stands on an axis.
+
+    >>> percent(0.0), percent(2.5), percent(1040.0)
+    ('0%', '+2.5%', '+1,040%')
+    """
+    if not value:
+        return "0%"
+    return f"{value:+,.0f}%" if abs(value) >= 100 else f"{value:+.3g}%"

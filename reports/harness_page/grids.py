@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 FIGURE = re.compile(r"[-+<]?[\d.]|$")
 
-MOST = 80
-"""Rows of the data under a picture; of more, evenly spaced ones are shown."""
-
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -93,12 +90,12 @@ def of_rows(
     return Grid(name, caption, detail, tuple(heads), named, cells, words)
 
 
-def of_frame(name: str, caption: str, frame: pd.DataFrame) -> Grid:
-    """The data under a picture."""
+def of_frame(name: str, caption: str, frame: pd.DataFrame, most: int) -> Grid:
+    """The data under a picture; of more rows than ``most``, so many that are evenly spaced."""
     shown, detail = frame, ""
-    if len(frame) > MOST:
-        shown = frame.iloc[np.linspace(0, len(frame) - 1, MOST).round().astype(int)]
-        detail = f"{MOST} of {len(frame):,} rows"
+    if len(frame) > most:
+        shown = frame.iloc[np.linspace(0, len(frame) - 1, most).round().astype(int)]
+        detail = f"{most} of {len(frame):,} rows"
     return of_rows(
         name,
         caption,
@@ -120,5 +117,5 @@ def _cell(entry: Entry) -> Cell:
 
 def _written(value: object) -> str:
     if isinstance(value, float | np.floating):
-        return "" if math.isnan(value) else f"{float(value):.5g}"
+        return "" if math.isnan(value) else f"{float(value):.4g}"
     return str(value)

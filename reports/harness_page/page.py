@@ -52,6 +52,11 @@ DUEL = (
     "The paired difference on each data set with its 95% interval, and how probable it is that the "
     "first model is better, as good (within {}), or worse there."
 )
+CURVES = ("likelihood", "regions", "hidden")
+POINTS, ROWS = 25, 100
+"""Of the data under a picture: points of curves and clouds, which have hundreds, and rows of what
+has not."""
+
 CLOSER = ("regions", "reliability", "confusion", "recall")
 """Pictures of each dataset's likeliest model."""
 
@@ -94,7 +99,8 @@ class _Gallery:
         except UsageError:
             return None
         svg = inline_svg(picture.figure, picture.title, picture.description)
-        data = of_frame(_file(f"{kind} {wanted}"), f"Data: {picture.title}", picture.table)
+        most = POINTS if kind in CURVES else ROWS
+        data = of_frame(_file(f"{kind} {wanted}"), f"Data: {picture.title}", picture.table, most)
         return Drawn(
             Markup(self.compaction.of(svg)),  # noqa: S704  # names in it are escaped
             picture.title,
