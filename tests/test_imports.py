@@ -57,7 +57,7 @@ def fault(path: Path) -> str:
 
 def test_pytest_benchmarks_points_have_the_medians_that_it_shows() -> None:
     """The seconds are what ``py.test-benchmark compare`` shows as Median, in full."""
-    same = ("", 1, "bench-box", "3.11.7", "pytest-benchmark")
+    same = ("", 1, "AMD EPYC, 2 cores", "3.11.7", "pytest-benchmark")
     time = "2026-11-25T10:27:15.269155+00:00"
     assert read(PYTEST) == Imported(
         (
@@ -74,7 +74,7 @@ def point(series: str, time: str, seconds: float, revision: str, *rest: Any) -> 
 
 def test_pyperfs_points_have_the_median_of_its_processes_medians() -> None:
     """pyperf's loader gives each run's values as 4.28e-6, 8.01e-6, 7.43e-6 in the median."""
-    same = ("", 3, "bench-box", "3.11.7 (64-bit)", "pyperf")
+    same = ("", 3, "AMD EPYC, 2 cores", "3.11.7 (64-bit)", "pyperf")
     assert read(PYPERF) == Imported(
         (
             point("sort", "2026-11-25T10:27:16.070986+00:00", 7.433553619387578e-06, *same),
@@ -237,7 +237,7 @@ def test_pytest_benchmarks_medians_will_do_where_it_saved_no_data(tmp_path: Path
     ("commit", "revision"),
     [
         ({"id": "abc", "dirty": False}, "abc"),
-        ({"id": "abc", "dirty": True}, "abc-dirty"),
+        ({"id": "abc", "dirty": True}, "abc+"),
         ({"id": "unversioned", "dirty": True}, ""),
         ({"id": "unknown"}, ""),
         ({}, ""),

@@ -263,7 +263,7 @@ How to read this
 
 def test_the_plugin_offers_one_report_named_tables(report: Report) -> None:
     assert report.name == "tables"
-    assert report.formats == ("rich", "markdown", "csv", "json", "latex")
+    assert report.formats == ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 
 
 def test_models_are_ranked_by_their_mean_nll_on_each_dataset(report: Report, whole: Frames) -> None:

@@ -60,6 +60,17 @@ def member(
     return as_kind(value, kind, f"{where}: '{name}'")
 
 
+def machine_of(processor: object, cores: object, host: str) -> str:
+    """A machine as far as a file tells what it is; its host's name where it does not.
+
+    >>> machine_of("A Processor", 4, "box"), machine_of(None, 4, "box")
+    ('A Processor, 4 cores', 'box')
+    """
+    if not isinstance(processor, str) or not plain(processor):
+        return host
+    return f"{plain(processor)}, {cores} cores" if type(cores) is int else plain(processor)
+
+
 def as_float(whole: int) -> float:
     """The nearest float, which for some whole numbers is Infinity.
 

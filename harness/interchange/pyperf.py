@@ -8,6 +8,7 @@ from typing import Any
 from harness.interchange.fields import (
     MalformedError,
     as_kind,
+    machine_of,
     member,
     named,
     plain,
@@ -59,11 +60,8 @@ def points(document: dict[str, Any]) -> Imported:
 
 def _machine(metadata: dict[str, Any], where: str) -> str:
     """The processor and its cores; the host's name, which CI makes up, only without them."""
-    processor = plain(member(metadata, "cpu_model_name", str, where, ""))
-    if not processor:
-        return plain(member(metadata, "hostname", str, where, ""))
-    cores = member(metadata, "cpu_count", int, where, 0)
-    return f"{processor}, {cores} cores" if cores else processor
+    host = plain(member(metadata, "hostname", str, where, ""))
+    return machine_of(metadata.get("cpu_model_name"), metadata.get("cpu_count"), host)
 
 
 def _point(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.environment import git, machine
 from harness.errors import UsageError
-from harness.interchange.fields import as_kind, member, named, plain, seconds, utc
+from harness.interchange.fields import as_kind, machine_of, member, named, plain, seconds, utc
 from harness.interchange.points import Imported, Point, why_not
 
 if TYPE_CHECKING:
@@ -162,11 +162,8 @@ def points(document: dict[str, Any]) -> Imported:
 def _machine(info: dict[str, Any]) -> str:
     """The processor and its cores; the host's name, which CI makes up, only without them."""
     cpu = member(info, "cpu", dict, "'machine_info'", {})
-    processor = plain(member(cpu, "brand_raw", str, "'cpu'", ""))
-    if not processor:
-        return plain(member(info, "node", str, "'machine_info'", ""))
-    cores = member(cpu, "count", int, "'cpu'", 0)
-    return f"{processor}, {cores} cores" if cores else processor
+    node = plain(member(info, "node", str, "'machine_info'", ""))
+    return machine_of(cpu.get("brand_raw"), cpu.get("count"), node)
 
 
 def _data(stats: dict[str, Any], where: str) -> list[float]:

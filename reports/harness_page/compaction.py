@@ -124,12 +124,12 @@ def _thinned(line: str) -> str:
 
 
 def _distances(points: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> Any:
-    """Of points (n, 2) from the straight line from a to b, or from a where they are one."""
+    """Of points (n, 2) from the stretch between a and b."""
     along, beside = b - a, points - a
-    length = float(np.hypot(*along))
-    if length == 0:
-        return np.hypot(beside[:, 0], beside[:, 1])
-    return np.abs(along[0] * beside[:, 1] - along[1] * beside[:, 0]) / length
+    squared = float(along @ along)
+    part = np.clip(beside @ along / squared, 0, 1) if squared else np.zeros(len(points))
+    away = beside - part[:, None] * along
+    return np.hypot(away[:, 0], away[:, 1])
 
 
 def _flatten(parent: ET.Element) -> None:
