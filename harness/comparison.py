@@ -54,6 +54,7 @@ ENOUGH = 5
 POWER = 0.8
 
 MOST_FREEDOM = 1e6
+"""Of Student's t, which is the normal by then: an assumed drift has infinitely many."""
 
 MOST_REPEATS = 1000
 """More nobody waits for."""

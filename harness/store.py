@@ -645,8 +645,10 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
                 f"store '{file}' does not exist; `harness run` makes it, --store names another"
             )
         if file and not create and not _is_writable(file):
-            # A database in WAL mode can otherwise not even be read where nobody may write.
-            uri = f"file:{quote(str(Path(file).absolute()))}?mode=ro&immutable=1"
+            # A database in WAL mode can otherwise not even be read where nobody may write. While
+            # somebody else writes, though, the newest of it stands in the log beside it.
+            settled = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+            uri = f"file:{quote(str(Path(file).absolute()))}?mode=ro{settled}"
             return sa.create_engine(
                 "sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=sa.NullPool
             )

@@ -130,11 +130,8 @@ def confusion(frames: Frames, wanted: Wanted) -> Picture:
     Raises:
         UsageError: nothing was predicted by what is wanted, or by several.
     """
-    pairing, found = _predicted(frames, wanted)
-    counts = _counts(found)
-    names = class_names(frames, pairing.dataset, len(counts))
+    pairing, found, counts, names = _by_class(frames, wanted)
     K = len(names)
-    counts = np.pad(counts, (0, K - len(counts)))
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     title = f"Confusion matrix: {text(pairing.model)} on {text(pairing.dataset)}"
     side = min(max(2.6, 0.5 * K), 6.5)
@@ -182,17 +179,24 @@ def confusion(frames: Frames, wanted: Wanted) -> Picture:
     return Picture(figure, title, description, table)
 
 
+def _by_class(
+    frames: Frames, wanted: Wanted
+) -> tuple[Pairing, pd.DataFrame, NDArray[np.int64], Sequence[str]]:
+    """The pairing, its predictions, how many of each class were taken for which, and the names."""
+    pairing, found = _predicted(frames, wanted)
+    counts = _counts(found)
+    names = class_names(frames, pairing.dataset, len(counts))
+    return pairing, found, np.pad(counts, (0, len(names) - len(counts))), names
+
+
 def recall(frames: Frames, wanted: Wanted) -> Picture:
     """The share of each class that was found; all repeats pooled.
 
     Raises:
         UsageError: nothing was predicted by what is wanted, or by several.
     """
-    pairing, found = _predicted(frames, wanted)
-    counts = _counts(found)
-    names = class_names(frames, pairing.dataset, len(counts))
+    pairing, found, counts, names = _by_class(frames, wanted)
     K = len(names)
-    counts = np.pad(counts, (0, K - len(counts)))
     rows, hits = counts.sum(axis=1), np.diag(counts).astype(np.float64)
     low, high = exact(hits, rows)
     shares = hits / np.where(rows > 0, rows, np.nan)
