@@ -69,6 +69,7 @@ def load_frames(store: Store, run: Run) -> Frames:
         predictions=lambda ids: _predictions(store, ids),
         timings=timings_frame(store.timings(run)),
         sketches=lambda ids: _sketches(store, ids),
+        history=store.points,
     )
 
 

@@ -59,6 +59,21 @@ class Segment:
         """Whether it is of times, whose values are logarithms."""
         return self.series[0] not in SCORES
 
+    @property
+    def last(self) -> str:
+        """Its last value in words: a ratio as a difference in percent."""
+        if not self.timed:
+            return f"{self.values[-1]:.4f}"
+        if not self.points[-1].anchor:
+            return f"{self.points[-1].seconds:.3g} s"
+        return self.change(self.values[-1])
+
+    def change(self, size: float) -> str:
+        """A change in words; ``?`` where it is not finite."""
+        if not math.isfinite(size):
+            return "?"
+        return f"{100 * math.expm1(size):+.1f}%" if self.timed else f"{size:+.4f}"
+
 
 def segments(points: Iterable[Point], *, alpha: float = ALPHA) -> list[Segment]:
     """All segments of a history with their steps, by series, oldest first.

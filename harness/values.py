@@ -589,6 +589,8 @@ class Frames:
             interval over processes), ``p99`` (median of the processes'); ``n_processes``,
             ``n_samples``; ``samples`` as in `Timing`; and a column for each figure.
         sketches: called with result ids: those of them that have one, the first repeats, by id.
+        history: called without arguments: the points that `harness track` keeps in the run's store,
+            whatever run they came with, oldest first.
     """
 
     run: Run
@@ -597,3 +599,4 @@ class Frames:
     predictions: Callable[[Sequence[int]], pd.DataFrame]
     timings: pd.DataFrame
     sketches: Callable[[Sequence[int]], Mapping[int, Sketch]] = lambda _: {}
+    history: Callable[[], Sequence[Point]] = lambda: ()

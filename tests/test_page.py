@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import functools
+import gzip
 import io
 import json
 import os
 import re
 import shutil
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +23,8 @@ import pandas as pd
 import pytest
 from command_line import complaint_of, harness_in
 from harness_page.compaction import NEAR, Compaction
+from harness_page.grids import of_frame
+from histories import point
 from hypothesis import given
 from hypothesis import strategies as st
 from selenium import webdriver
@@ -29,6 +34,7 @@ from test_tables import DATASETS, FAULTS, MODELS, make_frames
 
 from harness.api import run
 from harness.errors import UsageError
+from harness.store import Store
 from harness.testing import check_report
 from harness.testing.samples import sample_frames
 
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
 
     from selenium.webdriver.remote.webelement import WebElement
 
-    from harness.values import Frames
+    from harness.values import Frames, Point
 
 HERE = Path(__file__).parent
 AXE = HERE / "browser" / "node_modules" / "axe-core" / "axe.min.js"
@@ -220,6 +226,70 @@ def test_two_hundred_models_on_fifty_datasets_fit_into_five_megabytes(large: Fra
     assert page.count("model-198") > 50
 
 
+@given(
+    st.lists(st.tuples(st.text(max_size=9), st.floats(allow_nan=False)), min_size=11, max_size=30)
+)
+def test_of_many_rows_some_are_shown_and_all_are_packed(rows: list[tuple[str, float]]) -> None:
+    frame = pd.DataFrame(rows, columns=["na,me", "value"])
+    grid = of_frame("data", "Data", frame, 10)
+    assert grid.detail == f"10 of {len(rows)} rows"
+    assert len(grid.rows) == 10
+    packed = gzip.decompress(base64.b64decode(grid.whole)).decode()
+    first, *rest = csv.reader(io.StringIO(packed, newline=""))
+    assert first == ["na,me", "value"]
+    assert [float(value) for _, value in rest] == [float(f"{value:.4g}") for _, value in rows]
+    for (found, _), (name, _) in zip(rest, rows, strict=True):
+        # What a spreadsheet would take for a formula is text there.
+        assert found in (name, f"'{name}")
+        assert found[:1] not in tuple("=@\t\r")
+    assert of_frame("data", "Data", frame, 10) == grid
+    assert of_frame("data", "Data", frame, len(rows)).whole == ""
+
+
+@pytest.mark.parametrize("formula", ["=1+1", "-2+3+cmd|' /C calc'!A0", "+x", "@sum", "-1-1"])
+def test_a_formula_is_text_in_what_is_packed_and_a_number_is_a_number(formula: str) -> None:
+    frame = pd.DataFrame({"name": [formula, "-2", "plain"], "value": [-np.inf, 1e-9, -2.5e-9]})
+    packed = gzip.decompress(base64.b64decode(of_frame("data", "Data", frame, 1).whole)).decode()
+    rows = list(csv.reader(io.StringIO(packed, newline="")))
+    assert rows[1:] == [[f"'{formula}", "-inf"], ["-2", "1e-09"], ["plain", "-2.5e-09"]]
+
+
+def points_of(level: float, n: int = 24, **changes: Any) -> list[Point]:
+    """A series that goes up by so much in its middle."""
+    wave = [0.004 * np.sin(2.4 * day) for day in range(n)]
+    return [point(day, wave[day] + level * (day >= n // 2), **changes) for day in range(n)]
+
+
+def test_a_history_stands_with_its_steps(made: Frames) -> None:
+    assert "Over time" not in page_of(made)
+    scores: dict[str, Any] = {"measure": "accuracy", "machine": "", "anchor": "", "source": "run"}
+    still = [point(day, 0.5, subject="still", **scores) for day in range(9)]
+    found = [*points_of(0.0, subject="flat"), *points_of(0.1, subject="<i>slower"), *still]
+    page = page_of(replace(made, history=lambda: found))
+    section = page[page.index('<section id="history"') :].partition("</section>")[0]
+    assert section.count("<svg") == 1
+    # The one with a step comes first; a score that never moved has no picture.
+    assert section.index("fit: &lt;i&gt;slower") < section.index("fit: flat")
+    assert "still" not in section
+    (row,) = re.findall(r"<tr><th scope=\"row\">.*?</tr>", section[section.index("Steps of") :])
+    cells = re.findall(r">([^<]*)</(?:td|bdi)>", row)
+    assert cells[:2] == ["fit: &lt;i&gt;slower, iris", "24"]
+    assert 9 < float(cells[3].removesuffix("%")) < 12
+    assert cells[7:] == ["2026-01-13 00:00", cells[8], "firm"]
+
+
+def test_a_history_without_points_to_compare_has_no_section(made: Frames) -> None:
+    assert "Over time" not in page_of(replace(made, history=lambda: [point(0, 0.1)]))
+
+
+def test_the_history_of_the_store_is_in_the_page(stored: Path, tmp_path: Path) -> None:
+    shutil.copy(stored / "harness.db", tmp_path)
+    with closing(Store(f"sqlite:///{tmp_path / 'harness.db'}")) as store:
+        store.add_points(points_of(0.1))
+    assert harness_in(tmp_path, "report", "--html", "page.html").status == 0
+    assert "Steps of the history" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
 def test_a_page_that_cannot_be_written_is_one_clear_line(stored: Path) -> None:
     (stored / "folder").mkdir(exist_ok=True)
     assert "no/such" in complaint_of(harness_in(stored, "report", "--html", "no/such/page.html"))
@@ -368,6 +438,14 @@ def column(table: WebElement, number: int) -> list[str]:
     return found
 
 
+def saved_in(folder: Path, name: str) -> str:
+    """What was downloaded, once it is there."""
+    file, deadline = folder / name, time.monotonic() + 20
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return file.read_text(encoding="utf-8")
+
+
 def press(element: WebElement) -> None:
     """As from the keyboard, wherever the page is scrolled to."""
     element.parent.execute_script("arguments[0].focus()", element)
@@ -427,10 +505,7 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
     boxes[3].send_keys(Keys.SPACE)
     assert not table.find_elements(By.CSS_SELECTOR, "thead th")[3].is_displayed()
     press(tools.find_elements(By.TAG_NAME, "button")[-1])
-    file, deadline = tmp_path / "iris.csv", time.monotonic() + 20
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"))))
+    rows = list(csv.reader(io.StringIO(saved_in(tmp_path, "iris.csv"))))
     assert len(rows) == 1 + len(MODELS)
     # The accuracy has columns of its own for its interval; the likelihood is hidden.
     assert len(rows[0]) == len(heads) - 2 + 4
@@ -439,6 +514,56 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
     for row in rows[1:]:
         low, value, high = (float(row[i]) for i in (3, 2, 4))
         assert low <= value <= high
+
+
+@pytest.mark.slow
+def test_all_data_of_a_picture_are_there_once_it_is_unfolded(
+    opened: Any, stored: Path, tmp_path: Path
+) -> None:
+    harness_in(stored, "report", "--html", "page.html")
+    driver = opened((stored / "page.html").read_text(encoding="utf-8"))
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    table = table_of(driver, "likelihood-any-model-on-threshold")
+    fold = table.find_element(By.XPATH, "ancestor::details")
+    packed = fold.find_element(By.CSS_SELECTOR, "a[download]").get_attribute("href")
+    plain = gzip.decompress(base64.b64decode(packed.partition(",")[2])).decode()
+    lines = list(csv.reader(io.StringIO(plain)))
+    assert len(column(table, 0)) == 10 < len(lines)
+    press(fold.find_element(By.TAG_NAME, "summary"))
+    deadline = time.monotonic() + 20
+    while len(column(table, 0)) == 10 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for i, head in enumerate(lines[0]):
+        assert column(table, i) == [line[i] for line in lines[1:]], head
+    assert table.find_element(By.TAG_NAME, "caption").text.startswith("Data: ")
+    assert fold.find_elements(By.CSS_SELECTOR, "a[download]") == []
+    press(fold.find_elements(By.CSS_SELECTOR, ".tools > button")[-1])
+    saved = saved_in(tmp_path, "likelihood-any-model-on-threshold.csv")
+    assert list(csv.reader(io.StringIO(saved))) == lines
+
+
+@pytest.mark.slow
+def test_without_script_a_link_saves_all_data_of_a_picture(
+    opened: Any, stored: Path, tmp_path: Path
+) -> None:
+    harness_in(stored, "report", "--html", "page.html")
+    opened("<title>nothing</title>").execute_cdp_cmd(
+        "Emulation.setScriptExecutionDisabled", {"value": True}
+    )
+    driver = opened((stored / "page.html").read_text(encoding="utf-8"))
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    table = table_of(driver, "likelihood-any-model-on-threshold")
+    fold = table.find_element(By.XPATH, "ancestor::details")
+    fold.find_element(By.TAG_NAME, "summary").click()
+    link = fold.find_element(By.CSS_SELECTOR, "a[download]")
+    link.click()
+    file, deadline = tmp_path / str(link.get_attribute("download")), time.monotonic() + 20
+    while not file.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    lines = gzip.decompress(file.read_bytes()).decode().splitlines()
+    assert len(lines) > 11
 
 
 @pytest.mark.slow
@@ -552,9 +677,9 @@ def test_a_line_is_shorter_and_nobody_sees_it(points: list[tuple[float, float]])
     numbers = [float(text) for text in re.findall(r"-?[\d.]+", found)]
     kept = np.array(numbers).reshape(-1, 2)
     assert len(kept) <= len(points)
-    for point in np.array(points):
+    for place in np.array(points):
         a, b = kept[:-1], kept[1:]
-        along, beside = b - a, point - a
+        along, beside = b - a, place - a
         squared = (along**2).sum(axis=1)
         part = np.clip((along * beside).sum(axis=1) / np.where(squared == 0, 1, squared), 0, 1)
         assert np.hypot(*(beside - part[:, None] * along).T).min() <= NEAR + 0.11

@@ -531,11 +531,11 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
     measure, subject, case, device = segment.series
     words = [measure, ", ".join(word for word in (subject, case) if word)]
     name = " ".join(words) + (f" @ {device}" if device not in ("", "cpu") else "")
-    head: tuple[str, ...] = (name, str(len(segment.points)), _value(segment))
+    head: tuple[str, ...] = (name, str(len(segment.points)), segment.last)
     lines: list[tuple[str, ...]] = []
     for step in segment.steps:
         point = segment.points[step.index]
-        size, low, high = (_size(segment, value) for value in (step.size, step.low, step.high))
+        size, low, high = (segment.change(value) for value in (step.size, step.low, step.high))
         state = "firm" if step.firm else "provisional"
         if step.index in dict(segment.joints):
             state += ", at a new anchor"
@@ -596,20 +596,6 @@ def _print(found: Sequence[Segment]) -> None:
     anchors = dict.fromkeys(p.anchor for s in found for p in s.points if p.anchor)
     if anchors:
         say("Times are ratios to the anchor " + ", then ".join(map(_short, anchors)) + ".")
-
-
-def _value(segment: Segment) -> str:
-    if not segment.timed:
-        return f"{segment.values[-1]:.4f}"
-    if not segment.points[-1].anchor:
-        return f"{segment.points[-1].seconds:.3g} s"
-    return f"{100 * math.expm1(segment.values[-1]):+.1f}%"
-
-
-def _size(segment: Segment, size: float) -> str:
-    if not math.isfinite(size):
-        return "?"
-    return f"{100 * math.expm1(size):+.1f}%" if segment.timed else f"{size:+.4f}"
 
 
 def _plain(segment: Segment) -> dict[str, Any]:

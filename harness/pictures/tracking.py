@@ -76,7 +76,7 @@ def history(found: Sequence[Segment], wanted: Wanted) -> Picture:
     table = pd.DataFrame([row for segments in shown.values() for row in _rows(segments)])
     steps = [(s, step) for segments in shown.values() for s in segments for step in s.steps]
     told = "; ".join(
-        f"{_name(s.series)} by {_size(s, step.size)} on {s.points[step.index].time[:10]}"
+        f"{_name(s.series)} by {s.change(step.size)} on {s.points[step.index].time[:10]}"
         for s, step in steps[:5]
     )
     description = (
@@ -117,7 +117,7 @@ def _panel(ax: Axes, segments: Sequence[Segment]) -> None:
             at = times[step.index]
             ax.axvline(at, color=INK, lw=1.2, ls="-" if step.firm else (0, (3, 2)), zorder=1.5)
             ax.annotate(
-                _size(segment, step.size), (at, 1.0), (-3, -2), xycoords=("data", "axes fraction"),
+                segment.change(step.size), (at, 1.0), (-3, -2), xycoords=("data", "axes fraction"),
                 textcoords="offset points", ha="right", va="top", fontsize=7,
             )  # fmt: skip
     locator = AutoDateLocator(minticks=2, maxticks=5)  # type: ignore[no-untyped-call]  # so it is
@@ -152,10 +152,6 @@ def _shown(segment: Segment) -> list[float]:
     return [math.exp(value) for value in segment.values]
 
 
-def _size(segment: Segment, size: float) -> str:
-    return f"{100 * math.expm1(size):+.1f}%" if segment.timed else f"{size:+.3f}"
-
-
 def _rows(segments: Sequence[Segment]) -> list[dict[str, object]]:
     rows = []
     for number, segment in enumerate(segments, 1):
@@ -167,7 +163,7 @@ def _rows(segments: Sequence[Segment]) -> list[dict[str, object]]:
             rows.append(
                 {"series": _name(segment.series), "segment": number, "time": point.time}
                 | {"revision": point.revision[:10], "value": value, "unit": unit}
-                | {"step": _size(segment, step.size) if step else "", "step is": state}
+                | {"step": segment.change(step.size) if step else "", "step is": state}
             )
     return rows
 

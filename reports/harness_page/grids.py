@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import csv
+import gzip
+import io
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +20,8 @@ if TYPE_CHECKING:
     from harness_tables.sheets import Column, Entry, Sheet
 
 FIGURE = re.compile(r"[-+<]?[\d.]|$")
+FORMULA = re.compile(r"(?![-+](?:inf|[\d.]+(?:e[-+]?\d+)?)$)[=+\-@\t\r]")
+"""What a spreadsheet takes for the beginning of one; a number is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ class Grid:
         named: which column names the row.
         rows: of cells.
         words: other columns of names and sentences, which stand left.
+        whole: where the rows are some of more, all of them: CSV, gzip, base64.
     """
 
     name: str
@@ -58,6 +65,7 @@ class Grid:
     named: int
     rows: tuple[tuple[Cell, ...], ...]
     words: tuple[int, ...] = ()
+    whole: str = ""
 
 
 def of_sheet(sheet: Sheet, name: str) -> Grid:
@@ -91,18 +99,30 @@ def of_rows(
 
 
 def of_frame(name: str, caption: str, frame: pd.DataFrame, most: int) -> Grid:
-    """The data under a picture; of more rows than ``most``, so many that are evenly spaced."""
-    shown, detail = frame, ""
-    if len(frame) > most:
-        shown = frame.iloc[np.linspace(0, len(frame) - 1, most).round().astype(int)]
-        detail = f"{most} of {len(frame):,} rows"
-    return of_rows(
-        name,
-        caption,
-        [str(head) for head in shown.columns],
-        ([_written(value) for value in row] for row in shown.itertuples(index=False)),
-        detail=detail,
+    """The data under a picture.
+
+    Of more rows than ``most``, so many that are evenly spaced, and all of them packed.
+    """
+    heads = [str(head) for head in frame.columns]
+    rows = [[_written(value) for value in row] for row in frame.itertuples(index=False)]
+    grid = of_rows(name, caption, heads, rows)
+    if len(rows) <= most:
+        return grid
+    shown = np.linspace(0, len(rows) - 1, most).round().astype(int)
+    return replace(
+        grid,
+        detail=f"{most} of {len(rows):,} rows",
+        rows=tuple(grid.rows[i] for i in shown),
+        whole=_packed([heads, *rows]),
     )
+
+
+def _packed(rows: Iterable[Sequence[str]]) -> str:
+    """CSV, gzip, base64: the same for the same rows."""
+    text = io.StringIO()
+    lines = ([f"'{cell}" if FORMULA.match(cell) else cell for cell in row] for row in rows)
+    csv.writer(text).writerows(lines)
+    return base64.b64encode(gzip.compress(text.getvalue().encode(), mtime=0)).decode()
 
 
 def _head(column: Column) -> str:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from harness import versus
 from harness.errors import UsageError
+from harness.history import segments
 from harness.pairing import REPEATS, SEED
 from harness.pictures import KINDS, Wanted
 from harness.pictures.output import inline_svg
@@ -28,6 +29,7 @@ from harness.statistics import LEVEL
 from harness.values import base
 from harness_page.compaction import Compaction
 from harness_page.grids import Grid, of_frame, of_rows, of_sheet
+from harness_page.past import by_measure, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -52,10 +54,15 @@ DUEL = (
     "The paired difference on each data set with its 95% interval, and how probable it is that the "
     "first model is better, as good (within {}), or worse there."
 )
-CURVES = ("likelihood", "regions", "hidden")
-POINTS, ROWS = 25, 100
-"""Of the data under a picture: points of curves and clouds, which have hundreds, and rows of what
-has not."""
+HISTORY = (
+    "Series that harness track keeps in the same store, up to the newest, whatever run this page "
+    "is of: times as a ratio to what was pinned and measured beside them, and scores that have "
+    "moved. A step is provisional until five points stand after it."
+)
+CURVES = ("likelihood", "regions", "hidden", "history")
+POINTS, ROWS = 10, 100
+"""That are shown of the data under a picture, unpacked: of curves and clouds, which have hundreds,
+and of what has not."""
 
 CLOSER = ("regions", "reliability", "confusion", "recall")
 """Pictures of each dataset's likeliest model."""
@@ -95,12 +102,15 @@ class _Gallery:
     def picture(self, kind: str, wanted: Wanted) -> Drawn | None:
         """A picture, if there is what it needs."""
         try:
-            picture: Picture = KINDS[kind].draw(self.frames, wanted)
+            return self.drawn(KINDS[kind].draw(self.frames, wanted), f"{kind} {wanted}")
         except UsageError:
             return None
+
+    def drawn(self, picture: Picture, name: str) -> Drawn:
+        """A picture with its data, which have a name."""
         svg = inline_svg(picture.figure, picture.title, picture.description)
-        most = POINTS if kind in CURVES else ROWS
-        data = of_frame(_file(f"{kind} {wanted}"), f"Data: {picture.title}", picture.table, most)
+        most = POINTS if name.startswith(CURVES) else ROWS
+        data = of_frame(_file(name), f"Data: {picture.title}", picture.table, most)
         return Drawn(
             Markup(self.compaction.of(svg)),  # noqa: S704  # names in it are escaped
             picture.title,
@@ -210,9 +220,20 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
         grids=tuple(of_sheet(sheet, _file(sheet.title)) for sheet in timings),
         pictures=(softmax,) if softmax else (),
     )
+    yield _history(gallery)
     yield Section("failures", "Failures", grids=tuple(_failures(found["failures"])))
     yield Section("notes", "How to read this", notes=tuple(_notes(frames, found)))
     yield Section("environment", "Environment", grids=tuple(_environment(frames)))
+
+
+def _history(gallery: _Gallery) -> Section:
+    """What the store keeps of earlier times."""
+    found = segments(gallery.frames.history())
+    pictures = tuple(
+        gallery.drawn(KINDS["history"].draw(series), f"history {measure}")
+        for measure, series in by_measure(found)
+    )
+    return Section("history", "Over time", HISTORY if pictures else "", steps(found), pictures)
 
 
 def _only(frames: Frames, dataset: str) -> Frames:

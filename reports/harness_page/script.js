@@ -62,7 +62,8 @@
 
   const quoted = (words) => {
     // A spreadsheet takes what begins like this for a formula; a number is none.
-    const safe = /^[=+\-@\t\r]/.test(words) && !/^[-+]?[\d.]/.test(words) ? `'${words}` : words;
+    const number = /^[-+](inf|[\d.]+(e[-+]?\d+)?)( ?[%\p{L}]+)?$/u.test(words);
+    const safe = /^[=+\-@\t\r]/.test(words) && !number ? `'${words}` : words;
     return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   };
 
@@ -96,6 +97,37 @@
     link.click();
     link.remove();
     setTimeout(() => URL.revokeObjectURL(url), 1000);
+  };
+
+  // Our own CSV: a quote is doubled within quotes, and what would be a formula stands after a '.
+  const parsed = (words) => {
+    const rows = [[]];
+    for (const [, field, end] of words.matchAll(/("(?:[^"]|"")*"|[^,\r\n]*)(,|\r\n)/g)) {
+      const plain = field.startsWith('"') ? field.slice(1, -1).replace(/""/g, '"') : field;
+      rows.at(-1).push(plain.replace(/^'(?=[=+\-@\t\r])/, ""));
+      if (end !== ",") rows.push([]);
+    }
+    return rows.slice(1, -1);
+  };
+
+  // Of many rows a page shows some, and all of them once somebody looks.
+  const unpack = async (table) => {
+    const link = table.closest("details").querySelector("a[download]");
+    if (!link) return;
+    const packed = atob(link.getAttribute("href").split(",")[1]);
+    const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    const body = document.createDocumentFragment();
+    for (const values of parsed(await new Response(stream).text())) {
+      const row = table.tBodies[0].rows[0].cloneNode(true);
+      values.forEach((value, i) => {
+        (row.cells[i].querySelector("bdi") ?? row.cells[i]).textContent = value;
+      });
+      body.append(row);
+    }
+    table.tBodies[0].replaceChildren(body);
+    table.caption.querySelector("span").remove();
+    link.parentElement.remove();
   };
 
   const equip = (table, number) => {
@@ -137,11 +169,8 @@
   let count = 0;
   let pictures = 0;
   const begin = (table) => {
-    if (!table.dataset.equipped) {
-      table.dataset.equipped = "yes";
-      count += 1;
-      equip(table, count);
-    }
+    count += 1;
+    equip(table, count);
   };
   for (const picture of document.querySelectorAll(".picture")) {
     picture.tabIndex = 0;
@@ -154,7 +183,9 @@
   for (const table of document.querySelectorAll("table")) {
     const folded = table.closest("details");
     if (folded) {
-      folded.addEventListener("toggle", () => begin(table), { once: true });
+      // An old browser that cannot unpack keeps some rows, and the link to all of them.
+      const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
+      folded.addEventListener("toggle", begun, { once: true });
     } else {
       begin(table);
     }

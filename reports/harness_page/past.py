@@ -1,0 +1,65 @@
+"""The history as a page shows it: which series, and a table of their steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness_page.grids import Grid, of_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from harness.history import Key, Segment
+
+SHOWN = 10
+"""Characters of a revision."""
+
+HEADS = ("series", "points", "last", "step", "low", "high", "at", "since", "p", "state")
+
+
+def by_measure(found: Sequence[Segment]) -> Iterator[tuple[str, list[Segment]]]:
+    """Each measure and its series that are worth a look, those with steps first.
+
+    They have two points or more; a score that never moved is none.
+    """
+    series: dict[Key, list[Segment]] = {}
+    for segment in found:
+        series.setdefault(segment.series, []).append(segment)
+    shown = sorted(
+        (members for members in series.values() if _moves(members)),
+        key=lambda members: not any(segment.steps for segment in members),
+    )
+    for measure in dict.fromkeys(segment.series[0] for segment in found):
+        if own := [one for members in shown for one in members if one.series[0] == measure]:
+            yield measure, own
+
+
+def steps(found: Sequence[Segment]) -> tuple[Grid, ...]:
+    """A table of all steps, a row each; none without."""
+    rows = [row for segment in found for row in _rows(segment)]
+    return (of_rows("steps", "Steps of the history", HEADS, rows),) if rows else ()
+
+
+def _moves(members: Sequence[Segment]) -> bool:
+    values = [value for segment in members for value in segment.values]
+    return len(values) > 1 and (members[0].timed or max(values) > min(values))
+
+
+def _rows(segment: Segment) -> Iterator[tuple[str, ...]]:
+    measure, subject, case, device = segment.series
+    name = f"{measure}: {', '.join(word for word in (subject, case) if word)}"
+    if device not in ("", "cpu"):
+        name += f" @ {device}"
+    joints = dict(segment.joints)
+    for step in segment.steps:
+        point = segment.points[step.index]
+        state = "firm" if step.firm else "provisional"
+        yield (
+            *(name, str(len(segment.points)), segment.last),
+            *(segment.change(size) for size in (step.size, step.low, step.high)),
+            *(point.revision[:SHOWN], point.time[:16].replace("T", " ")),
+            *(
+                f"{step.p_value:.2g}",
+                f"{state}, at a new anchor" if step.index in joints else state,
+            ),
+        )
