@@ -29,7 +29,7 @@ from rich.console import Console
 
 from harness import isolation
 from harness.cli.canvas import Canvas, path
-from harness.cli.watching import Frame, Lines, Stage, chart
+from harness.cli.watching import Frame, Lines, Stage, chart, timing_display
 from harness.executors.local import run_isolated
 from harness.isolation import Limits, Worker
 from harness.pace import Pace
@@ -489,6 +489,20 @@ def test_without_a_terminal_a_line_comes_at_times_and_later_on_seldom() -> None:
         when += [clock.now] * (len(said) - before)
     assert when == [*range(10, 301, 10), 330, 360, 390, 420]
     assert set(said) == {"0 of 3 done, 1 running"}
+
+
+def test_what_is_timed_is_told_in_a_line_at_times_if_it_is_watched(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clock = Clock()
+    with timing_display(shown=True, watch=True, clock=clock) as tell:
+        for clock.now in range(25):
+            tell(1, "digits[\x1b[31m]")
+    assert capsys.readouterr().err.splitlines() == ["timing, process 1: digits[?[31m]"] * 2
+    with timing_display(shown=True, watch=False, clock=clock) as tell:
+        for clock.now in range(25):
+            tell(1, "digits")
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize("other", ["--no-progress", "--pdb"])

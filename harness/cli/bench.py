@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.cli import options
-from harness.cli.console import err, out, remark, write
+from harness.cli.console import out, remark, write
 from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from harness.agenda import Agenda
     from harness.registry import Registry
@@ -145,6 +145,7 @@ def training(
 
 def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dict[str, Any]) -> int:
     from harness.benchmarking import Bench, time_groups
+    from harness.cli.watching import timing_display
     from harness.environment import fingerprint
     from harness.frames import load_frames
     from harness.interchange import require_pytest_benchmark
@@ -168,7 +169,7 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
         bench = Bench(agenda.groups, plugins, budget=budget, threads=given["threads"])
         stops: list[BaseException] = []
         try:
-            with terminable(), progress(shown=not given["no_progress"]) as tell:
+            with terminable(), timing_display(shown=not given["no_progress"]) as tell:
                 session = time_groups(
                     bench, tell=tell, interrupts=(KeyboardInterrupt, Terminated), note=stops.append
                 )
@@ -208,19 +209,3 @@ def _write_json(file: Path, run: Any, timings: Any) -> None:
     except OSError as error:
         raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
     remark(f"wrote {len(found['benchmarks'])} benchmarks to {file}")
-
-
-def progress(*, shown: bool) -> Any:
-    """A context in which a function shows, on a terminal, what is being timed."""
-    from contextlib import contextmanager
-
-    @contextmanager
-    def shows() -> Iterator[Callable[[int, str], None]]:
-        console = err()
-        if not shown or not console.is_terminal:
-            yield lambda _process, _case: None
-            return
-        with console.status("timing") as status:
-            yield lambda process, case: status.update(f"timing, process {process}: {case}")
-
-    return shows()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
-from harness.cli.bench import progress
 from harness.cli.console import complain_of, out, remark, write
 from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.errors import UsageError
@@ -205,7 +204,7 @@ def _resume(store: Store, given: dict[str, Any]) -> Campaign:
 
 
 def _run(campaign: Campaign, given: dict[str, Any]) -> int:
-    from harness.cli.watching import display
+    from harness.cli.watching import display, timing_display
     from harness.frames import load_frames
 
     store, watch = campaign.store, given["watch"]
@@ -220,7 +219,7 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
             ):
                 for _ in results:
                     pass
-            with progress(shown=shown) as tell_case:
+            with timing_display(shown=shown, watch=watch) as tell_case:
                 timed = campaign.time(tell_case, interrupts=(KeyboardInterrupt, Terminated))
         except (KeyboardInterrupt, Terminated) as stop:
             return _interrupted(campaign, stop, named=bool(given["store"]))

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harness.cli.canvas import Canvas, path, scaled
 from harness.cli.console import err
-from harness.watching import Scene, likelihood, shown
+from harness.watching import NAME, Scene, likelihood, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -66,6 +66,54 @@ def display(
         yield stage
 
 
+@contextmanager
+def timing_display(
+    *, shown: bool, watch: bool = False, clock: Clock = time.monotonic
+) -> Iterator[Callable[[int, str], None]]:
+    """A function to give the number of a process and what it times, which shows that.
+
+    Args:
+        shown: whether to show anything.
+        watch: with lines where there is no terminal.
+        clock: seconds, ever growing.
+    """
+    console = err()
+    moves = console.is_terminal and not console.is_dumb_terminal
+    if not shown or not (moves or watch):
+        yield lambda _process, _case: None
+        return
+    if not moves:
+        rhythm = Rhythm(clock())
+
+        def line(process: int, case: str) -> None:
+            if rhythm.is_due(clock()):
+                console.print(_timing(process, case), soft_wrap=True)
+
+        yield line
+        return
+    with console.status("timing") as status:
+        yield lambda process, case: status.update(Text(_timing(process, case)))
+
+
+def _timing(process: int, case: str) -> str:
+    return f"timing, process {process}: {shown(case, NAME)}"
+
+
+class Rhythm:
+    """When to say something: often at first, and seldom when it takes long."""
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self._next = began + OFTEN
+
+    def is_due(self, now: float) -> bool:
+        """Whether it is time, which it is not again soon."""
+        if now < self._next:
+            return False
+        self._next = now + (OFTEN if now - self._began < LONG else SELDOM)
+        return True
+
+
 class Stage:
     """The scene of now; scenes are frozen, so that a thread may show one while others come."""
 
@@ -79,20 +127,19 @@ class Stage:
 
 
 class Lines:
-    """A line at times, and not so often when it takes long."""
+    """A line at times."""
 
     def __init__(self, stage: Stage, say: Callable[[str], None]) -> None:
         self._stage = stage
         self._say = say
-        self._next = stage.scene.began + OFTEN
+        self._rhythm = Rhythm(stage.scene.began)
 
     def __call__(self, event: Event) -> None:
         """Tell the stage, and say how it stands if it is time to."""
         self._stage(event)
-        now, scene = self._stage.clock(), self._stage.scene
-        if now >= self._next:
-            self._say(scene.line(now))
-            self._next = now + (OFTEN if now - scene.began < LONG else SELDOM)
+        now = self._stage.clock()
+        if self._rhythm.is_due(now):
+            self._say(self._stage.scene.line(now))
 
 
 @dataclass(frozen=True, slots=True)
