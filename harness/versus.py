@@ -135,6 +135,8 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
 def matrix(frames: Frames, contenders: Sequence[Contender], rope: float) -> pd.DataFrame:
     """Every pair of models over all datasets: a row for each pair and score, the better one first.
 
+    Pairs stand by the mean scores of their models, the best one's first.
+
     ``difference`` is the mean over the ``datasets`` that both finished of the first's score less
     the second's; ``wins``, ``ties`` and ``losses`` count datasets by the ROPE. ``p_value`` is
     Wilcoxon's, after Holm over the pairs of a score; the probabilities are those of the Bayesian
@@ -146,7 +148,8 @@ def matrix(frames: Frames, contenders: Sequence[Contender], rope: float) -> pd.D
     records = []
     for score in SCORES:
         found = contests(gains[score], _rope(score, rope))
-        for pair in found:
+        place = _places(gains[score])
+        for pair in sorted(found, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
             turned = pair.difference < 0
             one, other = (pair.second, pair.first) if turned else (pair.first, pair.second)
             sign = 1 if score == "accuracy" else -1
@@ -238,6 +241,16 @@ def _gains(
         for score in SCORES
     }
     return list(bases), gains
+
+
+def _places(gains: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Of models by their mean gain (n_models, n_datasets) over the datasets that all finished.
+
+    Those that have not finished one of the datasets come last, for their mean is of other ones.
+    """
+    means = gains.mean(axis=1)
+    order = np.argsort(np.where(np.isnan(means), np.inf, -means), kind="stable")
+    return np.argsort(order)
 
 
 def least_p(found: pd.DataFrame) -> float:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 import baycomp
@@ -302,6 +303,21 @@ def test_several_models_are_shown_by_pairs_without_the_baselines(stored: Path) -
     assert all(row["p_value"] is not None for row in found)
     for row in found:
         assert row["difference"] >= 0 if row["score"] == "accuracy" else row["difference"] <= 0
+    # The best model's pairs come first, those of the two others last.
+    for score in ("accuracy", "nll"):
+        first, second, third = (row for row in found if row["score"] == score)
+        assert first["first"] == second["first"] not in (third["first"], third["second"])
+        assert (first["second"], second["second"]) == (third["first"], third["second"])
+
+
+def test_figures_in_latex_and_markdown_stand_to_the_right_with_a_minus(stored: Path) -> None:
+    words = ("report", "--versus", "-m", "numpy-softmax", "-m", "sklearn-gaussian-nb")
+    latex = harness_in(stored, *words, "--format", "latex").printed
+    assert latex.count("{lrrrrrr}") == 2
+    assert re.search(r"&\s+\$-\$\.\d{3} &", latex)
+    assert not re.search(r"[^$]-\.?\d", latex)
+    markdown = harness_in(stored, *words, "--format", "markdown").printed
+    assert len(re.findall(r"^\|:-+\|(-+:\|){6}$", markdown, re.MULTILINE)) == 2
 
 
 def test_training_sizes_of_one_dataset_are_no_sample_of_datasets(tmp_path: Path) -> None:

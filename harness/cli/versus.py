@@ -65,6 +65,9 @@ def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, rank
 NAME = 26
 """Characters of a name in a line of a matrix."""
 
+MINUS = "\u2212"
+"""A minus, until LaTeX has its own: tabulate would escape that."""
+
 BELOW = "\n  "
 """Between the upper and the lower one of a pair."""
 
@@ -263,13 +266,18 @@ def _write(tables: Sequence[Table], notes: Sequence[str], style: str) -> None:
 
     for title, heads, rows in tables:
         lines = [tuple(_in_line(cell) for cell in row) for row in rows]
+        right = ("left", *("right" for _ in heads[1:]))
+        options: Any = {"disable_numparse": True, "colalign": right if rows else None}
         if style == "markdown":
             lines = [tuple(map(plain, line)) for line in lines]
-            table = tabulate(lines, heads, tablefmt="github", disable_numparse=True)
+            table = tabulate(lines, heads, tablefmt="pipe", **options)
             write(f"**{plain(title)}**\n\n{table}\n\n")
         else:
-            table = tabulate(lines, heads, tablefmt="latex_booktabs", disable_numparse=True)
-            write(f"% {title}\n{table}\n\n")
+            lines = [
+                (name, *(cell.replace("-", MINUS) for cell in cells)) for name, *cells in lines
+            ]
+            table = tabulate(lines, heads, tablefmt="latex_booktabs", **options)
+            write(f"% {title}\n{table.replace(MINUS, '$-$')}\n\n")
     for note in notes:
         write(f"{plain(note)}\n\n" if style == "markdown" else f"% {note}")
 
