@@ -21,6 +21,8 @@ from command_line import complaint_of, harness_in
 from histories import point
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 import harness
@@ -31,6 +33,7 @@ from harness.pictures import KINDS, Wanted
 from harness.pictures.calibration import bins
 from harness.pictures.choosing import chosen
 from harness.pictures.costs import front
+from harness.pictures.inputs import FILL
 from harness.pictures.output import inline_svg, save
 from harness.pictures.palette import (
     CSS,
@@ -587,6 +590,33 @@ def test_over_two_inputs_stand_regions(K: int) -> None:
     wrong = picture.table["class"] != picture.table["predicted"]
     assert (picture.table["misclassified"] == wrong).all()
     assert f"{wrong.sum()} of 40 test rows" in picture.description
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_regions_leave_no_gap_where_several_classes_meet(ties: bool) -> None:
+    frames = in_the_plane(7)
+    sketch = frames.sketches([2])[2]
+    assert sketch.probabilities is not None
+    P = np.round(sketch.probabilities, 1 if ties else 6)
+    changed = replace(sketch, probabilities=P)
+    figure = drawn("regions", replace(frames, sketches=lambda _: {2: changed}), WHOLE).figure
+    (ax,) = figure.axes
+    for line in list(ax.lines):  # the dots, whose rims are of the paper's colour
+        line.remove()
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[::-1, :, :3] / 255
+    box = ax.get_window_extent()
+    inner = pixels[int(box.y0) + 2 : int(box.y1) - 2, int(box.x0) + 2 : int(box.x1) - 2]
+    assert (inner < 0.999).any(axis=2).all()
+    # Within a region is its class's colour; of classes that are as probable, the first's.
+    likeliest = P.argmax(axis=1).reshape(20, 20)
+    for i, j in itertools.product(range(1, 19), repeat=2):
+        if len(set(likeliest[i - 1 : i + 2, j - 1 : j + 2].ravel())) == 1:
+            at = ax.transData.transform((sketch.axes[0][j], sketch.axes[1][i]))
+            x, y = np.floor(at).astype(int)
+            wanted = 1 + FILL * (np.array(to_rgb(SERIES[likeliest[i, j]])) - 1)
+            assert np.abs(pixels[y, x] - wanted).max() < 0.02
 
 
 def test_over_more_inputs_it_says_that_they_are_principal_components() -> None:

@@ -36,6 +36,9 @@ CLASSES = 24
 UNITS = 64
 """Of a hidden layer, at most."""
 
+TIE = 1e-6
+"""By which a class must be more probable than one before it, to be the likelier one."""
+
 FILL = 0.28
 """How much of the paper a region's colour covers."""
 
@@ -187,14 +190,7 @@ def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
     figure, axes = sheet(1, 1, width=6.8, height=4.4, title=title)
     ax = axes[0, 0]
     ax.grid(visible=False)
-    grid = P.reshape(len(y), len(x), K)
-    for k in range(K):
-        # Zero where another class is as probable.
-        ahead = grid[:, :, k] - np.delete(grid, k, axis=2).max(axis=2, initial=0.0)
-        if (ahead > 0).any():
-            ax.contourf(x, y, ahead, levels=[0, 2], colors=[colour(k)], alpha=FILL)
-            if (ahead < 0).any():
-                ax.contour(x, y, ahead, levels=[0], colors=[INK], linewidths=0.8)
+    _divide(ax, x, y, P.reshape(len(y), len(x), K))
     wrong = _points(ax, sketch.points, rows, len(names))
     ax.set(xlim=(x[0], x[-1]), ylim=(y[0], y[-1]))
     ax.set_xlabel(text(sketch.input_names[0]))
@@ -209,6 +205,23 @@ def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
         f"into the predicted classes, with {plural(len(rows), 'test row')}. {_missed(wrong)}"
     )
     return Picture(figure, title, description, _located(sketch, rows, names))
+
+
+def _divide(
+    ax: Axes, x: NDArray[np.float32], y: NDArray[np.float32], grid: NDArray[np.float32]
+) -> None:
+    """Fill the plane by likeliest class, without a gap where three of them meet.
+
+    Each class paints what is its own or a later one's, over the ones before. What is as probable as
+    an earlier class stays that one's, as it does where a class is predicted.
+    """
+    first, *others = np.unique(grid.argmax(axis=2)).tolist()
+    ax.axvspan(x[0], x[-1], color=colour(first), alpha=FILL, lw=0)
+    for k in others:
+        ahead = grid[:, :, k:].max(axis=2) - grid[:, :, :k].max(axis=2)
+        for fill, alpha in ((PAPER, 1.0), (colour(k), FILL)):
+            ax.contourf(x, y, ahead, levels=[TIE, 2], colors=[fill], alpha=alpha)
+        ax.contour(x, y, ahead, levels=[TIE], colors=[INK], linewidths=0.8)
 
 
 def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
