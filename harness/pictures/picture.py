@@ -200,12 +200,15 @@ def above(axes: Axes, text: str) -> None:
 def text(name: object, most: int = NAME) -> str:
     """A stranger's name as it can stand on a sheet: in one line, without control characters.
 
-    >>> text("a" + chr(10) + "b" + chr(0)), text("x" * 50, 5)
-    ('a b�', 'xxxx…')
+    It is cut in its middle: both ends tell models apart.
+
+    >>> text("a" + chr(10) + "b" + chr(0)), text("torch-mlp[epochs=1000]", 12)
+    ('a b�', 'torch-…1000]')
     """
     line = " ".join(str(name).split())
     seen = "".join("\ufffd" if unwritable(character) else character for character in line)
-    return seen if len(seen) <= most else seen[: most - 1] + "…"
+    tail = (most - 1) // 2
+    return seen if len(seen) <= most else f"{seen[: most - 1 - tail]}…{seen[-tail:]}"
 
 
 def unwritable(character: str) -> bool:
