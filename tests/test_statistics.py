@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize, stats
+from statsmodels.formula.api import ols
+from statsmodels.stats.anova import anova_lm
 
 from harness import statistics
 from harness.statistics import Cell, RowScores, against_best, best, cells, compare, holm, interval
@@ -208,19 +210,35 @@ def test_one_repeat_is_compared_row_by_row() -> None:
     assert accuracy.method == "McNemar's exact test"
 
 
-def test_a_fixed_split_is_compared_by_its_rows_however_many_the_seeds() -> None:
+def test_a_fixed_split_is_compared_over_rows_and_seeds() -> None:
     rng = np.random.default_rng(2)
     a, b = rng.exponential(0.5, (3, 60)), rng.exponential(0.6, (3, 60))
     rows = rows_of({i + 1: x for i, x in enumerate([*a, *b])})
     ours = cell("fixed", (a < 0.5).mean(1).tolist(), a.mean(1).tolist(), n_test=60)
     theirs = cell("fixed", (b < 0.5).mean(1).tolist(), b.mean(1).tolist(), first_id=4, n_test=60)
-    nll = compare(ours, theirs, "nll", rows)
-    assert nll.p_value == pytest.approx(stats.ttest_rel(a.mean(0), b.mean(0)).pvalue)
-    accuracy = compare(ours, theirs, "accuracy", rows)
-    exact = stats.ttest_rel((a < 0.5).mean(0), (b < 0.5).mean(0))
-    assert accuracy.p_value == pytest.approx(exact.pvalue)
-    ends = tuple(exact.confidence_interval(0.95))
-    assert (accuracy.low, accuracy.high) == pytest.approx(ends)
+    for score, right in (("nll", a - b), ("accuracy", (a < 0.5) * 1.0 - (b < 0.5))):
+        found = compare(ours, theirs, score, rows)  # type: ignore[arg-type]
+        # The mean squares of an analysis of variance with two factors, as statsmodels has them.
+        table = pd.DataFrame(right).stack().rename_axis(["seed", "row"]).rename("d").reset_index()
+        squares = anova_lm(ols("d ~ C(seed) + C(row)", table).fit())["mean_sq"]
+        S, R, E = (squares[name] for name in ("C(seed)", "C(row)", "Residual"))
+        total = max(R + S - E, R, S)
+        freedom = total**2 / (R**2 / 59 + S**2 / 2)
+        expected = stats.t(freedom, right.mean(), math.sqrt(total / right.size))
+        assert found.p_value == pytest.approx(2 * min(expected.cdf(0), expected.sf(0)))
+        assert (found.low, found.high) == pytest.approx(expected.interval(0.95))
+        assert found.method == "paired t over test rows and seeds"
+
+
+def test_seeds_that_make_no_difference_leave_the_rows() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.exponential(0.5, 60), rng.exponential(0.6, 60)
+    rows = rows_of({1: a, 2: a, 3: b, 4: b})
+    ours = cell("fixed", nll=[a.mean()] * 2, n_test=60)
+    theirs = cell("fixed", nll=[b.mean()] * 2, first_id=3, n_test=60)
+    found = compare(ours, theirs, "nll", rows)
+    assert found.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
+    assert found.method == "paired t over test rows"
 
 
 def test_repeats_that_differ_by_the_same_amount_are_compared_row_by_row() -> None:
@@ -361,8 +379,13 @@ def test_too_few_rows_see_no_difference() -> None:
 
 
 def test_the_same_accuracy_in_each_repeat_is_no_certainty_of_no_difference() -> None:
-    """As many are right, but the rows are unread, and may be others."""
-    alike = [compare(*[cell(kind, [0.9] * 4)] * 2, "accuracy", UNREAD) for kind in KINDS[:2]]
+    """As many are right, but not the same ones: two of twenty by the one and two by the other."""
+    ours, theirs = [0.9] * 2 + [0.1] * 18, [0.1] * 18 + [0.9] * 2
+    rows = rows_of({**dict.fromkeys(range(1, 5), ours), **dict.fromkeys(range(5, 9), theirs)})
+    alike = [
+        compare(cell(kind, [0.9] * 4), cell(kind, [0.9] * 4, first_id=5), "accuracy", rows)
+        for kind in KINDS[:2]
+    ]
     for found in alike:
         assert found.p_value == 1.0
         assert found.low == pytest.approx(-found.high)
@@ -370,6 +393,12 @@ def test_the_same_accuracy_in_each_repeat_is_no_certainty_of_no_difference() -> 
     assert (fresh.low, fresh.high) == pytest.approx((mcnemar(8, 8, 80).low, -fresh.low))
     assert resampled.high > fresh.high
     assert resampled.visible > fresh.visible > fresh.high
+    # Where they are the same ones, it is the more certain the more there were.
+    same = [
+        compare(cell("fresh", [0.9] * n), cell("fresh", [0.9] * n), "accuracy", rows)
+        for n in (2, 4)
+    ]
+    assert fresh.high > same[0].high > same[1].high > 0
 
 
 def test_what_cannot_be_compared_has_no_interval() -> None:
@@ -389,7 +418,7 @@ def test_the_brier_score_is_compared_as_the_nll_is() -> None:
     rng = np.random.default_rng(0)
     losses = {i: rng.random(20) for i in range(1, 9)}
     rows = rows_of(losses)
-    for kind, n in (("fixed", 4), ("fresh", 1), ("resampled", 1)):
+    for kind, n in (("fixed", 1), ("fresh", 1), ("resampled", 1)):
         means = [[float(losses[i].mean()) for i in range(k, k + n)] for k in (1, 5)]
         for score in ("brier", "nll"):
             ours = cell(kind, **{score: means[0]})  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from harness.statistics.posteriors import NOTHING_KNOWN, Odds, signed_rank_odds
+from harness.statistics.posteriors import NOTHING_KNOWN, Odds, exact, signed_rank_odds
 from harness.statistics.scores import LEVEL, holm
 from harness.statistics.verdicts import signed_rank
 
@@ -86,7 +86,7 @@ def contests(
     found = []
     for i, j in combinations(range(len(gains)), 2) if pairs is None else pairs:
         both = ~(np.isnan(gains[i]) | np.isnan(gains[j]))
-        z = gains[i, both] - gains[j, both]
+        z = exact(gains[i, both] - gains[j, both])
         wins, losses = int((z > rope).sum()), int((z < -rope).sum())
         pair = Pair(
             i,
@@ -127,8 +127,8 @@ def mean_ranks(gains: Floats, *, seed: int = 0) -> Standings:
         gains: (n_classifiers, n_datasets), larger is better; without NaN.
         seed: of the bootstrap.
     """
-    more = gains[:, None, :] > gains[None, :, :]  # (n, n, n_datasets): first beats second
-    same = gains[:, None, :] == gains[None, :, :]
+    ahead = exact(gains[:, None, :] - gains[None, :, :])  # (n, n, n_datasets): first less second
+    more, same = ahead > 0, ahead == 0
     ranks = more.sum(axis=0) + (same.sum(axis=0) + 1) / 2  # (n, n_datasets)
     weights = _weights(gains.shape[1], seed)
     return _standings(ranks.mean(axis=1), weights @ ranks.T)
@@ -146,7 +146,7 @@ def elo(gains: Floats, *, seed: int = 0) -> Standings:
         seed: of the bootstrap.
     """
     n, n_datasets = gains.shape
-    won = np.heaviside(gains[:, None, :] - gains[None, :, :], 0.5)  # (n, n, n_datasets)
+    won = np.heaviside(exact(gains[:, None, :] - gains[None, :, :]), 0.5)  # (n, n, n_datasets)
     weights = _weights(n_datasets, seed) * n_datasets
     seen = _ratings(won.sum(axis=2)[None], n_datasets + 1)[0]
     drawn = np.concatenate(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -29,6 +30,9 @@ STEPS = 2000
 SAMPLES = 20_000
 """Of a posterior that has no formula: probabilities are good to about half a percent."""
 
+SHARE_DECIMALS = 5
+"""Of a share of single precision."""
+
 PRIOR = 0.5
 """Weight of the one data set without a difference that is added to those that were seen."""
 
@@ -45,7 +49,16 @@ class Odds:
     worse: float
 
 
+DECIMALS = 12
+"""Of differences that count: what is less comes from the order in which means were added up."""
+
 NOTHING_KNOWN = Odds(math.nan, math.nan, math.nan)
+
+
+def exact(differences: ArrayLike) -> Floats:
+    """Differences without what rounding adds, so that equal means differ by 0."""
+    found: Floats = np.asarray(differences, dtype=np.float64)
+    return found.round(DECIMALS)
 
 
 def odds(below: Posterior, rope: float, *, more_is_better: bool) -> Odds:
@@ -118,12 +131,23 @@ def signed_rank_odds(differences: ArrayLike, rope: float, *, seed: int = 0) -> O
     """
     z = np.concatenate([[0.0], np.asarray(differences, dtype=np.float64)])
     sums = z[:, None] + z
-    above, beneath = (np.heaviside(side - 2 * rope, 0.5) for side in (sums, -sums))
-    weights = np.random.default_rng(seed).gamma(
-        np.where(np.arange(len(z)) == 0, PRIOR, 1.0), size=(SAMPLES, len(z))
+    weights = _weights(len(z), seed)  # (SAMPLES, n + 1)
+    better, worse = (
+        np.einsum("sn,sn->s", weights @ np.heaviside(beyond, 0.5).astype(weights.dtype), weights)
+        for beyond in (exact(side - 2 * rope) for side in (sums, -sums))
     )
-    weights /= weights.sum(axis=1, keepdims=True)
-    better, worse = (((weights @ side) * weights).sum(axis=1) for side in (above, beneath))
-    within = 1 - better - worse if rope > 0 else np.full(SAMPLES, -1.0)
-    winner = np.argmax([better, within, worse], axis=0)
-    return Odds(*(float(share) for share in np.bincount(winner, minlength=3) / SAMPLES))
+    within = 1 - better - worse if rope > 0 else np.full_like(better, -1.0)
+    shares = np.round([better, within, worse], SHARE_DECIMALS)  # (3, SAMPLES)
+    largest = shares == shares.max(axis=0)  # several may share a draw
+    return Odds(*(float(share) for share in (largest / largest.sum(axis=0)).mean(axis=1)))
+
+
+@lru_cache(maxsize=8)
+def _weights(n: int, seed: int) -> NDArray[np.float32]:
+    """Draws (SAMPLES, n) of Dirichlet's weights, the first that of the data set of the prior."""
+    shape = np.where(np.arange(n) == 0, PRIOR, 1.0)
+    drawn = np.random.default_rng(seed).gamma(shape, size=(SAMPLES, n))
+    # Single precision is enough to say which of three is the largest, and twice as fast.
+    weights: NDArray[np.float32] = (drawn / drawn.sum(axis=1, keepdims=True)).astype(np.float32)
+    weights.flags.writeable = False
+    return weights

@@ -6,8 +6,10 @@ What two repeats of a dataset have in common decides how far their scores may be
 - ``resampled`` splits share rows of one table. Their scores are correlated, and a plain t-test on
   10 of them rejects a true null in a quarter of all cases instead of 5%. Here the variance of the
   mean is s^2 (1/J + n_test/n_train) (Nadeau & Bengio, Machine Learning 52, 2003).
-- a ``fixed`` split has one test part, and only the model's seed varies: the test rows are the
-  sample.
+- a ``fixed`` split has one test part, and only the model's seed varies. The interval of a score has
+  the test rows for its sample, and speaks of the models that were fitted. Two models are compared
+  over rows and seeds, for two fits of one model differ, too: a test over the rows alone, of scores
+  averaged over five seeds, tells such fits apart in a quarter of all cases.
 
 One repeat says nothing of the variance between repeats, and neither do repeats that agree exactly
 (accuracy is discrete). There, too, the test rows are the sample: Wilson's interval and McNemar's
@@ -52,6 +54,7 @@ CEILING: dict[Score, float] = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0}
 OVER_DRAWS = "t over draws"
 OVER_SPLITS = "corrected t over splits"
 OVER_ROWS = "t over test rows"
+OVER_SEEDS = "t over test rows and seeds"
 WILSON = "Wilson over test rows"
 MCNEMAR = "McNemar's exact test"
 NO_ROW_SCORES = "no row scores for brier"
@@ -278,23 +281,18 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
             method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
             return _by_t(mean, spread, J - 1, f"paired {method}", score, level)
         if abs(mean) < 1e-12:
-            low, high, visible, below = 0.0, 0.0, 0.0, point(0.0)
-            if score == "accuracy":
-                # As many are right, but not the same ones perhaps: at worst, no row that one
-                # contender misses is missed by the other.
-                share = float(a.accuracy[i].mean())
-                apart = min(share, 1 - share) * worth
-                low, high = _tango(apart, apart, worth)
-                visible = _visible_apart(2 * apart, worth, level)
-                below = paired_shares(apart, apart, worth)
-            return Comparison(0.0, 1.0, "no difference in any repeat", low, high, visible, below)
+            return _as_good(a, b, score, rows, (i, j), worth, level)
     ours = rows.of(a.result_ids[i].tolist(), score)
     theirs = rows.of(b.result_ids[j].tolist(), score)
     if any(len(x) != len(y) or not len(x) for x, y in zip(ours, theirs, strict=True)):
         return Comparison(mean, math.nan, "no test rows in common")
     paired = [x - y for x, y in zip(ours, theirs, strict=True)]
-    each = np.mean(paired, axis=0) if a.kind == "fixed" else np.concatenate(paired)
-    return _over_rows(mean, each, worth, score, level)
+    if a.kind != "fixed":
+        return _over_rows(mean, np.concatenate(paired), worth, score, level)
+    if J > 1 and worth > 1 and not _constant(differences):
+        spread, freedom = _crossed(np.array(paired))
+        return _by_t(mean, spread, freedom, f"paired {OVER_SEEDS}", score, level)
+    return _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
 
 
 def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
@@ -407,6 +405,52 @@ def _by_t(
         spread * seen if math.isfinite(seen) else math.inf,  # of less than a row's freedom
         students(mean, spread, freedom),
     )
+
+
+def _crossed(differences: Floats) -> tuple[float, float]:
+    """The standard deviation of a mean over seeds and rows (J, n), and its degrees of freedom.
+
+    Both are samples, each row crossed with each seed. With mean squares R of rows, S of seeds and E
+    of what neither explains, the mean's variance is (R + S - E) / (J n), and no less than by either
+    alone (two-way random effects; Cornfield & Tukey, Ann. Math. Stat. 27, 1956); the degrees of
+    freedom are Satterthwaite's (Biometrics Bull. 2, 1946). Of two seeds S is too often small by
+    chance: it counts threefold there, with which simulated tests hold their level.
+    """
+    J, n = differences.shape
+    by_row, by_seed, mean = differences.mean(axis=0), differences.mean(axis=1), differences.mean()
+    rest = differences - by_row - by_seed[:, None] + mean
+    R = J * float(np.square(by_row - mean).sum()) / (n - 1)
+    S = n * float(np.square(by_seed - mean).sum()) / (J - 1)
+    E = float(np.square(rest).sum()) / ((n - 1) * (J - 1))
+    total = max(R + S - E, R, S)
+    counted = 3 * S if J == 2 else S
+    freedom = total**2 / (R**2 / (n - 1) + counted**2 / (J - 1))
+    return math.sqrt(total / (J * n)), max(freedom, 1.0)
+
+
+def _as_good(
+    a: Cell,
+    b: Cell,
+    score: Score,
+    rows: RowScores,
+    common: tuple[NDArray[np.intp], NDArray[np.intp]],
+    worth: float,
+    level: float,
+) -> Comparison:
+    """Compare two whose scores are the same in each of several common repeats."""
+    method = "no difference in any repeat"
+    if score != "accuracy":
+        return Comparison(0.0, 1.0, method, 0.0, 0.0, 0.0, point(0.0))
+    # As many are right, but not the same ones perhaps.
+    i, j = common
+    ours = np.concatenate(rows.of(a.result_ids[i].tolist(), score))
+    theirs = np.concatenate(rows.of(b.result_ids[j].tolist(), score))
+    if len(ours) != len(theirs):
+        return Comparison(0.0, math.nan, "no test rows in common")
+    apart = float((ours > theirs).mean()) * worth
+    low, high = _tango(apart, apart, worth)
+    below = paired_shares(apart, apart, worth)
+    return Comparison(0.0, 1.0, method, low, high, _visible_apart(2 * apart, worth, level), below)
 
 
 def _by_signs(mean: float, n: float, method: str, score: Score, level: float) -> Comparison:

@@ -27,7 +27,8 @@ INTERVALS = {
     "resampled": "Resampled splits share rows: Student's t over the splits, with Nadeau and "
     "Bengio's variance s^2 (1/J + n_test/n_train).",
     "fixed": "On a fixed split only the model's seed varies: Wilson's interval (accuracy) and "
-    "Student's t (NLL) over the test rows.",
+    "Student's t (NLL) over the test rows speak of the models that were fitted; models are "
+    "compared over rows and seeds.",
 }
 
 
