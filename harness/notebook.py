@@ -42,7 +42,8 @@ TABLES = ("accuracy", "likelihood")
 def is_here() -> bool:
     """Whether this is the kernel of a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return type(shell).__name__ == "ZMQInteractiveShell"
+    # Colab's is one of its own, which inherits from that.
+    return any(one.__name__ == "ZMQInteractiveShell" for one in type(shell).__mro__)
 
 
 class Bar:

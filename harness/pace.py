@@ -73,8 +73,9 @@ class Pace:
         if not self.took:
             return None
         typical = _Typical(self.took)
+        # What is late by some time has that time to go: nothing tells better.
         running = [
-            max(0.0, len(trials) * typical.seconds(_pairing(trials[0])) - (now - began))
+            abs(len(trials) * typical.seconds(_pairing(trials[0])) - (now - began))
             for trials, began in self.running.items()
         ]
         # What takes longer than expected will do so again.

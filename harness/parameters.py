@@ -109,7 +109,7 @@ def settle(
     """Given parameters checked, parsed, in order of name, without those that equal the default.
 
     Raises:
-        UsageError: a name is unknown or a value has the wrong type.
+        UsageError: a name is unknown, a value has the wrong type, or holds control characters.
     """
     settled: dict[str, Value] = {}
     for name, value in given.items():
@@ -123,6 +123,11 @@ def settle(
                 f"'{owner}': {name}={written(typing.cast('Value', value))} is not {parameter.kind}"
                 f" (default {written(parameter.default)})"
             ) from None
+        if not written(parsed).isprintable():
+            raise UsageError(
+                f"'{owner}': {name}={written(parsed)!a} has a character that cannot be shown, "
+                "and parameters are part of a name; leave it out"
+            )
         # True equals 1, but is not the same to a model that takes either; 1.0 is.
         same_kind = isinstance(parsed, bool) is isinstance(parameter.default, bool)
         if parsed != parameter.default or not same_kind:

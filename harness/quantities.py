@@ -80,7 +80,9 @@ def part(written: str | float) -> float:
     except ValueError:
         found = math.nan
     if not 0 < found < 1:
-        raise UsageError(f"'{written}' is no part of a whole; write it like 3% or 0.03")
+        raise UsageError(
+            f"'{written}' is no part of a whole, above 0% and below 100%; write it like 3% or 0.03"
+        )
     return found
 
 

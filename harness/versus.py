@@ -46,7 +46,7 @@ ROPE = 0.01
 
 DUEL_COLUMNS = (
     *("dataset", "score", "first", "second", "difference", "low", "high", "p_value"),
-    *("better", "equivalent", "worse", "repeats", "method"),
+    *("better", "equivalent", "worse", "repeats", "total", "method"),
 )
 MATRIX_COLUMNS = (
     *("score", "first", "second", "datasets", "difference", "wins", "ties", "losses"),
@@ -62,6 +62,8 @@ NAMED = 3
 def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
     """Contenders by name or glob, in the order of the run; all but the baselines without.
 
+    With its device, as in ``torch-mlp @ cuda:0``, a name is of one contender.
+
     Raises:
         UsageError: a name matches none, or fewer than two are left.
     """
@@ -71,8 +73,12 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
     if models:
         found = []
         for model in models:
-            named = [one for one in every if one[0] == model]
-            named = named or [one for one in every if fnmatch.fnmatchcase(one[0], model)]
+            known = [(one, (one[0], f"{one[0]} @ {one[1]}")) for one in every]
+            named = [one for one, names in known if model in names] or [
+                one
+                for one, names in known
+                if any(fnmatch.fnmatchcase(name, model) for name in names)
+            ]
             if not named:
                 there = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
                 raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {there}")
@@ -96,9 +102,10 @@ def named(contenders: Sequence[Contender]) -> dict[Contender, str]:
 def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd.DataFrame:
     """Two models on each dataset that either was run on: a row for each score.
 
-    ``difference`` is the first's mean score less the second's, ``low`` and ``high`` the ends of its
-    95% interval, ``better``, ``equivalent`` and ``worse`` probabilities of the first; NaN where
-    nothing can be said, and ``method`` says why.
+    ``difference`` is the first's mean score less the second's over the ``repeats`` that both
+    finished, of ``total``; ``low`` and ``high`` are the ends of its 95% interval, ``better``,
+    ``equivalent`` and ``worse`` probabilities of the first. They are NaN, and ``method`` says why,
+    where one has not finished: what failed is not like what did not.
 
     Args:
         frames: of a run.
@@ -118,24 +125,35 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
             record |= {"first": names[first], "second": names[second]}
             if ours is None or theirs is None or not len(ours.repeats) or not len(theirs.repeats):
                 lacks = names[first if ours is None or not len(ours.repeats) else second]
-                records.append(record | {"repeats": 0, "method": f"no scores of {lacks}"})
+                records.append(
+                    record | {"repeats": 0, "total": 0, "method": f"no scores of {lacks}"}
+                )
                 continue
             found = compare(ours, theirs, score, rows)
+            common = len(np.intersect1d(ours.repeats, theirs.repeats))
+            record |= {"repeats": common, "total": ours.total, "difference": found.difference}
+            if not (ours.complete and theirs.complete):
+                one, its = (second, theirs) if ours.complete else (first, ours)
+                why = f"{names[one]} finished {len(its.repeats)} of {its.total} repeats"
+                records.append(record | {"method": why})
+                continue
             chances = odds(found.below, _rope(score, rope), more_is_better=score == "accuracy")
             records.append(
                 record
-                | {name: getattr(found, name) for name in ("difference", "low", "high", "p_value")}
+                | {name: getattr(found, name) for name in ("low", "high", "p_value")}
                 | {name: getattr(chances, name) for name in ("better", "equivalent", "worse")}
-                | {"repeats": len(np.intersect1d(ours.repeats, theirs.repeats))}
                 | {"method": found.method}
             )
     return pd.DataFrame(records, columns=list(DUEL_COLUMNS))
 
 
-def matrix(frames: Frames, contenders: Sequence[Contender], rope: float) -> pd.DataFrame:
-    """Every pair of models over all datasets: a row for each pair and score, the better one first.
+def matrix(
+    frames: Frames, contenders: Sequence[Contender], rope: float, *, turned: bool = True
+) -> pd.DataFrame:
+    """Every pair of models over all datasets: a row for each pair and score.
 
-    Pairs stand by the mean scores of their models, the best one's first.
+    Pairs stand by the mean scores of their models, the best one's first, and the better one of a
+    pair is its first unless they are not to be ``turned``.
 
     ``difference`` is the mean over the ``datasets`` that both finished of the first's score less
     the second's; ``wins``, ``ties`` and ``losses`` count datasets by the ROPE. ``p_value`` is
@@ -150,9 +168,9 @@ def matrix(frames: Frames, contenders: Sequence[Contender], rope: float) -> pd.D
         found = contests(gains[score], _rope(score, rope))
         place = _places(gains[score])
         for pair in sorted(found, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
-            turned = pair.difference < 0
-            one, other = (pair.second, pair.first) if turned else (pair.first, pair.second)
-            sign = 1 if score == "accuracy" else -1
+            turn = turned and pair.difference < 0
+            one, other = (pair.second, pair.first) if turn else (pair.first, pair.second)
+            sign = (1 if score == "accuracy" else -1) * (-1 if turn else 1)
             chances = pair.odds
             missing = [datasets[i] for i in pair.missing]
             records.append(
@@ -161,14 +179,14 @@ def matrix(frames: Frames, contenders: Sequence[Contender], rope: float) -> pd.D
                     "first": names[contenders[one]],
                     "second": names[contenders[other]],
                     "datasets": pair.n,
-                    "difference": sign * abs(pair.difference),
-                    "wins": pair.losses if turned else pair.wins,
+                    "difference": sign * pair.difference,
+                    "wins": pair.losses if turn else pair.wins,
                     "ties": pair.ties,
-                    "losses": pair.wins if turned else pair.losses,
+                    "losses": pair.wins if turn else pair.losses,
                     "p_value": pair.p_value,
-                    "better": chances.worse if turned else chances.better,
+                    "better": chances.worse if turn else chances.better,
                     "equivalent": chances.equivalent,
-                    "worse": chances.better if turned else chances.worse,
+                    "worse": chances.better if turn else chances.worse,
                     "note": _note(pair.n, missing),
                 }
             )
@@ -179,7 +197,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
     """Mean ranks and Elo ratings with their 95% intervals, a row for each model and score.
 
     Raises:
-        UsageError: a model has not finished a dataset, or there is only one.
+        UsageError: a model has not finished a dataset, or there are fewer than six.
     """
     names = named(contenders)
     datasets, gains = _gains(frames, contenders)
@@ -190,8 +208,8 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
             f"ranks need every model on every dataset, and '{model}' has not finished "
             f"'{dataset}'; choose models with -m"
         )
-    if len(datasets) < 2:
-        raise UsageError("ranks over one dataset are no more than its table; run more datasets")
+    if len(datasets) < FEWEST:
+        raise UsageError(f"ranks take {FEWEST} datasets, and there are {len(datasets)}; run more")
     records = []
     for score in SCORES:
         ranks, ratings = mean_ranks(gains[score]), elo(gains[score])

@@ -149,6 +149,8 @@ class Scene:
         left = self.pace.left(now)
         if left:
             words.append(f"about {quantities.rounded(left)} left")
+        if left and (slowest := self.pace.slowest):
+            words.append(f"slowest {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
         return ", ".join(words)
 
 

@@ -242,3 +242,12 @@ def test_settling_twice_changes_nothing(given: dict[str, object]) -> None:
     except UsageError:
         return
     assert settle("m", KNOWN, dict(once)) == once
+
+
+@pytest.mark.parametrize("value", ["\x1b[31mred", "two\nlines", "\u202eback"])
+def test_a_character_that_cannot_be_shown_is_refused(value: str) -> None:
+    """It would reach a terminal with the name."""
+    known = {"tag": Parameter("tag", "none", str)}
+    with pytest.raises(UsageError, match="cannot be shown") as caught:
+        settle("m", known, {"tag": value})
+    assert str(caught.value).isprintable()

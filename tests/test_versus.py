@@ -21,9 +21,11 @@ from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from statsmodels.stats.multitest import multipletests
 from test_statistics import cell, no_rows, rows_of
+from test_tables import DATASETS, make_frames
 
 from harness import versus
 from harness.api import run
+from harness.cli.versus import show
 from harness.errors import UsageError
 from harness.statistics import (
     FEWEST,
@@ -302,7 +304,7 @@ def test_two_models_are_shown_by_dataset(stored: Path) -> None:
 
 def test_several_models_are_shown_by_pairs_without_the_baselines(stored: Path) -> None:
     done = harness_in(stored, "report", "--versus", "--format", "json")
-    found = json.loads(done.printed)["versus"]
+    found = json.loads(done.printed)["pairs"]
     assert len(found) == 2 * 3
     names = {row["first"] for row in found} | {row["second"] for row in found}
     assert names == {"numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb"}
@@ -320,11 +322,11 @@ def test_several_models_are_shown_by_pairs_without_the_baselines(stored: Path) -
 def test_figures_in_latex_and_markdown_stand_to_the_right_with_a_minus(stored: Path) -> None:
     words = ("report", "--versus", "-m", "numpy-softmax", "-m", "sklearn-gaussian-nb")
     latex = harness_in(stored, *words, "--format", "latex").printed
-    assert latex.count("{lrrrrrr}") == 2
+    assert latex.count("{lrrrrrr}") == 3
     assert re.search(r"&\s+\$-\$\.\d{3} &", latex)
     assert not re.search(r"[^$]-\.?\d", latex)
     markdown = harness_in(stored, *words, "--format", "markdown").printed
-    assert len(re.findall(r"^\|:-+\|(-+:\|){6}$", markdown, re.MULTILINE)) == 2
+    assert len(re.findall(r"^\|:-+\|(-+:\|){6}$", markdown, re.MULTILINE)) == 3
 
 
 def test_training_sizes_of_one_dataset_are_no_sample_of_datasets(tmp_path: Path) -> None:
@@ -332,7 +334,7 @@ def test_training_sizes_of_one_dataset_are_no_sample_of_datasets(tmp_path: Path)
     how: Any = {"store": tmp_path / "harness.db", "in_process": True, "timing": False}
     run(["threshold", "iris"], models, repeats=2, train_sizes=(10, 20, 40), **how)
     done = harness_in(tmp_path, "report", "--versus", "-m", "*", "--format", "json")
-    found = json.loads(done.printed)["versus"]
+    found = json.loads(done.printed)["pairs"]
     assert {row["datasets"] for row in found} == {2}
     assert {row["p_value"] for row in found} == {None}
     assert all("it takes 6" in row["note"] for row in found)
@@ -364,7 +366,7 @@ def test_every_format_has_the_pairs_and_the_ranks_on_request(stored: Path, style
 def test_a_wider_rope_makes_more_of_them_equal(stored: Path) -> None:
     def equal(rope: str) -> float:
         done = harness_in(stored, "report", "--versus", "--rope", rope, "--format", "json")
-        return float(np.mean([row["equivalent"] for row in json.loads(done.printed)["versus"]]))
+        return float(np.mean([row["equivalent"] for row in json.loads(done.printed)["pairs"]]))
 
     assert equal("0.1%") < equal("1%") < equal("50%")
 
@@ -392,6 +394,73 @@ def test_missing_scores_are_told_and_no_ranks_given() -> None:
     assert found["note"].str.contains("not both finished").any()
     with pytest.raises(UsageError, match="has not finished"):
         versus.standings(frames, contenders)
+
+
+def test_where_one_did_not_finish_all_repeats_there_is_no_verdict(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    lost = {("iris", "one", i): ("failed", "exception", "no luck") for i in (0, 3, 4)}
+    frames = make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, faults=lost)
+    ours, theirs = versus.chosen(frames, [])
+    found = versus.duel(frames, ours, theirs, 0.01).set_index(["dataset", "score"])
+    part, whole = found.loc["iris", "accuracy"], found.loc["digits", "accuracy"]
+    assert part[["p_value", "low", "high", "better", "equivalent", "worse"]].isna().all()
+    assert (part["repeats"], part["total"]) == (2, 5)
+    assert part["method"] == "one finished 2 of 5 repeats"
+    assert part["difference"] == pytest.approx(part["difference"])
+    assert whole[["p_value", "low", "high", "better"]].notna().all()
+    show(frames, [], 0.01, "rich", ranks=True)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "2 of 5 repeats" in said
+    assert "did not finish all repeats" in said
+    assert "No ranks: ranks need every model on every dataset" in said
+
+
+def test_two_models_have_a_row_over_all_datasets_too(stored: Path) -> None:
+    words = ("report", "--versus", "-m", "sklearn-gaussian-nb", "-m", "numpy-softmax")
+    done = harness_in(stored, *words)
+    assert "sklearn-gaussian-nb less numpy-softmax, over 6 datasets" in done.printed
+    found = json.loads(harness_in(stored, *words, "--format", "json").printed)
+    for row in found["pairs"]:
+        each = [one["difference"] for one in found["datasets"] if one["score"] == row["score"]]
+        assert row["first"] == "sklearn-gaussian-nb"
+        assert row["difference"] == pytest.approx(np.mean(each))
+        p = stats.wilcoxon(each).pvalue
+        assert row["p_value"] == pytest.approx(p)
+
+
+def test_the_tables_of_a_csv_are_one_with_a_column_that_says_which(stored: Path) -> None:
+    words = ("-m", "sklearn-gaussian-nb", "-m", "numpy-softmax", "--ranks", "--format", "csv")
+    frame = pd.read_csv(io.StringIO(harness_in(stored, "report", "--versus", *words).printed))
+    counts = frame["table"].value_counts().to_dict()
+    assert counts == {"datasets": 2 * 6, "pairs": 2, "standings": 2 * 2}
+    assert frame.loc[frame["table"] == "standings", "elo"].notna().all()
+
+
+def test_fewer_than_six_datasets_have_no_ranks_and_the_rest_is_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    frames = make_frames(dict(list(DATASETS.items())[:3]), repeats=2)
+    show(frames, [], 0.01, "json", ranks=True)
+    told = capsys.readouterr()
+    assert set(json.loads(told.out)) == {"rope", "pairs"}
+    assert "ranks take 6 datasets, and there are 3" in told.err
+
+
+def test_of_one_repeat_the_verdict_is_said_to_be_of_the_models_that_were_fitted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    models = {"prior": -1.9, "one": 0.3, "other": 0.2}
+    for repeats in (1, 2):
+        show(make_frames(models=models, repeats=repeats), [], 0.01, "rich", ranks=False)
+        assert ("Of one repeat" in capsys.readouterr().out) == (repeats == 1)
+
+
+def test_a_contender_on_one_of_several_devices_is_chosen_by_the_name_that_is_shown() -> None:
+    frames = make_frames(models={"one": 0.3, "other": 0.2}, devices=("cpu", "cuda:0"), repeats=2)
+    assert len(versus.chosen(frames, ["one", "other"])) == 4
+    assert versus.chosen(frames, ["one @ cpu", "other @ cpu"]) == [("one", "cpu"), ("other", "cpu")]
+    assert versus.chosen(frames, ["* @ cuda*"]) == [("one", "cuda:0"), ("other", "cuda:0")]
 
 
 def test_a_run_of_failures_says_so_on_each_dataset() -> None:

@@ -173,7 +173,10 @@ def test_a_line_tells_what_there_is_to_tell() -> None:
         "0 of 3 done, 2 running (threshold torch-mlp: epoch 400, likelihood .810 train .790 test)"
     )
     scene = after(scene, Ended(SECOND, (Result(SECOND[0], "failed"),)), now=40.0)
-    assert scene.line(40.0) == "1 of 3 done, 1 failed, 1 running, about 40 s left"
+    assert (
+        scene.line(40.0)
+        == "1 of 3 done, 1 failed, 1 running, about 40 s left, slowest torch-mlp, 40 s a trial"
+    )
     rest = (Started(THIRD), *(Ended(u, (Result(u[0], "ok"),)) for u in (FIRST, THIRD)))
     assert after(scene, *rest).line(80.0) == "3 of 3 done, 1 failed"
 
@@ -466,7 +469,7 @@ def test_a_frame_says_what_runs_and_what_is_slow_without_curves_too() -> None:
     scene = after(Scene.of(ALL, 1, 0.0), Started(FIRST))
     scene = after(scene, Ended(FIRST, (Result(FIRST[0], "ok"),), start=1.0), Started(SECOND), now=5)
     bar, counts = shot(scene, 6.0, (60, 24), watch=False)
-    assert bar == "run 12  ━━━━━━━━━━────────────────────  1/3  0:06  0:07 left"
+    assert bar == "run 12  ━━━━━━━━━────────────────────  1/3  0:06  0:07 left"
     assert counts == "1 running · slowest: torch-mlp 4.0 s a trial"
 
 
@@ -523,12 +526,28 @@ def test_a_watched_run_into_a_file_prints_the_same_tables(
     assert both[0] == both[1]
 
 
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_file_is_no_terminal_even_where_colours_are_forced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    run = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "1", "-j", "1", "--watch")
+    done = harness_in(tmp_path, *run)
+    assert done.status == 0
+    assert "\x1b" not in done.remarks
+    assert "3/3" not in done.remarks
+
+
 @pytest.mark.parametrize("words", [(), ("--in-process",)])
 def test_a_terminal_shows_the_curves_and_is_left_clean(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
-    file = StringIO()
+    file = Terminal()
     console = Console(file=file, width=80, height=24, force_terminal=True, color_system=None)
     monkeypatch.setattr("harness.cli.watching.err", lambda: console)
     run = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "1", "-j", "1", "--watch")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
+from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.changes import plain
-from harness.cli.console import out, write
-from harness.statistics import LEVEL
+from harness.cli.console import out, remark, write
+from harness.errors import UsageError
+from harness.statistics import FEWEST, LEVEL
 from harness.versus import least_p
 
 if TYPE_CHECKING:
@@ -18,13 +21,29 @@ if TYPE_CHECKING:
 
     from harness.values import Frames
 
-    Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What is printed.
+
+    Args:
+        title: above it.
+        heads: of the columns, the first of which is of names.
+        rows: of texts.
+        clear: for each row, whether a p-value is below the level.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+    clear: tuple[bool, ...] = ()
+
 
 UNITS = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 
 def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, ranks: bool) -> None:
-    """Print who is better: two models by dataset, more of them by pairs.
+    """Print who is better: two models by dataset and over all, more of them by pairs.
 
     Args:
         frames: of a run.
@@ -39,28 +58,40 @@ def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, rank
     from harness import versus
 
     contenders = versus.chosen(frames, models)
-    if len(contenders) == 2:
-        found = versus.duel(frames, contenders[0], contenders[1], rope)
-        tables, notes = list(_duels(found)), _duel_notes(found, rope)
+    alone = len(contenders) == 2
+    pairs = versus.matrix(frames, contenders, rope, turned=not alone)
+    found: dict[str, pd.DataFrame] = {"pairs": pairs}
+    if alone:
+        duel = versus.duel(frames, contenders[0], contenders[1], rope)
+        found = {"datasets": duel} | found
+        tables = [*_duels(duel), _overall(pairs)]
+        notes = [*_duel_notes(duel, rope), *_matrix_notes(pairs)]
     else:
-        found = versus.matrix(frames, contenders, rope)
-        tables, notes = list(_matrices(found)), _matrix_notes(found, rope)
-    rated = versus.standings(frames, contenders) if ranks else None
-    if rated is not None:
-        tables += _standings(rated)
-        notes.append(RANKS)
+        tables, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
+    if ranks:
+        try:
+            found["standings"] = versus.standings(frames, contenders)
+        except UsageError as error:
+            notes.append(f"No ranks: {error}.")
+        else:
+            tables += _standings(found["standings"])
+            notes.append(RANKS)
+    if style in ("csv", "json"):
+        for note in notes:
+            if note.startswith("No ranks"):
+                remark(note)
     if style == "csv":
-        write(found.to_csv(index=False))
-        if rated is not None:
-            write("\n" + rated.to_csv(index=False))
+        write(_in_one(found).to_csv(index=False))
     elif style == "json":
-        parts = {"rope": rope, "versus": _records(found)}
-        write(json.dumps(parts | ({} if rated is None else {"standings": _records(rated)})))
+        write(json.dumps({"rope": rope} | {name: _records(one) for name, one in found.items()}))
     elif style == "rich":
         _print(tables, notes)
     else:
         _write(tables, notes, style)
 
+
+NAMED = 4
+"""Data sets that a note names, at most."""
 
 NAME = 26
 """Characters of a name in a line of a matrix."""
@@ -71,53 +102,84 @@ MINUS = "\u2212"
 BELOW = "\n  "
 """Between the upper and the lower one of a pair."""
 
+COUNTED = "w/t/l: datasets won, tied and lost by more than what does not matter."
 WILCOXON = (
-    "p: Wilcoxon's signed ranks over datasets, exact, after Holm over the pairs; bold below 5%. "
-    "better, equal, worse: of the first, by the Bayesian signed-rank test."
+    "Over datasets, p: Wilcoxon's signed ranks, exact{}; bold below 5%. better, equal, worse: of "
+    "the first, by the Bayesian signed-rank test."
 )
 RANKS = (
     "Ranks and Elo ratings depend on who else takes part; their intervals are a bootstrap over the "
-    "datasets. 400 points are odds of ten to one to be better on a dataset."
+    "datasets, of no width where the same one is always ahead. 400 points are odds of ten to one "
+    "to be better on a dataset."
+)
+LACKING = (
+    "Where one did not finish all repeats, the difference is of those that both did, and nothing "
+    "more is said."
+)
+ONCE = (
+    "Of one repeat, p and the probabilities are of the models as they were fitted: how much "
+    "another fit or split would change is not in them (-r)."
 )
 
 
 def _duels(found: pd.DataFrame) -> Iterator[Table]:
     for score, rows in found.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
-        yield (
+        yield Table(
             f"{UNITS[str(score)]}: {first} less {second}",
             ("dataset", "difference", "95% interval", "p", "better", "equal", "worse"),
             [
-                (
-                    row["dataset"],
-                    *(
-                        (_signed(row["difference"]), _interval(row["low"], row["high"]))
-                        if row["repeats"]
-                        else (row["method"], "")
-                    ),
-                    _p(row["p_value"]),
-                    *_chances(row),
-                )
+                (row["dataset"], *_difference(row), _p(row["p_value"]), *_chances(row))
                 for row in rows.to_dict("records")
             ],
+            _clear(rows),
         )
+
+
+def _difference(row: Any) -> tuple[str, str]:
+    """A mean difference and its interval, or why there is none."""
+    if not row["repeats"]:
+        return row["method"] if row["total"] else "no scores", ""
+    interval = _interval(row["low"], row["high"])
+    return _signed(row["difference"]), interval or f"{row['repeats']} of {row['total']} repeats"
+
+
+def _overall(pairs: pd.DataFrame) -> Table:
+    """The only pair, over all datasets: a row a score."""
+    first, second = pairs["first"].iloc[0], pairs["second"].iloc[0]
+    return Table(
+        f"{first} less {second}, over {_datasets(pairs)}",
+        ("score", "difference", "w/t/l", "p", "better", "equal", "worse"),
+        [
+            (BELOW.join(filter(None, (UNITS[row["score"]], row["note"]))), *_over_all(row))
+            for row in pairs.to_dict("records")
+        ],
+        _clear(pairs),
+    )
+
+
+def _over_all(row: Any) -> tuple[str, ...]:
+    counts = f"{row['wins']}/{row['ties']}/{row['losses']}"
+    return _signed(row["difference"]), counts, _p(row["p_value"]), *_chances(row)
+
+
+def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
+    return tuple((rows["p_value"] < LEVEL).tolist())
 
 
 def _matrices(found: pd.DataFrame) -> Iterator[Table]:
     for score, rows in found.groupby("score", sort=False):
-        yield (
+        yield Table(
             f"{UNITS[str(score)]}: the first less the second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
             [
                 (
                     BELOW.join(filter(None, (row["first"], row["second"], row["note"]))),
-                    _signed(row["difference"]),
-                    f"{row['wins']}/{row['ties']}/{row['losses']}",
-                    _p(row["p_value"]),
-                    *_chances(row),
+                    *_over_all(row),
                 )
                 for row in rows.to_dict("records")
             ],
+            _clear(rows),
         )
 
 
@@ -129,7 +191,7 @@ def _datasets(rows: pd.DataFrame) -> str:
 
 def _standings(rated: pd.DataFrame) -> Iterator[Table]:
     for score, rows in rated.groupby("score", sort=False):
-        yield (
+        yield Table(
             f"{UNITS[str(score)]}: ranks and ratings",
             ("model", "mean rank", "95% interval", "Elo", "95% interval"),
             [
@@ -146,29 +208,48 @@ def _standings(rated: pd.DataFrame) -> Iterator[Table]:
 
 
 def _duel_notes(found: pd.DataFrame, rope: float) -> list[str]:
-    methods = dict.fromkeys(found.loc[found["repeats"] > 0, "method"])
-    return [
-        _rope(rope),
-        f"Intervals and p-values: {', '.join(methods) or 'none'}; each of its dataset alone.",
+    """How to read a duel; the methods by dataset where there are several."""
+    judged = found[found["p_value"].notna()]
+    methods = judged.groupby("method", sort=False)["dataset"].unique()
+    told = [
+        f"{method}" + (f" ({_some(names)})" if len(methods) > 1 else "")
+        for method, names in methods.items()
     ]
+    notes = [_rope(rope)]
+    if told:
+        notes.append(f"On each dataset alone, intervals and p: {', '.join(told)}; bold below 5%.")
+    if ((found["repeats"] > 0) & found["low"].isna()).any():
+        notes.append(LACKING)
+    if (judged["total"] == 1).any():
+        notes.append(ONCE)
+    return notes
 
 
-def _matrix_notes(found: pd.DataFrame, rope: float) -> list[str]:
-    notes = [
-        _rope(rope) + " w/t/l: datasets won, tied and lost by that measure.",
-        WILCOXON,
-    ]
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def _matrix_notes(found: pd.DataFrame) -> list[str]:
+    """How to read pairs over all datasets."""
+    several = len(found) > len(UNITS)
+    notes = [COUNTED]
+    if found["p_value"].notna().any():
+        notes.append(WILCOXON.format(", after Holm over the pairs" if several else ""))
     least = least_p(found)
     if least >= LEVEL:
         notes.append(
             f"After Holm, no p of so many pairs over so few datasets can be below {least:.3f}: "
             "choose fewer models with -m, or run more datasets."
         )
-    silent = found.loc[found["note"] != ""]
-    if len(silent):
+    silent = len(found.loc[found["note"] != ""]) // len(UNITS)
+    if silent:
+        which = (
+            f"Of {silent} of {len(found) // len(UNITS)} pairs" if several else "Over all datasets"
+        )
         notes.append(
-            f"Of {len(silent) // len(UNITS)} of {len(found) // len(UNITS)} pairs nothing is said "
-            "but the means: fewer than six datasets, or some that one of them did not finish."
+            f"{which} nothing is said but the means: fewer than {FEWEST} datasets, or some that "
+            "one of them did not finish."
         )
     return notes
 
@@ -204,10 +285,29 @@ def _p(value: float) -> str:
 
 
 def _chances(row: Any) -> tuple[str, str, str]:
-    return tuple(
-        "" if math.isnan(row[name]) else f"{100 * row[name]:.0f}%"
-        for name in ("better", "equivalent", "worse")
-    )  # type: ignore[return-value]  # of three
+    return tuple(_chance(row[name]) for name in ("better", "equivalent", "worse"))  # type: ignore[return-value]  # of three
+
+
+def _chance(value: float) -> str:
+    """A probability in percent; what is not certain is not said to be.
+
+    >>> [_chance(p) for p in (0.0, 0.004, 0.5, 0.996, 1.0)]
+    ['0%', '<1%', '50%', '>99%', '100%']
+    """
+    if math.isnan(value):
+        return ""
+    if 0 < value < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= value < 1 else f"{100 * value:.0f}%"
+
+
+def _in_one(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Tables below each other, with a column that says which; what one lacks is empty."""
+    import pandas as pd
+
+    parts = [one.assign(table=name) for name, one in found.items()]
+    joined = pd.concat(parts, ignore_index=True)
+    return joined[["table", *(name for name in joined.columns if name != "table")]]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
@@ -222,19 +322,18 @@ def _print(tables: Sequence[Table], notes: Sequence[str]) -> None:
     from rich.table import Table as RichTable
 
     console = out()
-    for title, heads, rows in tables:
+    for one in tables:
+        heads = one.heads
         table = RichTable(
-            title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+            title=one.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
             pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip
         for head in heads:
-            is_name = head in ("dataset", "pair", "model")
+            is_name = head == heads[0]
             table.add_column(
                 head, justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name
             )
-        for row in rows:
-            p = row[heads.index("p")] if "p" in heads else ""
-            clear = p.startswith("<") or (bool(p) and float(p) < LEVEL)
+        for row, clear in zip(one.rows, one.clear or repeat(False), strict=False):
             name = _folded(row[0]) if heads[0] == "pair" else row[0]
             table.add_row(name, *row[1:], style="bold" if clear else "")
         console.print(table)
@@ -264,25 +363,26 @@ def _folded(pair: str) -> str:
 def _write(tables: Sequence[Table], notes: Sequence[str], style: str) -> None:
     from tabulate import tabulate
 
-    for title, heads, rows in tables:
-        lines = [tuple(_in_line(cell) for cell in row) for row in rows]
-        right = ("left", *("right" for _ in heads[1:]))
-        options: Any = {"disable_numparse": True, "colalign": right if rows else None}
+    for one in tables:
+        between = " less " if one.heads[0] == "pair" else ": "
+        lines = [(_in_line(row[0], between), *row[1:]) for row in one.rows]
+        right = ("left", *("right" for _ in one.heads[1:]))
+        options: Any = {"disable_numparse": True, "colalign": right if lines else None}
         if style == "markdown":
             lines = [tuple(map(plain, line)) for line in lines]
-            table = tabulate(lines, heads, tablefmt="pipe", **options)
-            write(f"**{plain(title)}**\n\n{table}\n\n")
+            table = tabulate(lines, one.heads, tablefmt="pipe", **options)
+            write(f"**{plain(one.title)}**\n\n{table}\n\n")
         else:
             lines = [
                 (name, *(cell.replace("-", MINUS) for cell in cells)) for name, *cells in lines
             ]
-            table = tabulate(lines, heads, tablefmt="latex_booktabs", **options)
-            write(f"% {title}\n{table.replace(MINUS, '$-$')}\n\n")
+            table = tabulate(lines, one.heads, tablefmt="latex_booktabs", **options)
+            write(f"% {one.title}\n{table.replace(MINUS, '$-$')}\n\n")
     for note in notes:
         write(f"{plain(note)}\n\n" if style == "markdown" else f"% {note}")
 
 
-def _in_line(cell: str) -> str:
-    """A pair's lines as one."""
+def _in_line(cell: str, between: str) -> str:
+    """A name's lines as one."""
     first, *rest = cell.split(BELOW)
-    return f"{first} less {'; '.join(rest)}" if rest else first
+    return f"{first}{between}{'; '.join(rest)}" if rest else first

@@ -50,7 +50,7 @@ def display(
         clock: seconds, ever growing.
     """
     console = err()
-    moves = console.is_terminal and not console.is_dumb_terminal
+    moves = _moves(console)
     if not shown or not campaign.left or not (moves or watch):
         yield lambda _: None
         return
@@ -78,7 +78,7 @@ def timing_display(
         clock: seconds, ever growing.
     """
     console = err()
-    moves = console.is_terminal and not console.is_dumb_terminal
+    moves = _moves(console)
     if not shown or not (moves or watch):
         yield lambda _process, _case: None
         return
@@ -93,6 +93,11 @@ def timing_display(
         return
     with console.status("timing") as status:
         yield lambda process, case: status.update(Text(_timing(process, case)))
+
+
+def _moves(console: Console) -> bool:
+    """Whether what was shown can be drawn over: not in a file, even if it is to have colours."""
+    return console.file.isatty() and not console.is_dumb_terminal
 
 
 def _timing(process: int, case: str) -> str:
@@ -160,8 +165,8 @@ class Frame:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay it out; a console that has grown or shrunk meanwhile tells its size anew."""
-        width = options.max_width
-        # The last line is the cursor's.
+        # A terminal that echoes a key behind a full line would break it; the last is the cursor's.
+        width = options.max_width - 1
         lines = list(self._lines(width, max(2, console.height - 1), braille=not options.ascii_only))
         for line in lines:
             if options.ascii_only:

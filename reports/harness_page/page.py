@@ -52,7 +52,8 @@ TITLES = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 DUEL = (
     "The paired difference on each data set with its 95% interval, and how probable it is that the "
-    "first model is better, as good (within {}), or worse there."
+    "first model is better, as good (within {}), or worse there; nothing of that where one did not "
+    "finish all repeats."
 )
 HISTORY = (
     "Series that harness track keeps in the same store, up to the newest, whatever run this page "
@@ -257,17 +258,19 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
     scored = ranking[~ranking["baseline"].astype(bool)]
     means = scored.groupby(["model", "device"], sort=False)["nll"].mean().sort_values()
     best = [(str(model), str(device)) for model, device in means.dropna().index[:MODELS]]
-    try:
-        contenders = [one for one in versus.chosen(frames, []) if one in best]
-    except UsageError as error:
-        return str(error), ()
-    if len(contenders) < 2:
-        return "There are no two models with scores.", ()
-    if len(contenders) == 2:
-        found = versus.duel(frames, contenders[0], contenders[1], versus.ROPE)
-        return DUEL.format(f"{100 * versus.ROPE:g}%"), tuple(_duels(found))
-    found = versus.matrix(frames, contenders, versus.ROPE)
-    text = VERSUS.format(len(contenders), f"{100 * versus.ROPE:g}%")
+    if frames.results.empty:
+        return "", ()
+    if len(best) < 2:
+        return "There are no two models but the baselines that have scores.", ()
+    contenders = [one for one in versus.chosen(frames, []) if one in best]
+    alone = len(contenders) == 2
+    found = versus.matrix(frames, contenders, versus.ROPE, turned=not alone)
+    rope = f"{100 * versus.ROPE:g}%"
+    text, duels = VERSUS.format(len(contenders), rope), tuple[Grid, ...]()
+    if alone:
+        first, second = contenders
+        text = f"{DUEL.format(rope)} {text}"
+        duels = tuple(_duels(versus.duel(frames, first, second, versus.ROPE)))
     silent = int((found["note"] != "").sum()) // 2
     if silent:
         text += (
@@ -281,9 +284,9 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
         )
     heads = ("first", "second", "difference", "won", "tied", "lost", "p")
     why = ("why not",) if silent else ()
-    return text, tuple(
+    return text, duels + tuple(
         of_rows(
-            "versus-" + str(score),
+            "pairs-" + str(score),
             f"{TITLES[str(score)]}, pair by pair",
             (*heads, "better", "as good", "worse", *why),
             [
