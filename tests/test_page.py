@@ -10,10 +10,12 @@ import io
 import json
 import os
 import re
+import shlex
 import shutil
 import time
 from contextlib import closing
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,6 +155,29 @@ def test_a_reason_and_a_run_s_name_are_text() -> None:
     page = page_of(replace(frames, run=replace(frames.run, name=evil)))
     assert "<img" not in page
     assert page.count("&lt;img src=x") >= 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run -d iris -m prior -m numpy-softmax[tol=0.1] -r 2 --seed 3 --name 'my run' --no-timing",
+        "run -d iris -m prior --timeout 90s --train-sizes 20,40 --no-timing",
+        "run -d iris -m prior -r 1 --memory 2G --no-batching --no-timing",
+        "bench softmax --kernel numpy-stable --shape 5x3 --dtype float32 --budget 1s --device cpu",
+        "bench training -d iris -m numpy-softmax --epochs 2 --together 4 --budget 1s",
+    ],
+)
+def test_the_command_that_made_it_asks_for_the_same(line: str, tmp_path: Path) -> None:
+    assert harness_in(tmp_path, *shlex.split(line)).status in (0, 1, 4)
+    assert harness_in(tmp_path, "report", "--html", "page.html").status == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    told = shlex.split(unescape(re.findall(r"Made by <code>(.*?)</code>", page)[0]))
+    assert told[0] == "harness"
+    assert harness_in(tmp_path, *told[1:]).status in (0, 1, 4)
+    with closing(Store(f"sqlite:///{tmp_path / 'harness.db'}")) as store:
+        first, second = store.runs()
+    assert first.asked == second.asked
+    assert first.name == second.name
 
 
 @pytest.mark.parametrize(
@@ -501,20 +526,86 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
     press(tools.find_element(By.TAG_NAME, "summary"))
     heads = [head.text for head in table.find_elements(By.CSS_SELECTOR, "thead th")]
     boxes = tools.find_elements(By.CSS_SELECTOR, "input[type=checkbox]")
-    assert len(boxes) == len(heads)
-    driver.execute_script("arguments[0].focus()", boxes[3])
-    boxes[3].send_keys(Keys.SPACE)
+    assert len(boxes) == len(heads) - 1  # the name of a row stays
+    driver.execute_script("arguments[0].focus()", boxes[2])
+    boxes[2].send_keys(Keys.SPACE)
     assert not table.find_elements(By.CSS_SELECTOR, "thead th")[3].is_displayed()
     press(tools.find_elements(By.TAG_NAME, "button")[-1])
     rows = list(csv.reader(io.StringIO(saved_in(tmp_path, "iris.csv"))))
     assert len(rows) == 1 + len(MODELS)
     # The accuracy has columns of its own for its interval; the likelihood is hidden.
-    assert len(rows[0]) == len(heads) - 2 + 4
+    plain = [head for head in rows[0] if not head.endswith((" low", " high", " mark"))]
+    assert plain == [head.removesuffix(" [95%]") for head in heads[:3] + heads[4:]]
     assert rows[0][2:6] == [f"accuracy{what}" for what in ("", " low", " high", " mark")]
     assert {row[1] for row in rows[1:]} == set(MODELS)
     for row in rows[1:]:
         low, value, high = (float(row[i]) for i in (3, 2, 4))
         assert low <= value <= high
+
+
+@pytest.mark.slow
+def test_the_figures_of_an_overview_are_saved_as_numbers(
+    opened: Any, made: Frames, tmp_path: Path
+) -> None:
+    driver = opened(page_of(made))
+    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    table = table_of(driver, "accuracy")
+    assert any("≈" in text for text in column(table, 2))
+    tools = driver.execute_script("return arguments[0].parentElement.previousElementSibling", table)
+    press(tools.find_elements(By.TAG_NAME, "button")[-1])
+    frame = pd.read_csv(io.StringIO(saved_in(tmp_path, "accuracy.csv")))
+    figures = [name for name in frame.columns[1:] if not name.endswith(" mark")]
+    assert len(figures) == 1 + len(DATASETS)
+    assert all(frame[name].dtype == float for name in figures)
+    assert set(frame[f"{figures[2]} mark"].dropna()) <= {"≈", "*"}
+
+
+@pytest.mark.slow
+def test_dates_are_sorted_as_dates(opened: Any, made: Frames) -> None:
+    found = [*points_of(0.1, subject="one"), *points_of(0.2, n=40, subject="other")]
+    driver = opened(page_of(replace(made, history=lambda: found)))
+    table = table_of(driver, "steps")
+    heads = [head.text for head in table.find_elements(By.CSS_SELECTOR, "thead th")]
+    since = next(i for i, head in enumerate(heads) if head.startswith("since"))
+    for down in (False, True):
+        press(table.find_elements(By.CSS_SELECTOR, "thead button")[since])
+        assert len(set(column(table, since))) == 2
+        assert column(table, since) == sorted(column(table, since), reverse=down)
+
+
+@pytest.mark.slow
+def test_what_is_wider_than_paper_is_printed_in_parts(opened: Any) -> None:
+    datasets = {f"dataset-number-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(14)}
+    driver = opened(page_of(make_frames(datasets, {"prior": 0.0, "a": 0.1, "b": 0.2}, repeats=2)))
+    driver.execute_script("dispatchEvent(new Event('beforeprint'))")
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    parts = driver.find_elements(By.CSS_SELECTOR, "#overview .paper table[data-name='accuracy']")
+    assert len(parts) > 1
+    assert not table_of(driver, "accuracy").is_displayed()
+    heads = [
+        [head.text for head in part.find_elements(By.CSS_SELECTOR, "thead th")] for part in parts
+    ]
+    assert {names[0] for names in heads} == {"model"}
+    assert sorted(name for names in heads for name in names[1:]) == sorted(["mean", *datasets])
+    assert all(part.size["width"] < 760 for part in parts)  # A4, less its margins
+    driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    driver.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert driver.find_elements(By.CSS_SELECTOR, ".paper") == []
+    assert table_of(driver, "accuracy").is_displayed()
+
+
+@pytest.mark.slow
+def test_only_what_scrolls_is_a_stop_of_the_keyboard(opened: Any, made: Frames) -> None:
+    driver = opened(page_of(made))
+    script = (
+        "return [...document.querySelectorAll('[role=region]')].filter((one) =>"
+        " (one.tabIndex === 0) !== (one.scrollWidth > one.clientWidth)).length"
+    )
+    assert driver.execute_script(script) == 0
+    driver.set_window_size(500, 900)
+    time.sleep(0.3)
+    assert driver.execute_script(script) == 0
 
 
 @pytest.mark.slow

@@ -157,6 +157,7 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
     budget = given["budget"] or 600.0
     plugins = options.all_plugins(given["plugins"])
     asked |= {"devices": given["devices"], "threads": given["threads"], "budget": budget}
+    asked["plugins"] = plugins
     with closing(Store(options.store_url(given["store"]), create=True)) as store:
         environment = fingerprint(registry)
         # Begun before anything is measured, so that a store that refuses costs no time.

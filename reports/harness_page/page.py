@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import shlex
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -20,13 +19,12 @@ from markupsafe import Markup
 from harness import versus
 from harness.errors import UsageError
 from harness.history import segments
-from harness.pairing import REPEATS, SEED
 from harness.pictures import KINDS, Wanted
 from harness.pictures.output import inline_svg
 from harness.pictures.palette import CSS
-from harness.running import TIMEOUT, TIMING_BUDGET
 from harness.statistics import LEVEL
 from harness.values import base
+from harness_page.commands import command_of
 from harness_page.compaction import Compaction
 from harness_page.grids import Grid, of_frame, of_rows, of_sheet
 from harness_page.past import by_measure, steps
@@ -141,49 +139,13 @@ def page(frames: Frames) -> str:
     text: str = _template("page.html").render(
         title=f"harness run {frames.run.id}" + (f": {frames.run.name}" if frames.run.name else ""),
         run=frames.run,
-        command=command_of(frames.run.asked),
+        command=command_of(frames.run),
         counts=_counts(frames.results),
         sections=parts,
         style=Markup(_read("style.css") + CSS + compaction.css),  # noqa: S704  # ours
         script=Markup(_read("script.js")),  # noqa: S704  # ours
     )
     return text
-
-
-def command_of(asked: Mapping[str, Any]) -> str:
-    """The command line that asks for the same run.
-
-    >>> command_of({"datasets": ["iris"], "models": [], "repeats": 3, "seed": 0})
-    "harness run -d iris -m '*' -r 3"
-    """
-    datasets, models = asked.get("datasets", ()), asked.get("models", ())
-    words = ["harness", "run"]
-    if not datasets and not models:
-        words.append("--all")
-    else:
-        for option, selectors in (("-d", datasets), ("-m", models)):
-            for selector in selectors or ("*",):
-                words += [option, selector]
-    usual = {
-        "-r": ("repeats", REPEATS),
-        "--seed": ("seed", SEED),
-        "--timeout": ("timeout", TIMEOUT),
-        "--memory": ("memory", None),
-        "--timing-budget": ("timing_budget", TIMING_BUDGET),
-    }
-    for option, (name, default) in usual.items():
-        value = asked.get(name, default)
-        if value == 0 and name == "timing_budget":
-            words.append("--no-timing")
-        elif value != default:
-            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
-    if sizes := asked.get("train_sizes"):
-        words += ["--train-sizes", ",".join(map(str, sizes))]
-    for device in asked.get("devices", ()):
-        words += ["--device", device] if device != "cpu" or len(asked["devices"]) > 1 else []
-    for plugin in asked.get("plugins", ()):
-        words += ["--plugin", plugin]
-    return shlex.join(words + ([] if asked.get("batching", True) else ["--no-batching"]))
 
 
 def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
@@ -407,12 +369,12 @@ def _number(value: float, form: str) -> str:
 
 
 def _file(title: str) -> str:
-    """A file's name: letters, digits and hyphens.
+    """A file's name: letters of any script, digits and hyphens.
 
     >>> _file("torch-mlp[hidden=64x64] on <iris>")
     'torch-mlp-hidden-64x64-on-iris'
     """
-    return re.sub(r"[^A-Za-z0-9]+", "-", title).strip("-") or "table"
+    return re.sub(r"\W+", "-", title).strip("-") or "table"
 
 
 @cache

@@ -3,6 +3,8 @@
 // of them are there, in the order of the report.
 (() => {
   const NUMBER = /([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([kMG])?/;
+  const MARKED = new RegExp(`^[≈*†<\\s]*${NUMBER.source}[*†\\s]*$`);
+  const DATE = /^\d{4}-\d\d-\d\d/;
   const UNITS = { k: 1e3, M: 1e6, G: 1e9 };
 
   const text = (cell) => cell.textContent.trim();
@@ -27,7 +29,8 @@
     const rows = [...table.tBodies[0].rows];
     const keyed = rows.map((row, i) => ({ row, i, words: text(row.cells[column]) }));
     const known = keyed.filter((one) => one.words !== "" && one.words !== "–");
-    const numeric = known.length > 0 && known.every((one) => /^[^\p{L}]*\d/u.test(one.words));
+    const numeric = known.length > 0 &&
+      known.every((one) => /^[^\p{L}]*\d/u.test(one.words) && !DATE.test(one.words));
     const descending = head.getAttribute("aria-sort") === "ascending" ||
       (numeric && head.getAttribute("aria-sort") !== "descending");
     const sign = descending ? -1 : 1;
@@ -49,7 +52,7 @@
     const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of table.tBodies[0].rows) {
-      const line = row.textContent.toLowerCase();
+      const line = [...row.cells].map((cell) => cell.hidden ? "" : text(cell)).join(" ").toLowerCase();
       row.hidden = !wanted.every((word) => line.includes(word));
       shown += !row.hidden;
     }
@@ -67,24 +70,35 @@
     return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   };
 
-  // An interval has columns of its own, and what marks a figure stands after it.
+  // A column's figures stand alone: the ends of an interval, and what marks a figure, have columns
+  // of their own.
   const csv = (table) => {
-    const rows = [...table.rows].filter((row) => !row.hidden);
-    const wide = [...table.tHead.rows[0].cells].map((_, i) =>
-      rows.some((row) => row.cells[i].querySelector("small")));
-    const fields = (cell, i) => {
-      const interval = cell.querySelector("small");
-      if (!wide[i]) return [text(cell)];
-      if (cell.parentElement.parentElement === table.tHead) {
-        const name = text(cell).replace(/ \[95%\]$/, "");
-        return [name, `${name} low`, `${name} high`, `${name} mark`];
-      }
-      const ends = interval ? interval.textContent.slice(1, -1).split(", ") : ["", ""];
-      const words = text(cell).replace(interval ? interval.textContent : "", "").trim();
-      const figure = NUMBER.exec(words);
-      const value = figure ? figure[0] : words;
-      return [value, ...ends, words.replace(value, "").trim()];
+    const [head, ...body] = [...table.rows].filter((row) => !row.hidden);
+    const columns = [...head.cells].map((_, i) => body.map((row) => row.cells[i]));
+    const bare = (cell) => {
+      const interval = cell.querySelector("small")?.textContent ?? "";
+      return { words: text(cell).replace(interval, "").trim(), ends: interval };
     };
+    const wide = columns.map((cells) => cells.some((cell) => cell.querySelector("small")));
+    const marked = columns.map((cells, i) => {
+      const known = cells.map((cell) => bare(cell).words).filter((words) => words !== "" && words !== "–");
+      const figures = known.length > 0 && known.every((words) => MARKED.test(words));
+      return wide[i] || (figures && known.some((words) => /[≈*†<]/.test(words)));
+    });
+    const fields = (cell, i) => {
+      if (cell.parentElement === head) {
+        const name = text(cell).replace(/ \[95%\]$/, "");
+        const ends = wide[i] ? [`${name} low`, `${name} high`] : [];
+        return [name, ...ends, ...(marked[i] ? [`${name} mark`] : [])];
+      }
+      const { words, ends } = bare(cell);
+      const figure = NUMBER.exec(words);
+      const value = !marked[i] ? words : figure ? figure[0] : "";
+      const both = ends ? ends.slice(1, -1).split(", ") : ["", ""];
+      const mark = words.replace(value, "").trim();
+      return [value, ...(wide[i] ? both : []), ...(marked[i] ? [mark] : [])];
+    };
+    const rows = [head, ...body];
     const lines = rows.map((row) => [...row.cells].flatMap((cell, i) =>
       cell.hidden ? [] : fields(cell, i).map(quoted)).join(","));
     return lines.join("\r\n") + "\r\n";
@@ -130,6 +144,18 @@
     link.parentElement.remove();
   };
 
+  // Whoever has no mouse must get at what is scrolled to, and only at that.
+  const reachable = (place, name) => {
+    place.setAttribute("role", "region");
+    place.setAttribute("aria-label", name);
+    const seen = new ResizeObserver(() => {
+      if (place.scrollWidth > place.clientWidth) place.tabIndex = 0;
+      else place.removeAttribute("tabindex");
+    });
+    seen.observe(place);
+    seen.observe(place.firstElementChild);
+  };
+
   const equip = (table, number) => {
     const heads = [...table.tHead.rows[0].cells];
     const name = table.caption.textContent.trim();
@@ -141,28 +167,31 @@
     });
     const told = element("span", { role: "status" });
     const tools = element("div", { class: "tools" });
+    const field = element("input", { type: "search", "aria-label": `Filter ${name}` });
     if (table.tBodies[0].rows.length > 5) {
-      const field = element("input", { type: "search", id: `filter-${number}` });
       field.addEventListener("input", () => filter(table, field.value, told));
-      tools.append(element("label", { for: `filter-${number}` }, "Filter ", field), told);
+      tools.append(element("label", {}, "Filter ", field), told);
     }
     const choice = element("fieldset", {}, element("legend", {}, "Columns"));
     heads.forEach((head, column) => {
+      if (table.tBodies[0].rows[0]?.cells[column].scope) return; // a row is nothing without its name
       const box = element("input", { type: "checkbox" });
       box.checked = true;
-      box.addEventListener("change", () => show(table, column, box.checked));
+      box.addEventListener("change", () => {
+        show(table, column, box.checked);
+        filter(table, field.value, told);
+      });
       choice.append(element("label", {}, box, text(head)));
     });
-    tools.append(element("details", {}, element("summary", {}, "Choose columns"), choice));
+    const summary = element("summary", { "aria-label": `Choose columns: ${name}` }, "Choose columns");
+    tools.append(element("details", {}, summary, choice));
     const button = element("button", { type: "button" }, "Save as CSV");
     button.setAttribute("aria-label", `Save as CSV: ${name}`);
     button.addEventListener("click", () => save(table));
     tools.append(button);
     const place = table.parentElement;
     place.before(tools);
-    place.tabIndex = 0;
-    place.setAttribute("role", "region");
-    place.setAttribute("aria-label", `${name} (${number})`);
+    reachable(place, `${name} (${number})`);
   };
 
   // What is folded away is equipped when it is opened: a page of many tables is there at once.
@@ -173,12 +202,51 @@
     equip(table, count);
   };
   for (const picture of document.querySelectorAll(".picture")) {
-    picture.tabIndex = 0;
-    picture.setAttribute("role", "region");
-    picture.setAttribute("aria-label", `Picture ${++pictures}`);
+    reachable(picture, `Picture ${++pictures}: ${picture.querySelector("title").textContent}`);
   }
+  const names = new Map();
+  for (const { dataset } of document.querySelectorAll("table")) {
+    const before = names.get(dataset.name) ?? 0;
+    names.set(dataset.name, before + 1);
+    if (before) dataset.name += `-${before + 1}`;
+  }
+  // What is wider than paper is printed in parts, the names of the rows beside each.
+  const PAPER = 960;
+  const parts = (table) => {
+    const cells = [...table.tHead.rows[0].cells];
+    const named = [...(table.tBodies[0].rows[0]?.cells ?? [])].findIndex((cell) => cell.scope);
+    const widths = cells.map((cell) => cell.offsetWidth);
+    const found = [];
+    let room = 0;
+    widths.forEach((width, i) => {
+      if (i === named || cells[i].hidden) return;
+      if (width > room || !found.length) {
+        found.push(new Set([named]));
+        room = PAPER - (widths[named] ?? 0);
+      }
+      found.at(-1).add(i);
+      room -= width;
+    });
+    return found;
+  };
+  const divide = (table) => {
+    if (table.offsetWidth <= PAPER) return;
+    for (const kept of parts(table).reverse()) {
+      const part = table.cloneNode(true);
+      for (const row of part.rows) {
+        [...row.cells].forEach((cell, i) => kept.has(i) || cell.remove());
+      }
+      table.parentElement.after(element("div", { class: "grid paper" }, part));
+    }
+    table.parentElement.classList.add("screen");
+  };
   addEventListener("beforeprint", () => {
     for (const folded of document.querySelectorAll("section > details")) folded.open = true;
+    for (const table of document.querySelectorAll("section table")) divide(table);
+  });
+  addEventListener("afterprint", () => {
+    for (const part of document.querySelectorAll(".paper")) part.remove();
+    for (const whole of document.querySelectorAll(".screen")) whole.classList.remove("screen");
   });
   for (const table of document.querySelectorAll("table")) {
     const folded = table.closest("details");
