@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import harness
 from harness.errors import UsageError
@@ -48,7 +49,7 @@ from harness.pictures.palette import (
     VARIABLES,
     look,
 )
-from harness.pictures.picture import Picture, text
+from harness.pictures.picture import Picture, bends, shortened, text
 from harness.scoring import ECE_BINS
 from harness.statistics import Step
 from harness.store import Store
@@ -336,6 +337,61 @@ def test_what_xml_cannot_hold_is_shown_to_be_missing() -> None:
     assert text("\ud800\x00\ufffe\U0001fffe🦜") == "\ufffd" * 4 + "🦜"
 
 
+def test_what_would_turn_a_caption_around_is_shown_to_be_missing() -> None:
+    for invisible in "\u202e\u2066\u200f\u200b\u00ad\ufeff\u200d":
+        assert text(f"a{invisible}b") == "a\ufffdb"
+    together = "\U0001f469\U0001f3fd\u200d\U0001f4bb ❤\ufe0f\u200d\U0001f525"
+    assert text(together) == together
+    turned = renamed(sample_frames(), forest="\u202etserof")
+    for kind in ("fit-time", "latency"):
+        picture = KINDS[kind].draw(turned)
+        svg = inline_svg(picture.figure, picture.title, picture.description)
+        assert "\u202e" not in svg
+        assert "\ufffdtserof" in svg
+
+
+def test_names_that_differ_differ_when_they_are_cut() -> None:
+    sweep = [f"mlp[hidden=64x64,epochs={n},lr={lr},batch_size=32]" for n in (5, 50) for lr in "12"]
+    names = shortened([*sweep, "forest", "a" * 99 + "b" + "c" * 99, "a" * 99 + "d" + "c" * 99])
+    assert len(set(names.values())) == len(names)
+    assert max(map(len, names.values())) <= 34
+    assert names["forest"] == "forest"
+    assert names[sweep[3]] == "mlp[…epochs=50,lr=2…]"
+
+
+def visible(axis: Any) -> list[Any]:
+    """A drawn axis' labels that can be seen."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    labels = [tick.label1 for tick in ticks if tick.label1.get_visible()]
+    return [label for label in labels if label.get_text()]
+
+
+def overlapping(texts: list[Any]) -> list[tuple[str, str]]:
+    """Pairs of texts that cover each other."""
+    pairs = itertools.combinations(texts, 2)
+    return [
+        (a.get_text(), b.get_text())
+        for a, b in pairs
+        if a.get_window_extent().overlaps(b.get_window_extent())
+    ]
+
+
+@pytest.mark.parametrize("low", [1e-6, 2.3e-5, 0.0022, 0.75])
+@pytest.mark.parametrize("ratio", [1.0, 1.0003, 1.25, 2.6, 7.0, 45.0, 3e3, 1e7, 3e11])
+def test_the_labels_of_ticks_never_cover_each_other(low: float, ratio: float) -> None:
+    frames = sized()
+    times = np.geomspace(low, low * ratio, len(frames.results))
+    results = frames.results.assign(fit_seconds=times)
+    for kind in ("fit-time", "sizes"):
+        figure = drawn(kind, replace(frames, results=results), Wanted()).figure
+        for ax in figure.axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                assert not overlapping(visible(axis))
+                if axis.get_scale() == "log":
+                    assert len(visible(axis)) in range(1, 8)
+
+
 # -- what is chosen
 
 
@@ -495,6 +551,14 @@ def test_without_several_sizes_there_is_nothing_to_draw() -> None:
     assert "tides was" in fault("sizes", sized(), Wanted(dataset="tides[n_train=30,n_test=40]"))
 
 
+def test_intervals_of_models_at_one_size_stand_beside_each_other() -> None:
+    left, right = drawn("sizes", crowded(3, 2), Wanted()).figure.axes
+    for ax in (left, right):
+        places = [line[0][0] for lines in ax.collections for line in lines.get_segments()]
+        assert len(set(places)) == len(places) == 6
+        assert all(min(abs(x - 100), abs(x - 200)) < 10 for x in places)
+
+
 # -- costs
 
 
@@ -518,21 +582,185 @@ def test_on_the_front_are_those_that_nobody_beats_in_both(pairs: list[tuple[floa
     assert front([*times, math.nan], [*accuracies, 1.0]) == found
 
 
-def test_costs_are_those_timed_alone_where_most_were() -> None:
-    frames = sample_frames()
-    picture = drawn("fit-time", frames, Wanted(dataset="tides"))
-    assert "taken while other trials ran" in picture.description
-    assert set(picture.table["model"]) == {"ridge[l2=0.1]", "forest"}
-    times = [
-        Timing("fit", model, "tides", "cpu", 1, "ok", samples=((t, t), (t, t), (t, t)))
-        for model, t in (("ridge[l2=0.1]", 0.5), ("forest", 0.25), ("prior", 0.1))
-    ]
-    alone = drawn(
-        "fit-time", replace(frames, timings=timings_frame(times)), Wanted(dataset="tides")
+def timed_alone(*pairings: tuple[str, str], kind: Any = "fit") -> pd.DataFrame:
+    """Timings of models on datasets: 1 s, 2 s and so on."""
+    return timings_frame(
+        [
+            Timing(kind, model, dataset, "cpu", 1, "ok", samples=((t, t), (t, t), (t, t)))
+            for t, (model, dataset) in enumerate(pairings, 1)
+        ]
     )
-    assert "timed alone" in alone.description
-    assert alone.table["time of a fit (s)"].tolist() == [0.25, 0.5]
-    assert alone.figure.axes[0].get_xscale() == "log"
+
+
+RIDGE, FOREST = ("ridge[l2=0.1]", "tides"), ("forest", "tides")
+
+
+def test_costs_are_those_timed_alone_where_all_were() -> None:
+    frames = sample_frames()
+    alone = replace(frames, timings=timed_alone(FOREST, RIDGE, ("prior", "tides")))
+    picture = drawn("fit-time", alone, Wanted(dataset="tides"))
+    assert picture.table["time of a fit (s)"].tolist() == [1.0, 2.0]
+    assert set(picture.table["clock"]) == {"alone"}
+    assert "timed alone" in picture.description
+    (ax,) = picture.figure.axes
+    assert ax.get_xlabel() == "time of a fit, timed alone"
+    assert ax.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("kind", ["fit-time", "latency"])
+def test_no_model_is_missing_because_it_was_not_timed_alone(kind: str) -> None:
+    measure = "fit" if kind == "fit-time" else "predict-row"
+    timings = timed_alone(FOREST, RIDGE, ("forest", "shells"), kind=measure)
+    picture = drawn(kind, replace(sample_frames(), timings=timings), Wanted())
+    table = picture.table
+    assert sorted(table["model"]) == ["forest"] * 3 + ["ridge[l2=0.1]"] * 3
+    # One clock a panel, and each says which.
+    clocks = table.groupby("dataset")["clock"].agg(set)
+    assert clocks["tides"] == {"alone"}
+    assert clocks["shells"] == clocks["pebbles"] == {"among trials"}
+    titles = [ax.get_title(loc="left").replace("\n", " ") for ax in picture.figure.axes]
+    assert titles == [
+        "tides: timed alone",
+        "pebbles: taken while other trials ran",
+        "shells: taken while other trials ran",
+    ]
+    assert "timed alone on tides." in picture.description
+    assert "taken while other trials ran on pebbles, shells." in picture.description
+    assert "Baselines are left out: prior." in picture.description
+
+
+def test_whoever_has_no_time_is_said_to_be_left_out() -> None:
+    frames = sample_frames()
+    forest = frames.results["model"] == "forest"
+    seconds = frames.results["fit_seconds"].mask(forest)
+    unknown = replace(frames, results=frames.results.assign(fit_seconds=seconds))
+    picture = drawn("fit-time", unknown, Wanted(dataset="tides"))
+    assert picture.table["model"].tolist() == ["ridge[l2=0.1]"]
+    assert "Left out, having no time: forest on tides." in picture.description
+    sizes = KINDS["sizes"].draw(
+        replace(sized(), results=sized().results.assign(fit_seconds=seconds))
+    )
+    assert "No time is known of forest." in sizes.description
+
+
+def test_training_sizes_share_one_clock() -> None:
+    timings = timed_alone(FOREST, RIDGE)
+    table = KINDS["sizes"].draw(replace(sized(), timings=timings)).table
+    assert set(table["clock"]) == {"among trials"}
+    assert table["fit seconds"].max() < 1
+
+
+def crowded(n_models: int, n_datasets: int) -> Frames:
+    """A sweep over models with long names, on a dataset at several sizes, and as many kernels."""
+    rng = np.random.default_rng(0)
+    names = [f"torch-mlp[hidden=64x64,epochs={i},lr=0.0001,batch=32]" for i in range(n_models)]
+    frames, n = sample_frames(), n_models * n_datasets
+    rows = 100 * np.repeat(np.arange(1, n_datasets + 1), n_models)
+    results = pd.concat([frames.results.iloc[1:2]] * n, ignore_index=True).assign(
+        dataset=[f"tides[n_train={k}]" for k in rows],
+        model=names * n_datasets,
+        result_id=np.arange(n),
+        n_train=rows,
+        accuracy=rng.uniform(0.5, 1, n),
+        nll=rng.uniform(0.1, 1, n),
+        fit_seconds=10 ** rng.uniform(-3, 1, n),
+        predict_seconds=10 ** rng.uniform(-6, -4, n),
+    )
+    epochs = np.arange(1, 4)
+    traces = pd.DataFrame(
+        {"result_id": np.repeat(np.arange(n), 3), "epoch": np.tile(epochs, n)}
+        | {f"{part}_likelihood": np.tile(epochs / 4, n) for part in ("train", "test")}
+    )
+    timings = [
+        Timing("softmax", name, f"{k}x3 float32 warm", "cpu", 1, "ok", samples=((t,), (t,), (t,)))
+        for k in sorted(set(rows))
+        for name, t in zip(names, 1e-7 * k * rng.uniform(1, 2, n_models), strict=True)
+    ]
+    return replace(frames, results=results, traces=lambda: traces, timings=timings_frame(timings))
+
+
+@pytest.mark.parametrize("n_models", [1, 20, 40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_datasets", [1, 12])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].scope == "run"])
+def test_a_crowd_leaves_room_for_the_panels(kind: str, n_models: int, n_datasets: int) -> None:
+    if kind == "sizes" and n_datasets == 1:
+        return
+    picture = KINDS[kind].draw(crowded(n_models, n_datasets))
+    figure = picture.figure
+    width = figure.get_figwidth() * figure.dpi
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    panels = [ax for ax in figure.axes if ax.axison]
+    assert len(panels) <= 12
+    for ax in panels:
+        assert ax.get_window_extent().width > 1.5 * figure.dpi
+        assert ax.get_window_extent().height > 1.2 * figure.dpi
+        assert ax.get_window_extent().x1 < box.x0
+    assert box.x1 <= width
+    assert not overlapping([label for ax in panels for label in visible(ax.xaxis)])
+    entries = [entry.get_text() for entry in legend.get_texts()]
+    assert len(entries) == len(set(entries)) <= 27
+    if kind != "likelihood":
+        assert (f"and {n_models - 24} more" in entries) == (n_models > 24)
+        subject = "kernel" if kind == "softmax" else "model"
+        assert picture.table[subject].nunique() == n_models
+
+
+@pytest.mark.parametrize("kind", ["fit-time", "latency"])
+@pytest.mark.parametrize("n_models", [2, 6, 40])
+def test_labels_of_the_front_stay_within_their_panel_and_apart(kind: str, n_models: int) -> None:
+    picture = KINDS[kind].draw(crowded(n_models, 9))
+    for ax in picture.figure.axes:
+        box, labels = ax.get_window_extent(), [note for note in ax.texts if note.get_text()]
+        assert labels
+        for note in labels:
+            own = Text.get_window_extent(note)
+            assert box.x0 <= own.x0
+            assert own.x1 <= box.x1
+            assert box.y0 <= own.y0
+            assert own.y1 <= box.y1
+        for one, other in itertools.combinations(labels, 2):
+            assert not Text.get_window_extent(one).overlaps(Text.get_window_extent(other))
+        assert len({note.get_text() for note in labels}) == len(labels)
+
+
+def test_intervals_are_shown_whole() -> None:
+    picture = drawn("fit-time", crowded(5, 3), Wanted())
+    for ax, (_, group) in zip(
+        picture.figure.axes, picture.table.groupby("dataset", sort=False), strict=True
+    ):
+        low, high = ax.get_ylim()
+        assert low < group["accuracy low"].min()
+        assert high > group["accuracy high"].max()
+        assert all(0 <= tick <= 1 for tick in ax.get_yticks())
+
+
+def test_one_poor_models_interval_does_not_flatten_the_others() -> None:
+    frames = sample_frames()
+    own = frames.results[frames.results["dataset"] == "pebbles"]
+    own = own[own["status"] == "ok"]
+    accuracies = {"forest": [0.95, 0.951, 0.952], "ridge[l2=0.1]": [0.98, 0.981]}
+    rows = pd.concat(
+        [
+            own[own["model"] == model].iloc[: len(values)].assign(accuracy=values, fit_seconds=t)
+            for (model, values), t in zip(accuracies.items(), (0.1, 0.2), strict=True)
+        ]
+        + [
+            own[own["model"] == "forest"].assign(
+                model="wild", accuracy=[0.6, 0.93, 0.99], fit_seconds=1
+            )
+        ]
+    )
+    picture = drawn("fit-time", replace(frames, results=rows.assign(result_id=range(8))), Wanted())
+    table = picture.table.set_index("model")
+    low, high = picture.figure.axes[0].get_ylim()
+    assert table["on the front"].to_dict() == {
+        "forest": True, "ridge[l2=0.1]": True, "wild": False
+    }  # fmt: skip
+    assert table.loc["wild", "accuracy low"] < low < table["accuracy"].min()
+    front = table[table["on the front"]]
+    assert low < front["accuracy low"].min()
+    assert front["accuracy high"].max() < high
 
 
 def test_perfect_accuracies_are_drawn_too() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,22 +12,28 @@ from matplotlib.lines import Line2D
 
 from harness.errors import UsageError
 from harness.pictures.choosing import Wanted, able, chosen, pairings, scored
-from harness.pictures.costs import Clock, clock
+from harness.pictures.costs import CLOCKS, Clock, clock
 from harness.pictures.palette import colour, dash, look, marker
 from harness.pictures.picture import (
+    ENTRIES,
     NAME,
+    OTHERS,
     PANELS,
     Picture,
     above,
+    apart,
+    bends,
     beside,
     count,
     label,
     logarithmic,
+    more,
     panels,
     plural,
     seconds,
     settings,
     sheet,
+    shortened,
     text,
     thin,
 )
@@ -47,7 +54,7 @@ LONG = 50
 """Epochs from which on their axis is logarithmic."""
 
 TICKS = 8
-"""Sizes up to which each has a tick."""
+"""Sizes up to which each has a tick, where there is room."""
 
 
 def likelihood(frames: Frames, wanted: Wanted) -> Picture:
@@ -224,29 +231,41 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
         figure, axes = sheet(1, 2, width=9.2, height=3.8, title=title)
         left, right = axes[0]
         handles = []
-        for i, ((model, device), group) in enumerate(
-            table.groupby(["model", "device"], sort=False)
-        ):
-            name = text(model) + (f" @ {device}" if several else "")
+        groups = list(table.groupby(["model", "device"], sort=False))
+        names = shortened(table["model"])
+        beside_others = _beside_others(sorted(set(table["training rows"])), len(groups))
+        for i, (key, group) in enumerate(groups):
+            model, device = map(str, key)
+            line = look(i) if i < ENTRIES else OTHERS
+            if i < ENTRIES:
+                name = names[model] + (f" @ {device}" if several else "")
+                handles.append(Line2D([], [], label=name, **line))
             for ax, what in ((left, "likelihood"), (right, "fit")):
                 y = group["likelihood" if what == "likelihood" else "fit seconds"]
                 ends = [group[f"{what} low"], group[f"{what} high"]]
-                x = group["training rows"]
-                ax.plot(x, y, **look(i))
-                ax.vlines(x, *ends, color=colour(i), lw=0.8)
-            handles.append(Line2D([], [], label=name, **look(i)))
+                x = group["training rows"] * beside_others[i]
+                ax.plot(x, y, **line)
+                ax.vlines(x, *ends, color=line["color"], lw=0.8, alpha=0.7)
+        handles += more(len(groups) - ENTRIES, **OTHERS)
+        rows = sorted(set(table["training rows"]))
         for ax in (left, right):
-            logarithmic(ax, "x", count, table["training rows"])
-            rows = sorted(set(table["training rows"]))
+            logarithmic(ax, "x", count, [n * f for n in rows for f in beside_others])
             if len(rows) <= TICKS:
-                ax.set_xticks(rows, [count(round(n)) for n in rows])
-                ax.set_xticks([], minor=True)
+                ticks = apart(rows, ax.get_xlim(), "x", lambda n: count(round(n)))
+                ax.set_xticks(ticks, [count(round(n)) for n in ticks])
+                ax.set_xticks([n for n in rows if n not in ticks], minor=True)
             ax.set_xlabel("training rows")
         shown = table[["fit seconds", "fit low", "fit high"]].to_numpy().ravel()
         logarithmic(right, "y", seconds, shown)
         left.set_ylabel("likelihood, with 95% interval")
         right.set_ylabel(f"time of a fit, {timed.how}", wrap=True)
         beside(figure, handles)
+    untimed = table[~(table["fit seconds"] > 0)]
+    missing = (
+        f" No time is known of {', '.join(text(m) for m in dict.fromkeys(untimed['model']))}."
+        if len(untimed)
+        else ""
+    )
     best = table[table["training rows"] == table["training rows"].max()]
     top = best.loc[best["likelihood"].idxmax()] if len(best) else None
     words = (
@@ -258,6 +277,18 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
     return Picture(
         figure,
         title,
-        f"Likelihood and time of a fit against the number of training rows, a line a model.{words}",
-        table,
+        f"Likelihood and time of a fit against the number of training rows, a line a model. "
+        f"The time is {timed.how}.{missing}{words}",
+        table.assign(clock=CLOCKS[timed.how]),
     )
+
+
+def _beside_others(rows: Sequence[float], n: int) -> list[float]:
+    """By what to multiply the n series' places, so that their intervals stand beside each other.
+
+    A little: series of two sizes do not mix, and all stand by their tick.
+    """
+    span = math.log(rows[-1] / rows[0])
+    closest = min(math.log(b / a) for a, b in pairwise(rows))
+    wide = min(0.3 * closest, 0.012 * span * (n - 1), 0.06 * span)
+    return [math.exp(wide * (i / max(n - 1, 1) - 0.5)) for i in range(n)]
