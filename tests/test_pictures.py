@@ -548,6 +548,9 @@ def test_without_several_sizes_there_is_nothing_to_draw() -> None:
     assert fault("sizes", sample_frames(), Wanted(dataset="tides")) == (
         "tides was not run with several training sizes; `harness run --train-sizes` does so"
     )
+    assert fault("sizes", sample_frames()) == (
+        "no dataset was run with several training sizes; `harness run --train-sizes` does so"
+    )
     assert "tides was" in fault("sizes", sized(), Wanted(dataset="tides[n_train=30,n_test=40]"))
 
 

@@ -183,8 +183,8 @@ def sizes(frames: Frames, wanted: Wanted) -> Picture:
         others = (
             f"{', '.join(several[:5])} was" if several else "`harness run --train-sizes` does so"
         )
-        whose = wanted.dataset or "any dataset"
-        raise UsageError(f"{whose} was not run with several training sizes; {others}")
+        whose = f"{wanted.dataset} was not" if wanted.dataset else "no dataset was"
+        raise UsageError(f"{whose} run with several training sizes; {others}")
     if len(ready) > 1:
         raise UsageError(
             f"{len(ready)} datasets were run with several training sizes: "
