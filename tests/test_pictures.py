@@ -475,33 +475,80 @@ def test_one_model_on_one_data_set_once_is_enough(kind: str) -> None:
 # -- learning
 
 
+def medians(picture: Picture) -> pd.DataFrame:
+    return picture.table[picture.table["repeat"] == "median"]
+
+
 def test_likelihood_is_the_median_over_repeats() -> None:
     frames = traced(
         (2, [0.1, 0.2], [0.1, 0.1]), (5, [0.3, 0.6], [0.2, 0.2]), (8, [0.2, 0.9], [0, 0])
     )
-    table = drawn("likelihood", frames, WHOLE).table
+    table = medians(drawn("likelihood", frames, WHOLE))
     assert table["train likelihood"].tolist() == pytest.approx([0.2, 0.6])
     assert table["test likelihood"].tolist() == pytest.approx([0.1, 0.1])
     assert table["repeats"].tolist() == [3, 3]
+    assert table["diverged"].tolist() == [0, 0]
+
+
+def test_a_repeat_that_has_stopped_stays_what_it_was_in_the_median() -> None:
+    frames = traced(
+        (2, [0.1, 0.2], [0.1, 0.15]), (5, [0.3, 0.6, 0.7], [0.2] * 3), (8, [0.2] * 4, [0.9] * 4)
+    )
+    picture = drawn("likelihood", frames, WHOLE)
+    table = medians(picture)
+    assert table["epoch"].iloc[-1] == 4
+    assert table["train likelihood"].iloc[-1] == np.median([0.2, 0.7, 0.2])
+    assert table["test likelihood"].iloc[-1] == np.median([0.15, 0.2, 0.9])
+    assert set(table["repeats"]) == {3}
+    assert "ends at 0.200 and 0.200" in picture.description
 
 
 def test_a_diverged_repeat_is_said_so_and_does_not_hide_the_others() -> None:
     nan = float("nan")
-    picture = drawn("likelihood", traced((2, [0.3, nan], [0.3, nan]), (5, [0.4, 0.5], [0.4, 0.5])))
+    picture = drawn(
+        "likelihood", traced((2, [0.3, nan], [0.3, nan]), (5, [0.4, 0.5, 0.6], [0.4, 0.5, 0.6]))
+    )
     assert picture.figure.axes[0].get_title(loc="left") == "1 of 3 repeats diverged"
-    assert picture.table["train likelihood"].tolist() == pytest.approx([0.35, 0.5])
+    table = medians(picture)
+    assert table["train likelihood"].tolist() == pytest.approx([0.35, 0.5, 0.6])
+    assert table["repeats"].tolist() == [2, 1, 1]
+    assert table["diverged"].tolist() == [0, 1, 1]
     never = drawn("likelihood", traced((2, [nan] * 3, [nan] * 3)))
     assert never.table["diverged"].max() == 1
     assert "nan" not in never.description
 
 
+def test_under_a_likelihood_lie_the_curves_of_each_repeat() -> None:
+    table = drawn("likelihood", traced((2, [0.1, 0.2], [0.1, 0.3]), (5, [0.3], [0.4]))).table
+    assert table["repeat"].tolist() == ["median", "median", 0, 0, 1]
+    own = table[table["repeat"] == 0]
+    assert own["epoch"].tolist() == [1, 2]
+    assert own["train likelihood"].tolist() == [0.1, 0.2]
+    assert own["test likelihood"].tolist() == [0.1, 0.3]
+
+
 def test_an_enormous_trace_stays_a_small_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
     line = 1 - np.exp(-np.linspace(0, 5, 100_000))
-    picture = drawn("likelihood", traced(*((i, line, line) for i in (2, 5, 8))))
-    assert len(picture.table) <= 400
-    assert picture.table["epoch"].iloc[-1] == 100_000
-    save(picture.figure, tmp_path / "file.svg")
-    assert (tmp_path / "file.svg").stat().st_size < 100_000
+    noisy = line * rng.uniform(0.5, 1, 100_000)
+    for one, most in ((line, 50), (noisy, 400)):
+        picture = drawn("likelihood", traced(*((i, one, one) for i in (2, 5, 8))))
+        assert picture.table.groupby("repeat").size().max() <= most
+        assert picture.table["epoch"].iloc[-1] == 100_000
+        save(picture.figure, tmp_path / "file.svg")
+        assert (tmp_path / "file.svg").stat().st_size < 200_000
+
+
+def test_what_is_left_out_of_a_line_is_not_missed() -> None:
+    rng = np.random.default_rng(0)
+    x = np.arange(300.0)
+    lines = np.stack([np.tanh(x / 50) + rng.normal(0, noise, 300) for noise in (0, 0.01)], axis=1)
+    kept = bends(x, lines, 0.02)
+    assert len(kept) < 150
+    for line in lines.T:
+        assert np.abs(np.interp(x, x[kept], line[kept]) - line).max() <= 0.02
+    lines[100:200] = np.nan
+    assert {99, 100, 199, 200} <= set(bends(x, lines, 0.02))
 
 
 def test_more_models_than_fit_are_said_to_be_left_out() -> None:
