@@ -852,7 +852,13 @@ def test_over_one_input_stand_classes_and_probabilities() -> None:
     assert sketch.probabilities is not None
     classes, chances = picture.figure.axes
     names = np.array(sketch.class_names)
-    assert picture.table["predicted"].tolist() == names[sketch.probabilities.argmax(1)].tolist()
+    curve, rows = (picture.table[picture.table["what"] == what] for what in ("curve", "test row"))
+    assert curve["predicted"].tolist() == names[sketch.probabilities.argmax(1)].tolist()
+    assert len(curve) + len(rows) == len(picture.table)
+    assert rows["x0"].tolist() == sketch.points[:, 0].tolist()
+    assert rows["row"].tolist() == sketch.rows.tolist()
+    assert set(rows["class"]) <= set(names)
+    assert (rows["misclassified"] == (rows["class"] != rows["predicted"])).all()
     for k, line in enumerate(chances.lines):
         assert np.array_equal(line.get_ydata(), sketch.probabilities[:, k])
     dots = sum(len(line.get_xdata()) for line in classes.lines[1:])  # type: ignore[arg-type]
@@ -864,9 +870,17 @@ def test_over_one_input_stand_classes_and_probabilities() -> None:
 def test_over_two_inputs_stand_regions(K: int) -> None:
     picture = drawn("regions", in_the_plane(K), WHOLE)
     assert picture.title == "Decision regions: ridge[l2=0.1] on tides"
-    assert len(picture.table) == 40
-    wrong = picture.table["class"] != picture.table["predicted"]
-    assert (picture.table["misclassified"] == wrong).all()
+    rows = picture.table[picture.table["what"] == "test row"]
+    assert len(rows) == 40
+    wrong = rows["class"] != rows["predicted"]
+    assert (rows["misclassified"] == wrong).all()
+    sketch = in_the_plane(K).sketches([2])[2]
+    assert sketch.probabilities is not None
+    grid = picture.table[picture.table["what"] == "grid"]
+    likeliest = [f"class-{k}" for k in sketch.probabilities.argmax(1)]
+    assert grid["predicted"].tolist() == likeliest
+    corners = grid[["x0", "x1"]].iloc[[0, 19, -1]].to_numpy().tolist()
+    assert corners == [[-1, -1], [1, -1], [1, 1]]
     assert f"{wrong.sum()} of 40 test rows" in picture.description
 
 
@@ -895,6 +909,13 @@ def test_regions_leave_no_gap_where_several_classes_meet(ties: bool) -> None:
             x, y = np.floor(at).astype(int)
             wanted = 1 + FILL * (np.array(to_rgb(SERIES[likeliest[i, j]])) - 1)
             assert np.abs(pixels[y, x] - wanted).max() < 0.02
+
+
+def test_inputs_whatever_they_are_called_have_columns_of_their_own() -> None:
+    frames = in_the_plane()
+    named = replace(frames.sketches([2])[2], input_names=("class", "class"))
+    table = drawn("regions", replace(frames, sketches=lambda _: {2: named}), WHOLE).table
+    assert len(set(table.columns)) == len(table.columns)
 
 
 def test_over_more_inputs_it_says_that_they_are_principal_components() -> None:
