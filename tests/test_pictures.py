@@ -993,6 +993,15 @@ def test_confusion_and_recall_are_scikit_learns(K: int, tmp_path: Path) -> None:
         assert len(inline_svg(one.figure, "a", "b")) < 250_000
 
 
+@pytest.mark.parametrize("K", [10, 60, 200, 1000])
+def test_what_is_said_of_many_classes_can_be_read(K: int) -> None:
+    true = np.arange(4 * K) % K
+    (ax,) = drawn("recall", predicting(true, true, K=K), Wanted()).figure.axes
+    assert not overlapping(visible(ax.yaxis))
+    assert not overlapping(ax.texts)
+    assert len(ax.texts) == (K if K <= 60 else 0)
+
+
 def test_a_class_that_was_never_tested_has_no_recall() -> None:
     table = drawn("recall", predicting([0, 0, 1], [0, 1, 1], K=3), Wanted()).table
     assert table["rows"].tolist() == [2, 1, 0]
