@@ -1059,6 +1059,28 @@ def test_a_history_stands_with_its_steps_the_provisional_ones_dashed() -> None:
     assert picture.table["step"].tolist()[8] == "+10.5%"
 
 
+def test_the_legend_of_a_history_names_what_is_there() -> None:
+    def entries(*steps: Step) -> list[str]:
+        (segment,) = segments([point(day, 0.0) for day in range(20)])
+        (legend,) = KINDS["history"].draw([replace(segment, steps=steps)]).figure.legends
+        return [entry.get_text() for entry in legend.get_texts()]
+
+    firm = Step(8, 0.1, 0.05, 0.15, 0.001, True)
+    assert entries() == ["values"]
+    assert entries(firm) == ["values", "step"]
+    assert entries(replace(firm, firm=False)) == ["values", "step, provisional"]
+
+
+@pytest.mark.parametrize(
+    ("days", "corner"),
+    [(20, "2026-Jan"), (45, "2026-Jan to 2026-Feb"), (300, "")],
+)
+def test_the_corner_of_a_history_says_from_when_to_when(days: int, corner: str) -> None:
+    picture = KINDS["history"].draw(segments([point(day, 0.0) for day in range(days)]))
+    shown = picture.figure.axes[0].xaxis.get_offset_text().get_text()
+    assert shown == corner
+
+
 def test_a_history_is_chosen_by_what_it_measures() -> None:
     found = history()
     assert KINDS["history"].draw(found, Wanted(model="knn")).title == "History: fit: knn, iris"
