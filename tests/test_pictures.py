@@ -377,8 +377,8 @@ def overlapping(texts: list[Any]) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize("low", [1e-6, 2.3e-5, 0.0022, 0.75])
-@pytest.mark.parametrize("ratio", [1.0, 1.0003, 1.25, 2.6, 7.0, 45.0, 3e3, 1e7, 3e11])
+@pytest.mark.parametrize("low", [2.3e-5, 0.75])
+@pytest.mark.parametrize("ratio", [1.0, 1.0003, 1.25, 2.6, 7.0, 45.0, 3e3, 3e11])
 def test_the_labels_of_ticks_never_cover_each_other(low: float, ratio: float) -> None:
     frames = sized()
     times = np.geomspace(low, low * ratio, len(frames.results))
