@@ -71,3 +71,13 @@ def test_the_gallery_shows_every_kind_of_picture_and_the_command_that_made_it() 
         file = command.split()[-1]
         assert f"(gallery/{file})" in text
         assert (DOCS / "gallery" / file).read_text().lstrip().startswith("<?xml")
+
+
+def test_the_gallery_shows_the_commands_that_filled_its_store() -> None:
+    text, script = ((DOCS / name).read_text() for name in ("gallery.md", "gallery/make.sh"))
+    shown = re.findall(r"```sh\n(harness run .*?)\n```", text, re.DOTALL)
+    filled = script.partition("# What is drawn.\n")[2].partition("\n\n# The pictures")[0]
+    # What only keeps the script quiet and its files together.
+    for aside in (" > /dev/null", " || test $? = 1", " --no-progress"):
+        filled = filled.replace(aside, "")
+    assert shown == [filled.replace('"$work/kernel.py"', "kernel.py")]

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import harness
 from harness.errors import UsageError
@@ -48,7 +49,7 @@ from harness.pictures.palette import (
     VARIABLES,
     look,
 )
-from harness.pictures.picture import Picture, text
+from harness.pictures.picture import Picture, bends, shortened, text
 from harness.scoring import ECE_BINS
 from harness.statistics import Step
 from harness.store import Store
@@ -336,6 +337,61 @@ def test_what_xml_cannot_hold_is_shown_to_be_missing() -> None:
     assert text("\ud800\x00\ufffe\U0001fffe🦜") == "\ufffd" * 4 + "🦜"
 
 
+def test_what_would_turn_a_caption_around_is_shown_to_be_missing() -> None:
+    for invisible in "\u202e\u2066\u200f\u200b\u00ad\ufeff\u200d":
+        assert text(f"a{invisible}b") == "a\ufffdb"
+    together = "\U0001f469\U0001f3fd\u200d\U0001f4bb ❤\ufe0f\u200d\U0001f525"
+    assert text(together) == together
+    turned = renamed(sample_frames(), forest="\u202etserof")
+    for kind in ("fit-time", "latency"):
+        picture = KINDS[kind].draw(turned)
+        svg = inline_svg(picture.figure, picture.title, picture.description)
+        assert "\u202e" not in svg
+        assert "\ufffdtserof" in svg
+
+
+def test_names_that_differ_differ_when_they_are_cut() -> None:
+    sweep = [f"mlp[hidden=64x64,epochs={n},lr={lr},batch_size=32]" for n in (5, 50) for lr in "12"]
+    names = shortened([*sweep, "forest", "a" * 99 + "b" + "c" * 99, "a" * 99 + "d" + "c" * 99])
+    assert len(set(names.values())) == len(names)
+    assert max(map(len, names.values())) <= 34
+    assert names["forest"] == "forest"
+    assert names[sweep[3]] == "mlp[…epochs=50,lr=2…]"
+
+
+def visible(axis: Any) -> list[Any]:
+    """A drawn axis' labels that can be seen."""
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    labels = [tick.label1 for tick in ticks if tick.label1.get_visible()]
+    return [label for label in labels if label.get_text()]
+
+
+def overlapping(texts: list[Any]) -> list[tuple[str, str]]:
+    """Pairs of texts that cover each other."""
+    pairs = itertools.combinations(texts, 2)
+    return [
+        (a.get_text(), b.get_text())
+        for a, b in pairs
+        if a.get_window_extent().overlaps(b.get_window_extent())
+    ]
+
+
+@pytest.mark.parametrize("low", [2.3e-5, 0.75])
+@pytest.mark.parametrize("ratio", [1.0, 1.0003, 1.25, 2.6, 7.0, 45.0, 3e3, 3e11])
+def test_the_labels_of_ticks_never_cover_each_other(low: float, ratio: float) -> None:
+    frames = sized()
+    times = np.geomspace(low, low * ratio, len(frames.results))
+    results = frames.results.assign(fit_seconds=times)
+    for kind in ("fit-time", "sizes"):
+        figure = drawn(kind, replace(frames, results=results), Wanted()).figure
+        for ax in figure.axes:
+            for axis in (ax.xaxis, ax.yaxis):
+                assert not overlapping(visible(axis))
+                if axis.get_scale() == "log":
+                    assert len(visible(axis)) in range(1, 8)
+
+
 # -- what is chosen
 
 
@@ -419,33 +475,80 @@ def test_one_model_on_one_data_set_once_is_enough(kind: str) -> None:
 # -- learning
 
 
+def medians(picture: Picture) -> pd.DataFrame:
+    return picture.table[picture.table["repeat"] == "median"]
+
+
 def test_likelihood_is_the_median_over_repeats() -> None:
     frames = traced(
         (2, [0.1, 0.2], [0.1, 0.1]), (5, [0.3, 0.6], [0.2, 0.2]), (8, [0.2, 0.9], [0, 0])
     )
-    table = drawn("likelihood", frames, WHOLE).table
+    table = medians(drawn("likelihood", frames, WHOLE))
     assert table["train likelihood"].tolist() == pytest.approx([0.2, 0.6])
     assert table["test likelihood"].tolist() == pytest.approx([0.1, 0.1])
     assert table["repeats"].tolist() == [3, 3]
+    assert table["diverged"].tolist() == [0, 0]
+
+
+def test_a_repeat_that_has_stopped_stays_what_it_was_in_the_median() -> None:
+    frames = traced(
+        (2, [0.1, 0.2], [0.1, 0.15]), (5, [0.3, 0.6, 0.7], [0.2] * 3), (8, [0.2] * 4, [0.9] * 4)
+    )
+    picture = drawn("likelihood", frames, WHOLE)
+    table = medians(picture)
+    assert table["epoch"].iloc[-1] == 4
+    assert table["train likelihood"].iloc[-1] == np.median([0.2, 0.7, 0.2])
+    assert table["test likelihood"].iloc[-1] == np.median([0.15, 0.2, 0.9])
+    assert set(table["repeats"]) == {3}
+    assert "ends at 0.200 and 0.200" in picture.description
 
 
 def test_a_diverged_repeat_is_said_so_and_does_not_hide_the_others() -> None:
     nan = float("nan")
-    picture = drawn("likelihood", traced((2, [0.3, nan], [0.3, nan]), (5, [0.4, 0.5], [0.4, 0.5])))
+    picture = drawn(
+        "likelihood", traced((2, [0.3, nan], [0.3, nan]), (5, [0.4, 0.5, 0.6], [0.4, 0.5, 0.6]))
+    )
     assert picture.figure.axes[0].get_title(loc="left") == "1 of 3 repeats diverged"
-    assert picture.table["train likelihood"].tolist() == pytest.approx([0.35, 0.5])
+    table = medians(picture)
+    assert table["train likelihood"].tolist() == pytest.approx([0.35, 0.5, 0.6])
+    assert table["repeats"].tolist() == [2, 1, 1]
+    assert table["diverged"].tolist() == [0, 1, 1]
     never = drawn("likelihood", traced((2, [nan] * 3, [nan] * 3)))
     assert never.table["diverged"].max() == 1
     assert "nan" not in never.description
 
 
+def test_under_a_likelihood_lie_the_curves_of_each_repeat() -> None:
+    table = drawn("likelihood", traced((2, [0.1, 0.2], [0.1, 0.3]), (5, [0.3], [0.4]))).table
+    assert table["repeat"].tolist() == ["median", "median", 0, 0, 1]
+    own = table[table["repeat"] == 0]
+    assert own["epoch"].tolist() == [1, 2]
+    assert own["train likelihood"].tolist() == [0.1, 0.2]
+    assert own["test likelihood"].tolist() == [0.1, 0.3]
+
+
 def test_an_enormous_trace_stays_a_small_picture(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
     line = 1 - np.exp(-np.linspace(0, 5, 100_000))
-    picture = drawn("likelihood", traced(*((i, line, line) for i in (2, 5, 8))))
-    assert len(picture.table) <= 400
-    assert picture.table["epoch"].iloc[-1] == 100_000
-    save(picture.figure, tmp_path / "file.svg")
-    assert (tmp_path / "file.svg").stat().st_size < 100_000
+    noisy = line * rng.uniform(0.5, 1, 100_000)
+    for one, most in ((line, 50), (noisy, 400)):
+        picture = drawn("likelihood", traced(*((i, one, one) for i in (2, 5, 8))))
+        assert picture.table.groupby("repeat").size().max() <= most
+        assert picture.table["epoch"].iloc[-1] == 100_000
+        save(picture.figure, tmp_path / "file.svg")
+        assert (tmp_path / "file.svg").stat().st_size < 200_000
+
+
+def test_what_is_left_out_of_a_line_is_not_missed() -> None:
+    rng = np.random.default_rng(0)
+    x = np.arange(300.0)
+    lines = np.stack([np.tanh(x / 50) + rng.normal(0, noise, 300) for noise in (0, 0.01)], axis=1)
+    kept = bends(x, lines, 0.02)
+    assert len(kept) < 150
+    for line in lines.T:
+        assert np.abs(np.interp(x, x[kept], line[kept]) - line).max() <= 0.02
+    lines[100:200] = np.nan
+    assert {99, 100, 199, 200} <= set(bends(x, lines, 0.02))
 
 
 def test_more_models_than_fit_are_said_to_be_left_out() -> None:
@@ -492,7 +595,18 @@ def test_without_several_sizes_there_is_nothing_to_draw() -> None:
     assert fault("sizes", sample_frames(), Wanted(dataset="tides")) == (
         "tides was not run with several training sizes; `harness run --train-sizes` does so"
     )
+    assert fault("sizes", sample_frames()) == (
+        "no dataset was run with several training sizes; `harness run --train-sizes` does so"
+    )
     assert "tides was" in fault("sizes", sized(), Wanted(dataset="tides[n_train=30,n_test=40]"))
+
+
+def test_intervals_of_models_at_one_size_stand_beside_each_other() -> None:
+    left, right = drawn("sizes", crowded(3, 2), Wanted()).figure.axes
+    for ax in (left, right):
+        places = [line[0][0] for lines in ax.collections for line in lines.get_segments()]
+        assert len(set(places)) == len(places) == 6
+        assert all(min(abs(x - 100), abs(x - 200)) < 10 for x in places)
 
 
 # -- costs
@@ -518,21 +632,185 @@ def test_on_the_front_are_those_that_nobody_beats_in_both(pairs: list[tuple[floa
     assert front([*times, math.nan], [*accuracies, 1.0]) == found
 
 
-def test_costs_are_those_timed_alone_where_most_were() -> None:
-    frames = sample_frames()
-    picture = drawn("fit-time", frames, Wanted(dataset="tides"))
-    assert "taken while other trials ran" in picture.description
-    assert set(picture.table["model"]) == {"ridge[l2=0.1]", "forest"}
-    times = [
-        Timing("fit", model, "tides", "cpu", 1, "ok", samples=((t, t), (t, t), (t, t)))
-        for model, t in (("ridge[l2=0.1]", 0.5), ("forest", 0.25), ("prior", 0.1))
-    ]
-    alone = drawn(
-        "fit-time", replace(frames, timings=timings_frame(times)), Wanted(dataset="tides")
+def timed_alone(*pairings: tuple[str, str], kind: Any = "fit") -> pd.DataFrame:
+    """Timings of models on datasets: 1 s, 2 s and so on."""
+    return timings_frame(
+        [
+            Timing(kind, model, dataset, "cpu", 1, "ok", samples=((t, t), (t, t), (t, t)))
+            for t, (model, dataset) in enumerate(pairings, 1)
+        ]
     )
-    assert "timed alone" in alone.description
-    assert alone.table["time of a fit (s)"].tolist() == [0.25, 0.5]
-    assert alone.figure.axes[0].get_xscale() == "log"
+
+
+RIDGE, FOREST = ("ridge[l2=0.1]", "tides"), ("forest", "tides")
+
+
+def test_costs_are_those_timed_alone_where_all_were() -> None:
+    frames = sample_frames()
+    alone = replace(frames, timings=timed_alone(FOREST, RIDGE, ("prior", "tides")))
+    picture = drawn("fit-time", alone, Wanted(dataset="tides"))
+    assert picture.table["time of a fit (s)"].tolist() == [1.0, 2.0]
+    assert set(picture.table["clock"]) == {"alone"}
+    assert "timed alone" in picture.description
+    (ax,) = picture.figure.axes
+    assert ax.get_xlabel() == "time of a fit, timed alone"
+    assert ax.get_xscale() == "log"
+
+
+@pytest.mark.parametrize("kind", ["fit-time", "latency"])
+def test_no_model_is_missing_because_it_was_not_timed_alone(kind: str) -> None:
+    measure = "fit" if kind == "fit-time" else "predict-row"
+    timings = timed_alone(FOREST, RIDGE, ("forest", "shells"), kind=measure)
+    picture = drawn(kind, replace(sample_frames(), timings=timings), Wanted())
+    table = picture.table
+    assert sorted(table["model"]) == ["forest"] * 3 + ["ridge[l2=0.1]"] * 3
+    # One clock a panel, and each says which.
+    clocks = table.groupby("dataset")["clock"].agg(set)
+    assert clocks["tides"] == {"alone"}
+    assert clocks["shells"] == clocks["pebbles"] == {"among trials"}
+    titles = [ax.get_title(loc="left").replace("\n", " ") for ax in picture.figure.axes]
+    assert titles == [
+        "tides: timed alone",
+        "pebbles: taken while other trials ran",
+        "shells: taken while other trials ran",
+    ]
+    assert "timed alone on tides." in picture.description
+    assert "taken while other trials ran on pebbles, shells." in picture.description
+    assert "Baselines are left out: prior." in picture.description
+
+
+def test_whoever_has_no_time_is_said_to_be_left_out() -> None:
+    frames = sample_frames()
+    forest = frames.results["model"] == "forest"
+    seconds = frames.results["fit_seconds"].mask(forest)
+    unknown = replace(frames, results=frames.results.assign(fit_seconds=seconds))
+    picture = drawn("fit-time", unknown, Wanted(dataset="tides"))
+    assert picture.table["model"].tolist() == ["ridge[l2=0.1]"]
+    assert "Left out, having no time: forest on tides." in picture.description
+    sizes = KINDS["sizes"].draw(
+        replace(sized(), results=sized().results.assign(fit_seconds=seconds))
+    )
+    assert "No time is known of forest." in sizes.description
+
+
+def test_training_sizes_share_one_clock() -> None:
+    timings = timed_alone(FOREST, RIDGE)
+    table = KINDS["sizes"].draw(replace(sized(), timings=timings)).table
+    assert set(table["clock"]) == {"among trials"}
+    assert table["fit seconds"].max() < 1
+
+
+def crowded(n_models: int, n_datasets: int) -> Frames:
+    """A sweep over models with long names, on a dataset at several sizes, and as many kernels."""
+    rng = np.random.default_rng(0)
+    names = [f"torch-mlp[hidden=64x64,epochs={i},lr=0.0001,batch=32]" for i in range(n_models)]
+    frames, n = sample_frames(), n_models * n_datasets
+    rows = 100 * np.repeat(np.arange(1, n_datasets + 1), n_models)
+    results = pd.concat([frames.results.iloc[1:2]] * n, ignore_index=True).assign(
+        dataset=[f"tides[n_train={k}]" for k in rows],
+        model=names * n_datasets,
+        result_id=np.arange(n),
+        n_train=rows,
+        accuracy=rng.uniform(0.5, 1, n),
+        nll=rng.uniform(0.1, 1, n),
+        fit_seconds=10 ** rng.uniform(-3, 1, n),
+        predict_seconds=10 ** rng.uniform(-6, -4, n),
+    )
+    epochs = np.arange(1, 4)
+    traces = pd.DataFrame(
+        {"result_id": np.repeat(np.arange(n), 3), "epoch": np.tile(epochs, n)}
+        | {f"{part}_likelihood": np.tile(epochs / 4, n) for part in ("train", "test")}
+    )
+    timings = [
+        Timing("softmax", name, f"{k}x3 float32 warm", "cpu", 1, "ok", samples=((t,), (t,), (t,)))
+        for k in sorted(set(rows))
+        for name, t in zip(names, 1e-7 * k * rng.uniform(1, 2, n_models), strict=True)
+    ]
+    return replace(frames, results=results, traces=lambda: traces, timings=timings_frame(timings))
+
+
+@pytest.mark.parametrize("n_models", [1, 20, 40, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("n_datasets", [1, 12])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].scope == "run"])
+def test_a_crowd_leaves_room_for_the_panels(kind: str, n_models: int, n_datasets: int) -> None:
+    if kind == "sizes" and n_datasets == 1:
+        return
+    picture = KINDS[kind].draw(crowded(n_models, n_datasets))
+    figure = picture.figure
+    width = figure.get_figwidth() * figure.dpi
+    (legend,) = figure.legends
+    box = legend.get_window_extent()
+    panels = [ax for ax in figure.axes if ax.axison]
+    assert len(panels) <= 12
+    for ax in panels:
+        assert ax.get_window_extent().width > 1.5 * figure.dpi
+        assert ax.get_window_extent().height > 1.2 * figure.dpi
+        assert ax.get_window_extent().x1 < box.x0
+    assert box.x1 <= width
+    assert not overlapping([label for ax in panels for label in visible(ax.xaxis)])
+    entries = [entry.get_text() for entry in legend.get_texts()]
+    assert len(entries) == len(set(entries)) <= 27
+    if kind != "likelihood":
+        assert (f"and {n_models - 24} more" in entries) == (n_models > 24)
+        subject = "kernel" if kind == "softmax" else "model"
+        assert picture.table[subject].nunique() == n_models
+
+
+@pytest.mark.parametrize("kind", ["fit-time", "latency"])
+@pytest.mark.parametrize("n_models", [2, 6, 40])
+def test_labels_of_the_front_stay_within_their_panel_and_apart(kind: str, n_models: int) -> None:
+    picture = KINDS[kind].draw(crowded(n_models, 9))
+    for ax in picture.figure.axes:
+        box, labels = ax.get_window_extent(), [note for note in ax.texts if note.get_text()]
+        assert labels
+        for note in labels:
+            own = Text.get_window_extent(note)
+            assert box.x0 <= own.x0
+            assert own.x1 <= box.x1
+            assert box.y0 <= own.y0
+            assert own.y1 <= box.y1
+        for one, other in itertools.combinations(labels, 2):
+            assert not Text.get_window_extent(one).overlaps(Text.get_window_extent(other))
+        assert len({note.get_text() for note in labels}) == len(labels)
+
+
+def test_intervals_are_shown_whole() -> None:
+    picture = drawn("fit-time", crowded(5, 3), Wanted())
+    for ax, (_, group) in zip(
+        picture.figure.axes, picture.table.groupby("dataset", sort=False), strict=True
+    ):
+        low, high = ax.get_ylim()
+        assert low < group["accuracy low"].min()
+        assert high > group["accuracy high"].max()
+        assert all(0 <= tick <= 1 for tick in ax.get_yticks())
+
+
+def test_one_poor_models_interval_does_not_flatten_the_others() -> None:
+    frames = sample_frames()
+    own = frames.results[frames.results["dataset"] == "pebbles"]
+    own = own[own["status"] == "ok"]
+    accuracies = {"forest": [0.95, 0.951, 0.952], "ridge[l2=0.1]": [0.98, 0.981]}
+    rows = pd.concat(
+        [
+            own[own["model"] == model].iloc[: len(values)].assign(accuracy=values, fit_seconds=t)
+            for (model, values), t in zip(accuracies.items(), (0.1, 0.2), strict=True)
+        ]
+        + [
+            own[own["model"] == "forest"].assign(
+                model="wild", accuracy=[0.6, 0.93, 0.99], fit_seconds=1
+            )
+        ]
+    )
+    picture = drawn("fit-time", replace(frames, results=rows.assign(result_id=range(8))), Wanted())
+    table = picture.table.set_index("model")
+    low, high = picture.figure.axes[0].get_ylim()
+    assert table["on the front"].to_dict() == {
+        "forest": True, "ridge[l2=0.1]": True, "wild": False
+    }  # fmt: skip
+    assert table.loc["wild", "accuracy low"] < low < table["accuracy"].min()
+    front = table[table["on the front"]]
+    assert low < front["accuracy low"].min()
+    assert front["accuracy high"].max() < high
 
 
 def test_perfect_accuracies_are_drawn_too() -> None:
@@ -574,7 +852,13 @@ def test_over_one_input_stand_classes_and_probabilities() -> None:
     assert sketch.probabilities is not None
     classes, chances = picture.figure.axes
     names = np.array(sketch.class_names)
-    assert picture.table["predicted"].tolist() == names[sketch.probabilities.argmax(1)].tolist()
+    curve, rows = (picture.table[picture.table["what"] == what] for what in ("curve", "test row"))
+    assert curve["predicted"].tolist() == names[sketch.probabilities.argmax(1)].tolist()
+    assert len(curve) + len(rows) == len(picture.table)
+    assert rows["x0"].tolist() == sketch.points[:, 0].tolist()
+    assert rows["row"].tolist() == sketch.rows.tolist()
+    assert set(rows["class"]) <= set(names)
+    assert (rows["misclassified"] == (rows["class"] != rows["predicted"])).all()
     for k, line in enumerate(chances.lines):
         assert np.array_equal(line.get_ydata(), sketch.probabilities[:, k])
     dots = sum(len(line.get_xdata()) for line in classes.lines[1:])  # type: ignore[arg-type]
@@ -586,9 +870,17 @@ def test_over_one_input_stand_classes_and_probabilities() -> None:
 def test_over_two_inputs_stand_regions(K: int) -> None:
     picture = drawn("regions", in_the_plane(K), WHOLE)
     assert picture.title == "Decision regions: ridge[l2=0.1] on tides"
-    assert len(picture.table) == 40
-    wrong = picture.table["class"] != picture.table["predicted"]
-    assert (picture.table["misclassified"] == wrong).all()
+    rows = picture.table[picture.table["what"] == "test row"]
+    assert len(rows) == 40
+    wrong = rows["class"] != rows["predicted"]
+    assert (rows["misclassified"] == wrong).all()
+    sketch = in_the_plane(K).sketches([2])[2]
+    assert sketch.probabilities is not None
+    grid = picture.table[picture.table["what"] == "grid"]
+    likeliest = [f"class-{k}" for k in sketch.probabilities.argmax(1)]
+    assert grid["predicted"].tolist() == likeliest
+    corners = grid[["x0", "x1"]].iloc[[0, 19, -1]].to_numpy().tolist()
+    assert corners == [[-1, -1], [1, -1], [1, 1]]
     assert f"{wrong.sum()} of 40 test rows" in picture.description
 
 
@@ -617,6 +909,13 @@ def test_regions_leave_no_gap_where_several_classes_meet(ties: bool) -> None:
             x, y = np.floor(at).astype(int)
             wanted = 1 + FILL * (np.array(to_rgb(SERIES[likeliest[i, j]])) - 1)
             assert np.abs(pixels[y, x] - wanted).max() < 0.02
+
+
+def test_inputs_whatever_they_are_called_have_columns_of_their_own() -> None:
+    frames = in_the_plane()
+    named = replace(frames.sketches([2])[2], input_names=("class", "class"))
+    table = drawn("regions", replace(frames, sketches=lambda _: {2: named}), WHOLE).table
+    assert len(set(table.columns)) == len(table.columns)
 
 
 def test_over_more_inputs_it_says_that_they_are_principal_components() -> None:
@@ -694,6 +993,15 @@ def test_confusion_and_recall_are_scikit_learns(K: int, tmp_path: Path) -> None:
         assert len(inline_svg(one.figure, "a", "b")) < 250_000
 
 
+@pytest.mark.parametrize("K", [10, 60, 200, 1000])
+def test_what_is_said_of_many_classes_can_be_read(K: int) -> None:
+    true = np.arange(4 * K) % K
+    (ax,) = drawn("recall", predicting(true, true, K=K), Wanted()).figure.axes
+    assert not overlapping(visible(ax.yaxis))
+    assert not overlapping(ax.texts)
+    assert len(ax.texts) == (K if K <= 60 else 0)
+
+
 def test_a_class_that_was_never_tested_has_no_recall() -> None:
     table = drawn("recall", predicting([0, 0, 1], [0, 1, 1], K=3), Wanted()).table
     assert table["rows"].tolist() == [2, 1, 0]
@@ -749,6 +1057,28 @@ def test_a_history_stands_with_its_steps_the_provisional_ones_dashed() -> None:
     assert picture.table["step is"].tolist()[8] == "firm"
     assert picture.table["step is"].tolist()[17] == "provisional"
     assert picture.table["step"].tolist()[8] == "+10.5%"
+
+
+def test_the_legend_of_a_history_names_what_is_there() -> None:
+    def entries(*steps: Step) -> list[str]:
+        (segment,) = segments([point(day, 0.0) for day in range(20)])
+        (legend,) = KINDS["history"].draw([replace(segment, steps=steps)]).figure.legends
+        return [entry.get_text() for entry in legend.get_texts()]
+
+    firm = Step(8, 0.1, 0.05, 0.15, 0.001, True)
+    assert entries() == ["values"]
+    assert entries(firm) == ["values", "step"]
+    assert entries(replace(firm, firm=False)) == ["values", "step, provisional"]
+
+
+@pytest.mark.parametrize(
+    ("days", "corner"),
+    [(20, "2026-Jan"), (45, "2026-Jan to 2026-Feb"), (300, "")],
+)
+def test_the_corner_of_a_history_says_from_when_to_when(days: int, corner: str) -> None:
+    picture = KINDS["history"].draw(segments([point(day, 0.0) for day in range(days)]))
+    shown = picture.figure.axes[0].xaxis.get_offset_text().get_text()
+    assert shown == corner
 
 
 def test_a_history_is_chosen_by_what_it_measures() -> None:

@@ -33,6 +33,9 @@ COUNTED = 15
 NAMED = 40
 """Classes up to which each has its name on an axis."""
 
+LINE = 0.12
+"""Inches of a line of small print."""
+
 INTERVAL = "95% interval, as if rows were independent"
 
 
@@ -206,14 +209,16 @@ def recall(frames: Frames, wanted: Wanted) -> Picture:
         ax = axes[0, 0]
         y = np.arange(K)
         size = 8 if K <= 30 else 6
-        ax.hlines(y, low, high, color=colour(0), lw=1.2)
-        ax.plot(shares, y, "o", color=colour(0))
-        for k in range(K):
+        room = min(0.26, 9.0 / K)
+        ax.hlines(y, low, high, color=colour(0), lw=min(1.2, 25 * room))
+        ax.plot(shares, y, "o", color=colour(0), ms=min(5, 60 * room))
+        step = int(-(-LINE // room))
+        for k in range(K if step == 1 else 0):
             ax.annotate(
                 f"n = {rows[k]:,}", (1, k), (8, 0), xycoords=("axes fraction", "data"),
                 textcoords="offset points", va="center", fontsize=size - 1, color=FAINT,
             )  # fmt: skip
-        ax.set_yticks(y, names, fontsize=size)
+        ax.set_yticks(y[::step], names[::step], fontsize=size)
         ax.set(ylim=(K - 0.4, -0.6), xlim=(-0.02, 1.02))
         ax.set_xlabel(f"share of the class that is found, with {INTERVAL}", fontsize=8)
         ax.set_title(_pooled(pairing, found))

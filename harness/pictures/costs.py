@@ -11,28 +11,34 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from harness.errors import UsageError
-from harness.pictures.choosing import Wanted, pairings, scored
+from harness.pictures.choosing import Wanted, listed, pairings, scored
 from harness.pictures.palette import FAINT, INK, colour, marker
 from harness.pictures.picture import (
-    LEGEND,
+    ENTRIES,
+    NAME,
+    OTHERS,
     PANELS,
     Picture,
     above,
     beside,
     label,
     logarithmic,
+    more,
     panels,
     plural,
     seconds,
     settings,
+    shortened,
     text,
+    thin,
 )
 from harness.statistics import cells, interval
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from harness.pictures.choosing import Pairing
     from harness.values import Frames
@@ -42,20 +48,38 @@ if TYPE_CHECKING:
 ALONE = "timed alone"
 AMONG = "taken while other trials ran"
 COLUMNS = {"fit": "fit_seconds", "predict-row": "predict_seconds"}
+COSTS = {"fit": "time of a fit", "predict-row": "time a row"}
+"""Whatever the clock."""
+
 WORDS = {
     ("fit", ALONE): "time of a fit",
     ("fit", AMONG): "time of a fit",
     ("predict-row", ALONE): "latency of one row",
     ("predict-row", AMONG): "time a row, predicting all",
 }
+CLOCKS = {ALONE: "alone", AMONG: "among trials"}
+"""As a table says it."""
+
+DOT: dict[str, Any] = OTHERS | {"ls": "", "ms": 4}
+"""How a model looks that the legend does not name."""
+
+LABEL = 24
+"""Characters of a label."""
+
+LONG = 80
+"""Characters of a name in a description."""
+
+NAMED = 5
+"""Of a panel's Pareto front, at most."""
+
 GAP = 0.085
 """Between two labels, as a part of a panel's height."""
 
-LETTER = 4.3
-"""Width of a label's letter, in points."""
-
 AWAY = 12.0
 """Points from which on a line leads from a label to its point."""
+
+FLAT = 2.0
+"""How much higher an axis may become for the intervals of what is not on the front."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +101,10 @@ class Clock:
 
 
 def clock(frames: Frames, results: pd.DataFrame, cost: Cost) -> Clock:
-    """Times of results that have scores: those timed alone where most were, else the trials' own.
+    """Times of a panel's results, which have scores: those timed alone if all of them were.
 
-    Of the trials' own, the ends are the least and the most of the repeats.
+    Else the trials' own, which all have: whoever is missing might be the best. Of these the ends
+    are the least and the most of the repeats.
     """
     own = results.groupby(["dataset", "model", "device"], sort=False)[COLUMNS[cost]]
     among = {
@@ -96,7 +121,8 @@ def clock(frames: Frames, results: pd.DataFrame, cost: Cost) -> Clock:
         for d, m, v, median, low, high in zip(*(kept[name] for name in names), strict=True)
         if (d, m, v) in among
     }
-    return Clock(ALONE, alone) if 2 * len(alone) > len(among) else Clock(AMONG, among)
+    told = {key for key, (time, _, _) in among.items() if time > 0}
+    return Clock(ALONE, alone) if alone and told <= alone.keys() else Clock(AMONG, among)
 
 
 def front(times: Sequence[float], accuracies: Sequence[float]) -> list[int]:
@@ -130,12 +156,17 @@ def latency(frames: Frames, wanted: Wanted) -> Picture:
 
 def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
     results = scored(frames, wanted)
+    own = results
     if wanted.model is None and not results["baseline"].all():
-        results = results[~results["baseline"].astype(bool)]
-    timed = clock(frames, results, cost)
-    table = _table(results, timed, WORDS[cost, timed.how])
-    time = f"{WORDS[cost, timed.how]} (s)"
-    drawn = table[np.isfinite(table[time]) & (table[time] > 0)]
+        own = results[~results["baseline"].astype(bool)]
+    clocks = {
+        str(dataset): clock(frames, group, cost)
+        for dataset, group in own.groupby("dataset", sort=False)
+    }
+    time = f"{COSTS[cost]} (s)"
+    table = _table(own, clocks, time)
+    timed = np.isfinite(table[time]) & (table[time] > 0)
+    drawn = table[timed]
     if drawn.empty:
         raise UsageError(f"no trial of {wanted} in run {frames.run.id} has times; draw another run")
     datasets = list(dict.fromkeys(drawn["dataset"]))
@@ -144,72 +175,121 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
         title += f" ({len(shown)} of {plural(len(datasets), 'dataset')})"
     elif len(shown) == 1:
         title += f": {text(shown[0])}"
-    drawn = drawn[drawn["dataset"].isin(shown)]
-    several = drawn["device"].nunique() > 1
-    # In the order of the run, so that a model looks the same beside another cost.
-    present = set(_keys(drawn))
-    looks = {
-        key: i for i, key in enumerate(k for k in dict.fromkeys(_keys(results)) if k in present)
-    }
+    drawn = drawn[drawn["dataset"].isin(shown)].reset_index(drop=True)
     with settings():
         figure, axes = panels(len(shown), title=title, legend=True)
+        looks = _legend(figure, drawn, dict.fromkeys(_keys(own)))
         for ax, dataset in zip(axes, shown, strict=True):
             _panel(ax, drawn[drawn["dataset"] == dataset], time, looks)
-            if len(shown) > 1:
-                above(ax, text(dataset))
-        label(figure, axes, f"{WORDS[cost, timed.how]}, {timed.how}", "accuracy")
-        handles = [
-            Line2D([], [], color=colour(i), marker=marker(i), ls="", label=_label(*key, several))
-            for key, i in looks.items()
-        ]
-        handles.append(Line2D([], [], color=FAINT, lw=1.0, label="Pareto front"))
-        beside(figure, handles)
+        ways = list(dict.fromkeys(clocks[dataset].how for dataset in shown))
+        if len(shown) > 1:
+            titles = shortened(shown)
+            for ax, dataset in zip(axes, shown, strict=True):
+                how = f": {clocks[dataset].how}" if len(ways) > 1 else ""
+                above(ax, titles[dataset] + how)
+        words = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
+        label(figure, axes, words + (f", {ways[0]}" if len(ways) == 1 else ""), "accuracy")
+        # How large the panels are is known from here on.
+        figure.draw_without_rendering()
+        names = _names(_keys(drawn), LABEL)
+        for ax, dataset in zip(axes, shown, strict=True):
+            on = drawn[(drawn["dataset"] == dataset) & drawn["on the front"]]
+            _name_the_front(ax, on, time, names)
+    described = [f"Accuracy against {COSTS[cost]}, a panel a dataset."]
+    for how in ways:
+        whose = [text(dataset) for dataset in shown if clocks[dataset].how == how]
+        on = f" on {', '.join(whose)}" if len(ways) > 1 else ""
+        described.append(f"It is the {WORDS[cost, how]}, {how}{on}.")
     best = "; ".join(
-        f"on {dataset}: {', '.join(group['model'])}"
+        f"on {text(dataset)}: {', '.join(text(model, LONG) for model in group['model'])}"
         for dataset, group in drawn[drawn["on the front"]].groupby("dataset", sort=False)
     )
-    description = (
-        f"Accuracy against {WORDS[cost, timed.how]}, {timed.how}. "
-        f"On the Pareto front, by growing time, {best}."
-    )
-    return Picture(figure, title, description, drawn.reset_index(drop=True))
+    described.append(f"On the Pareto front, by growing time, {best}.")
+    described += _left_out(results, own, table[~timed])
+    return Picture(figure, title, " ".join(described), drawn)
 
 
-def _table(results: pd.DataFrame, timed: Clock, word: str) -> pd.DataFrame:
+def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -> list[str]:
+    """Sentences of what has scores and is not drawn."""
+    keys = {
+        (row["dataset"], *key)
+        for key, (_, row) in zip(_keys(untimed), untimed.iterrows(), strict=True)
+    }
+    without = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
+    told = [f"Left out, having no time: {text(listed(without), LONG * 5)}."] if without else []
+    others = [name for name in dict.fromkeys(results["model"]) if name not in set(own["model"])]
+    if others:
+        told.append(f"Baselines are left out: {', '.join(text(name, LONG) for name in others)}.")
+    return told
+
+
+def _legend(
+    figure: Figure, drawn: pd.DataFrame, order: Iterable[tuple[str, str]]
+) -> dict[tuple[str, str], int]:
+    """Beside the panels, who is who; the looks of those that it names.
+
+    Where there are too many, those on a front come first.
+    """
+    present = set(_keys(drawn))
+    keys = [key for key in order if key in present]
+    best = set(_keys(drawn[drawn["on the front"]]))
+    if len(keys) > ENTRIES:
+        keys.sort(key=lambda key: key not in best)
+    # Else in the order of the run, so that a model looks the same beside another cost.
+    looks = {key: i for i, key in enumerate(keys[:ENTRIES])}
+    names = _names(keys, NAME)
+    handles = [
+        Line2D([], [], color=colour(i), marker=marker(i), ls="", label=names[key])
+        for key, i in looks.items()
+    ]
+    handles += more(len(keys) - len(looks), **DOT)
+    handles.append(Line2D([], [], color=FAINT, lw=1.0, label="Pareto front"))
+    beside(figure, handles)
+    return looks
+
+
+def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.DataFrame:
     """A row a pairing, by dataset and time."""
     scores = cells(results)
     rows = []
     for pairing in pairings(results):
         cell = scores[pairing.dataset, pairing.model, pairing.device]
         ends = interval(cell, "accuracy")
+        timed = clocks[pairing.dataset]
         value, low, high = timed.of(pairing)
         rows.append(
             {"dataset": pairing.dataset, "model": pairing.model, "device": pairing.device}
-            | {f"{word} (s)": value, "low (s)": low, "high (s)": high}
+            | {"clock": CLOCKS[timed.how], time: value, "low (s)": low, "high (s)": high}
             | {"accuracy": float(cell.accuracy.mean())}
             | {"accuracy low": ends.low, "accuracy high": ends.high, "on the front": False}
         )
     table = pd.DataFrame(rows)
     order = {name: i for i, name in enumerate(dict.fromkeys(table["dataset"]))}
-    keys = [table["dataset"].map(order), table[f"{word} (s)"]]
-    table = table.iloc[np.lexsort((keys[1], keys[0]))].reset_index(drop=True)
+    table = table.iloc[np.lexsort((table[time], table["dataset"].map(order)))]
+    table = table.reset_index(drop=True)
     for _, group in table.groupby("dataset", sort=False):
-        best = front(group[f"{word} (s)"].tolist(), group["accuracy"].tolist())
+        # A logarithmic axis has no place for no time at all.
+        times = group[time].where(group[time] > 0)
+        best = front(times.tolist(), group["accuracy"].tolist())
         table.loc[group.index[best], "on the front"] = True
     return table
 
 
 def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, str], int]) -> None:
-    x, y = table[time], table["accuracy"]
-    low, high = float(y.min()), float(y.max())
     best = table[table["on the front"]]
+    low, high = _accuracies(table)
     span = high - low or 0.05
-    low, high = low - 0.1 * span, high + (0.1 + 0.7 * GAP * len(best)) * span
-    # Labels go to the left, where the front leaves room.
-    least, most = float(x.min()), float(x.max())
-    logarithmic(ax, "x", seconds, (least / (most / least) ** 0.35 / 1.5, most))
+    low, high = low - 0.06 * span, high + 0.06 * span
+    labelled = best["accuracy"].to_numpy()[thin(len(best), NAMED)] if len(best) else np.empty(0)
+    while len(labelled) and _heights((labelled - low) / (high - low))[-1] > 1 - GAP:
+        high += 0.05 * span
     ax.set_ylim(low, high)
-    ax.set_yticks([tick for tick in ax.get_yticks() if low <= tick <= 1])
+    ax.set_yticks([tick for tick in ax.get_yticks() if max(0, ax.get_ylim()[0]) <= tick <= 1])
+    known = table[[time, "low (s)", "high (s)"]].to_numpy().ravel()
+    known = known[known > 0]
+    # Labels go to the left, where the front leaves room.
+    least, most = float(known.min()), float(known.max())
+    logarithmic(ax, "x", seconds, (least / (most / least) ** 0.3 / 1.5, most))
     if len(best):
         end = ax.get_xlim()[1]
         ax.step(
@@ -217,48 +297,74 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
             where="post", color=FAINT, lw=1.0, zorder=1.5,
         )  # fmt: skip
     for key, (_, row) in zip(_keys(table), table.iterrows(), strict=True):
-        i = looks[key]
-        ax.plot(row[time], row["accuracy"], color=colour(i), marker=marker(i), ls="")
-        line: dict[str, Any] = {"color": colour(i), "lw": 0.8, "alpha": 0.35, "zorder": 1.8}
-        ax.plot([row[time]] * 2, [row["accuracy low"], row["accuracy high"]], **line)
-        ax.plot([row["low (s)"], row["high (s)"]], [row["accuracy"]] * 2, **line)
-    _name_the_front(ax, best, time)
+        i = looks.get(key)
+        look = DOT if i is None else {"color": colour(i), "marker": marker(i), "ls": ""}
+        ax.plot(row[time], row["accuracy"], **look)
+        line: dict[str, Any] = {
+            "color": look["color"], "lw": 0.8, "alpha": 0.15 if i is None else 0.35, "zorder": 1.8
+        }  # fmt: skip
+        across, up = row["accuracy"], row[time]
+        ax.plot(
+            [up, up, math.nan, row["low (s)"], row["high (s)"]],
+            [row["accuracy low"], row["accuracy high"], math.nan, across, across],
+            **line,
+        )
 
 
-def _name_the_front(ax: Axes, best: pd.DataFrame, time: str) -> None:
-    """To the upper left of each point, where nobody is; a line leads to what had to move up."""
-    width, height = _size(ax)
+def _accuracies(table: pd.DataFrame) -> tuple[float, float]:
+    """From where to where a panel shows accuracies: all intervals, or those on the front whole.
+
+    The latter where one poor model's interval would flatten all that is to be seen.
+    """
+    ends = ["accuracy", "accuracy low", "accuracy high"]
+    some = [table["accuracy"], *(table.loc[table["on the front"], name] for name in ends)]
+    low, high = (float(f([f(part) for part in some if len(part)])) for f in (np.nanmin, np.nanmax))
+    all_low, all_high = (float(f(table[ends].to_numpy())) for f in (np.nanmin, np.nanmax))
+    return (all_low, all_high) if all_high - all_low <= FLAT * (high - low) else (low, high)
+
+
+def _name_the_front(
+    ax: Axes, best: pd.DataFrame, time: str, names: Mapping[tuple[str, str], str]
+) -> None:
+    """To the upper left of each point, where nobody is; a line leads to what had to move."""
+    box = ax.get_window_extent()
+    figure = ax.get_figure(root=True)
+    assert figure
+    point = figure.dpi / 72
+    width, height = box.width / point, box.height / point
     least, most = np.log(ax.get_xlim())
     low, high = ax.get_ylim()
-    last = -math.inf
-    for _, row in best.iterrows():
-        x = (math.log(row[time]) - least) / (most - least)
-        y = (row["accuracy"] - low) / (high - low)
-        last = max(y + 0.025, last + GAP)
-        name = text(row["model"], 24)
-        wide = LETTER * len(name) / width
+    shown = best.iloc[thin(len(best), NAMED)]
+    x = (np.log(shown[time].to_numpy()) - least) / (most - least)
+    y = (shown["accuracy"].to_numpy() - low) / (high - low)
+    for key, at, tall, up in zip(_keys(shown), x, y, _heights(y), strict=True):
+        note = ax.text(0, 0, names[key], fontsize=7)
+        wide = note.get_window_extent().width / box.width
+        note.remove()
         ax.annotate(
-            name, (x, y), xycoords="axes fraction",
-            xytext=(max(x - 5 / width, min(wide, 1.0)), last), textcoords="axes fraction",
+            names[key], (at, tall), xycoords="axes fraction",
+            xytext=(min(max(at - 5 / width, wide + 2 / width), 1), up), textcoords="axes fraction",
             ha="right", va="bottom", fontsize=7, color=INK,
             arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5, "shrinkA": 0, "shrinkB": 3}
-            if (last - y) * height > AWAY
+            if (up - tall) * height > AWAY
             else None,
         )  # fmt: skip
 
 
-def _size(ax: Axes) -> tuple[float, float]:
-    """A panel's width and height in points, about: the layout is not known before it is drawn."""
-    figure, grid = ax.get_figure(), ax.get_gridspec()
-    assert figure
-    assert grid
-    wide, high = figure.get_figure(root=True).get_size_inches()
-    return 72 * ((wide - LEGEND) / grid.ncols - 0.5), 72 * ((high - 0.8) / grid.nrows - 0.3)
+def _heights(points: Iterable[float]) -> list[float]:
+    """Where labels stand, as parts of the panel's height: above their points, and apart."""
+    found: list[float] = []
+    for point in points:
+        found.append(max(point + 0.025, found[-1] + GAP if found else 0.0))
+    return found
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
     return list(zip(table["model"], table["device"], strict=True))
 
 
-def _label(model: str, device: str, several: bool) -> str:
-    return text(model) + (f" @ {device}" if several else "")
+def _names(keys: Collection[tuple[str, str]], most: int) -> dict[tuple[str, str], str]:
+    """Of models, with their devices where these are several."""
+    names = shortened((model for model, _ in keys), most)
+    several = len({device for _, device in keys}) > 1
+    return {(m, device): names[m] + (f" @ {device}" if several else "") for m, device in keys}

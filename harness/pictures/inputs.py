@@ -39,6 +39,9 @@ UNITS = 64
 TIE = 1e-6
 """By which a class must be more probable than one before it, to be the likelier one."""
 
+OWN = ("what", "predicted", "class", "misclassified", "row")
+"""Columns of a table whatever the inputs are called."""
+
 FILL = 0.28
 """How much of the paper a region's colour covers."""
 
@@ -165,10 +168,12 @@ def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
     ]
     beside(figure, handles)
     figure.align_ylabels([above, below])
-    table = pd.DataFrame(
-        {text(sketch.input_names[0]): x, "predicted": [names[k] for k in likeliest]}
+    (over,) = _input_names(sketch)
+    curve = pd.DataFrame(
+        {"what": "curve", over: x, "predicted": [names[k] for k in likeliest]}
         | {f"probability of {names[k]}": P[:, k] for k in range(K)}
     )
+    table = _beneath(curve, _located(sketch, rows, names))
     turns = [f"{names[b]} from {x[i + 1]:.3g}" for i, b in _changes(likeliest)][:8]
     description = (
         f"The predicted class over {text(sketch.input_names[0])} is {names[likeliest[0]]}"
@@ -200,11 +205,18 @@ def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
     if K <= CLASSES:
         handles.append(Patch(facecolor=FAINT, alpha=FILL, label="predicted, by colour"))
     beside(figure, handles)
+    along, up = np.meshgrid(x, y)
+    inputs = _input_names(sketch)
+    grid = pd.DataFrame(
+        {"what": "grid", inputs[0]: along.ravel(), inputs[1]: up.ravel()}
+        | {"predicted": [names[k] for k in P.argmax(axis=1)]}
+    )
+    table = _beneath(grid, _located(sketch, rows, names))
     description = (
         f"The plane of {text(sketch.input_names[0])} and {text(sketch.input_names[1])}, divided "
         f"into the predicted classes, with {plural(len(rows), 'test row')}. {_missed(wrong)}"
     )
-    return Picture(figure, title, description, _located(sketch, rows, names))
+    return Picture(figure, title, description, table)
 
 
 def _divide(
@@ -291,15 +303,31 @@ def _probabilities(sketch: Sketch) -> NDArray[np.float32]:
     return sketch.probabilities
 
 
+def _input_names(sketch: Sketch) -> list[str]:
+    """As they head columns, and as no other column is headed."""
+    names = [text(name, 60) for name in sketch.input_names[:2]]
+    return [f"input {name}" if name in OWN or name in names[:i] else name
+            for i, name in enumerate(names)]  # fmt: skip
+
+
 def _located(sketch: Sketch, rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    inputs = {text(n, 60): sketch.points[:, i] for i, n in enumerate(sketch.input_names[:2])}
+    """The test rows that are drawn."""
+    inputs = {name: sketch.points[:, i] for i, name in enumerate(_input_names(sketch))}
     true, predicted = (rows[name].to_numpy() for name in ("true", "predicted"))
     return pd.DataFrame(
-        {"test row": sketch.rows}
+        {"what": "test row"}
         | inputs
-        | {"class": [names[k] for k in true], "predicted": [names[k] for k in predicted]}
-        | {"misclassified": true != predicted}
+        | {"predicted": [names[k] for k in predicted], "class": [names[k] for k in true]}
+        | {"misclassified": true != predicted, "row": sketch.rows}
     )
+
+
+def _beneath(drawn: pd.DataFrame, located: pd.DataFrame) -> pd.DataFrame:
+    """What is drawn over the inputs, and beneath it the test rows; empty where one has no such."""
+    table = pd.concat([drawn, located.astype({"misclassified": object, "row": object})])
+    words = ["class", "misclassified", "row"]
+    table[words] = table[words].astype(object).where(table[words].notna(), "")
+    return table.reset_index(drop=True)
 
 
 def _missed(wrong: NDArray[np.bool_]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,22 +12,28 @@ from matplotlib.lines import Line2D
 
 from harness.errors import UsageError
 from harness.pictures.choosing import Wanted, able, chosen, pairings, scored
-from harness.pictures.costs import Clock, clock
+from harness.pictures.costs import CLOCKS, Clock, clock
 from harness.pictures.palette import colour, dash, look, marker
 from harness.pictures.picture import (
+    ENTRIES,
     NAME,
+    OTHERS,
     PANELS,
     Picture,
     above,
+    apart,
+    bends,
     beside,
     count,
     label,
     logarithmic,
+    more,
     panels,
     plural,
     seconds,
     settings,
     sheet,
+    shortened,
     text,
     thin,
 )
@@ -43,15 +50,28 @@ if TYPE_CHECKING:
     from harness.values import Frames
 
 PARTS = ("train", "test")
+COLUMNS = [f"{part}_likelihood" for part in PARTS]
+MEDIAN = "median"
+"""Where a table has the number of a repeat."""
+
+DIGITS = 3
+"""Of a likelihood in a table: finer than a line is thick."""
+
+NEAR = 0.003
+"""Of a likelihood: less than a thin line is thick."""
+
 LONG = 50
 """Epochs from which on their axis is logarithmic."""
 
 TICKS = 8
-"""Sizes up to which each has a tick."""
+"""Sizes up to which each has a tick, where there is room."""
 
 
 def likelihood(frames: Frames, wanted: Wanted) -> Picture:
     """Likelihood of the training and the test part by epoch: each repeat, and their median.
+
+    In the median, what a repeat was when it stopped it stays, be it diverged or not: at the last
+    epoch it is the median of the repeats' ends.
 
     Raises:
         UsageError: no trial that is wanted tells of its epochs.
@@ -69,19 +89,22 @@ def likelihood(frames: Frames, wanted: Wanted) -> Picture:
     title = f"Likelihood by epoch{some}: " if len(shown) > 1 else "Likelihood by epoch"
     if len(shown) > 1:
         title += _whose(shown)
+    ids = [i for pairing in shown for i in pairing.result_ids]
+    traces = traces[traces["result_id"].isin(ids)].merge(frames.results[["result_id", "repeat"]])
+    epochs = traces["epoch"]
+    long = bool(epochs.max() >= LONG and epochs.min() > 0)
     with settings():
         figure, axes = panels(len(shown), title=title, sharex=True, sharey=True, legend=True)
-        kept = [_panel(ax, traces, p, shown) for ax, p in zip(axes, shown, strict=True)]
+        kept = [_panel(ax, traces, p, shown, long) for ax, p in zip(axes, shown, strict=True)]
         table = pd.concat(kept, ignore_index=True)
         if len(shown) == 1:
             title = f"Likelihood by epoch: {text(one.model)} on {text(one.dataset)}"
             figure.suptitle(title, x=0.01, ha="left", weight="bold")
-            diverged = int(table["diverged"].iloc[0])
+            diverged = int(table.loc[table["repeat"] == MEDIAN, "diverged"].max())
             of = plural(len(one.result_ids), "repeat")
             axes[0].set_title(f"{diverged} of {of} diverged" if diverged else of)
-        epochs = table["epoch"]
         for ax in axes:
-            if epochs.max() >= LONG and epochs.min() > 0:
+            if long:
                 logarithmic(ax, "x", count, (epochs.min(), epochs.max()))
             ax.set_ylim(-0.02, 1.02)
         label(figure, axes, "epoch", "likelihood")
@@ -91,9 +114,11 @@ def likelihood(frames: Frames, wanted: Wanted) -> Picture:
             Line2D([], [], color=colour(0), lw=0.6, alpha=0.6, label="each repeat"),
         ]  # fmt: skip
         beside(figure, lines, "median over repeats")
-    last = table.groupby(["dataset", "model", "device"], sort=False).tail(1)
+    medians = table[table["repeat"] == MEDIAN]
+    last = medians.groupby(["dataset", "model", "device"], sort=False).tail(1)
     ends = "; ".join(
-        f"{text(m)} on {text(d)} " + (f"ends at {a:.3f} and {b:.3f}" if a + b >= 0 else "diverged")
+        f"{text(m, 2 * NAME)} on {text(d)} "
+        + (f"ends at {a:.3f} and {b:.3f}" if a + b >= 0 else "diverged")
         for m, d, a, b in zip(
             *(
                 last[name]
@@ -115,44 +140,82 @@ def _whose(shown: Sequence[Pairing]) -> str:
     return text(datasets[0]) if len(datasets) == 1 else plural(len(datasets), "dataset")
 
 
-def _panel(ax: Axes, traces: pd.DataFrame, pairing: Pairing, shown: Sequence[Pairing]) -> Any:
-    """Draw one pairing; its medians by epoch."""
+def _panel(
+    ax: Axes, traces: pd.DataFrame, pairing: Pairing, shown: Sequence[Pairing], long: bool
+) -> pd.DataFrame:
+    """Draw one pairing; its curves, the median first."""
     own = traces[traces["result_id"].isin(pairing.result_ids)]
-    repeats = [group for _, group in own.groupby("result_id", sort=False)]
-    medians = own.groupby("epoch")[[f"{part}_likelihood" for part in PARTS]].median()
-    medians = medians.iloc[thin(len(medians))]
-    for i, part in enumerate(PARTS):
-        for group in repeats if len(repeats) > 1 else ():
-            drawn = group.iloc[thin(len(group))]
-            ax.plot(
-                drawn["epoch"], drawn[f"{part}_likelihood"], color=colour(i), lw=0.6, alpha=0.45
-            )
+    repeats = {number: group.set_index("epoch")[COLUMNS] for number, group in own.groupby("repeat")}
+    median = _median(list(repeats.values()))
+    diverged = int(median["diverged"].max())
+    median = _seen(median, long)
+    single = {}
+    if len(repeats) > 1:
+        for number, repeat in repeats.items():
+            lost = ~repeat.notna().all(axis=1)
+            counted = repeat.assign(repeats=(~lost).astype(int), diverged=lost.astype(int))
+            single[number] = _seen(counted, long)
+    for i, name in enumerate(COLUMNS):
+        for curve in single.values():
+            ax.plot(curve.index, curve[name], color=colour(i), lw=0.6, alpha=0.45)
         ax.plot(
-            medians.index, medians[f"{part}_likelihood"], color=colour(i), ls=dash(i), lw=2.2,
-            marker="" if len(medians) > 1 else marker(i),
+            median.index, median[name], color=colour(i), ls=dash(i), lw=2.2,
+            marker="" if len(median) > 1 else marker(i),
         )  # fmt: skip
-    finite = own[[f"{part}_likelihood" for part in PARTS]].notna().all(axis=1)
-    diverged = own.loc[~finite, "result_id"].nunique()
-    name = text(pairing.model)
+    name = shortened(p.model for p in shown)[pairing.model]
     if len({p.dataset for p in shown}) > 1:
-        name += f" on {text(pairing.dataset)}"
+        name += f" on {shortened(p.dataset for p in shown)[pairing.dataset]}"
     if len({p.device for p in shown}) > 1:
         name += f" @ {pairing.device}"
     if diverged:
         name += f": {diverged} of {plural(len(repeats), 'repeat')} diverged"
     above(ax, name)
-    return pd.DataFrame(
-        {
-            "dataset": pairing.dataset,
-            "model": pairing.model,
-            "device": pairing.device,
-            "repeats": len(repeats),
-            "diverged": diverged,
-            "epoch": medians.index,
-            "train likelihood": medians["train_likelihood"].to_numpy(),
-            "test likelihood": medians["test_likelihood"].to_numpy(),
-        }
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "dataset": pairing.dataset,
+                    "model": pairing.model,
+                    "device": pairing.device,
+                    "repeat": number,
+                    "repeats": curve["repeats"].to_numpy(),
+                    "diverged": curve["diverged"].to_numpy(),
+                    "epoch": curve.index,
+                }
+                | {
+                    f"{part} likelihood": curve[name].to_numpy().round(DIGITS)
+                    for part, name in zip(PARTS, COLUMNS, strict=True)
+                }
+            )
+            for number, curve in [(MEDIAN, median), *single.items()]
+        ],
+        ignore_index=True,
     )
+
+
+def _seen(curve: pd.DataFrame, long: bool) -> pd.DataFrame:
+    """A curve's points without those that nobody would miss."""
+    curve = curve.iloc[thin(len(curve))]
+    epochs = curve.index.to_numpy(dtype=np.float64)
+    x = np.log(epochs) if long else epochs
+    return curve.iloc[bends(x, curve[COLUMNS].to_numpy(dtype=np.float64), NEAR)]
+
+
+def _median(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The medians by epoch, of how many repeats they are, and how many had diverged by then."""
+    epochs = repeats[0].index
+    for repeat in repeats:
+        epochs = epochs.union(repeat.index)
+    # By place, not by value: what has become NaN stays so.
+    held = [repeat.reindex(epochs, method="ffill") for repeat in repeats]
+    values = np.stack([repeat.to_numpy(dtype=np.float64) for repeat in held])
+    begun = np.stack([epochs >= repeat.index[0] for repeat in repeats])
+    known = np.isfinite(values).all(axis=2)  # (n_repeats, n_epochs)
+    values[~known] = np.nan
+    medians = pd.DataFrame(index=epochs)
+    for i, name in enumerate(COLUMNS):
+        medians[name] = pd.DataFrame(values[:, :, i]).median().to_numpy()
+    return medians.assign(repeats=known.sum(axis=0), diverged=(begun & ~known).sum(axis=0))
 
 
 def sizes(frames: Frames, wanted: Wanted) -> Picture:
@@ -176,8 +239,8 @@ def sizes(frames: Frames, wanted: Wanted) -> Picture:
         others = (
             f"{', '.join(several[:5])} was" if several else "`harness run --train-sizes` does so"
         )
-        whose = wanted.dataset or "any dataset"
-        raise UsageError(f"{whose} was not run with several training sizes; {others}")
+        whose = f"{wanted.dataset} was not" if wanted.dataset else "no dataset was"
+        raise UsageError(f"{whose} run with several training sizes; {others}")
     if len(ready) > 1:
         raise UsageError(
             f"{len(ready)} datasets were run with several training sizes: "
@@ -224,29 +287,41 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
         figure, axes = sheet(1, 2, width=9.2, height=3.8, title=title)
         left, right = axes[0]
         handles = []
-        for i, ((model, device), group) in enumerate(
-            table.groupby(["model", "device"], sort=False)
-        ):
-            name = text(model) + (f" @ {device}" if several else "")
+        groups = list(table.groupby(["model", "device"], sort=False))
+        names = shortened(table["model"])
+        beside_others = _beside_others(sorted(set(table["training rows"])), len(groups))
+        for i, (key, group) in enumerate(groups):
+            model, device = map(str, key)
+            line = look(i) if i < ENTRIES else OTHERS
+            if i < ENTRIES:
+                name = names[model] + (f" @ {device}" if several else "")
+                handles.append(Line2D([], [], label=name, **line))
             for ax, what in ((left, "likelihood"), (right, "fit")):
                 y = group["likelihood" if what == "likelihood" else "fit seconds"]
                 ends = [group[f"{what} low"], group[f"{what} high"]]
-                x = group["training rows"]
-                ax.plot(x, y, **look(i))
-                ax.vlines(x, *ends, color=colour(i), lw=0.8)
-            handles.append(Line2D([], [], label=name, **look(i)))
+                x = group["training rows"] * beside_others[i]
+                ax.plot(x, y, **line)
+                ax.vlines(x, *ends, color=line["color"], lw=0.8, alpha=0.7)
+        handles += more(len(groups) - ENTRIES, **OTHERS)
+        rows = sorted(set(table["training rows"]))
         for ax in (left, right):
-            logarithmic(ax, "x", count, table["training rows"])
-            rows = sorted(set(table["training rows"]))
+            logarithmic(ax, "x", count, [n * f for n in rows for f in beside_others])
             if len(rows) <= TICKS:
-                ax.set_xticks(rows, [count(round(n)) for n in rows])
-                ax.set_xticks([], minor=True)
+                ticks = apart(rows, ax.get_xlim(), "x", lambda n: count(round(n)))
+                ax.set_xticks(ticks, [count(round(n)) for n in ticks])
+                ax.set_xticks([n for n in rows if n not in ticks], minor=True)
             ax.set_xlabel("training rows")
         shown = table[["fit seconds", "fit low", "fit high"]].to_numpy().ravel()
         logarithmic(right, "y", seconds, shown)
         left.set_ylabel("likelihood, with 95% interval")
         right.set_ylabel(f"time of a fit, {timed.how}", wrap=True)
         beside(figure, handles)
+    untimed = table[~(table["fit seconds"] > 0)]
+    missing = (
+        f" No time is known of {', '.join(text(m) for m in dict.fromkeys(untimed['model']))}."
+        if len(untimed)
+        else ""
+    )
     best = table[table["training rows"] == table["training rows"].max()]
     top = best.loc[best["likelihood"].idxmax()] if len(best) else None
     words = (
@@ -258,6 +333,18 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
     return Picture(
         figure,
         title,
-        f"Likelihood and time of a fit against the number of training rows, a line a model.{words}",
-        table,
+        f"Likelihood and time of a fit against the number of training rows, a line a model. "
+        f"The time is {timed.how}.{missing}{words}",
+        table.assign(clock=CLOCKS[timed.how]),
     )
+
+
+def _beside_others(rows: Sequence[float], n: int) -> list[float]:
+    """By what to multiply the n series' places, so that their intervals stand beside each other.
+
+    A little: series of two sizes do not mix, and all stand by their tick.
+    """
+    span = math.log(rows[-1] / rows[0])
+    closest = min(math.log(b / a) for a, b in pairwise(rows))
+    wide = min(0.3 * closest, 0.012 * span * (n - 1), 0.06 * span)
+    return [math.exp(wide * (i / max(n - 1, 1) - 0.5)) for i in range(n)]

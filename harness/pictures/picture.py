@@ -6,6 +6,7 @@ import math
 import textwrap
 import unicodedata
 import warnings
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,12 +14,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from harness.pictures.palette import FAINT, GRID, INK, PAPER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
     from matplotlib.axes import Axes
@@ -28,16 +30,31 @@ PANELS = 12
 """Small multiples on a sheet, at most."""
 
 LEGEND = 2.0
-"""Inches of a legend beside small multiples."""
+"""Inches of a legend beside small multiples, at least."""
+
+ENTRIES = 24
+"""Series that a legend names, at most: more looks than these cannot be kept apart."""
 
 LINE = 400
 """Points of a line, at most: more cannot be seen."""
 
+DECADES = 2.5
+"""From which on a logarithmic axis has no ticks within them."""
+
 TITLE = 10.5
 """Characters of a title in an inch."""
 
+OTHERS: dict[str, Any] = {"color": FAINT, "lw": 0.6, "alpha": 0.6, "zorder": 1.4} | {
+    "marker": ".", "ms": 3, "mew": 0
+}  # fmt: skip
+"""How series look that a legend does not name."""
+
 NAME = 34
 """Characters of a name on a sheet."""
+
+APART = {"x": (0.03, 0.035), "y": (0.13, 0.0)}
+"""Between the middles of two ticks' labels, as a part of the axis of the narrowest panel: in any
+case, and for each of their letters."""
 
 SETTINGS: dict[str, Any] = {
     # It comes with matplotlib, so that a picture has the same bytes on every machine.
@@ -45,6 +62,8 @@ SETTINGS: dict[str, Any] = {
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "text.color": INK,
+    # Fitted to pixels, small print would be wider in a file than where it was laid out.
+    "text.hinting": "none",
     # Names are strangers' text; a $ in them begins no formula.
     "text.parse_math": False,
     "text.usetex": False,
@@ -171,15 +190,25 @@ def panels(
 
 
 def beside(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
-    """A legend to the right of all axes, in as many columns as its length asks for."""
+    """A legend to the right of all axes, in as many columns as its length asks for.
+
+    The sheet becomes as much wider as the legend is wider than what was left for it.
+    """
     per_column = max(8, int(figure.get_figheight() * 4.6))
-    figure.legend(
+    legend = figure.legend(
         handles=handles,
         loc="outside right center",
         title=title or None,
         alignment="left",
         ncols=max(1, math.ceil(len(handles) / per_column)),
     )
+    wide = legend.get_window_extent().width / figure.dpi
+    figure.set_figwidth(figure.get_figwidth() + max(0.0, wide - LEGEND))
+
+
+def more(n: int, **look: Any) -> list[Line2D]:
+    """A legend's last entry, for the series that are too many for it; none if n is not positive."""
+    return [Line2D([], [], label=f"and {n:,} more", **look)] if n > 0 else []
 
 
 def label(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:
@@ -198,17 +227,58 @@ def above(axes: Axes, text: str) -> None:
 
 
 def text(name: object, most: int = NAME) -> str:
-    """A stranger's name as it can stand on a sheet: in one line, without control characters.
+    """A stranger's name as it can stand on a sheet: in one line, all of it to be seen.
 
-    It is cut in its middle: both ends tell models apart.
+    Controls and invisible characters, which could turn around what stands behind them, are shown
+    as missing. A name is cut in its middle: both ends tell models apart.
 
     >>> text("a" + chr(10) + "b" + chr(0)), text("torch-mlp[epochs=1000]", 12)
     ('a b�', 'torch-…1000]')
     """
     line = " ".join(str(name).split())
-    seen = "".join("\ufffd" if unwritable(character) else character for character in line)
+    seen = "".join("\ufffd" if _unseen(line, i) else line[i] for i in range(len(line)))
     tail = (most - 1) // 2
     return seen if len(seen) <= most else f"{seen[: most - 1 - tail]}…{seen[-tail:]}"
+
+
+def shortened(names: Iterable[str], most: int = NAME) -> dict[str, str]:
+    """Names as they can stand on a sheet, each by its own: no two that differ look alike.
+
+    Those that would are shown by the parameters in which they differ, and those that still would
+    are numbered.
+
+    >>> list(shortened(["mlp[a=1,b=1,c=10000]", "mlp[a=1,b=2,c=10000]"], 13).values())
+    ['mlp[…b=1…]', 'mlp[…b=2…]']
+    """
+    whole = {name: text(name, 10_000) for name in names}
+    found = {name: text(name, most) for name in whole}
+    for head in {whole[name].partition("[")[0] for name in _alike(found)}:
+        cut = [name for name in whole if whole[name].partition("[")[0] == head]
+        cut = [name for name in cut if len(whole[name]) > most]
+        own = {name: whole[name].partition("[")[2].removesuffix("]").split(",") for name in cut}
+        common = set.intersection(*map(set, own.values()))
+        for name in cut:
+            differing = ",".join(one for one in own[name] if one not in common)
+            found[name] = text(f"{head[: most // 3]}[…{differing}…]", most)
+    for i, name in enumerate(_alike(found), 1):
+        number = f" #{i}"
+        found[name] = text(name, most - len(number)) + number
+    return found
+
+
+def _alike(found: Mapping[str, str]) -> list[str]:
+    """Names that are shown as another is."""
+    often = Counter(found.values())
+    return [name for name, short in found.items() if often[short] > 1]
+
+
+def _unseen(line: str, i: int) -> bool:
+    """Whether a line's i-th character cannot be seen, but for what joins two emoji."""
+    if line[i] == "\u200d" and 0 < i < len(line) - 1:
+        before, behind = (unicodedata.category(line[j]) for j in (i - 1, i + 1))
+        # A skin tone is Sk, and the selector of emoji Mn.
+        return not (before in ("So", "Sk", "Mn") and behind == "So")
+    return unwritable(line[i]) or unicodedata.category(line[i]) == "Cf"
 
 
 def unwritable(character: str) -> bool:
@@ -219,6 +289,35 @@ def unwritable(character: str) -> bool:
 def thin(n: int, most: int = LINE) -> NDArray[np.intp]:
     """Indices of at most so many of n points, evenly spaced, the first and the last among them."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
+
+
+def bends(x: NDArray[np.floating], y: NDArray[np.floating], within: float) -> NDArray[np.intp]:
+    """Indices of the points that lines need (Ramer 1972; Douglas & Peucker 1973).
+
+    At those that are left out no line is farther from where it was than ``within``.
+
+    Args:
+        x: of the points (n,), ascending, on the axis' scale.
+        y: of some lines over them (n, n_lines); NaN where there is none.
+        within: in units of y.
+    """
+    # Where a line ends and begins again its points stay.
+    heights = np.where(np.isfinite(y), y, -1e9)
+    kept = np.zeros(len(x), dtype=bool)
+    kept[[0, -1]] = True
+    parts = [(0, len(x) - 1)]
+    while parts:
+        start, stop = parts.pop()
+        if stop - start < 2:
+            continue
+        part = (x[start + 1 : stop] - x[start]) / (x[stop] - x[start])
+        straight = heights[start] + part[:, None] * (heights[stop] - heights[start])
+        away = np.abs(heights[start + 1 : stop] - straight).max(axis=1)
+        if away.max() > within:
+            middle = start + 1 + int(away.argmax())
+            kept[middle] = True
+            parts += [(start, middle), (middle, stop)]
+    return np.flatnonzero(kept)
 
 
 def plural(n: int, word: str) -> str:
@@ -261,11 +360,65 @@ def logarithmic(
     known = np.array([value for value in values if math.isfinite(value) and value > 0])
     low, high = (known.min(), known.max()) if len(known) else (1.0, 10.0)
     margin = max(1.15, (high / low) ** 0.06)
-    low, high = low / margin, high * margin
+    low, high = float(low / margin), float(high * margin)
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
-    decades = math.log10(high / low)
-    subs = (1.0,) if decades >= 2.2 else (1.0, 3.0) if decades >= 1.3 else (1.0, 2.0, 5.0)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(subs=subs, numticks=7 if decades >= 2.2 else 12))
+    axis.set_major_locator(FixedLocator(_ticks(low, high, which, written)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
+    # Of many decades each has one: nine could not be told apart.
+    subs = tuple(range(1, 10)) if math.log10(high / low) < DECADES else (1,)
+    axis.set_minor_locator(LogLocator(subs=subs, numticks=40))
     axis.set_minor_formatter(NullFormatter())
+
+
+def _ticks(
+    low: float, high: float, which: Literal["x", "y"], written: Callable[[float], str]
+) -> list[float]:
+    """The most round numbers of a kind from low to high whose labels stand apart.
+
+    Of the roundest of which two do, where no kind does as a whole.
+    """
+    kinds = list(_rounds(low, high))
+    spaced = [apart(ticks, (low, high), which, written) for ticks in kinds]
+    even = [ticks for ticks, kept in zip(kinds, spaced, strict=True) if ticks == kept]
+    found = max(even, key=len, default=[])
+    if len(found) > 1:
+        return found
+    return next((kept for kept in spaced if len(kept) > 1), found)
+
+
+def _rounds(low: float, high: float) -> Iterator[list[float]]:
+    """Round numbers from low to high, of several kinds, first those of decades."""
+    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+    # What is 5 times a power of ten is just that, and not a bit more.
+    decades = [(float(f"1e{e}"), e) for e in range(first, last + 1)]
+    for stride in range(1, max(2, last - first)):
+        yield [power for power, e in decades if e % stride == 0 and low <= power <= high]
+    for subs in ((1, 3), (1, 2, 5)):
+        numbers = (float(f"{sub}e{e}") for _, e in decades for sub in subs)
+        yield [number for number in numbers if low <= number <= high]
+    size = math.floor(math.log10(high - low))
+    for exponent in (size, size - 1):
+        for sub in (5, 2, 1):
+            step = float(f"{sub}e{exponent}")
+            counts = range(math.ceil(low / step), math.floor(high / step) + 1)
+            yield [float(f"{i * sub}e{exponent}") for i in counts]
+
+
+def apart(
+    ticks: Iterable[float],
+    ends: tuple[float, float],
+    which: Literal["x", "y"],
+    written: Callable[[float], str],
+) -> list[float]:
+    """Those of some ascending ticks of a logarithmic axis whose labels do not run into another."""
+    always, letter = APART[which]
+    span = math.log(ends[1] / ends[0])
+    kept: list[float] = []
+    for tick in ticks:
+        if kept:
+            letters = (len(written(tick)) + len(written(kept[-1]))) / 2
+            if math.log(tick / kept[-1]) < (always + letter * letters) * span:
+                continue
+        kept.append(tick)
+    return kept

@@ -10,8 +10,10 @@ from matplotlib.lines import Line2D
 
 from harness.errors import UsageError, nearest
 from harness.pictures.choosing import chosen
-from harness.pictures.palette import INK, colour, look
+from harness.pictures.palette import INK, look
 from harness.pictures.picture import (
+    ENTRIES,
+    OTHERS,
     PANELS,
     Picture,
     above,
@@ -19,9 +21,11 @@ from harness.pictures.picture import (
     count,
     label,
     logarithmic,
+    more,
     panels,
     seconds,
     settings,
+    shortened,
     text,
 )
 
@@ -53,17 +57,21 @@ def softmax(frames: Frames, wanted: Wanted) -> Picture:
         for ax, ((dtype, caches, device), group) in zip(axes, shown, strict=True):
             for i, kernel in enumerate(kernels):
                 own = group[group["kernel"] == kernel]
-                ax.plot(own["elements"], own["seconds"], ms=4, **look(i))
-                ax.vlines(own["elements"], own["low"], own["high"], color=colour(i), lw=0.8)
+                line = {"ms": 4, **look(i)} if i < ENTRIES else OTHERS
+                ax.plot(own["elements"], own["seconds"], **line)
+                ax.vlines(own["elements"], own["low"], own["high"], color=line["color"], lw=0.8)
             limit = group[group["kernel"] == COPY]
             ax.plot(limit["elements"], limit["seconds"], color=INK, lw=2.6, alpha=0.75, zorder=1.5)
             above(ax, f"{dtype}, {caches} caches" + (f" @ {device}" if several else ""))
             logarithmic(ax, "x", count, table["elements"])
             logarithmic(ax, "y", seconds, table["seconds"])
         label(figure, axes, "elements: rows × classes", "time of a call")
+        names = shortened(kernels)
         handles = [
-            Line2D([], [], ms=4, label=text(name), **look(i)) for i, name in enumerate(kernels)
+            Line2D([], [], ms=4, label=names[kernel], **look(i))
+            for i, kernel in enumerate(kernels[:ENTRIES])
         ]
+        handles += more(len(kernels) - ENTRIES, **OTHERS)
         if (table["kernel"] == COPY).any():
             copy = "copy of the array: the limit"
             handles.append(Line2D([], [], color=INK, lw=2.6, alpha=0.75, label=copy))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from datetime import datetime
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
@@ -39,6 +39,40 @@ if TYPE_CHECKING:
     from harness.pictures.choosing import Wanted
 
 FIELDS = {"measure": 0, "model": 1, "dataset": 2, "device": 3}
+STEPS: tuple[tuple[str, Any, bool], ...] = (
+    ("step", "-", True),
+    ("step, provisional", (0, (3, 2)), False),
+)
+"""Name, dashes, and whether it is firm."""
+
+
+class Dates(ConciseDateFormatter):
+    """Dates in few letters, and in the corner the year, month or day that they are of.
+
+    Where these are several, the corner says from which to which, not only the last.
+
+    Args:
+        locator: of the ticks.
+        ends: the first and the last time that is drawn.
+    """
+
+    def __init__(self, locator: AutoDateLocator, ends: tuple[datetime, datetime]) -> None:
+        super().__init__(locator)  # type: ignore[no-untyped-call]  # so it is
+        self.ends = ends
+        self.last = ends[1]
+
+    def format_ticks(self, values: Any) -> list[str]:
+        """The ticks' labels."""
+        self.last = num2date(values[-1]) if len(values) else self.ends[1]  # type: ignore[no-untyped-call]
+        labels: list[str] = super().format_ticks(values)  # type: ignore[no-untyped-call]
+        return labels
+
+    def get_offset(self) -> str:
+        """What stands in the corner."""
+        said: str = super().get_offset()  # type: ignore[no-untyped-call]
+        forms = (form for form in self.offset_formats if self.last.strftime(form) == said)
+        form = next(forms, "")
+        return " to ".join(dict.fromkeys(end.strftime(form) for end in self.ends))
 
 
 def history(found: Sequence[Segment], wanted: Wanted) -> Picture:
@@ -57,8 +91,10 @@ def history(found: Sequence[Segment], wanted: Wanted) -> Picture:
         title += f": {_name(next(iter(shown)))}"
     with settings():
         figure, axes = panels(len(shown), title=title, legend=True, sharex=len(shown) > 1)
+        # They share an axis.
+        ends = _ends([segment for segments in shown.values() for segment in segments])
         for ax, (key, segments) in zip(axes, shown.items(), strict=True):
-            _panel(ax, segments)
+            _panel(ax, segments, ends)
             if len(shown) > 1:
                 above(ax, _name(key))
         most = max(len(segments) for segments in shown.values())
@@ -68,9 +104,11 @@ def history(found: Sequence[Segment], wanted: Wanted) -> Picture:
                 ["values"] if most == 1 else [f"segment {n}" for n in range(1, min(most, 8) + 1)]
             )
         ]
+        firm = {step.firm for segments in shown.values() for s in segments for step in s.steps}
         handles += [
-            Line2D([], [], color=INK, lw=1.2, label="step"),
-            Line2D([], [], color=INK, lw=1.2, ls=(0, (3, 2)), label="step, provisional"),
+            Line2D([], [], color=INK, lw=1.2, ls=ls, label=name)
+            for name, ls, is_firm in STEPS
+            if is_firm in firm
         ]
         beside(figure, handles)
     table = pd.DataFrame([row for segments in shown.values() for row in _rows(segments)])
@@ -100,7 +138,12 @@ def _wanted(found: Sequence[Segment], wanted: Wanted) -> list[Segment]:
     return kept
 
 
-def _panel(ax: Axes, segments: Sequence[Segment]) -> None:
+def _ends(segments: Sequence[Segment]) -> tuple[datetime, datetime]:
+    times = [_time(point.time) for segment in segments for point in segment.points]
+    return min(times), max(times)
+
+
+def _panel(ax: Axes, segments: Sequence[Segment], ends: tuple[datetime, datetime]) -> None:
     _value_axis(ax, segments)
     for i, segment in enumerate(segments):
         times = np.array([_time(point.time) for point in segment.points])
@@ -113,16 +156,17 @@ def _panel(ax: Axes, segments: Sequence[Segment]) -> None:
             ax.plot(
                 [times[start], times[stop - 1]], [level] * 2, color=colour(i), lw=2.6, alpha=0.4
             )
+        ls = {is_firm: ls for _, ls, is_firm in STEPS}
         for step in segment.steps:
             at = times[step.index]
-            ax.axvline(at, color=INK, lw=1.2, ls="-" if step.firm else (0, (3, 2)), zorder=1.5)
+            ax.axvline(at, color=INK, lw=1.2, ls=ls[step.firm], zorder=1.5)
             ax.annotate(
                 segment.change(step.size), (at, 1.0), (-3, -2), xycoords=("data", "axes fraction"),
                 textcoords="offset points", ha="right", va="top", fontsize=7,
             )  # fmt: skip
     locator = AutoDateLocator(minticks=2, maxticks=5)  # type: ignore[no-untyped-call]  # so it is
     ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(Dates(locator, ends))
     ax.margins(y=0.18)
 
 
