@@ -10,5 +10,9 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
+# Tests run beside each other: where each has as many threads as cores, they wait for one another.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Runs in tests end with their trials, but for those that are about timing.
 os.environ["HARNESS_RUN_NO_TIMING"] = "1"
