@@ -109,17 +109,14 @@ def scored(frames: Frames, wanted: Wanted) -> pd.DataFrame:
 
 def pairings(results: pd.DataFrame) -> list[Pairing]:
     """In the order in which they come, of results that have scores."""
-    groups = results.sort_values("repeat", kind="stable").groupby(
-        ["dataset", "model", "device"], sort=False
-    )
-    found = {
-        (d, m, v): Pairing(
-            str(d), str(m), str(v), bool(g["baseline"].iloc[0]), tuple(map(int, g["result_id"]))
-        )
-        for (d, m, v), g in groups
-    }
-    order = zip(*(results[name] for name in ("dataset", "model", "device")), strict=True)
-    return [found[key] for key in dict.fromkeys(order)]
+    # Lists of plain values: a run of many models has tens of thousands of rows.
+    fields = ("dataset", "model", "device", "repeat", "result_id", "baseline")
+    rows = list(zip(*(results[name].tolist() for name in fields), strict=True))
+    ids: dict[tuple[str, str, str], list[int]] = {row[:3]: [] for row in rows}
+    baselines: dict[tuple[str, str, str], bool] = {row[:3]: bool(row[5]) for row in rows}
+    for *key, _, result_id, _ in sorted(rows, key=lambda row: row[3]):
+        ids[tuple(key)].append(int(result_id))
+    return [Pairing(*key, baselines[key], tuple(found)) for key, found in ids.items()]
 
 
 def able(frames: Frames, wanted: Wanted, what: str, has: Able) -> list[Pairing]:

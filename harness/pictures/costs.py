@@ -211,13 +211,11 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
 
 def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -> list[str]:
     """Sentences of what has scores and is not drawn."""
-    keys = {
-        (row["dataset"], *key)
-        for key, (_, row) in zip(_keys(untimed), untimed.iterrows(), strict=True)
-    }
+    keys = set(zip(untimed["dataset"], *zip(*_keys(untimed), strict=True), strict=False))
     without = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
     told = [f"Left out, having no time: {text(listed(without), LONG * 5)}."] if without else []
-    others = [name for name in dict.fromkeys(results["model"]) if name not in set(own["model"])]
+    models = set(own["model"])
+    others = [name for name in dict.fromkeys(results["model"]) if name not in models]
     if others:
         told.append(f"Baselines are left out: {', '.join(text(name, LONG) for name in others)}.")
     return told
@@ -296,19 +294,20 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
             [*best[time], end], [*best["accuracy"], best["accuracy"].iloc[-1]],
             where="post", color=FAINT, lw=1.0, zorder=1.5,
         )  # fmt: skip
-    for key, (_, row) in zip(_keys(table), table.iterrows(), strict=True):
-        i = looks.get(key)
-        look = DOT if i is None else {"color": colour(i), "marker": marker(i), "ls": ""}
-        ax.plot(row[time], row["accuracy"], **look)
-        line: dict[str, Any] = {
-            "color": look["color"], "lw": 0.8, "alpha": 0.15 if i is None else 0.35, "zorder": 1.8
-        }  # fmt: skip
-        across, up = row["accuracy"], row[time]
+    # Who is not named looks like all of those, and is drawn in one go with them.
+    numbers = np.array([looks.get(key, -1) for key in _keys(table)])
+    for i in np.unique(numbers).tolist():
+        rows = table[numbers == i]
+        look = DOT if i < 0 else {"color": colour(i), "marker": marker(i), "ls": ""}
+        up, across = rows[time].to_numpy(), rows["accuracy"].to_numpy()
+        ax.plot(up, across, **look)
+        gap = np.full(len(rows), math.nan)
+        x = [up, up, gap, rows["low (s)"], rows["high (s)"], gap]
+        y = [rows["accuracy low"], rows["accuracy high"], gap, across, across, gap]
         ax.plot(
-            [up, up, math.nan, row["low (s)"], row["high (s)"]],
-            [row["accuracy low"], row["accuracy high"], math.nan, across, across],
-            **line,
-        )
+            np.column_stack(x).ravel(), np.column_stack(y).ravel(),
+            color=look["color"], lw=0.8, alpha=0.15 if i < 0 else 0.35, zorder=1.8,
+        )  # fmt: skip
 
 
 def _accuracies(table: pd.DataFrame) -> tuple[float, float]:
