@@ -68,6 +68,11 @@ class Segment:
             return f"{self.points[-1].seconds:.3g} s"
         return self.change(self.values[-1])
 
+    def state(self, step: Step) -> str:
+        """How sure a step is, in words."""
+        state = "firm" if step.firm else "provisional"
+        return f"{state}, at a new anchor" if step.index in dict(self.joints) else state
+
     def change(self, size: float) -> str:
         """A change in words; ``?`` where it is not finite."""
         if not math.isfinite(size):

@@ -455,6 +455,13 @@ def table_of(driver: webdriver.Chrome, name: str) -> WebElement:
     return driver.find_element(By.CSS_SELECTOR, f"table[data-name='{name}']")
 
 
+def tools_of(table: WebElement) -> WebElement:
+    """What stands above a table: filter, columns, and the button that saves it."""
+    script = "return arguments[0].parentElement.previousElementSibling"
+    found: WebElement = table.parent.execute_script(script, table)
+    return found
+
+
 def column(table: WebElement, number: int) -> list[str]:
     script = (
         "return [...arguments[0].tBodies[0].rows].filter((row) => !row.hidden)"
@@ -464,12 +471,18 @@ def column(table: WebElement, number: int) -> list[str]:
     return found
 
 
-def saved_in(folder: Path, name: str) -> str:
+def saves_into(driver: webdriver.Chrome, folder: Path) -> None:
+    """Downloads go to a folder from here on."""
+    behaviour = {"behavior": "allow", "downloadPath": str(folder)}
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+
+
+def saved_in(folder: Path, name: str) -> bytes:
     """What was downloaded, once it is there."""
     file, deadline = folder / name, time.monotonic() + 20
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
-    return file.read_text(encoding="utf-8")
+    return file.read_bytes()
 
 
 def press(element: WebElement) -> None:
@@ -505,7 +518,7 @@ def test_a_table_is_sorted_up_and_down_by_its_heads(opened: Any, made: Frames) -
 def test_a_table_is_filtered_and_says_how_many_rows_are_left(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     table = table_of(driver, "likelihood")
-    tools = driver.execute_script("return arguments[0].parentElement.previousElementSibling", table)
+    tools = tools_of(table)
     field = tools.find_element(By.CSS_SELECTOR, "input[type=search]")
     field.send_keys("mlp note")
     assert sorted(column(table, 0)) == ["notebook-mlp", "notebook-mlp[zero_grad=false]"]
@@ -519,10 +532,9 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
     opened: Any, made: Frames, tmp_path: Path
 ) -> None:
     driver = opened(page_of(made))
-    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    saves_into(driver, tmp_path)
     table = table_of(driver, "iris")
-    tools = driver.execute_script("return arguments[0].parentElement.previousElementSibling", table)
+    tools = tools_of(table)
     press(tools.find_element(By.TAG_NAME, "summary"))
     heads = [head.text for head in table.find_elements(By.CSS_SELECTOR, "thead th")]
     boxes = tools.find_elements(By.CSS_SELECTOR, "input[type=checkbox]")
@@ -531,7 +543,7 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
     boxes[2].send_keys(Keys.SPACE)
     assert not table.find_elements(By.CSS_SELECTOR, "thead th")[3].is_displayed()
     press(tools.find_elements(By.TAG_NAME, "button")[-1])
-    rows = list(csv.reader(io.StringIO(saved_in(tmp_path, "iris.csv"))))
+    rows = list(csv.reader(io.StringIO(saved_in(tmp_path, "iris.csv").decode())))
     assert len(rows) == 1 + len(MODELS)
     # The accuracy has columns of its own for its interval; the likelihood is hidden.
     plain = [head for head in rows[0] if not head.endswith((" low", " high", " mark"))]
@@ -548,13 +560,12 @@ def test_the_figures_of_an_overview_are_saved_as_numbers(
     opened: Any, made: Frames, tmp_path: Path
 ) -> None:
     driver = opened(page_of(made))
-    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    saves_into(driver, tmp_path)
     table = table_of(driver, "accuracy")
     assert any("≈" in text for text in column(table, 2))
-    tools = driver.execute_script("return arguments[0].parentElement.previousElementSibling", table)
+    tools = tools_of(table)
     press(tools.find_elements(By.TAG_NAME, "button")[-1])
-    frame = pd.read_csv(io.StringIO(saved_in(tmp_path, "accuracy.csv")))
+    frame = pd.read_csv(io.StringIO(saved_in(tmp_path, "accuracy.csv").decode()))
     figures = [name for name in frame.columns[1:] if not name.endswith(" mark")]
     assert len(figures) == 1 + len(DATASETS)
     assert all(frame[name].dtype == float for name in figures)
@@ -614,8 +625,7 @@ def test_all_data_of_a_picture_are_there_once_it_is_unfolded(
 ) -> None:
     harness_in(stored, "report", "--html", "page.html")
     driver = opened((stored / "page.html").read_text(encoding="utf-8"))
-    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    saves_into(driver, tmp_path)
     table = table_of(driver, "likelihood-any-model-on-threshold")
     fold = table.find_element(By.XPATH, "ancestor::details")
     packed = fold.find_element(By.CSS_SELECTOR, "a[download]").get_attribute("href")
@@ -631,7 +641,7 @@ def test_all_data_of_a_picture_are_there_once_it_is_unfolded(
     assert table.find_element(By.TAG_NAME, "caption").text.startswith("Data: ")
     assert fold.find_elements(By.CSS_SELECTOR, "a[download]") == []
     press(fold.find_elements(By.CSS_SELECTOR, ".tools > button")[-1])
-    saved = saved_in(tmp_path, "likelihood-any-model-on-threshold.csv")
+    saved = saved_in(tmp_path, "likelihood-any-model-on-threshold.csv").decode()
     assert list(csv.reader(io.StringIO(saved))) == lines
 
 
@@ -644,17 +654,14 @@ def test_without_script_a_link_saves_all_data_of_a_picture(
         "Emulation.setScriptExecutionDisabled", {"value": True}
     )
     driver = opened((stored / "page.html").read_text(encoding="utf-8"))
-    behaviour = {"behavior": "allow", "downloadPath": str(tmp_path)}
-    driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
+    saves_into(driver, tmp_path)
     table = table_of(driver, "likelihood-any-model-on-threshold")
     fold = table.find_element(By.XPATH, "ancestor::details")
     fold.find_element(By.TAG_NAME, "summary").click()
     link = fold.find_element(By.CSS_SELECTOR, "a[download]")
     link.click()
-    file, deadline = tmp_path / str(link.get_attribute("download")), time.monotonic() + 20
-    while not file.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    lines = gzip.decompress(file.read_bytes()).decode().splitlines()
+    packed = saved_in(tmp_path, str(link.get_attribute("download")))
+    lines = gzip.decompress(packed).decode().splitlines()
     assert len(lines) > 11
 
 

@@ -536,9 +536,6 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
     for step in segment.steps:
         point = segment.points[step.index]
         size, low, high = (segment.change(value) for value in (step.size, step.low, step.high))
-        state = "firm" if step.firm else "provisional"
-        if step.index in dict(segment.joints):
-            state += ", at a new anchor"
         lines.append(
             (
                 *head,
@@ -546,7 +543,7 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
                 point.revision[:SHOWN],
                 point.time[:16].replace("T", " "),
                 f"{step.p_value:.3g}",
-                state,
+                segment.state(step),
             )
         )
         head = ("", "", "")

@@ -72,14 +72,12 @@ def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, rank
         try:
             found["standings"] = versus.standings(frames, contenders)
         except UsageError as error:
-            notes.append(f"No ranks: {error}.")
+            # CSV and JSON have no place for notes.
+            tell = remark if style in ("csv", "json") else notes.append
+            tell(f"No ranks: {error}.")
         else:
             tables += _standings(found["standings"])
             notes.append(RANKS)
-    if style in ("csv", "json"):
-        for note in notes:
-            if note.startswith("No ranks"):
-                remark(note)
     if style == "csv":
         write(_in_one(found).to_csv(index=False))
     elif style == "json":

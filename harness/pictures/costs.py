@@ -211,7 +211,7 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
 
 def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -> list[str]:
     """Sentences of what has scores and is not drawn."""
-    keys = set(zip(untimed["dataset"], *zip(*_keys(untimed), strict=True), strict=False))
+    keys = set(zip(untimed["dataset"], untimed["model"], untimed["device"], strict=True))
     without = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
     told = [f"Left out, having no time: {text(listed(without), LONG * 5)}."] if without else []
     models = set(own["model"])

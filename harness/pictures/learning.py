@@ -289,7 +289,8 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
         handles = []
         groups = list(table.groupby(["model", "device"], sort=False))
         names = shortened(table["model"])
-        beside_others = _beside_others(sorted(set(table["training rows"])), len(groups))
+        rows = sorted(set(table["training rows"]))
+        beside_others = _beside_others(rows, len(groups))
         for i, (key, group) in enumerate(groups):
             model, device = map(str, key)
             line = look(i) if i < ENTRIES else OTHERS
@@ -303,7 +304,6 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
                 ax.plot(x, y, **line)
                 ax.vlines(x, *ends, color=line["color"], lw=0.8, alpha=0.7)
         handles += more(len(groups) - ENTRIES, **OTHERS)
-        rows = sorted(set(table["training rows"]))
         for ax in (left, right):
             logarithmic(ax, "x", count, [n * f for n in rows for f in beside_others])
             if len(rows) <= TICKS:

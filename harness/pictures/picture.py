@@ -292,7 +292,7 @@ def thin(n: int, most: int = LINE) -> NDArray[np.intp]:
 
 
 def bends(x: NDArray[np.floating], y: NDArray[np.floating], within: float) -> NDArray[np.intp]:
-    """Indices of the points that lines need (Ramer 1972; Douglas & Peucker 1973).
+    """Indices of the points that lines over the same x need.
 
     At those that are left out no line is farther from where it was than ``within``.
 
@@ -303,18 +303,36 @@ def bends(x: NDArray[np.floating], y: NDArray[np.floating], within: float) -> ND
     """
     # Where a line ends and begins again its points stay.
     heights = np.where(np.isfinite(y), y, -1e9)
-    kept = np.zeros(len(x), dtype=bool)
+
+    def away(start: int, stop: int) -> NDArray[np.floating]:
+        part = (x[start + 1 : stop] - x[start]) / (x[stop] - x[start])
+        straight = heights[start] + part[:, None] * (heights[stop] - heights[start])
+        farthest: NDArray[np.floating] = np.abs(heights[start + 1 : stop] - straight).max(axis=1)
+        return farthest
+
+    return needed(len(x), away, within)
+
+
+def needed(
+    n: int, away: Callable[[int, int], NDArray[np.floating]], within: float
+) -> NDArray[np.intp]:
+    """Indices of those of n points that a line needs (Ramer 1972; Douglas & Peucker 1973).
+
+    Args:
+        n: how many there are.
+        away: of the points between two how far each is from the stretch between these.
+        within: what is no farther is left out.
+    """
+    kept = np.zeros(n, dtype=bool)
     kept[[0, -1]] = True
-    parts = [(0, len(x) - 1)]
+    parts = [(0, n - 1)]
     while parts:
         start, stop = parts.pop()
         if stop - start < 2:
             continue
-        part = (x[start + 1 : stop] - x[start]) / (x[stop] - x[start])
-        straight = heights[start] + part[:, None] * (heights[stop] - heights[start])
-        away = np.abs(heights[start + 1 : stop] - straight).max(axis=1)
-        if away.max() > within:
-            middle = start + 1 + int(away.argmax())
+        distances = away(start, stop)
+        if distances.max() > within:
+            middle = start + 1 + int(distances.argmax())
             kept[middle] = True
             parts += [(start, middle), (middle, stop)]
     return np.flatnonzero(kept)

@@ -8,8 +8,8 @@ What two repeats of a dataset have in common decides how far their scores may be
   mean is s^2 (1/J + n_test/n_train) (Nadeau & Bengio, Machine Learning 52, 2003).
 - a ``fixed`` split has one test part, and only the model's seed varies. The interval of a score has
   the test rows for its sample, and speaks of the models that were fitted. Two models are compared
-  over rows and seeds, for two fits of one model differ, too: a test over the rows alone, of scores
-  averaged over five seeds, tells such fits apart in a quarter of all cases.
+  over rows and seeds, for two fits of one model differ, too: a test over the rows alone tells such
+  fits apart far too often.
 
 One repeat says nothing of the variance between repeats, and neither do repeats that agree exactly
 (accuracy is discrete). There, too, the test rows are the sample: Wilson's interval and McNemar's

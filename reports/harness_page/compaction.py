@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 import numpy as np
+
+from harness.pictures.picture import needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -101,35 +103,30 @@ def _tenth(found: re.Match[str]) -> str:
 
 
 def _thinned(line: str) -> str:
-    """A line without the points that nobody would miss (Ramer 1972; Douglas & Peucker 1973)."""
+    """A line without the points that nobody would miss."""
     numbers = LINE.fullmatch(line.strip()) and [float(text) for text in NUMBERS.findall(line)]
     if not numbers or len(numbers) < 2 * 3:
         return line.strip()
     points = np.array(numbers).reshape(-1, 2)
-    kept = np.zeros(len(points), dtype=bool)
-    kept[[0, -1]] = True
-    parts = [(0, len(points) - 1)]
-    while parts:
-        start, stop = parts.pop()
-        if stop - start < 2:
-            continue
-        away = _distances(points[start + 1 : stop], points[start], points[stop])
-        farthest = int(away.argmax())
-        if away[farthest] > NEAR:
-            middle = start + 1 + farthest
-            kept[middle] = True
-            parts += [(start, middle), (middle, stop)]
+
+    def away(start: int, stop: int) -> NDArray[np.float64]:
+        return _distances(points[start + 1 : stop], points[start], points[stop])
+
+    kept = needed(len(points), away, NEAR)
     # After M, every further pair of numbers is a point of the line.
     return "M" + " ".join(f"{x:.2f} {y:.2f}" for x, y in points[kept].tolist())
 
 
-def _distances(points: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]) -> Any:
+def _distances(
+    points: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Of points (n, 2) from the stretch between a and b."""
     along, beside = b - a, points - a
     squared = float(along @ along)
     part = np.clip(beside @ along / squared, 0, 1) if squared else np.zeros(len(points))
     away = beside - part[:, None] * along
-    return np.hypot(away[:, 0], away[:, 1])
+    distances: NDArray[np.float64] = np.hypot(away[:, 0], away[:, 1])
+    return distances
 
 
 def _flatten(parent: ET.Element) -> None:

@@ -50,16 +50,11 @@ def _rows(segment: Segment) -> Iterator[tuple[str, ...]]:
     name = f"{measure}: {', '.join(word for word in (subject, case) if word)}"
     if device not in ("", "cpu"):
         name += f" @ {device}"
-    joints = dict(segment.joints)
     for step in segment.steps:
         point = segment.points[step.index]
-        state = "firm" if step.firm else "provisional"
         yield (
             *(name, str(len(segment.points)), segment.last),
             *(segment.change(size) for size in (step.size, step.low, step.high)),
             *(point.revision[:SHOWN], point.time[:16].replace("T", " ")),
-            *(
-                f"{step.p_value:.2g}",
-                f"{state}, at a new anchor" if step.index in joints else state,
-            ),
+            *(f"{step.p_value:.2g}", segment.state(step)),
         )
