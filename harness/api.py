@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness import notebook, quantities
+from harness import discovery, notebook, quantities
 from harness.errors import UsageError, nearest
 from harness.frames import load_frames
 from harness.pairing import REPEATS, SEED, Selection, plan
@@ -204,7 +204,7 @@ def run(
         batching=batching,
         in_process=in_process,
     )
-    registry = load(request.plugins)
+    registry = load(request.plugins) if in_process else discovery.discover(request.plugins)
     planned = plan(registry, request.selection)
     with closing(Store(choose_store(str(store) if store else None, settings), create=True)) as kept:
         campaign = begin(kept, registry, request, planned)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import PluginError, UsageError, nearest
+from harness.errors import HarnessError, PluginError, UsageError, nearest
 from harness.values import written
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A name, a default and what values may be."""
+    """A name, a default and what values may be: an annotation, or a tuple of options."""
 
     name: str
     default: Value
@@ -40,6 +40,8 @@ class Parameter:
         A bare parameter whose default is None may be anything.
         """
         annotation = self.annotation
+        if isinstance(annotation, tuple):
+            return annotation
         if annotation in (inspect.Parameter.empty, tuple, list):
             if self.default is None:
                 return (Any,)
@@ -78,12 +80,61 @@ class Parameter:
         return self.parse(written(typing.cast("Value", value)))
 
 
+class Elsewhere:
+    """A function of a plugin that is not loaded in this process.
+
+    Args:
+        name: what it is, for a message.
+        ask: asks the process that has it for its parameters, as `described` gives them.
+    """
+
+    def __init__(self, name: str, ask: Callable[[], Mapping[str, Any]]) -> None:
+        self._name, self._ask = name, ask
+
+    def __call__(self, *_given: Any, **_named: Any) -> Any:
+        """It cannot be called here."""
+        raise HarnessError(
+            f"{self._name} is not loaded in this process; "
+            "harness.registry.load gives a registry of what is"
+        )
+
+    @functools.cached_property
+    def parameters(self) -> dict[str, Parameter]:
+        """The parameters that it has.
+
+        Raises:
+            PluginError: they cannot be told.
+        """
+        told = self._ask()
+        if "fault" in told:
+            raise PluginError(told["fault"])
+        return {
+            name: Parameter(name, _value(default), tuple(map(_option, kinds)))
+            for name, default, kinds in told["parameters"]
+        }
+
+
+def described(function: Callable[..., Any]) -> dict[str, Any]:
+    """A function's parameters as plain JSON values, or why they cannot be told.
+
+    >>> described(lambda setting, hidden=(64,): None)
+    {'parameters': [['hidden', ['tuple', [64]], [['tuple', 'int']]]]}
+    """
+    try:
+        known = parameters_of(function).values()
+        return {"parameters": [[one.name, _plain(one.default), _kinds(one)] for one in known]}
+    except PluginError as error:
+        return {"fault": str(error)}
+
+
 def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
     """The parameters after the first one, by name.
 
     Raises:
         PluginError: the function has no signature, or a parameter without a default.
     """
+    if isinstance(function, Elsewhere):
+        return dict(function.parameters)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
@@ -133,6 +184,63 @@ def settle(
         if parsed != parameter.default or not same_kind:
             settled[name] = parsed
     return tuple(sorted(settled.items()))
+
+
+_PLAIN: Mapping[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
+
+
+def _plain(value: object) -> Any:
+    """A default as JSON, whatever class a stranger has made of it."""
+    match value:
+        case None | bool():
+            return value
+        case int():
+            return int.__add__(value, 0)
+        case float():
+            return float.__add__(value, 0.0)
+        case str():
+            return str.__add__(value, "")
+        case tuple():
+            return ["tuple", [_plain(item) for item in tuple.__iter__(value)]]
+    try:
+        return str(value)
+    except Exception as error:
+        raise PluginError(f"a default that cannot be written: {type(error).__name__}") from None
+
+
+def _value(plain: Any) -> Any:
+    return tuple(map(_value, plain[1])) if isinstance(plain, list) else plain
+
+
+def _kinds(parameter: Parameter) -> list[Any]:
+    """What values may be, as JSON."""
+    return [_kind(option) for option in parameter.options]
+
+
+def _kind(option: Any) -> Any:
+    if option is None or option is type(None):
+        return "none"
+    if option is Any:
+        return "any"
+    if typing.get_origin(option) is tuple:
+        items = [item for item in typing.get_args(option) if item is not ...]
+        repeated = ... in typing.get_args(option)
+        return ["tuple" if repeated else "exactly", *map(_kind, items)]
+    if isinstance(option, type):
+        return option.__name__ if option in _PLAIN.values() else ["class", option.__name__]
+    return ["literal", _plain(option)]
+
+
+def _option(kind: Any) -> Any:
+    if isinstance(kind, str):
+        return {"none": None, "any": Any, **_PLAIN}[kind]
+    word, *rest = kind
+    if word == "class":
+        return type(rest[0], (), {})  # its values are read as they look, here as there
+    if word == "literal":
+        return _value(rest[0])
+    items = tuple(map(_option, rest))
+    return types.GenericAlias(tuple, (*items, ...) if word == "tuple" else items)
 
 
 def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
 
 import pluggy
 
-from harness import hookspecs
-from harness.errors import HarnessError, PluginError, UnknownNameError, nearest
+from harness import hookspecs, plugin_files
+from harness.errors import PluginError, UnknownNameError, nearest
 from harness.values import Dataset, Device, Kernel, Model, Needs, Report, SplitKind
 
 if TYPE_CHECKING:
@@ -128,12 +128,12 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._origins: dict[tuple[str, str], Origin] = {}
         self._devices: Offers[Device] | None = None
-        self._modules: dict[Origin, ModuleType] = {}
+        self.modules: dict[Origin, ModuleType] = {}
         self._refused: list[ModuleType] = []  # pluggy may have taken in some of their hooks
         self.faults = faults
         for origin, module in plugins:
             self._register(origin, module)
-        self.plugins: tuple[Origin, ...] = tuple(self._modules)
+        self.plugins: tuple[Origin, ...] = tuple(self.modules)
         self.datasets: Offers[Dataset] = self._ask("datasets")
         self.models: Offers[Model] = self._ask("models")
         self.kernels: Offers[Kernel] = self._ask("kernels")
@@ -177,15 +177,25 @@ class Registry:
                 Fault(origin, f"no hook '{wrong}': {nearest(wrong, _hook_names())}"),
             )
         else:
-            self._modules[origin] = module
+            self.modules[origin] = module
+
+    def _enter(self, kind: str, found: dict[str, Any], origin: Origin, value: Any) -> None:
+        """Take in a value; two plugins may not offer one name."""
+        if value.name in found:
+            raise PluginError(
+                f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
+                f"'{self._origins[kind, value.name]}' and '{origin}'; uninstall one or rename it"
+            )
+        found[value.name] = value
+        self._origins[kind, value.name] = origin
 
     def _ask(self, kind: str) -> Offers[Any]:
         """Ask each plugin apart, so that every value and every fault has an origin."""
         noun = kind.removesuffix("s")
         found: dict[str, Any] = {}
-        for origin, module in self._modules.items():
+        for origin, module in self.modules.items():
             others = [
-                other for other in (*self._modules.values(), *self._refused) if other is not module
+                other for other in (*self.modules.values(), *self._refused) if other is not module
             ]
             hook = self._manager.subset_hook_caller(f"harness_{kind}", others)
             try:
@@ -198,19 +208,61 @@ class Registry:
                 if wrong:
                     self.faults.append(Fault(origin, f"harness_{kind} yielded {wrong}"))
                     continue
-                if value.name in found:
-                    raise PluginError(
-                        f"harness_{kind}: {noun} '{value.name}' is offered by both "
-                        f"'{self._origins[kind, value.name]}' and '{origin}'; "
-                        "uninstall one or rename it"
-                    )
-                found[value.name] = value
-                self._origins[kind, value.name] = origin
+                self._enter(kind, found, origin, value)
         return Offers(noun, dict(sorted(found.items())))
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What to import for a plugin.
+
+    Args:
+        origin: where it comes from.
+        module: import name; empty for a file.
+        attribute: within the module, dotted; empty where the module itself has the hooks.
+        given: as the user wrote it; empty for what is installed.
+    """
+
+    origin: Origin
+    module: str = ""
+    attribute: str = ""
+    given: str = ""
+
+    def load(self) -> ModuleType:
+        """Import it.
+
+        Raises:
+            PluginError: a given plugin cannot be imported.
+            BaseException: whatever an installed one raises.
+        """
+        if self.given:
+            return _import_given(self)
+        module = importlib.import_module(self.module)
+        for name in filter(None, self.attribute.split(".")):
+            module = getattr(module, name)
+        return module
+
+
+def installed_sources() -> list[Source]:
+    """What to import for every installed plugin, by name."""
+    entries = importlib.metadata.entry_points(group=GROUP)
+    return [
+        Source(_entry_origin(entry), entry.module, entry.attr or "")
+        for entry in sorted(entries, key=lambda entry: entry.name)
+    ]
+
+
+def given_sources(plugins: Iterable[str]) -> list[Source]:
+    """What to import for plugins that are given by path or import name, each once.
+
+    Raises:
+        PluginError: a file is not there.
+    """
+    return [_given(spec) for spec in {_resolved(spec): spec for spec in plugins}.values()]
+
+
 def load(plugins: Iterable[str] = ()) -> Registry:
-    """The registry of what is installed and of the given plugin files.
+    """The registry of what is installed and of the given plugin files, imported here.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
@@ -221,16 +273,14 @@ def load(plugins: Iterable[str] = ()) -> Registry:
     """
     found: list[tuple[Origin, ModuleType]] = []
     faults: list[Fault] = []
-    for entry in sorted(importlib.metadata.entry_points(group=GROUP), key=lambda e: e.name):
-        origin = _entry_origin(entry)
+    for source in installed_sources():
         try:
-            found.append((origin, entry.load()))
+            found.append((source.origin, source.load()))
         except Exception as error:  # noqa: BLE001  # a stranger's code can raise anything
-            faults.append(Fault(origin, f"does not import: {describe(error)}"))
+            faults.append(Fault(source.origin, f"does not import: {describe(error)}"))
         except SystemExit as error:
-            faults.append(Fault(origin, f"does not import: it exits with {error.code!r}"))
-    spellings = {_resolved(spec): spec for spec in plugins}
-    given = [_load_given(spec) for spec in spellings.values()]
+            faults.append(Fault(source.origin, f"does not import: it exits with {error.code!r}"))
+    given = [(source.origin, source.load()) for source in given_sources(plugins)]
     installed = [module for _, module in found]
     given = [(origin, module) for origin, module in given if module not in installed]
     n_installed = len(faults)
@@ -239,9 +289,16 @@ def load(plugins: Iterable[str] = ()) -> Registry:
         if fault.origin in [origin for origin, _ in given]:
             raise PluginError(str(fault))
     for origin, module in given:
-        if not any(registry.offers_of(origin).values()) and not _has_hook(module, "devices"):
-            raise PluginError(f"plugin '{origin}' offers nothing: {_why_nothing(module)}")
+        if why := offers_nothing(registry, origin, module):
+            raise PluginError(why)
     return registry
+
+
+def offers_nothing(registry: Registry, origin: Origin, module: ModuleType) -> str:
+    """What to do about a plugin that offers nothing; empty where it offers something."""
+    if any(registry.offers_of(origin).values()) or _has_hook(module, "devices"):
+        return ""
+    return f"plugin '{origin}' offers nothing: {_why_nothing(module)}"
 
 
 def describe(error: BaseException) -> str:
@@ -266,35 +323,54 @@ def _entry_origin(entry: importlib.metadata.EntryPoint) -> Origin:
 
 
 def _folder(module: str) -> str:
-    """The folder of a package, or the file of a module; empty where it cannot be found."""
+    """The folder of a package, or the file of a module; empty where it cannot be found.
+
+    Nothing is imported for it, not even the package that a module is in.
+    """
+    first, *rest = module.split(".")
     try:
-        spec = importlib.util.find_spec(module)
+        spec = importlib.util.find_spec(first)
     except (ImportError, ValueError):
         return ""
-    if spec is None or spec.origin is None:
+    if spec is None:
         return ""
-    path = Path(spec.origin)
-    return str(path.parent if spec.submodule_search_locations else path)
+    if not rest:
+        places = spec.submodule_search_locations
+        return str(next(iter(places))) if places else spec.origin or ""
+    for place in spec.submodule_search_locations or ():
+        path = Path(place, *rest)
+        if path.is_dir():
+            return str(path)
+        if (file := path.with_name(f"{path.name}.py")).is_file():
+            return str(file)
+    return ""
 
 
-def _load_given(spec: str) -> tuple[Origin, ModuleType]:
+def _given(spec: str) -> Source:
+    if not _names_a_file(spec):
+        return Source(Origin(spec, spec, path=_folder(spec) or spec), module=spec, given=spec)
     path = Path(spec)
-    is_file = _names_a_file(spec)
-    if is_file and not path.is_file():
+    if not path.is_file():
         raise PluginError(f"plugin file '{spec}' does not exist; check the path")
+    name = plugin_files.name_of(path.resolve())
+    return Source(Origin(path.stem, name, path=str(path.resolve())), given=spec)
+
+
+def _import_given(source: Source) -> ModuleType:
+    spec = source.given
     try:
-        module = _load_file(path.resolve()) if is_file else importlib.import_module(spec)
+        if source.module:
+            return importlib.import_module(source.module)
+        sys.modules.pop(source.origin.module, None)  # the file may have changed since
+        return importlib.import_module(source.origin.module)
     except ModuleNotFoundError as error:
-        if not is_file and error.name and spec.startswith(error.name):
+        if source.module and error.name and source.module.startswith(error.name):
             raise PluginError(
                 f"plugin '{spec}' is neither a .py file nor a module that can be imported"
             ) from None
         raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
     except (Exception, SystemExit) as error:
         raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
-    if is_file:
-        return Origin(path.stem, module.__name__, path=str(path.resolve())), module
-    return Origin(spec, spec, path=_folder(spec) or spec), module
 
 
 def _names_a_file(spec: str) -> bool:
@@ -332,22 +408,6 @@ def _breach(kind: str, value: Any) -> str | None:
     ):
         return f"model '{value.name}', whose needs are {value.needs!r}; write harness.Needs(...)"
     return None
-
-
-def _load_file(path: Path) -> ModuleType:
-    """A file as a module of its own name, importable by that name in this process (for pickle)."""
-    name = f"harness_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise HarnessError(f"'{path}' is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
 
 
 def _hook_names() -> list[str]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.agenda import of_run
 from harness.benchmarking import Bench, time_groups
+from harness.discovery import Described, discover
 from harness.environment import changes, fingerprint
 from harness.errors import UsageError
 from harness.executors.local import at_a_time, run_isolated
@@ -205,14 +206,15 @@ class Campaign:
         request = self.request
         if request.in_process:
             return self._run_here(tell, epochs=epochs)
+        described = self.registry if isinstance(self.registry, Described) else None
         return run_isolated(
             self.left,
             request.plugins,
+            registry=described,
             batches=self._batches(),
             jobs=request.jobs,
             seconds=request.timeout,
             memory=request.memory,
-            packages=self._packages(),
             tell=tell,
             epochs=epochs,
         )
@@ -251,14 +253,6 @@ class Campaign:
             if len(trials[start : start + BATCH]) > 1
         ]
 
-    def _packages(self) -> tuple[str, ...]:
-        """What the trials that are left require."""
-        models = {trial.model.name for trial in self.left}
-        datasets = {trial.dataset.name for trial in self.left}
-        required = [name for model in models for name in self.registry.models[model].requires]
-        required += [name for data in datasets for name in self.registry.datasets[data].requires]
-        return tuple(sorted(set(required)))
-
 
 def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> Campaign:
     """A new run of what is asked and planned."""
@@ -295,7 +289,7 @@ def resume(
     if "bench" in run.asked:
         raise UsageError(f"run {run.id} is a bench, which has no trials; make another")
     request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
-    registry = load(request.plugins)
+    registry: Registry = load(request.plugins) if in_process else discover(request.plugins)
     now = fingerprint(registry)
     changed = changes(run.environment, now)
     if changed and not accept_changes:

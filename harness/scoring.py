@@ -19,6 +19,22 @@ TOLERANCE = 1e-5
 ECE_BINS = 15
 
 
+def numbers(raw: Any) -> NDArray[Any]:
+    """A copy of what a classifier returned, as an array of booleans, integers or floats.
+
+    Raises:
+        ProbabilityError: it cannot be made one.
+    """
+    try:
+        given = np.asarray(raw)
+        if given.dtype.kind in "cSUTmM":  # NumPy would make numbers of these, after a fashion
+            raise TypeError(f"it holds {given.dtype}")
+        # A copy, because a classifier may write its next answer into the same array.
+        return np.array(given, dtype=None if given.dtype.kind in "biuf" else np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor with a gradient
+        raise ProbabilityError(f"predict_proba gave no array of numbers: {error}") from error
+
+
 def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.float64]:
     """What a classifier returned, as probabilities (n_samples, n_classes) in float64.
 
@@ -26,13 +42,7 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
         ProbabilityError: of another shape, not numbers, not finite, negative, or with rows that do
             not sum to 1 within `TOLERANCE`.
     """
-    try:
-        given = np.asarray(raw)
-        if given.dtype.kind in "cSUTmM":  # NumPy would make numbers of these, after a fashion
-            raise TypeError(f"it holds {given.dtype}")
-        P = np.array(given, dtype=np.float64)
-    except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor with a gradient
-        raise ProbabilityError(f"predict_proba gave no array of numbers: {error}") from error
+    P = np.asarray(numbers(raw), dtype=np.float64)
     if P.shape != (n_samples, n_classes):
         raise ProbabilityError(
             f"predict_proba gave an array of shape {P.shape} "
@@ -99,6 +109,12 @@ def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
     }
     aucs = [_auc(P[:, k], y == k) for k in range(K) if 0 < present[k] < n]
     return found | ({"auc": float(np.mean(aucs))} if aucs else {})
+
+
+def mean_likelihood(P: NDArray[np.float64], y: NDArray[np.intp]) -> float:
+    """The ``likelihood`` of `score`, alone."""
+    losses = -np.log(np.maximum(P[np.arange(len(y)), y], CLIP))
+    return float(np.exp(-float(losses.mean())))
 
 
 def likelihood(log_P: NDArray[Any], y: NDArray[np.intp]) -> float:

@@ -37,7 +37,12 @@ SLOW = 1.0
 """Seconds of a prediction of all test rows beyond which no more of them are asked for."""
 
 
-def sketch(
+def is_asked(data: Encoded) -> bool:
+    """Whether a classifier is asked all over its inputs: there are one or two, both quantities."""
+    return data.X_train.shape[1] <= 2 and not data.categorical
+
+
+def asked(
     data: Encoded,
     classifier: Classifier,
     needs: Needs,
@@ -45,24 +50,20 @@ def sketch(
     *,
     predict_seconds: float,
 ) -> Sketch | None:
-    """How a fitted classifier divides its inputs; None where that cannot be found out.
+    """How a fitted classifier divides its one or two inputs; None where that cannot be found out.
 
     One input: class probabilities over it, and what each hidden layer gives, if the classifier has
-    a method ``hidden_activations(X)``. Two: the class and its probability over both. More: where
-    the test rows lie on the first two principal components of the training part, each column at
-    mean 0 and standard deviation 1, categories one-hot encoded.
+    a method ``hidden_activations(X)``. Two: the class and its probability over both.
 
     Args:
-        data: the split.
+        data: the split; its labels are not looked at.
         classifier: fitted on its training part.
         needs: the input that it needs.
         order: puts the columns of what ``predict_proba`` gave into the order of the labels.
         predict_seconds: that a prediction of the test part takes.
     """
-    rows = np.unique(np.linspace(0, len(data.y_test) - 1, ROWS).round().astype(np.int64))
+    rows = _drawn(len(data.X_test))
     n_inputs = data.X_train.shape[1]
-    if n_inputs > 2 or data.categorical:
-        return _components(data, rows)
     try:
         if predict_seconds > SLOW:
             return None
@@ -92,6 +93,11 @@ def sketch(
     )
 
 
+def _drawn(n: int) -> NDArray[np.int64]:
+    """Which of n test rows are drawn."""
+    return np.unique(np.linspace(0, n - 1, ROWS).round().astype(np.int64))
+
+
 def _axis(values: Floats, n: int) -> Floats:
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
@@ -109,7 +115,12 @@ def _hidden(classifier: Classifier, X: Array) -> tuple[NDArray[np.float32], ...]
     return layers if right and all(np.isfinite(layer).all() for layer in layers) else ()
 
 
-def _components(data: Encoded, rows: NDArray[np.int64]) -> Sketch | None:
+def principal(data: Encoded) -> Sketch | None:
+    """Where test rows lie on the first two principal components of the training part.
+
+    Each column is at mean 0 and standard deviation 1, categories one-hot encoded.
+    """
+    rows = _drawn(len(data.X_test))
     prepared = prepare(data, Needs(scaled=True))
     if prepared.X_train.shape[1] < 2:
         return None

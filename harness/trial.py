@@ -8,6 +8,7 @@ import math
 import operator
 import random
 import sys
+import threading
 import time
 import traceback
 from dataclasses import dataclass, replace
@@ -16,16 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import preload, scoring
+from harness import scoring
 from harness.errors import DatasetError, HarnessError, ProbabilityError
 from harness.parameters import parameters_of
 from harness.preparation import encode, prepare
 from harness.registry import describe
-from harness.sketches import sketch
+from harness.sketches import asked, is_asked, principal
 from harness.values import TRAIN_SIZE, Failure, Result, Seconds, Setting, TracePoint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Needs,
         PredictLogProba,
         Sketch,
+        SplitKind,
         Trial,
     )
 
@@ -71,15 +73,13 @@ def run_trial(
     """
     dataset = registry.datasets[trial.dataset.name]
     try:
-        return _run(trial, dataset, registry.models[trial.model.name], clock, tell)
+        model = registry.models[trial.model.name]
+        material = _material(dataset, model, trial)
+        fitted = fit_alone(trial, model, material, clock=clock, tell=tell)
+        return scored(trial, fitted, material.facts, dataset.kind)
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
         on_failure(error)
-        return Result(
-            trial,
-            "failed",
-            split_kind=dataset.kind,
-            failure=Failure(_kind(error), _reason(error), _traceback(error)),
-        )
+        return Result(trial, "failed", split_kind=dataset.kind, failure=failure_of(error))
 
 
 def run_together(
@@ -89,12 +89,12 @@ def run_together(
     clock: Clock = time.perf_counter,
     tell: Tell | None = None,
 ) -> list[Result]:
-    """Repeats of one pairing, those of one shape trained in one go.
+    """Repeats of one pairing, those of one shape trained in one go, here and now.
 
     Every result is what `run_trial` would give; ``fit`` seconds are an equal share.
 
     Args:
-        trials: that differ in their repeat only, of a model that offers ``fit_together``.
+        trials: that differ in their repeat only.
         registry: what they name.
         clock: seconds, ever growing.
         tell: given points of the first one's trace as they come.
@@ -104,29 +104,211 @@ def run_together(
     """
     dataset = registry.datasets[trials[0].dataset.name]
     model = registry.models[trials[0].model.name]
+    materials = [_material(dataset, model, trial) for trial in trials]
+    fitted = fit_several(trials, model, materials, clock=clock, tell=tell)
+    return [
+        scored(trial, fitted[trial], material.facts, dataset.kind)
+        for trial, material in zip(trials, materials, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """What is known of a split besides its columns, and what a trial is scored with.
+
+    Args:
+        y_train: (n_train,), labels as the model got them, 0..K-1.
+        y_test: (n_test,), codes of all classes.
+        trained: (K,), codes of the classes in the training part, ascending.
+        n_classes: of the whole dataset.
+    """
+
+    y_train: NDArray[np.intp]
+    y_test: NDArray[np.intp]
+    trained: NDArray[np.intp]
+    n_classes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What a trial works on; the labels of the test part are not in it.
+
+    Args:
+        prepared: both parts as the model needs them.
+        labels: gives the test part's labels as codes, for whoever scores epochs.
+        n_classes: K, in the training part.
+        data: the split as it was drawn where a picture of it needs that: its labels left out.
+        principal: the picture of a split with more than two columns.
+    """
+
+    prepared: Prepared
+    labels: Callable[[], Facts]
+    n_classes: int
+    data: Encoded | None = None
+    principal: Sketch | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """All that it is scored with."""
+        return self.labels()
+
+    @classmethod
+    def of(cls, data: Encoded, needs: Needs, *, sketched: bool) -> Material:
+        """The material of a split that was drawn in this process, with or without a picture."""
+        prepared = prepare(data, needs)
+        facts = Facts(prepared.y_train, data.y_test, data.trained, len(data.class_names))
+        few = is_asked(data)
+        return cls(
+            prepared,
+            lambda: facts,
+            len(data.trained),
+            data if few and sketched else None,
+            principal(data) if sketched and not few else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What came of a fit, not checked yet.
+
+    Args:
+        test: what ``predict_proba`` gave for the test part, its columns in the labels' order.
+        train: the same for the training part.
+        seconds: where the time went.
+        points: likelihoods by epoch.
+        last_epoch: the last one that was told; None where none was.
+        sketch: how the classifier divides its inputs, in the first repeat.
+    """
+
+    test: NDArray[Any]
+    train: NDArray[Any]
+    seconds: Seconds
+    points: tuple[TracePoint, ...] = ()
+    last_epoch: int | None = None
+    sketch: Sketch | None = None
+
+
+def fit_alone(
+    trial: Trial,
+    model: Model,
+    material: Material,
+    *,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
+    imported: Mapping[str, float] | None = None,
+) -> Fitted:
+    """Make a classifier, fit it, let it predict.
+
+    Args:
+        trial: which.
+        model: the one that it names.
+        material: the split.
+        clock: seconds, ever growing.
+        tell: given points of the trace as they come.
+        imported: seconds that importing packages took before.
+
+    Raises:
+        BaseException: whatever the model raises.
+    """
+    begun = _begin(trial, model, material, clock, tell, imported or {})
+    keywords = {"monitor": begun.monitor} if begun.monitor else {}
+    prepared = material.prepared
+    started = clock()
+    begun.classifier.fit(prepared.X_train, prepared.y_train, **keywords)
+    fit_seconds = clock() - started - begun.monitor_seconds
+    return _finish(begun, fit_seconds, 1, clock)
+
+
+def fit_several(
+    trials: Sequence[Trial],
+    model: Model,
+    materials: Sequence[Material],
+    *,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
+    imported: Mapping[str, float] | None = None,
+) -> dict[Trial, Fitted]:
+    """Fit repeats of one pairing, those of one shape in one go if the model offers that.
+
+    The arguments are those of `fit_alone`, several of them.
+
+    Raises:
+        BaseException: whatever comes up in any of them.
+    """
+    found: dict[Trial, Fitted] = {}
     groups: dict[tuple[object, ...], list[_Begun]] = {}
     tells = dict.fromkeys(trials) | {trials[0]: tell}
-    for trial in trials:
-        begun = _begin(trial, dataset, model, clock, tells[trial])
-        shape = (*begun.prepared.X_train.shape, len(begun.data.trained), begun.prepared.categorical)
+    if model.fit_together is None:
+        for trial, material in zip(trials, materials, strict=True):
+            found[trial] = fit_alone(
+                trial, model, material, clock=clock, tell=tells[trial], imported=imported
+            )
+        return found
+    for trial, material in zip(trials, materials, strict=True):
+        begun = _begin(trial, model, material, clock, tells[trial], imported or {})
+        shape = (
+            *material.prepared.X_train.shape,
+            material.n_classes,
+            material.prepared.categorical,
+        )
         groups.setdefault(shape, []).append(begun)
-    results = []
     for group in groups.values():
-        if model.fit_together is None or len(group) == 1:
-            results += [
-                _run(begun.trial, dataset, model, clock, tells[begun.trial]) for begun in group
-            ]
+        if len(group) == 1:
+            trial = group[0].trial
+            found[trial] = fit_alone(
+                trial, model, group[0].material, clock=clock, tell=tells[trial], imported=imported
+            )
             continue
         started = clock()
         model.fit_together(
             [begun.classifier for begun in group],
-            [begun.prepared.X_train for begun in group],
-            [begun.prepared.y_train for begun in group],
+            [begun.material.prepared.X_train for begun in group],
+            [begun.material.prepared.y_train for begun in group],
             [begun.monitor for begun in group],
         )
-        seconds = clock() - started - math.fsum(begun.monitor.seconds for begun in group)
-        results += [_finish(begun, seconds / len(group), len(group), clock) for begun in group]
-    return results
+        seconds = clock() - started - math.fsum(begun.monitor_seconds for begun in group)
+        for begun in group:
+            found[begun.trial] = _finish(begun, seconds / len(group), len(group), clock)
+    return found
+
+
+def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Result:
+    """What a trial has come to.
+
+    Raises:
+        ProbabilityError: what the classifier predicted are no probabilities.
+    """
+    K = len(facts.trained)
+    P = np.zeros((len(facts.y_test), facts.n_classes))
+    P[:, facts.trained] = scoring.check_probabilities(fitted.test, len(facts.y_test), K)
+    scores = scoring.score(P, facts.y_test)
+    P_train = scoring.check_probabilities(fitted.train, len(facts.y_train), K)
+    train_likelihood = scoring.mean_likelihood(P_train, facts.y_train)
+    return Result(
+        trial,
+        "ok",
+        split_kind=kind,
+        n_train=len(facts.y_train),
+        n_test=len(facts.y_test),
+        scores=scores | {"train_likelihood": train_likelihood},
+        seconds=fitted.seconds,
+        trace=_trace(fitted, train_likelihood, scores["likelihood"]),
+        predictions=scoring.predictions(P, facts.y_test),
+        sketch=fitted.sketch,
+    )
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What a trial is said to have failed of."""
+    return Failure(_kind(error), _reason(error), _traceback(error))
+
+
+def _trace(fitted: Fitted, train: float, test: float) -> tuple[TracePoint, ...]:
+    """The points, and the last epoch with the finished classifier's likelihoods."""
+    if fitted.last_epoch is None:
+        return ()
+    kept = [point for point in fitted.points if point.epoch != fitted.last_epoch]
+    return (*kept, TracePoint(fitted.last_epoch, train, test))
 
 
 class EpochScores:
@@ -134,7 +316,7 @@ class EpochScores:
 
     It keeps every call until there are more than `TRACE_POINTS`, then every second one, every
     fourth, and so on: neither the number of epochs nor their stride need be known beforehand.
-    Whoever watches is told of them, but not too often.
+    Whoever watches is told of them, but not too often. It may be called from several threads.
     """
 
     def __init__(
@@ -147,6 +329,7 @@ class EpochScores:
         self._parts = (prepared.X_train, prepared.y_train), (prepared.X_test, y_test)
         self._clock = clock
         self._points: list[TracePoint] = []
+        self._lock = threading.RLock()
         self._stride = 1
         self._calls = 0
         self._last = 0
@@ -156,10 +339,18 @@ class EpochScores:
 
     def __getstate__(self) -> dict[str, Any]:
         """A model may copy what it was given; a copy tells nobody."""
-        return self.__dict__ | {"_tell": None}
+        return self.__dict__ | {"_tell": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has a lock of its own."""
+        self.__dict__.update(state, _lock=threading.RLock())
 
     def __call__(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
         """Take note of an epoch, counted from 1."""
+        with self._lock:
+            self._take(epoch, predict_log_proba)
+
+    def _take(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
         last, self._last = self._last, operator.index(epoch)  # a plain int, of whatever kind it was
         if not (last < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
             raise ValueError(f"monitor was called with epoch {epoch} after epoch {last}")
@@ -178,12 +369,20 @@ class EpochScores:
             self._tell(self._points[-1])
         self.seconds += self._clock() - started
 
-    def trace(self, train_likelihood: float, test_likelihood: float) -> tuple[TracePoint, ...]:
-        """The points, and the last epoch with the finished classifier's likelihoods."""
-        if not self._calls:
-            return ()
-        kept = [point for point in self._points if point.epoch != self._last]
-        return (*kept, TracePoint(self._last, train_likelihood, test_likelihood))
+    @property
+    def points(self) -> tuple[TracePoint, ...]:
+        """Likelihoods by epoch."""
+        return tuple(self._points)
+
+    @property
+    def last_epoch(self) -> int | None:
+        """The last epoch that was told; None where none was."""
+        return self._last if self._calls else None
+
+
+def _material(dataset: Dataset, model: Model, trial: Trial) -> Material:
+    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
+    return Material.of(data, model.needs, sketched=trial.repeat == 0)
 
 
 def draw(dataset: Dataset, seed: int, parameters: dict[str, Any]) -> Encoded:
@@ -224,89 +423,69 @@ class _Begun:
     """A trial whose classifier is made and whose data are there."""
 
     trial: Trial
-    dataset: Dataset
     needs: Needs
-    data: Encoded
-    prepared: Prepared
-    y_test: NDArray[np.intp]
+    material: Material
     classifier: Classifier
-    monitor: EpochScores
+    monitor: EpochScores | None
     import_seconds: float
     make_seconds: float
 
+    @property
+    def monitor_seconds(self) -> float:
+        return self.monitor.seconds if self.monitor else 0.0
 
-def _begin(trial: Trial, dataset: Dataset, model: Model, clock: Clock, tell: Tell | None) -> _Begun:
-    import_seconds = _import(model.requires, clock)
-    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
-    prepared = prepare(data, model.needs)
+
+def _begin(
+    trial: Trial,
+    model: Model,
+    material: Material,
+    clock: Clock,
+    tell: Tell | None,
+    imported: Mapping[str, float],
+) -> _Begun:
+    import_seconds = _import(model.requires, clock, imported)
+    prepared, K = material.prepared, material.n_classes
     # A model that draws from a global generator, against the contract, is repeatable all the same.
     seed_globals(trial.model_seed)
     started = clock()
-    classifier = model.make(setting_of(trial, data, prepared), **dict(trial.model.parameters))
+    classifier = model.make(setting_of(trial, K, prepared), **dict(trial.model.parameters))
     make_seconds = clock() - started
     for method in ("fit", "predict_proba"):
         if not callable(getattr(classifier, method, None)):
             raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")
-    y_test = np.searchsorted(data.trained, data.y_test)  # every class of the test part was trained
-    return _Begun(
-        trial,
-        dataset,
-        model.needs,
-        data,
-        prepared,
-        y_test,
-        classifier,
-        EpochScores(prepared, y_test, clock, tell),
-        import_seconds,
-        make_seconds,
-    )
+    monitor = None
+    if takes_monitor(classifier):
+        facts = material.facts
+        # Every class of the test part was trained.
+        y_test = np.searchsorted(facts.trained, facts.y_test)
+        monitor = EpochScores(prepared, y_test, clock, tell)
+    return _Begun(trial, model.needs, material, classifier, monitor, import_seconds, make_seconds)
 
 
-def setting_of(trial: Trial, data: Encoded, prepared: Prepared) -> Setting:
+def setting_of(trial: Trial, n_classes: int, prepared: Prepared) -> Setting:
     """All that a trial's model may know before it sees data."""
     return Setting(
         seed=trial.model_seed,
         device=trial.device,
         n_features=prepared.X_train.shape[1],
-        n_classes=len(data.trained),
+        n_classes=n_classes,
         categorical=prepared.categorical,
     )
 
 
-def _run(
-    trial: Trial, dataset: Dataset, model: Model, clock: Clock, tell: Tell | None = None
-) -> Result:
-    begun = _begin(trial, dataset, model, clock, tell)
-    keywords = {"monitor": begun.monitor} if takes_monitor(begun.classifier) else {}
-    started = clock()
-    begun.classifier.fit(begun.prepared.X_train, begun.prepared.y_train, **keywords)
-    fit_seconds = clock() - started - begun.monitor.seconds
-    return _finish(begun, fit_seconds, 1, clock)
-
-
-def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> Result:
-    classifier, data, prepared = begun.classifier, begun.data, begun.prepared
-    K = len(data.trained)
+def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> Fitted:
+    classifier, material = begun.classifier, begun.material
+    prepared, K = material.prepared, material.n_classes
     started = clock()
     raw = classifier.predict_proba(prepared.X_test)
     first_seconds = clock() - started
-    P = _probabilities(classifier, raw, data, len(begun.y_test))
+    test = scoring.numbers(ordered(classifier, raw, K))
     predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
-    scores = scoring.score(P, data.y_test)
-    P_train = scoring.check_probabilities(
-        ordered(classifier, classifier.predict_proba(prepared.X_train), K),
-        len(prepared.y_train),
-        K,
-    )
-    train_likelihood = scoring.score(P_train, prepared.y_train)["likelihood"]
-    return Result(
-        begun.trial,
-        "ok",
-        split_kind=begun.dataset.kind,
-        n_train=len(data.y_train),
-        n_test=len(data.y_test),
-        scores=scores | {"train_likelihood": train_likelihood},
-        seconds=Seconds(
+    train = scoring.numbers(ordered(classifier, classifier.predict_proba(prepared.X_train), K))
+    return Fitted(
+        test,
+        train,
+        Seconds(
             begun.import_seconds,
             begun.make_seconds,
             fit_seconds,
@@ -314,32 +493,24 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> R
             predict_seconds,
             together,
         ),
-        trace=begun.monitor.trace(train_likelihood, scores["likelihood"]),
-        predictions=scoring.predictions(P, data.y_test),
-        sketch=_sketch(begun, first_seconds) if begun.trial.repeat == 0 else None,
+        begun.monitor.points if begun.monitor else (),
+        begun.monitor.last_epoch if begun.monitor else None,
+        _sketch(begun, first_seconds) if begun.trial.repeat == 0 else None,
     )
 
 
 def _sketch(begun: _Begun, predict_seconds: float) -> Sketch | None:
     """Last of all, for a model may do anything when it is asked for more."""
-    K = len(begun.data.trained)
-    return sketch(
-        begun.data,
+    if begun.material.data is None:
+        return begun.material.principal
+    K = begun.material.n_classes
+    return asked(
+        begun.material.data,
         begun.classifier,
         begun.needs,
         lambda raw: ordered(begun.classifier, raw, K),
         predict_seconds=predict_seconds,
     )
-
-
-def _probabilities(
-    classifier: Classifier, raw: Any, data: Encoded, n_samples: int
-) -> NDArray[np.float64]:
-    """Checked probabilities (n_samples, all classes); 0 for a class that was not in training."""
-    K = len(data.trained)
-    P = np.zeros((n_samples, len(data.class_names)))
-    P[:, data.trained] = scoring.check_probabilities(ordered(classifier, raw, K), n_samples, K)
-    return P
 
 
 def ordered(classifier: Classifier, raw: Any, K: int) -> Any:
@@ -363,13 +534,13 @@ def _steady_predict(classifier: Classifier, X: Array, clock: Clock) -> float:
     return median(samples) / len(X)
 
 
-def _import(requires: tuple[str, ...], clock: Clock) -> float:
+def _import(requires: tuple[str, ...], clock: Clock, imported: Mapping[str, float]) -> float:
     """Seconds that importing the packages took, here or in the process this one is a fork of."""
     seconds = 0.0
     for name in requires:
         started = clock()
         importlib.import_module(name)
-        seconds += preload.SECONDS.get(name, clock() - started)
+        seconds += imported.get(name, clock() - started)
     return seconds
 
 

@@ -295,7 +295,7 @@ class _Doings:
         if epochs is not None:
             parameters["epochs"] = epochs
         seed_globals(trial.model_seed)
-        return make(setting_of(trial, data, prepared), **parameters)
+        return make(setting_of(trial, len(data.trained), prepared), **parameters)
 
     def _fit(self, kind: str, make: Callable[..., Classifier], only: int | None = None) -> Workload:
         """A fit, of only so many epochs if asked."""

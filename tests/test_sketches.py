@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 
 from harness.preparation import encode, prepare
 from harness.registry import load
-from harness.sketches import MARGIN, POINTS, ROWS, SIDE, sketch
+from harness.sketches import MARGIN, POINTS, ROWS, SIDE, asked, is_asked, principal
 from harness.trial import run_trial
 from harness.values import Choice, Needs, Split, Trial
 
@@ -35,7 +35,9 @@ def made(data: Encoded, needs: Needs = SCALED, classifier: Any = None, **how: An
     prepared = prepare(data, needs)
     model = classifier or LogisticRegression().fit(prepared.X_train, prepared.y_train)
     how.setdefault("predict_seconds", 0.0)
-    return sketch(data, model, needs, lambda raw: raw, **how)
+    if not is_asked(data):
+        return principal(data)
+    return asked(data, model, needs, lambda raw: raw, **how)
 
 
 def test_over_one_input_there_are_the_probabilities_that_the_classifier_gives_there() -> None:

@@ -105,7 +105,7 @@ class Doing:
             dataset = registry.datasets[self.dataset.name]
             data = draw(dataset, trial.split_seed, dict(self.dataset.parameters))
             prepared = prepare(data, registry.models[choice.name].needs)
-            setting = setting_of(trial, data, prepared)
+            setting = setting_of(trial, len(data.trained), prepared)
             digest = hashlib.sha256(repr((self.key, pair, side)).encode()).hexdigest()[:16]
             file = folder / f"{digest}.npz"
             np.savez(

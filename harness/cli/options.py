@@ -155,12 +155,19 @@ def all_plugins(given: tuple[str, ...]) -> tuple[str, ...]:
     return (*read_settings().plugins, *given)
 
 
-def discover(given: tuple[str, ...]) -> Registry:
-    """The registry, after a complaint about every plugin that cannot be used."""
+def discover(given: tuple[str, ...], *, here: bool = False) -> Registry:
+    """The registry, after a complaint about every plugin that cannot be used.
+
+    Args:
+        given: plugins, besides those of the settings.
+        here: load the plugins into this process, where their functions are to be called.
+    """
+    from harness import discovery
     from harness.cli.console import complain_of
     from harness.registry import load
 
-    registry = load(all_plugins(given))
+    plugins = all_plugins(given)
+    registry: Registry = load(plugins) if here else discovery.discover(plugins)
     complain_of(registry.faults)
     return registry
 

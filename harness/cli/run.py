@@ -110,7 +110,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         with closing(Store(url)) as store:
             ctx.exit(_run(_resume(store, given), given))
     request = _request(given)
-    registry = options.discover(given["plugins"])
+    registry = options.discover(given["plugins"], here=given["in_process"])
     planned = plan(registry, request.selection)
     with closing(Store(url, create=True)) as store:
         ctx.exit(_run(running.begin(store, registry, request, planned), given))

@@ -3,114 +3,384 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections import deque
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
-from harness import isolation
-from harness.isolation import Limits, Worker
-from harness.registry import load
-from harness.trial import run_together, run_trial
+from harness.answers import results_of, run_there, score_there
+from harness.discovery import discover
+from harness.draws import blamed, draw_there, fault_of
+from harness.processes.client import Limits, wait
+from harness.processes.packing import PackingError, unpack
 from harness.values import Failure, Result, TracePoint
 from harness.watching import Ended, Passed, Reached, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.registry import Registry
-    from harness.values import Status, Trial
+    from harness.discovery import Described
+    from harness.processes.client import Call, Parent
+    from harness.values import Choice, Dataset, Model, Needs, Status, Trial
     from harness.watching import Tell
 
 POLL = 0.05  # seconds between looks at time and memory limits
 MEMORY_SHARE = 0.8  # of the machine's memory, shared out to the jobs where no limit was given
+DISK_SHARE = 0.25
+"""Of the free space of the temporary folder: while splits take more, no further one is drawn unless
+nothing else can go on."""
+
+Which = tuple["Choice", int, int]
+"""What a split depends on: the dataset with its parameters, the repeat, the run's seed."""
 
 
 def run_isolated(
     trials: Sequence[Trial],
-    plugins: Sequence[str],
+    plugins: Sequence[str] = (),
     *,
+    registry: Described | None = None,
     batches: Sequence[Sequence[Trial]] = (),
     jobs: int | None = None,
     seconds: float | None = None,
     memory: int | None = None,
-    packages: Sequence[str] = (),
     tell: Tell = lambda _: None,
     epochs: bool = False,
 ) -> Iterator[Result]:
     """Results as they come, one for every trial, whatever the trials do.
 
-    A worker is used again until something goes wrong in it. A trial that fails or crashes in a
-    worker that others used before may do so because of them: it is run once more in a fresh one,
-    and what happens there counts. If anything goes wrong in a batch, its trials are run one by one.
+    A split is drawn once for each dataset and repeat, in a process that has loaded the dataset's
+    plugin. A trial runs in a process that has loaded its model's plugin and what the model
+    requires; what it predicts is scored in one that has loaded neither. If anything goes wrong in a
+    batch, its trials are run one by one.
 
     Args:
         trials: what to run.
-        plugins: files or modules to discover in each worker, besides what is installed.
+        plugins: files or modules to discover, besides what is installed; where there is no
+            ``registry`` yet.
+        registry: what the trials name.
         batches: of ``trials``, those to run in one go; they come first, being the longest.
-        jobs: workers at a time; the cores by default.
-        seconds: limit of each trial; a batch has that of all its trials.
-        memory: limit of each trial or batch, in bytes; by default a share of the machine's.
-        packages: what the models require, imported once for all workers.
+        jobs: processes at a time; the cores by default.
+        seconds: limit of each trial, and of each split; a batch has that of all its trials.
+        memory: limit of each process, in bytes; by default a share of the machine's.
         tell: given what happens; a result before it comes out here.
         epochs: whether to tell of the epochs of trials that are under way, too.
     """
-    batched = {trial.key for batch in batches for trial in batch}
-    units = [tuple(batch) for batch in batches]
-    units += [(trial,) for trial in trials if trial.key not in batched]
+    own = registry is None
+    registry = registry or discover(plugins)
     jobs = at_a_time(jobs, len(trials))
-    memory = memory or share_of_memory(jobs)
-    isolation.warm_up(packages)
-    waiting = deque((unit, False) for unit in units)  # and whether it needs a fresh worker
-    idle: list[Worker] = []
-    busy: dict[Worker, tuple[Trial, ...]] = {}
+    limits = Limits(seconds, memory or share_of_memory(jobs))
+    work = _Work(registry, trials, batches, jobs, limits, tell, epochs=epochs)
     try:
-        while waiting or busy:
-            while waiting and len(busy) < jobs:
-                unit, wants_fresh = waiting.popleft()
-                if wants_fresh and idle:
-                    idle.pop().end()
-                worker = idle.pop() if idle else Worker(load, (tuple(plugins),))
-                limits = Limits(seconds and seconds * len(unit), memory)
-                if epochs:
-                    worker.call(_tell_there, unit, limits=limits, listen=_listener(unit, tell))
-                else:
-                    worker.call(_run_there, unit, limits=limits)
-                busy[worker] = unit
-                tell(Started(unit))
-            isolation.wait(busy, POLL)
-            tell(Passed())
-            for worker, unit in list(busy.items()):
-                answer = worker.poll()
-                if answer is None:
-                    continue
-                del busy[worker]
-                results = _results(unit, *answer, worker)
-                wrong = any(result.status != "ok" for result in results)
-                was_fresh = worker.fresh
-                # Before anything is yielded: the run may end there, and all workers with it.
-                if worker.usable and not wrong:
-                    idle.append(worker)
-                else:
-                    worker.end()
-                if wrong and len(unit) > 1:
-                    tell(Ended(unit))
-                    waiting.extendleft(((trial,), False) for trial in reversed(unit))
-                elif results[0].status in ("failed", "crashed") and not was_fresh:
-                    tell(Ended(unit))
-                    waiting.appendleft((unit, True))
-                else:
-                    start = worker.start_seconds if was_fresh else 0.0
-                    tell(Ended(unit, tuple(results), start))
-                    yield from results
+        yield from work.results()
     finally:
-        for worker in (*busy, *idle):
-            worker.end()
+        work.close()
+        if own:
+            registry.processes.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Split:
+    """A split that trials share: where it is, and how many of them have yet to end."""
+
+    which: Which
+    needs: tuple[Needs, ...]
+    users: int
+    sketched: bool
+    seed: int
+    call: Call | None = None
+    file: IO[bytes] | None = None
+    labels: IO[bytes] | None = None
+    fault: Failure | None = None
+    redrawn: bool = False
+    """Whether the process that it came from was ended once."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has been drawn, or never will be."""
+        return self.file is not None or self.fault is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk."""
+        return os.fstat(self.file.fileno()).st_size if self.file is not None else 0
+
+    def close(self) -> None:
+        """Let go of its files, which have no name and so are gone."""
+        if self.call is not None:
+            self.call.close()
+        if self.labels is not None:
+            self.labels.close()
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """Trials that run in one go: one, or several repeats of a pairing."""
+
+    trials: tuple[Trial, ...]
+    splits: tuple[_Split, ...]
+    alone: bool = False
+    """Whether nothing may run beside it: one of several ended the process that they came from."""
+    call: Call | None = None
+    score: Call | None = None
+
+
+class _Work:
+    """What is to be done, what is under way."""
+
+    def __init__(
+        self,
+        registry: Described,
+        trials: Sequence[Trial],
+        batches: Sequence[Sequence[Trial]],
+        jobs: int,
+        limits: Limits,
+        tell: Tell,
+        *,
+        epochs: bool,
+    ) -> None:
+        self.registry, self.processes = registry, registry.processes
+        self.jobs, self.limits, self.tell, self.epochs = jobs, limits, tell, epochs
+        splits: dict[Which, _Split] = {}
+        for trial in trials:
+            split = splits.setdefault(_which(trial), _Split(_which(trial), (), 0, False, 0))
+            needs = self._model(trial).needs
+            split.needs = tuple(dict.fromkeys((*split.needs, needs)))
+            split.users += 1
+            split.sketched |= trial.repeat == 0
+            split.seed = trial.split_seed
+        self.splits = splits
+        batched = {trial.key for batch in batches for trial in batch}
+        units = [self._unit(tuple(batch)) for batch in batches]
+        units += [self._unit((trial,)) for trial in trials if trial.key not in batched]
+        self.waiting = deque(units)
+        self.drawing: list[_Split] = []
+        self.running: list[_Unit] = []
+
+    def _unit(self, trials: tuple[Trial, ...], *, alone: bool = False) -> _Unit:
+        return _Unit(trials, tuple(self.splits[_which(trial)] for trial in trials), alone)
+
+    def results(self) -> Iterator[Result]:
+        """One for every trial, as they come."""
+        while self.waiting or self.running:
+            while len(self.running) + len(self.drawing) < self.jobs and self._begin_something():
+                pass
+            calls = [unit.score or unit.call for unit in self.running]
+            calls += [split.call for split in self.drawing]
+            wait([call for call in calls if call is not None], POLL)
+            self.tell(Passed())
+            self.processes.renew()
+            for split in list(self.drawing):
+                if split.call is not None and split.call.poll():
+                    self.drawing.remove(split)
+                    self._drawn(split)
+            for unit in list(self.running):
+                yield from self._look(unit)
+
+    def close(self) -> None:
+        """End what is under way."""
+        for unit in self.running:
+            for call in (unit.call, unit.score):
+                if call is not None:
+                    call.close()
+        for split in self.splits.values():
+            split.close()
+
+    def _begin_something(self) -> bool:
+        """Begin the first unit whose splits are there, or to draw one that is needed."""
+        room: bool | None = None
+        if any(unit.alone for unit in self.running):
+            return False
+        for unit in self.waiting:
+            if unit.alone and (self.running or self.drawing):
+                return False
+            missing = [split for split in unit.splits if not split.is_there]
+            if not missing:
+                self.waiting.remove(unit)
+                self._begin(unit)
+                return True
+            undrawn = next((split for split in missing if split.call is None), None)
+            if undrawn is None:
+                continue
+            if room is None:
+                room = self._has_room()
+            if room or not (self.running or self.drawing):
+                self._draw(undrawn)
+                return True
+        return False
+
+    def _has_room(self) -> bool:
+        taken = sum(split.size for split in self.splits.values())
+        return taken <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
+
+    def _draw(self, split: _Split) -> None:
+        dataset = self._dataset(split.which[0])
+        parent = self.registry.parent(
+            self.registry.origin("datasets", dataset.name), dataset.requires
+        )
+        split.labels = tempfile.TemporaryFile()
+        split.call = parent.call(
+            draw_there,
+            split.which[0],
+            split.seed,
+            split.needs,
+            split.sketched,
+            files=[split.labels.fileno()],
+            limits=self.limits,
+        )
+        self.drawing.append(split)
+
+    def _drawn(self, split: _Split) -> None:
+        call = split.call
+        assert call is not None
+        name = split.which[0].name
+        if call.is_orphan and not split.redrawn:
+            split.redrawn, split.call = True, None
+            return
+        if call.failure is not None:
+            split.fault = blamed(call.failure, name)
+            return
+        try:
+            told, _ = unpack(call.answer)
+            fault = fault_of(told)
+        except (PackingError, TypeError, ValueError) as error:
+            fault = f"dataset '{name}': split {error}", ""
+        if fault is None:
+            split.file = call.detach()
+        else:
+            split.fault = Failure("dataset", fault[0], fault[1], call.output())
+
+    def _begin(self, unit: _Unit) -> None:
+        self.running.append(unit)
+        self.tell(Started(unit.trials))
+        if any(split.fault for split in unit.splits):
+            return
+        trial = unit.trials[0]
+        model = self._model(trial)
+        origin = self.registry.origin("models", model.name)
+        parent = self.registry.parent(origin, model.requires)
+        seconds = self.limits.seconds
+        unit.call = parent.call(
+            run_there,
+            unit.trials,
+            self._place(unit),
+            self.epochs,
+            files=[_descriptor(split.file) for split in unit.splits],
+            lent=[_descriptor(split.labels) for split in unit.splits],
+            limits=replace(self.limits, seconds=seconds and seconds * len(unit.trials)),
+            listen=_listener(unit.trials, self.tell) if self.epochs else None,
+        )
+
+    def _place(self, unit: _Unit) -> int:
+        """Of the model's needs among all that the splits were prepared for."""
+        return unit.splits[0].needs.index(self._model(unit.trials[0]).needs)
+
+    def _look(self, unit: _Unit) -> Iterator[Result]:
+        """Results of a unit, if it has come to any; otherwise what is next for it."""
+        if any(split.fault for split in unit.splits):
+            if len(unit.trials) > 1:  # it has broken in some of the repeats only, perhaps
+                self._again(unit, self._one_by_one(unit))
+            else:
+                yield from self._end(unit, self._faults(unit))
+        elif unit.call is not None and unit.score is None:
+            if not unit.call.poll():
+                return
+            if unit.call.is_orphan and not unit.alone:
+                # Somebody ended the process that several came from; alone it turns out who.
+                self._again(unit, [self._unit(unit.trials, alone=True)])
+            elif unit.call.failure is not None:
+                failure = unit.call.failure
+                if not unit.call.has_begun and not unit.call.is_orphan:
+                    packages = ", ".join(self._model(unit.trials[0]).requires)
+                    failure = replace(failure, reason=f"importing {packages}: {failure.reason}")
+                yield from self._end(unit, _failed(unit.trials, failure, self._kind(unit)))
+            else:
+                self._score(unit, unit.call)
+        elif unit.score is not None and unit.score.poll():
+            if unit.score.is_orphan and unit.call is not None:
+                unit.score.close()
+                self._score(unit, unit.call)
+            else:
+                yield from self._end(unit, self._scored(unit, unit.score))
+
+    def _score(self, unit: _Unit, call: Call) -> None:
+        files = [_descriptor(split.file) for split in unit.splits]
+        files += [_descriptor(split.labels) for split in unit.splits]
+        unit.score = self.processes.root.call(
+            score_there,
+            unit.trials,
+            self._place(unit),
+            self._kind(unit),
+            files=[call.answer, *files],
+            limits=self.limits,
+        )
+
+    def _scored(self, unit: _Unit, score: Call) -> list[Result]:
+        assert unit.call is not None
+        failure = score.failure
+        if failure is None:
+            try:
+                results = results_of(score.answer, unit.trials, self._kind(unit))
+            except PackingError as error:
+                failure = Failure("exit", str(error))
+            else:
+                output = unit.call.output()
+                return [
+                    replace(result, failure=replace(result.failure, output=output))
+                    if result.failure
+                    else result
+                    for result in results
+                ]
+        reason = f"what it predicts cannot be scored: {failure.reason}"
+        return _failed(unit.trials, replace(failure, reason=reason), self._kind(unit))
+
+    def _end(self, unit: _Unit, results: list[Result]) -> Iterator[Result]:
+        if len(unit.trials) > 1 and any(result.status != "ok" for result in results):
+            self._again(unit, self._one_by_one(unit))
+            return
+        self._close(unit)
+        start = unit.call.start_seconds if unit.call is not None else 0.0
+        self.tell(Ended(unit.trials, tuple(results), start))
+        for split in unit.splits:
+            split.users -= 1
+            if not split.users:
+                split.close()
+        yield from results
+
+    def _one_by_one(self, unit: _Unit) -> list[_Unit]:
+        return [self._unit((trial,), alone=unit.alone) for trial in unit.trials]
+
+    def _again(self, unit: _Unit, others: list[_Unit]) -> None:
+        self._close(unit)
+        self.tell(Ended(unit.trials))
+        self.waiting.extendleft(reversed(others))
+
+    def _close(self, unit: _Unit) -> None:
+        self.running.remove(unit)
+        for call in (unit.call, unit.score):
+            if call is not None:
+                call.close()
+
+    def _faults(self, unit: _Unit) -> list[Result]:
+        (trial,), (split,) = unit.trials, unit.splits
+        return [Result(trial, "failed", split_kind=self._kind(unit), failure=split.fault)]
+
+    def _kind(self, unit: _Unit) -> Any:
+        return self._dataset(unit.trials[0].dataset).kind
+
+    def _dataset(self, choice: Choice) -> Dataset:
+        return self.registry.datasets[choice.name]
+
+    def _model(self, trial: Trial) -> Model:
+        return self.registry.models[trial.model.name]
 
 
 def at_a_time(jobs: int | None, n_trials: int) -> int:
-    """Workers for so many trials: as many as were asked for, or as there are cores."""
+    """Processes for so many trials: as many as were asked for, or as there are cores."""
     return max(1, min(jobs or cores(), n_trials))
 
 
@@ -124,39 +394,28 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _run_there(
-    registry: Registry, unit: tuple[Trial, ...], tell: Callable[[TracePoint], None] | None = None
-) -> list[Result]:
-    if len(unit) > 1:
-        return run_together(unit, registry, tell=tell)
-    return [run_trial(unit[0], registry, tell=tell)]
+def _which(trial: Trial) -> Which:
+    return trial.dataset, trial.repeat, trial.seed
 
 
-def _tell_there(
-    registry: Registry, tell: Callable[[TracePoint], None], unit: tuple[Trial, ...]
-) -> list[Result]:
-    return _run_there(registry, unit, tell)
+def _descriptor(file: IO[bytes] | None) -> int:
+    assert file is not None
+    return file.fileno()
 
 
-def _listener(unit: tuple[Trial, ...], tell: Tell) -> Callable[[object], None]:
-    def listen(said: object) -> None:
-        if isinstance(said, TracePoint):  # a model that finds the way can say anything
-            tell(Reached(unit, said))
+def _listener(unit: tuple[Trial, ...], tell: Tell) -> Callable[[Any], None]:
+    def listen(said: Any) -> None:
+        try:  # a model that finds the way can say anything
+            epoch, train, test = said
+            point = TracePoint(int(epoch), float(train), float(test))
+        except (TypeError, ValueError, OverflowError):
+            return
+        tell(Reached(unit, point))
 
     return listen
 
 
-def _results(
-    unit: tuple[Trial, ...], value: Any, failure: Failure | None, worker: Worker
-) -> list[Result]:
-    if failure is None:
-        results: list[Result] = value
-        return [
-            replace(result, failure=replace(result.failure, output=worker.output()))
-            if result.failure
-            else result
-            for result in results
-        ]
+def _failed(trials: Sequence[Trial], failure: Failure, kind: Any) -> list[Result]:
     statuses: dict[str, Status] = {"timeout": "timeout", "exception": "failed"}
     status = statuses.get(failure.kind, "crashed")
-    return [Result(trial, status, failure=failure) for trial in unit]
+    return [Result(trial, status, split_kind=kind, failure=failure) for trial in trials]

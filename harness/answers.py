@@ -1,0 +1,275 @@
+"""A trial in a process that has loaded its model's plugin, and its scores in one that has not.
+
+What the first one writes is believed no further than its types and bounds; it is checked and scored
+in a process in which no plugin's code has run.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import astuple, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.draws import facts_of, material_of, names_of, principal_of
+from harness.processes.packing import PackingError, unpack
+from harness.trial import (
+    LAST_EPOCH,
+    TRACE_POINTS,
+    Fitted,
+    failure_of,
+    fit_alone,
+    fit_several,
+    scored,
+)
+from harness.values import (
+    Failure,
+    Predictions,
+    Result,
+    Seconds,
+    Sketch,
+    TracePoint,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.processes.serving import Inside
+    from harness.values import SplitKind, Trial
+
+    Arrays = dict[str, NDArray[Any]]
+
+REASON, TRACEBACK = 500, 20_000  # characters that are kept
+LONG = 1e9  # seconds: no trial takes as long
+SKETCHED = 10_000  # values of an input, units of a layer, and the like, of a picture at most
+
+
+def run_there(
+    inside: Inside, trials: Sequence[Trial], place: int, tells: bool
+) -> tuple[dict[str, Any], Arrays]:
+    """Fit the classifiers of one pairing, and write what they predict.
+
+    Args:
+        inside: a file with the split for each trial; their labels can be borrowed.
+        trials: repeats of a pairing.
+        place: of the model's needs among all that the splits were prepared for.
+        tells: whether to tell of epochs meanwhile.
+    """
+    held = inside.held
+    tell = None
+    if tells:
+
+        def tell(point: TracePoint) -> None:
+            inside.say(astuple(point))
+
+    try:
+        model = held.registry.models[trials[0].model.name]
+        materials = [
+            material_of(file, place, partial(inside.borrow, i))
+            for i, file in enumerate(inside.files)
+        ]
+        if len(trials) == 1:
+            only = fit_alone(trials[0], model, materials[0], tell=tell, imported=held.seconds)
+            fitted = {trials[0]: only}
+        else:
+            fitted = fit_several(trials, model, materials, tell=tell, imported=held.seconds)
+        told = []
+        arrays: Arrays = {}
+        for i, trial in enumerate(trials):
+            told.append(_told(fitted[trial], arrays, f"{i}_"))
+    except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
+        failure = failure_of(error)
+        words = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
+        return {"failure": words}, {}
+    return {"trials": told}, arrays
+
+
+def _told(fitted: Fitted, arrays: Arrays, prefix: str) -> dict[str, Any]:
+    arrays[f"{prefix}test"], arrays[f"{prefix}train"] = fitted.test, fitted.train
+    told: dict[str, Any] = {
+        "seconds": astuple(fitted.seconds),
+        "points": [astuple(point) for point in fitted.points],
+        "last_epoch": fitted.last_epoch,
+    }
+    if (sketch := fitted.sketch) is not None:
+        told["layers"] = _put_sketch(sketch, arrays, prefix)
+    return told
+
+
+def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
+    """Put in a sketch but for its names; the numbers of its axes and layers."""
+    arrays |= {f"{prefix}points": sketch.points, f"{prefix}rows": sketch.rows}
+    arrays |= {f"{prefix}axis_{i}": axis for i, axis in enumerate(sketch.axes)}
+    arrays |= {f"{prefix}hidden_{i}": layer for i, layer in enumerate(sketch.hidden)}
+    if sketch.probabilities is not None:
+        arrays[f"{prefix}probabilities"] = sketch.probabilities
+    return [len(sketch.axes), len(sketch.hidden)]
+
+
+def score_there(
+    inside: Inside, trials: Sequence[Trial], place: int, kind: SplitKind
+) -> tuple[list[dict[str, Any]], Arrays]:
+    """Check and score what `run_there` wrote.
+
+    Args:
+        inside: its files are the answer, the splits, and their labels.
+        trials: as they were run.
+        place: of the model's needs.
+        kind: of the dataset's splits.
+    """
+    answer, *files = inside.files
+    splits, labels = files[: len(trials)], files[len(trials) :]
+    arrays: Arrays = {}
+    try:
+        told, given = unpack(answer)
+        if "failure" in told:
+            name, reason, traceback = (str(word) for word in told["failure"])
+            failure = Failure(name[:20], reason[:REASON], traceback[-TRACEBACK:])
+            return [_failed(failure)] * len(trials), {}
+        found = [_fitted(one, given, f"{i}_") for i, one in enumerate(told["trials"])]
+        if len(found) != len(trials):
+            raise ValueError(f"{len(found)} answers for {len(trials)} trials")
+    except PackingError as error:
+        return [_failed(Failure("exception", str(error)))] * len(trials), {}
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        reason = f"its process gave an answer that does not fit: {error}"[:REASON]
+        return [_failed(Failure("exception", reason))] * len(trials), {}
+    results = []
+    for i, (trial, fitted) in enumerate(zip(trials, found, strict=True)):
+        try:
+            facts = facts_of(splits[i], place, labels[i])
+            result = scored(trial, fitted, facts, kind)
+            if trial.repeat == 0:
+                names = names_of(splits[i])
+                sketch = _named(fitted.sketch, names, facts.n_classes) or principal_of(splits[i])
+                result = replace(result, sketch=sketch)
+        except Exception as error:  # noqa: BLE001  # of numbers that a stranger gave
+            failure = replace(failure_of(error), traceback="")
+            results.append(_failed(failure))
+        else:
+            results.append(_written(result, arrays, f"{i}_"))
+    return results, arrays
+
+
+def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
+    """What a trial's process says of a fit, of the right types and within bounds."""
+    *seconds, together = told["seconds"]
+    *times, together = [_number(value, 0.0, LONG) for value in (*seconds, together)]
+    last = told["last_epoch"]
+    points = tuple(
+        TracePoint(int(_number(epoch, 0, LAST_EPOCH)), float(train), float(test))
+        for epoch, train, test in told["points"]
+    )
+    if len(points) > TRACE_POINTS:
+        raise ValueError(f"{len(points)} points of a trace")
+    return Fitted(
+        arrays[f"{prefix}test"],
+        arrays[f"{prefix}train"],
+        Seconds(*times, together=int(together)),
+        points,
+        None if last is None else int(_number(last, 0, LAST_EPOCH)),
+        _sketch(told["layers"], arrays, prefix) if "layers" in told else None,
+    )
+
+
+def _number(value: Any, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(f"{value!r:.40} where a number from {least:g} to {most:g} is meant")
+    return value
+
+
+def _sketch(layers: Any, arrays: Arrays, prefix: str) -> Sketch:
+    n_axes, n_hidden = (int(_number(n, 0, SKETCHED)) for n in layers)
+    return Sketch(
+        (),
+        (),
+        arrays[f"{prefix}points"],
+        arrays[f"{prefix}rows"],
+        tuple(arrays[f"{prefix}axis_{i}"] for i in range(n_axes)),
+        arrays.get(f"{prefix}probabilities"),
+        tuple(arrays[f"{prefix}hidden_{i}"] for i in range(n_hidden)),
+    )
+
+
+def _named(
+    sketch: Sketch | None, names: tuple[tuple[str, ...], tuple[str, ...]], n_classes: int
+) -> Sketch | None:
+    """A picture that a trial's process has made, with its names; None where it does not fit."""
+    if sketch is None:
+        return None
+    floats = [sketch.points, *sketch.axes, *sketch.hidden]
+    if sketch.probabilities is not None:
+        floats.append(sketch.probabilities)
+        if sketch.probabilities.shape[1:] != (n_classes,):
+            return None
+    fits = all(one.dtype == np.float32 and max(one.shape) <= SKETCHED for one in floats)
+    fits = fits and sketch.rows.dtype == np.int64 and sketch.points.shape[:1] == sketch.rows.shape
+    fits = fits and sketch.points.shape[1:] == (len(names[1]),)
+    return replace(sketch, class_names=names[0], input_names=names[1]) if fits else None
+
+
+def _failed(failure: Failure) -> dict[str, Any]:
+    return {"failure": astuple(failure)}
+
+
+def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
+    """A result that is ok, as JSON and arrays."""
+    predictions = result.predictions
+    assert predictions is not None
+    assert result.seconds is not None
+    for name in Predictions.__dataclass_fields__:
+        arrays[f"{prefix}{name}"] = getattr(predictions, name)
+    told: dict[str, Any] = {
+        "n": [result.n_train, result.n_test],
+        "scores": dict(result.scores),
+        "seconds": astuple(result.seconds),
+        "trace": [astuple(point) for point in result.trace],
+    }
+    if (sketch := result.sketch) is not None:
+        told["names"] = [sketch.class_names, sketch.input_names]
+        told["layers"] = _put_sketch(sketch, arrays, f"{prefix}sketch_")
+    return told
+
+
+def results_of(file: int, trials: Sequence[Trial], kind: SplitKind) -> list[Result]:
+    """The results that `score_there` wrote.
+
+    Raises:
+        PackingError: it did not finish.
+    """
+    told, arrays = unpack(file)
+    found = []
+    for i, (trial, one) in enumerate(zip(trials, told, strict=True)):
+        if "failure" in one:
+            failure = Failure(*one["failure"])
+            found.append(Result(trial, "failed", split_kind=kind, failure=failure))
+            continue
+        prefix = f"{i}_"
+        n_train, n_test = one["n"]
+        *seconds, together = one["seconds"]
+        sketch = None
+        if "layers" in one:
+            bare = _sketch(one["layers"], arrays, f"{prefix}sketch_")
+            classes, inputs = (tuple(names) for names in one["names"])
+            sketch = replace(bare, class_names=classes, input_names=inputs)
+        found.append(
+            Result(
+                trial,
+                "ok",
+                split_kind=kind,
+                n_train=n_train,
+                n_test=n_test,
+                scores=one["scores"],
+                seconds=Seconds(*seconds, together=together),
+                trace=tuple(TracePoint(*point) for point in one["trace"]),
+                predictions=Predictions(
+                    **{name: arrays[f"{prefix}{name}"] for name in Predictions.__dataclass_fields__}
+                ),
+                sketch=sketch,
+            )
+        )
+    return found

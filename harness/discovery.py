@@ -1,0 +1,293 @@
+"""Discovery without running a plugin's code here: each describes itself in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from dataclasses import asdict, dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from harness.errors import PluginError
+from harness.parameters import Elsewhere, described
+from harness.processes.client import Limits, Processes, wait
+from harness.registry import (
+    KINDS,
+    Fault,
+    Offers,
+    Registry,
+    Source,
+    given_sources,
+    installed_sources,
+    offers_nothing,
+)
+from harness.values import Dataset, Device, Kernel, Model, Needs, Report
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from harness.processes.client import Parent
+    from harness.processes.serving import Inside
+    from harness.registry import Origin
+
+SECONDS = 60.0
+"""In which a plugin must have told what it offers, and which devices it sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a parent has loaded: one plugin, and what some of its models require.
+
+    Args:
+        registry: of the one plugin.
+        seconds: that each import took.
+    """
+
+    registry: Registry
+    seconds: dict[str, float]
+
+
+class Described(Registry):
+    """What the plugins offer, as they describe it; their functions are not here.
+
+    Args:
+        processes: that have loaded the plugins.
+        sources: of every plugin that can be used.
+        told: what each has told.
+        faults: of those that cannot be used.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        told: Sequence[tuple[Source, dict[str, Any]]],
+        faults: list[Fault],
+    ) -> None:
+        self.processes = processes
+        self.faults = faults
+        self._sources = {source.origin: source for source, _ in told}
+        self._origins = {}
+        self._see_devices = [source for source, words in told if words["devices"]]
+        self.plugins = tuple(self._sources)
+        for kind in ("datasets", "models", "kernels", "reports"):
+            found: dict[str, Any] = {}
+            for source, words in told:
+                for one in words["offers"][kind]:
+                    self._enter(kind, found, source.origin, _value(kind, source, one, self._ask_for))
+            setattr(self, kind, Offers(kind.removesuffix("s"), dict(sorted(found.items()))))
+
+    @cached_property
+    def devices(self) -> Offers[Device]:  # type: ignore[override]  # computed once here, too
+        """Devices that the plugins see on this machine; the first look may take seconds."""
+        calls = {
+            source: self.parent(source.origin).call(devices_there, limits=Limits(SECONDS))
+            for source in self._see_devices
+        }
+        found: dict[str, Any] = {}
+        for source, call in calls.items():
+            while not call.poll():
+                wait(calls.values(), 0.1)
+            told, failure = call.result()
+            if failure is not None:
+                reason = f"harness_devices: {failure.reason}"
+                self.faults.append(Fault(source.origin, reason))
+                continue
+            self.faults += [Fault(source.origin, reason) for reason in told["faults"]]
+            for one in told["devices"]:
+                self._enter("devices", found, source.origin, _value("devices", source, one, self._ask_for))
+        return Offers("device", dict(sorted(found.items())))
+
+    def _ask_for(self, kind: str, name: str, function: str) -> dict[str, Any]:
+        """The parameters of a function of a dataset or model."""
+        offered = getattr(self, kind)[name]
+        parent = self.parent(self.origin(kind, name), getattr(offered, "requires", ()))
+        call = parent.call(parameters_there, kind, name, function, limits=Limits(SECONDS))
+        while not call.poll():
+            wait([call], 0.1)
+        told, failure = call.result()
+        call.close()
+        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(told)
+
+    def parent(self, origin: Origin, requires: tuple[str, ...] = ()) -> Parent:
+        """The process that has loaded a plugin, and packages besides.
+
+        Args:
+            origin: of the plugin.
+            requires: import names.
+        """
+        source = self._sources[origin]
+        plugin = self.processes.parent((source, ()), load_there, source)
+        if not requires:
+            return plugin
+        return self.processes.grown((source, requires), plugin, import_there, requires)
+
+
+def discover(plugins: Iterable[str] = ()) -> Described:
+    """What is installed and what the given plugins offer; each is asked in a process of its own.
+
+    Args:
+        plugins: paths of ``.py`` files, or import names of modules.
+
+    Raises:
+        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
+            plugin that cannot be used is no error: it becomes one of ``Registry.faults``.
+    """
+    installed = installed_sources()
+    names = {source.origin.module for source in installed}
+    given = [one for one in given_sources(plugins) if one.origin.module not in names]
+    sources = [*installed, *given]
+    processes = Processes()
+    parents = [
+        processes.parent((source, ()), load_there, source) for source in sources
+    ]
+    calls = [
+        parent.call(describe_there, source, limits=Limits(SECONDS))
+        for parent, source in zip(parents, sources, strict=True)
+    ]
+    told: list[tuple[Source, dict[str, Any]]] = []
+    faults: list[Fault] = []
+    for source, call in zip(sources, calls, strict=True):
+        while not call.poll():
+            wait(calls, 0.1)
+        words, failure = call.result()
+        call.close()
+        if failure is not None:
+            reason = failure.reason
+            if failure.kind == "exception" and source.given:
+                raise PluginError(reason)
+            if failure.kind != "exception":
+                reason = f"while it was asked for what it offers, its process {reason}"
+            if source.given:
+                raise PluginError(str(Fault(source.origin, reason)))
+            faults.append(Fault(source.origin, reason))
+            continue
+        faults += [Fault(source.origin, reason) for reason in words["faults"]]
+        if source.given and (words["faults"] or words["nothing"]):
+            raise PluginError(words["nothing"] or str(faults[-1]))
+        told.append((source, words))
+    return Described(processes, told, faults)
+
+
+def load_there(_held: None, source: Source) -> Held:
+    """Import a plugin and ask for what it offers, in the process that is to make it."""
+    try:
+        module = source.load()
+    except PluginError:
+        raise
+    except SystemExit as error:
+        raise PluginError(f"does not import: it exits with {error.code!r}") from None
+    except BaseException as error:
+        from harness.registry import describe
+
+        raise PluginError(f"does not import: {describe(error)}") from None
+    return Held(Registry([(source.origin, module)], []), {})
+
+
+def import_there(held: Held, requires: tuple[str, ...]) -> Held:
+    """Import what models require.
+
+    What fails here fails again in the trial that needs it, and is that trial's result.
+    """
+    seconds: dict[str, float] = {}
+    for name in requires:
+        started = time.perf_counter()
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit):  # noqa: S112, BLE001  # a stranger's package
+            continue
+        seconds[name] = time.perf_counter() - started
+    return Held(held.registry, seconds)
+
+
+def describe_there(inside: Inside, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a plugin offers, as JSON; asked in a fork of the process that has loaded it."""
+    registry: Registry = inside.held.registry
+    module = registry.modules[source.origin] if source.origin in registry.modules else None
+    told: dict[str, Any] = {
+        "offers": {
+            kind: [_told(kind, value) for value in getattr(registry, kind).values()]
+            for kind in KINDS
+            if kind != "devices"
+        },
+        "devices": callable(getattr(module, "harness_devices", None)),
+        "nothing": "",
+    }
+    told["faults"] = [fault.reason for fault in registry.faults]
+    if module is not None and not told["faults"]:
+        told["nothing"] = offers_nothing(registry, source.origin, module)
+    return told, {}
+
+
+def parameters_there(
+    inside: Inside, kind: str, name: str, function: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters of a function that a plugin offers."""
+    return described(getattr(getattr(inside.held.registry, kind)[name], function)), {}
+
+
+def devices_there(inside: Inside) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The devices that a plugin sees."""
+    registry: Registry = inside.held.registry
+    known = len(registry.faults)
+    devices = [_told("devices", device) for device in registry.devices.values()]
+    return {"devices": devices, "faults": [one.reason for one in registry.faults[known:]]}, {}
+
+
+_TEXTS = ("name", "description", "licence", "citation", "kind")
+_FLAGS = ("baseline", "stable", "by_default")
+_TUPLES = ("tags", "requires", "devices", "formats", "dtypes")
+_FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "datasets": ("split",),
+    "models": ("make", "fit_together", "reference"),
+    "kernels": ("prepare", "run", "collect"),
+    "devices": ("synchronize", "copier", "evictor", "elapsed"),
+    "reports": ("tables", "render"),
+}
+LONGEST = 10_000  # characters of a description
+
+
+def _told(kind: str, value: Any) -> dict[str, Any]:
+    """A value of a plugin as JSON: its functions by their parameters."""
+    fields = type(value).__dataclass_fields__
+    told: dict[str, Any] = {
+        name: "".join(str(getattr(value, name)))[:LONGEST] for name in _TEXTS if name in fields
+    }
+    told |= {name: bool(getattr(value, name)) for name in _FLAGS if name in fields}
+    told |= {
+        name: ["".join(word) for word in getattr(value, name)] for name in _TUPLES if name in fields
+    }
+    if kind == "models":
+        told["needs"] = asdict(value.needs)
+    told["functions"] = [name for name in _FUNCTIONS[kind] if getattr(value, name) is not None]
+    return told
+
+
+def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., Any]) -> Any:
+    """The value that `_told` tells of, with stand-ins for its functions."""
+    cls = {
+        "datasets": Dataset,
+        "models": Model,
+        "kernels": Kernel,
+        "devices": Device,
+        "reports": Report,
+    }[kind]
+    known = cls.__dataclass_fields__
+    fields: dict[str, Any] = {name: told[name] for name in (*_TEXTS, *_FLAGS) if name in told}
+    fields |= {name: tuple(told[name]) for name in _TUPLES if name in told}
+    if kind == "models":
+        fields["needs"] = Needs(**told["needs"])
+    for name in told["functions"]:
+        if kind == "reports":
+            fields[name] = partial(_call_report, source, told["name"], name)
+        else:
+            fields[name] = Elsewhere(
+                f"{name} of '{told['name']}'", partial(ask, kind, told["name"], name)
+            )
+    return cls(**{name: value for name, value in fields.items() if name in known})
+
+
+def _call_report(source: Source, name: str, function: str, *given: Any, **named: Any) -> Any:
+    """Reports are made here, from what is in the store: their plugin is loaded for it."""
+    registry = Registry([(source.origin, source.load())], [])
+    call: Callable[..., Any] = getattr(registry.reports[name], function)
+    return call(*given, **named)

@@ -1,0 +1,199 @@
+"""A split drawn once, in a process of its own, and handed to every trial of its repeat.
+
+What is drawn goes into files that have no name, and so are gone with the last process that has them
+open: one with the columns and the labels of the training part, which trials map into their memory
+read-only, and one with the labels of the test part, which they get only where they score epochs.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import DatasetError
+from harness.preparation import Encoded, Prepared, prepare
+from harness.processes.packing import pack, unpack
+from harness.sketches import is_asked, principal
+from harness.trial import Facts, Material, draw, failure_of
+from harness.values import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.processes.serving import Inside
+    from harness.values import Array, Choice, Failure, Needs
+
+    Arrays = dict[str, NDArray[Any]]
+
+
+def draw_there(
+    inside: Inside, choice: Choice, seed: int, needs: Sequence[Needs], sketched: bool
+) -> tuple[dict[str, Any], Arrays]:
+    """Draw a split and prepare it; called in a process that has loaded the dataset's plugin.
+
+    Args:
+        inside: its one file is for the labels of the test part.
+        choice: the dataset and its parameters.
+        seed: of the split.
+        needs: what models need, each once.
+        sketched: whether pictures are made of it.
+    """
+    dataset = inside.held.registry.datasets[choice.name]
+    try:
+        data = draw(dataset, seed, dict(choice.parameters))
+        arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
+        tables = []
+        for i, one in enumerate(needs):
+            prepared = _prepared(dataset.name, data, one)
+            arrays[f"labels_{i}"] = prepared.y_train
+            tables.append({"categorical": list(prepared.categorical)})
+            for part in ("X_train", "X_test"):
+                table = getattr(prepared, part)
+                tables[i][part] = _put(arrays, f"{part}_{i}", table, prepared.categorical)
+        told: dict[str, Any] = {
+            "classes": list(data.class_names),
+            "features": list(data.feature_names),
+            "tables": tables,
+        }
+        if sketched:
+            told["sketch"] = _sketch(arrays, data)
+        pack(inside.files[0], None, {"y_test": data.y_test})
+    except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
+        if not isinstance(error, DatasetError):
+            error = DatasetError(f"dataset '{dataset.name}': {failure_of(error).reason}")
+        failure = failure_of(error)
+        return {"fault": [failure.reason, failure.traceback]}, {}
+    return told, arrays
+
+
+def _prepared(name: str, data: Encoded, needs: Needs) -> Prepared:
+    try:
+        return prepare(data, needs)
+    except DatasetError as error:
+        raise DatasetError(f"dataset '{name}': {error}") from error
+
+
+def _sketch(arrays: Arrays, data: Encoded) -> list[str] | None:
+    """Put in what a picture needs: the columns themselves, or their principal components."""
+    if is_asked(data):
+        for part in ("X_train", "X_test"):
+            arrays[f"drawn_{part}"] = getattr(data, part).astype(np.float64)
+        return None
+    with suppress(Exception):  # no picture is no failure
+        if (made := principal(data)) is not None:
+            arrays["points"], arrays["rows"] = made.points, made.rows
+            return list(made.input_names)
+    return None
+
+
+def fault_of(told: dict[str, Any]) -> tuple[str, str] | None:
+    """Why there is no split, and the traceback; None where there is one."""
+    if "fault" not in told:
+        return None
+    reason, traceback = told["fault"]
+    return str(reason), str(traceback)
+
+
+def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
+    """What a trial works on, mapped into its memory.
+
+    Args:
+        file: descriptor of what `draw_there` wrote.
+        place: of the model's needs among all.
+        labels: gives the descriptor of the test part's labels.
+    """
+    told, arrays = unpack(file)
+    table = told["tables"][place]
+    categorical = tuple(table["categorical"])
+    y_train = arrays[f"labels_{place}"]
+    X_train, X_test = (
+        _take(arrays, f"{part}_{place}", table[part], categorical)
+        for part in ("X_train", "X_test")
+    )
+    asked = None
+    if "drawn_X_train" in arrays:
+        blank = np.zeros(len(X_test), dtype=np.intp)
+        asked = Encoded(
+            arrays["drawn_X_train"],
+            arrays["y_train"],
+            arrays["drawn_X_test"],
+            blank,
+            tuple(told["classes"]),
+            tuple(told["features"]),
+            (),
+        )
+    return Material(
+        Prepared(X_train, X_test, y_train, categorical),
+        lambda: facts_of(file, place, labels()),
+        len(arrays["trained"]),
+        asked,
+    )
+
+
+def facts_of(file: int, place: int, labels: int) -> Facts:
+    """What a trial is scored with."""
+    told, arrays = unpack(file)
+    _, hidden = unpack(labels)
+    return Facts(
+        arrays[f"labels_{place}"], hidden["y_test"], arrays["trained"], len(told["classes"])
+    )
+
+
+def names_of(file: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the classes and of the columns."""
+    told, _ = unpack(file)
+    return tuple(told["classes"]), tuple(told["features"])
+
+
+def principal_of(file: int) -> Sketch | None:
+    """The picture of a split with more than two columns."""
+    told, arrays = unpack(file)
+    if "points" not in arrays:
+        return None
+    names = tuple(told["sketch"])
+    return Sketch(tuple(told["classes"]), names, arrays["points"], arrays["rows"])
+
+
+def _put(
+    arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]
+) -> list[list[str | None]]:
+    """Put in a table: numbers as they are, categories as codes; the categories, by column."""
+    if table.dtype != object:
+        arrays[name] = table
+        return []
+    numbers = [i for i in range(table.shape[1]) if i not in categorical]
+    arrays[f"{name}_numbers"] = table[:, numbers].astype(np.float64)
+    codes = np.empty((len(table), len(categorical)), dtype=np.int32)
+    known = []
+    for place, column in enumerate(categorical):
+        values = table[:, column].tolist()
+        index = {value: code for code, value in enumerate(dict.fromkeys(values))}
+        codes[:, place] = [index[value] for value in values]
+        known.append(list(index))
+    arrays[f"{name}_codes"] = codes
+    return known
+
+
+def _take(
+    arrays: Arrays, name: str, known: list[list[str | None]], categorical: tuple[int, ...]
+) -> Array:
+    """The table that `_put` put in, which cannot be written to."""
+    if not categorical:
+        return arrays[name]
+    numbers, codes = arrays[f"{name}_numbers"], arrays[f"{name}_codes"]
+    table = np.empty((len(codes), numbers.shape[1] + len(categorical)), dtype=object)
+    table[:, [i for i in range(table.shape[1]) if i not in categorical]] = numbers
+    for place, column in enumerate(categorical):
+        table[:, column] = np.array(known[place], dtype=object)[codes[:, place]]
+    table.setflags(write=False)
+    return table
+
+
+def blamed(failure: Failure, name: str) -> Failure:
+    """A failure of the process that drew a dataset, as the dataset's."""
+    return replace(failure, kind="dataset", reason=f"dataset '{name}': split {failure.reason}")

@@ -1,0 +1,385 @@
+"""What the supervisor and the parents do: fork on request, and tell what came of each fork.
+
+The supervisor is a fresh interpreter that has loaded the core and nothing else. It forks parents,
+which load one plugin and what that requires; they fork the processes in which calls are made. The
+supervisor adopts whatever loses its parent, and ends everything when the coordinator is gone.
+
+A process in which a call is made
+
+- leads a session of its own, and adopts the orphans among its descendants, so that all of them
+  stay below it while it lives;
+- has no descriptors but those handed to it, at high numbers, where code that closes or writes to
+  "all" the low ones does not come upon them;
+- dies with its parent.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import faulthandler
+import fcntl
+import gc
+import json
+import os
+import pickle
+import select
+import signal
+import socket
+import sys
+import threading
+import traceback
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from harness.processes import trees
+from harness.processes.packing import pack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+INSIDE = "HARNESS_INSIDE"
+"""Set in the supervisor and all below it: a script that a model loads in place of a module of the
+same name would start a run within a run."""
+
+HIGH = 900
+"""Where a call's descriptors begin."""
+
+LAST_WORDS = 1.0
+"""Seconds in which a process may do what it has registered for its end: remove temporary files."""
+
+MESSAGE = 64 * 1024  # bytes of a message at most
+POLL = 0.01  # seconds, where the system does not tell that a process has ended
+REASON = 500  # characters of the reason why a parent is not to be had
+_SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl
+_LENGTH = 4  # bytes that tell a message's length
+
+
+class Channel:
+    """Messages with descriptors over a stream socket, in both directions."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
+
+    def fileno(self) -> int:
+        """For whoever waits for a message."""
+        return self.end.fileno()
+
+    def send(self, message: bytes, files: Sequence[int] = ()) -> None:
+        """Send a message and copies of descriptors."""
+        if len(message) > MESSAGE:
+            raise ValueError(f"a message of {len(message):,} bytes")
+        whole = len(message).to_bytes(_LENGTH, "little") + message
+        sent = socket.send_fds(self.end, [whole], list(files)) if files else 0
+        self.end.sendall(whole[sent:])
+
+    def receive(self) -> tuple[bytes, list[int]]:
+        """Wait for a message; EOFError where the other end is closed."""
+        head, files, _, _ = socket.recv_fds(self.end, _LENGTH, 64)
+        length = int.from_bytes(head + self._rest(_LENGTH - len(head), begun=bool(head)), "little")
+        return self._rest(length, begun=True), files
+
+    def _rest(self, n: int, *, begun: bool) -> bytes:
+        parts = []
+        while n or not begun:
+            part = self.end.recv(n)
+            if not part:
+                raise EOFError
+            parts.append(part)
+            n -= len(part)
+            begun = True
+        return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """What a call finds in its process.
+
+    Args:
+        held: what the parent has loaded.
+        files: descriptors that came with the call.
+        say: tells something of JSON to the coordinator while the call goes on, now or never.
+        lent: descriptors that the parent keeps and lends to a call that asks for them.
+    """
+
+    held: Any
+    files: tuple[int, ...] = ()
+    say: Callable[[Any], None] = lambda _: None
+    lent: tuple[tuple[int, int], ...] = ()
+
+    def borrow(self, index: int) -> int:
+        """A descriptor that the parent has, and that this process had not until now."""
+        parent, file = self.lent[index]
+        if sys.platform == "linux" and parent:
+            return os.open(f"/proc/{parent}/fd/{file}", os.O_RDONLY)
+        return os.dup(file)
+
+
+@dataclass(slots=True)
+class _Place:
+    """A process that forks others: what it has loaded, and what it has forked."""
+
+    channel: Channel
+    held: Any = None
+    forks: dict[int, tuple[int, list[int]]] = field(default_factory=dict)
+    """By process: a descriptor that tells of its end, and the files that it was given."""
+
+
+def supervise(file: int, path: Sequence[str]) -> NoReturn:
+    """The life of a supervisor: until the other end of its channel is closed.
+
+    Args:
+        file: descriptor of its end of the channel.
+        path: where to look for modules.
+    """
+    sys.path[:] = path
+    channel = Channel(socket.socket(fileno=file))
+    gc.freeze()
+    _prctl(_SET_SUBREAPER, 1)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    place = _Place(channel)
+    try:
+        _serve(place, supervises=os.getppid())
+    finally:
+        with contextlib.suppress(BaseException):
+            trees.end(os.getpid(), itself=False)
+        os._exit(0)
+
+
+def _serve(place: _Place, *, supervises: int = 0) -> None:
+    """Fork on request, and tell of each fork's end, until the other end of the channel closes.
+
+    A supervisor watches its coordinator, too: forks of that may keep the channel open.
+    """
+    poll = select.poll()
+    poll.register(place.channel, select.POLLIN)
+    coordinator = -1
+    if supervises and _PROCESS_FILES:
+        coordinator = os.pidfd_open(supervises)
+        poll.register(coordinator, select.POLLIN)
+    while True:
+        told = poll.poll(None if _PROCESS_FILES or not place.forks else 1000 * POLL)
+        if any(fd == coordinator for fd, _ in told):
+            return
+        if any(fd == place.channel.fileno() for fd, _ in told):
+            try:
+                message, files = place.channel.receive()
+            except (EOFError, OSError):
+                return
+            kind, *given = pickle.loads(message)  # noqa: S301  # from the coordinator
+            if kind in _ORDERS:
+                number, *about = given
+                _ORDERS[kind](place, *about)
+                place.channel.send(json.dumps(["done", number]).encode())
+            else:
+                _fork(place, poll, kind, files, *given)
+        for pid in list(place.forks):
+            if _PROCESS_FILES and place.forks[pid][0] not in [fd for fd, _ in told]:
+                continue
+            _reap(place, poll, pid)
+        if supervises:
+            _reap_orphans(place)
+
+
+def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *given: Any) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            own = [place.channel.fileno(), *(fd for fd, _ in place.forks.values())]
+            own += [fd for _, kept in place.forks.values() for fd in kept]
+            place.forks.clear()
+            _begin(parent, own)
+            if kind == "call":
+                status = _call(place.held, parent, files, *given)
+            else:
+                _grow(place.held, files, *given)
+                status = 0
+        except BaseException:  # noqa: BLE001  # whatever it is, this process ends here
+            with contextlib.suppress(BaseException):
+                traceback.print_exc()
+        finally:
+            os._exit(status)
+    watch = os.pidfd_open(pid) if _PROCESS_FILES else -1
+    place.forks[pid] = watch, files
+    if watch >= 0:
+        poll.register(watch, select.POLLIN)
+    place.channel.send(json.dumps(["started", number, pid]).encode())
+
+
+def _reap(place: _Place, poll: Any, pid: int) -> None:
+    try:
+        found, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:  # somebody else has waited for it
+        found, status = pid, 0
+    if not found:
+        return
+    watch, files = place.forks.pop(pid)
+    if watch >= 0:
+        poll.unregister(watch)
+        os.close(watch)
+    for fd in files:
+        os.close(fd)
+    code = os.waitstatus_to_exitcode(status)
+    place.channel.send(json.dumps(["ended", pid, code]).encode())
+
+
+def _begin(parent: int, own: Sequence[int]) -> None:
+    """Become a process apart from the one that this is a fork of."""
+    os.setsid()
+    _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before it could be watched
+        os._exit(1)
+    _prctl(_SET_SUBREAPER, 1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for fd in own:
+        os.close(fd)
+
+
+def _grow(held: Any, files: Sequence[int], function: Callable[..., Any], *given: Any) -> None:
+    """Become a parent: load something, say so, and serve.
+
+    The files are the channel's end, and what is printed goes to.
+    """
+    _prctl(_SET_SUBREAPER, 0)  # orphans of what it forks are the supervisor's to end
+    channel = Channel(socket.socket(fileno=files[0]))
+    _redirect(files[1])
+    try:
+        held = function(held, *given)
+    except BaseException as error:  # noqa: BLE001  # a stranger's module is imported
+        channel.send(json.dumps(["broken", _in_words(error)]).encode())
+        return
+    gc.collect()
+    gc.freeze()  # what a fork does not look at stays shared
+    channel.send(json.dumps(["ready"]).encode())
+    _serve(_Place(channel, held))
+
+
+def _call(
+    held: Any,
+    parent: int,
+    files: Sequence[int],
+    n_lent: int,
+    function: Callable[..., Any],
+    *given: Any,
+) -> int:
+    """Make a call. The files are: its answer, what it prints, what it says, and others.
+
+    The last ``n_lent`` stay with the parent.
+    """
+    first = len(files) - n_lent
+    can_lend = sys.platform == "linux"
+    lent = tuple((parent if can_lend else 0, fd) for fd in files[first:])
+    _redirect(files[1])
+    answer, said, *others = (_high(fd) for fd in (files[0], *files[2:first]))
+    for fd in files if can_lend else files[:first]:
+        os.close(fd)
+    # What the parent has registered for its own end is not this process's to do.
+    atexit._clear()
+    getattr(weakref.finalize, "_registry", {}).clear()
+    faulthandler.enable()
+    me, lock = os.getpid(), threading.Lock()
+
+    def say(value: Any) -> None:
+        line = json.dumps(value).encode() + b"\n"
+        if os.getpid() == me and len(line) < MESSAGE:  # not in a fork of this process
+            with lock:
+                os.write(said, line)
+
+    value, arrays = function(Inside(held, tuple(others), say, lent), *given)
+    if os.getpid() != me:
+        os._exit(0)  # a fork that the call made has come back here; its answer is not ours
+    pack(answer, value, arrays)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, LAST_WORDS)
+    with contextlib.suppress(BaseException):
+        sys.stdout.flush()
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    return 0
+
+
+def _end(_place: _Place, pid: int) -> None:
+    if _is_below(pid):
+        trees.end(pid)
+
+
+def _terminate(_place: _Place, pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        if _is_below(pid):
+            os.killpg(pid, signal.SIGTERM)
+
+
+def _sweep(place: _Place) -> None:
+    """End what has lost its parent: of this process's children, those that it did not fork."""
+    for pid in trees.below(os.getpid()):
+        if pid not in place.forks:
+            trees.end(pid)
+
+
+_ORDERS: dict[str, Callable[..., None]] = {
+    "end": _end,
+    "terminate": _terminate,
+    "sweep": _sweep,
+}
+"""What the coordinator asks of the supervisor besides forks."""
+
+
+def _reap_orphans(place: _Place) -> None:
+    """Wait for adopted processes that have ended."""
+    with contextlib.suppress(ChildProcessError):
+        while info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if info.si_pid in place.forks:
+                return
+            os.waitpid(info.si_pid, os.WNOHANG)
+
+
+def _is_below(pid: int) -> bool:
+    return pid in trees.descendants(os.getpid())
+
+
+def _redirect(output: int) -> None:
+    """Read nothing, and print into a file that outlives a crash, by Python or below it."""
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    for stream in (1, 2):
+        os.dup2(output, stream)
+
+
+def _high(fd: int) -> int:
+    soft = os.sysconf("SC_OPEN_MAX")
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, max(3, min(HIGH, soft - 100)))
+
+
+def _in_words(error: BaseException) -> str:
+    from harness.errors import HarnessError
+    from harness.registry import describe
+
+    return (str(error) if isinstance(error, HarnessError) else describe(error))[:REASON]
+
+
+def _process_files() -> bool:
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
+_PROCESS_FILES = _process_files()
+"""Whether the system tells of a process's end through a descriptor: Linux from 5.3."""
+
+
+def _prctl(option: int, value: int) -> None:
+    if _LIBRARY is not None:
+        _LIBRARY.prctl(option, value, 0, 0, 0)
+
+
+_LIBRARY = ctypes.CDLL(None) if sys.platform == "linux" else None
