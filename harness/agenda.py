@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError, nearest
-from harness.isolation import Limits, Worker, wait
 from harness.pairing import Selection, choose, importable, plan
 from harness.parameters import parameters_of
-from harness.registry import load
+from harness.processes.client import Limits, wait
 from harness.timing import FEWEST
 from harness.values import Choice, Timing, Trial
 from harness.workloads import COLD_BELOW, Pairing, SoftmaxGroup, TrainingGroup
@@ -20,6 +19,9 @@ from harness.workloads import COLD_BELOW, Pairing, SoftmaxGroup, TrainingGroup
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from harness.discovery import Described
+    from harness.processes.client import Call
+    from harness.processes.serving import Inside
     from harness.registry import Registry
     from harness.values import Frames, Kernel
 
@@ -339,33 +341,33 @@ def shape_of(text: str) -> tuple[int, int]:
     return sizes[0], sizes[1]
 
 
-def by_epochs(plugins: Sequence[str], choices: Sequence[Choice]) -> dict[Choice, bool]:
+def by_epochs(registry: Described, choices: Sequence[Choice]) -> dict[Choice, bool]:
     """Whether each model's ``fit`` takes a monitor, which making one tells, in a process apart.
 
     What ends or holds up that process counts as one that does: it will do so where it is timed,
     too, and be told.
 
     Args:
-        plugins: files or modules to discover besides what is installed.
+        registry: what there is.
         choices: models.
     """
+    calls: dict[Choice, Call] = {}
+    for choice in choices:
+        origin, model = registry.origin("models", choice.name), registry.models[choice.name]
+        parent = registry.parent(origin, model.requires)
+        calls[choice] = parent.call(_trains_there, choice, limits=Limits(MAKING))
     found: dict[Choice, bool] = {}
-    worker: Worker | None = None
-    try:
-        for choice in choices:
-            if worker is None or not worker.usable:
-                if worker is not None:
-                    worker.end()
-                worker = Worker(load, (tuple(plugins),))
-            worker.call(trains_by_epochs, choice, limits=Limits(MAKING))
-            while (answer := worker.poll()) is None:
-                wait([worker], 0.05)
-            value, failure = answer
-            found[choice] = bool(value) if failure is None else True
-    finally:
-        if worker is not None:
-            worker.end()
+    for choice, call in calls.items():
+        while not call.poll():
+            wait([call], 0.05)
+        value, failure = call.result()
+        call.close()
+        found[choice] = bool(value) if failure is None else True
     return found
+
+
+def _trains_there(inside: Inside, choice: Choice) -> tuple[bool, dict[str, Any]]:
+    return trains_by_epochs(inside.held.registry, choice), {}
 
 
 def trains_by_epochs(registry: Registry, choice: Choice) -> bool:

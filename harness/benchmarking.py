@@ -11,9 +11,11 @@ from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness import isolation, process_state
+from harness import process_state
 from harness.executors.local import share_of_memory
-from harness.isolation import Limits, Worker
+from harness.processes import worker as processes
+from harness.processes.client import Limits
+from harness.processes.worker import Worker
 from harness.registry import load
 from harness.timing import FEWEST, ROUNDS, WARM_UP, is_tight, measure, worse
 from harness.values import Timing
@@ -42,6 +44,7 @@ STOPS = {
     "nothing": "until nothing was left to time",
     "interrupted": "until it was interrupted",
 }
+MODULES = ("harness.benchmarking",)
 POLL = 0.05
 LATE = 1.1
 """By what factor processes may exceed their time before a group is given up for the others."""
@@ -271,7 +274,7 @@ class _Bench:
                 limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
                 worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
                 while (answer := worker.poll()) is None:
-                    isolation.wait([worker], POLL)
+                    processes.wait([worker], POLL)
                 self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
                 value, failure = answer
                 if failure is None:
@@ -282,10 +285,11 @@ class _Bench:
                 self.lost += lost
                 deadline += lost
                 entered += lost
-                if (others := self._blame(i, worker.noted, failure.reason)) is not None:
+                noted = _noted(worker.noted)
+                if (others := self._blame(i, noted, failure.reason)) is not None:
                     turn.insert(0, (i, others))
-                if worker.noted and isinstance(group, SoftmaxGroup) and failure.kind == "timeout":
-                    turn = self._shun(worker.noted[1], failure.reason, turn)
+                if noted and isinstance(group, SoftmaxGroup) and failure.kind == "timeout":
+                    turn = self._shun(noted[1], failure.reason, turn)
         finally:
             if worker is not None:
                 worker.end()
@@ -329,7 +333,8 @@ class _Bench:
         return others
 
     def _note(self, index: int, found: Sequence[Found]) -> None:
-        for j, (key, status, reason, samples, calls, figures) in enumerate(found):
+        for j, (words, status, reason, samples, calls, figures) in enumerate(found):
+            key = _key(words)
             tally = self.tallies.setdefault(key, _Tally((index, j)))
             if status != "ok" and key[0].endswith(ONCE):
                 del self.tallies[key]  # a model may refuse to be fitted so shortly
@@ -363,8 +368,18 @@ class _Bench:
         )
 
 
+def _noted(told: Any) -> tuple[int, Key] | None:
+    """What a process noted last, place and key of a workload; it comes as JSON."""
+    return (int(told[0]), _key(told[1])) if told else None
+
+
+def _key(words: Sequence[str]) -> Key:
+    kind, subject, case, device = words
+    return kind, subject, case, device
+
+
 def _start(bench: Bench) -> Worker:
-    return Worker(_load, (bench.plugins,), threads=bench.threads, forked=False)
+    return Worker(_load, (bench.plugins,), modules=MODULES, threads=bench.threads)
 
 
 def _load(plugins: tuple[str, ...]) -> Registry:

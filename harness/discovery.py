@@ -17,11 +17,12 @@ from harness.registry import (
     Offers,
     Registry,
     Source,
+    describe,
     given_sources,
     installed_sources,
     offers_nothing,
 )
-from harness.values import Dataset, Device, Kernel, Model, Needs, Report
+from harness.values import Device, Needs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
     from harness.processes.client import Parent
     from harness.processes.serving import Inside
     from harness.registry import Origin
+
+MODULES = ("harness.remote", "harness.discovery", "numpy.linalg", "numpy.ma", "numpy.random")
+"""What every process needs: NumPy loads some parts of itself only when they are used."""
+
+GENERATIONS = 8
+"""How often at most a parent is replaced by one that has loaded what its trials loaded."""
 
 SECONDS = 60.0
 """In which a plugin must have told what it offers, and which devices it sees."""
@@ -67,17 +74,20 @@ class Described(Registry):
         self.faults = faults
         self._sources = {source.origin: source for source, _ in told}
         self._origins = {}
+        self._loaded: dict[tuple[Source, tuple[str, ...]], list[tuple[str, ...]]] = {}
         self._see_devices = [source for source, words in told if words["devices"]]
         self.plugins = tuple(self._sources)
         for kind in ("datasets", "models", "kernels", "reports"):
             found: dict[str, Any] = {}
             for source, words in told:
                 for one in words["offers"][kind]:
-                    self._enter(kind, found, source.origin, _value(kind, source, one, self._ask_for))
+                    self._enter(
+                        kind, found, source.origin, _value(kind, source, one, self._ask_for)
+                    )
             setattr(self, kind, Offers(kind.removesuffix("s"), dict(sorted(found.items()))))
 
     @cached_property
-    def devices(self) -> Offers[Device]:  # type: ignore[override]  # computed once here, too
+    def devices(self) -> Offers[Device]:
         """Devices that the plugins see on this machine; the first look may take seconds."""
         calls = {
             source: self.parent(source.origin).call(devices_there, limits=Limits(SECONDS))
@@ -94,7 +104,8 @@ class Described(Registry):
                 continue
             self.faults += [Fault(source.origin, reason) for reason in told["faults"]]
             for one in told["devices"]:
-                self._enter("devices", found, source.origin, _value("devices", source, one, self._ask_for))
+                value = _value("devices", source, one, self._ask_for)
+                self._enter("devices", found, source.origin, value)
         return Offers("device", dict(sorted(found.items())))
 
     def _ask_for(self, kind: str, name: str, function: str) -> dict[str, Any]:
@@ -116,10 +127,25 @@ class Described(Registry):
             requires: import names.
         """
         source = self._sources[origin]
-        plugin = self.processes.parent((source, ()), load_there, source)
-        if not requires:
-            return plugin
-        return self.processes.grown((source, requires), plugin, import_there, requires)
+        parent = self.processes.parent((source, ()), load_there, source)
+        if requires:
+            parent = self.processes.grown((source, requires), parent, import_there, requires)
+        for i, names in enumerate(self._loaded.get((source, requires), ())):
+            grown = self.processes.grown((source, requires, i), parent, import_there, names)
+            if grown.never_started:
+                break
+            parent = grown
+        return parent
+
+    def learn(self, origin: Origin, requires: tuple[str, ...], names: Sequence[str]) -> None:
+        """Have modules that a call has loaded loaded in the parent of those that come after it.
+
+        Otherwise each would load anew what its plugin imports only when it is needed.
+        """
+        known = self._loaded.setdefault((self._sources[origin], requires), [])
+        new = tuple(name for name in names if not any(name in each for each in known))
+        if new and len(known) < GENERATIONS:
+            known.append(new)
 
 
 def discover(plugins: Iterable[str] = ()) -> Described:
@@ -136,10 +162,8 @@ def discover(plugins: Iterable[str] = ()) -> Described:
     names = {source.origin.module for source in installed}
     given = [one for one in given_sources(plugins) if one.origin.module not in names]
     sources = [*installed, *given]
-    processes = Processes()
-    parents = [
-        processes.parent((source, ()), load_there, source) for source in sources
-    ]
+    processes = Processes(MODULES)
+    parents = [processes.parent((source, ()), load_there, source) for source in sources]
     calls = [
         parent.call(describe_there, source, limits=Limits(SECONDS))
         for parent, source in zip(parents, sources, strict=True)
@@ -176,9 +200,7 @@ def load_there(_held: None, source: Source) -> Held:
         raise
     except SystemExit as error:
         raise PluginError(f"does not import: it exits with {error.code!r}") from None
-    except BaseException as error:
-        from harness.registry import describe
-
+    except BaseException as error:  # noqa: BLE001  # a stranger's module can raise anything
         raise PluginError(f"does not import: {describe(error)}") from None
     return Held(Registry([(source.origin, module)], []), {})
 
@@ -188,21 +210,21 @@ def import_there(held: Held, requires: tuple[str, ...]) -> Held:
 
     What fails here fails again in the trial that needs it, and is that trial's result.
     """
-    seconds: dict[str, float] = {}
+    seconds = dict(held.seconds)
     for name in requires:
         started = time.perf_counter()
         try:
             importlib.import_module(name)
         except (Exception, SystemExit):  # noqa: S112, BLE001  # a stranger's package
             continue
-        seconds[name] = time.perf_counter() - started
+        seconds.setdefault(name, time.perf_counter() - started)
     return Held(held.registry, seconds)
 
 
 def describe_there(inside: Inside, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a plugin offers, as JSON; asked in a fork of the process that has loaded it."""
     registry: Registry = inside.held.registry
-    module = registry.modules[source.origin] if source.origin in registry.modules else None
+    module = registry.modules.get(source.origin)
     told: dict[str, Any] = {
         "offers": {
             kind: [_told(kind, value) for value in getattr(registry, kind).values()]
@@ -248,7 +270,7 @@ LONGEST = 10_000  # characters of a description
 
 def _told(kind: str, value: Any) -> dict[str, Any]:
     """A value of a plugin as JSON: its functions by their parameters."""
-    fields = type(value).__dataclass_fields__
+    fields = KINDS[kind].__dataclass_fields__
     told: dict[str, Any] = {
         name: "".join(str(getattr(value, name)))[:LONGEST] for name in _TEXTS if name in fields
     }
@@ -264,14 +286,7 @@ def _told(kind: str, value: Any) -> dict[str, Any]:
 
 def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., Any]) -> Any:
     """The value that `_told` tells of, with stand-ins for its functions."""
-    cls = {
-        "datasets": Dataset,
-        "models": Model,
-        "kernels": Kernel,
-        "devices": Device,
-        "reports": Report,
-    }[kind]
-    known = cls.__dataclass_fields__
+    known = KINDS[kind].__dataclass_fields__
     fields: dict[str, Any] = {name: told[name] for name in (*_TEXTS, *_FLAGS) if name in told}
     fields |= {name: tuple(told[name]) for name in _TUPLES if name in told}
     if kind == "models":
@@ -283,7 +298,7 @@ def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., A
             fields[name] = Elsewhere(
                 f"{name} of '{told['name']}'", partial(ask, kind, told["name"], name)
             )
-    return cls(**{name: value for name, value in fields.items() if name in known})
+    return KINDS[kind](**{name: value for name, value in fields.items() if name in known})
 
 
 def _call_report(source: Source, name: str, function: str, *given: Any, **named: Any) -> Any:

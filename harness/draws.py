@@ -7,6 +7,8 @@ read-only, and one with the labels of the test part, which they get only where t
 
 from __future__ import annotations
 
+import re
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 
+MODULES = 20_000  # that a process may say it has loaded
+_MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
+
+
 def draw_there(
     inside: Inside, choice: Choice, seed: int, needs: Sequence[Needs], sketched: bool
 ) -> tuple[dict[str, Any], Arrays]:
@@ -44,10 +50,11 @@ def draw_there(
         sketched: whether pictures are made of it.
     """
     dataset = inside.held.registry.datasets[choice.name]
+    before = set(sys.modules)
     try:
         data = draw(dataset, seed, dict(choice.parameters))
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
-        tables = []
+        tables: list[dict[str, Any]] = []
         for i, one in enumerate(needs):
             prepared = _prepared(dataset.name, data, one)
             arrays[f"labels_{i}"] = prepared.y_train
@@ -62,6 +69,7 @@ def draw_there(
         }
         if sketched:
             told["sketch"] = _sketch(arrays, data)
+        told["loaded"] = loaded_since(before)
         pack(inside.files[0], None, {"y_test": data.y_test})
     except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
         if not isinstance(error, DatasetError):
@@ -112,8 +120,7 @@ def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
     categorical = tuple(table["categorical"])
     y_train = arrays[f"labels_{place}"]
     X_train, X_test = (
-        _take(arrays, f"{part}_{place}", table[part], categorical)
-        for part in ("X_train", "X_test")
+        _take(arrays, f"{part}_{place}", table[part], categorical) for part in ("X_train", "X_test")
     )
     asked = None
     if "drawn_X_train" in arrays:
@@ -192,6 +199,19 @@ def _take(
         table[:, column] = np.array(known[place], dtype=object)[codes[:, place]]
     table.setflags(write=False)
     return table
+
+
+def loaded_since(before: set[str]) -> list[str]:
+    """Names of the modules that have been loaded since."""
+    return sorted(name for name in set(sys.modules) - before if _MODULE.fullmatch(str(name)))
+
+
+def modules_of(told: Any) -> list[str]:
+    """Names of modules that a process says it has loaded, none where it says something else."""
+    names = told.get("loaded") if isinstance(told, dict) else None
+    if not isinstance(names, list) or len(names) > MODULES:
+        return []
+    return [name for name in names if isinstance(name, str) and _MODULE.fullmatch(name)]
 
 
 def blamed(failure: Failure, name: str) -> Failure:

@@ -204,7 +204,7 @@ def _plain(value: object) -> Any:
             return ["tuple", [_plain(item) for item in tuple.__iter__(value)]]
     try:
         return str(value)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # a stranger's class
         raise PluginError(f"a default that cannot be written: {type(error).__name__}") from None
 
 

@@ -292,7 +292,7 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
         n_test=len(facts.y_test),
         scores=scores | {"train_likelihood": train_likelihood},
         seconds=fitted.seconds,
-        trace=_trace(fitted, train_likelihood, scores["likelihood"]),
+        trace=trace_of(fitted.points, fitted.last_epoch, train_likelihood, scores["likelihood"]),
         predictions=scoring.predictions(P, facts.y_test),
         sketch=fitted.sketch,
     )
@@ -303,12 +303,14 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(_kind(error), _reason(error), _traceback(error))
 
 
-def _trace(fitted: Fitted, train: float, test: float) -> tuple[TracePoint, ...]:
+def trace_of(
+    points: Sequence[TracePoint], last_epoch: int | None, train: float, test: float
+) -> tuple[TracePoint, ...]:
     """The points, and the last epoch with the finished classifier's likelihoods."""
-    if fitted.last_epoch is None:
+    if last_epoch is None:
         return ()
-    kept = [point for point in fitted.points if point.epoch != fitted.last_epoch]
-    return (*kept, TracePoint(fitted.last_epoch, train, test))
+    kept = [point for point in points if point.epoch != last_epoch]
+    return (*kept, TracePoint(last_epoch, train, test))
 
 
 class EpochScores:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 
 import harness
-from harness import isolation, running
+from harness import running
 from harness.errors import PluginError
 from harness.executors import local
 from harness.executors.local import run_isolated
+from harness.processes import client
 from harness.frames import load_frames
 from harness.pairing import Selection, plan
 from harness.registry import Origin, Registry, load
@@ -354,7 +355,7 @@ def test_fit_seconds_are_an_equal_share_less_what_the_monitors_took() -> None:
 def test_repeats_that_cannot_be_trained_in_one_go_are_trained_one_by_one(
     plugin: str, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "GRACE", 0.2)
+    monkeypatch.setattr(client, "GRACE", 0.2)
     trials = repeats(f"walk-{model}", 2)
     seconds = 1.5 if model == "hangs" else 30.0
     found = isolated(plugin, trials, seconds=seconds)

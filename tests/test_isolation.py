@@ -9,9 +9,11 @@ import psutil
 import pytest
 from doubles import dies_on_the_second_call, nothing, tells_its_pid
 
-from harness import isolation
+from harness.discovery import discover
 from harness.executors.local import run_isolated
-from harness.isolation import Limits, Worker
+from harness.processes import client, trees
+from harness.processes.client import Limits
+from harness.processes.worker import Worker, wait
 from harness.values import Choice, Trial
 
 if TYPE_CHECKING:
@@ -92,35 +94,23 @@ def test_a_model_that_leaves_traces_is_not_noticed_by_the_next_trial(model: str)
 def test_a_time_limit_stops_what_does_not_want_to_stop(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(isolation, "GRACE", 0.2)
+    monkeypatch.setattr(client, "GRACE", 0.2)
     faulty, after = run(f"faulty-{model}", "faulty-none", seconds=1.0)
     assert outcome(faulty) == ("timeout", "timeout")
     assert after.status == "ok"
 
 
-def test_a_time_limit_ends_the_whole_process_group(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "GRACE", 0.2)
-    before = set(psutil.pids())
-    (faulty,) = run("faulty-leaves-a-child", seconds=1.0)
+def test_what_a_trial_has_started_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "GRACE", 0.2)
+    registry = discover([FAULTY])
+    given = trials("faulty-leaves-a-child")
+    (faulty,) = run_isolated(given, registry=registry, seconds=1.0)
     assert faulty.status == "timeout"
-    deadline = time.monotonic() + 10
-    while left := _ours(set(psutil.pids()) - before):
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
-
-
-def _ours(pids: set[int]) -> list[str]:
-    """Command lines of processes that a trial started, the fork server's own left out."""
-    found = []
-    for pid in pids:
-        try:
-            words = psutil.Process(pid).cmdline()
-        except psutil.NoSuchProcess:
-            continue
-        line = " ".join(words)
-        if line and "multiprocessing" not in line:
-            found.append(line)
-    return found
+    left = trees.descendants(registry.processes.pid)
+    lines = [" ".join(psutil.Process(pid).cmdline()) for pid in left]
+    registry.processes.close()
+    assert lines  # the parents, which wait for more to do
+    assert not [line for line in lines if "sleep" in line]
 
 
 def test_a_memory_limit_stops_what_allocates_without_bound() -> None:
@@ -156,7 +146,7 @@ def test_scores_are_the_same_with_any_number_of_jobs() -> None:
 def answer(worker: Worker, function: Callable[..., Any]) -> tuple[Any, Failure | None]:
     worker.call(function, limits=Limits(30))
     while (found := worker.poll()) is None:
-        isolation.wait([worker], 0.05)
+        wait([worker], 0.05)
     return found
 
 

@@ -16,7 +16,7 @@ import harness
 from harness.errors import DatasetError, UsageError
 from harness.registry import Origin, Registry, load
 from harness.sketches import POINTS
-from harness.trial import TRACE_POINTS, EpochScores, draw, run_trial
+from harness.trial import TRACE_POINTS, EpochScores, draw, run_trial, trace_of
 from harness.values import Choice, Result, TracePoint, Trial
 
 if TYPE_CHECKING:
@@ -514,7 +514,7 @@ def test_any_number_of_epochs_gives_a_trace_that_tells_the_whole_story(
     scores = EpochScores(prepared, [0, 0], Clock())  # type: ignore[arg-type]
     for epoch in epochs:
         scores(epoch, lambda X: np.zeros((len(X), 2)))
-    found = [point.epoch for point in scores.trace(1.0, 1.0)]
+    found = [point.epoch for point in trace_of(scores.points, scores.last_epoch, 1.0, 1.0)]
     assert min(n_calls, TRACE_POINTS // 2) <= len(found) <= TRACE_POINTS
     assert found[-1] == epochs[-1]
     assert set(found) <= set(epochs)

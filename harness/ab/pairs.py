@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.errors import UsageError
-from harness.isolation import THREADS
+from harness.processes.client import THREADS
 from harness.statistics import LOOKS, judge
 
 if TYPE_CHECKING:

@@ -130,7 +130,7 @@ def training(
     registry = options.discover(given["plugins"])
     devices = given["devices"] or tuple(registry.devices)
     selection = Selection(datasets, models, devices, 1, seed)
-    ask = partial(by_epochs, options.all_plugins(given["plugins"]))
+    ask = partial(by_epochs, registry)
     agenda = of_training(registry, selection, ask, epochs=epochs, together=together)
     asked = {
         "bench": "training",

@@ -13,8 +13,11 @@ from harness.errors import UsageError, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from harness.discovery import Described
+    from harness.processes.serving import Inside
     from harness.registry import Registry
 
+SUITES = "harness.testing"
 SECONDS = 300.0  # a check may take
 MEMORY_JOBS = 4  # sixty rows need no more than a quarter of what trials may use
 KINDS = ("datasets", "models", "kernels", "reports")
@@ -36,7 +39,7 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
 
     console = out()
     failed = passed = 0
-    for kind, name, check, reason, remark in _verdicts(subjects, options.all_plugins(plugins)):
+    for kind, name, check, reason, remark in _verdicts(registry, subjects):
         failed += reason is not None
         passed += reason is None
         line = Text("pass " if reason is None else "FAIL ", "green" if reason is None else "red")
@@ -85,37 +88,24 @@ def _obstacle(registry: Registry, kind: str, subject: Any) -> str | None:
 
 
 def _verdicts(
-    subjects: list[tuple[str, str]], plugins: tuple[str, ...]
+    registry: Described, subjects: list[tuple[str, str]]
 ) -> Iterator[tuple[str, str, str, str | None, str | None]]:
     """Kind, name, check, reason of its failure or None, and a remark."""
-    from harness import isolation
     from harness.executors.local import share_of_memory
-    from harness.isolation import Limits, Worker
-    from harness.registry import load
+    from harness.processes.client import Limits, wait
 
-    isolation.warm_up(())
     limits = Limits(SECONDS, share_of_memory(MEMORY_JOBS))
-    worker: Worker | None = None
-    try:
-        for kind, name in subjects:
-            for check, about in _checks(kind):
-                if worker is None or not worker.usable:
-                    if worker is not None:
-                        worker.end()
-                    worker = Worker(load, (plugins,))
-                worker.call(_check_there, kind, name, check, limits=limits)
-                while (answer := worker.poll()) is None:
-                    isolation.wait([worker], 0.05)
-                value, failure = answer
-                reason, remark = (failure.reason, None) if failure else value
-                yield kind, name, about, reason, remark
-    finally:
-        if worker is not None:
-            worker.end()
-
-
-def _checks(kind: str) -> list[tuple[str, str]]:
-    return [(check.name, check.name) for check in _suite(kind)]
+    for kind, name in subjects:
+        requires = getattr(getattr(registry, kind)[name], "requires", ())
+        for check in _suite(kind):
+            parent = registry.parent(registry.origin(kind, name), (*requires, SUITES))
+            call = parent.call(_check_there, kind, name, check.name, limits=limits)
+            while not call.poll():
+                wait([call], 0.05)
+            value, failure = call.result()
+            call.close()
+            reason, remark = (failure.reason, None) if failure else value
+            yield kind, name, check.name, reason, remark
 
 
 def _suite(kind: str) -> Any:
@@ -130,12 +120,15 @@ def _suite(kind: str) -> Any:
 
 
 def _check_there(
-    registry: Registry, kind: str, name: str, check_name: str
-) -> tuple[str | None, str | None]:
-    """The reason why a check fails, or None and a remark, from the worker's process."""
+    inside: Inside, kind: str, name: str, check_name: str
+) -> tuple[tuple[str | None, str | None], dict[str, Any]]:
+    """The reason why a check fails, or None and a remark, from a process of its own."""
+    return _verdict(getattr(inside.held.registry, kind)[name], kind, check_name), {}
+
+
+def _verdict(subject: Any, kind: str, check_name: str) -> tuple[str | None, str | None]:
     from harness.registry import describe
 
-    subject = getattr(registry, kind)[name]
     check = next(check for check in _suite(kind) if check.name == check_name)
     try:
         return None, check.run(subject)

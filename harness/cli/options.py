@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.changes import Row
+    from harness.discovery import Described
     from harness.registry import Registry
     from harness.store import Store
 
@@ -155,19 +156,22 @@ def all_plugins(given: tuple[str, ...]) -> tuple[str, ...]:
     return (*read_settings().plugins, *given)
 
 
-def discover(given: tuple[str, ...], *, here: bool = False) -> Registry:
-    """The registry, after a complaint about every plugin that cannot be used.
-
-    Args:
-        given: plugins, besides those of the settings.
-        here: load the plugins into this process, where their functions are to be called.
-    """
+def discover(given: tuple[str, ...]) -> Described:
+    """What plugins offer, after a complaint about every one that cannot be used."""
     from harness import discovery
+    from harness.cli.console import complain_of
+
+    registry = discovery.discover(all_plugins(given))
+    complain_of(registry.faults)
+    return registry
+
+
+def load_here(given: tuple[str, ...]) -> Registry:
+    """The same, with the plugins loaded into this process."""
     from harness.cli.console import complain_of
     from harness.registry import load
 
-    plugins = all_plugins(given)
-    registry: Registry = load(plugins) if here else discovery.discover(plugins)
+    registry = load(all_plugins(given))
     complain_of(registry.faults)
     return registry
 

@@ -110,7 +110,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         with closing(Store(url)) as store:
             ctx.exit(_run(_resume(store, given), given))
     request = _request(given)
-    registry = options.discover(given["plugins"], here=given["in_process"])
+    discover = options.load_here if given["in_process"] else options.discover
+    registry = discover(given["plugins"])
     planned = plan(registry, request.selection)
     with closing(Store(url, create=True)) as store:
         ctx.exit(_run(running.begin(store, registry, request, planned), given))

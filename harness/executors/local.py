@@ -10,11 +10,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
-from harness.answers import results_of, run_there, score_there
 from harness.discovery import discover
-from harness.draws import blamed, draw_there, fault_of
+from harness.draws import blamed, draw_there, fault_of, modules_of
 from harness.processes.client import Limits, wait
 from harness.processes.packing import PackingError, unpack
+from harness.remote import results_of, run_there, score_there
 from harness.values import Failure, Result, TracePoint
 from harness.watching import Ended, Passed, Reached, Started
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.discovery import Described
-    from harness.processes.client import Call, Parent
+    from harness.processes.client import Call
     from harness.values import Choice, Dataset, Model, Needs, Status, Trial
     from harness.watching import Tell
 
@@ -222,7 +222,7 @@ class _Work:
         parent = self.registry.parent(
             self.registry.origin("datasets", dataset.name), dataset.requires
         )
-        split.labels = tempfile.TemporaryFile()
+        split.labels = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the split
         split.call = parent.call(
             draw_there,
             split.which[0],
@@ -251,6 +251,9 @@ class _Work:
             fault = f"dataset '{name}': split {error}", ""
         if fault is None:
             split.file = call.detach()
+            dataset = self._dataset(split.which[0])
+            origin = self.registry.origin("datasets", dataset.name)
+            self.registry.learn(origin, dataset.requires, modules_of(told))
         else:
             split.fault = Failure("dataset", fault[0], fault[1], call.output())
 
@@ -324,10 +327,13 @@ class _Work:
         failure = score.failure
         if failure is None:
             try:
-                results = results_of(score.answer, unit.trials, self._kind(unit))
+                results, loaded = results_of(score.answer, unit.trials, self._kind(unit))
             except PackingError as error:
                 failure = Failure("exit", str(error))
             else:
+                model = self._model(unit.trials[0])
+                origin = self.registry.origin("models", model.name)
+                self.registry.learn(origin, model.requires, loaded)
                 output = unit.call.output()
                 return [
                     replace(result, failure=replace(result.failure, output=output))

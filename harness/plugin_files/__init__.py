@@ -13,18 +13,19 @@ import os
 import re
 import sys
 from importlib.abc import MetaPathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
+    from pathlib import Path
     from types import ModuleType
 
 
 def name_of(path: Path) -> str:
     """The name of a file's module.
 
+    >>> from pathlib import Path
     >>> name_of(Path("/a/k-nn.py"))
     'harness.plugin_files.k_nn_2f612f6b2d6e6e2e7079'
     """

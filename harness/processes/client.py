@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import pickle
@@ -18,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from harness.errors import HarnessError, UsageError
+from harness.errors import UsageError
 from harness.processes import trees
 from harness.processes.packing import PackingError, is_complete, unpack
-from harness.processes.serving import INSIDE, MESSAGE, Channel
+from harness.processes.serving import INSIDE, LINE, MESSAGE, Channel
 from harness.values import Failure
 
 if TYPE_CHECKING:
@@ -44,9 +45,11 @@ THREADS = (
 """Variables that settle how many threads libraries use. A trial has one: sums come out the same bit
 for bit whatever the number of jobs."""
 
-SUPERVISOR = "import sys, json; path = json.loads(sys.argv[2]); sys.path[:] = path; \
-from harness.processes.serving import supervise; import harness.discovery, harness.trial; \
-supervise(int(sys.argv[1]), path)"
+SUPERVISOR = (
+    "import json, sys; file, sys.path[:], modules = json.loads(sys.argv[1]); "
+    "from harness.processes.serving import supervise; supervise(file, modules)"
+)
+"""No module of its own: pools that a model starts would import that again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +59,17 @@ class Limits:
     Args:
         seconds: wall clock, from the call's beginning; None for no limit.
         memory: resident bytes of its process and all below it; None for no limit.
-        renewed: whether the seconds begin anew with everything that the call says.
     """
 
     seconds: float | None = None
     memory: int | None = None
-    renewed: bool = False
 
 
 class Processes:
     """A supervisor and the parents below it, until they are closed or this process ends.
 
     Args:
+        modules: of ours, which all of them have loaded.
         threads: that libraries may use in them.
         hash_seed: of Python's hashes; with the same seed, sets have the same order.
 
@@ -75,12 +77,15 @@ class Processes:
         UsageError: this process is itself part of a run.
     """
 
-    def __init__(self, *, threads: int = 1, hash_seed: int = 0) -> None:
+    def __init__(
+        self, modules: Sequence[str] = (), *, threads: int = 1, hash_seed: int = 0
+    ) -> None:
         if os.environ.get(INSIDE):
             raise UsageError(
                 "a run cannot be started by what a run has loaded: put the script's last lines "
                 "under `if __name__ == '__main__':`, and name it as no module is named"
             )
+        self._modules = tuple(modules)
         self._variables = dict.fromkeys(THREADS, str(threads)) | {
             INSIDE: "1",
             "PYTHONHASHSEED": str(hash_seed),
@@ -91,8 +96,9 @@ class Processes:
     def _begin(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
+            told = json.dumps([theirs.fileno(), sys.path, self._modules])
             self._process = subprocess.Popen(  # noqa: S603  # ourselves
-                [sys.executable, "-c", SUPERVISOR, str(theirs.fileno()), json.dumps(sys.path)],
+                [sys.executable, "-c", SUPERVISOR, told],
                 env=os.environ | self._variables,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -102,7 +108,14 @@ class Processes:
             )
         #: The supervisor itself: calls in it find nothing but the core.
         self.root = Parent(self, ours, pid=self._process.pid)
-        self._finalizer = weakref.finalize(self, _close, ours, self._process)
+        #: What is closed with them.
+        self.open: list[socket.socket | IO[bytes]] = [ours]
+        self._finalizer = weakref.finalize(self, _close, self.open, self._process)
+
+    @property
+    def pid(self) -> int:
+        """Of the supervisor."""
+        return self._process.pid
 
     def parent(self, key: object, function: Callable[..., Any], *given: Any) -> Parent:
         """The process that has loaded what ``function(None, *given)`` loads; once for each key."""
@@ -141,8 +154,9 @@ class Processes:
         self._finalizer()
 
 
-def _close(end: socket.socket, process: subprocess.Popen[bytes]) -> None:
-    end.close()
+def _close(things: list[socket.socket | IO[bytes]], process: subprocess.Popen[bytes]) -> None:
+    for thing in things:
+        thing.close()
     process.wait()  # it ends everything below it first
 
 
@@ -285,6 +299,7 @@ class Parent:
                     "grow", self, *self._grow, files=[theirs.fileno(), self._printed.fileno()]
                 )
             self._end = ours
+            self.processes.open += [ours, self._printed]
             ours.setblocking(False)
             self._state, self._deadline = "starting", time.monotonic() + START_LIMIT
 
@@ -376,7 +391,10 @@ class Call:
         self._request = len(lent), *request
         self._given = tuple(map(os.dup, (*files, *lent)))
         self._limits, self._listen = limits, listen
-        self._answer, self._output, self._said = (tempfile.TemporaryFile() for _ in range(3))
+        self._answer, self._output, self._said = (
+            tempfile.TemporaryFile()  # noqa: SIM115  # as long as the call
+            for _ in range(3)
+        )
         for file in (self._output, self._said):
             _append(file)
         self._heard = 0
@@ -438,7 +456,7 @@ class Call:
     def detach(self) -> IO[bytes]:
         """The file with the answer, which is now the caller's, and can only be read."""
         file = self._answer
-        self._answer = tempfile.TemporaryFile()
+        self._answer = tempfile.TemporaryFile()  # noqa: SIM115  # for `close`
         if sys.platform != "linux":
             return file
         with file:
@@ -447,6 +465,21 @@ class Call:
     def output(self) -> str:
         """The end of what the call printed."""
         return _tail(self._output)
+
+    @property
+    def seconds(self) -> float:
+        """Since it was asked for."""
+        return time.monotonic() - self._made
+
+    def limit(self, limits: Limits) -> None:
+        """Hold it to other limits from now on."""
+        self._limits = limits
+        self.renew()
+
+    def renew(self) -> None:
+        """Have its time begin anew."""
+        self._begin_clock()
+        self._next_look = 0.0
 
     def close(self) -> None:
         """End it if it goes on, and let go of its files."""
@@ -505,16 +538,14 @@ class Call:
 
     def _hear(self) -> None:
         """What was said since: whole lines only, and not more at a time than a message holds."""
-        lines = os.pread(self._said.fileno(), MESSAGE, self._heard)
+        lines = os.pread(self._said.fileno(), LINE, self._heard)
         whole = lines[: lines.rfind(b"\n") + 1]
-        if not whole and len(lines) == MESSAGE:
+        if not whole and len(lines) == LINE:
             whole = lines  # longer than anything that is meant
         self._heard += len(whole)
         for line in whole.splitlines():
             with contextlib.suppress(ValueError, RecursionError):
                 value = json.loads(line)
-                if self._limits.renewed:
-                    self._begin_clock()
                 if self._listen:
                     self._listen(value)
 
@@ -568,8 +599,6 @@ def signal_name(number: int) -> str:
 
 
 def _append(file: IO[bytes]) -> None:
-    import fcntl
-
     fcntl.fcntl(file.fileno(), fcntl.F_SETFL, os.O_APPEND)
 
 

@@ -44,7 +44,7 @@ def pack(file: int, value: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         TypeError: the value is none of JSON.
     """
     entries = []
-    with open(file, "wb", closefd=False) as writer:  # noqa: PTH123  # a descriptor
+    with open(file, "wb", closefd=False) as writer:  # a descriptor
         at = 0
         for name, given in arrays.items():
             array = np.ascontiguousarray(given)

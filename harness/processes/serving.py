@@ -21,6 +21,7 @@ import ctypes
 import faulthandler
 import fcntl
 import gc
+import importlib
 import json
 import os
 import pickle
@@ -31,7 +32,6 @@ import sys
 import threading
 import traceback
 import weakref
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -39,7 +39,7 @@ from harness.processes import trees
 from harness.processes.packing import pack
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 INSIDE = "HARNESS_INSIDE"
 """Set in the supervisor and all below it: a script that a model loads in place of a module of the
@@ -52,6 +52,7 @@ LAST_WORDS = 1.0
 """Seconds in which a process may do what it has registered for its end: remove temporary files."""
 
 MESSAGE = 64 * 1024  # bytes of a message at most
+LINE = 16 * 1024 * 1024  # bytes of what a call says in one go, at most
 POLL = 0.01  # seconds, where the system does not tell that a process has ended
 REASON = 500  # characters of the reason why a parent is not to be had
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl
@@ -128,14 +129,15 @@ class _Place:
     """By process: a descriptor that tells of its end, and the files that it was given."""
 
 
-def supervise(file: int, path: Sequence[str]) -> NoReturn:
+def supervise(file: int, modules: Sequence[str]) -> NoReturn:
     """The life of a supervisor: until the other end of its channel is closed.
 
     Args:
         file: descriptor of its end of the channel.
-        path: where to look for modules.
+        modules: of ours, to be loaded for all below it.
     """
-    sys.path[:] = path
+    for name in modules:
+        importlib.import_module(name)
     channel = Channel(socket.socket(fileno=file))
     gc.freeze()
     _prctl(_SET_SUBREAPER, 1)
@@ -281,14 +283,14 @@ def _call(
     for fd in files if can_lend else files[:first]:
         os.close(fd)
     # What the parent has registered for its own end is not this process's to do.
-    atexit._clear()
+    atexit._clear()  # noqa: SLF001  # there is no other way
     getattr(weakref.finalize, "_registry", {}).clear()
     faulthandler.enable()
     me, lock = os.getpid(), threading.Lock()
 
     def say(value: Any) -> None:
         line = json.dumps(value).encode() + b"\n"
-        if os.getpid() == me and len(line) < MESSAGE:  # not in a fork of this process
+        if os.getpid() == me and len(line) < LINE:  # not in a fork of this process
             with lock:
                 os.write(said, line)
 
@@ -301,7 +303,7 @@ def _call(
     with contextlib.suppress(BaseException):
         sys.stdout.flush()
     with contextlib.suppress(BaseException):
-        atexit._run_exitfuncs()
+        atexit._run_exitfuncs()  # noqa: SLF001  # as Python does at its end
     return 0
 
 
@@ -323,7 +325,7 @@ def _sweep(place: _Place) -> None:
             trees.end(pid)
 
 
-_ORDERS: dict[str, Callable[..., None]] = {
+_ORDERS: Mapping[str, Callable[..., None]] = {
     "end": _end,
     "terminate": _terminate,
     "sweep": _sweep,

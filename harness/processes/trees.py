@@ -24,15 +24,15 @@ def descendants(root: int) -> list[int]:
     """Everything that lives below a process, parents before their children."""
     if not _TELLS_CHILDREN:
         with contextlib.suppress(psutil.Error):
-            below = psutil.Process(root).children(recursive=True)
-            return [child.pid for child in below if _lives(child)]
+            members = psutil.Process(root).children(recursive=True)
+            return [child.pid for child in members if _lives(child)]
         return []
     found: list[int] = []
     waiting = [root]
     while waiting:
-        below = _children(waiting.pop())
-        waiting += below
-        found += (pid for pid in below if _state(pid) not in "ZX")
+        here = _children(waiting.pop())
+        waiting += here
+        found += (pid for pid in here if _state(pid) not in "ZX")
     return found
 
 

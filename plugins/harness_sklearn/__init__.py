@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["estimator", "harness_models"]
 
 SCALED = harness.Needs(scaled=True)
+FIRST_USE = "harness_sklearn.first_use"
 
 
 @harness.hookimpl
@@ -24,7 +25,7 @@ def harness_models() -> Iterator[harness.Model]:
         needs=SCALED,
         description="Logistic regression with an L2 penalty.",
         tags=("linear",),
-        requires=("sklearn.linear_model",),
+        requires=("sklearn.linear_model", FIRST_USE),
     )
     yield harness.Model(
         "sklearn-knn",
@@ -32,7 +33,7 @@ def harness_models() -> Iterator[harness.Model]:
         needs=SCALED,
         description="Shares of the classes among the nearest rows.",
         tags=("neighbours",),
-        requires=("sklearn.neighbors",),
+        requires=("sklearn.neighbors", FIRST_USE),
     )
     yield harness.Model(
         "sklearn-gaussian-nb",
@@ -40,7 +41,7 @@ def harness_models() -> Iterator[harness.Model]:
         needs=SCALED,
         description="Naive Bayes with a normal distribution for each feature and class.",
         tags=("bayes",),
-        requires=("sklearn.naive_bayes",),
+        requires=("sklearn.naive_bayes", FIRST_USE),
     )
     yield harness.Model(
         "sklearn-lda",
@@ -52,14 +53,14 @@ def harness_models() -> Iterator[harness.Model]:
         needs=SCALED,
         description="Linear discriminant analysis, its covariance shrunk as Ledoit and Wolf do.",
         tags=("linear", "bayes"),
-        requires=("sklearn.discriminant_analysis",),
+        requires=("sklearn.discriminant_analysis", FIRST_USE),
     )
     yield harness.Model(
         "sklearn-random-forest",
         estimator("sklearn.ensemble:RandomForestClassifier", n_estimators=200),
         description="Mean of decision trees, each grown on rows and features drawn at random.",
         tags=("tree", "ensemble"),
-        requires=("sklearn.ensemble",),
+        requires=("sklearn.ensemble", FIRST_USE),
     )
     yield harness.Model(
         "sklearn-hist-gradient-boosting",
@@ -67,5 +68,5 @@ def harness_models() -> Iterator[harness.Model]:
         needs=harness.Needs(finite=False),
         description="Gradient-boosted trees on binned features; missing values go their own way.",
         tags=("tree", "ensemble"),
-        requires=("sklearn.ensemble",),
+        requires=("sklearn.ensemble", FIRST_USE),
     )

@@ -110,7 +110,7 @@ def measured(cell: Cell, amount: int, processes: int, seconds: float) -> list[fl
     """Log(b/a) of each of several processes; every other one loads b first."""
     from benchmarks.power.planting import version
 
-    from harness.isolation import THREADS
+    from harness.processes.client import THREADS
 
     environment = os.environ | dict.fromkeys(THREADS, "1")
     with tempfile.TemporaryDirectory() as folder:

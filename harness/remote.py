@@ -6,14 +6,21 @@ in a process in which no plugin's code has run.
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import astuple, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.draws import facts_of, material_of, names_of, principal_of
+from harness.draws import (
+    facts_of,
+    loaded_since,
+    material_of,
+    modules_of,
+    names_of,
+    principal_of,
+)
 from harness.processes.packing import PackingError, unpack
 from harness.trial import (
     LAST_EPOCH,
@@ -60,6 +67,7 @@ def run_there(
         tells: whether to tell of epochs meanwhile.
     """
     held = inside.held
+    before = set(sys.modules)
     tell = None
     if tells:
 
@@ -85,7 +93,7 @@ def run_there(
         failure = failure_of(error)
         words = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
         return {"failure": words}, {}
-    return {"trials": told}, arrays
+    return {"trials": told, "loaded": loaded_since(before)}, arrays
 
 
 def _told(fitted: Fitted, arrays: Arrays, prefix: str) -> dict[str, Any]:
@@ -112,7 +120,7 @@ def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
 
 def score_there(
     inside: Inside, trials: Sequence[Trial], place: int, kind: SplitKind
-) -> tuple[list[dict[str, Any]], Arrays]:
+) -> tuple[dict[str, Any], Arrays]:
     """Check and score what `run_there` wrote.
 
     Args:
@@ -129,15 +137,17 @@ def score_there(
         if "failure" in told:
             name, reason, traceback = (str(word) for word in told["failure"])
             failure = Failure(name[:20], reason[:REASON], traceback[-TRACEBACK:])
-            return [_failed(failure)] * len(trials), {}
+            return {"results": [_failed(failure)] * len(trials)}, {}
         found = [_fitted(one, given, f"{i}_") for i, one in enumerate(told["trials"])]
         if len(found) != len(trials):
             raise ValueError(f"{len(found)} answers for {len(trials)} trials")
     except PackingError as error:
-        return [_failed(Failure("exception", str(error)))] * len(trials), {}
+        failed = _failed(Failure("exception", str(error)))
+        return {"results": [failed] * len(trials)}, {}
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
         reason = f"its process gave an answer that does not fit: {error}"[:REASON]
-        return [_failed(Failure("exception", reason))] * len(trials), {}
+        failed = _failed(Failure("exception", reason))
+        return {"results": [failed] * len(trials)}, {}
     results = []
     for i, (trial, fitted) in enumerate(zip(trials, found, strict=True)):
         try:
@@ -152,13 +162,13 @@ def score_there(
             results.append(_failed(failure))
         else:
             results.append(_written(result, arrays, f"{i}_"))
-    return results, arrays
+    return {"results": results, "loaded": modules_of(told)}, arrays
 
 
 def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
     """What a trial's process says of a fit, of the right types and within bounds."""
     *seconds, together = told["seconds"]
-    *times, together = [_number(value, 0.0, LONG) for value in (*seconds, together)]
+    imports, make, fit, first, later = (_number(value, 0.0, LONG) for value in seconds)
     last = told["last_epoch"]
     points = tuple(
         TracePoint(int(_number(epoch, 0, LAST_EPOCH)), float(train), float(test))
@@ -169,7 +179,7 @@ def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
     return Fitted(
         arrays[f"{prefix}test"],
         arrays[f"{prefix}train"],
-        Seconds(*times, together=int(together)),
+        Seconds(imports, make, fit, first, later, int(_number(together, 1, LAST_EPOCH))),
         points,
         None if last is None else int(_number(last, 0, LAST_EPOCH)),
         _sketch(told["layers"], arrays, prefix) if "layers" in told else None,
@@ -235,22 +245,23 @@ def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
     return told
 
 
-def results_of(file: int, trials: Sequence[Trial], kind: SplitKind) -> list[Result]:
-    """The results that `score_there` wrote.
+def results_of(
+    file: int, trials: Sequence[Trial], kind: SplitKind
+) -> tuple[list[Result], list[str]]:
+    """The results that `score_there` wrote, and the modules that the trial's process has loaded.
 
     Raises:
         PackingError: it did not finish.
     """
     told, arrays = unpack(file)
     found = []
-    for i, (trial, one) in enumerate(zip(trials, told, strict=True)):
+    for i, (trial, one) in enumerate(zip(trials, told["results"], strict=True)):
         if "failure" in one:
             failure = Failure(*one["failure"])
             found.append(Result(trial, "failed", split_kind=kind, failure=failure))
             continue
         prefix = f"{i}_"
         n_train, n_test = one["n"]
-        *seconds, together = one["seconds"]
         sketch = None
         if "layers" in one:
             bare = _sketch(one["layers"], arrays, f"{prefix}sketch_")
@@ -264,7 +275,7 @@ def results_of(file: int, trials: Sequence[Trial], kind: SplitKind) -> list[Resu
                 n_train=n_train,
                 n_test=n_test,
                 scores=one["scores"],
-                seconds=Seconds(*seconds, together=together),
+                seconds=Seconds(*one["seconds"]),
                 trace=tuple(TracePoint(*point) for point in one["trace"]),
                 predictions=Predictions(
                     **{name: arrays[f"{prefix}{name}"] for name in Predictions.__dataclass_fields__}
@@ -272,4 +283,4 @@ def results_of(file: int, trials: Sequence[Trial], kind: SplitKind) -> list[Resu
                 sketch=sketch,
             )
         )
-    return found
+    return found, modules_of(told)

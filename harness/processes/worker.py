@@ -1,0 +1,198 @@
+"""A fresh interpreter that makes calls one after another in one process: for timings.
+
+Forks of one parent share the layout of its memory and agree with each other more than two
+invocations do. So each worker has a supervisor of its own, with another seed of Python's hashes.
+"""
+
+from __future__ import annotations
+
+import pickle
+import random
+import select
+import socket
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from harness.processes.client import Call, Limits, Processes
+from harness.processes.serving import Channel
+from harness.registry import describe
+from harness.values import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from harness.processes.serving import Inside
+
+
+START_LIMIT = 120.0
+"""Seconds until a worker must be ready; it may load all plugins and what they require."""
+
+
+class Worker:
+    """A process that makes calls one after another, until something goes wrong in it.
+
+    Args:
+        initialize: called once in the process with ``initargs``; what it returns is the first
+            argument of every call.
+        initargs: must be picklable.
+        modules: of ours, which the process has loaded.
+        threads: that libraries may use.
+    """
+
+    def __init__(
+        self,
+        initialize: Callable[..., Any],
+        initargs: Sequence[Any] = (),
+        *,
+        modules: Sequence[str] = (),
+        threads: int = 1,
+    ) -> None:
+        seed = random.randrange(1, 2**32)  # noqa: S311  # no secret
+        self._processes = Processes(modules, threads=threads, hash_seed=seed)
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours)
+        with theirs:
+            self._session = self._processes.root.call(
+                _session,
+                initialize,
+                tuple(initargs),
+                files=[theirs.fileno()],
+                limits=Limits(START_LIMIT),
+                listen=self._hear,
+            )
+        self._waiting: tuple[bytes, Limits] | None = None
+        self._answer: tuple[Any, Failure | None] | None = None
+        self._calls = 0
+        self._fault: Failure | None = None
+        self._ready = False
+        #: Until it was ready for its first call.
+        self.start_seconds = 0.0
+        #: What the call under way, or the last one, noted last.
+        self.noted: Any = None
+
+    @property
+    def fresh(self) -> bool:
+        """Whether the call under way is the first in this process."""
+        return self._calls <= 1
+
+    @property
+    def usable(self) -> bool:
+        """Whether another call may be made here: nothing has gone wrong yet."""
+        return self._fault is None and not self._session.poll()
+
+    def fileno(self) -> int:
+        """What there is to wait for."""
+        return self._channel.fileno()
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        *args: Any,
+        limits: Limits | None = None,
+        notes: bool = False,
+    ) -> None:
+        """Begin ``function(initialized, *args)`` there; `poll` tells when it has ended.
+
+        With ``notes`` it is ``function(initialized, note, *args)``: what ``note`` is called with,
+        plain JSON, comes to stand in `noted`, so that the one to blame is known, and its limit
+        begins anew.
+        """
+        self.noted, self._answer = None, None
+        self._calls += 1
+        self._waiting = pickle.dumps((function, args, notes)), limits or Limits()
+        self._send()
+
+    def poll(self) -> tuple[Any, Failure | None] | None:
+        """What came of the call: a value of JSON, or a failure; None while it goes on."""
+        over = self._session.poll()
+        self._send()
+        if self._answer is not None:
+            return self._answer
+        if over:
+            failure = self._session.failure
+            if failure is None:
+                failure = Failure("exit", "left its process", output=self._session.output())
+            elif not self._ready and failure.kind == "timeout":
+                reason = f"its process was not ready within {START_LIMIT:g} s"
+                failure = Failure("timeout", reason, output=failure.output)
+            self._fault = failure
+            return None, failure
+        return None
+
+    def end(self) -> None:
+        """Kill the process and everything that it started."""
+        self._channel.end.close()
+        self._session.close()
+        self._processes.close()
+
+    def _send(self) -> None:
+        if self._ready and self._waiting is not None:
+            message, limits = self._waiting
+            self._waiting = None
+            self._session.limit(limits)
+            try:
+                self._channel.send(message)
+            except OSError:
+                return  # its end is found by the next poll
+
+    def _hear(self, told: Any) -> None:
+        """What the process says: a kind and a value."""
+        if not isinstance(told, list) or len(told) != 2:
+            return
+        kind, value = told
+        if kind == "ready" and not self._ready:
+            self._ready = True
+            self.start_seconds = self._session.seconds
+        elif kind == "unusable":
+            self._fault = Failure("exit", str(value)[:500])
+            self._answer = None, self._fault
+        elif kind == "note":
+            self.noted = value
+            self._session.renew()
+        elif kind == "done" and self._answer is None:
+            self._answer = value, None
+        elif kind == "broken" and self._answer is None:
+            failure = Failure("exception", str(value)[:500], output=self._session.output())
+            self._answer = None, failure
+
+
+def _note(inside: Inside, value: Any) -> None:
+    inside.say(["note", value])
+
+
+def wait(things: Iterable[Worker | Call], seconds: float) -> None:
+    """Return when one of them may have something to tell, or after a while."""
+    poll = select.poll()
+    for thing in things:
+        poll.register(thing.fileno(), select.POLLIN)
+    poll.poll(1000 * seconds)
+
+
+def _session(
+    inside: Inside, initialize: Callable[..., Any], initargs: Sequence[Any]
+) -> tuple[None, dict[str, Any]]:
+    """The life of a worker: make calls until the other end of the channel closes."""
+    channel = Channel(socket.socket(fileno=inside.files[0]))
+
+    def tell(kind: str, value: Any = None) -> None:
+        inside.say([kind, value])
+        channel.end.send(b".")  # so that nobody who waits need look from time to time
+
+    try:
+        initialized = initialize(*initargs)
+    except BaseException as error:  # noqa: BLE001  # plugins are imported here
+        tell("unusable", describe(error))
+        return None, {}
+    tell("ready")
+    while True:
+        try:
+            message, _ = channel.receive()
+        except (EOFError, OSError):
+            return None, {}
+        function, args, notes = pickle.loads(message)  # noqa: S301  # from the coordinator
+        if notes:
+            args = (partial(_note, inside), *args)
+        try:
+            tell("done", function(initialized, *args))
+        except BaseException as error:  # noqa: BLE001  # whatever a stranger raises is the answer
+            tell("broken", describe(error))
