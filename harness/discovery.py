@@ -98,6 +98,7 @@ class Described(Registry):
             while not call.poll():
                 wait(calls.values(), 0.1)
             told, failure = call.result()
+            call.close()
             if failure is not None:
                 reason = f"harness_devices: {failure.reason}"
                 self.faults.append(Fault(source.origin, reason))

@@ -451,7 +451,7 @@ def harness_models():
 """
 
 
-@pytest.mark.parametrize(("model", "status"), [("forks", 0), ("repeats", 1), ("patches", 1)])
+@pytest.mark.parametrize(("model", "status"), [("forks", 0), ("repeats", 1), ("patches", 0)])
 def test_an_odd_model_costs_no_other_trial_its_result(
     cli: Harness, tmp_path: Path, model: str, status: int
 ) -> None:

@@ -183,7 +183,7 @@ class Parent:
         self.fault: Failure | None = None
         self._origin, self._grow = origin, grow
         self._end = end
-        self._state: Literal["asked", "starting", "ready"] = "ready" if end else "asked"
+        self._state: Literal["asked", "starting", "ending", "ready"] = "ready" if end else "asked"
         self._pid = pid
         self._deadline = 0.0
         self._buffer = bytearray()
@@ -212,7 +212,7 @@ class Parent:
 
     def fileno(self) -> int:
         """What there is to wait for: its own channel, or that of the parent it comes from."""
-        if self._end is not None and self.fault is None:
+        if self._end is not None and self.fault is None and self._state != "ending":
             return self._end.fileno()
         return self._origin.fileno() if self._origin and not self._origin.is_dead else -1
 
@@ -241,7 +241,7 @@ class Parent:
         """Tell the supervisor to do something, and wait until it has done so."""
         number = self.tell(kind, self._numbers + 1, *given)
         while self._done < number and self.fault is None:
-            select.select([self], [], [], 1.0)
+            wait([self], 1.0)
             self.pump()
 
     def tell(self, kind: str, *given: Any, files: Sequence[int] = ()) -> int:
@@ -269,9 +269,11 @@ class Parent:
             self._ask_for()
         elif self._state == "starting" and time.monotonic() > self._deadline:
             self._give_up("timeout", f"did not start within {START_LIMIT:g} s")
-        if self._end is not None:
+        elif self._state == "ending" and time.monotonic() > self._deadline:
+            self._lose()
+        if self._end is not None and self._state != "ending":
             self._read()
-        if self._origin is not None and self._state == "starting":
+        if self._origin is not None and self._state in ("starting", "ending"):
             self._origin.pump()  # which tells that it has ended
 
     def began(self, pid: int) -> None:
@@ -280,7 +282,8 @@ class Parent:
 
     def ended(self, status: int) -> None:
         """It has ended: what it loads must have made it."""
-        self._read()
+        if self._state != "ending":
+            self._read()
         if self.fault is None:
             how = f"died of {signal_name(-status)}" if status < 0 else f"ended with status {status}"
             self._give_up("signal" if status < 0 else "exit", how)
@@ -305,30 +308,34 @@ class Parent:
 
     def _read(self) -> None:
         assert self._end is not None
-        while self.fault is None:
+        over = False
+        while self.fault is None and not over:
             try:
                 part = self._end.recv(MESSAGE)
             except BlockingIOError:
                 break
             except OSError:
                 part = b""
-            if not part:
-                self._lose()
-                break
+            over = not part
             self._buffer += part
-        while len(self._buffer) >= 4:
+        while self.fault is None and len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4], "little")
             if length > MESSAGE:
                 self._give_up("exit", "told what no parent tells")
                 return
             if len(self._buffer) < 4 + length:
-                return
+                break
             message = bytes(self._buffer[4 : 4 + length])
             del self._buffer[: 4 + length]
             try:
                 self._take(*json.loads(message))
             except (ValueError, TypeError, RecursionError):
                 self._give_up("exit", "told what no parent tells")
+        if over and self._state == "starting" and self._origin and not self._origin.is_dead:
+            self._state = "ending"  # the process that it was forked from will tell how
+            self._deadline = min(self._deadline, time.monotonic() + GRACE)
+        elif over:
+            self._lose()
 
     def _take(self, kind: str, *told: Any) -> None:
         if kind == "ready" and self._state == "starting":
