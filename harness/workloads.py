@@ -53,8 +53,9 @@ LIKENESS = 0.02
 """By how much the likelihood of a plain loop may differ: rounding drives two trainings apart."""
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
-COLD_BELOW = 1 << 25
-"""Bytes from which on an array does not fit into a core's caches, and is cold in any case."""
+CACHED, CACHED_ELSEWHERE = 1 << 25, 1 << 27
+"""Bytes of an array from which on the caches hold too little of it to matter: those of a core, and
+an accelerator's, of which the latest have 64 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,11 @@ class SoftmaxGroup:
         return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
 
     @property
+    def is_cold_anyhow(self) -> bool:
+        """Whether the caches of its device hold too little of the array to matter."""
+        return self.bytes >= (CACHED if self.device == "cpu" else CACHED_ELSEWHERE)
+
+    @property
     def weight(self) -> float:
         """Seconds that one round takes, roughly: what its share of the time is measured by."""
         return len(self.kernels) * (0.1 + self.bytes * 3e-8)
@@ -105,7 +111,8 @@ class SoftmaxGroup:
     def workloads(self, registry: Registry, seed: int) -> list[Workload]:
         """A workload for each kernel, and for a copy."""
         rng = np.random.default_rng(seed)
-        logits = rng.normal(scale=SCALE, size=self.shape).astype(self.dtype)
+        logits = rng.standard_normal(self.shape, dtype=np.dtype(self.dtype).type)
+        logits *= SCALE
         logits.flags.writeable = False
         device = find_device(registry, self.device)
         n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
