@@ -63,7 +63,7 @@ training() {  # NAME LIMIT BUDGET OPTIONS...
         --no-progress -d threshold "${@:4}"
 }
 
-few=(--dtype float32 --kernel torch --kernel torch-out)
+few=(--dtype float32 --kernel torch-out)
 if [ "$device" = cpu ]; then
     marks='gpu and not slow' devices=(--device cpu)
     targets=(--shape 40000x3 --shape 10000x10 --shape 1000x1000 --shape 20000x10)
@@ -90,17 +90,17 @@ if compgen -G "$tree/tests/gpu/wheels/*.whl" > /dev/null; then
 fi
 step environment 30 "$python" "$tree/tests/gpu/summary.py" environment "$out"
 cat "$out/logs/environment.out"
-softmax softmax 100 65 "${few[@]}" "${targets[@]}"
-training notebook 90 55 -m notebook-mlp -m notebook-mlp-eager --plugin "$tree/tests/gpu/eager.py" \
+softmax softmax 110 75 "${few[@]}" "${targets[@]}"
+training notebook 90 60 -m notebook-mlp -m notebook-mlp-eager --plugin "$tree/tests/gpu/eager.py" \
     "${notebook[@]}"
-softmax softmax-wide 110 70 "${few[@]}" "${wide[@]}"
+softmax softmax-wide 120 80 "${few[@]}" "${wide[@]}"
 harness scores 50 run -d threshold -d digits "${scores[@]}" "${devices[@]}" -r 2 --no-timing \
     --name scores --json --no-progress
 step tests 60 env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "$python" -m pytest -q -ra -m "$marks" \
     -c "$tree/pyproject.toml" --rootdir "$tree" -p no:cacheprovider -o filterwarnings=default \
     -o addopts='--import-mode=importlib --strict-markers' "$tree/tests/gpu"
-training mlp 50 30 -m torch-mlp "${mlp[@]}"
-softmax softmax-all 60 35 "${all[@]}"
+training mlp 50 25 -m torch-mlp "${mlp[@]}"
+softmax softmax-all 60 30 "${all[@]}"
 
 timeout "$last_words" "$python" "$tree/tests/gpu/summary.py" summary "$out" 2>&1 \
     | tee "$out/summary.txt"
