@@ -27,7 +27,7 @@ case "$*" in
     *" {fails} "*) echo "why it failed" >&2; exit 3 ;;
 esac
 """
-STEPS = ["environment", "softmax", "notebook", "softmax-wide", "scores", "tests", "mlp"]
+STEPS = ["environment", "softmax", "training", "softmax-wide", "scores", "tests", "softmax-all"]
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,9 @@ def test_a_step_that_fails_keeps_no_other_from_running(tmp_path: Path) -> None:
     status, last, steps = measured(tmp_path)
     assert status == 1
     assert last == "the summary"
-    assert [name for name in steps if name != "install"] == [*STEPS, "softmax-all"]
-    assert {name for name, found in steps.items() if found != "ok"} == {"notebook", "mlp"}
-    assert steps["notebook"] == "exit 3"
+    assert [name for name in steps if name != "install"] == STEPS
+    assert {name for name, found in steps.items() if found != "ok"} == {"training"}
+    assert steps["training"] == "exit 3"
 
 
 def test_all_results_are_few_files_and_nobody_fails_where_all_went_well(tmp_path: Path) -> None:

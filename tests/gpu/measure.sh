@@ -58,29 +58,22 @@ softmax() {  # NAME LIMIT BUDGET OPTIONS...
         --no-progress "${@:4}"
 }
 
-training() {  # NAME LIMIT BUDGET OPTIONS...
-    harness "$1" "$2" bench training --device "$device" --budget "$3s" --name "$1" --json \
-        --no-progress -d threshold "${@:4}"
-}
-
 few=(--dtype float32 --kernel torch-out)
 if [ "$device" = cpu ]; then
-    marks='gpu and not slow' devices=(--device cpu)
+    devices=(--device cpu)
     targets=(--shape 40000x3 --shape 10000x10 --shape 1000x1000 --shape 20000x10)
     wide=(--shape 64x50257)
     all=(--shape 40000x3 --shape 100x10)
-    notebook=(--epochs 200 --together 8)
-    mlp=(--epochs 20 --together 4)
+    training=(-m 'torch-mlp[epochs=20]' --epochs 200 --together 8)
     scores=(-m 'notebook-mlp[epochs=300]' -m 'torch-mlp[epochs=10]')
 else
-    marks='gpu and not slow' devices=(--device cpu --device "$device")
+    devices=(--device cpu --device "$device")
     few+=(--kernel triton --kernel cuda-c)
     targets=(--shape 4000000x3 --shape 100000x10 --shape 100000x1000 --shape 20000000x10)
     wide=(--shape 8192x50257)
     all=(--shape 4000000x3 --shape 100000x10 --shape 100000x1000 --shape 1797x10)
     # Launching their networks takes 1,024 replicates a second: only many epochs stand out from it.
-    notebook=(--epochs 5000 --together 1024)
-    mlp=(--epochs 500 --together 1024)
+    training=(-m 'torch-mlp[epochs=300]' --epochs 5000 --together 1024)
     scores=(-m notebook-mlp -m torch-mlp)
 fi
 
@@ -90,17 +83,17 @@ if compgen -G "$tree/tests/gpu/wheels/*.whl" > /dev/null; then
 fi
 step environment 30 "$python" "$tree/tests/gpu/summary.py" environment "$out"
 cat "$out/logs/environment.out"
-softmax softmax 110 75 "${few[@]}" "${targets[@]}"
-training notebook 90 60 -m notebook-mlp -m notebook-mlp-eager --plugin "$tree/tests/gpu/eager.py" \
-    "${notebook[@]}"
-softmax softmax-wide 120 80 "${few[@]}" "${wide[@]}"
+softmax softmax 100 65 "${few[@]}" "${targets[@]}"
+harness training 130 bench training --device "$device" --budget 110s --name training --json \
+    --no-progress --plugin "$tree/tests/gpu/eager.py" -d threshold -m notebook-mlp \
+    -m notebook-mlp-eager "${training[@]}"
+softmax softmax-wide 110 75 "${few[@]}" "${wide[@]}"
 harness scores 50 run -d threshold -d digits "${scores[@]}" "${devices[@]}" -r 2 --no-timing \
     --name scores --json --no-progress
-step tests 60 env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "$python" -m pytest -q -ra -m "$marks" \
-    -c "$tree/pyproject.toml" --rootdir "$tree" -p no:cacheprovider -o filterwarnings=default \
-    -o addopts='--import-mode=importlib --strict-markers' "$tree/tests/gpu"
-training mlp 50 25 -m torch-mlp "${mlp[@]}"
-softmax softmax-all 60 30 "${all[@]}"
+step tests 60 env PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 "$python" -m pytest -v -ra --tb=short \
+    -m 'gpu and not slow' -c "$tree/pyproject.toml" --rootdir "$tree" -p no:cacheprovider \
+    -o filterwarnings=default -o addopts='--import-mode=importlib --strict-markers' "$tree/tests/gpu"
+softmax softmax-all 60 25 "${all[@]}"
 
 timeout "$last_words" "$python" "$tree/tests/gpu/summary.py" summary "$out" 2>&1 \
     | tee "$out/summary.txt"
