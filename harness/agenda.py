@@ -14,7 +14,7 @@ from harness.parameters import parameters_of
 from harness.processes.client import Limits, wait
 from harness.timing import FEWEST
 from harness.values import Choice, Timing, Trial
-from harness.workloads import COLD_BELOW, Pairing, SoftmaxGroup, TrainingGroup
+from harness.workloads import Pairing, SoftmaxGroup, TrainingGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -224,7 +224,7 @@ def of_kernels(
                 warm = SoftmaxGroup(fit, shape, dtype, device)
                 if fit:
                     groups.append(warm)
-                if fit and warm.bytes < COLD_BELOW:
+                if fit and not warm.is_cold_anyhow:
                     groups.append(SoftmaxGroup(fit, shape, dtype, device, cold=True))
     kinds = {name.partition(":")[0] for name in present}
     for kernel in chosen:

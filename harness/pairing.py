@@ -128,13 +128,25 @@ def choose(
 
 
 def importable(requires: Iterable[str]) -> str | None:
-    """The first of the required packages that is not installed; None when all are."""
-    return next((name for name in requires if not _installed(name.partition(".")[0])), None)
+    """The first of the required packages that is not installed; None when all are.
+
+    Of ``sklearn.svm``, it is ``sklearn`` that must be installed. Of ``cuda.bindings``, whose
+    ``cuda`` is a folder that several distributions share, it is the part.
+    """
+    return next((name for name in requires if not _installed(name)), None)
 
 
 @cache
 def _installed(package: str) -> bool:
-    return importlib.util.find_spec(package) is not None
+    name, *parts = package.split(".")
+    spec = importlib.util.find_spec(name)
+    for part in parts:
+        # A folder without code, in which anyone's package may lie: it is imported to look into it.
+        if spec is None or spec.origin is not None or spec.submodule_search_locations is None:
+            break
+        name = f"{name}.{part}"
+        spec = importlib.util.find_spec(name)
+    return spec is not None
 
 
 def _expand(selector: str, given: str | None) -> list[dict[str, str]]:

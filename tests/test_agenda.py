@@ -29,7 +29,7 @@ from harness.frames import timings_frame
 from harness.pairing import Selection
 from harness.registry import Origin, Registry, load
 from harness.values import Choice, Frames, Run, Trial
-from harness.workloads import COLD_BELOW, SoftmaxGroup, TrainingGroup
+from harness.workloads import CACHED, CACHED_ELSEWHERE, SoftmaxGroup, TrainingGroup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,14 +145,19 @@ def test_a_device_is_not_given_numbers_that_it_does_not_have(registry: Registry)
     assert "has no float64" in [timing.reason for timing in agenda.late]
 
 
-def test_caches_are_emptied_only_for_what_would_fit_into_them(registry: Registry) -> None:
-    groups = softmaxes(of_kernels(registry))
+@pytest.mark.parametrize(("device", "cached"), [("cpu", CACHED), ("cuda:1", CACHED_ELSEWHERE)])
+def test_caches_are_emptied_only_for_what_would_fit_into_them(
+    registry: Registry, device: str, cached: int
+) -> None:
+    groups = softmaxes(of_kernels(registry, devices=[device]))
     assert {(g.shape, g.dtype) for g in groups if g.cold} == {
-        (g.shape, g.dtype) for g in groups if not g.cold and g.bytes < COLD_BELOW
+        (g.shape, g.dtype) for g in groups if not g.cold and g.bytes < cached
     }
-    at, below = (COLD_BELOW // 8, 2), (COLD_BELOW // 8 - 1, 2)
+    at, below = (cached // 8, 2), (cached // 8 - 1, 2)
     for shape, colds in ((at, [False]), (below, [False, True])):
-        found = softmaxes(of_kernels(registry, shapes=[shape], dtypes=["float32"], devices=["cpu"]))
+        found = softmaxes(
+            of_kernels(registry, shapes=[shape], dtypes=["float32"], devices=[device])
+        )
         assert [group.cold for group in found] == colds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
 
@@ -15,6 +16,7 @@ from harness.values import Choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 
 def make(setting: harness.Setting, l2: float = 0.0, hidden: tuple[int, ...] = (8,)) -> Any:
@@ -282,6 +284,36 @@ def test_a_recipe_that_breaks_the_contract_is_named() -> None:
 def test_the_first_missing_package_is_told() -> None:
     assert importable(["json", "os.path"]) is None
     assert importable(["json", "no_such_package_4", "no_such_package_5"]) == "no_such_package_4"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_there"),
+    [
+        ("shared", True),
+        ("shared.part", True),
+        ("shared.part.any", True),  # what is in a package with code is not looked for
+        ("shared.single", True),
+        ("shared.other", False),
+        ("shared.deep.part", True),
+        ("shared.deep.other", False),
+        ("whole.part", True),
+    ],
+)
+def test_of_a_namespace_that_packages_share_it_is_the_part_that_must_be_installed(
+    name: str, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boom = "raise AssertionError('looking for a package runs none of its code')"
+    folder = uuid4().hex
+    shared, whole = f"shared_{folder}", f"whole_{folder}"
+    for file in (
+        *(f"{shared}/part/__init__.py", f"{shared}/single.py", f"{shared}/deep/part/__init__.py"),
+        f"{whole}/__init__.py",
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(boom)
+    monkeypatch.syspath_prepend(tmp_path)
+    name = name.replace("shared", shared).replace("whole", whole)
+    assert importable(["json", name]) == (None if is_there else name)
 
 
 def test_train_sizes_are_datasets_of_their_own_on_the_same_splits() -> None:

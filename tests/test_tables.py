@@ -361,6 +361,34 @@ def test_devices_are_told_apart_where_there_are_several(report: Report) -> None:
     assert "torch-mlp @ cuda:0" in printed(report, frames)
 
 
+def test_a_likelihood_that_depends_on_the_device_is_told_below_the_tables(report: Report) -> None:
+    frames = make_frames(SMALL, {"torch-mlp": 0.3}, devices=("cpu", "cuda:0"))
+    results = frames.results
+    here, there = (results["device"] == device for device in ("cpu", "cuda:0"))
+    results.loc[there, "likelihood"] = results.loc[here, "likelihood"].to_numpy() + 0.0009
+    assert "Devices differ" not in printed(report, frames)
+
+    dataset = results["dataset"].iloc[0]
+    moved = there & (results["dataset"] == dataset) & results["repeat"].isin([1, 3])
+    results.loc[moved, "likelihood"] -= [0.0119, 0.0029]
+    text = " ".join(printed(report, frames).split())
+    assert text.count("likelihood differs") == 1
+    assert (
+        f"{dataset}, torch-mlp: likelihood differs by up to 0.011 between devices (on the same "
+        "splits and seeds; by more than 0.001 in 2 of 5 repeats)"
+    ) in text
+
+
+def test_devices_are_compared_on_repeats_that_both_finished(report: Report) -> None:
+    frames = make_frames(SMALL, {"torch-mlp": 0.3}, devices=("cpu", "cuda:0"))
+    results = frames.results
+    there = results["device"] == "cuda:0"
+    results.loc[there & (results["repeat"] > 0), ["status", "likelihood"]] = ["failed", np.nan]
+    same = results.loc[~there & (results["repeat"] == 0), "likelihood"].to_numpy()
+    results.loc[there & (results["repeat"] == 0), "likelihood"] = same
+    assert "Devices differ" not in printed(report, frames)
+
+
 def test_a_small_run_looks_like_this_at_80_columns(report: Report) -> None:
     faults = {("iris", "torch-mlp", 3): ("timeout", "timeout", "no answer within 60 s")}
     assert printed(report, make_frames(SMALL, FEW, faults=faults)) == GOLDEN

@@ -7,25 +7,22 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from contextlib import nullcontext
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import harness_torch
 import numpy as np
 import pytest
 import torch
-from harness_torch import kernels
+from harness_torch import accelerators
+from softmaxes import awkward, require_softmax
 
 import harness.testing
 
-if TYPE_CHECKING:
-    from harness.values import Array
-
 KERNELS = {kernel.name: kernel for kernel in harness_torch.harness_kernels()}
-ON_CUDA = [name for name, kernel in KERNELS.items() if "cuda" in kernel.devices]
-GRAPHS = [name for name in ON_CUDA if name.endswith("-graph")]
 DTYPES = [np.float32, np.float64]
 
 needs_compiler = pytest.mark.skipif(
@@ -33,37 +30,9 @@ needs_compiler = pytest.mark.skipif(
     or not Path(sysconfig.get_path("include"), "Python.h").exists(),
     reason="no C++ compiler, or not Python's headers, which torch.compile needs on the CPU",
 )
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 # PyTorch's compiler imports parts of PyTorch that PyTorch itself calls outdated, and tells where it
 # might have compiled better.
 compiles = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-
-
-def awkward(n_samples: int, n_classes: int, dtype: Any) -> Array:
-    """Logits of which every seventh row holds a NaN; of the others, most are large or infinite."""
-    Z = np.random.default_rng(0).normal(scale=3, size=(n_samples, n_classes))
-    Z[1::7] -= 1e7
-    Z[2::7] += 1e7
-    Z[3::7, : n_classes * 3 // 4] = -np.inf
-    Z[4::7, n_classes // 3 + 1 :] = -np.inf
-    Z[5::7, -1] = np.nan
-    Z[6::7, :-1] = -np.inf
-    return Z.astype(dtype)
-
-
-def require_softmax(P: Array, Z: Array) -> None:
-    E = np.exp(Z.astype(np.float64) - Z.max(axis=1, keepdims=True))
-    bound = 1e-6 if Z.dtype == np.float32 else 1e-13
-    assert P.dtype == Z.dtype
-    np.testing.assert_allclose(P, E / E.sum(axis=1, keepdims=True), rtol=10 * bound, atol=bound)
-
-
-def device_of(kernel: harness.Kernel) -> str:
-    return "cpu" if "cpu" in kernel.devices else "cuda:0"
-
-
-def installed(name: str) -> bool:
-    return all(find_spec(package) for package in KERNELS[name].requires)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -159,6 +128,75 @@ def test_what_takes_long_to_prepare_is_timed_only_when_named() -> None:
     }
 
 
+class SimulatedGpu:
+    """A device with a queue, and a processor that launches into it; their clocks, in seconds."""
+
+    launch = 5e-6
+
+    def __init__(self) -> None:
+        self.now = self.idle_from = 0.0
+
+    def run(self, seconds: float, launch: float = launch) -> float:
+        """Launch what takes the device so long; when that is done."""
+        self.now += launch
+        self.idle_from = max(self.now, self.idle_from) + seconds
+        return self.idle_from
+
+    def clock(self) -> float:
+        return self.now
+
+    def device(self, name: str) -> Any:
+        return nullcontext()
+
+    def synchronize(self) -> None:
+        self.now = max(self.now, self.idle_from)
+
+    def _sleep(self, cycles: int) -> None:
+        self.run(cycles / 1.98e9)
+
+    def Event(self, enable_timing: bool) -> Any:  # noqa: N802  # PyTorch's name
+        gpu = self
+
+        class Event:
+            at = 0.0
+
+            def record(self) -> None:
+                self.at = gpu.run(0.0)
+
+            def elapsed_time(self, later: Any) -> float:
+                return 1e3 * float(later.at - self.at)
+
+        return Event()
+
+
+@pytest.mark.parametrize("n", [1, 7, 500])
+@pytest.mark.parametrize("launch", [5e-6, 30e-6, 100e-6])
+@pytest.mark.parametrize("seconds", [2e-6, 30e-6, 1e-3])
+def test_the_time_of_a_call_on_a_gpu_holds_nothing_of_its_launch(
+    seconds: float, launch: float, n: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gpu = SimulatedGpu()
+    monkeypatch.setattr(torch, "cuda", gpu)
+    found = accelerators.elapsed("cuda:0", lambda: gpu.run(seconds, launch), n, clock=gpu.clock)
+    assert len(found) == n
+    assert found == pytest.approx([seconds] * n)
+
+
+def test_a_call_that_waits_for_the_gpu_does_not_hold_it_up_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gpu = SimulatedGpu()
+    monkeypatch.setattr(torch, "cuda", gpu)
+
+    def call() -> None:
+        gpu.run(0.1)
+        gpu.synchronize()
+
+    found = accelerators.elapsed("cuda:0", call, 70, clock=gpu.clock)
+    assert found == pytest.approx([0.1] * 70, rel=1e-3)
+    assert gpu.now < 1.1 * 70 * 0.1
+
+
 INTERPRET = """
 import sys
 import numpy as np
@@ -202,45 +240,3 @@ def test_our_triton_kernel_is_right_in_tritons_interpreter(tmp_path: Path) -> No
     with np.load(tmp_path / "found.npz") as found:
         for name, Z in logits.items():
             require_softmax(found[name], Z)
-
-
-@pytest.mark.gpu
-@needs_cuda
-@compiles
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(
-    "shape", [(5, 3), (100_000, 10), (20_000, 1_000), (64, 50_257), (33, 70_001)], ids=str
-)
-@pytest.mark.parametrize("name", ON_CUDA)
-def test_a_gpu_gives_the_softmax_of_awkward_rows(
-    name: str, shape: tuple[int, int], dtype: Any
-) -> None:
-    if not installed(name):
-        pytest.skip("Triton is not installed")
-    Z = awkward(*shape, dtype)
-    require_softmax(KERNELS[name](Z, "cuda:0"), Z)
-
-
-@pytest.mark.gpu
-@needs_cuda
-@compiles
-@pytest.mark.parametrize("name", [name for name in ON_CUDA if "cpu" not in KERNELS[name].devices])
-def test_what_needs_a_gpu_keeps_the_contract_there(name: str) -> None:
-    if not installed(name):
-        pytest.skip("Triton is not installed")
-    harness.testing.check_kernel(KERNELS[name])
-
-
-@pytest.mark.gpu
-@needs_cuda
-@compiles
-@pytest.mark.parametrize("name", GRAPHS)
-def test_a_replayed_graph_reads_its_input_anew(name: str) -> None:
-    if not installed(name):
-        pytest.skip("Triton is not installed")
-    first, second = awkward(50, 7, np.float32), awkward(50, 7, np.float32)[::-1].copy()
-    logits = torch.tensor(first, device="cuda:0")
-    replay = kernels.Replay(kernels.RECIPES[name.removesuffix("-graph")](logits), logits.device)
-    require_softmax(replay().cpu().numpy(), first)
-    logits.copy_(torch.tensor(second))
-    require_softmax(replay().cpu().numpy(), second)

@@ -345,18 +345,3 @@ def test_every_device_can_be_waited_for_and_is_of_a_kind_that_the_models_take() 
         device.synchronize()
         assert device.description
         assert all(device.kind in model.devices for model in MODELS.values())
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-@pytest.mark.parametrize("name", MODELS)
-def test_a_gpu_learns_what_the_cpu_does(name: str) -> None:
-    data, _ = threshold(name)
-    here, there = (
-        MODELS[name].make(setting(device), epochs=20).fit(data.X_train, data.y_train)
-        for device in ("cpu", "cuda:0")
-    )
-    assert next(there.network.parameters()).device == torch.device("cuda:0")
-    np.testing.assert_allclose(
-        there.predict_proba(data.X_test), here.predict_proba(data.X_test), atol=1e-2
-    )

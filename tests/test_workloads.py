@@ -17,11 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from harness import registry, timing
+from harness import workloads as timed
 from harness.errors import UsageError
 from harness.registry import Offers
 from harness.values import Choice, Device, Kernel, Trial
 from harness.workloads import (
     FAR,
+    SCALE,
     TOLERANCE,
     Pairing,
     SoftmaxGroup,
@@ -29,6 +31,7 @@ from harness.workloads import (
     find_device,
     kernel_for,
     poison,
+    random_logits,
     reference,
     survives,
 )
@@ -260,6 +263,35 @@ def test_logits_follow_from_the_seed_and_cannot_be_written_to() -> None:
     assert not any(Z.flags.writeable for Z in seen)
     np.testing.assert_array_equal(seen[0], seen[1])
     assert (seen[0] != seen[2]).any()
+
+
+@pytest.mark.parametrize(("kind", "shared"), [("cpu", False), ("cuda", True)])
+def test_kernels_elsewhere_than_on_the_processor_share_its_memory(kind: str, shared: bool) -> None:
+    seen: list[Array] = []
+
+    def prepare(Z: Array, _device: str) -> Array:
+        seen.append(Z)
+        return Z
+
+    names, device = ("a", "b"), f"{kind}:0" if kind != "cpu" else kind
+    kernels = {name: Kernel(name, prepare, softmax, lambda P: P) for name in names}
+    here: Any = SimpleNamespace(kernels=kernels, devices={device: Device(device)})
+    group = SoftmaxGroup(names, (5, 3), "float32", device)
+    for workload in group.workloads(here, seed=0):
+        workload.setup()
+    assert np.shares_memory(*seen) == shared
+
+
+def test_of_many_logits_no_row_comes_twice_although_few_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(timed, "DRAWN", 3 * 10 + 9)
+    Z = random_logits(np.random.default_rng(0), (1000, 10), "float32")
+    assert len(np.unique(Z, axis=0)) == 1000
+    np.testing.assert_allclose(Z[4] / Z[1], Z[5] / Z[2], rtol=1e-5)
+    few = random_logits(np.random.default_rng(0), (3, 10), "float64")
+    assert few.dtype == np.float64
+    assert few.std() == pytest.approx(SCALE, rel=0.3)
 
 
 @pytest.mark.parametrize("cold", [False, True])

@@ -48,7 +48,7 @@ def harness_models() -> Iterator[harness.Model]:
 
 @harness.hookimpl
 def harness_kernels() -> Iterator[harness.Kernel]:
-    """PyTorch's softmax, a compiled one and ours in Triton; and these as CUDA graphs."""
+    """PyTorch's softmax, a compiled one, ours in Triton and CUDA C; and these as CUDA graphs."""
     yield _kernel("torch", "torch.softmax.")
     yield _kernel("torch-out", "torch.softmax, into an array made beforehand.")
     yield _kernel(
@@ -63,6 +63,12 @@ def harness_kernels() -> Iterator[harness.Kernel]:
         devices=("cuda",),
         requires=("torch", "triton"),
     )
+    yield _kernel(
+        "cuda-c",
+        "The same in CUDA C, which loads 16 bytes a thread whatever the number of classes.",
+        devices=("cuda",),
+        requires=("torch", "cuda.bindings"),
+    )
     yield _kernel("torch-graph", "torch.softmax, replayed as a CUDA graph.", devices=("cuda",))
     yield _kernel(
         "torch-compile-graph",
@@ -75,6 +81,12 @@ def harness_kernels() -> Iterator[harness.Kernel]:
         "The Triton kernel, replayed as a CUDA graph.",
         devices=("cuda",),
         requires=("torch", "triton"),
+    )
+    yield _kernel(
+        "cuda-c-graph",
+        "The kernel in CUDA C, replayed as a CUDA graph.",
+        devices=("cuda",),
+        requires=("torch", "cuda.bindings"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,6 +15,16 @@ if TYPE_CHECKING:
 
 LEAST_CACHE = 1 << 26
 """Bytes that are taken for a second-level cache where PyTorch does not tell."""
+
+QUEUED, FIRST = 64, 8
+"""Calls that are launched in one go, and so many at first, when nobody knows how long that takes. A
+device's queue has room for about a thousand kernels and events."""
+
+HOLD, LONGEST_HOLD = 1e-3, 2e-2
+"""Seconds that the device is held up at least and at most while calls are launched."""
+
+CYCLES = 2e9
+"""Of a device's clock in a second, about."""
 
 
 def copier(device: str, array: Array) -> Callable[[], object]:
@@ -31,14 +42,29 @@ def evictor(device: str) -> Callable[[], object]:
     return torch.empty(size, dtype=torch.uint8, device=device).zero_
 
 
-def elapsed(device: str, call: Callable[[], object], n: int) -> list[float]:
-    """Seconds of each of n calls, between CUDA events; one wait at the end of all."""
+def elapsed(
+    device: str, call: Callable[[], object], n: int, clock: Callable[[], float] = perf_counter
+) -> list[float]:
+    """Seconds of each of n calls, between CUDA events.
+
+    The processor launches calls while the device is held up by a kernel that only waits: so the
+    device finds each call in its queue, and its time holds nothing of the processor's.
+    """
+    seconds: list[float] = []
+    hold = HOLD
     with torch.cuda.device(device):
-        events = [torch.cuda.Event(enable_timing=True) for _ in range(2 * n)]  # type: ignore[no-untyped-call]  # PyTorch's
-        for before, after in zip(events[::2], events[1::2], strict=True):
-            before.record()
-            call()
-            after.record()
-        torch.cuda.synchronize()
-        pairs = zip(events[::2], events[1::2], strict=True)
-        return [1e-3 * before.elapsed_time(after) for before, after in pairs]
+        while len(seconds) < n:
+            size = min(QUEUED if seconds else FIRST, n - len(seconds))
+            events = [torch.cuda.Event(enable_timing=True) for _ in range(2 * size)]  # type: ignore[no-untyped-call]  # PyTorch's
+            pairs = list(zip(events[::2], events[1::2], strict=True))
+            started = clock()
+            torch.cuda._sleep(int(hold * CYCLES))  # type: ignore[no-untyped-call]  # noqa: SLF001  # there is no public one
+            for before, after in pairs:
+                before.record()
+                call()
+                after.record()
+            launching = (clock() - started) / size
+            torch.cuda.synchronize()
+            seconds += [1e-3 * before.elapsed_time(after) for before, after in pairs]
+            hold = min(max(HOLD, 2 * QUEUED * launching), LONGEST_HOLD)
+    return seconds

@@ -75,6 +75,22 @@ def in_triton(logits: Tensor) -> Call:
     return call
 
 
+def in_cuda_c(logits: Tensor) -> Call:
+    """Ours in CUDA C, into the same array each time."""
+    from harness_torch.cuda_softmax import softmax_into  # few have NVRTC
+
+    out = torch.empty_like(logits)
+    with torch.cuda.device(logits.device):
+        launch = softmax_into(out, logits)
+
+    def call() -> Tensor:
+        with torch.cuda.device(logits.device):
+            launch()
+        return out
+
+    return call
+
+
 class Replay:
     """A call captured as a CUDA graph; it gives the same array each time.
 
@@ -108,4 +124,5 @@ RECIPES: dict[str, Callable[[Tensor], Call]] = {
     "torch-out": into_buffer,
     "torch-compile": compiled,
     "triton": in_triton,
+    "cuda-c": in_cuda_c,
 }

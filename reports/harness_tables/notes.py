@@ -31,6 +31,9 @@ INTERVALS = {
     "compared over rows and seeds.",
 }
 
+SAME = 1e-3
+"""Likelihoods that differ by no more between devices are the same but for rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Note:
@@ -46,6 +49,7 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
     found = [
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
+        Note("Devices differ", _devices(frames)),
         Note("How to read this", _legend(frames, ranking)),
     ]
     return [note for note in found if note.lines]
@@ -87,6 +91,23 @@ def _skipped(failures: pd.DataFrame, several: bool, n_datasets: int) -> tuple[st
     return tuple(
         f"{model} on {_listed(datasets, n_datasets)}: {reason}"
         for (model, reason), datasets in where.items()
+    )
+
+
+def _devices(frames: Frames) -> tuple[str, ...]:
+    """Pairings whose likelihood depends on the device, although split and seeds are the same."""
+    ok = frames.results[frames.results["status"] == "ok"]
+    if ok["device"].nunique() < 2:
+        return ()
+    repeats = ok.groupby(["dataset", "model", "repeat"])["likelihood"].agg(["min", "max", "count"])
+    repeats = repeats[repeats["count"] > 1]
+    differences = (repeats["max"] - repeats["min"]).groupby(["dataset", "model"])
+    return tuple(
+        f"{dataset}, {model}: likelihood differs by up to {found.max():.2g} between devices (on "
+        f"the same splits and seeds; by more than {SAME:g} in {(found > SAME).sum()} of "
+        f"{len(found)} repeats)"
+        for (dataset, model), found in differences
+        if found.max() > SAME
     )
 
 

@@ -1,0 +1,203 @@
+"""The softmax of ``softmax.cu``: its layouts, compiled by NVRTC for a number of classes.
+
+Triton's arrays are as wide as a power of 2, so that of a row of three numbers it loads neither 16
+bytes a thread nor memory that lies together; and a row that no block can hold it reads twice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+SOURCE = Path(__file__).with_name("softmax.cu")
+
+WIDTH = 16
+"""Bytes that a thread loads or stores at once."""
+
+SHORT = 128
+"""Bytes of the longest row that one thread has to itself."""
+
+APIECE = 48
+"""Bytes of such rows that a thread has at least."""
+
+PASSES = 8
+"""Loads of a thread of a longer row, which then holds 128 bytes in 32 of its registers."""
+
+BLOCK = 512
+"""Threads of a block at most, so that while one reduces its row another can load."""
+
+CLUSTER = 8
+"""Blocks of a cluster at most, on every GPU that has clusters."""
+
+LARGEST = 1024
+"""Threads of a block that streams its row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How rows are spread over threads.
+
+    Args:
+        function: of ``softmax.cu``, with its parameters.
+        threads: of a block.
+        rows: of a block, or of a cluster if there are several blocks in one.
+        cluster: blocks that share a row.
+        memory: bytes of shared memory of a block.
+    """
+
+    function: str
+    threads: int
+    rows: int
+    cluster: int = 1
+    memory: int = 0
+
+    @property
+    def code(self) -> str:
+        """The kernel that ``softmax.cu`` lacks, for its end."""
+        number = self.function.partition("<")[2].partition(",")[0]
+        cluster = f"__cluster_dims__({self.cluster}, 1, 1) " if self.cluster > 1 else ""
+        return (
+            f'extern "C" __global__ {cluster}__launch_bounds__({self.threads}) void softmax(\n'
+            f"    {number}* __restrict__ out, const {number}* __restrict__ logits, Index n\n"
+            ") {\n"
+            "    extern __shared__ __align__(16) unsigned char memory[];\n"
+            f"    {self.function}(out, logits, n, memory);\n"
+            "}\n"
+        )
+
+    def blocks(self, n_samples: int) -> int:
+        """How many there must be."""
+        return -(-n_samples // self.rows) * self.cluster
+
+
+def layout(n_classes: int, size: int, *, clusters: bool = True) -> Layout:
+    """How rows of so many numbers of ``size`` bytes are best spread.
+
+    Args:
+        n_classes: of a row.
+        size: 4 for float32, 8 for float64.
+        clusters: whether the GPU has them (compute capability 9.0).
+    """
+    number = {4: "float", 8: "double"}[size]
+    row = n_classes * size
+    # Rows of whole vectors need no detour over shared memory, where four or more would meet in one
+    # of its banks.
+    if row <= SHORT and (row % WIDTH or row < 4 * WIDTH):
+        threads, rows = 128, 1
+        while rows * row < APIECE:
+            rows *= 2
+        function = f"short_rows<{number}, {n_classes}, {threads}, {rows}>"
+        return Layout(function, threads, threads * rows, memory=threads * rows * row)
+    per_vector = WIDTH // size
+    vectors = row // WIDTH
+    if row % WIDTH:
+        vectors = (n_classes + 2 * per_vector - 2) // per_vector
+    wanted = -(-vectors // PASSES)
+    if wanted <= 32:
+        threads, lanes = 128, max(4, 1 << (wanted - 1).bit_length())
+        function = f"held_rows<{number}, {n_classes}, {threads}, {lanes}, 1>"
+        return Layout(function, threads, threads // lanes)
+    cluster = 1
+    while cluster * BLOCK < wanted:
+        cluster *= 2
+    if cluster == 1 or (clusters and cluster <= CLUSTER):
+        threads = 32 * -(-wanted // (32 * cluster))
+        function = f"held_rows<{number}, {n_classes}, {threads}, {threads}, {cluster}>"
+        return Layout(function, threads, 1, cluster, 2 * size * cluster * threads // 32)
+    function = f"streamed_rows<{number}, {n_classes}, {LARGEST}>"
+    return Layout(function, LARGEST, 1, memory=2 * size * LARGEST // 32)
+
+
+def compile_for(chosen: Layout, capability: tuple[int, int]) -> bytes:
+    """The kernel's machine code, for GPUs of a compute capability such as (9, 0).
+
+    Raises:
+        RuntimeError: NVRTC refuses, with what it says.
+    """
+    from cuda.bindings import nvrtc
+
+    source = f"{SOURCE.read_text(encoding='utf-8')}\n{chosen.code}"
+    options = [b"--std=c++17", f"--gpu-architecture=sm_{capability[0]}{capability[1]}".encode()]
+    (program,) = _done(nvrtc.nvrtcCreateProgram(source.encode(), b"softmax.cu", 0, [], []))
+    try:
+        status, *_ = nvrtc.nvrtcCompileProgram(program, len(options), options)
+        if status != nvrtc.nvrtcResult.NVRTC_SUCCESS:
+            (size,) = _done(nvrtc.nvrtcGetProgramLogSize(program))
+            log = b" " * size
+            _done(nvrtc.nvrtcGetProgramLog(program, log))
+            raise RuntimeError(f"NVRTC refuses {chosen.function}: {log.decode(errors='replace')}")
+        (size,) = _done(nvrtc.nvrtcGetCUBINSize(program))
+        code = b" " * size
+        _done(nvrtc.nvrtcGetCUBIN(program, code))
+    finally:
+        nvrtc.nvrtcDestroyProgram(program)
+    return bytes(code)
+
+
+def softmax_into(out: Tensor, logits: Tensor) -> Callable[[], Any]:
+    """A call that writes the softmax of each row of ``logits`` into ``out``.
+
+    Args:
+        out: (n_samples, n_classes), contiguous, of the logits' type, and not their memory.
+        logits: (n_samples, n_classes), contiguous, float32 or float64, on the CUDA device that is
+            the current one now and at the call. A NaN makes its own row NaN; -inf has probability
+            0.
+
+    Raises:
+        ValueError: one of them does not begin at 16 bytes.
+        RuntimeError: NVRTC or the driver refuses.
+    """
+    n_samples, n_classes = logits.shape
+    if logits.data_ptr() % WIDTH or out.data_ptr() % WIDTH:
+        raise ValueError(f"logits and out must begin at a multiple of {WIDTH} bytes")
+    capability = torch.cuda.get_device_capability(logits.device)
+    chosen = layout(n_classes, logits.element_size(), clusters=capability >= (9, 0))
+    if not n_samples or not n_classes:
+        return lambda: None
+    function = _loaded(chosen, capability, logits.device.index)
+    arguments = (
+        ctypes.c_void_p(out.data_ptr()),
+        ctypes.c_void_p(logits.data_ptr()),
+        ctypes.c_longlong(n_samples),
+    )
+    addresses = (ctypes.c_void_p * 3)(*map(ctypes.addressof, arguments))
+    launch = partial(_launch, function, chosen, chosen.blocks(n_samples), addresses)
+    # The addresses are those of what this keeps.
+    return partial(launch, keep=(arguments, out, logits))
+
+
+@cache
+def _loaded(chosen: Layout, capability: tuple[int, int], _device: int) -> Any:
+    """The kernel in the current device's memory."""
+    from cuda.bindings import driver
+
+    (module,) = _done(driver.cuModuleLoadData(compile_for(chosen, capability)))
+    (function,) = _done(driver.cuModuleGetFunction(module, b"softmax"))
+    return function
+
+
+def _launch(function: Any, chosen: Layout, blocks: int, addresses: Any, keep: Any) -> None:  # noqa: ARG001  # kept alive
+    from cuda.bindings import driver
+
+    stream = torch.cuda.current_stream().cuda_stream
+    block = (chosen.threads, 1, 1, chosen.memory)
+    where = ctypes.addressof(addresses)
+    _done(driver.cuLaunchKernel(function, blocks, 1, 1, *block, stream, where, 0))
+
+
+def _done(answer: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What a function of CUDA's gave, unless it failed."""
+    status, *values = answer
+    if int(status):
+        raise RuntimeError(f"CUDA failed: {status!r}")
+    return tuple(values)

@@ -1,0 +1,36 @@
+"""A plugin for measure.sh: notebook-mlp's loop as it is, but launched kernel by kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+from unittest.mock import patch
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@harness.hookimpl
+def harness_models() -> Iterator[harness.Model]:
+    """What a CUDA graph saves of notebook-mlp's time is the difference."""
+    yield harness.Model(
+        "notebook-mlp-eager",
+        make,
+        needs=harness.Needs(dtype="float32"),
+        devices=("cpu", "cuda"),
+        description="notebook-mlp, its steps not recorded as a CUDA graph.",
+        requires=("torch",),
+    )
+
+
+def make(setting: harness.Setting, epochs: int = 10_000) -> Any:
+    """A NotebookMlp that records nothing."""
+    from harness_torch import perceptrons
+
+    class Eager(perceptrons.NotebookMlp):
+        def fit(self, X: Any, y: Any, monitor: Any = None) -> Self:
+            with patch.object(perceptrons, "recorded", lambda step, state, device: step):
+                return super().fit(X, y, monitor)
+
+    return Eager(setting, zero_grad=True, learning_rate=0.01, epochs=epochs)

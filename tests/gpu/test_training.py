@@ -1,0 +1,57 @@
+"""Perceptrons trained on a CUDA device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import harness_torch
+import harness_toys
+import numpy as np
+import pytest
+import torch
+
+import harness
+from harness.preparation import encode, prepare
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
+
+MODELS = {model.name: model for model in harness_torch.harness_models()}
+
+
+def threshold(name: str, seed: int = 0) -> Any:
+    data = encode(harness_toys.threshold(np.random.default_rng(seed)))
+    return prepare(data, MODELS[name].needs)
+
+
+def setting(device: str, seed: int = 11) -> harness.Setting:
+    return harness.Setting(seed=seed, device=device, n_features=1, n_classes=3)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_gpu_learns_what_the_cpu_does(name: str) -> None:
+    data = threshold(name)
+    here, there = (
+        MODELS[name].make(setting(device), epochs=20).fit(data.X_train, data.y_train)
+        for device in ("cpu", "cuda:0")
+    )
+    assert next(there.network.parameters()).device == torch.device("cuda:0")
+    np.testing.assert_allclose(
+        there.predict_proba(data.X_test), here.predict_proba(data.X_test), atol=1e-2
+    )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_gpu_trains_several_at_once_as_it_trains_one(name: str) -> None:
+    model, parts = MODELS[name], [threshold(name, seed) for seed in range(3)]
+    together = [model.make(setting("cuda:0", seed), epochs=20) for seed in range(3)]
+    assert model.fit_together is not None
+    Xs, ys = [part.X_train for part in parts], [part.y_train for part in parts]
+    model.fit_together(together, Xs, ys, [None] * 3)
+    for seed, (part, one) in enumerate(zip(parts, together, strict=True)):
+        lone = model.make(setting("cuda:0", seed), epochs=20).fit(part.X_train, part.y_train)
+        np.testing.assert_allclose(
+            one.predict_proba(part.X_test), lone.predict_proba(part.X_test), atol=1e-4
+        )

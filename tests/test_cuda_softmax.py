@@ -1,0 +1,134 @@
+"""Our softmax in CUDA C, as far as a machine without a GPU can tell.
+
+Its code runs on the processor, each of its threads as a fibre (emulated_cuda.h), and is compiled
+for GPUs by NVRTC where that is installed, which needs no GPU.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from harness_torch.cuda_softmax import SOURCE, Layout, compile_for, layout
+from softmaxes import awkward, require_softmax
+
+from harness.pairing import importable
+
+if TYPE_CHECKING:
+    from harness.values import Array
+
+COMPILER = os.environ.get("CXX", "g++")
+DTYPES = (np.float32, np.float64)
+
+NARROW = (1, 2, 3, 5, 6, 8, 10, 15, 16, 17, 31, 32, 33, 40, 65, 100)
+WIDE = (127, 128, 129, 1000, 1001, 4097)
+"""Both sides of where one layout ends and another begins, and both kinds of ends of rows."""
+
+WIDEST = (16_384, 16_385, 50_257, 131_073)
+"""Of one block, of clusters, and streamed; too slow to be emulated for more than a few rows."""
+
+
+def rows_of(n_classes: int, chosen: Layout) -> list[int]:
+    """One row; a few blocks; and as many with a remainder."""
+    if n_classes in WIDEST:
+        return [4]
+    return [1, chosen.rows * 2, chosen.rows * 3 - max(1, chosen.rows // 3) + (chosen.rows == 1)]
+
+
+def name_of(n_classes: int, dtype: Any, clusters: bool = True) -> str:
+    return f"softmax_{n_classes}_{np.dtype(dtype).name}{'' if clusters else '_alone'}"
+
+
+@pytest.fixture(scope="module")
+def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """A library of all of these layouts."""
+    if not shutil.which(COMPILER):
+        pytest.skip("there is no C++ compiler")
+    place = tmp_path_factory.mktemp("emulated")
+    code = ['#include "emulated_cuda.h"', '#include "softmax.cu"']
+    cases = [(n, dtype, True) for n in (*NARROW, *WIDE, *WIDEST) for dtype in DTYPES]
+    cases += [(50_257, np.float32, False)]
+    for n_classes, dtype, clusters in cases:
+        size = np.dtype(dtype).itemsize
+        one = layout(n_classes, size, clusters=clusters)
+        number = {4: "float", 8: "double"}[size]
+        code.append(
+            f"static const auto f_{len(code)} = {one.function};\n"
+            f"EMULATE({name_of(n_classes, dtype, clusters)}, {number}, {n_classes}, f_{len(code)}, "
+            f"{one.threads}, {one.rows}, {one.cluster}, {one.memory})"
+        )
+    (place / "all.cc").write_text("\n".join(code) + "\n")
+    folders = [f"-I{Path(__file__).parent}", f"-I{SOURCE.parent}"]
+    flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas"]
+    subprocess.run(
+        [COMPILER, *flags, *folders, str(place / "all.cc"), "-o", str(place / "all.so")], check=True
+    )
+    return ctypes.CDLL(str(place / "all.so"))
+
+
+def computed(library: ctypes.CDLL, Z: Array, clusters: bool = True) -> Array:
+    out = np.zeros_like(Z)
+    function = getattr(library, name_of(Z.shape[1], Z.dtype, clusters))
+    pointers = (ctypes.c_void_p(array.ctypes.data) for array in (out, Z))
+    assert function(*pointers, ctypes.c_longlong(len(Z))), "its threads wait for ever"
+    return out
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_classes", [*NARROW, *WIDE, *WIDEST])
+def test_it_is_the_softmax_of_awkward_rows_at_every_width(
+    n_classes: int, dtype: Any, emulated: ctypes.CDLL
+) -> None:
+    for n_samples in rows_of(n_classes, layout(n_classes, np.dtype(dtype).itemsize)):
+        Z = awkward(n_samples, n_classes, dtype)
+        require_softmax(computed(emulated, Z), Z)
+
+
+def test_without_clusters_wide_rows_are_streamed(emulated: ctypes.CDLL) -> None:
+    Z = awkward(7, 50_257, np.float32)
+    require_softmax(computed(emulated, Z, clusters=False), Z)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_classes", [3, 10, 33, 1001])
+def test_rows_without_a_number_that_is_finite_are_nan_and_no_others(
+    n_classes: int, dtype: Any, emulated: ctypes.CDLL
+) -> None:
+    Z = np.random.default_rng(0).normal(size=(5, n_classes)).astype(dtype)
+    Z[1], Z[3], Z[4] = -np.inf, np.nan, np.finfo(dtype).min
+    Z[2, 0] = np.inf
+    P = computed(emulated, Z)
+    assert np.isnan(P[1:4]).all()
+    np.testing.assert_allclose(P[[0, 4]].sum(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_every_row_has_a_layout_that_a_gpu_takes(size: int) -> None:
+    widths = {*range(1, 3000), *(2**k + d for k in range(12, 20) for d in (-1, 0, 1)), 50_257}
+    for n_classes in widths:
+        for clusters in (True, False):
+            one = layout(n_classes, size, clusters=clusters)
+            assert one.threads % 32 == 0
+            assert one.threads <= 1024
+            assert one.cluster in ((1, 2, 4, 8) if clusters else (1,))
+            assert one.memory <= 48 * 1024
+            for n_samples in (1, one.rows, one.rows + 1, 1000):
+                blocks = one.blocks(n_samples)
+                assert blocks % one.cluster == 0
+                assert (blocks // one.cluster - 1) * one.rows < n_samples
+                assert n_samples <= blocks // one.cluster * one.rows
+
+
+@pytest.mark.skipif(bool(importable(["cuda.bindings"])), reason="cuda.bindings is not installed")
+@pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
+@pytest.mark.parametrize("n_classes", [3, 10, 33, 1000, 50_257, 200_000])
+def test_nvrtc_compiles_it_without_a_gpu(n_classes: int, capability: tuple[int, int]) -> None:
+    for size in (4, 8):
+        one = layout(n_classes, size, clusters=capability >= (9, 0))
+        assert compile_for(one, capability).startswith(b"\x7fELF")
