@@ -398,7 +398,7 @@ def _measure_there(
     # Of libraries there are so many objects that to look at them takes a fifth of a second: once.
     gc.collect()
     gc.freeze()
-    workloads = group.workloads(registry, seed)
+    workloads = group.workloads(registry, seed, how["threads"])
     places = {workload.key: place for place, workload in enumerate(workloads)}
     seconds -= time.perf_counter() - started
     found = measure(

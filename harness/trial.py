@@ -22,6 +22,7 @@ from harness.parameters import parameters_of
 from harness.preparation import encode, prepare
 from harness.registry import describe
 from harness.sketches import sketch
+from harness.threads import give_threads
 from harness.values import TRAIN_SIZE, Failure, Result, Seconds, Setting, TracePoint
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 TRACE_POINTS = 200
 LAST_EPOCH = 2**31 - 1  # what an integer column of any database holds
 TELL_EVERY = 0.05  # seconds: as often as an eye can follow
+THREADS = 1  # of a trial: sums come out the same bit for bit whatever the number of jobs
 PREDICT_CALLS = 5
 PREDICT_BUDGET = 0.05  # seconds: a slow predict_proba is not called again for a better figure
 
@@ -244,6 +246,7 @@ def _begin(trial: Trial, dataset: Dataset, model: Model, clock: Clock, tell: Tel
     started = clock()
     classifier = model.make(setting_of(trial, data, prepared), **dict(trial.model.parameters))
     make_seconds = clock() - started
+    give_threads(classifier, THREADS)
     for method in ("fit", "predict_proba"):
         if not callable(getattr(classifier, method, None)):
             raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")

@@ -18,6 +18,7 @@ from harness.errors import ProbabilityError, UsageError
 from harness.pairing import importable
 from harness.parameters import parameters_of
 from harness.preparation import prepare
+from harness.threads import give_threads
 from harness.timing import Workload, WrongOutputError
 from harness.trial import draw, ordered, seed_globals, setting_of, takes_monitor
 
@@ -102,7 +103,7 @@ class SoftmaxGroup:
         left = tuple(kernel for kernel in self.kernels if kernel != key[1])
         return replace(self, kernels=left) if left else None
 
-    def workloads(self, registry: Registry, seed: int) -> list[Workload]:
+    def workloads(self, registry: Registry, seed: int, _threads: int = 1) -> list[Workload]:
         """A workload for each kernel, and for a copy."""
         rng = np.random.default_rng(seed)
         logits = rng.normal(scale=SCALE, size=self.shape).astype(self.dtype)
@@ -233,13 +234,13 @@ class TrainingGroup:
         """Seconds that one round takes, roughly."""
         return sum(pairing.weight for pairing in self.pairings)
 
-    def workloads(self, registry: Registry, seed: int) -> list[Workload]:
+    def workloads(self, registry: Registry, seed: int, threads: int = 1) -> list[Workload]:
         """What each pairing does; the seed draws what of it is looked at."""
         rng = np.random.default_rng(seed)
         return [
             workload
             for pairing in self.pairings
-            for workload in _Doings(pairing, registry, rng).workloads()
+            for workload in _Doings(pairing, registry, rng, threads).workloads()
         ]
 
 
@@ -249,8 +250,10 @@ Group: TypeAlias = SoftmaxGroup | TrainingGroup
 class _Doings:
     """A pairing's data, and the classifier that its fit leaves for its predictions."""
 
-    def __init__(self, pairing: Pairing, registry: Registry, rng: np.random.Generator) -> None:
-        self.pairing, self.rng = pairing, rng
+    def __init__(
+        self, pairing: Pairing, registry: Registry, rng: np.random.Generator, threads: int
+    ) -> None:
+        self.pairing, self.rng, self.threads = pairing, rng, threads
         self.trial = pairing.trials[0]
         self.model = registry.models[self.trial.model.name]
         self.registry = registry
@@ -295,7 +298,9 @@ class _Doings:
         if epochs is not None:
             parameters["epochs"] = epochs
         seed_globals(trial.model_seed)
-        return make(setting_of(trial, data, prepared), **parameters)
+        made = make(setting_of(trial, data, prepared), **parameters)
+        give_threads(made, self.threads)
+        return made
 
     def _fit(self, kind: str, make: Callable[..., Classifier], only: int | None = None) -> Workload:
         """A fit, of only so many epochs if asked."""
