@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness import preload, scoring
+from harness.answers import concrete, settle
 from harness.errors import DatasetError, HarnessError, ProbabilityError
 from harness.parameters import parameters_of
 from harness.preparation import encode, prepare
@@ -126,6 +127,7 @@ def run_together(
             [begun.prepared.y_train for begun in group],
             [begun.monitor for begun in group],
         )
+        settle([begun.classifier for begun in group])
         seconds = clock() - started - math.fsum(begun.monitor.seconds for begun in group)
         results += [_finish(begun, seconds / len(group), len(group), clock) for begun in group]
     return results
@@ -283,6 +285,7 @@ def _run(
     keywords = {"monitor": begun.monitor} if takes_monitor(begun.classifier) else {}
     started = clock()
     begun.classifier.fit(begun.prepared.X_train, begun.prepared.y_train, **keywords)
+    settle(begun.classifier)
     fit_seconds = clock() - started - begun.monitor.seconds
     return _finish(begun, fit_seconds, 1, clock)
 
@@ -291,7 +294,7 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> R
     classifier, data, prepared = begun.classifier, begun.data, begun.prepared
     K = len(data.trained)
     started = clock()
-    raw = classifier.predict_proba(prepared.X_test)
+    raw = concrete(classifier.predict_proba(prepared.X_test))
     first_seconds = clock() - started
     P = _probabilities(classifier, raw, data, len(begun.y_test))
     predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
@@ -361,7 +364,7 @@ def _steady_predict(classifier: Classifier, X: Array, clock: Clock) -> float:
     samples: list[float] = []
     while len(samples) < PREDICT_CALLS and math.fsum(samples) < PREDICT_BUDGET:
         started = clock()
-        classifier.predict_proba(X)
+        concrete(classifier.predict_proba(X))
         samples.append(clock() - started)
     return median(samples) / len(X)
 

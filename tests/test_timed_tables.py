@@ -302,6 +302,38 @@ def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_no_place_in_a_
     assert column(sheet, "model") == ["plain mlp"]
 
 
+def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None:
+    def fit(name: str, kind: str = "fit", **left: float) -> Timing:
+        figures = SIZES | {"epochs": 100.0, "together": 4.0}
+        figures |= {f"left_{what}_seconds": seconds for what, seconds in left.items()}
+        return timing(kind, name, "iris", 0.1, 0.1, 0.1, figures=figures)
+
+    timings = (
+        fit("lazy", to_predict=0.05, running=0.0),
+        fit("threaded", to_predict=0.0, running=0.25),
+        fit("both", to_predict=0.3, running=0.02),
+        fit("both", "together", to_predict=0.3, running=0.0),
+        fit("both", "reference", to_predict=0.0, running=0.1),
+        fit("cold", to_predict=0.009, running=0.009),
+        fit("honest", to_predict=0.0, running=0.0),
+        timing("fit", "old", "iris", 0.1, 0.1, 0.1, figures=SIZES),
+        timing("fit", "quick", "iris", *[1e-5] * 3, figures={"left_to_predict_seconds": 9e-4}),
+    )
+    (note,) = [one for one in timed.notes(frames_of(*timings)) if "fit" in one.heading]
+    first, background = "to the first prediction", "of processor time in the background"
+    returns = "its fit returns after 100 ms"
+    predict = f"leaves 300 ms of its work {first}"
+    assert note.lines == (
+        f"iris, lazy: {returns}, leaves 50.0 ms of its work {first}",
+        f"iris, threaded: {returns}, goes on for 250 ms {background}",
+        f"iris, both: {returns}, {predict} and goes on for 20.0 ms {background}",
+        f"iris, both, 4 at once: {returns}, {predict}",
+        f"iris, plain both: {returns}, goes on for 100 ms {background}",
+    )
+    row = only(timed.training(frames_of(*timings)), "lazy")
+    assert (row["left_to_predict_seconds"], row["left_running_seconds"]) == (0.05, 0)
+
+
 def test_devices_are_named_where_there_are_several() -> None:
     elsewhere = [replace(one, device="cuda:0") for one in PAIRING]
     sheets = timed.training_sheets(timed.training(frames_of(*PAIRING, *elsewhere)))

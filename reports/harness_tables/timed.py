@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from harness.leftovers import LEFT, RUNNING, TO_PREDICT
 from harness.timing import epochs_of, ratio, summarise
 from harness.workloads import ONCE
 from harness_tables.figures import compact
@@ -32,6 +33,7 @@ TRAINING_COLUMNS = (
     *("reference_microseconds_per_epoch", "reference_ratio", "together_reference_ratio"),
     *("row_microseconds", "row_p99_microseconds", "rows_per_second"),
     *("softmax_microseconds", "softmax_share"),
+    *LEFT,
 )
 SOFTMAX_COLUMNS = (
     *("shape", "dtype", "caches", "device", "threads", "kernel", "status", "reason", "processes"),
@@ -43,6 +45,8 @@ KINDS = (
     *("fit-once", "together-once", "reference-once"),
 )
 PLAIN = "plain "
+LEAST_LEFT, PART_LEFT = 1e-3, 0.1
+"""Seconds, and part of a fit, from which on it is told what the fit leaves undone."""
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
@@ -67,6 +71,7 @@ def training(frames: Frames) -> pd.DataFrame:
             continue
         record |= {name: fit[name] for name in ("threads", "status", "reason")}
         record["processes"] = fit["n_processes"]
+        record |= {name: fit[name] for name in LEFT}
         epochs = fit["epochs"] if fit["epochs"] > 0 else math.nan
         # Of a fit that was cut short, only an epoch's time says something.
         if not fit["cut_from"] > 0:
@@ -284,6 +289,7 @@ def notes(frames: Frames) -> list[Note]:
     timings = frames.timings
     if timings.empty:
         return []
+    rows: list[Row] = timings.to_dict("records")  # type: ignore[assignment]  # names are texts
     lines = []
     kinds = set(timings["kind"])
     if "fit" in kinds:
@@ -303,14 +309,22 @@ def notes(frames: Frames) -> list[Note]:
             "device, the limit. error: the largest, against more digits. stable: whether logits "
             "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
         )
+    left = [
+        f"{row['case']}, {_subject(row)}{of_several}: {_left(row)}"
+        for row in rows
+        for of_several in (f", {row['together']:.0f} at once" if row["kind"] == "together" else "",)
+        if row["kind"] in ("fit", "together", "reference") and _left(row)
+    ]
     wrong = [
         f"{row['subject']}, {row['case']} ({row['kind']}) @ {row['device']}: {row['status']}: "
         f"{plain(row['reason'])}"
-        for row in timings.to_dict("records")
+        for row in rows
         if row["status"] in ("wrong", "failed")
     ]
     late = timings[timings["status"] == "unfinished"]
     found = [Note("Timings", tuple(lines))]
+    if left:
+        found.append(Note("Not in the time of a fit", tuple(left)))
     if wrong:
         found.append(Note("Not timed, because it failed", tuple(wrong)))
     if len(late):
@@ -328,6 +342,27 @@ def notes(frames: Frames) -> list[Note]:
             )
         )
     return found
+
+
+def _subject(row: Row) -> str:
+    return f"{PLAIN if row['kind'] == 'reference' else ''}{row['subject']}"
+
+
+def _left(row: Row) -> str:
+    """What a fit leaves undone when it returns, in words; empty where that is next to nothing."""
+    if row["status"] != "ok":
+        return ""
+    least = max(LEAST_LEFT, PART_LEFT * row["median"])
+    parts = [
+        words.format(f"{compact(1e3 * row[name], 2)} ms")
+        for name, words in (
+            (TO_PREDICT, "leaves {} of its work to the first prediction"),
+            (RUNNING, "goes on for {} of processor time in the background"),
+        )
+        if row[name] >= least
+    ]
+    took = f"its fit returns after {compact(1e3 * row['median'], 2)} ms"
+    return f"{took}, {' and '.join(parts)}" if parts else ""
 
 
 def _some(names: Iterable[str], most: int = 6) -> str:
