@@ -6,6 +6,7 @@ time. `harness ab` loads this file by its path, for both of its sides.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections import deque
 from itertools import islice
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 MANY = 200
 """Objects of a classifier that are looked at, the nearest first: this is inside the clock."""
@@ -69,18 +70,24 @@ def settle(classifier: object) -> bool:
     seen: set[int] = set()
     while things and len(seen) < MANY:
         thing = things.popleft()
-        if isinstance(thing, PLAIN) or id(thing) in seen:
+        if issubclass(type(thing), PLAIN) or id(thing) in seen:
             continue
         seen.add(id(thing))
         if _block(thing):
             found = True
-        elif isinstance(thing, dict):
-            things.extend(islice(thing.values(), MANY))
-        elif isinstance(thing, list | tuple):
-            things.extend(thing[:MANY])
         else:
-            things.extend(getattr(thing, "__dict__", {}).values())
+            # A stranger's object may refuse to be looked into, which is no fault of its fit.
+            with contextlib.suppress(Exception):
+                things.extend(islice(_inside(thing), MANY))
     return found
+
+
+def _inside(thing: object) -> Iterable[object]:
+    if isinstance(thing, dict):
+        return thing.values()
+    if isinstance(thing, list | tuple):
+        return thing
+    return getattr(thing, "__dict__", {}).values()
 
 
 def _block(thing: object) -> bool:

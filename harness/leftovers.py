@@ -78,7 +78,8 @@ def goes_on(
 
 def processor_seconds() -> float:
     """Seconds of processors that this process, its threads and its children have used."""
-    children = 0.0
+    ended = os.times()
+    children = ended.children_user + ended.children_system
     if _has_children():
         for child in psutil.Process().children(recursive=True):
             with contextlib.suppress(psutil.Error):

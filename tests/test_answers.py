@@ -11,6 +11,7 @@ import pytest
 
 import harness
 from harness import timing
+from harness.ab import stand
 from harness.answers import MANY, computed, concrete, settle
 from harness.registry import Origin, Registry
 from harness.trial import run_trial
@@ -19,6 +20,7 @@ from harness.workloads import Pairing, SoftmaxGroup, TrainingGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WORK = 5.0
@@ -254,6 +256,24 @@ def test_a_fit_is_settled_wherever_its_arrays_are() -> None:
     assert clock.now == 2 * WORK
 
 
+class Refuses:
+    """Cannot be looked into."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Odd(dict[str, Any]):
+    def values(self) -> Any:
+        raise RuntimeError
+
+
+def test_what_cannot_be_looked_into_is_passed_by() -> None:
+    clock = Clock()
+    assert settle([Refuses(), Odd(), Begun(clock, np.eye(2))])
+    assert clock.now == WORK
+
+
 def test_of_a_large_model_only_so_much_is_looked_at() -> None:
     looked: list[int] = []
 
@@ -265,3 +285,41 @@ def test_of_a_large_model_only_so_much_is_looked_at() -> None:
 
     assert not settle([Counts() for _ in range(10 * MANY)])
     assert len(looked) < MANY
+
+
+# `harness ab`
+
+
+@pytest.mark.parametrize("kind", LAZY)
+@pytest.mark.parametrize("what", ["fit", "predict", "predict-row", "softmax"])
+def test_a_side_of_a_comparison_is_timed_by_the_same_rules(
+    what: str, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(stand, "time", SimpleNamespace(perf_counter=clock))
+
+    def run(Z: Array) -> Any:
+        clock.sleep(1)
+        return kind(clock, softmax(Z))
+
+    def collect(output: Any) -> Array:
+        return np.asarray(output, dtype=np.float64)
+
+    kernel = harness.Kernel("lazy", lambda Z, _device: Z, run, collect)
+    model = harness.Model("lazy", lambda _: Lazy(clock, kind, fits=Begun))
+    them = SimpleNamespace(kernels={"lazy": kernel}, models={"lazy": model}, devices={})
+    X = np.array([[0.0], [1.0], [2.0]])
+    np.savez(tmp_path / "data.npz", X_train=X, y_train=np.array([0, 1, 1]), X_test=X)
+    work: dict[str, Any] = {
+        "kind": what,
+        "subject": "lazy",
+        "device": "cpu",
+        "data": tmp_path / "data.npz",
+        "seed": 0,
+        "shape": (4, 3),
+        "dtype": "float64",
+        "parameters": {},
+        "categorical": (),
+        "setting": {"seed": 0, "device": "cpu", "n_features": 1, "n_classes": 2},
+    }
+    assert stand._prepare(them, work)(3) == pytest.approx(1 + WORK)

@@ -212,7 +212,7 @@ def _doing(registry: Any, work: dict[str, Any]) -> Calls:
 
     classifier = made()
     classifier.fit(X_train, y_train)
-    P = np.asarray(classifier.predict_proba(X_test))
+    P = np.asarray(answers.concrete(classifier.predict_proba(X_test)))
     if P.shape[0] != len(X_test) or not np.abs(P.sum(axis=1) - 1).max(initial=0.0) <= 1e-5:
         raise ValueError("wrong: its probabilities do not sum to 1")
     if work["kind"] == "fit":
