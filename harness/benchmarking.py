@@ -6,32 +6,37 @@ import gc
 import math
 import random
 import time
-from dataclasses import dataclass, field
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness import process_state
+import numpy as np
+
+from harness import busyness, process_state
+from harness.busyness import Look, Usage
 from harness.executors.local import share_of_memory
 from harness.processes import worker as processes
 from harness.processes.client import Limits
 from harness.processes.worker import Worker
 from harness.registry import load
-from harness.timing import FEWEST, ROUNDS, WARM_UP, is_tight, measure, worse
+from harness.timing import BURST, FEWEST, ROUNDS, WARM_UP, interval, is_tight, measure, worse
 from harness.values import Timing
 from harness.workloads import ONCE, SoftmaxGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.registry import Registry
+    from harness.timing import Measured
     from harness.workloads import Group, Key
 
     Clock = Callable[[], float]
     Found = tuple["Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]]
 
 MOST = 10
-"""Processes that are started at most."""
+"""Processes that are started at most, where nobody has set a budget."""
 
 LEAST, PATIENCE, LONGEST = 10.0, 60.0, 600.0
 """A workload hangs that takes so many seconds and so many times what a round of it is expected to
@@ -54,6 +59,21 @@ CAP = 500
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a process found out about a group.
+
+    Args:
+        found: of each workload.
+        spare: seconds that it would have saved with the fewest rounds.
+        usage: of the machine's processors meanwhile.
+    """
+
+    found: Sequence[Found]
+    spare: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
 class Session:
     """What came of timing some groups.
 
@@ -64,17 +84,25 @@ class Session:
             ``most`` (there were as many as were wanted), ``nothing`` (all that was left failed),
             ``interrupted``.
         seconds: that it took.
+        usage: of the machine's processors while something was measured.
+        load: the load average when it began.
     """
 
     timings: tuple[Timing, ...]
     n_processes: int
     stopped: str
     seconds: float
+    usage: Usage = field(default_factory=Usage)
+    load: float | None = None
 
     def __str__(self) -> str:
         """Such as ``timed for 31 s in 3 processes, until the budget was spent``."""
         processes = f"{self.n_processes} process{'es' if self.n_processes != 1 else ''}"
-        return f"timed for {self.seconds:.0f} s in {processes}, {STOPS[self.stopped]}"
+        busy = busyness.complaint(self.usage.facts()) if self.usage.seconds else ""
+        return (
+            f"timed for {self.seconds:.0f} s in {processes}, {STOPS[self.stopped]}"
+            f"{f'; this machine was busy: {busy}' if busy else ''}"
+        )
 
     def facts(self, budget: float) -> dict[str, object]:
         """To store with the environment."""
@@ -84,6 +112,7 @@ class Session:
             "stopped": self.stopped,
             "seconds": round(self.seconds, 1),
             "samples_kept_per_process": CAP,
+            "machine": self.usage.facts(self.load),
         }
 
 
@@ -111,7 +140,7 @@ class Bench:
         memory: bytes that a process may use; a share of the machine's by default.
         rounds: samples of each workload that a process takes at most.
         warm_up: seconds that a workload is run at least before it is timed.
-        most: processes that are started at most.
+        most: processes that are started at most; None for as many as the budget has time for.
     """
 
     groups: tuple[Group, ...]
@@ -121,7 +150,7 @@ class Bench:
     memory: int | None = None
     rounds: int = ROUNDS
     warm_up: float = WARM_UP
-    most: int = MOST
+    most: int | None = MOST
 
 
 def time_groups(
@@ -135,10 +164,11 @@ def time_groups(
 ) -> Session:
     """Time groups in processes of their own, nothing beside them.
 
-    There are no fewer than `FEWEST` processes unless the budget is spent, and no more once every
-    interval is tight. A workload that crashes or hangs ends its process; what is compared with it
-    begins once more in another, without it, and the time that it took is not the others'. A
-    kernel that hangs is left out of the groups that come after.
+    There are no fewer than `FEWEST` processes unless the budget is spent. The ones beyond measure
+    only what was not measured in so many yet, and then what has an interval that is not tight,
+    until every interval is or nothing more fits into the budget. A workload that crashes or hangs
+    ends its process; what is compared with it begins once more in another, without it, and the time
+    that it took is not the others'. A kernel that hangs is left out of the groups that come after.
 
     Args:
         bench: what to time.
@@ -173,21 +203,30 @@ class _Bench:
         self.groups: dict[int, Group] = dict(enumerate(bench.groups))
         self.tallies: dict[Key, _Tally] = {}
         self.took: dict[int, float] = {}  # seconds of each group in the latest process
+        self.least: dict[int, float] = {}  # what it would have been with the fewest rounds
+        self.measured: Counter[int] = Counter()  # processes in which each group was
+        self.aside: set[int] = set()  # groups that wait until the others have been measured
+        self.start_seconds = 0.0  # of the latest process, until it measured
+        self.usages: list[Usage] = []
+        self.load = busyness.load()
         self.lost = 0.0  # seconds, to what hung or crashed
         self.order = random.Random(0)  # noqa: S311  # no secret
         self.memory = bench.memory or share_of_memory(1)
 
     def run(self) -> None:
-        longest = 0.0
-        while not (stopped := self._why_stop(self.n_processes, self._deadline, longest)):
+        while not (stopped := self._why_stop(self.n_processes)):
             deadline, lost = self._deadline, self.lost
             began = self.clock()
             n = self.n_processes
             if 0 < n < FEWEST:
-                self._drop(longest - sum(self.took.values()), (deadline - began) / (FEWEST - n))
+                self._put_aside((deadline - began) / (FEWEST - n))
+            turn = self._turn()
+            self.took.clear()
             self.n_processes += 1
-            self._process(n + 1, began + max(0.0, deadline - began) / max(1, FEWEST - n))
-            longest = max(longest, self.clock() - began - (self.lost - lost))
+            to_come = max(1, FEWEST - min(self.measured[i] for i, _ in turn))
+            self._process(n + 1, began + max(0.0, deadline - began) / to_come, turn)
+            spent = self.clock() - began - (self.lost - lost)
+            self.start_seconds = max(0.0, spent - sum(self.took.values()))
         self.stopped = stopped
 
     @property
@@ -198,20 +237,51 @@ class _Bench:
         """What is known so far."""
         ordered = sorted(self.tallies.items(), key=lambda item: item[1].place)
         timings = tuple(self._timing(key, tally) for key, tally in ordered)
-        return Session(timings, self.n_processes, self.stopped, self.clock() - self.started)
+        seconds = self.clock() - self.started
+        usage = busyness.total(self.usages)
+        return Session(timings, self.n_processes, self.stopped, seconds, usage, self.load)
 
-    def _why_stop(self, n: int, deadline: float, longest: float) -> str:
-        left = deadline - self.clock()
+    def _why_stop(self, n: int) -> str:
         if not self.groups:
             return "nothing"
         if n == self.bench.most:
             return "most"
-        if n and (left <= 0 or (n >= FEWEST and left < longest)):
+        if n and self._deadline <= self.clock():
             return "budget"
         live = [tally for tally in self.tallies.values() if tally.status == "ok"]
         if n and not live:
             return "nothing"
-        return "tight" if n and all(is_tight(tally.samples) for tally in live) else ""
+        if n and all(is_tight(tally.samples) for tally in live):
+            return "tight"
+        return "" if self._turn() else "budget"
+
+    def _turn(self) -> list[tuple[int, Group]]:
+        """What the next process measures, in random order but for the very first.
+
+        Beyond the fewest processes that is what has been in fewer, if there is time for the rest of
+        them, or else what has wide intervals and takes no longer than there is time.
+        """
+        if self.n_processes < FEWEST:
+            active = [item for item in self.groups.items() if item[0] not in self.aside]
+            return active or list(self.groups.items())
+        left = self._deadline - self.clock() - self.start_seconds
+        behind, rest = [], left
+        for i in sorted(self.groups, key=lambda i: (self.least.get(i, 0.0), i)):
+            needed = (FEWEST - self.measured[i]) * (self.least.get(i, 0.0) + self.start_seconds)
+            if self.measured[i] < FEWEST and needed <= rest:
+                behind.append(i)
+                rest -= needed
+        wide = {
+            tally.place[0]
+            for tally in self.tallies.values()
+            if tally.status == "ok" and not is_tight(tally.samples)
+        }
+        open_ = [
+            i
+            for i in self.groups
+            if self.measured[i] >= FEWEST and i in wide and self.least.get(i, 0.0) <= left
+        ]
+        return [(i, self.groups[i]) for i in behind or open_]
 
     def _give_up(self, turn: Sequence[tuple[int, Group]], spent: float) -> None:
         """Report groups that there was no time for, with a budget that would probably do."""
@@ -226,24 +296,25 @@ class _Bench:
                 self.tallies[key] = _Tally((i, place), "unfinished", reason)
             del self.groups[i]
 
-    def _drop(self, start: float, seconds: float) -> None:
-        """Give up the longest groups if all together take longer than the time for one process.
+    def _put_aside(self, seconds: float) -> None:
+        """Let the longest groups wait if all together take longer than the time for one process.
 
-        Otherwise the fewest processes would end before the last groups, and none be reported.
+        Otherwise the fewest processes would end before the last groups, and none be reported. If
+        the others leave time, they have their turn.
         """
-        took = {i: self.took.get(i, 0.0) for i in self.groups}
-        while len(self.groups) > 1 and start + sum(took.values()) > LATE * seconds:
-            longest = max(took, key=lambda i: (took[i], i))
-            del took[longest], self.groups[longest]
+        least = {i: self.least.get(i, 0.0) for i in self.groups if i not in self.aside}
+        while len(least) > 1 and self.start_seconds + sum(least.values()) > LATE * seconds:
+            longest = max(least, key=lambda i: (least[i], i))
+            del least[longest]
+            self.aside.add(longest)
 
-    def _process(self, number: int, deadline: float) -> None:
-        """One process: every group once, in random order, each with its share of the time.
+    def _process(self, number: int, deadline: float, turn: list[tuple[int, Group]]) -> None:
+        """One process: every group of its turn once, each with its share of the time.
 
         The first takes them as they come, and what it does not come to in its time is given up, so
         that all of the fewest processes measure the same. Beyond those, a process ends with its
         time.
         """
-        turn = list(self.groups.items())
         if number > 1:
             self.order.shuffle(turn)
         entered = self.clock()
@@ -253,11 +324,15 @@ class _Bench:
                 if self.clock() >= deadline and number == 1 and self.took:
                     self._give_up(turn, self.clock() - entered)
                     return
-                if self.clock() >= deadline and number > FEWEST:
-                    return
                 i, group = turn.pop(0)
+                # The first of a turn fits, and what a process has begun with it ends with.
+                late = self.clock() + self.least.get(i, 0.0) > deadline
+                if number > FEWEST and self.took and late:
+                    continue
                 weight = group.weight + sum(other.weight for _, other in turn)
-                share = max(0.0, deadline - self.clock()) * group.weight / weight
+                starting = self.start_seconds if worker is None else 0.0
+                left = max(0.0, deadline - self.clock() - starting)
+                share = left * group.weight / weight
                 if worker is None or not worker.usable:
                     if worker is not None:
                         worker.end()
@@ -278,7 +353,10 @@ class _Bench:
                 self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
                 value, failure = answer
                 if failure is None:
-                    self._note(i, value)
+                    self.least[i] = max(0.0, self.took[i] - value.spare)
+                    self.measured[i] += 1
+                    self.usages.append(value.usage)
+                    self._note(i, value.found)
                     continue
                 # What hung or crashed takes no time from the others.
                 lost = self.took.pop(i)
@@ -361,10 +439,7 @@ class _Bench:
             reason=reason,
             samples=tuple(tally.samples) if status == "ok" else (),
             calls=tally.calls,
-            figures={
-                name: median(values) if name.endswith("seconds") else worse(name, values)
-                for name, values in tally.figures.items()
-            },
+            figures=_figures(tally.figures),
         )
 
 
@@ -376,6 +451,17 @@ def _noted(told: Any) -> tuple[int, Key] | None:
 def _key(words: Sequence[str]) -> Key:
     kind, subject, case, device = words
     return kind, subject, case, device
+
+
+def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Of seconds the median over processes and its interval; of others what speaks against them."""
+    found: dict[str, float] = {}
+    for name, values in by_process.items():
+        found[name] = median(values) if name.endswith("seconds") else worse(name, values)
+        if name.endswith("seconds") and min(values) > 0:
+            low, high = interval(np.array(values))
+            found |= {f"{name}_low": min(low, found[name]), f"{name}_high": max(high, found[name])}
+    return found
 
 
 def _start(bench: Bench) -> Worker:
@@ -407,26 +493,42 @@ def _measure_there(
     seed: int,
     seconds: float,
     how: dict[str, Any],
-) -> list[Found]:
+) -> Answer:
     """What `measure` finds, as plain values; notes what is being run, and its place."""
     started = time.perf_counter()
+    before = Look.now()
     # Of libraries there are so many objects that to look at them takes a fifth of a second: once.
     gc.collect()
     gc.freeze()
-    workloads = group.workloads(registry, seed)
+    workloads = group.workloads(registry, seed, how["threads"])
     places = {workload.key: place for place, workload in enumerate(workloads)}
     seconds -= time.perf_counter() - started
-    found = measure(
+    fewest = min(how["rounds"], group.fewest_rounds)
+    measured = measure(
         workloads,
         seconds=seconds,
         seed=seed,
-        fewest=min(how["rounds"], group.fewest_rounds),
+        fewest=fewest,
         rounds=how["rounds"],
         warm_up=how["warm_up"],
         tell=lambda workload: note((places[workload.key], workload.key)),
         settle=partial(_settle, process_state.read(), how["threads"]),
     )
-    return [
+    found = [
         (one.workload.key, one.status, one.reason, one.samples, one.calls, one.figures)
-        for one in found
+        for one in measured
     ]
+    usage = busyness.used(before, Look.now())
+    if any(workload.device != "cpu" for workload in workloads):
+        # Who waits for a device need not have a processor.
+        usage = replace(usage, own=max(usage.own, usage.seconds))
+    return Answer(found, _spare(measured, fewest), usage)
+
+
+def _spare(measured: Sequence[Measured], fewest: int) -> float:
+    """Seconds that rounds beyond the fewest took."""
+    spare = 0.0
+    for one in measured:
+        kept = fewest * (BURST if one.workload.single else 1)
+        spare += math.fsum(one.samples[kept:]) * one.calls
+    return spare

@@ -411,7 +411,7 @@ def _of_an_epoch(timings: pd.DataFrame, timed: Mapping[Key, dict[str, Any]], key
     if not epochs > 0:
         return ()
     once = _timed(timings, kinds=(kind + ONCE,)).get((kind + ONCE, subject, case, device))
-    return epochs_of(timed[key], once, epochs)
+    return tuple(filter(None, epochs_of(timed[key], once, epochs)))
 
 
 def _timed(

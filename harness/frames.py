@@ -11,6 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from harness import store as tables
+from harness.leftovers import LEFT
 from harness.timing import summarise
 from harness.values import Frames
 
@@ -36,7 +37,7 @@ TIMING_FIELDS = ("kind", "subject", "case", "device", "threads", "status", "reas
 TIMING_COLUMNS = (
     *TIMING_FIELDS,
     *("median", "minimum", "third_quartile", "low", "high", "p99", "n_processes", "n_samples"),
-    *("samples", "setup_seconds", "first_seconds", "error", "survives"),
+    *("samples", "setup_seconds", "first_seconds", "error", "survives", *LEFT),
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
 FLOATS = ("log_probability", "confidence", "brier")

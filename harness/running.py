@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 600.0
 TIMING_BUDGET = 30.0
-TIMING_PROCESSES = 5  # at most: whoever wants tighter intervals has `harness bench`
 TIMING_WARM_UP = 0.01  # seconds a workload: there are hundreds
 BATCH = 32  # trials in one go; beyond, they need more memory, and no less time each
 
@@ -189,7 +188,7 @@ class Campaign:
             budget=request.timing_budget,
             memory=request.memory,
             warm_up=TIMING_WARM_UP,
-            most=TIMING_PROCESSES,
+            most=None,
         )
         if not agenda.groups:
             self.store.add_timings(self.run, agenda.late)
@@ -198,6 +197,8 @@ class Campaign:
         session = time_groups(bench, tell=tell, interrupts=interrupts, note=stops.append)
         if any(timing.status == "ok" for timing in session.timings) or not stops:
             self.store.add_timings(self.run, (*session.timings, *agenda.late))
+            facts = session.facts(request.timing_budget)
+            self.store.add_environment(self.run, {"timing": facts})
         if stops:
             raise stops[0]
         return str(session)

@@ -38,6 +38,9 @@ def numbers(raw: Any) -> NDArray[Any]:
 def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.float64]:
     """What a classifier returned, as probabilities (n_samples, n_classes) in float64.
 
+    Each row is divided by its sum once that is known to be 1 within `TOLERANCE`. Otherwise a row
+    such as (1.00001, 0) would score better than a certain and right answer can.
+
     Raises:
         ProbabilityError: of another shape, not numbers, not finite, negative, or with rows that do
             not sum to 1 within `TOLERANCE`.
@@ -61,6 +64,7 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
                 f"probabilities {fault} in {rows.sum()} of {n_samples} rows; "
                 f"row {row} is {np.array2string(P[row], precision=4, threshold=6)}"
             )
+    P /= sums[:, None]
     return P
 
 
@@ -118,8 +122,19 @@ def mean_likelihood(P: NDArray[np.float64], y: NDArray[np.intp]) -> float:
 
 
 def likelihood(log_P: NDArray[Any], y: NDArray[np.intp]) -> float:
-    """Exp of the mean log probability of the right class; NaN where the logarithms are."""
-    return float(np.exp(np.mean(np.asarray(log_P, dtype=np.float64)[np.arange(len(y)), y])))
+    """Exp of the mean log probability of the right class, never above 1.
+
+    As in `check_probabilities`, each row's probabilities are divided by their sum. The likelihood
+    is NaN where a logarithm is, and where a row's sum is not 1 within `TOLERANCE`.
+    """
+    logs = np.asarray(log_P, dtype=np.float64)[: len(y)]
+    right = logs[np.arange(len(y)), y]  # (n,)
+    with np.errstate(over="ignore"):  # of logarithms far above 0
+        sums = np.exp(logs).sum(axis=1)
+    if not (np.abs(sums - 1) <= TOLERANCE).all():
+        return float("nan")
+    # Rounding alone can leave a logarithm above 0.
+    return float(np.exp(np.mean(np.minimum(right - np.log(sums), 0.0))))
 
 
 def _auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:

@@ -411,6 +411,13 @@ class Store:
         with self._faults(), self.engine.begin() as connection:
             connection.execute(runs.update().where(runs.c.id == run.id).values(values))
 
+    def add_environment(self, run: Run, facts: Mapping[str, Any]) -> None:
+        """Add to what is known of a run's environment."""
+        this = runs.c.id == run.id
+        with self._faults(), self.engine.begin() as connection:
+            known = connection.execute(sa.select(runs.c.environment).where(this)).scalar_one()
+            connection.execute(runs.update().where(this).values(environment={**known, **facts}))
+
     def update_environment(self, run: Run, environment: Mapping[str, Any]) -> None:
         """Add the fingerprint of a run that goes on with changed code; the earlier ones stay."""
         earlier = [*run.environment.get("earlier", []), dict(run.environment)]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from harness.leftovers import LEFT
 from harness.registry import describe
 
 if TYPE_CHECKING:
@@ -301,10 +302,12 @@ def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
 def worse(name: str, values: Sequence[float]) -> float:
     """The figure that speaks against a workload, of several that were found of the same name.
 
+    What a fit leaves undone it leaves every time; what comes up once is the process's.
+
     >>> worse("error", (1e-7, 2e-7)), worse("survives", (1.0, 0.0))
     (2e-07, 0.0)
     """
-    return min(values) if name == "survives" else max(values)
+    return min(values) if name in ("survives", *LEFT) else max(values)
 
 
 @contextlib.contextmanager
@@ -382,10 +385,12 @@ CLEAR = 0.2
 def epochs_of(
     fit: Mapping[str, Any], once: Mapping[str, Any] | None, epochs: float
 ) -> tuple[tuple[float, ...], ...]:
-    """Seconds an epoch, in each process.
+    """Seconds an epoch, in each process; nothing of a process that does not tell.
 
     Where a fit of one epoch was timed beside, what the others add to it, which does not depend on
-    how many they are. Nothing where they are too few for that: less than `CLEAR` of the fit.
+    how many they are. A process does not tell where that is less than `CLEAR` of the fit: where
+    something else kept the machine busy, or always, because the epochs are too few. If that is so
+    in half of the processes, or fewer than `FEWEST` are left, none does.
 
     Args:
         fit: its ``status`` and ``samples``.
@@ -397,9 +402,12 @@ def epochs_of(
     if once is None or epochs <= 1 or len(once["samples"]) != len(fit["samples"]):
         return tuple(tuple(s / epochs for s in process) for process in fit["samples"])
     fits, ones = (tuple(map(median, kind["samples"])) for kind in (fit, once))
-    if any(whole - one < CLEAR * whole for whole, one in zip(fits, ones, strict=True)):
-        return ()
-    return tuple(((whole - one) / (epochs - 1),) for whole, one in zip(fits, ones, strict=True))
+    found = tuple(
+        ((whole - one) / (epochs - 1),) if whole - one >= CLEAR * whole else ()
+        for whole, one in zip(fits, ones, strict=True)
+    )
+    n = sum(map(len, found))
+    return found if n >= FEWEST and 2 * n > len(found) else ()
 
 
 def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
@@ -430,4 +438,17 @@ def ratio(these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]) ->
     """
     if len(these) != len(those):
         return median(map(median, these)) / median(map(median, those))
-    return median(median(a) / median(b) for a, b in zip(these, those, strict=True))
+    return median(quotient for (quotient,) in quotients(these, those))
+
+
+def quotients(
+    these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]
+) -> tuple[tuple[float], ...]:
+    """How many times longer these take than those, in each process that tells both.
+
+    Nothing where they were not measured in the same processes.
+    """
+    if len(these) != len(those):
+        return ()
+    pairs = zip(these, those, strict=True)
+    return tuple((median(a) / median(b),) for a, b in pairs if a and b)

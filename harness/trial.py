@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness import scoring
+from harness.answers import concrete, settle
 from harness.errors import DatasetError, HarnessError, ProbabilityError
 from harness.parameters import parameters_of
 from harness.preparation import encode, prepare
 from harness.registry import describe
 from harness.sketches import asked, is_asked, principal
+from harness.threads import give_threads
 from harness.values import TRAIN_SIZE, Failure, Result, Seconds, Setting, TracePoint
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 TRACE_POINTS = 200
 LAST_EPOCH = 2**31 - 1  # what an integer column of any database holds
 TELL_EVERY = 0.05  # seconds: as often as an eye can follow
+THREADS = 1  # of a trial: sums come out the same bit for bit whatever the number of jobs
 PREDICT_CALLS = 5
 PREDICT_BUDGET = 0.05  # seconds: a slow predict_proba is not called again for a better figure
 
@@ -215,6 +218,7 @@ def fit_alone(
     prepared = material.prepared
     started = clock()
     begun.classifier.fit(prepared.X_train, prepared.y_train, **keywords)
+    settle(begun.classifier)
     fit_seconds = clock() - started - begun.monitor_seconds
     return _finish(begun, fit_seconds, 1, clock)
 
@@ -266,6 +270,7 @@ def fit_several(
             [begun.material.prepared.y_train for begun in group],
             [begun.monitor for begun in group],
         )
+        settle([begun.classifier for begun in group])
         seconds = clock() - started - math.fsum(begun.monitor_seconds for begun in group)
         for begun in group:
             found[begun.trial] = _finish(begun, seconds / len(group), len(group), clock)
@@ -452,6 +457,7 @@ def _begin(
     started = clock()
     classifier = model.make(setting_of(trial, K, prepared), **dict(trial.model.parameters))
     make_seconds = clock() - started
+    give_threads(classifier, THREADS)
     for method in ("fit", "predict_proba"):
         if not callable(getattr(classifier, method, None)):
             raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")
@@ -479,7 +485,7 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> F
     classifier, material = begun.classifier, begun.material
     prepared, K = material.prepared, material.n_classes
     started = clock()
-    raw = classifier.predict_proba(prepared.X_test)
+    raw = concrete(classifier.predict_proba(prepared.X_test))
     first_seconds = clock() - started
     test = scoring.numbers(ordered(classifier, raw, K))
     predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
@@ -531,7 +537,7 @@ def _steady_predict(classifier: Classifier, X: Array, clock: Clock) -> float:
     samples: list[float] = []
     while len(samples) < PREDICT_CALLS and math.fsum(samples) < PREDICT_BUDGET:
         started = clock()
-        classifier.predict_proba(X)
+        concrete(classifier.predict_proba(X))
         samples.append(clock() - started)
     return median(samples) / len(X)
 

@@ -7,6 +7,8 @@ workloads that are measured in turns.
 from __future__ import annotations
 
 import contextlib
+import math
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -14,10 +16,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 
 from harness import scoring
+from harness.answers import computed, concrete, settle
 from harness.errors import ProbabilityError, UsageError
+from harness.leftovers import RUNNING, TO_PREDICT, first_answer, goes_on
 from harness.pairing import importable
 from harness.parameters import parameters_of
 from harness.preparation import prepare
+from harness.threads import give_threads
 from harness.timing import Workload, WrongOutputError
 from harness.trial import draw, ordered, seed_globals, setting_of, takes_monitor
 
@@ -111,7 +116,7 @@ class SoftmaxGroup:
         left = tuple(kernel for kernel in self.kernels if kernel != key[1])
         return replace(self, kernels=left) if left else None
 
-    def workloads(self, registry: Registry, seed: int) -> list[Workload]:
+    def workloads(self, registry: Registry, seed: int, _threads: int = 1) -> list[Workload]:
         """A workload for each kernel, and for a copy."""
         rng = np.random.default_rng(seed)
         logits = random_logits(rng, self.shape, self.dtype)
@@ -158,7 +163,7 @@ class SoftmaxGroup:
             # than on the processor each has its own in that memory.
             owned[kernel.name] = logits.copy() if device.kind == "cpu" else logits
             owned[kernel.name].flags.writeable = False
-            return partial(kernel.run, kernel.prepare(owned[kernel.name], self.device))
+            return running(kernel, kernel.prepare(owned[kernel.name], self.device), device)
 
         found = [
             Workload(
@@ -244,13 +249,19 @@ class TrainingGroup:
         """Seconds that one round takes, roughly."""
         return sum(pairing.weight for pairing in self.pairings)
 
-    def workloads(self, registry: Registry, seed: int) -> list[Workload]:
+    def workloads(
+        self,
+        registry: Registry,
+        seed: int,
+        threads: int = 1,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> list[Workload]:
         """What each pairing does; the seed draws what of it is looked at."""
         rng = np.random.default_rng(seed)
         return [
             workload
             for pairing in self.pairings
-            for workload in _Doings(pairing, registry, rng).workloads()
+            for workload in _Doings(pairing, registry, rng, threads, clock).workloads()
         ]
 
 
@@ -260,8 +271,15 @@ Group: TypeAlias = SoftmaxGroup | TrainingGroup
 class _Doings:
     """A pairing's data, and the classifier that its fit leaves for its predictions."""
 
-    def __init__(self, pairing: Pairing, registry: Registry, rng: np.random.Generator) -> None:
-        self.pairing, self.rng = pairing, rng
+    def __init__(
+        self,
+        pairing: Pairing,
+        registry: Registry,
+        rng: np.random.Generator,
+        threads: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.pairing, self.rng, self.threads, self.clock = pairing, rng, threads, clock
         self.trial = pairing.trials[0]
         self.model = registry.models[self.trial.model.name]
         self.registry = registry
@@ -273,6 +291,7 @@ class _Doings:
             data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
             self.parts.append((trial, data, prepare(data, self.model.needs)))
         self.fitted: Classifier | None = None
+        self.settles = True
         self.figures: dict[str, Mapping[str, float]] = {}  # by kind, found once
         self.common: dict[str, Any] = {
             "subject": str(self.trial.model),
@@ -306,7 +325,9 @@ class _Doings:
         if epochs is not None:
             parameters["epochs"] = epochs
         seed_globals(trial.model_seed)
-        return make(setting_of(trial, len(data.trained), prepared), **parameters)
+        made = make(setting_of(trial, len(data.trained), prepared), **parameters)
+        give_threads(made, self.threads)
+        return made
 
     def _fit(self, kind: str, make: Callable[..., Classifier], only: int | None = None) -> Workload:
         """A fit, of only so many epochs if asked."""
@@ -318,12 +339,15 @@ class _Doings:
 
         def run() -> Classifier:
             made[0].fit(prepared.X_train, prepared.y_train)
+            self._settle(made)
             return made[0]
 
         def check(classifier: Classifier) -> Mapping[str, float]:
-            P = self._probabilities(classifier)
             if only is not None:
+                self._probabilities(classifier)
                 return {}
+            running = goes_on()
+            P, late = self._first(classifier)
             if kind == "fit":
                 self.fitted = classifier
             elif self.fitted is not None:
@@ -331,7 +355,7 @@ class _Doings:
                 self._require_likelihood(expected, P, "the model itself", LIKENESS)
             if kind not in self.figures:
                 self.figures[kind] = figures()
-            return self.figures[kind]
+            return {**self.figures[kind], RUNNING: running, TO_PREDICT: late}
 
         def figures() -> Mapping[str, float]:
             epochs = self.pairing.cut or self.pairing.epochs
@@ -346,6 +370,10 @@ class _Doings:
 
         name = kind if only is None else f"{kind}{ONCE}"
         return Workload(name, setup=lambda: run, check=check, before=before, **self.common)
+
+    def _settle(self, made: list[Classifier]) -> None:
+        """Inside the clock, until a fit is found to leave nothing that can be waited for."""
+        self.settles = self.settles and settle(made)
 
     @property
     def _counted(self) -> bool:
@@ -386,17 +414,21 @@ class _Doings:
 
         def run() -> list[Classifier]:
             fit_together(made, Xs, ys, [None] * len(made))
+            self._settle(made)
             return made
 
         def check(classifiers: list[Classifier]) -> Mapping[str, float]:
-            found = [self._probabilities(each, i) for i, each in enumerate(classifiers)]
+            running = goes_on()
+            firsts = [self._first(each, i) for i, each in enumerate(classifiers)]
+            found = [P for P, _ in firsts]
             # A lone fit tells whether one that nobody could foresee was really trained.
             if not alone:
                 lone = self._make(self.model.make, chosen, epochs)
                 lone.fit(Xs[chosen], ys[chosen])
                 alone.append(self._probabilities(lone, chosen))
             self._require_likelihood(alone[0], found[chosen], "alone", AGREEMENT, chosen)
-            return {"together": len(classifiers)}
+            late = math.fsum(late for _, late in firsts)
+            return {"together": len(classifiers), RUNNING: running, TO_PREDICT: late}
 
         kind = "together" if epochs is None else f"together{ONCE}"
         return Workload(kind, setup=setup, check=check, before=before, **self.common)
@@ -416,6 +448,12 @@ class _Doings:
                 f"ends at likelihood {likelihood:.4f}, but {whose} at {wanted:.4f}"
             )
 
+    def _first(self, classifier: Classifier, index: int = 0) -> tuple[Array, float]:
+        """Probabilities of one that has just been fitted, and what was left to do for them."""
+        X = self.parts[index][2].X_test
+        answer, late = first_answer(lambda: classifier.predict_proba(X), self.clock)
+        return self._checked(classifier, answer, index), late
+
     def _probabilities(self, classifier: Classifier, index: int = 0) -> Array:
         """Of the test part; refused unless they are some."""
         _, _, prepared = self.parts[index]
@@ -424,12 +462,11 @@ class _Doings:
     def _checked(self, classifier: Classifier, output: Any, index: int = 0, n: int = -1) -> Array:
         _, data, prepared = self.parts[index]
         K = len(data.trained)
-        P = np.asarray(ordered(classifier, output, K))
+        n = len(prepared.X_test) if n < 0 else n
         try:
-            scoring.check_probabilities(P, len(prepared.X_test) if n < 0 else n, K)
+            return scoring.check_probabilities(ordered(classifier, output, K), n, K)
         except ProbabilityError as error:
             raise WrongOutputError(str(error)) from None
-        return P
 
     def _predict(self, kind: str) -> Workload:
         _, _, prepared = self.parts[0]
@@ -438,7 +475,15 @@ class _Doings:
         def setup() -> Callable[[], Any]:
             if self.fitted is None:
                 raise UsageError("its fit failed")
-            return partial(self.fitted.predict_proba, X)
+            predict_proba = self.fitted.predict_proba
+
+            def run() -> Any:
+                # As it came, so that one that comes again is known.
+                answer = predict_proba(X)
+                concrete(answer)
+                return answer
+
+            return run
 
         def check(output: Any) -> Mapping[str, float]:
             assert self.fitted is not None
@@ -469,7 +514,7 @@ class _Doings:
             P = ordered(self.fitted, self.fitted.predict_proba(prepared.X_train), len(data.trained))
             expected[:] = [np.asarray(P, np.float64)]
             logits = np.log(np.maximum(expected[0], scoring.CLIP)).astype(self.model.needs.dtype)
-            return partial(kernel.run, kernel.prepare(logits, self.trial.device))
+            return running(kernel, kernel.prepare(logits, self.trial.device), self.device)
 
         def check(output: Any) -> Mapping[str, float]:
             error = float(np.abs(kernel.collect(output) - expected[0]).max(initial=0.0))
@@ -487,6 +532,20 @@ class _Doings:
                 **self.common,
             )
         ]
+
+
+def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
+    """The call of a kernel that is timed: its output has been computed when it returns.
+
+    On a device that is waited for only the waiting is needed; to bring the output back from there
+    is not the kernel's work.
+    """
+    waited_for = device.kind != "cpu"
+
+    def run() -> Any:
+        return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
+
+    return run
 
 
 def kernel_for(registry: Registry, model: Choice, device: str) -> Kernel | None:

@@ -6,13 +6,15 @@ last tests start real ones.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness import isolation
-from harness.benchmarking import CAP, LONGEST, MOST, Bench, Session, time_groups
+from harness.benchmarking import CAP, LONGEST, MOST, Answer, Bench, Session, time_groups
+from harness.busyness import Usage
 from harness.timing import FEWEST, TIGHT_FROM
 from harness.values import Failure
 from harness.workloads import SoftmaxGroup
@@ -57,7 +59,7 @@ class Group:
         return replace(self, subjects=left) if left else None
 
 
-Answer = dict[str, Any]
+Finding = dict[str, Any]
 DIED = Failure("signal", "died of SIGABRT")
 
 
@@ -69,14 +71,18 @@ class Machine:
         finds: given (subject, case, number of the real process), changes to a finding: ``status``,
             ``reason``, ``samples``, ``calls``, ``figures``.
         seconds: that a group takes, given its share.
+        spare: of these, seconds that the rounds beyond the fewest take.
+        usage: of the machine's processors, in each process.
         dies: subjects that end the process they are in.
         fate: in which way.
         silent: that they do so before anything is noted.
         raises: cases that fail, before anything is noted, without ending it.
     """
 
-    finds: Callable[[str, str, int], Answer] = lambda *_: {}
+    finds: Callable[[str, str, int], Finding] = lambda *_: {}
     seconds: Callable[[float], float] = lambda _: 1.0
+    spare: Callable[[float], float] = lambda _: 0.0
+    usage: Usage = field(default_factory=Usage)
     dies: frozenset[str] = frozenset()
     fate: Failure = DIED
     silent: bool = False
@@ -116,7 +122,7 @@ class Process:
         self.machine, self.number = machine, number
         self.usable, self.ended, self.polls = True, False, 0
         self.fresh, self.start_seconds = True, 0.0
-        self.answer: tuple[Any, Failure | None] | None = None
+        self.answer: tuple[Answer | None, Failure | None] | None = None
         self.noted: tuple[int, Key] | None = None
 
     def call(
@@ -142,10 +148,11 @@ class Process:
             self.noted = None
             self.answer = None, Failure("exception", "ValueError: no")
         else:
-            self.answer = [self._found(key) for key in keys], None
+            found = [self._found(key) for key in keys]
+            self.answer = Answer(found, self.machine.spare(share), self.machine.usage), None
 
     def _found(self, key: Key) -> Any:
-        usual: Answer = {
+        usual: Finding = {
             "status": "ok",
             "reason": "",
             "samples": [1.0, 2.0, 3.0],
@@ -174,7 +181,7 @@ def nobody_waits_for_a_fake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(isolation, "wait", wait)
 
 
-def never_tight(_subject: str, _case: str, process: int) -> Answer:
+def never_tight(_subject: str, _case: str, process: int) -> Finding:
     return {"samples": [2.0**process]}
 
 
@@ -192,11 +199,59 @@ def test_intervals_that_are_tight_take_five_processes() -> None:
     assert session.timings[0].samples == ((1.0, 2.0, 3.0),) * TIGHT_FROM
 
 
-def test_one_interval_that_is_wide_asks_for_more_processes() -> None:
+def test_one_interval_that_is_wide_asks_for_more_processes_of_its_own_group() -> None:
     wide_at_first = Machine(lambda _, case, n: {"samples": [1.5 if (case, n) == ("y", 1) else 1.0]})
     session = wide_at_first.time(Group("x"), Group("y"))
     assert session.stopped == "most"
-    assert {len(timing.samples) for timing in session.timings} == {MOST}
+    n = {timing.case: len(timing.samples) for timing in session.timings}
+    assert n == {"x": TIGHT_FROM, "y": MOST}
+
+
+def test_the_budget_is_used_while_an_interval_is_wide_if_no_number_of_processes_is_wanted() -> None:
+    session = Machine(never_tight).time(Group("x"), budget=41.5, most=None)
+    assert (session.n_processes, session.stopped, session.seconds) == (41, "budget", 41.0)
+
+
+@pytest.mark.parametrize(("spare", "seconds"), [(0.0, 164.0), (35.0, 180.0)])
+def test_a_process_that_fits_with_fewer_rounds_begins(spare: float, seconds: float) -> None:
+    """Four of 41 s fit into 180 s, and a fifth that ends with its time."""
+    machine = Machine(never_tight, lambda share: min(41.0, max(share, 41.0 - spare)))
+    machine.spare = lambda share: min(41.0, max(share, 41.0 - spare)) - (41.0 - spare)
+    session = machine.time(Group("x"), budget=180.0, most=None)
+    assert (session.stopped, session.seconds) == ("budget", seconds)
+
+
+def test_a_short_group_goes_on_where_there_is_no_time_for_a_long_one() -> None:
+    machine = Machine(never_tight)
+
+    def tell(number: int, case: str) -> None:
+        machine.clock.now += {"short": 0.0, "long": 8.0}[case]  # the machine takes a second more
+        machine.told.append((number, case))
+
+    bench = Bench((Group("short"), Group("long")), budget=35.0, most=None)  # type: ignore[arg-type]
+    session = time_groups(bench, clock=machine.clock, start=machine.start, tell=tell)
+    n = {timing.case: len(timing.samples) for timing in session.timings}
+    assert n == {"short": 8, "long": 3}
+    assert (session.stopped, session.seconds) == ("budget", 35.0)
+
+
+def test_a_group_that_was_put_aside_has_its_turn_when_the_others_leave_time() -> None:
+    """It took 9 s of the first 13, so that three such processes would have taken 39 of 35."""
+    machine = Machine(lambda _s, case, _n: {"samples": [1.0]})
+    spent = {"short": 1.0, "middling": 3.0, "long": 9.0}
+
+    def tell(number: int, case: str) -> None:
+        later = {"short": 1.0, "middling": 1.0, "long": 9.0}
+        machine.clock.now += (spent if number == 1 else later)[case] - 1.0
+        machine.told.append((number, case))
+
+    bench = Bench(tuple(map(Group, spent)), budget=35.0)  # type: ignore[arg-type]
+    session = time_groups(bench, clock=machine.clock, start=machine.start, tell=tell)
+    assert [sorted(order) for order in machine.orders()][1:5] == [
+        *[["middling", "short"]] * 2,
+        *[["long"]] * 2,
+    ]
+    assert {timing.status for timing in session.timings} == {"ok"}
 
 
 def test_there_are_so_many_processes_and_no_more() -> None:
@@ -277,14 +332,37 @@ def test_a_session_says_why_there_were_no_more_processes() -> None:
         "timed for 31 s in 4 processes, until the budget was spent",
         "timed for 31 s in 4 processes, and no more were wanted",
     }
-    facts = Session((), 4, "tight", 31.44).facts(60.0)
+    usage = Usage(seconds=20.0, own=19.0, others=1.0, stolen=0.5)
+    facts = Session((), 4, "tight", 31.44, usage, 1.5).facts(60.0)
+    parts = {"own": 0.95, "others": 0.05, "stolen": 0.025}
     assert facts == {
         "budget": 60.0,
         "processes": 4,
         "stopped": "tight",
         "seconds": 31.4,
         "samples_kept_per_process": CAP,
+        "machine": {"processors": os.cpu_count(), "load": 1.5, **parts},
     }
+
+
+def test_a_session_on_a_busy_machine_says_so() -> None:
+    usage = Usage(seconds=2.0, own=1.0, others=4.0)
+    session = Machine(usage=usage).time(Group("x"), Group("y"))
+    assert session.usage == Usage(seconds=20.0, own=10.0, others=40.0)
+    assert str(session).startswith("timed for 10 s in 5 processes, until every interval was tight")
+    assert "; this machine was busy: other programs used 2.0 of " in str(session)
+    assert str(session).endswith("what was timed had one for 50% of the time")
+    quiet = Machine(usage=Usage(seconds=2.0, own=2.0)).time(Group("x"))
+    assert "busy" not in str(quiet)
+
+
+def test_a_figure_in_seconds_has_an_interval() -> None:
+    machine = Machine(lambda _s, _c, n: {"figures": {"first_seconds": n / 8, "n_train": 7.0}})
+    (timing,) = machine.time(Group("x")).timings
+    figures = timing.figures
+    assert figures["first_seconds"] == 3 / 8
+    assert figures["first_seconds_low"] < 3 / 8 < figures["first_seconds_high"]
+    assert "n_train_low" not in figures
 
 
 # What is in a process
@@ -493,6 +571,21 @@ def test_a_kernel_that_hangs_is_left_out_of_the_other_shapes_and_costs_nobody_ti
         assert (found["bad", case].status, found["good", case].status) == ("failed", "ok")
     assert found["bad", "9x3 float32 warm"].reason == "took more than 16 s (5x3 float32 warm)"
     assert sum("bad" in group.kernels for _, group, _ in machine.calls) == 1  # type: ignore[attr-defined]
+
+
+def test_a_group_that_was_put_aside_has_its_turn_when_all_others_have_failed() -> None:
+    machine = Machine()
+    spent = {"x": 9.0, "y": 1.0}
+
+    def tell(number: int, case: str) -> None:
+        machine.clock.now += spent[case] - 1.0
+        machine.told.append((number, case))
+        machine.raises = frozenset({"y"}) if number == 2 else frozenset()
+
+    bench = Bench(tuple(map(Group, spent)), budget=28.0)  # type: ignore[arg-type]
+    session = time_groups(bench, clock=machine.clock, start=machine.start, tell=tell)
+    assert machine.orders() == [("x", "y"), ("y",), ("x",), ("x",)]
+    assert {timing.case: timing.status for timing in session.timings} == {"x": "ok", "y": "failed"}
 
 
 def test_what_raises_leaves_its_process_to_the_others() -> None:

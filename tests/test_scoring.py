@@ -13,7 +13,14 @@ from scipy.stats import mannwhitneyu
 from sklearn import metrics
 
 from harness.errors import ProbabilityError
-from harness.scoring import CLIP, check_probabilities, likelihood, predictions, score
+from harness.scoring import (
+    CLIP,
+    TOLERANCE,
+    check_probabilities,
+    likelihood,
+    predictions,
+    score,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -25,12 +32,12 @@ def softmax(Z: Array) -> Array:
 
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[Array, Array]:
-    """Probabilities (n, K), with ties, zeros and ones among them, and labels (n,)."""
+    """Checked probabilities (n, K), with ties, zeros and ones among them, and labels (n,)."""
     n, K = draw(st.integers(1, 12)), draw(st.integers(2, 5))
     logits = st.floats(-30, 30) | st.sampled_from([-1000.0, 0.0, 1.0])
     Z = draw(hnp.arrays(float, (n, K), elements=logits))
     y = draw(hnp.arrays(np.intp, n, elements=st.integers(0, K - 1)))
-    return softmax(Z), y
+    return check_probabilities(softmax(Z), n, K), y
 
 
 @given(tables())
@@ -99,7 +106,8 @@ def test_scores_keep_their_bounds(table: tuple[Array, Array]) -> None:
     for name in ("accuracy", "balanced_accuracy", "likelihood", "ece", "auc"):
         assert -1e-12 <= found.get(name, 0.0) <= 1 + 1e-12, name
     assert 0 <= found["brier"] <= 2 + 1e-12
-    assert -1e-12 <= found["nll"] <= -np.log(CLIP)
+    assert found["likelihood"] <= 1
+    assert 0 <= found["nll"] <= -np.log(CLIP)
     assert 0 <= found["clipped"] <= len(y)
     assert found["nll_sd"] >= 0
 
@@ -259,4 +267,63 @@ def test_any_softmax_in_float32_is_accepted_and_copied(Z: Array) -> None:
     found = check_probabilities(P, 5, 4)
     assert found.dtype == np.float64
     assert not np.shares_memory(found, P)
-    np.testing.assert_array_equal(found, P)
+    np.testing.assert_allclose(found, P, rtol=1e-6)
+
+
+@st.composite
+def nearly_probabilities(draw: st.DrawFn) -> tuple[Array, Array]:
+    """Rows whose sums miss 1 by up to the tolerance and a little more, and labels."""
+    P, y = draw(tables())
+    off = draw(hnp.arrays(float, len(P), elements=st.floats(-1.1 * TOLERANCE, 1.1 * TOLERANCE)))
+    return P * (1 + off)[:, None], y
+
+
+@given(nearly_probabilities())
+def test_no_likelihood_of_accepted_probabilities_is_above_1(table: tuple[Array, Array]) -> None:
+    P, y = table
+    try:
+        checked = check_probabilities(P, *P.shape)
+    except ProbabilityError:
+        assume(False)
+    np.testing.assert_allclose(checked.sum(axis=1), 1, rtol=1e-15 * P.shape[1])
+    found = score(checked, y)
+    assert found["likelihood"] <= 1
+    assert found["nll"] >= 0
+
+
+@given(nearly_probabilities())
+def test_no_likelihood_of_an_epoch_is_above_1(table: tuple[Array, Array]) -> None:
+    P, y = table
+    with np.errstate(divide="ignore"):
+        found = likelihood(np.log(P), y)
+    assert np.isnan(found) or 0 <= found <= 1
+
+
+def test_rows_are_divided_by_their_sum_before_they_are_scored() -> None:
+    P = check_probabilities([[1.000009, 0.0], [0.25, 0.749995]], 2, 2)
+    np.testing.assert_array_equal(P[0], [1, 0])
+    np.testing.assert_allclose(P[1], np.array([0.25, 0.749995]) / 0.999995, rtol=1e-15)
+
+
+def test_rows_that_sum_to_1_are_scored_as_they_are() -> None:
+    given = np.array([[0.25, 0.75], [1.0, 0.0]])
+    np.testing.assert_array_equal(check_probabilities(given, 2, 2), given)
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ([np.log(0.5), np.log(0.5 + 0.9e-5)], 0.5 / (1 + 0.9e-5)),
+        ([np.log(1 + 0.9e-5), -np.inf], 1),
+        ([np.log(0.5), np.log(0.5 + 1.1e-5)], np.nan),
+        ([0.0, 0.0], np.nan),
+        ([5.0, -np.inf], np.nan),
+        ([1e4, 0.0], np.nan),
+        ([-np.inf, -np.inf], np.nan),
+    ],
+)
+def test_an_epoch_s_likelihood_is_of_probabilities_that_sum_to_1_or_is_nan(
+    row: list[float], expected: float
+) -> None:
+    found = likelihood(np.array([row]), np.array([0]))
+    assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import harness_tables
 import pytest
 from harness_tables import timed
+from harness_tables.layout import Page
 from rich.console import Console
 from test_tables import make_frames
 
@@ -300,6 +301,121 @@ def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_no_place_in_a_
     assert row["together_reference_ratio"] == pytest.approx(0.8)
     (sheet,) = timed.training_sheets(table)
     assert column(sheet, "model") == ["plain mlp"]
+
+
+def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None:
+    def fit(name: str, kind: str = "fit", **left: float) -> Timing:
+        figures = SIZES | {"epochs": 100.0, "together": 4.0}
+        figures |= {f"left_{what}_seconds": seconds for what, seconds in left.items()}
+        return timing(kind, name, "iris", 0.1, 0.1, 0.1, figures=figures)
+
+    timings = (
+        fit("lazy", to_predict=0.05, running=0.0),
+        fit("threaded", to_predict=0.0, running=0.25),
+        fit("both", to_predict=0.3, running=0.02),
+        fit("both", "together", to_predict=0.3, running=0.0),
+        fit("both", "reference", to_predict=0.0, running=0.1),
+        fit("cold", to_predict=0.009, running=0.009),
+        fit("honest", to_predict=0.0, running=0.0),
+        timing("fit", "old", "iris", 0.1, 0.1, 0.1, figures=SIZES),
+        timing("fit", "quick", "iris", *[1e-5] * 3, figures={"left_to_predict_seconds": 9e-4}),
+    )
+    (note,) = [one for one in timed.notes(frames_of(*timings)) if "fit" in one.heading]
+    first, background = "to the first prediction", "of processor time in the background"
+    returns = "its fit returns after 100 ms"
+    predict = f"leaves 300 ms of its work {first}"
+    assert note.lines == (
+        f"iris, lazy: {returns}, leaves 50.0 ms of its work {first}",
+        f"iris, threaded: {returns}, goes on for 250 ms {background}",
+        f"iris, both: {returns}, {predict} and goes on for 20.0 ms {background}",
+        f"iris, both, 4 at once: {returns}, {predict}",
+        f"iris, plain both: {returns}, goes on for 100 ms {background}",
+    )
+    row = only(timed.training(frames_of(*timings)), "lazy")
+    assert (row["left_to_predict_seconds"], row["left_running_seconds"]) == (0.05, 0)
+
+
+def of_processes(kind: str, *seconds: float) -> Timing:
+    figures = SIZES | {"epochs": 11.0, "together": 4.0}
+    one = timing(kind, "mlp", "iris", figures=figures)
+    return replace(one, samples=tuple((value,) for value in seconds))
+
+
+def test_a_process_that_something_else_held_up_tells_no_time_of_an_epoch() -> None:
+    """In the third a fit of one epoch took longer than the whole, which cannot be."""
+    fit = of_processes("fit", 0.11, 0.12, 0.11, 0.13)
+    once = of_processes("fit-once", 0.01, 0.02, 0.40, 0.03)
+    plain = of_processes("reference", 0.21, 0.22, 0.9, 0.23)
+    plain_once = of_processes("reference-once", 0.01, 0.02, 0.1, 0.03)
+    row = only(timed.training(frames_of(fit, once, plain, plain_once)))
+    assert row["microseconds_per_epoch"] == pytest.approx(10_000)
+    assert row["reference_ratio"] == pytest.approx(0.5)
+    assert row["reference_ratio_low"] == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("once", [(0.01, 0.02, 0.4), (0.01, 0.02, 0.03, 0.4, 0.4, 0.4)])
+def test_where_few_processes_tell_the_time_of_an_epoch_none_does(once: tuple[float, ...]) -> None:
+    fit = of_processes("fit", *[0.11] * len(once))
+    row = only(timed.training(frames_of(fit, of_processes("fit-once", *once))))
+    assert math.isnan(row["microseconds_per_epoch"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("microseconds_per_epoch", "samples_per_second", "row_microseconds"),
+        *("row_p99_microseconds", "rows_per_second", "softmax_microseconds", "softmax_share"),
+        *("together_microseconds_per_epoch", "together_ratio", "together_reference_ratio"),
+        *("reference_microseconds_per_epoch", "reference_ratio"),
+    ],
+)
+def test_every_figure_of_training_has_an_interval_around_it(name: str) -> None:
+    row = only(timed.training(frames_of(*PAIRING)))
+    assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+
+
+@pytest.mark.parametrize("name", ["gigabytes_per_second", "copies", "bests", "first_seconds"])
+def test_every_figure_of_a_kernel_has_an_interval_around_it(name: str) -> None:
+    more = {"first_seconds_low": 0.001, "first_seconds_high": 0.004}
+    kernels = [replace(one, figures={**one.figures, **more}) for one in KERNELS]
+    row = timed.softmax(frames_of(*kernels)).set_index("kernel").loc["naive"]
+    assert row[f"{name}_low"] <= row[f"{name}_high"]
+    if name != "first_seconds":
+        assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+
+
+def test_a_ratio_to_what_was_not_measured_in_the_same_processes_has_no_interval() -> None:
+    fewer = replace(KERNELS[2], samples=KERNELS[2].samples[:2])
+    row = timed.softmax(frames_of(KERNELS[0], fewer)).set_index("kernel").loc["fast"]
+    assert row["copies"] > 0
+    assert math.isnan(row["copies_low"])
+
+
+def test_that_the_machine_was_busy_is_noted_below_the_timings() -> None:
+    def told(**machine: float) -> str:
+        frames = frames_of(*PAIRING)
+        facts = {"timing": {"machine": {"processors": 2, **machine}}}
+        run = replace(frames.run, environment={**frames.run.environment, **facts})
+        return " ".join(timed.notes(replace(frames, run=run))[0].lines)
+
+    assert "This machine was busy: other programs used 1.2 of 2 processors." in told(others=1.2)
+    assert "busy" not in told(others=0.1, own=0.99)
+    assert "busy" not in " ".join(timed.notes(frames_of(*PAIRING))[0].lines)
+
+
+def test_a_narrow_page_leaves_out_intervals_rather_than_add_a_block() -> None:
+    def page(width: int, table: pd.DataFrame) -> str:
+        lines = Page(timed.training_sheets(table), []).lines(width)
+        return "\n".join("".join(text for text, _ in line) for line in lines)
+
+    table = timed.training(frames_of(*PAIRING))
+    ends = {name for name in table.columns if name.endswith(("_low", "_high"))}
+    ends -= {"fit_low", "fit_high"}  # which are always shown
+    bare = table.assign(**dict.fromkeys(ends, math.nan))
+    for width in (80, 120, 400):
+        assert page(width, table).count("model") == page(width, bare).count("model")
+    assert 1 <= page(80, table).count("[") < page(400, table).count("[")
+    assert page(400, table).count("[") == 10 + 3  # of each figure, and of the plain loop
 
 
 def test_devices_are_named_where_there_are_several() -> None:

@@ -1,7 +1,8 @@
 """One side of a comparison, in an interpreter that may be another than ours and of another time.
 
-This file is run by its path, and needs no more of the harness than what plugins are promised: the
-registry, kernels and models. So both sides are measured by the same code, whatever they consist of.
+This file is run by its path, and needs no more of a side than what plugins are promised: the
+registry, kernels and models. So both sides are measured by the same code, whatever they consist
+of. Two more files of ours are loaded by their paths for the same reason.
 It takes lines of JSON and answers each with one: first what there is to do, then, again and again,
 which of it to do how often.
 """
@@ -9,10 +10,12 @@ which of it to do how often.
 from __future__ import annotations
 
 import gc
+import importlib.util
 import json
 import os
 import time
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -36,6 +39,17 @@ ROWS = 1 << 14
 """Rows of a softmax that are checked."""
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+
+def _ours(name: str) -> Any:
+    """A module of the harness that this file belongs to, whatever harness the side has."""
+    path = Path(__file__).parents[1] / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"_harness_ab_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 class MissingError(Exception):
@@ -139,7 +153,12 @@ def _softmax(registry: Any, work: dict[str, Any]) -> Calls:
     logits = rng.normal(scale=SCALE, size=tuple(work["shape"])).astype(work["dtype"])
     logits.flags.writeable = False
     synchronize = _synchronizer(registry, work["device"])
-    run = partial(kernel.run, kernel.prepare(logits, work["device"]))
+    prepared = kernel.prepare(logits, work["device"])
+    computed, waited_for = _ours("answers").computed, work["device"] != "cpu"
+
+    def run() -> Any:
+        return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
+
     found = np.asarray(kernel.collect(run()))
     step = max(1, len(logits) // ROWS)
     powers = np.exp(logits[::step].astype(np.float64))
@@ -172,23 +191,34 @@ def _doing(registry: Any, work: dict[str, Any]) -> Calls:
     }
     synchronize = _synchronizer(registry, setting.device)
 
+    answers, give_threads = _ours("answers"), _ours("threads").give_threads
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+    def made() -> Any:
+        classifier = model.make(setting, **parameters)
+        give_threads(classifier, threads)
+        return classifier
+
+    def fit(classifier: Any) -> None:
+        classifier.fit(X_train, y_train)
+        answers.settle(classifier)
+
     def fits(n: int) -> float:
         spent = 0.0
         for _ in range(n):
-            classifier = model.make(setting, **parameters)
-            fit = partial(classifier.fit, X_train, y_train)
-            spent += _timed(fit, synchronize, 1)
+            classifier = made()
+            spent += _timed(partial(fit, classifier), synchronize, 1)
         return spent / n
 
-    classifier = model.make(setting, **parameters)
+    classifier = made()
     classifier.fit(X_train, y_train)
-    P = np.asarray(classifier.predict_proba(X_test))
+    P = np.asarray(answers.concrete(classifier.predict_proba(X_test)))
     if P.shape[0] != len(X_test) or not np.abs(P.sum(axis=1) - 1).max(initial=0.0) <= 1e-5:
         raise ValueError("wrong: its probabilities do not sum to 1")
     if work["kind"] == "fit":
         return fits
     X = X_test[:1] if work["kind"] == "predict-row" else X_test
-    return partial(_timed, partial(classifier.predict_proba, X), synchronize)
+    return partial(_timed, lambda: answers.concrete(classifier.predict_proba(X)), synchronize)
 
 
 def _timed(run: Callable[[], object], synchronize: Callable[[], object], n: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -152,23 +152,38 @@ def _sheet(sheet: Sheet, room: Room, width: int) -> Iterator[Line]:
     columns = _kept(sheet, room)
     spared = f" · {sheet.spared}" if len(columns) < len(sheet.columns) else ""
     yield from _title(sheet.title, sheet.detail + spared, width)
-    lead = next(i for i, column in enumerate(columns) if column.named) + 1
-    rest = [_Set.of(column, room) for column in columns[lead:]]
     longest = _longest(sheet)
     least = LEAST if sheet.spared else NAME
-    folded = min(longest, max(width - _beside(columns, room), least))
 
-    def cut(names: int) -> tuple[list[_Set], list[list[_Set]]]:
-        first = [_Set.of(column, room, names) for column in columns[:lead]]
-        return first, _blocks(first, rest, room.gap, width)
+    def cut(bare: set[str]) -> tuple[list[_Set], list[list[_Set]]]:
+        shown = [_bare(column) if column.head in bare else column for column in columns]
+        lead = next(i for i, column in enumerate(shown) if column.named) + 1
+        rest = [_Set.of(column, room) for column in shown[lead:]]
+        folded = min(longest, max(width - _beside(shown, room), least))
+        found = []
+        for names in (min(longest, width // 2), folded):
+            first = [_Set.of(column, room, names) for column in shown[:lead]]
+            found.append((first, _blocks(first, rest, room.gap, width)))
+        # Names stay whole where folding them would not spare a block.
+        return min(found, key=lambda one: len(one[1]))
 
-    tight, roomy = cut(folded), cut(min(longest, width // 2))
-    # Names stay whole where folding them would not spare a block.
-    first, blocks = roomy if len(roomy[1]) <= len(tight[1]) else tight
+    bare = set(sheet.optional)
+    first, blocks = cut(bare)
+    for head in sheet.optional:
+        found = cut(bare - {head})
+        if len(found[1]) == len(blocks):
+            bare.remove(head)
+            first, blocks = found
     for i, block in enumerate(blocks):
         if i:
             yield []
         yield from _block([*first, *block], room.gap)
+
+
+def _bare(column: Column) -> Column:
+    """The column without its intervals."""
+    entries = tuple(replace(entry, low="", high="") for entry in column.entries)
+    return replace(column, entries=entries)
 
 
 def _title(title: str, detail: str, width: int) -> Iterator[Line]:

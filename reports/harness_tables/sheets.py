@@ -64,6 +64,8 @@ class Sheet:
         spare: heads of the columns that a narrow page leaves out, their content being in
             ``spared``.
         spared: follows ``detail`` then.
+        optional: heads of the columns whose intervals are left out where they would cost a narrow
+            page another block, the dearest first.
     """
 
     title: str
@@ -71,6 +73,7 @@ class Sheet:
     columns: tuple[Column, ...]
     spare: tuple[str, ...] = ()
     spared: str = ""
+    optional: tuple[str, ...] = ()
 
 
 SPLITS = {

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness.timing import epochs_of, ratio, summarise
+from harness.busyness import complaint
+from harness.leftovers import LEFT, RUNNING, TO_PREDICT
+from harness.timing import epochs_of, quotients, ratio, summarise
 from harness.workloads import ONCE
 from harness_tables.figures import compact
 from harness_tables.notes import Note, plain
@@ -23,26 +25,38 @@ if TYPE_CHECKING:
 
     Row: TypeAlias = dict[str, Any]
 
+
+def _with_intervals(*names: str) -> tuple[str, ...]:
+    return tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
+
+
 TRAINING_COLUMNS = (
     *("dataset", "model", "device", "threads", "status", "reason", "processes"),
     *("fit_seconds", "fit_low", "fit_high", "fit_minimum", "fit_third_quartile"),
-    *("epochs", "microseconds_per_epoch", "microseconds_per_epoch_low"),
-    *("microseconds_per_epoch_high", "samples_per_second"),
-    *("together", "together_microseconds_per_epoch", "together_ratio"),
-    *("reference_microseconds_per_epoch", "reference_ratio", "together_reference_ratio"),
-    *("row_microseconds", "row_p99_microseconds", "rows_per_second"),
-    *("softmax_microseconds", "softmax_share"),
+    *("epochs", *_with_intervals("microseconds_per_epoch", "samples_per_second")),
+    *("together", *_with_intervals("together_microseconds_per_epoch", "together_ratio")),
+    *_with_intervals("reference_microseconds_per_epoch", "reference_ratio"),
+    *_with_intervals("together_reference_ratio"),
+    *_with_intervals("row_microseconds", "row_p99_microseconds", "rows_per_second"),
+    *_with_intervals("softmax_microseconds", "softmax_share"),
+    *LEFT,
 )
 SOFTMAX_COLUMNS = (
     *("shape", "dtype", "caches", "device", "threads", "kernel", "status", "reason", "processes"),
-    *("seconds", "low", "high", "minimum", "third_quartile", "gigabytes_per_second"),
-    *("copies", "bests", "error", "survives", "first_seconds"),
+    *("seconds", "low", "high", "minimum", "third_quartile"),
+    *_with_intervals("gigabytes_per_second", "copies", "bests"),
+    *("error", "survives", *_with_intervals("first_seconds")),
 )
 KINDS = (
     *("fit", "together", "reference", "predict", "predict-row", "logits"),
     *("fit-once", "together-once", "reference-once"),
 )
+SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
+TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softmax µs", "share")
+"""Heads whose intervals a narrow page leaves out if it must, the dearest first."""
 PLAIN = "plain "
+LEAST_LEFT, PART_LEFT = 1e-3, 0.1
+"""Seconds, and part of a fit, from which on it is told what the fit leaves undone."""
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
@@ -67,6 +81,7 @@ def training(frames: Frames) -> pd.DataFrame:
             continue
         record |= {name: fit[name] for name in ("threads", "status", "reason")}
         record["processes"] = fit["n_processes"]
+        record |= {name: fit[name] for name in LEFT}
         epochs = fit["epochs"] if fit["epochs"] > 0 else math.nan
         # Of a fit that was cut short, only an epoch's time says something.
         if not fit["cut_from"] > 0:
@@ -80,48 +95,56 @@ def training(frames: Frames) -> pd.DataFrame:
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
         once = {kind: _if_ok(kinds.get(f"{kind}{ONCE}")) for kind in kinds}
         lone = epochs_of(fit, once["fit"], epochs)
-        record |= {"epochs": epochs} | _of_an_epoch(lone)
-        epoch = 1e-6 * record["microseconds_per_epoch"]
-        record["samples_per_second"] = fit["n_train"] / epoch
+        record |= {"epochs": epochs} | _of_an_epoch(lone, fit["n_train"])
         if together:
             n = together["together"]
             several = epochs_of(together, once["together"], epochs)
             record["together"] = n
-            record["together_microseconds_per_epoch"] = 1e6 * _median(several) / n
-            if lone and several:
-                record["together_ratio"] = ratio(several, lone) / n
+            record |= _figure("together_microseconds_per_epoch", several, 1e6 / n)
+            record |= _figure("together_ratio", quotients(several, lone), 1 / n)
         if reference:
             plain_loop = epochs_of(reference, once["reference"], epochs)
-            record["reference_microseconds_per_epoch"] = 1e6 * _median(plain_loop)
-            if lone and plain_loop:
-                record["reference_ratio"] = ratio(lone, plain_loop)
-            if together and several and plain_loop:
-                record["together_reference_ratio"] = ratio(several, plain_loop) / n
+            record |= _figure("reference_microseconds_per_epoch", plain_loop, 1e6)
+            record |= _figure("reference_ratio", quotients(lone, plain_loop))
+            if together:
+                beside = quotients(several, plain_loop)
+                record |= _figure("together_reference_ratio", beside, 1 / n)
         if single := _if_ok(kinds.get("predict-row")):
-            record["row_microseconds"] = 1e6 * single["median"]
-            record["row_p99_microseconds"] = 1e6 * single["p99"]
+            p99 = [(float(np.quantile(process, 0.99)),) for process in single["samples"]]
+            record |= _figure("row_microseconds", single["samples"], 1e6)
+            record |= _figure("row_p99_microseconds", p99, 1e6)
         if many := _if_ok(kinds.get("predict")):
-            record["rows_per_second"] = many["n_test"] / many["median"]
+            record |= _figure("rows_per_second", _rates(many["n_test"], many["samples"]))
         if logits := _if_ok(kinds.get("logits")):
-            record["softmax_microseconds"] = 1e6 * logits["median"]
-            share = logits["median"] / epoch
-            record["softmax_share"] = share if share <= 1 else math.nan  # it has no such softmax
+            record |= _figure("softmax_microseconds", logits["samples"], 1e6)
+            shares = _figure("softmax_share", quotients(logits["samples"], lone))
+            if shares["softmax_share"] <= 1:  # otherwise it has no such softmax
+                record |= shares
         records.append(record)
         if reference:
             records.append(_plain_loop(record, reference, plain_loop))
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
 
 
-def _of_an_epoch(epochs: Sequence[Sequence[float]]) -> Row:
-    name = "microseconds_per_epoch"
-    if not epochs:
-        return dict.fromkeys((name, f"{name}_low", f"{name}_high"), math.nan)
-    found = summarise(epochs)
-    return {
-        name: 1e6 * found.median,
-        f"{name}_low": 1e6 * found.low,
-        f"{name}_high": 1e6 * found.high,
-    }
+def _figure(name: str, samples: Sequence[Sequence[float]], scale: float = 1.0) -> Row:
+    """A figure and its interval over the processes that tell it; NaN where none does."""
+    told = [process for process in samples if process]
+    if not told:
+        return dict.fromkeys(_with_intervals(name), math.nan)
+    found = summarise(told)
+    figures = (found.median, found.low, found.high)
+    return {key: scale * value for key, value in zip(_with_intervals(name), figures, strict=True)}
+
+
+def _rates(n: float, samples: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
+    """So many in each of these times, in each process that tells."""
+    return [(n / median(process),) for process in samples if process]
+
+
+def _of_an_epoch(epochs: Sequence[Sequence[float]], n_train: float) -> Row:
+    return _figure("microseconds_per_epoch", epochs, 1e6) | _figure(
+        "samples_per_second", _rates(n_train, epochs)
+    )
 
 
 def _plain_loop(record: Row, reference: Row, epochs: Sequence[Sequence[float]]) -> Row:
@@ -133,13 +156,8 @@ def _plain_loop(record: Row, reference: Row, epochs: Sequence[Sequence[float]]) 
         | {"model": f"{PLAIN}{record['model']}", "status": reference["status"], "reason": ""}
         | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
         | fit
-        | _of_an_epoch(epochs)
-        | {"samples_per_second": reference["n_train"] / _median(epochs)}
+        | _of_an_epoch(epochs, reference["n_train"])
     )
-
-
-def _median(samples: Sequence[Sequence[float]]) -> float:
-    return median(map(median, samples)) if samples else math.nan
 
 
 def softmax(frames: Frames) -> pd.DataFrame:
@@ -158,24 +176,32 @@ def softmax(frames: Frames) -> pd.DataFrame:
         copy = next((row for row in timed if row["kind"] == "copy"), None)
         kernels = [row for row in timed if row["kind"] == "softmax"]
         best = min(kernels, key=lambda row: row["median"], default=None)
-        for row in group:
-            ok = row["status"] == "ok"
-            records.append(
+        records += [
+            (
                 {"shape": shape, "dtype": dtype, "caches": caches, "device": device}
                 | {"threads": row["threads"], "kernel": row["subject"]}
                 | {"status": row["status"], "reason": row["reason"]}
                 | {"processes": row["n_processes"], "seconds": row["median"]}
                 | {name: row[name] for name in ("low", "high", "minimum", "third_quartile")}
-                | {"gigabytes_per_second": 2e-9 * size / row["median"]}
-                | {"copies": ratio(row["samples"], copy["samples"]) if ok and copy else math.nan}
-                | {
-                    "bests": ratio(row["samples"], best["samples"])
-                    if ok and best and row["kind"] == "softmax"
-                    else math.nan
-                }
-                | {name: row[name] for name in ("error", "survives", "first_seconds")}
+                | _figure("gigabytes_per_second", _rates(2e-9 * size, row["samples"]))
+                | _beside("copies", row, copy)
+                | _beside("bests", row, best if row["kind"] == "softmax" else None)
+                | {name: row[name] for name in ("error", "survives")}
+                | {name: row.get(name, math.nan) for name in _with_intervals("first_seconds")}
             )
+            for row in group
+        ]
     return pd.DataFrame(records, columns=list(SOFTMAX_COLUMNS))
+
+
+def _beside(name: str, row: Row, other: Row | None) -> Row:
+    """How many times another's time it took, within each process where both were measured."""
+    if other is None or row["status"] != "ok":
+        return _figure(name, ())
+    these, those = row["samples"], other["samples"]
+    figure = _figure(name, quotients(these, those))
+    # Where one is missing in some process the quotient is of the medians, and has no interval.
+    return figure if len(these) == len(those) else figure | {name: ratio(these, those)}
 
 
 def training_sheets(table: pd.DataFrame) -> list[Sheet]:
@@ -187,9 +213,6 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
         rows = sorted(found, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
         scale, unit = _unit([row["fit_seconds"] for row in rows])
         together = max((row["together"] for row in rows if row["together"] > 1), default=0)
-
-        def column(head: str, show: Callable[[Row], str], rows: Sequence[Row] = rows) -> Column:
-            return Column(head, tuple(Entry(show(row)) for row in rows))
 
         columns = [
             Column(
@@ -210,31 +233,39 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                     for row in rows
                 ),
             ),
-            Column("µs/epoch", tuple(map(_epoch, rows))),
-            column("of plain", lambda row: _factor(row["reference_ratio"])),
+            _told(rows, "µs/epoch", "microseconds_per_epoch", _tens),
+            _told(rows, "of plain", "reference_ratio", _factor),
             *_together(rows, together),
-            column("samples/s", lambda row: _rate(row["samples_per_second"])),
-            column("softmax µs", lambda row: compact(row["softmax_microseconds"], 2)),
-            column("share", lambda row: _share(row["softmax_share"])),
-            column("row µs", lambda row: compact(row["row_microseconds"], 2)),
-            column("p99", lambda row: compact(row["row_p99_microseconds"], 2)),
-            column("rows/s", lambda row: _rate(row["rows_per_second"])),
+            _told(rows, "samples/s", "samples_per_second", _rate),
+            _told(rows, "softmax µs", "softmax_microseconds", _tens),
+            _told(rows, "share", "softmax_share", _share),
+            _told(rows, "row µs", "row_microseconds", _tens),
+            _told(rows, "p99", "row_p99_microseconds", _tens),
+            _told(rows, "rows/s", "rows_per_second", _rate),
         ]
         kept = [c for c in columns if c.named or any(entry.text for entry in c.entries)]
-        sheets.append(Sheet(f"{dataset}, timed alone", _detail(rows, several), tuple(kept)))
+        title = f"{dataset}, timed alone"
+        rest = (c.head for c in kept[2:] if c.head not in TRAINING_OPTIONAL)
+        optional = (*TRAINING_OPTIONAL, *rest)
+        sheets.append(Sheet(title, _detail(rows, several), tuple(kept), optional=optional))
     return sheets
+
+
+def _told(rows: Sequence[Row], head: str, name: str, show: Callable[[float], str]) -> Column:
+    """A figure of each row, with its interval."""
+    value, low, high = _with_intervals(name)
+    return Column(
+        head, tuple(Entry(show(row[value]), show(row[low]), show(row[high])) for row in rows)
+    )
 
 
 def _together(rows: Sequence[Row], together: float) -> list[Column]:
     """One of several at once, beside the plain loop where that was timed, or else beside one."""
-    plain = [row["together_reference_ratio"] for row in rows]
-    lone = [
-        math.nan if beside > 0 else row["together_ratio"]
-        for row, beside in zip(rows, plain, strict=True)
-    ]
+    empty = dict.fromkeys(_with_intervals("together_ratio"), math.nan)
+    lone = [row | empty if row["together_reference_ratio"] > 0 else row for row in rows]
     return [
-        _figures(f"{together:.0f} {head}", map(_factor, figures))
-        for head, figures in (("of plain", plain), ("at once", lone))
+        _told(rows, f"{together:.0f} of plain", "together_reference_ratio", _factor),
+        _told(lone, f"{together:.0f} at once", "together_ratio", _factor),
     ]
 
 
@@ -267,15 +298,15 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
                     for row in rows
                 ),
             ),
-            _figures("GB/s", (compact(row["gigabytes_per_second"], 2) for row in rows)),
-            _figures("× copy", (compact(row["copies"], 2) for row in rows)),
-            _figures("× best", (compact(row["bests"], 2) for row in rows)),
+            _told(rows, "GB/s", "gigabytes_per_second", _tens),
+            _told(rows, "× copy", "copies", _tens),
+            _told(rows, "× best", "bests", _tens),
             _figures("error", (_error(row["error"]) for row in rows)),
             _figures("stable", (_survival(row["survives"]) for row in rows)),
-            _figures("first ms", (compact(1e3 * row["first_seconds"], 2) for row in rows)),
+            _told(rows, "first ms", "first_seconds", lambda seconds: compact(1e3 * seconds, 2)),
         )
         detail = f"{caches}, {_detail(rows, True)}"
-        sheets.append(Sheet(f"{shape} {dtype}", detail, columns))
+        sheets.append(Sheet(f"{shape} {dtype}", detail, columns, optional=SOFTMAX_OPTIONAL))
     return sheets
 
 
@@ -284,6 +315,7 @@ def notes(frames: Frames) -> list[Note]:
     timings = frames.timings
     if timings.empty:
         return []
+    rows: list[Row] = timings.to_dict("records")  # type: ignore[assignment]  # names are texts
     lines = []
     kinds = set(timings["kind"])
     if "fit" in kinds:
@@ -303,14 +335,25 @@ def notes(frames: Frames) -> list[Note]:
             "device, the limit. error: the largest, against more digits. stable: whether logits "
             "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
         )
+    left = [
+        f"{row['case']}, {_subject(row)}{of_several}: {_left(row)}"
+        for row in rows
+        for of_several in (f", {row['together']:.0f} at once" if row["kind"] == "together" else "",)
+        if row["kind"] in ("fit", "together", "reference") and _left(row)
+    ]
     wrong = [
         f"{row['subject']}, {row['case']} ({row['kind']}) @ {row['device']}: {row['status']}: "
         f"{plain(row['reason'])}"
-        for row in timings.to_dict("records")
+        for row in rows
         if row["status"] in ("wrong", "failed")
     ]
     late = timings[timings["status"] == "unfinished"]
+    machine = frames.run.environment.get("timing", {}).get("machine", {})
+    if busy := complaint(machine):
+        lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
     found = [Note("Timings", tuple(lines))]
+    if left:
+        found.append(Note("Not in the time of a fit", tuple(left)))
     if wrong:
         found.append(Note("Not timed, because it failed", tuple(wrong)))
     if len(late):
@@ -328,6 +371,27 @@ def notes(frames: Frames) -> list[Note]:
             )
         )
     return found
+
+
+def _subject(row: Row) -> str:
+    return f"{PLAIN if row['kind'] == 'reference' else ''}{row['subject']}"
+
+
+def _left(row: Row) -> str:
+    """What a fit leaves undone when it returns, in words; empty where that is next to nothing."""
+    if row["status"] != "ok":
+        return ""
+    least = max(LEAST_LEFT, PART_LEFT * row["median"])
+    parts = [
+        words.format(f"{compact(1e3 * row[name], 2)} ms")
+        for name, words in (
+            (TO_PREDICT, "leaves {} of its work to the first prediction"),
+            (RUNNING, "goes on for {} of processor time in the background"),
+        )
+        if row[name] >= least
+    ]
+    took = f"its fit returns after {compact(1e3 * row['median'], 2)} ms"
+    return f"{took}, {' and '.join(parts)}" if parts else ""
 
 
 def _some(names: Iterable[str], most: int = 6) -> str:
@@ -372,13 +436,8 @@ def _between(value: float, low: float, high: float, scale: float) -> Entry:
     return Entry(text, lowest, highest)
 
 
-def _epoch(row: Row) -> Entry:
-    """With its interval where none of the fit is given."""
-    names = ("microseconds_per_epoch", "microseconds_per_epoch_low", "microseconds_per_epoch_high")
-    if math.isnan(row["fit_seconds"]):
-        value, low, high = (row[name] for name in names)
-        return _between(value, low, high, 1.0)
-    return Entry(compact(row[names[0]], 2))
+def _tens(value: float) -> str:
+    return compact(value, 2)
 
 
 def _factor(value: float) -> str:
@@ -392,13 +451,13 @@ def _share(value: float) -> str:
 def _rate(value: float) -> str:
     """Three digits and a unit.
 
-    >>> [_rate(value) for value in (81.25, 45_678.0, 1_234_567.0, float("nan"))]
-    ['81.2', '45.7k', '1.23M', '']
+    >>> [_rate(value) for value in (81.25, 45_678.0, 999_999.0, 1_234_567.0, float("nan"))]
+    ['81.2', '45.7k', '1M', '1.23M', '']
     """
     if math.isnan(value):
         return ""
     for scale, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if value >= scale:
+        if value >= 0.9995 * scale:
             return f"{value / scale:.3g}{unit}"
     return f"{value:.3g}"
 

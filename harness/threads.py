@@ -1,0 +1,151 @@
+"""An estimator is given the number of threads that its trial may use."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NAMES = ("n_jobs", "nthread", "thread_count", "num_threads")
+"""What libraries call the number of threads."""
+
+RETIRED = ("deprecated", "warn")
+"""Defaults by which scikit-learn marks a parameter that is no longer to be set."""
+
+DEEPEST = 5
+"""How many estimators may stand inside one another."""
+
+
+def give_threads(classifier: object, n: int) -> None:
+    """Set the number of threads where nobody has chosen one, also of the estimators inside.
+
+    A number counts as chosen where it differs from the default of the class; then none of the
+    other names is set either, because libraries take them for the same parameter. What stands
+    inside an estimator that was given threads gets one, because each of its workers would start
+    so many.
+
+    LightGBM, for one, otherwise takes every core, and twenty times as long on a small table.
+
+    Args:
+        classifier: a stranger's; what it raises here is ignored.
+        n: threads.
+    """
+    _give(classifier, n, 0, set())
+
+
+def _give(thing: object, n: int, depth: int, seen: set[int]) -> None:
+    if id(thing) in seen or depth > DEEPEST:
+        return
+    seen.add(id(thing))
+    given = False
+    with contextlib.suppress(Exception, SystemExit):
+        given = _give_one(thing, n)
+    inside: list[object] = []
+    with contextlib.suppress(Exception, SystemExit):
+        inside = list(_estimators(thing))
+    for estimator in inside:
+        _give(estimator, 1 if given else n, depth + 1, seen)
+
+
+def _give_one(thing: object, n: int) -> bool:
+    """Set what was left at its default; whether there was anything."""
+    defaults = _defaults(type(thing))
+    parameters = _parameters(thing)
+    values = {name: _value(thing, name, parameters, defaults) for name in NAMES}
+    if any(name not in defaults or value != defaults[name] for name, value in _set(values)):
+        return False
+    given = False
+    for name, value in _set(values):
+        if value in RETIRED:
+            continue
+        given = True
+        if _unthreaded(thing, value, n):
+            continue
+        if callable(getattr(thing, "set_params", None)):
+            thing.set_params(**{name: n})  # type: ignore[attr-defined]  # it is there
+        else:
+            setattr(thing, name, n)
+    return given
+
+
+def _set(values: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, value) for name, value in values.items() if value is not inspect.Parameter.empty]
+
+
+def _value(thing: object, name: str, parameters: dict[str, Any], defaults: dict[str, Any]) -> Any:
+    """The number of threads that goes by a name; ``Parameter.empty`` where there is none."""
+    if name in parameters:
+        return parameters[name]
+    if name not in defaults and name not in getattr(thing, "__dict__", {}):
+        return inspect.Parameter.empty
+    # CatBoost keeps no attribute, and its get_params leaves out what has its default.
+    settable = callable(getattr(thing, "set_params", None))
+    return getattr(thing, name, defaults[name] if settable else inspect.Parameter.empty)
+
+
+def _unthreaded(thing: object, value: object, n: int) -> bool:
+    """Whether it has one thread as it is: scikit-learn's ``None`` means 1.
+
+    Where it is the parameter of a class that no longer uses it, setting it would only warn.
+    """
+    return n == 1 and value is None and type(thing).__module__.partition(".")[0] == "sklearn"
+
+
+def _parameters(thing: object) -> dict[str, Any]:
+    get = getattr(thing, "get_params", None)
+    if not callable(get):
+        return {}
+    try:
+        return dict(get(deep=False))
+    except TypeError:  # some take no argument
+        return dict(get())
+
+
+def _defaults(cls: type[Any]) -> dict[str, Any]:
+    """The class's own numbers of threads: attributes of it, and defaults of its constructor."""
+    attributes = {name: inspect.getattr_static(cls, name, inspect) for name in NAMES}
+    plain = {name: value for name, value in attributes.items() if value is None or _is_int(value)}
+    return plain | {name: value for name, value in _arguments(cls) if name in NAMES}
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _arguments(cls: type[Any]) -> Iterator[tuple[str, Any]]:
+    """Defaults of the constructor, and of its base's where it hands the rest on."""
+    seen: set[str] = set()
+    for owner in cls.__mro__:
+        if "__init__" not in vars(owner) or owner is object:
+            continue
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
+        for parameter in parameters:
+            if parameter.name not in seen and parameter.default is not parameter.empty:
+                seen.add(parameter.name)
+                yield parameter.name, parameter.default
+        if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+            return
+
+
+def _estimators(thing: object) -> Iterator[object]:
+    """What stands inside: steps of a pipeline, the estimator of a search, a wrapped attribute."""
+    held = [*_parameters(thing).values(), *getattr(thing, "__dict__", {}).values()]
+    yield from (one for one in _flat(held, 0) if _is_estimator(one))
+
+
+def _flat(values: Iterable[object], depth: int) -> Iterator[object]:
+    """The values, those in lists, tuples and dicts among them: steps are pairs in a list."""
+    for value in values:
+        if isinstance(value, dict) and depth < 3:
+            yield from _flat(value.values(), depth + 1)
+        elif isinstance(value, list | tuple) and depth < 3 and len(value) < 1000:
+            yield from _flat(value, depth + 1)
+        else:
+            yield value
+
+
+def _is_estimator(thing: object) -> bool:
+    return not isinstance(thing, type) and callable(getattr(type(thing), "fit", None))

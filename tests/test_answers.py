@@ -1,0 +1,325 @@
+"""The clock stops when an answer has been computed, not when a library says that it will be."""
+
+from __future__ import annotations
+
+from statistics import median
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+import harness
+from harness import timing
+from harness.ab import stand
+from harness.answers import MANY, computed, concrete, settle
+from harness.registry import Origin, Registry
+from harness.trial import run_trial
+from harness.values import Choice, Device, Trial
+from harness.workloads import Pairing, SoftmaxGroup, TrainingGroup
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Array = np.ndarray[Any, np.dtype[Any]]
+WORK = 5.0
+"""Seconds that an answer takes; the call that promises it takes 1."""
+
+
+class Clock:
+    """Seconds that pass only where a test lets them."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Promise:
+    """An array that is computed, anew each time, when NumPy looks at it, as Dask's."""
+
+    def __init__(self, clock: Clock, array: Array) -> None:
+        self.clock, self.array = clock, array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        self.clock.sleep(WORK)
+        return np.array(self.array, dtype=dtype)
+
+
+class Begun:
+    """An array that is computed in the background, and can be waited for, as JAX's."""
+
+    def __init__(self, clock: Clock, array: Array) -> None:
+        self.clock, self.array, self.ready = clock, array, False
+
+    def block_until_ready(self) -> Begun:
+        if not self.ready:
+            self.clock.sleep(WORK)
+        self.ready = True
+        return self
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return np.array(self.block_until_ready().array, dtype=dtype)
+
+
+class Number:
+    """A number that is computed when it is looked at."""
+
+    def __init__(self, clock: Clock, value: float, seconds: float) -> None:
+        self.clock, self.value, self.seconds = clock, value, seconds
+
+    def __float__(self) -> float:
+        self.clock.sleep(self.seconds)
+        return self.value
+
+
+def numbers(clock: Clock, array: Array) -> list[list[Number]]:
+    return [[Number(clock, float(x), WORK / array.size) for x in row] for row in array]
+
+
+def objects(clock: Clock, array: Array) -> Array:
+    return np.array(numbers(clock, array), dtype=object)
+
+
+class Plugin(SimpleNamespace):
+    """Hooks, as a module has them."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # pluggy keeps plugins in sets
+
+
+Kind = Any  # of (clock, array), what stands for the array
+LAZY: list[Kind] = [Promise, Begun, numbers, objects]
+
+
+@pytest.mark.parametrize("kind", LAZY)
+def test_an_answer_is_computed_into_an_array(kind: Kind) -> None:
+    clock = Clock()
+    found = concrete(kind(clock, np.eye(2)))
+    assert clock.now == pytest.approx(WORK)
+    np.testing.assert_array_equal(found, np.eye(2))
+
+
+def test_an_array_is_left_as_it_is() -> None:
+    P = np.eye(2)
+    assert concrete(P) is P
+
+
+@pytest.mark.parametrize("answer", [[[0.5, 0.5], [1.0]], object(), [["a", None], [None, 1]]])
+def test_what_is_no_array_is_left_to_whoever_checks_it(answer: Any) -> None:
+    assert concrete(answer) is answer
+
+
+class Lazy:
+    """A classifier whose answers and whatever it learns are of some lazy kind."""
+
+    def __init__(self, clock: Clock, kind: Kind, fits: Kind = lambda _clock, array: array) -> None:
+        self.clock, self.kind, self.fits = clock, kind, fits
+
+    def fit(self, X: Array, y: Array) -> None:
+        self.clock.sleep(1)
+        self.learned = {"layers": [self.fits(self.clock, np.eye(2))]}
+
+    def predict_proba(self, X: Array) -> Any:
+        self.clock.sleep(1)
+        high = np.where(X[:, 0] > 1.5, 0.9, 0.1)
+        return self.kind(self.clock, np.column_stack([1 - high, high]))
+
+
+def split(_rng: Any) -> harness.Split:
+    X = np.array([[0.0], [1.0], [2.0], [3.0]])
+    return harness.Split(X, np.array([0, 0, 1, 1]), X[:2], np.array([0, 1]), ("low", "high"))
+
+
+def registry(make: Callable[..., Any]) -> Registry:
+    plugin = Plugin(
+        harness_datasets=harness.hookimpl(lambda: [harness.Dataset("two", "fixed", split)]),
+        harness_models=harness.hookimpl(lambda: [harness.Model("lazy", make)]),
+        harness_devices=harness.hookimpl(lambda: [Device("cpu")]),
+    )
+    return Registry([(Origin("mine", "mine", path="mine.py"), plugin)], [])  # type: ignore[list-item]  # as good as
+
+
+def lazy_trial() -> Trial:
+    return Trial(Choice("two"), Choice("lazy"), "cpu", repeat=0, seed=0)
+
+
+@pytest.mark.parametrize("kind", LAZY)
+def test_a_trial_s_predictions_take_as_long_as_their_answers(kind: Kind) -> None:
+    clock = Clock()
+    result = run_trial(lazy_trial(), registry(lambda _: Lazy(clock, kind)), clock=clock)
+    assert result.status == "ok"
+    assert result.seconds is not None
+    assert result.seconds.first_predict == pytest.approx(1 + WORK)
+    assert result.seconds.predict == pytest.approx((1 + WORK) / 2)  # a row
+
+
+def test_a_trial_s_fit_takes_as_long_as_what_it_begins() -> None:
+    clock = Clock()
+    lazy = registry(lambda _: Lazy(clock, Promise, fits=Begun))
+    result = run_trial(lazy_trial(), lazy, clock=clock)
+    assert result.seconds is not None
+    assert result.seconds.fit == pytest.approx(1 + WORK)
+
+
+def measured(clock: Clock, workloads: list[timing.Workload]) -> dict[str, timing.Measured]:
+    found = timing.measure(
+        workloads, seconds=0, seed=0, clock=clock, rounds=2, fewest=2, warm_up=0.0
+    )
+    assert {one.workload.kind: (one.status, one.reason) for one in found} == {
+        one.workload.kind: ("ok", "") for one in found
+    }
+    return {one.workload.kind: one for one in found}
+
+
+def lazy_pairing(clock: Clock, kind: Kind, fits: Kind = np.asarray) -> dict[str, timing.Measured]:
+    group = TrainingGroup((Pairing((lazy_trial(),), epochs=0, predict=True),))
+    them = registry(
+        lambda _: Lazy(clock, kind, lambda c, a: a if fits is np.asarray else fits(c, a))
+    )
+    return measured(clock, group.workloads(them, 0, clock=clock))
+
+
+@pytest.mark.parametrize("kind", LAZY)
+def test_timed_predictions_take_as_long_as_their_answers(kind: Kind) -> None:
+    found = lazy_pairing(Clock(), kind)
+    for what in ("predict", "predict-row"):
+        assert median(found[what].samples) == pytest.approx(1 + WORK)
+
+
+def test_a_timed_fit_takes_as_long_as_what_it_begins() -> None:
+    found = lazy_pairing(Clock(), Promise, fits=Begun)
+    assert found["fit"].samples == pytest.approx([1 + WORK] * 2)
+
+
+# Kernels
+
+
+def softmax(Z: Array) -> Array:
+    P = np.exp(Z - Z.max(axis=1, keepdims=True))
+    return np.asarray(P / P.sum(axis=1, keepdims=True))
+
+
+def lazy_kernel(clock: Clock, kind: Kind, device: str) -> timing.Measured:
+    def run(Z: Array) -> Any:
+        clock.sleep(1)
+        return kind(clock, softmax(Z))
+
+    def collect(output: Any) -> Array:
+        return np.asarray(output, dtype=np.float64)
+
+    def synchronize() -> None:
+        clock.sleep(0.25)
+
+    kernel = harness.Kernel("lazy", lambda Z, _device: Z, run, collect, (device.partition(":")[0],))
+    them: Any = SimpleNamespace(
+        kernels={"lazy": kernel}, devices={device: Device(device, synchronize=synchronize)}
+    )
+    group = SoftmaxGroup(("lazy",), (4, 3), "float64", device)
+    return measured(clock, group.workloads(them, 0))["softmax"]
+
+
+@pytest.mark.parametrize("kind", LAZY)
+def test_a_lazy_kernel_on_the_cpu_takes_as_long_as_its_output(kind: Kind) -> None:
+    assert median(lazy_kernel(Clock(), kind, "cpu").samples) == pytest.approx(1 + WORK + 0.25)
+
+
+def test_an_output_on_a_device_is_waited_for_and_not_brought_back() -> None:
+    assert median(lazy_kernel(Clock(), Promise, "xpu:0").samples) == pytest.approx(1 + 0.25)
+
+
+def test_an_output_that_can_be_waited_for_is_on_any_device() -> None:
+    assert median(lazy_kernel(Clock(), Begun, "xpu:0").samples) == pytest.approx(1 + WORK + 0.25)
+
+
+def test_a_tensor_of_pytorch_is_computed_and_need_not_be_collected() -> None:
+    torch = pytest.importorskip("torch")
+
+    def collect(_output: Any) -> Any:
+        raise AssertionError("a call that is not the kernel's")
+
+    computed(torch.ones(2), collect, waited_for=False)
+
+
+# Fits
+
+
+def test_a_fit_is_settled_wherever_its_arrays_are() -> None:
+    clock = Clock()
+    held = SimpleNamespace(w=(Begun(clock, np.eye(2)), [Begun(clock, np.eye(2))]))
+    held.itself = held
+    assert settle(SimpleNamespace(model={"layer": held}))
+    assert clock.now == 2 * WORK
+
+
+class Refuses:
+    """Cannot be looked into."""
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Odd(dict[str, Any]):
+    def values(self) -> Any:
+        raise RuntimeError
+
+
+def test_what_cannot_be_looked_into_is_passed_by() -> None:
+    clock = Clock()
+    assert settle([Refuses(), Odd(), Begun(clock, np.eye(2))])
+    assert clock.now == WORK
+
+
+def test_of_a_large_model_only_so_much_is_looked_at() -> None:
+    looked: list[int] = []
+
+    class Counts:
+        @property
+        def __dict__(self) -> Any:  # type: ignore[override]
+            looked.append(1)
+            return {}
+
+    assert not settle([Counts() for _ in range(10 * MANY)])
+    assert len(looked) < MANY
+
+
+# `harness ab`
+
+
+@pytest.mark.parametrize("kind", LAZY)
+@pytest.mark.parametrize("what", ["fit", "predict", "predict-row", "softmax"])
+def test_a_side_of_a_comparison_is_timed_by_the_same_rules(
+    what: str, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(stand, "time", SimpleNamespace(perf_counter=clock))
+
+    def run(Z: Array) -> Any:
+        clock.sleep(1)
+        return kind(clock, softmax(Z))
+
+    def collect(output: Any) -> Array:
+        return np.asarray(output, dtype=np.float64)
+
+    kernel = harness.Kernel("lazy", lambda Z, _device: Z, run, collect)
+    model = harness.Model("lazy", lambda _: Lazy(clock, kind, fits=Begun))
+    them = SimpleNamespace(kernels={"lazy": kernel}, models={"lazy": model}, devices={})
+    X = np.array([[0.0], [1.0], [2.0]])
+    np.savez(tmp_path / "data.npz", X_train=X, y_train=np.array([0, 1, 1]), X_test=X)
+    work: dict[str, Any] = {
+        "kind": what,
+        "subject": "lazy",
+        "device": "cpu",
+        "data": tmp_path / "data.npz",
+        "seed": 0,
+        "shape": (4, 3),
+        "dtype": "float64",
+        "parameters": {},
+        "categorical": (),
+        "setting": {"seed": 0, "device": "cpu", "n_features": 1, "n_classes": 2},
+    }
+    assert stand._prepare(them, work)(3) == pytest.approx(1 + WORK)
