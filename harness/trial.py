@@ -10,7 +10,7 @@ import random
 import sys
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -216,7 +216,7 @@ def _part(data: Encoded, size: int, seed: int) -> Encoded:
     first = np.sort(np.unique(data.y_train[order], return_index=True)[1])
     order = np.concatenate([order[first], np.delete(order, first)])
     rows = np.sort(order[: max(size, len(first))])
-    return replace(data, X_train=data.X_train[rows], y_train=data.y_train[rows])
+    return data.learning_from(rows)
 
 
 @dataclass(slots=True)

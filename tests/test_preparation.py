@@ -45,12 +45,12 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"X_train": [[1.0], [2.0]]}, "X_train is no array of two dimensions"),
-        ({"X_test": np.arange(2.0)}, "X_test is no array of two dimensions"),
+        ({"X_test": np.arange(2.0)}, "X_test has shape (2,), not the two dimensions of a table"),
         (
             {"X_train": np.array([[1, 2], [3]] * 2, dtype=object)},
-            "X_train is no array of two dimensions",
+            "X_train has shape (4,), not the two dimensions of a table",
         ),
+        ({"X_train": {"x0": [1, 2]}}, "X_train is a dict, not a table; give an array or a Data"),
         ({"X_train": np.zeros((4, 0))}, "X_train has no columns"),
         ({"X_train": np.zeros((4, 2), "M8[s]")}, "X_train holds datetime64[s], neither numbers"),
         ({"X_train": np.zeros((4, 2), complex)}, "X_train holds complex128, neither numbers nor"),
@@ -59,8 +59,8 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
         ({"X_test": np.zeros((0, 2)), "y_test": []}, "the test part has no rows"),
         ({"y_train": ["a", "b"]}, "the training part has 4 rows but labels of shape (2,)"),
         (
-            {"y_test": np.array([["a"], ["b"]])},
-            "the test part has 2 rows but labels of shape (2, 1)",
+            {"y_test": np.array([["a", "b"], ["b", "a"]])},
+            "the test part has 2 rows but labels of shape (2, 2)",
         ),
         (
             {"X_test": np.array([[1.0, np.inf], [0, 0]])},

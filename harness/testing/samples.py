@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness import scoring
-from harness.preparation import Encoded, prepare
-from harness.values import Run, Setting, Sketch, Timing
+from harness.preparation import encode, prepare
+from harness.values import Run, Setting, Sketch, Split, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,14 +69,15 @@ def sample_for(
         X[:, 3] = sides
     if not needs.finite:
         X[rng.random(X.shape) < 0.05] = np.nan
-    encoded = Encoded(
-        X_train=X[:N_TRAIN],
-        y_train=y[:N_TRAIN],
-        X_test=X[N_TRAIN:],
-        y_test=y[N_TRAIN:],
-        class_names=tuple(f"class-{k}" for k in range(n_classes)),
-        feature_names=("x0", "x1", "x2", "x3"),
-        categorical=categorical,
+    encoded = encode(
+        Split(
+            X[:N_TRAIN],
+            y[:N_TRAIN],
+            X[N_TRAIN:],
+            y[N_TRAIN:],
+            class_names=tuple(f"class-{k}" for k in range(n_classes)),
+            categorical=categorical,
+        )
     )
     prepared = prepare(encoded, needs)
     setting = Setting(
