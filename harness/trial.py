@@ -305,6 +305,8 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> R
         split_kind=begun.dataset.kind,
         n_train=len(data.y_train),
         n_test=len(data.y_test),
+        n_repeated=data.n_repeated,
+        identifiers=data.identifiers,
         scores=scores | {"train_likelihood": train_likelihood},
         seconds=Seconds(
             begun.import_seconds,

@@ -450,13 +450,19 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """A trial and what came of it; plain values only."""
+    """A trial and what came of it; plain values only.
+
+    ``n_repeated`` counts the test rows that also occur in the training part; ``identifiers`` names
+    the columns in which nearly every training row has a category of its own.
+    """
 
     trial: Trial
     status: Status
     split_kind: SplitKind | None = None
     n_train: int | None = None
     n_test: int | None = None
+    n_repeated: int | None = None
+    identifiers: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds | None = None
     trace: tuple[TracePoint, ...] = ()
@@ -573,7 +579,9 @@ class Frames:
             ``result_id``, ``dataset`` and ``model`` (with parameters, as people write them),
             ``device``, ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``,
             ``skipped``), ``split_kind`` (``fresh``, ``resampled``, ``fixed``; None where the trial
-            never got that far), ``baseline`` (bool), ``n_train``, ``n_test``; scores (NaN unless
+            never got that far), ``baseline`` (bool), ``n_train``, ``n_test``, ``n_repeated`` (test
+            rows that also occur in the training part), ``identifiers`` (columns in which nearly
+            every row has a category of its own, in words; None without any); scores (NaN unless
             ``ok``): ``accuracy``, ``nll``, ``nll_sd`` (over the test rows), ``likelihood``,
             ``brier``, ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (test rows whose class
             was given probability 0), ``train_likelihood``; seconds: ``import_seconds``,

@@ -99,7 +99,8 @@ UNFINISHED = {
 }
 COLUMNS = (
     *("result_id", "dataset", "model", "device", "repeat", "status", "split_kind", "baseline"),
-    *("n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
+    *("n_train", "n_test", "n_repeated", "identifiers"),
+    *("accuracy", "nll", "nll_sd", "likelihood", "brier"),
     *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
     *("fit_seconds", "first_predict_seconds", "predict_seconds", "fitted_together"),
     *("failure_kind", "reason", "traceback", "output"),
@@ -144,6 +145,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
                     P = _probabilities(rng, y, skill)
                     predicted[len(rows) + 1] = scoring.predictions(P, y)
                     row |= {"status": "ok", "split_kind": kind, "n_train": 120, "n_test": len(y)}
+                    row |= {"n_repeated": 0}
                     row |= scoring.score(P, y) | _seconds(rng)
                 rows.append(row)
 

@@ -46,6 +46,7 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
     found = [
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
+        Note("Data", _data(frames.results)),
         Note("How to read this", _legend(frames, ranking)),
     ]
     return [note for note in found if note.lines]
@@ -88,6 +89,26 @@ def _skipped(failures: pd.DataFrame, several: bool, n_datasets: int) -> tuple[st
         f"{model} on {_listed(datasets, n_datasets)}: {reason}"
         for (model, reason), datasets in where.items()
     )
+
+
+def _data(results: pd.DataFrame) -> tuple[str, ...]:
+    """What may make scores of a dataset too good or too bad, a line each."""
+    lines = []
+    for dataset, rows in results[results["status"] == "ok"].groupby("dataset"):
+        # Every model of a repeat has the same split.
+        counts = rows.dropna(subset="n_repeated").drop_duplicates("repeat")["n_repeated"]
+        if counts.max() > 0:
+            low, high = f"{counts.min():.0f}", f"{counts.max():.0f}"
+            lines.append(
+                f"{dataset}: {low if low == high else f'{low} to {high}'} of "
+                f"{rows['n_test'].max():.0f} test rows also occur in the training part."
+            )
+        lines += [
+            f"{dataset}: nearly every row has a category of its own in {plain(columns)}; "
+            "leave out what only identifies rows."
+            for columns in rows["identifiers"].dropna().unique()
+        ]
+    return tuple(lines)
 
 
 def _listed(datasets: list[str], n_datasets: int) -> str:
