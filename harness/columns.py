@@ -102,6 +102,8 @@ def read_labels(y: Any, part: str) -> Array:
         DatasetError: they cannot be read.
     """
     _refuse_sparse(y, part)
+    if hasattr(y, "to_pandas"):
+        y = _called(y, "to_pandas", part)
     if _is_frame(y):
         table = _frame(y)
         if len(table.columns) != 1:
@@ -314,9 +316,12 @@ def _array(X: Any, part: str) -> Array:
             return np.array(X, dtype=object)  # else [1, "a"] becomes two texts
         if not isinstance(X, np.ndarray) and hasattr(X, "to_numpy"):
             X = X.to_numpy()
-        if isinstance(X, np.ma.MaskedArray) and not X.dtype.names:
-            known: Any = X.astype(np.float64 if X.dtype.kind in NUMBERS else object)
-            return np.asarray(known.filled(None if known.dtype == object else np.nan))
+        if isinstance(X, np.ma.MaskedArray):
+            if X.dtype.names:
+                return X  # each of its fields has a mask of its own
+            values = X.data.astype(np.float64 if X.dtype.kind in NUMBERS else object)
+            values[np.ma.getmaskarray(X)] = None if values.dtype == object else np.nan
+            return np.asarray(values)
         return X if type(X) is np.ndarray else np.asarray(X)
     except Exception as error:
         raise DatasetError(
