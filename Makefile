@@ -40,6 +40,7 @@ bench: $(VENV)/installed-dev  ## Time kernels, training, prediction and coordina
 targets: $(VENV)/installed-dev  ## Print each figure of docs/performance.md, ours beside theirs.
 	$(BIN)/python tests/benchmarks/targets.py
 	$(BIN)/python tests/benchmarks/own_cost.py
+	$(BIN)/python tests/benchmarks/preparation.py
 
 power: $(VENV)/installed-dev  ## Measure how often regressions are found; goes on where it ended.
 	$(BIN)/python tests/benchmarks/power

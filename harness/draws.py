@@ -66,6 +66,8 @@ def draw_there(
             "classes": list(data.class_names),
             "features": list(data.feature_names),
             "tables": tables,
+            "n_repeated": data.n_repeated,
+            "identifiers": list(data.identifiers),
         }
         if sketched:
             told["sketch"] = _sketch(arrays, data)
@@ -132,7 +134,6 @@ def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
             blank,
             tuple(told["classes"]),
             tuple(told["features"]),
-            (),
         )
     return Material(
         Prepared(X_train, X_test, y_train, categorical),
@@ -147,7 +148,12 @@ def facts_of(file: int, place: int, labels: int) -> Facts:
     told, arrays = unpack(file)
     _, hidden = unpack(labels)
     return Facts(
-        arrays[f"labels_{place}"], hidden["y_test"], arrays["trained"], len(told["classes"])
+        arrays[f"labels_{place}"],
+        hidden["y_test"],
+        arrays["trained"],
+        len(told["classes"]),
+        told["n_repeated"],
+        tuple(told["identifiers"]),
     )
 
 

@@ -234,7 +234,8 @@ def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
     for name in Predictions.__dataclass_fields__:
         arrays[f"{prefix}{name}"] = getattr(predictions, name)
     told: dict[str, Any] = {
-        "n": [result.n_train, result.n_test],
+        "n": [result.n_train, result.n_test, result.n_repeated],
+        "identifiers": result.identifiers,
         "scores": dict(result.scores),
         "seconds": astuple(result.seconds),
         "trace": [astuple(point) for point in result.trace],
@@ -261,7 +262,7 @@ def results_of(
             found.append(Result(trial, "failed", split_kind=kind, failure=failure))
             continue
         prefix = f"{i}_"
-        n_train, n_test = one["n"]
+        n_train, n_test, n_repeated = one["n"]
         sketch = None
         if "layers" in one:
             bare = _sketch(one["layers"], arrays, f"{prefix}sketch_")
@@ -274,6 +275,8 @@ def results_of(
                 split_kind=kind,
                 n_train=n_train,
                 n_test=n_test,
+                n_repeated=n_repeated,
+                identifiers=tuple(one["identifiers"]),
                 scores=one["scores"],
                 seconds=Seconds(*one["seconds"]),
                 trace=tuple(TracePoint(*point) for point in one["trace"]),

@@ -37,6 +37,10 @@ SLOW = 1.0
 """Seconds of a prediction of all test rows beyond which no more of them are asked for."""
 
 
+COSTLY = 1e9
+"""Multiplications that principal components may take, in about a second."""
+
+
 def is_asked(data: Encoded) -> bool:
     """Whether a classifier is asked all over its inputs: there are one or two, both quantities."""
     return data.X_train.shape[1] <= 2 and not data.categorical
@@ -121,11 +125,20 @@ def principal(data: Encoded) -> Sketch | None:
     Each column is at mean 0 and standard deviation 1, categories one-hot encoded.
     """
     rows = _drawn(len(data.X_test))
-    prepared = prepare(data, Needs(scaled=True))
-    if prepared.X_train.shape[1] < 2:
+    n_rows, n_columns = data.X_train.shape
+    n_columns += sum(len(names) - 1 for names in data.categories)
+    if n_rows * n_columns * min(n_rows, n_columns) > COSTLY:
         return None
-    train = prepared.X_train - prepared.X_train.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(train, full_matrices=False)
+    prepared = prepare(data, Needs(scaled=True))
+    X, mean = prepared.X_train, prepared.X_train.mean(axis=0)
+    if X.shape[1] < 2:
+        return None
+    if X.shape[1] <= len(X):
+        # As the singular values have it, but without a second table.
+        variances, vectors = np.linalg.eigh(X.T @ X - len(X) * np.outer(mean, mean))
+        sizes, directions = np.sqrt(variances[::-1].clip(0)), vectors.T[::-1]
+    else:
+        _, sizes, directions = np.linalg.svd(X - mean, full_matrices=False)
     if not (sizes > 0).any():
         return None
     # A direction may as well be turned around: the largest weight is positive, as nobody knows why.
@@ -134,7 +147,7 @@ def principal(data: Encoded) -> Sketch | None:
         * np.sign(directions[:2][np.arange(2), np.abs(directions[:2]).argmax(1)])[:, None]
     )
     share = (sizes**2 / (sizes**2).sum())[:2]
-    points = (prepared.X_test[rows] - prepared.X_train.mean(axis=0)) @ two.T
+    points = (prepared.X_test[rows] - mean) @ two.T
     return Sketch(
         data.class_names,
         tuple(f"principal component {i + 1} ({100 * part:.0f}%)" for i, part in enumerate(share)),

@@ -33,6 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from harness.columns import in_words
 from harness.errors import StoreError, UsageError
 from harness.values import Point, Predictions, Run, Sketch, Timing, written
 
@@ -43,7 +44,15 @@ if TYPE_CHECKING:
 
     from harness.values import Result, Skip, Value
 
-SCHEMA = 4
+SCHEMA = 5
+MIGRATIONS = {
+    4: (
+        "ALTER TABLE results ADD COLUMN n_repeated INTEGER",
+        "ALTER TABLE results ADD COLUMN identifiers TEXT",
+    ),
+}
+"""What makes of a schema the next one; what is older is refused."""
+
 CREATE_TRIES = 50
 NAME_LENGTH = 200
 DIGITS = 9  # of an id
@@ -85,6 +94,8 @@ results = Table(
     Column("split_kind", String(10)),
     Column("n_train", Integer),
     Column("n_test", Integer),
+    Column("n_repeated", Integer),
+    Column("identifiers", Text),
     Column("import_seconds", Float),
     Column("make_seconds", Float),
     Column("fit_seconds", Float),
@@ -250,6 +261,8 @@ class Store:
             "split_kind": result.split_kind,
             "n_train": result.n_train,
             "n_test": result.n_test,
+            "n_repeated": result.n_repeated,
+            "identifiers": in_words(result.identifiers) if result.identifiers else None,
         }
         if seconds:
             row |= {
@@ -509,11 +522,29 @@ class Store:
             )
         with self.engine.connect() as connection:
             version = connection.execute(sa.select(schema_versions.c.version)).scalar()
+        while version in MIGRATIONS:
+            version = self._migrate(version)
         if version != SCHEMA:
             raise StoreError(
                 f"store '{self.name}' has schema {version}, this harness reads and writes schema "
                 f"{SCHEMA}; use the harness that made it, or name another with --store"
             )
+
+    def _migrate(self, version: int) -> int:
+        """Bring the tables to the next schema, unless somebody else does so in this moment."""
+        moved = schema_versions.update().where(schema_versions.c.version == version)
+        try:
+            with self.engine.begin() as connection:
+                # The version first: whoever is second waits here, and finds nothing to change.
+                if connection.execute(moved.values(version=version + 1)).rowcount:
+                    for statement in MIGRATIONS[version]:
+                        connection.execute(sa.text(statement))
+        except sa.exc.DBAPIError as error:
+            raise StoreError(
+                f"store '{self.name}' has schema {version} and cannot be brought to schema "
+                f"{SCHEMA} here ({error.orig}); open it once where it may be written to"
+            ) from error
+        return version + 1
 
     def _create(self) -> None:
         """Make the tables, all or none, unless another run does so in this moment."""

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -124,12 +124,16 @@ class Facts:
         y_test: (n_test,), codes of all classes.
         trained: (K,), codes of the classes in the training part, ascending.
         n_classes: of the whole dataset.
+        n_repeated: rows of the test part that occur in the training part.
+        identifiers: columns in which nearly every row has a category of its own.
     """
 
     y_train: NDArray[np.intp]
     y_test: NDArray[np.intp]
     trained: NDArray[np.intp]
     n_classes: int
+    n_repeated: int = 0
+    identifiers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,7 +163,14 @@ class Material:
     def of(cls, data: Encoded, needs: Needs, *, sketched: bool) -> Material:
         """The material of a split that was drawn in this process, with or without a picture."""
         prepared = prepare(data, needs)
-        facts = Facts(prepared.y_train, data.y_test, data.trained, len(data.class_names))
+        facts = Facts(
+            prepared.y_train,
+            data.y_test,
+            data.trained,
+            len(data.class_names),
+            data.n_repeated,
+            data.identifiers,
+        )
         few = is_asked(data)
         return cls(
             prepared,
@@ -295,6 +306,8 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
         split_kind=kind,
         n_train=len(facts.y_train),
         n_test=len(facts.y_test),
+        n_repeated=facts.n_repeated,
+        identifiers=facts.identifiers,
         scores=scores | {"train_likelihood": train_likelihood},
         seconds=fitted.seconds,
         trace=trace_of(fitted.points, fitted.last_epoch, train_likelihood, scores["likelihood"]),
@@ -422,7 +435,7 @@ def _part(data: Encoded, size: int, seed: int) -> Encoded:
     first = np.sort(np.unique(data.y_train[order], return_index=True)[1])
     order = np.concatenate([order[first], np.delete(order, first)])
     rows = np.sort(order[: max(size, len(first))])
-    return replace(data, X_train=data.X_train[rows], y_train=data.y_train[rows])
+    return data.learning_from(rows)
 
 
 @dataclass(slots=True)

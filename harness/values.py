@@ -45,24 +45,27 @@ class Split:
     """A training part and a test part, as a dataset gave them.
 
     Args:
-        X_train: (n_train, n_features), floats, or objects where there are categorical columns.
-            A missing value is NaN (or None in an array of objects).
-        y_train: (n_train,), class names, or integers that index ``class_names``.
+        X_train: (n_train, n_features), an array of numbers, an array of objects, a DataFrame, or
+            what turns into one of these. A missing value is NaN, None, NaT, pandas' NA, or masked.
+        y_train: (n_train,), class names, or integers that index ``class_names``: an array, a
+            Series or a list. They belong to the rows by position.
         X_test: (n_test, n_features).
         y_test: (n_test,).
         class_names: every class, in the order of the columns of the probabilities; the distinct
             labels in sorted order where left out.
-        feature_names: one name a column; ``x0, x1, ...`` where left out.
-        categorical: which columns hold categories rather than quantities.
+        feature_names: one name a column; where left out, a DataFrame's own, or ``x0, x1, ...``.
+        categorical: which columns hold categories rather than quantities: their indices or names,
+            or a bool for each column. A DataFrame's columns of texts, or of pandas' type
+            ``category``, need not be named.
     """
 
-    X_train: Array
-    y_train: Array
-    X_test: Array
-    y_test: Array
-    class_names: tuple[str, ...] = ()
-    feature_names: tuple[str, ...] = ()
-    categorical: tuple[int, ...] = ()
+    X_train: Any
+    y_train: Any
+    X_test: Any
+    y_test: Any
+    class_names: Sequence[Any] = ()
+    feature_names: Sequence[Any] = ()
+    categorical: Sequence[Any] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -447,13 +450,19 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """A trial and what came of it; plain values only."""
+    """A trial and what came of it; plain values only.
+
+    ``n_repeated`` counts the test rows that also occur in the training part; ``identifiers`` names
+    the columns in which nearly every training row has a category of its own.
+    """
 
     trial: Trial
     status: Status
     split_kind: SplitKind | None = None
     n_train: int | None = None
     n_test: int | None = None
+    n_repeated: int | None = None
+    identifiers: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds | None = None
     trace: tuple[TracePoint, ...] = ()
@@ -570,7 +579,9 @@ class Frames:
             ``result_id``, ``dataset`` and ``model`` (with parameters, as people write them),
             ``device``, ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``,
             ``skipped``), ``split_kind`` (``fresh``, ``resampled``, ``fixed``; None where the trial
-            never got that far), ``baseline`` (bool), ``n_train``, ``n_test``; scores (NaN unless
+            never got that far), ``baseline`` (bool), ``n_train``, ``n_test``, ``n_repeated`` (test
+            rows that also occur in the training part), ``identifiers`` (columns in which nearly
+            every row has a category of its own, in words; None without any); scores (NaN unless
             ``ok``): ``accuracy``, ``nll``, ``nll_sd`` (over the test rows), ``likelihood``,
             ``brier``, ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (test rows whose class
             was given probability 0), ``train_likelihood``; seconds: ``import_seconds``,

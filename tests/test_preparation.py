@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import pyarrow
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import sparse
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -45,12 +50,12 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"X_train": [[1.0], [2.0]]}, "X_train is no array of two dimensions"),
-        ({"X_test": np.arange(2.0)}, "X_test is no array of two dimensions"),
+        ({"X_test": np.arange(2.0)}, "X_test has shape (2,), not the two dimensions of a table"),
         (
             {"X_train": np.array([[1, 2], [3]] * 2, dtype=object)},
-            "X_train is no array of two dimensions",
+            "X_train has shape (4,), not the two dimensions of a table",
         ),
+        ({"X_train": {"x0": [1, 2]}}, "X_train is a dict, not a table; give an array or a Data"),
         ({"X_train": np.zeros((4, 0))}, "X_train has no columns"),
         ({"X_train": np.zeros((4, 2), "M8[s]")}, "X_train holds datetime64[s], neither numbers"),
         ({"X_train": np.zeros((4, 2), complex)}, "X_train holds complex128, neither numbers nor"),
@@ -59,8 +64,8 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
         ({"X_test": np.zeros((0, 2)), "y_test": []}, "the test part has no rows"),
         ({"y_train": ["a", "b"]}, "the training part has 4 rows but labels of shape (2,)"),
         (
-            {"y_test": np.array([["a"], ["b"]])},
-            "the test part has 2 rows but labels of shape (2, 1)",
+            {"y_test": np.array([["a", "b"], ["b", "a"]])},
+            "the test part has 2 rows but labels of shape (2, 2)",
         ),
         (
             {"X_test": np.array([[1.0, np.inf], [0, 0]])},
@@ -371,3 +376,524 @@ def test_what_a_model_gets_is_what_it_needs(parts: tuple[Array, Array], needs: N
 def test_the_dtype_is_the_one_asked_for(dtype: Any) -> None:
     found = prepare(encode(split()), Needs(dtype=dtype))
     assert (found.X_train.dtype, found.X_test.dtype) == (dtype, dtype)
+
+
+# What a table may look like
+
+
+def frame(**columns: Any) -> pd.DataFrame:
+    return pd.DataFrame(columns)
+
+
+NUMBERS = np.array([[1.0, 2.0], [3.0, NAN], [5.0, 6.0], [7.0, 8.0]])
+MASKED = np.ma.MaskedArray(np.where(np.isnan(NUMBERS), -999.0, NUMBERS), mask=np.isnan(NUMBERS))
+OBJECTS = NUMBERS.astype(object)
+
+
+class Lazy:
+    """An array of some other library's, which NumPy can ask for one of its own."""
+
+    def __init__(self, array: Array) -> None:
+        self.array = array
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        return self.array
+
+
+class Foreign:
+    """A DataFrame of some other library's."""
+
+    def to_pandas(self) -> pd.DataFrame:
+        return frame(x0=NUMBERS[:, 0], x1=NUMBERS[:, 1])
+
+
+class ToNumpy:
+    def to_numpy(self) -> Array:
+        return NUMBERS
+
+
+def filled(missing: Any) -> Array:
+    found = OBJECTS.copy()
+    found[1, 1] = missing
+    return found
+
+
+ALIKE = {
+    "an array": NUMBERS,
+    "in Fortran's order": np.asfortranarray(NUMBERS),
+    "backwards in memory": NUMBERS[:, ::-1].copy()[:, ::-1],
+    "big-endian": NUMBERS.astype(">f8"),
+    "float16": NUMBERS.astype(np.float16),
+    "float32": NUMBERS.astype(np.float32),
+    "big-endian float32": NUMBERS.astype(">f4"),
+    "long double": NUMBERS.astype(np.longdouble),
+    "a matrix": NUMBERS.view(np.matrix),
+    "a masked array": MASKED,
+    "a masked array of objects": np.ma.MaskedArray(MASKED.data.astype(object), mask=MASKED.mask),
+    "lists": NUMBERS.tolist(),
+    "tuples": tuple(map(tuple, NUMBERS.tolist())),
+    "rows that are arrays": list(NUMBERS),
+    "texts of numbers": NUMBERS.astype(str),
+    "None": filled(None),
+    "pandas' NA": filled(pd.NA),
+    "NaT": filled(pd.NaT),
+    "NumPy's NaT": filled(np.datetime64("NaT")),
+    "a Decimal that is no number": filled(Decimal("NaN")),
+    "a Decimal that signals": filled(Decimal("sNaN")),
+    "Decimals": np.array([[Decimal(str(v)) for v in row] for row in NUMBERS], dtype=object),
+    "a structured array": np.array(
+        [tuple(row) for row in NUMBERS], dtype=[("a", float), ("b", "f4")]
+    ),
+    "a masked structured array": np.ma.array(
+        [tuple(row) for row in MASKED.data],
+        mask=[tuple(row) for row in MASKED.mask],
+        dtype=[("a", float), ("b", float)],
+    ),
+    "an array by protocol": Lazy(NUMBERS),
+    "a foreign DataFrame": Foreign(),
+    "something with to_numpy": ToNumpy(),
+    "a tensor": torch.tensor(NUMBERS),
+    "an Arrow table": pyarrow.table({"x0": NUMBERS[:, 0], "x1": pyarrow.array([2.0, None, 6, 8])}),
+    "a DataFrame": pd.DataFrame(NUMBERS),
+    "a DataFrame of two types": pd.DataFrame(NUMBERS).astype({0: int}),
+    "a DataFrame of objects": pd.DataFrame(OBJECTS),
+    "nullable types": pd.DataFrame(NUMBERS).convert_dtypes(),
+    "Arrow's types": pd.DataFrame(NUMBERS).convert_dtypes(dtype_backend="pyarrow"),
+    "sparse columns": pd.DataFrame(NUMBERS).astype(pd.SparseDtype(float)),
+    "an index with gaps": pd.DataFrame(NUMBERS, index=[9, 2, 7, 7]),
+    "two columns of one name": pd.DataFrame(NUMBERS, columns=["x", "x"]),
+}
+
+
+@pytest.mark.parametrize("X", ALIKE.values(), ids=ALIKE)
+def test_a_table_is_the_same_whatever_it_comes_as(X: Any) -> None:
+    found = encode(split(X_train=X, X_test=X, y_test=["a", "b", "a", "b"]))
+    np.testing.assert_array_equal(found.X_train, NUMBERS)
+    np.testing.assert_array_equal(found.X_test, NUMBERS)
+    for part in (found.X_train, found.X_test):
+        assert type(part) is np.ndarray
+        assert part.dtype in (np.float32, np.float64)
+        assert part.dtype.isnative
+        assert part.flags.c_contiguous
+
+
+LABELS: dict[str, Any] = {
+    "an array": np.array(["b", "a", "b", "a"]),
+    "objects": np.array(["b", "a", "b", "a"], dtype=object),
+    "bytes": np.array([b"b", b"a", b"b", b"a"]),
+    "NumPy's own strings": np.array(["b", "a", "b", "a"], dtype="T")
+    if hasattr(np.dtypes, "StringDType")
+    else np.array(["b", "a", "b", "a"]),
+    "a list": ["b", "a", "b", "a"],
+    "a tuple": ("b", "a", "b", "a"),
+    "a column": np.array([["b"], ["a"], ["b"], ["a"]]),
+    "a list of lists": [["b"], ["a"], ["b"], ["a"]],
+    "a matrix": np.array([["b"], ["a"], ["b"], ["a"]]).view(np.matrix),
+    "masked, but nothing": np.ma.MaskedArray(["b", "a", "b", "a"], mask=False),
+    "a structured array": np.array([("b",), ("a",), ("b",), ("a",)], dtype=[("class", "U1")]),
+    "a Series": pd.Series(["b", "a", "b", "a"]),
+    "a Series in another order": pd.Series(["b", "a", "b", "a"], index=[3, 0, 2, 1]),
+    "an Index": pd.Index(["b", "a", "b", "a"]),
+    "a Categorical": pd.Categorical(["b", "a", "b", "a"]),
+    "a Categorical with more": pd.Categorical(["b", "a", "b", "a"], categories=["c", "b", "a"]),
+    "pandas' strings": pd.array(["b", "a", "b", "a"], dtype="string"),
+    "Arrow's strings": pd.array(["b", "a", "b", "a"], dtype="string[pyarrow]"),
+    "an Arrow array": pyarrow.array(["b", "a", "b", "a"]),
+    "a DataFrame of one column": frame(y=["b", "a", "b", "a"]),
+}
+
+
+@pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
+def test_labels_are_the_same_whatever_they_come_as(y: Any) -> None:
+    found = encode(split(y_train=y))
+    assert found.class_names == ("a", "b")
+    assert found.y_train.tolist() == [1, 0, 1, 0]
+
+
+INDICES: dict[str, Any] = {
+    "integers": np.array([1, 0, 1, 0]),
+    "whole floats": np.array([1.0, 0.0, 1.0, 0.0]),
+    "objects": np.array([1, 0, 1, 0], dtype=object),
+    "objects that are floats": np.array([1.0, 0, 1, 0.0], dtype=object),
+    "objects of NumPy's": np.array([np.int8(1), np.float32(0), True, 0], dtype=object),
+    "bools": np.array([True, False, True, False]),
+    "a list": [1, 0, 1, 0],
+    "nullable": pd.array([1, 0, 1, 0], dtype="Int64"),
+    "nullable bools": pd.array([True, False, True, False], dtype="boolean"),
+    "Arrow's": pd.array([1, 0, 1, 0], dtype="int64[pyarrow]"),
+    "a Series": pd.Series([1, 0, 1, 0], index=[3, 2, 1, 0]),
+    "a tensor": torch.tensor([1, 0, 1, 0]),
+}
+
+
+@pytest.mark.parametrize("y", INDICES.values(), ids=INDICES)
+def test_whole_numbers_index_the_class_names(y: Any) -> None:
+    found = encode(split(y_train=y, y_test=y[:2], class_names=("no", "yes")))
+    assert found.y_train.tolist() == [1, 0, 1, 0]
+
+
+MISSING_LABELS: dict[str, Any] = {
+    "NaN": np.array([1.0, NAN, 0.0, 1.0]),
+    "None": ["a", None, "b", "a"],
+    "pandas' NA": pd.array(["a", pd.NA, "b", "a"], dtype="string"),
+    "NA in objects": np.array(["a", pd.NA, "b", "a"], dtype=object),
+    "NaT": np.array(["a", pd.NaT, "b", "a"], dtype=object),
+    "nullable integers": pd.array([1, None, 0, 1], dtype="Int64"),
+    "a Categorical": pd.Categorical(["a", None, "b", "a"]),
+    "masked": np.ma.MaskedArray([1, 999, 0, 1], mask=[0, 1, 0, 0]),
+    "masked texts": np.ma.MaskedArray(["a", "zzz", "b", "a"], mask=[0, 1, 0, 0]),
+    "dates": np.array(["2026-01-01", "NaT", "2026-01-02", "2026-01-01"], dtype="M8[ns]"),
+}
+
+
+@pytest.mark.parametrize("y", MISSING_LABELS.values(), ids=MISSING_LABELS)
+def test_a_missing_label_is_named_as_one(y: Any) -> None:
+    with pytest.raises(DatasetError, match="1 of the 4 labels of the training part are missing"):
+        encode(split(y_train=y, y_test=y[[0, 2]] if not isinstance(y, list) else ["a", "b"]))
+
+
+def test_labels_that_are_dates_are_classes_of_dates_not_nanoseconds() -> None:
+    y = np.array(["2026-01-02", "2026-01-01", "2026-01-02", "2026-01-01"], dtype="M8[D]")
+    assert encode(split(y_train=y, y_test=y[:2])).class_names == ("2026-01-01", "2026-01-02")
+
+
+COLOURS = ["red", None, "blue", "red"]
+CATEGORIES_ALIKE: dict[str, Any] = {
+    "objects": pd.Series(COLOURS, dtype=object),
+    "NaN": pd.Series(["red", NAN, "blue", "red"], dtype=object),
+    "NA": pd.Series(["red", pd.NA, "blue", "red"], dtype=object),
+    "pandas' default": pd.Series(COLOURS),
+    "strings": pd.Series(COLOURS, dtype="string"),
+    "Arrow's strings": pd.Series(COLOURS, dtype="string[pyarrow]"),
+    "a dictionary of Arrow's": pd.Series(
+        pd.array(
+            COLOURS,
+            dtype=pd.ArrowDtype(pyarrow.dictionary(pyarrow.int8(), pyarrow.string())),
+        )
+    ),
+    "categories": pd.Series(COLOURS, dtype="category"),
+    "ordered categories": pd.Series(
+        pd.Categorical(COLOURS, categories=["red", "green", "blue"], ordered=True)
+    ),
+}
+
+
+@pytest.mark.parametrize("colour", CATEGORIES_ALIKE.values(), ids=CATEGORIES_ALIKE)
+def test_a_dataframes_texts_and_categories_are_categories_without_being_named(colour: Any) -> None:
+    X = frame(size=[1.0, 2.0, 3.0, 4.0], colour=colour)
+    found = encode(split(X_train=X, X_test=X.iloc[::-1][:2]))
+    assert (found.categorical, found.categories) == ((1,), (("blue", "red"),))
+    assert found.feature_names == ("size", "colour")
+    np.testing.assert_array_equal(found.X_train[:, 1], [1, NAN, 0, 1])
+    np.testing.assert_array_equal(found.X_test[:, 1], [1, 0])
+
+
+TOWNS: dict[str, Any] = {
+    "integers": np.array([3, 10, 3, 10]),
+    "floats": np.array([3.0, 10.0, 3.0, 10.0]),
+    "objects": np.array([3, 10.0, 3, 10], dtype=object),
+    "texts": np.array(["3", "10", "3", "10"]),
+    "bytes": np.array([b"3", b"10", b"3", b"10"]),
+    "nullable": pd.array([3, 10, 3, 10], dtype="Int64"),
+    "categories": pd.Categorical([3, 10, 3, 10]),
+}
+
+
+@pytest.mark.parametrize("train", TOWNS.values(), ids=TOWNS)
+@pytest.mark.parametrize("test", TOWNS.values(), ids=TOWNS)
+def test_a_category_is_the_same_in_both_parts_whatever_its_type(train: Any, test: Any) -> None:
+    """Missing values in one part alone make floats of its integers."""
+    found = encode(
+        split(X_train=frame(town=train), X_test=frame(town=test)[:2], categorical=("town",))
+    )
+    assert found.categories == (("10", "3"),)
+    assert found.X_train[:, 0].tolist() == [1, 0, 1, 0]
+    assert found.X_test[:, 0].tolist() == [1, 0]
+
+
+def test_large_whole_numbers_do_not_run_into_each_other() -> None:
+    users = pd.array([2**53, 2**53 + 1, None, 2**53], dtype="Int64")
+    found = encode(split(X_train=frame(user=users), X_test=frame(user=users[:2]), categorical=[0]))
+    assert found.categories == ((str(2**53), str(2**53 + 1)),)
+
+
+DECLARED: dict[str, Any] = {
+    "indices": (0, 2),
+    "a list": [2, 0],
+    "an array": np.array([0, 2]),
+    "a Series": pd.Series([0, 2]),
+    "twice": (2, 0, 2),
+    "a mask": (True, False, True),
+    "a mask as an array": np.array([True, False, True]),
+    "names": ("town", "shift"),
+    "an Index": pd.Index(["town", "shift"]),
+    "names and indices": ["town", 2],
+}
+
+
+@pytest.mark.parametrize("categorical", DECLARED.values(), ids=DECLARED)
+def test_columns_of_categories_are_declared_by_index_mask_or_name(categorical: Any) -> None:
+    X = np.array([[1, 0.5, 3], [2, 1.5, 4], [1, 2.5, 3], [2, 3.5, 4]])
+    found = encode(
+        split(
+            X_train=X,
+            X_test=X[:2],
+            feature_names=("town", "size", "shift"),
+            categorical=categorical,
+        )
+    )
+    assert found.categorical == (0, 2)
+    assert found.categories == (("1", "2"), ("3", "4"))
+
+
+@pytest.mark.parametrize(
+    ("categorical", "fault"),
+    [
+        (None, "categorical is None; give indices of columns, their names, or a bool for each"),
+        ((0.0, 1.0), "categorical is (0.0, 1.0); give indices"),
+        ((None,), "categorical is (None,); give indices"),
+        (7, "categorical columns (7,) of 2 columns"),
+        ((True,), "categorical is a mask of 1 for 2 columns"),
+        ((True, 1), "categorical is (True, 1); give indices"),
+        (("town",), "categorical names 'town', which is no column; there are x0, x1"),
+        ("town", "categorical names 'town', which is no column; there are x0, x1"),
+    ],
+)
+def test_what_declares_no_columns_is_refused(categorical: Any, fault: str) -> None:
+    with pytest.raises(DatasetError) as caught:
+        encode(split(categorical=categorical))
+    assert fault in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ((0, 1), ("0", "1")),
+        (tuple(np.arange(2)), ("0", "1")),
+        ((("top", "left"), ("top", "right")), ("('top', 'left')", "('top', 'right')")),
+        ((None, NAN), ("x0", "x1")),
+        ((pd.NA, " "), ("x0", "x1")),
+        (("same", "same"), ("same", "same (2)")),
+        (("one\ntwo", "nul\0"), ("one\\ntwo", "nul\\x00")),
+        (("c\udcff", "\x1b[31m"), ("c\\udcff", "\\x1b[31m")),
+        (("\u202eabc", "été 日本 🦊"), ("\\u202eabc", "été 日本 🦊")),
+    ],
+)
+def test_names_of_columns_are_texts_that_can_be_printed_and_told_apart(
+    given: Any, names: tuple[str, str]
+) -> None:
+    assert encode(split(feature_names=given)).feature_names == names
+    X = frame(a=[1.0, 2, 3, 4], b=[1.0, 2, 3, 4])
+    X.columns = pd.Index(given, dtype=object, tupleize_cols=False)
+    assert encode(split(X_train=X, X_test=X[:2])).feature_names == names
+    for name in names:
+        name.encode()
+
+
+def test_names_told_apart_do_not_run_into_a_third() -> None:
+    X = np.arange(12.0).reshape(4, 3)
+    found = encode(split(X_train=X, X_test=X[:2], feature_names=("a", "a", "a (2)")))
+    assert len(set(found.feature_names)) == 3
+
+
+def test_names_of_classes_and_categories_can_be_printed_too() -> None:
+    y = np.array(["a\udc80", "b\n", "a\udc80", "b\n"], dtype=object)
+    X = np.array([["\x1b[1m"], ["x"], ["x"], ["x"]], dtype=object)
+    found = encode(split(X_train=X, X_test=X[:2], y_train=y, y_test=y[:2], categorical=[0]))
+    assert found.class_names == ("a\\udc80", "b\\n")
+    assert found.categories == (("\\x1b[1m", "x"),)
+    given = encode(split(y_train=y, y_test=y[:2], class_names=("b\n", "a\udc80")))
+    assert given.class_names == ("b\\n", "a\\udc80")
+    assert given.y_train.tolist() == [1, 0, 1, 0]
+
+
+class Broken:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Array:
+        raise RuntimeError("out\nof order")
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"X_train": sparse.csr_matrix(NUMBERS)}, "X_train is sparse (a csr_matrix); .toarray()"),
+        ({"X_train": sparse.coo_array(NUMBERS)}, "X_train is sparse (a coo_array); .toarray()"),
+        ({"y_train": sparse.csr_matrix(NUMBERS)}, "y_train is sparse (a csr_matrix); .toarray()"),
+        (
+            {"X_train": Broken()},
+            "X_train, a Broken, cannot be read as an array: RuntimeError: out of",
+        ),
+        (
+            {"y_train": Broken()},
+            "y_train, a Broken, cannot be read as an array: RuntimeError: out of",
+        ),
+        ({"X_train": torch.ones(4, 2, requires_grad=True)}, "X_train, a Tensor, cannot be read"),
+        ({"X_train": pd.Series([1.0, 2, 3, 4])}, "X_train has shape (4,), not the two dimensions"),
+        ({"X_train": np.zeros((4, 2, 1))}, "X.reshape(len(X), -1) makes a row of each"),
+        ({"X_train": None}, "X_train is a NoneType, not a table"),
+        ({"X_train": "table"}, "X_train is a str, not a table"),
+        (
+            {"X_train": frame(when=pd.date_range("2026-01-01", periods=4), size=[1, 2, 3, 4])},
+            "column 'when' holds dates or times (datetime64[",
+        ),
+        (
+            {"X_train": frame(a=1.0, when=pd.date_range("2026-01-01", periods=4, tz="UTC"))},
+            "column 'when' holds dates or times (Timestamp)",
+        ),
+        (
+            {"X_train": np.array([[np.datetime64("2026-01-01", "ns"), 1]] * 4, dtype=object)},
+            "column 'x0' holds dates or times (datetime64)",
+        ),
+        (
+            {"X_train": frame(span=pd.to_timedelta([1, 2, 3, 4], "h"), size=[1, 2, 3, 4])},
+            "column 'span' holds dates or times (timedelta64[",
+        ),
+        (
+            {"X_train": frame(a=1.0, p=pd.period_range("2026", periods=4, freq="D"))},
+            "column 'p' is not declared categorical but is not numbers",
+        ),
+        ({"X_train": np.array([[10**400, 1]] * 4, dtype=object)}, "column 'x0' is not declared"),
+        ({"X_train": np.array([[1j, 1]] * 4, dtype=object)}, "column 'x0' is not declared"),
+        ({"X_train": np.array([[[1], 1]] * 4, dtype=object)[:, :]}, "column 'x0' is not declared"),
+        ({"X_train": np.full((4, 2), np.longdouble("1e400"))}, "column 'x0' holds infinite values"),
+        (
+            {"X_train": frame(a=[1.0] * 4, b=1.0), "X_test": frame(b=[1.0] * 2, a=1.0)},
+            "column 0 is 'a' in the training part, 'b' in the test part; order their columns alike",
+        ),
+        (
+            {"y_train": pd.get_dummies(["a", "b", "a", "b"])},
+            "y_train has 2 columns; labels are one column",
+        ),
+        ({"y_train": "a"}, "the training part has 4 rows but labels of shape ()"),
+        ({"y_train": np.array(["a", ["b"], "a", "b"], dtype=object)}, "labels cannot be put in"),
+        ({"feature_names": 7}, "the split cannot be read: TypeError: 'int' object is not iterable"),
+        (
+            {"y_train": np.array([1, 2, 1, 2]), "y_test": [1, 2], "class_names": ("a", "b")},
+            "indices go from 0 to 1; without class_names, labels are their own names",
+        ),
+        (
+            {"y_train": [0.5, 1.5, 0.5, 1.5], "y_test": [0.5, 1.5], "class_names": ("a", "b")},
+            "label '0.5' is none of the classes a, b",
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_refused_in_a_line_that_says_how_to_mend_it(
+    changes: dict[str, Any], fault: str
+) -> None:
+    with pytest.raises(DatasetError) as caught:
+        encode(split(**changes))
+    assert fault in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_lists_the_first_of_very_many_names() -> None:
+    y = np.arange(1000)
+    X = np.zeros((1000, 1))
+    with pytest.raises(DatasetError) as caught:
+        encode(Split(X, y, X, y + 1000))
+    assert len(str(caught.value)) < 250
+    assert "and 990 more is in the test part only" in str(caught.value)
+
+
+@given(st.permutations(range(6)), st.data())
+def test_an_index_of_pandas_changes_nothing(index: list[int], data: st.DataObject) -> None:
+    y = np.array(data.draw(st.lists(st.sampled_from("ab"), min_size=6, max_size=6)))
+    y[:2] = "a", "b"
+    X = np.arange(12.0).reshape(6, 2)
+    plain = encode(Split(X, y, X, y))
+    found = encode(
+        Split(pd.DataFrame(X, index=index), pd.Series(y, index=index), X, pd.Series(y, index=index))
+    )
+    assert found.class_names == plain.class_names
+    np.testing.assert_array_equal(found.y_train, plain.y_train)
+    np.testing.assert_array_equal(found.y_test, plain.y_test)
+    np.testing.assert_array_equal(found.X_train, plain.X_train)
+
+
+# What is noticed of a table
+
+
+ROWS = st.lists(
+    st.tuples(*[st.sampled_from([0.0, -0.0, 1.0, 2.5, NAN])] * 2), min_size=2, max_size=9
+)
+
+
+@given(ROWS, ROWS)
+def test_rows_of_the_test_part_that_are_training_rows_are_counted(train: Any, test: Any) -> None:
+    def key(row: tuple[float, ...]) -> tuple[float | str, ...]:
+        return tuple("missing" if v != v else v + 0.0 for v in row)
+
+    known = {key(row) for row in train}
+    found = table(np.array(train), np.array(test))
+    assert found.n_repeated == sum(key(row) in known for row in test)
+
+
+def test_rows_of_categories_are_counted_too_and_again_for_a_part_of_the_training_rows() -> None:
+    X = np.array([["a", 1], ["b", 2], [None, 3], ["c", 4]], dtype=object)
+    found = table(X, X[[0, 2]], (0,))
+    assert found.n_repeated == 2
+    assert found.learning_from(np.array([0, 1])).n_repeated == 1
+
+
+def test_columns_that_identify_their_rows_are_named() -> None:
+    X = np.empty((40, 3), dtype=object)
+    X[:, 0] = [f"user {i}" for i in range(40)]
+    X[:, 1] = [f"town {i % 10}" for i in range(40)]
+    X[:, 2] = np.arange(40.0)
+    data = encode(
+        Split(X, np.arange(40) % 2, X, np.arange(40) % 2, ("a", "b"), ("user", "town", "z"), (0, 1))
+    )
+    assert data.identifiers == ("user",)
+    assert data.learning_from(np.arange(10)).identifiers == ()
+
+
+def test_large_tables_are_prepared_block_by_block_as_small_ones_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    X = rng.normal(3, 2, size=(50, 4))
+    X[3, 1] = X[44, 2] = np.nan
+    for needs in (Needs(scaled=True), Needs(), Needs(scaled=True, finite=False)):
+        at_once = prepare(table(X[:40], X[40:]), needs)
+        with monkeypatch.context() as patched:
+            patched.setattr("harness.preparation.BLOCK", 28)
+            by_block = prepare(table(X[:40], X[40:]), needs)
+        np.testing.assert_allclose(by_block.X_train, at_once.X_train, rtol=1e-12)
+        np.testing.assert_allclose(by_block.X_test, at_once.X_test, rtol=1e-12)
+
+
+def test_numbers_that_are_right_already_are_not_copied() -> None:
+    data = encode(split())
+    found = prepare(data, Needs())
+    assert np.shares_memory(found.X_train, data.X_train)
+    assert not found.X_train.flags.writeable
+    assert data.X_train.flags.writeable
+
+
+def test_one_hot_columns_are_scaled_as_scikit_learn_has_it() -> None:
+    X = np.array([["a"], ["b"], ["b"], ["c"], ["b"], [None]], dtype=object)
+    found = prepare(table(X, np.array([["a"], ["d"]], dtype=object), (0,)), Needs(scaled=True))
+    dense = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0]], float)
+    oracle = StandardScaler().fit(dense)
+    np.testing.assert_allclose(found.X_train, oracle.transform(dense))
+    np.testing.assert_allclose(found.X_test, oracle.transform([[1.0, 0, 0], [0, 0, 0]]))
+
+
+def test_a_table_that_memory_does_not_hold_is_the_datasets_fault(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    X = np.array([["a", 1.0], ["b", 2.0]], dtype=object)
+    data = table(X, X, (0,))
+
+    zeros = np.zeros
+
+    def full(shape: Any, *rest: Any, **more: Any) -> Array:
+        if isinstance(shape, tuple):
+            raise MemoryError
+        return zeros(shape, *rest, **more)
+
+    monkeypatch.setattr("harness.preparation.np.zeros", full)
+    with pytest.raises(DatasetError) as caught:
+        prepare(data, Needs(finite=False))
+    assert "one-hot encoded, it is a table of 2 x 3 numbers, which memory does not hold" in str(
+        caught.value
+    )

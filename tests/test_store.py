@@ -53,7 +53,7 @@ def trial(repeat: int = 0) -> Trial:
     return Trial(Choice("iris"), Choice("mlp", (("hidden", (8, 8)),)), "cpu", repeat, 0)
 
 
-def a_result(repeat: int = 0) -> Result:
+def a_result(repeat: int = 0, **more: Any) -> Result:
     return Result(
         trial(repeat),
         "ok",
@@ -79,6 +79,7 @@ def a_result(repeat: int = 0) -> Result:
             np.array([[0.2, 0.3, 0.5], [0.5, 0.5, 0.0]], np.float32),
             (np.zeros((2, 4), np.float32), np.ones((2, 3), np.float32)),
         ),
+        **more,
     )
 
 
@@ -260,10 +261,51 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"UPDATE harness_schema SET version = {version}")
-    complaint = f"has schema {version}, this harness reads and writes schema 4; use the harness"
+    complaint = f"has schema {version}, this harness reads and writes schema 5; use the harness"
     with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
     assert "\n" not in str(refused.value)
+
+
+def of_schema_4(file: Path) -> None:
+    """A store with a result, as it was before repeated rows were counted."""
+    with closing(Store(str(file), create=True)) as store:
+        store.add(begin(store), 0, a_result(), baseline=False)
+    with closing(sqlite3.connect(file)) as connection, connection:
+        for column in ("n_repeated", "identifiers"):
+            connection.execute(f"ALTER TABLE results DROP COLUMN {column}")
+        connection.execute("UPDATE harness_schema SET version = 4")
+
+
+@pytest.mark.parametrize("create", [True, False])
+def test_a_store_of_the_schema_before_is_brought_to_this_one(tmp_path: Path, create: bool) -> None:
+    file = tmp_path / "harness.db"
+    of_schema_4(file)
+    for _ in range(2):
+        with closing(Store(str(file), create=create)) as store:
+            store.add(begin(store), 0, a_result(n_repeated=3), baseline=False)
+            found = load_frames(store, store.find()).results
+            old = load_frames(store, store.find("1")).results
+    assert found["n_repeated"].tolist() == [3]
+    assert old["accuracy"].tolist() == found["accuracy"].tolist()
+    assert old["n_repeated"].isna().all()
+
+
+def test_a_store_of_the_schema_before_that_nobody_may_write_to_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "harness.db"
+    of_schema_4(file)
+    monkeypatch.setattr("harness.store._is_writable", lambda _: False)
+    with pytest.raises(StoreError, match="has schema 4 and cannot be brought to schema 5 here"):
+        Store(str(file))
+
+
+def test_repeated_rows_and_columns_that_only_identify_read_back(store: Store) -> None:
+    run = begin(store)
+    store.add(run, 0, a_result(n_repeated=2, identifiers=("user", "card")), baseline=False)
+    (row,) = load_frames(store, run).results.to_dict("records")
+    assert (row["n_repeated"], row["identifiers"]) == (2, "columns 'user', 'card'")
 
 
 def test_a_store_from_before_there_were_timings_is_refused_and_left_as_it_is(

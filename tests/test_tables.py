@@ -159,7 +159,8 @@ def make_frames(
 
 
 ROW_NAMES = (
-    *("status", "n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
+    *("status", "n_train", "n_test", "n_repeated", "identifiers"),
+    *("accuracy", "nll", "nll_sd", "likelihood", "brier"),
     *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
     *("fit_seconds", "first_predict_seconds", "predict_seconds", "fitted_together"),
     *("failure_kind", "reason", "traceback", "output"),
@@ -532,6 +533,35 @@ def test_clipped_probabilities_are_counted_in_a_footnote(report: Report, whole: 
     text = " ".join(printed(report, whole).split())
     assert ".232†" in text
     assert "probability 0, counted as 2.2e-16: digits, sklearn-knn (3 of 2250 test rows)" in text
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        ([2, 2], "iris: 2 of 38 test rows also occur in the training part."),
+        ([0, 3], "iris: 0 to 3 of 38 test rows also occur in the training part."),
+        ([0, 0], None),
+        ([math.nan, math.nan], None),
+    ],
+)
+def test_test_rows_that_are_training_rows_too_are_told(
+    report: Report, counts: list[float], told: str | None
+) -> None:
+    frames = make_frames(SMALL, FEW, repeats=2)
+    mine = frames.results["dataset"] == "iris"
+    frames.results.loc[mine, "n_repeated"] = frames.results.loc[mine, "repeat"].map(
+        dict(enumerate(counts))
+    )
+    text = " ".join(printed(report, frames).split())
+    assert told in text if told else "also occur" not in text
+
+
+def test_a_column_that_only_identifies_rows_is_told_once(report: Report) -> None:
+    frames = make_frames(SMALL, FEW, repeats=2)
+    frames.results["identifiers"] = frames.results["dataset"].map({"iris": "column 'user'"})
+    text = " ".join(printed(report, frames).split())
+    assert text.count("nearly every row has a category of its own in column 'user'; leave out") == 1
+    assert "iris: nearly every row" in text
 
 
 def test_an_unfinished_run_says_so(report: Report) -> None:

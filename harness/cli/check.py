@@ -8,7 +8,7 @@ import click
 
 from harness.cli import options
 from harness.cli.console import out
-from harness.errors import UsageError, nearest
+from harness.errors import DatasetError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,7 +132,7 @@ def _verdict(subject: Any, kind: str, check_name: str) -> tuple[str | None, str 
     check = next(check for check in _suite(kind) if check.name == check_name)
     try:
         return None, check.run(subject)
-    except AssertionError as error:
+    except (AssertionError, DatasetError) as error:
         return " ".join(str(error).split()) or "an assertion failed", None
     except BaseException as error:  # noqa: BLE001  # the subject can raise anything
         return describe(error), None

@@ -144,8 +144,8 @@ def _rows(data: Encoded) -> Table:
     table = Table(box=box.SIMPLE_HEAD)
     for name in (*shown, *(["..."] if hidden else []), "class"):
         table.add_column(name, overflow="fold")
-    for row, code in zip(data.X_train[:FIRST_ROWS], data.y_train[:FIRST_ROWS], strict=True):
-        cells = [_cell(value) for value in row[:COLUMNS].tolist()]
+    for row, code in zip(data.first_rows(FIRST_ROWS), data.y_train, strict=False):
+        cells = [_cell(value) for value in row[:COLUMNS]]
         more = [f"+{hidden}"] if hidden else []
         table.add_row(*cells, *more, data.class_names[code])
     return table

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
+from harness.columns import in_words, read_labels, read_table
+from harness.errors import DatasetError
+from harness.preparation import categorical_columns, column_names, encode, numbers
 from harness.testing.checks import (
     Check,
     kebab_case_name,
@@ -19,6 +23,7 @@ from harness.testing.checks import (
 from harness.values import Split, SplitKind
 
 if TYPE_CHECKING:
+    from harness.columns import Table
     from harness.values import Array, Dataset
 
 PARTS = ("X_train", "y_train", "X_test", "y_test")
@@ -48,14 +53,11 @@ def parameters_have_defaults(dataset: Dataset) -> None:
 def parts_fit_together(dataset: Dataset) -> None:
     """Gives two tables of the same columns, each with rows, and a label a row."""
     split = _split(dataset)
-    for part in PARTS:
-        kind = type(getattr(split, part)).__name__
-        require(kind == "ndarray", f"{part} is a {kind}, not a NumPy array")
     for X, y, part in (
         (split.X_train, split.y_train, "train"),
         (split.X_test, split.y_test, "test"),
     ):
-        require(X.ndim == 2 and X.size, f"X_{part} has shape {X.shape}; two dimensions hold rows")
+        require(X.size, f"X_{part} has shape {X.shape}; there are rows and columns in a table")
         fits = f"y_{part} has shape {y.shape}, but X_{part} has {len(X)} rows"
         require(y.shape == (len(X),), fits)
     columns = f"X_train has {split.X_train.shape[1]} columns, X_test {split.X_test.shape[1]}"
@@ -93,27 +95,29 @@ def class_names_cover_the_labels(dataset: Dataset) -> None:
     if not names:
         return
     labels = _classes(split, "y_train") | _classes(split, "y_test")
-    by_index = all(isinstance(label, int) for label in labels)
-    nameless = labels - set(range(len(names)) if by_index else names)
+    by_index = all(isinstance(label, int | float) and label == int(label) for label in labels)
+    nameless = labels - set(range(len(names)) if by_index else map(str, names))
     require(not nameless, f"class_names has no {_listed(nameless)}; it is {_listed(names)}")
 
 
 def columns_are_described(dataset: Dataset) -> None:
     """Names every column if any, and lists as categorical those that are not finite numbers."""
-    split = _split(dataset)
-    X = np.vstack([split.X_train, split.X_test]) if _same_columns(split) else split.X_train
-    n_columns = X.shape[1]
-    names = split.feature_names or tuple(f"x{i}" for i in range(n_columns))
-    require(len(names) == n_columns, f"{len(names)} feature_names for {n_columns} columns")
-    beyond = [column for column in split.categorical if column not in range(n_columns)]
-    require(not beyond, f"categorical has {_listed(beyond)}, but there are {n_columns} columns")
-    for column in sorted(set(range(n_columns)) - set(split.categorical)):
-        what = f"column {column} ('{names[column]}')"
-        try:
-            numbers = X[:, column].astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise AssertionError(f"{what} is not categorical, but: {error}") from error
-        require(not np.isinf(numbers).any(), f"{what} holds infinite values")
+    split = _given(dataset)
+    train, test = _tables(split)
+    tables = (train, test if len(test.columns) == len(train.columns) else train)
+    names = column_names(split, tables)
+    numbers(tables, names, categorical_columns(split, tables, names))
+
+
+def categories_recur(dataset: Dataset) -> str | None:
+    """Has categories that recur; tells of a column in which nearly each row has its own."""
+    try:
+        names = encode(_given(dataset)).identifiers
+    except DatasetError:
+        return None  # other checks tell what is wrong
+    if not names:
+        return None
+    return f"nearly every row has a category of its own in {in_words(names)}"
 
 
 def same_seed_same_split(dataset: Dataset) -> None:
@@ -159,9 +163,9 @@ def parts_share_no_rows(dataset: Dataset) -> str | None:
 
 def splits_share_no_memory(dataset: Dataset) -> None:
     """Hands out arrays that nobody else has, or that cannot be written to."""
-    first, second = _split(dataset), _split(dataset)
+    first, second = _given(dataset), _given(dataset)
     for part in PARTS:
-        a, b = getattr(first, part), getattr(second, part)
+        a, b = (np.asarray(getattr(split, part)) for split in (first, second))
         shared = (a.flags.writeable or b.flags.writeable) and np.shares_memory(a, b)
         require(not shared, f"writing to {part} of one split changes the next; hand out copies")
 
@@ -178,6 +182,7 @@ DATASET_CHECKS = tuple(
         every_class_is_in_training,
         class_names_cover_the_labels,
         columns_are_described,
+        categories_recur,
         same_seed_same_split,
         splits_are_of_their_kind,
         parts_share_no_rows,
@@ -186,10 +191,27 @@ DATASET_CHECKS = tuple(
 )
 
 
-def _split(dataset: Dataset, seed: int = 0) -> Split:
+def _given(dataset: Dataset, seed: int = 0) -> Split:
     split = dataset.split(np.random.default_rng(seed))
     require(isinstance(split, Split), f"split gives a {type(split).__name__}, not a harness.Split")
     return split
+
+
+def _tables(split: Split) -> tuple[Table, Table]:
+    return read_table(split.X_train, "X_train"), read_table(split.X_test, "X_test")
+
+
+def _split(dataset: Dataset, seed: int = 0) -> Split:
+    """A split as it is understood: arrays, whatever was given."""
+    split = _given(dataset, seed)
+    train, test = _tables(split)
+    return replace(
+        split,
+        X_train=train.array,
+        X_test=test.array,
+        y_train=read_labels(split.y_train, "y_train"),
+        y_test=read_labels(split.y_test, "y_test"),
+    )
 
 
 def _labels(split: Split, part: str) -> list[Any]:
@@ -207,10 +229,6 @@ def _is_missing(label: Any) -> bool:
 
 def _listed(things: Any) -> str:
     return ", ".join(sorted(map(repr, things)))
-
-
-def _same_columns(split: Split) -> bool:
-    return split.X_train.shape[1:] == split.X_test.shape[1:]
 
 
 def _equal(a: Array, b: Array) -> bool:

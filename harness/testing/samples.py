@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness import scoring
-from harness.preparation import Encoded, prepare
-from harness.values import Run, Setting, Sketch, Timing
+from harness.preparation import encode, prepare
+from harness.values import Run, Setting, Sketch, Split, Timing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,14 +69,15 @@ def sample_for(
         X[:, 3] = sides
     if not needs.finite:
         X[rng.random(X.shape) < 0.05] = np.nan
-    encoded = Encoded(
-        X_train=X[:N_TRAIN],
-        y_train=y[:N_TRAIN],
-        X_test=X[N_TRAIN:],
-        y_test=y[N_TRAIN:],
-        class_names=tuple(f"class-{k}" for k in range(n_classes)),
-        feature_names=("x0", "x1", "x2", "x3"),
-        categorical=categorical,
+    encoded = encode(
+        Split(
+            X[:N_TRAIN],
+            y[:N_TRAIN],
+            X[N_TRAIN:],
+            y[N_TRAIN:],
+            class_names=tuple(f"class-{k}" for k in range(n_classes)),
+            categorical=categorical,
+        )
     )
     prepared = prepare(encoded, needs)
     setting = Setting(
@@ -98,7 +99,8 @@ UNFINISHED = {
 }
 COLUMNS = (
     *("result_id", "dataset", "model", "device", "repeat", "status", "split_kind", "baseline"),
-    *("n_train", "n_test", "accuracy", "nll", "nll_sd", "likelihood", "brier"),
+    *("n_train", "n_test", "n_repeated", "identifiers"),
+    *("accuracy", "nll", "nll_sd", "likelihood", "brier"),
     *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
     *("fit_seconds", "first_predict_seconds", "predict_seconds", "fitted_together"),
     *("failure_kind", "reason", "traceback", "output"),
@@ -143,6 +145,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
                     P = _probabilities(rng, y, skill)
                     predicted[len(rows) + 1] = scoring.predictions(P, y)
                     row |= {"status": "ok", "split_kind": kind, "n_train": 120, "n_test": len(y)}
+                    row |= {"n_repeated": 0}
                     row |= scoring.score(P, y) | _seconds(rng)
                 rows.append(row)
 

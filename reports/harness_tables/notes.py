@@ -50,6 +50,7 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("Devices differ", _devices(frames)),
+        Note("Data", _data(frames.results)),
         Note("How to read this", _legend(frames, ranking)),
     ]
     return [note for note in found if note.lines]
@@ -109,6 +110,26 @@ def _devices(frames: Frames) -> tuple[str, ...]:
         for (dataset, model), found in differences
         if found.max() > SAME
     )
+
+
+def _data(results: pd.DataFrame) -> tuple[str, ...]:
+    """What may make scores of a dataset too good or too bad, a line each."""
+    lines = []
+    for dataset, rows in results[results["status"] == "ok"].groupby("dataset"):
+        # Every model of a repeat has the same split.
+        counts = rows.dropna(subset="n_repeated").drop_duplicates("repeat")["n_repeated"]
+        if counts.max() > 0:
+            low, high = f"{counts.min():.0f}", f"{counts.max():.0f}"
+            lines.append(
+                f"{dataset}: {low if low == high else f'{low} to {high}'} of "
+                f"{rows['n_test'].max():.0f} test rows also occur in the training part."
+            )
+        lines += [
+            f"{dataset}: nearly every row has a category of its own in {plain(columns)}; "
+            "leave out what only identifies rows."
+            for columns in rows["identifiers"].dropna().unique()
+        ]
+    return tuple(lines)
 
 
 def _listed(datasets: list[str], n_datasets: int) -> str:
