@@ -81,6 +81,30 @@ def draw_there(
     return told, arrays
 
 
+def glance_there(
+    inside: Inside, choice: Choice, seed: int, n_rows: int
+) -> tuple[dict[str, Any], Arrays]:
+    """What there is to see of a split, without preparing or keeping it."""
+    dataset = inside.held.registry.datasets[choice.name]
+    try:
+        data = draw(dataset, seed, dict(choice.parameters))
+    except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
+        reason = str(error) if isinstance(error, DatasetError) else failure_of(error).reason
+        return {"fault": [reason, ""]}, {}
+    return {
+        "shape": [*data.X_train.shape, len(data.X_test)],
+        "classes": [
+            [name, *(int((y == code).sum()) for y in (data.y_train, data.y_test))]
+            for code, name in enumerate(data.class_names)
+        ],
+        "features": list(data.feature_names),
+        "rows": [
+            [*row, data.class_names[code]]
+            for row, code in zip(data.first_rows(n_rows), data.y_train, strict=False)
+        ],
+    }, {}
+
+
 def _prepared(name: str, data: Encoded, needs: Needs) -> Prepared:
     try:
         return prepare(data, needs)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from harness.cli import options
 from harness.cli.console import out, say
-from harness.errors import HarnessError, UsageError, nearest
+from harness.errors import DatasetError, HarnessError, UsageError, nearest
 from harness.values import written
 
 if TYPE_CHECKING:
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from harness.discovery import Described
     from harness.parameters import Parameter
-    from harness.preparation import Encoded
     from harness.registry import Registry
     from harness.values import Dataset, Frames, Model
 
+SECONDS = 600.0  # in which a split must have been drawn
 FIRST_ROWS = 5
 COLUMNS = 5  # of a dataset's first rows; more do not fit on a page
 SPLITTING = {
@@ -87,11 +88,9 @@ def _parameters(parameters: Mapping[str, Parameter]) -> Table:
     return table
 
 
-def _show_dataset(registry: Registry, dataset: Dataset) -> None:
+def _show_dataset(registry: Described, dataset: Dataset) -> None:
     from harness.pairing import importable
     from harness.parameters import parameters_of
-    from harness.trial import draw
-    from harness.values import Choice, Trial
 
     missing = importable(dataset.requires)
     facts = {
@@ -106,22 +105,44 @@ def _show_dataset(registry: Registry, dataset: Dataset) -> None:
         facts["requires"] += " (not installed)"
         _show_facts("dataset", dataset.name, dataset.description, facts)
         return
-    first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0)
-    data = draw(dataset, first.split_seed, {})
+    seen = _glance(registry, dataset)
+    n_train, n_features, n_test = seen["shape"]
     facts["shape"] = (
-        f"{len(data.X_train)} training and {len(data.X_test)} test rows of "
-        f"{data.X_train.shape[1]} columns, {len(data.class_names)} classes (first split)"
+        f"{n_train} training and {n_test} test rows of {n_features} columns, "
+        f"{len(seen['classes'])} classes (first split)"
     )
     _show_facts("dataset", dataset.name, dataset.description, facts)
     console = out()
     parameters = parameters_of(dataset.split)
     if parameters:
         console.print(_parameters(parameters))
-    console.print(_classes(data))
-    console.print(_rows(data))
+    console.print(_classes(seen))
+    console.print(_rows(seen))
 
 
-def _classes(data: Encoded) -> Table:
+def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
+    """What there is to see of the first split, which is drawn in a process of its own."""
+    from harness.draws import fault_of, glance_there
+    from harness.executors.local import share_of_memory
+    from harness.processes.client import Limits, wait
+    from harness.values import Choice, Trial
+
+    first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0)
+    parent = registry.parent(registry.origin("datasets", dataset.name), dataset.requires)
+    limits = Limits(SECONDS, share_of_memory(1))
+    call = parent.call(glance_there, first.dataset, first.split_seed, FIRST_ROWS, limits=limits)
+    while not call.poll():
+        wait([call], 0.1)
+    seen, failure = call.result()
+    call.close()
+    if failure is not None:
+        raise DatasetError(f"dataset '{dataset.name}': split {failure.reason}")
+    if fault := fault_of(seen):
+        raise DatasetError(fault[0])
+    return dict(seen)
+
+
+def _classes(seen: Mapping[str, Any]) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -129,25 +150,24 @@ def _classes(data: Encoded) -> Table:
     table.add_column("class")
     table.add_column("training rows", justify="right")
     table.add_column("test rows", justify="right")
-    for code, name in enumerate(data.class_names):
-        counts = [int((y == code).sum()) for y in (data.y_train, data.y_test)]
+    for name, *counts in seen["classes"]:
         table.add_row(name, *map(str, counts))
     return table
 
 
-def _rows(data: Encoded) -> Table:
+def _rows(seen: Mapping[str, Any]) -> Table:
     from rich import box
     from rich.table import Table
 
-    shown = data.feature_names[:COLUMNS]
-    hidden = len(data.feature_names) - len(shown)
+    shown = seen["features"][:COLUMNS]
+    hidden = len(seen["features"]) - len(shown)
     table = Table(box=box.SIMPLE_HEAD)
     for name in (*shown, *(["..."] if hidden else []), "class"):
         table.add_column(name, overflow="fold")
-    for row, code in zip(data.first_rows(FIRST_ROWS), data.y_train, strict=False):
-        cells = [_cell(value) for value in row[:COLUMNS]]
+    for *values, label in seen["rows"]:
+        cells = [_cell(value) for value in values[:COLUMNS]]
         more = [f"+{hidden}"] if hidden else []
-        table.add_row(*cells, *more, data.class_names[code])
+        table.add_row(*cells, *more, label)
     return table
 
 
