@@ -11,6 +11,7 @@ import click
 from harness.cli import best, options
 from harness.cli.console import out, remark, write
 from harness.errors import UsageError
+from harness.untrusted import cleaned, frame_csv
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -135,7 +136,7 @@ def _report(registry: Registry, name: str, style: str) -> Report:
 
 def _write_page(text: str, file: Path) -> None:
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(cleaned(text), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
     remark(f"wrote {file}, {file.stat().st_size / 1024:.0f} KiB")
@@ -148,7 +149,7 @@ def _write_tables(tables: dict[str, object], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             if isinstance(table, pd.DataFrame):
-                table.to_csv(folder / f"{name}.csv", index=False)
+                (folder / f"{name}.csv").write_text(frame_csv(table), encoding="utf-8")
                 table.to_parquet(folder / f"{name}.parquet", index=False)
     except OSError as error:
         raise UsageError(f"cannot write to '{folder}': {error.strerror or error}") from error

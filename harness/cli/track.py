@@ -22,6 +22,7 @@ from harness.cli.ab import progress, work_options, works_chosen
 from harness.cli.console import out, remark, say, write
 from harness.cli.stopping import terminable
 from harness.errors import UsageError
+from harness.untrusted import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -498,14 +499,7 @@ def _show(given: str | None, alpha: float, style: str) -> int:
     if style == "json":
         write(json.dumps([_plain(segment) for segment in found], indent=2))
     elif style == "csv":
-        import csv
-        import io
-
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(CSV_HEADS)
-        writer.writerows(line for segment in found for line in _records(segment))
-        write(text.getvalue())
+        write(csv_text(CSV_HEADS, (line for segment in found for line in _records(segment))))
     elif not found:
         remark(EMPTY)
     elif style == "markdown":
