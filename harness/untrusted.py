@@ -39,15 +39,15 @@ def cleaned(text: str) -> str:
 
 
 def bounded(text: str, most: int) -> str:
-    r"""Text of at most about so many characters: the first third of them, and the end.
+    """Text of at most about so many characters: the first third of them, and the end.
 
     >>> bounded("abcdefghijkl", 6)
-    'ab\n[... 6 characters left out ...]\nijkl'
+    'ab [... 6 characters left out ...] ijkl'
     """
     if len(text) <= most:
         return text
     head = most // 3
-    left_out = f"\n[... {len(text) - most} characters left out ...]\n"
+    left_out = f" [... {len(text) - most} characters left out ...] "
     return text[:head] + left_out + text[len(text) - (most - head) :]
 
 
