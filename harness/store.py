@@ -501,8 +501,9 @@ class Store:
         elif wanted is not None:
             # More digits than an integer column holds are no id, and an overflow to SQLite.
             digits = wanted.isdecimal() and len(wanted) <= DIGITS
-            by_id = [runs.c.id == int(wanted)] if digits else []
-            query = query.where(sa.or_(*by_id, runs.c.name == wanted))
+            by_id = runs.c.id == (int(wanted) if digits else -1)
+            query = sa.select(runs).where(sa.or_(by_id, runs.c.name == wanted))
+            query = query.order_by(by_id.desc(), runs.c.id.desc())
         with self._faults(), self.engine.connect() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
         if row is None:

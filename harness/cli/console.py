@@ -24,8 +24,8 @@ PLAIN_WIDTH = 120
 """Columns of what goes to a file or a pipe, where no terminal tells its width."""
 
 
-NARROWEST, WIDEST = 20, 10_000
-"""Columns below which nothing can be read, and beyond which no page goes."""
+LEAST_AND_MOST = {"COLUMNS": (20, 10_000), "LINES": (1, 10_000)}
+"""What a page has at least, so that it can be read, and at most."""
 
 
 class PlainConsole(Console):
@@ -36,7 +36,17 @@ class PlainConsole(Console):
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        super().__init__(stderr=stderr, width=width, highlight=False, markup=False, emoji=False)
+        # rich would take whatever digits these are for a number.
+        given = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
+        super().__init__(
+            stderr=stderr,
+            width=width,
+            height=_size("LINES"),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            _environ=given,
+        )
 
     def render_str(self, text: str, **how: Any) -> Text:
         """A text before its width is taken."""
@@ -59,23 +69,25 @@ class PlainConsole(Console):
 
 def out() -> Console:
     """Standard output; colours only on a terminal, and not where NO_COLOR is set."""
-    console = PlainConsole(width=_columns())
-    if not console.is_terminal and _columns() is None:
+    width = _size("COLUMNS")
+    console = PlainConsole(width=width)
+    if not console.is_terminal and width is None:
         console = PlainConsole(width=PLAIN_WIDTH)
     return console
 
 
 def err() -> Console:
     """Standard error, for progress and remarks."""
-    return PlainConsole(stderr=True, width=_columns())
+    return PlainConsole(stderr=True, width=_size("COLUMNS"))
 
 
-def _columns() -> int | None:
-    """What COLUMNS says, if that is a number of columns."""
-    given = os.environ.get("COLUMNS", "")
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", given):
+def _size(name: str) -> int | None:
+    """What COLUMNS or LINES says, if that is a size."""
+    given = os.environ.get(name, "")
+    if not re.fullmatch("0{0,8}[1-9][0-9]{0,8}", given):
         return None
-    return min(max(int(given), NARROWEST), WIDEST)
+    least, most = LEAST_AND_MOST[name]
+    return min(max(int(given), least), most)
 
 
 def say(text: str) -> None:

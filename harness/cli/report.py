@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import best, options
+from harness.cli.compare import find_run
 from harness.cli.console import out, remark, write
 from harness.errors import UsageError
 from harness.untrusted import cleaned, frame_csv
@@ -22,7 +23,7 @@ OF_VERSUS = FORMATS[:-1]
 OF_BEST = ("rich", "markdown", "csv", "json")
 
 
-@click.command(name="report", short_help="Print a run's tables again.")
+@click.command(name="report", cls=options.Command, short_help="Print a run's tables again.")
 @click.argument("run", required=False)
 @click.option("--report", "name", default="tables", help="Which report [tables].")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="rich", help="[rich]")
@@ -70,7 +71,7 @@ def command(
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Print the tables of RUN, by id or name; of the newest run without.
+    """Print the tables of RUN, as `harness compare` takes it; of the newest run without.
 
     \b
       harness report
@@ -98,7 +99,7 @@ def command(
             raise UsageError(f"this has no format {style}, but {', '.join(known)}")
     registry = options.discover(plugins)
     with closing(options.open_store(store)) as opened:
-        frames = load_frames(opened, opened.find(run))
+        frames = load_frames(opened, find_run(opened, run))
         if versus:
             from harness.cli.versus import show
             from harness.versus import ROPE
