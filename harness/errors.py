@@ -31,6 +31,14 @@ class StoreError(HarnessError):
     """The database cannot be opened, read or written, or is not one of ours."""
 
 
+class StoreGoneError(StoreError):
+    """The database is not there any more, or is another than the one that was opened."""
+
+
+class RefusedResultError(StoreError):
+    """The database takes this one result for none of its rows; others it may take."""
+
+
 class DatasetError(HarnessError):
     """A dataset's split breaks the contract: no rows, one class, labels that are missing."""
 

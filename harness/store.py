@@ -34,7 +34,8 @@ from sqlalchemy import (
 )
 
 from harness.columns import in_words
-from harness.errors import StoreError, UsageError
+from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
+from harness.untrusted import bounded, hide_password, without, without_passwords
 from harness.values import Point, Predictions, Run, Sketch, Timing, written
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ MIGRATIONS = {
 CREATE_TRIES = 50
 NAME_LENGTH = 200
 DIGITS = 9  # of an id
+REASON, TRACEBACK, OUTPUT = 500, 20_000, 4_000
+"""Characters of a failure that are kept: whatever a plugin says, a store stays small."""
+
+REFUSED = (sa.exc.StatementError, ValueError, TypeError, OverflowError, KeyError, AttributeError)
+"""What may be raised over one result: values that a column does not take, or that are none."""
+
+WORDS = {"last": 1, "previous": 2}
+"""What names a run by its place from the end."""
+
 BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
 
 metadata = MetaData()
@@ -204,15 +214,21 @@ class Store:
     """
 
     def __init__(self, url: str, *, create: bool = False) -> None:
-        self.engine = _engine(url, create=create)
-        self.name = _shown(url)
+        self.name, self._secrets = hide_password(url)
+        self.engine = _engine(url, self.name, self._secrets, create=create)
         self._closed = False
+        self._path: Path | None = None
+        self._file: tuple[int, int] | None = None
         try:
             with self._faults():
                 self._check(create=create)
         except StoreError:
             self.close()
             raise
+        file = self.engine.url.database
+        if self.engine.dialect.name == "sqlite" and file and not file.startswith((":", "file:")):
+            self._path = Path(file).absolute()
+            self._file = self._file_id()
 
     def begin(
         self,
@@ -224,8 +240,10 @@ class Store:
         """A new run.
 
         Raises:
-            UsageError: the name is longer than a database column.
+            UsageError: the name is longer than a database column, or means another run.
         """
+        if name in WORDS:
+            raise UsageError(f"'{name}' names whichever run that is; give this one another --name")
         if len(name) > NAME_LENGTH:
             raise UsageError(f"a run's name has at most {NAME_LENGTH} characters, not {len(name)}")
         values = {
@@ -242,7 +260,34 @@ class Store:
         return Run(id=int(run_id), **values)  # type: ignore[arg-type]  # the columns are its fields
 
     def add(self, run: Run, position: int, result: Result, *, baseline: bool) -> None:
-        """A result, durable when this returns; the first one of a trial is the one that counts."""
+        """A result, durable when this returns; the first one of a trial is the one that counts.
+
+        Raises:
+            RefusedResultError: the database does not take this one; others it may.
+            StoreError: it takes none, for one it is gone (`StoreGoneError`).
+        """
+        with self._faults():
+            try:
+                self._insert(self._row(run, position, result, baseline=baseline), result)
+            except sa.exc.OperationalError:  # no disk, no permission, no connection
+                raise
+            except REFUSED as error:
+                # Asked again, a database that is gone says so.  Somebody who resumes the same run
+                # at the same time may have been quicker.
+                if result.trial.key in self.done(run):
+                    return
+                if run.id not in self._run_ids():
+                    raise StoreGoneError(
+                        f"store '{self.name}': run {run.id} was deleted while it ran"
+                    ) from error
+                what = getattr(error, "orig", None) or error
+                raise RefusedResultError(
+                    f"store '{self.name}' refused the result of {result.trial.dataset} x "
+                    f"{result.trial.model}, repeat {result.trial.repeat}: {self._told(what)}"
+                ) from error
+
+    def _row(self, run: Run, position: int, result: Result, *, baseline: bool) -> dict[str, Any]:
+        """A result's own columns."""
         trial, seconds, failure = result.trial, result.seconds, result.failure
         row = {
             "run_id": run.id,
@@ -276,17 +321,15 @@ class Store:
         if failure:
             row |= {
                 "failure_kind": failure.kind,
-                "reason": _text(failure.reason),
-                "traceback": _text(failure.traceback),
-                "output": _text(failure.output),
+                "reason": _said(failure.reason, REASON),
+                "traceback": _said(failure.traceback, TRACEBACK),
+                "output": _said(failure.output, OUTPUT),
             }
-        with self._faults():
-            try:
-                self._insert(row, result)
-            except sa.exc.IntegrityError:
-                # Somebody who resumes the same run at the same time may have been quicker.
-                if trial.key not in self.done(run):
-                    raise
+        return row
+
+    def _run_ids(self) -> set[int]:
+        with self.engine.connect() as connection:
+            return set(connection.execute(sa.select(runs.c.id)).scalars())
 
     def _insert(self, row: Mapping[str, Any], result: Result) -> None:
         """A result and all that belongs to it, or nothing."""
@@ -339,7 +382,7 @@ class Store:
             "model_seed": 0,
             "status": "skipped",
             "failure_kind": "skipped",
-            "reason": skip.reason,
+            "reason": _said(skip.reason, REASON),
         }
         with self._faults(), self.engine.begin() as connection:
             connection.execute(results.insert().values(row))
@@ -355,7 +398,7 @@ class Store:
                 "device": timing.device,
                 "threads": timing.threads,
                 "status": timing.status,
-                "reason": _text(timing.reason),
+                "reason": _said(timing.reason, REASON),
                 "calls": timing.calls,
                 "figures": {k: v for k, v in timing.figures.items() if np.isfinite(v)},
                 "processes": [len(process) for process in timing.samples],
@@ -465,21 +508,27 @@ class Store:
             return {int(run_id): int(count) for run_id, count in connection.execute(query)}
 
     def find(self, wanted: str | None = None) -> Run:
-        """A run by id or name (the newest of that name); the newest of all without.
+        """A run by id, by name (the newest of that name), or as ``last`` or ``previous``.
 
         Raises:
             UsageError: there is none.
         """
         query = sa.select(runs).order_by(runs.c.id.desc())
-        if wanted is not None:
+        if wanted in WORDS:
+            query = query.offset(WORDS[wanted] - 1)
+        elif wanted == "":  # as runs without a name have
+            raise UsageError("a run is an id, a name, 'last' or 'previous', not nothing")
+        elif wanted is not None:
             # More digits than an integer column holds are no id, and an overflow to SQLite.
             digits = wanted.isdecimal() and len(wanted) <= DIGITS
-            by_id = [runs.c.id == int(wanted)] if digits else []
-            query = query.where(sa.or_(*by_id, runs.c.name == wanted))
+            by_id = runs.c.id == (int(wanted) if digits else -1)
+            query = sa.select(runs).where(sa.or_(by_id, runs.c.name == wanted))
+            query = query.order_by(by_id.desc(), runs.c.id.desc())
         with self._faults(), self.engine.connect() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
         if row is None:
-            what = "no run" if wanted is None else f"no run '{wanted}'"
+            known = wanted is None or wanted in WORDS
+            what = f"no {wanted or ''} run".replace("  ", " ") if known else f"no run '{wanted}'"
             raise UsageError(f"store '{self.name}' has {what}; `harness runs` lists them")
         return Run(**row)
 
@@ -565,15 +614,39 @@ class Store:
     @contextmanager
     def _faults(self) -> Iterator[None]:
         """Whatever the database complains of, as one line."""
+        self._require_file()
         try:
             yield
-        except sqlite3.Error as error:  # from below SQLAlchemy, where a file is settled
-            raise StoreError(f"store '{self.name}': {' '.join(str(error).split())}") from error
-        except sa.exc.DBAPIError as error:
-            reason = " ".join(str(error.orig).split())
-            raise StoreError(f"store '{self.name}': {reason}") from error
-        except sa.exc.SQLAlchemyError as error:
-            raise StoreError(f"store '{self.name}': {' '.join(str(error).split())}") from error
+        # From below SQLAlchemy, too, where a file is settled.
+        except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
+            self._require_file()
+            what = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise StoreError(f"store '{self.name}': {self._told(what)}") from error
+
+    def _told(self, error: object) -> str:
+        """What somebody else says, on a line and without passwords."""
+        words = " ".join(str(error).split())
+        return bounded(without_passwords(without(self._secrets, words)), REASON)
+
+    def _require_file(self) -> None:
+        """See that the file is still there: a database that was deleted can be written to.
+
+        Raises:
+            StoreGoneError: it is not, or is another one.
+        """
+        if self._file is not None and self._file_id() != self._file:
+            raise StoreGoneError(
+                f"store '{self.name}' is gone: it was deleted or replaced while it was in use; "
+                "what was written to it is lost"
+            )
+
+    def _file_id(self) -> tuple[int, int] | None:
+        """Device and number of an SQLite file; None of anything else."""
+        try:
+            found = self._path.stat() if self._path else None
+        except OSError:
+            return None
+        return (found.st_dev, found.st_ino) if found else None
 
 
 def pack(found: Predictions) -> dict[str, bytes]:
@@ -608,7 +681,7 @@ def pack_sketch(found: Sketch) -> bytes:
     """A sketch as an npz file; names are texts in it, and numbered what there is several of."""
     arrays: dict[str, NDArray[Any]] = {"points": found.points, "rows": found.rows}
     for name in ("class_names", "input_names"):
-        texts = [_text(text) for text in getattr(found, name)]
+        texts = [_text(bounded(text, NAME_LENGTH)) for text in getattr(found, name)]
         arrays[name] = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
     for name in ("axes", "hidden"):
         arrays |= {f"{name}_{i}": array for i, array in enumerate(getattr(found, name))}
@@ -658,29 +731,33 @@ def _numbers(packed: bytes, dtype: str) -> NDArray[Any]:
     return np.frombuffer(zlib.decompress(packed), dtype=dtype)
 
 
-def _engine(url: str, *, create: bool) -> sa.Engine:
+def _engine(url: str, shown: str, secrets: Sequence[str], *, create: bool) -> sa.Engine:
     if "://" not in url:
         path = Path(url)
         if create and not path.absolute().parent.is_dir():
-            raise StoreError(f"store '{url}': its folder does not exist; make it first")
+            raise StoreError(f"store '{shown}': its folder does not exist; make it first")
         if path.is_dir():
-            raise StoreError(f"store '{url}' is a folder; name a file in it")
+            raise StoreError(f"store '{shown}' is a folder; name a file in it")
     try:
         # A name of a file may hold what means something in a URL.
         plain = sa.URL.create("sqlite", database=url) if "://" not in url else url
         engine = sa.create_engine(plain)
-    except (sa.exc.ArgumentError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise StoreError(f"store '{_shown(url)}' is no database URL: {reason}") from error
-    except ImportError as error:
+    except sa.exc.NoSuchModuleError as error:
+        reason = without(secrets, str(error))
+        raise StoreError(f"store '{shown}' is no database URL: {reason}") from None
+    except (sa.exc.ArgumentError, ValueError):
+        # Their words may be a part of a password.
         raise StoreError(
-            f"store '{_shown(url)}' needs a driver: {error}; pip install it"
-        ) from error
+            f"store '{shown}' is no database URL; write dialect://user:password@host/database"
+        ) from None
+    except ImportError as error:
+        raise StoreError(f"store '{shown}' needs a driver: {error}; pip install it") from error
     if engine.dialect.name == "sqlite":
         file = engine.url.database
         if not create and file and not file.startswith("file:") and not Path(file).exists():
             raise StoreError(
-                f"store '{file}' does not exist; `harness run` makes it, --store names another"
+                f"store '{hide_password(file)[0]}' does not exist; "
+                "`harness run` makes it, --store names another"
             )
         if file and not create and not _is_writable(file):
             # A database in WAL mode can otherwise not even be read where nobody may write. While
@@ -699,14 +776,6 @@ def _engine(url: str, *, create: bool) -> sa.Engine:
 def _is_writable(file: str) -> bool:
     places = (Path(file), Path(file).absolute().parent)
     return file.startswith("file:") or all(os.access(place, os.W_OK) for place in places)
-
-
-def _shown(url: str) -> str:
-    """A URL for people to read, a password in it hidden."""
-    try:
-        return sa.make_url(url).render_as_string() if "://" in url else url
-    except sa.exc.ArgumentError:
-        return url
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -751,6 +820,11 @@ def _json(parameters: tuple[tuple[str, Value], ...]) -> dict[str, Value]:
         name: written(value) if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in parameters
     }
+
+
+def _said(words: str, most: int) -> str:
+    """What a stranger said, as much of it as is kept, without passwords."""
+    return without_passwords(_text(bounded(words, most)))
 
 
 def _text(words: str) -> str:

@@ -24,7 +24,7 @@ class Done:
     remarks: str
 
 
-def harness_in(folder: Path, *words: str, columns: int = 200) -> Done:
+def harness_in(folder: Path, *words: str, columns: int | str = 200) -> Done:
     """Run the command in a folder, in this process."""
     printed, remarks = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:

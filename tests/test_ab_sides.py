@@ -243,7 +243,7 @@ def test_a_revision_is_built_from_a_folder_of_the_repository_and_from_a_worktree
 
 
 BROKEN: dict[str, tuple[dict[str, str | None], str]] = {
-    "no project": ({"pyproject.toml": None}, "it has no pyproject.toml"),
+    "no project": ({"pyproject.toml": None}, "no pyproject.toml at its top has a project"),
     "no TOML": ({"pyproject.toml": "nonsense ["}, "cannot install"),
     "a backend that raises": ({"makes_a_wheel.py": "raise OSError('a disc')"}, "a disc"),
     "a backend that is not there": ({"makes_a_wheel.py": None}, "makes_a_wheel"),
@@ -375,8 +375,8 @@ def test_another_process_that_was_quicker_with_the_same_revision_is_no_fault(
 ) -> None:
     install = sides._install
 
-    def slow(name: str, source: Path, environment: Path) -> None:
-        install(name, source, environment)
+    def slow(name: str, source: Path, project: Path, environment: Path) -> None:
+        install(name, source, project, environment)
         monkeypatch.setattr(sides, "_install", install)
         with side_of("v1", repository):
             pass
@@ -450,3 +450,129 @@ def test_a_deleted_file_of_a_checkout_is_not_missed(repository: Path) -> None:
     (repository / "other.py").unlink()
     with side_of(".", repository) as side:
         assert value_in(side.python) == "2\n"
+
+
+# Links, submodules, and projects in a folder
+
+
+LINKED = BACKEND.replace(
+    'wheel.write("tiny.py")', 'wheel.writestr("tiny.py", open("linked/value.py").read())'
+)
+
+
+@pytest.mark.parametrize("kind", ["a folder within", "a folder outside", "a file", "absolute"])
+def test_a_link_is_copied_as_a_link(tmp_path: Path, repository: Path, kind: str) -> None:
+    inside, outside = repository / "real", tmp_path / "elsewhere"
+    for folder in (inside, outside):
+        folder.mkdir()
+        (folder / "value.py").write_text("VALUE = 'linked'\n")
+    link = repository / "linked"
+    if kind == "a file":
+        link.mkdir()
+        (link / "value.py").symlink_to("../real/value.py")
+    else:
+        link.symlink_to(
+            {"a folder within": "real", "a folder outside": "../elsewhere"}.get(kind, str(inside))
+        )
+    (repository / "to-nowhere").symlink_to("nowhere")
+    commit(repository, {"makes_a_wheel.py": LINKED})
+    before = state_of(repository)
+    with side_of(".", repository) as side:
+        assert value_in(side.python) == "linked\n"
+    if kind != "a folder outside":  # git has it lead out of its own checkout
+        with side_of("HEAD", repository) as side:
+            assert value_in(side.python) == "linked\n"
+    assert state_of(repository) == before
+
+
+@pytest.fixture
+def nested(tmp_path: Path, repository: Path) -> Path:
+    """The repository with a submodule in a submodule, from which its value comes."""
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    for folder, files in ((inner, {"value.py": "VALUE = 'inner'\n"}), (outer, {"a.txt": ""})):
+        folder.mkdir()
+        run_git(folder, "init", "-q", "-b", "main")
+        commit(folder, files)
+    add = ("-c", "protocol.file.allow=always", "submodule", "--quiet", "add")
+    run_git(outer, *add, str(inner), "within")
+    commit(outer, {})
+    run_git(repository, *add, "--name", "other name", str(outer), "modules/outer")
+    update = ("submodule", "--quiet", "update", "--init", "--recursive")
+    run_git(repository, "-c", "protocol.file.allow=always", *update)
+    backend = LINKED.replace("linked/value.py", "modules/outer/within/value.py")
+    commit(repository, {"makes_a_wheel.py": backend})
+    for origin in (inner, outer):  # what is built comes from nowhere else
+        shutil.rmtree(origin)
+    return repository
+
+
+@pytest.mark.parametrize("text", [".", "HEAD"])
+def test_submodules_are_there_in_what_is_built(nested: Path, text: str) -> None:
+    before = state_of(nested)
+    with side_of(text, nested) as side:
+        assert value_in(side.python) == "inner\n"
+    assert state_of(nested) == before
+
+
+def test_a_change_in_a_submodule_is_in_the_checkout_as_it_is(nested: Path) -> None:
+    (nested / "modules" / "outer" / "within" / "value.py").write_text("VALUE = 'changed'\n")
+    with side_of(".", nested) as side:
+        assert value_in(side.python) == "changed\n"
+        assert "with uncommitted changes" in side.about
+
+
+def test_a_submodule_whose_files_are_gone_is_still_known_to_git(nested: Path) -> None:
+    run_git(nested, "submodule", "--quiet", "deinit", "--force", "--all")
+    with side_of("HEAD", nested) as side:
+        assert value_in(side.python) == "inner\n"
+
+
+@pytest.mark.parametrize("text", [".", "HEAD"])
+def test_a_submodule_that_is_not_here_is_named(tmp_path: Path, nested: Path, text: str) -> None:
+    clone, told = tmp_path / "clone", list[str]()
+    run_git(tmp_path, "clone", "-q", str(nested), str(clone))
+    with pytest.raises(UsageError, match="does not build"), side_of(text, clone, tell=told.append):
+        pass
+    (said,) = [line for line in told if "its submodule" in line]
+    assert f"{text} is built without its submodule 'modules/outer'" in said
+    assert "`git submodule update --init --recursive` fetches it" in said
+
+
+@pytest.fixture
+def several(tmp_path: Path) -> Path:
+    """A repository of two projects, none at its top."""
+    folder = tmp_path / "several"
+    for name in ("one", "two"):
+        (folder / "packages" / name / "tests").mkdir(parents=True)
+        for file, text in SOURCE.items():
+            (folder / "packages" / name / file).write_text(text.replace("= 1", f"= '{name}'"))
+        settings = "[tool.ruff]\nline-length = 99\n"
+        (folder / "packages" / name / "tests" / "pyproject.toml").write_text(settings)
+    run_git(folder, "init", "-q", "-b", "main")
+    commit(folder, {"pyproject.toml": "[tool.ruff]\n"})
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "value"),
+    [
+        (".", "packages/one", "one"),
+        ("HEAD", "packages/two", "two"),
+        (".", "packages/two/tests", "two"),
+        ("HEAD", "packages/one/tests", "one"),
+        ("packages/two", "", "two"),
+        ("../two", "packages/one", "two"),
+    ],
+)
+def test_a_project_in_a_folder_of_a_repository_is_a_side(
+    several: Path, text: str, place: str, value: str
+) -> None:
+    with side_of(text, several / place) as side:
+        assert value_in(side.python) == f"{value}\n"
+
+
+@pytest.mark.parametrize("text", [".", "HEAD"])
+def test_where_there_are_several_projects_they_are_named(several: Path, text: str) -> None:
+    told = r"go into one of its projects: packages/one, packages/two$"
+    with pytest.raises(UsageError, match=told), side_of(text, several):
+        pass

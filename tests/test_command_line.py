@@ -141,12 +141,11 @@ def test_a_fault_of_our_own_is_status_2_and_never_a_regression(
     assert "a fault of the harness itself: ZeroDivisionError: of ours" in complaint_of(done)
 
 
-def test_debug_shows_the_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from harness.errors import UsageError
-
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError):
-        main(["--debug", "run", "-d", "irsi"])
+def test_debug_shows_the_traceback_before_the_line(cli: Harness) -> None:
+    status, printed, said = cli("--debug", "run", "-d", "irsi")
+    assert (status, printed) == (2, "")
+    assert said.startswith("Traceback (most recent call last)")
+    assert said.splitlines()[-1].startswith("harness: no dataset matches 'irsi'")
 
 
 def test_a_failed_trial_gives_status_1_a_footer_and_a_traceback_on_request(cli: Harness) -> None:

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import example, given
@@ -16,6 +16,9 @@ from hypothesis import strategies as st
 
 from harness.errors import UsageError
 from harness.interchange import Imported, Point, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 DATA = Path(__file__).parent / "data" / "benchmarks"
 PYTEST = DATA / "pytest_benchmark.json"
@@ -374,6 +377,50 @@ def test_a_broken_file_beside_a_result_is_named(tmp_path: Path, name: str) -> No
     (folder / name).resolve().write_text("[")
     with pytest.raises(UsageError, match=f"{Path(name).name}' ends in the middle"):
         read(folder)
+
+
+def _unreadable(file: Path) -> None:
+    file.chmod(0)
+    if os.access(file, os.R_OK):
+        pytest.skip("root may read anything")
+
+
+AMISS: dict[str, Callable[[Path], object]] = {
+    "cut off": lambda file: file.write_text(PYPERF.read_text()[:-99]),
+    "empty": lambda file: file.touch(),
+    "another tool's": lambda file: file.write_text('{"name": "package"}'),
+    "no text": lambda file: file.write_bytes(b"\xff\xfe\x00"),
+    "no whole gzip file": lambda file: file.write_bytes(gzip.compress(b"{}" * 99)[:-4]),
+    "malformed": lambda file: file.write_text(json.dumps(sample(PYTEST, benchmarks=3))),
+    "a link to nowhere": lambda file: file.symlink_to("nowhere"),
+    "a pipe": os.mkfifo,
+    "not to be read": lambda file: (file.touch(), _unreadable(file)),
+}
+
+
+@pytest.mark.parametrize("make", AMISS.values(), ids=AMISS)
+@pytest.mark.parametrize("place", [".", "below"])
+def test_of_a_folder_what_cannot_be_read_is_named_and_the_rest_is_read(
+    tmp_path: Path, make: Callable[[Path], object], place: str
+) -> None:
+    (tmp_path / "below").mkdir()
+    shutil.copy(PYPERF, tmp_path / "below" / "good.json")
+    shutil.copy(PYTEST, tmp_path / "zero.json")
+    amiss = tmp_path / place / "it's amiss.json"
+    make(amiss)
+    found = read(tmp_path)
+    whole = [*read(PYTEST).points, *read(PYPERF).points]
+    assert sorted(found.points, key=str) == sorted(whole, key=str)
+    ((named, reason),) = [skip for skip in found.skipped if "amiss" in skip[0]]
+    assert named == f"'{amiss}'"
+    assert reason
+    assert "\n" not in reason
+
+
+def test_a_folder_of_which_nothing_can_be_read_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{")
+    (tmp_path / "b.json").write_text("")
+    fault(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import StoreError, UsageError
+from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
 from harness.frames import load_frames
 from harness.store import Store, metadata, pack, pack_samples, unpack, unpack_samples
 from harness.values import (
@@ -33,7 +33,7 @@ from harness.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 ENVIRONMENT = {"python": "3.11", "packages": {}, "plugins": {}}
@@ -202,6 +202,24 @@ def test_a_run_is_found_by_id_by_name_or_as_the_newest(store: Store) -> None:
     assert store.find().id == third.id
     with pytest.raises(UsageError, match="no run 'weekly'"):
         store.find("weekly")
+
+
+def test_a_run_is_found_by_its_place_from_the_end(store: Store) -> None:
+    with pytest.raises(UsageError, match="has no last run"):
+        store.find("last")
+    first = begin(store, "nightly")
+    with pytest.raises(UsageError, match="has no previous run"):
+        store.find("previous")
+    second = begin(store)
+    assert [store.find(word).id for word in ("last", "previous")] == [second.id, first.id]
+    with pytest.raises(UsageError, match="not nothing"):
+        store.find("")
+
+
+@pytest.mark.parametrize("name", ["last", "previous"])
+def test_a_word_that_means_whichever_run_is_no_name(store: Store, name: str) -> None:
+    with pytest.raises(UsageError, match="another --name"):
+        begin(store, name)
 
 
 @given(st.lists(st.floats(-36, 0, width=32), max_size=50))
@@ -373,6 +391,164 @@ def test_a_password_in_a_url_is_not_shown(tmp_path: Path) -> None:
     with pytest.raises(StoreError) as raised:
         Store(url, create=True)
     assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "odd://me:s3cret@host/db",
+        "postgresql+nodriver://host/db?password=s3cret",
+        "postgresql://me:p@ss:s3cret@host/db",
+        "postgresql://me:a/s3cret@host:db",
+        "sqlite:////nowhere/x.db?password=s3cret&uri=true",
+        "postgresql:me:s3cret@host/db",
+        "postgresql:/me:s3cret@host/db",
+    ],
+)
+@pytest.mark.parametrize("create", [True, False])
+def test_no_fault_of_a_store_shows_a_password(url: str, create: bool) -> None:
+    with pytest.raises(StoreError) as raised:
+        Store(url, create=create)
+    shown: BaseException | None = raised.value
+    while shown is not None:  # as --debug shows it
+        assert "s3cret" not in str(shown)
+        shown = None if shown.__suppress_context__ else shown.__context__
+
+
+def test_a_password_that_a_driver_repeats_is_hidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'harness.db'}?password=s3c%20ret&uri=true"
+
+    def refuses(*_: object, **__: object) -> None:
+        raise sa.exc.OperationalError("", {}, Exception("no 's3c ret' for me (s3c%20ret)"))
+
+    monkeypatch.setattr(Store, "_check", refuses)
+    with pytest.raises(StoreError) as raised:
+        Store(url, create=True)
+    assert "no '***' for me (***)" in str(raised.value)
+
+
+def _truncated(file: Path) -> None:
+    with file.open("r+b") as opened:
+        opened.truncate(100)
+
+
+def _is_text(file: Path) -> None:
+    file.write_text("not a database, but a text that is long enough to be looked at" * 99)
+
+
+def _is_a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def _is_another(file: Path) -> None:
+    file.unlink()
+    Store(str(file), create=True).close()
+
+
+GONE: dict[str, Callable[[Path], object]] = {
+    "deleted": lambda file: file.unlink(),
+    "moved": lambda file: file.rename(file.with_name("moved")),
+    "its folder moved": lambda file: file.parent.rename(file.parent.with_name("moved")),
+    "a folder": _is_a_folder,
+    "another": _is_another,
+}
+BROKEN: dict[str, Callable[[Path], object]] = {"truncated": _truncated, "a text": _is_text}
+USES: dict[str, Callable[[Store, Run], object]] = {
+    "add": lambda store, run: store.add(run, 0, a_result(), baseline=False),
+    "skip": lambda store, run: store.add_skip(
+        run, 0, Skip(Choice("a"), Choice("b"), "cpu", "why"), baseline=False
+    ),
+    "timings": lambda store, run: store.add_timings(run, [timing()]),
+    "finish": lambda store, run: store.finish(run),
+    "find": lambda store, run: store.find(str(run.id)),
+    "done": lambda store, run: store.done(run),
+    "frames": load_frames,
+    "delete": lambda store, run: store.delete(run),
+}
+
+
+@pytest.mark.parametrize("use", USES.values(), ids=USES)
+@pytest.mark.parametrize("change", GONE.values(), ids=GONE)
+def test_a_store_that_goes_away_is_told_whatever_is_wanted_of_it(
+    tmp_path: Path, change: Callable[[Path], object], use: Callable[[Store, Run], object]
+) -> None:
+    file = tmp_path / "stores" / "harness.db"
+    file.parent.mkdir()
+    with closing(Store(str(file), create=True)) as store:
+        run = begin(store)
+        change(file)
+        with pytest.raises(StoreGoneError, match="was deleted or replaced while it was in use"):
+            use(store, run)
+
+
+@pytest.mark.parametrize("create", [True, False])
+@pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
+def test_a_store_that_was_broken_is_told(
+    tmp_path: Path, change: Callable[[Path], object], create: bool
+) -> None:
+    file = tmp_path / "harness.db"
+    with closing(Store(str(file), create=True)) as store:
+        begin(store)
+    change(file)
+    with (
+        pytest.raises(StoreError, match=r"malformed|not a database"),
+        closing(Store(str(file), create=create)) as store,
+    ):
+        store.find()
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "a number that no column holds": {"n_train": 2**70},
+    "a value that is none": {"n_test": object()},
+    "a score that is none": {"scores": {"accuracy": object()}},
+    "a score without a value": {"scores": {"accuracy": None}},
+    "an epoch that comes twice": {"trace": (TracePoint(1, 0.5, 0.5), TracePoint(1, 0.5, 0.5))},
+    "a status that is none": {"status": None},
+    "no trace": {"trace": (1, 2)},
+    "no predictions": {"predictions": "these"},
+    "no sketch": {"sketch": object()},
+    "no failure": {"failure": object()},
+}
+
+
+@pytest.mark.parametrize("change", REFUSED.values(), ids=REFUSED)
+def test_a_result_that_is_refused_is_lost_and_no_other(
+    store: Store, change: dict[str, Any]
+) -> None:
+    run = begin(store)
+    with pytest.raises(RefusedResultError, match=r"refused the result of iris x mlp.*, repeat 0"):
+        store.add(run, 0, dataclasses.replace(a_result(), **change), baseline=False)
+    assert not store.done(run)
+    store.add(run, 1, a_result(1), baseline=False)
+    assert store.done(run) == {trial(1).key}
+
+
+def test_a_run_that_was_deleted_takes_no_result(store: Store) -> None:
+    run = begin(store)
+    store.delete(run)
+    with pytest.raises(StoreGoneError, match=f"run {run.id} was deleted while it ran"):
+        store.add(run, 0, a_result(), baseline=False)
+
+
+def test_what_a_plugin_says_is_bounded_and_keeps_no_password(store: Store) -> None:
+    run = begin(store)
+    long = "first postgresql://me:s3cret@host " + "m" * 1_000_000 + " last"
+    failure = Failure("exception", long, long, long)
+    failed = dataclasses.replace(a_result(), status="failed", failure=failure)
+    store.add(run, 0, failed, baseline=False)
+    store.add_skip(run, 1, Skip(Choice("a"), Choice("b"), "cpu", long), baseline=False)
+    store.add_timings(run, [timing(reason=long)])
+    results = load_frames(store, run).results
+    texts = [*results["reason"], results["traceback"][0], results["output"][0]]
+    texts += [found.reason for found in store.timings(run)]
+    for text, most in zip(texts, (500, 500, 20_000, 4_000, 500), strict=True):
+        assert len(text) < most + 60
+        assert text.startswith("first postgresql://me:***@host mmm")
+        assert "characters left out" in text
+        assert text.endswith(" last")
 
 
 def test_a_url_of_a_file_that_is_not_there_makes_none_for_a_reader(tmp_path: Path) -> None:

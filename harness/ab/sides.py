@@ -17,6 +17,7 @@ import site
 import subprocess
 import sys
 import tempfile
+import tomllib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,9 @@ BUILD_LIMIT = 1800.0
 
 BUILDING = "building-"
 """What names of folders begin with while something is built in them."""
+
+GITLINK = "160000"
+"""The mode of a submodule in a tree of git."""
 
 SHARED = "shared_with_the_other_side.pth"
 
@@ -83,6 +87,21 @@ class Side:
     here: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Submodule:
+    """A repository within another one.
+
+    Args:
+        path: from the top of the outermost.
+        revision: full hash of the commit.
+        repository: where that commit is on this machine; None if it is not.
+    """
+
+    path: Path
+    revision: str
+    repository: Path | None
+
+
 HERE = Side("here", sys.executable, "this environment", here=True)
 
 
@@ -99,9 +118,10 @@ def side_of(
     """A side as the user names it, for as long as it is needed.
 
     Args:
-        text: an interpreter, a virtual environment, a git checkout (its top, or ``.`` anywhere in
-            it; built as it is, changes included), or a revision of the repository that ``folder``
-            is in.
+        text: an interpreter, a virtual environment, a git checkout (its top, the folder of a
+            project in it, or ``.`` anywhere in it; built as it is, changes included), or a revision
+            of the repository that ``folder`` is in.  ``.`` and a revision are of the project that
+            ``folder`` is in, where a repository has several.
         folder: the current one.
         tell: called with what takes time.
 
@@ -126,19 +146,43 @@ def side_of(
         # `.` within a checkout is all of it. A folder further down may be a mistyped revision.
         checkout = checkout or (Path(top) if path.resolve().is_relative_to(top) else None)
     if checkout:
-        with _built_as_it_is(text, checkout, tell) as side:
+        with _built_as_it_is(text, checkout, _project_of(path, checkout), tell) as side:
             yield side
         return
     revision = top and git(folder, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
     if not top and (refusal := _refusal(folder)):
         raise UsageError(f"'{text}': git does not read the repository here: {refusal}")
+    around = git(path, "rev-parse", "--show-toplevel") if not revision and _offers(path) else ""
+    if around:
+        with _built_as_it_is(text, Path(around), _project_of(path, Path(around)), tell) as side:
+            yield side
+        return
     if not top or not revision:
         where = f"of the repository {top}" if top else f"({folder} is in no git repository)"
         raise UsageError(
             f"'{text}' is no Python interpreter, no virtual environment, no checkout, and no "
             f"revision {where}"
         )
-    yield _built(text, Path(top), revision, tell)
+    yield _built(text, Path(top), _project_of(folder, Path(top)), revision, tell)
+
+
+def _project_of(folder: Path, top: Path) -> Path:
+    """Where the nearest project at or above a folder of a checkout is, from the checkout's top."""
+    folder, top = folder.resolve(), top.resolve()
+    above = (place for place in (folder, *folder.parents) if place.is_relative_to(top))
+    return next((place for place in above if _offers(place)), top).relative_to(top)
+
+
+def _offers(folder: Path) -> bool:
+    """Whether there is a project to install; many a pyproject.toml has settings of tools only."""
+    try:
+        settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except OSError:
+        settings = {}
+    except ValueError:  # whoever builds it tells what is wrong
+        return True
+    older = any((folder / file).is_file() for file in ("setup.py", "setup.cfg"))
+    return older or bool({"project", "build-system"} & set(settings))
 
 
 def interpreter(path: Path) -> Path | None:
@@ -188,21 +232,28 @@ def uncommitted(folder: Path) -> bool:
     return any(entry and not (entry.startswith("?? ") and DATA.search(entry)) for entry in listed)
 
 
-def _built(name: str, top: Path, revision: str, tell: Callable[[str], object]) -> Side:
+def _built(
+    name: str, top: Path, project: Path, revision: str, tell: Callable[[str], object]
+) -> Side:
     """A revision in an environment of its own, which is made unless it is there."""
+    submodules = list(_submodules(_common(top), revision, top))
+    missing = [submodule for submodule in submodules if not submodule.repository]
+    for submodule in missing:
+        tell(_left_out(submodule.path, f"{name} is built", f"commit {submodule.revision[:10]}"))
     words = [str(top), revision, sys.executable, sys.version, *_here()]
+    words += [f"in {project}"] * (project != Path()) + [f"without {one.path}" for one in missing]
     place = cache_folder() / hashlib.sha256("\0".join(words).encode()).hexdigest()[:20]
     about = f"revision {revision[:10]}"
     if not interpreter(place):
         tell(f"building {about} ({name})")
         with _workshop() as shop:
             source = shop / "source"
-            # A clone, because a worktree would be noted in the user's repository, and stay there
-            # if this process were killed. --shared copies none of the history.
-            _do(name, "clone", "git", "clone", "--quiet", "--shared", "--no-checkout", top, source)
-            _lend(top, source)
-            _do(name, "check out", "git", "-C", source, "checkout", "--quiet", "--detach", revision)
-            _install(name, source, shop / "environment")
+            _check_out(name, _common(top), revision, source)
+            for submodule in submodules:
+                if submodule.repository:
+                    place_of_it = source / submodule.path
+                    _check_out(name, submodule.repository, submodule.revision, place_of_it)
+            _install(name, source, project, shop / "environment")
             place.parent.mkdir(parents=True, exist_ok=True)
             with _locked(place.parent):
                 if not interpreter(place):  # else somebody else was quicker
@@ -212,44 +263,140 @@ def _built(name: str, top: Path, revision: str, tell: Callable[[str], object]) -
     return Side(name, str(interpreter(place)), about, revision)
 
 
-def _lend(top: Path, source: Path) -> None:
+def _check_out(name: str, repository: Path, revision: str, place: Path) -> None:
+    """A revision of a git folder in a place of ours."""
+    _clone(name, repository, place)
+    _do(name, "check out", "git", "-C", place, "checkout", "--quiet", "--detach", revision)
+
+
+def _clone(name: str, repository: Path, place: Path) -> None:
+    """A clone of a git folder without files.
+
+    A worktree would be noted in the user's repository, and stay there if this process were killed.
+    """
+    # --shared copies none of the history.
+    words = ("clone", "--quiet", "--shared", "--no-checkout")
+    _do(name, "clone", "git", *words, repository, place)
+    _lend(repository, place)
+
+
+def _common(top: Path) -> Path:
+    """The git folder of a checkout, which its worktrees share."""
+    return (top / git(top, "rev-parse", "--git-common-dir")).resolve()
+
+
+def _submodules(
+    repository: Path, revision: str, checkout: Path, at: Path = Path()
+) -> Iterator[Submodule]:
+    """The submodules of a revision, outer ones first, as far as they are on this machine.
+
+    Args:
+        repository: the git folder that has the revision.
+        revision: of it.
+        checkout: where the user has it checked out.
+        at: where it is itself, from the top of the outermost.
+    """
+    for entry in filter(None, _git_in(repository, "ls-tree", "-r", "-z", revision).split("\0")):
+        about, _, path = entry.partition("\t")
+        mode, _, commit = about.split()
+        if mode != GITLINK:
+            continue
+        places = [repository / "modules" / _submodule_name(repository, revision, path)]
+        if (checkout / path / ".git").exists():  # else git would mean the one around it
+            places.insert(0, _common(checkout / path))
+        has = f"{commit}^{{commit}}"
+        known = (p for p in places if _git_in(p, "rev-parse", "--verify", "--quiet", has))
+        found = Submodule(at / path, commit, next(known, None))
+        yield found
+        if found.repository:
+            yield from _submodules(found.repository, commit, checkout / path, found.path)
+
+
+def _submodule_name(repository: Path, revision: str, path: str) -> str:
+    """What .gitmodules calls the submodule at a path, which is mostly its first path."""
+    words = ("--blob", f"{revision}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
+    for entry in _git_in(repository, "config", "-z", *words).split("\0"):
+        key, _, value = entry.partition("\n")
+        if value == path:
+            return key.removeprefix("submodule.").removesuffix(".path")
+    return path
+
+
+def _git_in(repository: Path, *words: str) -> str:
+    """What git says of a git folder, wherever that one's files are or were."""
+    return git(repository, "--git-dir", str(repository), "--work-tree", str(repository), *words)
+
+
+def _left_out(path: Path, doing: str, what: str) -> str:
+    return (
+        f"{doing} without its submodule '{path}': {what} of it is not here; "
+        "`git submodule update --init --recursive` fetches it"
+    )
+
+
+def _lend(common: Path, source: Path) -> None:
     """Let a clone have all objects of its original, which git denies to clones of shallow ones.
 
     In CI the base is often a commit that was fetched alone, and no clone gets that.
     """
-    common = top / git(top, "rev-parse", "--git-common-dir")
     alternates = source / ".git" / "objects" / "info" / "alternates"
     if not alternates.exists():
-        alternates.write_text(f"{(common / 'objects').resolve()}\n", encoding="utf-8")
+        alternates.write_text(f"{common / 'objects'}\n", encoding="utf-8")
     if (common / "shallow").is_file():
         shutil.copyfile(common / "shallow", source / ".git" / "shallow")
 
 
 @contextmanager
-def _built_as_it_is(name: str, top: Path, tell: Callable[[str], object]) -> Iterator[Side]:
+def _built_as_it_is(
+    name: str, top: Path, project: Path, tell: Callable[[str], object]
+) -> Iterator[Side]:
     """A checkout with all that is changed in it, built anew each time."""
-    tell(f"building {top} as it is")
+    tell(f"building {top / project} as it is")
     with _workshop() as shop:
         if git(top, "rev-parse", "--verify", "--quiet", "HEAD"):
             # What asks git for its version, as setuptools-scm does, is answered.
             source = shop / "source"
-            _do(name, "clone", "git", "clone", "--quiet", "--shared", "--no-checkout", top, source)
-            _lend(top, source)
+            _clone(name, _common(top), source)
             _do(name, "look at", "git", "-C", source, "read-tree", git(top, "rev-parse", "HEAD"))
-        listed = git(top, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-        for entry in filter(None, listed.split("\0")):
-            source, target = top / entry, shop / "source" / entry
-            if source.is_file():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, target)
-        _install(name, shop / "source", shop / "environment")
+        for path in _files_of(name, top, tell):
+            target = shop / "source" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if (top / path).is_symlink():
+                target.symlink_to(_link(top / path, top))
+            else:
+                shutil.copy2(top / path, target)
+        _install(name, shop / "source", project, shop / "environment")
         changed = ", with uncommitted changes" if uncommitted(top) else ""
         yield Side(
             name,
             str(interpreter(shop / "environment")),
-            f"{top} as it is{changed}",
+            f"{top / project} as it is{changed}",
             git(top, "rev-parse", "HEAD"),
         )
+
+
+def _files_of(
+    name: str, top: Path, tell: Callable[[str], object], at: Path = Path()
+) -> Iterator[Path]:
+    """The files and links of a checkout and of its submodules, from the outermost's top."""
+    listed = git(top / at, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    for entry in sorted(set(filter(None, listed.split("\0")))):
+        path = at / entry
+        place = top / path
+        if place.is_symlink() or place.is_file():
+            yield path
+        elif place.is_dir() and not entry.endswith("/"):  # as of one that is no submodule
+            if (place / ".git").exists():
+                yield from _files_of(name, top, tell, path)
+            else:
+                tell(_left_out(path, f"{name} is built", "nothing"))
+
+
+def _link(link: Path, top: Path) -> Path:
+    """Where a copy of a link leads: within the tree to the copied file, else to the same place."""
+    target = link.readlink()
+    there = Path(os.path.normpath(link.parent / target))
+    return target if target.is_absolute() or there.is_relative_to(top) else there
 
 
 @contextmanager
@@ -299,12 +446,16 @@ def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _install(name: str, source: Path, environment: Path) -> None:
-    """Install a source tree alone; what it depends on comes from where the harness runs."""
-    if not any((source / file).is_file() for file in ("pyproject.toml", "setup.py")):
+def _install(name: str, tree: Path, project: Path, environment: Path) -> None:
+    """Install a project of a tree alone; what it depends on comes from where the harness runs."""
+    source = tree / project
+    if not _offers(source):
+        where = "at its top" if project == Path() else f"in '{project}'"
+        below = sorted(path.parent.relative_to(tree) for path in tree.glob("*/**/pyproject.toml"))
+        others = ", ".join(str(path) for path in below if _offers(tree / path))
         raise UsageError(
-            f"side '{name}' does not build: it has no pyproject.toml at its top, so that there is "
-            "nothing to install"
+            f"side '{name}' does not build: no pyproject.toml {where} has a project, so that there "
+            "is nothing to install" + (f"; go into one of its projects: {others}" if others else "")
         )
     _do(name, "make an environment", sys.executable, "-m", "venv", "--without-pip", environment)
     python = environment / "bin" / "python"

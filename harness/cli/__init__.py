@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
+import traceback
+from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from harness.cli import (
     compare,
     env,
     listing,
+    options,
     plot,
     report,
     run,
@@ -23,15 +25,18 @@ from harness.cli import (
     show,
     track,
 )
-from harness.cli.console import complain
-from harness.cli.stopping import Terminated, stop_status
-from harness.errors import HarnessError
+from harness.cli.console import complain, remark
+from harness.cli.stopping import Terminated, interruptible, stop_status
+from harness.cli.streams import open_streams, silence
+from harness.errors import HarnessError, UsageError
 
 USAGE = 2
 INTERRUPTED = 130
 
+NO_FOLDER = "the current folder is not there any more; change to another and try again"
 
-class InOrder(click.Group):
+
+class InOrder(options.Group):
     """Commands in the order in which a user meets them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
@@ -50,11 +55,13 @@ class InOrder(click.Group):
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(harness.__version__, prog_name="harness")
-def harness_command(debug: bool) -> None:
+def harness_command(debug: bool) -> None:  # noqa: ARG001  # `main` looks for it
     """Benchmark classifiers: every dataset with every model.
 
     Which one is better, by how much, how sure is that, and how fast is it?
     """
+    if not _folder_is_there():
+        raise UsageError(NO_FOLDER)
 
 
 for command in (
@@ -74,45 +81,56 @@ for command in (
     harness_command.add_command(command)
 
 
-def _silence() -> None:
-    """Python flushes standard output once more at the end, and would complain again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _folder_is_there() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
-    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments is not None:
+        sys.exit(_status(arguments))
+    open_streams()
+    once = interruptible()
+    status = _status(sys.argv[1:])
+    once.end()
+    sys.exit(status)
+
+
+def _status(arguments: list[str]) -> int:
+    """The exit status, after all there is to say."""
     try:
         status: Any = harness_command.main(arguments, "harness", standalone_mode=False)
         sys.stdout.flush()
-    except HarnessError as error:
-        if "--debug" in arguments:
-            raise
-        complain(str(error))
-        status = USAGE
-    except click.UsageError as error:
-        where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
-        complain(error.format_message().rstrip(".") + where)
-        status = USAGE
-    except click.ClickException as error:
-        complain(error.format_message())
-        status = USAGE
     except (KeyboardInterrupt, click.Abort):
-        status = INTERRUPTED
+        return INTERRUPTED
     except Terminated as stop:
-        status = stop_status(stop)
-    except BrokenPipeError:
-        _silence()
-        status = 0  # whoever read our output has seen enough
-    except OSError as error:
-        complain(f"{error.filename or 'the output'} cannot be written: {error.strerror or error}")
-        _silence()
-        status = USAGE
-    except Exception as error:
+        return stop_status(stop)
+    except Exception as error:  # noqa: BLE001  # a fault of ours is told in a line, too
         if "--debug" in arguments:
-            raise
-        # Python's own status would be 1, which means that something failed or is slower.
-        what = f"{type(error).__name__}: {error}"
-        complain(f"this is a fault of the harness itself: {what}; --debug shows where")
-        status = USAGE
-    sys.exit(status if isinstance(status, int) else 0)
+            remark(traceback.format_exc())
+        complain(_fault(error))
+        return USAGE  # Python's own would be 1, which means that something failed or is slower
+    return status if isinstance(status, int) else 0
+
+
+def _fault(error: Exception) -> str:
+    """What went wrong, in a line."""
+    match error:
+        case HarnessError():
+            return str(error)
+        case click.UsageError():
+            where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
+            return error.format_message().rstrip(".") + where
+        case click.ClickException():
+            return error.format_message()
+        case OSError() if not _folder_is_there():
+            return NO_FOLDER
+        case OSError():
+            silence(sys.stdout)  # Python would write once more at the end, and complain again
+            return f"{error.filename or 'the output'} cannot be written: {error.strerror or error}"
+    what = f"{type(error).__name__}: {error}"
+    return f"this is a fault of the harness itself: {what}; --debug shows where"

@@ -80,7 +80,9 @@ def work_options(function: F) -> F:
     return function
 
 
-@click.command(name="ab", short_help="Measure two versions side by side: is one slower?")
+@click.command(
+    name="ab", cls=options.Command, short_help="Measure two versions side by side: is one slower?"
+)
 @click.argument("sides", nargs=-1, metavar="A B")
 @work_options
 @options.plugin_option

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from harness.cli.changes import plain
 from harness.cli.console import out, say, write
 from harness.errors import UsageError
+from harness.untrusted import csv_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,11 +37,8 @@ def show(ranking: pd.DataFrame, score: str, style: str) -> None:
     if style == "json":
         write(json.dumps(found, indent=2))
     elif style == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(found[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(row | {"tied": ", ".join(row["tied"])} for row in found)
-        write(text.getvalue())
+        rows = ((row | {"tied": ", ".join(row["tied"])}).values() for row in found)
+        write(csv_text(tuple(found[0]), rows))
     else:
         _print([_cells(row) for row in found], score, style)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import re
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.changes import BAD, ORDER, Row, summary
 from harness.cli.console import out, write
 from harness.errors import UsageError
+from harness.untrusted import cleaned, csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,8 +97,7 @@ def rendered(
     how: str = "",
 ) -> str:
     """Changes as text in one of `FORMATS`; empty for ``rich``, which depends on the console."""
-    text = _rendered(rows, title, style, remarks, extra, how)
-    return text.encode(errors="backslashreplace").decode()  # lone surrogates are in no file
+    return cleaned(_rendered(rows, title, style, remarks, extra, how))
 
 
 def _rendered(
@@ -115,11 +113,7 @@ def _rendered(
         lines = [line for line in (how, *remarks) if line]
         return json.dumps({"title": title, "rows": found, "remarks": lines, **extra}, indent=2)
     if style == "csv":
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(Row.__slots__), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in ordered(rows))
-        return text.getvalue()
+        return csv_text(Row.__slots__, (asdict(row).values() for row in ordered(rows)))
     if style == "markdown":
         return _markdown(rows, title, remarks, how)
     return ""

@@ -23,7 +23,7 @@ MEMORY_JOBS = 4  # sixty rows need no more than a quarter of what trials may use
 KINDS = ("datasets", "models", "kernels", "reports")
 
 
-@click.command(name="check", short_help="Check plugins against the contract.")
+@click.command(name="check", cls=options.Command, short_help="Check plugins against the contract.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @options.plugin_option
 def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:

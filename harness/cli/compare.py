@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SHORTEST_HASH = 4
 
 
-@click.command(name="compare", short_help="Compare two stored runs: what became worse?")
+@click.command(
+    name="compare", cls=options.Command, short_help="Compare two stored runs: what became worse?"
+)
 @click.argument("base")
 @click.argument("new")
 @click.option(
@@ -72,27 +74,23 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
 
 
-def find_run(store: Store, text: str) -> Run:
-    """A run by id, name, ``last``, ``previous``, or a revision it was made at.
+def find_run(store: Store, text: str | None) -> Run:
+    """A run by id, name, ``last``, ``previous``, or a revision it was made at; the newest without.
 
     Raises:
         UsageError: there is none.
     """
     from harness.ab.sides import git
+    from harness.store import WORDS
 
-    runs = store.runs()
-    if text in ("last", "previous"):
-        place = 1 if text == "last" else 2
-        if len(runs) < place:
-            raise UsageError(f"store '{store.name}' has no {text} run; `harness runs` lists them")
-        return runs[-place]
-    if not text:  # as runs without a name have
-        raise UsageError("a run is an id, a name, 'last', 'previous' or a revision, not nothing")
     try:
         return store.find(text)
     except UsageError as missing:
+        if text in (None, "", *WORDS):
+            raise
+        runs = store.runs()
         revision = git(Path.cwd(), "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
-        wanted = revision or (text.lower() if len(text) >= SHORTEST_HASH else "")
+        wanted = revision or (str(text).lower() if len(str(text)) >= SHORTEST_HASH else "")
         made = [run for run in runs if wanted and revision_of(run).startswith(wanted)]
         if made:
             return made[-1]

@@ -10,7 +10,11 @@ from harness.cli import options
 from harness.cli.console import out, write
 
 
-@click.command(name="env", short_help="Print the fingerprint of machine, packages and code.")
+@click.command(
+    name="env",
+    cls=options.Command,
+    short_help="Print the fingerprint of machine, packages and code.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @options.plugin_option
 def command(as_json: bool, plugins: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ BY_DEFAULT = ("datasets", "models", "kernels", "reports")
 """What is listed without a word: looking for devices loads libraries that take seconds."""
 
 
-@click.command(name="list", short_help="List what the plugins offer.")
+@click.command(name="list", cls=options.Command, short_help="List what the plugins offer.")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @options.plugin_option
 def command(kind: str | None, plugins: tuple[str, ...]) -> None:

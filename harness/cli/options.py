@@ -25,6 +25,29 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound="Callable[..., Any]")
 
 
+class Command(click.Command):
+    """A command that refuses an option given twice where it has one value; click takes the last."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, after a look at what is there twice."""
+        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        given: set[str | None] = set()
+        for option in order:
+            if not isinstance(option, click.Option) or option.multiple or option.is_flag:
+                continue
+            if option.name in given:
+                raise UsageError(f"{option.opts[-1]} is given twice; leave one out")
+            given.add(option.name)
+        return super().parse_args(ctx, args)
+
+
+class Group(Command, click.Group):
+    """Commands, each of which does so."""
+
+    command_class = Command
+    group_class = type
+
+
 class Quantity(click.ParamType[Any]):
     """A time or a size with its unit."""
 
@@ -139,6 +162,22 @@ def store_option(function: F) -> F:
     )(function)
 
 
+def store_of(ctx: click.Context) -> str | None:
+    """The store that a command's command, or it itself, was given: ``track --store X record``.
+
+    Raises:
+        UsageError: both were.
+    """
+    typed = click.core.ParameterSource.COMMANDLINE
+    above = ctx.parent
+    own: str | None = ctx.params["store"]
+    if above is None or above.get_parameter_source("store") is not typed:
+        return own
+    if ctx.get_parameter_source("store") is typed:
+        raise UsageError("--store is given twice; leave one out")
+    return str(above.params["store"])
+
+
 def store_url(given: str | None) -> str:
     """Where the results are."""
     return choose_store(given, read_settings())
@@ -168,10 +207,13 @@ def discover(given: tuple[str, ...]) -> Described:
 
 def load_here(given: tuple[str, ...]) -> Registry:
     """The same, with the plugins loaded into this process."""
-    from harness.cli.console import complain_of
+    from harness.cli.console import complain_of, remark
+    from harness.cli.streams import aside
     from harness.registry import load
 
-    registry = load(all_plugins(given))
+    registry, printed = aside(lambda: load(all_plugins(given)))
+    if printed:
+        remark(printed)
     complain_of(registry.faults)
     return registry
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.values import Frames
 
 
-class Listing(click.Command):
+class Listing(options.Command):
     """A command whose help ends with the kinds of pictures."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
@@ -108,4 +108,4 @@ def _segments(store: Store) -> Sequence[Segment]:
 def _frames(store: Store, run: str | None) -> Frames:
     from harness.frames import load_frames
 
-    return load_frames(store, store.find() if run is None else find_run(store, run))
+    return load_frames(store, find_run(store, run))

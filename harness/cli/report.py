@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import best, options
+from harness.cli.compare import find_run
 from harness.cli.console import out, remark, write
 from harness.errors import UsageError
+from harness.untrusted import cleaned, frame_csv
 
 if TYPE_CHECKING:
     from harness.registry import Registry
@@ -21,7 +23,7 @@ OF_VERSUS = FORMATS[:-1]
 OF_BEST = ("rich", "markdown", "csv", "json")
 
 
-@click.command(name="report", short_help="Print a run's tables again.")
+@click.command(name="report", cls=options.Command, short_help="Print a run's tables again.")
 @click.argument("run", required=False)
 @click.option("--report", "name", default="tables", help="Which report [tables].")
 @click.option("--format", "style", type=click.Choice(FORMATS), default="rich", help="[rich]")
@@ -69,7 +71,7 @@ def command(
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Print the tables of RUN, by id or name; of the newest run without.
+    """Print the tables of RUN, as `harness compare` takes it; of the newest run without.
 
     \b
       harness report
@@ -97,7 +99,7 @@ def command(
             raise UsageError(f"this has no format {style}, but {', '.join(known)}")
     registry = options.discover(plugins)
     with closing(options.open_store(store)) as opened:
-        frames = load_frames(opened, opened.find(run))
+        frames = load_frames(opened, find_run(opened, run))
         if versus:
             from harness.cli.versus import show
             from harness.versus import ROPE
@@ -135,7 +137,7 @@ def _report(registry: Registry, name: str, style: str) -> Report:
 
 def _write_page(text: str, file: Path) -> None:
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(cleaned(text), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
     remark(f"wrote {file}, {file.stat().st_size / 1024:.0f} KiB")
@@ -148,7 +150,7 @@ def _write_tables(tables: dict[str, object], folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
             if isinstance(table, pd.DataFrame):
-                table.to_csv(folder / f"{name}.csv", index=False)
+                (folder / f"{name}.csv").write_text(frame_csv(table), encoding="utf-8")
                 table.to_parquet(folder / f"{name}.parquet", index=False)
     except OSError as error:
         raise UsageError(f"cannot write to '{folder}': {error.strerror or error}") from error

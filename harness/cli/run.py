@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.compare import find_run
 from harness.cli.console import complain_of, out, remark, write
 from harness.cli.stopping import Terminated, stop_status, terminable
+from harness.cli.streams import aside
 from harness.errors import UsageError
 from harness.settings import read_settings
 
@@ -29,7 +31,9 @@ ASKED = (
 """Options that a resumed run has already been given."""
 
 
-@click.command(name="run", short_help="Run models on datasets and print ranked tables.")
+@click.command(
+    name="run", cls=options.Command, short_help="Run models on datasets and print ranked tables."
+)
 @click.option("--all", "everything", is_flag=True, help="Every dataset with every model.")
 @click.option(
     "-d",
@@ -61,7 +65,7 @@ ASKED = (
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
-    help="Go on with an interrupted run: the newest, or by id or name.",
+    help="Go on with an interrupted run: the newest, or as `harness compare` takes it.",
 )
 @click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and what not, and why.")
@@ -187,13 +191,18 @@ def _timing_budget(given: dict[str, Any]) -> float:
 def _resume(store: Store, given: dict[str, Any]) -> Campaign:
     from harness.running import resume
 
-    campaign = resume(
-        store,
-        given["resume"] or None,
-        accept_changes=given["accept_changes"],
-        jobs=given["jobs"],
-        in_process=given["in_process"],
+    run = find_run(store, given["resume"] or None)
+    campaign, printed = aside(
+        lambda: resume(
+            store,
+            str(run.id),
+            accept_changes=given["accept_changes"],
+            jobs=given["jobs"],
+            in_process=given["in_process"],
+        )
     )
+    if printed:
+        remark(printed)
     complain_of(campaign.registry.faults)
     left = len(campaign.left)
     remark(

@@ -7,17 +7,20 @@ from contextlib import closing
 import click
 
 from harness.cli import options
+from harness.cli.compare import find_run
 from harness.cli.console import out, say
 
 
 @click.group(
-    name="runs", invoke_without_command=True, short_help="List the runs in the store, delete some."
+    name="runs",
+    cls=options.Group,
+    invoke_without_command=True,
+    short_help="List the runs in the store, delete some.",
 )
 @options.store_option
 @click.pass_context
 def command(ctx: click.Context, store: str | None) -> None:
     """List the runs in the store."""
-    ctx.obj = store
     if ctx.invoked_subcommand is None:
         _list(store)
 
@@ -25,11 +28,11 @@ def command(ctx: click.Context, store: str | None) -> None:
 @command.command(name="delete", short_help="Delete runs and all that belongs to them.")
 @click.argument("run", nargs=-1, required=True)
 @options.store_option
-@click.pass_obj
-def delete(group_store: str | None, run: tuple[str, ...], store: str | None) -> None:
-    """Delete each RUN, by id or name, and all that belongs to it."""
-    with closing(options.open_store(store or group_store)) as opened:
-        found = {each.id: each for each in map(opened.find, run)}
+@click.pass_context
+def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:  # noqa: ARG001  # in ctx
+    """Delete each RUN, as `harness compare` takes it, and all that belongs to it."""
+    with closing(options.open_store(options.store_of(ctx))) as opened:
+        found = {each.id: each for each in (find_run(opened, name) for name in run)}
         for each in found.values():
             opened.delete(each)
             say(f"deleted run {each.id}{f' ({each.name})' if each.name else ''}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
+from harness.cli.compare import find_run
 from harness.cli.console import out, say
 from harness.errors import DatasetError, HarnessError, UsageError, nearest
 from harness.values import written
@@ -33,13 +34,16 @@ SPLITTING = {
 }
 
 
-@click.command(name="show", short_help="Show a dataset, a model or a run.")
+@click.command(name="show", cls=options.Command, short_help="Show a dataset, a model or a run.")
 @click.argument("name")
 @click.option("--failures", is_flag=True, help="Of a run: each failure with its traceback.")
 @options.store_option
 @options.plugin_option
 def command(name: str, failures: bool, store: str | None, plugins: tuple[str, ...]) -> None:
-    """Show what NAME is: a dataset, a model, a kernel, a report, or a run by id or name."""
+    """Show what NAME is: a dataset, a model, a kernel, a report, or a run.
+
+    A run is an id, a name, `last`, `previous`, or a git revision that it was made at.
+    """
     registry = options.discover(plugins)
     shown = False
     if not failures:
@@ -214,13 +218,14 @@ def _show_model(registry: Registry, model: Model) -> None:
 
 def _show_run(registry: Registry, name: str, store: str | None, *, failures: bool) -> None:
     from harness.frames import load_frames
+    from harness.store import WORDS
 
     known = [*registry.datasets, *registry.models, *registry.kernels, *registry.reports]
     try:
         with closing(options.open_store(store)) as opened:
-            frames = load_frames(opened, opened.find(name))
+            frames = load_frames(opened, find_run(opened, name))
     except HarnessError as error:
-        if failures or name.isdecimal():
+        if failures or name.isdecimal() or name in WORDS:
             raise
         raise UsageError(
             f"'{name}' is no dataset, model, kernel, report or run: {nearest(name, known)}"

@@ -22,6 +22,7 @@ from harness.cli.ab import progress, work_options, works_chosen
 from harness.cli.console import out, remark, say, write
 from harness.cli.stopping import terminable
 from harness.errors import UsageError
+from harness.untrusted import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -50,7 +51,10 @@ SHOWN = 10
 
 
 @click.group(
-    name="track", invoke_without_command=True, short_help="Keep a history, and find its steps."
+    name="track",
+    cls=options.Group,
+    invoke_without_command=True,
+    short_help="Keep a history, and find its steps.",
 )
 @click.option(
     "--alpha",
@@ -72,7 +76,6 @@ def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> 
 
     A step is provisional until five points stand after it.
     """
-    ctx.obj = store
     if ctx.invoked_subcommand is None:
         ctx.exit(_show(store, alpha, style))
 
@@ -90,14 +93,14 @@ def record(ctx: click.Context, /, **given: Any) -> None:
     not.  The anchor stays until another is given.  The last run's scores are kept, too.
     """
     registry = options.discover(given["plugins"])
-    ctx.exit(_record(registry, given["store"] or ctx.obj, given))
+    ctx.exit(_record(registry, options.store_of(ctx), given))
 
 
 @command.command(name="import", short_help="Read another tool's results into the history.")
 @click.argument("file", type=click.Path(path_type=Path))
 @options.store_option
-@click.pass_obj
-def import_(group_store: str | None, file: Path, store: str | None) -> None:
+@click.pass_context
+def import_(ctx: click.Context, file: Path, store: str | None) -> None:  # noqa: ARG001  # in ctx
     """Read FILE: JSON of pytest-benchmark or pyperf, or results of asv, a file or a folder."""
     from harness.interchange import read
 
@@ -106,7 +109,7 @@ def import_(group_store: str | None, file: Path, store: str | None) -> None:
         remark(f"{series}: {reason}; left out")
     if not found.points:
         raise UsageError(f"'{file}' has no times; nothing was read")
-    with closing(_store(store or group_store, create=True)) as opened:
+    with closing(_store(options.store_of(ctx), create=True)) as opened:
         n = opened.add_points(map(_imported, found.points))
         known = len(found.points) - n
         also = f"; {known} were there already" if known else ""
@@ -130,11 +133,11 @@ def import_(group_store: str | None, file: Path, store: str | None) -> None:
 )
 @options.store_option
 @click.pass_context
-def export(ctx: click.Context, style: str, output: Path | None, store: str | None) -> None:
+def export(ctx: click.Context, style: str, output: Path | None, store: str | None) -> None:  # noqa: ARG001  # in ctx
     """Write all points (csv), or the newest ones as pytest-benchmark or Bencher read them."""
     from harness import interchange
 
-    with closing(_store(store or ctx.obj)) as opened:
+    with closing(_store(options.store_of(ctx))) as opened:
         points = opened.points()
     if not points:
         remark(EMPTY)
@@ -498,14 +501,7 @@ def _show(given: str | None, alpha: float, style: str) -> int:
     if style == "json":
         write(json.dumps([_plain(segment) for segment in found], indent=2))
     elif style == "csv":
-        import csv
-        import io
-
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(CSV_HEADS)
-        writer.writerows(line for segment in found for line in _records(segment))
-        write(text.getvalue())
+        write(csv_text(CSV_HEADS, (line for segment in found for line in _records(segment))))
     elif not found:
         remark(EMPTY)
     elif style == "markdown":

@@ -12,6 +12,7 @@ from harness.cli.changes import plain
 from harness.cli.console import out, remark, write
 from harness.errors import UsageError
 from harness.statistics import FEWEST, LEVEL
+from harness.untrusted import frame_csv
 from harness.versus import least_p
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, rank
             tables += _standings(found["standings"])
             notes.append(RANKS)
     if style == "csv":
-        write(_in_one(found).to_csv(index=False))
+        write(frame_csv(_in_one(found)))
     elif style == "json":
         write(json.dumps({"rope": rope} | {name: _records(one) for name, one in found.items()}))
     elif style == "rich":

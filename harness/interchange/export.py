@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import UsageError
 from harness.interchange.pytest_benchmark import DIRTY, VERSION, require_pytest_benchmark, stats
+from harness.untrusted import frame_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +33,7 @@ COLUMNS = (
 
 def to_csv(points: pd.DataFrame) -> str:
     """All points, one a line, in the order they have; what is NaN is left empty."""
-    return str(points.loc[:, list(COLUMNS)].to_csv(index=False, lineterminator="\n"))
+    return frame_csv(points.loc[:, list(COLUMNS)])
 
 
 def to_bencher(points: pd.DataFrame) -> str:

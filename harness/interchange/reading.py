@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ MACHINE, BENCHMARKS = "machine.json", "benchmarks.json"
 """asv's files beside its results, which hold no times."""
 
 NAME_ONE = "name a file that pytest-benchmark, pyperf or asv wrote"
+PATTERNS = ("*.json", "*.json.gz", "*/*.json", "*/*.json.gz")
 GZIP = b"\x1f\x8b"
 
 
@@ -28,24 +30,36 @@ def read(path: Path) -> Imported:
     Args:
         path: a file, which may be gzipped as pyperf's may be; or a folder, of which all files are
             read that are in it or in a folder in it: asv's results, one machine's results, or what
-            pytest-benchmark saved.
+            pytest-benchmark saved.  A file of a folder that cannot be read is left out, and named
+            among what is skipped.
 
     Raises:
-        UsageError: it cannot be read, or is not what one of the three writes.
+        UsageError: it cannot be read, or is not what one of the three writes; of a folder, no file
+            is.
     """
     try:
         if path.is_dir():
             files = _files_in(path)
-        elif path.is_file():
-            files = [path]
         elif path.exists():
-            raise UsageError(f"'{path}' is neither a file nor a folder; {NAME_ONE}")
+            files = [path]
         else:
             raise UsageError(f"'{path}': there is no such file or folder; {NAME_ONE}")
     except OSError as error:
         raise _unreadable(path, error) from error
     folders: dict[Path, tuple[dict[str, Any], str]] = {}
-    found = [_read_file(file, folders) for file in files]
+    found: list[Imported] = []
+    faults: list[tuple[Path, UsageError]] = []
+    for file in files:
+        try:
+            found.append(_read_file(file, folders))
+        except UsageError as error:
+            faults.append((file, error))
+    if not found:
+        raise faults[0][1]
+    found += [
+        Imported((), ((f"'{file}'", str(error).removeprefix(f"'{file}' ")),))
+        for file, error in faults
+    ]
     return Imported(
         tuple(
             sorted(
@@ -58,9 +72,13 @@ def read(path: Path) -> Imported:
 
 
 def _files_in(folder: Path) -> list[Path]:
-    names = {*folder.glob("*.json"), *folder.glob("*/*.json")}
+    names = {found for pattern in PATTERNS for found in folder.glob(pattern)}
+    # A folder that nobody may look into would be passed over without a word.
+    shut = {path for path in folder.iterdir() if path.is_dir() and not os.access(path, os.R_OK)}
     files = sorted(
-        file for file in names if file.is_file() and file.name not in (MACHINE, BENCHMARKS)
+        path
+        for path in names | shut
+        if path.name not in (MACHINE, BENCHMARKS) and (path in shut or not path.is_dir())
     )
     if not files:
         raise UsageError(
@@ -71,6 +89,8 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _read_file(file: Path, folders: dict[Path, tuple[dict[str, Any], str]]) -> Imported:
+    if file.exists() and not file.is_file() and not file.is_dir():  # a pipe, say
+        raise UsageError(f"'{file}' is neither a file nor a folder; {NAME_ONE}")
     document = load(file)
     try:
         if asv.is_asv(document):

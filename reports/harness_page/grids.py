@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import csv
 import gzip
-import io
 import math
 import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from harness.untrusted import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from harness_tables.sheets import Column, Entry, Sheet
 
 FIGURE = re.compile(r"[-+<]?[\d.]|$")
-FORMULA = re.compile(r"(?![-+](?:inf|[\d.]+(?:e[-+]?\d+)?)$)[=+\-@\t\r]")
-"""What a spreadsheet takes for the beginning of one; a number is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +117,9 @@ def of_frame(name: str, caption: str, frame: pd.DataFrame, most: int) -> Grid:
 
 def _packed(rows: Iterable[Sequence[str]]) -> str:
     """CSV, gzip, base64: the same for the same rows."""
-    text = io.StringIO()
-    lines = ([f"'{cell}" if FORMULA.match(cell) else cell for cell in row] for row in rows)
-    csv.writer(text).writerows(lines)
-    return base64.b64encode(gzip.compress(text.getvalue().encode(), mtime=0)).decode()
+    heads, *lines = rows
+    text = csv_text(heads, lines, end="\r\n")
+    return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 
 def _head(column: Column) -> str:

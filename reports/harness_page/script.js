@@ -66,7 +66,7 @@
   const quoted = (words) => {
     // A spreadsheet takes what begins like this for a formula; a number is none.
     const number = /^[-+](inf|[\d.]+(e[-+]?\d+)?)( ?[%\p{L}]+)?$/u.test(words);
-    const safe = /^[=+\-@\t\r]/.test(words) && !number ? `'${words}` : words;
+    const safe = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(words) && !number ? `'${words}` : words;
     return /[",\n\r]/.test(safe) ? `"${safe.replace(/"/g, '""')}"` : safe;
   };
 
@@ -118,7 +118,7 @@
     const rows = [[]];
     for (const [, field, end] of words.matchAll(/("(?:[^"]|"")*"|[^,\r\n]*)(,|\r\n)/g)) {
       const plain = field.startsWith('"') ? field.slice(1, -1).replace(/""/g, '"') : field;
-      rows.at(-1).push(plain.replace(/^'(?=[=+\-@\t\r])/, ""));
+      rows.at(-1).push(plain.replace(/^'(?=[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20])/, ""));
       if (end !== ",") rows.push([]);
     }
     return rows.slice(1, -1);

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
 from harness_tables.notes import FAILURES
@@ -31,6 +31,8 @@ NAME = 20
 """Names fold to no less while there is a narrower kind of page."""
 LEAST = 10
 """Names fold to no less at all; a table that has no room for them is cut into blocks."""
+WIDEST_LETTER = 2
+"""Cells that a letter takes; no line is narrower."""
 HEAD = 12
 """Heads fold to no more than their longest part or this, but never to make their column wider."""
 SHORT = 6
@@ -75,6 +77,7 @@ class Page:
 
     def lines(self, width: int) -> Iterator[Line]:
         """All of it, in lines that are no longer than ``width`` (if that is 40 or more)."""
+        width = max(width, LEAST)
         room = _room(self.sheets, width)
         for i, sheet in enumerate(self.sheets):
             yield from [[]] if i else []
@@ -281,13 +284,10 @@ def fold(name: str, width: int) -> list[str]:
     """
     lines = [""]
     for part in _parts(name):
-        while cell_len(lines[-1] + part) > width:
-            if lines[-1]:
-                lines.append("")
-            else:
-                lines[-1], part = part[:width], part[width:]
-                lines.append("")
-        lines[-1] += part
+        if cell_len(lines[-1] + part) <= width:
+            lines[-1] += part
+        else:
+            lines += chop_cells(part, max(width, WIDEST_LETTER))
     return [line for line in lines if line] or [""]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.untrusted import frame_csv
 from harness_tables import texts, timed
 from harness_tables.layout import Page
 from harness_tables.notes import notes
@@ -32,7 +33,7 @@ def render(frames: Frames, style: str) -> RenderableType:
         return texts.json_text(frames, found)
     if style == "csv":
         main = "ranking" if len(frames.results) else "training" if len(found["training"]) else ""
-        return found[main or "softmax"].to_csv(index=False)
+        return frame_csv(found[main or "softmax"])
     shown = [
         *(sheets(found["ranking"]) if len(found["ranking"]) else []),
         *timed.training_sheets(found["training"]),
