@@ -7,7 +7,7 @@ import math
 import random
 import time
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from functools import partial
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
@@ -71,6 +71,12 @@ class Answer:
     found: Sequence[Found]
     spare: float = 0.0
     usage: Usage = field(default_factory=Usage)
+
+    @classmethod
+    def of(cls, told: Sequence[Any]) -> Answer:
+        """From plain JSON, as it comes from the process."""
+        found, spare, usage = told
+        return cls([(_key(words), *rest) for words, *rest in found], spare, Usage(*usage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -353,10 +359,11 @@ class _Bench:
                 self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
                 value, failure = answer
                 if failure is None:
-                    self.least[i] = max(0.0, self.took[i] - value.spare)
+                    told = Answer.of(value)
+                    self.least[i] = max(0.0, self.took[i] - told.spare)
                     self.measured[i] += 1
-                    self.usages.append(value.usage)
-                    self._note(i, value.found)
+                    self.usages.append(told.usage)
+                    self._note(i, told.found)
                     continue
                 # What hung or crashed takes no time from the others.
                 lost = self.took.pop(i)
@@ -411,8 +418,7 @@ class _Bench:
         return others
 
     def _note(self, index: int, found: Sequence[Found]) -> None:
-        for j, (words, status, reason, samples, calls, figures) in enumerate(found):
-            key = _key(words)
+        for j, (key, status, reason, samples, calls, figures) in enumerate(found):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
             if status != "ok" and key[0].endswith(ONCE):
                 del self.tallies[key]  # a model may refuse to be fitted so shortly
@@ -493,8 +499,8 @@ def _measure_there(
     seed: int,
     seconds: float,
     how: dict[str, Any],
-) -> Answer:
-    """What `measure` finds, as plain values; notes what is being run, and its place."""
+) -> tuple[Any, ...]:
+    """An `Answer` as plain values; notes what is being run, and its place."""
     started = time.perf_counter()
     before = Look.now()
     # Of libraries there are so many objects that to look at them takes a fifth of a second: once.
@@ -522,7 +528,7 @@ def _measure_there(
     if any(workload.device != "cpu" for workload in workloads):
         # Who waits for a device need not have a processor.
         usage = replace(usage, own=max(usage.own, usage.seconds))
-    return Answer(found, _spare(measured, fewest), usage)
+    return astuple(Answer(found, _spare(measured, fewest), usage))
 
 
 def _spare(measured: Sequence[Measured], fewest: int) -> float:

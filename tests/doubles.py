@@ -1,13 +1,148 @@
-"""What tests send to workers, which must be able to import it."""
+"""What tests have done in other processes, which must be able to import it."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
+
+    from harness.processes.serving import Inside
+
+Answer = tuple[Any, dict[str, Any]]
+
+
+# Calls in a process of their own.
+
+
+def doubles(_: Inside, number: int) -> Answer:
+    return 2 * number, {}
+
+
+def doubles_an_array(inside: Inside) -> Answer:
+    from harness.processes.packing import unpack
+
+    _, arrays = unpack(inside.files[0])
+    return None, {"doubled": 2 * arrays["numbers"]}
+
+
+def tells_what_is_held(inside: Inside) -> Answer:
+    return inside.held, {}
+
+
+def tells_its_descriptors(_: Inside) -> Answer:
+    return [int(path.name) for path in Path("/proc/self/fd").iterdir()], {}
+
+
+def borrows(inside: Inside) -> Answer:
+    return os.pread(inside.borrow(0), 100, 0).decode(), {}
+
+
+def patches_numpy(_: Inside) -> Answer:
+    np.log = None  # type: ignore[assignment]
+    return None, {}
+
+
+def tells_whether_numpy_is_whole(_: Inside) -> Answer:
+    return callable(np.log), {}
+
+
+def leaves_a_daemon(_: Inside) -> Answer:
+    code = "import os, time\nif os.fork(): os._exit(0)\nos.setsid()\ntime.sleep(600)"
+    subprocess.Popen([sys.executable, "-c", code], start_new_session=True).wait()
+    return os.getpid(), {}
+
+
+def leaves_a_daemon_and_hangs(inside: Inside) -> Answer:
+    leaves_a_daemon(inside)
+    inside.say("left")
+    time.sleep(600)
+    return None, {}
+
+
+def leaves_a_daemon_and_aborts(inside: Inside) -> Answer:
+    leaves_a_daemon(inside)
+    os.abort()
+
+
+def ends_its_parent(_: Inside) -> Answer:
+    os.kill(os.getppid(), 9)
+    time.sleep(600)
+    return None, {}
+
+
+def fills_memory_that_is_mapped_nowhere(_: Inside, size: int) -> Answer:
+    file = os.memfd_create("much")
+    for _ in range(size // 2**20):
+        os.write(file, bytes(2**20))
+    time.sleep(600)
+    return None, {}
+
+
+def says(inside: Inside, *values: object) -> Answer:
+    for value in values:
+        inside.say(value)
+    return "said", {}
+
+
+def says_from_threads(inside: Inside) -> Answer:
+    threads = [
+        threading.Thread(target=lambda i=i: [inside.say([i, "x" * 500]) for _ in range(200)])
+        for i in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return None, {}
+
+
+def says_in_a_fork(inside: Inside) -> Answer:
+    if (child := os.fork()) == 0:
+        inside.say("from the fork")
+        os._exit(0)
+    os.waitpid(child, 0)
+    inside.say("from the call")
+    return None, {}
+
+
+def comes_back_twice(_: Inside) -> Answer:
+    child = os.fork()
+    if child:
+        os.waitpid(child, 0)
+    return "parent" if child else "child", {}
+
+
+def answers_by_hand(inside: Inside, words: str) -> Answer:
+    for fd in range(3, 2000):
+        try:
+            os.write(fd, words.encode())
+        except OSError:
+            continue
+    os._exit(0)
+
+
+def holds(held: Any, value: object) -> object:
+    return [held, value]
+
+
+def fails_to_load(_: Any) -> object:
+    raise ValueError("there is nothing to load")
+
+
+def ends_while_it_loads(_: Any) -> object:
+    os.abort()
+
+
+# Calls of workers, which make one after another.
 
 
 def nothing() -> None:
@@ -25,34 +160,7 @@ def dies_on_the_second_call(_: object) -> str:
     return "alive"
 
 
-def tells_its_pid(_: object) -> int:
-    return os.getpid()
-
-
-def says(_: object, say: Callable[[Any], None], *values: object) -> str:
+def notes(_: object, note: Callable[[Any], None], *values: object) -> str:
     for value in values:
-        say(value)
-    return "said"
-
-
-def says_more_than_a_pipe_holds(_: object, say: Callable[[Any], None], done: Path) -> None:
-    for number in range(10_000):
-        say((number, "x" * 1000))
-    done.touch()
-
-
-def says_something_in_a_fork(_: object, say: Callable[[Any], None]) -> None:
-    if (child := os.fork()) == 0:
-        say("from the fork")
-        os._exit(0)
-    os.waitpid(child, 0)
-    say("from the worker")
-
-
-def keeps_its_voice(_: object, say: Callable[[Any], None]) -> None:
-    keeps_its_voice.say = say  # type: ignore[attr-defined]
-
-
-def uses_the_voice_it_kept(_: object) -> str:
-    keeps_its_voice.say("too late")  # type: ignore[attr-defined]
-    return "silent"
+        note(value)
+    return "noted"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -9,16 +10,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import psutil
 import pytest
 
 import harness
 from harness import running
 from harness.errors import PluginError
-from harness.executors import local
 from harness.executors.local import run_isolated
-from harness.processes import client
 from harness.frames import load_frames
 from harness.pairing import Selection, plan
+from harness.processes import client
 from harness.registry import Origin, Registry, load
 from harness.running import Request, begin
 from harness.store import Store
@@ -108,6 +109,7 @@ def aborts(classifiers, Xs, ys, monitors):
 
 
 def hangs(classifiers, Xs, ys, monitors):
+    note(str(os.getpid()))
     time.sleep(600)
 
 
@@ -401,29 +403,17 @@ def test_a_batch_that_crashes_costs_no_other_pairing_its_result(
     } == {"walk-aborts": [1, 1], "walk-together": [2, 2], "walk": [1, 1]}
 
 
-def test_a_worker_is_ended_although_nobody_asks_for_more_than_its_first_result(
-    plugin: str, monkeypatch: pytest.MonkeyPatch
+def test_a_batch_is_ended_although_nobody_asks_for_more_than_the_first_result(
+    plugin: str,
 ) -> None:
     """As when a run is interrupted while a result is being stored."""
-    alive: set[isolation.Worker] = set()
-
-    class Counted(isolation.Worker):
-        def __init__(self, *given: Any) -> None:
-            super().__init__(*given)
-            alive.add(self)
-
-        def end(self) -> None:
-            alive.discard(self)
-            super().end()
-
-    monkeypatch.setattr(local, "Worker", Counted)
-    trials = repeats("walk-together")
-    with closing(run_isolated(trials, [plugin], batches=[trials], jobs=1)) as results:  # type: ignore[type-var]  # a generator
-        next(results)
-    left = list(alive)
-    for worker in left:
-        worker.end()
-    assert not left
+    trials = [*repeats("walk", 1), *repeats("walk-hangs", 2)]
+    file = Path(plugin).parent / "calls.txt"
+    with closing(run_isolated(trials, [plugin], batches=[trials[1:]], jobs=2)) as results:  # type: ignore[type-var]  # a generator
+        assert next(results).trial == trials[0]
+        while not (hanging := [w for w in file.read_text().split() if w.isdigit()]):
+            time.sleep(0.01)
+    assert not psutil.pid_exists(int(hanging[0]))
 
 
 # What is batched

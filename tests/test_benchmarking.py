@@ -7,14 +7,14 @@ last tests start real ones.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import isolation
 from harness.benchmarking import CAP, LONGEST, MOST, Answer, Bench, Session, time_groups
 from harness.busyness import Usage
+from harness.processes import worker as processes
 from harness.timing import FEWEST, TIGHT_FROM
 from harness.values import Failure
 from harness.workloads import SoftmaxGroup
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.isolation import Limits
+    from harness.processes.client import Limits
     from harness.values import Timing
     from harness.workloads import Key
 
@@ -122,7 +122,7 @@ class Process:
         self.machine, self.number = machine, number
         self.usable, self.ended, self.polls = True, False, 0
         self.fresh, self.start_seconds = True, 0.0
-        self.answer: tuple[Answer | None, Failure | None] | None = None
+        self.answer: tuple[Any, Failure | None] | None = None
         self.noted: tuple[int, Key] | None = None
 
     def call(
@@ -149,7 +149,8 @@ class Process:
             self.answer = None, Failure("exception", "ValueError: no")
         else:
             found = [self._found(key) for key in keys]
-            self.answer = Answer(found, self.machine.spare(share), self.machine.usage), None
+            told = Answer(found, self.machine.spare(share), self.machine.usage)
+            self.answer = astuple(told), None
 
     def _found(self, key: Key) -> Any:
         usual: Finding = {
@@ -172,13 +173,13 @@ class Process:
 
 @pytest.fixture(autouse=True)
 def nobody_waits_for_a_fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    real = isolation.wait
+    real = processes.wait
 
     def wait(workers: list[Any], seconds: float) -> None:
         if not isinstance(workers[0], Process):
             real(workers, seconds)
 
-    monkeypatch.setattr(isolation, "wait", wait)
+    monkeypatch.setattr(processes, "wait", wait)
 
 
 def never_tight(_subject: str, _case: str, process: int) -> Finding:

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from doubles import dies_on_the_second_call, nothing, tells_its_pid
 
 from harness.discovery import discover
 from harness.executors.local import run_isolated
 from harness.processes import client, trees
-from harness.processes.client import Limits
-from harness.processes.worker import Worker, wait
 from harness.values import Choice, Trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from harness.values import Failure, Result
+    from harness.values import Result
 
 FAULTY = "harness.testing.faulty"
 MIB = 2**20
@@ -141,45 +135,3 @@ def test_scores_are_the_same_with_any_number_of_jobs() -> None:
     ]
     assert scores[0] == scores[1]
     assert {status for status, _ in scores[0].values()} == {"ok"}
-
-
-def answer(worker: Worker, function: Callable[..., Any]) -> tuple[Any, Failure | None]:
-    worker.call(function, limits=Limits(30))
-    while (found := worker.poll()) is None:
-        wait([worker], 0.05)
-    return found
-
-
-def test_a_worker_is_used_again_until_something_goes_wrong_in_it() -> None:
-    worker = Worker(nothing)
-    try:
-        pids = {answer(worker, tells_its_pid)[0] for _ in range(3)}
-        assert len(pids) == 1
-        assert worker.usable
-    finally:
-        worker.end()
-
-
-def test_a_worker_that_dies_after_earlier_calls_is_not_fresh() -> None:
-    """The executor runs that trial again in a fresh one, and what happens there counts."""
-    worker = Worker(nothing)
-    try:
-        assert answer(worker, dies_on_the_second_call) == ("alive", None)
-        value, failure = answer(worker, dies_on_the_second_call)
-        assert value is None
-        assert failure is not None
-        assert failure.kind == "signal"
-        assert not worker.fresh
-        assert not worker.usable
-    finally:
-        worker.end()
-
-
-def test_a_worker_that_is_ended_leaves_no_process_behind() -> None:
-    worker = Worker(nothing)
-    pid, _ = answer(worker, tells_its_pid)
-    worker.end()
-    deadline = time.monotonic() + 10
-    while psutil.pid_exists(pid):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -14,24 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from command_line import complaint_of, harness_in
-from doubles import (
-    keeps_its_voice,
-    nothing,
-    says,
-    says_more_than_a_pipe_holds,
-    says_something_in_a_fork,
-    uses_the_voice_it_kept,
-)
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from harness import isolation
 from harness.cli.canvas import Canvas, path
 from harness.cli.watching import Frame, Lines, Stage, chart, timing_display
 from harness.executors.local import run_isolated
-from harness.isolation import Limits, Worker
 from harness.pace import Pace
 from harness.preparation import Prepared
 from harness.registry import load
@@ -40,7 +30,7 @@ from harness.values import Choice, Result, TracePoint, Trial
 from harness.watching import Ended, Passed, Reached, Scene, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from harness.watching import Event
@@ -184,70 +174,13 @@ def test_a_line_tells_what_there_is_to_tell() -> None:
 # How a trial tells.
 
 
-def heard(worker: Worker, function: Callable[..., Any], *args: object) -> tuple[Any, list[Any]]:
-    """What a call came to, and what it said before."""
-    said: list[Any] = []
-    worker.call(function, *args, limits=Limits(60), listen=said.append)
-    return answer(worker), said
-
-
-def answer(worker: Worker) -> Any:
-    while (found := worker.poll()) is None:
-        isolation.wait([worker], 0.05)
-    value, failure = found
-    assert failure is None
-    return value
-
-
-@pytest.fixture
-def worker() -> Iterator[Worker]:
-    found = Worker(nothing)
-    yield found
-    found.end()
-
-
-def test_what_a_call_says_comes_before_its_answer(worker: Worker) -> None:
-    assert heard(worker, says, 1, None, "two") == ("said", [1, None, "two"])
-
-
-def test_a_call_does_not_wait_for_anybody_to_hear_what_it_says(
-    worker: Worker, tmp_path: Path
-) -> None:
-    said: list[Any] = []
-    done = tmp_path / "done"
-    worker.call(says_more_than_a_pipe_holds, done, limits=Limits(60), listen=said.append)
-    deadline = time.monotonic() + 60
-    while not done.exists():  # nobody polls
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert answer(worker) is None
-    numbers = [number for number, _ in said]
-    assert 0 < len(numbers) < 10_000
-    assert numbers == sorted(numbers)
-
-
-def test_a_fork_of_a_call_is_not_heard(worker: Worker) -> None:
-    assert heard(worker, says_something_in_a_fork) == (None, ["from the worker"])
-
-
-def test_a_call_that_has_ended_is_not_heard(worker: Worker) -> None:
-    assert heard(worker, keeps_its_voice) == (None, [])
-    assert heard_without_listening(worker) == "silent"
-    assert heard(worker, says, "next") == ("said", ["next"])
-
-
-def heard_without_listening(worker: Worker) -> Any:
-    worker.call(uses_the_voice_it_kept, limits=Limits(60))
-    return answer(worker)
-
-
 def epoch_scores(clock: Callable[[], float], tell: Callable[[TracePoint], None]) -> EpochScores:
     X, y = np.zeros((2, 1)), np.zeros(2, dtype=int)
     return EpochScores(Prepared(X, X, y, ()), y, clock, tell)
 
 
 def certain(X: Any) -> Any:
-    return np.zeros((len(X), 2))
+    return np.tile([0.0, -np.inf], (len(X), 1))
 
 
 def test_a_million_epochs_are_told_of_no_more_often_than_an_eye_can_follow() -> None:

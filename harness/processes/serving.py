@@ -127,6 +127,8 @@ class _Place:
     held: Any = None
     forks: dict[int, tuple[int, list[int]]] = field(default_factory=dict)
     """By process: a descriptor that tells of its end, and the files that it was given."""
+    coordinator: int = -1
+    """Descriptor that tells of the coordinator's end, in the supervisor."""
 
 
 def supervise(file: int, modules: Sequence[str]) -> NoReturn:
@@ -158,13 +160,12 @@ def _serve(place: _Place, *, supervises: int = 0) -> None:
     """
     poll = select.poll()
     poll.register(place.channel, select.POLLIN)
-    coordinator = -1
     if supervises and _PROCESS_FILES:
-        coordinator = os.pidfd_open(supervises)
-        poll.register(coordinator, select.POLLIN)
+        place.coordinator = os.pidfd_open(supervises)
+        poll.register(place.coordinator, select.POLLIN)
     while True:
         told = poll.poll(None if _PROCESS_FILES or not place.forks else 1000 * POLL)
-        if any(fd == coordinator for fd, _ in told):
+        if any(fd == place.coordinator for fd, _ in told):
             return
         if any(fd == place.channel.fileno() for fd, _ in told):
             try:
@@ -196,6 +197,7 @@ def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *g
         try:
             own = [place.channel.fileno(), *(fd for fd, _ in place.forks.values())]
             own += [fd for _, kept in place.forks.values() for fd in kept]
+            own += [place.coordinator] if place.coordinator >= 0 else []
             place.forks.clear()
             _begin(parent, own)
             if kind == "call":

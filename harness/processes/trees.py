@@ -57,6 +57,8 @@ def _children(pid: int) -> list[int]:
 
 def _state(pid: int) -> str:
     """The letter of a process's state; X where it is gone."""
+    if not _TELLS_CHILDREN:
+        return "R" if psutil.pid_exists(pid) and _lives(psutil.Process(pid)) else "X"
     try:
         # The name, in parentheses, may hold anything.
         return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[0]
@@ -87,6 +89,8 @@ def end(root: int, *, itself: bool = True) -> None:
         time.sleep(0.001)
     if itself:
         _signal(root, signal.SIGKILL)
+        while _state(root) not in "ZX" and time.monotonic() < until:
+            time.sleep(0.001)
 
 
 def memory(root: int) -> int:

@@ -80,6 +80,11 @@ class Worker:
         """Whether another call may be made here: nothing has gone wrong yet."""
         return self._fault is None and not self._session.poll()
 
+    @property
+    def pid(self) -> int:
+        """Of its supervisor, which is below nobody else's."""
+        return self._processes.pid
+
     def fileno(self) -> int:
         """What there is to wait for."""
         return self._channel.fileno()

@@ -1,0 +1,370 @@
+"""Calls in processes of their own: what they find, how they answer, and that all of it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import doubles
+import numpy as np
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays_of
+
+from harness.processes import client, trees
+from harness.processes.client import Call, Limits, Parent, Processes
+from harness.processes.packing import PackingError, pack, unpack
+from harness.processes.worker import Worker, wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from harness.values import Failure
+
+LONG = 120.0  # seconds, which nothing here takes, whatever else the machine does
+MODULES = ("doubles",)
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone adopts orphans")
+
+
+# Packing
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda children: st.lists(children) | st.dictionaries(st.text(), children),
+    max_leaves=10,
+)
+NUMBERS = arrays_of.arrays(
+    st.sampled_from(["<f8", "<f4", "<i8", "<i4", "u1", "?", ">f8"]),
+    arrays_of.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5),
+)
+
+
+@given(JSON, st.dictionaries(st.text(max_size=9), NUMBERS, max_size=3))
+def test_what_is_packed_is_unpacked_bit_for_bit_and_cannot_be_written_to(
+    value: Any, arrays: dict[str, Any]
+) -> None:
+    with tempfile.TemporaryFile() as file:
+        pack(file.fileno(), value, arrays)
+        found, unpacked = unpack(file.fileno())
+    assert found == value
+    assert unpacked.keys() == arrays.keys()
+    for name, array in arrays.items():
+        same = unpacked[name]
+        assert (same.dtype, same.shape) == (array.dtype, array.shape)
+        assert same.tobytes() == np.ascontiguousarray(array).tobytes()
+        if same.size:
+            assert not same.flags.writeable
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                same.flags.writeable = True
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_what_somebody_else_wrote_is_refused_or_read_as_plain_values(junk: bytes, cut: int) -> None:
+    with tempfile.TemporaryFile() as file:
+        pack(file.fileno(), {"a": 1}, {"x": np.arange(4.0)})
+        whole = os.pread(file.fileno(), 10_000, 0)
+        os.ftruncate(file.fileno(), 0)
+        os.pwrite(file.fileno(), whole[:cut] + junk + whole[cut:], 0)
+        try:
+            value, arrays = unpack(file.fileno())
+        except PackingError:
+            return
+        assert value is not None
+        assert all(array.dtype.kind in "biuf" for array in arrays.values())
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        '["x", "O", [4], 0]',
+        '["x", "<f8", [4000000], 0]',
+        '["x", "<f8", [4], -8]',
+        '["x", "<f8", [-4], 0]',
+        '["x", "<f8", [true], 0]',
+        '["x", "<f8", [99999999999999999999], 0]',
+        '["x", "nothing", [4], 0]',
+        '["x"]',
+        "7",
+    ],
+)
+def test_an_array_that_is_of_no_type_or_outside_of_its_file_is_refused(entry: str) -> None:
+    words = b'{"value": 1, "arrays": [' + entry.encode() + b"]}"
+    with tempfile.TemporaryFile() as file:
+        os.pwrite(
+            file.fileno(), bytes(64) + words + len(words).to_bytes(8, "little") + b"harness1", 0
+        )
+        with pytest.raises(PackingError):
+            unpack(file.fileno())
+
+
+def test_objects_are_not_packed() -> None:
+    with tempfile.TemporaryFile() as file, pytest.raises(PackingError, match="not numbers"):
+        pack(file.fileno(), None, {"x": np.array([object()])})
+
+
+# Calls
+
+
+@pytest.fixture(scope="module")
+def processes() -> Iterator[Processes]:
+    found = Processes(MODULES)
+    yield found
+    found.close()
+
+
+def ended(call: Call) -> Call:
+    deadline = time.monotonic() + LONG
+    while not call.poll():
+        assert time.monotonic() < deadline
+        client.wait([call], 0.05)
+    return call
+
+
+def result(parent: Parent, function: Callable[..., Any], *words: Any, **how: Any) -> Any:
+    with closing(ended(parent.call(function, *words, **how))) as call:
+        value, failure = call.result()
+    assert failure is None, failure
+    return value
+
+
+def failure_of(parent: Parent, function: Callable[..., Any], *words: Any, **how: Any) -> Failure:
+    with closing(ended(parent.call(function, *words, **how))) as call:
+        assert call.failure is not None
+        return call.failure
+
+
+def test_a_call_gives_a_value(processes: Processes) -> None:
+    assert result(processes.root, doubles.doubles, 21) == 42
+
+
+def test_arrays_go_there_and_back_in_files(processes: Processes) -> None:
+    with tempfile.TemporaryFile() as file:
+        pack(file.fileno(), None, {"numbers": np.arange(3.0)})
+        call = ended(processes.root.call(doubles.doubles_an_array, files=[file.fileno()]))
+    _, arrays = unpack(call.answer)
+    call.close()
+    assert arrays["doubled"].tolist() == [0, 2, 4]
+
+
+def test_what_a_call_does_to_its_process_ends_with_it(processes: Processes) -> None:
+    assert result(processes.root, doubles.patches_numpy) is None
+    assert result(processes.root, doubles.tells_whether_numpy_is_whole)
+
+
+def test_a_parent_loads_once_and_its_calls_find_it(processes: Processes) -> None:
+    first = processes.parent("first", doubles.holds, 1)
+    second = processes.grown("second", first, doubles.holds, 2)
+    assert result(second, doubles.tells_what_is_held) == [[None, 1], 2]
+    assert result(first, doubles.tells_what_is_held) == [None, 1]
+    assert processes.parent("first", doubles.holds, 7) is first
+
+
+@pytest.mark.parametrize(
+    ("load", "kind", "reason"),
+    [
+        (doubles.fails_to_load, "exception", "ValueError: there is nothing to load"),
+        (doubles.ends_while_it_loads, "signal", "died of SIGABRT"),
+    ],
+)
+def test_a_parent_that_cannot_load_is_the_failure_of_all_its_calls(
+    processes: Processes, load: Callable[..., Any], kind: str, reason: str
+) -> None:
+    for _ in range(2):
+        parent = processes.parent(load, load)
+        failure = failure_of(parent, doubles.doubles, 1)
+        assert (failure.kind, failure.reason) == (kind, reason)
+    assert result(processes.root, doubles.doubles, 1) == 2
+
+
+@LINUX
+def test_a_call_has_no_descriptor_where_others_are_looked_for(processes: Processes) -> None:
+    with tempfile.TemporaryFile() as file:
+        numbers = result(processes.root, doubles.tells_its_descriptors, files=[file.fileno()])
+    low = [number for number in numbers if number < 64]
+    # Standard streams, and the folder that is being listed.
+    assert len([number for number in low if number > 2]) <= 1
+
+
+@LINUX
+def test_a_call_borrows_what_its_parent_keeps(processes: Processes) -> None:
+    with tempfile.TemporaryFile() as file:
+        file.write(b"labels")
+        file.flush()
+        assert result(processes.root, doubles.borrows, lent=[file.fileno()]) == "labels"
+
+
+def test_an_answer_that_is_none_is_a_failure_of_its_own(processes: Processes) -> None:
+    failure = failure_of(processes.root, doubles.answers_by_hand, "junk")
+    assert (failure.kind, failure.reason) == ("exit", "left its process with exit status 0")
+
+
+def test_a_fork_that_comes_back_gives_no_answer(processes: Processes) -> None:
+    assert result(processes.root, doubles.comes_back_twice) == "parent"
+
+
+def test_what_a_call_says_is_heard_in_order_and_before_its_end(processes: Processes) -> None:
+    said: list[Any] = []
+    assert result(processes.root, doubles.says, 1, None, "two", listen=said.append) == "said"
+    assert said == [1, None, "two"]
+
+
+def test_threads_may_speak_at_once(processes: Processes) -> None:
+    said: list[Any] = []
+    result(processes.root, doubles.says_from_threads, listen=said.append)
+    assert sorted(i for i, _ in said) == [i for i in range(4) for _ in range(200)]
+
+
+def test_a_fork_of_a_call_is_not_heard(processes: Processes) -> None:
+    said: list[Any] = []
+    result(processes.root, doubles.says_in_a_fork, listen=said.append)
+    assert said == ["from the call"]
+
+
+def test_a_call_that_ends_its_parent_is_an_orphan_and_others_go_on(processes: Processes) -> None:
+    parent = processes.parent("mortal", doubles.holds, 1)
+    call = ended(parent.call(doubles.ends_its_parent))
+    assert call.is_orphan
+    assert call.failure is not None
+    assert "is gone" in call.failure.reason
+    call.close()
+    again = processes.parent("mortal", doubles.holds, 1)
+    assert again is not parent
+    assert result(again, doubles.tells_what_is_held) == [None, 1]
+
+
+# Ends
+
+
+def left(processes: Processes) -> list[str]:
+    """What lives below the supervisor besides parents."""
+    processes.sweep()
+    found = []
+    for pid in trees.descendants(processes.pid):
+        try:
+            found.append(" ".join(psutil.Process(pid).cmdline()))
+        except psutil.NoSuchProcess:
+            continue
+    return [line for line in found if "sleep" in line]
+
+
+@LINUX
+@pytest.mark.parametrize("function", [doubles.leaves_a_daemon, doubles.leaves_a_daemon_and_aborts])
+def test_a_daemon_ends_with_the_call_that_started_it(
+    processes: Processes, function: Callable[..., Any]
+) -> None:
+    ended(processes.root.call(function)).close()
+    assert not left(processes)
+
+
+@LINUX
+def test_a_daemon_ends_with_a_call_that_takes_too_long(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "GRACE", 0.2)
+    call = processes.root.call(doubles.leaves_a_daemon_and_hangs, limits=Limits(3.0))
+    assert ended(call).failure is not None
+    assert call.failure.kind == "timeout"
+    call.close()
+    assert not left(processes)
+
+
+@LINUX
+def test_memory_counts_that_is_mapped_nowhere(processes: Processes) -> None:
+    limits = Limits(LONG, 200 * 2**20)
+    much = 300 * 2**20
+    failure = failure_of(
+        processes.root, doubles.fills_memory_that_is_mapped_nowhere, much, limits=limits
+    )
+    assert failure.kind == "memory"
+
+
+COORDINATOR = """\
+import sys, time
+sys.path.insert(0, sys.argv[1])
+import doubles
+from harness.processes.client import Processes
+processes = Processes(["doubles"])
+print(processes.pid, flush=True)
+said = []
+call = processes.root.call(doubles.leaves_a_daemon_and_hangs, listen=said.append)
+while not said and sys.argv[2] == "later":
+    call.poll()
+    time.sleep(0.01)
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+@LINUX
+@pytest.mark.parametrize("when", ["at once", "later"])
+def test_nothing_outlives_a_killed_coordinator(when: str) -> None:
+    folder = str(Path(doubles.__file__).parent)
+    coordinator = subprocess.Popen(
+        [sys.executable, "-c", COORDINATOR, folder, when], stdout=subprocess.PIPE, text=True
+    )
+    assert coordinator.stdout is not None
+    supervisor = psutil.Process(int(coordinator.stdout.readline()))
+    coordinator.stdout.readline()
+    below = supervisor.children(recursive=True)
+    os.kill(coordinator.pid, signal.SIGKILL)
+    coordinator.communicate()
+    gone, alive = psutil.wait_procs([supervisor, *below], timeout=LONG)
+    assert not alive
+    assert len(gone) == 1 + len(below)
+
+
+# Workers
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    found = Worker(doubles.nothing, modules=MODULES)
+    yield found
+    found.end()
+
+
+def answer(worker: Worker, function: Callable[..., Any], *words: Any, **how: Any) -> Any:
+    worker.call(function, *words, limits=Limits(LONG), **how)
+    while (found := worker.poll()) is None:
+        wait([worker], 0.05)
+    return found
+
+
+def test_a_worker_makes_all_its_calls_in_one_process(worker: Worker) -> None:
+    assert [answer(worker, doubles.counts_calls) for _ in range(3)] == [
+        (1, None),
+        (2, None),
+        (3, None),
+    ]
+    assert worker.usable
+    assert not worker.fresh
+
+
+def test_a_worker_that_dies_is_not_used_again(worker: Worker) -> None:
+    assert answer(worker, doubles.dies_on_the_second_call) == ("alive", None)
+    value, failure = answer(worker, doubles.dies_on_the_second_call)
+    assert value is None
+    assert failure.kind == "signal"
+    assert not worker.usable
+
+
+def test_what_a_call_of_a_worker_noted_last_is_known(worker: Worker) -> None:
+    assert answer(worker, doubles.notes, [1, "a"], [2, "b"], notes=True) == ("noted", None)
+    assert worker.noted == [2, "b"]
+
+
+def test_a_worker_that_is_ended_leaves_no_process_behind() -> None:
+    worker = Worker(doubles.nothing, modules=MODULES)
+    answer(worker, doubles.counts_calls)
+    pid = worker.pid
+    worker.end()
+    assert not psutil.pid_exists(pid)
