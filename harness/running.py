@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,19 +11,20 @@ from harness.agenda import of_run
 from harness.benchmarking import Bench, time_groups
 from harness.discovery import Described, discover
 from harness.environment import changes, fingerprint
-from harness.errors import UsageError
+from harness.errors import RefusedResultError, UsageError
 from harness.executors.local import at_a_time, run_isolated
 from harness.frames import load_frames
 from harness.pairing import Plan, Selection, plan
 from harness.registry import Registry, load
 from harness.trial import run_trial
+from harness.values import Failure, Result
 from harness.watching import Ended, Reached, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
 
     from harness.store import Store
-    from harness.values import Choice, Result, Run, TracePoint, Trial
+    from harness.values import Choice, Run, TracePoint, Trial
     from harness.watching import Tell
 
 TIMEOUT = 600.0
@@ -146,10 +148,20 @@ class Campaign:
                 self.store.add_skip(self.run, position, skip, baseline=baseline)
         for result in self._execute(tell, epochs=epochs):
             baseline = self.registry.models[result.trial.model.name].baseline
-            self.store.add(self.run, positions[result.trial.key], result, baseline=baseline)
-            yield result
+            yield self._kept(positions[result.trial.key], result, baseline=baseline)
         if self.run.finished is None and len(self.store.done(self.run)) == self.run.n_trials:
             self.store.finish(self.run)
+
+    def _kept(self, position: int, result: Result, *, baseline: bool) -> Result:
+        """A result once it is in the store; a failure where the store takes another one only."""
+        try:
+            self.store.add(self.run, position, result, baseline=baseline)
+        except RefusedResultError as refusal:
+            failure = Failure("exception", f"its result cannot be stored: {refusal}")
+            result = Result(result.trial, "failed", split_kind=result.split_kind, failure=failure)
+            with suppress(RefusedResultError):  # then it is lost, and the run goes on
+                self.store.add(self.run, position, result, baseline=baseline)
+        return result
 
     @property
     def _is_to_be_timed(self) -> bool:
@@ -240,12 +252,16 @@ class Campaign:
             yield result
 
     def _batches(self) -> list[list[Trial]]:
-        """The repeats that are left of each pairing, where its model trains several in one go."""
+        """The repeats that are left of each pairing, where its model trains several in one go.
+
+        On an accelerator those of every model: a process takes long to get hold of the device.
+        """
         if not self.request.batching:
             return []
         repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
         for trial in self.left:
-            if self.registry.models[trial.model.name].fit_together is not None:
+            together = self.registry.models[trial.model.name].fit_together is not None
+            if together or trial.device != "cpu":
                 repeats.setdefault((trial.dataset, trial.model, trial.device), []).append(trial)
         return [
             trials[start : start + BATCH]
