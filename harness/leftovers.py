@@ -29,6 +29,10 @@ LEAST = 1e-3
 LOOK, LONGEST = 0.002, 0.25
 """Seconds of a look at what goes on, and of all looks."""
 
+QUIET = 3
+"""Looks in a row that find nothing, after which nothing goes on: beside other programs a thread may
+have to wait for its turn."""
+
 BUSY = 0.2
 """Part of a look that a process has used when something goes on in it; asleep it uses a twentieth,
 and beside other programs a busy thread may get less than half."""
@@ -56,7 +60,7 @@ def goes_on(
 ) -> float:
     """Seconds of processors that this process and its children use while nothing is asked of it.
 
-    Looked at for as long as it is busy, but no longer than `LONGEST`.
+    Looked at until it is quiet, but no longer than `LONGEST`.
 
     Args:
         used: seconds of processors that were used so far.
@@ -64,16 +68,25 @@ def goes_on(
         sleep: waits for so many seconds.
     """
     used = used or processor_seconds
-    total = 0.0
+    total, quiet = 0.0, 0
     began = clock()
-    while clock() - began < LONGEST:
+    while quiet < QUIET and clock() - began < LONGEST:
         before, started = used(), clock()
         sleep(LOOK)
         spent = used() - before
         if spent < BUSY * (clock() - started):
-            break
-        total += spent
+            quiet += 1
+        else:
+            total, quiet = total + spent, 0
     return total
+
+
+def at_rest(going_on: Callable[[], float] = goes_on) -> bool:
+    """Whether nothing goes on in this process, if need be after waiting for what does.
+
+    Otherwise what one fit leaves running would be taken for the next one's.
+    """
+    return going_on() == 0 or going_on() == 0
 
 
 def processor_seconds() -> float:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.leftovers import LEFT
+from harness.leftovers import TO_PREDICT
 from harness.registry import describe
 
 if TYPE_CHECKING:
@@ -302,12 +302,13 @@ def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
 def worse(name: str, values: Sequence[float]) -> float:
     """The figure that speaks against a workload, of several that were found of the same name.
 
-    What a fit leaves undone it leaves every time; what comes up once is the process's.
+    What a fit leaves to its first prediction it leaves every time; what comes up once is the
+    process's.
 
     >>> worse("error", (1e-7, 2e-7)), worse("survives", (1.0, 0.0))
     (2e-07, 0.0)
     """
-    return min(values) if name in ("survives", *LEFT) else max(values)
+    return min(values) if name in ("survives", TO_PREDICT) else max(values)
 
 
 @contextlib.contextmanager

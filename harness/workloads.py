@@ -18,7 +18,7 @@ import numpy as np
 from harness import scoring
 from harness.answers import computed, concrete, settle
 from harness.errors import ProbabilityError, UsageError
-from harness.leftovers import RUNNING, TO_PREDICT, first_answer, goes_on
+from harness.leftovers import RUNNING, TO_PREDICT, at_rest, first_answer, goes_on
 from harness.pairing import importable
 from harness.parameters import parameters_of
 from harness.preparation import prepare
@@ -333,6 +333,12 @@ class _Doings:
         """A fit, of only so many epochs if asked."""
         _, data, prepared = self.parts[0]
         made: list[Classifier] = []
+        rests = False
+
+        def setup() -> Callable[[], Any]:
+            nonlocal rests
+            rests = only is None and at_rest()
+            return run
 
         def before() -> None:
             made[:] = [self._make(make, epochs=only)]
@@ -346,7 +352,7 @@ class _Doings:
             if only is not None:
                 self._probabilities(classifier)
                 return {}
-            running = goes_on()
+            running = goes_on() if rests and kind not in self.figures else 0.0
             P, late = self._first(classifier)
             if kind == "fit":
                 self.fitted = classifier
@@ -354,8 +360,8 @@ class _Doings:
                 expected = self._probabilities(self.fitted)
                 self._require_likelihood(expected, P, "the model itself", LIKENESS)
             if kind not in self.figures:
-                self.figures[kind] = figures()
-            return {**self.figures[kind], RUNNING: running, TO_PREDICT: late}
+                self.figures[kind] = {**figures(), RUNNING: running}
+            return {**self.figures[kind], TO_PREDICT: late}
 
         def figures() -> Mapping[str, float]:
             epochs = self.pairing.cut or self.pairing.epochs
@@ -369,7 +375,7 @@ class _Doings:
             return found
 
         name = kind if only is None else f"{kind}{ONCE}"
-        return Workload(name, setup=lambda: run, check=check, before=before, **self.common)
+        return Workload(name, setup=setup, check=check, before=before, **self.common)
 
     def _settle(self, made: list[Classifier]) -> None:
         """Inside the clock, until a fit is found to leave nothing that can be waited for."""
@@ -402,8 +408,11 @@ class _Doings:
         ys = [prepared.y_train for _, _, prepared in self.parts]
         fit_together = self.model.fit_together
         assert fit_together is not None
+        rests = False
 
         def setup() -> Callable[[], Any]:
+            nonlocal rests
+            rests = at_rest()
             if len({X.shape for X in Xs}) > 1:
                 raise UsageError("its repeats differ in shape, and are trained one by one")
             return run
@@ -418,7 +427,7 @@ class _Doings:
             return made
 
         def check(classifiers: list[Classifier]) -> Mapping[str, float]:
-            running = goes_on()
+            running = goes_on() if rests and not alone else 0.0
             firsts = [self._first(each, i) for i, each in enumerate(classifiers)]
             found = [P for P, _ in firsts]
             # A lone fit tells whether one that nobody could foresee was really trained.

@@ -11,7 +11,16 @@ import pytest
 
 import harness
 from harness import timing
-from harness.leftovers import LONGEST, LOOK, RUNNING, TO_PREDICT, first_answer, goes_on
+from harness.leftovers import (
+    LONGEST,
+    LOOK,
+    QUIET,
+    RUNNING,
+    TO_PREDICT,
+    at_rest,
+    first_answer,
+    goes_on,
+)
 from harness.registry import Origin, Registry
 from harness.values import Choice, Device, Trial
 from harness.workloads import Pairing, TrainingGroup
@@ -90,10 +99,37 @@ def test_what_threads_use_after_a_fit_is_counted_until_they_rest(
     assert found == pytest.approx(expected, abs=2 * LOOK * max(share, 1))
 
 
-def test_a_process_at_rest_is_looked_at_once() -> None:
+def test_a_process_at_rest_is_not_looked_at_for_long() -> None:
     clock = Clock()
     goes_on(Processor(clock, 0.0, 0.0), clock, clock.sleep)
-    assert clock.now == LOOK
+    assert clock.now == pytest.approx(QUIET * LOOK)
+
+
+def test_a_thread_that_has_to_wait_for_its_turn_is_seen() -> None:
+    clock = Clock()
+
+    def used() -> float:
+        """Every third look finds it at work."""
+        return LOOK * int(clock.now / LOOK / QUIET + 1e-6)
+
+    assert goes_on(used, clock, clock.sleep) == pytest.approx(LONGEST / QUIET, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("looks", "rests"), [([0.0], True), ([0.2, 0.0], True), ([0.25, 0.25], False)]
+)
+def test_what_one_fit_leaves_running_is_waited_for_before_the_next(
+    looks: list[float], rests: bool
+) -> None:
+    left = list(looks)
+    assert at_rest(lambda: left.pop(0)) is rests
+    assert not left
+
+
+def test_of_what_goes_on_the_most_is_told_and_of_what_is_left_the_least() -> None:
+    """What goes on is looked at after the first fit only; what a library does once is no fit's."""
+    assert timing.worse(RUNNING, (0.05, 0.0)) == 0.05
+    assert timing.worse(TO_PREDICT, (0.05, 0.0)) == 0.0
 
 
 def test_a_thread_that_goes_on_is_seen() -> None:
