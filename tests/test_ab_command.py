@@ -21,6 +21,7 @@ from harness.ab.pairs import Outcome, Plan, Session
 from harness.changes import Row, rows_of, status
 from harness.cli import changes
 from harness.statistics import judge
+from harness.untrusted import cleaned
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -450,7 +451,7 @@ def test_markdown_shows_strange_names_as_they_are(name: str) -> None:
     (line,) = [line for line in text.splitlines() if line.startswith("| **slower**")]
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 9
     assert not re.search(r"(?<!\\)(?:\\\\)*[<`\[&]", text)
-    shown = " ".join(name.split()).encode(errors="backslashreplace").decode()
+    shown = cleaned(" ".join(name.split()))
     assert re.sub(r"\\([^\w\s])", r"\1", line).count(shown) == 3
     text.encode()
 

@@ -332,7 +332,7 @@ def test_who_is_told_to_stop_leaves_nothing_and_nobody(
         time.sleep(0.05)
     before = state_of(repository)
     process.send_signal(number)
-    printed, said = process.communicate(timeout=60)
+    printed, said = process.communicate(timeout=300)
     assert process.returncode == 128 + number
     assert printed == b""
     assert b"Traceback" not in said

@@ -66,7 +66,7 @@ def test_a_script_without_a_main_guard_can_run_trials(tmp_path: Path) -> None:
     script.write_text(
         "import harness\nprint(harness.run(['threshold'], ['prior'], repeats=1, jobs=1))\n"
     )
-    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert done.stdout == "<harness run 1: 2 ok>\n", done.stderr
 
 
@@ -81,7 +81,7 @@ def test_a_script_that_workers_load_by_mistake_does_not_start_runs_without_end(
         "print(harness.run(['threshold'], ['prior'], repeats=1, jobs=1))\n"
     )
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, script], capture_output=True, text=True, timeout=300, check=False
     )
     runs = subprocess.run(
         [sys.executable, "-m", "harness", "runs"], capture_output=True, text=True, check=False

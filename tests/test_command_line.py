@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     Harness = Any
 
 PLUGIN = """\
+import os
 import time
+from pathlib import Path
 import harness
 
 class Half:
@@ -33,7 +35,10 @@ class Half:
 
 class Slow(Half):
     def fit(self, X, y):
-        time.sleep(0.3)
+        here = Path(__file__).parent
+        (here / f"fit-{os.getpid()}-{time.monotonic_ns()}").touch()
+        while (here / "hold").exists() and len(list(here.glob("fit-*"))) > 4:
+            time.sleep(0.01)
         super().fit(X, y)
 
 @harness.hookimpl
@@ -339,8 +344,14 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
 SLOW = ("run", "--plugin", "mine.py", "-d", "threshold", "-m", "slow", "-r", "12", "-j", "2")
 
 
+def held(folder: Path) -> subprocess.Popen[str]:
+    """A run that goes no further than a few trials, however long one takes to look at it."""
+    (folder / "hold").touch()
+    return start(folder, *SLOW)
+
+
 def wait_for_results(cli: Harness, at_least: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         _, printed, _ = cli("runs")
         counted = re.search(r"(\d+) ok", printed)
@@ -364,10 +375,11 @@ def scores(cli: Harness, run: str) -> list[dict[str, Any]]:
 def test_an_interrupted_run_keeps_what_is_finished_and_tells_how_to_go_on(
     cli: Harness, tmp_path: Path, number: signal.Signals
 ) -> None:
-    process = start(tmp_path, *SLOW)
+    process = held(tmp_path)
     wait_for_results(cli, 1)
     process.send_signal(number)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=120)
+    (tmp_path / "hold").unlink()
     assert process.returncode == 128 + number
     assert "harness run --resume 1" in said
     status, _, remarks = cli("run", "--resume")
@@ -381,10 +393,11 @@ def test_an_interrupted_run_keeps_what_is_finished_and_tells_how_to_go_on(
 def test_a_killed_run_resumes_to_the_tables_of_an_uninterrupted_one(
     cli: Harness, tmp_path: Path
 ) -> None:
-    process = start(tmp_path, *SLOW)
+    process = held(tmp_path)
     wait_for_results(cli, 3)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
+    (tmp_path / "hold").unlink()
     assert cli("run", "--resume")[0] == 0
     assert cli(*SLOW)[0] == 0
     assert scores(cli, "1") == scores(cli, "2")
@@ -407,7 +420,7 @@ def test_two_runs_into_one_store_at_the_same_time_both_finish(cli: Harness, tmp_
     words = ("run", "-d", "threshold", "-m", "prior", "-r", "20", "-j", "1")
     both = [start(tmp_path, *words) for _ in range(2)]
     for process in both:
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=300)
         assert process.returncode == 0, said
     _, printed, _ = cli("runs")
     assert printed.count("40 ok") == 2
@@ -472,7 +485,7 @@ def test_an_odd_model_costs_no_other_trial_its_result(
 def test_a_hung_trial_does_not_outlive_a_killed_coordinator(cli: Harness, tmp_path: Path) -> None:
     faulty = ("--plugin", "harness.testing.faulty", "-m", "faulty-endless-c-loop")
     process = start(tmp_path, "run", "-d", "threshold", *faulty, "-r", "1", "-j", "1")
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not (left := workers_of(tmp_path)) or left[0].cpu_times().user < 0.5:
         assert time.monotonic() < deadline
         time.sleep(0.1)

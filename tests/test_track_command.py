@@ -306,7 +306,9 @@ def test_a_bridge_is_the_new_version_against_the_old_one(
 
     run_git(folder, "init", "-q")
     old, new = (commit(folder, {"file": text}) for text in "ab")
-    built = lambda name, top, revision, tell: Side(name, "python", f"revision {revision}", revision)  # noqa: E731
+    built = lambda name, top, project, revision, tell: Side(  # noqa: E731
+        name, "python", f"revision {revision}", revision
+    )
     monkeypatch.setattr(sides, "_built", built)
     work = ("-m", "numpy-softmax", "-d", "threshold", "--only", "fit")
     found["ratio"] = math.log(1.5)
@@ -352,7 +354,9 @@ def test_a_revision_is_recorded_by_its_hash(
 
     run_git(folder, "init", "-q")
     commit(folder, {"mine.py": PLUGIN, ".gitignore": "harness.db*"})
-    built = lambda name, top, revision, tell: Side(name, "python", f"revision {revision}", revision)  # noqa: E731
+    built = lambda name, top, project, revision, tell: Side(  # noqa: E731
+        name, "python", f"revision {revision}", revision
+    )
     monkeypatch.setattr(sides, "_built", built)
     words = ("--plugin", "mine.py", *SMALL)
     done = harness_in(folder, "track", "record", "--anchor", "HEAD", *words)

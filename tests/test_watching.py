@@ -274,17 +274,26 @@ def test_watching_changes_no_score_and_no_trace(batched: bool) -> None:
     assert watched == unwatched
     assert {status for status, _, _ in watched.values()} == {"ok"}
     points = [event.point for event in told if isinstance(event, Reached)]
+    traces = [trace for _, _, trace in watched.values()]
     assert points
-    assert {point for _, _, trace in watched.values() for point in trace} > set(points)
+    # A slow machine has time to tell of every epoch, also of the last, whose likelihoods a trace
+    # has of the finished classifier.
+    last = traces[0][-1].epoch
+    assert {point for trace in traces for point in trace} >= {
+        point for point in points if point.epoch != last
+    }
 
 
 def test_of_repeats_in_one_go_the_first_tells() -> None:
     pytest.importorskip("torch")
     registry, told = load(), list[TracePoint]()
     trials = [trial(repeat=repeat) for repeat in range(2)]
-    first, _ = run_together(trials, registry, tell=told.append)
+    first, second = run_together(trials, registry, tell=told.append)
     assert told
-    assert set(told) < set(first.trace)
+    for point in told:
+        if point.epoch != first.trace[-1].epoch:  # which is the finished classifier's
+            assert point in first.trace
+            assert point not in second.trace
 
 
 def test_a_trial_in_this_process_tells_too() -> None:
