@@ -497,11 +497,11 @@ def test_a_hung_trial_does_not_outlive_a_killed_coordinator(cli: Harness, tmp_pa
 
 
 def workers_of(folder: Path) -> list[psutil.Process]:
-    """Fork servers and workers whose current folder is this one, the busiest first."""
+    """Supervisors and what they have forked whose current folder is this one, the busiest first."""
     found = []
     for process in psutil.process_iter():
         try:
-            if process.cwd() == str(folder) and "forkserver" in " ".join(process.cmdline()):
+            if process.cwd() == str(folder) and "harness.processes" in " ".join(process.cmdline()):
                 found.append(process)
         except psutil.Error:
             continue

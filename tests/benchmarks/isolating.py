@@ -162,7 +162,7 @@ def loop() -> None:
 
 def kills() -> None:
     """Kill the coordinator at random moments: nothing lives on, and a resumed run ends alike."""
-    models = [f for m in ("numpy-softmax", "sklearn-gaussian-nb") for f in ("-m", m)]
+    models = ["-m", "numpy-softmax", "-m", "sklearn-gaussian-nb"]
     words = ["run", "-d", "threshold", "-d", "iris", *models, "-r", "3", *QUIET]
     whole = seconds([*words, "--store", "whole.db"])
     expected = scores("whole.db")
