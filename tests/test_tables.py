@@ -578,11 +578,7 @@ def test_a_thousand_results_take_no_longer_than_they_may(report: Report) -> None
     frames = make_frames(repeats=10)
 
     def seconds() -> float:
-<<<<<<< HEAD
         start = time.process_time()  # whatever else the machine does
-=======
-        start = time.process_time()  # what else the machine does is none of its time
->>>>>>> clocks
         printed(report, frames)
         return time.process_time() - start
 

@@ -102,9 +102,8 @@ def trials() -> None:
 
 def table() -> None:
     """A large table beside a bare loop that does the same."""
-    models = [
-        f for m in ("numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb") for f in ("-m", m)
-    ]
+    names = ("numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb")
+    models = [word for name in names for word in ("-m", name)]
     run = ["run", "--plugin", "costs.py", *models, *QUIET, "-r", "2", "-j", "1"]
     pairs = []
     for i in range(3):
