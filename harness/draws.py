@@ -74,10 +74,11 @@ def draw_there(
         told["loaded"] = loaded_since(before)
         pack(inside.files[0], None, {"y_test": data.y_test})
     except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
-        if not isinstance(error, DatasetError):
-            error = DatasetError(f"dataset '{dataset.name}': {failure_of(error).reason}")
         failure = failure_of(error)
-        return {"fault": [failure.reason, failure.traceback]}, {}
+        reason = failure.reason
+        if not isinstance(error, DatasetError):
+            reason = f"dataset '{dataset.name}': split raised {reason}"
+        return {"fault": [reason, failure.traceback]}, {}
     return told, arrays
 
 

@@ -13,10 +13,14 @@ from harness.processes import client, trees
 from harness.values import Choice, Trial
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from harness.discovery import Described
     from harness.values import Result
 
 FAULTY = "harness.testing.faulty"
 MIB = 2**20
+LONG = 120.0  # seconds, which nothing here takes, whatever else the machine does
 
 
 def trials(*models: str, dataset: str = "threshold", repeats: int = 1) -> list[Trial]:
@@ -135,3 +139,240 @@ def test_scores_are_the_same_with_any_number_of_jobs() -> None:
     ]
     assert scores[0] == scores[1]
     assert {status for status, _ in scores[0].values()} == {"ok"}
+
+
+HOSTILE = """\
+import ctypes
+import os
+import signal
+import time
+
+import numpy as np
+
+import harness
+
+
+class Prior:
+    def __init__(self, n_classes):
+        self.n_classes = n_classes
+
+    def fit(self, X, y):
+        self.harm()
+
+    def harm(self):
+        pass
+
+    def predict_proba(self, X):
+        return np.full((len(X), self.n_classes), 1 / self.n_classes)
+
+
+def square(x):
+    return x * x
+
+
+class PatchesLog(Prior):
+    def harm(self):
+        log = np.log
+        np.log = lambda *a, **k: log(*a, **k) * 0.5
+
+
+class PatchesScores(Prior):
+    def harm(self):
+        from harness import scoring
+
+        scoring.score = lambda P, y: {"accuracy": 1.0, "nll": 0.0, "likelihood": 1.0}
+        scoring.check_probabilities = lambda P, n, K: P
+
+
+class PatchesPacking(Prior):
+    def harm(self):
+        from harness.processes import packing
+
+        packing.json.dumps = lambda value: '{"value": {"trials": 7}, "arrays": []}'
+
+
+class RoundsUp(Prior):
+    def harm(self):
+        ctypes.CDLL("libm.so.6").fesetround(0x800)
+
+
+class EndsItsParent(Prior):
+    def harm(self):
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
+
+
+class EndsTheSupervisor(Prior):
+    def harm(self):
+        import psutil
+
+        psutil.Process(psutil.Process(os.getppid()).ppid()).kill()
+        time.sleep(600)
+
+
+class Pool(Prior):
+    def harm(self):
+        import multiprocessing
+
+        with multiprocessing.Pool(2) as pool:
+            assert pool.map(square, range(3)) == [0, 1, 4]
+
+
+class Spawns(Prior):
+    def harm(self):
+        import multiprocessing
+
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            assert pool.map(square, range(3)) == [0, 1, 4]
+
+
+class Executor(Prior):
+    def harm(self):
+        from concurrent.futures import ProcessPoolExecutor
+
+        self.pool = ProcessPoolExecutor(2)  # never shut down
+        assert list(self.pool.map(square, range(3))) == [0, 1, 4]
+
+
+class Loky(Prior):
+    def harm(self):
+        from joblib import Parallel, delayed
+
+        assert Parallel(n_jobs=2)(delayed(square)(i) for i in range(3)) == [0, 1, 4]
+
+
+class Searches(Prior):
+    def fit(self, X, y):
+        from sklearn.model_selection import GridSearchCV
+
+        GridSearchCV(Half(), {"a": [1, 2]}, n_jobs=2, cv=2).fit(X, y)
+
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin
+except ImportError:
+    BaseEstimator = ClassifierMixin = object
+
+
+class Half(ClassifierMixin, BaseEstimator):
+    def __init__(self, a=1):
+        self.a = a
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), self.classes_[0])
+
+
+def exits(rng):
+    os._exit(0)
+
+
+def interrupts(rng):
+    raise KeyboardInterrupt("mine")
+
+
+def hangs(rng):
+    time.sleep(600)
+
+
+def aborts(rng):
+    os.abort()
+
+
+@harness.hookimpl
+def harness_models():
+    for model in Prior.__subclasses__():
+        yield harness.Model(model.__name__, lambda s, model=model: model(s.n_classes))
+
+
+@harness.hookimpl
+def harness_datasets():
+    for split in (exits, interrupts, hangs, aborts):
+        yield harness.Dataset(split.__name__, "fresh", split)
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
+    file = tmp_path_factory.mktemp("hostile") / "hostile.py"
+    file.write_text(HOSTILE)
+    registry = discover([str(file)])
+    yield registry
+    registry.processes.close()
+
+
+INNOCENT = ("prior", "numpy-softmax", "uniform")
+
+
+def beside(registry: Described, model: str, jobs: int = 1) -> tuple[Result, list[Result]]:
+    """The result of a model in the midst of innocent ones, and theirs."""
+    given = [*trials(*INNOCENT), *trials(model), *trials(*INNOCENT, repeats=2)[1::2]]
+    found = {
+        result.trial.key: result
+        for result in run_isolated(given, registry=registry, jobs=jobs, seconds=LONG)
+    }
+    results = [found[trial.key] for trial in given]
+    return results.pop(len(INNOCENT)), results
+
+
+@pytest.fixture(scope="module")
+def undisturbed(hostile: Described) -> list[dict[str, float]]:
+    given = [*trials(*INNOCENT), *trials(*INNOCENT, repeats=2)[1::2]]
+    return [dict(result.scores) for result in run_isolated(given, registry=hostile, jobs=1)]
+
+
+@pytest.mark.parametrize(
+    ("model", "status"),
+    [
+        ("PatchesLog", "ok"),
+        ("PatchesScores", "ok"),
+        ("PatchesPacking", "failed"),
+        ("RoundsUp", "ok"),
+        ("EndsItsParent", "crashed"),
+        ("EndsTheSupervisor", "crashed"),
+    ],
+)
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_what_a_model_does_changes_no_score(
+    hostile: Described, undisturbed: list[dict[str, float]], model: str, status: str, jobs: int
+) -> None:
+    guilty, innocent = beside(hostile, model, jobs)
+    assert guilty.status == status, guilty.failure
+    if status == "ok":
+        assert guilty.scores["likelihood"] == pytest.approx(1 / 3)
+    assert [dict(result.scores) for result in innocent] == undisturbed
+
+
+@pytest.mark.parametrize("model", ["Pool", "Spawns", "Executor", "Loky", "Searches"])
+def test_pools_work_in_a_trial_over_what_a_plugin_file_defines(
+    hostile: Described, model: str
+) -> None:
+    pytest.importorskip("sklearn")
+    (result,) = run_isolated(trials(model), registry=hostile, jobs=1, seconds=LONG)
+    assert result.status == "ok", result.failure
+
+
+@pytest.mark.parametrize(
+    ("dataset", "reason"),
+    [
+        ("exits", "left its process with exit status 0"),
+        ("interrupts", "KeyboardInterrupt: mine"),
+        ("hangs", "did not end within 3 s"),
+        ("aborts", "died of SIGABRT"),
+    ],
+)
+def test_a_dataset_that_cannot_be_drawn_is_to_blame_itself(
+    hostile: Described, dataset: str, reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "GRACE", 0.2)
+    given = [*trials("prior", "uniform", dataset=dataset), *trials("prior")]
+    *broken, fine = run_isolated(given, registry=hostile, jobs=1, seconds=3.0)
+    assert fine.status == "ok"
+    assert {outcome(result) for result in broken} == {("failed", "dataset")}
+    for result in broken:
+        assert result.failure is not None
+        assert result.failure.reason.startswith(f"dataset '{dataset}': split ")
+        assert result.failure.reason.endswith(reason)

@@ -67,17 +67,19 @@ def plain(text: object) -> str:
 
 
 def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
-    counts: dict[tuple[str, ...], int] = {}
+    repeats: dict[tuple[str, ...], list[int]] = {}
     for row in failures.to_dict("records"):
         if row["status"] != "skipped":
             who = f"{row['model']} @ {row['device']}" if several else row["model"]
-            # A dataset that breaks the contract does so for every model.
-            pairing = row["dataset"] if row["kind"] == "dataset" else f"{row['dataset']}, {who}"
-            key = (pairing, row["status"], plain(row["reason"]))
-            counts[key] = counts.get(key, 0) + 1
+            # A split that breaks the contract is one failure, however many models wait for it.
+            blamed = row["kind"] == "dataset"
+            pairing = row["dataset"] if blamed else f"{row['dataset']}, {who}"
+            found = repeats.setdefault((pairing, row["status"], plain(row["reason"])), [])
+            if not blamed or row["repeat"] not in found:
+                found.append(row["repeat"])
     return tuple(
-        f"{pairing}: {count} × {status}: {reason}"
-        for (pairing, status, reason), count in counts.items()
+        f"{pairing}: {len(found)} × {status}: {reason}"
+        for (pairing, status, reason), found in repeats.items()
     )
 
 
