@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import tempfile
 import time
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import PluginError
+from harness.errors import DatasetError, PluginError
 from harness.parameters import Elsewhere, described
 from harness.processes.client import Limits, Processes, wait
 from harness.registry import (
@@ -25,17 +27,22 @@ from harness.registry import (
 from harness.values import Device, Needs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from harness.processes.client import Parent
+    from harness.processes.client import Call, Parent
     from harness.processes.serving import Inside
     from harness.registry import Origin
+    from harness.trial import Material
+    from harness.values import Trial
 
 MODULES = ("harness.remote", "harness.discovery", "numpy.linalg", "numpy.ma", "numpy.random")
 """What every process needs: NumPy loads some parts of itself only when they are used."""
 
 GENERATIONS = 8
 """How often at most a parent is replaced by one that has loaded what its trials loaded."""
+
+DRAWING = 600.0
+"""Seconds in which a split must have been drawn where nobody has said otherwise."""
 
 SECONDS = 60.0
 """In which a plugin must have told what it offers, and which devices it sees."""
@@ -62,6 +69,7 @@ class Described(Registry):
         sources: of every plugin that can be used.
         told: what each has told.
         faults: of those that cannot be used.
+        printed: while they were imported.
     """
 
     def __init__(
@@ -69,9 +77,12 @@ class Described(Registry):
         processes: Processes,
         told: Sequence[tuple[Source, dict[str, Any]]],
         faults: list[Fault],
+        printed: str = "",
     ) -> None:
         self.processes = processes
         self.faults = faults
+        #: What the plugins printed while they were imported.
+        self.printed = printed
         self._sources = {source.origin: source for source, _ in told}
         self._origins = {}
         self._loaded: dict[tuple[Source, tuple[str, ...]], list[tuple[str, ...]]] = {}
@@ -111,14 +122,44 @@ class Described(Registry):
 
     def _ask_for(self, kind: str, name: str, function: str) -> dict[str, Any]:
         """The parameters of a function of a dataset or model."""
+        with self.answered(kind, name, parameters_there, kind, name, function) as call:
+            told, failure = call.result()
+        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(told)
+
+    @contextmanager
+    def answered(
+        self, kind: str, name: str, function: Callable[..., Any], *given: Any, **how: Any
+    ) -> Iterator[Call]:
+        """A call that has ended, in a process that has loaded what offers something."""
+        how.setdefault("limits", Limits(SECONDS))
         offered = getattr(self, kind)[name]
         parent = self.parent(self.origin(kind, name), getattr(offered, "requires", ()))
-        call = parent.call(parameters_there, kind, name, function, limits=Limits(SECONDS))
-        while not call.poll():
-            wait([call], 0.1)
-        told, failure = call.result()
-        call.close()
-        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(told)
+        with closing(parent.call(function, *given, **how)) as call:
+            while not call.poll():
+                wait([call], 0.1)
+            yield call
+
+    def drawn(self, trial: Trial) -> Material:
+        """What a trial works on, drawn in a process of its own.
+
+        Raises:
+            DatasetError: the dataset breaks its contract, or its process ended.
+        """
+        from harness.draws import draw_there, fault_of, material_of
+
+        name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
+        with tempfile.TemporaryFile() as labels:
+            asked = (trial.dataset, trial.split_seed, needs, False)
+            limits, files = Limits(DRAWING), [labels.fileno()]
+            with self.answered(
+                "datasets", name, draw_there, *asked, limits=limits, files=files
+            ) as call:
+                told, failure = call.result()
+                if failure is not None:
+                    raise DatasetError(f"dataset '{name}': split {failure.reason}")
+                if fault := fault_of(told):
+                    raise DatasetError(fault[0])
+                return material_of(call.answer, 0, labels.fileno)
 
     def parent(self, origin: Origin, requires: tuple[str, ...] = ()) -> Parent:
         """The process that has loaded a plugin, and packages besides.
@@ -190,7 +231,8 @@ def discover(plugins: Iterable[str] = ()) -> Described:
         if source.given and (words["faults"] or words["nothing"]):
             raise PluginError(words["nothing"] or str(faults[-1]))
         told.append((source, words))
-    return Described(processes, told, faults)
+    printed = "\n".join(words for parent in parents if (words := parent.output().strip()))
+    return Described(processes, told, faults, printed)
 
 
 def load_there(_held: None, source: Source) -> Held:

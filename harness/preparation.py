@@ -122,7 +122,7 @@ def encode(split: Split) -> Encoded:
         return _encode(split)
     except DatasetError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DatasetError(f"the split cannot be read: {_described(error)}") from error
 
 
@@ -566,7 +566,7 @@ def _one_hot(
     output[rows, columns[rows]] = high[columns[rows]]
 
 
-def _described(error: Exception) -> str:
+def _described(error: BaseException) -> str:
     words = printable(" ".join(str(error).split()))
     return words if isinstance(error, MemoryError) and words else f"{type(error).__name__}: {words}"
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from harness.ab.sides import Side
     from harness.ab.works import Work
-    from harness.registry import Registry
+    from harness.discovery import Described
     from harness.statistics import Change
 
     Clock = Callable[[], float]
@@ -193,7 +193,7 @@ class _Tally:
 def compare(
     sides: tuple[Side, Side],
     plan: Plan,
-    registry: Registry,
+    registry: Described,
     *,
     clock: Clock = time.monotonic,
     start: Callable[[Side, Mapping[str, Any], Plan, random.Random], Stand] | None = None,
@@ -226,7 +226,7 @@ class _Comparison:
         self,
         sides: tuple[Side, Side],
         plan: Plan,
-        registry: Registry,
+        registry: Described,
         clock: Clock,
         start: Callable[[Side, Mapping[str, Any], Plan, random.Random], Stand],
         tell: Callable[[int, Sequence[Outcome]], None],

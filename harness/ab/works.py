@@ -11,14 +11,14 @@ import numpy as np
 from harness.errors import UsageError
 from harness.pairing import choose
 from harness.parameters import parameters_of
-from harness.preparation import prepare
-from harness.trial import draw, setting_of
+from harness.trial import setting_of
 from harness.values import Choice, Trial
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from harness.discovery import Described
     from harness.registry import Registry
 
     Spec: TypeAlias = dict[str, Any]
@@ -57,7 +57,7 @@ class Softmax:
         n, k = self.shape
         return "softmax", _both(*self.kernels), f"{n}x{k} {self.dtype}", self.device
 
-    def specs(self, _registry: Registry, pair: int, seed: int, _folder: Path) -> tuple[Spec, Spec]:
+    def specs(self, _registry: Described, pair: int, seed: int, _folder: Path) -> tuple[Spec, Spec]:
         """What the sides are told to do in a pair."""
         first, second = (
             {
@@ -94,7 +94,7 @@ class Doing:
         """Kind, subject, case and device."""
         return self.kind, _both(*map(str, self.models)), str(self.dataset), self.device
 
-    def specs(self, registry: Registry, pair: int, seed: int, folder: Path) -> tuple[Spec, Spec]:
+    def specs(self, registry: Described, pair: int, seed: int, folder: Path) -> tuple[Spec, Spec]:
         """What the sides are told to do in a pair; their data are written to the folder."""
         specs: list[Spec] = []
         for side, choice in enumerate(self.models):
@@ -102,10 +102,9 @@ class Doing:
                 specs.append(specs[0])
                 continue
             trial = Trial(self.dataset, choice, self.device, pair, seed)
-            dataset = registry.datasets[self.dataset.name]
-            data = draw(dataset, trial.split_seed, dict(self.dataset.parameters))
-            prepared = prepare(data, registry.models[choice.name].needs)
-            setting = setting_of(trial, len(data.trained), prepared)
+            material = registry.drawn(trial)
+            prepared = material.prepared
+            setting = setting_of(trial, material.n_classes, prepared)
             digest = hashlib.sha256(repr((self.key, pair, side)).encode()).hexdigest()[:16]
             file = folder / f"{digest}.npz"
             np.savez(

@@ -198,9 +198,11 @@ def all_plugins(given: tuple[str, ...]) -> tuple[str, ...]:
 def discover(given: tuple[str, ...]) -> Described:
     """What plugins offer, after a complaint about every one that cannot be used."""
     from harness import discovery
-    from harness.cli.console import complain_of
+    from harness.cli.console import complain_of, remark
 
     registry = discovery.discover(all_plugins(given))
+    if registry.printed:
+        remark(registry.printed)
     complain_of(registry.faults)
     return registry
 

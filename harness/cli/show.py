@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.values import Dataset, Frames, Model
 
-SECONDS = 600.0  # in which a split must have been drawn
 FIRST_ROWS = 5
 COLUMNS = 5  # of a dataset's first rows; more do not fit on a page
 SPLITTING = {
@@ -126,19 +125,17 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
 
 def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
     """What there is to see of the first split, which is drawn in a process of its own."""
+    from harness.discovery import DRAWING
     from harness.draws import fault_of, glance_there
-    from harness.executors.local import share_of_memory
-    from harness.processes.client import Limits, wait
+    from harness.processes.client import Limits
     from harness.values import Choice, Trial
 
     first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0)
-    parent = registry.parent(registry.origin("datasets", dataset.name), dataset.requires)
-    limits = Limits(SECONDS, share_of_memory(1))
-    call = parent.call(glance_there, first.dataset, first.split_seed, FIRST_ROWS, limits=limits)
-    while not call.poll():
-        wait([call], 0.1)
-    seen, failure = call.result()
-    call.close()
+    asked = (first.dataset, first.split_seed, FIRST_ROWS)
+    with registry.answered(
+        "datasets", dataset.name, glance_there, *asked, limits=Limits(DRAWING)
+    ) as call:
+        seen, failure = call.result()
     if failure is not None:
         raise DatasetError(f"dataset '{dataset.name}': split {failure.reason}")
     if fault := fault_of(seen):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from harness.ab.sides import Side
     from harness.ab.works import Work
     from harness.history import Segment
+    from harness.discovery import Described
     from harness.registry import Registry
     from harness.store import Store
     from harness.values import Point
@@ -167,7 +168,7 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 # Recording
 
 
-def _record(registry: Registry, url: str | None, given: dict[str, Any]) -> int:
+def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
     from harness.ab.pairs import Plan
     from harness.ab.sides import HERE
     from harness.ab.works import Softmax
@@ -291,7 +292,7 @@ def _anchored(
 
 
 def _measured(
-    registry: Registry, sides: tuple[Side, Side], plan: Any, works: tuple[Work, ...], tell: Any
+    registry: Described, sides: tuple[Side, Side], plan: Any, works: tuple[Work, ...], tell: Any
 ) -> Session:
     from harness.ab.pairs import compare
 

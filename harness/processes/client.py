@@ -210,6 +210,10 @@ class Parent:
         """Whether it has loaded what it is for."""
         return self._state == "ready" and self.fault is None
 
+    def output(self) -> str:
+        """The end of what it printed while it loaded what it is for."""
+        return _tail(self._printed)
+
     def fileno(self) -> int:
         """What there is to wait for: its own channel, or that of the parent it comes from."""
         if self._end is not None and self.fault is None and self._state != "ending":
@@ -268,7 +272,7 @@ class Parent:
         if self._state == "asked":
             self._ask_for()
         elif self._state == "starting" and time.monotonic() > self._deadline:
-            self._give_up("timeout", f"did not start within {START_LIMIT:g} s")
+            self.give_up("timeout", f"did not start within {START_LIMIT:g} s")
         elif self._state == "ending" and time.monotonic() > self._deadline:
             self._lose()
         if self._end is not None and self._state != "ending":
@@ -286,7 +290,7 @@ class Parent:
             self._read()
         if self.fault is None:
             how = f"died of {signal_name(-status)}" if status < 0 else f"ended with status {status}"
-            self._give_up("signal" if status < 0 else "exit", how)
+            self.give_up("signal" if status < 0 else "exit", how)
 
     def _ask_for(self) -> None:
         origin = self._origin
@@ -321,7 +325,7 @@ class Parent:
         while self.fault is None and len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4], "little")
             if length > MESSAGE:
-                self._give_up("exit", "told what no parent tells")
+                self.give_up("exit", "told what no parent tells")
                 return
             if len(self._buffer) < 4 + length:
                 break
@@ -330,7 +334,7 @@ class Parent:
             try:
                 self._take(*json.loads(message))
             except (ValueError, TypeError, RecursionError):
-                self._give_up("exit", "told what no parent tells")
+                self.give_up("exit", "told what no parent tells")
         if over and self._state == "starting" and self._origin and not self._origin.is_dead:
             self._state = "ending"  # the process that it was forked from will tell how
             self._deadline = min(self._deadline, time.monotonic() + GRACE)
@@ -341,7 +345,7 @@ class Parent:
         if kind == "ready" and self._state == "starting":
             self._state = "ready"
         elif kind == "broken":
-            self._give_up("exception", str(told[0])[:500])
+            self.give_up("exception", str(told[0])[:500])
         elif kind == "done":
             self._done = int(told[0])
         elif kind == "started":
@@ -355,9 +359,9 @@ class Parent:
                 who.ended(status)
 
     def _lose(self) -> None:
-        self._give_up("exit", "its process is gone")
+        self.give_up("exit", "its process is gone")
 
-    def _give_up(self, kind: str, reason: str) -> None:
+    def give_up(self, kind: str, reason: str) -> None:
         """Nothing more is expected of it; what it has forked goes with it."""
         if self.fault is not None:
             return
@@ -373,7 +377,7 @@ class Parent:
 
     def lost(self) -> None:
         """The parent that it was forked from is gone, and it with that."""
-        self._give_up("exit", "its process is gone")
+        self.give_up("exit", "its process is gone")
 
 
 class Call:
@@ -407,6 +411,7 @@ class Call:
         self._heard = 0
         self._pid = 0
         self._sent = False
+        self._begin_by = 0.0
         self._deadline: float | None = None
         self._next_look = 0.0
         self._fate: Failure | None = None
@@ -429,12 +434,14 @@ class Call:
             self._finish(self.parent.fault)
         elif not self._sent and self.parent.is_ready:
             files = [file.fileno() for file in (self._answer, self._output, self._said)]
-            self._sent = True
+            self._sent, self._begin_by = True, time.monotonic() + START_LIMIT
             self.parent.fork("call", self, *self._request, files=[*files, *self._given])
             self._give_back()
         if self._pid and not self._ended:
             self._hear()
             self._enforce(time.monotonic())
+        elif self._sent and not self._ended and time.monotonic() > self._begin_by:
+            self.parent.give_up("timeout", f"its process has not answered for {START_LIMIT:g} s")
         return self._ended
 
     @property
