@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.errors import UsageError, nearest
 from harness.pairing import Selection, choose, importable, plan
 from harness.parameters import parameters_of
-from harness.processes.client import Limits, wait
+from harness.processes.client import Limits, finish
 from harness.timing import FEWEST
 from harness.values import Choice, Timing, Trial
 from harness.workloads import Pairing, SoftmaxGroup, TrainingGroup
@@ -358,8 +358,7 @@ def by_epochs(registry: Described, choices: Sequence[Choice]) -> dict[Choice, bo
         calls[choice] = parent.call(_trains_there, choice, limits=Limits(MAKING))
     found: dict[Choice, bool] = {}
     for choice, call in calls.items():
-        while not call.poll():
-            wait([call], 0.05)
+        finish([call])
         value, failure = call.result()
         call.close()
         found[choice] = bool(value) if failure is None else True

@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib
 import tempfile
 import time
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from collections import Counter
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import DatasetError, PluginError
 from harness.parameters import Elsewhere, described
-from harness.processes.client import Limits, Processes, wait
+from harness.processes.client import Limits, Processes, finish
+from harness.processes.serving import MESSAGE
 from harness.registry import (
     KINDS,
     Fault,
@@ -86,6 +88,13 @@ class Described(Registry):
         self._sources = {source.origin: source for source, _ in told}
         self._origins = {}
         self._loaded: dict[tuple[Source, tuple[str, ...]], list[tuple[str, ...]]] = {}
+        self._required = Counter(
+            (source, name)
+            for source, words in told
+            for kind in ("datasets", "models", "kernels")
+            for one in words["offers"][kind]
+            for name in one["requires"]
+        )
         self._see_devices = [source for source, words in told if words["devices"]]
         self.plugins = tuple(self._sources)
         for kind in ("datasets", "models", "kernels", "reports"):
@@ -105,9 +114,8 @@ class Described(Registry):
             for source in self._see_devices
         }
         found: dict[str, Any] = {}
+        finish(calls.values())
         for source, call in calls.items():
-            while not call.poll():
-                wait(calls.values(), 0.1)
             told, failure = call.result()
             call.close()
             if failure is not None:
@@ -135,8 +143,7 @@ class Described(Registry):
         offered = getattr(self, kind)[name]
         parent = self.parent(self.origin(kind, name), getattr(offered, "requires", ()))
         with closing(parent.call(function, *given, **how)) as call:
-            while not call.poll():
-                wait([call], 0.1)
+            finish([call])
             yield call
 
     def drawn(self, trial: Trial) -> Material:
@@ -170,10 +177,14 @@ class Described(Registry):
         """
         source = self._sources[origin]
         parent = self.processes.parent((source, ()), load_there, source)
-        if requires:
-            parent = self.processes.grown((source, requires), parent, import_there, requires)
+        # What many of the plugin's models require is loaded first, and once for all of them.
+        ordered = sorted(requires, key=lambda name: -self._required[source, name])
+        for i in range(len(ordered)):
+            key = source, tuple(ordered[: i + 1])
+            parent = self.processes.grown(key, parent, import_there, ordered[i : i + 1])
         for i, names in enumerate(self._loaded.get((source, requires), ())):
-            grown = self.processes.grown((source, requires, i), parent, import_there, names)
+            again = source, requires, i
+            grown = self.processes.grown(again, parent, import_there, names)
             if grown.never_started:
                 break
             parent = grown
@@ -186,6 +197,8 @@ class Described(Registry):
         """
         known = self._loaded.setdefault((self._sources[origin], requires), [])
         new = tuple(name for name in names if not any(name in each for each in known))
+        while sum(map(len, new)) > MESSAGE // 2:  # they are sent in one message
+            new = new[: len(new) // 2]
         if new and len(known) < GENERATIONS:
             known.append(new)
 
@@ -205,24 +218,33 @@ def discover(plugins: Iterable[str] = ()) -> Described:
     given = [one for one in given_sources(plugins) if one.origin.module not in names]
     sources = [*installed, *given]
     processes = Processes(MODULES)
+    try:
+        return _described(processes, sources)
+    except BaseException:
+        processes.close()
+        raise
+
+
+def _described(processes: Processes, sources: Sequence[Source]) -> Described:
     parents = [processes.parent((source, ()), load_there, source) for source in sources]
-    calls = [
-        parent.call(describe_there, source, limits=Limits(SECONDS))
-        for parent, source in zip(parents, sources, strict=True)
-    ]
+    with ExitStack() as stack:
+        calls = [
+            stack.enter_context(
+                closing(parent.call(describe_there, source, limits=Limits(SECONDS)))
+            )
+            for parent, source in zip(parents, sources, strict=True)
+        ]
+        finish(calls)
+        answers = [call.result() for call in calls]
     told: list[tuple[Source, dict[str, Any]]] = []
     faults: list[Fault] = []
-    for source, call in zip(sources, calls, strict=True):
-        while not call.poll():
-            wait(calls, 0.1)
-        words, failure = call.result()
-        call.close()
+    for source, (words, failure) in zip(sources, answers, strict=True):
         if failure is not None:
             reason = failure.reason
             if failure.kind == "exception" and source.given:
                 raise PluginError(reason)
             if failure.kind != "exception":
-                reason = f"while it was asked for what it offers, its process {reason}"
+                reason = f"its process {reason} while it was asked for what it offers"
             if source.given:
                 raise PluginError(str(Fault(source.origin, reason)))
             faults.append(Fault(source.origin, reason))
@@ -248,7 +270,7 @@ def load_there(_held: None, source: Source) -> Held:
     return Held(Registry([(source.origin, module)], []), {})
 
 
-def import_there(held: Held, requires: tuple[str, ...]) -> Held:
+def import_there(held: Held, requires: Sequence[str]) -> Held:
     """Import what models require.
 
     What fails here fails again in the trial that needs it, and is that trial's result.
@@ -322,7 +344,8 @@ def _told(kind: str, value: Any) -> dict[str, Any]:
         name: ["".join(word) for word in getattr(value, name)] for name in _TUPLES if name in fields
     }
     if kind == "models":
-        told["needs"] = asdict(value.needs)
+        needs = Needs.__dataclass_fields__
+        told["needs"] = {name: getattr(value.needs, name) for name in needs}
     told["functions"] = [name for name in _FUNCTIONS[kind] if getattr(value, name) is not None]
     return told
 

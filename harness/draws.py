@@ -126,8 +126,10 @@ def _sketch(arrays: Arrays, data: Encoded) -> list[str] | None:
     return None
 
 
-def fault_of(told: dict[str, Any]) -> tuple[str, str] | None:
+def fault_of(told: Any) -> tuple[str, str] | None:
     """Why there is no split, and the traceback; None where there is one."""
+    if not isinstance(told, dict):
+        return "its process gave an answer that does not fit", ""
     if "fault" not in told:
         return None
     reason, traceback = told["fault"]

@@ -21,7 +21,8 @@ from harness.draws import (
     names_of,
     principal_of,
 )
-from harness.processes.packing import PackingError, unpack
+from harness.processes.packing import PackingError, pack, unpack
+from harness.processes.serving import Inside
 from harness.trial import (
     LAST_EPOCH,
     TRACE_POINTS,
@@ -45,12 +46,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.processes.serving import Inside
     from harness.values import SplitKind, Trial
 
     Arrays = dict[str, NDArray[Any]]
 
 REASON, TRACEBACK = 500, 20_000  # characters that are kept
+KINDS = ("exception", "exit", "probabilities")
+"""Of failures that a trial may tell of itself."""
+
 LONG = 1e9  # seconds: no trial takes as long
 SKETCHED = 10_000  # values of an input, units of a layer, and the like, of a picture at most
 
@@ -118,6 +121,14 @@ def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
     return [len(sketch.axes), len(sketch.hidden)]
 
 
+def score_into(
+    _: None, files: Sequence[int], trials: Sequence[Trial], place: int, kind: SplitKind
+) -> None:
+    """What `score_there` gives for all files but the first, which it is written to."""
+    answer, *others = files
+    pack(answer, *score_there(Inside(None, tuple(others)), trials, place, kind))
+
+
 def score_there(
     inside: Inside, trials: Sequence[Trial], place: int, kind: SplitKind
 ) -> tuple[dict[str, Any], Arrays]:
@@ -136,7 +147,8 @@ def score_there(
         told, given = unpack(answer)
         if "failure" in told:
             name, reason, traceback = (str(word) for word in told["failure"])
-            failure = Failure(name[:20], reason[:REASON], traceback[-TRACEBACK:])
+            kind_of_failure = name if name in KINDS else "exception"
+            failure = Failure(kind_of_failure, reason[:REASON], traceback[-TRACEBACK:])
             return {"results": [_failed(failure)] * len(trials)}, {}
         found = [_fitted(one, given, f"{i}_") for i, one in enumerate(told["trials"])]
         if len(found) != len(trials):
@@ -170,10 +182,7 @@ def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
     *seconds, together = told["seconds"]
     imports, make, fit, first, later = (_number(value, 0.0, LONG) for value in seconds)
     last = told["last_epoch"]
-    points = tuple(
-        TracePoint(int(_number(epoch, 0, LAST_EPOCH)), float(train), float(test))
-        for epoch, train, test in told["points"]
-    )
+    points = tuple(point_of(*point) for point in told["points"])
     if len(points) > TRACE_POINTS:
         raise ValueError(f"{len(points)} points of a trace")
     return Fitted(
@@ -184,6 +193,20 @@ def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
         None if last is None else int(_number(last, 0, LAST_EPOCH)),
         _sketch(told["layers"], arrays, prefix) if "layers" in told else None,
     )
+
+
+def point_of(epoch: Any, train: Any, test: Any) -> TracePoint:
+    """A point of a trace, as a stranger's process tells it.
+
+    Raises:
+        ValueError: it is none: likelihoods are from 0 to 1, or NaN.
+    """
+    for likelihood in (train, test):
+        if not isinstance(likelihood, float) or not (
+            likelihood != likelihood or 0 <= likelihood <= 1
+        ):
+            raise ValueError(f"{likelihood!r:.40} is no likelihood")
+    return TracePoint(int(_number(epoch, 0, LAST_EPOCH)), train, test)
 
 
 def _number(value: Any, least: float, most: float) -> float:

@@ -192,6 +192,9 @@ class Campaign:
             return ""
         frames = load_frames(self.store, self.run)
         agenda = of_run(self.registry, frames, self.plan.trials, request.timing_budget)
+        if isinstance(self.registry, Described):
+            # What a plugin has left running in the process that loaded it would take its time.
+            self.registry.processes.close()
         if not agenda.groups and not agenda.late:
             return ""
         bench = Bench(

@@ -224,14 +224,16 @@ def fit_alone(
     Raises:
         BaseException: whatever the model raises.
     """
-    begun = _begin(trial, model, material, clock, tell, imported or {})
+    return _fit(_begin(trial, model, material, clock, tell, imported or {}), clock)
+
+
+def _fit(begun: _Begun, clock: Clock) -> Fitted:
     keywords = {"monitor": begun.monitor} if begun.monitor else {}
-    prepared = material.prepared
+    prepared = begun.material.prepared
     started = clock()
     begun.classifier.fit(prepared.X_train, prepared.y_train, **keywords)
     settle(begun.classifier)
-    fit_seconds = clock() - started - begun.monitor_seconds
-    return _finish(begun, fit_seconds, 1, clock)
+    return _finish(begun, clock() - started - begun.monitor_seconds, 1, clock)
 
 
 def fit_several(
@@ -269,10 +271,7 @@ def fit_several(
         groups.setdefault(shape, []).append(begun)
     for group in groups.values():
         if len(group) == 1:
-            trial = group[0].trial
-            found[trial] = fit_alone(
-                trial, model, group[0].material, clock=clock, tell=tells[trial], imported=imported
-            )
+            found[group[0].trial] = _fit(group[0], clock)
             continue
         started = clock()
         model.fit_together(
@@ -509,7 +508,7 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> F
         Seconds(
             begun.import_seconds,
             begun.make_seconds,
-            fit_seconds,
+            max(0.0, fit_seconds),  # monitors that are called in parallel take more than passes
             first_seconds,
             predict_seconds,
             together,

@@ -234,7 +234,7 @@ def test_a_call_that_ends_its_parent_is_an_orphan_and_others_go_on(processes: Pr
     call = ended(parent.call(doubles.ends_its_parent))
     assert call.is_orphan
     assert call.failure is not None
-    assert "is gone" in call.failure.reason
+    assert call.failure.reason == "lost the process that it was forked from"
     call.close()
     again = processes.parent("mortal", doubles.holds, 1)
     assert again is not parent

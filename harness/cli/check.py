@@ -92,16 +92,16 @@ def _verdicts(
 ) -> Iterator[tuple[str, str, str, str | None, str | None]]:
     """Kind, name, check, reason of its failure or None, and a remark."""
     from harness.executors.local import share_of_memory
-    from harness.processes.client import Limits, wait
+    from harness.processes.client import Limits, finish
 
     limits = Limits(SECONDS, share_of_memory(MEMORY_JOBS))
     for kind, name in subjects:
         requires = getattr(getattr(registry, kind)[name], "requires", ())
         for check in _suite(kind):
+            registry.processes.renew()  # an earlier check may have ended the supervisor
             parent = registry.parent(registry.origin(kind, name), (*requires, SUITES))
             call = parent.call(_check_there, kind, name, check.name, limits=limits)
-            while not call.poll():
-                wait([call], 0.05)
+            finish([call])
             value, failure = call.result()
             call.close()
             reason, remark = (failure.reason, None) if failure else value

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from harness.ab.pairs import Session
     from harness.ab.sides import Side
     from harness.ab.works import Work
-    from harness.history import Segment
     from harness.discovery import Described
+    from harness.history import Segment
     from harness.registry import Registry
     from harness.store import Store
     from harness.values import Point
@@ -301,7 +301,7 @@ def _measured(
 
 def _bridge(
     stack: ExitStack,
-    registry: Registry,
+    registry: Described,
     plan: Any,
     pinned: str,
     new: tuple[Side, str],

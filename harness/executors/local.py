@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections import deque
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any
@@ -12,20 +13,22 @@ import psutil
 
 from harness.discovery import discover
 from harness.draws import blamed, draw_there, fault_of, modules_of
-from harness.processes.client import Limits, wait
+from harness.processes.client import Limits, nameless, wait
 from harness.processes.packing import PackingError, unpack
-from harness.remote import results_of, run_there, score_there
-from harness.values import Failure, Result, TracePoint
+from harness.processes.worker import Worker, no_plugin
+from harness.remote import point_of, results_of, run_there, score_into
+from harness.values import Failure, Result
 from harness.watching import Ended, Passed, Reached, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.discovery import Described
-    from harness.processes.client import Call
+    from harness.processes.client import Call, Parent
     from harness.values import Choice, Dataset, Model, Needs, Status, Trial
     from harness.watching import Tell
 
+TELL_EVERY = 0.04  # seconds: a little more often than a trial tells
 POLL = 0.05  # seconds between looks at time and memory limits
 MEMORY_SHARE = 0.8  # of the machine's memory, shared out to the jobs where no limit was given
 DISK_SHARE = 0.25
@@ -126,7 +129,10 @@ class _Unit:
     alone: bool = False
     """Whether nothing may run beside it: one of several ended the process that they came from."""
     call: Call | None = None
-    score: Call | None = None
+    answer: IO[bytes] | None = None
+    """Where its scores are written to, once it has been fitted."""
+    score: tuple[Any, Failure | None] | None = None
+    """What came of scoring it."""
 
 
 class _Work:
@@ -145,11 +151,16 @@ class _Work:
     ) -> None:
         self.registry, self.processes = registry, registry.processes
         self.jobs, self.limits, self.tell, self.epochs = jobs, limits, tell, epochs
+        # In one order for all repeats of a dataset: a batch of them has one place in it.
+        needs: dict[Choice, dict[Needs, None]] = {}
+        for trial in trials:
+            needs.setdefault(trial.dataset, {})[self._model(trial).needs] = None
         splits: dict[Which, _Split] = {}
         for trial in trials:
-            split = splits.setdefault(_which(trial), _Split(_which(trial), (), 0, False, 0))
-            needs = self._model(trial).needs
-            split.needs = tuple(dict.fromkeys((*split.needs, needs)))
+            which = _which(trial)
+            if which not in splits:
+                splits[which] = _Split(which, tuple(needs[trial.dataset]), 0, False, 0)
+            split = splits[which]
             split.users += 1
             split.sketched |= trial.repeat == 0
             split.seed = trial.split_seed
@@ -158,8 +169,13 @@ class _Work:
         units = [self._unit(tuple(batch)) for batch in batches]
         units += [self._unit((trial,)) for trial in trials if trial.key not in batched]
         self.waiting = deque(units)
+        #: Asked for at once, since loading libraries takes longer than many a trial.
+        self.starting = list({id(one): one for one in map(self._parent, units)}.values())
         self.drawing: list[_Split] = []
         self.running: list[_Unit] = []
+        #: In the order in which they are scored, one at a time, in a process without any plugin.
+        self.fitted: deque[_Unit] = deque()
+        self.scorer: Worker | None = None
 
     def _unit(self, trials: tuple[Trial, ...], *, alone: bool = False) -> _Unit:
         return _Unit(trials, tuple(self.splits[_which(trial)] for trial in trials), alone)
@@ -167,13 +183,17 @@ class _Work:
     def results(self) -> Iterator[Result]:
         """One for every trial, as they come."""
         while self.waiting or self.running:
-            while len(self.running) + len(self.drawing) < self.jobs and self._begin_something():
+            while self._begin_something():
                 pass
-            calls = [unit.score or unit.call for unit in self.running]
+            for parent in self.starting:
+                parent.pump()
+            calls = [unit.call for unit in self.running if unit.answer is None]
             calls += [split.call for split in self.drawing]
-            wait([call for call in calls if call is not None], POLL)
+            scorer = [self.scorer] if self.scorer is not None and self.fitted else []
+            wait([call for call in (*calls, *scorer) if call is not None], POLL)
             self.tell(Passed())
             self.processes.renew()
+            self._look_at_scores()
             for split in list(self.drawing):
                 if split.call is not None and split.call.poll():
                     self.drawing.remove(split)
@@ -184,27 +204,38 @@ class _Work:
     def close(self) -> None:
         """End what is under way."""
         for unit in self.running:
-            for call in (unit.call, unit.score):
-                if call is not None:
-                    call.close()
+            if unit.call is not None:
+                unit.call.close()
+        if self.scorer is not None:
+            self.scorer.end()
         for split in self.splits.values():
             split.close()
 
     def _begin_something(self) -> bool:
-        """Begin the first unit whose splits are there, or to draw one that is needed."""
+        """Begin the first unit whose splits are there, or to draw one that is needed.
+
+        What is being scored counts as none of the jobs, and one split may be drawn beside them, so
+        that trials need not wait.
+        """
         room: bool | None = None
-        if any(unit.alone for unit in self.running):
+        trials = sum(unit.answer is None for unit in self.running)
+        if any(unit.alone for unit in self.running) or len(self.running) >= 2 * self.jobs:
+            return False
+        may_draw = len(self.drawing) < max(1, self.jobs - trials)
+        if trials >= self.jobs and not may_draw:
             return False
         for unit in self.waiting:
             if unit.alone and (self.running or self.drawing):
                 return False
             missing = [split for split in unit.splits if not split.is_there]
+            if not missing and trials >= self.jobs:
+                continue
             if not missing:
                 self.waiting.remove(unit)
                 self._begin(unit)
                 return True
             undrawn = next((split for split in missing if split.call is None), None)
-            if undrawn is None:
+            if undrawn is None or not may_draw:
                 continue
             if room is None:
                 room = self._has_room()
@@ -231,6 +262,7 @@ class _Work:
             split.sketched,
             files=[split.labels.fileno()],
             limits=self.limits,
+            kept=True,
         )
         self.drawing.append(split)
 
@@ -239,6 +271,7 @@ class _Work:
         assert call is not None
         name = split.which[0].name
         if call.is_orphan and not split.redrawn:
+            split.close()
             split.redrawn, split.call = True, None
             return
         if call.failure is not None:
@@ -250,7 +283,8 @@ class _Work:
         except (PackingError, TypeError, ValueError) as error:
             fault = f"dataset '{name}': split {error}", ""
         if fault is None:
-            split.file = call.detach()
+            split.file, split.call = call.detach(), None
+            call.close()
             dataset = self._dataset(split.which[0])
             origin = self.registry.origin("datasets", dataset.name)
             self.registry.learn(origin, dataset.requires, modules_of(told))
@@ -262,12 +296,8 @@ class _Work:
         self.tell(Started(unit.trials))
         if any(split.fault for split in unit.splits):
             return
-        trial = unit.trials[0]
-        model = self._model(trial)
-        origin = self.registry.origin("models", model.name)
-        parent = self.registry.parent(origin, model.requires)
         seconds = self.limits.seconds
-        unit.call = parent.call(
+        unit.call = self._parent(unit).call(
             run_there,
             unit.trials,
             self._place(unit),
@@ -277,6 +307,10 @@ class _Work:
             limits=replace(self.limits, seconds=seconds and seconds * len(unit.trials)),
             listen=_listener(unit.trials, self.tell) if self.epochs else None,
         )
+
+    def _parent(self, unit: _Unit) -> Parent:
+        model = self._model(unit.trials[0])
+        return self.registry.parent(self.registry.origin("models", model.name), model.requires)
 
     def _place(self, unit: _Unit) -> int:
         """Of the model's needs among all that the splits were prepared for."""
@@ -289,7 +323,7 @@ class _Work:
                 self._again(unit, self._one_by_one(unit))
             else:
                 yield from self._end(unit, self._faults(unit))
-        elif unit.call is not None and unit.score is None:
+        elif unit.call is not None and unit.answer is None:
             if not unit.call.poll():
                 return
             if unit.call.is_orphan and not unit.alone:
@@ -298,36 +332,47 @@ class _Work:
             elif unit.call.failure is not None:
                 failure = unit.call.failure
                 if not unit.call.has_begun and not unit.call.is_orphan:
-                    packages = ", ".join(self._model(unit.trials[0]).requires)
-                    failure = replace(failure, reason=f"importing {packages}: {failure.reason}")
+                    what = ", ".join(self._model(unit.trials[0]).requires) or "its plugin"
+                    failure = replace(failure, reason=f"importing {what}: {failure.reason}")
                 yield from self._end(unit, _failed(unit.trials, failure, self._kind(unit)))
             else:
-                self._score(unit, unit.call)
-        elif unit.score is not None and unit.score.poll():
-            if unit.score.is_orphan and unit.call is not None:
-                unit.score.close()
-                self._score(unit, unit.call)
-            else:
-                yield from self._end(unit, self._scored(unit, unit.score))
+                unit.answer = nameless()
+                self.fitted.append(unit)
+                if len(self.fitted) == 1:
+                    self._score(unit)
+        elif unit.score is not None:
+            yield from self._end(unit, self._scored(unit, unit.score[1]))
 
-    def _score(self, unit: _Unit, call: Call) -> None:
-        files = [_descriptor(split.file) for split in unit.splits]
-        files += [_descriptor(split.labels) for split in unit.splits]
-        unit.score = self.processes.root.call(
-            score_there,
-            unit.trials,
-            self._place(unit),
-            self._kind(unit),
-            files=[call.answer, *files],
-            limits=self.limits,
-        )
-
-    def _scored(self, unit: _Unit, score: Call) -> list[Result]:
+    def _score(self, unit: _Unit) -> None:
+        """Begin to score the first of those that are fitted."""
+        if self.scorer is None or not self.scorer.usable:
+            if self.scorer is not None:
+                self.scorer.end()
+            self.scorer = Worker(no_plugin, parent=self.processes.root)
         assert unit.call is not None
-        failure = score.failure
+        files = [_descriptor(unit.answer), unit.call.answer]
+        files += [_descriptor(split.file) for split in unit.splits]
+        files += [_descriptor(split.labels) for split in unit.splits]
+        words = unit.trials, self._place(unit), self._kind(unit)
+        seconds = self.limits.seconds
+        limits = replace(self.limits, seconds=seconds and seconds * len(unit.trials))
+        self.scorer.call(score_into, *words, limits=limits, files=files)
+
+    def _look_at_scores(self) -> None:
+        while self.fitted and self.scorer is not None:
+            score = self.scorer.poll()
+            if score is None:
+                return
+            self.fitted.popleft().score = score
+            if self.fitted:
+                self._score(self.fitted[0])
+
+    def _scored(self, unit: _Unit, failure: Failure | None) -> list[Result]:
+        assert unit.call is not None
         if failure is None:
             try:
-                results, loaded = results_of(score.answer, unit.trials, self._kind(unit))
+                answer = _descriptor(unit.answer)
+                results, loaded = results_of(answer, unit.trials, self._kind(unit))
             except PackingError as error:
                 failure = Failure("exit", str(error))
             else:
@@ -367,9 +412,10 @@ class _Work:
 
     def _close(self, unit: _Unit) -> None:
         self.running.remove(unit)
-        for call in (unit.call, unit.score):
-            if call is not None:
-                call.close()
+        if unit.call is not None:
+            unit.call.close()
+        if unit.answer is not None:
+            unit.answer.close()
 
     def _faults(self, unit: _Unit) -> list[Result]:
         (trial,), (split,) = unit.trials, unit.splits
@@ -410,13 +456,17 @@ def _descriptor(file: IO[bytes] | None) -> int:
 
 
 def _listener(unit: tuple[Trial, ...], tell: Tell) -> Callable[[Any], None]:
+    last, told = -1, 0.0
+
     def listen(said: Any) -> None:
-        try:  # a model that finds the way can say anything
-            epoch, train, test = said
-            point = TracePoint(int(epoch), float(train), float(test))
-        except (TypeError, ValueError, OverflowError):
+        nonlocal last, told
+        try:  # a model that finds the way can say anything, and as often as it likes
+            point = point_of(*said)
+        except (TypeError, ValueError):
             return
-        tell(Reached(unit, point))
+        if last < point.epoch and time.monotonic() - told >= TELL_EVERY:
+            last, told = point.epoch, time.monotonic()
+            tell(Reached(unit, point))
 
     return listen
 

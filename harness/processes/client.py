@@ -17,7 +17,7 @@ import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.errors import UsageError
 from harness.processes import trees
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 GRACE = 2.0  # seconds between TERM and KILL
 START_LIMIT = 60.0  # seconds in which a parent must have loaded what it is for
+CLOSE_LIMIT = 10.0  # seconds in which a supervisor has ended all below it
+ASK_LIMIT = 60.0  # seconds in which the supervisor has done what it is told
+KILLED_LIMIT = 10.0  # seconds in which a parent has told that a killed call has ended
 OUTPUT_TAIL = 4_000  # characters of a call's output that are kept
 OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes on disk, before what was printed is thrown away
 MEMORY_EVERY = 0.2  # seconds between looks at a call's memory
@@ -46,8 +49,8 @@ THREADS = (
 for bit whatever the number of jobs."""
 
 SUPERVISOR = (
-    "import json, sys; file, sys.path[:], modules = json.loads(sys.argv[1]); "
-    "from harness.processes.serving import supervise; supervise(file, modules)"
+    "import sys; file, modules, *sys.path = sys.argv[1:]; "
+    "from harness.processes.serving import supervise; supervise(int(file), modules.split(','))"
 )
 """No module of its own: pools that a model starts would import that again."""
 
@@ -88,6 +91,8 @@ class Processes:
         self._modules = tuple(modules)
         self._variables = dict.fromkeys(THREADS, str(threads)) | {
             INSIDE: "1",
+            # Otherwise a plugin that asks PyTorch for CUDA when it is imported spoils it for forks.
+            "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
             "PYTHONHASHSEED": str(hash_seed),
         }
         self._parents: dict[object, Parent] = {}
@@ -96,9 +101,10 @@ class Processes:
     def _begin(self) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
-            told = json.dumps([theirs.fileno(), sys.path, self._modules])
+            path = [entry for entry in sys.path if isinstance(entry, str)]
+            told = [str(theirs.fileno()), ",".join(self._modules), *path]
             self._process = subprocess.Popen(  # noqa: S603  # ourselves
-                [sys.executable, "-c", SUPERVISOR, told],
+                [sys.executable, "-c", SUPERVISOR, *told],
                 env=os.environ | self._variables,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -110,7 +116,7 @@ class Processes:
         self.root = Parent(self, ours, pid=self._process.pid)
         #: What is closed with them.
         self.open: list[socket.socket | IO[bytes]] = [ours]
-        self._finalizer = weakref.finalize(self, _close, self.open, self._process)
+        self._finalizer = weakref.finalize(self, _close, self.open, self._process, os.getpid())
 
     @property
     def pid(self) -> int:
@@ -154,10 +160,21 @@ class Processes:
         self._finalizer()
 
 
-def _close(things: list[socket.socket | IO[bytes]], process: subprocess.Popen[bytes]) -> None:
+def _close(
+    things: list[socket.socket | IO[bytes]], process: subprocess.Popen[bytes], owner: int
+) -> None:
+    if os.getpid() != owner:  # the end of a fork of this process is no end of ours
+        return
     for thing in things:
+        if isinstance(thing, socket.socket):
+            with contextlib.suppress(OSError):  # forks may have it open, too
+                thing.shutdown(socket.SHUT_RDWR)
         thing.close()
-    process.wait()  # it ends everything below it first
+    try:
+        process.wait(CLOSE_LIMIT)  # it ends everything below it first
+    except subprocess.TimeoutExpired:
+        trees.end(process.pid)
+        process.wait()
 
 
 class Parent:
@@ -191,6 +208,7 @@ class Parent:
         self._begun: dict[int, Call | Parent] = {}
         self._running: dict[int, Call | Parent] = {}
         self._done = 0
+        self._is_lost = False
         self._printed: IO[bytes] | None = None
         if end:
             end.setblocking(False)
@@ -203,7 +221,7 @@ class Parent:
     @property
     def never_started(self) -> bool:
         """Whether it could not load what it is for, and so would not another time."""
-        return self.fault is not None and self._state != "ready"
+        return self.fault is not None and self._state != "ready" and not self._is_lost
 
     @property
     def is_ready(self) -> bool:
@@ -228,6 +246,7 @@ class Parent:
         lent: Sequence[int] = (),
         limits: Limits | None = None,
         listen: Callable[[Any], None] | None = None,
+        kept: bool = False,
     ) -> Call:
         """Begin ``function(inside, *given)`` in a fork; it returns a value of JSON and arrays.
 
@@ -238,22 +257,28 @@ class Parent:
             lent: descriptors that it can borrow.
             limits: what it may use.
             listen: given what the call says while it goes on.
+            kept: whether the answer is kept beyond the call.
         """
-        return Call(self, (function, *given), files, lent, limits or Limits(), listen)
+        how = limits or Limits(), listen
+        return Call(self, (function, *given), files, lent, *how, kept=kept)
 
     def ask(self, kind: str, *given: Any) -> None:
         """Tell the supervisor to do something, and wait until it has done so."""
         number = self.tell(kind, self._numbers + 1, *given)
+        until = time.monotonic() + ASK_LIMIT
         while self._done < number and self.fault is None:
             wait([self], 1.0)
             self.pump()
+            if time.monotonic() > until:
+                trees.end(self._pid)
+                self._lose()
 
     def tell(self, kind: str, *given: Any, files: Sequence[int] = ()) -> int:
         """Send a request; its number."""
         self._numbers += 1
         if self._end is not None and self.fault is None:
             try:
-                self._end.setblocking(True)
+                self._end.settimeout(ASK_LIMIT)
                 Channel(self._end).send(pickle.dumps((kind, *given)), files)
                 self._end.setblocking(False)
             except OSError:
@@ -271,14 +296,14 @@ class Parent:
             return
         if self._state == "asked":
             self._ask_for()
-        elif self._state == "starting" and time.monotonic() > self._deadline:
-            self.give_up("timeout", f"did not start within {START_LIMIT:g} s")
-        elif self._state == "ending" and time.monotonic() > self._deadline:
-            self._lose()
         if self._end is not None and self._state != "ending":
             self._read()
         if self._origin is not None and self._state in ("starting", "ending"):
             self._origin.pump()  # which tells that it has ended
+        if self._state == "starting" and time.monotonic() > self._deadline:
+            self.give_up("timeout", f"did not start within {START_LIMIT:g} s")
+        elif self._state == "ending" and time.monotonic() > self._deadline:
+            self._lose()
 
     def began(self, pid: int) -> None:
         """It has been forked."""
@@ -297,7 +322,7 @@ class Parent:
         assert origin is not None
         origin.pump()
         if origin.fault is not None:
-            self.fault = origin.fault
+            self.fault, self._is_lost = origin.fault, not origin.never_started
         elif origin.is_ready:
             ours, theirs = socket.socketpair()
             self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # as long as this lives
@@ -333,7 +358,7 @@ class Parent:
             del self._buffer[: 4 + length]
             try:
                 self._take(*json.loads(message))
-            except (ValueError, TypeError, RecursionError):
+            except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
                 self.give_up("exit", "told what no parent tells")
         if over and self._state == "starting" and self._origin and not self._origin.is_dead:
             self._state = "ending"  # the process that it was forked from will tell how
@@ -359,7 +384,7 @@ class Parent:
                 who.ended(status)
 
     def _lose(self) -> None:
-        self.give_up("exit", "its process is gone")
+        self.give_up("exit", "lost its process")
 
     def give_up(self, kind: str, reason: str) -> None:
         """Nothing more is expected of it; what it has forked goes with it."""
@@ -377,7 +402,8 @@ class Parent:
 
     def lost(self) -> None:
         """The parent that it was forked from is gone, and it with that."""
-        self.give_up("exit", "its process is gone")
+        self._is_lost = True
+        self._lose()
 
 
 class Call:
@@ -391,6 +417,8 @@ class Call:
         lent: Sequence[int],
         limits: Limits,
         listen: Callable[[Any], None] | None,
+        *,
+        kept: bool,
     ) -> None:
         self.parent = parent
         #: Whether it was cut off because its parent is gone.
@@ -402,10 +430,9 @@ class Call:
         self._request = len(lent), *request
         self._given = tuple(map(os.dup, (*files, *lent)))
         self._limits, self._listen = limits, listen
-        self._answer, self._output, self._said = (
-            tempfile.TemporaryFile()  # noqa: SIM115  # as long as the call
-            for _ in range(3)
-        )
+        # As long as the call. What is kept, and may be large, lies on the disk.
+        self._answer = tempfile.TemporaryFile() if kept else nameless()  # noqa: SIM115
+        self._output, self._said = nameless(), nameless()
         for file in (self._output, self._said):
             _append(file)
         self._heard = 0
@@ -469,8 +496,7 @@ class Call:
 
     def detach(self) -> IO[bytes]:
         """The file with the answer, which is now the caller's, and can only be read."""
-        file = self._answer
-        self._answer = tempfile.TemporaryFile()  # noqa: SIM115  # for `close`
+        file, self._answer = self._answer, nameless()  # for `close`
         if sys.platform != "linux":
             return file
         with file:
@@ -479,6 +505,11 @@ class Call:
     def output(self) -> str:
         """The end of what the call printed."""
         return _tail(self._output)
+
+    @property
+    def pid(self) -> int:
+        """Of its process; 0 until it has begun."""
+        return self._pid
 
     @property
     def seconds(self) -> float:
@@ -508,7 +539,10 @@ class Call:
         """It has been forked."""
         self._pid = pid
         self.has_begun = True
+        if self._ended:  # nobody waits for it any more
+            self.parent.processes.end(pid)
         self.start_seconds = time.monotonic() - self._made
+        self._next_look = time.monotonic() + MEMORY_EVERY
         self._begin_clock()
 
     def ended(self, status: int) -> None:
@@ -535,7 +569,7 @@ class Call:
         """Its parent is gone, and it with that."""
         if not self._ended:
             self.is_orphan = self._fate is None
-            reason = "the process that it was forked from is gone"
+            reason = "lost the process that it was forked from"
             self._finish(self._fate or Failure("exit", reason, output=self.output()))
 
     def _finish(self, failure: Failure | None) -> None:
@@ -557,16 +591,18 @@ class Call:
         if not whole and len(lines) == LINE:
             whole = lines  # longer than anything that is meant
         self._heard += len(whole)
+        if self._listen is None:
+            return
         for line in whole.splitlines():
             with contextlib.suppress(ValueError, RecursionError):
-                value = json.loads(line)
-                if self._listen:
-                    self._listen(value)
+                self._listen(json.loads(line))
 
     def _enforce(self, now: float) -> None:
         processes = self.parent.processes
         if self._kill_at is not None:
-            if now >= self._kill_at:
+            if now >= self._kill_at + KILLED_LIMIT:
+                self.parent.give_up("timeout", "did not tell that what it forked has ended")
+            elif now >= self._kill_at:
                 processes.end(self._pid)
             return
         if self._deadline is not None and now >= self._deadline:
@@ -592,7 +628,14 @@ class Call:
                     processes.end(self._pid)
 
 
-def wait(things: Iterable[Call | Parent], seconds: float) -> None:
+class Tells(Protocol):
+    """Something that there is to wait for."""
+
+    def fileno(self) -> int:
+        """A descriptor that can be read from when it has something to tell; -1 without."""
+
+
+def wait(things: Iterable[Tells], seconds: float) -> None:
     """Return when one of them has something to tell, or after a while."""
     files = {file for thing in things if (file := thing.fileno()) >= 0}
     if files:
@@ -604,12 +647,25 @@ def wait(things: Iterable[Call | Parent], seconds: float) -> None:
         time.sleep(min(seconds, 0.01))
 
 
+def finish(calls: Iterable[Call]) -> None:
+    """Return when all of them have ended."""
+    while waiting := [call for call in list(calls) if not call.poll()]:
+        wait(waiting, 0.1)
+
+
 def signal_name(number: int) -> str:
     """Such as SIGSEGV."""
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
+
+
+def nameless() -> IO[bytes]:
+    """A file without a name: in memory, where the system has such files, which is quicker."""
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create(trees.OURS), "w+b")
+    return tempfile.TemporaryFile()
 
 
 def _append(file: IO[bytes]) -> None:

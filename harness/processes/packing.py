@@ -44,6 +44,8 @@ def pack(file: int, value: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
         TypeError: the value is none of JSON.
     """
     entries = []
+    os.ftruncate(file, 0)  # whoever had the descriptor may have written to it
+    os.lseek(file, 0, os.SEEK_SET)
     with open(file, "wb", closefd=False) as writer:  # a descriptor
         at = 0
         for name, given in arrays.items():
@@ -79,7 +81,10 @@ def unpack(file: int, longest: int = LONGEST) -> tuple[Any, dict[str, NDArray[An
     size = os.fstat(file).st_size
     if size < TAIL:
         raise PackingError("the answer is missing")
-    whole = mmap.mmap(file, size, access=mmap.ACCESS_READ)
+    try:
+        whole = mmap.mmap(file, size, access=mmap.ACCESS_READ)
+    except (OSError, ValueError, OverflowError) as error:
+        raise PackingError(f"the answer has {size:,} bytes: {error}") from None
     length = int.from_bytes(whole[size - TAIL : size - len(MARK)], "little")
     if whole[size - len(MARK) :] != MARK or length > size - TAIL:
         raise PackingError("the answer is incomplete")
@@ -92,7 +97,7 @@ def unpack(file: int, longest: int = LONGEST) -> tuple[Any, dict[str, NDArray[An
         arrays = dict(_array(whole, end, *entry) for entry in document["arrays"])
     except PackingError:
         raise
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except Exception as error:  # noqa: BLE001  # NumPy raises anything for odd types
         raise PackingError(f"the answer cannot be read: {type(error).__name__}") from None
     return value, arrays
 

@@ -30,6 +30,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import traceback
 import weakref
 from dataclasses import dataclass, field
@@ -56,6 +57,7 @@ LINE = 16 * 1024 * 1024  # bytes of what a call says in one go, at most
 POLL = 0.01  # seconds, where the system does not tell that a process has ended
 REASON = 500  # characters of the reason why a parent is not to be had
 _SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl
+FILES = 253  # descriptors that Linux takes with a message
 _LENGTH = 4  # bytes that tell a message's length
 
 
@@ -79,7 +81,9 @@ class Channel:
 
     def receive(self) -> tuple[bytes, list[int]]:
         """Wait for a message; EOFError where the other end is closed."""
-        head, files, _, _ = socket.recv_fds(self.end, _LENGTH, 64)
+        head, files, flags, _ = socket.recv_fds(self.end, _LENGTH, FILES)
+        if flags & socket.MSG_CTRUNC:
+            raise EOFError
         length = int.from_bytes(head + self._rest(_LENGTH - len(head), begun=bool(head)), "little")
         return self._rest(length, begun=True), files
 
@@ -138,7 +142,7 @@ def supervise(file: int, modules: Sequence[str]) -> NoReturn:
         file: descriptor of its end of the channel.
         modules: of ours, to be loaded for all below it.
     """
-    for name in modules:
+    for name in filter(None, modules):
         importlib.import_module(name)
     channel = Channel(socket.socket(fileno=file))
     gc.freeze()
@@ -148,6 +152,7 @@ def supervise(file: int, modules: Sequence[str]) -> NoReturn:
     try:
         _serve(place, supervises=os.getppid())
     finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         with contextlib.suppress(BaseException):
             trees.end(os.getpid(), itself=False)
         os._exit(0)
@@ -188,8 +193,9 @@ def _serve(place: _Place, *, supervises: int = 0) -> None:
 
 
 def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *given: Any) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):  # a plugin may have closed it, or put none there
+            stream.flush()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
@@ -254,6 +260,7 @@ def _grow(held: Any, files: Sequence[int], function: Callable[..., Any], *given:
     _prctl(_SET_SUBREAPER, 0)  # orphans of what it forks are the supervisor's to end
     channel = Channel(socket.socket(fileno=files[0]))
     _redirect(files[1])
+    os.close(files[1])
     try:
         held = function(held, *given)
     except BaseException as error:  # noqa: BLE001  # a stranger's module is imported
@@ -322,8 +329,12 @@ def _terminate(_place: _Place, pid: int) -> None:
 
 def _sweep(place: _Place) -> None:
     """End what has lost its parent: of this process's children, those that it did not fork."""
-    for pid in trees.below(os.getpid()):
-        if pid not in place.forks:
+    until = time.monotonic() + trees.PATIENCE
+    while time.monotonic() < until:
+        strays = [pid for pid in trees.below(os.getpid()) if pid not in place.forks]
+        if not strays:
+            return
+        for pid in strays:  # which may start others until all of them are gone
             trees.end(pid)
 
 

@@ -16,8 +16,11 @@ PATIENCE = 2.0  # seconds in which killed processes are expected to be gone
 _TELLS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
 """Linux may be built without; psutil then looks through all processes, which takes longer."""
 
-_SHARED = re.compile(r"/memfd:|/dev/shm/|/SYSV|/dev/zero")
-"""Files whose bytes are memory, as Linux names them."""
+OURS = "harness-call"
+"""Name of the files in memory that calls answer in."""
+
+_SHARED = re.compile(rf"/memfd:(?!{OURS} )|/dev/shm/|/SYSV|/dev/zero")
+"""Files whose bytes are memory, as Linux names them; ours are the coordinator's."""
 
 
 def descendants(root: int) -> list[int]:

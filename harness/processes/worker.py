@@ -6,6 +6,8 @@ invocations do. So each worker has a supervisor of its own, with another seed of
 
 from __future__ import annotations
 
+import contextlib
+import os
 import pickle
 import random
 import select
@@ -13,14 +15,15 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.processes.client import Call, Limits, Processes
-from harness.processes.serving import Channel
+from harness.processes.client import Limits, Processes
+from harness.processes.serving import MESSAGE, Channel
 from harness.registry import describe
 from harness.values import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from harness.processes.client import Parent
     from harness.processes.serving import Inside
 
 
@@ -37,6 +40,7 @@ class Worker:
         initargs: must be picklable.
         modules: of ours, which the process has loaded.
         threads: that libraries may use.
+        parent: that it is a fork of, instead of a fresh interpreter.
     """
 
     def __init__(
@@ -46,13 +50,17 @@ class Worker:
         *,
         modules: Sequence[str] = (),
         threads: int = 1,
+        parent: Parent | None = None,
     ) -> None:
-        seed = random.randrange(1, 2**32)  # noqa: S311  # no secret
-        self._processes = Processes(modules, threads=threads, hash_seed=seed)
+        self._own: Processes | None = None
+        if parent is None:
+            seed = random.randrange(1, 2**32)  # noqa: S311  # no secret
+            self._own = Processes(modules, threads=threads, hash_seed=seed)
+            parent = self._own.root
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         with theirs:
-            self._session = self._processes.root.call(
+            self._session = parent.call(
                 _session,
                 initialize,
                 tuple(initargs),
@@ -60,7 +68,7 @@ class Worker:
                 limits=Limits(START_LIMIT),
                 listen=self._hear,
             )
-        self._waiting: tuple[bytes, Limits] | None = None
+        self._waiting: tuple[bytes, Limits, tuple[int, ...]] | None = None
         self._answer: tuple[Any, Failure | None] | None = None
         self._calls = 0
         self._fault: Failure | None = None
@@ -82,8 +90,8 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Of its supervisor, which is below nobody else's."""
-        return self._processes.pid
+        """Of its process; 0 as long as it has none."""
+        return self._session.pid
 
     def fileno(self) -> int:
         """What there is to wait for."""
@@ -95,8 +103,12 @@ class Worker:
         *args: Any,
         limits: Limits | None = None,
         notes: bool = False,
+        files: Sequence[int] = (),
     ) -> None:
         """Begin ``function(initialized, *args)`` there; `poll` tells when it has ended.
+
+        With ``files`` it is ``function(initialized, files, *args)``, where they are open until it
+        ends.
 
         With ``notes`` it is ``function(initialized, note, *args)``: what ``note`` is called with,
         plain JSON, comes to stand in `noted`, so that the one to blame is known, and its limit
@@ -104,11 +116,13 @@ class Worker:
         """
         self.noted, self._answer = None, None
         self._calls += 1
-        self._waiting = pickle.dumps((function, args, notes)), limits or Limits()
+        self._waiting = pickle.dumps((function, args, notes)), limits or Limits(), tuple(files)
         self._send()
 
     def poll(self) -> tuple[Any, Failure | None] | None:
         """What came of the call: a value of JSON, or a failure; None while it goes on."""
+        with contextlib.suppress(BlockingIOError, OSError):
+            self._channel.end.recv(MESSAGE, socket.MSG_DONTWAIT)
         over = self._session.poll()
         self._send()
         if self._answer is not None:
@@ -128,15 +142,16 @@ class Worker:
         """Kill the process and everything that it started."""
         self._channel.end.close()
         self._session.close()
-        self._processes.close()
+        if self._own is not None:
+            self._own.close()
 
     def _send(self) -> None:
         if self._ready and self._waiting is not None:
-            message, limits = self._waiting
+            message, limits, files = self._waiting
             self._waiting = None
             self._session.limit(limits)
             try:
-                self._channel.send(message)
+                self._channel.send(message, files)
             except OSError:
                 return  # its end is found by the next poll
 
@@ -165,12 +180,16 @@ def _note(inside: Inside, value: Any) -> None:
     inside.say(["note", value])
 
 
-def wait(things: Iterable[Worker | Call], seconds: float) -> None:
+def wait(things: Iterable[Worker], seconds: float) -> None:
     """Return when one of them may have something to tell, or after a while."""
     poll = select.poll()
     for thing in things:
         poll.register(thing.fileno(), select.POLLIN)
     poll.poll(1000 * seconds)
+
+
+def no_plugin() -> None:
+    """What a worker begins with that needs nothing but the core."""
 
 
 def _session(
@@ -191,13 +210,17 @@ def _session(
     tell("ready")
     while True:
         try:
-            message, _ = channel.receive()
+            message, files = channel.receive()
         except (EOFError, OSError):
             return None, {}
         function, args, notes = pickle.loads(message)  # noqa: S301  # from the coordinator
+        if files:
+            args = (files, *args)
         if notes:
             args = (partial(_note, inside), *args)
         try:
             tell("done", function(initialized, *args))
         except BaseException as error:  # noqa: BLE001  # whatever a stranger raises is the answer
             tell("broken", describe(error))
+        for file in files:
+            os.close(file)
