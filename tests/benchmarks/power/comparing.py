@@ -15,7 +15,7 @@ from benchmarks.power.planting import START_UP, START_UP_AMOUNT, version
 from harness.ab.pairs import Plan, Process, compare
 from harness.ab.sides import Side
 from harness.ab.works import works_of, works_of_two_models
-from harness.registry import load
+from harness.discovery import discover
 
 if TYPE_CHECKING:
     import random
@@ -101,7 +101,7 @@ def make_comparison(
         )
         if cell.way == "same":
             versions = versions[0], versions[0]
-        registry = load((str(versions[0]),))
+        registry = discover((str(versions[0]),))
         works = (work_of(registry, cell.subject),)
         plan = Plan(works, (str(versions[0]),), seconds=seconds, seed=seed)
         recorder = Recorder(versions, other_hashes=cell.way == "hash")
