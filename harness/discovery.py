@@ -241,8 +241,8 @@ def _described(processes: Processes, sources: Sequence[Source]) -> Described:
     for source, (words, failure) in zip(sources, answers, strict=True):
         if failure is not None:
             reason = failure.reason
-            if failure.kind == "exception" and source.given:
-                raise PluginError(reason)
+            if failure.kind == "exception" and reason.startswith("plugin "):
+                raise PluginError(reason)  # it names itself
             if failure.kind != "exception":
                 reason = f"its process {reason} while it was asked for what it offers"
             if source.given:

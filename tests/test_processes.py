@@ -357,6 +357,17 @@ def test_a_worker_that_dies_is_not_used_again(worker: Worker) -> None:
     assert not worker.usable
 
 
+def test_a_worker_that_waits_for_its_next_call_is_held_to_no_limit(worker: Worker) -> None:
+    worker.call(doubles.counts_calls, limits=Limits(0.5))
+    while worker.poll() is None:
+        wait([worker], 0.05)
+    until = time.monotonic() + 1.5
+    while time.monotonic() < until:
+        assert worker.usable
+        time.sleep(0.05)
+    assert answer(worker, doubles.counts_calls) == (2, None)
+
+
 def test_what_a_call_of_a_worker_noted_last_is_known(worker: Worker) -> None:
     assert answer(worker, doubles.notes, [1, "a"], [2, "b"], notes=True) == ("noted", None)
     assert worker.noted == [2, "b"]

@@ -160,6 +160,8 @@ class Worker:
         if not isinstance(told, list) or len(told) != 2:
             return
         kind, value = told
+        if kind != "note":
+            self._session.limit(Limits())  # nothing is asked of it, which may go on for long
         if kind == "ready" and not self._ready:
             self._ready = True
             self.start_seconds = self._session.seconds
