@@ -413,7 +413,9 @@ def test_a_batch_is_ended_although_nobody_asks_for_more_than_the_first_result(
         assert next(results).trial == trials[0]
         while not (hanging := [w for w in file.read_text().split() if w.isdigit()]):
             time.sleep(0.01)
-    assert not psutil.pid_exists(int(hanging[0]))
+        process = psutil.Process(int(hanging[0]))
+    _, alive = psutil.wait_procs([process], timeout=60)  # until somebody has waited for it
+    assert not alive
 
 
 # What is batched

@@ -376,6 +376,7 @@ def test_what_a_call_of_a_worker_noted_last_is_known(worker: Worker) -> None:
 def test_a_worker_that_is_ended_leaves_no_process_behind() -> None:
     worker = Worker(doubles.nothing, modules=MODULES)
     answer(worker, doubles.counts_calls)
-    pid = worker.pid
+    process = psutil.Process(worker.pid)
     worker.end()
-    assert not psutil.pid_exists(pid)
+    _, alive = psutil.wait_procs([process], timeout=LONG)  # until somebody has waited for it
+    assert not alive
