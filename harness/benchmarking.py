@@ -262,7 +262,7 @@ class _Bench:
         return "" if self._turn() else "budget"
 
     def _turn(self) -> list[tuple[int, Group]]:
-        """What the next process measures, in random order but for the very first.
+        """What the next process measures: in the given order in the first, then at random.
 
         Beyond the fewest processes that is what has been in fewer, if there is time for the rest of
         them, or else what has wide intervals and takes no longer than there is time.

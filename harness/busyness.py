@@ -22,7 +22,7 @@ STOLEN = 0.02
 """Part of the time that a virtual machine's host keeps from it, likewise."""
 
 OWN = 0.8
-"""Part of the time that what is timed has a processor, below which that is told."""
+"""Share of the time with a processor; below it, a note says that the timed code had to wait."""
 
 IDLE = ("idle", "iowait", "steal", "guest", "guest_nice")
 """What of a machine's times is not this machine's work; guests are part of the user's time."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import DatasetError, PluginError
+from harness.errors import PluginError
 from harness.parameters import Elsewhere, described
 from harness.processes.client import Limits, Processes, finish
 from harness.processes.serving import MESSAGE
@@ -152,7 +152,7 @@ class Described(Registry):
         Raises:
             DatasetError: the dataset breaks its contract, or its process ended.
         """
-        from harness.draws import draw_there, fault_of, material_of
+        from harness.draws import draw_there, material_of, told_by
 
         name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
         with tempfile.TemporaryFile() as labels:
@@ -161,11 +161,7 @@ class Described(Registry):
             with self.answered(
                 "datasets", name, draw_there, *asked, limits=limits, files=files
             ) as call:
-                told, failure = call.result()
-                if failure is not None:
-                    raise DatasetError(f"dataset '{name}': split {failure.reason}")
-                if fault := fault_of(told):
-                    raise DatasetError(fault[0])
+                told_by(call, name)
                 return material_of(call.answer, 0, labels.fileno)
 
     def parent(self, origin: Origin, requires: tuple[str, ...] = ()) -> Parent:

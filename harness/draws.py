@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.processes.client import Call
     from harness.processes.serving import Inside
     from harness.values import Array, Choice, Failure, Needs
 
@@ -134,6 +135,20 @@ def fault_of(told: Any) -> tuple[str, str] | None:
         return None
     reason, traceback = told["fault"]
     return str(reason), str(traceback)
+
+
+def told_by(call: Call, name: str) -> dict[str, Any]:
+    """What an ended call has told of a dataset's split.
+
+    Raises:
+        DatasetError: there is no split.
+    """
+    told, failure = call.result()
+    if failure is not None:
+        raise DatasetError(blamed(failure, name).reason)
+    if fault := fault_of(told):
+        raise DatasetError(fault[0])
+    return dict(told)
 
 
 def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
-import threading
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -61,16 +59,6 @@ def set_threads(n: int) -> None:
     torch = sys.modules.get("torch")
     if torch and torch.get_num_threads() != n:
         torch.set_num_threads(n)
-
-
-def left_over(threads: set[threading.Thread]) -> bool:
-    """Whether there are threads besides the given ones, or child processes."""
-    if set(threading.enumerate()) - threads:
-        return True
-    with contextlib.suppress(ChildProcessError):
-        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        return True
-    return False
 
 
 def _read_umask() -> int:

@@ -329,7 +329,7 @@ def _git_in(repository: Path, *words: str) -> str:
 
 def _left_out(path: Path, doing: str, what: str) -> str:
     return (
-        f"{doing} without its submodule '{path}': {what} of it is not here; "
+        f"{doing} without its submodule '{path}': {what} of that submodule is missing here; "
         "`git submodule update --init --recursive` fetches it"
     )
 

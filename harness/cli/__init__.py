@@ -109,7 +109,7 @@ def _status(arguments: list[str]) -> int:
         return INTERRUPTED
     except Terminated as stop:
         return stop_status(stop)
-    except Exception as error:  # noqa: BLE001  # a fault of ours is told in a line, too
+    except Exception as error:  # noqa: BLE001  # a fault of ours takes one line, too
         if "--debug" in arguments:
             remark(traceback.format_exc())
         complain(_fault(error))

@@ -10,7 +10,7 @@ import click
 from harness.cli import options
 from harness.cli.compare import find_run
 from harness.cli.console import out, say
-from harness.errors import DatasetError, HarnessError, UsageError, nearest
+from harness.errors import HarnessError, UsageError, nearest
 from harness.values import written
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
 def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
     """What there is to see of the first split, which is drawn in a process of its own."""
     from harness.discovery import DRAWING
-    from harness.draws import fault_of, glance_there
+    from harness.draws import glance_there, told_by
     from harness.processes.client import Limits
     from harness.values import Choice, Trial
 
@@ -135,12 +135,7 @@ def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
     with registry.answered(
         "datasets", dataset.name, glance_there, *asked, limits=Limits(DRAWING)
     ) as call:
-        seen, failure = call.result()
-    if failure is not None:
-        raise DatasetError(f"dataset '{dataset.name}': split {failure.reason}")
-    if fault := fault_of(seen):
-        raise DatasetError(fault[0])
-    return dict(seen)
+        return told_by(call, dataset.name)
 
 
 def _classes(seen: Mapping[str, Any]) -> Table:
