@@ -11,14 +11,15 @@ import re
 import sys
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.errors import DatasetError
-from harness.preparation import Encoded, Prepared, prepare
+from harness.preparation import PARTS, Encoded, Prepared, leaves, prepare
 from harness.processes.packing import pack, unpack
-from harness.sketches import is_asked, principal
+from harness.sketches import SCALED, is_asked, principal
 from harness.trial import Facts, Material, draw, failure_of
 from harness.values import Sketch
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.preparation import Room
     from harness.processes.client import Call
     from harness.processes.serving import Inside
     from harness.values import Array, Choice, Failure, Needs
@@ -54,15 +56,22 @@ def draw_there(
     before = set(sys.modules)
     try:
         data = draw(dataset, seed, dict(choice.parameters))
+        if any(leaves(data, one) for one in needs):
+            data = _moved(inside, data)
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
         tables: list[dict[str, Any]] = []
+        scaled = None
         for i, one in enumerate(needs):
-            prepared = _prepared(dataset.name, data, one)
+            prepared = _prepared(dataset.name, data, one, partial(_room, inside, i))
+            scaled = prepared if one == SCALED else scaled
             arrays[f"labels_{i}"] = prepared.y_train
             tables.append({"categorical": list(prepared.categorical)})
-            for part in ("X_train", "X_test"):
-                table = getattr(prepared, part)
-                tables[i][part] = _put(arrays, f"{part}_{i}", table, prepared.categorical)
+            for part in PARTS:
+                name, table = f"{part}_{i}", getattr(prepared, part)
+                is_there = inside.answer is not None and name in inside.answer.names
+                tables[i][part] = (
+                    [] if is_there else _put(arrays, name, table, prepared.categorical)
+                )
         told: dict[str, Any] = {
             "classes": list(data.class_names),
             "features": list(data.feature_names),
@@ -71,7 +80,7 @@ def draw_there(
             "identifiers": list(data.identifiers),
         }
         if sketched:
-            told["sketch"] = _sketch(arrays, data)
+            told["sketch"] = _sketch(arrays, data, scaled)
         told["loaded"] = loaded_since(before)
         pack(inside.files[0], None, {"y_test": data.y_test})
     except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
@@ -107,21 +116,43 @@ def glance_there(
     }, {}
 
 
-def _prepared(name: str, data: Encoded, needs: Needs) -> Prepared:
+def _moved(inside: Inside, data: Encoded) -> Encoded:
+    """The split with its tables in the answer's file; what they took in memory is free again.
+
+    Memory that a process asks for beyond what it has had costs most of the time of drawing a large
+    table.
+    """
+    assert inside.answer is not None
+    train, test = (
+        inside.answer.room(name, table.shape, table.dtype)
+        for name, table in zip(PARTS, (data.X_train, data.X_test), strict=True)
+    )
+    np.copyto(train, data.X_train)
+    np.copyto(test, data.X_test)
+    return replace(data, X_train=train, X_test=test)
+
+
+def _room(inside: Inside, place: int, name: str, shape: tuple[int, ...], dtype: str) -> Array:
+    """Room for a table in the file that trials map into their memory."""
+    assert inside.answer is not None
+    return inside.answer.room(f"{name}_{place}", shape, dtype)
+
+
+def _prepared(name: str, data: Encoded, needs: Needs, room: Room) -> Prepared:
     try:
-        return prepare(data, needs)
+        return prepare(data, needs, room)
     except DatasetError as error:
         raise DatasetError(f"dataset '{name}': {error}") from error
 
 
-def _sketch(arrays: Arrays, data: Encoded) -> list[str] | None:
+def _sketch(arrays: Arrays, data: Encoded, scaled: Prepared | None) -> list[str] | None:
     """Put in what a picture needs: the columns themselves, or their principal components."""
     if is_asked(data):
         for part in ("X_train", "X_test"):
             arrays[f"drawn_{part}"] = getattr(data, part).astype(np.float64)
         return None
     with suppress(Exception):  # no picture is no failure
-        if (made := principal(data)) is not None:
+        if (made := principal(data, scaled)) is not None:
             arrays["points"], arrays["rows"] = made.points, made.rows
             return list(made.input_names)
     return None

@@ -21,6 +21,8 @@ from harness.columns import (
 from harness.errors import DatasetError
 from harness.values import Split
 
+PARTS = "X_train", "X_test"
+
 LARGEST = float(np.finfo(np.float32).max)
 """What a model that needs float32 can be given; its square does not overflow float64 either."""
 
@@ -34,13 +36,14 @@ FEW_ROWS = 20
 """In fewer, as many categories as rows are no wonder."""
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from harness.columns import Table
     from harness.values import Array, Needs
 
+    Room = Callable[[str, tuple[int, ...], str], Array]
     Floats = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
@@ -191,7 +194,12 @@ class Prepared:
     categorical: tuple[int, ...]
 
 
-def prepare(data: Encoded, needs: Needs) -> Prepared:
+def in_memory(_name: str, shape: tuple[int, ...], dtype: str) -> Array:
+    """Room for a table where arrays usually lie."""
+    return np.zeros(shape, dtype)
+
+
+def prepare(data: Encoded, needs: Needs, room: Room = in_memory) -> Prepared:
     """Both parts as a model needs them; every statistic comes from the training part.
 
     Missing quantities are filled in with the median and missing categories with the most frequent
@@ -200,16 +208,31 @@ def prepare(data: Encoded, needs: Needs) -> Prepared:
     does not vary is only centred. A column that is missing throughout the training part becomes
     zeros, or empty strings where categories stay, if the model needs ``finite`` input.
 
+    Args:
+        data: the split.
+        needs: of the model.
+        room: gives zeros of a shape and a type, for the table of numbers of this name; it is not
+            asked for a table that needs no change.
+
     Raises:
         DatasetError: what the model needs does not fit into memory.
     """
     try:
-        return _prepare(data, needs)
+        return _prepare(data, needs, room)
     except Exception as error:
         raise DatasetError(f"the split cannot be prepared: {_described(error)}") from error
 
 
-def _prepare(data: Encoded, needs: Needs) -> Prepared:
+def leaves(data: Encoded, needs: Needs) -> bool:
+    """Whether the columns are what a model needs already."""
+    parts = data.X_train, data.X_test
+    if data.categorical or needs.scaled or any(X.dtype != needs.dtype for X in parts):
+        return False
+    # A sum is NaN if one of its numbers is.
+    return not needs.finite or not any(np.isnan(X.sum(axis=0)).any() for X in parts)
+
+
+def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
     parts = data.X_train, data.X_test
     one_hot = needs.numeric
     counts = [
@@ -225,13 +248,15 @@ def _prepare(data: Encoded, needs: Needs) -> Prepared:
     quantities = np.setdiff1d(np.arange(len(widths)), data.categorical)
     scaler = _Scaler.of(parts, quantities, needs)
     outputs: list[Array]
-    as_it_is = not data.categorical and scaler.leaves(parts, needs)
+    as_it_is = leaves(data, needs)
     if as_it_is:
         outputs = [X.view() for X in parts]
     elif one_hot or not data.categorical:
         shapes = [(len(X), int(widths.sum())) for X in parts]
         try:
-            outputs = [np.zeros(shape, dtype=needs.dtype) for shape in shapes]
+            outputs = [
+                room(name, shape, needs.dtype) for name, shape in zip(PARTS, shapes, strict=True)
+            ]
         except MemoryError:
             raise MemoryError(
                 f"one-hot encoded, it is a table of {shapes[0][0]:,} x {shapes[0][1]:,} numbers, "
@@ -487,11 +512,6 @@ class _Scaler:
         # Rounding leaves a column of equal values a deviation of about 1e-16 of its size.
         scale[~(scale > 1e-12 * np.abs(mean))] = 1.0
         return cls(columns, fill, mean, scale if needs.scaled else None)
-
-    def leaves(self, parts: Sequence[Array], needs: Needs) -> bool:
-        """Whether the columns are what the model needs already."""
-        right = all(X.dtype == needs.dtype for X in parts)
-        return right and self.scale is None and bool(np.isnan(self.fill).all())
 
     def write(self, X: Array, output: Array, places: NDArray[np.intp]) -> None:
         """Put the columns of a part into these places of its output."""

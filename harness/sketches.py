@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.preparation import Encoded
+    from harness.preparation import Encoded, Prepared
     from harness.values import Array, Classifier
 
     Floats = NDArray[np.float64]
@@ -36,6 +36,9 @@ MARGIN = 0.05
 SLOW = 1.0
 """Seconds of a prediction of all test rows beyond which no more of them are asked for."""
 
+
+SCALED = Needs(scaled=True)
+"""What principal components are taken of."""
 
 COSTLY = 1e9
 """Multiplications that principal components may take, in about a second."""
@@ -119,17 +122,21 @@ def _hidden(classifier: Classifier, X: Array) -> tuple[NDArray[np.float32], ...]
     return layers if right and all(np.isfinite(layer).all() for layer in layers) else ()
 
 
-def principal(data: Encoded) -> Sketch | None:
+def principal(data: Encoded, prepared: Prepared | None = None) -> Sketch | None:
     """Where test rows lie on the first two principal components of the training part.
 
     Each column is at mean 0 and standard deviation 1, categories one-hot encoded.
+
+    Args:
+        data: the split.
+        prepared: the same as `SCALED` asks for it, if it is there already.
     """
     rows = _drawn(len(data.X_test))
     n_rows, n_columns = data.X_train.shape
     n_columns += sum(len(names) - 1 for names in data.categories)
     if n_rows * n_columns * min(n_rows, n_columns) > COSTLY:
         return None
-    prepared = prepare(data, Needs(scaled=True))
+    prepared = prepared or prepare(data, SCALED)
     X, mean = prepared.X_train, prepared.X_train.mean(axis=0)
     if X.shape[1] < 2:
         return None

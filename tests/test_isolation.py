@@ -321,7 +321,8 @@ def beside(registry: Described, model: str, jobs: int = 1) -> tuple[Result, list
 @pytest.fixture(scope="module")
 def undisturbed(hostile: Described) -> list[dict[str, float]]:
     given = [*trials(*INNOCENT), *trials(*INNOCENT, repeats=2)[1::2]]
-    return [dict(result.scores) for result in run_isolated(given, registry=hostile, jobs=1)]
+    found = {result.trial.key: result for result in run_isolated(given, registry=hostile, jobs=1)}
+    return [dict(found[trial.key].scores) for trial in given]
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from hypothesis.extra import numpy as arrays_of
 
 from harness.processes import client, trees
 from harness.processes.client import Call, Limits, Parent, Processes
-from harness.processes.packing import PackingError, pack, unpack
+from harness.processes.packing import Packing, PackingError, pack, unpack
 from harness.processes.worker import Worker, wait
 
 if TYPE_CHECKING:
@@ -65,6 +65,47 @@ def test_what_is_packed_is_unpacked_bit_for_bit_and_cannot_be_written_to(
             assert not same.flags.writeable
             with pytest.raises(ValueError, match="WRITEABLE"):
                 same.flags.writeable = True
+
+
+@given(st.lists(st.tuples(NUMBERS, st.booleans()), max_size=4))
+def test_arrays_may_be_made_in_the_file_between_those_that_are_put_in(
+    given: list[tuple[Any, bool]],
+) -> None:
+    with tempfile.TemporaryFile() as file:
+        packing = Packing(file.fileno())
+        for i, (array, is_made) in enumerate(given):
+            if is_made:
+                packing.room(f"{i}", array.shape, array.dtype)[...] = array
+            else:
+                packing.put(f"{i}", array)
+        packing.finish(len(given))
+        value, unpacked = unpack(file.fileno())
+    assert value == len(given)
+    assert list(unpacked) == [f"{i}" for i in range(len(given))]
+    for same, (array, _) in zip(unpacked.values(), given, strict=True):
+        assert (same.dtype, same.shape) == (array.dtype, array.shape)
+        assert same.tobytes() == np.ascontiguousarray(array).tobytes()
+
+
+def test_an_array_that_has_two_names_is_in_the_file_once() -> None:
+    once, twice = np.ones(10_000), np.zeros(10_000)
+    with tempfile.TemporaryFile() as file:
+        packing = Packing(file.fileno())
+        made = packing.room("made", (10_000,), "f8")
+        made[...] = 2
+        for name, array in {"a": once, "b": once, "c": made, "d": twice[:], "e": twice}.items():
+            packing.put(name, array)
+        packing.finish(None)
+        _, unpacked = unpack(file.fileno())
+        assert os.fstat(file.fileno()).st_size < 3.1 * once.nbytes
+    assert {name: float(array.mean()) for name, array in unpacked.items()} == {
+        "made": 2,
+        "a": 1,
+        "b": 1,
+        "c": 2,
+        "d": 0,
+        "e": 0,
+    }
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))

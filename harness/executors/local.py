@@ -166,8 +166,15 @@ class _Work:
             split.seed = trial.split_seed
         self.splits = splits
         batched = {trial.key for batch in batches for trial in batch}
+        # All trials of a repeat in a row, so that its split can go after them. Baselines come
+        # first: they are done at once, and are scored while others learn.
+        order = {which: i for i, which in enumerate(splits)}
+        alone = sorted(
+            (trial for trial in trials if trial.key not in batched),
+            key=lambda trial: (order[_which(trial)], not self._model(trial).baseline),
+        )
         units = [self._unit(tuple(batch)) for batch in batches]
-        units += [self._unit((trial,)) for trial in trials if trial.key not in batched]
+        units += [self._unit((trial,)) for trial in alone]
         self.waiting = deque(units)
         #: Asked for at once, since loading libraries takes longer than many a trial.
         self.starting = list({id(one): one for one in map(self._parent, units)}.values())

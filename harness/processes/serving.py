@@ -37,7 +37,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.processes import trees
-from harness.processes.packing import pack
+from harness.processes.packing import Packing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -108,12 +108,14 @@ class Inside:
         files: descriptors that came with the call.
         say: tells something of JSON to the coordinator while the call goes on, now or never.
         lent: descriptors that the parent keeps and lends to a call that asks for them.
+        answer: the file of the answer, in which a call may make large arrays.
     """
 
     held: Any
     files: tuple[int, ...] = ()
     say: Callable[[Any], None] = lambda _: None
     lent: tuple[tuple[int, int], ...] = ()
+    answer: Packing | None = None
 
     def borrow(self, index: int) -> int:
         """A descriptor that the parent has, and that this process had not until now."""
@@ -303,10 +305,13 @@ def _call(
             with lock:
                 os.write(said, line)
 
-    value, arrays = function(Inside(held, tuple(others), say, lent), *given)
+    packing = Packing(answer)
+    value, arrays = function(Inside(held, tuple(others), say, lent, packing), *given)
     if os.getpid() != me:
         os._exit(0)  # a fork that the call made has come back here; its answer is not ours
-    pack(answer, value, arrays)
+    for name, array in arrays.items():
+        packing.put(name, array)
+    packing.finish(value)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_REAL, LAST_WORDS)
     with contextlib.suppress(BaseException):
