@@ -353,14 +353,62 @@ def test_nothing_outlives_a_killed_coordinator(when: str) -> None:
         [sys.executable, "-c", COORDINATOR, folder, when], stdout=subprocess.PIPE, text=True
     )
     assert coordinator.stdout is not None
-    supervisor = psutil.Process(int(coordinator.stdout.readline()))
+    guard = psutil.Process(int(coordinator.stdout.readline()))
     coordinator.stdout.readline()
-    below = supervisor.children(recursive=True)
+    below = guard.children(recursive=True)
     os.kill(coordinator.pid, signal.SIGKILL)
     coordinator.communicate()
-    gone, alive = psutil.wait_procs([supervisor, *below], timeout=LONG)
+    gone, alive = psutil.wait_procs([guard, *below], timeout=LONG)
     assert not alive
     assert len(gone) == 1 + len(below)
+
+
+@LINUX
+@pytest.mark.parametrize(
+    "killed",
+    [
+        ["supervisor"],
+        ["guard"],
+        ["coordinator", "supervisor"],
+        ["supervisor", "coordinator"],
+        ["coordinator", "guard"],
+        ["guard", "coordinator"],
+    ],
+)
+def test_a_daemon_ends_whichever_two_of_those_above_it_are_killed(killed: list[str]) -> None:
+    folder = str(Path(doubles.__file__).parent)
+    coordinator = subprocess.Popen(
+        [sys.executable, "-c", COORDINATOR, folder, "later"], stdout=subprocess.PIPE, text=True
+    )
+    assert coordinator.stdout is not None
+    guard = psutil.Process(int(coordinator.stdout.readline()))
+    coordinator.stdout.readline()
+    (supervisor,) = guard.children()
+    below = guard.children(recursive=True)
+    pids = {"coordinator": coordinator.pid, "guard": guard.pid, "supervisor": supervisor.pid}
+    for name in killed:
+        os.kill(pids[name], signal.SIGKILL)
+    _, alive = psutil.wait_procs(below, timeout=LONG)
+    coordinator.kill()
+    coordinator.communicate()
+    assert not alive
+
+
+@LINUX
+def test_a_supervisor_that_is_stopped_ends_with_its_coordinator() -> None:
+    folder = str(Path(doubles.__file__).parent)
+    coordinator = subprocess.Popen(
+        [sys.executable, "-c", COORDINATOR, folder, "later"], stdout=subprocess.PIPE, text=True
+    )
+    assert coordinator.stdout is not None
+    guard = psutil.Process(int(coordinator.stdout.readline()))
+    coordinator.stdout.readline()
+    below = guard.children(recursive=True)
+    os.kill(guard.children()[0].pid, signal.SIGSTOP)
+    os.kill(coordinator.pid, signal.SIGKILL)
+    coordinator.communicate()
+    _, alive = psutil.wait_procs([guard, *below], timeout=LONG)
+    assert not alive
 
 
 # Workers

@@ -49,8 +49,9 @@ THREADS = (
 for bit whatever the number of jobs."""
 
 SUPERVISOR = (
-    "import sys; file, modules, *sys.path = sys.argv[1:]; "
-    "from harness.processes.serving import supervise; supervise(int(file), modules.split(','))"
+    "import sys; file, coordinator, modules, *sys.path = sys.argv[1:]; "
+    "from harness.processes.serving import supervise; "
+    "supervise(int(file), int(coordinator), modules.split(','))"
 )
 """No module of its own: pools that a model starts would import that again."""
 
@@ -102,7 +103,7 @@ class Processes:
         ours, theirs = socket.socketpair()
         with theirs:
             path = [entry for entry in sys.path if isinstance(entry, str)]
-            told = [str(theirs.fileno()), ",".join(self._modules), *path]
+            told = [str(theirs.fileno()), str(os.getpid()), ",".join(self._modules), *path]
             self._process = subprocess.Popen(  # noqa: S603  # ourselves
                 [sys.executable, "-c", SUPERVISOR, *told],
                 env=os.environ | self._variables,
@@ -120,7 +121,7 @@ class Processes:
 
     @property
     def pid(self) -> int:
-        """Of the supervisor."""
+        """Of the process that all others are below: the supervisor's guard, on Linux."""
         return self._process.pid
 
     def parent(self, key: object, function: Callable[..., Any], *given: Any) -> Parent:

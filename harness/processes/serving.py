@@ -4,6 +4,10 @@ The supervisor is a fresh interpreter that has loaded the core and nothing else.
 which load one plugin and what that requires; they fork the processes in which calls are made. The
 supervisor adopts whatever loses its parent, and ends everything when the coordinator is gone.
 
+Above the supervisor is a guard, which only waits. If somebody kills the supervisor, the guard adopts
+what lived below it, ends all of that, and then itself. The two watch each other and the
+coordinator, so that any two of the three may be killed at once.
+
 A process in which a call is made
 
 - leads a session of its own, and adopts the orphans among its descendants, so that all of them
@@ -133,46 +137,81 @@ class _Place:
     held: Any = None
     forks: dict[int, tuple[int, list[int]]] = field(default_factory=dict)
     """By process: a descriptor that tells of its end, and the files that it was given."""
-    coordinator: int = -1
-    """Descriptor that tells of the coordinator's end, in the supervisor."""
+    watched: tuple[int, ...] = ()
+    """Descriptors that tell of the coordinator's and the guard's end, in the supervisor."""
 
 
-def supervise(file: int, modules: Sequence[str]) -> NoReturn:
+def supervise(file: int, coordinator: int, modules: Sequence[str]) -> NoReturn:
     """The life of a supervisor: until the other end of its channel is closed.
 
     Args:
         file: descriptor of its end of the channel.
+        coordinator: the process that has started it.
         modules: of ours, to be loaded for all below it.
     """
-    for name in filter(None, modules):
-        importlib.import_module(name)
-    channel = Channel(socket.socket(fileno=file))
-    gc.freeze()
+    if os.getppid() != coordinator:  # it died before it could be watched
+        os._exit(1)
+    watched = _guarded(file, os.pidfd_open(coordinator)) if _PROCESS_FILES else ()
     _prctl(_SET_SUBREAPER, 1)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    place = _Place(channel)
     try:
-        _serve(place, supervises=os.getppid())
+        for name in filter(None, modules):
+            importlib.import_module(name)
+        gc.freeze()
+        _serve(_Place(Channel(socket.socket(fileno=file)), watched=watched), supervises=True)
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        with contextlib.suppress(BaseException):
-            trees.end(os.getpid(), itself=False)
-        os._exit(0)
+        _end_all()
 
 
-def _serve(place: _Place, *, supervises: int = 0) -> None:
+def _guarded(file: int, coordinator: int) -> tuple[int, int]:
+    """Fork, and go on in the fork, while this process guards it.
+
+    Args:
+        file: descriptor of the channel's end, which is the fork's.
+        coordinator: descriptor that tells of the coordinator's end.
+
+    Returns:
+        Descriptors that tell of the coordinator's end, and of the guard's.
+    """
+    guard = os.pidfd_open(os.getpid())
+    _prctl(_SET_SUBREAPER, 1)
+    pid = os.fork()
+    if pid == 0:
+        return coordinator, guard
+    try:
+        os.close(file)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+        supervisor = os.pidfd_open(pid)
+        poll = select.poll()
+        poll.register(supervisor, select.POLLIN)
+        poll.register(coordinator, select.POLLIN)
+        if [fd for fd, _ in poll.poll()] == [coordinator]:
+            poll.unregister(coordinator)
+            poll.poll(1000 * trees.PATIENCE / 2)  # it ends what is below it, unless it is stopped
+    finally:
+        _end_all()
+
+
+def _end_all() -> NoReturn:
+    """End everything below this process, and then itself."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    with contextlib.suppress(BaseException):
+        trees.end(os.getpid(), itself=False)
+    os._exit(0)
+
+
+def _serve(place: _Place, *, supervises: bool = False) -> None:
     """Fork on request, and tell of each fork's end, until the other end of the channel closes.
 
     A supervisor watches its coordinator, too: forks of that may keep the channel open.
     """
     poll = select.poll()
     poll.register(place.channel, select.POLLIN)
-    if supervises and _PROCESS_FILES:
-        place.coordinator = os.pidfd_open(supervises)
-        poll.register(place.coordinator, select.POLLIN)
+    for fd in place.watched:
+        poll.register(fd, select.POLLIN)
     while True:
         told = poll.poll(None if _PROCESS_FILES or not place.forks else 1000 * POLL)
-        if any(fd == place.coordinator for fd, _ in told):
+        if any(fd in place.watched for fd, _ in told):
             return
         if any(fd == place.channel.fileno() for fd, _ in told):
             try:
@@ -205,7 +244,7 @@ def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *g
         try:
             own = [place.channel.fileno(), *(fd for fd, _ in place.forks.values())]
             own += [fd for _, kept in place.forks.values() for fd in kept]
-            own += [place.coordinator] if place.coordinator >= 0 else []
+            own += place.watched
             place.forks.clear()
             _begin(parent, own)
             if kind == "call":

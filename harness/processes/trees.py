@@ -84,7 +84,8 @@ def end(root: int, *, itself: bool = True) -> None:
     until = time.monotonic() + PATIENCE
     if itself:
         _signal(root, signal.SIGSTOP)
-    while (found := descendants(root)) and time.monotonic() < until:
+    # Looked at twice: an orphan can move up while a tree is being walked.
+    while (found := descendants(root) or descendants(root)) and time.monotonic() < until:
         for pid in found:
             _signal(pid, signal.SIGSTOP)
         for pid in found:
