@@ -357,8 +357,8 @@ def by_epochs(registry: Described, choices: Sequence[Choice]) -> dict[Choice, bo
         parent = registry.parent(origin, model.requires)
         calls[choice] = parent.call(_trains_there, choice, limits=Limits(MAKING))
     found: dict[Choice, bool] = {}
+    finish(calls.values())
     for choice, call in calls.items():
-        finish([call])
         value, failure = call.result()
         call.close()
         found[choice] = bool(value) if failure is None else True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -205,25 +205,31 @@ def run(
         in_process=in_process,
     )
     registry = load(request.plugins) if in_process else discovery.discover(request.plugins)
-    planned = plan(registry, request.selection)
-    with closing(Store(choose_store(str(store) if store else None, settings), create=True)) as kept:
-        campaign = begin(kept, registry, request, planned)
-        here = notebook.is_here()
-        wanted = here if progress is None else progress
-        bar = notebook.Bar(campaign) if wanted and here else None
-        try:
-            with (
-                _display(campaign, bar, wanted=wanted) as tell,
-                closing(campaign.results(tell)) as results,
-            ):
-                for _ in results:
-                    pass
-            campaign.time(bar.timing) if bar else campaign.time()
-        finally:
-            if bar:
-                bar.end()
-        frames = load_frames(kept, kept.find(str(campaign.run.id)))
-        return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
+    with ExitStack() as opened:
+        if isinstance(registry, discovery.Described):
+            # Otherwise they stay until the garbage collector comes by, in a notebook say.
+            opened.callback(registry.processes.close)
+        planned = plan(registry, request.selection)
+        with closing(
+            Store(choose_store(str(store) if store else None, settings), create=True)
+        ) as kept:
+            campaign = begin(kept, registry, request, planned)
+            here = notebook.is_here()
+            wanted = here if progress is None else progress
+            bar = notebook.Bar(campaign) if wanted and here else None
+            try:
+                with (
+                    _display(campaign, bar, wanted=wanted) as tell,
+                    closing(campaign.results(tell)) as results,
+                ):
+                    for _ in results:
+                        pass
+                campaign.time(bar.timing) if bar else campaign.time()
+            finally:
+                if bar:
+                    bar.end()
+            frames = load_frames(kept, kept.find(str(campaign.run.id)))
+            return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
 
 
 @contextmanager

@@ -43,6 +43,9 @@ MODULES = ("harness.remote", "harness.discovery", "numpy.linalg", "numpy.ma", "n
 GENERATIONS = 8
 """How often at most a parent is replaced by one that has loaded what its trials loaded."""
 
+LEARNING = 10.0
+"""Seconds in which a parent must have loaded what trials loaded; otherwise it is left out."""
+
 DRAWING = 600.0
 """Seconds in which a split must have been drawn where nobody has said otherwise."""
 
@@ -87,7 +90,7 @@ class Described(Registry):
         self.printed = printed
         self._sources = {source.origin: source for source, _ in told}
         self._origins = {}
-        self._loaded: dict[tuple[Source, tuple[str, ...]], list[tuple[str, ...]]] = {}
+        self._loaded: dict[tuple[Origin, tuple[str, ...], str], list[tuple[str, ...]]] = {}
         self._required = Counter(
             (source, name)
             for source, words in told
@@ -164,13 +167,15 @@ class Described(Registry):
                 told_by(call, name)
                 return material_of(call.answer, 0, labels.fileno)
 
-    def parent(self, origin: Origin, requires: tuple[str, ...] = ()) -> Parent:
+    def parent(self, origin: Origin, requires: tuple[str, ...] = (), concerned: str = "") -> Parent:
         """The process that has loaded a plugin, and packages besides.
 
         Args:
             origin: of the plugin.
             requires: import names.
+            concerned: the model or dataset whose calls have loaded something; see `learn`.
         """
+        self.processes.renew()  # whatever was called before may have ended the supervisor
         source = self._sources[origin]
         parent = self.processes.parent((source, ()), load_there, source)
         # What many of the plugin's models require is loaded first, and once for all of them.
@@ -178,20 +183,23 @@ class Described(Registry):
         for i in range(len(ordered)):
             key = source, tuple(ordered[: i + 1])
             parent = self.processes.grown(key, parent, import_there, ordered[i : i + 1])
-        for i, names in enumerate(self._loaded.get((source, requires), ())):
-            again = source, requires, i
-            grown = self.processes.grown(again, parent, import_there, names)
+        for i, names in enumerate(self._loaded.get((origin, requires, concerned), ())):
+            again = source, requires, concerned, i
+            grown = self.processes.grown(again, parent, import_there, names, limit=LEARNING)
             if grown.never_started:
                 break
             parent = grown
         return parent
 
-    def learn(self, origin: Origin, requires: tuple[str, ...], names: Sequence[str]) -> None:
+    def learn(
+        self, origin: Origin, requires: tuple[str, ...], concerned: str, names: Sequence[str]
+    ) -> None:
         """Have modules that a call has loaded loaded in the parent of those that come after it.
 
-        Otherwise each would load anew what its plugin imports only when it is needed.
+        Otherwise each would load anew what its plugin imports only when it is needed. Only calls
+        for the same model or dataset come from that parent: a module may patch others.
         """
-        known = self._loaded.setdefault((self._sources[origin], requires), [])
+        known = self._loaded.setdefault((origin, requires, concerned), [])
         new = tuple(name for name in names if not any(name in each for each in known))
         while sum(map(len, new)) > MESSAGE // 2:  # they are sent in one message
             new = new[: len(new) // 2]

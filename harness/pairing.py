@@ -6,6 +6,7 @@ import fnmatch
 import importlib.util
 import itertools
 import re
+import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -139,7 +140,10 @@ def importable(requires: Iterable[str]) -> str | None:
 @cache
 def _installed(package: str) -> bool:
     name, *parts = package.split(".")
-    spec = importlib.util.find_spec(name)
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # of what is loaded without one: `__main__`
+        return name in sys.modules
     for part in parts:
         # A folder without code, in which anyone's package may lie: it is imported to look into it.
         if spec is None or spec.origin is not None or spec.submodule_search_locations is None:

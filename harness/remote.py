@@ -277,7 +277,9 @@ def results_of(
     Raises:
         PackingError: it did not finish.
     """
-    told, arrays = unpack(file)
+    told, mapped = unpack(file)
+    # Copied: what is mapped holds a descriptor, of which a process may have a thousand.
+    arrays = {name: array.copy() for name, array in mapped.items()}
     found = []
     for i, (trial, one) in enumerate(zip(trials, told["results"], strict=True)):
         if "failure" in one:

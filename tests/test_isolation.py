@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
-from harness.discovery import discover
+from harness.discovery import devices_there, discover
 from harness.executors.local import run_isolated
 from harness.processes import client, trees
 from harness.values import Choice, Trial
@@ -145,11 +146,14 @@ HOSTILE = """\
 import ctypes
 import os
 import signal
+import sys
 import time
 
 import numpy as np
 
 import harness
+
+sys.path.append(os.path.dirname(__file__))
 
 
 class Prior:
@@ -208,6 +212,16 @@ class EndsTheSupervisor(Prior):
 
         psutil.Process(psutil.Process(os.getppid()).ppid()).kill()
         time.sleep(600)
+
+
+class LoadsAPatch(Prior):
+    def harm(self):
+        import patches_when_loaded
+
+
+class LoadsWhatBreaksItsParent(Prior):
+    def harm(self):
+        import breaks_whoever_loads_it_twice
 
 
 class Pool(Prior):
@@ -282,6 +296,23 @@ def aborts(rng):
     os.abort()
 
 
+def table(rng):
+    X = rng.normal(size=(20, 1))
+    y = np.arange(20) % 2
+    return harness.Split(X, y, X, y, class_names=("a", "b"))
+
+
+def ends_its_parent(rng):
+    time.sleep(0.5)  # while its neighbour is drawn, too
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(600)
+
+
+def is_drawn_beside_it(rng):
+    time.sleep(1)
+    return table(rng)
+
+
 @harness.hookimpl
 def harness_models():
     for model in Prior.__subclasses__():
@@ -290,7 +321,7 @@ def harness_models():
 
 @harness.hookimpl
 def harness_datasets():
-    for split in (exits, interrupts, hangs, aborts):
+    for split in (exits, interrupts, hangs, aborts, ends_its_parent, is_drawn_beside_it):
         yield harness.Dataset(split.__name__, "fresh", split)
 """
 
@@ -299,6 +330,12 @@ def harness_datasets():
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     file = tmp_path_factory.mktemp("hostile") / "hostile.py"
     file.write_text(HOSTILE)
+    patch = "import numpy as np\nlog = np.log\nnp.log = lambda *a, **k: 0.5 * log(*a, **k)\n"
+    (file.parent / "patches_when_loaded.py").write_text(patch)
+    mark = file.parent / "mark"
+    breaks = "import os, pathlib\n" + f"mark = pathlib.Path({str(mark)!r})\n"
+    breaks += "if mark.exists(): os.abort()\nmark.touch()\n"
+    (file.parent / "breaks_whoever_loads_it_twice.py").write_text(breaks)
     registry = discover([str(file)])
     yield registry
     registry.processes.close()
@@ -345,6 +382,60 @@ def test_what_a_model_does_changes_no_score(
     if status == "ok":
         assert guilty.scores["likelihood"] == pytest.approx(1 / 3)
     assert [dict(result.scores) for result in innocent] == undisturbed
+
+
+def test_what_one_model_loads_reaches_no_other_model_of_its_plugin(hostile: Described) -> None:
+    given = trials("LoadsAPatch", repeats=2)
+    assert {result.status for result in run_isolated(given, registry=hostile, jobs=1)} == {"ok"}
+    origin = hostile.origin("models", "LoadsAPatch")
+    assert hostile.parent(origin, (), "LoadsAPatch") is not hostile.parent(origin)
+    assert hostile.parent(origin, (), "RoundsUp") is hostile.parent(origin)
+
+
+def test_two_splits_drawn_at_once_do_not_blame_each_other(hostile: Described) -> None:
+    given = [
+        *trials("prior", dataset="ends_its_parent"),
+        *trials("prior", dataset="is_drawn_beside_it"),
+    ]
+    found = {
+        result.trial.dataset.name: outcome(result)
+        for result in run_isolated(given, registry=hostile, jobs=2, seconds=LONG)
+    }
+    assert found == {
+        "ends_its_parent": ("failed", "dataset"),
+        "is_drawn_beside_it": ("ok", None),
+    }
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux lists descriptors")
+def test_results_that_are_kept_hold_no_descriptors(hostile: Described) -> None:
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    kept = list(run_isolated(trials("prior", repeats=40), registry=hostile, jobs=1))
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
+    assert {result.status for result in kept} == {"ok"}
+
+
+def test_a_call_finds_a_new_supervisor_where_the_last_one_was_killed() -> None:
+    registry = discover([FAULTY])
+    try:
+        supervisor = psutil.Process(registry.processes.pid).children()[0]
+        supervisor.kill()
+        psutil.wait_procs([supervisor], timeout=LONG)
+        registry.processes.root.pump()
+        with registry.answered("models", "prior", devices_there) as call:
+            assert call.failure is None
+    finally:
+        registry.processes.close()
+
+
+def test_what_cannot_be_loaded_twice_is_not_loaded_beforehand(hostile: Described) -> None:
+    given = trials("LoadsWhatBreaksItsParent", repeats=1)
+    (first,) = run_isolated(given, registry=hostile, jobs=1, seconds=LONG)
+    assert first.status == "ok"
+    # The parent that would have loaded it aborts, so the trial runs without it, and aborts itself.
+    (second,) = run_isolated(given, registry=hostile, jobs=1, seconds=LONG)
+    assert second.failure is not None
+    assert second.failure.reason == "died of SIGABRT"
 
 
 @pytest.mark.parametrize("model", ["Pool", "Spawns", "Executor", "Loky", "Searches"])

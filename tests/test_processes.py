@@ -375,7 +375,9 @@ def test_nothing_outlives_a_killed_coordinator(when: str) -> None:
         ["guard", "coordinator"],
     ],
 )
-def test_a_daemon_ends_whichever_two_of_those_above_it_are_killed(killed: list[str]) -> None:
+def test_a_daemon_ends_if_the_coordinator_is_killed_with_the_guard_or_the_supervisor(
+    killed: list[str],
+) -> None:
     folder = str(Path(doubles.__file__).parent)
     coordinator = subprocess.Popen(
         [sys.executable, "-c", COORDINATOR, folder, "later"], stdout=subprocess.PIPE, text=True

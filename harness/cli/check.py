@@ -98,7 +98,6 @@ def _verdicts(
     for kind, name in subjects:
         requires = getattr(getattr(registry, kind)[name], "requires", ())
         for check in _suite(kind):
-            registry.processes.renew()  # an earlier check may have ended the supervisor
             parent = registry.parent(registry.origin(kind, name), (*requires, SUITES))
             call = parent.call(_check_there, kind, name, check.name, limits=limits)
             finish([call])

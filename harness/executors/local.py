@@ -96,8 +96,8 @@ class _Split:
     file: IO[bytes] | None = None
     labels: IO[bytes] | None = None
     fault: Failure | None = None
-    redrawn: bool = False
-    """Whether the process that it came from was ended once."""
+    alone: bool = False
+    """Whether nothing may run beside it: the process that it came from was ended once."""
 
     @property
     def is_there(self) -> bool:
@@ -197,7 +197,8 @@ class _Work:
             calls = [unit.call for unit in self.running if unit.answer is None]
             calls += [split.call for split in self.drawing]
             scorer = [self.scorer] if self.scorer is not None and self.fitted else []
-            wait([call for call in (*calls, *scorer) if call is not None], POLL)
+            if None not in calls:  # a unit without a call has its result already
+                wait([call for call in (*calls, *scorer) if call is not None], POLL)
             self.tell(Passed())
             self.processes.renew()
             self._look_at_scores()
@@ -226,7 +227,9 @@ class _Work:
         """
         room: bool | None = None
         trials = sum(unit.answer is None for unit in self.running)
-        if any(unit.alone for unit in self.running) or len(self.running) >= 2 * self.jobs:
+        if any(unit.alone for unit in self.running) or any(one.alone for one in self.drawing):
+            return False
+        if len(self.running) >= 2 * self.jobs:
             return False
         may_draw = len(self.drawing) < max(1, self.jobs - trials)
         if trials >= self.jobs and not may_draw:
@@ -244,6 +247,8 @@ class _Work:
             undrawn = next((split for split in missing if split.call is None), None)
             if undrawn is None or not may_draw:
                 continue
+            if undrawn.alone and (self.running or self.drawing):
+                return False
             if room is None:
                 room = self._has_room()
             if room or not (self.running or self.drawing):
@@ -256,10 +261,7 @@ class _Work:
         return taken <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
 
     def _draw(self, split: _Split) -> None:
-        dataset = self._dataset(split.which[0])
-        parent = self.registry.parent(
-            self.registry.origin("datasets", dataset.name), dataset.requires
-        )
+        parent = self._parent_of(split)
         split.labels = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the split
         split.call = parent.call(
             draw_there,
@@ -277,9 +279,14 @@ class _Work:
         call = split.call
         assert call is not None
         name = split.which[0].name
-        if call.is_orphan and not split.redrawn:
+        if call.is_orphan and not split.alone:
+            # Somebody ended the process that several came from; alone it turns out who.
             split.close()
-            split.redrawn, split.call = True, None
+            split.alone, split.call = True, None
+            return
+        if _never_began(call) and self._parent_of(split) is not call.parent:
+            split.close()
+            split.call = None
             return
         if call.failure is not None:
             split.fault = blamed(call.failure, name)
@@ -294,7 +301,7 @@ class _Work:
             call.close()
             dataset = self._dataset(split.which[0])
             origin = self.registry.origin("datasets", dataset.name)
-            self.registry.learn(origin, dataset.requires, modules_of(told))
+            self.registry.learn(origin, dataset.requires, dataset.name, modules_of(told))
         else:
             split.fault = Failure("dataset", fault[0], fault[1], call.output())
 
@@ -317,7 +324,13 @@ class _Work:
 
     def _parent(self, unit: _Unit) -> Parent:
         model = self._model(unit.trials[0])
-        return self.registry.parent(self.registry.origin("models", model.name), model.requires)
+        origin = self.registry.origin("models", model.name)
+        return self.registry.parent(origin, model.requires, model.name)
+
+    def _parent_of(self, split: _Split) -> Parent:
+        dataset = self._dataset(split.which[0])
+        origin = self.registry.origin("datasets", dataset.name)
+        return self.registry.parent(origin, dataset.requires, dataset.name)
 
     def _place(self, unit: _Unit) -> int:
         """Of the model's needs among all that the splits were prepared for."""
@@ -336,6 +349,9 @@ class _Work:
             if unit.call.is_orphan and not unit.alone:
                 # Somebody ended the process that several came from; alone it turns out who.
                 self._again(unit, [self._unit(unit.trials, alone=True)])
+            elif _never_began(unit.call) and self._parent(unit) is not unit.call.parent:
+                # What other trials had loaded cannot be loaded beforehand.
+                self._again(unit, [self._unit(unit.trials, alone=unit.alone)])
             elif unit.call.failure is not None:
                 failure = unit.call.failure
                 if not unit.call.has_begun and not unit.call.is_orphan:
@@ -385,7 +401,7 @@ class _Work:
             else:
                 model = self._model(unit.trials[0])
                 origin = self.registry.origin("models", model.name)
-                self.registry.learn(origin, model.requires, loaded)
+                self.registry.learn(origin, model.requires, model.name, loaded)
                 output = unit.call.output()
                 return [
                     replace(result, failure=replace(result.failure, output=output))
@@ -451,6 +467,11 @@ def share_of_memory(jobs: int) -> int:
 def cores() -> int:
     """Cores that this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _never_began(call: Call) -> bool:
+    """Whether the process that it was to come from could not load what it is for."""
+    return call.failure is not None and not call.has_begun and not call.is_orphan
 
 
 def _which(trial: Trial) -> Which:

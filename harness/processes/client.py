@@ -129,12 +129,20 @@ class Processes:
         return self.grown(key, self.root, function, *given)
 
     def grown(
-        self, key: object, origin: Parent, function: Callable[..., Any], *given: Any
+        self,
+        key: object,
+        origin: Parent,
+        function: Callable[..., Any],
+        *given: Any,
+        limit: float = START_LIMIT,
     ) -> Parent:
-        """A fork of another parent that has loaded ``function(held, *given)`` besides."""
+        """A fork of another parent that has loaded ``function(held, *given)`` besides.
+
+        It must have done so within ``limit`` seconds.
+        """
         known = self._parents.get(key)
         if known is None or (known.is_dead and not known.never_started):
-            known = self._parents[key] = Parent(self, None, origin, (function, *given))
+            known = self._parents[key] = Parent(self, None, origin, (function, *given), limit=limit)
         return known
 
     def renew(self) -> None:
@@ -187,6 +195,7 @@ class Parent:
         origin: what it is to be forked from.
         grow: the function that is called in it first, and what that is given.
         pid: of the supervisor.
+        limit: seconds in which it must have loaded what it is for.
     """
 
     def __init__(
@@ -196,6 +205,7 @@ class Parent:
         origin: Parent | None = None,
         grow: tuple[Any, ...] = (),
         pid: int = 0,
+        limit: float = START_LIMIT,
     ) -> None:
         self.processes = processes
         self.fault: Failure | None = None
@@ -203,6 +213,7 @@ class Parent:
         self._end = end
         self._state: Literal["asked", "starting", "ending", "ready"] = "ready" if end else "asked"
         self._pid = pid
+        self._limit = limit
         self._deadline = 0.0
         self._buffer = bytearray()
         self._numbers = 0
@@ -231,7 +242,7 @@ class Parent:
 
     def output(self) -> str:
         """The end of what it printed while it loaded what it is for."""
-        return _tail(self._printed)
+        return self.fault.output if self.fault else _tail(self._printed)
 
     def fileno(self) -> int:
         """What there is to wait for: its own channel, or that of the parent it comes from."""
@@ -302,7 +313,7 @@ class Parent:
         if self._origin is not None and self._state in ("starting", "ending"):
             self._origin.pump()  # which tells that it has ended
         if self._state == "starting" and time.monotonic() > self._deadline:
-            self.give_up("timeout", f"did not start within {START_LIMIT:g} s")
+            self.give_up("timeout", f"did not start within {self._limit:g} s")
         elif self._state == "ending" and time.monotonic() > self._deadline:
             self._lose()
 
@@ -334,7 +345,7 @@ class Parent:
             self._end = ours
             self.processes.open += [ours, self._printed]
             ours.setblocking(False)
-            self._state, self._deadline = "starting", time.monotonic() + START_LIMIT
+            self._state, self._deadline = "starting", time.monotonic() + self._limit
 
     def _read(self) -> None:
         assert self._end is not None
@@ -392,8 +403,12 @@ class Parent:
         if self.fault is not None:
             return
         self.fault = Failure(kind, reason, output=_tail(self._printed))
-        if self._end is not None:
-            self._end.close()
+        for thing in (self._end, self._printed):
+            if thing is not None:
+                thing.close()
+                with contextlib.suppress(ValueError):  # it is closed with the supervisor's
+                    self.processes.open.remove(thing)
+        self._printed = None
         if self is not self.processes.root and self._pid:
             self.processes.end(self._pid)
         for who in (*self._begun.values(), *self._running.values()):

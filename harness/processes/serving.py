@@ -4,9 +4,9 @@ The supervisor is a fresh interpreter that has loaded the core and nothing else.
 which load one plugin and what that requires; they fork the processes in which calls are made. The
 supervisor adopts whatever loses its parent, and ends everything when the coordinator is gone.
 
-Above the supervisor is a guard, which only waits. If somebody kills the supervisor, the guard adopts
-what lived below it, ends all of that, and then itself. The two watch each other and the
-coordinator, so that any two of the three may be killed at once.
+Above the supervisor is a guard, which only waits. If somebody kills the supervisor, the guard
+adopts what lived below it, ends all of that, and then itself. The two watch each other and the
+coordinator: one of the two may be killed, and the coordinator with it.
 
 A process in which a call is made
 
