@@ -7,9 +7,11 @@ read-only, and one with the labels of the test part, which they get only where t
 
 from __future__ import annotations
 
+import errno
 import re
 import sys
-from contextlib import suppress
+import tempfile
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -24,12 +26,13 @@ from harness.trial import Facts, Material, draw, failure_of
 from harness.values import Sketch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from harness.preparation import Room
     from harness.processes.client import Call
+    from harness.processes.packing import Packing
     from harness.processes.serving import Inside
     from harness.values import Array, Choice, Failure, Needs
 
@@ -54,24 +57,26 @@ def draw_there(
     """
     dataset = inside.held.registry.datasets[choice.name]
     before = set(sys.modules)
+    answer = inside.answer
+    assert answer is not None
     try:
         data = draw(dataset, seed, dict(choice.parameters))
         if any(leaves(data, one) for one in needs):
-            data = _moved(inside, data)
+            data = _moved(answer, dataset.name, data)
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
         tables: list[dict[str, Any]] = []
         scaled = None
         for i, one in enumerate(needs):
-            prepared = _prepared(dataset.name, data, one, partial(_room, inside, i))
+            prepared = _prepared(dataset.name, data, one, partial(_room, answer, i))
             scaled = prepared if one == SCALED else scaled
             arrays[f"labels_{i}"] = prepared.y_train
             tables.append({"categorical": list(prepared.categorical)})
             for part in PARTS:
                 name, table = f"{part}_{i}", getattr(prepared, part)
-                is_there = inside.answer is not None and name in inside.answer.names
-                tables[i][part] = (
-                    [] if is_there else _put(arrays, name, table, prepared.categorical)
-                )
+                if name not in answer.names:
+                    tables[i][part] = _put(arrays, name, table, prepared.categorical)
+                else:
+                    tables[i][part] = []
         told: dict[str, Any] = {
             "classes": list(data.class_names),
             "features": list(data.feature_names),
@@ -82,14 +87,18 @@ def draw_there(
         if sketched:
             told["sketch"] = _sketch(arrays, data, scaled)
         told["loaded"] = loaded_since(before)
-        pack(inside.files[0], None, {"y_test": data.y_test})
+        with _on_disk(dataset.name):
+            pack(inside.files[0], None, {"y_test": data.y_test})
+            for name, array in arrays.items():
+                answer.put(name, array)
     except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
         failure = failure_of(error)
         reason = failure.reason
         if not isinstance(error, DatasetError):
             reason = f"dataset '{dataset.name}': split raised {reason}"
+        answer.clear()
         return {"fault": [reason, failure.traceback]}, {}
-    return told, arrays
+    return told, {}
 
 
 def glance_there(
@@ -116,26 +125,41 @@ def glance_there(
     }, {}
 
 
-def _moved(inside: Inside, data: Encoded) -> Encoded:
+def _moved(answer: Packing, name: str, data: Encoded) -> Encoded:
     """The split with its tables in the answer's file; what they took in memory is free again.
 
     Memory that a process asks for beyond what it has had costs most of the time of drawing a large
     table.
     """
-    assert inside.answer is not None
-    train, test = (
-        inside.answer.room(name, table.shape, table.dtype)
-        for name, table in zip(PARTS, (data.X_train, data.X_test), strict=True)
-    )
+    with _on_disk(name):
+        train, test = (
+            answer.room(part, table.shape, table.dtype)
+            for part, table in zip(PARTS, (data.X_train, data.X_test), strict=True)
+        )
     np.copyto(train, data.X_train)
     np.copyto(test, data.X_test)
     return replace(data, X_train=train, X_test=test)
 
 
-def _room(inside: Inside, place: int, name: str, shape: tuple[int, ...], dtype: str) -> Array:
+def _room(answer: Packing, place: int, part: str, shape: tuple[int, ...], dtype: str) -> Array:
     """Room for a table in the file that trials map into their memory."""
-    assert inside.answer is not None
-    return inside.answer.room(f"{name}_{place}", shape, dtype)
+    with _on_disk():
+        return answer.room(f"{part}_{place}", shape, dtype)
+
+
+@contextmanager
+def _on_disk(name: str = "") -> Iterator[None]:
+    """Where a split is written: a full disk is told as such."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        whose = f"dataset '{name}': " if name else ""
+        raise DatasetError(
+            f"{whose}no space is left in {tempfile.gettempdir()} for its split; free some, or set "
+            "TMPDIR to a folder with more"
+        ) from None
 
 
 def _prepared(name: str, data: Encoded, needs: Needs, room: Room) -> Prepared:
@@ -166,6 +190,68 @@ def fault_of(told: Any) -> tuple[str, str] | None:
         return None
     reason, traceback = told["fault"]
     return str(reason), str(traceback)
+
+
+def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence[Needs]) -> str:
+    """What is wrong with a split that a stranger's process says it has drawn; empty if nothing is.
+
+    Args:
+        told: besides the arrays.
+        arrays: of the tables and the labels of the training part.
+        labels: of the test part.
+        needs: what the tables were prepared for.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it is of another form altogether.
+    """
+    names, features, y_train, y_test = (
+        told["classes"],
+        told["features"],
+        arrays["y_train"],
+        labels["y_test"],
+    )
+    texts = [*names, *features, *told["identifiers"]]
+    if not all(isinstance(text, str) for text in texts):
+        return "names that are no texts"
+    trained, n_train, n_test = arrays["trained"], len(y_train), len(y_test)
+    whole = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
+    if any(one.ndim != 1 or one.dtype.kind != "i" or not len(one) for one in whole):
+        return "labels that are no column of integers"
+    K = len(trained)
+    if trained[0] < 0 or trained[-1] >= len(names) or (np.diff(trained) <= 0).any():
+        return "classes out of range"
+    if not np.isin(y_train, trained).all() or not np.isin(y_test, trained).all():
+        return "labels out of range"
+    if not 0 <= int(told["n_repeated"]) <= n_test or len(told["tables"]) != len(needs):
+        return "counts that do not fit"
+    for i, one in enumerate(told["tables"]):
+        coded = arrays[f"labels_{i}"]
+        if len(coded) != n_train or coded.min() < 0 or coded.max() >= K:
+            return "labels out of range"
+        widths = set()
+        for part, n_rows in zip(PARTS, (n_train, n_test), strict=True):
+            if not one["categorical"]:
+                table = arrays[f"{part}_{i}"]
+                if table.dtype != needs[i].dtype or table.ndim != 2 or len(table) != n_rows:
+                    return f"{part} of {table.dtype} {table.shape}"
+                widths.add(table.shape[1])
+                continue
+            numbers, codes = arrays[f"{part}_{i}_numbers"], arrays[f"{part}_{i}_codes"]
+            if numbers.dtype != np.float64 or codes.dtype != np.int32:
+                return f"{part} of {numbers.dtype} and {codes.dtype}"
+            if numbers.shape[0] != n_rows or codes.shape != (n_rows, len(one["categorical"])):
+                return f"{part} of {numbers.shape} and {codes.shape}"
+            if any(
+                column.min() < 0 or column.max() >= len(known)
+                for column, known in zip(codes.T, one[part], strict=True)
+            ):
+                return f"{part} with categories out of range"
+            widths.add(numbers.shape[1] + codes.shape[1])
+        if len(widths) != 1 or not all(
+            type(column) is int and 0 <= column < min(widths) for column in one["categorical"]
+        ):
+            return "columns that do not fit"
+    return ""
 
 
 def told_by(call: Call, name: str) -> dict[str, Any]:

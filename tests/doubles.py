@@ -130,6 +130,15 @@ def answers_by_hand(inside: Inside, words: str) -> Answer:
     os._exit(0)
 
 
+def prints_until_it_is_cut(_: Any) -> str:
+    largest = 0
+    while (size := os.fstat(1).st_size) >= largest:
+        largest = size
+        print("." * 100_000, flush=True)
+        time.sleep(0.001)
+    return "cut"
+
+
 def holds(held: Any, value: object) -> object:
     return [held, value]
 

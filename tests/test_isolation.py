@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from harness.discovery import devices_there, discover
+from harness.errors import PluginError
 from harness.executors.local import run_isolated
 from harness.processes import client, trees
 from harness.values import Choice, Trial
@@ -144,6 +145,7 @@ def test_scores_are_the_same_with_any_number_of_jobs() -> None:
 
 HOSTILE = """\
 import ctypes
+import errno
 import os
 import signal
 import sys
@@ -152,6 +154,7 @@ import time
 import numpy as np
 
 import harness
+from harness.processes.packing import Packing
 
 sys.path.append(os.path.dirname(__file__))
 
@@ -313,6 +316,49 @@ def is_drawn_beside_it(rng):
     return table(rng)
 
 
+def no_space(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def fills_the_disk(rng):
+    os.posix_fallocate = no_space
+    return table(rng)
+
+
+FORGED = {
+    "labels": ("y_train", lambda y: y + 100),
+    "test_labels": ("y_test", lambda y: y - 1),
+    "classes": ("trained", lambda codes: codes[::-1]),
+    "no_labels": ("y_test", lambda y: y[:0]),
+    "fewer_labels": ("labels_0", lambda y: y[1:]),
+    "table": ("X_test_0", lambda X: X[:-1]),
+    "types": ("X_train_0", lambda X: X.astype(int)),
+}
+
+
+def forging(array, change):
+    def split(rng):
+        put = Packing.put
+        Packing.put = lambda self, name, given: put(
+            self, name, change(given) if name == array else given
+        )
+        return table(rng)
+
+    return split
+
+
+def forges_names(rng):
+    finish = Packing.finish
+    Packing.finish = lambda self, told: finish(self, told and told | {"classes": [1, 2]})
+    return table(rng)
+
+
+def forges_all(rng):
+    finish = Packing.finish
+    Packing.finish = lambda self, told: finish(self, [told])
+    return table(rng)
+
+
 @harness.hookimpl
 def harness_models():
     for model in Prior.__subclasses__():
@@ -323,6 +369,10 @@ def harness_models():
 def harness_datasets():
     for split in (exits, interrupts, hangs, aborts, ends_its_parent, is_drawn_beside_it):
         yield harness.Dataset(split.__name__, "fresh", split)
+    for split in (fills_the_disk, forges_names, forges_all):
+        yield harness.Dataset(split.__name__, "fresh", split)
+    for name, forged in FORGED.items():
+        yield harness.Dataset(f"forges_{name}", "fresh", forging(*forged))
 """
 
 
@@ -468,3 +518,48 @@ def test_a_dataset_that_cannot_be_drawn_is_to_blame_itself(
         assert result.failure is not None
         assert result.failure.reason.startswith(f"dataset '{dataset}': split ")
         assert result.failure.reason.endswith(reason)
+
+
+def test_a_full_disk_is_told_as_such(hostile: Described) -> None:
+    (result,) = run_isolated(trials("prior", dataset="fills_the_disk"), registry=hostile, jobs=1)
+    assert outcome(result) == ("failed", "dataset")
+    assert result.failure is not None
+    assert "no space is left in" in result.failure.reason
+    assert "TMPDIR" in result.failure.reason
+
+
+@pytest.mark.parametrize(
+    ("what", "reason"),
+    [
+        ("labels", "labels out of range"),
+        ("test_labels", "labels out of range"),
+        ("classes", "classes out of range"),
+        ("no_labels", "labels that are no column of integers"),
+        ("fewer_labels", "labels out of range"),
+        ("table", "X_test of float64 (19, 1)"),
+        ("types", "X_train of int64 (20, 1)"),
+        ("names", "names that are no texts"),
+        ("all", "its process gave an answer that does not fit"),
+    ],
+)
+def test_a_split_that_breaks_the_contract_behind_our_back_is_the_datasets_fault(
+    hostile: Described, what: str, reason: str
+) -> None:
+    given = [*trials("prior", "uniform", dataset=f"forges_{what}"), *trials("prior")]
+    found = {result.trial: result for result in run_isolated(given, registry=hostile, jobs=1)}
+    *broken, fine = (found[trial] for trial in given)
+    assert fine.status == "ok"
+    for result in broken:
+        assert outcome(result) == ("failed", "dataset")
+        assert result.failure is not None
+        assert result.failure.reason.endswith(reason)
+
+
+def test_a_plugin_that_allocates_without_end_while_it_is_imported_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "MEMORY_SHARE", 400 * 2**20 / psutil.virtual_memory().total)
+    file = tmp_path / "greedy.py"
+    file.write_text("import time\nheld = b'x' * (600 * 2**20)\ntime.sleep(600)\n")
+    with pytest.raises(PluginError, match=r"greedy.py.*MiB of memory where 400 were allowed"):
+        discover([str(file)])

@@ -318,6 +318,14 @@ def test_a_daemon_ends_with_a_call_that_takes_too_long(
     assert not left(processes)
 
 
+def test_what_a_parent_prints_while_it_loads_does_not_fill_the_disk(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "OUTPUT_LIMIT", 1_000_000)
+    parent = processes.parent("prints", doubles.prints_until_it_is_cut)
+    assert result(parent, doubles.tells_what_is_held) == "cut"
+
+
 @LINUX
 def test_memory_counts_that_is_mapped_nowhere(processes: Processes) -> None:
     limits = Limits(LONG, 200 * 2**20)

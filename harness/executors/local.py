@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import psutil
 
 from harness.discovery import discover
-from harness.draws import blamed, draw_there, fault_of, modules_of
+from harness.draws import blamed, draw_there, fault_of, misfit, modules_of
 from harness.processes.client import Limits, nameless, wait
 from harness.processes.packing import PackingError, unpack
 from harness.processes.worker import Worker, no_plugin
@@ -106,8 +106,10 @@ class _Split:
 
     @property
     def size(self) -> int:
-        """Bytes on disk."""
-        return os.fstat(self.file.fileno()).st_size if self.file is not None else 0
+        """Bytes on disk, so far."""
+        if self.file is not None:
+            return os.fstat(self.file.fileno()).st_size
+        return os.fstat(self.call.answer).st_size if self.call is not None else 0
 
     def close(self) -> None:
         """Let go of its files, which have no name and so are gone."""
@@ -257,7 +259,13 @@ class _Work:
         return False
 
     def _has_room(self) -> bool:
-        taken = sum(split.size for split in self.splits.values())
+        sizes: dict[Choice, int] = {}
+        for split in self.splits.values():
+            choice = split.which[0]
+            sizes[choice] = max(sizes.get(choice, 0), split.size)
+        # One that is being drawn will be as large as others of its dataset.
+        taken = sum(split.size for split in self.splits.values() if split not in self.drawing)
+        taken += sum(sizes[split.which[0]] for split in self.drawing)
         return taken <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
 
     def _draw(self, split: _Split) -> None:
@@ -292,10 +300,16 @@ class _Work:
             split.fault = blamed(call.failure, name)
             return
         try:
-            told, _ = unpack(call.answer)
+            told, arrays = unpack(call.answer)
             fault = fault_of(told)
-        except (PackingError, TypeError, ValueError) as error:
+            if fault is None:
+                _, labels = unpack(_descriptor(split.labels))
+                if wrong := misfit(told, arrays, labels, split.needs):
+                    raise PackingError(f"gave {wrong}")
+        except PackingError as error:
             fault = f"dataset '{name}': split {error}", ""
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            fault = f"dataset '{name}': split gave an answer that does not fit: {error}"[:500], ""
         if fault is None:
             split.file, split.call = call.detach(), None
             call.close()

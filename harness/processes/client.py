@@ -19,6 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
+import psutil
+
 from harness.errors import UsageError
 from harness.processes import trees
 from harness.processes.packing import PackingError, is_complete, unpack
@@ -35,6 +37,7 @@ ASK_LIMIT = 60.0  # seconds in which the supervisor has done what it is told
 KILLED_LIMIT = 10.0  # seconds in which a parent has told that a killed call has ended
 OUTPUT_TAIL = 4_000  # characters of a call's output that are kept
 OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes on disk, before what was printed is thrown away
+MEMORY_SHARE = 0.8  # of the machine's memory that importing a plugin may take
 MEMORY_EVERY = 0.2  # seconds between looks at a call's memory
 
 THREADS = (
@@ -215,6 +218,7 @@ class Parent:
         self._pid = pid
         self._limit = limit
         self._deadline = 0.0
+        self._next_look = 0.0
         self._buffer = bytearray()
         self._numbers = 0
         self._begun: dict[int, Call | Parent] = {}
@@ -314,6 +318,11 @@ class Parent:
             self._origin.pump()  # which tells that it has ended
         if self._state == "starting" and time.monotonic() > self._deadline:
             self.give_up("timeout", f"did not start within {self._limit:g} s")
+        elif self._state == "starting" and self._pid and time.monotonic() >= self._next_look:
+            self._next_look = time.monotonic() + MEMORY_EVERY
+            _cut(self._printed)
+            if excess := _excess(self._pid, _most_memory()):
+                self.give_up("memory", excess)
         elif self._state == "ending" and time.monotonic() > self._deadline:
             self._lose()
 
@@ -338,6 +347,7 @@ class Parent:
         elif origin.is_ready:
             ours, theirs = socket.socketpair()
             self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # as long as this lives
+            _append(self._printed)
             with theirs:
                 origin.fork(
                     "grow", self, *self._grow, files=[theirs.fileno(), self._printed.fileno()]
@@ -627,21 +637,12 @@ class Call:
             processes.terminate(self._pid)
         elif now >= self._next_look:
             self._next_look = now + MEMORY_EVERY
-            for file in (self._output, self._said):
-                if os.fstat(file.fileno()).st_size > OUTPUT_LIMIT:
-                    os.ftruncate(file.fileno(), 0)
-                    self._heard = 0
-            limit = self._limits.memory
-            if limit is not None and trees.memory(self._pid) > limit:
-                used = trees.exact_memory(self._pid)
-                if used > limit:
-                    self._fate = Failure(
-                        "memory",
-                        f"used {used / 2**20:,.0f} MiB of memory where {limit / 2**20:,.0f} "
-                        "were allowed",
-                    )
-                    self._kill_at = now
-                    processes.end(self._pid)
+            _cut(self._output)
+            if _cut(self._said):
+                self._heard = 0
+            if self._limits.memory and (excess := _excess(self._pid, self._limits.memory)):
+                self._fate, self._kill_at = Failure("memory", excess), now
+                processes.end(self._pid)
 
 
 class Tells(Protocol):
@@ -682,6 +683,26 @@ def nameless() -> IO[bytes]:
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create(trees.OURS), "w+b")
     return tempfile.TemporaryFile()
+
+
+def _most_memory() -> int:
+    """Bytes that importing a plugin may take."""
+    return int(psutil.virtual_memory().total * MEMORY_SHARE)
+
+
+def _excess(pid: int, limit: int) -> str:
+    """By how much a process and all below it use more memory than is allowed; empty if not."""
+    if trees.memory(pid) <= limit or (used := trees.exact_memory(pid)) <= limit:
+        return ""
+    return f"used {used / 2**20:,.0f} MiB of memory where {limit / 2**20:,.0f} were allowed"
+
+
+def _cut(file: IO[bytes] | None) -> bool:
+    """Throw away what was printed where it is too much; whether it was."""
+    if file is None or os.fstat(file.fileno()).st_size <= OUTPUT_LIMIT:
+        return False
+    os.ftruncate(file.fileno(), 0)
+    return True
 
 
 def _append(file: IO[bytes]) -> None:

@@ -41,11 +41,15 @@ class Packing:
 
     def __init__(self, file: int) -> None:
         self._file = file
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew with an empty file."""
         self._entries: list[tuple[str, str, list[int], int]] = []
         self._at = 0
         #: By where they lie in memory; kept, so that no other array comes to lie there.
         self._put: dict[tuple[object, ...], tuple[int, NDArray[Any]]] = {}
-        os.ftruncate(file, 0)  # whoever had the descriptor may have written to it
+        os.ftruncate(self._file, 0)  # whoever had the descriptor may have written to it
 
     @property
     def names(self) -> set[str]:
