@@ -115,6 +115,7 @@ class _Split:
         """Let go of its files, which have no name and so are gone."""
         if self.call is not None:
             self.call.close()
+            self.call = None
         if self.labels is not None:
             self.labels.close()
         if self.file is not None:
@@ -290,11 +291,10 @@ class _Work:
         if call.is_orphan and not split.alone:
             # Somebody ended the process that several came from; alone it turns out who.
             split.close()
-            split.alone, split.call = True, None
+            split.alone = True
             return
         if _never_began(call) and self._parent_of(split) is not call.parent:
             split.close()
-            split.call = None
             return
         if call.failure is not None:
             split.fault = blamed(call.failure, name)
