@@ -1,0 +1,1 @@
+"""How often intervals, p-values and verdicts are right, counted on data of known truth."""
