@@ -222,12 +222,44 @@ def test_a_fixed_split_is_compared_over_rows_and_seeds() -> None:
         table = pd.DataFrame(right).stack().rename_axis(["seed", "row"]).rename("d").reset_index()
         squares = anova_lm(ols("d ~ C(seed) + C(row)", table).fit())["mean_sq"]
         S, R, E = (squares[name] for name in ("C(seed)", "C(row)", "Residual"))
-        total = max(R + S - E, R, S)
-        freedom = total**2 / (R**2 / 59 + S**2 / 2)
-        expected = stats.t(freedom, right.mean(), math.sqrt(total / right.size))
-        assert found.p_value == pytest.approx(2 * min(expected.cdf(0), expected.sf(0)))
-        assert (found.low, found.high) == pytest.approx(expected.interval(0.95))
+
+        def half(p: float, rows: float = max(R - E, 0.0), S: float = S) -> float:
+            parts = rows * stats.t.isf(p / 2, 59) ** 2 + S * stats.t.isf(p / 2, 2) ** 2
+            return math.sqrt(parts / 180)
+
+        assert half(found.p_value) == pytest.approx(abs(right.mean()))
+        ends = right.mean() - half(0.05), right.mean() + half(0.05)
+        assert (found.low, found.high) == pytest.approx(ends)
+        assert found.below(found.low) == pytest.approx(0.025)
+        assert found.below(found.high) == pytest.approx(0.975)
         assert found.method == "paired t over test rows and seeds"
+        assert not found.of_fits
+
+
+@pytest.mark.parametrize("seeds", [2, 3, 5])
+def test_few_seeds_whose_variance_is_small_by_chance_make_nobody_sure(seeds: int) -> None:
+    """Equal models whose fits differ by more than the test rows explain: p < .001 in .1%."""
+    rng, simulations, n = np.random.default_rng(seeds), 1500, 40
+    least = 0
+    for _ in range(simulations):
+        x = rng.normal(size=(2, seeds, n)) + rng.normal(0, 0.5, (2, seeds, 1)) + 9
+        scored = rows_of({i + 1: one for i, one in enumerate(x.reshape(-1, n))})
+        means = x.mean(axis=2)
+        ours = cell("fixed", nll=means[0].tolist(), n_test=n)
+        theirs = cell("fixed", nll=means[1].tolist(), first_id=seeds + 1, n_test=n)
+        least += compare(ours, theirs, "nll", scored).p_value < 0.001
+    assert stats.binomtest(least, simulations).proportion_ci(0.95, method="wilson").low <= 0.001
+
+
+def test_one_seed_on_a_fixed_split_speaks_of_the_two_fits_only() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.exponential(0.5, 60), rng.exponential(0.6, 60)
+    for kind, speaks_of_fits in (("fixed", True), ("fresh", False)):
+        one, other = (
+            cell(kind, nll=[x.mean()], first_id=i, n_test=60)  # type: ignore[arg-type]
+            for i, x in ((1, a), (2, b))
+        )
+        assert compare(one, other, "nll", rows_of({1: a, 2: b})).of_fits == speaks_of_fits
 
 
 def test_seeds_that_make_no_difference_leave_the_rows() -> None:

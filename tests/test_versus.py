@@ -172,8 +172,10 @@ def test_equal_classifiers_are_told_apart_in_one_of_twenty_cases(kind: SplitKind
         ours, theirs, rows = equal_ones(kind, J, i)
         for score in ("accuracy", "nll"):
             rejected[score] += compare(ours, theirs, score, rows).told_apart  # type: ignore[arg-type]
+    # Two seeds may look alike by chance: the test is careful there, and rejects less often.
+    fewest = 0.005 if (kind, J) == ("fixed", 2) else 0.02
     for score, count in rejected.items():
-        assert 0.02 <= count / n <= 0.07, (kind, J, score, count / n)
+        assert fewest <= count / n <= 0.07, (kind, J, score, count / n)
 
 
 # Many on many

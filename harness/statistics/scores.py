@@ -83,6 +83,9 @@ class Comparison:
         visible: the smallest difference that would have been told apart with power 80%, infinite
             where none would; NaN where the two cannot be compared.
         below: the posterior probability that the true difference is below a value.
+        of_fits: whether it speaks of two fitted models only. On a fixed split with one seed
+            nothing is known of how other seeds would differ, so that two fits of one model that
+            learns at random may be told apart.
     """
 
     difference: float
@@ -92,6 +95,7 @@ class Comparison:
     high: float = math.nan
     visible: float = math.nan
     below: Posterior = field(default=unknown, repr=False, compare=False)
+    of_fits: bool = False
 
     @property
     def told_apart(self) -> bool:
@@ -290,9 +294,9 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
     if a.kind != "fixed":
         return _over_rows(mean, np.concatenate(paired), worth, score, level)
     if J > 1 and worth > 1 and not _constant(differences):
-        spread, freedom = _crossed(np.array(paired))
-        return _by_t(mean, spread, freedom, f"paired {OVER_SEEDS}", score, level)
-    return _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
+        return _over_seeds(mean, np.array(paired), score, level)
+    found = _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
+    return replace(found, of_fits=J == 1)
 
 
 def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
@@ -407,25 +411,68 @@ def _by_t(
     )
 
 
-def _crossed(differences: Floats) -> tuple[float, float]:
-    """The standard deviation of a mean over seeds and rows (J, n), and its degrees of freedom.
+def _over_seeds(mean: float, differences: Floats, score: Score, level: float) -> Comparison:
+    """Compare by the differences (J, n) of n rows crossed with J seeds, both of which are samples.
 
-    Both are samples, each row crossed with each seed. With mean squares R of rows, S of seeds and E
-    of what neither explains, the mean's variance is (R + S - E) / (J n), and no less than by either
-    alone (two-way random effects; Cornfield & Tukey, Ann. Math. Stat. 27, 1956); the degrees of
-    freedom are Satterthwaite's (Biometrics Bull. 2, 1946). Of two seeds S is too often small by
-    chance: it counts threefold there, with which simulated tests hold their level.
+    With mean squares R of rows, S of seeds and E of what neither explains, the mean's variance is
+    (R + S - E) / (J n) (two-way random effects; Cornfield & Tukey, Ann. Math. Stat. 27, 1956). Few
+    seeds estimate S badly. Satterthwaite's degrees of freedom take a seed variance that is small by
+    chance for a certain one: of equal models 3% then have p < .001. Here each part has the t
+    quantile of its own degrees of freedom: the half-width is
+    sqrt(t(n-1)^2 (R - E) + t(J-1)^2 S) / sqrt(J n), R - E being at least 0. Intervals of this form
+    cover at least as often as they say, at every level and whatever the shares of the parts are
+    (Banerjee, Sankhya 22, 1960).
     """
     J, n = differences.shape
-    by_row, by_seed, mean = differences.mean(axis=0), differences.mean(axis=1), differences.mean()
+    by_row, by_seed = differences.mean(axis=0), differences.mean(axis=1)
     rest = differences - by_row - by_seed[:, None] + mean
     R = J * float(np.square(by_row - mean).sum()) / (n - 1)
     S = n * float(np.square(by_seed - mean).sum()) / (J - 1)
     E = float(np.square(rest).sum()) / ((n - 1) * (J - 1))
-    total = max(R + S - E, R, S)
-    counted = 3 * S if J == 2 else S
-    freedom = total**2 / (R**2 / (n - 1) + counted**2 / (J - 1))
-    return math.sqrt(total / (J * n)), max(freedom, 1.0)
+    parts = ((max(R - E, 0.0) / (J * n), n - 1), (S / (J * n), J - 1))  # a variance and its freedom
+
+    def half_width(tail: float) -> float:
+        return math.sqrt(sum(v * float(special.stdtrit(f, tail)) ** 2 for v, f in parts))
+
+    def tail_beyond(distance: float) -> float:
+        """The one-sided probability to be so far off: the tail whose half-width is the distance."""
+        low, high = -700.0, math.log(0.5)
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if half_width(math.exp(middle)) > distance else (low, middle)
+        return math.exp((low + high) / 2)
+
+    def below(value: float) -> float:
+        beyond = tail_beyond(abs(value - mean))
+        return beyond if value < mean else 1 - beyond
+
+    half = half_width(LEVEL / 2)
+    spread = math.sqrt(max(R + S - E, R, S) / (J * n))
+    return Comparison(
+        mean,
+        min(2 * tail_beyond(abs(mean)), 1.0),
+        f"paired {OVER_SEEDS}",
+        max(mean - half, -CEILING[score]),
+        min(mean + half, CEILING[score]),
+        _visible_by(half_width(level / 2), spread, J - 1, n - 1, level),
+        below,
+    )
+
+
+def _visible_by(half: float, spread: float, least: float, most: float, level: float) -> float:
+    """The smallest visible difference of a test that asks for so much, as of a t-test like it.
+
+    That t-test has the same half-width for this spread, by its degrees of freedom.
+    """
+    low, high = least, most
+    for _ in range(40):
+        middle = (low + high) / 2
+        wider = float(special.stdtrit(middle, 1 - level / 2)) * spread > half
+        low, high = (middle, high) if wider else (low, middle)
+    freedom = (low + high) / 2
+    critical = float(special.stdtrit(freedom, 1 - level / 2))
+    seen = float(special.nctdtrinc(freedom, 1 - POWER, critical)) / critical
+    return half * seen if math.isfinite(seen) else math.inf
 
 
 def _as_good(
