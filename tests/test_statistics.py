@@ -15,7 +15,17 @@ from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from harness import statistics
-from harness.statistics import Cell, RowScores, against_best, best, cells, compare, holm, interval
+from harness.statistics import (
+    Cell,
+    RowScores,
+    against_best,
+    best,
+    cells,
+    compare,
+    holm,
+    interval,
+    multiplicity,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -120,20 +130,35 @@ def test_resampled_splits_that_agree_are_worth_fewer_rows_than_they_have() -> No
 
 
 def test_one_repeat_and_fixed_splits_have_a_t_interval_over_rows_for_the_nll() -> None:
-    losses = np.random.default_rng(0).exponential(size=20)
+    losses = np.random.default_rng(0).exponential(size=80)
     sd = float(losses.std(ddof=1))
-    expected = stats.t.interval(0.95, 19, loc=losses.mean(), scale=stats.sem(losses))
+    expected = stats.t.interval(0.95, 79, loc=losses.mean(), scale=stats.sem(losses))
     for kind in KINDS:
-        found = interval(cell(kind, nll=[losses.mean()], nll_sd=sd), "nll")
+        found = interval(cell(kind, nll=[losses.mean()], nll_sd=sd, n_test=80), "nll")
         assert (found.low, found.high) == pytest.approx(expected)
-    seeds = interval(cell("fixed", nll=[losses.mean()] * 3, nll_sd=sd), "nll")
+    seeds = interval(cell("fixed", nll=[losses.mean()] * 3, nll_sd=sd, n_test=80), "nll")
     assert (seeds.low, seeds.high) == pytest.approx(expected)
 
 
-def test_a_single_test_row_leaves_the_nll_unbounded() -> None:
+def test_a_single_test_row_gives_the_nll_no_interval() -> None:
     found = interval(cell("fresh", nll=[0.7], n_test=1, nll_sd=0.0), "nll")
-    assert (found.low, found.high) == (0.0, math.inf)
-    assert statistics.likelihood(found) == statistics.Interval(0.0, 1.0, statistics.OVER_ROWS)
+    assert math.isnan(found.low)
+    assert math.isnan(found.high)
+    assert statistics.likelihood(found).method == statistics.FEW_CARRYING
+
+
+@pytest.mark.parametrize(("wrong", "shown"), [(0, False), (2, False), (40, True)])
+def test_an_nll_that_a_handful_of_wrong_rows_make_up_has_no_interval(
+    wrong: int, shown: bool
+) -> None:
+    losses = np.array([3.0] * wrong + [0.01] * (400 - wrong))
+    one = cell("fresh", nll=[losses.mean()], nll_sd=float(losses.std(ddof=1)), n_test=400)
+    found = interval(one, "nll")
+    assert (found.method == statistics.OVER_ROWS) == shown
+    assert (found.method == statistics.FEW_CARRYING) != shown
+    missed = np.append(losses, 1 + math.log(400))  # one more row, which was missed by chance
+    assert one.carrying == pytest.approx(missed.sum() ** 2 / np.square(missed).sum(), rel=0.01)
+    assert interval(one, "accuracy").method == statistics.WILSON
 
 
 @given(
@@ -158,7 +183,10 @@ def test_an_accuracys_interval_holds_the_mean_and_keeps_within_0_and_1(
 def test_the_likelihoods_interval_is_the_nlls_turned_around(
     kind: SplitKind, nll: list[float], sd: float
 ) -> None:
-    found = interval(cell(kind, nll=nll, nll_sd=sd), "nll")
+    found = interval(cell(kind, nll=nll, nll_sd=sd, n_test=200), "nll")
+    if found.method == statistics.FEW_CARRYING:
+        assert math.isnan(found.low)
+        return
     assert 0 <= found.low <= np.mean(nll) + 1e-9
     assert np.mean(nll) - 1e-9 <= found.high
     turned = statistics.likelihood(found)
@@ -317,6 +345,47 @@ def test_what_is_incomplete_is_never_the_best_and_never_worse_while_it_leads() -
     assert best(contenders, "accuracy") == "whole"
     assert not against_best(contenders, "accuracy", UNREAD)["partial"].told_apart
     assert against_best({"partial": partial}, "accuracy", UNREAD) == {}
+
+
+def equal_fields(m: int, J: int, simulations: int, copies: bool) -> list[dict[int, Cell]]:
+    """Fields of m equal models; where there are copies, groups of five are nearly the same."""
+    rng = np.random.default_rng([m, J])
+    own = rng.normal(size=(simulations, m, J))
+    if copies:
+        own = 0.3 * own + rng.normal(size=(simulations, -(-m // 5), J)).repeat(5, axis=1)[:, :m]
+    return [{k: cell("fresh", nll=(9 + x).tolist()) for k, x in enumerate(one)} for one in own]
+
+
+@pytest.mark.parametrize("copies", [False, True])
+@pytest.mark.parametrize(("m", "J"), [(2, 5), (4, 5), (10, 5), (40, 5), (10, 20)])
+def test_of_equal_models_any_is_told_apart_from_the_leader_in_one_of_twenty_cases(
+    m: int, J: int, copies: bool
+) -> None:
+    n = 300
+    alarms = sum(
+        any(one.told_apart for one in against_best(field, "nll", UNREAD).values())
+        for field in equal_fields(m, J, n, copies)
+    )
+    assert stats.binomtest(alarms, n).proportion_ci(0.95, method="wilson").low <= 0.06
+
+
+def test_a_model_that_is_clearly_worse_does_not_hide_one_that_is_worse_by_less() -> None:
+    rng = np.random.default_rng(0)
+    behind = {"best": 0.0, "second": 0.5, "third": 0.5, "last": 30.0, "lost": 40.0}
+    field = {
+        name: cell("fresh", nll=(9 + loss + rng.normal(scale=0.1, size=8)).tolist())
+        for name, loss in behind.items()
+    }
+    found = against_best(field, "nll", UNREAD)
+    assert all(one.told_apart for one in found.values())
+
+
+@pytest.mark.parametrize("m", [2, 3, 10, 40])
+def test_p_values_over_rows_allow_for_the_range_of_all_models(m: int) -> None:
+    for p in (0.2, 0.01, 1e-4):
+        width = math.sqrt(2) * stats.norm.isf(p / 2)
+        expected = stats.studentized_range.sf(width, m, np.inf)
+        assert multiplicity.range_p_value(p, m) == pytest.approx(expected, rel=1e-3)
 
 
 def mcnemar(better: int, worse: int, n: int) -> statistics.Comparison:

@@ -200,11 +200,11 @@ GOLDEN = """\
 iris · 5 resampled splits, 112 training and 38 test rows
 # model              accuracy        likelihood       NLL Brier fit s µs/row  ok
 ────────────────────────────────────────────────────────────────────────────────
-1 numpy-softmax     ≈.995 .971–1.00 ≈.940 .907–.975  .062  .014  .004    .08 5/5
+1 numpy-softmax     ≈.995 .971–1.00 ≈.940            .062  .014  .004    .08 5/5
 2 sklearn-naive-     .874 .778–.970  .736 .670–.809  .306  .139  .007    .14 5/5
   bayes
 3 prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
-  torch-mlp         ≈.993 .961–1.00 ≈.945 .904–.987  .057  .013  .029    .58 4/5
+  torch-mlp         ≈.993 .961–1.00 ≈.945            .057  .013  .029    .58 4/5
 
 three-integers · 5 fresh draws, 100 training and 100 test rows · all 5 ok
 # model                accuracy        likelihood       NLL Brier fit s µs/row
@@ -246,17 +246,22 @@ Failures
   iris, torch-mlp: 1 × timeout: no answer within 60 s
 
 How to read this
-  Ranked by likelihood = exp(-NLL), the geometric mean probability of the right
-    class. Behind each score stands its 95% interval.
-  ≈: among the best, which cannot be told apart (paired tests on the same
-    splits, corrected for their number by Holm, 5%). Bold: the best, and told
-    apart from all others.
+  Models are ranked by likelihood = exp(-NLL), the geometric mean probability of
+    the right class, and not by accuracy. Behind each score stands its 95%
+    interval.
+  ≈: not significantly different from the best (paired tests on the same splits,
+    5%, corrected for the number of models). Bold: significantly better than all
+    others.
   Not every repeat is ok: figures over the ok ones only, no rank, and never the
     best; * in the overviews.
   Fresh draws are independent: Student's t over the draws.
   Resampled splits share rows: Student's t over the splits, with Nadeau and
-    Bengio's variance s^2 (1/J + n_test/n_train).
+    Bengio's variance s^2 (1/J + n_test/n_train). Splits are stratified, so
+    scores and intervals are those at this table's class shares.
   The likelihood's interval is the mean NLL's, transformed.
+  A likelihood without an interval rests on fewer than 10 test rows: a few wrong
+    predictions make up the whole NLL, and one more would change it. More test
+    rows or repeats help.
   Seconds are medians, taken while other trials ran: to plan by, not to compare
     by. What several models import counts with the first of them.
 """
@@ -282,7 +287,11 @@ def test_models_are_ranked_by_their_mean_nll_on_each_dataset(report: Report, who
         assert first["fit_seconds"] == best["fit_seconds"].median()
         assert first["import_seconds"] == best["import_seconds"].max()
     for score in ("accuracy", "likelihood", "nll"):
-        inside = ranking[ranking["ok"] > 0]
+        inside = ranking[(ranking["ok"] > 0) & ranking[f"{score}_low"].notna()]
+        assert len(inside) > 10
+        withheld = ranking["interval_method"].str.contains("no interval", regex=False)
+        missing = ranking[f"{score}_low"].isna() & (ranking["ok"] > 0)
+        assert (missing <= (withheld & (score != "accuracy"))).all()
         assert (inside[f"{score}_low"] <= inside[score]).all()
         assert (inside[score] <= inside[f"{score}_high"]).all()
 

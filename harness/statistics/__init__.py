@@ -6,6 +6,8 @@ from harness.statistics.changepoints import Step, change_points, change_points_o
 from harness.statistics.contests import FEWEST, Pair, Standings, contests, elo, mean_ranks
 from harness.statistics.posteriors import Odds, odds, signed_rank_odds
 from harness.statistics.scores import (
+    FEW_CARRYING,
+    FEWEST_CARRYING,
     LEVEL,
     OVER_DRAWS,
     OVER_ROWS,
@@ -40,6 +42,8 @@ from harness.statistics.verdicts import (
 
 __all__ = [
     "FEWEST",
+    "FEWEST_CARRYING",
+    "FEW_CARRYING",
     "LEVEL",
     "LOOKS",
     "OVER_DRAWS",

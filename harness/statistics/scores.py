@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
 import numpy as np
 from scipy import special  # scipy.stats has the same in words, but takes 0.6 s to import
 
+from harness.statistics.multiplicity import lead_p_value, leads, range_p_value, step_down
 from harness.statistics.posteriors import paired_shares, point, students, unknown
 
 if TYPE_CHECKING:
@@ -57,6 +58,10 @@ OVER_ROWS = "t over test rows"
 OVER_SEEDS = "t over test rows and seeds"
 WILSON = "Wilson over test rows"
 MCNEMAR = "McNemar's exact test"
+FEWEST_CARRYING = 10.0
+"""Test rows that have to carry a mean NLL for it to have an interval."""
+
+FEW_CARRYING = "no interval: fewer than 10 rows carry the NLL"
 NO_ROW_SCORES = "no row scores for brier"
 
 
@@ -150,6 +155,25 @@ class Cell:
         """The number of independent test rows that the repeats are worth."""
         return _rows(self.kind, len(self.repeats), self.n_test, self.n_train)
 
+    @property
+    def carrying(self) -> float:
+        """How many test rows the mean NLL rests on, one more row that is predicted wrongly counted.
+
+        Near accuracy 1 a few wrong rows make up the whole NLL, and whether there is one more of
+        them is chance: no t interval covers then, least of all where none was seen. This is Kish's
+        effective number (sum l)^2 / sum l^2 of the losses l of the n distinct test rows, and of a
+        row that was missed by chance, whose loss is 1 + log(n): what a wrong row costs a calibrated
+        model that is wrong once in n rows.
+        """
+        J = len(self.repeats)
+        n = self.n_test * (1 if self.kind == "fixed" else J)
+        if self.kind == "resampled":
+            n = min(n, self.n_train + self.n_test)
+        missed = 1 + math.log(n)
+        spread = np.nan_to_num(self.nll_sd)  # a single row has none
+        squares = n * float((np.square(self.nll) + np.square(spread)).mean())
+        return float((n * self.nll.mean() + missed) ** 2 / (squares + missed**2))
+
 
 def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
     """A cell for each (dataset, model, device) of `harness.frames.Frames.results`.
@@ -200,13 +224,16 @@ def interval(cell: Cell, score: Score) -> Interval:
     """The mean score's 95% interval, within what the score can be.
 
     Over a few splits it speaks of the learning algorithm; where the test rows are the sample it
-    speaks of the models that were fitted.
+    speaks of the models that were fitted. The NLL has no interval where fewer than
+    `FEWEST_CARRYING` test rows carry it (`Cell.carrying`): ends are NaN, and the method says so.
     """
     values = cell.of(score)
     J = len(values)
     if J == 0:
         return Interval(math.nan, math.nan, "no scores")
     mean = float(values.mean())
+    if score == "nll" and cell.carrying < FEWEST_CARRYING:
+        return Interval(math.nan, math.nan, FEW_CARRYING)
     if cell.kind == "fixed" or J == 1 or _constant(values):
         if score == "accuracy":
             return _wilson(mean, cell.rows)
@@ -309,10 +336,12 @@ def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
 def against_best(
     contenders: Mapping[Key, Cell], score: Score, rows: RowScores
 ) -> dict[Key, Comparison]:
-    """One dataset's best compared with each other contender that has scores, after Holm.
+    """One dataset's best compared with each other contender that has scores.
 
-    A contender that failed in some repeats may be ahead on the others; it is not told apart then,
-    however small the p-value, for it is not the best and not shown to be worse. Intervals and
+    P-values allow for the number of contenders, and for the leader being chosen from the same
+    scores (`harness.statistics.multiplicity`): of equal contenders, in 5% of all cases any is told
+    apart. A contender that failed in some repeats may be ahead on the others; it is not told apart
+    then, however small the p-value, for it is not the best and not shown to be worse. Intervals and
     visible differences are those of a single comparison.
     """
     leader = best(contenders, score)
@@ -327,11 +356,23 @@ def against_best(
         key: compare(first, cell, score, rows) for key, cell in scored.items() if key != leader
     }
     sign = 1 if score == "accuracy" else -1
-    found = {
-        key: replace(one, p_value=1.0) if sign * one.difference < 0 else one
-        for key, one in found.items()
-    }
-    adjusted = holm([one.p_value for one in found.values()])
+    alone = [
+        1.0 if sign * one.difference < 0 else one.p_value for one in found.values()
+    ]  # a contender that is ahead where both have scores is not worse
+    paired: dict[int, tuple[Floats, float]] = {}
+    for index, (key, one) in enumerate(found.items()):
+        if one.method in (f"paired {OVER_DRAWS}", f"paired {OVER_SPLITS}"):
+            _, i, j = np.intersect1d(first.repeats, scored[key].repeats, return_indices=True)
+            factor = _factor(first.kind, len(i), first.n_test, first.n_train)
+            paired[index] = first.of(score)[i] - scored[key].of(score)[j], factor
+    by_index = leads(paired)
+
+    def among(index: int, n_left: int) -> float:
+        if n_left > 2 and index in by_index and alone[index] < 1.0:
+            return lead_p_value(by_index[index][0], n_left, by_index[index][1])
+        return range_p_value(alone[index], n_left)
+
+    adjusted = step_down(alone, among)
     return {
         key: replace(one, p_value=p) for (key, one), p in zip(found.items(), adjusted, strict=True)
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.scoring import CLIP
+from harness.statistics import FEW_CARRYING
 from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 
 if TYPE_CHECKING:
@@ -15,21 +16,33 @@ if TYPE_CHECKING:
 
 FAILURES = "Failures"
 RANKED = (
-    "Ranked by likelihood = exp(-NLL), the geometric mean probability of the right class. "
-    "Behind each score stands its 95% interval."
+    "Models are ranked by likelihood = exp(-NLL), the geometric mean probability of the right "
+    "class, and not by accuracy. Behind each score stands its 95% interval."
 )
 MARKS = (
-    f"{TIED}: among the best, which cannot be told apart (paired tests on the same splits, "
-    "corrected for their number by Holm, 5%). Bold: the best, and told apart from all others."
+    f"{TIED}: not significantly different from the best (paired tests on the same splits, 5%, "
+    "corrected for the number of models). Bold: significantly better than all others."
 )
 INTERVALS = {
     "fresh": "Fresh draws are independent: Student's t over the draws.",
     "resampled": "Resampled splits share rows: Student's t over the splits, with Nadeau and "
-    "Bengio's variance s^2 (1/J + n_test/n_train).",
+    "Bengio's variance s^2 (1/J + n_test/n_train). Splits are stratified, so scores and intervals "
+    "are those at this table's class shares.",
     "fixed": "On a fixed split only the model's seed varies: Wilson's interval (accuracy) and "
     "Student's t (NLL) over the test rows speak of the models that were fitted; models are "
     "compared over rows and seeds.",
 }
+
+ONE_SEED = (
+    "One seed on a fixed split: comparisons speak of these fits only, not of the models with other "
+    "seeds; several repeats tell."
+)
+NO_INTERVAL = (
+    "A likelihood without an interval rests on fewer than 10 test rows: a few wrong predictions "
+    "make up the whole NLL, and one more would change it. More test rows or repeats help."
+)
+FEWEST_OF_A_CLASS = 10
+"""Test rows of a class over all repeats, below which scores say little about it."""
 
 SAME = 1e-3
 """Likelihoods that differ by no more between devices are the same but for rounding."""
@@ -50,7 +63,7 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("Devices differ", _devices(frames)),
-        Note("Data", _data(frames.results)),
+        Note("Data", _data(frames.results) + _rare(frames) + _baselines(ranking)),
         Note("How to read this", _legend(frames, ranking)),
     ]
     return [note for note in found if note.lines]
@@ -134,6 +147,38 @@ def _data(results: pd.DataFrame) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def _rare(frames: Frames) -> tuple[str, ...]:
+    """Datasets with a class that is hardly tested, a line each."""
+    ok = frames.results[frames.results["status"] == "ok"]
+    lines = []
+    for dataset, rows in ok.groupby("dataset", sort=False):
+        # Every model of a repeat has the same test rows; those of a fixed split are all the same.
+        fixed = (rows["split_kind"] == "fixed").all()
+        ids = rows.drop_duplicates("dataset" if fixed else "repeat")["result_id"].tolist()
+        counts = frames.predictions(ids)["true"].value_counts()
+        if len(counts) > 1 and counts.min() < FEWEST_OF_A_CLASS:
+            lines.append(
+                f"{dataset}: the rarest class has {counts.min()} test rows over all repeats. "
+                "That is too few: scores and intervals say little about this class."
+            )
+    return tuple(lines)
+
+
+def _baselines(ranking: pd.DataFrame) -> tuple[str, ...]:
+    """Datasets where a baseline, which learns nothing from X, is among the best by accuracy."""
+    lines = []
+    for dataset, rows in ranking.groupby("dataset", sort=False):
+        among_best = rows["accuracy_best"] | rows["accuracy_tied_with_best"]
+        names = rows.loc[rows["baseline"].astype(bool) & among_best, "model"].unique()
+        if len(names) and not rows["baseline"].all():
+            lines.append(
+                f"{dataset}: the baseline {' and '.join(names)}, which ignores the features, is "
+                "among the best by accuracy. Accuracy says nothing about the models here; compare "
+                "their likelihoods."
+            )
+    return tuple(lines)
+
+
 def _listed(datasets: list[str], n_datasets: int) -> str:
     if len(datasets) == n_datasets > 2:
         return f"all {n_datasets} datasets"
@@ -157,7 +202,11 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
             "Where there is one repeat, or all agree exactly: Wilson's interval (accuracy) and "
             "Student's t (NLL) over the test rows."
         )
+    if ((ranking["split_kind"] == "fixed") & (ranking["total"] == 1) & (ranking["ok"] > 0)).any():
+        lines.append(ONE_SEED)
     lines.append("The likelihood's interval is the mean NLL's, transformed.")
+    if ranking["interval_method"].str.contains(FEW_CARRYING, regex=False).any():
+        lines.append(NO_INTERVAL)
     if clipped := [
         f"{row['dataset']}, {row['name']} ({row['clipped']:.0f} of "
         f"{row['ok'] * row['n_test']:.0f} test rows)"
