@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CODE := harness plugins datasets reports tests docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser check format bench targets power gallery docs wheel-test clean
+.PHONY: help run test browser check format bench targets power statistics gallery docs wheel-test clean
 
 help:  ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ targets: $(VENV)/installed-dev  ## Print each figure of docs/performance.md, our
 
 power: $(VENV)/installed-dev  ## Measure how often regressions are found; goes on where it ended.
 	$(BIN)/python tests/benchmarks/power
+
+statistics: $(VENV)/installed-dev  ## Measure how often intervals and marks are right; goes on where it ended.
+	$(BIN)/python tests/benchmarks/statistics
 
 gallery: $(VENV)/installed-dev  ## Run what docs/gallery.md shows, and draw it.
 	PATH="$(abspath $(BIN)):$$PATH" docs/gallery/make.sh

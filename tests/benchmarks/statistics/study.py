@@ -1,0 +1,157 @@
+"""Runs what is left of every case, and writes the page from the trace and nothing else."""
+
+from __future__ import annotations
+
+import math
+import os
+import pkgutil
+import platform
+import time
+from collections import Counter
+from datetime import UTC, datetime
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import benchmarks.statistics
+from benchmarks.power.report import wilson
+
+from harness.environment import git, processor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from benchmarks.power.tracefile import Trace
+    from benchmarks.statistics.cases import Case
+
+PART = 200
+"""The most runs of a case that are lost when a sitting is interrupted."""
+
+FEWEST = 30
+"""Answers without which a rate is not judged."""
+
+HEAD = """\
+# Statistics: how often intervals, p-values and marks are right
+
+Written by `make statistics` from [statistics.jsonl](statistics.jsonl); it goes on where it ended,
+and `python tests/benchmarks/statistics report` writes this page without simulating. Data are drawn
+with a known truth, or from a pool whose mean is the truth, and what the harness says about them is
+counted. The simulation shares no arithmetic with what it judges.
+
+Rate: its 95% Monte-Carlo interval (Wilson) stands in brackets. A claim holds in a setting where
+that interval reaches the goal. Withheld: runs in which the harness gave no answer; the rate counts
+the others. "Hardly shown": fewer than 30 answers, too few to judge. Settings without a goal are
+published only.
+"""
+
+
+def all_cases() -> list[Case]:
+    """The cases of every module of this folder that has any."""
+    package = benchmarks.statistics
+    names = sorted(one.name for one in pkgutil.iter_modules(package.__path__))
+    modules = (import_module(f"{package.__name__}.{name}") for name in names if name != "__main__")
+    found = [case for one in modules if hasattr(one, "cases") for case in one.cases()]
+    twice = [key for key, n in Counter(case.key for case in found).items() if n > 1]
+    if twice:
+        raise ValueError(f"two cases have one claim and setting: {twice[0]}")
+    return found
+
+
+def simulate(trace: Trace, cases: Sequence[Case], *, minutes: float, scale: float = 1.0) -> bool:
+    """Run what is left, the first case first; whether nothing is left."""
+    ends = time.monotonic() + 60 * minutes
+    done = Counter[str]()
+    for line in trace.of("runs"):
+        done[line["case"]] += line["n"]
+    started = False
+    for case in cases:
+        wanted = max(1, round(case.runs * scale))
+        while (first := done[case.key]) < wanted:
+            if time.monotonic() >= ends:
+                return False
+            if not started:
+                _begin(trace)
+                started = True
+            began = time.perf_counter()
+            answers = [case.run(seed) for seed in range(first, min(first + PART, wanted))]
+            known = [answer for answer in answers if answer is not None]
+            trace.add(
+                "runs",
+                case=case.key,
+                first=first,
+                n=len(answers),
+                withheld=len(answers) - len(known),
+                rate=sum(known),
+                took=round(time.perf_counter() - began, 2),
+            )
+            done[case.key] += len(answers)
+    return True
+
+
+def _begin(trace: Trace) -> None:
+    project = git(Path(__file__).parent) or {}
+    packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "pandas"))
+    trace.add(
+        "session",
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        processor=processor(),
+        cores=os.cpu_count(),
+        versions=f"Python {platform.python_version()}, {packages}",
+        revision=project.get("revision", ""),
+        dirty=project.get("dirty"),
+    )
+
+
+def verdict(case: Case, happened: float, n: int, withheld: int) -> str:
+    """``holds``, ``fails``, ``withholds too much``, ``hardly shown``, or empty where there is no goal."""
+    if not case.goal:
+        return ""
+    if case.withheld == 1 and n < min(FEWEST, n + withheld):
+        return "hardly shown"
+    low, high = wilson(happened, n)  # type: ignore[arg-type]  # a mean of powers is none of counts
+    reached = low <= case.bound if case.at_most else high >= case.bound
+    enough = wilson(withheld, n + withheld)[0] <= case.withheld
+    if reached and enough:
+        return "holds"
+    return "**fails**" if not reached else "**withholds too much**"
+
+
+def page(trace: Trace, cases: Iterable[Case]) -> str:
+    """The page, a table for each claim."""
+    by_claim: dict[str, list[str]] = {}
+    failing, counts = [], Counter[str]()
+    for case in cases:
+        lines = [line for line in trace.of("runs") if line["case"] == case.key]
+        if not lines:
+            continue
+        withheld = sum(line["withheld"] for line in lines)
+        n = sum(line["n"] for line in lines) - withheld
+        happened = math.fsum(line["rate"] for line in lines)
+        low, high = wilson(happened, n)  # type: ignore[arg-type]
+        rate = f"{100 * happened / n:.1f}% ({100 * low:.1f}-{100 * high:.1f})" if n else "-"
+        judged = verdict(case, happened, n, withheld)
+        counts[judged] += 1
+        share = f"{100 * withheld / (n + withheld):.0f}%"
+        row = f"| {case.setting} | {rate} | {n} | {share} | {case.goal or '-'} | {judged or '-'} |"
+        by_claim.setdefault(case.claim, []).append(row)
+        if "**" in judged:
+            failing.append(f"- {case.claim}: {case.setting}: {rate}, withheld {share}.")
+    sittings = [
+        f"- {line['date']}: {line['processor']}, {line['cores']} cores; {line['versions']}; "
+        f"revision {line['revision'][:10]}{'+' if line['dirty'] else ''}"
+        for line in trace.of("session")
+    ]
+    took = sum(line["took"] for line in trace.of("runs"))
+    parts = [
+        HEAD,
+        f"Command: `make statistics`, {took / 60:.0f} minutes on one core.\n",
+        "\n".join(sittings) + "\n",
+        f"{counts['holds']} settings hold, {len(failing)} do not; {counts['hardly shown']} hardly "
+        + "show an answer.\n",
+        "## What falls short\n\n" + ("\n".join(failing) if failing else "Nothing.") + "\n",
+    ]
+    for claim, rows in by_claim.items():
+        head = "| setting | rate | runs | withheld | goal | verdict |\n" + "| --- " * 6 + "|"
+        parts.append(f"## {claim[0].upper()}{claim[1:]}\n\n{head}\n" + "\n".join(rows) + "\n")
+    return "\n".join(parts)
