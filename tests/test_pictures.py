@@ -602,7 +602,10 @@ def test_without_several_sizes_there_is_nothing_to_draw() -> None:
 
 
 def test_intervals_of_models_at_one_size_stand_beside_each_other() -> None:
-    left, right = drawn("sizes", crowded(3, 2), Wanted()).figure.axes
+    frames = crowded(3, 2)
+    # Of enough test rows for each likelihood to have an interval.
+    frames = replace(frames, results=frames.results.assign(n_test=2000))
+    left, right = drawn("sizes", frames, Wanted()).figure.axes
     for ax in (left, right):
         places = [line[0][0] for lines in ax.collections for line in lines.get_segments()]
         assert len(set(places)) == len(places) == 6

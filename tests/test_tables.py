@@ -404,6 +404,40 @@ def test_a_small_run_looks_like_this_at_80_columns(report: Report) -> None:
     assert printed(report, make_frames(SMALL, FEW, faults=faults)) == GOLDEN
 
 
+def test_a_baseline_among_the_best_by_accuracy_is_explained(report: Report) -> None:
+    frames = make_frames(SMALL, {"prior": 0.3, "torch-mlp": 0.3})
+    text = " ".join(printed(report, frames).split())
+    assert "the baseline prior, which ignores the features, is among the best by accuracy" in text
+    assert "Models are ranked by likelihood" in text
+    worse = make_frames(SMALL, {"prior": -1.9, "torch-mlp": 0.3})
+    assert "which ignores the features" not in printed(report, worse)
+
+
+def test_a_class_with_few_test_rows_is_named(report: Report) -> None:
+    frames = make_frames(SMALL, FEW)
+
+    def with_positives(n: int) -> Frames:
+        def predictions(ids: Sequence[int]) -> pd.DataFrame:
+            found = frames.predictions(ids)
+            return found.assign(true=(np.arange(len(found)) < n).astype(int))
+
+        return replace(frames, predictions=predictions)
+
+    assert "the rarest class has 3 test rows over all repeats" in " ".join(
+        printed(report, with_positives(3)).split()
+    )
+    assert "rarest class" not in printed(report, with_positives(10))
+
+
+def test_one_seed_on_a_fixed_split_says_what_its_comparisons_speak_of(report: Report) -> None:
+    digits = {"digits": ("fixed", 1000, 300, 1.0)}
+    one, several = (
+        " ".join(printed(report, make_frames(digits, FEW, repeats=n)).split()) for n in (1, 3)
+    )
+    assert "comparisons speak of these fits only" in one
+    assert "comparisons speak of these fits only" not in several
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
 def test_nothing_is_cut_off_whatever_the_width(report: Report, whole: Frames, width: int) -> None:
     text = printed(report, whole, width)

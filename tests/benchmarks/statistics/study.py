@@ -104,7 +104,7 @@ def _begin(trace: Trace) -> None:
 
 
 def verdict(case: Case, happened: float, n: int, withheld: int) -> str:
-    """``holds``, ``fails``, ``withholds too much``, ``hardly shown``, or empty where there is no goal."""
+    """How a rate stands to its goal, in a word or a few; empty where there is none."""
     if not case.goal:
         return ""
     if case.withheld == 1 and n < min(FEWEST, n + withheld):
@@ -115,6 +115,13 @@ def verdict(case: Case, happened: float, n: int, withheld: int) -> str:
     if reached and enough:
         return "holds"
     return "**fails**" if not reached else "**withholds too much**"
+
+
+def _summary(counts: Counter[str], n_failing: int) -> str:
+    return (
+        f"{counts['holds']} settings hold, {n_failing} do not, and {counts['hardly shown']} hardly "
+        "show an answer.\n"
+    )
 
 
 def page(trace: Trace, cases: Iterable[Case]) -> str:
@@ -147,8 +154,7 @@ def page(trace: Trace, cases: Iterable[Case]) -> str:
         HEAD,
         f"Command: `make statistics`, {took / 60:.0f} minutes on one core.\n",
         "\n".join(sittings) + "\n",
-        f"{counts['holds']} settings hold, {len(failing)} do not; {counts['hardly shown']} hardly "
-        + "show an answer.\n",
+        _summary(counts, len(failing)),
         "## What falls short\n\n" + ("\n".join(failing) if failing else "Nothing.") + "\n",
     ]
     for claim, rows in by_claim.items():

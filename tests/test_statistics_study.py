@@ -1,0 +1,78 @@
+"""The statistics study: a small version of it, its trace and its page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from benchmarks.power.tracefile import Trace
+from benchmarks.statistics import intervals, leaders
+from benchmarks.statistics.cases import Case
+from benchmarks.statistics.study import all_cases, page, simulate, verdict
+
+MEASUREMENTS = Path(__file__).parent.parent / "docs" / "measurements"
+
+COIN = Case("a coin shows heads", "fair", "at least 45%", 0.45, False, 400, lambda seed: seed % 2)
+LOADED = replace(COIN, setting="loaded", run=lambda seed: float(seed % 10 == 0))
+SILENT = replace(COIN, setting="silent", run=lambda seed: None)
+
+SMALL = (
+    "fresh, 5 repeats, 40 test rows, accuracy 0.725",
+    "resampled, 5 repeats, 400 rows, 40 positives",
+    "10 models, 5 repeats; fresh, independent",
+    "10 models, 1 repeats; fixed, rows only",
+    "2 seeds, whose effect has sd 0.5",
+)
+
+
+def test_a_small_study_contradicts_no_claim(tmp_path: Path) -> None:
+    cases = [replace(one, runs=40) for one in all_cases() if one.setting.startswith(SMALL)]
+    assert len(cases) >= len(SMALL)
+    trace = Trace(tmp_path / "trace.jsonl")
+    assert simulate(trace, cases, minutes=5)
+    for case in cases:
+        (line,) = [line for line in trace.of("runs") if line["case"] == case.key]
+        known = line["n"] - line["withheld"]
+        assert verdict(case, line["rate"], known, line["withheld"]) == "holds", case.key
+
+
+def test_a_rate_that_misses_its_goal_fails_and_silence_is_not_judged(tmp_path: Path) -> None:
+    trace = Trace(tmp_path / "trace.jsonl")
+    cases = [COIN, LOADED, SILENT, replace(SILENT, setting="too silent", withheld=0.1)]
+    assert simulate(trace, cases, minutes=1)
+    text = page(trace, cases)
+    assert "| fair | 50.0% (45.1-54.9) | 400 | 0% | at least 45% | holds |" in text
+    assert "| loaded | 10.0% (7.4-13.3) | 400 | 0% | at least 45% | **fails** |" in text
+    assert "| silent | - | 0 | 100% | at least 45% | hardly shown |" in text
+    assert "| too silent | - | 0 | 100% | at least 45% | **withholds too much** |" in text
+    assert "a coin shows heads: loaded" in text.partition("## A coin")[0]
+
+
+def test_a_study_goes_on_where_it_ended(tmp_path: Path) -> None:
+    seeds: list[int] = []
+    case = replace(COIN, run=lambda seed: float(bool(seeds.append(seed)) or seed % 2))
+    path = tmp_path / "trace.jsonl"
+    assert simulate(Trace(path), [case], minutes=1, scale=0.25)
+    assert not simulate(Trace(path), [case], minutes=0)
+    assert simulate(Trace(path), [case], minutes=1)
+    assert seeds == list(range(400))
+
+
+def test_the_page_is_what_the_trace_says_and_every_case_is_in_it() -> None:
+    trace = Trace(MEASUREMENTS / "statistics.jsonl")
+    known = {line["case"] for line in trace.of("runs")}
+    assert (MEASUREMENTS / "statistics.md").read_text(encoding="utf-8") == page(trace, all_cases())
+    assert known >= {case.key for module in (intervals, leaders) for case in module.cases()}
+
+
+def test_two_cases_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leaders, "cases", lambda: [COIN, COIN])
+    with pytest.raises(ValueError, match="a coin shows heads"):
+        all_cases()
+
+
+def test_each_line_of_the_trace_can_be_read_alone() -> None:
+    text = (MEASUREMENTS / "statistics.jsonl").read_text(encoding="utf-8")
+    assert {json.loads(line)["kind"] for line in text.splitlines()} == {"session", "runs"}
