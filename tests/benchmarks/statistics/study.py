@@ -47,7 +47,11 @@ published only.
 
 
 def all_cases() -> list[Case]:
-    """The cases of every module of this folder that has any."""
+    """The cases of every module of this folder that has any.
+
+    The folder has no ``__init__.py``: pytest would import it as ``statistics``, which hides
+    Python's own.
+    """
     package = benchmarks.statistics
     names = sorted(one.name for one in pkgutil.iter_modules(package.__path__))
     modules = (import_module(f"{package.__name__}.{name}") for name in names if name != "__main__")

@@ -1,1 +1,0 @@
-"""How often intervals, p-values and verdicts are right, counted on data of known truth."""
