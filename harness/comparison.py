@@ -1,9 +1,12 @@
 """Two stored runs, trial by trial and timing by timing: what became better, worse, or neither.
 
-Scores are paired: the same split in both runs, so that what is left is what changed. Times are not:
-hours lie between them, and a machine drifts. How much shows in all timings together, since most of
-them did not change; that spread counts as an error of each, so that a busy machine is no
-regression. What is to be seen below it, `harness ab` sees, which measures both in turns.
+Scores are paired: the same split in both runs, so that what is left is what changed. The measures
+of one pairing are one family, tested once (`harness.statistics.families`).
+
+Times are not paired: hours lie between them, and a machine drifts. How much shows in all timings
+together, since most of them did not change; that spread counts as an error of each, so that a busy
+machine is no regression. Fewer than `ENOUGH` timings do not show it, and are left undecided. What
+is to be seen below it, `harness ab` sees, which measures both in turns.
 """
 
 from __future__ import annotations
@@ -17,7 +20,9 @@ import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.changes import SCORES, Row
-from harness.statistics import RowScores, benjamini_hochberg, cells, compare
+from harness.statistics import RowScores, cells, compare
+from harness.statistics.families import discoveries
+from harness.statistics.reach import MOST_REPEATS, Reach, reach
 from harness.timing import epochs_of
 from harness.workloads import ONCE
 
@@ -28,10 +33,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.changes import Verdict
-    from harness.statistics import Cell, Score
+    from harness.statistics import Cell, Comparison, Score
     from harness.values import Frames
 
-    Ids = NDArray[np.intp]
+    Logs = NDArray[np.float64]
     Key = tuple[str, str, str, str]
 
 MEASURES = (*SCORES, "time")
@@ -46,29 +51,36 @@ two sessions, one or the other is 8% slower by chance: a smaller budget would le
 BROKEN = ("failed", "wrong")
 """Statuses of timings that say something of the code, not of the time that there was."""
 
-DRIFT, LEAST_DRIFT = 0.1, 0.02
-"""What a time of the same code varies by from one session to another, as a part, where fewer than
-`ENOUGH` timings tell it; and the least that is believed."""
+LEAST_DRIFT = 0.02
+"""The least that a time of the same code is believed to vary by from one session to another."""
 
 ENOUGH = 5
+"""Timings that together tell how much the machine drifted."""
+
 POWER = 0.8
 
 MOST_FREEDOM = 1e6
-"""Of Student's t, which is the normal by then: an assumed drift has infinitely many."""
+"""Of Student's t, which is the normal by then."""
 
-MOST_REPEATS = 1000
-"""More nobody waits for."""
+TELL = 0.01
+"""Change of the likelihood, as a part, for which the remarks say how many repeats would tell it."""
+
+ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
+FEW_TIMINGS = f"fewer than {ENOUGH} timings: may be the machine's drift; `harness ab` would tell"
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A row that is not judged yet, and the two-sided p-value of no change."""
+    """A row that is not judged yet, and the p-value of no change that matters."""
 
     row: Row
-    p_value: float
+    p_value: float  # NaN where there is nothing to test
     p_over: float = math.nan  # of being slower by the budget or more
-    shared: float | None = None  # variance that repeats have in common; None if more say no more
-    identical: bool = False  # in every row
+    open: bool = False  # undecided, whatever else is said
+    same: bool = False  # in every test row
+    reach: Reach | None = None
+    unit: float = 1.0  # what a small change of what was tested is of the row's measure
+    level: float = math.nan  # that the p-value of a single change is held against
 
 
 def compare_runs(
@@ -82,97 +94,177 @@ def compare_runs(
 ) -> tuple[list[Row], list[str]]:
     """A row for each pairing and measure, and remarks on the whole.
 
-    The false discovery rate is held at ``alpha`` over all rows (Benjamini & Hochberg 1995).
+    The false discovery rate is held at ``alpha`` over all that is tested: half of it over pairings
+    by their scores and half over timings, or all of it where there are only one of both. So where
+    nothing changed, ``alpha`` is the chance that anything is called better, worse, faster or
+    slower.
 
     Args:
         base: what is held to be right.
         new: what may have become worse; of the same store.
-        budget: slowdown that may be called the same, as a part.
+        budget: slowdown that passes, as a part: slower is what is shown to be slower by more than
+            that, same what is shown to be slower by less.
         margin: difference of scores that is called the same where its interval lies within it.
         alpha: see above.
         only: some of `MEASURES`; all without.
     """
     wanted = [measure for measure in MEASURES if not only or measure in only]
-    findings: list[_Finding] = []
-    rows: list[Row] = []
-    remarks: list[str] = []
     scores = [measure for measure in wanted if measure in SCORES]
-    # What the least p-value of all is held against, which tells what could have been seen.
-    level = alpha / max(1, _n_rows(base, new, len(scores), timed="time" in wanted))
+    timed, lone_times, remarks = _pairs_of_times(base, new) if "time" in wanted else ([], [], [])
+    part = alpha / 2 if scores and len(timed) >= ENOUGH and _both_ran(base, new) else alpha
+    rows: list[Row] = []
     if scores:
-        found, lone = _scores(base, new, scores, level)
-        findings += found
+        families, lone = _scores(base, new, scores, part)
         rows += lone
-    if "time" in wanted:
-        found, lone, remark = _times(base, new, budget, level)
-        findings += found
-        rows += lone
-        remarks += remark
-    # What is the same in every row is no test that could have gone wrong.
-    tried = [math.nan if one.identical else one.p_value for one in findings]
-    adjusted = [
-        1.0 if one.identical else p
-        for one, p in zip(findings, benjamini_hochberg(tried), strict=True)
-    ]
-    for one, p in zip(findings, adjusted, strict=True):
-        row = replace(one.row, verdict=_verdict(one, p, alpha, margin))
-        if row.verdict == "undecided" and not row.note:
-            row = replace(row, note=_it_would_take(one, margin))
-        rows.append(row)
+        found = discoveries([[p for _, p in _tested(family)] for family in families], part)
+        for family, flags in zip(families, found, strict=True):
+            told = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
+            rows += [
+                _judged(one, margin, told=told.get(_twin(one.row.measure), False)) for one in family
+            ]
+        remarks += _what_repeats_tell(families)
+    rows += lone_times
+    if timed:
+        times = _times(timed, budget, part)
+        told_times = discoveries([[one.p_value] for one in times], part)
+        rows += [
+            replace(one.row, verdict=_time_verdict(one, part, told=told))
+            for one, (told,) in zip(times, told_times, strict=True)
+        ]
+        rows = [
+            replace(row, note="`harness ab` would tell")
+            if row.timed and row.verdict == "undecided" and not row.note
+            else row
+            for row in rows
+        ]
     return rows, remarks
 
 
-def _n_rows(base: Frames, new: Frames, n_scores: int, *, timed: bool) -> int:
-    """How many rows will be judged, at most."""
-    ran = [set(_ran(frames.results)) for frames in (base, new)]
-    times = [set(_timed(frames.timings)) for frames in (base, new)] if timed else [set(), set()]
-    return n_scores * len(ran[0] & ran[1]) + len(times[0] & times[1])
+def _both_ran(base: Frames, new: Frames) -> bool:
+    """Whether any pairing has scores in both runs."""
+    ran = [{key for key, one in _ran(frames.results).items() if one.ok} for frames in (base, new)]
+    return bool(ran[0] & ran[1])
+
+
+def _twin(measure: str) -> str:
+    """The measure that is tested for another: likelihood is exp(-NLL), and tested as that."""
+    return "nll" if measure == "likelihood" else measure
+
+
+def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
+    """The different measures of a family, and their p-values.
+
+    What is the same in every test row is no test that could have gone wrong.
+    """
+    p_values = {
+        _twin(one.row.measure): math.nan if one.same or one.open else one.p_value for one in family
+    }
+    return list(p_values.items())
+
+
+def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
+    """A row of scores with its verdict, and what would decide it."""
+    row = one.row
+    verdict: Verdict = "undecided"
+    if one.same:
+        verdict = "same"
+    elif one.open:
+        verdict = "undecided"
+    elif math.isnan(one.p_value):
+        verdict = "not judged"
+    elif -margin <= row.low and row.high <= margin:
+        verdict = "same"
+    elif told:
+        upwards = row.measure in ("accuracy", "likelihood")
+        verdict = "better" if (row.change > 0) == upwards else "worse"
+    note = row.note
+    if verdict == "undecided" and not note and one.reach is not None:
+        note = _it_would_take(one, margin)
+    return replace(row, verdict=verdict, note=note)
 
 
 def _it_would_take(one: _Finding, margin: float) -> str:
-    """What would decide what is undecided, in a few words.
+    """What would decide what is undecided, in a few words."""
+    assert one.reach is not None
+    change, equal = (abs(value / one.unit) for value in (one.row.change, margin))
+    needed = one.reach.needed(change, one.level, equal=equal)
+    if math.isinf(needed):
+        return f"no number of repeats would tell; {_more_rows(one.reach.kind)} would"
+    if math.isnan(needed):
+        return f"more than {MOST_REPEATS} repeats would tell"
+    return f"about {max(int(needed), one.row.n + 1)} repeats would tell"
 
-    The interval and the smallest visible difference shrink with the root of the variance of the
-    mean, which is proportional to 1/J + n_test/n_train over J resampled splits.
+
+def _more_rows(kind: str) -> str:
+    """What tells more where repeats share rows."""
+    return "more test rows" if kind == "fixed" else "a larger table or fresh draws"
+
+
+def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
+    """What change of the likelihood these repeats tell, and what it would take to tell `TELL`."""
+    by_nll = [
+        next((one for one in family if _twin(one.row.measure) == "nll"), None)
+        for family in families
+    ]
+    found = [
+        (one.reach, one.row.n, one.level) for one in by_nll if one and one.reach and not one.same
+    ]
+    return in_words(found, "changes of the likelihood") if found else []
+
+
+def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
+    """What repeats tell of likelihoods, over several pairings.
+
+    Args:
+        found: the reach in NLL, the number of repeats and the level, for each pairing.
+        what: what is told, in the plural.
     """
-    row = one.row
-    if row.timed:
-        return "`harness ab` would tell"
-    if one.shared is None or not math.isfinite(row.visible):
-        return ""
-    half = max(row.high - row.change, row.change - row.low)
-    wanted = max(abs(row.change) / row.visible, (margin - abs(row.change)) / half)
-    per_repeat = wanted**2 * (1 / row.n + one.shared) - one.shared
-    if per_repeat <= 1 / MOST_REPEATS:
-        return "more repeats may not tell"
-    return f"about {max(math.ceil(1 / per_repeat), row.n + 1)} repeats would tell"
+    numbers = sorted({n for _, n, _ in found})
+    repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+    tells = sorted(math.expm1(reach.visible(n, level)) for reach, n, level in found)
+    middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
+    pairings = f"{len(found)} pairing{'s' * (len(found) != 1)}"
+    among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(found) > 1 else ""
+    first = f"{repeats} repeats tell {what} from {middle} on{among}, 80% of the time."
+    needed = [(reach.needed(math.log1p(TELL), level), reach) for reach, _, level in found]
+    enough = sorted(n for n, _ in needed if math.isfinite(n))
+    never = [reach for n, reach in needed if math.isinf(n)]
+    late = len(needed) - len(enough) - len(never)
+    parts = []
+    if enough:
+        parts.append(f"about {median(enough):.0f} repeats in {len(enough)} of {pairings}")
+    if late:
+        parts.append(f"more than {MOST_REPEATS} in {late}")
+    if never:
+        cure = " or ".join(dict.fromkeys(_more_rows(reach.kind) for reach in never))
+        parts.append(
+            f"no number of repeats in {len(never)}, whose repeats share rows ({cure} would)"
+        )
+    return [first, f"To tell {_percent(TELL)}: {'; '.join(parts)}."]
 
 
-def _verdict(one: _Finding, adjusted: float, alpha: float, margin: float) -> Verdict:
-    row = one.row
-    if math.isnan(one.p_value):
-        return "not judged"
-    if row.timed:
-        if adjusted < alpha:
-            return "slower" if row.change > 0 else "faster"
-        return "same" if one.p_over < alpha else "undecided"
-    if -margin <= row.low and row.high <= margin:
-        return "same"
-    if adjusted < alpha:
-        upwards = row.measure in ("accuracy", "likelihood")
-        return "better" if (row.change > 0) == upwards else "worse"
-    return "undecided"
+def _percent(part: float) -> str:
+    return f"{100 * part:.2g}%" if part < 1 else "over 100%"
+
+
+def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> Verdict:
+    if one.open:
+        return "undecided"
+    if told:
+        return "slower" if one.row.change > 0 else "faster"
+    return "same" if one.p_over < alpha else "undecided"
 
 
 def _scores(
-    base: Frames, new: Frames, measures: Sequence[str], level: float
-) -> tuple[list[_Finding], list[Row]]:
-    """Findings of pairings that both have scores of, and rows of the others."""
+    base: Frames, new: Frames, measures: Sequence[str], alpha: float
+) -> tuple[list[list[_Finding]], list[Row]]:
+    """A family of findings for each pairing that both have scores of, and rows of the others."""
     before, after = _paired(base.results, new.results)
     cells_before, cells_after = cells(before), cells(after)
     ran = [_ran(frames.results) for frames in (base, new)]
     rows = RowScores(base.predictions)  # of either run, since result ids are the store's
-    findings, lone = [], []
+    pairings: list[tuple[Row, Cell, Cell, dict[str, bool]]] = []
+    lone: list[Row] = []
     for key in dict.fromkeys([*ran[0], *ran[1]]):
         dataset, model, device = key
         row = Row("scores", model, dataset, device, math.nan, math.nan, "not judged")
@@ -199,26 +291,39 @@ def _scores(
             lone.append(replace(row, note="no split in common: other seeds or repeats"))
             continue
         note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
-        findings += [_score(row, a, b, measure, rows, note, level) for measure in measures]
-    return findings, lone
+        same = {one: _identical(a, b, one, rows) for one in map(_twin, measures)}
+        pairings.append((replace(row, note=note), a, b, same))
+    # What one measure of one family is held against at worst, if nothing else changed.
+    n_tests = sum(not all(same.values()) for *_, same in pairings)
+    level = alpha / (max(1, n_tests) * len(set(map(_twin, measures))))
+    families = [
+        [_score(row, a, b, one, rows, level, same=same[_twin(one)]) for one in measures]
+        for row, a, b, same in pairings
+    ]
+    return families, lone
 
 
 def _score(
-    row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, note: str, level: float
+    row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
 ) -> _Finding:
     """How a cell's score differs from the base's."""
-    score = cast("Score", "nll" if measure == "likelihood" else measure)
+    score = cast("Score", _twin(measure))
     found = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
-    identical = _identical(a, b, (i, j), score, rows)
-    if identical:
+    if same:
         # No sample of anything: the new code does in each row what the old code did.
         found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
     new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
+    # Two fits that differ by their random stream only differ in more rows than rows alone explain.
+    alone = len(i) == 1 and not same
+    if alone:
+        found = replace(found, low=math.nan, high=math.nan, visible=math.nan)
     change, low, high, visible = found.difference, found.low, found.high, found.visible
+    unit = 1.0
     if measure == "likelihood":
         # exp(-NLL) turns an interval of the NLL around; what is left of the base by each end.
         old, new = math.exp(-old), math.exp(-new)
+        unit = old
         change = new - old
         ends = (old * math.expm1(-end) for end in (found.high, found.low))
         low, high = (min(max(end, -old), 1 - old) for end in ends)
@@ -234,17 +339,28 @@ def _score(
             high=high,
             visible=visible,
             n=len(i),
-            note=note or ("" if not math.isnan(found.p_value) else found.method),
+            note=row.note or _why(found, alone=alone),
         ),
         found.p_value,
-        shared={"resampled": a.n_test / a.n_train, "fresh": 0.0}.get(a.kind or ""),
-        identical=identical,
+        open=alone,
+        same=same,
+        reach=None if same else reach(a, b, score, rows),
+        unit=unit,
+        level=level,
     )
 
 
-def _identical(a: Cell, b: Cell, common: tuple[Ids, Ids], score: Score, rows: RowScores) -> bool:
+def _why(found: Comparison, *, alone: bool) -> str:
+    """Why there is no verdict, if there can't be one."""
+    if alone:
+        return ONE_REPEAT
+    return found.method if math.isnan(found.p_value) else ""
+
+
+def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
     """Whether two cells agree in every test row of their common repeats."""
-    i, j = common
+    score = cast("Score", measure)
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not np.array_equal(a.of(score)[i], b.of(score)[j]):
         return False
     ours, theirs = (
@@ -285,10 +401,10 @@ def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
     return found
 
 
-def _times(
-    base: Frames, new: Frames, budget: float, level: float
-) -> tuple[list[_Finding], list[Row], list[str]]:
-    """Findings of what both have timings of, rows of the others, and remarks."""
+def _pairs_of_times(
+    base: Frames, new: Frames
+) -> tuple[list[tuple[Row, Logs, Logs]], list[Row], list[str]]:
+    """Logarithms of what both have timings of, rows of the others, and remarks."""
     timed = [_timed(frames.timings) for frames in (base, new)]
     unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
     if not any(timed) and not any(unmeasured):
@@ -299,7 +415,7 @@ def _times(
         for name in ("processor", "cores")  # and not the host's name, which containers make up
         if machines[0].get(name) != machines[1].get(name)
     ]
-    pairs: list[tuple[Row, np.ndarray[Any, Any], np.ndarray[Any, Any]]] = []
+    pairs: list[tuple[Row, Logs, Logs]] = []
     lone: list[Row] = []
     for key in dict.fromkeys(key for found in (*timed, *unmeasured) for key in found):
         row = Row(*key, math.nan, math.nan, "not judged")
@@ -345,35 +461,48 @@ def _times(
             lone.append(replace(row, note=threads))
         else:
             pairs.append((row, logs[0], logs[1]))
-    shifts = [float(after.mean() - before.mean()) for _, before, after in pairs]
-    drift, known_by = DRIFT, math.inf
-    if len(shifts) >= ENOUGH:
-        drift, known_by = max(LEAST_DRIFT, 1.4826 * median(map(abs, shifts))), len(shifts) - 1
-    findings = [_time(*pair, (drift, known_by), budget, level) for pair in pairs]
     remarks = []
     if unlike:
         remarks.append(f"Times are not judged, for the machines differ: {'; '.join(unlike)}.")
-    elif pairs:
-        how = "as all of them do" if len(shifts) >= ENOUGH else "as is usual"
+    elif len(pairs) >= ENOUGH:
+        drift = 100 * _drift(pairs)
         remarks.append(
-            f"Times of two sessions: taken to drift by {100 * drift:.0f}%, {how}; `harness ab` "
-            "measures both in turns and sees less than that."
+            f"Times of two sessions: taken to drift by {drift:.0f}%, as all of them do; `harness "
+            "ab` measures both in turns and sees less than that."
         )
-    return findings, lone, remarks
+    elif pairs:
+        remarks.append(
+            f"Times are undecided: {len(pairs)} of at least {ENOUGH} timings do not tell a change "
+            "from the machine's drift; `harness ab` measures both in turns."
+        )
+    return pairs, lone, remarks
+
+
+def _drift(pairs: Sequence[tuple[Row, Logs, Logs]]) -> float:
+    """The standard deviation that all times moved by, robustly, about no change at all."""
+    shifts = [abs(float(after.mean() - before.mean())) for _, before, after in pairs]
+    return max(LEAST_DRIFT, 1.4826 * median(shifts))
+
+
+def _times(pairs: Sequence[tuple[Row, Logs, Logs]], budget: float, alpha: float) -> list[_Finding]:
+    """Findings of what both have timings of."""
+    if len(pairs) < ENOUGH:
+        return [
+            _Finding(replace(row, note=row.note or FEW_TIMINGS), math.nan, open=True)
+            for row, *_ in pairs
+        ]
+    drift, level = (_drift(pairs), len(pairs) - 1), alpha / len(pairs)
+    return [_time(*pair, drift, budget, level) for pair in pairs]
 
 
 def _time(
-    row: Row,
-    before: np.ndarray[Any, Any],
-    after: np.ndarray[Any, Any],
-    drift: tuple[float, float],
-    budget: float,
-    level: float,
+    row: Row, before: Logs, after: Logs, drift: tuple[float, float], budget: float, level: float
 ) -> _Finding:
     """Student's t of the logarithms of the processes' medians, the drift an error beside theirs.
 
-    The degrees of freedom are Welch and Satterthwaite's (Biometrics Bulletin 2, 1946): those of the
-    drift are many, for all timings tell it, where the processes are few.
+    The null is that the change lies between none and the budget: it is tested against being slower
+    by more than the budget and against being faster. The degrees of freedom are Welch and
+    Satterthwaite's (Biometrics Bulletin 2, 1946).
     """
     shift = float(after.mean() - before.mean())
     several = (logs for logs in (before, after) if len(logs) > 1)
@@ -386,15 +515,16 @@ def _time(
     spread, freedom = math.sqrt(error), min(error**2 / doubt, MOST_FREEDOM) if doubt else 1.0
     half = float(special.stdtrit(freedom, 0.975)) * spread
     quantiles = special.stdtrit(freedom, 1 - level / 2) + special.stdtrit(freedom, POWER)
+    allowed = math.log1p(budget)
     row = replace(
         row,
         low=math.expm1(shift - half),
         high=math.expm1(shift + half),
-        visible=math.expm1(float(quantiles) * spread),
+        visible=math.expm1(allowed + float(quantiles) * spread),
     )
-    p = float(2 * special.stdtr(freedom, -abs(shift) / spread))
-    p_over = float(special.stdtr(freedom, (shift - math.log1p(budget)) / spread))
-    return _Finding(row, p, p_over)
+    slower, faster = (special.stdtr(freedom, z / spread) for z in (allowed - shift, shift))
+    p_over = float(special.stdtr(freedom, (shift - allowed) / spread))
+    return _Finding(row, float(min(1.0, 2 * min(slower, faster))), p_over)
 
 
 def _cut(timed: Mapping[Key, dict[str, Any]], key: Key) -> bool:

@@ -1,0 +1,138 @@
+"""What difference so many repeats can tell, and how many repeats would tell a given one: pure.
+
+The variance of a mean over J repeats has a part that shrinks with J and a part that does not:
+v/J + c. Fresh draws have no c. Resampled splits share the rows of one table: c = v n_test/n_train
+(Nadeau & Bengio, Machine Learning 52, 2003). A fixed split has one test part: c is the variance of
+its rows' mean. Where c is too large, no number of repeats tells the difference; more rows would.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from scipy import special  # scipy.stats takes 0.6 s to import
+
+from harness.statistics.scores import LEVEL, POWER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from harness.statistics.scores import Cell, RowScores, Score
+
+    Floats: TypeAlias = NDArray[np.float64]
+
+MOST_REPEATS = 1000
+"""More nobody waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How far repeats reach: the variance of a mean difference, by what repeats can do about it.
+
+    Args:
+        per_repeat: the part that J repeats divide by J.
+        shared: the part that they leave as it is.
+        kind: what repeats have in common, as `harness.values.Split` has it.
+    """
+
+    per_repeat: float
+    shared: float
+    kind: str
+
+    def visible(self, n: int, level: float = LEVEL) -> float:
+        """The smallest difference that n repeats tell at a level with power 80%."""
+        return math.inf if n < 2 else float(self._visible(np.array([n]), level)[0])
+
+    def half_width(self, n: int) -> float:
+        """Half the width of the 95% interval that n repeats give."""
+        return math.inf if n < 2 else float(self._half(np.array([n]))[0])
+
+    def needed(self, difference: float, level: float = LEVEL, *, equal: float = 0.0) -> float:
+        """How many repeats would tell a difference, or show that it is no larger than `equal`.
+
+        Infinite where no number of repeats does; NaN where more than `MOST_REPEATS` would.
+
+        >>> Reach(0.01**2, 0.0, "fresh").needed(0.01)
+        10.0
+        >>> Reach(0.01**2, 0.01**2 / 4, "resampled").needed(0.01)
+        inf
+        """
+        n = np.arange(2, MOST_REPEATS + 1)
+        tells = self._visible(n, level) <= abs(difference)
+        if equal > abs(difference):
+            tells |= self._half(n) <= equal - abs(difference)
+        if tells.any():
+            return float(n[np.argmax(tells)])
+        z = special.ndtri(1 - level / 2) + special.ndtri(POWER)
+        least = math.sqrt(self.shared)
+        reachable = z * least < abs(difference) or (
+            float(special.ndtri(1 - LEVEL / 2)) * least < equal - abs(difference)
+        )
+        return math.nan if reachable else math.inf
+
+    def _visible(self, n: NDArray[np.int64], level: float) -> Floats:
+        freedom = (n - 1).astype(np.float64)
+        critical = special.stdtrit(freedom, 1 - level / 2)
+        found: Floats = self._spread(n) * special.nctdtrinc(freedom, 1 - POWER, critical)
+        return found
+
+    def _half(self, n: NDArray[np.int64]) -> Floats:
+        found: Floats = special.stdtrit(n - 1.0, 1 - LEVEL / 2) * self._spread(n)
+        return found
+
+    def _spread(self, n: NDArray[np.int64]) -> Floats:
+        return np.sqrt(self.per_repeat / n + self.shared)
+
+
+def reach(a: Cell, b: Cell, score: Score, rows: RowScores) -> Reach | None:
+    """How far repeats reach in telling two contenders apart on one dataset.
+
+    None where fewer than two common repeats say nothing of the variance between them.
+    """
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    if len(i) < 2:
+        return None
+    if a.kind == "fixed":
+        ours = rows.of(a.result_ids[i].tolist(), score)
+        theirs = rows.of(b.result_ids[j].tolist(), score)
+        if any(len(x) != len(y) or len(x) < 2 for x, y in zip(ours, theirs, strict=True)):
+            return None
+        return _crossed_reach(np.array(ours) - np.array(theirs))
+    variance = float((a.of(score)[i] - b.of(score)[j]).var(ddof=1))
+    return _reach_of(variance, a)
+
+
+def reach_alone(cell: Cell, score: Score) -> Reach | None:
+    """How far repeats reach at least in telling a contender from another run of it.
+
+    Two runs that have nothing in common but the dataset: the variance of their difference is twice
+    that of one. Runs over the same splits rise and fall together, and less is enough.
+    """
+    values = cell.of(score)
+    if len(values) < 2 or cell.kind == "fixed":
+        return None  # repeats of a fixed split do not show how much its rows matter
+    return _reach_of(2 * float(values.var(ddof=1)), cell)
+
+
+def _reach_of(variance: float, cell: Cell) -> Reach:
+    shared = variance * cell.n_test / cell.n_train if cell.kind == "resampled" else 0.0
+    return Reach(variance, shared, cell.kind or "")
+
+
+def _crossed_reach(differences: Floats) -> Reach:
+    """Of a fixed split: seeds can be added, its rows cannot.
+
+    From the mean squares of rows, seeds and the rest (J, n), each a random effect (Cornfield &
+    Tukey, Ann. Math. Stat. 27, 1956).
+    """
+    J, n = differences.shape
+    by_row, by_seed, mean = differences.mean(axis=0), differences.mean(axis=1), differences.mean()
+    rest = differences - by_row - by_seed[:, None] + mean
+    of_rows = J * float(np.square(by_row - mean).sum()) / (n - 1)
+    of_seeds = n * float(np.square(by_seed - mean).sum()) / (J - 1)
+    of_rest = float(np.square(rest).sum()) / ((n - 1) * (J - 1))
+    shared = max(of_rows - of_rest, 0.0) / (J * n)
+    return Reach(max(of_seeds, of_rest) / n, shared, "fixed")
