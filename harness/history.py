@@ -19,7 +19,7 @@ from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.changes import SCORES
 from harness.statistics import Step, change_points_of
-from harness.statistics.changepoints import ALPHA, FIRM
+from harness.statistics.changepoints import ALPHA, CORRELATED, FIRM
 from harness.statistics.verdicts import spread
 
 if TYPE_CHECKING:
@@ -31,6 +31,9 @@ Key: TypeAlias = tuple[str, str, str, str]
 
 MIN_SEGMENT = 3
 """Points on each side of a step, at least."""
+
+ALIKE, TREND = "neighbours alike", "or a trend"
+"""What may make a step out of none."""
 
 BRIDGE_FREEDOM = 9
 """Degrees of freedom of the interval of a bridge, which is of ten pairs."""
@@ -70,8 +73,13 @@ class Segment:
 
     def state(self, step: Step) -> str:
         """How sure a step is, in words."""
-        state = "firm" if step.firm else "provisional"
-        return f"{state}, at a new anchor" if step.index in dict(self.joints) else state
+        doubts = {
+            "at a new anchor": step.index in dict(self.joints),
+            ALIKE: step.autocorrelation > CORRELATED,
+            TREND: step.trend,
+        }
+        words = ["firm" if step.firm else "provisional"]
+        return ", ".join(words + [doubt for doubt, holds in doubts.items() if holds])
 
     def change(self, size: float) -> str:
         """A change in words; ``?`` where it is not finite."""

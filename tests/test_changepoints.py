@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -107,8 +107,10 @@ def test_the_p_value_is_the_share_of_all_orders_with_as_good_a_split(values: lis
 
     ranks = tuple(stats.rankdata(values))
     share = np.mean([best(x) >= best(ranks) - 1e-9 for x in itertools.permutations(ranks)])
-    (step,) = change_points(values, min_segment=2, alpha=0.3, n_permutations=20000)
+    how: dict[str, Any] = {"min_segment": 2, "alpha": 0.3, "n_permutations": 20000}
+    (step,) = change_points(values, **how, independent=True)
     assert step.p_value == pytest.approx(share, rel=0.3)
+    assert all(other.p_value >= step.p_value for other in change_points(values, **how))
 
 
 @pytest.mark.parametrize(("before", "after"), [(4, 4), (20, 10), (7, 25), (60, 70)])
@@ -195,3 +197,36 @@ def test_a_step_of_five_percent_is_found_within_two_points(kind: str, share: flo
         covered += any(step.low <= size <= step.high for step in near)
     assert wilson(found, n)[0] >= share
     assert wilson(covered, found)[1] >= 0.95
+
+
+def alike(rng: np.random.Generator, rho: float, n: int) -> NDArray[np.float64]:
+    """A flat series whose neighbours have this autocorrelation."""
+    noise = rng.standard_normal(n)
+    for t in range(1, n):
+        noise[t] = rho * noise[t - 1] + math.sqrt(1 - rho**2) * noise[t]
+    return noise
+
+
+def test_flat_series_whose_neighbours_are_alike_seldom_have_a_step() -> None:
+    rng, n = np.random.default_rng(9), 1500
+    series = [alike(rng, 0.3, 30) for _ in range(n)]
+    assert wilson(sum(bool(change_points(x)) for x in series), n)[0] <= 0.02
+    taken_as_independent = sum(bool(change_points(x, independent=True)) for x in series)
+    assert wilson(taken_as_independent, n)[0] > 0.02
+
+
+def test_a_step_among_alike_points_is_found_and_says_how_alike_they_are() -> None:
+    rng = np.random.default_rng(10)
+    values = alike(rng, 0.6, 120) + np.repeat([0.0, 8.0], [60, 60])
+    (step,) = change_points(values)
+    assert step.index == 60
+    assert 0.3 < step.autocorrelation < 0.9
+    assert not step.trend
+
+
+def test_a_step_that_may_as_well_be_a_trend_says_so() -> None:
+    slope = np.linspace(0, 10 * SD, 40) + noise(40)
+    assert all(step.trend for step in change_points(slope)[:1])
+    (step,) = change_points(np.repeat([0, 0.1], [20, 20]) + noise(40))
+    assert not step.trend
+    assert step.autocorrelation < 0.5
