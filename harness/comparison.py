@@ -221,12 +221,12 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
     """
     numbers = sorted({n for _, n, _ in found})
     repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
-    tells = sorted(math.expm1(reach.visible(n, level)) for reach, n, level in found)
+    tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in found)
     middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
     pairings = f"{len(found)} pairing{'s' * (len(found) != 1)}"
     among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(found) > 1 else ""
     first = f"{repeats} repeats tell {what} from {middle} on{among}, 80% of the time."
-    needed = [(reach.needed(math.log1p(TELL), level), reach) for reach, _, level in found]
+    needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in found]
     enough = sorted(n for n, _ in needed if math.isfinite(n))
     never = [reach for n, reach in needed if math.isinf(n)]
     late = len(needed) - len(enough) - len(never)
@@ -244,7 +244,7 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
 
 
 def _percent(part: float) -> str:
-    return f"{100 * part:.2g}%" if part < 1 else "over 100%"
+    return f"{100 * part:.2g}%" if part < 0.995 else "100%"
 
 
 def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> Verdict:

@@ -86,7 +86,7 @@ def work_options(function: F) -> F:
 @click.argument("sides", nargs=-1, metavar="A B")
 @work_options
 @options.plugin_option
-@options.verdict_options(budget="3%")
+@options.verdict_options("3%", "The same is shown to be slower by less than this")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Measure A and B in turns on this machine, and say which is slower.

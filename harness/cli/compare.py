@@ -36,13 +36,14 @@ SHORTEST_HASH = 4
     help="Difference of scores that is still called the same [0.01].",
 )
 @options.store_option
-@options.verdict_options(budget="25%")
+@options.verdict_options("25%", "Slowdown that passes: slower is shown to exceed it")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Compare run NEW with run BASE, trial by trial and timing by timing.
 
     A run is an id, a name, `last`, `previous`, or a git revision that it was made at.  Scores are
-    paired by split; times are by process, and judged only on one machine.
+    paired by split; times are by process, and judged only on one machine, and only where at least
+    five timings tell a change from the machine's drift.
 
     \b
       harness compare previous last

@@ -290,15 +290,15 @@ class Verdicts:
             raise UsageError(f"cannot write to '{file}': {reason}") from error
 
 
-def verdict_options(budget: str) -> Callable[[F], F]:
-    """What all comparisons take, with the slowdown that one calls the same by default."""
+def verdict_options(budget: str, meaning: str) -> Callable[[F], F]:
+    """What all comparisons take, with the slowdown that one allows, and what that means."""
     file = click.Path(path_type=Path, dir_okay=False)
     options = (
         click.option(
             "--budget",
             type=PART,
             default=budget,
-            help=f"Slowdown that is still called the same [{budget}].",
+            help=f"{meaning} [{budget}].",
         ),
         click.option(
             "--alpha",

@@ -62,9 +62,10 @@ def side(
 
 def scored(
     sides: dict[str, Floats], kind: str, n_train: int, first_id: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Results and predictions of one run: models by name and their logits (J, n)."""
-    rows, parts = [], []
+) -> tuple[pd.DataFrame, dict[int, pd.DataFrame]]:
+    """Results, and predictions by result id, of one run: models by name and their logits (J, n)."""
+    rows: list[dict[str, Any]] = []
+    parts: dict[int, pd.DataFrame] = {}
     for model, each in sides.items():
         for repeat, z in enumerate(each):
             p = 1 / (1 + np.exp(-z))
@@ -91,19 +92,17 @@ def scored(
                     "brier": (2 * (1 - p) ** 2).mean(),
                 }
             )
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "result_id": i,
-                        "row": np.arange(len(z)),
-                        "true": TRUTH,
-                        "predicted": np.where(right, TRUTH, PREDICTED),
-                        "log_probability": -nll,
-                        "brier": 2 * (1 - p) ** 2,
-                    }
-                )
+            parts[i] = pd.DataFrame(
+                {
+                    "result_id": i,
+                    "row": np.arange(len(z)),
+                    "true": TRUTH,
+                    "predicted": np.where(right, TRUTH, PREDICTED),
+                    "log_probability": -nll,
+                    "brier": 2 * (1 - p) ** 2,
+                }
             )
-    return pd.DataFrame(rows), pd.concat(parts)
+    return pd.DataFrame(rows), parts
 
 
 NO_TIMINGS = pd.DataFrame(columns=["status", "kind", "subject", "case", "device"])
@@ -113,11 +112,13 @@ NO_RESULTS = pd.DataFrame(
 RUN = SimpleNamespace(environment={"machine": {"processor": "one", "cores": 2}})
 
 
-def frames(results: pd.DataFrame, predictions: pd.DataFrame, timings: pd.DataFrame) -> Frames:
+def frames(
+    results: pd.DataFrame, predictions: dict[int, pd.DataFrame], timings: pd.DataFrame
+) -> Frames:
     """Frames as the store gives them."""
 
     def of(ids: Sequence[int]) -> pd.DataFrame:
-        return predictions[predictions["result_id"].isin(list(ids))]
+        return pd.concat([predictions[i] for i in ids])
 
     return Frames(cast("Any", RUN), results, pd.DataFrame, of, timings)
 
@@ -145,7 +146,7 @@ def compared(
     for which in (0, 1):
         results, predictions = scored(both[which], kind, n_train, 10_000 * which)
         runs.append((results, predictions))
-    known = pd.concat([predictions for _, predictions in runs])  # ids are the store's
+    known = runs[0][1] | runs[1][1]  # ids are the store's
     base, new = (frames(results, known, NO_TIMINGS) for results, _ in runs)
     return compare_runs(base, new)[0]
 
@@ -199,8 +200,7 @@ def times(seed: int, n: int, slower: float, drift: float, *, everything: bool) -
     before = timed(rng, factors, 0.0, 0.05)
     factors[0] = slower
     after = timed(rng, factors, drift * rng.standard_normal(), 0.05)
-    empty = pd.DataFrame(columns=["result_id"])
-    base, new = (frames(NO_RESULTS, empty, found) for found in (before, after))
+    base, new = (frames(NO_RESULTS, {}, found) for found in (before, after))
     rows, _ = compare_runs(base, new, budget=0.25, only=("time",))
     called = {row.subject for row in rows if row.verdict == "slower"}
     return float(bool(called) if everything else "m0" in called)
@@ -251,7 +251,7 @@ def cases() -> list[Case]:
             "at most 1%",
             ALPHA,
             at_most=True,
-            runs=1000,
+            runs=1000 if models == 1 else 300,
             run=partial(any_told, kind=kind, J=J, models=models, noise=noise),
         )
         for kind, J, models in (
@@ -281,12 +281,12 @@ def cases() -> list[Case]:
             "",
             0.0,
             at_most=False,
-            runs=300,
+            runs=300 if models == 1 else 100,
             run=partial(told, measure=measure, kind="fresh", J=J, models=models, losses=(loss,)),
         )
         for measure in ("accuracy", "likelihood")
         for models in (1, 20)
-        for J in (5, 10, 20)
+        for J in ((5, 10, 20) if models == 1 else (5, 10))
         for to, loss in ((".67", 0.35), (".58", 0.7))
     ]
     slower = "`compare --budget 25%`: "
