@@ -20,7 +20,7 @@ import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.changes import SCORES, Row
-from harness.statistics import RowScores, cells, compare
+from harness.statistics import LEVEL, RowScores, best, cells, compare
 from harness.statistics.families import discoveries
 from harness.statistics.reach import MOST_REPEATS, Reach, reach
 from harness.timing import epochs_of
@@ -241,6 +241,34 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
             f"no number of repeats in {len(never)}, whose repeats share rows ({cure} would)"
         )
     return [first, f"To tell {_percent(TELL)}: {'; '.join(parts)}."]
+
+
+def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
+    """What differences in likelihood from a dataset's best model repeats tell, in words.
+
+    By the variances of a run, at `harness.statistics.LEVEL`; baselines do not count. Nothing where
+    no dataset has two models with two repeats.
+
+    Args:
+        frames: of the run.
+        repeats: of a run to come; those of this one without.
+    """
+    rows = RowScores(frames.predictions)
+    baselines = set(frames.results.loc[frames.results["baseline"], "model"])
+    by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
+    for (dataset, model, device), cell in cells(frames.results).items():
+        if model not in baselines and len(cell.repeats):
+            by_dataset.setdefault(dataset, {})[model, device] = cell
+    found: list[tuple[Reach, int, float]] = []
+    for contenders in by_dataset.values():
+        leader = best(contenders, "nll")
+        for key, cell in contenders.items():
+            if leader is None or key == leader:
+                continue
+            its = reach(contenders[leader], cell, "nll", rows)
+            if its is not None:
+                found.append((its, repeats or len(cell.repeats), LEVEL))
+    return in_words(found, "differences in likelihood from the best model") if found else []
 
 
 def _percent(part: float) -> str:

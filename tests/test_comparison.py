@@ -625,3 +625,14 @@ def test_what_an_earlier_comparison_wrote_does_not_outlive_one_that_fails(
     done = harness_in(tmp_path, "compare", "nope", "last", "-o", "comment.md")
     assert done.status == 2
     assert not (tmp_path / "comment.md").exists()
+
+
+def test_a_run_says_before_and_after_what_its_repeats_tell(tmp_path: Path) -> None:
+    """Before by the variances of an earlier run of the same pairings, after by its own."""
+    words = ("run", "-d", "threshold", "-m", "numpy-softmax", "-m", "sklearn-knn", "-r", "3")
+    first = harness_in(tmp_path, *words, "--no-timing", "--no-progress")
+    assert "3 repeats tell differences in likelihood from the best model from" in first.remarks
+    assert "To tell 1%:" in first.remarks
+    assert "by run 1" not in first.remarks
+    second = harness_in(tmp_path, *words[:-1], "4", "--no-timing", "--no-progress")
+    assert "by run 1: 4 repeats tell differences" in second.remarks

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from contextlib import closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -118,7 +119,28 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     registry = discover(given["plugins"])
     planned = plan(registry, request.selection)
     with closing(Store(url, create=True)) as store:
+        _tell_before(store, planned, request.selection.repeats)
         ctx.exit(_run(running.begin(store, registry, request, planned), given))
+
+
+def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
+    """What so many repeats will tell, by the newest finished run of what is planned."""
+    from harness.comparison import told_by_repeats
+    from harness.frames import load_frames
+
+    wanted = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
+    for run in reversed(store.runs()):
+        if run.finished is None or "bench" in run.asked:
+            continue
+        frames = load_frames(store, run)
+        results = frames.results
+        pairings = set(zip(results["dataset"], results["model"], strict=True))
+        if wanted and wanted <= pairings:
+            pairs = zip(results["dataset"], results["model"], strict=True)
+            results = results[[pair in wanted for pair in pairs]]
+            for line in told_by_repeats(replace(frames, results=results), repeats):
+                remark(f"by run {run.id}: {line}")
+            return
 
 
 def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
@@ -215,6 +237,7 @@ def _resume(store: Store, given: dict[str, Any]) -> Campaign:
 
 def _run(campaign: Campaign, given: dict[str, Any]) -> int:
     from harness.cli.watching import display, timing_display
+    from harness.comparison import told_by_repeats
     from harness.frames import load_frames
 
     store, watch = campaign.store, given["watch"]
@@ -243,6 +266,8 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
             f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
             + (f"; {timed}" if timed else "")
         )
+        for line in told_by_repeats(frames):
+            remark(line)
     return _status(
         frames.results["status"].tolist(),
         frames.results["failure_kind"].tolist(),
