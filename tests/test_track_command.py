@@ -76,6 +76,7 @@ def test_a_step_is_shown_with_where_how_big_and_how_sure(folder: Path) -> None:
     assert "firm" in line
     assert "2026-01-19" in line
     assert "ratios to the anchor a." in done.printed
+    assert "A step may be none." in done.printed
 
 
 def test_json_has_all_points_and_steps(folder: Path) -> None:

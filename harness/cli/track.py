@@ -517,6 +517,13 @@ def _show(given: str | None, alpha: float, style: str) -> int:
     return 0 if found else NOTHING
 
 
+CAUTION = (
+    "A step may be none. Of simulated series without one, up to 4% have a step",
+    "where neighbouring points correlate by .6, and 2 to 14% where a slow trend",
+    "spans one standard deviation.",
+)
+"""Rates of docs/regressions.md; `tests/benchmarks/statistics/comparing.py` measures them."""
+
 WIDE = 120
 """Columns from which on everything stands in one line."""
 
@@ -587,6 +594,9 @@ def _print(found: Sequence[Segment]) -> None:
                 cells[""] = cells[""].replace(", ", "\n")
             table.add_row(*(cells[head] for head in heads))
     console.print(table)
+    if any(segment.steps for segment in found):
+        for line in CAUTION:
+            say(line)
     anchors = dict.fromkeys(p.anchor for s in found for p in s.points if p.anchor)
     if anchors:
         say("Times are ratios to the anchor " + ", then ".join(map(_short, anchors)) + ".")

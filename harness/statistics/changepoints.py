@@ -16,7 +16,7 @@ as its own: normal first-order autoregressions, and what their best split explai
 parametric bootstrap, Efron 1979). How alike they are is taken from what is left beside the levels
 that the permutations alone would find, corrected for the bias of fitting those.
 
-A slow trend is no step, but looks like some. Where a line fits as well as two levels do, the step
+A slow trend is no step, but may look like one. Where a line fits as well as two levels, the step
 says so.
 """
 
@@ -52,7 +52,7 @@ PERMUTATIONS = 9999
 """At most; a series that is plainly flat needs a few hundred."""
 
 CORRELATED = 0.5
-"""Autocorrelation from which on more flat series than `ALPHA` have a step, by 2 points in 100."""
+"""Autocorrelation from which on a step is marked: of flat series with .6, 1 to 4% have one."""
 
 MOST_CORRELATED = 0.9
 
