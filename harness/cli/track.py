@@ -595,8 +595,8 @@ def _print(found: Sequence[Segment]) -> None:
             table.add_row(*(cells[head] for head in heads))
     console.print(table)
     if any(segment.steps for segment in found):
-        for line in CAUTION:
-            say(line)
+        for words in CAUTION:
+            say(words)
     anchors = dict.fromkeys(p.anchor for s in found for p in s.points if p.anchor)
     if anchors:
         say("Times are ratios to the anchor " + ", then ".join(map(_short, anchors)) + ".")
