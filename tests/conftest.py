@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import HealthCheck, settings
 
@@ -16,3 +17,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # Runs in tests end with their trials, but for those that are about timing.
 os.environ["HARNESS_RUN_NO_TIMING"] = "1"
+
+# Whoever runs in the background of a script ignores Ctrl-C, and so does what it starts; some tests
+# interrupt what they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
