@@ -225,22 +225,22 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
     middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
     pairings = f"{len(found)} pairing{'s' * (len(found) != 1)}"
     among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(found) > 1 else ""
-    first = f"{repeats} repeats tell {what} from {middle} on{among}, 80% of the time."
+    first = f"{repeats} repeats find {what} of {middle} or more{among} 80% of the time."
     needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in found]
     enough = sorted(n for n, _ in needed if math.isfinite(n))
     never = [reach for n, reach in needed if math.isinf(n)]
     late = len(needed) - len(enough) - len(never)
     parts = []
     if enough:
-        parts.append(f"about {median(enough):.0f} repeats in {len(enough)} of {pairings}")
+        parts.append(f"about {median(enough):.0f} repeats for {len(enough)} of {pairings}")
     if late:
-        parts.append(f"more than {MOST_REPEATS} in {late}")
+        parts.append(f"more than {MOST_REPEATS} for {late}")
     if never:
         cure = " or ".join(dict.fromkeys(_more_rows(reach.kind) for reach in never))
         parts.append(
-            f"no number of repeats in {len(never)}, whose repeats share rows ({cure} would)"
+            f"no number of repeats for {len(never)}, because they share rows ({cure} would)"
         )
-    return [first, f"To tell {_percent(TELL)}: {'; '.join(parts)}."]
+    return [first, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
 
 
 def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:

@@ -521,16 +521,16 @@ def test_the_remarks_tell_what_these_repeats_see_and_how_many_would_see_one_perc
     assert {row.verdict for row in rows if row.measure == "likelihood"} == {"undecided"}
     first, second = remarks
     told = re.fullmatch(
-        r"5 repeats tell changes of the likelihood from ([\d.]+)% on, 80% of the time.", first
+        r"5 repeats find changes of the likelihood of ([\d.]+)% or more 80% of the time.", first
     )
-    enough = re.fullmatch(r"To tell 1%: about (\d+) repeats in 1 of 1 pairing.", second)
+    enough = re.fullmatch(r"To find 1%: about (\d+) repeats for 1 of 1 pairing.", second)
     assert told
     assert enough
     # Ten times the reach takes rather less than a hundred times the repeats: t has more freedom.
     assert 1 < float(told[1]) < 20
     assert 5 < int(enough[1]) <= 5 * float(told[1]) ** 2
     _, remarks = made.compare(*other_streams(made, 5, sd=0.02, kind="resampled"))
-    assert "no number of repeats in 1, whose repeats share rows" in remarks[1]
+    assert "no number of repeats for 1, because they share rows" in remarks[1]
     assert "a larger table or fresh draws would" in remarks[1]
 
 
@@ -631,8 +631,8 @@ def test_a_run_says_before_and_after_what_its_repeats_tell(tmp_path: Path) -> No
     """Before by the variances of an earlier run of the same pairings, after by its own."""
     words = ("run", "-d", "threshold", "-m", "numpy-softmax", "-m", "sklearn-knn", "-r", "3")
     first = harness_in(tmp_path, *words, "--no-timing", "--no-progress")
-    assert "3 repeats tell differences in likelihood from the best model from" in first.remarks
-    assert "To tell 1%:" in first.remarks
+    assert "3 repeats find differences in likelihood from the best model of" in first.remarks
+    assert "To find 1%:" in first.remarks
     assert "by run 1" not in first.remarks
     second = harness_in(tmp_path, *words[:-1], "4", "--no-timing", "--no-progress")
-    assert "by run 1: 4 repeats tell differences" in second.remarks
+    assert "by run 1: 4 repeats find differences" in second.remarks

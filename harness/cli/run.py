@@ -123,15 +123,18 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         ctx.exit(_run(running.begin(store, registry, request, planned), given))
 
 
+RECENT = 5
+"""Finished runs that are looked through for the variances of what is planned."""
+
+
 def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
     """What so many repeats will tell, by the newest finished run of what is planned."""
     from harness.comparison import told_by_repeats
     from harness.frames import load_frames
 
     wanted = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
-    for run in reversed(store.runs()):
-        if run.finished is None or "bench" in run.asked:
-            continue
+    finished = [run for run in store.runs() if run.finished and "bench" not in run.asked]
+    for run in finished[: -1 - RECENT : -1]:
         frames = load_frames(store, run)
         results = frames.results
         pairings = set(zip(results["dataset"], results["model"], strict=True))
