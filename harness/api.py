@@ -125,7 +125,7 @@ def run(
     datasets: Words = (),
     models: Words = (),
     *,
-    repeats: int | None = None,
+    repeats: int | str | None = None,
     seed: int | None = None,
     train_sizes: Sequence[int] = (),
     device: Words | None = None,
@@ -150,7 +150,7 @@ def run(
         datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; all
             where left out.
         models: likewise; the baselines run in any case.
-        repeats: splits of each dataset.
+        repeats: splits of each dataset; 'auto' adds some where the best is not told apart.
         seed: of the whole run.
         train_sizes: training rows to learn from, each in turn; all of them where left out.
         device: names of devices.
@@ -216,18 +216,23 @@ def run(
             campaign = begin(kept, registry, request, planned)
             here = notebook.is_here()
             wanted = here if progress is None else progress
-            bar = notebook.Bar(campaign) if wanted and here else None
-            try:
-                with (
-                    _display(campaign, bar, wanted=wanted) as tell,
-                    closing(campaign.results(tell)) as results,
-                ):
-                    for _ in results:
-                        pass
-                campaign.time(bar.timing) if bar else campaign.time()
-            finally:
-                if bar:
-                    bar.end()
+            more: Campaign | None = campaign
+            while more is not None:
+                campaign = more
+                bar = notebook.Bar(campaign) if wanted and here else None
+                try:
+                    with (
+                        _display(campaign, bar, wanted=wanted) as tell,
+                        closing(campaign.results(tell)) as results,
+                    ):
+                        for _ in results:
+                            pass
+                    more = campaign.further()
+                    if more is None:
+                        campaign.time(bar.timing) if bar else campaign.time()
+                finally:
+                    if bar:
+                        bar.end()
             frames = load_frames(kept, kept.find(str(campaign.run.id)))
             return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
 

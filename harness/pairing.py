@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from harness.values import Model
 
 REPEATS = 5
+AUTO = "auto"
+LOOKS = (5, 10, 20, 40)
+"""Numbers of repeats after which ``auto`` looks at the leaders; the last one is the most."""
+
 SEED = 0
 
 _SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<given>.*)\])?")
@@ -35,7 +39,8 @@ class Selection:
         datasets: selectors ``[tag:]glob[parameter=value|value,...]``; empty for all.
         models: likewise; the baselines come in any case.
         devices: names; the kind alone (``cuda``) is its first one.
-        repeats: how many splits of each dataset.
+        repeats: how many splits of each dataset; 'auto' for as many as tell its leaders apart, at
+            most as many as the last of `LOOKS`.
         seed: of the whole run.
         train_sizes: training rows to learn from, each in turn; all of them without.
     """
@@ -43,7 +48,7 @@ class Selection:
     datasets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
-    repeats: int = REPEATS
+    repeats: int | str = REPEATS
     seed: int = SEED
     train_sizes: tuple[int, ...] = ()
 
@@ -64,8 +69,9 @@ def plan(registry: Registry, selection: Selection) -> Plan:
             device is of no kind that any model uses, or there are no repeats.
         PluginError: what was selected breaks the contract of parameters.
     """
-    if not isinstance(selection.repeats, int) or selection.repeats < 1:
-        raise UsageError(f"repeats must be an integer from 1, not {selection.repeats!r}")
+    repeats = LOOKS[-1] if selection.repeats == AUTO else selection.repeats
+    if not isinstance(repeats, int) or repeats < 1:
+        raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
     if not isinstance(selection.seed, int) or selection.seed < 0:
         raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
     if any(not isinstance(size, int) or size < 1 for size in selection.train_sizes):
@@ -96,7 +102,7 @@ def plan(registry: Registry, selection: Selection) -> Plan:
         Trial(*pairing, repeat, selection.seed)
         for pairing, reason in pairings.items()
         if not reason
-        for repeat in range(selection.repeats)
+        for repeat in range(repeats)
     ]
     return Plan(tuple(trials), tuple(skips))
 

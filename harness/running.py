@@ -14,14 +14,15 @@ from harness.environment import changes, fingerprint
 from harness.errors import RefusedResultError, UsageError
 from harness.executors.local import at_a_time, run_isolated
 from harness.frames import load_frames
-from harness.pairing import Plan, Selection, plan
+from harness.looks import next_look, undecided
+from harness.pairing import AUTO, LOOKS, Plan, Selection, plan
 from harness.registry import Registry, load
 from harness.trial import run_trial
 from harness.values import Failure, Result
 from harness.watching import Ended, Reached, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
     from harness.store import Store
     from harness.values import Choice, Run, TracePoint, Trial
@@ -110,6 +111,7 @@ class Campaign:
         plan: the trials, and the pairings that will not run.
         done: keys of those that have a result.
         changed: today's fingerprint, if it differs from the one that the run began with.
+        targets: repeats by dataset, where not all that are planned are wanted yet.
     """
 
     store: Store
@@ -119,11 +121,38 @@ class Campaign:
     plan: Plan
     done: frozenset[str] = frozenset()
     changed: Mapping[str, Any] | None = None
+    targets: Mapping[str, int] | None = None
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Those that are wanted by now."""
+        return _wanted(self.plan.trials, self.targets)
 
     @property
     def left(self) -> tuple[Trial, ...]:
-        """Trials that have no result yet."""
-        return tuple(trial for trial in self.plan.trials if trial.key not in self.done)
+        """Trials that are wanted and have no result yet."""
+        return tuple(trial for trial in self.trials if trial.key not in self.done)
+
+    def further(self) -> Campaign | None:
+        """The same run with more repeats of the datasets whose leaders are undecided.
+
+        None if there are none, or if the number of repeats was given. All that is wanted so far
+        must have been run.
+        """
+        targets = self._next_targets()
+        if not targets:
+            return None
+        n_trials = len(_wanted(self.plan.trials, targets)) + len(self.plan.skips)
+        # A run that is taken up may have got further than this look.
+        run = self.store.extend(self.run, max(n_trials, self.run.n_trials))
+        return replace(self, run=run, targets=targets, done=frozenset(self.store.done(self.run)))
+
+    def _next_targets(self) -> dict[str, int]:
+        if self.targets is None:
+            return {}
+        frames = load_frames(self.store, self.run)
+        now = max(self.targets.values(), default=0)
+        return next_look(self.targets, undecided(frames.results, frames.predictions, now))
 
     @property
     def jobs(self) -> int:
@@ -149,7 +178,8 @@ class Campaign:
         for result in self._execute(tell, epochs=epochs):
             baseline = self.registry.models[result.trial.model.name].baseline
             yield self._kept(positions[result.trial.key], result, baseline=baseline)
-        if self.run.finished is None and len(self.store.done(self.run)) == self.run.n_trials:
+        complete = len(self.store.done(self.run)) == self.run.n_trials
+        if self.run.finished is None and complete and not self._next_targets():
             self.store.finish(self.run)
 
     def _kept(self, position: int, result: Result, *, baseline: bool) -> Result:
@@ -191,7 +221,7 @@ class Campaign:
         if not self._is_to_be_timed:
             return ""
         frames = load_frames(self.store, self.run)
-        agenda = of_run(self.registry, frames, self.plan.trials, request.timing_budget)
+        agenda = of_run(self.registry, frames, self.trials, request.timing_budget)
         if isinstance(self.registry, Described):
             # What a plugin has left running in the process that loaded it would take its time.
             self.registry.processes.close()
@@ -276,13 +306,26 @@ class Campaign:
 
 def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> Campaign:
     """A new run of what is asked and planned."""
+    targets = _first_targets(request, planned)
     run = store.begin(
         request.name,
         request.to_json(),
         fingerprint(registry),
-        len(planned.trials) + len(planned.skips),
+        len(_wanted(planned.trials, targets)) + len(planned.skips),
     )
-    return Campaign(store, run, registry, request, planned)
+    return Campaign(store, run, registry, request, planned, targets=targets)
+
+
+def _first_targets(request: Request, planned: Plan) -> dict[str, int] | None:
+    if request.selection.repeats != AUTO:
+        return None
+    return {str(trial.dataset): LOOKS[0] for trial in planned.trials}
+
+
+def _wanted(trials: Sequence[Trial], targets: Mapping[str, int] | None) -> tuple[Trial, ...]:
+    if targets is None:
+        return tuple(trials)
+    return tuple(trial for trial in trials if trial.repeat < targets[str(trial.dataset)])
 
 
 def resume(
@@ -319,4 +362,10 @@ def resume(
         )
     planned = plan(registry, request.selection)
     done = frozenset(store.done(run))
-    return Campaign(store, run, registry, request, planned, done, now if changed else None)
+    targets = _first_targets(request, planned)
+    campaign = Campaign(
+        store, run, registry, request, planned, done, now if changed else None, targets
+    )
+    while not campaign.left and (more := campaign.further()):
+        campaign = more
+    return campaign

@@ -17,7 +17,7 @@ STORE = "harness.db"
 RUN_DEFAULTS: Mapping[str, tuple[type, ...]] = {
     "datasets": (list,),
     "models": (list,),
-    "repeats": (int,),
+    "repeats": (int, str),
     "seed": (int,),
     "device": (list,),
     "jobs": (int,),

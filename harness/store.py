@@ -9,7 +9,7 @@ import sqlite3
 import time
 import zlib
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,6 +258,12 @@ class Store:
             added = connection.execute(runs.insert().values(values))
             (run_id,) = added.inserted_primary_key or (0,)
         return Run(id=int(run_id), **values)  # type: ignore[arg-type]  # the columns are its fields
+
+    def extend(self, run: Run, n_trials: int) -> Run:
+        """The run with another number of planned trials, skips included."""
+        with self._faults(), self.engine.begin() as connection:
+            connection.execute(runs.update().where(runs.c.id == run.id).values(n_trials=n_trials))
+        return replace(run, n_trials=n_trials)
 
     def add(self, run: Run, position: int, result: Result, *, baseline: bool) -> None:
         """A result, durable when this returns; the first one of a trial is the one that counts.

@@ -104,6 +104,21 @@ class Whole(click.ParamType[Any]):
         return tuple(dict.fromkeys(map(int, words)))
 
 
+class Repeats(click.ParamType[Any]):
+    """A whole number from 1, or ``auto``."""
+
+    name = "repeats"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
+        """The number, or the word."""
+        word = str(value).strip()
+        if word == "auto":
+            return word
+        if not word.isdecimal() or len(word) > DIGITS or int(word) < 1:
+            self.fail(f"'{word}' is neither a whole number from 1 nor auto", param, ctx)
+        return int(word)
+
+
 DIGITS = 12
 """Of a number of rows."""
 
@@ -111,6 +126,7 @@ TIME = Quantity("time", quantities.seconds)
 PART = Quantity("part", quantities.part)
 SIZE = Quantity("size", quantities.size)
 WHOLE = Whole()
+REPEATS = Repeats()
 
 
 def plugin_option(function: F) -> F:

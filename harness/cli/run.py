@@ -47,7 +47,13 @@ ASKED = (
 @click.option(
     "-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Likewise for models."
 )
-@click.option("-r", "--repeats", type=click.IntRange(1), help="Splits of each dataset [5].")
+@click.option(
+    "-r",
+    "--repeats",
+    type=options.REPEATS,
+    metavar="N|auto",
+    help="Splits of each dataset; auto: 5, then 10, 20, 40 where the best may be tied [5].",
+)
 @click.option(
     "--train-sizes",
     type=options.WHOLE,
@@ -119,7 +125,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     registry = discover(given["plugins"])
     planned = plan(registry, request.selection)
     with closing(Store(url, create=True)) as store:
-        _tell_before(store, planned, request.selection.repeats)
+        if isinstance(repeats := request.selection.repeats, int):
+            _tell_before(store, planned, repeats)
         ctx.exit(_run(running.begin(store, registry, request, planned), given))
 
 
@@ -249,12 +256,17 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
         remark("trials in this process are not timed alone afterwards (--in-process)")
     with terminable():
         try:
-            with (
-                display(campaign, shown=shown, watch=watch) as tell,
-                closing(campaign.results(tell, epochs=watch)) as results,
-            ):
-                for _ in results:
-                    pass
+            more: Campaign | None = campaign
+            while more is not None:
+                campaign = more
+                with (
+                    display(campaign, shown=shown, watch=watch) as tell,
+                    closing(campaign.results(tell, epochs=watch)) as results,
+                ):
+                    for _ in results:
+                        pass
+                if more := campaign.further():
+                    remark(_added(campaign, more))
             with timing_display(shown=shown, watch=watch) as tell_case:
                 timed = campaign.time(tell_case, interrupts=(KeyboardInterrupt, Terminated))
         except (KeyboardInterrupt, Terminated) as stop:
@@ -276,6 +288,16 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
         frames.results["failure_kind"].tolist(),
         frames.timings["status"].tolist(),
     )
+
+
+def _added(campaign: Campaign, more: Campaign) -> str:
+    """What ``--repeats auto`` goes on with."""
+    assert campaign.targets is not None
+    assert more.targets is not None
+    grown = [name for name, n in more.targets.items() if n > campaign.targets[name]]
+    n = max(more.targets.values())
+    names = ", ".join(grown)
+    return f"{n} repeats for {names}: by likelihood, the best is not told from all others"
 
 
 def _status(statuses: list[str], kinds: list[str | None], timings: list[str]) -> int:
@@ -305,10 +327,13 @@ def _dry_run(given: dict[str, Any]) -> int:
         with closing(options.open_store(given["store"])) as store:
             campaign = _resume(store, given)
             return _print_plan(campaign.plan, {trial.key for trial in campaign.left})
-    from harness.pairing import plan
+    from harness.pairing import AUTO, LOOKS, plan
 
     planned = plan(options.discover(given["plugins"]), _request(given).selection)
-    return _print_plan(planned, {trial.key for trial in planned.trials})
+    status = _print_plan(planned, {trial.key for trial in planned.trials})
+    if given["repeats"] == AUTO:
+        remark(f"repeats are run where they are needed: {', '.join(map(str, LOOKS))} at most")
+    return status
 
 
 def _print_plan(planned: Plan, left: set[str]) -> int:

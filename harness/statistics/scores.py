@@ -334,7 +334,7 @@ def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
 
 
 def against_best(
-    contenders: Mapping[Key, Cell], score: Score, rows: RowScores
+    contenders: Mapping[Key, Cell], score: Score, rows: RowScores, *, looks: int = 1
 ) -> dict[Key, Comparison]:
     """One dataset's best compared with each other contender that has scores.
 
@@ -343,6 +343,13 @@ def against_best(
     apart. A contender that failed in some repeats may be ahead on the others; it is not told apart
     then, however small the p-value, for it is not the best and not shown to be worse. Intervals and
     visible differences are those of a single comparison.
+
+    Args:
+        contenders: their scores.
+        score: what is compared.
+        rows: of all of them.
+        looks: how often this is asked before the number of repeats is settled; p-values are
+            multiplied by it (Bonferroni).
     """
     leader = best(contenders, score)
     if leader is None:
@@ -374,7 +381,8 @@ def against_best(
 
     adjusted = step_down(alone, among)
     return {
-        key: replace(one, p_value=p) for (key, one), p in zip(found.items(), adjusted, strict=True)
+        key: replace(one, p_value=min(looks * p, 1.0) if p == p else p)
+        for (key, one), p in zip(found.items(), adjusted, strict=True)
     }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.looks import looks_of
+from harness.pairing import LOOKS
 from harness.scoring import CLIP
 from harness.statistics import FEW_CARRYING
 from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
@@ -22,6 +24,10 @@ RANKED = (
 MARKS = (
     f"{TIED}: not significantly different from the best (paired tests on the same splits, 5%, "
     "corrected for the number of models). Bold: significantly better than all others."
+)
+LOOKED = (
+    f"After {', '.join(map(str, LOOKS[:-1]))} repeats, more were added where the best was not told "
+    "from all others. The marks allow for these looks (Bonferroni); the intervals do not."
 )
 INTERVALS = {
     "fresh": "Fresh draws are independent: Student's t over the draws.",
@@ -189,6 +195,8 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if not ranking["ok"].sum():
         return _unfinished(frames)
     lines = [RANKED, MARKS]
+    if looks_of(frames.run) > 1:
+        lines.append(LOOKED)
     if (ranking["status"] == "partial").any():
         lines.append(
             "Not every repeat is ok: figures over the ok ones only, no rank, and never the best; "

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harness import statistics
+from harness.looks import looks_of
 from harness.statistics import RowScores, Score, against_best, best, cells, interval
 from harness_tables import timed
 
@@ -81,11 +82,13 @@ class _Standing:
     separated: set[Contender]
 
 
-def _standing(contenders: dict[Contender, Cell], score: Score, rows: RowScores) -> _Standing:
+def _standing(
+    contenders: dict[Contender, Cell], score: Score, rows: RowScores, looks: int
+) -> _Standing:
     leader = best(contenders, score)
     if leader is None:
         return _Standing(set(), set(), set())
-    compared = against_best(contenders, score, rows)
+    compared = against_best(contenders, score, rows, looks=looks)
     equal = {
         key
         for key, one in compared.items()
@@ -98,7 +101,7 @@ def _standing(contenders: dict[Contender, Cell], score: Score, rows: RowScores) 
 
 def _ranking(frames: Frames) -> pd.DataFrame:
     results = frames.results
-    rows = RowScores(frames.predictions)
+    rows, looks = RowScores(frames.predictions), looks_of(frames.run)
     grouped: dict[str, dict[Contender, Cell]] = {}
     for (dataset, model, device), cell in cells(results).items():
         grouped.setdefault(dataset, {})[model, device] = cell
@@ -115,8 +118,8 @@ def _ranking(frames: Frames) -> pd.DataFrame:
 
     records = []
     for dataset, contenders in grouped.items():
-        accurate = _standing(contenders, "accuracy", rows)
-        likely = _standing(contenders, "nll", rows)
+        accurate = _standing(contenders, "accuracy", rows, looks)
+        likely = _standing(contenders, "nll", rows, looks)
         nll = {k: float(c.nll.mean()) for k, c in contenders.items() if len(c.repeats)}
         complete = sorted(nll[k] for k, c in contenders.items() if c.complete)
         order = sorted(

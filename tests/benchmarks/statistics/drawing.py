@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.statistics.scores import Predict
+
     Floats = NDArray[np.float64]
 
 
@@ -26,14 +28,20 @@ class Drawn:
     rows: RowScores
 
 
-def stored(
+def stored(losses: Floats, right: NDArray[np.bool_] | None = None, **how: Any) -> Drawn:
+    """Rows' losses (n_models, n_repeats, n_test) as cells and rows; see `simulated`."""
+    results, predictions = simulated(losses, right, **how)
+    return Drawn({int(k): one for (_, k, _), one in cells(results).items()}, RowScores(predictions))
+
+
+def simulated(
     losses: Floats,
     right: NDArray[np.bool_] | None = None,
     *,
     kind: str,
     n_train: int = 1000,
     missing: Sequence[tuple[int, int]] = (),
-) -> Drawn:
+) -> tuple[pd.DataFrame, Predict]:
     """Rows' losses (n_models, n_repeats, n_test) as results and predictions.
 
     Args:
@@ -53,6 +61,7 @@ def stored(
             "dataset": "simulated",
             "model": np.repeat([str(k) for k in range(m)], J),
             "device": "cpu",
+            "baseline": False,
             "repeat": np.tile(np.arange(J), m),
             "status": ["failed" if i in failed else "ok" for i in range(m * J)],
             "split_kind": kind,
@@ -77,4 +86,4 @@ def stored(
         }
         return pd.DataFrame(columns)
 
-    return Drawn({int(k): one for (_, k, _), one in cells(results).items()}, RowScores(predictions))
+    return results, predictions

@@ -1,0 +1,141 @@
+"""``--repeats auto``: as many repeats as tell the best from the others, whatever interrupts it."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import complaint_of, harness_in
+
+import harness
+from harness.pairing import Selection, plan
+from harness.registry import load
+from harness.running import Request, begin, resume
+from harness.store import Store
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pandas as pd
+
+    from harness.running import Campaign
+
+PLUGIN = """\
+import numpy as np
+import harness
+
+
+class Column:
+    def __init__(self, setting, column):
+        self.column = column
+
+    def fit(self, X, y):
+        pass
+
+    def predict_proba(self, X):
+        p = np.where(X[:, self.column] > 0, 0.8, 0.2)
+        return np.stack([1 - p, p], axis=1)
+
+
+def drawn(rng, seen):
+    X = rng.normal(size=(60, 2))
+    y = (X[:, 0] > 0 if seen else rng.permutation(np.arange(60)) % 2).astype(int)
+    y[:2] = 0, 1
+    return harness.Split(X[:30], y[:30], X[30:], y[30:])
+
+
+@harness.hookimpl
+def harness_datasets():
+    yield harness.Dataset("clear", "fresh", lambda rng: drawn(rng, True))
+    yield harness.Dataset("guessed", "fresh", lambda rng: drawn(rng, False))
+
+
+@harness.hookimpl
+def harness_models():
+    for column, name in enumerate(("first", "second")):
+        yield harness.Model(name, lambda setting, column=column: Column(setting, column))
+"""
+
+ASKED = {"datasets": ("clear", "guessed"), "models": ("first", "second")}
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> str:
+    file = tmp_path / "columns.py"
+    file.write_text(PLUGIN)
+    return str(file)
+
+
+def counted(results: pd.DataFrame) -> dict[str, int]:
+    """Repeats by dataset, of which every model has all."""
+    numbers = results.groupby(["dataset", "model"])["repeat"].nunique()
+    assert (numbers.groupby("dataset").nunique() == 1).all()
+    return {str(name): int(n) for name, n in numbers.groupby("dataset").first().items()}
+
+
+def run_to_the_end(campaign: Campaign) -> list[str]:
+    """Run all that is wanted; keys of the trials in the order of their results."""
+    keys = [result.trial.key for result in campaign.results()]
+    more = campaign.further()
+    return keys + (run_to_the_end(more) if more else [])
+
+
+def test_repeats_are_added_only_where_the_best_is_not_told_apart(
+    plugin: str, tmp_path: Path
+) -> None:
+    outcome = harness.run(
+        **ASKED,
+        plugins=[plugin],
+        repeats="auto",
+        timing=False,
+        in_process=True,
+        store=str(tmp_path / "harness.db"),
+    )
+    assert counted(outcome.frames.results) == {"clear": 5, "guessed": 40}
+    assert outcome.run.finished is not None
+    assert outcome.run.n_trials == len(outcome.frames.results) == 4 * 5 + 4 * 40
+
+
+@pytest.mark.parametrize("n_results", [0, 7, 20, 33, 61, 150])
+def test_an_interrupted_run_adds_the_same_repeats_when_it_goes_on(
+    plugin: str, tmp_path: Path, n_results: int
+) -> None:
+    request = Request(Selection(**ASKED, repeats="auto"), (plugin,), in_process=True)
+    registry = load(request.plugins)
+    planned = plan(registry, request.selection)
+    found = []
+    for name, stops in (("whole", False), ("cut", True)):
+        store = Store(f"sqlite:///{tmp_path / name}.db", create=True)
+        campaign: Campaign | None = begin(store, registry, request, planned)
+        left = n_results
+        while stops and campaign is not None and left:
+            done = len(list(islice(campaign.results(), left)))
+            left -= done
+            campaign = campaign.further() if left else None
+        assert run_to_the_end(resume(store, None, in_process=True))
+        run = store.find(None)
+        assert run.finished is not None
+        found.append((sorted(store.done(run)), run.n_trials))
+        store.close()
+    assert found[0] == found[1]
+
+
+def test_what_was_looked_at_several_times_is_told_in_the_notes_and_judged_more_strictly(
+    plugin: str, tmp_path: Path
+) -> None:
+    words = ["run", "--plugin", plugin, "-d", "guessed", "-m", "first", "-m", "second"]
+    how = ["--in-process", "--no-timing", "--no-progress"]
+    done = harness_in(tmp_path, *words, "-r", "auto", *how)
+    assert done.status == 0, done
+    assert "10 repeats for guessed: by likelihood, the best is not told from all others" in (
+        done.remarks
+    )
+    assert "After 5, 10, 20 repeats, more were added" in done.printed
+    assert "more were added" not in harness_in(tmp_path, *words, "-r", "6", *how).printed
+
+
+@pytest.mark.parametrize("word", ["0", "some", "-3", "1.5", ""])
+def test_repeats_are_a_number_or_auto(tmp_path: Path, word: str) -> None:
+    done = harness_in(tmp_path, "run", "--all", "-r", word, "--dry-run")
+    assert "neither a whole number from 1 nor auto" in complaint_of(done)
