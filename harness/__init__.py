@@ -28,7 +28,7 @@ from harness.values import (
 
 if TYPE_CHECKING:
     from harness.api import Outcome, discover, run
-    from harness.splitting import resample
+    from harness.splitting import folds, resample
 
 __all__ = [
     "Classifier",
@@ -44,6 +44,7 @@ __all__ = [
     "Split",
     "__version__",
     "discover",
+    "folds",
     "hookimpl",
     "resample",
     "run",
@@ -56,6 +57,7 @@ __version__ = "0.1.0"
 _LATE = {
     "Outcome": "harness.api",
     "discover": "harness.api",
+    "folds": "harness.splitting",
     "resample": "harness.splitting",
     "run": "harness.api",
 }

@@ -13,7 +13,7 @@ from harness.pairing import Selection, choose, importable, plan
 from harness.parameters import parameters_of
 from harness.processes.client import Limits, finish
 from harness.timing import FEWEST
-from harness.values import Choice, Timing, Trial
+from harness.values import Choice, Timing
 from harness.workloads import Pairing, SoftmaxGroup, TrainingGroup
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.processes.client import Call
     from harness.processes.serving import Inside
     from harness.registry import Registry
-    from harness.values import Frames, Kernel
+    from harness.values import Frames, Kernel, Trial
 
 SHAPES = (
     (5, 3),
@@ -297,7 +297,7 @@ def of_training(
         if "epochs" in parameters_of(registry.models[trial.model.name].make):
             given.setdefault("epochs", epochs)
         choice = Choice(trial.model.name, tuple(given.items()))
-        shortened = Trial(trial.dataset, choice, trial.device, trial.repeat, trial.seed)
+        shortened = replace(trial, model=choice)
         repeats.setdefault((trial.dataset, choice, trial.device), []).append(shortened)
     skipped = [skip for skip in planned.skips if not registry.models[skip.model.name].baseline]
     if not repeats and skipped:

@@ -12,7 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import PluginError
-from harness.parameters import Elsewhere, described
+from harness.parameters import Elsewhere, described, given_to
 from harness.processes.client import Limits, Processes, finish
 from harness.processes.serving import MESSAGE
 from harness.registry import (
@@ -159,7 +159,7 @@ class Described(Registry):
 
         name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
         with tempfile.TemporaryFile() as labels:
-            asked = (trial.dataset, trial.split_seed, needs, False)
+            asked = (trial.dataset, trial.split_seed, trial.fold, needs, False)
             limits, files = Limits(DRAWING), [labels.fileno()]
             with self.answered(
                 "datasets", name, draw_there, *asked, limits=limits, files=files
@@ -313,7 +313,8 @@ def parameters_there(
     inside: Inside, kind: str, name: str, function: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """The parameters of a function that a plugin offers."""
-    return described(getattr(getattr(inside.held.registry, kind)[name], function)), {}
+    offered = getattr(inside.held.registry, kind)[name]
+    return described(getattr(offered, function), given=given_to(offered)), {}
 
 
 def devices_there(inside: Inside) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -44,7 +44,12 @@ _MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
 
 
 def draw_there(
-    inside: Inside, choice: Choice, seed: int, needs: Sequence[Needs], sketched: bool
+    inside: Inside,
+    choice: Choice,
+    seed: int,
+    fold: int | None,
+    needs: Sequence[Needs],
+    sketched: bool,
 ) -> tuple[dict[str, Any], Arrays]:
     """Draw a split and prepare it; called in a process that has loaded the dataset's plugin.
 
@@ -52,6 +57,7 @@ def draw_there(
         inside: its one file is for the labels of the test part.
         choice: the dataset and its parameters.
         seed: of the split.
+        fold: which is tested on, where the dataset has folds.
         needs: what models need, each once.
         sketched: whether pictures are made of it.
     """
@@ -60,7 +66,7 @@ def draw_there(
     answer = inside.answer
     assert answer is not None
     try:
-        data = draw(dataset, seed, dict(choice.parameters))
+        data = draw(dataset, seed, dict(choice.parameters), fold)
         if any(leaves(data, one) for one in needs):
             data = _moved(answer, dataset.name, data)
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
@@ -102,12 +108,12 @@ def draw_there(
 
 
 def glance_there(
-    inside: Inside, choice: Choice, seed: int, n_rows: int
+    inside: Inside, choice: Choice, seed: int, fold: int | None, n_rows: int
 ) -> tuple[dict[str, Any], Arrays]:
     """What there is to see of a split, without preparing or keeping it."""
     dataset = inside.held.registry.datasets[choice.name]
     try:
-        data = draw(dataset, seed, dict(choice.parameters))
+        data = draw(dataset, seed, dict(choice.parameters), fold)
     except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
         reason = str(error) if isinstance(error, DatasetError) else failure_of(error).reason
         return {"fault": [reason, ""]}, {}

@@ -12,8 +12,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.errors import PluginError, UsageError, nearest
-from harness.parameters import Parameter, parameters_of, settle
-from harness.values import TRAIN_SIZE, Choice, Dataset, Skip, Trial
+from harness.parameters import Parameter, parameters_of, settle, split_parameters
+from harness.values import TRAIN_SIZE, Choice, Dataset, Skip, Trial, folds_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +99,12 @@ def plan(registry: Registry, selection: Selection) -> Plan:
             pairings[dataset, model, where] = reason
     skips = [Skip(*pairing, reason) for pairing, reason in pairings.items() if reason]
     trials = [
-        Trial(*pairing, repeat, selection.seed)
+        Trial(
+            *pairing,
+            repeat,
+            selection.seed,
+            folds_in(registry.datasets[pairing[0].name].kind),
+        )
         for pairing, reason in pairings.items()
         if not reason
         for repeat in range(repeats)
@@ -181,12 +186,15 @@ def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
 def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
     if not given:
         return Choice(offered.name)
-    recipe = offered.split if isinstance(offered, Dataset) else offered.make
     obstacle = importable(offered.requires)
     if obstacle:
         raise UsageError(f"'{offered.name}' needs '{obstacle}', which is not installed here")
     try:
-        known = parameters_of(recipe)
+        known = (
+            split_parameters(offered)
+            if isinstance(offered, Dataset)
+            else parameters_of(offered.make)
+        )
     except PluginError as error:
         raise PluginError(f"'{offered.name}': {error}") from error
     if isinstance(offered, Dataset):

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import HarnessError, PluginError, UsageError, nearest
-from harness.values import written
+from harness.values import folds_in, written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.values import Value
+    from harness.values import Dataset, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +114,38 @@ class Elsewhere:
         }
 
 
-def described(function: Callable[..., Any]) -> dict[str, Any]:
+def described(function: Callable[..., Any], *, given: int = 1) -> dict[str, Any]:
     """A function's parameters as plain JSON values, or why they cannot be told.
 
     >>> described(lambda setting, hidden=(64,): None)
     {'parameters': [['hidden', ['tuple', [64]], [['tuple', 'int']]]]}
     """
     try:
-        known = parameters_of(function).values()
+        known = parameters_of(function, given=given).values()
         return {"parameters": [[one.name, _plain(one.default), _kinds(one)] for one in known]}
     except PluginError as error:
         return {"fault": str(error)}
 
 
-def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
-    """The parameters after the first one, by name.
+def given_to(offered: object) -> int:
+    """How many arguments the harness itself gives to a function that a plugin offers.
+
+    A dataset of several folds is told which fold, besides the generator.
+    """
+    return 2 if folds_in(str(getattr(offered, "kind", ""))) else 1
+
+
+def split_parameters(dataset: Dataset) -> dict[str, Parameter]:
+    """The parameters of a dataset, by name; its number of the fold is none of them.
+
+    Raises:
+        PluginError: as `parameters_of`.
+    """
+    return parameters_of(dataset.split, given=given_to(dataset))
+
+
+def parameters_of(function: Callable[..., Any], *, given: int = 1) -> dict[str, Parameter]:
+    """The parameters after those that the harness gives, by name.
 
     Raises:
         PluginError: the function has no signature, or a parameter without a default.
@@ -140,7 +157,7 @@ def parameters_of(function: Callable[..., Any]) -> dict[str, Parameter]:
     except (TypeError, ValueError) as error:
         raise PluginError(f"{function!r} has no signature to read parameters from") from error
     found = {}
-    for parameter in list(signature.parameters.values())[1:]:
+    for parameter in list(signature.parameters.values())[given:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.default is parameter.empty:

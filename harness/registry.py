@@ -11,13 +11,22 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
 from harness import hookspecs, plugin_files
 from harness.errors import PluginError, UnknownNameError, nearest
-from harness.values import Dataset, Device, Kernel, Model, Needs, Report, SplitKind
+from harness.values import (
+    KINDS_WITHOUT_FOLDS,
+    Dataset,
+    Device,
+    Kernel,
+    Model,
+    Needs,
+    Report,
+    is_kind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -400,8 +409,8 @@ def _breach(kind: str, value: Any) -> str | None:
         words = getattr(value, field, ())
         if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
             return f"{noun} '{value.name}', whose {field} is {words!r}; write a tuple of texts"
-    if isinstance(value, Dataset) and value.kind not in get_args(SplitKind):
-        kinds = ", ".join(get_args(SplitKind))
+    if isinstance(value, Dataset) and not is_kind(value.kind):
+        kinds = f"{', '.join(KINDS_WITHOUT_FOLDS)}, and cross-validation such as 10-fold"
         return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
     if isinstance(value, Model) and (
         not isinstance(value.needs, Needs) or value.needs.dtype not in ("float32", "float64")

@@ -1,4 +1,4 @@
-"""Splits of one table, for datasets of the ``resampled`` kind."""
+"""Splits of one table: at random, or into folds for cross-validation."""
 
 from __future__ import annotations
 
@@ -60,6 +60,76 @@ def resample(
     else:
         (of_group,) = distinct([_one_a_row(groups, "groups", n_rows)])[1]
         test = _whole_groups(codes, of_group, test_size, rng)
+    return _parted(X, labels, test, rng, class_names, feature_names, categorical)
+
+
+def folds(
+    X: Any,
+    y: Any,
+    rng: np.random.Generator,
+    fold: int,
+    *,
+    n_folds: int,
+    class_names: Sequence[Any] = (),
+    feature_names: Sequence[Any] = (),
+    categorical: Sequence[Any] = (),
+    groups: Any = None,
+) -> Split:
+    """One fold of cross-validation, stratified: it is tested on, and the other folds learned from.
+
+    The same ``rng`` state and all folds test each row once. Folds differ by one row at most, and
+    so do the rows that each class has in them. As many folds as rows are leave-one-out.
+
+    Args:
+        X: (n_samples, n_features), an array, a DataFrame or a list of rows.
+        y: (n_samples,), labels; they belong to the rows by position, whatever their index is.
+        rng: the generator that ``Dataset.split`` was given.
+        fold: the number of the fold that ``Dataset.split`` was given, from 0.
+        n_folds: the number in the dataset's kind, such as 10 for ``10-fold``.
+        class_names: as in `Split`.
+        feature_names: as in `Split`.
+        categorical: as in `Split`.
+        groups: (n_samples,), what each row belongs to, such as a patient. All rows of a group come
+            into the same fold; folds are then as alike as groups allow.
+
+    Raises:
+        DatasetError: rows, labels and groups are not equally many, labels or groups are missing,
+            or there are fewer rows, or groups, than folds.
+
+    >>> X, y = np.arange(8.0)[:, None], np.arange(8) % 2
+    >>> parts = [folds(X, y, np.random.default_rng(0), i, n_folds=4) for i in range(4)]
+    >>> sorted(float(x) for part in parts for x in part.X_test.ravel())
+    [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    """
+    X = with_rows(X, "X")
+    labels = _one_a_row(y, "labels", len(X))
+    (codes,) = distinct([labels])[1]
+    if not 0 <= fold < n_folds or n_folds < 2:
+        raise DatasetError(f"fold {fold} of {n_folds} folds; they count from 0, and are 2 or more")
+    if groups is None:
+        if len(X) < n_folds:
+            raise DatasetError(f"{n_folds} folds of {len(X)} rows; at most one fold a row")
+        # Classes are dealt one after the other, so that the folds of all rows are alike in size.
+        order = rng.permutation(len(X))
+        order = order[np.argsort(codes[order], kind="stable")]
+        of_row = np.empty(len(X), dtype=np.intp)
+        of_row[order] = np.arange(len(X)) % n_folds
+    else:
+        (of_group,) = distinct([_one_a_row(groups, "groups", len(X))])[1]
+        of_row = _deal_groups(codes, of_group, n_folds, rng)
+    return _parted(X, labels, of_row == fold, rng, class_names, feature_names, categorical)
+
+
+def _parted(
+    X: Any,
+    labels: Array,
+    test: NDArray[np.bool_],
+    rng: np.random.Generator,
+    class_names: Sequence[Any],
+    feature_names: Sequence[Any],
+    categorical: Sequence[Any],
+) -> Split:
+    """The rows that are tested on and all others, each part in random order."""
     train_rows = rng.permutation(np.flatnonzero(~test))
     test_rows = rng.permutation(np.flatnonzero(test))
     return Split(
@@ -71,6 +141,31 @@ def resample(
         feature_names=feature_names,
         categorical=categorical,
     )
+
+
+def _deal_groups(
+    codes: NDArray[np.intp],
+    of_group: NDArray[np.intp],
+    n_folds: int,
+    rng: np.random.Generator,
+) -> NDArray[np.intp]:
+    """The fold of each row: large groups first, each to the fold that lacks its classes most."""
+    n_groups, n_classes = int(of_group.max(initial=-1)) + 1, int(codes.max(initial=-1)) + 1
+    if n_groups < n_folds:
+        raise DatasetError(f"{n_folds} folds of {n_groups} groups; at most one fold a group")
+    counts = np.bincount(of_group * n_classes + codes, minlength=n_groups * n_classes)
+    by_group = counts.reshape(n_groups, n_classes)
+    sizes = by_group.sum(axis=0)
+    order = rng.permutation(n_groups)
+    order = order[np.argsort(-by_group[order].sum(axis=1), kind="stable")]
+    held = np.zeros((n_folds, n_classes))
+    fold_of = np.empty(n_groups, dtype=np.intp)
+    for group in order:
+        # The sum of squares over folds grows least in the fold that holds least of these classes.
+        growth = ((2 * held + by_group[group]) * by_group[group] / sizes).sum(axis=1)
+        fold_of[group] = int(growth.argmin())
+        held[fold_of[group]] += by_group[group]
+    return fold_of[of_group]
 
 
 def _one_a_row(values: Any, noun: str, n_rows: int) -> Array:

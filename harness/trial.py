@@ -20,12 +20,12 @@ import numpy as np
 from harness import scoring
 from harness.answers import concrete, settle
 from harness.errors import DatasetError, HarnessError, ProbabilityError
-from harness.parameters import parameters_of
+from harness.parameters import split_parameters
 from harness.preparation import encode, prepare
 from harness.registry import describe
 from harness.sketches import asked, is_asked, principal
 from harness.threads import give_threads
-from harness.values import TRAIN_SIZE, Failure, Result, Seconds, Setting, TracePoint
+from harness.values import TRAIN_SIZE, Failure, Result, Seconds, Setting, TracePoint, folds_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -400,23 +400,26 @@ class EpochScores:
 
 
 def _material(dataset: Dataset, model: Model, trial: Trial) -> Material:
-    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
+    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.fold)
     return Material.of(data, model.needs, sketched=trial.repeat == 0)
 
 
-def draw(dataset: Dataset, seed: int, parameters: dict[str, Any]) -> Encoded:
+def draw(
+    dataset: Dataset, seed: int, parameters: dict[str, Any], fold: int | None = None
+) -> Encoded:
     """One split of a dataset, checked and encoded.
 
     With a ``train_size`` there are no more training rows than that, nested in those of a larger
-    one; a row of each class is among them in any case.
+    one; a row of each class is among them in any case. A fold is of datasets that have folds.
 
     Raises:
         DatasetError: the dataset breaks its contract, or its own code raised.
     """
-    own = TRAIN_SIZE in parameters and TRAIN_SIZE in parameters_of(dataset.split)
+    own = TRAIN_SIZE in parameters and TRAIN_SIZE in split_parameters(dataset)
     size = None if own else parameters.pop(TRAIN_SIZE, None)
     try:
-        split = dataset.split(np.random.default_rng(seed), **parameters)
+        which = (fold or 0,) if folds_in(dataset.kind) else ()
+        split = dataset.split(np.random.default_rng(seed), *which, **parameters)
     except HarnessError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from error
     except (Exception, SystemExit) as error:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     PredictLogProba: TypeAlias = Callable[[Array], Array]
     Monitor: TypeAlias = Callable[[int, PredictLogProba], None]
 
-SplitKind: TypeAlias = Literal["fresh", "resampled", "fixed"]
+SplitKind: TypeAlias = str
+"""``fresh``, ``resampled``, ``fixed``, or a number of folds such as ``10-fold``."""
+
 Status: TypeAlias = Literal["ok", "failed", "timeout", "crashed", "skipped"]
 Value: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | None
 
@@ -75,9 +77,13 @@ class Dataset:
     Args:
         name: kebab-case, unique over all plugins.
         kind: what two repeats have in common: nothing (``fresh`` draws), the rows of one table
-            (``resampled``), or everything (a ``fixed`` published split).
+            (``resampled``), or everything (a ``fixed`` published split). ``10-fold``, or any other
+            number from 2, is cross-validation: ten repeats in a row test each row of one table
+            once. As many folds as the table has rows are leave-one-out.
         split: called as ``split(rng, **parameters)`` with a ``numpy.random.Generator``. Its keyword
-            parameters and their defaults are the dataset's parameters.
+            parameters and their defaults are the dataset's parameters. Of cross-validation, called
+            as ``split(rng, fold, **parameters)``, ``fold`` counting from 0; ``rng`` is seeded
+            alike for all folds of one repetition (see `harness.folds`).
         description: one sentence.
         licence: of the data.
         citation: where the data or their definition come from.
@@ -268,6 +274,30 @@ class Choice:
         return Choice(self.name, tuple(one for one in self.parameters if one[0] != TRAIN_SIZE))
 
 
+_FOLDS = re.compile(r"([1-9]\d{0,5})-fold")
+
+
+def folds_in(kind: SplitKind | None) -> int:
+    """The number of folds of a kind of split; 0 for a kind that has none.
+
+    >>> folds_in("10-fold"), folds_in("fresh"), folds_in(None)
+    (10, 0, 0)
+    """
+    found = _FOLDS.fullmatch(kind) if isinstance(kind, str) else None  # pandas has NaN for none
+    return int(found[1]) if found else 0
+
+
+def is_kind(kind: object) -> bool:
+    """Whether a dataset may be of this kind.
+
+    >>> is_kind("fixed"), is_kind("5-fold"), is_kind("1-fold")
+    (True, True, False)
+    """
+    return isinstance(kind, str) and (kind in KINDS_WITHOUT_FOLDS or folds_in(kind) >= 2)
+
+
+KINDS_WITHOUT_FOLDS = ("fresh", "resampled", "fixed")
+
 TRAIN_SIZE = "train_size"
 """The parameter that every dataset has: how many of its training rows are learned from."""
 
@@ -307,7 +337,8 @@ class Trial:
 
     ``seed`` is the run's; the split's seed and the model's follow from it through
     ``numpy.random.SeedSequence``. The split's does not depend on the model, so that every model
-    sees the same split and comparisons are paired.
+    sees the same split and comparisons are paired. Of a dataset of ``n_folds`` folds, as many
+    repeats in a row are one repetition of cross-validation.
     """
 
     dataset: Choice
@@ -315,6 +346,7 @@ class Trial:
     device: str
     repeat: int
     seed: int
+    n_folds: int = 0
 
     @property
     def key(self) -> str:
@@ -324,11 +356,17 @@ class Trial:
 
     @property
     def split_seed(self) -> int:
-        """Seed of the split: by dataset (with parameters) and repeat.
+        """Seed of the split: by dataset (with parameters) and repeat, or repetition of all folds.
 
         A part of the training rows is a part of the same split: so learning curves are paired.
         """
-        return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), self.repeat)
+        drawn = self.repeat // self.n_folds if self.n_folds else self.repeat
+        return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), drawn)
+
+    @property
+    def fold(self) -> int | None:
+        """Which fold is tested on, from 0; None where the dataset has no folds."""
+        return self.repeat % self.n_folds if self.n_folds else None
 
     @property
     def model_seed(self) -> int:
@@ -578,10 +616,11 @@ class Frames:
         results: one row a trial, in the order in which trials were planned. Columns:
             ``result_id``, ``dataset`` and ``model`` (with parameters, as people write them),
             ``device``, ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``,
-            ``skipped``), ``split_kind`` (``fresh``, ``resampled``, ``fixed``; None where the trial
-            never got that far), ``baseline`` (bool), ``n_train``, ``n_test``, ``n_repeated`` (test
-            rows that also occur in the training part), ``identifiers`` (columns in which nearly
-            every row has a category of its own, in words; None without any); scores (NaN unless
+            ``skipped``), ``split_kind`` (``fresh``, ``resampled``, ``fixed``, or such as
+            ``10-fold``; None where the trial never got that far), ``baseline`` (bool),
+            ``n_train``, ``n_test``, ``n_repeated`` (test rows that also occur in the training
+            part), ``identifiers`` (columns in which nearly every row has a category of its own, in
+            words; None without any); scores (NaN unless
             ``ok``): ``accuracy``, ``nll``, ``nll_sd`` (over the test rows), ``likelihood``,
             ``brier``, ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (test rows whose class
             was given probability 0), ``train_likelihood``; seconds: ``import_seconds``,

@@ -288,7 +288,7 @@ class _Doings:
         wanted = pairing.trials if pairing.together else pairing.trials[:1]
         self.parts = []
         for trial in wanted:
-            data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters))
+            data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.fold)
             self.parts.append((trial, data, prepare(data, self.model.needs)))
         self.fitted: Classifier | None = None
         self.settles = True

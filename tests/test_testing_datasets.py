@@ -128,7 +128,7 @@ def test_duplicates_of_the_table_itself_earn_a_remark() -> None:
 
 WRONG = [
     (dataset(name="Toy set"), "kebab-case-name", "'Toy set' is not small letters"),
-    (dataset(kind="random"), "one-of-three-kinds", "kind is 'random', none of fresh, resampled"),
+    (dataset(kind="random"), "known-kind", "kind is 'random', none of fresh, resampled"),
     (dataset(changed(X_train=np.ravel)), "parts-fit-together", "X_train has shape (90,)"),
     (dataset(changed(y_train=lambda y: np.stack([y, y], 1))), "parts-fit-together", "(30, 2)"),
     (dataset(changed(X_test=lambda X: X[:, :2])), "parts-fit-together", "3 columns, X_test 2"),

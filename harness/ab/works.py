@@ -12,7 +12,7 @@ from harness.errors import UsageError
 from harness.pairing import choose
 from harness.parameters import parameters_of
 from harness.trial import setting_of
-from harness.values import Choice, Trial
+from harness.values import Choice, Trial, folds_in
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,7 +101,14 @@ class Doing:
             if side and choice == self.models[0]:
                 specs.append(specs[0])
                 continue
-            trial = Trial(self.dataset, choice, self.device, pair, seed)
+            trial = Trial(
+                self.dataset,
+                choice,
+                self.device,
+                pair,
+                seed,
+                folds_in(registry.datasets[self.dataset.name].kind),
+            )
             material = registry.drawn(trial)
             prepared = material.prepared
             setting = setting_of(trial, material.n_classes, prepared)

@@ -31,6 +31,10 @@ SPLITTING = {
     " independent",
     "fixed": "fixed: a published split; repeats differ in the model's seed only",
 }
+CROSS_VALIDATION = (
+    "cross-validation: every repeat tests one fold of the same table; further repetitions divide"
+    " the table anew"
+)
 
 
 @click.command(name="show", cls=options.Command, short_help="Show a dataset, a model or a run.")
@@ -93,12 +97,12 @@ def _parameters(parameters: Mapping[str, Parameter]) -> Table:
 
 def _show_dataset(registry: Described, dataset: Dataset) -> None:
     from harness.pairing import importable
-    from harness.parameters import parameters_of
+    from harness.parameters import split_parameters
 
     missing = importable(dataset.requires)
     facts = {
         "from": str(registry.origin("datasets", dataset.name)),
-        "splits": SPLITTING[dataset.kind],
+        "splits": SPLITTING.get(dataset.kind, f"{dataset.kind} {CROSS_VALIDATION}"),
         "licence": dataset.licence,
         "citation": dataset.citation,
         "tags": ", ".join(dataset.tags),
@@ -116,7 +120,7 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
     )
     _show_facts("dataset", dataset.name, dataset.description, facts)
     console = out()
-    parameters = parameters_of(dataset.split)
+    parameters = split_parameters(dataset)
     if parameters:
         console.print(_parameters(parameters))
     console.print(_classes(seen))
@@ -128,10 +132,10 @@ def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
     from harness.discovery import DRAWING
     from harness.draws import glance_there, told_by
     from harness.processes.client import Limits
-    from harness.values import Choice, Trial
+    from harness.values import Choice, Trial, folds_in
 
-    first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0)
-    asked = (first.dataset, first.split_seed, FIRST_ROWS)
+    first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0, folds_in(dataset.kind))
+    asked = (first.dataset, first.split_seed, first.fold, FIRST_ROWS)
     with registry.answered(
         "datasets", dataset.name, glance_there, *asked, limits=Limits(DRAWING)
     ) as call:

@@ -92,6 +92,7 @@ class _Split:
     users: int
     sketched: bool
     seed: int
+    fold: int | None
     call: Call | None = None
     file: IO[bytes] | None = None
     labels: IO[bytes] | None = None
@@ -162,11 +163,11 @@ class _Work:
         for trial in trials:
             which = _which(trial)
             if which not in splits:
-                splits[which] = _Split(which, tuple(needs[trial.dataset]), 0, False, 0)
+                splits[which] = _Split(which, tuple(needs[trial.dataset]), 0, False, 0, None)
             split = splits[which]
             split.users += 1
             split.sketched |= trial.repeat == 0
-            split.seed = trial.split_seed
+            split.seed, split.fold = trial.split_seed, trial.fold
         self.splits = splits
         batched = {trial.key for batch in batches for trial in batch}
         # All trials of a repeat in a row, so that its split can go after them. Baselines come
@@ -276,6 +277,7 @@ class _Work:
             draw_there,
             split.which[0],
             split.seed,
+            split.fold,
             split.needs,
             split.sketched,
             files=[split.labels.fileno()],

@@ -6,6 +6,14 @@ What two repeats of a dataset have in common decides how far their scores may be
 - ``resampled`` splits share rows of one table. Their scores are correlated, and a plain t-test on
   10 of them rejects a true null in a quarter of all cases instead of 5%. Here the variance of the
   mean is s^2 (1/J + n_test/n_train) (Nadeau & Bengio, Machine Learning 52, 2003).
+- folds (``10-fold``) test each row of one table once a repetition. There is no unbiased estimate of
+  the variance of their mean (Bengio & Grandvalet, JMLR 5, 2004). The variance v of the n rows'
+  scores gives v/n (Bayle, Bayle, Janson & Mackey, NeurIPS 33, 2020), which suits models that hardly
+  change with a row: of naive Bayes it covers 95%, of the nearest neighbour 87%, of a stump 79%.
+  Nadeau & Bengio's correction, which Bouckaert & Frank (PAKDD 2004) apply to the variance between
+  folds, holds the two others, too: n_test rows a fold, k folds, v/n_test (1/k + n_test/n_train). In
+  it more repetitions count for nothing, for over repeated folds as over one the corrected t-test
+  that divides by all of them told equal stumps apart in 14 to 21% of cases, and covered 80 to 89%.
 - a ``fixed`` split has one test part, and only the model's seed varies. The interval of a score has
   the test rows for its sample, and speaks of the models that were fitted. Two models are compared
   over rows and seeds, for two fits of one model differ, too: a test over the rows alone tells such
@@ -20,13 +28,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from scipy import special  # scipy.stats has the same in words, but takes 0.6 s to import
 
 from harness.statistics.multiplicity import lead_p_value, leads, range_p_value, step_down
 from harness.statistics.posteriors import paired_shares, point, students, unknown
+from harness.values import folds_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -55,6 +64,9 @@ CEILING: dict[Score, float] = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0}
 OVER_DRAWS = "t over draws"
 OVER_SPLITS = "corrected t over splits"
 OVER_ROWS = "t over test rows"
+OVER_FOLDS = "corrected t over folds"
+OVER_FOLDED_ROWS = "corrected t over the rows of all folds"
+WILSON_FOLDED = "corrected Wilson over the rows of all folds"
 OVER_SEEDS = "t over test rows and seeds"
 WILSON = "Wilson over test rows"
 MCNEMAR = "McNemar's exact test"
@@ -166,7 +178,7 @@ class Cell:
         model that is wrong once in n rows.
         """
         J = len(self.repeats)
-        n = self.n_test * (1 if self.kind == "fixed" else J)
+        n = self.n_test * (1 if self.kind == "fixed" else _parts(self.kind, J))
         if self.kind == "resampled":
             n = min(n, self.n_train + self.n_test)
         missed = 1 + math.log(n)
@@ -200,7 +212,7 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
         if status == "ok":
             group.append(row)
         if isinstance(kind, str):
-            kinds[dataset] = cast("SplitKind", kind)
+            kinds[dataset] = kind
     found = {}
     for key, group in groups.items():
         rows = np.array(group, dtype=np.intp)
@@ -224,7 +236,8 @@ def interval(cell: Cell, score: Score) -> Interval:
     """The mean score's 95% interval, within what the score can be.
 
     Over a few splits it speaks of the learning algorithm; where the test rows are the sample it
-    speaks of the models that were fitted. The NLL has no interval where fewer than
+    speaks of the models that were fitted. Over folds, too, it speaks of the learning algorithm,
+    with the rows of all folds for its sample. The NLL has no interval where fewer than
     `FEWEST_CARRYING` test rows carry it (`Cell.carrying`): ends are NaN, and the method says so.
     """
     values = cell.of(score)
@@ -234,6 +247,8 @@ def interval(cell: Cell, score: Score) -> Interval:
     mean = float(values.mean())
     if score == "nll" and cell.carrying < FEWEST_CARRYING:
         return Interval(math.nan, math.nan, FEW_CARRYING)
+    if folds_in(cell.kind) and J > 1:
+        return _over_folds(cell, score)
     if cell.kind == "fixed" or J == 1 or _constant(values):
         if score == "accuracy":
             return _wilson(mean, cell.rows)
@@ -245,6 +260,25 @@ def interval(cell: Cell, score: Score) -> Interval:
         spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
         method = OVER_SPLITS if cell.kind == "resampled" else OVER_DRAWS
         half = _half_width(spread, J - 1)
+    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), method)
+
+
+def _over_folds(cell: Cell, score: Score) -> Interval:
+    """The interval over folds: of their rows, or of folds where a row's score is not known."""
+    values = cell.of(score)
+    mean, J = float(values.mean()), len(values)
+    if score == "accuracy":
+        return replace(_wilson(mean, cell.rows), method=WILSON_FOLDED)
+    if score == "nll":
+        n = J * cell.n_test
+        within = float(np.square(np.nan_to_num(cell.nll_sd)).mean()) * (1 - 1 / cell.n_test)
+        spread = math.sqrt((within + float(values.var())) * n / (n - 1) / cell.rows)
+        half, method = _half_width(spread, cell.rows - 1), OVER_FOLDED_ROWS
+    else:
+        if _constant(values):
+            return Interval(math.nan, math.nan, NO_ROW_SCORES)
+        spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
+        half, method = _half_width(spread, _parts(cell.kind, J) - 1), OVER_FOLDS
     return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), method)
 
 
@@ -305,13 +339,14 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
     differences = a.of(score)[i] - b.of(score)[j]
     mean, J = float(differences.mean()), len(differences)
     worth = _rows(a.kind, J, a.n_test, a.n_train)
+    folded = folds_in(a.kind) > 0 and J > 1
     if a.kind != "fixed" and J > 1:
-        if not _constant(differences):
+        if not _constant(differences) and not folded:
             factor = _factor(a.kind, J, a.n_test, a.n_train)
             spread = float(differences.std(ddof=1)) * math.sqrt(factor)
             method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
             return _by_t(mean, spread, J - 1, f"paired {method}", score, level)
-        if abs(mean) < 1e-12:
+        if _constant(differences) and abs(mean) < 1e-12:
             return _as_good(a, b, score, rows, (i, j), worth, level)
     ours = rows.of(a.result_ids[i].tolist(), score)
     theirs = rows.of(b.result_ids[j].tolist(), score)
@@ -319,7 +354,10 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
         return Comparison(mean, math.nan, "no test rows in common")
     paired = [x - y for x, y in zip(ours, theirs, strict=True)]
     if a.kind != "fixed":
-        return _over_rows(mean, np.concatenate(paired), worth, score, level)
+        found = _over_rows(mean, np.concatenate(paired), worth, score, level)
+        if folded and found.method == f"paired {OVER_ROWS}":
+            return replace(found, method=f"paired {OVER_FOLDED_ROWS}")
+        return found
     if J > 1 and worth > 1 and not _constant(differences):
         return _over_seeds(mean, np.array(paired), score, level)
     found = _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
@@ -356,7 +394,11 @@ def against_best(
         return {}
     scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
     first = scored[leader]
-    by_rows = first.kind == "fixed" or any(len(cell.repeats) == 1 for cell in scored.values())
+    by_rows = (
+        first.kind == "fixed"
+        or folds_in(first.kind) > 0
+        or any(len(cell.repeats) == 1 for cell in scored.values())
+    )
     if by_rows:
         rows.fetch(i for cell in scored.values() for i in cell.result_ids.tolist())
     found = {
@@ -400,8 +442,14 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
+def _parts(kind: SplitKind | None, J: int) -> int:
+    """How many of the repeats have test rows that no other has; draws and splits count as such."""
+    return min(J, folds_in(kind) or J)
+
+
 def _factor(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> float:
-    return 1 / J + (n_test / n_train if kind == "resampled" else 0.0)
+    shared = kind == "resampled" or folds_in(kind) > 0
+    return 1 / _parts(kind, J) + (n_test / n_train if shared else 0.0)
 
 
 def _rows(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> float:

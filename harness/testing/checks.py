@@ -117,9 +117,12 @@ def kebab_case_name(subject: Model | Dataset | Kernel | Report, _device: str = "
     require(kept, f"{subject.name!r} is not small letters and digits, in words joined by '-'")
 
 
-def require_defaults(function: Callable[..., Any]) -> None:
-    """Raise unless every parameter but the first has a default that can stand between brackets."""
-    for parameter in parameters_of(function).values():
+def require_defaults(function: Callable[..., Any], given: int = 1) -> None:
+    """Raise unless each parameter has a default that can stand between brackets.
+
+    Those that the harness gives, in front, need none.
+    """
+    for parameter in parameters_of(function, given=given).values():
         default = parameter.default
         values = default if isinstance(default, tuple) else (default,)
         plain = all(

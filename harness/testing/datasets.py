@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.columns import in_words, read_labels, read_table
 from harness.errors import DatasetError
+from harness.parameters import given_to
 from harness.preparation import categorical_columns, column_names, encode, numbers
 from harness.testing.checks import (
     Check,
@@ -20,12 +21,13 @@ from harness.testing.checks import (
     require_defaults,
     run_all,
 )
-from harness.values import Split, SplitKind
+from harness.values import KINDS_WITHOUT_FOLDS, Split, folds_in, is_kind
 
 if TYPE_CHECKING:
     from harness.columns import Table
     from harness.values import Array, Dataset
 
+FOLDS = 30  # that a check draws at most: of leave-one-out, not all
 PARTS = ("X_train", "y_train", "X_test", "y_test")
 
 
@@ -38,16 +40,19 @@ def check_dataset(dataset: Dataset) -> None:
     run_all("dataset", dataset, DATASET_CHECKS)
 
 
-def one_of_three_kinds(dataset: Dataset) -> None:
-    """Says how its splits come about: fresh, resampled or fixed."""
-    kinds = get_args(SplitKind)
-    require(dataset.kind in kinds, f"kind is {dataset.kind!r}, none of {', '.join(kinds)}")
+def known_kind(dataset: Dataset) -> None:
+    """Says how its splits come about: fresh, resampled, fixed, or folds such as 10-fold."""
+    kinds = ", ".join(KINDS_WITHOUT_FOLDS)
+    require(is_kind(dataset.kind), f"kind is {dataset.kind!r}, none of {kinds}, 10-fold and so on")
 
 
 def parameters_have_defaults(dataset: Dataset) -> None:
-    """Takes a generator first, and every parameter after it has a default."""
-    require(inspect.signature(dataset.split).parameters, "split takes no generator")
-    require_defaults(dataset.split)
+    """Takes a generator first, then the fold if it has folds, and the rest has defaults."""
+    given = given_to(dataset)
+    taken = inspect.signature(dataset.split).parameters
+    require(taken, "split takes no generator")
+    require(len(taken) >= given, "split takes no fold after the generator")
+    require_defaults(dataset.split, given)
 
 
 def parts_fit_together(dataset: Dataset) -> None:
@@ -132,20 +137,20 @@ def same_seed_same_split(dataset: Dataset) -> None:
 
 
 def splits_are_of_their_kind(dataset: Dataset) -> None:
-    """Differs from seed to seed, unless its test part is fixed."""
+    """Differs from seed to seed, unless its test part or its folds are fixed."""
     first, *others = (_split(dataset, seed) for seed in range(4))
     if dataset.kind == "fixed":
         for part in ("X_test", "y_test"):
             same = all(_equal(getattr(first, part), getattr(other, part)) for other in others)
             require(same, f"{part} differs from seed to seed, though the kind is fixed")
-    else:
+    elif not folds_in(dataset.kind):  # folds may be published, too
         same = all(_equal(getattr(first, p), getattr(o, p)) for o in others for p in PARTS)
         require(not same, f"seeds 0 to 3 give one and the same split; kind {dataset.kind} must not")
 
 
 def parts_share_no_rows(dataset: Dataset) -> str | None:
     """Keeps rows of the training part out of the test part, if both are of one table."""
-    if dataset.kind != "resampled":
+    if dataset.kind != "resampled" and not folds_in(dataset.kind):
         return None
     split = _split(dataset)
     train = Counter(_rows(split.X_train, split.y_train))
@@ -161,6 +166,25 @@ def parts_share_no_rows(dataset: Dataset) -> str | None:
     return f"{shared} of {len(test)} test rows have a twin in training; the table has duplicates"
 
 
+def folds_test_each_row_once(dataset: Dataset) -> None:
+    """Divides one table, if it has folds: they test each row once, and train on all others."""
+    n_folds = folds_in(dataset.kind)
+    whole: Counter[str | bytes] = Counter()
+    tested: Counter[str | bytes] = Counter()
+    for fold in range(min(n_folds, FOLDS)):
+        split = _split(dataset, fold=fold)
+        test = Counter(_rows(split.X_test, split.y_test))
+        table = test + Counter(_rows(split.X_train, split.y_train))
+        whole = whole or table
+        require(table == whole, f"folds 0 and {fold} have different rows, in both parts together")
+        tested += test
+        twice = (tested - whole).total()
+        require(not twice, f"{twice} rows are tested in fold {fold} and in a fold before it")
+    if 0 < n_folds <= FOLDS:
+        never = (whole - tested).total()
+        require(not never, f"{never} of {whole.total()} rows are tested in no fold")
+
+
 def splits_share_no_memory(dataset: Dataset) -> None:
     """Hands out arrays that nobody else has, or that cannot be written to."""
     first, second = _given(dataset), _given(dataset)
@@ -174,7 +198,7 @@ DATASET_CHECKS = tuple(
     Check.of(function)
     for function in (
         kebab_case_name,
-        one_of_three_kinds,
+        known_kind,
         parameters_have_defaults,
         parts_fit_together,
         no_label_is_missing,
@@ -186,13 +210,15 @@ DATASET_CHECKS = tuple(
         same_seed_same_split,
         splits_are_of_their_kind,
         parts_share_no_rows,
+        folds_test_each_row_once,
         splits_share_no_memory,
     )
 )
 
 
-def _given(dataset: Dataset, seed: int = 0) -> Split:
-    split = dataset.split(np.random.default_rng(seed))
+def _given(dataset: Dataset, seed: int = 0, fold: int = 0) -> Split:
+    which = (fold,) if folds_in(dataset.kind) else ()
+    split = dataset.split(np.random.default_rng(seed), *which)
     require(isinstance(split, Split), f"split gives a {type(split).__name__}, not a harness.Split")
     return split
 
@@ -201,9 +227,9 @@ def _tables(split: Split) -> tuple[Table, Table]:
     return read_table(split.X_train, "X_train"), read_table(split.X_test, "X_test")
 
 
-def _split(dataset: Dataset, seed: int = 0) -> Split:
+def _split(dataset: Dataset, seed: int = 0, fold: int = 0) -> Split:
     """A split as it is understood: arrays, whatever was given."""
-    split = _given(dataset, seed)
+    split = _given(dataset, seed, fold)
     train, test = _tables(split)
     return replace(
         split,

@@ -9,6 +9,7 @@ from harness.looks import looks_of
 from harness.pairing import LOOKS
 from harness.scoring import CLIP
 from harness.statistics import FEW_CARRYING
+from harness.values import folds_in
 from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 
 if TYPE_CHECKING:
@@ -39,6 +40,15 @@ INTERVALS = {
     "compared over rows and seeds.",
 }
 
+FOLDS = (
+    "Cross-validation: the rows of all folds are the sample, Wilson's interval (accuracy) and "
+    "Student's t (NLL), with Nadeau and Bengio's factor 1/k + n_test/n_train for k folds. More "
+    "repetitions do not narrow an interval. Scores are those at this table's class shares."
+)
+LEFT_ONE_OUT = (
+    "Leave-one-out: intervals of models that change a lot with one row, such as small trees, "
+    "are too narrow (a 95% interval covers about 90%). 10-fold cross-validation is safer."
+)
 ONE_SEED = (
     "One seed on a fixed split: comparisons speak of these fits only, not of the models with other "
     "seeds; several repeats tell."
@@ -160,6 +170,9 @@ def _rare(frames: Frames) -> tuple[str, ...]:
     for dataset, rows in ok.groupby("dataset", sort=False):
         # Every model of a repeat has the same test rows; those of a fixed split are all the same.
         fixed = (rows["split_kind"] == "fixed").all()
+        n_folds = folds_in(rows["split_kind"].iloc[0])
+        if n_folds:  # a further repetition tests the same rows again
+            rows = rows[rows["repeat"] < n_folds]
         ids = rows.drop_duplicates("dataset" if fixed else "repeat")["result_id"].tolist()
         counts = frames.predictions(ids)["true"].value_counts()
         if len(counts) > 1 and counts.min() < FEWEST_OF_A_CLASS:
@@ -204,6 +217,12 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         )
     kinds = set(ranking.loc[ranking["ok"] > 0, "split_kind"])
     lines += [text for kind, text in INTERVALS.items() if kind in kinds]
+    folded = ranking["split_kind"].map(folds_in) > 0
+    if (folded & (ranking["ok"] > 0)).any():
+        lines.append(FOLDS)
+        if (folded & (ranking["n_test"] == 1)).any():
+            lines.append(LEFT_ONE_OUT)
+        lines += _untested_folds(ranking[folded])
     fallen = ranking["interval_method"].str.contains("test rows", regex=False)
     if (fallen & (ranking["split_kind"] != "fixed")).any():
         lines.append(
@@ -235,6 +254,20 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         )
     )
     return (*lines, *_unfinished(frames))
+
+
+def _untested_folds(ranking: pd.DataFrame) -> list[str]:
+    """Datasets of which some folds were not tested as often as others, a line each."""
+    lines = []
+    for dataset, rows in ranking.groupby("dataset", sort=False):
+        n_folds, total = folds_in(rows["split_kind"].iloc[0]), int(rows["total"].max())
+        if total % n_folds:
+            full = -(-total // n_folds) * n_folds
+            lines.append(
+                f"{dataset}: {total} repeats do not test all {n_folds} folds equally often; "
+                f"`-r {full}` does."
+            )
+    return lines
 
 
 def _unfinished(frames: Frames) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
+from harness.values import folds_in
 from harness_tables.figures import bound, compact, fixed, loss_decimals, share
 
 if TYPE_CHECKING:
@@ -150,11 +151,32 @@ def _split_in_words(rows: list[Row]) -> str:
     """Such as ``5 resampled splits, 112 training and 38 test rows``."""
     total = rows[0]["total"]
     kind = next((row["split_kind"] for row in rows if isinstance(row["split_kind"], str)), "")
-    repeats = f"{total} " + SPLITS.get((kind, total == 1), "repeat" if total == 1 else "repeats")
+    n_folds = folds_in(kind)
+    if n_folds:
+        repeats = _folds_in_words(n_folds, total, alone=any(row["n_test"] == 1 for row in rows))
+    else:
+        repeats = f"{total} " + SPLITS.get(
+            (kind, total == 1), "repeat" if total == 1 else "repeats"
+        )
     sizes = next((row for row in rows if not math.isnan(row["n_train"])), None)
     if sizes is None:
         return repeats
     return f"{repeats}, {sizes['n_train']:.0f} training and {sizes['n_test']:.0f} test rows"
+
+
+def _folds_in_words(n_folds: int, total: int, *, alone: bool) -> str:
+    """What was tested of cross-validation.
+
+    >>> _folds_in_words(10, 20, alone=False)
+    '10-fold cross-validation, 2 repetitions'
+    >>> _folds_in_words(150, 150, alone=True), _folds_in_words(10, 5, alone=False)
+    ('leave-one-out cross-validation', '5 folds of 10-fold cross-validation')
+    """
+    name = "leave-one-out" if alone else f"{n_folds}-fold"
+    repetitions, rest = divmod(total, n_folds)
+    if rest:
+        return f"{total} fold{'s' if total > 1 else ''} of {name} cross-validation"
+    return f"{name} cross-validation" + (f", {repetitions} repetitions" if repetitions > 1 else "")
 
 
 def _overview(score: str, datasets: list[str], by_name: dict[str, dict[str, Row]]) -> Sheet:
