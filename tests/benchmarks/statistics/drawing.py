@@ -69,7 +69,7 @@ def simulated(
             "n_test": n,
             "accuracy": hits.mean(axis=1),
             "nll": flat.mean(axis=1),
-            "nll_sd": flat.std(axis=1, ddof=1),
+            "nll_sd": flat.std(axis=1, ddof=1) if n > 1 else np.nan,
             "brier": 0.5,
         }
     )
