@@ -164,7 +164,7 @@ def test_leave_one_out_and_unfinished_folds_are_named_and_a_parameter_can_be_set
     outcome = run_of(plugin, tmp_path, "each", repeats=40)
     text = report_of(outcome)
     assert "leave-one-out cross-validation, 39 training and 1 test rows" in text
-    assert "Leave-one-out: intervals of models that change a lot" in text
+    assert "Leave-one-out: of models that change a lot" in text
     some = run_of(plugin, tmp_path, "four[shift=1.0]", repeats=3)
     text = report_of(some)
     assert "3 folds of 4-fold cross-validation" in text

@@ -9,7 +9,8 @@ What two repeats of a dataset have in common decides how far their scores may be
 - folds (``10-fold``) test each row of one table once a repetition. There is no unbiased estimate of
   the variance of their mean (Bengio & Grandvalet, JMLR 5, 2004). The variance v of the n rows'
   scores gives v/n (Bayle, Bayle, Janson & Mackey, NeurIPS 33, 2020), which suits models that hardly
-  change with a row: of naive Bayes it covers 95%, of the nearest neighbour 87%, of a stump 79%.
+  change with a row. Over 500 tables of 100 rows and 10 folds, 95% intervals of the accuracy covered
+  that of naive Bayes in 94%, of the nearest neighbour in 88%, of a stump in 79%.
   Nadeau & Bengio's correction, which Bouckaert & Frank (PAKDD 2004) apply to the variance between
   folds, holds the two others, too: n_test rows a fold, k folds, v/n_test (1/k + n_test/n_train). In
   it more repetitions count for nothing, for over repeated folds as over one the corrected t-test

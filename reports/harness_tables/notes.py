@@ -46,8 +46,8 @@ FOLDS = (
     "repetitions do not narrow an interval. Scores are those at this table's class shares."
 )
 LEFT_ONE_OUT = (
-    "Leave-one-out: intervals of models that change a lot with one row, such as small trees, "
-    "are too narrow (a 95% interval covers about 90%). 10-fold cross-validation is safer."
+    "Leave-one-out: of models that change a lot with the rows they learn from, such as small "
+    "trees, intervals are too narrow and ≈ is missing too often. 10-fold cross-validation is safer."
 )
 ONE_SEED = (
     "One seed on a fixed split: comparisons speak of these fits only, not of the models with other "
