@@ -15,6 +15,7 @@ from scipy import stats
 import harness
 from harness.errors import DatasetError, PluginError
 from harness.statistics import RowScores, against_best, cells, compare, interval
+from harness.statistics.reach import reach, reach_alone
 from harness.testing import check_dataset
 from harness.values import Choice, Trial
 
@@ -311,3 +312,10 @@ def test_a_dataset_of_folds_keeps_the_contract() -> None:
 def test_folds_that_do_not_partition_one_table_fail_the_contract(split: Any, fault: str) -> None:
     with pytest.raises(AssertionError, match=fault):
         check_dataset(dataset(split))
+
+
+def test_of_folds_nothing_is_said_of_what_more_repeats_would_tell() -> None:
+    contenders, rows = folded(losses_of(2, 10, 12), 10)
+    a, b = contenders.values()
+    assert reach(a, b, "nll", rows) is None
+    assert reach_alone(a, "nll") is None

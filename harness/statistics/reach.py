@@ -16,6 +16,7 @@ import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.statistics.scores import LEVEL, POWER
+from harness.values import folds_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,8 +94,8 @@ def reach(a: Cell, b: Cell, score: Score, rows: RowScores) -> Reach | None:
     None where fewer than two common repeats say nothing of the variance between them.
     """
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
-    if len(i) < 2:
-        return None
+    if len(i) < 2 or folds_in(a.kind):
+        return None  # further repetitions of cross-validation tell nothing more
     if a.kind == "fixed":
         ours = rows.of(a.result_ids[i].tolist(), score)
         theirs = rows.of(b.result_ids[j].tolist(), score)
@@ -112,7 +113,7 @@ def reach_alone(cell: Cell, score: Score) -> Reach | None:
     that of one. Runs over the same splits rise and fall together, and less is enough.
     """
     values = cell.of(score)
-    if len(values) < 2 or cell.kind == "fixed":
+    if len(values) < 2 or cell.kind == "fixed" or folds_in(cell.kind):
         return None  # repeats of a fixed split do not show how much its rows matter
     return _reach_of(2 * float(values.var(ddof=1)), cell)
 
