@@ -100,7 +100,7 @@ def test_nothing_selected_is_told_what_to_add(cli: Harness) -> None:
         (("run", "--all", "-d", "iris"), "--all is every dataset"),
         (("run", "--all", "--timeout", "soon"), "'soon' is no time"),
         (("run", "--all", "--memory", "lots"), "'lots' is no size"),
-        (("run", "--all", "-r", "0"), "0 is not in the range"),
+        (("run", "--all", "-r", "0"), "'0' is neither a whole number from 1 nor auto"),
         (("run", "--all", "--device", "cdua"), "no model computes on a device 'cdua'"),
         (("run", "--all", "--plugin", "none.py"), "'none.py' does not exist"),
         (("run", "--all", "--pdb"), "--pdb needs --in-process"),

@@ -175,7 +175,8 @@ def test_a_selector_that_is_wrong_is_answered_with_the_way_out(selector: str, fa
 @pytest.mark.parametrize(
     ("selection", "fault"),
     [
-        ({"repeats": 0}, "repeats must be an integer from 1, not 0"),
+        ({"repeats": 0}, "repeats must be an integer from 1, or 'auto', not 0"),
+        ({"repeats": "many"}, "repeats must be an integer from 1, or 'auto', not 'many'"),
         ({"seed": -1}, "seed must be an integer from 0, not -1"),
         ({"devices": ("cuda",), "models": ("nobody",)}, "no model matches 'nobody'"),
         ({"devices": ("cdua",)}, "no model computes on a device 'cdua': did you mean 'cuda'?"),
