@@ -104,4 +104,4 @@ def _print(lines: list[tuple[str, ...]], score: str, style: str) -> None:
     for line in lines:
         table.add_row(*line)
     out().print(table)
-    say("The last column: paired tests on the same splits, 5%, corrected for the number of models.")
+    say("Last column: paired tests on the same splits (5%, corrected for all models).")
