@@ -63,7 +63,7 @@ MOST_FREEDOM = 1e6
 """Of Student's t, which is the normal by then."""
 
 TELL = 0.01
-"""Change of the likelihood, as a part, for which the remarks say how many repeats would tell it."""
+"""Relative change of the likelihood; remarks say how many repeats find a change of this size."""
 
 ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
 TWO_SEEDS = "two repeats hardly show how much random seeds matter; more would tell"
@@ -79,7 +79,7 @@ class _Finding:
     row: Row
     p_value: float  # NaN where there is nothing to test
     p_over: float = math.nan  # of being slower by the budget or more
-    open: bool = False  # undecided, whatever else is said
+    open: bool = False  # has too few repeats or timings for a verdict
     same: bool = False  # in every test row
     reach: Reach | None = None
     unit: float = 1.0  # what a small change of what was tested is of the row's measure
@@ -105,8 +105,8 @@ def compare_runs(
     Args:
         base: what is held to be right.
         new: what may have become worse; of the same store.
-        budget: slowdown that passes, as a part: slower is what is shown to be slower by more than
-            that, same what is shown to be slower by less.
+        budget: relative slowdown that passes. "slower" means shown to exceed it, "same" means
+            shown to stay below it.
         margin: difference of scores that is called the same where its interval lies within it.
         alpha: see above.
         only: some of `MEASURES`; all without.
@@ -172,7 +172,7 @@ def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
     if one.same:
         verdict = "same"
     elif one.open:
-        verdict = "undecided"
+        pass
     elif math.isnan(one.p_value):
         verdict = "not judged"
     elif -margin <= row.low and row.high <= margin:
@@ -220,7 +220,7 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
 
     Args:
         found: the reach in NLL, the number of repeats and the level, for each pairing.
-        what: what is told, in the plural.
+        what: names the differences, such as "changes of the likelihood".
     """
     numbers = sorted({n for _, n, _ in found})
     repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.pairing import AUTO, LOOKS
-from harness.statistics import RowScores, against_best, best, cells
+from harness.statistics import RowScores, against_best, cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,9 +49,7 @@ def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[
             by_dataset.setdefault(dataset, {})[model, device] = cell
     for dataset, contenders in by_dataset.items():
         others = against_best(contenders, "nll", rows, looks=len(LOOKS))
-        if best(contenders, "nll") and any(
-            not one.told_apart and abs(one.difference) > SAME for one in others.values()
-        ):
+        if any(not one.told_apart and abs(one.difference) > SAME for one in others.values()):
             found.add(dataset)
     return found
 

@@ -150,11 +150,10 @@ def _deal_groups(
     rng: np.random.Generator,
 ) -> NDArray[np.intp]:
     """The fold of each row: large groups first, each to the fold that lacks its classes most."""
-    n_groups, n_classes = int(of_group.max(initial=-1)) + 1, int(codes.max(initial=-1)) + 1
+    by_group = _classes_by_group(codes, of_group)
+    n_groups, n_classes = by_group.shape
     if n_groups < n_folds:
         raise DatasetError(f"{n_folds} folds of {n_groups} groups; at most one fold a group")
-    counts = np.bincount(of_group * n_classes + codes, minlength=n_groups * n_classes)
-    by_group = counts.reshape(n_groups, n_classes)
     sizes = by_group.sum(axis=0)
     order = rng.permutation(n_groups)
     order = order[np.argsort(-by_group[order].sum(axis=1), kind="stable")]
@@ -166,6 +165,13 @@ def _deal_groups(
         fold_of[group] = int(growth.argmin())
         held[fold_of[group]] += by_group[group]
     return fold_of[of_group]
+
+
+def _classes_by_group(codes: NDArray[np.intp], of_group: NDArray[np.intp]) -> NDArray[np.intp]:
+    """How many rows of each class each group has (n_groups, n_classes)."""
+    n_groups, n_classes = int(of_group.max(initial=-1)) + 1, int(codes.max(initial=-1)) + 1
+    counts = np.bincount(of_group * n_classes + codes, minlength=n_groups * n_classes)
+    return counts.reshape(n_groups, n_classes)
 
 
 def _one_a_row(values: Any, noun: str, n_rows: int) -> Array:
@@ -197,9 +203,8 @@ def _whole_groups(
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
     """Groups in random order, each tested on if that brings the classes nearer to their shares."""
-    n_groups, n_classes = int(of_group.max(initial=-1)) + 1, int(codes.max(initial=-1)) + 1
-    counts = np.bincount(of_group * n_classes + codes, minlength=n_groups * n_classes)
-    by_group = counts.reshape(n_groups, n_classes)
+    by_group = _classes_by_group(codes, of_group)
+    n_groups = len(by_group)
     sizes = by_group.sum(axis=0)
     totals, lacking = sizes, test_size * sizes
     tested = np.zeros(n_groups, dtype=bool)

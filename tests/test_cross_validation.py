@@ -15,7 +15,7 @@ from scipy import stats
 import harness
 from harness.errors import DatasetError, PluginError
 from harness.statistics import RowScores, against_best, cells, compare, interval
-from harness.statistics.reach import reach, reach_alone
+from harness.statistics.reach import reach
 from harness.testing import check_dataset
 from harness.values import Choice, Trial
 
@@ -318,4 +318,3 @@ def test_of_folds_nothing_is_said_of_what_more_repeats_would_tell() -> None:
     contenders, rows = folded(losses_of(2, 10, 12), 10)
     a, b = contenders.values()
     assert reach(a, b, "nll", rows) is None
-    assert reach_alone(a, "nll") is None

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
-from harness.statistics.scores import LEVEL, POWER
+from harness.statistics.scores import LEVEL, POWER, mean_squares
 from harness.values import folds_in
 
 if TYPE_CHECKING:
@@ -46,10 +46,6 @@ class Reach:
     def visible(self, n: int, level: float = LEVEL) -> float:
         """The smallest difference that n repeats tell at a level with power 80%."""
         return math.inf if n < 2 else float(self._visible(np.array([n]), level)[0])
-
-    def half_width(self, n: int) -> float:
-        """Half the width of the 95% interval that n repeats give."""
-        return math.inf if n < 2 else float(self._half(np.array([n]))[0])
 
     def needed(self, difference: float, level: float = LEVEL, *, equal: float = 0.0) -> float:
         """How many repeats would tell a difference, or show that it is no larger than `equal`.
@@ -103,37 +99,13 @@ def reach(a: Cell, b: Cell, score: Score, rows: RowScores) -> Reach | None:
             return None
         return _crossed_reach(np.array(ours) - np.array(theirs))
     variance = float((a.of(score)[i] - b.of(score)[j]).var(ddof=1))
-    return _reach_of(variance, a)
-
-
-def reach_alone(cell: Cell, score: Score) -> Reach | None:
-    """How far repeats reach at least in telling a contender from another run of it.
-
-    Two runs that have nothing in common but the dataset: the variance of their difference is twice
-    that of one. Runs over the same splits rise and fall together, and less is enough.
-    """
-    values = cell.of(score)
-    if len(values) < 2 or cell.kind == "fixed" or folds_in(cell.kind):
-        return None  # repeats of a fixed split do not show how much its rows matter
-    return _reach_of(2 * float(values.var(ddof=1)), cell)
-
-
-def _reach_of(variance: float, cell: Cell) -> Reach:
-    shared = variance * cell.n_test / cell.n_train if cell.kind == "resampled" else 0.0
-    return Reach(variance, shared, cell.kind or "")
+    shared = variance * a.n_test / a.n_train if a.kind == "resampled" else 0.0
+    return Reach(variance, shared, a.kind or "")
 
 
 def _crossed_reach(differences: Floats) -> Reach:
-    """Of a fixed split: seeds can be added, its rows cannot.
-
-    From the mean squares of rows, seeds and the rest (J, n), each a random effect (Cornfield &
-    Tukey, Ann. Math. Stat. 27, 1956).
-    """
+    """Of a fixed split, from differences (J, n): seeds can be added, its rows cannot."""
     J, n = differences.shape
-    by_row, by_seed, mean = differences.mean(axis=0), differences.mean(axis=1), differences.mean()
-    rest = differences - by_row - by_seed[:, None] + mean
-    of_rows = J * float(np.square(by_row - mean).sum()) / (n - 1)
-    of_seeds = n * float(np.square(by_seed - mean).sum()) / (J - 1)
-    of_rest = float(np.square(rest).sum()) / ((n - 1) * (J - 1))
+    of_rows, of_seeds, of_rest = mean_squares(differences)
     shared = max(of_rows - of_rest, 0.0) / (J * n)
     return Reach(max(of_seeds, of_rest) / n, shared, "fixed")

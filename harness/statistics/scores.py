@@ -509,6 +509,21 @@ def _by_t(
     )
 
 
+def mean_squares(differences: Floats) -> tuple[float, float, float]:
+    """Mean squares of rows, of seeds and of the rest, of differences (J, n) of n rows and J seeds.
+
+    Two-way random effects: Cornfield & Tukey, Ann. Math. Stat. 27, 1956.
+    """
+    J, n = differences.shape
+    by_row, by_seed, mean = differences.mean(axis=0), differences.mean(axis=1), differences.mean()
+    rest = differences - by_row - by_seed[:, None] + mean
+    return (
+        J * float(np.square(by_row - mean).sum()) / (n - 1),
+        n * float(np.square(by_seed - mean).sum()) / (J - 1),
+        float(np.square(rest).sum()) / ((n - 1) * (J - 1)),
+    )
+
+
 def _over_seeds(mean: float, differences: Floats, score: Score, level: float) -> Comparison:
     """Compare by the differences (J, n) of n rows crossed with J seeds, both of which are samples.
 
@@ -522,11 +537,7 @@ def _over_seeds(mean: float, differences: Floats, score: Score, level: float) ->
     (Banerjee, Sankhya 22, 1960).
     """
     J, n = differences.shape
-    by_row, by_seed = differences.mean(axis=0), differences.mean(axis=1)
-    rest = differences - by_row - by_seed[:, None] + mean
-    R = J * float(np.square(by_row - mean).sum()) / (n - 1)
-    S = n * float(np.square(by_seed - mean).sum()) / (J - 1)
-    E = float(np.square(rest).sum()) / ((n - 1) * (J - 1))
+    R, S, E = mean_squares(differences)
     parts = ((max(R - E, 0.0) / (J * n), n - 1), (S / (J * n), J - 1))  # a variance and its freedom
 
     def half_width(tail: float) -> float:
