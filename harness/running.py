@@ -136,23 +136,26 @@ class Campaign:
     def further(self) -> Campaign | None:
         """The same run with more repeats of the datasets whose leaders are undecided.
 
-        None if there are none, or if the number of repeats was given. All that is wanted so far
-        must have been run.
+        None if there are none, which finishes the run, or if the number of repeats was given. All
+        that is wanted so far must have been run.
         """
-        targets = self._next_targets()
+        if self.targets is None:
+            return None
+        frames = load_frames(self.store, self.run)
+        now = max(self.targets.values(), default=0)
+        targets = next_look(self.targets, undecided(frames.results, frames.predictions, now))
         if not targets:
+            self._finish()
             return None
         n_trials = len(_wanted(self.plan.trials, targets)) + len(self.plan.skips)
         # A run that is taken up may have got further than this look.
         run = self.store.extend(self.run, max(n_trials, self.run.n_trials))
         return replace(self, run=run, targets=targets, done=frozenset(self.store.done(self.run)))
 
-    def _next_targets(self) -> dict[str, int]:
-        if self.targets is None:
-            return {}
-        frames = load_frames(self.store, self.run)
-        now = max(self.targets.values(), default=0)
-        return next_look(self.targets, undecided(frames.results, frames.predictions, now))
+    def _finish(self) -> None:
+        """Mark the run as finished, if every planned trial has a result."""
+        if self.run.finished is None and len(self.store.done(self.run)) == self.run.n_trials:
+            self.store.finish(self.run)
 
     @property
     def jobs(self) -> int:
@@ -178,9 +181,8 @@ class Campaign:
         for result in self._execute(tell, epochs=epochs):
             baseline = self.registry.models[result.trial.model.name].baseline
             yield self._kept(positions[result.trial.key], result, baseline=baseline)
-        complete = len(self.store.done(self.run)) == self.run.n_trials
-        if self.run.finished is None and complete and not self._next_targets():
-            self.store.finish(self.run)
+        if self.targets is None:  # otherwise `further` tells whether this was all
+            self._finish()
 
     def _kept(self, position: int, result: Result, *, baseline: bool) -> Result:
         """A result once it is in the store; a failure where the store takes another one only."""
