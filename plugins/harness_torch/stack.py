@@ -283,8 +283,11 @@ def network(
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
-        layer = nn.Linear(n_in, n_out, device="meta").to_empty(device="cpu")
-        for parameter in (layer.weight, layer.bias):
-            parameter.data.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
+        layer = nn.Linear(n_in, n_out, device="meta")
+        # `to_empty` would import SymPy for it, which takes longer than many a fit.
+        for name, parameter in list(layer.named_parameters()):
+            weights = torch.empty(parameter.shape)
+            weights.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)
+            setattr(layer, name, nn.Parameter(weights))
         layers += [layer, activation()]
     return nn.Sequential(*layers[:-1])
