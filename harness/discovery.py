@@ -207,11 +207,14 @@ class Described(Registry):
             known.append(new)
 
 
-def discover(plugins: Iterable[str] = ()) -> Described:
+def discover(
+    plugins: Iterable[str] = (), *, meanwhile: Callable[[], object] = lambda: None
+) -> Described:
     """What is installed and what the given plugins offer; each is asked in a process of its own.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
+        meanwhile: called while the plugins' processes start; imports of this process, say.
 
     Raises:
         PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
@@ -223,13 +226,15 @@ def discover(plugins: Iterable[str] = ()) -> Described:
     sources = [*installed, *given]
     processes = Processes(MODULES)
     try:
-        return _described(processes, sources)
+        return _described(processes, sources, meanwhile)
     except BaseException:
         processes.close()
         raise
 
 
-def _described(processes: Processes, sources: Sequence[Source]) -> Described:
+def _described(
+    processes: Processes, sources: Sequence[Source], meanwhile: Callable[[], object]
+) -> Described:
     parents = [processes.parent((source, ()), load_there, source) for source in sources]
     with ExitStack() as stack:
         calls = [
@@ -238,6 +243,7 @@ def _described(processes: Processes, sources: Sequence[Source]) -> Described:
             )
             for parent, source in zip(parents, sources, strict=True)
         ]
+        meanwhile()
         finish(calls)
         answers = [call.result() for call in calls]
     told: list[tuple[Source, dict[str, Any]]] = []

@@ -211,12 +211,17 @@ def all_plugins(given: tuple[str, ...]) -> tuple[str, ...]:
     return (*read_settings().plugins, *given)
 
 
-def discover(given: tuple[str, ...]) -> Described:
-    """What plugins offer, after a complaint about every one that cannot be used."""
+def discover(
+    given: tuple[str, ...], *, meanwhile: Callable[[], object] = lambda: None
+) -> Described:
+    """What plugins offer, after a complaint about every one that cannot be used.
+
+    ``meanwhile`` is called while they are asked.
+    """
     from harness import discovery
     from harness.cli.console import complain_of, remark
 
-    registry = discovery.discover(all_plugins(given))
+    registry = discovery.discover(all_plugins(given), meanwhile=meanwhile)
     if registry.printed:
         remark(registry.printed)
     complain_of(registry.faults)

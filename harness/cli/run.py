@@ -112,17 +112,20 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         raise UsageError(f"--watch and {other} are at odds over the terminal; leave one out")
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
+    if given["resume"] is not None:
+        with closing(options.open_store(given["store"])) as store:
+            ctx.exit(_run(_resume(store, given), given))
+    url = options.store_url(given["store"])
+    registry = (
+        options.load_here(given["plugins"])
+        if given["in_process"]
+        else options.discover(given["plugins"], meanwhile=lambda: _request(given))
+    )
     from harness import running
     from harness.pairing import plan
     from harness.store import Store
 
-    url = options.store_url(given["store"])
-    if given["resume"] is not None:
-        with closing(Store(url)) as store:
-            ctx.exit(_run(_resume(store, given), given))
     request = _request(given)
-    discover = options.load_here if given["in_process"] else options.discover
-    registry = discover(given["plugins"])
     planned = plan(registry, request.selection)
     with closing(Store(url, create=True)) as store:
         if isinstance(repeats := request.selection.repeats, int):
