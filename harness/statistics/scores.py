@@ -36,6 +36,7 @@ from scipy import special  # scipy.stats has the same in words, but takes 0.6 s 
 
 from harness.statistics.multiplicity import lead_p_value, leads, range_p_value, step_down
 from harness.statistics.posteriors import paired_shares, point, students, unknown
+from harness.statistics.power import POWER, standard_errors_told
 from harness.values import folds_in
 
 if TYPE_CHECKING:
@@ -55,9 +56,6 @@ Score: TypeAlias = Literal["accuracy", "nll", "brier"]
 
 LEVEL = 0.05
 """Intervals cover 1 - LEVEL; what is told apart is so at this level."""
-
-POWER = 0.8
-"""The chance with which the smallest visible difference is told apart."""
 
 CEILING: dict[Score, float] = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0}
 """The most that a score can be; the least is 0."""
@@ -496,15 +494,13 @@ def _by_t(
 ) -> Comparison:
     """Compare by a t-test of a mean difference whose standard deviation is the spread."""
     half = _half_width(spread, freedom)
-    critical = float(special.stdtrit(freedom, 1 - level / 2))
-    seen = float(special.nctdtrinc(freedom, 1 - POWER, critical))  # in units of the spread
     return Comparison(
         mean,
         _p_value(mean / spread, freedom),
         method,
         max(mean - half, -CEILING[score]),
         min(mean + half, CEILING[score]),
-        spread * seen if math.isfinite(seen) else math.inf,  # of less than a row's freedom
+        spread * standard_errors_told(freedom, level),
         students(mean, spread, freedom),
     )
 
@@ -580,8 +576,7 @@ def _visible_by(half: float, spread: float, least: float, most: float, level: fl
         low, high = (middle, high) if wider else (low, middle)
     freedom = (low + high) / 2
     critical = float(special.stdtrit(freedom, 1 - level / 2))
-    seen = float(special.nctdtrinc(freedom, 1 - POWER, critical)) / critical
-    return half * seen if math.isfinite(seen) else math.inf
+    return half * standard_errors_told(freedom, level) / critical
 
 
 def _as_good(
