@@ -12,6 +12,7 @@ is to be seen below it, `harness ab` sees, which measures both in turns.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, cast
@@ -20,6 +21,7 @@ import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.changes import SCORES, Row
+from harness.looks import looks_of
 from harness.statistics import LEVEL, RowScores, best, cells, compare
 from harness.statistics.families import discoveries
 from harness.statistics.reach import MOST_REPEATS, Reach, reach
@@ -64,6 +66,12 @@ MOST_FREEDOM = 1e6
 
 TELL = 0.01
 """Relative change of the likelihood; remarks say how many repeats find a change of this size."""
+
+ALONE = (
+    "This holds for two models compared alone. ≈ is corrected for all models and looks, and takes "
+    "larger differences or more repeats."
+)
+"""What `told_by_repeats` does not tell, for it would depend on how good the other models are."""
 
 ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
 TWO_SEEDS = "two repeats hardly show how much random seeds matter; more would tell"
@@ -249,8 +257,10 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
 def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
     """What differences in likelihood from a dataset's best model repeats tell, in words.
 
-    By the variances of a run, at `harness.statistics.LEVEL`; baselines do not count. Nothing where
-    no dataset has two models with two repeats.
+    By the variances of a run, for two models that are compared alone, at
+    `harness.statistics.LEVEL`; baselines do not count. Where the tables' marks are corrected, for
+    more models or for looks, a last line says so. Nothing where no dataset has two models with two
+    repeats.
 
     Args:
         frames: of the run.
@@ -259,11 +269,14 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
     rows = RowScores(frames.predictions)
     baselines = set(frames.results.loc[frames.results["baseline"], "model"])
     by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
+    marked: Counter[str] = Counter()  # the tables' marks count baselines, too
     for (dataset, model, device), cell in cells(frames.results).items():
+        marked[dataset] += bool(len(cell.repeats))
         if model not in baselines and len(cell.repeats):
             by_dataset.setdefault(dataset, {})[model, device] = cell
     found: list[tuple[Reach, int, float]] = []
-    for contenders in by_dataset.values():
+    corrected = repeats is None and looks_of(frames.run) > 1
+    for dataset, contenders in by_dataset.items():
         leader = best(contenders, "nll")
         for key, cell in contenders.items():
             if leader is None or key == leader:
@@ -271,7 +284,11 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
             its = reach(contenders[leader], cell, "nll", rows)
             if its is not None:
                 found.append((its, repeats or len(cell.repeats), LEVEL))
-    return in_words(found, "differences in likelihood from the best model") if found else []
+                corrected |= marked[dataset] > 2
+    if not found:
+        return []
+    lines = in_words(found, "differences in likelihood from the best model")
+    return [*lines, ALONE] if corrected else lines
 
 
 def _percent(part: float) -> str:

@@ -7,6 +7,7 @@ run. Scores alone decide, never a clock: the same command adds the same repeats.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from harness.pairing import AUTO, LOOKS
@@ -33,7 +34,8 @@ def looks_of(run: Run) -> int:
 def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[str]:
     """Names of the datasets whose best model is not told from all others.
 
-    Baselines do not count, nor do models that failed in a repeat or that predict as the best does.
+    Baselines do not count, nor do models that failed in a repeat, that predict as the best does, or
+    that no test compares with it.
 
     Args:
         results: as in `harness.frames.Frames`.
@@ -49,7 +51,8 @@ def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[
             by_dataset.setdefault(dataset, {})[model, device] = cell
     for dataset, contenders in by_dataset.items():
         others = against_best(contenders, "nll", rows, looks=len(LOOKS))
-        if any(not one.told_apart and abs(one.difference) > SAME for one in others.values()):
+        tested = [one for one in others.values() if not math.isnan(one.p_value)]
+        if any(not one.told_apart and abs(one.difference) > SAME for one in tested):
             found.add(dataset)
     return found
 

@@ -13,7 +13,7 @@ import pytest
 from command_line import complaint_of, harness_in, run_git
 
 from harness.changes import status
-from harness.comparison import compare_runs
+from harness.comparison import compare_runs, told_by_repeats
 from harness.frames import load_frames
 from harness.store import Store
 from harness.values import Choice, Failure, Predictions, Result, Run, Seconds, Timing, Trial
@@ -633,6 +633,23 @@ def test_a_run_says_before_and_after_what_its_repeats_tell(tmp_path: Path) -> No
     first = harness_in(tmp_path, *words, "--no-timing", "--no-progress")
     assert "3 repeats find differences in likelihood from the best model of" in first.remarks
     assert "To find 1%:" in first.remarks
+    assert "two models compared alone" in first.remarks  # the tables hold the baselines, too
     assert "by run 1" not in first.remarks
     second = harness_in(tmp_path, *words[:-1], "4", "--no-timing", "--no-progress")
     assert "by run 1: 4 repeats find differences" in second.remarks
+
+
+def test_where_marks_are_corrected_a_run_says_what_its_remarks_leave_out(made: Made) -> None:
+    """By how much ≈ is corrected depends on how good the other models are."""
+    frames = made.frames(made.run({"a": 0.9, "b": 0.85, "c": 0.8}))
+    assert told_by_repeats(frames)[-1] == (
+        "This holds for two models compared alone. ≈ is corrected for all models and looks, and "
+        "takes larger differences or more repeats."
+    )
+    # Two models, and marks that a run with --repeats auto corrects for its looks.
+    two = made.frames(made.run({"a": 0.9, "b": 0.85}))
+    looking = replace(two, run=replace(two.run, asked={"repeats": "auto"}))
+    assert [("compared alone" in told_by_repeats(one)[-1]) for one in (two, looking)] == [
+        False,
+        True,
+    ]

@@ -14,6 +14,7 @@ from scipy import stats
 
 import harness
 from harness.errors import DatasetError, PluginError
+from harness.looks import undecided
 from harness.statistics import RowScores, against_best, cells, compare, interval
 from harness.statistics.reach import reach
 from harness.testing import check_dataset
@@ -165,7 +166,9 @@ def test_leave_one_out_and_unfinished_folds_are_named_and_a_parameter_can_be_set
     outcome = run_of(plugin, tmp_path, "each", repeats=40)
     text = report_of(outcome)
     assert "leave-one-out cross-validation, 39 training and 1 test rows" in text
-    assert "Leave-one-out: of models that change a lot" in text
+    assert "More than 10 folds, leave-one-out included: no intervals and no ≈." in text
+    assert "the rows of all folds are the sample" not in text
+    assert "≈" not in text.partition("How to read this")[0]
     some = run_of(plugin, tmp_path, "four[shift=1.0]", repeats=3)
     text = report_of(some)
     assert "3 folds of 4-fold cross-validation" in text
@@ -176,6 +179,12 @@ def folded(
     losses: np.ndarray[Any, Any], k: int
 ) -> tuple[dict[tuple[str, str, str], Any], RowScores]:
     """Cells and rows of losses (n_models, J, n_test); a row is right below log 2."""
+    results, predictions = frames_of(losses, k)
+    return cells(results), RowScores(predictions)
+
+
+def frames_of(losses: np.ndarray[Any, Any], k: int) -> tuple[pd.DataFrame, Any]:
+    """Results and predictions of such losses."""
     import pandas as pd
 
     m, J, n = losses.shape
@@ -186,6 +195,7 @@ def folded(
             "dataset": "d",
             "model": np.repeat([f"m{i}" for i in range(m)], J),
             "device": "cpu",
+            "baseline": False,
             "repeat": np.tile(np.arange(J), m),
             "status": "ok",
             "split_kind": f"{k}-fold",
@@ -214,14 +224,14 @@ def folded(
         ]
         return pd.concat(parts)
 
-    return cells(results), RowScores(predictions)
+    return results, predictions
 
 
 def losses_of(m: int, J: int, n: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(3).exponential(0.6, size=(m, J, n))
 
 
-@pytest.mark.parametrize(("k", "n"), [(10, 12), (60, 1)])
+@pytest.mark.parametrize(("k", "n"), [(10, 12), (5, 30)])
 def test_the_nlls_interval_is_a_t_interval_over_all_rows_with_nadeau_and_bengios_factor(
     k: int, n: int
 ) -> None:
@@ -243,6 +253,32 @@ def test_accuracy_has_wilsons_interval_over_the_rows_that_folds_are_worth() -> N
     found = interval(cell, "accuracy")
     for end in (found.low, found.high):  # where the score test rejects no more (Wilson 1927)
         assert abs(end - share) == pytest.approx(z * math.sqrt(end * (1 - end) / worth))
+
+
+@pytest.mark.parametrize("score", ["accuracy", "nll", "brier"])
+@pytest.mark.parametrize(("k", "n", "shown"), [(10, 12, True), (11, 12, False), (10, 1, False)])
+def test_over_more_than_ten_folds_or_folds_of_a_row_nothing_is_said_with_a_reason(
+    k: int, n: int, shown: bool, score: Any
+) -> None:
+    """Two equal models that change a lot with a row would be told apart in a quarter of cases."""
+    losses = losses_of(2, k, n)
+    losses[1] += 1.0
+    contenders, rows = folded(losses, k)
+    a, b = contenders.values()
+    alone, found = interval(a, score), compare(a, b, score, rows)
+    assert [math.isnan(x) for x in (alone.low, alone.high, found.p_value, found.low)] == (
+        [not shown] * 4
+    )
+    assert ("more than 10 folds" in alone.method) == (not shown)
+    assert ("more than 10 folds" in found.method) == (not shown)
+    assert found.difference == pytest.approx(a.of(score).mean() - b.of(score).mean())
+    (marked,) = against_best(contenders, score, rows).values()
+    assert marked.told_apart == shown
+
+
+def test_looks_add_no_repeats_where_nothing_is_tested() -> None:
+    assert undecided(*frames_of(losses_of(2, 10, 12), 10), 10) == {"d"}
+    assert undecided(*frames_of(losses_of(2, 20, 12), 20), 20) == set()
 
 
 @pytest.mark.parametrize("score", ["accuracy", "nll", "brier"])

@@ -612,7 +612,46 @@ def test_intervals_of_models_at_one_size_stand_beside_each_other() -> None:
         assert all(min(abs(x - 100), abs(x - 200)) < 10 for x in places)
 
 
+def test_likelihoods_without_an_interval_are_ringed_and_the_legend_says_so() -> None:
+    """Two of four rest on too few rows: those of the dataset's smaller test part."""
+    frames = crowded(2, 2)
+    first = frames.results["dataset"] == frames.results["dataset"].iloc[0]
+    frames = replace(frames, results=frames.results.assign(n_test=np.where(first, 2000, 3)))
+    picture = drawn("sizes", frames, Wanted())
+    withheld = picture.table[picture.table["likelihood low"].isna()]
+    assert len(withheld) == 2
+    left, _ = picture.figure.axes
+    rings = [
+        x for line in left.lines if line.get_markerfacecolor() == "none" for x in line.get_xdata()
+    ]
+    sizes = withheld["training rows"].tolist()
+    assert sorted(rings) == pytest.approx(sorted(sizes), rel=0.1)
+    (legend,) = picture.figure.legends
+    assert "no interval" in [entry.get_text() for entry in legend.get_texts()]
+    reason = "2 of 4 points have no interval: fewer than 10 rows carry the NLL."
+    assert reason in picture.description
+    assert "no interval" not in drawn("sizes", crowded_with(2000), Wanted()).description
+
+
+def crowded_with(n_test: int) -> Frames:
+    frames = crowded(2, 2)
+    return replace(frames, results=frames.results.assign(n_test=n_test))
+
+
 # -- costs
+
+
+@pytest.mark.filterwarnings("error")
+def test_accuracies_without_any_interval_are_drawn_and_the_description_says_why() -> None:
+    """As over more than ten folds."""
+    frames = sample_frames()
+    picture = drawn(
+        "fit-time",
+        replace(frames, results=frames.results.assign(split_kind="20-fold")),
+        Wanted(dataset="tides"),
+    )
+    assert picture.table["accuracy low"].isna().all()
+    assert "have no interval: more than 10 folds" in picture.description
 
 
 def brute_force(times: list[float], accuracies: list[float]) -> set[int]:

@@ -31,6 +31,7 @@ from harness.pictures.picture import (
     shortened,
     text,
     thin,
+    without_interval,
 )
 from harness.statistics import cells, interval
 
@@ -205,6 +206,8 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
         for dataset, group in drawn[drawn["on the front"]].groupby("dataset", sort=False)
     )
     described.append(f"On the Pareto front, by growing time, {best}.")
+    if withheld := without_interval(drawn["interval"]):
+        described.append(withheld)
     described += _left_out(results, own, table[~timed])
     return Picture(figure, title, " ".join(described), drawn)
 
@@ -259,7 +262,8 @@ def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.
             {"dataset": pairing.dataset, "model": pairing.model, "device": pairing.device}
             | {"clock": CLOCKS[timed.how], time: value, "low (s)": low, "high (s)": high}
             | {"accuracy": float(cell.accuracy.mean())}
-            | {"accuracy low": ends.low, "accuracy high": ends.high, "on the front": False}
+            | {"accuracy low": ends.low, "accuracy high": ends.high, "interval": ends.method}
+            | {"on the front": False}
         )
     table = pd.DataFrame(rows)
     order = {name: i for i, name in enumerate(dict.fromkeys(table["dataset"]))}
@@ -316,9 +320,11 @@ def _accuracies(table: pd.DataFrame) -> tuple[float, float]:
     The latter where one poor model's interval would flatten all that is to be seen.
     """
     ends = ["accuracy", "accuracy low", "accuracy high"]
-    some = [table["accuracy"], *(table.loc[table["on the front"], name] for name in ends)]
-    low, high = (float(f([f(part) for part in some if len(part)])) for f in (np.nanmin, np.nanmax))
-    all_low, all_high = (float(f(table[ends].to_numpy())) for f in (np.nanmin, np.nanmax))
+    # What pandas leaves out are intervals that are withheld.
+    best = table.loc[table["on the front"], ends]
+    low = float(np.nanmin([table["accuracy"].min(), best.min().min()]))
+    high = float(np.nanmax([table["accuracy"].max(), best.max().max()]))
+    all_low, all_high = float(table[ends].min().min()), float(table[ends].max().max())
     return (all_low, all_high) if all_high - all_low <= FLAT * (high - low) else (low, high)
 
 

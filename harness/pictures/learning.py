@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from harness.errors import UsageError
 from harness.pictures.choosing import Wanted, able, chosen, pairings, scored
 from harness.pictures.costs import CLOCKS, Clock, clock
-from harness.pictures.palette import colour, dash, look, marker
+from harness.pictures.palette import FAINT, colour, dash, look, marker
 from harness.pictures.picture import (
     ENTRIES,
     NAME,
@@ -36,6 +36,7 @@ from harness.pictures.picture import (
     shortened,
     text,
     thin,
+    without_interval,
 )
 from harness.statistics import cells, interval
 from harness.statistics import likelihood as likelihood_of
@@ -62,6 +63,9 @@ NEAR = 0.003
 
 LONG = 50
 """Epochs from which on their axis is logarithmic."""
+
+ALONE: dict[str, Any] = {"ls": "", "marker": "o", "ms": 9, "mfc": "none", "mec": FAINT, "mew": 0.8}
+"""A ring around a likelihood that has no interval."""
 
 TICKS = 8
 """Sizes up to which each has a tick, where there is room."""
@@ -270,6 +274,7 @@ def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
                 "likelihood": math.exp(-float(cell.nll.mean())),
                 "likelihood low": ends.low,
                 "likelihood high": ends.high,
+                "interval": ends.method,
                 "fit seconds": time,
                 "fit low": low,
                 "fit high": high,
@@ -303,7 +308,12 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
                 x = group["training rows"] * beside_others[i]
                 ax.plot(x, y, **line)
                 ax.vlines(x, *ends, color=line["color"], lw=0.8, alpha=0.7)
+                if what == "likelihood":
+                    ax.plot(x[group[ends[0].name].isna()], y[group[ends[0].name].isna()], **ALONE)
         handles += more(len(groups) - ENTRIES, **OTHERS)
+        withheld = without_interval(table["interval"])
+        if withheld:
+            handles.append(Line2D([], [], label="no interval", **ALONE))
         for ax in (left, right):
             logarithmic(ax, "x", count, [n * f for n in rows for f in beside_others])
             if len(rows) <= TICKS:
@@ -334,7 +344,7 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
         figure,
         title,
         f"Likelihood and time of a fit against the number of training rows, a line a model. "
-        f"The time is {timed.how}.{missing}{words}",
+        f"The time is {timed.how}.{missing}{words}{' ' * bool(withheld)}{withheld}",
         table.assign(clock=CLOCKS[timed.how]),
     )
 

@@ -18,6 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from harness.pictures.palette import FAINT, GRID, INK, PAPER
+from harness.statistics import WITHHELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -209,6 +210,21 @@ def beside(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
 def more(n: int, **look: Any) -> list[Line2D]:
     """A legend's last entry, for the series that are too many for it; none if n is not positive."""
     return [Line2D([], [], label=f"and {n:,} more", **look)] if n > 0 else []
+
+
+def without_interval(methods: Iterable[str]) -> str:
+    """How many scores have no interval, and why, in a sentence; empty where all have one.
+
+    >>> without_interval(["Wilson over test rows", "no interval: fewer than 10 rows carry the NLL"])
+    '1 of 2 points has no interval: fewer than 10 rows carry the NLL.'
+    """
+    every = list(methods)
+    reasons = [one.removeprefix(WITHHELD) for one in every if one.startswith(WITHHELD)]
+    if not reasons:
+        return ""
+    has = "has" if len(reasons) == 1 else "have"
+    why = "; ".join(dict.fromkeys(reasons))
+    return f"{len(reasons)} of {plural(len(every), 'point')} {has} no interval: {why}."
 
 
 def label(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:

@@ -9,13 +9,15 @@ its rows' mean. Where c is too large, no number of repeats tells the difference;
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
-from harness.statistics.scores import LEVEL, POWER, mean_squares
+from harness.statistics.power import POWER, standard_errors_told
+from harness.statistics.scores import LEVEL, mean_squares
 from harness.values import folds_in
 
 if TYPE_CHECKING:
@@ -45,7 +47,7 @@ class Reach:
 
     def visible(self, n: int, level: float = LEVEL) -> float:
         """The smallest difference that n repeats tell at a level with power 80%."""
-        return math.inf if n < 2 else float(self._visible(np.array([n]), level)[0])
+        return math.inf if n < 2 else self._spread(n) * standard_errors_told(n - 1, level)
 
     def needed(self, difference: float, level: float = LEVEL, *, equal: float = 0.0) -> float:
         """How many repeats would tell a difference, or show that it is no larger than `equal`.
@@ -57,12 +59,16 @@ class Reach:
         >>> Reach(0.01**2, 0.01**2 / 4, "resampled").needed(0.01)
         inf
         """
-        n = np.arange(2, MOST_REPEATS + 1)
-        tells = self._visible(n, level) <= abs(difference)
-        if equal > abs(difference):
-            tells |= self._half(n) <= equal - abs(difference)
-        if tells.any():
-            return float(n[np.argmax(tells)])
+
+        def told(n: int) -> bool:
+            """Once it is told by n repeats, it is told by more."""
+            visible = self.visible(n, level) <= abs(difference)
+            return visible or self._half(n) <= equal - abs(difference)
+
+        numbers = range(2, MOST_REPEATS + 1)
+        fewest = bisect_left(numbers, True, key=told)
+        if fewest < len(numbers):
+            return float(numbers[fewest])
         z = special.ndtri(1 - level / 2) + special.ndtri(POWER)
         least = math.sqrt(self.shared)
         reachable = z * least < abs(difference) or (
@@ -70,18 +76,12 @@ class Reach:
         )
         return math.nan if reachable else math.inf
 
-    def _visible(self, n: NDArray[np.int64], level: float) -> Floats:
-        freedom = (n - 1).astype(np.float64)
-        critical = special.stdtrit(freedom, 1 - level / 2)
-        found: Floats = self._spread(n) * special.nctdtrinc(freedom, 1 - POWER, critical)
-        return found
+    def _half(self, n: int) -> float:
+        """Half the width of the 95% interval."""
+        return float(special.stdtrit(n - 1, 1 - LEVEL / 2)) * self._spread(n)
 
-    def _half(self, n: NDArray[np.int64]) -> Floats:
-        found: Floats = special.stdtrit(n - 1.0, 1 - LEVEL / 2) * self._spread(n)
-        return found
-
-    def _spread(self, n: NDArray[np.int64]) -> Floats:
-        return np.sqrt(self.per_repeat / n + self.shared)
+    def _spread(self, n: int) -> float:
+        return math.sqrt(self.per_repeat / n + self.shared)
 
 
 def reach(a: Cell, b: Cell, score: Score, rows: RowScores) -> Reach | None:

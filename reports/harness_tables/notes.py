@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from harness.looks import looks_of
 from harness.pairing import LOOKS
 from harness.scoring import CLIP
-from harness.statistics import FEW_CARRYING
+from harness.statistics import FEW_CARRYING, MANY_FOLDS, MOST_FOLDS
 from harness.values import folds_in
 from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 
@@ -45,9 +45,10 @@ FOLDS = (
     "Student's t (NLL), with Nadeau and Bengio's factor 1/k + n_test/n_train for k folds. More "
     "repetitions do not narrow an interval. Scores are those at this table's class shares."
 )
-LEFT_ONE_OUT = (
-    "Leave-one-out: of models that change a lot with the rows they learn from, such as small "
-    "trees, intervals are too narrow and ≈ is missing too often. 10-fold cross-validation is safer."
+FOLDS_WITHOUT = (
+    f"More than {MOST_FOLDS} folds, leave-one-out included: no intervals and no {TIED}. The models "
+    "learn from nearly the same rows and err together, by how much one table does not show. "
+    f"{MOST_FOLDS}-fold cross-validation has both."
 )
 ONE_SEED = (
     "One seed on a fixed split: comparisons speak of these fits only, not of the models with other "
@@ -219,9 +220,11 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     lines += [text for kind, text in INTERVALS.items() if kind in kinds]
     folded = ranking["split_kind"].map(folds_in) > 0
     if (folded & (ranking["ok"] > 0)).any():
-        lines.append(FOLDS)
-        if (folded & (ranking["n_test"] == 1)).any():
-            lines.append(LEFT_ONE_OUT)
+        without = ranking["interval_method"] == MANY_FOLDS
+        if (folded & ~without).any():
+            lines.append(FOLDS)
+        if without.any():
+            lines.append(FOLDS_WITHOUT)
         lines += _untested_folds(ranking[folded])
     fallen = ranking["interval_method"].str.contains("test rows", regex=False)
     if (fallen & (ranking["split_kind"] != "fixed")).any():

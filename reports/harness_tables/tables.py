@@ -94,8 +94,12 @@ def _standing(
         for key, one in compared.items()
         if contenders[key].complete and abs(one.difference) < ROUNDING
     }
-    tied = {key for key, one in compared.items() if not one.told_apart}
-    alone = {leader} if compared and not tied else set()
+    # What no test compares is neither equal to the leader nor worse.
+    tied = {
+        key for key, one in compared.items() if not one.told_apart and not math.isnan(one.p_value)
+    }
+    ahead_of_all = bool(compared) and all(one.told_apart for one in compared.values())
+    alone = {leader} if ahead_of_all else set()
     return _Standing({leader} | equal, tied | {leader} if tied else set(), alone)
 
 

@@ -208,10 +208,10 @@ def covers(
 
 def told_apart(
     name: str, k: int, R: int, rows: int, score: Score, second: int
-) -> Callable[[int], float]:
+) -> Callable[[int], float | None]:
     """A learner on its features, and on as many others, or on its first few."""
 
-    def run(seed: int) -> float:
+    def run(seed: int) -> float | None:
         rng = np.random.default_rng([seed, k, R, rows, 1])
         y = np.arange(rows) < rows // 2
         X = drawn_features(rng, y)
@@ -221,6 +221,8 @@ def told_apart(
         losses, hits = (np.concatenate([one[part] for one in both]) for part in (0, 1))
         drawn = _stored(losses, hits, k, rows)
         found = compare(drawn.cells[0], drawn.cells[1], score, drawn.rows)
+        if np.isnan(found.p_value):
+            return None
         better = second == FEATURES or found.difference < 0
         return float(found.told_apart and better)
 
