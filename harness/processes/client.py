@@ -164,8 +164,14 @@ class Processes:
         self.root.ask("terminate", pid)
 
     def sweep(self) -> None:
-        """End whatever has lost its parent."""
-        self.root.ask("sweep")
+        """End whatever has lost its parent.
+
+        That lives below the supervisor, which need not be asked where nothing does.
+        """
+        supervisors = trees.children(self.pid) or [self.pid]
+        adopted = {pid for supervisor in supervisors for pid in trees.children(supervisor)}
+        if not trees.TELLS_CHILDREN or not self.root.has_forked(adopted):
+            self.root.ask("sweep")
 
     def close(self) -> None:
         """End all of them."""
@@ -329,6 +335,10 @@ class Parent:
     def began(self, pid: int) -> None:
         """It has been forked."""
         self._pid = pid
+
+    def has_forked(self, pids: Iterable[int]) -> bool:
+        """Whether all of these are forks of it that are not known to have ended."""
+        return self._running.keys() >= set(pids)
 
     def ended(self, status: int) -> None:
         """It has ended: what it loads must have made it."""
@@ -612,7 +622,10 @@ class Call:
 
     def _hear(self) -> None:
         """What was said since: whole lines only, and not more at a time than a message holds."""
-        lines = os.pread(self._said.fileno(), LINE, self._heard)
+        said = self._said.fileno()
+        # As much as there is: Python sets aside as many bytes as it is asked for.
+        size = max(0, min(LINE, os.fstat(said).st_size - self._heard))
+        lines = os.pread(said, size, self._heard)
         whole = lines[: lines.rfind(b"\n") + 1]
         if not whole and len(lines) == LINE:
             whole = lines  # longer than anything that is meant

@@ -13,7 +13,7 @@ import psutil
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 PATIENCE = 2.0  # seconds in which killed processes are expected to be gone
-_TELLS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
+TELLS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
 """Linux may be built without; psutil then looks through all processes, which takes longer."""
 
 OURS = "harness-call"
@@ -25,7 +25,7 @@ _SHARED = re.compile(rf"/memfd:(?!{OURS} )|/dev/shm/|/SYSV|/dev/zero")
 
 def descendants(root: int) -> list[int]:
     """Everything that lives below a process, parents before their children."""
-    if not _TELLS_CHILDREN:
+    if not TELLS_CHILDREN:
         with contextlib.suppress(psutil.Error):
             members = psutil.Process(root).children(recursive=True)
             return [child.pid for child in members if _lives(child)]
@@ -33,7 +33,7 @@ def descendants(root: int) -> list[int]:
     found: list[int] = []
     waiting = [root]
     while waiting:
-        here = _children(waiting.pop())
+        here = children(waiting.pop())
         waiting += here
         found += (pid for pid in here if _state(pid) not in "ZX")
     return found
@@ -41,15 +41,15 @@ def descendants(root: int) -> list[int]:
 
 def below(pid: int) -> list[int]:
     """The living children of a process."""
-    if not _TELLS_CHILDREN:
+    if not TELLS_CHILDREN:
         with contextlib.suppress(psutil.Error):
             return [child.pid for child in psutil.Process(pid).children() if _lives(child)]
         return []
-    return [child for child in _children(pid) if _state(child) not in "ZX"]
+    return [child for child in children(pid) if _state(child) not in "ZX"]
 
 
-def _children(pid: int) -> list[int]:
-    """Children of each of a process's threads, as Linux lists them, dead ones too."""
+def children(pid: int) -> list[int]:
+    """Children of each of a process's threads, dead ones too; only where Linux lists them."""
     found: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  # paths would take longest
@@ -60,7 +60,7 @@ def _children(pid: int) -> list[int]:
 
 def _state(pid: int) -> str:
     """The letter of a process's state; X where it is gone."""
-    if not _TELLS_CHILDREN:
+    if not TELLS_CHILDREN:
         return "R" if psutil.pid_exists(pid) and _lives(psutil.Process(pid)) else "X"
     try:
         # The name, in parentheses, may hold anything.
