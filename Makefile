@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CODE := harness plugins datasets reports tests docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test browser check format bench targets power statistics gallery docs wheel-test clean
+.PHONY: help run test golden browser check format bench targets power statistics gallery docs wheel-test clean
 
 help:  ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ run: $(VENV)/installed  ## Install, then run every dataset with every model and 
 
 test: $(VENV)/installed-dev  ## Install, then run the tests.
 	$(BIN)/python -m pytest -q -n auto
+
+golden: $(VENV)/installed-dev  ## Keep what the commands print now; tests/golden/README.md tells more.
+	$(BIN)/python -m pytest -q -n auto tests/golden --update-golden
 
 browser:  ## Install what the tests of the page need: chromium (Debian) and axe-core (npm).
 	tests/browser/install.sh
