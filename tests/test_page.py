@@ -303,6 +303,7 @@ def test_a_history_stands_with_its_steps(made: Frames) -> None:
     assert cells[:2] == ["fit: &lt;i&gt;slower, iris", "24"]
     assert 9 < float(cells[3].removesuffix("%")) < 12
     assert cells[7:] == ["2026-01-13 00:00", cells[8], "firm"]
+    assert "A step may be none." in section
 
 
 def test_a_history_without_points_to_compare_has_no_section(made: Frames) -> None:

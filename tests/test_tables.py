@@ -423,10 +423,38 @@ def test_a_class_with_few_test_rows_is_named(report: Report) -> None:
 
         return replace(frames, predictions=predictions)
 
-    assert "the rarest class has 3 test rows over all repeats" in " ".join(
+    assert "the rarest class has 3 different test rows over all repeats" in " ".join(
         printed(report, with_positives(3)).split()
     )
-    assert "rarest class" not in printed(report, with_positives(10))
+    assert "rarest class" not in printed(report, with_positives(40))
+
+
+@pytest.mark.parametrize(
+    ("positives", "kind", "n_test", "repeats", "said"),
+    [
+        (4, "resampled", 100, 10, "about 4 different test rows"),
+        (4, "resampled", 100, 1, "1 different test rows"),
+        (40, "resampled", 100, 10, ""),
+        (4, "4-fold", 100, 8, "4 different test rows"),
+        (4, "fixed", 100, 10, "1 different test rows"),
+        # Fresh draws share no rows: ten draws test ten positives.
+        (4, "fresh", 100, 10, ""),
+    ],
+)
+def test_a_row_that_several_repeats_test_counts_once_for_its_class(
+    report: Report, positives: int, kind: str, n_test: int, repeats: int, said: str
+) -> None:
+    """Of a table of 400 rows, stratified splits test a quarter of the positives each."""
+    frames = make_frames({"rare": (kind, 400 - n_test, n_test, 1.0)}, FEW, repeats=repeats)
+    each = positives * n_test // 400
+
+    def predictions(ids: Sequence[int]) -> pd.DataFrame:
+        found = frames.predictions(ids)
+        return found.assign(true=(found["row"] < each).astype(int))
+
+    text = " ".join(printed(report, replace(frames, predictions=predictions)).split())
+    assert ("rarest class" in text) == bool(said)
+    assert said in text
 
 
 def test_one_seed_on_a_fixed_split_says_what_its_comparisons_speak_of(report: Report) -> None:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import shutil
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +21,7 @@ from histories import point
 from harness.ab import pairs
 from harness.ab.pairs import Outcome, Plan, Session
 from harness.cli import track
+from harness.history import CAUTION
 from harness.statistics import judge
 from harness.store import Store
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from harness.values import Point
 
 DATA = Path(__file__).parent / "data" / "benchmarks"
+MEASUREMENTS = Path(__file__).parent.parent / "docs" / "measurements"
 FILES = ("pytest_benchmark.json", "pyperf.json", "asv")
 SMALL = ("--kernel", "numpy-fast", "--shape", "100x3")
 RECORD = ("track", "record", "--anchor", "kernel:numpy-stable", *SMALL)
@@ -84,20 +87,67 @@ def test_json_has_all_points_and_steps(folder: Path) -> None:
     done = harness_in(folder, "track", "--format", "json")
     found = json.loads(done.printed, parse_constant=lambda name: pytest.fail(name))
     assert [len(segment["points"]) for segment in found] == [30, 1]
-    assert [step["firm"] for step in found[0]["steps"]] == [True]
+    assert [(step["firm"], step["state"]) for step in found[0]["steps"]] == [(True, "firm")]
 
 
 def test_csv_and_markdown_have_a_line_a_step(folder: Path) -> None:
     keep(folder, [*stepped(), point(0, 0.9, measure="accuracy", subject="a|b <c>")])
     rows = list(csv.reader(io.StringIO(harness_in(folder, "track", "--format", "csv").printed)))
     assert len(rows) == 3
-    assert {len(row) for row in rows} == {13}
+    assert {len(row) for row in rows} == {15}
     step = dict(zip(*rows[:2], strict=True))
     assert float(step["low"]) < float(step["step"]) < float(step["high"])
     assert (step["measure"], step["subject"], step["firm"]) == ("fit", "mlp", "True")
+    assert step["state"] == "firm"
     lines = harness_in(folder, "track", "--format", "markdown").printed.splitlines()
-    assert len(lines) == 4
+    assert [bool(line) for line in lines] == [True] * 4 + [False, True]
     assert r"a\|b \<c\>" in lines[3]
+
+
+def cautions(folder: Path) -> dict[str, list[str]]:
+    """What each format says of how often a step is none."""
+    printed = {
+        style: harness_in(folder, "track", "--format", style).printed
+        for style in ("rich", "markdown", "csv", "json")
+    }
+    rows = csv.DictReader(io.StringIO(printed["csv"]))
+    whole = {style: " ".join(printed[style].split()) for style in ("rich", "markdown")}
+    return {
+        **{
+            style: re.findall(r"A step may be none\..*deviation\.", whole[style]) for style in whole
+        },
+        "csv": [row["caution"] for row in rows if row["caution"]],
+        "json": [one["caution"] for one in json.loads(printed["json"]) if one["caution"]],
+    }
+
+
+def test_every_format_says_what_the_test_of_steps_does_not_hold(folder: Path) -> None:
+    keep(folder, stepped())
+    said = cautions(folder)
+    assert {style: len(words) for style, words in said.items()} == dict.fromkeys(said, 1)
+    assert len({words[0] for words in said.values()}) == 1
+
+
+def test_without_a_step_no_format_says_how_often_one_is_none(folder: Path) -> None:
+    keep(folder, [point(day, 0.001 * (day % 2)) for day in range(12)])
+    assert cautions(folder) == {"rich": [], "markdown": [], "csv": [], "json": []}
+
+
+def test_the_caution_has_the_rates_that_the_study_measured() -> None:
+    rates: dict[str, list[float]] = {}
+    for line in (MEASUREMENTS / "statistics.jsonl").read_text(encoding="utf-8").splitlines():
+        runs = json.loads(line)
+        claim, _, setting = runs.get("case", "").partition(" | ")
+        if claim == "`track`: a series without a step has one":
+            rates.setdefault(setting, []).append(runs["rate"] / runs["n"])
+
+    def percent(words: str) -> list[str]:
+        found = sorted(sum(one) / len(one) for key, one in rates.items() if words in key)
+        return [f"{100 * found[0]:.0f}", f"{100 * found[-1]:.0f}"]
+
+    least, most = percent("trend")
+    assert f"up to {percent('autocorrelation .6')[1]}% have a step" in CAUTION
+    assert f"and {least} to {most}% where a slow trend" in CAUTION
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

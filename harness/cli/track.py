@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import textwrap
 from contextlib import ExitStack, closing
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -495,7 +496,7 @@ def _short(anchor: str) -> str:
 
 
 def _show(given: str | None, alpha: float, style: str) -> int:
-    from harness.history import segments
+    from harness.history import CAUTION, segments
 
     with closing(_store(given)) as store:
         found = segments(store.points(), alpha=alpha)
@@ -511,18 +512,16 @@ def _show(given: str | None, alpha: float, style: str) -> int:
         from harness.cli.changes import plain
 
         lines = [[plain(cell) for cell in line] for one in found for line in _lines(one)]
-        write(tabulate(lines, HEADS, tablefmt="github", disable_numparse=True))
+        table = tabulate(lines, HEADS, tablefmt="github", disable_numparse=True)
+        stepped = any(segment.steps for segment in found)
+        write(f"{table}\n\n{CAUTION}" if stepped else table)
     else:
         _print(found)
     return 0 if found else NOTHING
 
 
-CAUTION = (
-    "A step may be none. Of simulated series without one, up to 4% have a step",
-    "where neighbouring points correlate by .6, and 2 to 14% where a slow trend",
-    "spans one standard deviation.",
-)
-"""Rates of docs/regressions.md; `tests/benchmarks/statistics/comparing.py` measures them."""
+CAUTIOUS = 80
+"""Columns that a sentence beneath the table fills."""
 
 WIDE = 120
 """Columns from which on everything stands in one line."""
@@ -556,26 +555,30 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
 
 CSV_HEADS = (
     *("measure", "subject", "case", "device", "points", "last", "step", "low", "high"),
-    *("revision", "time", "p_value", "firm"),
+    *("revision", "time", "p_value", "firm", "state", "caution"),
 )
 
 
 def _records(segment: Segment) -> list[tuple[object, ...]]:
     """A line for each step, or one without, in numbers; those of times are logarithms."""
+    from harness.history import CAUTION
+
     head = (*segment.series, len(segment.points), segment.values[-1])
     return [
         (
             *(*head, step.size, step.low, step.high),
             *(segment.points[step.index].revision, segment.points[step.index].time),
-            *(step.p_value, step.firm),
+            *(step.p_value, step.firm, segment.state(step), CAUTION),
         )
         for step in segment.steps
-    ] or [(*head, *[""] * 7)]
+    ] or [(*head, *[""] * 9)]
 
 
 def _print(found: Sequence[Segment]) -> None:
     from rich import box
     from rich.table import Table
+
+    from harness.history import CAUTION
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     console = out()
@@ -595,14 +598,15 @@ def _print(found: Sequence[Segment]) -> None:
             table.add_row(*(cells[head] for head in heads))
     console.print(table)
     if any(segment.steps for segment in found):
-        for words in CAUTION:
-            say(words)
+        say(textwrap.fill(CAUTION, min(console.width, CAUTIOUS)))
     anchors = dict.fromkeys(p.anchor for s in found for p in s.points if p.anchor)
     if anchors:
         say("Times are ratios to the anchor " + ", then ".join(map(_short, anchors)) + ".")
 
 
 def _plain(segment: Segment) -> dict[str, Any]:
+    from harness.history import CAUTION
+
     def number(value: Any) -> Any:
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
@@ -612,7 +616,11 @@ def _plain(segment: Segment) -> dict[str, Any]:
             {k: number(v) for k, v in asdict(point).items()} | {"bridged": value}
             for point, value in zip(segment.points, segment.values, strict=True)
         ],
-        "steps": [{k: number(v) for k, v in asdict(step).items()} for step in segment.steps],
+        "steps": [
+            {k: number(v) for k, v in asdict(step).items()} | {"state": segment.state(step)}
+            for step in segment.steps
+        ],
+        "caution": CAUTION if segment.steps else "",
     }
 
 

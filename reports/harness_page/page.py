@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from harness import versus
 from harness.errors import UsageError
-from harness.history import segments
+from harness.history import CAUTION, segments
 from harness.pictures import KINDS, Wanted
 from harness.pictures.output import inline_svg
 from harness.pictures.palette import CSS
@@ -196,7 +196,9 @@ def _history(gallery: _Gallery) -> Section:
         gallery.drawn(KINDS["history"].draw(series), f"history {measure}")
         for measure, series in by_measure(found)
     )
-    return Section("history", "Over time", HISTORY if pictures else "", steps(found), pictures)
+    grids = steps(found)
+    words = " ".join([HISTORY, CAUTION] if grids else [HISTORY])
+    return Section("history", "Over time", words if pictures else "", grids, pictures)
 
 
 def _only(frames: Frames, dataset: str) -> Frames:

@@ -9,7 +9,7 @@ from harness.looks import looks_of
 from harness.pairing import LOOKS
 from harness.scoring import CLIP
 from harness.statistics import FEW_CARRYING, MANY_FOLDS, MOST_FOLDS
-from harness.values import folds_in
+from harness.values import base, folds_in
 from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ NO_INTERVAL = (
     "make up the whole NLL, and one more would change it. More test rows or repeats help."
 )
 FEWEST_OF_A_CLASS = 10
-"""Test rows of a class over all repeats, below which scores say little about it."""
+"""Different test rows of a class over all repeats, below which scores say little about it."""
 
 SAME = 1e-3
 """Likelihoods that differ by no more between devices are the same but for rounding."""
@@ -176,12 +176,34 @@ def _rare(frames: Frames) -> tuple[str, ...]:
             rows = rows[rows["repeat"] < n_folds]
         ids = rows.drop_duplicates("dataset" if fixed else "repeat")["result_id"].tolist()
         counts = frames.predictions(ids)["true"].value_counts()
-        if len(counts) > 1 and counts.min() < FEWEST_OF_A_CLASS:
+        distinct, about = float(counts.min()), ""
+        if (rows["split_kind"] == "resampled").all() and len(ids) > 1:
+            # A dataset at several training sizes has the table of the largest one.
+            same_table = ok["dataset"].map(base) == base(str(dataset))
+            n_train = ok.loc[same_table, "n_train"].max()
+            tested = rows["n_test"].mean() / (rows["n_test"].mean() + n_train)
+            distinct, about = _distinct(distinct, len(ids), tested), "about "
+        if len(counts) > 1 and distinct < FEWEST_OF_A_CLASS:
             lines.append(
-                f"{dataset}: the rarest class has {counts.min()} test rows over all repeats. "
-                "That is too few: scores and intervals say little about this class."
+                f"{dataset}: the rarest class has {about}{distinct:.0f} different test rows over "
+                "all repeats. That is too few: scores and intervals say little about this class."
             )
     return tuple(lines)
+
+
+def _distinct(counted: float, splits: int, tested: float) -> float:
+    """How many different rows of a table splits test, on average, if each tests some at random.
+
+    Args:
+        counted: test rows, counted once in each split.
+        splits: how many there are.
+        tested: share of the table that each tests.
+
+    >>> round(_distinct(10, 10, 0.25), 1), _distinct(3, 1, 0.25)
+    (3.8, 3.0)
+    """
+    in_table = counted / splits / tested
+    return in_table * (1 - (1 - tested) ** splits)
 
 
 def _baselines(ranking: pd.DataFrame) -> tuple[str, ...]:
