@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from harness.processes.serving import Inside
     from harness.registry import Origin
     from harness.trial import Material
-    from harness.values import Trial
+    from harness.values import Failure, Trial
 
 MODULES = ("harness.remote", "harness.discovery", "numpy.linalg", "numpy.ma", "numpy.random")
 """What every process needs: NumPy loads some parts of itself only when they are used."""
@@ -232,9 +232,22 @@ def discover(
         raise
 
 
-def _described(
-    processes: Processes, sources: Sequence[Source], meanwhile: Callable[[], object]
-) -> Described:
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a plugin told of itself, or why it did not, and what it printed meanwhile."""
+
+    words: Any
+    failure: Failure | None
+    printed: str
+    is_lost: bool
+
+
+def _asked(
+    processes: Processes,
+    sources: Sequence[Source],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> list[_Answer]:
+    """The answers of plugins that are asked side by side."""
     parents = [processes.parent((source, ()), load_there, source) for source in sources]
     with ExitStack() as stack:
         calls = [
@@ -245,10 +258,24 @@ def _described(
         ]
         meanwhile()
         finish(calls)
-        answers = [call.result() for call in calls]
+        return [
+            _Answer(*call.result(), parent.output().strip(), call.is_orphan)
+            for call, parent in zip(calls, parents, strict=True)
+        ]
+
+
+def _described(
+    processes: Processes, sources: Sequence[Source], meanwhile: Callable[[], object]
+) -> Described:
+    answers = _asked(processes, sources, meanwhile)
+    for i, source in enumerate(sources):
+        if answers[i].is_lost:  # one of them may have ended the supervisor: each is asked alone
+            processes.renew()
+            (answers[i],) = _asked(processes, [source])
     told: list[tuple[Source, dict[str, Any]]] = []
     faults: list[Fault] = []
-    for source, (words, failure) in zip(sources, answers, strict=True):
+    for source, answer in zip(sources, answers, strict=True):
+        words, failure = answer.words, answer.failure
         if failure is not None:
             reason = failure.reason
             if failure.kind == "exception" and reason.startswith("plugin "):
@@ -263,7 +290,7 @@ def _described(
         if source.given and (words["faults"] or words["nothing"]):
             raise PluginError(words["nothing"] or str(faults[-1]))
         told.append((source, words))
-    printed = "\n".join(words for parent in parents if (words := parent.output().strip()))
+    printed = "\n".join(answer.printed for answer in answers if answer.printed)
     return Described(processes, told, faults, printed)
 
 

@@ -227,6 +227,12 @@ class LoadsWhatBreaksItsParent(Prior):
         import breaks_whoever_loads_it_twice
 
 
+class LoadsWhatBearsNoOtherPlace(Prior):
+    def harm(self):
+        sys.is_fitting = True
+        import ends_whoever_else_loads_it
+
+
 class Pool(Prior):
     def harm(self):
         import multiprocessing
@@ -386,6 +392,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Described]:
     breaks = "import os, pathlib\n" + f"mark = pathlib.Path({str(mark)!r})\n"
     breaks += "if mark.exists(): os.abort()\nmark.touch()\n"
     (file.parent / "breaks_whoever_loads_it_twice.py").write_text(breaks)
+    ends = "import os, sys\nif not hasattr(sys, 'is_fitting'): os._exit(3)\n"
+    (file.parent / "ends_whoever_else_loads_it.py").write_text(ends)
     registry = discover([str(file)])
     yield registry
     registry.processes.close()
@@ -486,6 +494,21 @@ def test_what_cannot_be_loaded_twice_is_not_loaded_beforehand(hostile: Described
     (second,) = run_isolated(given, registry=hostile, jobs=1, seconds=LONG)
     assert second.failure is not None
     assert second.failure.reason == "died of SIGABRT"
+
+
+def test_what_cannot_be_loaded_beforehand_is_loaded_by_each_trial(hostile: Described) -> None:
+    given = trials("LoadsWhatBearsNoOtherPlace", repeats=3)
+    results = list(run_isolated(given, registry=hostile, jobs=1, seconds=LONG))
+    assert [result.status for result in results] == ["ok"] * 3
+
+
+def test_a_plugin_that_kills_the_supervisor_is_told_from_those_that_are_asked_beside_it(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "kills.py"
+    file.write_text("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n")
+    with pytest.raises(PluginError, match="kills.py"):
+        discover([FAULTY, str(file)])
 
 
 @pytest.mark.parametrize("model", ["Pool", "Spawns", "Executor", "Loky", "Searches"])
