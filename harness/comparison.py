@@ -26,6 +26,7 @@ from harness.statistics import LEVEL, RowScores, best, cells, compare
 from harness.statistics.families import discoveries
 from harness.statistics.reach import MOST_REPEATS, Reach, reach
 from harness.timing import epochs_of
+from harness.values import folds_in
 from harness.workloads import ONCE
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class _Finding:
     open: bool = False  # has too few repeats or timings for a verdict
     same: bool = False  # in every test row
     reach: Reach | None = None
+    folded: bool = False  # over cross-validation, of which more repetitions tell nothing more
     unit: float = 1.0  # what a small change of what was tested is of the row's measure
     level: float = math.nan  # that the p-value of a single change is held against
 
@@ -189,14 +191,17 @@ def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
         upwards = row.measure in ("accuracy", "likelihood")
         verdict = "better" if (row.change > 0) == upwards else "worse"
     note = row.note
-    if verdict == "undecided" and not note and one.reach is not None:
+    if verdict == "undecided" and not note:
         note = _it_would_take(one, margin)
     return replace(row, verdict=verdict, note=note)
 
 
 def _it_would_take(one: _Finding, margin: float) -> str:
-    """What would decide what is undecided, in a few words."""
-    assert one.reach is not None
+    """What would decide what is undecided, in a few words; empty where that is not known."""
+    if one.folded:
+        return f"no number of repeats would tell; {_more_rows('folds')} would"
+    if one.reach is None:
+        return ""
     change, equal = (abs(value / one.unit) for value in (one.row.change, margin))
     needed = one.reach.needed(change, one.level, equal=equal)
     if math.isinf(needed):
@@ -393,6 +398,7 @@ def _score(
         open=bool(few),
         same=same,
         reach=None if same else reach(a, b, score, rows),
+        folded=folds_in(a.kind) > 0,
         unit=unit,
         level=level,
     )
@@ -411,9 +417,15 @@ def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
 
 
 def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The trials that have the same split in both."""
+    """The trials that have the same split in both.
+
+    Splits of different kinds differ though their seeds are the same.
+    """
     key = ["dataset", "repeat", "split_seed"]
-    common = base[key].drop_duplicates().merge(new[key].drop_duplicates(), on=key)
+    scored = (results[results["status"] == "ok"] for results in (base, new))
+    splits = [one[[*key, "split_kind"]].fillna({"split_kind": ""}) for one in scored]
+    before, after = (one.drop_duplicates() for one in splits)
+    common = before.merge(after, on=[*key, "split_kind"])[key]
     first, second = (results.merge(common, on=key, how="inner") for results in (base, new))
     return first, second
 

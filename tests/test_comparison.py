@@ -16,7 +16,17 @@ from harness.changes import status
 from harness.comparison import compare_runs, told_by_repeats
 from harness.frames import load_frames
 from harness.store import Store
-from harness.values import Choice, Failure, Predictions, Result, Run, Seconds, Timing, Trial
+from harness.values import (
+    Choice,
+    Failure,
+    Predictions,
+    Result,
+    Run,
+    Seconds,
+    Timing,
+    Trial,
+    folds_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +81,8 @@ class Made:
         run = self.store.begin(name, {}, environment, len(models) * repeats)
         for model, accuracy in models.items():
             for repeat in range(repeats):
-                trial = Trial(Choice("data"), Choice(model), "cpu", repeat, seed)
+                n_folds = folds_in(kind)
+                trial = Trial(Choice("data"), Choice(model), "cpu", repeat, seed, n_folds)
                 bad = (model, repeat) in failed
                 result = (
                     failure(trial)
@@ -539,6 +550,59 @@ def other_streams(made: Made, repeats: int, *, sd: float, **how: Any) -> list[Ru
     rng = np.random.default_rng(3)
     losses = sd * rng.standard_normal((2, repeats))
     return [made.run({"a": 0.8}, repeats=repeats, losses=side, **how) for side in losses.tolist()]
+
+
+# Cross-validation
+
+
+def test_two_runs_of_the_same_folds_are_paired_row_by_row(made: Made) -> None:
+    runs = (
+        made.run({"a": 0.9, "b": 0.9}, kind="10-fold"),
+        made.run({"a": 0.9, "b": 0.8}, kind="10-fold"),
+    )
+    rows, _ = made.compare(*runs, only=("accuracy",))
+    assert verdicts(rows) == {("accuracy", "a"): "same", ("accuracy", "b"): "worse"}
+    assert {row.n for row in rows} == {10}
+    assert status(rows) == 1
+
+
+def test_folds_whose_seeds_differ_by_chance_are_undecided_and_no_repeats_would_tell(
+    made: Made,
+) -> None:
+    """Each fold has a fit of its own, whose seed may move all of its rows alike."""
+    rows, remarks = made.compare(*other_streams(made, 10, sd=0.2, kind="10-fold"))
+    undecided = [row for row in rows if row.verdict == "undecided"]
+    assert {row.measure for row in undecided} == {"nll", "likelihood", "brier"}
+    assert {row.note for row in undecided} == {
+        "no number of repeats would tell; a larger table or fresh draws would"
+    }
+    assert remarks == []
+
+
+def test_of_two_runs_that_share_some_folds_only_these_are_compared(made: Made) -> None:
+    base = made.run({"a": 0.9}, kind="10-fold")
+    some = made.run({"a": 0.9}, kind="10-fold", repeats=4)
+    rows, _ = made.compare(base, some)
+    assert {(row.verdict, row.n, row.note) for row in rows} == {("same", 4, "4 of 10 repeats")}
+
+
+@pytest.mark.parametrize("kind", ["5-fold", "resampled", "fresh"])
+def test_splits_of_another_kind_are_no_splits_in_common(made: Made, kind: SplitKind) -> None:
+    """Though their first repeat has the same seed, the rows that it tests are others."""
+    rows, _ = made.compare(made.run({"a": 0.9}, kind="10-fold"), made.run({"a": 0.8}, kind=kind))
+    assert [(row.verdict, row.note) for row in rows] == [
+        ("not judged", "no split in common: other seeds or repeats")
+    ]
+
+
+def test_more_than_ten_folds_are_the_same_or_not_judged_with_the_reason(made: Made) -> None:
+    base, same = (made.run({"a": 0.9}, kind="20-fold", repeats=20) for _ in range(2))
+    other = made.run({"a": 0.8}, kind="20-fold", repeats=20)
+    rows, _ = made.compare(base, same)
+    assert {row.verdict for row in rows} == {"same"}
+    rows, _ = made.compare(base, other, only=("accuracy",))
+    assert [row.verdict for row in rows] == ["not judged"]
+    assert "more than 10 folds" in rows[0].note
 
 
 @pytest.mark.parametrize("kind", ["fixed", "fresh", "resampled"])

@@ -231,18 +231,35 @@ def losses_of(m: int, J: int, n: int) -> np.ndarray[Any, Any]:
     return np.random.default_rng(3).exponential(0.6, size=(m, J, n))
 
 
+def half_width(values: np.ndarray[Any, Any], k: int, tail: float) -> float:
+    """Of the mean of values (k, n) of k folds, written anew.
+
+    Nadeau and Bengio's variance of all rows, and what fold means vary by beyond their rows.
+    """
+    n = values.shape[1]
+    worth = n / (1 / k + 1 / (k - 1))
+    rows = values.var(ddof=1) / worth
+    folds = max(values.mean(axis=1).var(ddof=1) - values.var(ddof=1) / n, 0) / k
+    return math.sqrt(
+        rows * stats.t.isf(tail, worth - 1) ** 2 + folds * stats.t.isf(tail, k - 1) ** 2
+    )
+
+
 @pytest.mark.parametrize(("k", "n"), [(10, 12), (5, 30)])
+@pytest.mark.parametrize("moved", [0.0, 0.2])
 def test_the_nlls_interval_is_a_t_interval_over_all_rows_with_nadeau_and_bengios_factor(
-    k: int, n: int
+    k: int, n: int, moved: float
 ) -> None:
     losses = losses_of(1, k, n)
+    losses += 1 - losses.mean(axis=2, keepdims=True) + moved * np.arange(k)[:, None]
     (cell,) = folded(losses, k)[0].values()
-    worth = n / (1 / k + 1 / (k - 1))
-    spread = losses.std(ddof=1) / math.sqrt(worth)
-    expected = stats.t.interval(0.95, worth - 1, loc=losses.mean(), scale=spread)
-    found = interval(cell, "nll")
-    assert (found.low, found.high) == pytest.approx(expected)
+    found, half = interval(cell, "nll"), half_width(losses[0], k, 0.025)
+    assert found.low == pytest.approx(losses.mean() - half)
+    assert found.high == pytest.approx(losses.mean() + half)
     assert found.method == "corrected t over the rows of all folds"
+    worth = n / (1 / k + 1 / (k - 1))
+    plain = stats.t.interval(0.95, worth - 1, losses.mean(), losses.std(ddof=1) / math.sqrt(worth))
+    assert (found.low == pytest.approx(plain[0])) == (moved == 0)
 
 
 def test_accuracy_has_wilsons_interval_over_the_rows_that_folds_are_worth() -> None:
@@ -301,6 +318,21 @@ def test_two_models_are_compared_by_their_rows() -> None:
     found = compare(a, b, "nll", rows)
     assert found.p_value == pytest.approx(2 * stats.t.sf(abs(t), worth - 1))
     assert found.method == "paired corrected t over the rows of all folds"
+
+
+def test_seeds_that_move_all_rows_of_a_fold_are_a_part_of_the_variance() -> None:
+    losses = losses_of(2, 10, 12)
+    losses[0] += np.random.default_rng(8).normal(0.3, 0.5, size=(10, 1))
+    (a, b), rows = folded(losses, 10)[0].values(), folded(losses, 10)[1]
+    each = losses[0] - losses[1]
+    found = compare(a, b, "nll", rows)
+    # The interval at the p-value's level just reaches 0.
+    assert half_width(each, 10, found.p_value / 2) == pytest.approx(abs(each.mean()))
+    assert found.high - found.low == pytest.approx(2 * half_width(each, 10, 0.025))
+    shares = (losses < math.log(2)).mean(axis=2)
+    wide = interval(a, "accuracy")
+    rows_alone = math.sqrt(shares[0].mean() * (1 - shares[0].mean()) / 120)
+    assert wide.high - wide.low > 2 * 1.96 * rows_alone
 
 
 def test_a_worse_model_is_told_from_the_best_and_an_equal_one_is_not() -> None:

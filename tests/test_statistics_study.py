@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.power.tracefile import Trace
-from benchmarks.statistics import folds, intervals, leaders
+from benchmarks.statistics import classifiers, folds, intervals, leaders
 from benchmarks.statistics.cases import Case
 from benchmarks.statistics.study import all_cases, page, simulate, verdict
 
@@ -26,6 +26,8 @@ SMALL = (
     "2 seeds, whose effect has sd 0.5",
     "naive Bayes, 10 folds, 1 repetition, 100 rows",
     "stump, 10 folds, 1 repetition, 100 rows",
+    "10-fold, 10 repeats, 1 pairings, seeds move all rows",
+    "2 logistic regressions, each on features of its own, three classes; resampled",
 )
 
 
@@ -66,7 +68,8 @@ def test_the_page_is_what_the_trace_says_and_every_case_is_in_it() -> None:
     trace = Trace(MEASUREMENTS / "statistics.jsonl")
     known = {line["case"] for line in trace.of("runs")}
     assert (MEASUREMENTS / "statistics.md").read_text(encoding="utf-8") == page(trace, all_cases())
-    assert known >= {case.key for module in (folds, intervals, leaders) for case in module.cases()}
+    modules = (classifiers, folds, intervals, leaders)
+    assert known >= {case.key for module in modules for case in module.cases()}
 
 
 def test_two_cases_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,8 +42,8 @@ INTERVALS = {
 
 FOLDS = (
     "Cross-validation: the rows of all folds are the sample, Wilson's interval (accuracy) and "
-    "Student's t (NLL), with Nadeau and Bengio's factor 1/k + n_test/n_train for k folds. More "
-    "repetitions do not narrow an interval. Scores are those at this table's class shares."
+    "Student's t (NLL), with Nadeau and Bengio's factor 1/k + n_test/n_train for k folds, and what "
+    "folds vary by beyond their rows. Scores are those at this table's class shares."
 )
 FOLDS_WITHOUT = (
     f"More than {MOST_FOLDS} folds, leave-one-out included: no intervals and no {TIED}. The models "

@@ -44,6 +44,8 @@ def logits(rng: np.random.Generator, J: int, n: int, kind: str, pool: int) -> Fl
         return np.tile(rng.standard_normal(n), (J, 1))
     if kind == "fresh":
         return rng.standard_normal((J, n))
+    if kind.endswith("-fold"):  # each row of the table is tested once
+        return rng.standard_normal((J, n))
     table = rng.standard_normal(pool)
     return np.array([rng.permutation(table)[:n] for _ in range(J)])
 
@@ -252,12 +254,22 @@ def cases() -> list[Case]:
             ALPHA,
             at_most=True,
             runs=1000 if models == 1 else 300,
-            run=partial(any_told, kind=kind, J=J, models=models, noise=noise),
+            run=partial(
+                any_told,
+                kind=kind,
+                J=J,
+                models=models,
+                noise=noise,
+                n=40 if kind == "10-fold" else 100,
+                n_train=360 if kind == "10-fold" else 400,
+            ),
         )
         for kind, J, models in (
             *(("fixed", J, models) for J in (2, 3, 5) for models in (1, 10)),
             ("fresh", 5, 10),
             ("resampled", 5, 10),
+            ("10-fold", 10, 1),
+            ("10-fold", 10, 10),
         )
         for words, noise in BETWEEN_SEEDS.items()
     ]

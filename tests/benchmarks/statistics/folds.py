@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     Learn = Callable[[Floats, Bools, Floats, Bools], tuple[Floats, Bools]]
 
 FEATURES = 3
+MANY_FEATURES = 10
+"""Of the learner that is hardest here: more features to choose from make it change more."""
+
+WIDE_STUMP = f"stump of {MANY_FEATURES} features"
 SHIFT = 0.5
 """Of each feature's mean from 0, in standard deviations; its sign is the class's."""
 
@@ -40,13 +44,15 @@ FOUND = "a learner on one feature more is found better by {}, cross-validation (
 DESIGNS = ((10, 1, 100), (10, 1, 400), (5, 1, 100), (10, 3, 200), (2, 5, 100), (60, 1, 60))
 """Folds, repetitions, rows."""
 
+WIDE_DESIGNS = ((10, 1, 100), (10, 1, 200))
+
 
 def cases() -> Iterator[Case]:
     """Coverage of `interval`, type I errors of `compare` and `against_best`, and power."""
     for name in LEARNERS:
         # What the nearest neighbour says is right or wrong by one and the same loss.
         scores: tuple[Score, ...] = ("accuracy",) if name == "1 neighbour" else ("accuracy", "nll")
-        for k, R, rows in DESIGNS:
+        for k, R, rows in WIDE_DESIGNS if name == WIDE_STUMP else DESIGNS:
             for score in scores:
                 at = f"{name}, {design(k, R)}, {rows} rows"
                 yield Case(
@@ -140,7 +146,13 @@ LEARNERS: dict[str, Learn] = {
     "naive Bayes": naive_bayes,
     "1 neighbour": neighbour,
     "stump": stump,
+    WIDE_STUMP: stump,
 }
+
+
+def features_of(name: str) -> int:
+    """How many features a learner chooses from."""
+    return MANY_FEATURES if name == WIDE_STUMP else FEATURES
 
 
 def drawn_features(rng: np.random.Generator, y: Bools, n_features: int = FEATURES) -> Floats:
@@ -179,9 +191,11 @@ def truth(name: str, k: int, rows: int, positives: int) -> dict[str, float]:
     y = np.arange(rows) < positives
     found = []
     for _ in range(POOL):
-        X, test = drawn_features(rng, y), dealt(rng, y, k) == 0
+        n_features = features_of(name)
+        X, test = drawn_features(rng, y, n_features), dealt(rng, y, k) == 0
         y_new = np.repeat(y, max(1, 2000 // rows))
-        loss, hit = LEARNERS[name](X[~test], y[~test], drawn_features(rng, y_new), y_new)
+        X_new = drawn_features(rng, y_new, n_features)
+        loss, hit = LEARNERS[name](X[~test], y[~test], X_new, y_new)
         found.append((hit.mean(), loss.mean()))
     accuracy, nll = np.mean(found, axis=0)
     return {"accuracy": float(accuracy), "nll": float(nll)}
@@ -195,7 +209,7 @@ def covers(
     def run(seed: int) -> float | None:
         rng = np.random.default_rng([seed, k, R, rows])
         y = np.arange(rows) < positives
-        X = drawn_features(rng, y)
+        X = drawn_features(rng, y, features_of(name))
         parts = [dealt(rng, y, k) for _ in range(R)]
         drawn = _stored(*validated(LEARNERS[name], X[None], y, parts, k), k, rows)
         shown = interval(drawn.cells[0], score)
@@ -214,8 +228,8 @@ def told_apart(
     def run(seed: int) -> float | None:
         rng = np.random.default_rng([seed, k, R, rows, 1])
         y = np.arange(rows) < rows // 2
-        X = drawn_features(rng, y)
-        other = drawn_features(rng, y) if second == FEATURES else X[:, :second]
+        X = drawn_features(rng, y, features_of(name))
+        other = drawn_features(rng, y, features_of(name)) if second == FEATURES else X[:, :second]
         parts = [dealt(rng, y, k) for _ in range(R)]
         both = [validated(LEARNERS[name], one[None], y, parts, k) for one in (X, other)]
         losses, hits = (np.concatenate([one[part] for one in both]) for part in (0, 1))
