@@ -507,7 +507,7 @@ def test_a_plugin_that_kills_the_supervisor_is_told_from_those_that_are_asked_be
 ) -> None:
     file = tmp_path / "kills.py"
     file.write_text("import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n")
-    with pytest.raises(PluginError, match="kills.py"):
+    with pytest.raises(PluginError, match=r"kills\.py"):
         discover([FAULTY, str(file)])
 
 

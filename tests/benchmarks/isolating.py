@@ -2,6 +2,7 @@
 
     python tests/benchmarks/isolating.py            # all, in about five minutes
     python tests/benchmarks/isolating.py trials     # or a part: trials, table, kills
+    python tests/benchmarks/isolating.py release ../before    # beside a checkout of another version
 
 Nothing fails here: figures depend on the machine. Nothing else should run meanwhile.
 """
@@ -67,12 +68,16 @@ def harness_datasets():
 def main() -> None:
     """Print the figures that are asked for."""
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
+    before = Path(sys.argv[-1]).resolve()
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("costs.py").write_text(PLUGIN)
         parts = {"trials": trials, "table": table, "kills": kills, "loop": loop}
-        for name in sys.argv[1:] or ["trials", "table", "kills"]:
-            parts[name]()
+        if sys.argv[1:2] == ["release"]:
+            release(before)
+        else:
+            for name in sys.argv[1:] or ["trials", "table", "kills"]:
+                parts[name]()
 
 
 def tell(what: str, figure: str, goal: str) -> None:
@@ -124,6 +129,22 @@ def table() -> None:
         f"{(peak - small_peak) / 2**20:.0f} MiB",
         f"at most {loop_peak / 2**20 + one:.0f} MiB: the loop's and a table",
     )
+
+
+def release(before: Path) -> None:
+    """All that ships, beside another version of the harness, in turns."""
+    here = Path(__file__).resolve().parents[2]
+    times: dict[Path, list[float]] = {before: [], here: []}
+    for i in range(3):
+        for tree, spent in times.items():
+            parts = (tree, tree / "plugins", tree / "datasets", tree / "reports")
+            os.environ["PYTHONPATH"] = os.pathsep.join(map(str, parts))
+            words = ["run", "--all", *QUIET, "--store", f"{tree.name}{i}.db"]
+            spent.append(seconds(words))
+    pairs = list(zip(times[here], times[before], strict=True))
+    shown = ", ".join(f"{ours:.1f}/{theirs:.1f} s" for ours, theirs in pairs)
+    ratio = median(ours / theirs for ours, theirs in pairs)
+    tell(f"run --all --no-timing ({shown})", f"{ratio:.2f}", "at most 1.1")
 
 
 def loop() -> None:
