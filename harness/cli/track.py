@@ -523,7 +523,7 @@ def _show(given: str | None, alpha: float, style: str) -> int:
 CAUTIOUS = 80
 """Columns that a sentence beneath the table fills."""
 
-WIDE = 120
+WIDE = 140
 """Columns from which on everything stands in one line."""
 
 HEADS = ("series", "points", "last", "step", "at", "since", "p", "")
@@ -594,7 +594,7 @@ def _print(found: Sequence[Segment]) -> None:
             if narrow:
                 cells["step"] = cells["step"].replace(" (", "\n(")
                 cells["at"] += f"\n{cells['since'][:10]}"
-                cells[""] = cells[""].replace(", ", "\n")
+            cells[""] = cells[""].replace(", ", "\n")
             table.add_row(*(cells[head] for head in heads))
     console.print(table)
     if any(segment.steps for segment in found):
