@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -75,6 +74,15 @@ class Walk:
         return np.exp(self.predict_log_proba(X))
 
 
+class WaitsUntilAnotherHangs(Walk):
+    def fit(self, X, y):
+        file = Path(__file__).parent / "calls.txt"
+        until = time.monotonic() + 60
+        while time.monotonic() < until and not (file.exists() and file.read_text()):
+            time.sleep(0.01)
+        super().fit(X, y)
+
+
 def walk(classifiers, Xs, ys, monitors):
     for epoch in range(1, 6):
         for classifier, X, y, monitor in zip(classifiers, Xs, ys, monitors):
@@ -125,6 +133,7 @@ def harness_models():
     for fit_together in (together, raises, exits, forgets, aborts, hangs):
         yield harness.Model(f"walk-{fit_together.__name__}", Walk, fit_together=fit_together)
     yield harness.Model("walk", Walk)
+    yield harness.Model("walk-waits", WaitsUntilAnotherHangs)
 
 
 @harness.hookimpl
@@ -407,13 +416,12 @@ def test_a_batch_is_ended_although_nobody_asks_for_more_than_the_first_result(
     plugin: str,
 ) -> None:
     """As when a run is interrupted while a result is being stored."""
-    trials = [*repeats("walk", 1), *repeats("walk-hangs", 2)]
+    trials = [*repeats("walk-waits", 1), *repeats("walk-hangs", 2)]
     file = Path(plugin).parent / "calls.txt"
     with closing(run_isolated(trials, [plugin], batches=[trials[1:]], jobs=2)) as results:  # type: ignore[type-var]  # a generator
         assert next(results).trial == trials[0]
-        while not (hanging := [w for w in file.read_text().split() if w.isdigit()]):
-            time.sleep(0.01)
-        process = psutil.Process(int(hanging[0]))
+        pid = next(word for word in file.read_text().split() if word.isdigit())
+        process = psutil.Process(int(pid))
     _, alive = psutil.wait_procs([process], timeout=60)  # until somebody has waited for it
     assert not alive
 
