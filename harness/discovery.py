@@ -214,7 +214,7 @@ def discover(
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
-        meanwhile: called while the plugins' processes start; imports of this process, say.
+        meanwhile: called once the plugins' processes are starting, to import modules here.
 
     Raises:
         PluginError: a given plugin cannot be used, or two plugins offer one name. An installed

@@ -216,7 +216,7 @@ def discover(
 ) -> Described:
     """What plugins offer, after a complaint about every one that cannot be used.
 
-    ``meanwhile`` is called while they are asked.
+    ``meanwhile`` is called while the plugins' processes start.
     """
     from harness import discovery
     from harness.cli.console import complain_of, remark

@@ -119,6 +119,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     registry = (
         options.load_here(given["plugins"])
         if given["in_process"]
+        # The request's modules import pandas, which takes as long as the plugins' processes do.
         else options.discover(given["plugins"], meanwhile=lambda: _request(given))
     )
     from harness import running

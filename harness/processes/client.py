@@ -166,7 +166,8 @@ class Processes:
     def sweep(self) -> None:
         """End whatever has lost its parent.
 
-        That lives below the supervisor, which need not be asked where nothing does.
+        The supervisor adopts such processes. It is asked only if it has children that it did not
+        fork.
         """
         supervisors = trees.children(self.pid) or [self.pid]
         adopted = {pid for supervisor in supervisors for pid in trees.children(supervisor)}

@@ -7,7 +7,7 @@ import math
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 POWER = 0.8
-"""The chance with which the smallest visible difference is told apart."""
+"""Power: the probability that the smallest visible difference comes out as significant."""
 
 FAR = 1000.0
 """Critical values of t above which chance in the mean matters less than one part in a million."""

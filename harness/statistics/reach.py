@@ -61,7 +61,7 @@ class Reach:
         """
 
         def told(n: int) -> bool:
-            """Once it is told by n repeats, it is told by more."""
+            """Whether n repeats tell the difference. If they do, more repeats do, too."""
             visible = self.visible(n, level) <= abs(difference)
             return visible or self._half(n) <= equal - abs(difference)
 

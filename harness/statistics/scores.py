@@ -16,7 +16,7 @@ What two repeats of a dataset have in common decides how far their scores may be
   it more repetitions count for nothing, for over repeated folds as over one the corrected t-test
   that divides by all of them told equal stumps apart in 14 to 21% of cases, and covered 80 to 89%.
   What fold means vary by beyond their rows, as where a seed moves all rows of a fold, is added.
-  Over more than `MOST_FOLDS` folds neither holds, and nothing is said.
+  With more than `MOST_FOLDS` folds neither variance is right: there is no interval and no test.
 - a ``fixed`` split has one test part, and only the model's seed varies. The interval of a score has
   the test rows for its sample, and speaks of the models that were fitted. Two models are compared
   over rows and seeds, for two fits of one model differ, too: a test over the rows alone tells such

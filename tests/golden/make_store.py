@@ -122,7 +122,7 @@ def settle(database: sqlite3.Connection, folder: str) -> None:
     drop_what_pictures_of_other_runs_need(database)
     thin_timings(database)
     for point in history():
-        names = ", ".join(f'"{name}"' for name in point)  # one of them is a keyword
+        names = ", ".join(f'"{name}"' for name in point)  # quoted: `case` is a keyword of SQL
         marks = ", ".join("?" * len(point))
         database.execute(f"INSERT INTO points ({names}) VALUES ({marks})", tuple(point.values()))
     database.commit()

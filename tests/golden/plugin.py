@@ -144,7 +144,9 @@ def harness_models() -> Iterator[harness.Model]:
     """A model that works, a model that fails, and a model that lacks a library."""
     needs = harness.Needs(scaled=True)
     yield harness.Model("ours", make_nearest, needs, description="Nearest mean.")
-    yield harness.Model("failing", make_failing, needs, description="Fails as it is told to.")
+    yield harness.Model(
+        "failing", make_failing, needs, description="Fails in the way that its parameter names."
+    )
     yield harness.Model(
         "lacking", make_nearest, description="Lacks a library.", requires=("no_such_library",)
     )
