@@ -12,9 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import HarnessError
-from harness.hookspecs import hookimpl
-from harness.values import (
+from harness.contract.hookspecs import hookimpl
+from harness.contract.values import (
     Classifier,
     Dataset,
     Device,
@@ -25,10 +24,11 @@ from harness.values import (
     Setting,
     Split,
 )
+from harness.errors import HarnessError
 
 if TYPE_CHECKING:
     from harness.api import Outcome, discover, run
-    from harness.splitting import folds, resample
+    from harness.contract.splitting import folds, resample
 
 __all__ = [
     "Classifier",
@@ -57,8 +57,8 @@ __version__ = "0.1.0"
 _LATE = {
     "Outcome": "harness.api",
     "discover": "harness.api",
-    "folds": "harness.splitting",
-    "resample": "harness.splitting",
+    "folds": "harness.contract.splitting",
+    "resample": "harness.contract.splitting",
     "run": "harness.api",
 }
 

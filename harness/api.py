@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from harness import discovery, notebook, quantities
+from harness import notebook, units
+from harness.contract.registry import Registry, load
 from harness.errors import UsageError, nearest
-from harness.frames import load_frames
-from harness.pairing import REPEATS, SEED, Selection, plan
 from harness.pictures import KINDS, Wanted
-from harness.registry import Registry, load
-from harness.running import TIMEOUT, TIMING_BUDGET, Request, begin
+from harness.runs.campaign import TIMEOUT, TIMING_BUDGET, Request, begin
 from harness.settings import choose_store, read_settings
-from harness.store import Store
+from harness.store.database import Store
+from harness.store.frames import load_frames
+from harness.trials import discovery
+from harness.trials.plan import REPEATS, SEED, Selection, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-    from harness.running import Campaign
-    from harness.values import Frames, Run
-    from harness.watching import Tell
+    from harness.contract.values import Frames, Run
+    from harness.runs.campaign import Campaign
+    from harness.trials.events import Tell
 
 Words: TypeAlias = "str | Path | Sequence[str | Path]"
 
@@ -43,7 +44,7 @@ class Outcome:
 
     @property
     def results(self) -> pd.DataFrame:
-        """One row a trial; `harness.frames.Frames` tells the columns."""
+        """One row a trial; `harness.store.frames.Frames` tells the columns."""
         return self.frames.results
 
     @property
@@ -196,11 +197,9 @@ def run(
         plugins=(*settings.plugins, *_words(plugins)),
         name=name,
         jobs=asked.get("jobs"),
-        timeout=quantities.seconds(asked.get("timeout", TIMEOUT)),
-        memory=quantities.size(asked["memory"]) if "memory" in asked else None,
-        timing_budget=quantities.seconds(asked.get("timing_budget", TIMING_BUDGET))
-        if timing
-        else 0.0,
+        timeout=units.seconds(asked.get("timeout", TIMEOUT)),
+        memory=units.size(asked["memory"]) if "memory" in asked else None,
+        timing_budget=units.seconds(asked.get("timing_budget", TIMING_BUDGET)) if timing else 0.0,
         batching=batching,
         in_process=in_process,
     )

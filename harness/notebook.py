@@ -9,15 +9,15 @@ from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from harness.watching import Scene
+from harness.trials.events import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pandas as pd
 
-    from harness.running import Campaign
-    from harness.watching import Event
+    from harness.runs.campaign import Campaign
+    from harness.trials.events import Event
 
     Row = Mapping[str, Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from harness.values import Point
+from harness.contract.values import Point
 
 
 def point(day: int, value: float, **changes: Any) -> Point:

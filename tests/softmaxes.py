@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from harness.values import Array
+    from harness.contract.values import Array
 
 
 def awkward(n_samples: int, n_classes: int, dtype: Any) -> Array:

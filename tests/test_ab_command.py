@@ -16,12 +16,12 @@ from xml.etree import ElementTree as ET
 import pytest
 from command_line import complaint_of, environment, harness_in
 
-from harness.ab import pairs, works
-from harness.ab.pairs import Outcome, Plan, Session
-from harness.changes import Row, rows_of, status
+from harness.analysis.changes import Row, rows_of, status
 from harness.cli import changes
 from harness.statistics import judge
 from harness.untrusted import cleaned
+from harness.versions import pairs, works
+from harness.versions.pairs import Outcome, Plan, Session
 
 if TYPE_CHECKING:
     from pathlib import Path

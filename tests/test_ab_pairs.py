@@ -14,19 +14,19 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.ab.pairs import FEWEST, MOST, SIDE, FaultError, Plan, Session, SideError, compare
-from harness.ab.sides import Side
-from harness.ab.works import Softmax
-from harness.changes import rows_of, status
-from harness.registry import Registry
+from harness.analysis.changes import rows_of, status
+from harness.contract.registry import Registry
 from harness.statistics import LOOKS, look_level
+from harness.versions.pairs import FEWEST, MOST, SIDE, FaultError, Plan, Session, SideError, compare
+from harness.versions.sides import Side
+from harness.versions.works import Softmax
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from harness.ab.pairs import Outcome
+    from harness.versions.pairs import Outcome
 
 SIDES = Side("old", "python-a", "a"), Side("new", "python-b", "b")
 NOTHING = Registry((), [])

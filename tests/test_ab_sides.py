@@ -17,9 +17,9 @@ import psutil
 import pytest
 from command_line import commit, run_git
 
-from harness.ab import sides
-from harness.ab.sides import cache_folder, interpreter, side_of, uncommitted
 from harness.errors import UsageError
+from harness.versions import sides
+from harness.versions.sides import cache_folder, interpreter, side_of, uncommitted
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 
@@ -354,7 +354,7 @@ def test_what_a_killed_build_left_is_removed_by_the_next_and_what_is_alive_stays
     repository: Path, cache: Path
 ) -> None:
     code = (
-        "import os, signal, sys; from pathlib import Path; from harness.ab import sides\n"
+        "import os, signal, sys; from pathlib import Path; from harness.versions import sides\n"
         "with sides._workshop() as shop:\n"
         "    (shop / 'source').mkdir()\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harness
-from harness.agenda import (
+from harness.contract.registry import Origin, Registry, load
+from harness.contract.values import Choice, Frames, Run, Trial
+from harness.errors import UsageError
+from harness.store.frames import timings_frame
+from harness.timing.schedule import (
     DTYPES,
     EPOCHS,
     SHAPES,
@@ -24,17 +28,13 @@ from harness.agenda import (
     shape_of,
     trains_by_epochs,
 )
-from harness.errors import UsageError
-from harness.frames import timings_frame
-from harness.pairing import Selection
-from harness.registry import Origin, Registry, load
-from harness.values import Choice, Frames, Run, Trial
-from harness.workloads import CACHED, CACHED_ELSEWHERE, SoftmaxGroup, TrainingGroup
+from harness.timing.workloads import CACHED, CACHED_ELSEWHERE, SoftmaxGroup, TrainingGroup
+from harness.trials.plan import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.agenda import Agenda
+    from harness.timing.schedule import Agenda
 
 
 class Half:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 import harness
-from harness import timing
-from harness.ab import stand
-from harness.answers import MANY, computed, concrete, settle
-from harness.registry import Origin, Registry
-from harness.trial import run_trial
-from harness.values import Choice, Device, Trial
-from harness.workloads import Pairing, SoftmaxGroup, TrainingGroup
+from harness.contract.registry import Origin, Registry
+from harness.contract.values import Choice, Device, Trial
+from harness.timing import engine
+from harness.timing.workloads import Pairing, SoftmaxGroup, TrainingGroup
+from harness.trials.answers import MANY, computed, concrete, settle
+from harness.trials.trial import run_trial
+from harness.versions import stand
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,8 +166,8 @@ def test_a_trial_s_fit_takes_as_long_as_what_it_begins() -> None:
     assert result.seconds.fit == pytest.approx(1 + WORK)
 
 
-def measured(clock: Clock, workloads: list[timing.Workload]) -> dict[str, timing.Measured]:
-    found = timing.measure(
+def measured(clock: Clock, workloads: list[engine.Workload]) -> dict[str, engine.Measured]:
+    found = engine.measure(
         workloads, seconds=0, seed=0, clock=clock, rounds=2, fewest=2, warm_up=0.0
     )
     assert {one.workload.kind: (one.status, one.reason) for one in found} == {
@@ -176,7 +176,7 @@ def measured(clock: Clock, workloads: list[timing.Workload]) -> dict[str, timing
     return {one.workload.kind: one for one in found}
 
 
-def lazy_pairing(clock: Clock, kind: Kind, fits: Kind = np.asarray) -> dict[str, timing.Measured]:
+def lazy_pairing(clock: Clock, kind: Kind, fits: Kind = np.asarray) -> dict[str, engine.Measured]:
     group = TrainingGroup((Pairing((lazy_trial(),), epochs=0, predict=True),))
     them = registry(
         lambda _: Lazy(clock, kind, lambda c, a: a if fits is np.asarray else fits(c, a))
@@ -204,7 +204,7 @@ def softmax(Z: Array) -> Array:
     return np.asarray(P / P.sum(axis=1, keepdims=True))
 
 
-def lazy_kernel(clock: Clock, kind: Kind, device: str) -> timing.Measured:
+def lazy_kernel(clock: Clock, kind: Kind, device: str) -> engine.Measured:
     def run(Z: Array) -> Any:
         clock.sleep(1)
         return kind(clock, softmax(Z))

@@ -13,20 +13,19 @@ import psutil
 import pytest
 
 import harness
-from harness import running
+from harness.contract.registry import Origin, Registry, load
+from harness.contract.values import Choice, Trial
 from harness.errors import PluginError
-from harness.executors.local import run_isolated
-from harness.frames import load_frames
-from harness.pairing import Selection, plan
 from harness.processes import client
-from harness.registry import Origin, Registry, load
-from harness.running import Request, begin
-from harness.store import Store
-from harness.trial import run_together, run_trial
-from harness.values import Choice, Trial
+from harness.runs.campaign import Request, begin, resume
+from harness.store.database import Store
+from harness.store.frames import load_frames
+from harness.trials.executors.local import run_isolated
+from harness.trials.plan import Selection, plan
+from harness.trials.trial import run_together, run_trial
 
 if TYPE_CHECKING:
-    from harness.values import Frames, Result
+    from harness.contract.values import Frames, Result
 
 PLUGIN = """\
 import os
@@ -432,7 +431,7 @@ def test_a_batch_is_ended_although_nobody_asks_for_more_than_the_first_result(
 def test_a_batch_has_no_more_trials_than_memory_allows(
     plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "BATCH", 2)
+    monkeypatch.setattr("harness.runs.campaign.BATCH", 2)
     asked = {"datasets": ("threshold",), "models": ("walk-together",), "repeats": 5}
     frames = run(tmp_path, plugin, **asked)
     assert [row["fitted_together"] for row in of(frames, "walk-together")] == [2, 2, 2, 2, 1]
@@ -463,7 +462,7 @@ def test_a_resumed_run_batches_what_is_left_and_scores_the_same(
         first = campaign.plan.trials[0]
         store.add(campaign.run, 0, run_trial(first, registry), baseline=False)
         before = calls(plugin)
-        rest = running.resume(store, None, jobs=1)
+        rest = resume(store, None, jobs=1)
         assert all(rest.results())
         assert calls(plugin) - before == {"together 3": 1}
         resumed = load_frames(store, store.find())

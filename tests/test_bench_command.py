@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness import benchmarking, running
-from harness.benchmarking import MOST, Bench, Session
-from harness.busyness import Usage
 from harness.cli import main
-from harness.registry import load
-from harness.store import Store
-from harness.values import Timing
+from harness.contract.registry import load
+from harness.contract.values import Timing
+from harness.store.database import Store
+from harness.store.environment import fingerprint
+from harness.timing.busyness import Usage
+from harness.timing.session import MOST, Bench, Session, time_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +62,8 @@ def harness_in(folder: Path, *words: str) -> Done:
         patch.delenv("HARNESS_STORE", raising=False)
         patch.delenv("HARNESS_RUN_NO_TIMING", raising=False)
         patch.setenv("COLUMNS", "80")
-        for module in (benchmarking, running):
-            patch.setattr(module, "time_groups", in_three_processes(module.time_groups))
+        for module in ("harness.timing.session", "harness.runs.campaign"):
+            patch.setattr(f"{module}.time_groups", in_three_processes(time_groups))
         with redirect_stdout(printed), redirect_stderr(remarks):
             status = ended(*words)
     return Done(folder, status, printed.getvalue(), remarks.getvalue())
@@ -304,8 +304,8 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.append(bench)
         return session(timing("ok", kind="softmax" if _softmax(bench) else "fit"))
 
-    monkeypatch.setattr(benchmarking, "time_groups", time_groups)
-    monkeypatch.setattr(running, "time_groups", time_groups)
+    monkeypatch.setattr("harness.timing.session.time_groups", time_groups)
+    monkeypatch.setattr("harness.runs.campaign.time_groups", time_groups)
     return asked
 
 
@@ -344,7 +344,7 @@ def test_a_run_that_was_interrupted_before_its_timing_is_timed_when_resumed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(running, "time_groups", interrupted)
+        patch.setattr("harness.runs.campaign.time_groups", interrupted)
         done = harness_in(folder, *RUN, "--timing-budget", "40s")
     assert done.status == 130
     assert "no timings and 6 of 6 results are stored" in done.remarks
@@ -362,7 +362,7 @@ def test_a_run_that_was_interrupted_while_it_was_timed_keeps_what_was_timed_by_t
         note(KeyboardInterrupt())
         return session(timing(kind="fit"), timing("unfinished", "the time was up", "predict"))
 
-    monkeypatch.setattr(running, "time_groups", interrupted)
+    monkeypatch.setattr("harness.runs.campaign.time_groups", interrupted)
     done = harness_in(folder, *RUN)
     assert done.status == 130
     assert "1 timings and 6 of 6 results are stored; `harness report 1`" in done.remarks
@@ -379,14 +379,13 @@ def test_a_run_that_is_timed_after_something_changed_says_so(
         def interrupted(bench: Any, **_: Any) -> Session:
             raise KeyboardInterrupt
 
-        patch.setattr(running, "time_groups", interrupted)
+        patch.setattr("harness.runs.campaign.time_groups", interrupted)
         done = harness_in(folder, *RUN)
-    before = running.fingerprint
 
     def changed(registry: Any) -> Any:
-        return before(registry) | {"python": "9.9.9"}
+        return fingerprint(registry) | {"python": "9.9.9"}
 
-    monkeypatch.setattr(running, "fingerprint", changed)
+    monkeypatch.setattr("harness.runs.campaign.fingerprint", changed)
     assert done.then("run", "--resume").status == 2
     assert done.then("run", "--resume", "--accept-changes").status == 0
     with closing(Store(str(folder / "harness.db"))) as store:
@@ -445,7 +444,7 @@ def test_a_bench_of_training_times_every_model_that_has_epochs(
 def test_a_bench_remembers_what_it_was_asked(folder: Path, instant: list[Any]) -> None:
     from contextlib import closing
 
-    from harness.store import Store
+    from harness.store.database import Store
 
     harness_in(folder, *SOFTMAX, "--threads", "2", "--budget", "5s")
     with closing(Store(str(folder / "harness.db"))) as store:
@@ -472,7 +471,7 @@ def test_a_bench_remembers_what_it_was_asked(folder: Path, instant: list[Any]) -
 def test_the_status_tells_whether_all_was_right_and_any_was_timed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, found: list[Timing], status: int
 ) -> None:
-    monkeypatch.setattr(benchmarking, "time_groups", lambda bench, **_: session(*found))
+    monkeypatch.setattr("harness.timing.session.time_groups", lambda bench, **_: session(*found))
     done = harness_in(folder, *SOFTMAX)
     assert done.status == status
     told = re.sub(r"\s+", " ", done.printed)
@@ -486,7 +485,7 @@ def test_a_bench_that_is_interrupted_leaves_no_run(
     def interrupted(bench: Any, **_: Any) -> Session:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmarking, "time_groups", interrupted)
+    monkeypatch.setattr("harness.timing.session.time_groups", interrupted)
     done = harness_in(folder, *SOFTMAX)
     assert done.status == 130
     assert "Traceback" not in done.remarks

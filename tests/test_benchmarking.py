@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.benchmarking import CAP, LONGEST, MOST, Answer, Bench, Session, time_groups
-from harness.busyness import Usage
+from harness.contract.values import Failure
 from harness.processes import worker as processes
-from harness.timing import FEWEST, TIGHT_FROM
-from harness.values import Failure
-from harness.workloads import SoftmaxGroup
+from harness.timing.busyness import Usage
+from harness.timing.engine import FEWEST, TIGHT_FROM
+from harness.timing.session import CAP, LONGEST, MOST, Answer, Bench, Session, time_groups
+from harness.timing.workloads import SoftmaxGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from harness.contract.values import Timing
     from harness.processes.client import Limits
-    from harness.values import Timing
-    from harness.workloads import Key
+    from harness.timing.workloads import Key
 
 
 class Clock:
@@ -678,8 +678,8 @@ def harness_kernels():
 def test_kernels_that_die_and_lie_in_real_processes_do_not_harm_a_good_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.benchmarking.LEAST", 4.0)
-    monkeypatch.setattr("harness.benchmarking.PATIENCE", 1.0)
+    monkeypatch.setattr("harness.timing.session.LEAST", 4.0)
+    monkeypatch.setattr("harness.timing.session.PATIENCE", 1.0)
     (tmp_path / "bad_kernels.py").write_text(PLUGIN)
     session = real(
         "dies",

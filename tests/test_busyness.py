@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness import busyness
-from harness.busyness import Look, Usage, complaint, machine_seconds, total, used
+from harness.timing import busyness
+from harness.timing.busyness import Look, Usage, complaint, machine_seconds, total, used
 
 PROC_STAT = {  # of Linux, in seconds
     "user": 100.0,

@@ -20,7 +20,7 @@ import pytest
 from command_line import commit, environment, run_git
 from ruamel.yaml import YAML
 
-from harness.ab.sides import cache_folder
+from harness.versions.sides import cache_folder
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"

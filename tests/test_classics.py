@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from harness_classics.tables import table
 
-from harness.preparation import encode
+from harness.trials.preparation import encode
 
 if TYPE_CHECKING:
     import harness

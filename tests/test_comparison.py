@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 from command_line import complaint_of, harness_in, run_git
 
-from harness.changes import status
-from harness.comparison import compare_runs, told_by_repeats
-from harness.frames import load_frames
-from harness.store import Store
-from harness.values import (
+from harness.analysis.changes import status
+from harness.analysis.two_runs import compare_runs, told_by_repeats
+from harness.contract.values import (
     Choice,
     Failure,
     Predictions,
@@ -27,13 +25,15 @@ from harness.values import (
     Trial,
     folds_in,
 )
+from harness.store.database import Store
+from harness.store.frames import load_frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from harness.changes import Row
-    from harness.values import Frames, SplitKind
+    from harness.analysis.changes import Row
+    from harness.contract.values import Frames, SplitKind
 
 MACHINE = {"node": "here", "processor": "fast", "cores": 2}
 ROWS, REPEATS = 200, 10

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from harness import testing
-from harness.pairing import importable
-from harness.registry import load
+from harness.contract.registry import load
+from harness.trials.plan import importable
 
 if TYPE_CHECKING:
     from harness.testing import Check

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import harness
+from harness.contract.values import Choice, Trial
 from harness.errors import DatasetError, PluginError
-from harness.looks import undecided
 from harness.statistics import RowScores, against_best, cells, compare, interval
+from harness.statistics.looks import undecided
 from harness.statistics.reach import reach
 from harness.testing import check_dataset
-from harness.values import Choice, Trial
 
 if TYPE_CHECKING:
     from pathlib import Path

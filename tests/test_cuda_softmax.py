@@ -18,10 +18,10 @@ import pytest
 from harness_torch.cuda_softmax import SOURCE, Layout, compile_for, layout
 from softmaxes import awkward, require_softmax
 
-from harness.pairing import importable
+from harness.trials.plan import importable
 
 if TYPE_CHECKING:
-    from harness.values import Array
+    from harness.contract.values import Array
 
 COMPILER = os.environ.get("CXX", "g++")
 DTYPES = (np.float32, np.float64)

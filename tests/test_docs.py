@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.registry import KINDS, load
+from harness.contract.registry import KINDS, load
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"

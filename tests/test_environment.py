@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import harness
-from harness.environment import changes, fingerprint, git, machine, packages
-from harness.registry import Origin, Registry
+from harness.contract.registry import Origin, Registry
+from harness.store.environment import changes, fingerprint, git, machine, packages
 
 if TYPE_CHECKING:
     from pathlib import Path

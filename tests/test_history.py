@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from histories import point
 
-from harness.history import segments
-from harness.store import Store
+from harness.analysis.history import segments
+from harness.store.database import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from harness.values import Point
+    from harness.contract.values import Point
 
 
 def bridge(day: int, value: float, old: str, new: str, **changes: Any) -> Point:

@@ -20,9 +20,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytest_benchmark.stats import Stats
 
+from harness.contract.values import Run, Timing
 from harness.errors import UsageError
 from harness.interchange import benchmark_json, read, to_bencher, to_csv, to_pytest_benchmark
-from harness.values import Run, Timing
 
 RUN = Run(1, "", "2026-01-02T03:04:05+00:00", None, {}, {}, 0)
 SAME = ("min", "max", "mean", "stddev", "median", "q1", "q3", "iqr", "ops", "rounds", "total")

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from harness.discovery import devices_there, discover
+from harness.contract.values import Choice, Trial
 from harness.errors import PluginError
-from harness.executors.local import run_isolated
 from harness.processes import client, trees
-from harness.values import Choice, Trial
+from harness.trials.discovery import devices_there, discover
+from harness.trials.executors.local import run_isolated
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.discovery import Described
-    from harness.values import Result
+    from harness.contract.values import Result
+    from harness.trials.discovery import Described
 
 FAULTY = "harness.testing.faulty"
 MIB = 2**20
@@ -185,7 +185,7 @@ class PatchesLog(Prior):
 
 class PatchesScores(Prior):
     def harm(self):
-        from harness import scoring
+        from harness.trials import scoring
 
         scoring.score = lambda P, y: {"accuracy": 1.0, "nll": 0.0, "likelihood": 1.0}
         scoring.check_probabilities = lambda P, n, K: P

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import harness
-from harness import timing
-from harness.leftovers import (
+from harness.contract.registry import Origin, Registry
+from harness.contract.values import Choice, Device, Trial
+from harness.timing import engine
+from harness.timing.leftovers import (
     LONGEST,
     LOOK,
     QUIET,
@@ -21,9 +23,7 @@ from harness.leftovers import (
     first_answer,
     goes_on,
 )
-from harness.registry import Origin, Registry
-from harness.values import Choice, Device, Trial
-from harness.workloads import Pairing, TrainingGroup
+from harness.timing.workloads import Pairing, TrainingGroup
 
 
 class Clock:
@@ -128,8 +128,8 @@ def test_what_one_fit_leaves_running_is_waited_for_before_the_next(
 
 def test_of_what_goes_on_the_most_is_told_and_of_what_is_left_the_least() -> None:
     """What goes on is looked at after the first fit only; what a library does once is no fit's."""
-    assert timing.worse(RUNNING, (0.05, 0.0)) == 0.05
-    assert timing.worse(TO_PREDICT, (0.05, 0.0)) == 0.0
+    assert engine.worse(RUNNING, (0.05, 0.0)) == 0.05
+    assert engine.worse(TO_PREDICT, (0.05, 0.0)) == 0.0
 
 
 def test_a_thread_that_goes_on_is_seen() -> None:
@@ -159,7 +159,7 @@ def _until_used(seconds: float, clock: Clock) -> None:
     clock.sleep(seconds)
 
 
-def timed(clock: Clock, fit: float, first: float, again: float) -> timing.Measured:
+def timed(clock: Clock, fit: float, first: float, again: float) -> engine.Measured:
     class Puts:
         """Leaves to its first prediction what that takes longer."""
 
@@ -184,7 +184,7 @@ def timed(clock: Clock, fit: float, first: float, again: float) -> timing.Measur
     them = Registry([(Origin("mine", "mine", path="mine.py"), plugin)], [])
     trial = Trial(Choice("two"), Choice("puts"), "cpu", repeat=0, seed=0)
     workloads = TrainingGroup((Pairing((trial,), epochs=0),)).workloads(them, 0, clock=clock)
-    (one,) = timing.measure(workloads, seconds=0, seed=0, clock=clock, rounds=2, warm_up=0.0)
+    (one,) = engine.measure(workloads, seconds=0, seed=0, clock=clock, rounds=2, warm_up=0.0)
     assert (one.status, one.reason) == ("ok", "")
     return one
 

@@ -9,17 +9,17 @@ import pytest
 from command_line import complaint_of, harness_in
 
 import harness
-from harness.pairing import Selection, plan
-from harness.registry import load
-from harness.running import Request, begin, resume
-from harness.store import Store
+from harness.contract.registry import load
+from harness.runs.campaign import Request, begin, resume
+from harness.store.database import Store
+from harness.trials.plan import Selection, plan
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
 
-    from harness.running import Campaign
+    from harness.runs.campaign import Campaign
 
 PLUGIN = """\
 import numpy as np

@@ -84,7 +84,7 @@ def test_an_interrupted_run_leaves_the_bar_where_it_was(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.store.Store.add", interrupt)
+    monkeypatch.setattr("harness.store.database.Store.add", interrupt)
     with pytest.raises(KeyboardInterrupt):
         run()
     assert "of 4 done" in shown.texts[-1]

@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 
 import harness
 from harness.errors import UsageError
-from harness.preparation import encode, prepare
+from harness.trials.preparation import encode, prepare
 
 MODELS = {model.name: model for model in harness_numpy.harness_models()}
 SCALED = harness.Needs(scaled=True)

@@ -36,7 +36,7 @@ from test_tables import DATASETS, FAULTS, MODELS, make_frames
 
 from harness.api import run
 from harness.errors import UsageError
-from harness.store import Store
+from harness.store.database import Store
 from harness.testing import check_report
 from harness.testing.samples import sample_frames
 from harness.untrusted import cleaned
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from selenium.webdriver.remote.webelement import WebElement
 
-    from harness.values import Frames, Point
+    from harness.contract.values import Frames, Point
 
 HERE = Path(__file__).parent
 AXE = HERE / "browser" / "node_modules" / "axe-core" / "axe.min.js"

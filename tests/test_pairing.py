@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 
 import harness
+from harness.contract.registry import Origin, Registry
+from harness.contract.values import Choice
 from harness.errors import PluginError, UsageError
-from harness.pairing import Selection, choose, importable, plan
-from harness.registry import Origin, Registry
-from harness.values import Choice
+from harness.trials.plan import Selection, choose, importable, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from harness.contract.parameters import Parameter, parameters_of, settle
+from harness.contract.values import written
 from harness.errors import PluginError, UsageError
-from harness.parameters import Parameter, parameters_of, settle
-from harness.values import written
 
 if TYPE_CHECKING:
-    from harness.values import Setting, Value
+    from harness.contract.values import Setting, Value
 
 
 def make(

@@ -27,9 +27,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 import harness
+from harness.analysis.history import Segment, segments
+from harness.contract.values import Frames, Sketch, Timing, base
 from harness.errors import UsageError
-from harness.frames import timings_frame
-from harness.history import Segment, segments
 from harness.pictures import KINDS, Wanted
 from harness.pictures.calibration import bins
 from harness.pictures.choosing import chosen
@@ -50,11 +50,11 @@ from harness.pictures.palette import (
     look,
 )
 from harness.pictures.picture import Picture, bends, shortened, text
-from harness.scoring import ECE_BINS
 from harness.statistics import Step
-from harness.store import Store
+from harness.store.database import Store
+from harness.store.frames import timings_frame
 from harness.testing.samples import sample_frames
-from harness.values import Frames, Sketch, Timing, base
+from harness.trials.scoring import ECE_BINS
 
 WHOLE = Wanted("ridge[l2=0.1]", "tides")
 """The sample's pairing that has everything."""

@@ -18,7 +18,7 @@ from benchmarks.power.study import estimate, left, measure
 from benchmarks.power.tracefile import Trace
 from scipy import stats
 
-from harness.registry import load
+from harness.contract.registry import load
 
 if TYPE_CHECKING:
     from benchmarks.power.tracefile import Line

@@ -17,9 +17,9 @@ from scipy import sparse
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from harness.contract.values import Needs, Split
 from harness.errors import DatasetError
-from harness.preparation import LARGEST, Encoded, encode, prepare
-from harness.values import Needs, Split
+from harness.trials.preparation import LARGEST, Encoded, encode, prepare
 
 Array = np.ndarray[Any, np.dtype[Any]]
 NAN = float("nan")
@@ -855,7 +855,7 @@ def test_large_tables_are_prepared_block_by_block_as_small_ones_at_once(
     for needs in (Needs(scaled=True), Needs(), Needs(scaled=True, finite=False)):
         at_once = prepare(table(X[:40], X[40:]), needs)
         with monkeypatch.context() as patched:
-            patched.setattr("harness.preparation.BLOCK", 28)
+            patched.setattr("harness.trials.preparation.BLOCK", 28)
             by_block = prepare(table(X[:40], X[40:]), needs)
         np.testing.assert_allclose(by_block.X_train, at_once.X_train, rtol=1e-12)
         np.testing.assert_allclose(by_block.X_test, at_once.X_test, rtol=1e-12)
@@ -891,7 +891,7 @@ def test_a_table_that_memory_does_not_hold_is_the_datasets_fault(
             raise MemoryError
         return zeros(shape, *rest, **more)
 
-    monkeypatch.setattr("harness.preparation.np.zeros", full)
+    monkeypatch.setattr("harness.trials.preparation.np.zeros", full)
     with pytest.raises(DatasetError) as caught:
         prepare(data, Needs(finite=False))
     assert "one-hot encoded, it is a table of 2 x 3 numbers, which memory does not hold" in str(

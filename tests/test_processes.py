@@ -28,7 +28,7 @@ from harness.processes.worker import Worker, wait
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.values import Failure
+    from harness.contract.values import Failure
 
 LONG = 120.0  # seconds, which nothing here takes, whatever else the machine does
 MODULES = ("doubles",)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.quantities import seconds, size
+from harness.units import seconds, size
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import harness
-from harness import hookspecs
+from harness.contract import hookspecs
+from harness.contract.registry import KINDS, Origin, Registry, describe, load
 from harness.errors import PluginError, UsageError
-from harness.registry import KINDS, Origin, Registry, describe, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable

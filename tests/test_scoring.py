@@ -13,7 +13,7 @@ from scipy.stats import mannwhitneyu
 from sklearn import metrics
 
 from harness.errors import ProbabilityError
-from harness.scoring import (
+from harness.trials.scoring import (
     CLIP,
     TOLERANCE,
     check_probabilities,

@@ -10,15 +10,15 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from harness.preparation import encode, prepare
-from harness.registry import load
-from harness.sketches import MARGIN, POINTS, ROWS, SIDE, asked, is_asked, principal
-from harness.trial import run_trial
-from harness.values import Choice, Needs, Split, Trial
+from harness.contract.registry import load
+from harness.contract.values import Choice, Needs, Split, Trial
+from harness.trials.preparation import encode, prepare
+from harness.trials.regions import MARGIN, POINTS, ROWS, SIDE, asked, is_asked, principal
+from harness.trials.trial import run_trial
 
 if TYPE_CHECKING:
-    from harness.preparation import Encoded
-    from harness.values import Sketch
+    from harness.contract.values import Sketch
+    from harness.trials.preparation import Encoded
 
 SCALED = Needs(scaled=True)
 

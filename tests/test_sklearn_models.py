@@ -14,8 +14,8 @@ import threadpoolctl
 from harness_sklearn import estimator
 
 import harness
-from harness.parameters import parameters_of
-from harness.preparation import encode, prepare
+from harness.contract.parameters import parameters_of
+from harness.trials.preparation import encode, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
+from harness.contract.splitting import resample
 from harness.errors import DatasetError
-from harness.preparation import encode
-from harness.splitting import resample
+from harness.trials.preparation import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable

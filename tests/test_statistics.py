@@ -30,7 +30,7 @@ from harness.statistics import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.values import SplitKind
+    from harness.contract.values import SplitKind
 
 KINDS: tuple[SplitKind, ...] = ("fresh", "resampled", "fixed")
 

@@ -15,10 +15,7 @@ import sqlalchemy as sa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
-from harness.frames import load_frames
-from harness.store import Store, metadata, pack, pack_samples, unpack, unpack_samples
-from harness.values import (
+from harness.contract.values import (
     Choice,
     Failure,
     Predictions,
@@ -31,6 +28,9 @@ from harness.values import (
     TracePoint,
     Trial,
 )
+from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
+from harness.store.database import Store, metadata, pack, pack_samples, unpack, unpack_samples
+from harness.store.frames import load_frames
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -314,7 +314,7 @@ def test_a_store_of_the_schema_before_that_nobody_may_write_to_is_one_line(
 ) -> None:
     file = tmp_path / "harness.db"
     of_schema_4(file)
-    monkeypatch.setattr("harness.store._is_writable", lambda _: False)
+    monkeypatch.setattr("harness.store.database._is_writable", lambda _: False)
     with pytest.raises(StoreError, match="has schema 4 and cannot be brought to schema 5 here"):
         Store(str(file))
 
@@ -344,8 +344,8 @@ def test_a_store_that_somebody_else_is_making_is_no_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As when two runs begin at once where there was no store."""
-    monkeypatch.setattr("harness.store.BUSY", 0.01)
-    monkeypatch.setattr("harness.store.CREATE_TRIES", 2)
+    monkeypatch.setattr("harness.store.database.BUSY", 0.01)
+    monkeypatch.setattr("harness.store.database.CREATE_TRIES", 2)
     file = tmp_path / "harness.db"
     with closing(sqlite3.connect(file)) as other:
         other.execute("BEGIN IMMEDIATE")

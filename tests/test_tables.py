@@ -16,14 +16,14 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from harness.contract.values import Frames, Run
 from harness.errors import UsageError
-from harness.frames import timings_frame
-from harness.values import Frames, Run
+from harness.store.frames import timings_frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.values import Report
+    from harness.contract.values import Report
 
 Fault = tuple[str, str, str]  # status, kind, reason
 

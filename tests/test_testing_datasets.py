@@ -11,9 +11,9 @@ import pytest
 import harness
 import harness.testing
 from harness.errors import DatasetError
-from harness.preparation import encode
 from harness.testing import DATASET_CHECKS, faulty
 from harness.testing.checks import reason_of
+from harness.trials.preparation import encode
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TABLE = np.random.default_rng(0).normal(size=(40, 3))

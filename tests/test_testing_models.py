@@ -14,7 +14,7 @@ import pytest
 
 import harness
 import harness.testing
-from harness import registry
+from harness.contract import registry
 from harness.testing import MODEL_CHECKS, faulty, sample_for
 from harness.testing.checks import reason_of
 

@@ -14,7 +14,7 @@ from harness.testing import REPORT_CHECKS, sample_frames
 from harness.testing.checks import reason_of
 
 if TYPE_CHECKING:
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 
 def tables(frames: Frames) -> dict[str, pd.DataFrame]:

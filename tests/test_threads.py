@@ -13,7 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from harness.threads import NAMES, give_threads
+from harness.processes.threads import NAMES, give_threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,9 +17,9 @@ from harness_tables.layout import Page
 from rich.console import Console
 from test_tables import make_frames
 
-from harness.frames import load_frames, timings_frame
-from harness.store import Store
-from harness.values import Timing
+from harness.contract.values import Timing
+from harness.store.database import Store
+from harness.store.frames import load_frames, timings_frame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from harness_tables.sheets import Sheet
 
-    from harness.values import Frames, Report
+    from harness.contract.values import Frames, Report
 
 FORMATS = ("rich", "markdown", "csv", "json", "latex")
 CASE = "100x10 float32 warm"

@@ -17,8 +17,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness import timing, workloads
-from harness.timing import (
+from harness.timing import engine, workloads
+from harness.timing.engine import (
     BURST,
     FEWEST,
     LONGEST_WARM_UP,
@@ -80,7 +80,7 @@ def workload(
 
 def measure(clock: Clock, *them: Workload, **options: Any) -> list[Measured]:
     usual = {"seconds": math.inf, "seed": 0, "rounds": 3, "warm_up": 0.0}
-    return timing.measure(them, clock=clock, **usual | options)
+    return engine.measure(them, clock=clock, **usual | options)
 
 
 def runs(clock: Clock) -> list[str]:
@@ -225,7 +225,7 @@ def test_there_are_some_rounds_although_the_time_is_up(clock: Clock, fewest: int
 
 
 def test_there_are_so_many_rounds_and_no_more_although_there_is_time(clock: Clock) -> None:
-    found = timing.measure([workload(clock)], clock=clock, seconds=1e9, seed=0)
+    found = engine.measure([workload(clock)], clock=clock, seconds=1e9, seed=0)
     assert len(found[0].samples) == ROUNDS
 
 

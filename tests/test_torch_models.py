@@ -14,9 +14,9 @@ from harness_torch.stack import ACTIVATIONS, Batch, Stack, indicators, network, 
 from torch import nn
 
 import harness
+from harness.contract.parameters import parameters_of
 from harness.errors import UsageError
-from harness.parameters import parameters_of
-from harness.preparation import encode, prepare
+from harness.trials.preparation import encode, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from scipy.special import expit
 
 import harness
 from harness.errors import UsageError
-from harness.preparation import encode
+from harness.trials.preparation import encode
 
 
 def rng(seed: int = 0) -> np.random.Generator:

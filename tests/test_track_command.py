@@ -18,17 +18,17 @@ import pytest
 from command_line import commit, complaint_of, harness_in, run_git
 from histories import point
 
-from harness.ab import pairs
-from harness.ab.pairs import Outcome, Plan, Session
+from harness.analysis.history import CAUTION
 from harness.cli import track
-from harness.history import CAUTION
 from harness.statistics import judge
-from harness.store import Store
+from harness.store.database import Store
+from harness.versions import pairs
+from harness.versions.pairs import Outcome, Plan, Session
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.values import Point
+    from harness.contract.values import Point
 
 DATA = Path(__file__).parent / "data" / "benchmarks"
 MEASUREMENTS = Path(__file__).parent.parent / "docs" / "measurements"
@@ -352,8 +352,8 @@ def test_a_bridge_is_the_new_version_against_the_old_one(
     folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half as slow again as the old anchor, and as fast as the new one: all is as it was."""
-    from harness.ab import sides
-    from harness.ab.sides import Side
+    from harness.versions import sides
+    from harness.versions.sides import Side
 
     run_git(folder, "init", "-q")
     old, new = (commit(folder, {"file": text}) for text in "ab")
@@ -400,8 +400,8 @@ def test_an_anchor_of_another_machine_is_no_reason_for_a_bridge(
 def test_a_revision_is_recorded_by_its_hash(
     folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.ab import sides
-    from harness.ab.sides import Side
+    from harness.versions import sides
+    from harness.versions.sides import Side
 
     run_git(folder, "init", "-q")
     commit(folder, {"mine.py": PLUGIN, ".gitignore": "harness.db*"})

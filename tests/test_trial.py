@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import harness
+from harness.contract.registry import Origin, Registry, load
+from harness.contract.values import Choice, Result, TracePoint, Trial
 from harness.errors import DatasetError, UsageError
-from harness.registry import Origin, Registry, load
-from harness.sketches import POINTS
-from harness.trial import TRACE_POINTS, EpochScores, draw, run_trial, trace_of
-from harness.values import Choice, Result, TracePoint, Trial
+from harness.trials.regions import POINTS
+from harness.trials.trial import TRACE_POINTS, EpochScores, draw, run_trial, trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

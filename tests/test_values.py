@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.values import Choice, Device, Kernel, Trial, written
+from harness.contract.values import Choice, Device, Kernel, Trial, written
 
 TRIAL = Trial(Choice("iris"), Choice("numpy-softmax"), "cpu", repeat=0, seed=0)
 

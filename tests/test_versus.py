@@ -23,9 +23,10 @@ from statsmodels.stats.multitest import multipletests
 from test_statistics import cell, no_rows, rows_of
 from test_tables import DATASETS, make_frames
 
-from harness import versus
+from harness.analysis import two_models
 from harness.api import run
 from harness.cli.versus import show
+from harness.contract.values import Run
 from harness.errors import UsageError
 from harness.statistics import (
     FEWEST,
@@ -40,13 +41,12 @@ from harness.statistics import (
 )
 from harness.statistics.posteriors import paired_shares
 from harness.testing.samples import sample_frames
-from harness.values import Run
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.values import Frames, SplitKind
+    from harness.contract.values import Frames, SplitKind
 
 UNREAD = RowScores(no_rows)
 
@@ -390,12 +390,12 @@ def test_what_cannot_be_compared_is_one_clear_line(
 
 def test_missing_scores_are_told_and_no_ranks_given() -> None:
     frames = sample_frames()
-    contenders = versus.chosen(frames, ["*"])
-    found = versus.matrix(frames, contenders, 0.01)
+    contenders = two_models.chosen(frames, ["*"])
+    found = two_models.matrix(frames, contenders, 0.01)
     assert found["p_value"].isna().all()
     assert found["note"].str.contains("not both finished").any()
     with pytest.raises(UsageError, match="has not finished"):
-        versus.standings(frames, contenders)
+        two_models.standings(frames, contenders)
 
 
 def test_where_one_did_not_finish_all_repeats_there_is_no_verdict(
@@ -403,8 +403,8 @@ def test_where_one_did_not_finish_all_repeats_there_is_no_verdict(
 ) -> None:
     lost = {("iris", "one", i): ("failed", "exception", "no luck") for i in (0, 3, 4)}
     frames = make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, faults=lost)
-    ours, theirs = versus.chosen(frames, [])
-    found = versus.duel(frames, ours, theirs, 0.01).set_index(["dataset", "score"])
+    ours, theirs = two_models.chosen(frames, [])
+    found = two_models.duel(frames, ours, theirs, 0.01).set_index(["dataset", "score"])
     part, whole = found.loc["iris", "accuracy"], found.loc["digits", "accuracy"]
     assert part[["p_value", "low", "high", "better", "equivalent", "worse"]].isna().all()
     assert (part["repeats"], part["total"]) == (2, 5)
@@ -460,15 +460,18 @@ def test_of_one_repeat_the_verdict_is_said_to_be_of_the_models_that_were_fitted(
 
 def test_a_contender_on_one_of_several_devices_is_chosen_by_the_name_that_is_shown() -> None:
     frames = make_frames(models={"one": 0.3, "other": 0.2}, devices=("cpu", "cuda:0"), repeats=2)
-    assert len(versus.chosen(frames, ["one", "other"])) == 4
-    assert versus.chosen(frames, ["one @ cpu", "other @ cpu"]) == [("one", "cpu"), ("other", "cpu")]
-    assert versus.chosen(frames, ["* @ cuda*"]) == [("one", "cuda:0"), ("other", "cuda:0")]
+    assert len(two_models.chosen(frames, ["one", "other"])) == 4
+    assert two_models.chosen(frames, ["one @ cpu", "other @ cpu"]) == [
+        ("one", "cpu"),
+        ("other", "cpu"),
+    ]
+    assert two_models.chosen(frames, ["* @ cuda*"]) == [("one", "cuda:0"), ("other", "cuda:0")]
 
 
 def test_a_run_of_failures_says_so_on_each_dataset() -> None:
     frames = sample_frames(all_failed=True)
-    ours, theirs = versus.chosen(frames, ["forest", "ridge*"])
-    found = versus.duel(frames, ours, theirs, 0.01)
+    ours, theirs = two_models.chosen(frames, ["forest", "ridge*"])
+    found = two_models.duel(frames, ours, theirs, 0.01)
     assert (found["repeats"] == 0).all()
     assert found["method"].str.startswith("no scores of forest").all()
 
@@ -512,4 +515,4 @@ def empty(frames: Frames) -> Frames:
 
 def test_a_run_without_results_is_one_clear_line() -> None:
     with pytest.raises(UsageError, match="takes two models"):
-        versus.chosen(empty(sample_frames()), [])
+        two_models.chosen(empty(sample_frames()), [])

@@ -21,19 +21,19 @@ from rich.console import Console
 
 from harness.cli.canvas import Canvas, path
 from harness.cli.watching import Frame, Lines, Stage, chart, timing_display
-from harness.executors.local import run_isolated
-from harness.pace import Pace
-from harness.preparation import Prepared
-from harness.registry import load
-from harness.trial import EpochScores, run_together, run_trial
-from harness.values import Choice, Result, TracePoint, Trial
-from harness.watching import Ended, Passed, Reached, Scene, Started
+from harness.contract.registry import load
+from harness.contract.values import Choice, Result, TracePoint, Trial
+from harness.trials.events import Ended, Passed, Reached, Scene, Started
+from harness.trials.executors.local import run_isolated
+from harness.trials.preparation import Prepared
+from harness.trials.progress import Pace
+from harness.trials.trial import EpochScores, run_together, run_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from harness.watching import Event
+    from harness.trials.events import Event
 
 
 def trial(model: str = "torch-mlp", dataset: str = "threshold", repeat: int = 0) -> Trial:

@@ -16,12 +16,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from harness import registry, timing
-from harness import workloads as timed
+from harness.contract import registry
+from harness.contract.registry import Offers
+from harness.contract.values import Choice, Device, Kernel, Trial
 from harness.errors import UsageError
-from harness.registry import Offers
-from harness.values import Choice, Device, Kernel, Trial
-from harness.workloads import (
+from harness.timing import engine
+from harness.timing import workloads as timed
+from harness.timing.workloads import (
     FAR,
     SCALE,
     TOLERANCE,
@@ -39,9 +40,9 @@ from harness.workloads import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.registry import Registry
-    from harness.timing import Measured, Workload
-    from harness.values import Array
+    from harness.contract.registry import Registry
+    from harness.contract.values import Array
+    from harness.timing.engine import Measured, Workload
 
 DTYPES = ("float32", "float64")
 
@@ -60,7 +61,7 @@ def measure(workloads: list[Workload]) -> list[Measured]:
     """Measured in no time: what comes of them matters here, not how long they take."""
     ticks = iter(range(10**9))
     clock = lambda: float(next(ticks))  # noqa: E731
-    return timing.measure(workloads, seconds=0, seed=0, clock=clock, rounds=2, fewest=2, warm_up=0)
+    return engine.measure(workloads, seconds=0, seed=0, clock=clock, rounds=2, fewest=2, warm_up=0)
 
 
 def outcome(one: Measured) -> tuple[str, str]:
@@ -126,7 +127,7 @@ def test_rows_that_do_not_sum_to_one_are_wrong() -> None:
 
 def test_a_row_is_wrong_even_where_it_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of large arrays only some rows, drawn anew each time, are; the sum is of all rows."""
-    monkeypatch.setattr("harness.workloads.CHECKED", 12)
+    monkeypatch.setattr("harness.timing.workloads.CHECKED", 12)
 
     def skips(Z: Array) -> Array:
         P = softmax(Z)
@@ -162,8 +163,8 @@ def test_the_first_and_the_last_rows_are_always_compared(
     row: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where blocks begin and end; what is wrong there may sum to 1 all the same."""
-    monkeypatch.setattr("harness.workloads.CHECKED", 30)
-    monkeypatch.setattr("harness.workloads.ENDS", 4)
+    monkeypatch.setattr("harness.timing.workloads.CHECKED", 30)
+    monkeypatch.setattr("harness.timing.workloads.ENDS", 4)
 
     def forgets(Z: Array) -> Array:
         P = softmax(Z)
@@ -633,7 +634,7 @@ def test_a_wrong_softmax_of_a_pairings_own_logits_is_wrong(
     installed: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     off = kernel("off", lambda Z: softmax(Z) * 0.99)
-    monkeypatch.setattr("harness.workloads.kernel_for", lambda *_: off)
+    monkeypatch.setattr("harness.timing.workloads.kernel_for", lambda *_: off)
     group = TrainingGroup((Pairing(trials(Choice("numpy-softmax")), predict=True),))
     status, reason = outcome(found_of(group, installed)["logits"])
     assert status == "wrong"
@@ -643,7 +644,7 @@ def test_a_wrong_softmax_of_a_pairings_own_logits_is_wrong(
 def test_a_pairing_without_a_kernel_for_its_device_has_no_softmax_to_time(
     installed: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("harness.workloads.kernel_for", lambda *_: None)
+    monkeypatch.setattr("harness.timing.workloads.kernel_for", lambda *_: None)
     group = TrainingGroup((Pairing(trials(Choice("numpy-softmax")), predict=True),))
     assert list(found_of(group, installed)) == ["fit", "predict", "predict-row"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from harness.values import Array
+    from harness.contract.values import Array
 
 NOTEBOOK = "The course notebook that this project grew from."
 

@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.timing import Workload
+    from harness.timing.engine import Workload
 
 
 @pytest.mark.benchmark(group="softmax")

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from harness.timing import Measured, checked
+from harness.timing.engine import Measured, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.timing import Workload
+    from harness.timing.engine import Workload
 
 
 @pytest.mark.benchmark(group="fit")

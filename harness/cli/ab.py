@@ -16,10 +16,10 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.ab.pairs import Outcome, Plan, Session
-    from harness.ab.sides import Side
-    from harness.ab.works import Work
-    from harness.registry import Registry
+    from harness.contract.registry import Registry
+    from harness.versions.pairs import Outcome, Plan, Session
+    from harness.versions.sides import Side
+    from harness.versions.works import Work
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -101,8 +101,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
       harness ab --kernel scipy numpy-fast
       harness ab --model torch-mlp notebook-mlp -d digits
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.ab.pairs import Plan, compare
-    from harness.changes import rows_of, status
+    from harness.analysis.changes import rows_of, status
+    from harness.versions.pairs import Plan, compare
 
     registry = options.discover(given["plugins"])
     verdicts = options.Verdicts.of(given)
@@ -131,8 +131,8 @@ def _chosen(
     registry: Registry, given: dict[str, Any]
 ) -> tuple[tuple[str, str] | None, tuple[Work, ...]]:
     """The two sides by name, None where names are compared in one environment; and the works."""
-    from harness.ab.works import works_of_two_kernels, works_of_two_models
-    from harness.agenda import shape_of
+    from harness.timing.schedule import shape_of
+    from harness.versions.works import works_of_two_kernels, works_of_two_models
 
     sides, kernels, models = given["sides"], given["kernels"], given["models"]
     shapes = [shape_of(shape) for shape in given["shapes"]]
@@ -173,8 +173,8 @@ def _chosen(
 
 def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Work, ...]:
     """What the options choose to measure two versions by."""
-    from harness.ab.works import works_of
-    from harness.agenda import shape_of
+    from harness.timing.schedule import shape_of
+    from harness.versions.works import works_of
 
     _check_device(registry, given["device"])
     return works_of(
@@ -191,7 +191,7 @@ def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Work, ...]:
 
 
 def _check_device(registry: Registry, name: str) -> None:
-    from harness.workloads import find_device
+    from harness.timing.workloads import find_device
 
     if name != "cpu":  # finding others takes long, and that one is everywhere
         find_device(registry, name)
@@ -199,7 +199,7 @@ def _check_device(registry: Registry, name: str) -> None:
 
 def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[tuple[Side, Side], list[str]]:
     """Both sides, and what is to be said of the checkout."""
-    from harness.ab.sides import HERE, side_of, uncommitted
+    from harness.versions.sides import HERE, side_of, uncommitted
 
     if pair is None:
         return (HERE, HERE), []
@@ -221,7 +221,7 @@ def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
 
 
 def _how(session: Session, plan: Plan) -> str:
-    from harness.environment import machine
+    from harness.store.environment import machine
 
     here = machine()
     ended = {

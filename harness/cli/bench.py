@@ -19,8 +19,8 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.agenda import Agenda
-    from harness.registry import Registry
+    from harness.contract.registry import Registry
+    from harness.timing.schedule import Agenda
 
 F = TypeVar("F", bound="Callable[..., Any]")
 FAILED, NOTHING = 1, 4
@@ -92,7 +92,7 @@ def softmax(
       harness bench softmax
       harness bench softmax --shape 100000x10 --kernel 'numpy-*' --dtype float32
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.agenda import of_kernels, shape_of
+    from harness.timing.schedule import of_kernels, shape_of
 
     registry = options.discover(given["plugins"])
     agenda = of_kernels(
@@ -128,8 +128,8 @@ def training(
       harness bench training
       harness bench training -m notebook-mlp -d threshold --together 32
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.agenda import by_epochs, of_training
-    from harness.pairing import Selection
+    from harness.timing.schedule import by_epochs, of_training
+    from harness.trials.plan import Selection
 
     registry = options.discover(given["plugins"])
     devices = given["devices"] or tuple(registry.devices)
@@ -148,12 +148,12 @@ def training(
 
 
 def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dict[str, Any]) -> int:
-    from harness.benchmarking import MOST, Bench, time_groups
     from harness.cli.watching import timing_display
-    from harness.environment import fingerprint
-    from harness.frames import load_frames
     from harness.interchange import require_pytest_benchmark
-    from harness.store import Store
+    from harness.store.database import Store
+    from harness.store.environment import fingerprint
+    from harness.store.frames import load_frames
+    from harness.timing.session import MOST, Bench, time_groups
 
     if given["benchmark_json"]:
         require_pytest_benchmark()

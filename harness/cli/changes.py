@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.changes import BAD, ORDER, Row, summary
+from harness.analysis.changes import BAD, ORDER, Row, summary
 from harness.cli.console import out, write
 from harness.errors import UsageError
 from harness.untrusted import cleaned, csv_text

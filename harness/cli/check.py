@@ -13,9 +13,9 @@ from harness.errors import DatasetError, UsageError, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from harness.discovery import Described
+    from harness.contract.registry import Registry
     from harness.processes.serving import Inside
-    from harness.registry import Registry
+    from harness.trials.discovery import Described
 
 SUITES = "harness.testing"
 SECONDS = 300.0  # a check may take
@@ -74,7 +74,7 @@ def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str
 
 def _obstacle(registry: Registry, kind: str, subject: Any) -> str | None:
     """Why it cannot be checked here."""
-    from harness.pairing import importable
+    from harness.trials.plan import importable
 
     missing = importable(getattr(subject, "requires", ()))
     if missing:
@@ -91,8 +91,8 @@ def _verdicts(
     registry: Described, subjects: list[tuple[str, str]]
 ) -> Iterator[tuple[str, str, str, str | None, str | None]]:
     """Kind, name, check, reason of its failure or None, and a remark."""
-    from harness.executors.local import share_of_memory
     from harness.processes.client import Limits, finish
+    from harness.trials.executors.local import share_of_memory
 
     limits = Limits(SECONDS, share_of_memory(MEMORY_JOBS))
     for kind, name in subjects:
@@ -126,7 +126,7 @@ def _check_there(
 
 
 def _verdict(subject: Any, kind: str, check_name: str) -> tuple[str | None, str | None]:
-    from harness.registry import describe
+    from harness.contract.registry import describe
 
     check = next(check for check in _suite(kind) if check.name == check_name)
     try:

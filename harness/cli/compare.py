@@ -12,8 +12,8 @@ from harness.cli import options
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
-    from harness.store import Store
-    from harness.values import Run
+    from harness.contract.values import Run
+    from harness.store.database import Store
 
 SHORTEST_HASH = 4
 
@@ -49,9 +49,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
       harness compare previous last
       harness compare v1.2 HEAD --only accuracy,likelihood
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.changes import status
-    from harness.comparison import compare_runs
-    from harness.frames import load_frames
+    from harness.analysis.changes import status
+    from harness.analysis.two_runs import compare_runs
+    from harness.store.frames import load_frames
 
     verdicts = options.Verdicts.of(given)
     with closing(options.open_store(given["store"])) as store:
@@ -81,8 +81,8 @@ def find_run(store: Store, text: str | None) -> Run:
     Raises:
         UsageError: there is none.
     """
-    from harness.ab.sides import git
-    from harness.store import WORDS
+    from harness.store.database import WORDS
+    from harness.versions.sides import git
 
     try:
         return store.find(text)

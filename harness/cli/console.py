@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderableType
     from rich.text import Text
 
-    from harness.registry import Fault
+    from harness.contract.registry import Fault
 
 PLAIN_WIDTH = 120
 """Columns of what goes to a file or a pipe, where no terminal tells its width."""

@@ -19,7 +19,7 @@ from harness.cli.console import out, write
 @options.plugin_option
 def command(as_json: bool, plugins: tuple[str, ...]) -> None:
     """Print what is stored with every run: machine, packages, git revisions, plugin code."""
-    from harness.environment import fingerprint
+    from harness.store.environment import fingerprint
 
     found = fingerprint(options.discover(plugins))
     if as_json:

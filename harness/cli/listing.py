@@ -12,7 +12,7 @@ from harness.cli.console import out
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from harness.registry import Registry
+    from harness.contract.registry import Registry
 
 KINDS = ("datasets", "models", "kernels", "devices", "reports", "plugins")
 BY_DEFAULT = ("datasets", "models", "kernels", "reports")

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from harness import quantities
+from harness import units
 from harness.errors import UsageError
 from harness.settings import choose_store, read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from harness.changes import Row
-    from harness.discovery import Described
-    from harness.registry import Registry
-    from harness.store import Store
+    from harness.analysis.changes import Row
+    from harness.contract.registry import Registry
+    from harness.store.database import Store
+    from harness.trials.discovery import Described
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -122,9 +122,9 @@ class Repeats(click.ParamType[Any]):
 DIGITS = 12
 """Of a number of rows."""
 
-TIME = Quantity("time", quantities.seconds)
-PART = Quantity("part", quantities.part)
-SIZE = Quantity("size", quantities.size)
+TIME = Quantity("time", units.seconds)
+PART = Quantity("part", units.part)
+SIZE = Quantity("size", units.size)
 WHOLE = Whole()
 REPEATS = Repeats()
 
@@ -148,7 +148,7 @@ def threads_option(function: F) -> F:
 
 
 def _threads(_ctx: click.Context, _option: click.Parameter, value: int) -> int:
-    from harness.executors.local import cores
+    from harness.trials.executors.local import cores
 
     if value > cores():
         raise UsageError(f"--threads {value}: there are {cores()} cores here to run them on")
@@ -201,7 +201,7 @@ def store_url(given: str | None) -> str:
 
 def open_store(given: str | None) -> Store:
     """The store that a command reads; it must be there."""
-    from harness.store import Store
+    from harness.store.database import Store
 
     return Store(store_url(given))
 
@@ -218,8 +218,8 @@ def discover(
 
     ``meanwhile`` is called while the plugins' processes start.
     """
-    from harness import discovery
     from harness.cli.console import complain_of, remark
+    from harness.trials import discovery
 
     registry = discovery.discover(all_plugins(given), meanwhile=meanwhile)
     if registry.printed:
@@ -232,7 +232,7 @@ def load_here(given: tuple[str, ...]) -> Registry:
     """The same, with the plugins loaded into this process."""
     from harness.cli.console import complain_of, remark
     from harness.cli.streams import aside
-    from harness.registry import load
+    from harness.contract.registry import load
 
     registry, printed = aside(lambda: load(all_plugins(given)))
     if printed:

@@ -18,9 +18,9 @@ from harness.pictures import KINDS, Wanted
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from harness.history import Segment
-    from harness.store import Store
-    from harness.values import Frames
+    from harness.analysis.history import Segment
+    from harness.contract.values import Frames
+    from harness.store.database import Store
 
 
 class Listing(options.Command):
@@ -100,12 +100,12 @@ def _require(kind: str, run: str | None, wanted: Wanted, file: Path) -> None:
 
 
 def _segments(store: Store) -> Sequence[Segment]:
-    from harness.history import segments
+    from harness.analysis.history import segments
 
     return segments(store.points())
 
 
 def _frames(store: Store, run: str | None) -> Frames:
-    from harness.frames import load_frames
+    from harness.store.frames import load_frames
 
     return load_frames(store, find_run(store, run))

@@ -15,8 +15,8 @@ from harness.errors import UsageError
 from harness.untrusted import cleaned, frame_csv
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
-    from harness.values import Report
+    from harness.contract.registry import Registry
+    from harness.contract.values import Report
 
 FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 OF_VERSUS = FORMATS[:-1]
@@ -80,7 +80,7 @@ def command(
       harness report --best-of accuracy --format markdown
       harness report --versus -m torch-mlp -m sklearn-random-forest
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.frames import load_frames
+    from harness.store.frames import load_frames
 
     if (models or rope is not None or ranks) and not versus:
         raise UsageError("-m, --rope and --ranks are for --versus; add it, or leave them out")
@@ -101,8 +101,8 @@ def command(
     with closing(options.open_store(store)) as opened:
         frames = load_frames(opened, find_run(opened, run))
         if versus:
+            from harness.analysis.two_models import ROPE
             from harness.cli.versus import show
-            from harness.versus import ROPE
 
             show(frames, models, ROPE if rope is None else rope, style, ranks=ranks)
             return

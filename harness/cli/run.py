@@ -19,9 +19,9 @@ from harness.errors import UsageError
 from harness.settings import read_settings
 
 if TYPE_CHECKING:
-    from harness.pairing import Plan
-    from harness.running import Campaign, Request
-    from harness.store import Store
+    from harness.runs.campaign import Campaign, Request
+    from harness.store.database import Store
+    from harness.trials.plan import Plan
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 
@@ -122,16 +122,16 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         # The request's modules import pandas, which takes as long as the plugins' processes do.
         else options.discover(given["plugins"], meanwhile=lambda: _request(given))
     )
-    from harness import running
-    from harness.pairing import plan
-    from harness.store import Store
+    from harness.runs.campaign import begin
+    from harness.store.database import Store
+    from harness.trials.plan import plan
 
     request = _request(given)
     planned = plan(registry, request.selection)
     with closing(Store(url, create=True)) as store:
         if isinstance(repeats := request.selection.repeats, int):
             _tell_before(store, planned, repeats)
-        ctx.exit(_run(running.begin(store, registry, request, planned), given))
+        ctx.exit(_run(begin(store, registry, request, planned), given))
 
 
 RECENT = 5
@@ -140,8 +140,8 @@ RECENT = 5
 
 def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
     """What so many repeats will tell, by the newest finished run of what is planned."""
-    from harness.comparison import told_by_repeats
-    from harness.frames import load_frames
+    from harness.analysis.two_runs import told_by_repeats
+    from harness.store.frames import load_frames
 
     wanted = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
     finished = [run for run in store.runs() if run.finished and "bench" not in run.asked]
@@ -191,8 +191,8 @@ def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
 
 
 def _request(given: dict[str, Any]) -> Request:
-    from harness.pairing import REPEATS, SEED, Selection
-    from harness.running import TIMEOUT, Request
+    from harness.runs.campaign import TIMEOUT, Request
+    from harness.trials.plan import REPEATS, SEED, Selection
 
     selection = Selection(
         datasets=tuple(given["datasets"]),
@@ -217,7 +217,7 @@ def _request(given: dict[str, Any]) -> Request:
 
 
 def _timing_budget(given: dict[str, Any]) -> float:
-    from harness.running import TIMING_BUDGET
+    from harness.runs.campaign import TIMING_BUDGET
 
     if given["no_timing"]:
         return 0.0
@@ -225,7 +225,7 @@ def _timing_budget(given: dict[str, Any]) -> float:
 
 
 def _resume(store: Store, given: dict[str, Any]) -> Campaign:
-    from harness.running import resume
+    from harness.runs.campaign import resume
 
     run = find_run(store, given["resume"] or None)
     campaign, printed = aside(
@@ -250,9 +250,9 @@ def _resume(store: Store, given: dict[str, Any]) -> Campaign:
 
 
 def _run(campaign: Campaign, given: dict[str, Any]) -> int:
+    from harness.analysis.two_runs import told_by_repeats
     from harness.cli.watching import display, timing_display
-    from harness.comparison import told_by_repeats
-    from harness.frames import load_frames
+    from harness.store.frames import load_frames
 
     store, watch = campaign.store, given["watch"]
     shown = not given["no_progress"] and not given["pdb"]
@@ -331,7 +331,7 @@ def _dry_run(given: dict[str, Any]) -> int:
         with closing(options.open_store(given["store"])) as store:
             campaign = _resume(store, given)
             return _print_plan(campaign.plan, {trial.key for trial in campaign.left})
-    from harness.pairing import AUTO, LOOKS, plan
+    from harness.trials.plan import AUTO, LOOKS, plan
 
     planned = plan(options.discover(given["plugins"]), _request(given).selection)
     status = _print_plan(planned, {trial.key for trial in planned.trials})

@@ -10,18 +10,18 @@ import click
 from harness.cli import options
 from harness.cli.compare import find_run
 from harness.cli.console import out, say
+from harness.contract.values import written
 from harness.errors import HarnessError, UsageError, nearest
-from harness.values import written
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.table import Table
 
-    from harness.discovery import Described
-    from harness.parameters import Parameter
-    from harness.registry import Registry
-    from harness.values import Dataset, Frames, Model
+    from harness.contract.parameters import Parameter
+    from harness.contract.registry import Registry
+    from harness.contract.values import Dataset, Frames, Model
+    from harness.trials.discovery import Described
 
 FIRST_ROWS = 5
 COLUMNS = 5  # of a dataset's first rows; more do not fit on a page
@@ -96,8 +96,8 @@ def _parameters(parameters: Mapping[str, Parameter]) -> Table:
 
 
 def _show_dataset(registry: Described, dataset: Dataset) -> None:
-    from harness.pairing import importable
-    from harness.parameters import split_parameters
+    from harness.contract.parameters import split_parameters
+    from harness.trials.plan import importable
 
     missing = importable(dataset.requires)
     facts = {
@@ -129,10 +129,10 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
 
 def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
     """What there is to see of the first split, which is drawn in a process of its own."""
-    from harness.discovery import DRAWING
-    from harness.draws import glance_there, told_by
+    from harness.contract.values import Choice, Trial, folds_in
     from harness.processes.client import Limits
-    from harness.values import Choice, Trial, folds_in
+    from harness.trials.discovery import DRAWING
+    from harness.trials.draw import glance_there, told_by
 
     first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0, folds_in(dataset.kind))
     asked = (first.dataset, first.split_seed, first.fold, FIRST_ROWS)
@@ -178,8 +178,8 @@ def _cell(value: object) -> str:
 
 
 def _show_model(registry: Registry, model: Model) -> None:
-    from harness.pairing import importable
-    from harness.parameters import parameters_of
+    from harness.contract.parameters import parameters_of
+    from harness.trials.plan import importable
 
     needs = model.needs
     wants: list[str] = [needs.dtype]
@@ -213,8 +213,8 @@ def _show_model(registry: Registry, model: Model) -> None:
 
 
 def _show_run(registry: Registry, name: str, store: str | None, *, failures: bool) -> None:
-    from harness.frames import load_frames
-    from harness.store import WORDS
+    from harness.store.database import WORDS
+    from harness.store.frames import load_frames
 
     known = [*registry.datasets, *registry.models, *registry.kernels, *registry.reports]
     try:

@@ -28,14 +28,14 @@ from harness.untrusted import csv_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.ab.pairs import Session
-    from harness.ab.sides import Side
-    from harness.ab.works import Work
-    from harness.discovery import Described
-    from harness.history import Segment
-    from harness.registry import Registry
-    from harness.store import Store
-    from harness.values import Point
+    from harness.analysis.history import Segment
+    from harness.contract.registry import Registry
+    from harness.contract.values import Point
+    from harness.store.database import Store
+    from harness.trials.discovery import Described
+    from harness.versions.pairs import Session
+    from harness.versions.sides import Side
+    from harness.versions.works import Work
 
 NOTHING = 4
 EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
@@ -161,7 +161,7 @@ def export(ctx: click.Context, style: str, output: Path | None, store: str | Non
 
 
 def _store(given: str | None, *, create: bool = False) -> Store:
-    from harness.store import Store
+    from harness.store.database import Store
 
     return Store(options.store_url(given), create=create)
 
@@ -170,10 +170,10 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 
 
 def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
-    from harness.ab.pairs import Plan
-    from harness.ab.sides import HERE
-    from harness.ab.works import Softmax
-    from harness.environment import git
+    from harness.store.environment import git
+    from harness.versions.pairs import Plan
+    from harness.versions.sides import HERE
+    from harness.versions.works import Softmax
 
     history = _history(url)
     pinned = _pinned(reversed(history))
@@ -270,9 +270,9 @@ def _anchored(
     stack: ExitStack, registry: Registry, wanted: str, works: Sequence[Work]
 ) -> tuple[Side, str, tuple[Work, ...]]:
     """The anchor's side, its name that will mean the same tomorrow, and the works against it."""
-    from harness.ab.sides import HERE, side_of
-    from harness.ab.works import Softmax
-    from harness.agenda import kernels_named
+    from harness.timing.schedule import kernels_named
+    from harness.versions.sides import HERE, side_of
+    from harness.versions.works import Softmax
 
     if wanted.startswith(KERNEL):
         (kernel,) = kernels_named(registry, [wanted.removeprefix(KERNEL)])[:1]
@@ -295,7 +295,7 @@ def _anchored(
 def _measured(
     registry: Described, sides: tuple[Side, Side], plan: Any, works: tuple[Work, ...], tell: Any
 ) -> Session:
-    from harness.ab.pairs import compare
+    from harness.versions.pairs import compare
 
     return compare(sides, replace(plan, works=works), registry, tell=tell)
 
@@ -310,7 +310,7 @@ def _bridge(
     tell: Any,
 ) -> list[Point]:
     """The new anchor held against the one before, where that can still be had."""
-    from harness.ab.sides import HERE
+    from harness.versions.sides import HERE
 
     side, anchor = new
     try:
@@ -337,7 +337,7 @@ def _bridge(
 
 def _against(works: Sequence[Work], kernel: str) -> tuple[Work, ...]:
     """The same softmaxes, each once, with a kernel on the second side."""
-    from harness.ab.works import Softmax
+    from harness.versions.works import Softmax
 
     held = [work for work in works if isinstance(work, Softmax)]
     return tuple(dict.fromkeys(replace(work, kernels=(work.kernels[0], kernel)) for work in held))
@@ -345,7 +345,7 @@ def _against(works: Sequence[Work], kernel: str) -> tuple[Work, ...]:
 
 def _subject(work: Work) -> str:
     """What is held against the anchor: the second side's."""
-    from harness.ab.works import Softmax
+    from harness.versions.works import Softmax
 
     return work.kernels[1] if isinstance(work, Softmax) else str(work.models[1])
 
@@ -362,7 +362,7 @@ def _points(session: Session, here: str, anchor: str, at: str, source: str = "ab
     """
     from statistics import median
 
-    from harness.values import Point
+    from harness.contract.values import Point
 
     return [
         Point(
@@ -388,10 +388,10 @@ def _points(session: Session, here: str, anchor: str, at: str, source: str = "ab
 
 def _scores(store: Store) -> list[Point]:
     """Mean scores of the store's last run that has some."""
-    from harness.changes import SCORES
+    from harness.analysis.changes import SCORES
     from harness.cli.compare import revision_of
-    from harness.frames import load_frames
-    from harness.values import Point
+    from harness.contract.values import Point
+    from harness.store.frames import load_frames
 
     for run in reversed(store.runs()):
         results = load_frames(store, run).results
@@ -424,7 +424,7 @@ def _scores(store: Store) -> list[Point]:
 
 
 def _imported(point: Any) -> Point:
-    from harness.values import Point
+    from harness.contract.values import Point
 
     return Point(
         "time",
@@ -446,7 +446,7 @@ def _imported(point: Any) -> Point:
 
 def machine(threads: int) -> str:
     """What ratios may depend on, in words; not the host's name, which CI makes up."""
-    from harness.environment import machine as facts
+    from harness.store.environment import machine as facts
 
     here = facts()
     return (
@@ -460,8 +460,8 @@ def revision(registry: Registry) -> str:
 
     It is, if the harness or a plugin that was found is there, or was installed from there.
     """
-    from harness.ab.sides import git as said_by_git
-    from harness.environment import git
+    from harness.store.environment import git
+    from harness.versions.sides import git as said_by_git
 
     found, top = git(Path.cwd()), said_by_git(Path.cwd(), "rev-parse", "--show-toplevel")
     if not found or not any(place.is_relative_to(top) for place in _sources(registry)):
@@ -496,7 +496,7 @@ def _short(anchor: str) -> str:
 
 
 def _show(given: str | None, alpha: float, style: str) -> int:
-    from harness.history import CAUTION, segments
+    from harness.analysis.history import CAUTION, segments
 
     with closing(_store(given)) as store:
         found = segments(store.points(), alpha=alpha)
@@ -561,7 +561,7 @@ CSV_HEADS = (
 
 def _records(segment: Segment) -> list[tuple[object, ...]]:
     """A line for each step, or one without, in numbers; those of times are logarithms."""
-    from harness.history import CAUTION
+    from harness.analysis.history import CAUTION
 
     head = (*segment.series, len(segment.points), segment.values[-1])
     return [
@@ -578,7 +578,7 @@ def _print(found: Sequence[Segment]) -> None:
     from rich import box
     from rich.table import Table
 
-    from harness.history import CAUTION
+    from harness.analysis.history import CAUTION
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     console = out()
@@ -605,7 +605,7 @@ def _print(found: Sequence[Segment]) -> None:
 
 
 def _plain(segment: Segment) -> dict[str, Any]:
-    from harness.history import CAUTION
+    from harness.analysis.history import CAUTION
 
     def number(value: Any) -> Any:
         return None if isinstance(value, float) and not math.isfinite(value) else value
@@ -627,7 +627,7 @@ def _plain(segment: Segment) -> dict[str, Any]:
 def _frame(points: Sequence[Point]) -> Any:
     import pandas as pd
 
-    from harness.changes import SCORES
+    from harness.analysis.changes import SCORES
 
     return pd.DataFrame(
         [

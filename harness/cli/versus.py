@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from harness.analysis.two_models import least_p
 from harness.cli.changes import plain
 from harness.cli.console import out, remark, write
 from harness.errors import UsageError
 from harness.statistics import FEWEST, LEVEL
 from harness.untrusted import frame_csv
-from harness.versus import least_p
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pandas as pd
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,14 @@ def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, rank
     Raises:
         UsageError: there are no such models, or too few.
     """
-    from harness import versus
+    from harness.analysis import two_models
 
-    contenders = versus.chosen(frames, models)
+    contenders = two_models.chosen(frames, models)
     alone = len(contenders) == 2
-    pairs = versus.matrix(frames, contenders, rope, turned=not alone)
+    pairs = two_models.matrix(frames, contenders, rope, turned=not alone)
     found: dict[str, pd.DataFrame] = {"pairs": pairs}
     if alone:
-        duel = versus.duel(frames, contenders[0], contenders[1], rope)
+        duel = two_models.duel(frames, contenders[0], contenders[1], rope)
         found = {"datasets": duel} | found
         tables = [*_duels(duel), _overall(pairs)]
         notes = [*_duel_notes(duel, rope), *_matrix_notes(pairs)]
@@ -71,7 +71,7 @@ def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, rank
         tables, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
     if ranks:
         try:
-            found["standings"] = versus.standings(frames, contenders)
+            found["standings"] = two_models.standings(frames, contenders)
         except UsageError as error:
             # CSV and JSON have no place for notes.
             tell = remark if style in ("csv", "json") else notes.append

@@ -14,16 +14,16 @@ from rich.text import Text
 
 from harness.cli.canvas import Canvas, path, scaled
 from harness.cli.console import err
-from harness.watching import NAME, Scene, likelihood, shown
+from harness.trials.events import NAME, Scene, likelihood, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from harness.running import Campaign
-    from harness.values import TracePoint
-    from harness.watching import Curve, Event, Tell
+    from harness.contract.values import TracePoint
+    from harness.runs.campaign import Campaign
+    from harness.trials.events import Curve, Event, Tell
 
     Clock = Callable[[], float]
 
@@ -251,7 +251,7 @@ def chart(points: Sequence[TracePoint], width: int, rows: int, *, braille: bool)
 def limits(points: Sequence[TracePoint]) -> tuple[float, float]:
     """The tenths between which all likelihoods lie; 0 and 1 where none is known.
 
-    >>> from harness.values import TracePoint
+    >>> from harness.contract.values import TracePoint
     >>> limits([TracePoint(1, 0.33, 0.3), TracePoint(2, 0.97, float("nan"))])
     (0.3, 1.0)
     """

@@ -8,16 +8,16 @@ import platform
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from harness.environment import git, machine
 from harness.errors import UsageError
 from harness.interchange.fields import as_kind, machine_of, member, named, plain, seconds, utc
 from harness.interchange.points import Imported, Point, why_not
+from harness.store.environment import git, machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from harness.values import Run, Timing
+    from harness.contract.values import Run, Timing
 
 VERSION = "5.0.0"
 """Of pytest-benchmark's format."""

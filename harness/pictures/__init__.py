@@ -15,9 +15,9 @@ from harness.pictures.choosing import Wanted
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from harness.history import Segment
+    from harness.analysis.history import Segment
+    from harness.contract.values import Frames
     from harness.pictures.picture import Picture
-    from harness.values import Frames
 
     Scope: TypeAlias = Literal["pairing", "run", "history"]
 

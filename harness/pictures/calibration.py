@@ -16,7 +16,7 @@ from harness.pictures.choosing import the_one
 from harness.pictures.inputs import class_names
 from harness.pictures.palette import FAINT, TINT, colour
 from harness.pictures.picture import Picture, beside, count, plural, settings, sheet, text
-from harness.scoring import ECE_BINS
+from harness.trials.scoring import ECE_BINS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from harness.contract.values import Frames
     from harness.pictures.choosing import Pairing, Wanted
-    from harness.values import Frames
 
 COUNTED = 15
 """Classes up to which each cell of a confusion matrix tells its count."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 LISTED = 5
 """Pairings that an error names."""

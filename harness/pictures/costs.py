@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from harness.contract.values import Frames
     from harness.pictures.choosing import Pairing
-    from harness.values import Frames
 
     Cost: TypeAlias = Literal["fit", "predict-row"]
 

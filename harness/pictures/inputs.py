@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from harness.contract.values import Frames, Sketch
     from harness.pictures.choosing import Pairing, Wanted
-    from harness.values import Frames, Sketch
 
 CLASSES = 24
 """In a legend, at most."""

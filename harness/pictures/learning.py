@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
+from harness.contract.values import base
 from harness.errors import UsageError
 from harness.pictures.choosing import Wanted, able, chosen, pairings, scored
 from harness.pictures.costs import CLOCKS, Clock, clock
@@ -40,15 +41,14 @@ from harness.pictures.picture import (
 )
 from harness.statistics import cells, interval
 from harness.statistics import likelihood as likelihood_of
-from harness.values import base
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from matplotlib.axes import Axes
 
+    from harness.contract.values import Frames
     from harness.pictures.choosing import Pairing
-    from harness.values import Frames
 
 PARTS = ("train", "test")
 COLUMNS = [f"{part}_likelihood" for part in PARTS]

@@ -30,8 +30,8 @@ from harness.pictures.picture import (
 )
 
 if TYPE_CHECKING:
+    from harness.contract.values import Frames
     from harness.pictures.choosing import Wanted
-    from harness.values import Frames
 
 COPY = "copy"
 PANEL = ["dtype", "caches", "device"]

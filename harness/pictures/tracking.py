@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
-    from harness.history import Key, Segment
+    from harness.analysis.history import Key, Segment
     from harness.pictures.choosing import Wanted
 
 FIELDS = {"measure": 0, "model": 1, "dataset": 2, "device": 3}

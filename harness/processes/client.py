@@ -21,11 +21,11 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Protocol
 
 import psutil
 
+from harness.contract.values import Failure
 from harness.errors import UsageError
 from harness.processes import trees
 from harness.processes.packing import PackingError, is_complete, unpack
 from harness.processes.serving import INSIDE, LINE, MESSAGE, Channel
-from harness.values import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

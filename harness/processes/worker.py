@@ -15,10 +15,10 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from harness.contract.registry import describe
+from harness.contract.values import Failure
 from harness.processes.client import Limits, Processes
 from harness.processes.serving import MESSAGE, Channel
-from harness.registry import describe
-from harness.values import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
+from harness.contract.values import folds_in
 from harness.statistics.power import POWER, standard_errors_told
 from harness.statistics.scores import LEVEL, mean_squares
-from harness.values import folds_in
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +38,7 @@ class Reach:
     Args:
         per_repeat: the part that J repeats divide by J.
         shared: the part that they leave as it is.
-        kind: what repeats have in common, as `harness.values.Split` has it.
+        kind: what repeats have in common, as `harness.contract.values.Split` has it.
     """
 
     per_repeat: float

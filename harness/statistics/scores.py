@@ -36,10 +36,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 import numpy as np
 from scipy import special  # scipy.stats has the same in words, but takes 0.6 s to import
 
+from harness.contract.values import folds_in
 from harness.statistics.multiplicity import lead_p_value, leads, range_p_value, step_down
 from harness.statistics.posteriors import paired_shares, point, students, unknown
 from harness.statistics.power import POWER, standard_errors_told
-from harness.values import folds_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from harness.contract.values import SplitKind
     from harness.statistics.posteriors import Posterior
-    from harness.values import SplitKind
 
     Floats: TypeAlias = NDArray[np.float64]
     Predict: TypeAlias = Callable[[Sequence[int]], pd.DataFrame]
@@ -210,7 +210,7 @@ class Cell:
 
 
 def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
-    """A cell for each (dataset, model, device) of `harness.frames.Frames.results`.
+    """A cell for each (dataset, model, device) of `harness.store.frames.Frames.results`.
 
     A dataset's repeats are those that any contender was run on, so that rows that are missing
     altogether count as much as trials that failed.

@@ -10,15 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness import process_state
+from harness.contract.parameters import parameters_of
+from harness.contract.registry import describe
 from harness.errors import HarnessError
-from harness.parameters import parameters_of
-from harness.registry import describe
+from harness.processes import state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from harness.values import Dataset, Kernel, Model, Report
+    from harness.contract.values import Dataset, Kernel, Model, Report
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,14 @@ def _tidy(function: Callable[..., str | None]) -> Callable[..., str | None]:
 
     @functools.wraps(function)
     def run(subject: Any, *where: str, **keywords: str) -> str | None:
-        before = process_state.read()
+        before = state.read()
         try:
             # On sixty rows a solver may well warn that it did not converge.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 return function(subject, *where, **keywords)
         finally:
-            process_state.restore(before)
+            state.restore(before)
 
     return run
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.columns import in_words, read_labels, read_table
+from harness.contract.columns import in_words, read_labels, read_table
+from harness.contract.parameters import given_to
+from harness.contract.values import KINDS_WITHOUT_FOLDS, Split, folds_in, is_kind
 from harness.errors import DatasetError
-from harness.parameters import given_to
-from harness.preparation import categorical_columns, column_names, encode, numbers
 from harness.testing.checks import (
     Check,
     kebab_case_name,
@@ -21,11 +21,11 @@ from harness.testing.checks import (
     require_defaults,
     run_all,
 )
-from harness.values import KINDS_WITHOUT_FOLDS, Split, folds_in, is_kind
+from harness.trials.preparation import categorical_columns, column_names, encode, numbers
 
 if TYPE_CHECKING:
-    from harness.columns import Table
-    from harness.values import Array, Dataset
+    from harness.contract.columns import Table
+    from harness.contract.values import Array, Dataset
 
 FOLDS = 30  # that a check draws at most: of leave-one-out, not all
 PARTS = ("X_train", "y_train", "X_test", "y_test")

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from harness.hookspecs import hookimpl
-from harness.values import Dataset, Model, Split
+from harness.contract.hookspecs import hookimpl
+from harness.contract.values import Dataset, Model, Split
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from harness.values import Array, Setting
+    from harness.contract.values import Array, Setting
 
     Fault = Callable[[], object]
     Distortion = Callable[[Array], Array]

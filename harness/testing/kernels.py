@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.registry import describe
+from harness.contract.registry import describe
 from harness.testing.checks import Check, kebab_case_name, require, run_all
 
 if TYPE_CHECKING:
-    from harness.values import Array, Kernel
+    from harness.contract.values import Array, Kernel
 
 SHAPES = ((100, 3), (1_000, 7), (5, 1_000), (10_007, 2))  # the last is prime: no block fits it
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness import process_state, registry, scoring
+from harness.contract import registry
+from harness.processes import state
 from harness.testing.checks import (
     Check,
     kebab_case_name,
@@ -24,10 +25,11 @@ from harness.testing.checks import (
     run_all,
 )
 from harness.testing.samples import sample_for
+from harness.trials import scoring
 
 if TYPE_CHECKING:
+    from harness.contract.values import Array, Classifier, Model, PredictLogProba
     from harness.testing.samples import Sample
-    from harness.values import Array, Classifier, Model, PredictLogProba
 
 
 def check_model(model: Model, *, device: str = "cpu") -> None:
@@ -242,11 +244,11 @@ def leaves_the_process_alone(model: Model, device: str = "cpu") -> None:
     for name in model.requires:
         importlib.import_module(name)
     sample = sample_for(model.needs, device=device)
-    before = process_state.read()
+    before = state.read()
     try:
         _predict(_fitted(model, sample), sample.X_test)
     finally:
-        changes = process_state.restore(before)
+        changes = state.restore(before)
     require(not changes, "; ".join(changes))
 
 

@@ -7,14 +7,14 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.registry import describe
+from harness.contract.registry import describe
 from harness.testing.checks import Check, kebab_case_name, require, run_all
 from harness.testing.samples import sample_frames
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.values import Frames, Report
+    from harness.contract.values import Frames, Report
 
 
 def check_report(report: Report) -> None:

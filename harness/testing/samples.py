@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness import scoring
-from harness.preparation import encode, prepare
-from harness.values import Run, Setting, Sketch, Split, Timing
+from harness.contract.values import Run, Setting, Sketch, Split, Timing
+from harness.trials import scoring
+from harness.trials.preparation import encode, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from harness.values import Array, Frames, Needs, Predictions
+    from harness.contract.values import Array, Frames, Needs, Predictions
 
 N_TRAIN, N_TEST = 60, 30
 
@@ -118,8 +118,8 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
     """
     import pandas as pd
 
-    from harness.frames import timings_frame
-    from harness.values import Frames
+    from harness.contract.values import Frames
+    from harness.store.frames import timings_frame
 
     rng = np.random.default_rng(0)
     rows: list[dict[str, Any]] = []

@@ -76,7 +76,7 @@ def harness_kernels() -> Iterator[harness.Kernel]:
 @harness.hookimpl
 def harness_devices() -> Iterator[harness.Device]:
     """The CPU."""
-    from harness.environment import processor
+    from harness.store.environment import processor
     from harness_numpy import memory
 
     yield harness.Device("cpu", processor(), copier=memory.copier, evictor=memory.evictor)

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.values import Array
+    from harness.contract.values import Array
 
 EVICTING = 1 << 25
 """Bytes that are overwritten: sixteen times what a core's second-level cache holds. A third level

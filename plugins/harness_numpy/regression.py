@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.values import Array, Monitor
+    from harness.contract.values import Array, Monitor
 
     Floats = NDArray[np.float64]
     Flat = np.ndarray[tuple[int], np.dtype[np.float64]]

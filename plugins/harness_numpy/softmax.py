@@ -24,7 +24,7 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from harness.values import Array
+    from harness.contract.values import Array
 
 BLOCK = 1 << 15
 """Numbers in a block: 256 KiB of float64, so that logits, probabilities and sums fit into a

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import harness
-    from harness.values import Array, Monitor
+    from harness.contract.values import Array, Monitor
 
 
 class Perceptron:

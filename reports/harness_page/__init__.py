@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 
 @harness.hookimpl

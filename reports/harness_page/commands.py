@@ -5,13 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from harness.pairing import REPEATS, SEED
-from harness.running import TIMEOUT, TIMING_BUDGET
+from harness.runs.campaign import TIMEOUT, TIMING_BUDGET
+from harness.trials.plan import REPEATS, SEED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from harness.values import Run
+    from harness.contract.values import Run
 
 RUN = {
     "-r": ("repeats", REPEATS),

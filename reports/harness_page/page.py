@@ -16,14 +16,14 @@ from harness_tables.tables import tables
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
-from harness import versus
+from harness.analysis import two_models
+from harness.analysis.history import CAUTION, segments
+from harness.contract.values import base
 from harness.errors import UsageError
-from harness.history import CAUTION, segments
 from harness.pictures import KINDS, Wanted
 from harness.pictures.output import inline_svg
 from harness.pictures.palette import CSS
 from harness.statistics import LEVEL
-from harness.values import base
 from harness_page.commands import command_of
 from harness_page.compaction import Compaction
 from harness_page.grids import Grid, of_frame, of_rows, of_sheet
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from harness_tables.notes import Note
 
+    from harness.contract.values import Frames
     from harness.pictures.picture import Picture
-    from harness.values import Frames
 
 DATASETS = 12
 """Datasets that have pictures: the first ones of the run."""
@@ -226,22 +226,22 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
         return "", ()
     if len(best) < 2:
         return "There are no two models but the baselines that have scores.", ()
-    contenders = [one for one in versus.chosen(frames, []) if one in best]
+    contenders = [one for one in two_models.chosen(frames, []) if one in best]
     alone = len(contenders) == 2
-    found = versus.matrix(frames, contenders, versus.ROPE, turned=not alone)
-    rope = f"{100 * versus.ROPE:g}%"
+    found = two_models.matrix(frames, contenders, two_models.ROPE, turned=not alone)
+    rope = f"{100 * two_models.ROPE:g}%"
     text, duels = VERSUS.format(len(contenders), rope), tuple[Grid, ...]()
     if alone:
         first, second = contenders
         text = f"{DUEL.format(rope)} {text}"
-        duels = tuple(_duels(versus.duel(frames, first, second, versus.ROPE)))
+        duels = tuple(_duels(two_models.duel(frames, first, second, two_models.ROPE)))
     silent = int((found["note"] != "").sum()) // 2
     if silent:
         text += (
             f" Of {silent} of {len(found) // 2} pairs neither is said: it takes six data sets that "
             "both finished."
         )
-    least = versus.least_p(found)
+    least = two_models.least_p(found)
     if least >= LEVEL:
         text += (
             f" After Holm, no p of so many pairs over so few data sets can be below {least:.3f}."

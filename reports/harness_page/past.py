@@ -9,7 +9,7 @@ from harness_page.grids import Grid, of_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.history import Key, Segment
+    from harness.analysis.history import Key, Segment
 
 SHOWN = 10
 """Characters of a revision."""

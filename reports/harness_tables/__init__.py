@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 
 @harness.hookimpl

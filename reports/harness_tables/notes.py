@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.looks import looks_of
-from harness.pairing import LOOKS
-from harness.scoring import CLIP
+from harness.contract.values import base, folds_in
 from harness.statistics import FEW_CARRYING, MANY_FOLDS, MOST_FOLDS
-from harness.values import base, folds_in
+from harness.statistics.looks import looks_of
+from harness.trials.plan import LOOKS
+from harness.trials.scoring import CLIP
 from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 FAILURES = "Failures"
 RANKED = (

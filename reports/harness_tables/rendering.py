@@ -15,7 +15,7 @@ from harness_tables.tables import tables
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
-from harness.values import folds_in
+from harness.contract.values import folds_in
 from harness_tables.figures import bound, compact, fixed, loss_decimals, share
 
 if TYPE_CHECKING:

@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 
 from harness import statistics
-from harness.looks import looks_of
 from harness.statistics import RowScores, Score, against_best, best, cells, interval
+from harness.statistics.looks import looks_of
 from harness_tables import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from harness.contract.values import Frames
     from harness.statistics import Cell
-    from harness.values import Frames
 
 Contender: TypeAlias = tuple[str, str]
 """A model on a device."""

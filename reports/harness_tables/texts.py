@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
     from harness_tables.notes import Note
     from harness_tables.sheets import Column, Entry, Sheet
 

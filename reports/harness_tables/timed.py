@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness.busyness import complaint
-from harness.leftovers import LEFT, RUNNING, TO_PREDICT
-from harness.timing import epochs_of, quotients, ratio, summarise
-from harness.workloads import ONCE
+from harness.timing.busyness import complaint
+from harness.timing.engine import epochs_of, quotients, ratio, summarise
+from harness.timing.leftovers import LEFT, RUNNING, TO_PREDICT
+from harness.timing.workloads import ONCE
 from harness_tables.figures import compact
 from harness_tables.notes import Note, plain
 from harness_tables.sheets import Column, Entry, Sheet
@@ -21,7 +21,7 @@ from harness_tables.sheets import Column, Entry, Sheet
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
     Row: TypeAlias = dict[str, Any]
 

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import psutil
 
-from harness.environment import processor
 from harness.processes import trees
+from harness.store.environment import processor
 
 COMMAND = [sys.executable, "-m", "harness"]
 QUIET = ["--no-progress", "--no-timing"]
@@ -162,7 +162,7 @@ def loop() -> None:
     from sklearn.naive_bayes import GaussianNB
     from sklearn.preprocessing import StandardScaler
 
-    from harness import scoring
+    from harness.trials import scoring
 
     for repeat in range(2):
         split = namespace["split"](np.random.default_rng(repeat))

@@ -21,9 +21,9 @@ from statistics import median
 
 import psutil
 
-from harness.environment import processor
-from harness.store import Store, results, scores
-from harness.values import Choice, Result, Seconds, Trial
+from harness.contract.values import Choice, Result, Seconds, Trial
+from harness.store.database import Store, results, scores
+from harness.store.environment import processor
 
 COMMAND = [sys.executable, "-m", "harness"]
 NOTHING = ["--plugin", "harness.testing.faulty", "-m", "faulty-none"]

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sklearn.preprocessing import StandardScaler
 
-from harness.environment import processor
-from harness.preparation import Encoded, encode, prepare, repeated
-from harness.values import Needs, Split
+from harness.contract.values import Needs, Split
+from harness.store.environment import processor
+from harness.trials.preparation import Encoded, encode, prepare, repeated
 
 if TYPE_CHECKING:
     from collections.abc import Callable

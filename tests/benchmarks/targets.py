@@ -33,10 +33,10 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 def softmax() -> dict[str, float]:
     """numpy-fast beside scipy, torch and the notebook's stable version."""
-    from harness.agenda import SHAPES
-    from harness.registry import load
-    from harness.timing import measure
-    from harness.workloads import SoftmaxGroup
+    from harness.contract.registry import load
+    from harness.timing.engine import measure
+    from harness.timing.schedule import SHAPES
+    from harness.timing.workloads import SoftmaxGroup
 
     registry = load()
     found = {}
@@ -103,7 +103,7 @@ def error() -> dict[str, float]:
     from harness_numpy.kernels import stable
     from harness_numpy.softmax import softmax
 
-    from harness.workloads import reference
+    from harness.timing.workloads import reference
 
     found = {}
     rng = np.random.default_rng()
@@ -213,11 +213,11 @@ def perceptrons() -> dict[str, float]:
     import torch
     from sklearn.neural_network import MLPClassifier
 
-    from harness.pairing import choose
-    from harness.registry import load
-    from harness.timing import Workload, measure
-    from harness.values import Setting, Trial
-    from harness.workloads import Pairing, TrainingGroup
+    from harness.contract.registry import load
+    from harness.contract.values import Setting, Trial
+    from harness.timing.engine import Workload, measure
+    from harness.timing.workloads import Pairing, TrainingGroup
+    from harness.trials.plan import choose
 
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
@@ -338,7 +338,7 @@ def perceptron_floor() -> dict[str, float]:
 
 def engine() -> dict[str, float]:
     """What the engine finds for a call of ten microseconds, over what timeit does."""
-    from harness.timing import Workload, measure
+    from harness.timing.engine import Workload, measure
 
     def busy() -> int:
         total = 0
@@ -386,7 +386,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--one"]:
         print(json.dumps(PARTS[sys.argv[2]]()))
         return
-    from harness.environment import machine
+    from harness.store.environment import machine
 
     here = machine()
     print(f"{here['processor']}, {here['cores']} cores, {here['system']}")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.executors.local import run_isolated
-from harness.timing import Workload, measure
-from harness.values import Choice, Trial
+from harness.contract.values import Choice, Trial
+from harness.timing.engine import Workload, measure
+from harness.trials.executors.local import run_isolated
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.values import Frames
+    from harness.contract.values import Frames
 
 BANDWIDTH = 0.9
 """Part of a copy's bandwidth that a kernel should reach on the same bytes."""
@@ -177,9 +177,9 @@ def scores(results: pd.DataFrame) -> list[dict[str, Any]]:
 
 def summary(out: Path) -> None:
     """All that the store holds, beside what is wanted."""
-    from harness.frames import load_frames
-    from harness.registry import load
-    from harness.store import Store
+    from harness.contract.registry import load
+    from harness.store.database import Store
+    from harness.store.frames import load_frames
 
     report = load(()).reports["tables"]
     found: dict[str, list[dict[str, Any]]] = {"softmax": [], "training": [], "scores": []}

@@ -12,7 +12,7 @@ from harness_torch import kernels
 from softmaxes import awkward, require_softmax
 
 import harness.testing
-from harness.pairing import importable
+from harness.trials.plan import importable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

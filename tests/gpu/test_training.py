@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import harness
-from harness.preparation import encode, prepare
+from harness.trials.preparation import encode, prepare
 
 pytestmark = [
     pytest.mark.gpu,

@@ -161,7 +161,7 @@ def _call(subject: str, path: str) -> Callable[[], Any]:
     import numpy as np
 
     import harness
-    from harness.registry import load
+    from harness.contract.registry import load
 
     registry = load([path])
     rng = np.random.default_rng(0)

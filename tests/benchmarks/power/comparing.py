@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.power.planting import START_UP, START_UP_AMOUNT, version
 
-from harness.ab.pairs import Plan, Process, compare
-from harness.ab.sides import Side
-from harness.ab.works import works_of, works_of_two_models
-from harness.discovery import discover
+from harness.trials.discovery import discover
+from harness.versions.pairs import Plan, Process, compare
+from harness.versions.sides import Side
+from harness.versions.works import works_of, works_of_two_models
 
 if TYPE_CHECKING:
     import random
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from benchmarks.power.planting import Cell
     from benchmarks.power.tracefile import Line, Trace
 
-    from harness.ab.pairs import Stand
-    from harness.ab.works import Work
-    from harness.registry import Registry
+    from harness.contract.registry import Registry
+    from harness.versions.pairs import Stand
+    from harness.versions.works import Work
 
 A = Side("a", sys.executable, "the version before", here=True)
 B = Side("b", sys.executable, "the version after", here=True)

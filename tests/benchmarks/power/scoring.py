@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from benchmarks.power.planting import version
 
 from harness import api
-from harness.comparison import compare_runs
+from harness.analysis.two_runs import compare_runs
 
 if TYPE_CHECKING:
     from benchmarks.power.tracefile import Trace
 
-    from harness.changes import Row
+    from harness.analysis.changes import Row
 
 DATASETS = ("wine", "breast-cancer", "digits")
 MEASURED = {"power-swapped": "accuracy", "power-jittered": "likelihood"}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from benchmarks.power.calibration import calibrated
 from benchmarks.power.comparing import make_comparison
 
-from harness.environment import git, processor
+from harness.store.environment import git, processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

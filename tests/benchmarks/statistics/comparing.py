@@ -15,18 +15,18 @@ import numpy as np
 import pandas as pd
 from benchmarks.statistics.cases import Case
 
-from harness.changes import status
-from harness.comparison import compare_runs
-from harness.history import segments
+from harness.analysis.changes import status
+from harness.analysis.history import segments
+from harness.analysis.two_runs import compare_runs
+from harness.contract.values import Frames, Point
 from harness.statistics import change_points
-from harness.values import Frames, Point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from harness.changes import Row
+    from harness.analysis.changes import Row
 
     Floats = NDArray[np.float64]
 

@@ -8,9 +8,9 @@ import numpy as np
 from benchmarks.statistics.cases import Case
 from benchmarks.statistics.drawing import simulated
 
-from harness.looks import undecided
-from harness.pairing import LOOKS
 from harness.statistics import RowScores, against_best, cells
+from harness.statistics.looks import undecided
+from harness.trials.plan import LOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

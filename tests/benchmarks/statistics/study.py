@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import benchmarks.statistics
 from benchmarks.power.report import wilson
 
-from harness.environment import git, processor
+from harness.store.environment import git, processor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

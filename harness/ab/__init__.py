@@ -1,1 +1,0 @@
-"""Two versions of code measured side by side: is one slower, or can that not be told?"""

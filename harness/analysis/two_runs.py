@@ -1,0 +1,608 @@
+"""Two stored runs, trial by trial and timing by timing: what became better, worse, or neither.
+
+Scores are paired: the same split in both runs, so that what is left is what changed. The measures
+of one pairing are one family, tested once (`harness.statistics.families`).
+
+Times are not paired: hours lie between them, and a machine drifts. How much shows in all timings
+together, since most of them did not change; that spread counts as an error of each, so that a busy
+machine is no regression. Fewer than `ENOUGH` timings do not show it, and are left undecided. What
+is to be seen below it, `harness ab` sees, which measures both in turns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from scipy import special  # scipy.stats takes 0.6 s to import
+
+from harness.analysis.changes import SCORES, Row
+from harness.contract.values import folds_in
+from harness.statistics import LEVEL, RowScores, best, cells, compare
+from harness.statistics.families import discoveries
+from harness.statistics.looks import looks_of
+from harness.statistics.reach import MOST_REPEATS, Reach, reach
+from harness.timing.engine import epochs_of
+from harness.timing.workloads import ONCE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from harness.analysis.changes import Verdict
+    from harness.contract.values import Frames
+    from harness.statistics import Cell, Score
+
+    Logs = NDArray[np.float64]
+    Key = tuple[str, str, str, str]
+
+MEASURES = (*SCORES, "time")
+FITS = FIT, TOGETHER = "fit", "together"
+KINDS = (*FITS, "predict", "predict-row", "logits", "softmax")
+"""Of timings, those that are of the code and not what it is held beside."""
+
+BUDGET = 0.25
+"""Slowdown that is called the same unless another is given. Of forty timings of the same code in
+two sessions, one or the other is 8% slower by chance: a smaller budget would leave it undecided."""
+
+BROKEN = ("failed", "wrong")
+"""Statuses of timings that say something of the code, not of the time that there was."""
+
+LEAST_DRIFT = 0.02
+"""The least that a time of the same code is believed to vary by from one session to another."""
+
+ENOUGH = 5
+"""Timings that together tell how much the machine drifted."""
+
+POWER = 0.8
+
+MOST_FREEDOM = 1e6
+"""Of Student's t, which is the normal by then."""
+
+TELL = 0.01
+"""Relative change of the likelihood; remarks say how many repeats find a change of this size."""
+
+ALONE = (
+    "This holds for two models compared alone. ≈ is corrected for all models and looks, and takes "
+    "larger differences or more repeats."
+)
+"""What `told_by_repeats` does not tell, for it would depend on how good the other models are."""
+
+ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
+TWO_SEEDS = "two repeats hardly show how much random seeds matter; more would tell"
+"""On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings had one at 1%."""
+
+FEW_TIMINGS = f"fewer than {ENOUGH} timings: may be the machine's drift; `harness ab` would tell"
+
+
+@dataclass(frozen=True, slots=True)
+class _Finding:
+    """A row that is not judged yet, and the p-value of no change that matters."""
+
+    row: Row
+    p_value: float  # NaN where there is nothing to test
+    p_over: float = math.nan  # of being slower by the budget or more
+    open: bool = False  # has too few repeats or timings for a verdict
+    same: bool = False  # in every test row
+    reach: Reach | None = None
+    folded: bool = False  # over cross-validation, of which more repetitions tell nothing more
+    unit: float = 1.0  # what a small change of what was tested is of the row's measure
+    level: float = math.nan  # that the p-value of a single change is held against
+
+
+def compare_runs(
+    base: Frames,
+    new: Frames,
+    *,
+    budget: float = BUDGET,
+    margin: float = 0.01,
+    alpha: float = 0.01,
+    only: Sequence[str] = (),
+) -> tuple[list[Row], list[str]]:
+    """A row for each pairing and measure, and remarks on the whole.
+
+    The false discovery rate is held at ``alpha`` over all that is tested: half of it over pairings
+    by their scores and half over timings, or all of it where there are only one of both. So where
+    nothing changed, ``alpha`` is the chance that anything is called better, worse, faster or
+    slower.
+
+    Args:
+        base: what is held to be right.
+        new: what may have become worse; of the same store.
+        budget: relative slowdown that passes. "slower" means shown to exceed it, "same" means
+            shown to stay below it.
+        margin: difference of scores that is called the same where its interval lies within it.
+        alpha: see above.
+        only: some of `MEASURES`; all without.
+    """
+    wanted = [measure for measure in MEASURES if not only or measure in only]
+    scores = [measure for measure in wanted if measure in SCORES]
+    timed, lone_times, remarks = _pairs_of_times(base, new) if "time" in wanted else ([], [], [])
+    part = alpha / 2 if scores and len(timed) >= ENOUGH and _both_ran(base, new) else alpha
+    rows: list[Row] = []
+    if scores:
+        families, lone = _scores(base, new, scores, part)
+        rows += lone
+        found = discoveries([[p for _, p in _tested(family)] for family in families], part)
+        for family, flags in zip(families, found, strict=True):
+            told = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
+            rows += [
+                _judged(one, margin, told=told.get(_twin(one.row.measure), False)) for one in family
+            ]
+        remarks += _what_repeats_tell(families)
+    rows += lone_times
+    if timed:
+        times = _times(timed, budget, part)
+        told_times = discoveries([[one.p_value] for one in times], part)
+        rows += [
+            replace(one.row, verdict=_time_verdict(one, part, told=told))
+            for one, (told,) in zip(times, told_times, strict=True)
+        ]
+        rows = [
+            replace(row, note="`harness ab` would tell")
+            if row.timed and row.verdict == "undecided" and not row.note
+            else row
+            for row in rows
+        ]
+    return rows, remarks
+
+
+def _both_ran(base: Frames, new: Frames) -> bool:
+    """Whether any pairing has scores in both runs."""
+    ran = [{key for key, one in _ran(frames.results).items() if one.ok} for frames in (base, new)]
+    return bool(ran[0] & ran[1])
+
+
+def _twin(measure: str) -> str:
+    """The measure that is tested for another: likelihood is exp(-NLL), and tested as that."""
+    return "nll" if measure == "likelihood" else measure
+
+
+def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
+    """The different measures of a family, and their p-values.
+
+    What is the same in every test row is no test that could have gone wrong.
+    """
+    p_values = {
+        _twin(one.row.measure): math.nan if one.same or one.open else one.p_value for one in family
+    }
+    return list(p_values.items())
+
+
+def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
+    """A row of scores with its verdict, and what would decide it."""
+    row = one.row
+    verdict: Verdict = "undecided"
+    if one.same:
+        verdict = "same"
+    elif one.open:
+        pass
+    elif math.isnan(one.p_value):
+        verdict = "not judged"
+    elif -margin <= row.low and row.high <= margin:
+        verdict = "same"
+    elif told:
+        upwards = row.measure in ("accuracy", "likelihood")
+        verdict = "better" if (row.change > 0) == upwards else "worse"
+    note = row.note
+    if verdict == "undecided" and not note:
+        note = _it_would_take(one, margin)
+    return replace(row, verdict=verdict, note=note)
+
+
+def _it_would_take(one: _Finding, margin: float) -> str:
+    """What would decide what is undecided, in a few words; empty where that is not known."""
+    if one.folded:
+        return f"no number of repeats would tell; {_more_rows('folds')} would"
+    if one.reach is None:
+        return ""
+    change, equal = (abs(value / one.unit) for value in (one.row.change, margin))
+    needed = one.reach.needed(change, one.level, equal=equal)
+    if math.isinf(needed):
+        return f"no number of repeats would tell; {_more_rows(one.reach.kind)} would"
+    if math.isnan(needed):
+        return f"more than {MOST_REPEATS} repeats would tell"
+    return f"about {max(int(needed), one.row.n + 1)} repeats would tell"
+
+
+def _more_rows(kind: str) -> str:
+    """What tells more where repeats share rows."""
+    return "more test rows" if kind == "fixed" else "a larger table or fresh draws"
+
+
+def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
+    """What change of the likelihood these repeats tell, and what it would take to tell `TELL`."""
+    by_nll = [
+        next((one for one in family if _twin(one.row.measure) == "nll"), None)
+        for family in families
+    ]
+    found = [
+        (one.reach, one.row.n, one.level) for one in by_nll if one and one.reach and not one.same
+    ]
+    return in_words(found, "changes of the likelihood") if found else []
+
+
+def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
+    """What repeats tell of likelihoods, over several pairings.
+
+    Args:
+        found: the reach in NLL, the number of repeats and the level, for each pairing.
+        what: names the differences, such as "changes of the likelihood".
+    """
+    numbers = sorted({n for _, n, _ in found})
+    repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
+    tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in found)
+    middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
+    pairings = f"{len(found)} pairing{'s' * (len(found) != 1)}"
+    among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(found) > 1 else ""
+    first = f"{repeats} repeats find {what} of {middle} or more{among} 80% of the time."
+    needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in found]
+    enough = sorted(n for n, _ in needed if math.isfinite(n))
+    never = [reach for n, reach in needed if math.isinf(n)]
+    late = len(needed) - len(enough) - len(never)
+    parts = []
+    if enough:
+        parts.append(f"about {median(enough):.0f} repeats for {len(enough)} of {pairings}")
+    if late:
+        parts.append(f"more than {MOST_REPEATS} for {late}")
+    if never:
+        cure = " or ".join(dict.fromkeys(_more_rows(reach.kind) for reach in never))
+        parts.append(
+            f"no number of repeats for {len(never)}, because they share rows ({cure} would)"
+        )
+    return [first, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
+
+
+def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
+    """What differences in likelihood from a dataset's best model repeats tell, in words.
+
+    By the variances of a run, for two models that are compared alone, at
+    `harness.statistics.LEVEL`; baselines do not count. Where the tables' marks are corrected, for
+    more models or for looks, a last line says so. Nothing where no dataset has two models with two
+    repeats.
+
+    Args:
+        frames: of the run.
+        repeats: of a run to come; those of this one without.
+    """
+    rows = RowScores(frames.predictions)
+    baselines = set(frames.results.loc[frames.results["baseline"], "model"])
+    by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
+    marked: Counter[str] = Counter()  # the tables' marks count baselines, too
+    for (dataset, model, device), cell in cells(frames.results).items():
+        marked[dataset] += bool(len(cell.repeats))
+        if model not in baselines and len(cell.repeats):
+            by_dataset.setdefault(dataset, {})[model, device] = cell
+    found: list[tuple[Reach, int, float]] = []
+    corrected = repeats is None and looks_of(frames.run) > 1
+    for dataset, contenders in by_dataset.items():
+        leader = best(contenders, "nll")
+        for key, cell in contenders.items():
+            if leader is None or key == leader:
+                continue
+            its = reach(contenders[leader], cell, "nll", rows)
+            if its is not None:
+                found.append((its, repeats or len(cell.repeats), LEVEL))
+                corrected |= marked[dataset] > 2
+    if not found:
+        return []
+    lines = in_words(found, "differences in likelihood from the best model")
+    return [*lines, ALONE] if corrected else lines
+
+
+def _percent(part: float) -> str:
+    return f"{100 * part:.2g}%" if part < 0.995 else "100%"
+
+
+def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> Verdict:
+    if one.open:
+        return "undecided"
+    if told:
+        return "slower" if one.row.change > 0 else "faster"
+    return "same" if one.p_over < alpha else "undecided"
+
+
+def _scores(
+    base: Frames, new: Frames, measures: Sequence[str], alpha: float
+) -> tuple[list[list[_Finding]], list[Row]]:
+    """A family of findings for each pairing that both have scores of, and rows of the others."""
+    before, after = _paired(base.results, new.results)
+    cells_before, cells_after = cells(before), cells(after)
+    ran = [_ran(frames.results) for frames in (base, new)]
+    rows = RowScores(base.predictions)  # of either run, since result ids are the store's
+    pairings: list[tuple[Row, Cell, Cell, dict[str, bool]]] = []
+    lone: list[Row] = []
+    for key in dict.fromkeys([*ran[0], *ran[1]]):
+        dataset, model, device = key
+        row = Row("scores", model, dataset, device, math.nan, math.nan, "not judged")
+        if key not in ran[0] or key not in ran[1]:
+            lone.append(replace(row, verdict="only base" if key in ran[0] else "only new"))
+            continue
+        before_, after_ = ran[0][key], ran[1][key]
+        ok_before, ok_after = len(before_.ok), len(after_.ok)
+        if not ok_after or not ok_before:
+            if ok_before:
+                row = replace(row, verdict="failed", note=after_.reason)
+            elif ok_after:
+                row = replace(row, verdict="only new", note="failed in the base")
+            else:
+                row = replace(row, note="failed in both")
+            lone.append(row)
+            continue
+        lost = len(before_.ok & after_.failed)
+        if lost:
+            note = f"{lost} of {ok_before} repeats: {after_.reason}"
+            lone.append(replace(row, verdict="failed", note=note))
+        a, b = cells_after.get(key), cells_before.get(key)
+        if a is None or b is None or not len(np.intersect1d(a.repeats, b.repeats)):
+            lone.append(replace(row, note="no split in common: other seeds or repeats"))
+            continue
+        note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
+        same = {one: _identical(a, b, one, rows) for one in map(_twin, measures)}
+        pairings.append((replace(row, note=note), a, b, same))
+    # What one measure of one family is held against at worst, if nothing else changed.
+    n_tests = sum(not all(same.values()) for *_, same in pairings)
+    level = alpha / (max(1, n_tests) * len(set(map(_twin, measures))))
+    families = [
+        [_score(row, a, b, one, rows, level, same=same[_twin(one)]) for one in measures]
+        for row, a, b, same in pairings
+    ]
+    return families, lone
+
+
+def _score(
+    row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
+) -> _Finding:
+    """How a cell's score differs from the base's."""
+    score = cast("Score", _twin(measure))
+    found = compare(a, b, score, rows, level=level)
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    if same:
+        # No sample of anything: the new code does in each row what the old code did.
+        found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
+    new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
+    # Two fits that differ by their random stream only differ in more rows than rows alone explain.
+    few = "" if same else {1: ONE_REPEAT, 2: TWO_SEEDS if a.kind == "fixed" else ""}.get(len(i), "")
+    if len(i) == 1 and few:
+        found = replace(found, low=math.nan, high=math.nan, visible=math.nan)
+    change, low, high, visible = found.difference, found.low, found.high, found.visible
+    unit = 1.0
+    if measure == "likelihood":
+        # exp(-NLL) turns an interval of the NLL around; what is left of the base by each end.
+        old, new = math.exp(-old), math.exp(-new)
+        unit = old
+        change = new - old
+        ends = (old * math.expm1(-end) for end in (found.high, found.low))
+        low, high = (min(max(end, -old), 1 - old) for end in ends)
+        visible = -old * math.expm1(-visible)
+    return _Finding(
+        replace(
+            row,
+            measure=measure,
+            base=old,
+            new=new,
+            change=change,
+            low=low,
+            high=high,
+            visible=visible,
+            n=len(i),
+            note=row.note or few or (found.method if math.isnan(found.p_value) else ""),
+        ),
+        found.p_value,
+        open=bool(few),
+        same=same,
+        reach=None if same else reach(a, b, score, rows),
+        folded=folds_in(a.kind) > 0,
+        unit=unit,
+        level=level,
+    )
+
+
+def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
+    """Whether two cells agree in every test row of their common repeats."""
+    score = cast("Score", measure)
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    if not np.array_equal(a.of(score)[i], b.of(score)[j]):
+        return False
+    ours, theirs = (
+        rows.of(cell.result_ids[which].tolist(), score) for cell, which in ((a, i), (b, j))
+    )
+    return all(len(x) and np.array_equal(x, y) for x, y in zip(ours, theirs, strict=True))
+
+
+def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The trials that have the same split in both.
+
+    Splits of different kinds differ though their seeds are the same.
+    """
+    key = ["dataset", "repeat", "split_seed"]
+    scored = (results[results["status"] == "ok"] for results in (base, new))
+    splits = [one[[*key, "split_kind"]].fillna({"split_kind": ""}) for one in scored]
+    before, after = (one.drop_duplicates() for one in splits)
+    common = before.merge(after, on=[*key, "split_kind"])[key]
+    first, second = (results.merge(common, on=key, how="inner") for results in (base, new))
+    return first, second
+
+
+@dataclass(slots=True)
+class _Ran:
+    """Splits of a pairing that came to something, those that did not, and why not."""
+
+    ok: set[tuple[int, int]] = field(default_factory=set)
+    failed: set[tuple[int, int]] = field(default_factory=set)
+    reason: str = ""
+
+
+def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
+    """Pairings that were not skipped, and what became of their repeats."""
+    found: dict[tuple[str, str, str], _Ran] = {}
+    for row in results[results["status"] != "skipped"].to_dict("records"):
+        key = (str(row["dataset"]), str(row["model"]), str(row["device"]))
+        ran = found.setdefault(key, _Ran())
+        split = (int(row["repeat"]), int(row["split_seed"]))
+        if row["status"] == "ok":
+            ran.ok.add(split)
+        else:
+            ran.failed.add(split)
+            ran.reason = ran.reason or str(row["reason"])
+    return found
+
+
+def _pairs_of_times(
+    base: Frames, new: Frames
+) -> tuple[list[tuple[Row, Logs, Logs]], list[Row], list[str]]:
+    """Logarithms of what both have timings of, rows of the others, and remarks."""
+    timed = [_timed(frames.timings) for frames in (base, new)]
+    unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
+    if not any(timed) and not any(unmeasured):
+        return [], [], []
+    machines = [frames.run.environment["machine"] for frames in (base, new)]
+    unlike = [
+        f"{name} was {machines[0].get(name)} and is {machines[1].get(name)}"
+        for name in ("processor", "cores")  # and not the host's name, which containers make up
+        if machines[0].get(name) != machines[1].get(name)
+    ]
+    pairs: list[tuple[Row, Logs, Logs]] = []
+    lone: list[Row] = []
+    for key in dict.fromkeys(key for found in (*timed, *unmeasured) for key in found):
+        row = Row(*key, math.nan, math.nan, "not judged")
+        first, second = timed[0].get(key), timed[1].get(key)
+        if first is None and second is None:
+            why = unmeasured[1].get(key) or unmeasured[0].get(key)
+            lone.append(replace(row, note=str(why["reason"]) if why else ""))
+            continue
+        if first is None or second is None:
+            side = 0 if first is None else 1
+            verdict: Verdict = "only base" if side else "only new"
+            why = unmeasured[side].get(key)
+            if side and why and why["status"] in BROKEN:
+                verdict = "failed"
+            lone.append(replace(row, verdict=verdict, note=str(why["reason"]) if why else ""))
+            continue
+        samples = [first["samples"], second["samples"]]
+        if key[0] in FITS and any(_cut(found, key) for found in timed):
+            samples = [
+                _of_an_epoch(frames.timings, found, key)
+                for frames, found in zip((base, new), timed, strict=True)
+            ]
+            row = replace(row, note="of an epoch")
+        if not all(samples):
+            lone.append(replace(row, note="other numbers of epochs, and none's time is clear"))
+            continue
+        logs = [np.log([median(process) for process in one]) for one in samples]
+        row = replace(
+            row,
+            base=math.exp(np.median(logs[0])),
+            new=math.exp(np.median(logs[1])),
+            change=math.expm1(logs[1].mean() - logs[0].mean()),
+            n=min(map(len, logs)),
+        )
+        at_once = [one["together"] for one in (first, second)] if key[0] == TOGETHER else [0, 0]
+        if at_once[0] != at_once[1]:
+            numbers = f"{at_once[0]:.0f} and {at_once[1]:.0f} repeats at once"
+            lone.append(replace(row, note=numbers))
+        elif unlike:
+            lone.append(replace(row, note="another machine"))
+        elif first["threads"] != second["threads"]:
+            threads = f"{first['threads']} and {second['threads']} threads"
+            lone.append(replace(row, note=threads))
+        else:
+            pairs.append((row, logs[0], logs[1]))
+    remarks = []
+    if unlike:
+        remarks.append(f"Times are not judged, for the machines differ: {'; '.join(unlike)}.")
+    elif len(pairs) >= ENOUGH:
+        drift = 100 * _drift(pairs)
+        remarks.append(
+            f"Times of two sessions: taken to drift by {drift:.0f}%, as all of them do; `harness "
+            "ab` measures both in turns and sees less than that."
+        )
+    elif pairs:
+        remarks.append(
+            f"Times are undecided: {len(pairs)} of at least {ENOUGH} timings do not tell a change "
+            "from the machine's drift; `harness ab` measures both in turns."
+        )
+    return pairs, lone, remarks
+
+
+def _drift(pairs: Sequence[tuple[Row, Logs, Logs]]) -> float:
+    """The standard deviation that all times moved by, robustly, about no change at all."""
+    shifts = [abs(float(after.mean() - before.mean())) for _, before, after in pairs]
+    return max(LEAST_DRIFT, 1.4826 * median(shifts))
+
+
+def _times(pairs: Sequence[tuple[Row, Logs, Logs]], budget: float, alpha: float) -> list[_Finding]:
+    """Findings of what both have timings of."""
+    if len(pairs) < ENOUGH:
+        return [
+            _Finding(replace(row, note=row.note or FEW_TIMINGS), math.nan, open=True)
+            for row, *_ in pairs
+        ]
+    drift, level = (_drift(pairs), len(pairs) - 1), alpha / len(pairs)
+    return [_time(*pair, drift, budget, level) for pair in pairs]
+
+
+def _time(
+    row: Row, before: Logs, after: Logs, drift: tuple[float, float], budget: float, level: float
+) -> _Finding:
+    """Student's t of the logarithms of the processes' medians, the drift an error beside theirs.
+
+    The null is that the change lies between none and the budget: it is tested against being slower
+    by more than the budget and against being faster. The degrees of freedom are Welch and
+    Satterthwaite's (Biometrics Bulletin 2, 1946).
+    """
+    shift = float(after.mean() - before.mean())
+    several = (logs for logs in (before, after) if len(logs) > 1)
+    variances = [
+        (drift[0] ** 2, drift[1]),
+        *((float(logs.var(ddof=1)) / len(logs), len(logs) - 1) for logs in several),
+    ]
+    error = sum(variance for variance, _ in variances)
+    doubt = sum(variance**2 / freedom for variance, freedom in variances)
+    spread, freedom = math.sqrt(error), min(error**2 / doubt, MOST_FREEDOM) if doubt else 1.0
+    half = float(special.stdtrit(freedom, 0.975)) * spread
+    quantiles = special.stdtrit(freedom, 1 - level / 2) + special.stdtrit(freedom, POWER)
+    allowed = math.log1p(budget)
+    row = replace(
+        row,
+        low=math.expm1(shift - half),
+        high=math.expm1(shift + half),
+        visible=math.expm1(allowed + float(quantiles) * spread),
+    )
+    slower, faster = (special.stdtr(freedom, z / spread) for z in (allowed - shift, shift))
+    p_over = float(special.stdtr(freedom, (shift - allowed) / spread))
+    return _Finding(row, float(min(1.0, 2 * min(slower, faster))), p_over)
+
+
+def _cut(timed: Mapping[Key, dict[str, Any]], key: Key) -> bool:
+    """Whether a fit was timed with fewer epochs than it has, for lack of time."""
+    fit = timed.get((FIT, *key[1:]))
+    return fit is not None and fit["cut_from"] > 0
+
+
+def _of_an_epoch(timings: pd.DataFrame, timed: Mapping[Key, dict[str, Any]], key: Key) -> Any:
+    """Seconds an epoch in each process; empty where that is not known."""
+    kind, subject, case, device = key
+    fit = timed.get((FIT, subject, case, device))
+    epochs = fit["epochs"] if fit is not None else math.nan
+    if not epochs > 0:
+        return ()
+    once = _timed(timings, kinds=(kind + ONCE,)).get((kind + ONCE, subject, case, device))
+    return tuple(filter(None, epochs_of(timed[key], once, epochs)))
+
+
+def _timed(
+    timings: pd.DataFrame, *, ok: bool = True, kinds: Sequence[str] = KINDS
+) -> dict[Key, dict[str, Any]]:
+    """Timings by what was timed: those that came to something, or those that did not."""
+    found = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(kinds)]
+    return {
+        (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
+        for row in found.to_dict("records")
+    }

@@ -1,0 +1,462 @@
+"""A dataset's tables, labels and names, whatever library they come from, as plain columns."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.contract.values import Array
+
+NUMBERS = "fiub"
+"""NumPy's kinds of types that are numbers: floats, integers and bools."""
+
+DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
+
+LONGEST = 200
+"""Characters of a name; more are cut off."""
+
+LISTED = 10
+"""Names that an error lists."""
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Controls of terminals and of the direction of writing, and halves of characters."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """One part of a split, column by column.
+
+    Args:
+        n_rows: how many rows each column has.
+        columns: arrays (n_rows,) of numbers or objects.
+        names: of the columns, as they were given; none where the table has no names.
+        categorical: columns whose own type says that they hold categories.
+        block: all columns as one array of numbers (n_rows, n_columns), where they are that.
+    """
+
+    n_rows: int
+    columns: Sequence[Array]
+    names: tuple[object, ...] = ()
+    categorical: frozenset[int] = frozenset()
+    block: Array | None = None
+
+    @property
+    def array(self) -> Array:
+        """All columns as one array, of objects if not all are numbers."""
+        if self.block is not None:
+            return self.block
+        array = np.empty((self.n_rows, len(self.columns)), dtype=object)
+        for i, column in enumerate(self.columns):
+            array[:, i] = column
+        return array
+
+
+def read_table(X: Any, part: str) -> Table:
+    """A table in two dimensions: an array, a DataFrame, or whatever turns into one of them.
+
+    Raises:
+        DatasetError: it is no table, or a kind of table that has to be converted first.
+    """
+    _refuse_sparse(X, part)
+    if _is_frame(X):
+        return _frame(X)
+    if hasattr(X, "to_pandas") and _is_frame(frame := _called(X, "to_pandas", part)):
+        return _frame(frame)
+    array = _array(X, part)
+    if array.dtype.names:
+        return _fields(array, part)
+    if array.ndim == 0:
+        raise _no_table(X, part)
+    if array.ndim != 2:
+        mend = (
+            "X.reshape(-1, 1) makes one column of them"
+            if array.ndim == 1
+            else "X.reshape(len(X), -1) makes a row of each"
+        )
+        raise DatasetError(
+            f"{part} has shape {array.shape}, not the two dimensions of a table; {mend}"
+        )
+    columns = tuple(_plain(array, part).T)
+    is_block = array.dtype.kind in NUMBERS
+    return Table(len(array), columns, block=_plain(array, part) if is_block else None)
+
+
+def read_labels(y: Any, part: str) -> Array:
+    """Labels as numbers, or as objects of which the missing ones are None; (n, 1) becomes (n,).
+
+    Raises:
+        DatasetError: they cannot be read.
+    """
+    _refuse_sparse(y, part)
+    if hasattr(y, "to_pandas"):
+        y = _called(y, "to_pandas", part)
+    if _is_frame(y):
+        table = _frame(y)
+        if len(table.columns) != 1:
+            raise DatasetError(f"{part} has {len(table.columns)} columns; labels are one column")
+        array = table.columns[0]
+    elif _is_extended(y):
+        array = np.asarray(y, dtype=object)
+    else:
+        array = _array(y, part)
+    if len(array.dtype.names or ()) == 1:
+        array = array[array.dtype.names[0]]  # type: ignore[index]  # it has names
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.dtype.kind in "mM":
+        values = [None if np.isnat(value) else str(value) for value in array.ravel()]
+        array = _objects(values).reshape(array.shape)
+    elif array.dtype.kind in NUMBERS:
+        return _plain(array, part)
+    if array.ndim != 1:
+        return array
+    return _objects([None if absent(label) else _decoded(label) for label in array.tolist()])
+
+
+def with_rows(X: Any, part: str) -> Any:
+    """A table of which rows can be taken by position: a DataFrame or an array.
+
+    Raises:
+        DatasetError: it is neither and turns into neither.
+    """
+    _refuse_sparse(X, part)
+    if not _is_frame(X) and hasattr(X, "to_pandas"):
+        X = _called(X, "to_pandas", part)
+    if _is_frame(X) or isinstance(X, np.ndarray):
+        return X
+    array = _array(X, part)
+    if array.ndim == 0:
+        raise _no_table(X, part)
+    return array
+
+
+def rows_of(X: Any, rows: NDArray[np.intp]) -> Any:
+    """Some rows of a table by position."""
+    return X.iloc[rows] if _is_frame(X) else X[rows]
+
+
+def absent(value: object) -> bool:
+    """Whether a value stands for a missing one: None, NaN, NaT or pandas' NA.
+
+    >>> [absent(value) for value in (None, float("nan"), np.datetime64("NaT"), "", 0)]
+    [True, True, True, False, False]
+    """
+    if value is None or value is np.ma.masked:
+        return True
+    try:
+        return bool(value != value)  # only what is not a number differs from itself
+    except Exception:  # noqa: BLE001  # pandas' NA and a signalling NaN cannot even be compared
+        pandas = sys.modules.get("pandas")
+        return (pandas is not None and value is pandas.NA) or _is_nan(value)
+
+
+def floats(column: Array, name: str) -> NDArray[np.float64]:
+    """A column as numbers, NaN where missing.
+
+    Raises:
+        DatasetError: some of it is no number.
+    """
+    if column.dtype.kind == "M" or column.dtype.kind == "m":
+        raise _dates(name, column.dtype)
+    with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+        if column.dtype.kind in NUMBERS:
+            return column.astype(np.float64)
+    values = column.tolist()
+    kinds = set(map(type, values))
+    # One of NumPy's dates would turn into nanoseconds since 1970 without a word.
+    if any(issubclass(kind, DATES) for kind in kinds):
+        for value in values:
+            if isinstance(value, DATES) and not absent(value):
+                raise _dates(name, type(value).__name__)
+    try:
+        return np.array([np.nan if absent(v) else float(v) for v in values], dtype=np.float64)
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise DatasetError(
+            f"column '{name}' is not declared categorical but is not numbers: {error}; "
+            "name it in `categorical`, or turn it into numbers"
+        ) from error
+
+
+def codes(parts: Sequence[Array]) -> tuple[tuple[str, ...], list[NDArray[np.float64]]]:
+    """Categories of a column, in the order of their texts, and each part's codes; NaN is missing.
+
+    A whole number is the same category as integer and as float: missing values alone make floats
+    of integers.
+
+    >>> names, (train, test) = codes([np.array([10, 9, 10]), np.array([9.0, np.nan])])
+    >>> names, train.tolist(), test.tolist()
+    (('10', '9'), [0.0, 1.0, 0.0], [1.0, nan])
+    """
+    if all(part.dtype.kind in NUMBERS for part in parts):
+        values, where = np.unique(np.concatenate(parts), return_inverse=True)
+        texts = [None if absent(value) else written(value) for value in values.tolist()]
+    else:
+        flat = [value for part in parts for value in part.tolist()]
+        all_texts = [None if absent(value) else written(value) for value in flat]
+        index: dict[str | None, int] = {}
+        where = np.array([index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp)
+        texts = list(index)
+    known = sorted({text for text in texts if text is not None})
+    places: dict[str | None, float] = {text: float(i) for i, text in enumerate(known)}
+    found = np.array([places.get(text, np.nan) for text in texts])[where.ravel()]
+    return names_of(known), np.split(found, np.cumsum([len(part) for part in parts])[:-1])
+
+
+def n_missing(labels: Array) -> int:
+    """How many labels are missing."""
+    if labels.dtype.kind in NUMBERS:
+        return int(np.isnan(labels).sum()) if labels.dtype.kind == "f" else 0
+    return sum(label is None for label in labels.tolist())
+
+
+def distinct(parts: Sequence[Array]) -> tuple[list[Any], list[NDArray[np.intp]]]:
+    """The labels that occur, in order, and each part's labels as codes that index them.
+
+    Raises:
+        DatasetError: they have no order, being of several types.
+    """
+    kinds = {part.dtype.kind for part in parts}
+    if len(kinds) == 1 and kinds < set(NUMBERS):
+        values, where = np.unique(np.concatenate(parts), return_inverse=True)
+        labels = values.tolist()
+    else:
+        flat = [label for part in parts for label in part.tolist()]
+        try:
+            labels = sorted(set(flat))
+        except TypeError as error:
+            raise DatasetError(f"the labels cannot be put in order: {error}") from error
+        index = {label: code for code, label in enumerate(labels)}
+        where = np.array([index[label] for label in flat], dtype=np.intp)
+    return labels, np.split(where, np.cumsum([len(part) for part in parts])[:-1])
+
+
+def written(value: object) -> str:
+    """A category or a label as text.
+
+    >>> written(3.0), written(3), written(2.5), written(True), written(b"red")
+    ('3', '3', '2.5', 'True', 'red')
+    """
+    if isinstance(value, float | np.floating) and value.is_integer():
+        return str(int(value))
+    return str(_decoded(value))
+
+
+def names_of(given: Iterable[object], unnamed: str = "(empty)") -> tuple[str, ...]:
+    r"""Names fit to be printed and stored, no two of them equal.
+
+    Args:
+        given: names, of any type.
+        unnamed: stands for a missing or blank name; ``{}`` in it becomes its position.
+
+    >>> names_of(["a", "a", ("top", "left"), 0, None, "", "b\n", "\udc80"], "x{}")
+    ('a', 'a (2)', "('top', 'left')", '0', 'x4', 'x5', 'b\\n', '\\udc80')
+    """
+    taken: set[str] = set()
+    names: list[str] = []
+    for i, name in enumerate(given):
+        text = "" if absent(name) else printable(str(_decoded(name)))
+        text = text if text.strip() else unnamed.format(i)
+        told_apart, n = text, 1
+        while told_apart in taken:
+            n += 1
+            told_apart = f"{text} ({n})"
+        taken.add(told_apart)
+        names.append(told_apart)
+    return tuple(names)
+
+
+def printable(text: str) -> str:
+    r"""Text with its control characters and halves of characters escaped, and of bounded length.
+
+    >>> printable("red\x1b[31m"), printable("été"), len(printable("x" * 10_000))
+    ('red\\x1b[31m', 'été', 200)
+    """
+    escaped = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text[: LONGEST + 1])
+    return escaped if len(escaped) <= LONGEST else escaped[: LONGEST - 1] + "…"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names between commas, the first ones of very many.
+
+    >>> listed([str(i) for i in range(1000)])
+    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 990 more'
+    """
+    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more
+
+
+def in_words(columns: Sequence[str]) -> str:
+    """Columns for people to read.
+
+    >>> in_words(["user"]), in_words(["user", "card"])
+    ("column 'user'", "columns 'user', 'card'")
+    """
+    noun = "column" if len(columns) == 1 else "columns"
+    return f"{noun} {listed([repr(name) for name in columns])}"
+
+
+def _array(X: Any, part: str) -> Array:
+    """An array of whatever gives one; missing values of a masked one are NaN or None."""
+    try:
+        if isinstance(X, list | tuple):
+            return np.array(X, dtype=object)  # else [1, "a"] becomes two texts
+        if not isinstance(X, np.ndarray) and hasattr(X, "to_numpy"):
+            X = X.to_numpy()
+        if isinstance(X, np.ma.MaskedArray):
+            if X.dtype.names:
+                return X  # each of its fields has a mask of its own
+            values = X.data.astype(np.float64 if X.dtype.kind in NUMBERS else object)
+            values[np.ma.getmaskarray(X)] = None if values.dtype == object else np.nan
+            return np.asarray(values)
+        return X if type(X) is np.ndarray else np.asarray(X)
+    except Exception as error:
+        raise DatasetError(
+            f"{part}, a {type(X).__name__}, cannot be read as an array: "
+            f"{type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _plain(array: Array, part: str) -> Array:
+    """Numbers as they are in memory here, texts as objects."""
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if kind in NUMBERS:
+        usual = array.dtype.isnative and (kind != "f" or size in (4, 8))
+        with np.errstate(over="ignore"):
+            return array if usual else array.astype(np.float64 if size != 4 else np.float32)
+    if kind in "OUST":
+        return array.astype(object)
+    if kind in "mM":
+        raise DatasetError(
+            f"{part} holds {array.dtype}, neither numbers nor objects; turn dates into numbers, "
+            "such as days since a date"
+        )
+    raise DatasetError(f"{part} holds {array.dtype}, neither numbers nor objects")
+
+
+def _fields(array: Array, part: str) -> Table:
+    """A structured array, a column a field."""
+    names = array.dtype.names or ()
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    columns = [_array(array[name], part) for name in names]
+    if any(column.ndim != 1 for column in columns):
+        raise DatasetError(f"{part} is a structured array with arrays in it; give it plain columns")
+    return Table(
+        len(array),
+        [c if c.dtype.kind in "mM" else _plain(c, part) for c in columns],
+        names,
+    )
+
+
+def _is_frame(X: object) -> bool:
+    return all(hasattr(X, name) for name in ("iloc", "columns", "dtypes"))
+
+
+def _is_extended(y: object) -> bool:
+    """Whether it is a Series, an Index or an array of a type that is pandas' own."""
+    dtype = getattr(y, "dtype", None)
+    return type(dtype).__module__.partition(".")[0] == "pandas"
+
+
+def _frame(X: Any) -> Table:
+    """A pandas DataFrame."""
+    names, dtypes = tuple(X.columns), list(X.dtypes)
+    if dtypes and all(isinstance(d, np.dtype) and d.kind in NUMBERS for d in dtypes):
+        same = len(set(dtypes)) == 1
+        block = _plain(X.to_numpy() if same else X.to_numpy(dtype=np.float64), "")
+        return Table(len(X), tuple(block.T), names, block=block)
+    columns, categorical = [], set()
+    for i, dtype in enumerate(dtypes):
+        column = _series(X.iloc[:, i], dtype)
+        columns.append(column)
+        if dtype.name == "category" or _is_text(column):
+            categorical.add(i)
+    return Table(len(X), columns, names, frozenset(categorical))
+
+
+def _series(series: Any, dtype: Any) -> Array:
+    """One column of a DataFrame, as numbers where its type is numbers."""
+    if isinstance(dtype, np.dtype):
+        found: Array = series.to_numpy()
+        return found if dtype.kind in "mM" else _plain(found, "")
+    import pandas as pd  # has made the frame
+
+    if isinstance(dtype, pd.SparseDtype):
+        return _series(series.sparse.to_dense(), dtype.subtype)
+    # Integers with gaps stay objects: as floats, large ones would run into each other.
+    gaps = dtype.kind in "iu" and series.hasnans
+    if pd.api.types.is_numeric_dtype(dtype) and dtype.kind in NUMBERS and not gaps:
+        if dtype.kind in "iu":
+            return np.asarray(series.to_numpy(dtype=dtype.kind + "8"))
+        return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    return np.asarray(series, dtype=object)
+
+
+def _is_text(column: Array) -> bool:
+    """Whether a column holds texts and nothing else, other than missing values."""
+    if column.dtype != object:
+        return False
+    known = [value for value in column.tolist() if not absent(value)]
+    return bool(known) and all(isinstance(value, str) for value in known)
+
+
+def _called(X: Any, method: str, part: str) -> Any:
+    try:
+        return getattr(X, method)()
+    except Exception as error:
+        raise DatasetError(
+            f"{part}, a {type(X).__name__}, cannot be read: {method} raised "
+            f"{type(error).__name__}: {' '.join(str(error).split())}"
+        ) from error
+
+
+def _refuse_sparse(X: object, part: str) -> None:
+    if hasattr(X, "tocsr") or (hasattr(X, "nnz") and hasattr(X, "todense")):
+        raise DatasetError(
+            f"{part} is sparse (a {type(X).__name__}); .toarray() makes a plain array of it"
+        )
+
+
+def _objects(values: list[Any]) -> Array:
+    """A one-dimensional array of objects, whatever they are."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def _decoded(value: object) -> object:
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
+def _is_nan(value: Any) -> bool:
+    try:
+        return bool(value.is_nan())
+    except Exception:  # noqa: BLE001  # whatever it is, it is there
+        return False
+
+
+def _no_table(X: object, part: str) -> DatasetError:
+    return DatasetError(
+        f"{part} is a {type(X).__name__}, not a table; give an array or a DataFrame"
+    )
+
+
+def _dates(name: str, kind: object) -> DatasetError:
+    return DatasetError(
+        f"column '{name}' holds dates or times ({kind}); turn them into numbers, such as days "
+        "since a date, or name it in `categorical`"
+    )

@@ -1,0 +1,50 @@
+"""The questions that the core asks of plugins; each is answered by yielding values.
+
+A plugin answers the ones it has answers to::
+
+    import harness
+
+    @harness.hookimpl
+    def harness_models():
+        yield harness.Model("mine", make=lambda setting: MyClassifier(setting.seed))
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from harness.contract.values import Dataset, Device, Kernel, Model, Report
+
+PROJECT = "harness"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def harness_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]  # a hookspec has no body
+    """Datasets that this plugin offers."""
+
+
+@hookspec
+def harness_models() -> Iterable[Model]:  # type: ignore[empty-body]  # a hookspec has no body
+    """Models that this plugin offers."""
+
+
+@hookspec
+def harness_kernels() -> Iterable[Kernel]:  # type: ignore[empty-body]  # a hookspec has no body
+    """Softmax implementations that this plugin offers."""
+
+
+@hookspec
+def harness_devices() -> Iterable[Device]:  # type: ignore[empty-body]  # a hookspec has no body
+    """Devices that this plugin found on this machine; asked only when something is to run."""
+
+
+@hookspec
+def harness_reports() -> Iterable[Report]:  # type: ignore[empty-body]  # a hookspec has no body
+    """Reports that this plugin can write."""

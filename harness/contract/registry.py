@@ -1,0 +1,444 @@
+"""Discovery: entry points and plugin files become a registry of datasets, models and the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pluggy
+
+from harness.contract import hookspecs, plugin_files
+from harness.contract.values import (
+    KINDS_WITHOUT_FOLDS,
+    Dataset,
+    Device,
+    Kernel,
+    Model,
+    Needs,
+    Report,
+    is_kind,
+)
+from harness.errors import PluginError, UnknownNameError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from types import ModuleType
+
+GROUP = "classification_harness"
+KINDS: Mapping[str, type[Any]] = {
+    "datasets": Dataset,
+    "models": Model,
+    "kernels": Kernel,
+    "devices": Device,
+    "reports": Report,
+}
+
+CALLED: Mapping[str, tuple[str, ...]] = {
+    "datasets": ("split",),
+    "models": ("make",),
+    "kernels": ("prepare", "run", "collect"),
+    "devices": ("synchronize",),
+    "reports": ("tables", "render"),
+}
+"""Fields that must be callable."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a plugin comes from: a distribution and its version, or a file.
+
+    Args:
+        name: of the entry point, or the file's stem.
+        module: import name of what was loaded.
+        distribution: empty for a file.
+        version: empty for a file.
+        path: the file or the package's folder; empty where there is none.
+    """
+
+    name: str
+    module: str
+    distribution: str = ""
+    version: str = ""
+    path: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version}" if self.distribution else self.path
+
+    def digest(self) -> str:
+        """Digest of the plugin's files, data too, so that a change is noticed; empty without."""
+        if not self.path:
+            return ""
+        path = Path(self.path)
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        whole = hashlib.sha256()
+        for file in files:
+            if file.is_file() and file.suffix != ".pyc":
+                whole.update(str(file.relative_to(path)).encode())
+                whole.update(file.read_bytes())
+        return whole.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A plugin that could not be used, and why, in one line."""
+
+    origin: Origin
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin '{self.origin.name}' ({self.origin}): {self.reason}"
+
+
+class Offers(Mapping[str, T], Generic[T]):
+    """Values by name; a name that is not there is an error that tells the nearest ones."""
+
+    def __init__(self, noun: str, values: Mapping[str, T]) -> None:
+        self._noun = noun
+        self._values = values
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._values:
+            raise UnknownNameError(f"no {self._noun} '{name}': {nearest(name, self._values)}")
+        return self._values[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} {self._noun}s: {', '.join(self._values)}>"
+
+
+class Registry:
+    """Everything that the plugins offer, by name.
+
+    ``datasets``, ``models``, ``kernels`` and ``reports`` are mappings made at discovery.
+    ``devices`` is made when first asked for, because looking for accelerators loads libraries that
+    take seconds.
+    """
+
+    def __init__(self, plugins: Sequence[tuple[Origin, ModuleType]], faults: list[Fault]) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.PROJECT)
+        self._manager.add_hookspecs(hookspecs)
+        self._origins: dict[tuple[str, str], Origin] = {}
+        self._devices: Offers[Device] | None = None
+        self.modules: dict[Origin, ModuleType] = {}
+        self._refused: list[ModuleType] = []  # pluggy may have taken in some of their hooks
+        self.faults = faults
+        for origin, module in plugins:
+            self._register(origin, module)
+        self.plugins: tuple[Origin, ...] = tuple(self.modules)
+        self.datasets: Offers[Dataset] = self._ask("datasets")
+        self.models: Offers[Model] = self._ask("models")
+        self.kernels: Offers[Kernel] = self._ask("kernels")
+        self.reports: Offers[Report] = self._ask("reports")
+
+    @property
+    def devices(self) -> Offers[Device]:
+        """Devices found on this machine; the first look may take seconds."""
+        if self._devices is None:
+            self._devices = self._ask("devices")
+        return self._devices
+
+    def origin(self, kind: str, name: str) -> Origin:
+        """Which plugin offers a thing; ``kind`` is one of ``KINDS``."""
+        return self._origins[kind, name]
+
+    def offers_of(self, origin: Origin) -> dict[str, tuple[str, ...]]:
+        """What one plugin offers, by kind; devices only once they were asked for."""
+        return {
+            kind: tuple(name for (k, name), o in self._origins.items() if k == kind and o == origin)
+            for kind in KINDS
+        }
+
+    def __repr__(self) -> str:
+        counts = [f"{len(getattr(self, kind))} {kind}" for kind in KINDS if kind != "devices"]
+        return f"<harness registry: {', '.join(counts)}>"
+
+    def _register(self, origin: Origin, module: ModuleType) -> None:
+        try:
+            self._manager.register(module, name=f"{origin.name} ({origin})")
+        except pluggy.PluginValidationError:
+            self._refused.append(module)
+            self.faults.append(Fault(origin, "a hook takes arguments; hooks have none"))
+            return
+        try:
+            self._manager.check_pending()
+        except pluggy.PluginValidationError:
+            wrong = _unknown_hooks(self._manager, module)
+            self._manager.unregister(module)
+            self.faults.append(
+                Fault(origin, f"no hook '{wrong}': {nearest(wrong, _hook_names())}"),
+            )
+        else:
+            self.modules[origin] = module
+
+    def _enter(self, kind: str, found: dict[str, Any], origin: Origin, value: Any) -> None:
+        """Take in a value; two plugins may not offer one name."""
+        if value.name in found:
+            raise PluginError(
+                f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
+                f"'{self._origins[kind, value.name]}' and '{origin}'; uninstall one or rename it"
+            )
+        found[value.name] = value
+        self._origins[kind, value.name] = origin
+
+    def _ask(self, kind: str) -> Offers[Any]:
+        """Ask each plugin apart, so that every value and every fault has an origin."""
+        noun = kind.removesuffix("s")
+        found: dict[str, Any] = {}
+        for origin, module in self.modules.items():
+            others = [
+                other for other in (*self.modules.values(), *self._refused) if other is not module
+            ]
+            hook = self._manager.subset_hook_caller(f"harness_{kind}", others)
+            try:
+                values = [value for answer in hook() for value in answer]
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+                self.faults.append(Fault(origin, f"harness_{kind} raised {describe(error)}"))
+                continue
+            for value in values:
+                wrong = _breach(kind, value)
+                if wrong:
+                    self.faults.append(Fault(origin, f"harness_{kind} yielded {wrong}"))
+                    continue
+                self._enter(kind, found, origin, value)
+        return Offers(noun, dict(sorted(found.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What to import for a plugin.
+
+    Args:
+        origin: where it comes from.
+        module: import name; empty for a file.
+        attribute: within the module, dotted; empty where the module itself has the hooks.
+        given: as the user wrote it; empty for what is installed.
+    """
+
+    origin: Origin
+    module: str = ""
+    attribute: str = ""
+    given: str = ""
+
+    def load(self) -> ModuleType:
+        """Import it.
+
+        Raises:
+            PluginError: a given plugin cannot be imported.
+            BaseException: whatever an installed one raises.
+        """
+        if self.given:
+            return _import_given(self)
+        module = importlib.import_module(self.module)
+        for name in filter(None, self.attribute.split(".")):
+            module = getattr(module, name)
+        return module
+
+
+def installed_sources() -> list[Source]:
+    """What to import for every installed plugin, by name."""
+    entries = importlib.metadata.entry_points(group=GROUP)
+    return [
+        Source(_entry_origin(entry), entry.module, entry.attr or "")
+        for entry in sorted(entries, key=lambda entry: entry.name)
+    ]
+
+
+def given_sources(plugins: Iterable[str]) -> list[Source]:
+    """What to import for plugins that are given by path or import name, each once.
+
+    Raises:
+        PluginError: a file is not there.
+    """
+    return [_given(spec) for spec in {_resolved(spec): spec for spec in plugins}.values()]
+
+
+def load(plugins: Iterable[str] = ()) -> Registry:
+    """The registry of what is installed and of the given plugin files, imported here.
+
+    Args:
+        plugins: paths of ``.py`` files, or import names of modules.
+
+    Raises:
+        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
+            plugin that cannot be imported is no error: it becomes one of ``Registry.faults``.
+    """
+    found: list[tuple[Origin, ModuleType]] = []
+    faults: list[Fault] = []
+    for source in installed_sources():
+        try:
+            found.append((source.origin, source.load()))
+        except Exception as error:  # noqa: BLE001  # a stranger's code can raise anything
+            faults.append(Fault(source.origin, f"does not import: {describe(error)}"))
+        except SystemExit as error:
+            faults.append(Fault(source.origin, f"does not import: it exits with {error.code!r}"))
+    given = [(source.origin, source.load()) for source in given_sources(plugins)]
+    installed = [module for _, module in found]
+    given = [(origin, module) for origin, module in given if module not in installed]
+    n_installed = len(faults)
+    registry = Registry([*found, *given], faults)
+    for fault in registry.faults[n_installed:]:
+        if fault.origin in [origin for origin, _ in given]:
+            raise PluginError(str(fault))
+    for origin, module in given:
+        if why := offers_nothing(registry, origin, module):
+            raise PluginError(why)
+    return registry
+
+
+def offers_nothing(registry: Registry, origin: Origin, module: ModuleType) -> str:
+    """What to do about a plugin that offers nothing; empty where it offers something."""
+    if any(registry.offers_of(origin).values()) or _has_hook(module, "devices"):
+        return ""
+    return f"plugin '{origin}' offers nothing: {_why_nothing(module)}"
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line, even where its own text fails."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  # a stranger's __str__ can raise anything
+        text = "(its text cannot be had)"
+    name = type(error).__name__
+    return f"{name}: {text}"[:500] if text else name
+
+
+def _entry_origin(entry: importlib.metadata.EntryPoint) -> Origin:
+    distribution = entry.dist
+    return Origin(
+        name=entry.name,
+        module=entry.module,
+        distribution=distribution.name if distribution else "unknown",
+        version=distribution.version if distribution else "?",
+        path=_folder(entry.module),
+    )
+
+
+def _folder(module: str) -> str:
+    """The folder of a package, or the file of a module; empty where it cannot be found.
+
+    Nothing is imported for it, not even the package that a module is in.
+    """
+    first, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(first)
+    except (ImportError, ValueError):
+        return ""
+    if spec is None:
+        return ""
+    if not rest:
+        places = spec.submodule_search_locations
+        return str(next(iter(places))) if places else spec.origin or ""
+    for place in spec.submodule_search_locations or ():
+        path = Path(place, *rest)
+        if path.is_dir():
+            return str(path)
+        if (file := path.with_name(f"{path.name}.py")).is_file():
+            return str(file)
+    return ""
+
+
+def _given(spec: str) -> Source:
+    if not _names_a_file(spec):
+        return Source(Origin(spec, spec, path=_folder(spec) or spec), module=spec, given=spec)
+    path = Path(spec)
+    if not path.is_file():
+        raise PluginError(f"plugin file '{spec}' does not exist; check the path")
+    name = plugin_files.name_of(path.resolve())
+    return Source(Origin(path.stem, name, path=str(path.resolve())), given=spec)
+
+
+def _import_given(source: Source) -> ModuleType:
+    spec = source.given
+    try:
+        if source.module:
+            return importlib.import_module(source.module)
+        sys.modules.pop(source.origin.module, None)  # the file may have changed since
+        return importlib.import_module(source.origin.module)
+    except ModuleNotFoundError as error:
+        if source.module and error.name and source.module.startswith(error.name):
+            raise PluginError(
+                f"plugin '{spec}' is neither a .py file nor a module that can be imported"
+            ) from None
+        raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
+
+
+def _names_a_file(spec: str) -> bool:
+    return spec.endswith(".py") or Path(spec).is_file()
+
+
+def _resolved(spec: str) -> str:
+    """One spelling for one plugin."""
+    return str(Path(spec).resolve()) if _names_a_file(spec) else spec
+
+
+def _breach(kind: str, value: Any) -> str | None:
+    """What a plugin yielded and why it will not do; None where it will."""
+    if not isinstance(value, KINDS[kind]):
+        return f"{value!r:.80}, which is no harness.{KINDS[kind].__name__}"
+    noun = kind.removesuffix("s")
+    pattern = r"[a-z]+(:\d+)?" if kind == "devices" else r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
+    if not isinstance(value.name, str) or not re.fullmatch(pattern, value.name):
+        return f"a {noun} with the name {value.name!r}; names are words joined by '-'"
+    for field in CALLED[kind]:
+        if not callable(getattr(value, field)):
+            return f"{noun} '{value.name}', whose {field} cannot be called"
+    for field in ("fit_together", "reference"):
+        if getattr(value, field, None) is not None and not callable(getattr(value, field)):
+            return f"{noun} '{value.name}', whose {field} cannot be called"
+    for field in ("tags", "requires", "devices", "formats"):
+        words = getattr(value, field, ())
+        if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
+            return f"{noun} '{value.name}', whose {field} is {words!r}; write a tuple of texts"
+    if isinstance(value, Dataset) and not is_kind(value.kind):
+        kinds = f"{', '.join(KINDS_WITHOUT_FOLDS)}, and cross-validation such as 10-fold"
+        return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
+    if isinstance(value, Model) and (
+        not isinstance(value.needs, Needs) or value.needs.dtype not in ("float32", "float64")
+    ):
+        return f"model '{value.name}', whose needs are {value.needs!r}; write harness.Needs(...)"
+    return None
+
+
+def _hook_names() -> list[str]:
+    return [f"harness_{kind}" for kind in KINDS]
+
+
+def _has_hook(module: ModuleType, kind: str) -> bool:
+    return callable(getattr(module, f"harness_{kind}", None))
+
+
+def _unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> str:
+    callers = manager.get_hookcallers(module) or []
+    return ", ".join(caller.name for caller in callers if not caller.has_spec())
+
+
+def _why_nothing(module: ModuleType) -> str:
+    bare: list[str] = [
+        name
+        for name in _hook_names()
+        if callable(getattr(module, name, None))
+        and not hasattr(getattr(module, name), f"{hookspecs.PROJECT}_impl")
+    ]
+    if bare:
+        return f"put @harness.hookimpl above {bare[0]}"
+    return f"define one of {', '.join(_hook_names())} and put @harness.hookimpl above it"

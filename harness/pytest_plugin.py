@@ -1,0 +1,137 @@
+"""Which models, datasets and kernels the suite times: pytest loads this wherever the harness is.
+
+So it imports next to nothing by itself, and its names begin with ``harness``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from harness.contract.registry import Registry
+    from harness.contract.values import Choice
+    from harness.timing.engine import Workload
+
+OURS = ("notebook-mlp[epochs=100]", "torch-mlp[epochs=5]", "numpy-softmax")
+SHAPES = ((100, 3), (100_000, 10))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the suite."""
+    group = parser.getgroup("harness")
+    for name, about in (
+        ("model", "A model to time, as on harness's command line; repeatable."),
+        ("dataset", "A dataset to time it on [threshold]; repeatable."),
+        ("plugin", "A .py file (or module) that offers it; repeatable."),
+    ):
+        group.addoption(f"--harness-{name}", action="append", default=[], help=about)
+
+
+def _registry(config: pytest.Config) -> Registry:
+    """What is installed, and the given plugins."""
+    from harness.contract.registry import load
+
+    return load(config.getoption("--harness-plugin"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test for each pairing, and for each kernel and shape."""
+    if not {"harness_pairing", "harness_kernel"} & set(metafunc.fixturenames):
+        return
+    from harness.errors import HarnessError
+
+    try:
+        _parametrize(metafunc)
+    except HarnessError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+def _parametrize(metafunc: pytest.Metafunc) -> None:
+    config = metafunc.config
+    if "harness_pairing" in metafunc.fixturenames:
+        from harness.trials.plan import choose
+
+        registry = _registry(config)
+        wanted = config.getoption("--harness-model")
+        models = choose(wanted or _here(registry), registry.models, "model")
+        datasets = choose(
+            config.getoption("--harness-dataset") or ["threshold"], registry.datasets, "dataset"
+        )
+        pairs = [(dataset, model) for dataset in datasets for model in models]
+        metafunc.parametrize("harness_pairing", pairs, ids=[f"{m}-{d}" for d, m in pairs])
+    if "harness_kernel" in metafunc.fixturenames:
+        from harness.trials.plan import importable
+
+        registry = _registry(config)
+        # Whoever names a model is not here for our kernels.
+        kernels = [] if config.getoption("--harness-model") else list(registry.kernels.values())
+        names = [
+            kernel.name
+            for kernel in kernels
+            if "cpu" in kernel.devices and kernel.by_default and not importable(kernel.requires)
+        ]
+        metafunc.parametrize("harness_kernel", names)
+        metafunc.parametrize("harness_shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
+
+
+def _here(registry: Registry) -> list[str]:
+    """Ours, those whose library is installed."""
+    from harness.trials.plan import importable
+
+    return [
+        name
+        for name in OURS
+        if (base := name.partition("[")[0]) in registry.models
+        and not importable(registry.models[base].requires)
+    ]
+
+
+@pytest.fixture
+def harness_doings(
+    harness_pairing: tuple[Choice, Choice], request: pytest.FixtureRequest
+) -> dict[str, Workload]:
+    """A pairing's workloads by kind, on its first repeat."""
+    from harness.contract.values import Trial
+    from harness.timing.workloads import Pairing, TrainingGroup
+
+    dataset, model = harness_pairing
+    trial = Trial(dataset, model, "cpu", 0, 0)
+    group = TrainingGroup((Pairing((trial,), epochs=0, predict=True),))
+    workloads = group.workloads(_registry(request.config), seed=0)
+    return {workload.kind: workload for workload in workloads}
+
+
+@pytest.fixture
+def harness_softmax(
+    harness_kernel: str, harness_shape: tuple[int, int], request: pytest.FixtureRequest
+) -> Workload:
+    """A kernel on random logits of float32, with warm caches."""
+    from harness.timing.workloads import SoftmaxGroup
+
+    group = SoftmaxGroup((harness_kernel,), harness_shape, "float32", "cpu")
+    return group.workloads(_registry(request.config), seed=0)[0]
+
+
+@pytest.fixture
+def harness_timed(benchmark: Any) -> Callable[[Workload], None]:
+    """Times a workload once its output was found right: one thread, no garbage collection."""
+    from threadpoolctl import threadpool_limits
+
+    from harness.timing.engine import Measured, check_again, checked, without_garbage_collection
+
+    def time(workload: Workload) -> None:
+        one = Measured(workload)
+        run, _ = checked(one)
+        # Once it was checked, the libraries are there whose threads are limited.
+        with threadpool_limits(1), without_garbage_collection():
+            if workload.before:
+                benchmark.pedantic(run, setup=workload.before, rounds=5, warmup_rounds=1)
+            else:
+                benchmark(run)
+        check_again(one, run)
+
+    return time

@@ -1,0 +1,67 @@
+"""``--repeats auto``: repeats are added where a dataset's leaders are undecided, at fixed looks.
+
+Whoever looks several times, and stops when something is significant, finds too much. Here each look
+is held against its share of the level (Bonferroni), and so are the marks in the tables of such a
+run. Scores alone decide, never a clock: the same command adds the same repeats.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from harness.statistics import RowScores, against_best, cells
+from harness.trials.plan import AUTO, LOOKS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import pandas as pd
+
+    from harness.contract.values import Run
+    from harness.statistics import Cell
+    from harness.statistics.scores import Predict
+
+SAME = 1e-12
+"""Scores that differ by no more are those of models that predict alike, which nothing tells."""
+
+
+def looks_of(run: Run) -> int:
+    """How many looks the marks of a run's tables have to allow for."""
+    return len(LOOKS) if run.asked.get("repeats") == AUTO else 1
+
+
+def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[str]:
+    """Names of the datasets whose best model is not told from all others.
+
+    Baselines do not count, nor do models that failed in a repeat, that predict as the best does, or
+    that no test compares with it.
+
+    Args:
+        results: as in `harness.store.frames.Frames`.
+        predictions: likewise.
+        repeats: the first so many are looked at.
+    """
+    shown = results[(results["repeat"] < repeats) & ~results["baseline"].astype(bool)]
+    rows = RowScores(predictions)
+    by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
+    found = set()
+    for (dataset, model, device), cell in cells(shown).items():
+        if cell.complete:
+            by_dataset.setdefault(dataset, {})[model, device] = cell
+    for dataset, contenders in by_dataset.items():
+        others = against_best(contenders, "nll", rows, looks=len(LOOKS))
+        tested = [one for one in others.values() if not math.isnan(one.p_value)]
+        if any(not one.told_apart and abs(one.difference) > SAME for one in tested):
+            found.add(dataset)
+    return found
+
+
+def next_look(targets: Mapping[str, int], names: set[str]) -> dict[str, int]:
+    """Repeats by dataset, with the next look's for those of these names; empty if none is left."""
+    now = max(targets.values(), default=LOOKS[-1])
+    later = [look for look in LOOKS if look > now]
+    wanted = {name for name in names if targets.get(name) == now}
+    if not later or not wanted:
+        return {}
+    return {name: later[0] if name in wanted else n for name, n in targets.items()}

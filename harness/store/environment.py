@@ -1,0 +1,142 @@
+"""The fingerprint of where a run happened: machine, packages, code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from harness.contract.registry import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from harness.contract.registry import Registry
+
+ALWAYS = ("classification-harness", "numpy", "scipy")
+"""Distributions whose version may change a score in any run."""
+
+
+def fingerprint(registry: Registry) -> dict[str, Any]:
+    """Machine, Python, packages, git revisions and plugin code, as plain JSON values."""
+    required = {name for model in registry.models.values() for name in model.requires}
+    required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
+    return {
+        "machine": machine(),
+        "python": platform.python_version(),
+        "packages": packages(
+            required, {origin.distribution for origin in registry.plugins if origin.distribution}
+        ),
+        "project": git(Path.cwd()),
+        "plugins": {
+            f"{origin.name} ({origin.distribution or origin.path})": {
+                "digest": origin.digest(),
+                "git": git(Path(origin.path)) if origin.path else None,
+            }
+            for origin in (_core(), *registry.plugins)
+        },
+    }
+
+
+def _core() -> Origin:
+    """The harness itself, whose code changes scores as a plugin's does."""
+    name = "classification-harness"
+    version = importlib.metadata.version(name)
+    return Origin("core", "harness", name, version, str(Path(__file__).parent))
+
+
+def machine() -> dict[str, Any]:
+    """What computes: processor, cores, memory, operating system."""
+    return {
+        "node": platform.node(),
+        "system": platform.platform(),
+        "processor": processor(),
+        "cores": os.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+    }
+
+
+def processor() -> str:
+    """The processor's name as its maker gives it, or the architecture."""
+    if sys.platform == "linux":
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+        match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
+        if match:
+            return match[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of the packages that matter: ours, the plugins', and what models require.
+
+    Args:
+        required: import names.
+        distributions: names of distributions.
+    """
+    providers = importlib.metadata.packages_distributions()
+    names = {*ALWAYS, *distributions}
+    for name in required:
+        names.update(providers.get(name.partition(".")[0], ()))
+    found = {}
+    for name in sorted(names):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def git(place: Path) -> dict[str, Any] | None:
+    """Revision of the checkout that a place belongs to, and whether it is dirty; None without."""
+    folder = place if place.is_dir() else place.parent
+    if "site-packages" in folder.parts:
+        return None
+    revision = _git(folder, "rev-parse", "HEAD")
+    if revision is None:
+        return None
+    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"revision": revision.strip(), "dirty": bool(status and status.strip())}
+
+
+def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between two fingerprints that may change a score, a phrase each."""
+    found = []
+    if then["python"] != now["python"]:
+        found.append(f"Python was {then['python']} and is {now['python']}")
+    for noun, key in (("package", "packages"), ("plugin", "plugins")):
+        for name in sorted({*then[key], *now[key]}):
+            was, has = then[key].get(name), now[key].get(name)
+            if key == "plugins":
+                was, has = was and was["digest"], has and has["digest"]
+            if was == has:
+                continue
+            if was is None or has is None:
+                found.append(f"{noun} '{name}' is {'new' if was is None else 'gone'}")
+            elif key == "plugins":
+                found.append(f"the code of plugin '{name}' has changed")
+            else:
+                found.append(f"{noun} '{name}' was {was} and is {has}")
+    return found
+
+
+def _git(folder: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603  # fixed words, no shell
+            # A status would otherwise write what it found out into the user's index.
+            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if done.returncode == 0 else None

@@ -1,0 +1,140 @@
+"""What a run measured, as pandas DataFrames read from the store."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from harness.contract.values import Frames
+from harness.store import database as tables
+from harness.timing.engine import summarise
+from harness.timing.leftovers import LEFT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.contract.values import Run, Sketch, Timing
+    from harness.store.database import Store
+
+METRICS = (
+    "accuracy",
+    "nll",
+    "nll_sd",
+    "likelihood",
+    "brier",
+    "balanced_accuracy",
+    "auc",
+    "ece",
+    "clipped",
+    "train_likelihood",
+)
+TIMING_FIELDS = ("kind", "subject", "case", "device", "threads", "status", "reason", "calls")
+TIMING_COLUMNS = (
+    *TIMING_FIELDS,
+    *("median", "minimum", "third_quartile", "low", "high", "p99", "n_processes", "n_samples"),
+    *("samples", "setup_seconds", "first_seconds", "error", "survives", *LEFT),
+    *("n_train", "n_test", "epochs", "cut_from", "together"),
+)
+FLOATS = ("log_probability", "confidence", "brier")
+CHUNK = 500  # ids in one query; databases limit how many values a statement may have
+
+
+def load_frames(store: Store, run: Run) -> Frames:
+    """One run as DataFrames; only ``results`` is read at once."""
+    columns = [
+        column
+        for column in tables.results.c
+        if column.name not in ("id", "run_id", "key", "position")
+    ]
+    found = tables.results
+    query = (
+        sa.select(found.c.id.label("result_id"), *columns)
+        .where(found.c.run_id == run.id)
+        .order_by(found.c.position, found.c.id)
+    )
+    scores = sa.select(tables.scores).join(found).where(found.c.run_id == run.id)
+    with store.reading() as connection:
+        results = _frame(connection, query)
+        long = _frame(connection, scores)
+    wide = long.pivot_table(index="result_id", columns="metric", values="value", aggfunc="first")
+    results = results.join(wide.reindex(columns=list(METRICS)).astype(float), on="result_id")
+    return Frames(
+        run,
+        results,
+        traces=lambda: _traces(store, run),
+        predictions=lambda ids: _predictions(store, ids),
+        timings=timings_frame(store.timings(run)),
+        sketches=lambda ids: _sketches(store, ids),
+        history=store.points,
+    )
+
+
+def timings_frame(timings: Sequence[Timing]) -> pd.DataFrame:
+    """A row a timing; `harness.contract.values.Frames` tells the columns."""
+    rows = []
+    for timing in timings:
+        row: dict[str, object] = {name: getattr(timing, name) for name in TIMING_FIELDS}
+        if timing.samples:
+            row |= asdict(summarise(timing.samples))
+            row["p99"] = median(float(np.quantile(process, 0.99)) for process in timing.samples)
+        rows.append(row | {"samples": timing.samples} | dict(timing.figures))
+    frame = pd.DataFrame(rows)
+    missing = [name for name in TIMING_COLUMNS if name not in frame.columns]
+    return frame.reindex(columns=[*frame.columns, *missing])
+
+
+def _frame(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> pd.DataFrame:
+    found = connection.execute(query)
+    columns = list(found.keys())
+    return pd.DataFrame.from_records(found.all(), columns=columns)
+
+
+def _traces(store: Store, run: Run) -> pd.DataFrame:
+    query = (
+        sa.select(tables.traces)
+        .join(tables.results)
+        .where(tables.results.c.run_id == run.id)
+        .order_by(tables.traces.c.result_id, tables.traces.c.epoch)
+    )
+    with store.reading() as connection:
+        return _frame(connection, query)
+
+
+def _predictions(store: Store, ids: Sequence[int]) -> pd.DataFrame:
+    kept = tables.predictions
+    found: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {
+        name: [] for name in ("result_id", "row", "true", "predicted", *FLOATS)
+    }
+    wanted = [int(result_id) for result_id in ids]
+    with store.reading() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            chunk = kept.c.result_id.in_(wanted[start : start + CHUNK])
+            query = sa.select(kept).where(chunk).order_by(kept.c.result_id)
+            for result_id, *packed in connection.execute(query):
+                rows = tables.unpack(*packed)
+                n = len(rows.true)
+                found["result_id"].append(np.full(n, result_id))
+                found["row"].append(np.arange(n))
+                found["true"].append(rows.true.astype(np.int64))
+                found["predicted"].append(rows.predicted.astype(np.int64))
+                for name in FLOATS:
+                    found[name].append(getattr(rows, name).astype(np.float64))
+    return pd.DataFrame(
+        {name: np.concatenate(parts) if parts else [] for name, parts in found.items()}
+    )
+
+
+def _sketches(store: Store, ids: Sequence[int]) -> dict[int, Sketch]:
+    kept, wanted = tables.sketches, [int(result_id) for result_id in ids]
+    found: dict[int, Sketch] = {}
+    with store.reading() as connection:
+        for start in range(0, len(wanted), CHUNK):
+            chunk = kept.c.result_id.in_(wanted[start : start + CHUNK])
+            for result_id, arrays in connection.execute(sa.select(kept).where(chunk)):
+                found[result_id] = tables.unpack_sketch(arrays)
+    return found

@@ -1,0 +1,145 @@
+"""Whether anything else kept the machine busy while something was timed on it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import psutil
+
+from harness.timing.leftovers import processor_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+OTHERS = 0.1
+"""Part of all processors that other programs use when the machine counts as busy."""
+
+STOLEN = 0.02
+"""Part of the time that a virtual machine's host keeps from it, likewise."""
+
+OWN = 0.8
+"""Share of the time with a processor; below it, a note says that the timed code had to wait."""
+
+IDLE = ("idle", "iowait", "steal", "guest", "guest_nice")
+"""What of a machine's times is not this machine's work; guests are part of the user's time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Seconds so far, at one time.
+
+    Args:
+        clock: that have passed.
+        busy: that all processors of the machine have worked.
+        stolen: that they would have, but that the host of a virtual machine gave to another.
+        own: that processors have worked for this process and its children.
+    """
+
+    clock: float
+    busy: float
+    stolen: float
+    own: float
+
+    @classmethod
+    def now(cls) -> Look:
+        """As things stand."""
+        times: dict[str, float] = {}
+        # Where a sandbox keeps the counters from us, there are no others.
+        with contextlib.suppress(psutil.Error, OSError, RuntimeError):
+            times = psutil.cpu_times()._asdict()
+        return cls(time.perf_counter(), *machine_seconds(times), processor_seconds())
+
+
+def machine_seconds(times: Mapping[str, float]) -> tuple[float, float]:
+    """Seconds that all processors have worked, and that were stolen from them.
+
+    Args:
+        times: as `psutil.cpu_times` names them, which on Linux are those of ``/proc/stat``.
+
+    >>> machine_seconds({"user": 2.0, "system": 1.0, "idle": 9.0, "steal": 0.5, "guest": 1.0})
+    (3.0, 0.5)
+    """
+    busy = sum(seconds for name, seconds in times.items() if name not in IDLE)
+    return busy, times.get("steal", 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used while something was timed.
+
+    Args:
+        seconds: that it took.
+        own: seconds of processors that went to what was timed.
+        others: seconds of processors that went to other programs.
+        stolen: seconds of processors that went to other virtual machines.
+    """
+
+    seconds: float = 0.0
+    own: float = 0.0
+    others: float = 0.0
+    stolen: float = 0.0
+
+    def facts(self, load: float | None = None) -> dict[str, Any]:
+        """As parts of the time, to store; 1 is one processor all the time.
+
+        Args:
+            load: the load average when the timing began.
+        """
+        parts = {
+            name: round(getattr(self, name) / self.seconds, 3) if self.seconds > 0 else 0.0
+            for name in ("own", "others", "stolen")
+        }
+        return {"processors": os.cpu_count() or 1, "load": load, **parts}
+
+
+def used(before: Look, after: Look) -> Usage:
+    """What was used between two looks."""
+    own = after.own - before.own
+    # The machine counts in hundredths of a second, so that what is left may be below nothing.
+    return Usage(
+        seconds=after.clock - before.clock,
+        own=own,
+        others=max(0.0, after.busy - before.busy - own),
+        stolen=max(0.0, after.stolen - before.stolen),
+    )
+
+
+def total(usages: Iterable[Usage]) -> Usage:
+    """Of several timings one after another."""
+    listed = list(usages)
+    sums = (sum(getattr(one, field.name) for one in listed) for field in fields(Usage))
+    return Usage(*sums)
+
+
+def load() -> float | None:
+    """The load average of the last minute; None where the system has none."""
+    try:
+        return round(os.getloadavg()[0], 2)
+    except (AttributeError, OSError):
+        return None
+
+
+def complaint(facts: Mapping[str, Any]) -> str:
+    """Why timings of that time are less sure than others, in words; empty if nothing speaks so.
+
+    >>> complaint({"processors": 2, "load": 2.1, "others": 1.2, "stolen": 0.0, "own": 0.63})
+    'other programs used 1.2 of 2 processors, what was timed had one for 63% of the time'
+    >>> complaint({"processors": 2, "load": 1.0, "others": 0.1, "stolen": 0.0, "own": 0.99})
+    ''
+
+    Args:
+        facts: as `Usage.facts` gives them.
+    """
+    n = facts.get("processors", 1)
+    found = []
+    if facts.get("others", 0.0) >= OTHERS * n:
+        found.append(f"other programs used {facts['others']:.1f} of {n} processors")
+    if facts.get("stolen", 0.0) >= STOLEN:
+        found.append(f"the host kept {100 * facts['stolen']:.0f}% of a processor from it")
+    if facts.get("own", 1.0) < OWN:
+        found.append(f"what was timed had one for {100 * facts['own']:.0f}% of the time")
+    return ", ".join(found)

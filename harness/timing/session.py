@@ -1,0 +1,541 @@
+"""Groups of workloads become timings: fresh processes, one after another, until enough is known."""
+
+from __future__ import annotations
+
+import gc
+import math
+import random
+import time
+from collections import Counter
+from dataclasses import astuple, dataclass, field, replace
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from harness.contract.registry import load
+from harness.contract.values import Timing
+from harness.processes import state as process_state
+from harness.processes import worker as processes
+from harness.processes.client import Limits
+from harness.processes.worker import Worker
+from harness.timing import busyness
+from harness.timing.busyness import Look, Usage
+from harness.timing.engine import BURST, FEWEST, ROUNDS, WARM_UP, interval, is_tight, measure, worse
+from harness.timing.workloads import ONCE, SoftmaxGroup
+from harness.trials.executors.local import share_of_memory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from harness.contract.registry import Registry
+    from harness.timing.engine import Measured
+    from harness.timing.workloads import Group, Key
+
+    Clock = Callable[[], float]
+    Found = tuple["Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]]
+
+MOST = 10
+"""Processes that are started at most, where nobody has set a budget."""
+
+LEAST, PATIENCE, LONGEST = 10.0, 60.0, 600.0
+"""A workload hangs that takes so many seconds and so many times what a round of it is expected to
+take, or so many seconds in any case."""
+
+STOPS = {
+    "tight": "until every interval was tight",
+    "budget": "until the budget was spent",
+    "most": "and no more were wanted",
+    "nothing": "until nothing was left to time",
+    "interrupted": "until it was interrupted",
+}
+MODULES = ("harness.timing.session",)
+POLL = 0.05
+LATE = 1.1
+"""By what factor processes may exceed their time before a group is given up for the others."""
+
+CAP = 500
+"""Samples that are kept of each process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a process found out about a group.
+
+    Args:
+        found: of each workload.
+        spare: seconds that it would have saved with the fewest rounds.
+        usage: of the machine's processors meanwhile.
+    """
+
+    found: Sequence[Found]
+    spare: float = 0.0
+    usage: Usage = field(default_factory=Usage)
+
+    @classmethod
+    def of(cls, told: Sequence[Any]) -> Answer:
+        """From plain JSON, as it comes from the process."""
+        found, spare, usage = told
+        return cls([(_key(words), *rest) for words, *rest in found], spare, Usage(*usage))
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What came of timing some groups.
+
+    Args:
+        timings: in the order of the groups.
+        n_processes: that were started.
+        stopped: why no more were: ``tight`` (every interval is), ``budget`` (the time was up),
+            ``most`` (there were as many as were wanted), ``nothing`` (all that was left failed),
+            ``interrupted``.
+        seconds: that it took.
+        usage: of the machine's processors while something was measured.
+        load: the load average when it began.
+    """
+
+    timings: tuple[Timing, ...]
+    n_processes: int
+    stopped: str
+    seconds: float
+    usage: Usage = field(default_factory=Usage)
+    load: float | None = None
+
+    def __str__(self) -> str:
+        """Such as ``timed for 31 s in 3 processes, until the budget was spent``."""
+        processes = f"{self.n_processes} process{'es' if self.n_processes != 1 else ''}"
+        busy = busyness.complaint(self.usage.facts()) if self.usage.seconds else ""
+        return (
+            f"timed for {self.seconds:.0f} s in {processes}, {STOPS[self.stopped]}"
+            f"{f'; this machine was busy: {busy}' if busy else ''}"
+        )
+
+    def facts(self, budget: float) -> dict[str, object]:
+        """To store with the environment."""
+        return {
+            "budget": budget,
+            "processes": self.n_processes,
+            "stopped": self.stopped,
+            "seconds": round(self.seconds, 1),
+            "samples_kept_per_process": CAP,
+            "machine": self.usage.facts(self.load),
+        }
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What the processes so far have found out about one workload."""
+
+    place: tuple[int, int]
+    status: Literal["ok", "wrong", "failed", "unfinished"] = "ok"
+    reason: str = ""
+    samples: list[tuple[float, ...]] = field(default_factory=list)
+    calls: int = 1
+    figures: dict[str, list[float]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What is timed, and how.
+
+    Args:
+        groups: of workloads that are compared with one another.
+        plugins: files or modules to discover in each process, besides what is installed.
+        budget: seconds for all of it; what has begun is finished.
+        threads: that libraries may use.
+        memory: bytes that a process may use; a share of the machine's by default.
+        rounds: samples of each workload that a process takes at most.
+        warm_up: seconds that a workload is run at least before it is timed.
+        most: processes that are started at most; None for as many as the budget has time for.
+    """
+
+    groups: tuple[Group, ...]
+    plugins: tuple[str, ...] = ()
+    budget: float = 60.0
+    threads: int = 1
+    memory: int | None = None
+    rounds: int = ROUNDS
+    warm_up: float = WARM_UP
+    most: int | None = MOST
+
+
+def time_groups(
+    bench: Bench,
+    *,
+    clock: Clock = time.monotonic,
+    start: Callable[[Bench], Worker] | None = None,
+    tell: Callable[[int, str], None] = lambda _process, _case: None,
+    interrupts: tuple[type[BaseException], ...] = (),
+    note: Callable[[BaseException], None] = lambda _: None,
+) -> Session:
+    """Time groups in processes of their own, nothing beside them.
+
+    There are no fewer than `FEWEST` processes unless the budget is spent. The ones beyond measure
+    only what was not measured in so many yet, and then what has an interval that is not tight,
+    until every interval is or nothing more fits into the budget. A workload that crashes or hangs
+    ends its process; what is compared with it begins once more in another, without it, and the time
+    that it took is not the others'. A kernel that hangs is left out of the groups that come after.
+
+    Args:
+        bench: what to time.
+        clock: seconds, ever growing.
+        start: starts a process.
+        tell: called with the number of the process, from 1, and what it turns to.
+        interrupts: exceptions at which it ends with what is known so far.
+        note: called with such an exception.
+    """
+    timed = _Bench(bench, clock, start or _start, tell)
+    try:
+        timed.run()
+    except interrupts as stop:
+        note(stop)
+        timed.stopped = "interrupted"
+    return timed.session()
+
+
+class _Bench:
+    """A bench under way."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        clock: Clock,
+        start: Callable[[Bench], Worker],
+        tell: Callable[[int, str], None],
+    ) -> None:
+        self.bench, self.clock, self.start, self.tell = bench, clock, start, tell
+        self.n_processes, self.stopped = 0, ""
+        self.started = clock()
+        self.groups: dict[int, Group] = dict(enumerate(bench.groups))
+        self.tallies: dict[Key, _Tally] = {}
+        self.took: dict[int, float] = {}  # seconds of each group in the latest process
+        self.least: dict[int, float] = {}  # what it would have been with the fewest rounds
+        self.measured: Counter[int] = Counter()  # processes in which each group was
+        self.aside: set[int] = set()  # groups that wait until the others have been measured
+        self.start_seconds = 0.0  # of the latest process, until it measured
+        self.usages: list[Usage] = []
+        self.load = busyness.load()
+        self.lost = 0.0  # seconds, to what hung or crashed
+        self.order = random.Random(0)  # noqa: S311  # no secret
+        self.memory = bench.memory or share_of_memory(1)
+
+    def run(self) -> None:
+        while not (stopped := self._why_stop(self.n_processes)):
+            deadline, lost = self._deadline, self.lost
+            began = self.clock()
+            n = self.n_processes
+            if 0 < n < FEWEST:
+                self._put_aside((deadline - began) / (FEWEST - n))
+            turn = self._turn()
+            self.took.clear()
+            self.n_processes += 1
+            to_come = max(1, FEWEST - min(self.measured[i] for i, _ in turn))
+            self._process(n + 1, began + max(0.0, deadline - began) / to_come, turn)
+            spent = self.clock() - began - (self.lost - lost)
+            self.start_seconds = max(0.0, spent - sum(self.took.values()))
+        self.stopped = stopped
+
+    @property
+    def _deadline(self) -> float:
+        return self.started + self.bench.budget + self.lost
+
+    def session(self) -> Session:
+        """What is known so far."""
+        ordered = sorted(self.tallies.items(), key=lambda item: item[1].place)
+        timings = tuple(self._timing(key, tally) for key, tally in ordered)
+        seconds = self.clock() - self.started
+        usage = busyness.total(self.usages)
+        return Session(timings, self.n_processes, self.stopped, seconds, usage, self.load)
+
+    def _why_stop(self, n: int) -> str:
+        if not self.groups:
+            return "nothing"
+        if n == self.bench.most:
+            return "most"
+        if n and self._deadline <= self.clock():
+            return "budget"
+        live = [tally for tally in self.tallies.values() if tally.status == "ok"]
+        if n and not live:
+            return "nothing"
+        if n and all(is_tight(tally.samples) for tally in live):
+            return "tight"
+        return "" if self._turn() else "budget"
+
+    def _turn(self) -> list[tuple[int, Group]]:
+        """What the next process measures: in the given order in the first, then at random.
+
+        Beyond the fewest processes that is what has been in fewer, if there is time for the rest of
+        them, or else what has wide intervals and takes no longer than there is time.
+        """
+        if self.n_processes < FEWEST:
+            active = [item for item in self.groups.items() if item[0] not in self.aside]
+            return active or list(self.groups.items())
+        left = self._deadline - self.clock() - self.start_seconds
+        behind, rest = [], left
+        for i in sorted(self.groups, key=lambda i: (self.least.get(i, 0.0), i)):
+            needed = (FEWEST - self.measured[i]) * (self.least.get(i, 0.0) + self.start_seconds)
+            if self.measured[i] < FEWEST and needed <= rest:
+                behind.append(i)
+                rest -= needed
+        wide = {
+            tally.place[0]
+            for tally in self.tallies.values()
+            if tally.status == "ok" and not is_tight(tally.samples)
+        }
+        open_ = [
+            i
+            for i in self.groups
+            if self.measured[i] >= FEWEST and i in wide and self.least.get(i, 0.0) <= left
+        ]
+        return [(i, self.groups[i]) for i in behind or open_]
+
+    def _give_up(self, turn: Sequence[tuple[int, Group]], spent: float) -> None:
+        """Report groups that there was no time for, with a budget that would probably do."""
+        left = sum(group.weight for _, group in turn)
+        done = sum(group.weight for group in self.groups.values()) - left
+        reason = f"{self.bench.budget:g} s are too few"
+        if done > 0:
+            needed = math.ceil(FEWEST * spent * (done + left) / done / 10) * 10
+            reason += f", about {needed} s would do"
+        for i, group in turn:
+            for place, key in enumerate(group.keys):
+                self.tallies[key] = _Tally((i, place), "unfinished", reason)
+            del self.groups[i]
+
+    def _put_aside(self, seconds: float) -> None:
+        """Let the longest groups wait if all together take longer than the time for one process.
+
+        Otherwise the fewest processes would end before the last groups, and none be reported. If
+        the others leave time, they have their turn.
+        """
+        least = {i: self.least.get(i, 0.0) for i in self.groups if i not in self.aside}
+        while len(least) > 1 and self.start_seconds + sum(least.values()) > LATE * seconds:
+            longest = max(least, key=lambda i: (least[i], i))
+            del least[longest]
+            self.aside.add(longest)
+
+    def _process(self, number: int, deadline: float, turn: list[tuple[int, Group]]) -> None:
+        """One process: every group of its turn once, each with its share of the time.
+
+        The first takes them as they come, and what it does not come to in its time is given up, so
+        that all of the fewest processes measure the same. Beyond those, a process ends with its
+        time.
+        """
+        if number > 1:
+            self.order.shuffle(turn)
+        entered = self.clock()
+        worker: Worker | None = None
+        try:
+            while turn:
+                if self.clock() >= deadline and number == 1 and self.took:
+                    self._give_up(turn, self.clock() - entered)
+                    return
+                i, group = turn.pop(0)
+                # The first of a turn fits, and what a process has begun with it ends with.
+                late = self.clock() + self.least.get(i, 0.0) > deadline
+                if number > FEWEST and self.took and late:
+                    continue
+                weight = group.weight + sum(other.weight for _, other in turn)
+                starting = self.start_seconds if worker is None else 0.0
+                left = max(0.0, deadline - self.clock() - starting)
+                share = left * group.weight / weight
+                if worker is None or not worker.usable:
+                    if worker is not None:
+                        worker.end()
+                    worker = self.start(self.bench)
+                began = self.clock()
+                self.tell(number, group.case)
+                seed = self.order.randrange(2**32)
+                how = {
+                    "rounds": self.bench.rounds,
+                    "warm_up": self.bench.warm_up,
+                    "threads": self.bench.threads,
+                }
+                each = group.weight / len(group.keys)
+                limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
+                worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
+                while (answer := worker.poll()) is None:
+                    processes.wait([worker], POLL)
+                self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
+                value, failure = answer
+                if failure is None:
+                    told = Answer.of(value)
+                    self.least[i] = max(0.0, self.took[i] - told.spare)
+                    self.measured[i] += 1
+                    self.usages.append(told.usage)
+                    self._note(i, told.found)
+                    continue
+                # What hung or crashed takes no time from the others.
+                lost = self.took.pop(i)
+                self.lost += lost
+                deadline += lost
+                entered += lost
+                noted = _noted(worker.noted)
+                if (others := self._blame(i, noted, failure.reason)) is not None:
+                    turn.insert(0, (i, others))
+                if noted and isinstance(group, SoftmaxGroup) and failure.kind == "timeout":
+                    turn = self._shun(noted[1], failure.reason, turn)
+        finally:
+            if worker is not None:
+                worker.end()
+
+    def _shun(
+        self, culprit: Key, reason: str, turn: Sequence[tuple[int, Group]]
+    ) -> list[tuple[int, Group]]:
+        """What is left to do without a kernel that hangs, which would on other logits, too."""
+        kind, subject, case, device = culprit
+        left = []
+        for i, group in turn:
+            others: Group | None = group
+            for place, key in enumerate(group.keys):
+                if (key[0], key[1], key[3]) == (kind, subject, device) and others is not None:
+                    tally = _Tally((i, place), "failed", f"{reason} ({case})")
+                    self.tallies.setdefault(key, tally)
+                    others = others.without(key)
+            if others is None:
+                del self.groups[i]
+            else:
+                self.groups[i] = others
+                left.append((i, others))
+        return left
+
+    def _blame(self, index: int, noted: tuple[int, Key] | None, reason: str) -> Group | None:
+        """What is left of a group in which something ended the process.
+
+        Where it is not known what that was, or the group cannot do without it, nothing.
+        """
+        group = self.groups.pop(index)
+        others = group.without(noted[1]) if noted else None
+        found = [noted] if noted else []
+        if noted is None or others == group:
+            found += enumerate(group.keys)
+            others = None
+        for place, key in found:
+            tally = self.tallies.setdefault(key, _Tally((index, place)))
+            tally.status, tally.reason = "failed", reason
+        if others is not None:
+            self.groups[index] = others
+        return others
+
+    def _note(self, index: int, found: Sequence[Found]) -> None:
+        for j, (key, status, reason, samples, calls, figures) in enumerate(found):
+            tally = self.tallies.setdefault(key, _Tally((index, j)))
+            if status != "ok" and key[0].endswith(ONCE):
+                del self.tallies[key]  # a model may refuse to be fitted so shortly
+                continue
+            if status != "ok":
+                tally.status, tally.reason = status, reason
+                continue
+            tally.samples.append(tuple(samples[:CAP]))
+            tally.calls = max(tally.calls, calls)
+            for name, value in figures.items():
+                tally.figures.setdefault(name, []).append(value)
+
+    def _timing(self, key: Key, tally: _Tally) -> Timing:
+        status, reason = tally.status, tally.reason
+        if status == "ok" and len(tally.samples) < FEWEST:
+            status = "unfinished"
+            n = len(tally.samples)
+            why = "it was interrupted" if self.stopped == "interrupted" else "the time was up"
+            reason = f"{why} after {n} process{'es' if n != 1 else ''} of {FEWEST}"
+        return Timing(
+            *key,
+            threads=self.bench.threads,
+            status=status,
+            reason=reason,
+            samples=tuple(tally.samples) if status == "ok" else (),
+            calls=tally.calls,
+            figures=_figures(tally.figures),
+        )
+
+
+def _noted(told: Any) -> tuple[int, Key] | None:
+    """What a process noted last, place and key of a workload; it comes as JSON."""
+    return (int(told[0]), _key(told[1])) if told else None
+
+
+def _key(words: Sequence[str]) -> Key:
+    kind, subject, case, device = words
+    return kind, subject, case, device
+
+
+def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Of seconds the median over processes and its interval; of others what speaks against them."""
+    found: dict[str, float] = {}
+    for name, values in by_process.items():
+        found[name] = median(values) if name.endswith("seconds") else worse(name, values)
+        if name.endswith("seconds") and min(values) > 0:
+            low, high = interval(np.array(values))
+            found |= {f"{name}_low": min(low, found[name]), f"{name}_high": max(high, found[name])}
+    return found
+
+
+def _start(bench: Bench) -> Worker:
+    return Worker(_load, (bench.plugins,), modules=MODULES, threads=bench.threads)
+
+
+def _load(plugins: tuple[str, ...]) -> Registry:
+    """The registry, devices too: what is loaded for them is not the first workload's time."""
+    registry = load(plugins)
+    _ = registry.devices
+    return registry
+
+
+def _settle(state: dict[str, Any], threads: int) -> tuple[str, ...]:
+    """Put back what a workload changed of the process's state, and say what of it slows others."""
+    changes = process_state.restore(state)
+    new = {name for name, value in state.items() if value is None}
+    if any(process_state.read()[name] is not None for name in new):  # PyTorch has come
+        process_state.set_threads(threads)
+        state |= {name: process_state.read()[name] for name in new}
+    # The environment, say, is changed by PyTorch itself, when it is first asked to compile.
+    return tuple(change for change in changes if change.startswith("torch's"))
+
+
+def _measure_there(
+    registry: Registry,
+    note: Callable[[tuple[int, Key]], None],
+    group: Group,
+    seed: int,
+    seconds: float,
+    how: dict[str, Any],
+) -> tuple[Any, ...]:
+    """An `Answer` as plain values; notes what is being run, and its place."""
+    started = time.perf_counter()
+    before = Look.now()
+    # Of libraries there are so many objects that to look at them takes a fifth of a second: once.
+    gc.collect()
+    gc.freeze()
+    workloads = group.workloads(registry, seed, how["threads"])
+    places = {workload.key: place for place, workload in enumerate(workloads)}
+    seconds -= time.perf_counter() - started
+    fewest = min(how["rounds"], group.fewest_rounds)
+    measured = measure(
+        workloads,
+        seconds=seconds,
+        seed=seed,
+        fewest=fewest,
+        rounds=how["rounds"],
+        warm_up=how["warm_up"],
+        tell=lambda workload: note((places[workload.key], workload.key)),
+        settle=partial(_settle, process_state.read(), how["threads"]),
+    )
+    found = [
+        (one.workload.key, one.status, one.reason, one.samples, one.calls, one.figures)
+        for one in measured
+    ]
+    usage = busyness.used(before, Look.now())
+    if any(workload.device != "cpu" for workload in workloads):
+        # Who waits for a device need not have a processor.
+        usage = replace(usage, own=max(usage.own, usage.seconds))
+    return astuple(Answer(found, _spare(measured, fewest), usage))
+
+
+def _spare(measured: Sequence[Measured], fewest: int) -> float:
+    """Seconds that rounds beyond the fewest took."""
+    spare = 0.0
+    for one in measured:
+        kept = fewest * (BURST if one.workload.single else 1)
+        spare += math.fsum(one.samples[kept:]) * one.calls
+    return spare

@@ -1,0 +1,643 @@
+"""What is timed: softmax kernels on random logits, and pairings that train and predict.
+
+A group is a plain description that can be sent to a process of its own, where it becomes
+workloads that are measured in turns.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import numpy as np
+
+from harness.contract.parameters import parameters_of
+from harness.errors import ProbabilityError, UsageError
+from harness.processes.threads import give_threads
+from harness.timing.engine import Workload, WrongOutputError
+from harness.timing.leftovers import RUNNING, TO_PREDICT, at_rest, first_answer, goes_on
+from harness.trials import scoring
+from harness.trials.answers import computed, concrete, settle
+from harness.trials.plan import importable
+from harness.trials.preparation import prepare
+from harness.trials.trial import draw, ordered, seed_globals, setting_of, takes_monitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from harness.contract.registry import Registry
+    from harness.contract.values import Array, Choice, Classifier, Device, Kernel, Trial
+
+Key: TypeAlias = tuple[str, str, str, str]
+"""Kind, subject, case and device of a workload."""
+
+OURS = "numpy-fast"
+"""The kernel that is taken for models whose plugin has none."""
+
+ONCE = "-once"
+"""Behind the kind of a fit: the same of a single epoch."""
+
+SCALE = 3.0
+"""Standard deviation of random logits: those of a network that is fairly sure."""
+
+DRAWN = 1 << 25
+"""Random numbers that are drawn at most: to draw 1.6 GB of them takes longer than all else."""
+
+FAR = -1e7
+"""Where logits overflow a softmax that does not take the maximum off."""
+
+CHECKED, ENDS = 1 << 20, 1 << 10
+"""Numbers of an output that are compared with the reference, in rows drawn anew in each process,
+and how many of the first and last rows are among them: where blocks end, mistakes begin."""
+
+AGREEMENT = 1e-4
+"""By how much two ways to the same probabilities may differ."""
+
+LIKENESS = 0.02
+"""By how much the likelihood of a plain loop may differ: rounding drives two trainings apart."""
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+CACHED, CACHED_ELSEWHERE = 1 << 25, 1 << 27
+"""Bytes of an array from which on the caches hold too little of it to matter: those of a core, and
+an accelerator's, of which the latest have 64 MiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class SoftmaxGroup:
+    """Kernels side by side on one array.
+
+    Args:
+        kernels: their names.
+        shape: (n_samples, n_classes).
+        dtype: ``float32`` or ``float64``.
+        device: its name.
+        cold: the caches are overwritten before each call.
+    """
+
+    kernels: tuple[str, ...]
+    shape: tuple[int, int]
+    dtype: str
+    device: str
+    cold: bool = False
+    fewest_rounds: ClassVar[int] = 3
+
+    @property
+    def case(self) -> str:
+        """Such as ``100000x10 float32 warm``."""
+        n_samples, n_classes = self.shape
+        return f"{n_samples}x{n_classes} {self.dtype} {'cold' if self.cold else 'warm'}"
+
+    @property
+    def bytes(self) -> int:
+        """Of the array."""
+        return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
+
+    @property
+    def is_cold_anyhow(self) -> bool:
+        """Whether the caches of its device hold too little of the array to matter."""
+        return self.bytes >= (CACHED if self.device == "cpu" else CACHED_ELSEWHERE)
+
+    @property
+    def weight(self) -> float:
+        """Seconds that one round takes, roughly: what its share of the time is measured by."""
+        return len(self.kernels) * (0.1 + self.bytes * 3e-8)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Of its kernels' workloads."""
+        return tuple(("softmax", kernel, self.case, self.device) for kernel in self.kernels)
+
+    def without(self, key: Key) -> SoftmaxGroup | None:
+        """The kernels but one; None where none is left."""
+        left = tuple(kernel for kernel in self.kernels if kernel != key[1])
+        return replace(self, kernels=left) if left else None
+
+    def workloads(self, registry: Registry, seed: int, _threads: int = 1) -> list[Workload]:
+        """A workload for each kernel, and for a copy."""
+        rng = np.random.default_rng(seed)
+        logits = random_logits(rng, self.shape, self.dtype)
+        logits.flags.writeable = False
+        device = find_device(registry, self.device)
+        n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
+        drawn = rng.choice(len(logits), n_checked, replace=False)
+        ends = np.arange(len(logits))[[*range(-min(ENDS, n_checked), min(ENDS, n_checked))]]
+        rows = np.unique(np.concatenate([drawn, ends]))
+        expected = reference(logits[rows])
+        evict = device.evictor() if self.cold and device.evictor else None
+        common: dict[str, Any] = {
+            "case": self.case,
+            "device": self.device,
+            "synchronize": device.synchronize,
+            "elapsed": device.elapsed,
+            "before": evict,
+        }
+
+        owned: dict[str, Array] = {}
+
+        def check(kernel: Kernel, output: Any) -> Mapping[str, float]:
+            own = owned[kernel.name]
+            if own is not logits and not np.array_equal(own, logits):
+                raise WrongOutputError("writes to the logits that it is given")
+            found = np.asarray(kernel.collect(output))
+            if found.shape != logits.shape:
+                raise WrongOutputError(f"gives shape {found.shape} for logits {logits.shape}")
+            if found.dtype.kind != "f":
+                raise WrongOutputError(f"gives {found.dtype}, which probabilities are not")
+            error = np.abs(found[rows] - expected).max(initial=0.0)
+            if not error <= TOLERANCE[self.dtype]:
+                raise WrongOutputError(f"a probability is off by {error:.2g}")
+            total = float(found.sum(dtype=np.float64))
+            if not abs(total - len(logits)) <= 1e-5 * len(logits):
+                raise WrongOutputError(f"{len(logits)} rows sum to {total:.6g}")
+            return {
+                "error": float(error),
+                "survives": float(survives(kernel, self.device, self.dtype, self.shape[1])),
+            }
+
+        def setup(kernel: Kernel) -> Callable[[], Any]:
+            # Each has its own, lest one that works in place spoils those of the others; elsewhere
+            # than on the processor each has its own in that memory.
+            owned[kernel.name] = logits.copy() if device.kind == "cpu" else logits
+            owned[kernel.name].flags.writeable = False
+            return running(kernel, kernel.prepare(owned[kernel.name], self.device), device)
+
+        found = [
+            Workload(
+                "softmax",
+                name,
+                setup=partial(setup, registry.kernels[name]),
+                check=partial(check, registry.kernels[name]),
+                poison=poison,
+                **common,
+            )
+            for name in self.kernels
+        ]
+        if device.copier:
+            found.append(Workload("copy", "copy", setup=partial(device.copier, logits), **common))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """A model on a dataset, and which of its doings are timed.
+
+    Args:
+        trials: its repeats; the first is the one that is timed by itself.
+        epochs: that a fit goes through, where it is known.
+        cut: epochs that the fits are cut short to, by the model's parameter of that name.
+        together: time the fit of all the trials at once, too.
+        reference: time the model's reference, too.
+        predict: time predictions and the softmax of its logits, too.
+        weight: seconds that one round takes, roughly.
+    """
+
+    trials: tuple[Trial, ...]
+    epochs: int | None = None
+    cut: int | None = None
+    together: bool = False
+    reference: bool = False
+    predict: bool = False
+    weight: float = 1.0
+
+    @property
+    def key(self) -> Key:
+        """Of its fit."""
+        trial = self.trials[0]
+        return ("fit", str(trial.model), str(trial.dataset), trial.device)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingGroup:
+    """Pairings of one dataset and device side by side."""
+
+    pairings: tuple[Pairing, ...]
+    fewest_rounds: ClassVar[int] = 1
+
+    @property
+    def case(self) -> str:
+        """The dataset."""
+        return str(self.pairings[0].trials[0].dataset)
+
+    @property
+    def keys(self) -> tuple[Key, ...]:
+        """Of its pairings' fits."""
+        return tuple(pairing.key for pairing in self.pairings)
+
+    def without(self, key: Key) -> TrainingGroup | None:
+        """The pairings, one of them without what it did under a key; None where none is left.
+
+        Without its fit a pairing has nothing to predict with.
+        """
+        left = []
+        for pairing in self.pairings:
+            if pairing.key[1:] != key[1:]:
+                left.append(pairing)
+            elif key[0].startswith("together"):
+                left.append(replace(pairing, together=False))
+            elif key[0].startswith("reference"):
+                left.append(replace(pairing, reference=False))
+            elif not key[0].startswith("fit"):
+                left.append(replace(pairing, predict=False))
+        return TrainingGroup(tuple(left)) if left else None
+
+    @property
+    def weight(self) -> float:
+        """Seconds that one round takes, roughly."""
+        return sum(pairing.weight for pairing in self.pairings)
+
+    def workloads(
+        self,
+        registry: Registry,
+        seed: int,
+        threads: int = 1,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> list[Workload]:
+        """What each pairing does; the seed draws what of it is looked at."""
+        rng = np.random.default_rng(seed)
+        return [
+            workload
+            for pairing in self.pairings
+            for workload in _Doings(pairing, registry, rng, threads, clock).workloads()
+        ]
+
+
+Group: TypeAlias = SoftmaxGroup | TrainingGroup
+
+
+class _Doings:
+    """A pairing's data, and the classifier that its fit leaves for its predictions."""
+
+    def __init__(
+        self,
+        pairing: Pairing,
+        registry: Registry,
+        rng: np.random.Generator,
+        threads: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self.pairing, self.rng, self.threads, self.clock = pairing, rng, threads, clock
+        self.trial = pairing.trials[0]
+        self.model = registry.models[self.trial.model.name]
+        self.registry = registry
+        self.device = find_device(registry, self.trial.device)
+        dataset = registry.datasets[self.trial.dataset.name]
+        wanted = pairing.trials if pairing.together else pairing.trials[:1]
+        self.parts = []
+        for trial in wanted:
+            data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.fold)
+            self.parts.append((trial, data, prepare(data, self.model.needs)))
+        self.fitted: Classifier | None = None
+        self.settles = True
+        self.figures: dict[str, Mapping[str, float]] = {}  # by kind, found once
+        self.common: dict[str, Any] = {
+            "subject": str(self.trial.model),
+            "case": str(self.trial.dataset),
+            "device": self.trial.device,
+            "synchronize": self.device.synchronize,
+        }
+
+    def workloads(self) -> list[Workload]:
+        found = self._fits("fit", self.model.make)
+        if self.pairing.reference and self.model.reference:
+            found += self._fits("reference", self.model.reference)
+        if self.pairing.together and self.model.fit_together and len(self.parts) > 1:
+            found.append(self._fit_together())
+            if self._counted:
+                found.append(self._fit_together(1))
+        if self.pairing.predict:
+            found += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
+        return found
+
+    def _fits(self, kind: str, make: Callable[..., Classifier]) -> list[Workload]:
+        """A fit, and one of a single epoch, by which what happens once a fit is told apart."""
+        return [self._fit(kind, make), *([self._fit(kind, make, 1)] if self._counted else [])]
+
+    def _make(
+        self, make: Callable[..., Classifier], index: int = 0, epochs: int | None = None
+    ) -> Classifier:
+        trial, data, prepared = self.parts[index]
+        parameters = dict(trial.model.parameters)
+        epochs = epochs or self.pairing.cut
+        if epochs is not None:
+            parameters["epochs"] = epochs
+        seed_globals(trial.model_seed)
+        made = make(setting_of(trial, len(data.trained), prepared), **parameters)
+        give_threads(made, self.threads)
+        return made
+
+    def _fit(self, kind: str, make: Callable[..., Classifier], only: int | None = None) -> Workload:
+        """A fit, of only so many epochs if asked."""
+        _, data, prepared = self.parts[0]
+        made: list[Classifier] = []
+        rests = False
+
+        def setup() -> Callable[[], Any]:
+            nonlocal rests
+            rests = only is None and at_rest()
+            return run
+
+        def before() -> None:
+            made[:] = [self._make(make, epochs=only)]
+
+        def run() -> Classifier:
+            made[0].fit(prepared.X_train, prepared.y_train)
+            self._settle(made)
+            return made[0]
+
+        def check(classifier: Classifier) -> Mapping[str, float]:
+            if only is not None:
+                self._probabilities(classifier)
+                return {}
+            running = goes_on() if rests and kind not in self.figures else 0.0
+            P, late = self._first(classifier)
+            if kind == "fit":
+                self.fitted = classifier
+            elif self.fitted is not None:
+                expected = self._probabilities(self.fitted)
+                self._require_likelihood(expected, P, "the model itself", LIKENESS)
+            if kind not in self.figures:
+                self.figures[kind] = {**figures(), RUNNING: running}
+            return {**self.figures[kind], TO_PREDICT: late}
+
+        def figures() -> Mapping[str, float]:
+            epochs = self.pairing.cut or self.pairing.epochs
+            if epochs is None:
+                epochs = self._count_epochs(make)
+            found: dict[str, float] = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+            if self.pairing.cut:
+                found["cut_from"] = self.pairing.epochs or 0
+            if epochs:
+                found["epochs"] = epochs
+            return found
+
+        name = kind if only is None else f"{kind}{ONCE}"
+        return Workload(name, setup=setup, check=check, before=before, **self.common)
+
+    def _settle(self, made: list[Classifier]) -> None:
+        """Inside the clock, until a fit is found to leave nothing that can be waited for."""
+        self.settles = self.settles and settle(made)
+
+    @property
+    def _counted(self) -> bool:
+        """Whether the model is told how many epochs to go through."""
+        return "epochs" in parameters_of(self.model.make)
+
+    def _count_epochs(self, make: Callable[..., Classifier]) -> int:
+        """What a monitor is told by one more fit; 0 where none is taken."""
+        classifier = self._make(make)
+        if not takes_monitor(classifier):
+            return 0
+        _, _, prepared = self.parts[0]
+        last = [0]
+
+        def monitor(epoch: int, _predict: object) -> None:
+            last[0] = int(epoch)
+
+        classifier.fit(prepared.X_train, prepared.y_train, monitor=monitor)  # type: ignore[call-arg]  # it takes one
+        return last[0]
+
+    def _fit_together(self, epochs: int | None = None) -> Workload:
+        made: list[Classifier] = []
+        alone: list[Array] = []
+        chosen = int(self.rng.integers(len(self.parts)))
+        Xs = [prepared.X_train for _, _, prepared in self.parts]
+        ys = [prepared.y_train for _, _, prepared in self.parts]
+        fit_together = self.model.fit_together
+        assert fit_together is not None
+        rests = False
+
+        def setup() -> Callable[[], Any]:
+            nonlocal rests
+            rests = at_rest()
+            if len({X.shape for X in Xs}) > 1:
+                raise UsageError("its repeats differ in shape, and are trained one by one")
+            return run
+
+        def before() -> None:
+            indices = range(len(self.parts))
+            made[:] = [self._make(self.model.make, i, epochs) for i in indices]
+
+        def run() -> list[Classifier]:
+            fit_together(made, Xs, ys, [None] * len(made))
+            self._settle(made)
+            return made
+
+        def check(classifiers: list[Classifier]) -> Mapping[str, float]:
+            running = goes_on() if rests and not alone else 0.0
+            firsts = [self._first(each, i) for i, each in enumerate(classifiers)]
+            found = [P for P, _ in firsts]
+            # A lone fit tells whether one that nobody could foresee was really trained.
+            if not alone:
+                lone = self._make(self.model.make, chosen, epochs)
+                lone.fit(Xs[chosen], ys[chosen])
+                alone.append(self._probabilities(lone, chosen))
+            self._require_likelihood(alone[0], found[chosen], "alone", AGREEMENT, chosen)
+            late = math.fsum(late for _, late in firsts)
+            return {"together": len(classifiers), RUNNING: running, TO_PREDICT: late}
+
+        kind = "together" if epochs is None else f"together{ONCE}"
+        return Workload(kind, setup=setup, check=check, before=before, **self.common)
+
+    def _require_likelihood(
+        self, expected: Array, found: Array, whose: str, tolerance: float, index: int = 0
+    ) -> None:
+        """Refuse probabilities that are not about as likely as others of the same training."""
+        _, data, _ = self.parts[index]
+        y = np.searchsorted(data.trained, data.y_test)
+        wanted, likelihood = (
+            float(np.exp(np.log(np.maximum(P[np.arange(len(y)), y], scoring.CLIP)).mean()))
+            for P in (expected, found)
+        )
+        if abs(wanted - likelihood) > tolerance:
+            raise WrongOutputError(
+                f"ends at likelihood {likelihood:.4f}, but {whose} at {wanted:.4f}"
+            )
+
+    def _first(self, classifier: Classifier, index: int = 0) -> tuple[Array, float]:
+        """Probabilities of one that has just been fitted, and what was left to do for them."""
+        X = self.parts[index][2].X_test
+        answer, late = first_answer(lambda: classifier.predict_proba(X), self.clock)
+        return self._checked(classifier, answer, index), late
+
+    def _probabilities(self, classifier: Classifier, index: int = 0) -> Array:
+        """Of the test part; refused unless they are some."""
+        _, _, prepared = self.parts[index]
+        return self._checked(classifier, classifier.predict_proba(prepared.X_test), index)
+
+    def _checked(self, classifier: Classifier, output: Any, index: int = 0, n: int = -1) -> Array:
+        _, data, prepared = self.parts[index]
+        K = len(data.trained)
+        n = len(prepared.X_test) if n < 0 else n
+        try:
+            return scoring.check_probabilities(ordered(classifier, output, K), n, K)
+        except ProbabilityError as error:
+            raise WrongOutputError(str(error)) from None
+
+    def _predict(self, kind: str) -> Workload:
+        _, _, prepared = self.parts[0]
+        X = prepared.X_test[:1] if kind == "predict-row" else prepared.X_test
+
+        def setup() -> Callable[[], Any]:
+            if self.fitted is None:
+                raise UsageError("its fit failed")
+            predict_proba = self.fitted.predict_proba
+
+            def run() -> Any:
+                # As it came, so that one that comes again is known.
+                answer = predict_proba(X)
+                concrete(answer)
+                return answer
+
+            return run
+
+        def check(output: Any) -> Mapping[str, float]:
+            assert self.fitted is not None
+            P = self._checked(self.fitted, output, n=len(X))
+            if kind == "predict-row":
+                batch = self._probabilities(self.fitted)
+                error = float(np.abs(P[0] - batch[0]).max())
+                if not error <= AGREEMENT:
+                    raise WrongOutputError(
+                        f"a row's probability is off by {error:.2g} from the same row's among all"
+                    )
+            return {"n_test": len(X)}
+
+        single = kind == "predict-row"
+        return Workload(kind, setup=setup, check=check, single=single, poison=poison, **self.common)
+
+    def _softmax(self) -> list[Workload]:
+        """The softmax of this pairing's own logits: log probabilities are, up to a constant."""
+        kernel = kernel_for(self.registry, self.trial.model, self.trial.device)
+        if kernel is None:
+            return []
+        _, data, prepared = self.parts[0]
+        expected: list[Array] = []
+
+        def setup() -> Callable[[], Any]:
+            if self.fitted is None:
+                raise UsageError("its fit failed")
+            P = ordered(self.fitted, self.fitted.predict_proba(prepared.X_train), len(data.trained))
+            expected[:] = [np.asarray(P, np.float64)]
+            logits = np.log(np.maximum(expected[0], scoring.CLIP)).astype(self.model.needs.dtype)
+            return running(kernel, kernel.prepare(logits, self.trial.device), self.device)
+
+        def check(output: Any) -> Mapping[str, float]:
+            error = float(np.abs(kernel.collect(output) - expected[0]).max(initial=0.0))
+            if not error <= 1e-4:
+                raise WrongOutputError(f"a probability is off by {error:.2g}")
+            return {}
+
+        return [
+            Workload(
+                "logits",
+                setup=setup,
+                check=check,
+                poison=poison,
+                elapsed=self.device.elapsed,
+                **self.common,
+            )
+        ]
+
+
+def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
+    """The call of a kernel that is timed: its output has been computed when it returns.
+
+    On a device that is waited for only the waiting is needed; to bring the output back from there
+    is not the kernel's work.
+    """
+    waited_for = device.kind != "cpu"
+
+    def run() -> Any:
+        return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
+
+    return run
+
+
+def kernel_for(registry: Registry, model: Choice, device: str) -> Kernel | None:
+    """A stable kernel for a device: of the model's own plugin if it has one, or the harness's."""
+    kind = device.partition(":")[0]
+    fit = [
+        kernel
+        for kernel in registry.kernels.values()
+        if kernel.stable
+        and kernel.by_default
+        and kind in kernel.devices
+        and not importable(kernel.requires)
+    ]
+    origin = registry.origin("models", model.name)
+    own = [kernel for kernel in fit if registry.origin("kernels", kernel.name) == origin]
+    ours = [kernel for kernel in own or fit if kernel.name == OURS]
+    return next(iter(ours or own or fit), None)
+
+
+def find_device(registry: Registry, name: str) -> Device:
+    """A device of this machine.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    if name not in registry.devices:
+        there = ", ".join(registry.devices) or "none"
+        raise UsageError(f"no device '{name}' on this machine (there are: {there})")
+    return registry.devices[name]
+
+
+def random_logits(rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Array:
+    """Normal logits of standard deviation `SCALE`.
+
+    Of more than `DRAWN` numbers, rows come again every so often, each time a little closer to 0.
+    """
+    logits: Array = np.empty(shape, dtype)
+    n_drawn = max(1, DRAWN // shape[1])
+    drawn = rng.standard_normal((min(shape[0], n_drawn), shape[1]), np.dtype(dtype).type)
+    for start in range(0, shape[0], n_drawn):
+        rows = logits[start : start + n_drawn]
+        np.multiply(drawn[: len(rows)], SCALE * (1 - start / shape[0] / 2), out=rows)
+    return logits
+
+
+def reference(logits: Array) -> Array:
+    """The softmax's definition, the maximum taken off, in more digits than the logits have.
+
+    That is float64 for float32; for float64 what the processor has beyond, if it has.
+    """
+    powers: Any = logits.astype(np.longdouble if logits.dtype == np.float64 else np.float64)
+    powers -= powers.max(axis=1, keepdims=True, initial=-np.inf)
+    np.exp(powers, out=powers)
+    powers /= powers.sum(axis=1, keepdims=True)
+    probabilities: Array = powers
+    return probabilities
+
+
+def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
+    """Whether it gives the right probabilities for logits near -1e7."""
+    rng = np.random.default_rng(0)
+    logits = (rng.normal(scale=SCALE, size=(16, n_classes)) + FAR).astype(dtype)
+    try:
+        with np.errstate(all="ignore"):
+            found = kernel(logits, device)
+        return bool(np.abs(found - reference(logits)).max() <= TOLERANCE[dtype])
+    except Exception:  # noqa: BLE001  # a stranger's code raises anything
+        return False
+
+
+def poison(output: Any) -> bool:
+    """Overwrite an array, NumPy's or another library's, so that it cannot pass for a new result.
+
+    Of a tuple or list, each item. What refuses is left as it is, and False is returned.
+    """
+    if isinstance(output, tuple | list):
+        return all([poison(item) for item in output])  # noqa: C419  # each, although one refused
+    fill = getattr(output, "fill_", None) or getattr(output, "fill", None)
+    with contextlib.suppress(ValueError, RuntimeError, TypeError):
+        if callable(fill):
+            fill(float("nan"))
+    # Some refuse only after they have done it.
+    with contextlib.suppress(Exception):
+        numbers = output.reshape(-1)
+        return len(numbers) == 0 or bool(numbers[0] != numbers[0])
+    return False

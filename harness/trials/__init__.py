@@ -1,0 +1,1 @@
+"""From the plan of a run to a result for each trial."""

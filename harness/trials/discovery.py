@@ -1,0 +1,418 @@
+"""Discovery without running a plugin's code here: each describes itself in a process of its own."""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+import time
+from collections import Counter
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any
+
+from harness.contract.parameters import Elsewhere, described, given_to
+from harness.contract.registry import (
+    KINDS,
+    Fault,
+    Offers,
+    Registry,
+    Source,
+    describe,
+    given_sources,
+    installed_sources,
+    offers_nothing,
+)
+from harness.contract.values import Device, Needs
+from harness.errors import PluginError
+from harness.processes.client import Limits, Processes, finish
+from harness.processes.serving import MESSAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from harness.contract.registry import Origin
+    from harness.contract.values import Failure, Trial
+    from harness.processes.client import Call, Parent
+    from harness.processes.serving import Inside
+    from harness.trials.trial import Material
+
+MODULES = (
+    "harness.trials.remote",
+    "harness.trials.discovery",
+    "numpy.linalg",
+    "numpy.ma",
+    "numpy.random",
+)
+"""What every process needs: NumPy loads some parts of itself only when they are used."""
+
+GENERATIONS = 8
+"""How often at most a parent is replaced by one that has loaded what its trials loaded."""
+
+LEARNING = 10.0
+"""Seconds in which a parent must have loaded what trials loaded; otherwise it is left out."""
+
+DRAWING = 600.0
+"""Seconds in which a split must have been drawn where nobody has said otherwise."""
+
+SECONDS = 60.0
+"""In which a plugin must have told what it offers, and which devices it sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a parent has loaded: one plugin, and what some of its models require.
+
+    Args:
+        registry: of the one plugin.
+        seconds: that each import took.
+    """
+
+    registry: Registry
+    seconds: dict[str, float]
+
+
+class Described(Registry):
+    """What the plugins offer, as they describe it; their functions are not here.
+
+    Args:
+        processes: that have loaded the plugins.
+        sources: of every plugin that can be used.
+        told: what each has told.
+        faults: of those that cannot be used.
+        printed: while they were imported.
+    """
+
+    def __init__(
+        self,
+        processes: Processes,
+        told: Sequence[tuple[Source, dict[str, Any]]],
+        faults: list[Fault],
+        printed: str = "",
+    ) -> None:
+        self.processes = processes
+        self.faults = faults
+        #: What the plugins printed while they were imported.
+        self.printed = printed
+        self._sources = {source.origin: source for source, _ in told}
+        self._origins = {}
+        self._loaded: dict[tuple[Origin, tuple[str, ...], str], list[tuple[str, ...]]] = {}
+        self._required = Counter(
+            (source, name)
+            for source, words in told
+            for kind in ("datasets", "models", "kernels")
+            for one in words["offers"][kind]
+            for name in one["requires"]
+        )
+        self._see_devices = [source for source, words in told if words["devices"]]
+        self.plugins = tuple(self._sources)
+        for kind in ("datasets", "models", "kernels", "reports"):
+            found: dict[str, Any] = {}
+            for source, words in told:
+                for one in words["offers"][kind]:
+                    self._enter(
+                        kind, found, source.origin, _value(kind, source, one, self._ask_for)
+                    )
+            setattr(self, kind, Offers(kind.removesuffix("s"), dict(sorted(found.items()))))
+
+    @cached_property
+    def devices(self) -> Offers[Device]:
+        """Devices that the plugins see on this machine; the first look may take seconds."""
+        calls = {
+            source: self.parent(source.origin).call(devices_there, limits=Limits(SECONDS))
+            for source in self._see_devices
+        }
+        found: dict[str, Any] = {}
+        finish(calls.values())
+        for source, call in calls.items():
+            told, failure = call.result()
+            call.close()
+            if failure is not None:
+                reason = f"harness_devices: {failure.reason}"
+                self.faults.append(Fault(source.origin, reason))
+                continue
+            self.faults += [Fault(source.origin, reason) for reason in told["faults"]]
+            for one in told["devices"]:
+                value = _value("devices", source, one, self._ask_for)
+                self._enter("devices", found, source.origin, value)
+        return Offers("device", dict(sorted(found.items())))
+
+    def _ask_for(self, kind: str, name: str, function: str) -> dict[str, Any]:
+        """The parameters of a function of a dataset or model."""
+        with self.answered(kind, name, parameters_there, kind, name, function) as call:
+            told, failure = call.result()
+        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(told)
+
+    @contextmanager
+    def answered(
+        self, kind: str, name: str, function: Callable[..., Any], *given: Any, **how: Any
+    ) -> Iterator[Call]:
+        """A call that has ended, in a process that has loaded what offers something."""
+        how.setdefault("limits", Limits(SECONDS))
+        offered = getattr(self, kind)[name]
+        parent = self.parent(self.origin(kind, name), getattr(offered, "requires", ()))
+        with closing(parent.call(function, *given, **how)) as call:
+            finish([call])
+            yield call
+
+    def drawn(self, trial: Trial) -> Material:
+        """What a trial works on, drawn in a process of its own.
+
+        Raises:
+            DatasetError: the dataset breaks its contract, or its process ended.
+        """
+        from harness.trials.draw import draw_there, material_of, told_by
+
+        name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
+        with tempfile.TemporaryFile() as labels:
+            asked = (trial.dataset, trial.split_seed, trial.fold, needs, False)
+            limits, files = Limits(DRAWING), [labels.fileno()]
+            with self.answered(
+                "datasets", name, draw_there, *asked, limits=limits, files=files
+            ) as call:
+                told_by(call, name)
+                return material_of(call.answer, 0, labels.fileno)
+
+    def parent(self, origin: Origin, requires: tuple[str, ...] = (), concerned: str = "") -> Parent:
+        """The process that has loaded a plugin, and packages besides.
+
+        Args:
+            origin: of the plugin.
+            requires: import names.
+            concerned: the model or dataset whose calls have loaded something; see `learn`.
+        """
+        self.processes.renew()  # whatever was called before may have ended the supervisor
+        source = self._sources[origin]
+        parent = self.processes.parent((source, ()), load_there, source)
+        # What many of the plugin's models require is loaded first, and once for all of them.
+        ordered = sorted(requires, key=lambda name: -self._required[source, name])
+        for i in range(len(ordered)):
+            key = source, tuple(ordered[: i + 1])
+            parent = self.processes.grown(key, parent, import_there, ordered[i : i + 1])
+        for i, names in enumerate(self._loaded.get((origin, requires, concerned), ())):
+            again = source, requires, concerned, i
+            grown = self.processes.grown(again, parent, import_there, names, limit=LEARNING)
+            if grown.never_started:
+                break
+            parent = grown
+        return parent
+
+    def learn(
+        self, origin: Origin, requires: tuple[str, ...], concerned: str, names: Sequence[str]
+    ) -> None:
+        """Have modules that a call has loaded loaded in the parent of those that come after it.
+
+        Otherwise each would load anew what its plugin imports only when it is needed. Only calls
+        for the same model or dataset come from that parent: a module may patch others.
+        """
+        known = self._loaded.setdefault((origin, requires, concerned), [])
+        new = tuple(name for name in names if not any(name in each for each in known))
+        while sum(map(len, new)) > MESSAGE // 2:  # they are sent in one message
+            new = new[: len(new) // 2]
+        if new and len(known) < GENERATIONS:
+            known.append(new)
+
+
+def discover(
+    plugins: Iterable[str] = (), *, meanwhile: Callable[[], object] = lambda: None
+) -> Described:
+    """What is installed and what the given plugins offer; each is asked in a process of its own.
+
+    Args:
+        plugins: paths of ``.py`` files, or import names of modules.
+        meanwhile: called once the plugins' processes are starting, to import modules here.
+
+    Raises:
+        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
+            plugin that cannot be used is no error: it becomes one of ``Registry.faults``.
+    """
+    installed = installed_sources()
+    names = {source.origin.module for source in installed}
+    given = [one for one in given_sources(plugins) if one.origin.module not in names]
+    sources = [*installed, *given]
+    processes = Processes(MODULES)
+    try:
+        return _described(processes, sources, meanwhile)
+    except BaseException:
+        processes.close()
+        raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a plugin told of itself, or why it did not, and what it printed meanwhile."""
+
+    words: Any
+    failure: Failure | None
+    printed: str
+    is_lost: bool
+
+
+def _asked(
+    processes: Processes,
+    sources: Sequence[Source],
+    meanwhile: Callable[[], object] = lambda: None,
+) -> list[_Answer]:
+    """The answers of plugins that are asked side by side."""
+    parents = [processes.parent((source, ()), load_there, source) for source in sources]
+    with ExitStack() as stack:
+        calls = [
+            stack.enter_context(
+                closing(parent.call(describe_there, source, limits=Limits(SECONDS)))
+            )
+            for parent, source in zip(parents, sources, strict=True)
+        ]
+        meanwhile()
+        finish(calls)
+        return [
+            _Answer(*call.result(), parent.output().strip(), call.is_orphan)
+            for call, parent in zip(calls, parents, strict=True)
+        ]
+
+
+def _described(
+    processes: Processes, sources: Sequence[Source], meanwhile: Callable[[], object]
+) -> Described:
+    answers = _asked(processes, sources, meanwhile)
+    for i, source in enumerate(sources):
+        if answers[i].is_lost:  # one of them may have ended the supervisor: each is asked alone
+            processes.renew()
+            (answers[i],) = _asked(processes, [source])
+    told: list[tuple[Source, dict[str, Any]]] = []
+    faults: list[Fault] = []
+    for source, answer in zip(sources, answers, strict=True):
+        words, failure = answer.words, answer.failure
+        if failure is not None:
+            reason = failure.reason
+            if failure.kind == "exception" and reason.startswith("plugin "):
+                raise PluginError(reason)  # it names itself
+            if failure.kind != "exception":
+                reason = f"its process {reason} while it was asked for what it offers"
+            if source.given:
+                raise PluginError(str(Fault(source.origin, reason)))
+            faults.append(Fault(source.origin, reason))
+            continue
+        faults += [Fault(source.origin, reason) for reason in words["faults"]]
+        if source.given and (words["faults"] or words["nothing"]):
+            raise PluginError(words["nothing"] or str(faults[-1]))
+        told.append((source, words))
+    printed = "\n".join(answer.printed for answer in answers if answer.printed)
+    return Described(processes, told, faults, printed)
+
+
+def load_there(_held: None, source: Source) -> Held:
+    """Import a plugin and ask for what it offers, in the process that is to make it."""
+    try:
+        module = source.load()
+    except PluginError:
+        raise
+    except SystemExit as error:
+        raise PluginError(f"does not import: it exits with {error.code!r}") from None
+    except BaseException as error:  # noqa: BLE001  # a stranger's module can raise anything
+        raise PluginError(f"does not import: {describe(error)}") from None
+    return Held(Registry([(source.origin, module)], []), {})
+
+
+def import_there(held: Held, requires: Sequence[str]) -> Held:
+    """Import what models require.
+
+    What fails here fails again in the trial that needs it, and is that trial's result.
+    """
+    seconds = dict(held.seconds)
+    for name in requires:
+        started = time.perf_counter()
+        try:
+            importlib.import_module(name)
+        except (Exception, SystemExit):  # noqa: S112, BLE001  # a stranger's package
+            continue
+        seconds.setdefault(name, time.perf_counter() - started)
+    return Held(held.registry, seconds)
+
+
+def describe_there(inside: Inside, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a plugin offers, as JSON; asked in a fork of the process that has loaded it."""
+    registry: Registry = inside.held.registry
+    module = registry.modules.get(source.origin)
+    told: dict[str, Any] = {
+        "offers": {
+            kind: [_told(kind, value) for value in getattr(registry, kind).values()]
+            for kind in KINDS
+            if kind != "devices"
+        },
+        "devices": callable(getattr(module, "harness_devices", None)),
+        "nothing": "",
+    }
+    told["faults"] = [fault.reason for fault in registry.faults]
+    if module is not None and not told["faults"]:
+        told["nothing"] = offers_nothing(registry, source.origin, module)
+    return told, {}
+
+
+def parameters_there(
+    inside: Inside, kind: str, name: str, function: str
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The parameters of a function that a plugin offers."""
+    offered = getattr(inside.held.registry, kind)[name]
+    return described(getattr(offered, function), given=given_to(offered)), {}
+
+
+def devices_there(inside: Inside) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The devices that a plugin sees."""
+    registry: Registry = inside.held.registry
+    known = len(registry.faults)
+    devices = [_told("devices", device) for device in registry.devices.values()]
+    return {"devices": devices, "faults": [one.reason for one in registry.faults[known:]]}, {}
+
+
+_TEXTS = ("name", "description", "licence", "citation", "kind")
+_FLAGS = ("baseline", "stable", "by_default")
+_TUPLES = ("tags", "requires", "devices", "formats", "dtypes")
+_FUNCTIONS: dict[str, tuple[str, ...]] = {
+    "datasets": ("split",),
+    "models": ("make", "fit_together", "reference"),
+    "kernels": ("prepare", "run", "collect"),
+    "devices": ("synchronize", "copier", "evictor", "elapsed"),
+    "reports": ("tables", "render"),
+}
+LONGEST = 10_000  # characters of a description
+
+
+def _told(kind: str, value: Any) -> dict[str, Any]:
+    """A value of a plugin as JSON: its functions by their parameters."""
+    fields = KINDS[kind].__dataclass_fields__
+    told: dict[str, Any] = {
+        name: "".join(str(getattr(value, name)))[:LONGEST] for name in _TEXTS if name in fields
+    }
+    told |= {name: bool(getattr(value, name)) for name in _FLAGS if name in fields}
+    told |= {
+        name: ["".join(word) for word in getattr(value, name)] for name in _TUPLES if name in fields
+    }
+    if kind == "models":
+        needs = Needs.__dataclass_fields__
+        told["needs"] = {name: getattr(value.needs, name) for name in needs}
+    told["functions"] = [name for name in _FUNCTIONS[kind] if getattr(value, name) is not None]
+    return told
+
+
+def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., Any]) -> Any:
+    """The value that `_told` tells of, with stand-ins for its functions."""
+    known = KINDS[kind].__dataclass_fields__
+    fields: dict[str, Any] = {name: told[name] for name in (*_TEXTS, *_FLAGS) if name in told}
+    fields |= {name: tuple(told[name]) for name in _TUPLES if name in told}
+    if kind == "models":
+        fields["needs"] = Needs(**told["needs"])
+    for name in told["functions"]:
+        if kind == "reports":
+            fields[name] = partial(_call_report, source, told["name"], name)
+        else:
+            fields[name] = Elsewhere(
+                f"{name} of '{told['name']}'", partial(ask, kind, told["name"], name)
+            )
+    return KINDS[kind](**{name: value for name, value in fields.items() if name in known})
+
+
+def _call_report(source: Source, name: str, function: str, *given: Any, **named: Any) -> Any:
+    """Reports are made here, from what is in the store: their plugin is loaded for it."""
+    registry = Registry([(source.origin, source.load())], [])
+    call: Callable[..., Any] = getattr(registry.reports[name], function)
+    return call(*given, **named)

@@ -1,0 +1,390 @@
+"""A split drawn once, in a process of its own, and handed to every trial of its repeat.
+
+What is drawn goes into files that have no name, and so are gone with the last process that has them
+open: one with the columns and the labels of the training part, which trials map into their memory
+read-only, and one with the labels of the test part, which they get only where they score epochs.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import sys
+import tempfile
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.contract.values import Sketch
+from harness.errors import DatasetError
+from harness.processes.packing import pack, unpack
+from harness.trials.preparation import PARTS, Encoded, Prepared, leaves, prepare
+from harness.trials.regions import SCALED, is_asked, principal
+from harness.trials.trial import Facts, Material, draw, failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.contract.values import Array, Choice, Failure, Needs
+    from harness.processes.client import Call
+    from harness.processes.packing import Packing
+    from harness.processes.serving import Inside
+    from harness.trials.preparation import Room
+
+    Arrays = dict[str, NDArray[Any]]
+
+
+MODULES = 20_000  # that a process may say it has loaded
+_MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
+
+
+def draw_there(
+    inside: Inside,
+    choice: Choice,
+    seed: int,
+    fold: int | None,
+    needs: Sequence[Needs],
+    sketched: bool,
+) -> tuple[dict[str, Any], Arrays]:
+    """Draw a split and prepare it; called in a process that has loaded the dataset's plugin.
+
+    Args:
+        inside: its one file is for the labels of the test part.
+        choice: the dataset and its parameters.
+        seed: of the split.
+        fold: which is tested on, where the dataset has folds.
+        needs: what models need, each once.
+        sketched: whether pictures are made of it.
+    """
+    dataset = inside.held.registry.datasets[choice.name]
+    before = set(sys.modules)
+    answer = inside.answer
+    assert answer is not None
+    try:
+        data = draw(dataset, seed, dict(choice.parameters), fold)
+        if any(leaves(data, one) for one in needs):
+            data = _moved(answer, dataset.name, data)
+        arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
+        tables: list[dict[str, Any]] = []
+        scaled = None
+        for i, one in enumerate(needs):
+            prepared = _prepared(dataset.name, data, one, partial(_room, answer, i))
+            scaled = prepared if one == SCALED else scaled
+            arrays[f"labels_{i}"] = prepared.y_train
+            tables.append({"categorical": list(prepared.categorical)})
+            for part in PARTS:
+                name, table = f"{part}_{i}", getattr(prepared, part)
+                if name not in answer.names:
+                    tables[i][part] = _put(arrays, name, table, prepared.categorical)
+                else:
+                    tables[i][part] = []
+        told: dict[str, Any] = {
+            "classes": list(data.class_names),
+            "features": list(data.feature_names),
+            "tables": tables,
+            "n_repeated": data.n_repeated,
+            "identifiers": list(data.identifiers),
+        }
+        if sketched:
+            told["sketch"] = _sketch(arrays, data, scaled)
+        told["loaded"] = loaded_since(before)
+        with _on_disk(dataset.name):
+            pack(inside.files[0], None, {"y_test": data.y_test})
+            for name, array in arrays.items():
+                answer.put(name, array)
+    except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
+        failure = failure_of(error)
+        reason = failure.reason
+        if not isinstance(error, DatasetError):
+            reason = f"dataset '{dataset.name}': split raised {reason}"
+        answer.clear()
+        return {"fault": [reason, failure.traceback]}, {}
+    return told, {}
+
+
+def glance_there(
+    inside: Inside, choice: Choice, seed: int, fold: int | None, n_rows: int
+) -> tuple[dict[str, Any], Arrays]:
+    """What there is to see of a split, without preparing or keeping it."""
+    dataset = inside.held.registry.datasets[choice.name]
+    try:
+        data = draw(dataset, seed, dict(choice.parameters), fold)
+    except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
+        reason = str(error) if isinstance(error, DatasetError) else failure_of(error).reason
+        return {"fault": [reason, ""]}, {}
+    return {
+        "shape": [*data.X_train.shape, len(data.X_test)],
+        "classes": [
+            [name, *(int((y == code).sum()) for y in (data.y_train, data.y_test))]
+            for code, name in enumerate(data.class_names)
+        ],
+        "features": list(data.feature_names),
+        "rows": [
+            [*row, data.class_names[code]]
+            for row, code in zip(data.first_rows(n_rows), data.y_train, strict=False)
+        ],
+    }, {}
+
+
+def _moved(answer: Packing, name: str, data: Encoded) -> Encoded:
+    """The split with its tables in the answer's file; what they took in memory is free again.
+
+    Memory that a process asks for beyond what it has had costs most of the time of drawing a large
+    table.
+    """
+    with _on_disk(name):
+        train, test = (
+            answer.room(part, table.shape, table.dtype)
+            for part, table in zip(PARTS, (data.X_train, data.X_test), strict=True)
+        )
+    np.copyto(train, data.X_train)
+    np.copyto(test, data.X_test)
+    return replace(data, X_train=train, X_test=test)
+
+
+def _room(answer: Packing, place: int, part: str, shape: tuple[int, ...], dtype: str) -> Array:
+    """Room for a table in the file that trials map into their memory."""
+    with _on_disk():
+        return answer.room(f"{part}_{place}", shape, dtype)
+
+
+@contextmanager
+def _on_disk(name: str = "") -> Iterator[None]:
+    """Where a split is written: a full disk is told as such."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        whose = f"dataset '{name}': " if name else ""
+        raise DatasetError(
+            f"{whose}no space is left in {tempfile.gettempdir()} for its split; free some, or set "
+            "TMPDIR to a folder with more"
+        ) from None
+
+
+def _prepared(name: str, data: Encoded, needs: Needs, room: Room) -> Prepared:
+    try:
+        return prepare(data, needs, room)
+    except DatasetError as error:
+        raise DatasetError(f"dataset '{name}': {error}") from error
+
+
+def _sketch(arrays: Arrays, data: Encoded, scaled: Prepared | None) -> list[str] | None:
+    """Put in what a picture needs: the columns themselves, or their principal components."""
+    if is_asked(data):
+        for part in ("X_train", "X_test"):
+            arrays[f"drawn_{part}"] = getattr(data, part).astype(np.float64)
+        return None
+    with suppress(Exception):  # no picture is no failure
+        if (made := principal(data, scaled)) is not None:
+            arrays["points"], arrays["rows"] = made.points, made.rows
+            return list(made.input_names)
+    return None
+
+
+def fault_of(told: Any) -> tuple[str, str] | None:
+    """Why there is no split, and the traceback; None where there is one."""
+    if not isinstance(told, dict):
+        return "its process gave an answer that does not fit", ""
+    if "fault" not in told:
+        return None
+    reason, traceback = told["fault"]
+    return str(reason), str(traceback)
+
+
+def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence[Needs]) -> str:
+    """What is wrong with a split that a stranger's process says it has drawn; empty if nothing is.
+
+    Args:
+        told: besides the arrays.
+        arrays: of the tables and the labels of the training part.
+        labels: of the test part.
+        needs: what the tables were prepared for.
+
+    Raises:
+        LookupError, TypeError, ValueError, AttributeError: it is of another form altogether.
+    """
+    names, features, y_train, y_test = (
+        told["classes"],
+        told["features"],
+        arrays["y_train"],
+        labels["y_test"],
+    )
+    texts = [*names, *features, *told["identifiers"]]
+    if not all(isinstance(text, str) for text in texts):
+        return "names that are no texts"
+    trained, n_train, n_test = arrays["trained"], len(y_train), len(y_test)
+    whole = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
+    if any(one.ndim != 1 or one.dtype.kind != "i" or not len(one) for one in whole):
+        return "labels that are no column of integers"
+    K = len(trained)
+    if trained[0] < 0 or trained[-1] >= len(names) or (np.diff(trained) <= 0).any():
+        return "classes out of range"
+    if not np.isin(y_train, trained).all() or not np.isin(y_test, trained).all():
+        return "labels out of range"
+    if not 0 <= int(told["n_repeated"]) <= n_test or len(told["tables"]) != len(needs):
+        return "counts that do not fit"
+    for i, one in enumerate(told["tables"]):
+        coded = arrays[f"labels_{i}"]
+        if len(coded) != n_train or coded.min() < 0 or coded.max() >= K:
+            return "labels out of range"
+        widths = set()
+        for part, n_rows in zip(PARTS, (n_train, n_test), strict=True):
+            if not one["categorical"]:
+                table = arrays[f"{part}_{i}"]
+                if table.dtype != needs[i].dtype or table.ndim != 2 or len(table) != n_rows:
+                    return f"{part} of {table.dtype} {table.shape}"
+                widths.add(table.shape[1])
+                continue
+            numbers, codes = arrays[f"{part}_{i}_numbers"], arrays[f"{part}_{i}_codes"]
+            if numbers.dtype != np.float64 or codes.dtype != np.int32:
+                return f"{part} of {numbers.dtype} and {codes.dtype}"
+            if numbers.shape[0] != n_rows or codes.shape != (n_rows, len(one["categorical"])):
+                return f"{part} of {numbers.shape} and {codes.shape}"
+            if any(
+                column.min() < 0 or column.max() >= len(known)
+                for column, known in zip(codes.T, one[part], strict=True)
+            ):
+                return f"{part} with categories out of range"
+            widths.add(numbers.shape[1] + codes.shape[1])
+        if len(widths) != 1 or not all(
+            type(column) is int and 0 <= column < min(widths) for column in one["categorical"]
+        ):
+            return "columns that do not fit"
+    return ""
+
+
+def told_by(call: Call, name: str) -> dict[str, Any]:
+    """What an ended call has told of a dataset's split.
+
+    Raises:
+        DatasetError: there is no split.
+    """
+    told, failure = call.result()
+    if failure is not None:
+        raise DatasetError(blamed(failure, name).reason)
+    if fault := fault_of(told):
+        raise DatasetError(fault[0])
+    return dict(told)
+
+
+def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
+    """What a trial works on, mapped into its memory.
+
+    Args:
+        file: descriptor of what `draw_there` wrote.
+        place: of the model's needs among all.
+        labels: gives the descriptor of the test part's labels.
+    """
+    told, arrays = unpack(file)
+    table = told["tables"][place]
+    categorical = tuple(table["categorical"])
+    y_train = arrays[f"labels_{place}"]
+    X_train, X_test = (
+        _take(arrays, f"{part}_{place}", table[part], categorical) for part in ("X_train", "X_test")
+    )
+    asked = None
+    if "drawn_X_train" in arrays:
+        blank = np.zeros(len(X_test), dtype=np.intp)
+        asked = Encoded(
+            arrays["drawn_X_train"],
+            arrays["y_train"],
+            arrays["drawn_X_test"],
+            blank,
+            tuple(told["classes"]),
+            tuple(told["features"]),
+        )
+    return Material(
+        Prepared(X_train, X_test, y_train, categorical),
+        lambda: facts_of(file, place, labels()),
+        len(arrays["trained"]),
+        asked,
+    )
+
+
+def facts_of(file: int, place: int, labels: int) -> Facts:
+    """What a trial is scored with."""
+    told, arrays = unpack(file)
+    _, hidden = unpack(labels)
+    return Facts(
+        arrays[f"labels_{place}"],
+        hidden["y_test"],
+        arrays["trained"],
+        len(told["classes"]),
+        told["n_repeated"],
+        tuple(told["identifiers"]),
+    )
+
+
+def names_of(file: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Names of the classes and of the columns."""
+    told, _ = unpack(file)
+    return tuple(told["classes"]), tuple(told["features"])
+
+
+def principal_of(file: int) -> Sketch | None:
+    """The picture of a split with more than two columns."""
+    told, arrays = unpack(file)
+    if "points" not in arrays:
+        return None
+    names = tuple(told["sketch"])
+    return Sketch(tuple(told["classes"]), names, arrays["points"], arrays["rows"])
+
+
+def _put(
+    arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]
+) -> list[list[str | None]]:
+    """Put in a table: numbers as they are, categories as codes; the categories, by column."""
+    if table.dtype != object:
+        arrays[name] = table
+        return []
+    numbers = [i for i in range(table.shape[1]) if i not in categorical]
+    arrays[f"{name}_numbers"] = table[:, numbers].astype(np.float64)
+    codes = np.empty((len(table), len(categorical)), dtype=np.int32)
+    known = []
+    for place, column in enumerate(categorical):
+        values = table[:, column].tolist()
+        index = {value: code for code, value in enumerate(dict.fromkeys(values))}
+        codes[:, place] = [index[value] for value in values]
+        known.append(list(index))
+    arrays[f"{name}_codes"] = codes
+    return known
+
+
+def _take(
+    arrays: Arrays, name: str, known: list[list[str | None]], categorical: tuple[int, ...]
+) -> Array:
+    """The table that `_put` put in, which cannot be written to."""
+    if not categorical:
+        return arrays[name]
+    numbers, codes = arrays[f"{name}_numbers"], arrays[f"{name}_codes"]
+    table = np.empty((len(codes), numbers.shape[1] + len(categorical)), dtype=object)
+    table[:, [i for i in range(table.shape[1]) if i not in categorical]] = numbers
+    for place, column in enumerate(categorical):
+        table[:, column] = np.array(known[place], dtype=object)[codes[:, place]]
+    table.setflags(write=False)
+    return table
+
+
+def loaded_since(before: set[str]) -> list[str]:
+    """Names of the modules that have been loaded since."""
+    return sorted(name for name in set(sys.modules) - before if _MODULE.fullmatch(str(name)))
+
+
+def modules_of(told: Any) -> list[str]:
+    """Names of modules that a process says it has loaded, none where it says something else."""
+    names = told.get("loaded") if isinstance(told, dict) else None
+    if not isinstance(names, list) or len(names) > MODULES:
+        return []
+    return [name for name in names if isinstance(name, str) and _MODULE.fullmatch(name)]
+
+
+def blamed(failure: Failure, name: str) -> Failure:
+    """A failure of the process that drew a dataset, as the dataset's."""
+    return replace(failure, kind="dataset", reason=f"dataset '{name}': split {failure.reason}")

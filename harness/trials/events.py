@@ -1,0 +1,190 @@
+"""What happens in a run while it runs, and what of it there is to see."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from rich.cells import cell_len, set_cell_size
+
+from harness import units
+from harness.trials.progress import Pace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from harness.contract.values import Result, TracePoint, Trial
+
+NAME = 40
+"""Cells that a name takes of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Trials of a pairing began, in one go."""
+
+    trials: tuple[Trial, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The first of several trials that run in one go, or the only one, came to an epoch."""
+
+    trials: tuple[Trial, ...]
+    point: TracePoint
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What came of trials that were running; nothing where they will run again.
+
+    Args:
+        trials: as they started.
+        results: one for each, or none.
+        start: seconds since then in which their process was not ready yet.
+    """
+
+    trials: tuple[Trial, ...]
+    results: tuple[Result, ...] = ()
+    start: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A moment in which nothing happened."""
+
+
+Event: TypeAlias = Started | Reached | Ended | Passed
+Tell: TypeAlias = "Callable[[Event], None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A trial's likelihoods by epoch, as far as they are known."""
+
+    trial: Trial
+    points: tuple[TracePoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What there is to see of a run at a moment; an event leads from one to the next.
+
+    Args:
+        total: trials to run.
+        began: when, in seconds of a monotonic clock.
+        pace: what runs, and how fast.
+        done: trials that have a result.
+        failed: those of them that have no scores.
+        curves: of what runs and tells its epochs, in the order in which it began.
+        last: the curve that was in front last.
+    """
+
+    total: int
+    began: float
+    pace: Pace
+    done: int = 0
+    failed: int = 0
+    curves: Mapping[tuple[Trial, ...], Curve] | None = None
+    last: Curve | None = None
+
+    @classmethod
+    def of(cls, trials: Sequence[Trial], jobs: int, now: float) -> Scene:
+        """Before the first of them begins."""
+        return cls(len(trials), now, Pace.of(trials, jobs))
+
+    def after(self, event: Event, now: float) -> Scene:
+        """The scene that an event makes of this one."""
+        match event:
+            case Started(trials):
+                return replace(self, pace=self.pace.started(trials, now))
+            case Reached(trials, point):
+                return self._reached(trials, point)
+            case Ended(trials, results, start):
+                return self._ended(trials, results, now - start)
+        return self
+
+    @property
+    def running(self) -> int:
+        """How many trials run."""
+        return sum(map(len, self.pace.running))
+
+    @property
+    def front(self) -> Curve | None:
+        """Of what tells its epochs, that which began first; what was there last if none does."""
+        curves = self.curves or {}
+        found = (curves[trials] for trials in self.pace.running if trials in curves)
+        return next(found, self.last)
+
+    def _reached(self, trials: tuple[Trial, ...], point: TracePoint) -> Scene:
+        curves = self.curves or {}
+        before = curves[trials].points if trials in curves else ()
+        curve = Curve(trials[0], (*before, point))
+        scene = replace(self, curves={**curves, trials: curve})
+        return replace(scene, last=scene.front)
+
+    def _ended(self, trials: tuple[Trial, ...], results: tuple[Result, ...], now: float) -> Scene:
+        last = self.last
+        for result in results:
+            if last and result.trial == last.trial and result.trace:
+                last = replace(last, points=result.trace)
+        return replace(
+            self,
+            pace=self.pace.ended(trials, now, again=not results),
+            done=self.done + len(results),
+            failed=self.failed + sum(result.status != "ok" for result in results),
+            curves={key: curve for key, curve in (self.curves or {}).items() if key != trials},
+            last=last,
+        )
+
+    def line(self, now: float) -> str:
+        """All of it in a line, such as ``12 of 230 done, 2 running, about 40 s left``."""
+        words = [f"{self.done} of {self.total} done"]
+        if self.failed:
+            words.append(f"{self.failed} failed")
+        if self.running:
+            front = self.front if self.curves else None
+            words.append(f"{self.running} running" + (f" ({_in_words(front)})" if front else ""))
+        left = self.pace.left(now)
+        if left:
+            words.append(f"about {units.rounded(left)} left")
+        if left and (slowest := self.pace.slowest):
+            words.append(f"slowest {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
+        return ", ".join(words)
+
+
+def _in_words(curve: Curve) -> str:
+    trial, point = curve.trial, curve.points[-1]
+    return (
+        f"{shown(str(trial.dataset), NAME)} {shown(str(trial.model), NAME)}: epoch {point.epoch}, "
+        f"likelihood {likelihood(point.train_likelihood)} train "
+        f"{likelihood(point.test_likelihood)} test"
+    )
+
+
+def likelihood(value: float) -> str:
+    """A likelihood as this project writes it.
+
+    >>> likelihood(0.8134), likelihood(1.0), likelihood(float("nan"))
+    ('.813', '1.000', 'nan')
+    """
+    return f"{value:.3f}".removeprefix("0") if math.isfinite(value) else "nan"
+
+
+def shown(name: str, width: int) -> str:
+    r"""A name that gives a terminal no orders, cut in its middle: both ends tell models apart.
+
+    Args:
+        name: by whoever wrote the plugin.
+        width: cells of a terminal that it may take.
+
+    >>> shown("torch-mlp[epochs=1000]", 12), shown("\x1b[31mred", 12), shown("数据集", 5)
+    ('torch-…1000]', '?[31mred', '数…集')
+    """
+    safe = "".join(letter if letter.isprintable() else "?" for letter in name)
+    if cell_len(safe) <= width:
+        return safe
+    tail = (width - 1) // 2
+    head = set_cell_size(safe, width - 1 - tail)
+    return f"{head}…{set_cell_size(safe[::-1], tail)[::-1]}"

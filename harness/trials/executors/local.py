@@ -1,0 +1,521 @@
+"""Trials on this machine, several at a time, each isolated from the others."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import IO, TYPE_CHECKING, Any
+
+import psutil
+
+from harness.contract.values import Failure, Result
+from harness.processes.client import Limits, nameless, wait
+from harness.processes.packing import PackingError, unpack
+from harness.processes.worker import Worker, no_plugin
+from harness.trials.discovery import discover
+from harness.trials.draw import blamed, draw_there, fault_of, misfit, modules_of
+from harness.trials.events import Ended, Passed, Reached, Started
+from harness.trials.remote import point_of, results_of, run_there, score_into
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from harness.contract.values import Choice, Dataset, Model, Needs, Status, Trial
+    from harness.processes.client import Call, Parent
+    from harness.trials.discovery import Described
+    from harness.trials.events import Tell
+
+TELL_EVERY = 0.04  # seconds: a little more often than a trial tells
+POLL = 0.05  # seconds between looks at time and memory limits
+MEMORY_SHARE = 0.8  # of the machine's memory, shared out to the jobs where no limit was given
+DISK_SHARE = 0.25
+"""Of the free space of the temporary folder: while splits take more, no further one is drawn unless
+nothing else can go on."""
+
+Which = tuple["Choice", int, int]
+"""What a split depends on: the dataset with its parameters, the repeat, the run's seed."""
+
+
+def run_isolated(
+    trials: Sequence[Trial],
+    plugins: Sequence[str] = (),
+    *,
+    registry: Described | None = None,
+    batches: Sequence[Sequence[Trial]] = (),
+    jobs: int | None = None,
+    seconds: float | None = None,
+    memory: int | None = None,
+    tell: Tell = lambda _: None,
+    epochs: bool = False,
+) -> Iterator[Result]:
+    """Results as they come, one for every trial, whatever the trials do.
+
+    A split is drawn once for each dataset and repeat, in a process that has loaded the dataset's
+    plugin. A trial runs in a process that has loaded its model's plugin and what the model
+    requires; what it predicts is scored in one that has loaded neither. If anything goes wrong in a
+    batch, its trials are run one by one.
+
+    Args:
+        trials: what to run.
+        plugins: files or modules to discover, besides what is installed; where there is no
+            ``registry`` yet.
+        registry: what the trials name.
+        batches: of ``trials``, those to run in one go; they come first, being the longest.
+        jobs: processes at a time; the cores by default.
+        seconds: limit of each trial, and of each split; a batch has that of all its trials.
+        memory: limit of each process, in bytes; by default a share of the machine's.
+        tell: given what happens; a result before it comes out here.
+        epochs: whether to tell of the epochs of trials that are under way, too.
+    """
+    own = registry is None
+    registry = registry or discover(plugins)
+    jobs = at_a_time(jobs, len(trials))
+    limits = Limits(seconds, memory or share_of_memory(jobs))
+    work = _Work(registry, trials, batches, jobs, limits, tell, epochs=epochs)
+    try:
+        yield from work.results()
+    finally:
+        work.close()
+        if own:
+            registry.processes.close()
+
+
+@dataclass(slots=True, eq=False)
+class _Split:
+    """A split that trials share: where it is, and how many of them have yet to end."""
+
+    which: Which
+    needs: tuple[Needs, ...]
+    users: int
+    sketched: bool
+    seed: int
+    fold: int | None
+    call: Call | None = None
+    file: IO[bytes] | None = None
+    labels: IO[bytes] | None = None
+    fault: Failure | None = None
+    alone: bool = False
+    """Whether nothing may run beside it: the process that it came from was ended once."""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it has been drawn, or never will be."""
+        return self.file is not None or self.fault is not None
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, so far."""
+        if self.file is not None:
+            return os.fstat(self.file.fileno()).st_size
+        return os.fstat(self.call.answer).st_size if self.call is not None else 0
+
+    def close(self) -> None:
+        """Let go of its files, which have no name and so are gone."""
+        if self.call is not None:
+            self.call.close()
+            self.call = None
+        if self.labels is not None:
+            self.labels.close()
+        if self.file is not None:
+            self.file.close()
+            self.file = None
+
+
+@dataclass(slots=True, eq=False)
+class _Unit:
+    """Trials that run in one go: one, or several repeats of a pairing."""
+
+    trials: tuple[Trial, ...]
+    splits: tuple[_Split, ...]
+    alone: bool = False
+    """Whether nothing may run beside it: one of several ended the process that they came from."""
+    call: Call | None = None
+    answer: IO[bytes] | None = None
+    """Where its scores are written to, once it has been fitted."""
+    score: tuple[Any, Failure | None] | None = None
+    """What came of scoring it."""
+
+
+class _Work:
+    """What is to be done, what is under way."""
+
+    def __init__(
+        self,
+        registry: Described,
+        trials: Sequence[Trial],
+        batches: Sequence[Sequence[Trial]],
+        jobs: int,
+        limits: Limits,
+        tell: Tell,
+        *,
+        epochs: bool,
+    ) -> None:
+        self.registry, self.processes = registry, registry.processes
+        self.jobs, self.limits, self.tell, self.epochs = jobs, limits, tell, epochs
+        # In one order for all repeats of a dataset: a batch of them has one place in it.
+        needs: dict[Choice, dict[Needs, None]] = {}
+        for trial in trials:
+            needs.setdefault(trial.dataset, {})[self._model(trial).needs] = None
+        splits: dict[Which, _Split] = {}
+        for trial in trials:
+            which = _which(trial)
+            if which not in splits:
+                splits[which] = _Split(which, tuple(needs[trial.dataset]), 0, False, 0, None)
+            split = splits[which]
+            split.users += 1
+            split.sketched |= trial.repeat == 0
+            split.seed, split.fold = trial.split_seed, trial.fold
+        self.splits = splits
+        batched = {trial.key for batch in batches for trial in batch}
+        # All trials of a repeat in a row, so that its split can go after them. Baselines come
+        # first: they are done at once, and are scored while others learn.
+        order = {which: i for i, which in enumerate(splits)}
+        alone = sorted(
+            (trial for trial in trials if trial.key not in batched),
+            key=lambda trial: (order[_which(trial)], not self._model(trial).baseline),
+        )
+        units = [self._unit(tuple(batch)) for batch in batches]
+        units += [self._unit((trial,)) for trial in alone]
+        self.waiting = deque(units)
+        #: Asked for at once, since loading libraries takes longer than many a trial.
+        self.starting = list({id(one): one for one in map(self._parent, units)}.values())
+        self.drawing: list[_Split] = []
+        self.running: list[_Unit] = []
+        #: In the order in which they are scored, one at a time, in a process without any plugin.
+        self.fitted: deque[_Unit] = deque()
+        self.scorer: Worker | None = None
+
+    def _unit(self, trials: tuple[Trial, ...], *, alone: bool = False) -> _Unit:
+        return _Unit(trials, tuple(self.splits[_which(trial)] for trial in trials), alone)
+
+    def results(self) -> Iterator[Result]:
+        """One for every trial, as they come."""
+        while self.waiting or self.running:
+            while self._begin_something():
+                pass
+            for parent in self.starting:
+                parent.pump()
+            calls = [unit.call for unit in self.running if unit.answer is None]
+            calls += [split.call for split in self.drawing]
+            scorer = [self.scorer] if self.scorer is not None and self.fitted else []
+            if None not in calls:  # a unit without a call has its result already
+                wait([call for call in (*calls, *scorer) if call is not None], POLL)
+            self.tell(Passed())
+            self.processes.renew()
+            self._look_at_scores()
+            for split in list(self.drawing):
+                if split.call is not None and split.call.poll():
+                    self.drawing.remove(split)
+                    self._drawn(split)
+            for unit in list(self.running):
+                yield from self._look(unit)
+
+    def close(self) -> None:
+        """End what is under way."""
+        for unit in self.running:
+            if unit.call is not None:
+                unit.call.close()
+        if self.scorer is not None:
+            self.scorer.end()
+        for split in self.splits.values():
+            split.close()
+
+    def _begin_something(self) -> bool:
+        """Begin the first unit whose splits are there, or to draw one that is needed.
+
+        What is being scored counts as none of the jobs, and one split may be drawn beside them, so
+        that trials need not wait.
+        """
+        room: bool | None = None
+        trials = sum(unit.answer is None for unit in self.running)
+        if any(unit.alone for unit in self.running) or any(one.alone for one in self.drawing):
+            return False
+        if len(self.running) >= 2 * self.jobs:
+            return False
+        may_draw = len(self.drawing) < max(1, self.jobs - trials)
+        if trials >= self.jobs and not may_draw:
+            return False
+        for unit in self.waiting:
+            if unit.alone and (self.running or self.drawing):
+                return False
+            missing = [split for split in unit.splits if not split.is_there]
+            if not missing and trials >= self.jobs:
+                continue
+            if not missing:
+                self.waiting.remove(unit)
+                self._begin(unit)
+                return True
+            undrawn = next((split for split in missing if split.call is None), None)
+            if undrawn is None or not may_draw:
+                continue
+            if undrawn.alone and (self.running or self.drawing):
+                return False
+            if room is None:
+                room = self._has_room()
+            if room or not (self.running or self.drawing):
+                self._draw(undrawn)
+                return True
+        return False
+
+    def _has_room(self) -> bool:
+        sizes: dict[Choice, int] = {}
+        for split in self.splits.values():
+            choice = split.which[0]
+            sizes[choice] = max(sizes.get(choice, 0), split.size)
+        # One that is being drawn will be as large as others of its dataset.
+        taken = sum(split.size for split in self.splits.values() if split not in self.drawing)
+        taken += sum(sizes[split.which[0]] for split in self.drawing)
+        return taken <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
+
+    def _draw(self, split: _Split) -> None:
+        parent = self._parent_of(split)
+        split.labels = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the split
+        split.call = parent.call(
+            draw_there,
+            split.which[0],
+            split.seed,
+            split.fold,
+            split.needs,
+            split.sketched,
+            files=[split.labels.fileno()],
+            limits=self.limits,
+            kept=True,
+        )
+        self.drawing.append(split)
+
+    def _drawn(self, split: _Split) -> None:
+        call = split.call
+        assert call is not None
+        name = split.which[0].name
+        if call.is_orphan and not split.alone:
+            # Somebody ended the process that several came from; alone it turns out who.
+            split.close()
+            split.alone = True
+            return
+        if _never_began(call) and self._parent_of(split) is not call.parent:
+            split.close()
+            return
+        if call.failure is not None:
+            split.fault = blamed(call.failure, name)
+            return
+        try:
+            told, arrays = unpack(call.answer)
+            fault = fault_of(told)
+            if fault is None:
+                _, labels = unpack(_descriptor(split.labels))
+                if wrong := misfit(told, arrays, labels, split.needs):
+                    raise PackingError(f"gave {wrong}")
+        except PackingError as error:
+            fault = f"dataset '{name}': split {error}", ""
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            fault = f"dataset '{name}': split gave an answer that does not fit: {error}"[:500], ""
+        if fault is None:
+            split.file, split.call = call.detach(), None
+            call.close()
+            dataset = self._dataset(split.which[0])
+            origin = self.registry.origin("datasets", dataset.name)
+            self.registry.learn(origin, dataset.requires, dataset.name, modules_of(told))
+        else:
+            split.fault = Failure("dataset", fault[0], fault[1], call.output())
+
+    def _begin(self, unit: _Unit) -> None:
+        self.running.append(unit)
+        self.tell(Started(unit.trials))
+        if any(split.fault for split in unit.splits):
+            return
+        seconds = self.limits.seconds
+        unit.call = self._parent(unit).call(
+            run_there,
+            unit.trials,
+            self._place(unit),
+            self.epochs,
+            files=[_descriptor(split.file) for split in unit.splits],
+            lent=[_descriptor(split.labels) for split in unit.splits],
+            limits=replace(self.limits, seconds=seconds and seconds * len(unit.trials)),
+            listen=_listener(unit.trials, self.tell) if self.epochs else None,
+        )
+
+    def _parent(self, unit: _Unit) -> Parent:
+        model = self._model(unit.trials[0])
+        origin = self.registry.origin("models", model.name)
+        return self.registry.parent(origin, model.requires, model.name)
+
+    def _parent_of(self, split: _Split) -> Parent:
+        dataset = self._dataset(split.which[0])
+        origin = self.registry.origin("datasets", dataset.name)
+        return self.registry.parent(origin, dataset.requires, dataset.name)
+
+    def _place(self, unit: _Unit) -> int:
+        """Of the model's needs among all that the splits were prepared for."""
+        return unit.splits[0].needs.index(self._model(unit.trials[0]).needs)
+
+    def _look(self, unit: _Unit) -> Iterator[Result]:
+        """Results of a unit, if it has come to any; otherwise what is next for it."""
+        if any(split.fault for split in unit.splits):
+            if len(unit.trials) > 1:  # it has broken in some of the repeats only, perhaps
+                self._again(unit, self._one_by_one(unit))
+            else:
+                yield from self._end(unit, self._faults(unit))
+        elif unit.call is not None and unit.answer is None:
+            if not unit.call.poll():
+                return
+            if unit.call.is_orphan and not unit.alone:
+                # Somebody ended the process that several came from; alone it turns out who.
+                self._again(unit, [self._unit(unit.trials, alone=True)])
+            elif _never_began(unit.call) and self._parent(unit) is not unit.call.parent:
+                # What other trials had loaded cannot be loaded beforehand.
+                self._again(unit, [self._unit(unit.trials, alone=unit.alone)])
+            elif unit.call.failure is not None:
+                failure = unit.call.failure
+                if not unit.call.has_begun and not unit.call.is_orphan:
+                    what = ", ".join(self._model(unit.trials[0]).requires) or "its plugin"
+                    failure = replace(failure, reason=f"importing {what}: {failure.reason}")
+                yield from self._end(unit, _failed(unit.trials, failure, self._kind(unit)))
+            else:
+                unit.answer = nameless()
+                self.fitted.append(unit)
+                if len(self.fitted) == 1:
+                    self._score(unit)
+        elif unit.score is not None:
+            yield from self._end(unit, self._scored(unit, unit.score[1]))
+
+    def _score(self, unit: _Unit) -> None:
+        """Begin to score the first of those that are fitted."""
+        if self.scorer is None or not self.scorer.usable:
+            if self.scorer is not None:
+                self.scorer.end()
+            self.scorer = Worker(no_plugin, parent=self.processes.root)
+        assert unit.call is not None
+        files = [_descriptor(unit.answer), unit.call.answer]
+        files += [_descriptor(split.file) for split in unit.splits]
+        files += [_descriptor(split.labels) for split in unit.splits]
+        words = unit.trials, self._place(unit), self._kind(unit)
+        seconds = self.limits.seconds
+        limits = replace(self.limits, seconds=seconds and seconds * len(unit.trials))
+        self.scorer.call(score_into, *words, limits=limits, files=files)
+
+    def _look_at_scores(self) -> None:
+        while self.fitted and self.scorer is not None:
+            score = self.scorer.poll()
+            if score is None:
+                return
+            self.fitted.popleft().score = score
+            if self.fitted:
+                self._score(self.fitted[0])
+
+    def _scored(self, unit: _Unit, failure: Failure | None) -> list[Result]:
+        assert unit.call is not None
+        if failure is None:
+            try:
+                answer = _descriptor(unit.answer)
+                results, loaded = results_of(answer, unit.trials, self._kind(unit))
+            except PackingError as error:
+                failure = Failure("exit", str(error))
+            else:
+                model = self._model(unit.trials[0])
+                origin = self.registry.origin("models", model.name)
+                self.registry.learn(origin, model.requires, model.name, loaded)
+                output = unit.call.output()
+                return [
+                    replace(result, failure=replace(result.failure, output=output))
+                    if result.failure
+                    else result
+                    for result in results
+                ]
+        reason = f"what it predicts cannot be scored: {failure.reason}"
+        return _failed(unit.trials, replace(failure, reason=reason), self._kind(unit))
+
+    def _end(self, unit: _Unit, results: list[Result]) -> Iterator[Result]:
+        if len(unit.trials) > 1 and any(result.status != "ok" for result in results):
+            self._again(unit, self._one_by_one(unit))
+            return
+        self._close(unit)
+        start = unit.call.start_seconds if unit.call is not None else 0.0
+        self.tell(Ended(unit.trials, tuple(results), start))
+        for split in unit.splits:
+            split.users -= 1
+            if not split.users:
+                split.close()
+        yield from results
+
+    def _one_by_one(self, unit: _Unit) -> list[_Unit]:
+        return [self._unit((trial,), alone=unit.alone) for trial in unit.trials]
+
+    def _again(self, unit: _Unit, others: list[_Unit]) -> None:
+        self._close(unit)
+        self.tell(Ended(unit.trials))
+        self.waiting.extendleft(reversed(others))
+
+    def _close(self, unit: _Unit) -> None:
+        self.running.remove(unit)
+        if unit.call is not None:
+            unit.call.close()
+        if unit.answer is not None:
+            unit.answer.close()
+
+    def _faults(self, unit: _Unit) -> list[Result]:
+        (trial,), (split,) = unit.trials, unit.splits
+        return [Result(trial, "failed", split_kind=self._kind(unit), failure=split.fault)]
+
+    def _kind(self, unit: _Unit) -> Any:
+        return self._dataset(unit.trials[0].dataset).kind
+
+    def _dataset(self, choice: Choice) -> Dataset:
+        return self.registry.datasets[choice.name]
+
+    def _model(self, trial: Trial) -> Model:
+        return self.registry.models[trial.model.name]
+
+
+def at_a_time(jobs: int | None, n_trials: int) -> int:
+    """Processes for so many trials: as many as were asked for, or as there are cores."""
+    return max(1, min(jobs or cores(), n_trials))
+
+
+def share_of_memory(jobs: int) -> int:
+    """Bytes that each of several jobs may use, so that all of them together leave some."""
+    return int(psutil.virtual_memory().total * MEMORY_SHARE / jobs)
+
+
+def cores() -> int:
+    """Cores that this process may use, which in a container are fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _never_began(call: Call) -> bool:
+    """Whether the process that it was to come from could not load what it is for."""
+    return call.failure is not None and not call.has_begun and not call.is_orphan
+
+
+def _which(trial: Trial) -> Which:
+    return trial.dataset, trial.repeat, trial.seed
+
+
+def _descriptor(file: IO[bytes] | None) -> int:
+    assert file is not None
+    return file.fileno()
+
+
+def _listener(unit: tuple[Trial, ...], tell: Tell) -> Callable[[Any], None]:
+    last, told = -1, 0.0
+
+    def listen(said: Any) -> None:
+        nonlocal last, told
+        try:  # a model that finds the way can say anything, and as often as it likes
+            point = point_of(*said)
+        except (TypeError, ValueError):
+            return
+        if last < point.epoch and time.monotonic() - told >= TELL_EVERY:
+            last, told = point.epoch, time.monotonic()
+            tell(Reached(unit, point))
+
+    return listen
+
+
+def _failed(trials: Sequence[Trial], failure: Failure, kind: Any) -> list[Result]:
+    statuses: dict[str, Status] = {"timeout": "timeout", "exception": "failed"}
+    status = statuses.get(failure.kind, "crashed")
+    return [Result(trial, status, split_kind=kind, failure=failure) for trial in trials]

@@ -1,0 +1,229 @@
+"""Registry and selection become trials, and skips with their reason."""
+
+from __future__ import annotations
+
+import fnmatch
+import importlib.util
+import itertools
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from harness.contract.parameters import Parameter, parameters_of, settle, split_parameters
+from harness.contract.values import TRAIN_SIZE, Choice, Dataset, Skip, Trial, folds_in
+from harness.errors import PluginError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.contract.registry import Registry
+    from harness.contract.values import Model
+
+REPEATS = 5
+AUTO = "auto"
+LOOKS = (5, 10, 20, 40)
+"""Numbers of repeats after which ``auto`` looks at the leaders; the last one is the most."""
+
+SEED = 0
+
+_SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<given>.*)\])?")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What was asked to run.
+
+    Args:
+        datasets: selectors ``[tag:]glob[parameter=value|value,...]``; empty for all.
+        models: likewise; the baselines come in any case.
+        devices: names; the kind alone (``cuda``) is its first one.
+        repeats: how many splits of each dataset; 'auto' for as many as tell its leaders apart, at
+            most as many as the last of `LOOKS`.
+        seed: of the whole run.
+        train_sizes: training rows to learn from, each in turn; all of them without.
+    """
+
+    datasets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    devices: tuple[str, ...] = ("cpu",)
+    repeats: int | str = REPEATS
+    seed: int = SEED
+    train_sizes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The trials to run, in order, and the pairings that will not, with their reason."""
+
+    trials: tuple[Trial, ...]
+    skips: tuple[Skip, ...]
+
+
+def plan(registry: Registry, selection: Selection) -> Plan:
+    """Every selected dataset with every selected model on every asked device.
+
+    Raises:
+        UsageError: a selector matches nothing, a parameter is unknown or has the wrong type, a
+            device is of no kind that any model uses, or there are no repeats.
+        PluginError: what was selected breaks the contract of parameters.
+    """
+    repeats = LOOKS[-1] if selection.repeats == AUTO else selection.repeats
+    if not isinstance(repeats, int) or repeats < 1:
+        raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
+    if not isinstance(selection.seed, int) or selection.seed < 0:
+        raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
+    if any(not isinstance(size, int) or size < 1 for size in selection.train_sizes):
+        raise UsageError(f"train sizes must be integers from 1, not {selection.train_sizes}")
+    datasets = choose(selection.datasets, registry.datasets, "dataset")
+    if selection.train_sizes:
+        datasets = [
+            Choice(one.name, tuple(sorted((*one.of_all_rows().parameters, (TRAIN_SIZE, size)))))
+            for one in dict.fromkeys(one.of_all_rows() for one in datasets)
+            for size in dict.fromkeys(selection.train_sizes)
+        ]
+    models = choose(selection.models, registry.models, "model")
+    baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]
+    models += [choice for choice in baselines if choice not in models]
+    devices = [_device(registry, name) for name in dict.fromkeys(selection.devices)]
+    pairings: dict[tuple[Choice, Choice, str], str | None] = {}
+    for dataset, model in itertools.product(datasets, models):
+        offered = registry.models[model.name]
+        for device, absence in devices:
+            where, obstacle = device, absence
+            if offered.baseline and device.partition(":")[0] not in offered.devices:
+                # A baseline on another device is better than no baseline.
+                where, obstacle = offered.devices[0], None
+            reason = _obstacle(registry.datasets[dataset.name], offered, where) or obstacle
+            pairings[dataset, model, where] = reason
+    skips = [Skip(*pairing, reason) for pairing, reason in pairings.items() if reason]
+    trials = [
+        Trial(
+            *pairing,
+            repeat,
+            selection.seed,
+            folds_in(registry.datasets[pairing[0].name].kind),
+        )
+        for pairing, reason in pairings.items()
+        if not reason
+        for repeat in range(repeats)
+    ]
+    return Plan(tuple(trials), tuple(skips))
+
+
+def choose(
+    selectors: Sequence[str], offers: Mapping[str, Dataset] | Mapping[str, Model], noun: str
+) -> list[Choice]:
+    """The choices that selectors stand for, each once, in the order asked; all for no selector."""
+    chosen: dict[Choice, None] = {}
+    for selector in selectors or ("*",):
+        match = _SELECTOR.fullmatch(selector.strip())
+        if match is None:
+            raise UsageError(
+                f"'{selector}' is no selector; write name, glob* or tag:glob*, "
+                "then [parameter=value|value,...] if need be"
+            )
+        tag, glob = match["tag"], match["glob"]
+        names = [
+            name
+            for name, value in offers.items()
+            if fnmatch.fnmatchcase(name, glob) and (tag is None or tag in value.tags)
+        ]
+        if not names:
+            tags = {tag for value in offers.values() for tag in value.tags}
+            hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
+            raise UsageError(f"no {noun} matches '{selector}': {hint}")
+        for name, given in itertools.product(names, _expand(selector, match["given"])):
+            chosen[_settled(offers[name], given)] = None
+    return list(chosen)
+
+
+def importable(requires: Iterable[str]) -> str | None:
+    """The first of the required packages that is not installed; None when all are.
+
+    Of ``sklearn.svm``, it is ``sklearn`` that must be installed. Of ``cuda.bindings``, whose
+    ``cuda`` is a folder that several distributions share, it is the part.
+    """
+    return next((name for name in requires if not _installed(name)), None)
+
+
+@cache
+def _installed(package: str) -> bool:
+    name, *parts = package.split(".")
+    try:
+        spec = importlib.util.find_spec(name)
+    except ValueError:  # of what is loaded without one: `__main__`
+        return name in sys.modules
+    for part in parts:
+        # A folder without code, in which anyone's package may lie: it is imported to look into it.
+        if spec is None or spec.origin is not None or spec.submodule_search_locations is None:
+            break
+        name = f"{name}.{part}"
+        spec = importlib.util.find_spec(name)
+    return spec is not None
+
+
+def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
+    """The dicts of parameters that ``a=1|2,b=3`` stands for."""
+    if given is None:
+        return [{}]
+    alternatives: dict[str, list[str]] = {}
+    for part in given.split(","):
+        name, equals, values = (word.strip() for word in part.partition("="))
+        if not equals or not name or not values or name in alternatives:
+            raise UsageError(
+                f"'{selector}': '{part.strip()}' is no parameter=value; "
+                "separate several parameters by ',' and several values by '|'"
+            )
+        alternatives[name] = [value.strip() for value in values.split("|")]
+    return [
+        dict(zip(alternatives, values, strict=True))
+        for values in itertools.product(*alternatives.values())
+    ]
+
+
+def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
+    if not given:
+        return Choice(offered.name)
+    obstacle = importable(offered.requires)
+    if obstacle:
+        raise UsageError(f"'{offered.name}' needs '{obstacle}', which is not installed here")
+    try:
+        known = (
+            split_parameters(offered)
+            if isinstance(offered, Dataset)
+            else parameters_of(offered.make)
+        )
+    except PluginError as error:
+        raise PluginError(f"'{offered.name}': {error}") from error
+    if isinstance(offered, Dataset):
+        known.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
+    return Choice(offered.name, settle(offered.name, known, given))
+
+
+def _device(registry: Registry, name: str) -> tuple[str, str | None]:
+    """A device's full name, and why it cannot be used, if so."""
+    kind, _, index = name.partition(":")
+    if kind == "cpu" and not index:
+        return name, None
+    kinds = {kind for model in registry.models.values() for kind in model.devices}
+    if kind not in kinds:
+        raise UsageError(f"no model computes on a device '{name}': {nearest(kind, kinds)}")
+    if name in registry.devices:
+        return name, None
+    first = next((device for device in registry.devices.values() if device.kind == name), None)
+    if first is not None:
+        return first.name, None
+    there = ", ".join(registry.devices) or "none"
+    return name, f"no {kind.upper()} device {index + ' ' if index else ''}here (there: {there})"
+
+
+def _obstacle(dataset: Dataset, model: Model, device: str) -> str | None:
+    for noun, offered in (("dataset", dataset), ("model", model)):
+        missing = importable(offered.requires)
+        if missing:
+            return f"{noun} '{offered.name}' needs '{missing}', which is not installed here"
+    if device.partition(":")[0] not in model.devices:
+        return f"'{model.name}' computes on {', '.join(model.devices)} only"
+    return None

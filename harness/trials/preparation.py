@@ -1,0 +1,595 @@
+"""What stands between a dataset and a model: labels become codes, columns become what it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.contract.columns import (
+    codes,
+    distinct,
+    floats,
+    listed,
+    n_missing,
+    names_of,
+    printable,
+    read_labels,
+    read_table,
+)
+from harness.contract.values import Split
+from harness.errors import DatasetError
+
+PARTS = "X_train", "X_test"
+
+LARGEST = float(np.finfo(np.float32).max)
+"""What a model that needs float32 can be given; its square does not overflow float64 either."""
+
+BLOCK = 2**17
+"""Numbers that are worked on at a time: 1 MiB of them stays in a processor's cache."""
+
+MOSTLY_DISTINCT = 0.75
+"""Categories by rows that have one: beyond this, a column rather identifies its rows."""
+
+FEW_ROWS = 20
+"""In fewer, as many categories as rows are no wonder."""
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.contract.columns import Table
+    from harness.contract.values import Array, Needs
+
+    Room = Callable[[str, tuple[int, ...], str], Array]
+    Floats = NDArray[np.float64]
+    Codes = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """A split that keeps the contract, its labels and categories as codes.
+
+    Its arrays hold numbers only, in C's order, so that they can lie in files and be mapped into
+    memory.
+
+    Args:
+        X_train: (n_train, n_features), float64, or float32 if the dataset gave that; NaN is
+            missing. A column of categories holds codes that index its ``categories``.
+        y_train: (n_train,), codes that index ``class_names``.
+        X_test: (n_test, n_features).
+        y_test: (n_test,).
+        class_names: K of them.
+        feature_names: one a column, no two equal.
+        categorical: columns that hold categories, ascending.
+        categories: names of the categories of each of those columns, over both parts.
+        n_repeated: rows of the test part that occur in the training part, feature for feature.
+    """
+
+    X_train: Array
+    y_train: NDArray[np.intp]
+    X_test: Array
+    y_test: NDArray[np.intp]
+    class_names: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    categorical: tuple[int, ...] = ()
+    categories: tuple[tuple[str, ...], ...] = ()
+    n_repeated: int = 0
+
+    @property
+    def trained(self) -> NDArray[np.intp]:
+        """Codes of the classes that occur in the training part, ascending."""
+        return np.unique(self.y_train)
+
+    @property
+    def identifiers(self) -> tuple[str, ...]:
+        """Names of the columns in which nearly every training row has a category of its own."""
+        found = []
+        for column in self.categorical:
+            values = self.X_train[:, column]
+            known = values[~np.isnan(values)]
+            n_distinct = len(np.unique(known))
+            if len(known) >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * len(known):
+                found.append(self.feature_names[column])
+        return tuple(found)
+
+    def learning_from(self, rows: NDArray[np.intp]) -> Encoded:
+        """The same split with these rows of its training part only."""
+        X_train = self.X_train[rows]
+        n_repeated = repeated(X_train, self.X_test) if self.n_repeated else 0
+        return replace(self, X_train=X_train, y_train=self.y_train[rows], n_repeated=n_repeated)
+
+    def first_rows(self, n: int) -> list[list[float | str | None]]:
+        """The first rows of the training part for people to read; None is missing."""
+        names = dict(zip(self.categorical, self.categories, strict=True))
+        return [
+            [
+                None if value != value else names[i][int(value)] if i in names else value
+                for i, value in enumerate(row)
+            ]
+            for row in self.X_train[:n].tolist()
+        ]
+
+
+def encode(split: Split) -> Encoded:
+    """Check what a dataset gave, and encode its labels and categories.
+
+    Raises:
+        DatasetError: it breaks the contract of `Split`, or nothing can be learned from it: there
+            are no rows, labels are missing, the training part has one class only or lacks a class
+            of the test part.
+    """
+    try:
+        return _encode(split)
+    except DatasetError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise DatasetError(f"the split cannot be read: {_described(error)}") from error
+
+
+def _encode(split: Split) -> Encoded:
+    if not isinstance(split, Split):
+        raise DatasetError(f"split gave a {type(split).__name__}, not a harness.Split")
+    tables = read_table(split.X_train, "X_train"), read_table(split.X_test, "X_test")
+    n_features = len(tables[0].columns)
+    for table, name in zip(tables, ("X_train", "X_test"), strict=True):
+        if not table.columns:
+            raise DatasetError(f"{name} has no columns")
+    if n_features != len(tables[1].columns):
+        raise DatasetError(
+            f"the training part has {n_features} columns, the test part {len(tables[1].columns)}"
+        )
+    labels = read_labels(split.y_train, "y_train"), read_labels(split.y_test, "y_test")
+    for part, table, y in zip(("training", "test"), tables, labels, strict=True):
+        if table.n_rows == 0:
+            raise DatasetError(f"the {part} part has no rows")
+        if y.shape != (table.n_rows,):
+            raise DatasetError(
+                f"the {part} part has {table.n_rows} rows but labels of shape {y.shape}; "
+                "there is one label a row"
+            )
+    feature_names = column_names(split, tables)
+    categorical = categorical_columns(split, tables, feature_names)
+    X_train, X_test, categories = numbers(tables, feature_names, categorical)
+    class_names, y_train, y_test = _codes(split, labels)
+    trained = np.unique(y_train)
+    if len(trained) < 2:
+        raise DatasetError(
+            f"the training part has one class only, '{class_names[trained[0]]}'; "
+            "a classifier needs two"
+        )
+    unseen = np.setdiff1d(y_test, trained)
+    if len(unseen):
+        names = listed([f"'{class_names[code]}'" for code in unseen])
+        raise DatasetError(f"class {names} is in the test part only; no model can learn it")
+    return Encoded(
+        X_train,
+        y_train,
+        X_test,
+        y_test,
+        class_names,
+        feature_names,
+        categorical,
+        categories,
+        repeated(X_train, X_test),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """Both parts as a model gets them, read-only.
+
+    Args:
+        X_train: (n_train, n_columns).
+        X_test: (n_test, n_columns).
+        y_train: (n_train,), codes of the classes in the training part, 0..K-1 without gaps.
+        categorical: columns of X that hold categories; empty where they were one-hot encoded.
+    """
+
+    X_train: Array
+    X_test: Array
+    y_train: NDArray[np.intp]
+    categorical: tuple[int, ...]
+
+
+def in_memory(_name: str, shape: tuple[int, ...], dtype: str) -> Array:
+    """Room for a table where arrays usually lie."""
+    return np.zeros(shape, dtype)
+
+
+def prepare(data: Encoded, needs: Needs, room: Room = in_memory) -> Prepared:
+    """Both parts as a model needs them; every statistic comes from the training part.
+
+    Missing quantities are filled in with the median and missing categories with the most frequent
+    one if the model needs ``finite`` input; a missing category is otherwise a row of zeros when
+    one-hot encoded. A category that the training part lacks is a row of zeros too. A column that
+    does not vary is only centred. A column that is missing throughout the training part becomes
+    zeros, or empty strings where categories stay, if the model needs ``finite`` input.
+
+    Args:
+        data: the split.
+        needs: of the model.
+        room: gives zeros of a shape and a type, for the table of numbers of this name; it is not
+            asked for a table that needs no change.
+
+    Raises:
+        DatasetError: what the model needs does not fit into memory.
+    """
+    try:
+        return _prepare(data, needs, room)
+    except Exception as error:
+        raise DatasetError(f"the split cannot be prepared: {_described(error)}") from error
+
+
+def leaves(data: Encoded, needs: Needs) -> bool:
+    """Whether the columns are what a model needs already."""
+    parts = data.X_train, data.X_test
+    if data.categorical or needs.scaled or any(X.dtype != needs.dtype for X in parts):
+        return False
+    # A sum is NaN if one of its numbers is.
+    return not needs.finite or not any(np.isnan(X.sum(axis=0)).any() for X in parts)
+
+
+def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
+    parts = data.X_train, data.X_test
+    one_hot = needs.numeric
+    counts = [
+        np.bincount(_known(data.X_train[:, column]), minlength=len(names))
+        for column, names in zip(data.categorical, data.categories, strict=True)
+    ]
+    widths = np.ones(len(data.feature_names), dtype=np.intp)
+    if one_hot:
+        # A column without any category in the training part is a column of zeros.
+        for column, count in zip(data.categorical, counts, strict=True):
+            widths[column] = max(1, int((count > 0).sum()))
+    starts = np.cumsum(widths) - widths
+    quantities = np.setdiff1d(np.arange(len(widths)), data.categorical)
+    scaler = _Scaler.of(parts, quantities, needs)
+    outputs: list[Array]
+    as_it_is = leaves(data, needs)
+    if as_it_is:
+        outputs = [X.view() for X in parts]
+    elif one_hot or not data.categorical:
+        shapes = [(len(X), int(widths.sum())) for X in parts]
+        try:
+            outputs = [
+                room(name, shape, needs.dtype) for name, shape in zip(PARTS, shapes, strict=True)
+            ]
+        except MemoryError:
+            raise MemoryError(
+                f"one-hot encoded, it is a table of {shapes[0][0]:,} x {shapes[0][1]:,} numbers, "
+                "which memory does not hold; leave out columns of many categories"
+            ) from None
+    else:
+        outputs = [np.empty(X.shape, dtype=object) for X in parts]
+    if not as_it_is:
+        for X, output in zip(parts, outputs, strict=True):
+            scaler.write(X, output, starts[quantities])
+    for column, names, count in zip(data.categorical, data.categories, counts, strict=True):
+        for X, output in zip(parts, outputs, strict=True):
+            found = _filled(X[:, column], count, needs)
+            if one_hot:
+                _one_hot(found, count, len(data.X_train), needs, output[:, starts[column] :])
+            else:
+                # The last one is what a missing category becomes.
+                table = np.array([*names, "" if needs.finite else None], dtype=object)
+                output[:, column] = table[found]
+    y_train = np.searchsorted(data.trained, data.y_train)
+    for array in (*outputs, y_train):
+        array.setflags(write=False)
+    return Prepared(outputs[0], outputs[1], y_train, () if one_hot else data.categorical)
+
+
+def column_names(split: Split, tables: Sequence[Table]) -> tuple[str, ...]:
+    """Names of the columns: those that the split gives, else those of its DataFrames.
+
+    Raises:
+        DatasetError: there are not as many as columns, or the two parts' differ.
+    """
+    n_features = len(tables[0].columns)
+    train, test = (tuple(map(str, table.names)) for table in tables)
+    if train and test and train != test:
+        first = next(i for i in range(n_features) if train[i] != test[i])
+        raise DatasetError(
+            f"column {first} is '{printable(train[first])}' in the training part, "
+            f"'{printable(test[first])}' in the test part; order their columns alike"
+        )
+    given = () if split.feature_names is None else tuple(split.feature_names)
+    if given and len(given) != n_features:
+        raise DatasetError(f"{len(given)} feature names for {n_features} columns")
+    own = next((table.names for table in tables if table.names), (None,) * n_features)
+    return names_of(given or own, "x{}")
+
+
+def categorical_columns(
+    split: Split, tables: Sequence[Table], names: Sequence[str]
+) -> tuple[int, ...]:
+    """Columns that hold categories: by index, by a mask or by name, and by a DataFrame's types.
+
+    Raises:
+        DatasetError: what names them is none of these, or names no column.
+    """
+    n_features = len(names)
+    declared = split.categorical
+    try:
+        given = [declared] if isinstance(declared, str) else list(declared)
+    except TypeError:
+        given = [declared]
+    of_types = {column for table in tables for column in table.categorical}
+    if given and all(isinstance(item, bool | np.bool_) for item in given):
+        if len(given) != n_features:
+            raise DatasetError(f"categorical is a mask of {len(given)} for {n_features} columns")
+        return tuple(sorted(of_types | set(np.flatnonzero(given).tolist())))
+    own = next((table.names for table in tables if table.names), ())
+    raw = () if split.feature_names is None else tuple(split.feature_names)
+    places: dict[str, int] = {}
+    for labels in (names, raw, own):
+        for i, label in enumerate(labels):
+            places.setdefault(str(label), i)
+    columns = set()
+    for item in given:
+        if isinstance(item, int | np.integer) and not isinstance(item, bool):
+            if not 0 <= item < n_features:
+                raise DatasetError(f"categorical columns {_shown(given)} of {n_features} columns")
+            columns.add(int(item))
+        elif isinstance(item, str) and item in places:
+            columns.add(places[item])
+        elif isinstance(item, str):
+            raise DatasetError(
+                f"categorical names '{printable(item)}', which is no column; there are "
+                f"{listed(names)}"
+            )
+        else:
+            raise DatasetError(
+                f"categorical is {printable(repr(declared))}; give indices of columns, their "
+                "names, or a bool for each column"
+            )
+    return tuple(sorted(of_types | columns))
+
+
+def repeated(X_train: Array, X_test: Array) -> int:
+    """How many rows of the test part occur in the training part, feature for feature."""
+    known, asked = np.sort(_hashes(X_train)), np.sort(_hashes(X_test))
+    # Ten times as fast as np.isin, for both are in order.
+    places = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+    return int((known[places] == asked).sum())
+
+
+def _hashes(X: Array) -> NDArray[np.uint64]:
+    """A number of 64 bits for each row: among a million rows, two differ but for one in 10^7."""
+    n_features = X.shape[1]
+    salts = np.random.default_rng(0).integers(2**63, size=n_features, dtype=np.uint64)
+    salts = 2 * salts + 1  # odd, for a product with an even number loses a bit
+    hashes = np.empty(len(X), dtype=np.uint64)
+    for rows in _blocks(len(X), n_features):
+        values = X[rows].astype(np.float64)
+        values += 0.0  # of the two zeros one
+        values[np.isnan(values)] = np.nan  # of all NaNs one
+        bits = values.view(np.uint64)
+        # Whole numbers differ in their upper bits only; a product passes bits upwards only.
+        bits ^= bits >> np.uint64(32)
+        bits *= salts
+        bits ^= bits >> np.uint64(29)
+        bits *= salts
+        bits ^= bits >> np.uint64(32)
+        hashes[rows] = bits.sum(axis=1)
+    return hashes
+
+
+def _blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    size = max(1, BLOCK // max(1, n_columns))
+    for start in range(0, n_rows, size):
+        yield slice(start, min(start + size, n_rows))
+
+
+def numbers(
+    tables: Sequence[Table], names: Sequence[str], categorical: Sequence[int]
+) -> tuple[Array, Array, tuple[tuple[str, ...], ...]]:
+    """Both parts as numbers, and the categories that codes index.
+
+    Raises:
+        DatasetError: a column holds what is neither a number nor declared a category.
+    """
+    parts = []
+    for table in tables:
+        if table.block is not None:
+            usual = table.block.dtype if table.block.dtype.kind == "f" else np.float64
+            dtype = np.float64 if categorical else usual
+            copied = bool(categorical)
+            X = np.array(table.block, dtype=dtype, order="C", copy=copied or None)
+        else:
+            X = np.empty((table.n_rows, len(table.columns)))
+            for i in set(range(len(names))) - set(categorical):
+                X[:, i] = floats(table.columns[i], names[i])
+        parts.append(X)
+    categories = []
+    for i in categorical:
+        found, both = codes([table.columns[i] for table in tables])
+        categories.append(found)
+        for X, column in zip(parts, both, strict=True):
+            X[:, i] = column
+    for X in parts:
+        # NaN is neither: fmin and fmax pass over it.
+        largest, least = np.fmax.reduce(X, initial=0.0), np.fmin.reduce(X, initial=0.0)
+        beyond = (largest > LARGEST) | (least < -LARGEST)
+        if beyond.any():
+            raise DatasetError(
+                f"column '{names[int(beyond.argmax())]}' holds infinite values, "
+                f"or some beyond {LARGEST:.1e}, which float32 cannot hold"
+            )
+    return parts[0], parts[1], tuple(categories)
+
+
+def _codes(
+    split: Split, parts: Sequence[Array]
+) -> tuple[tuple[str, ...], NDArray[np.intp], NDArray[np.intp]]:
+    """Class names and both parts' labels as codes that index them."""
+    for part, y in zip(("training", "test"), parts, strict=True):
+        missing = n_missing(y)
+        if missing:
+            raise DatasetError(
+                f"{missing} of the {len(y)} labels of the {part} part are missing (NaN)"
+            )
+    given = () if split.class_names is None else tuple(split.class_names)
+    raw = [str(name) for name in given]
+    if len(set(raw)) != len(raw):
+        raise DatasetError(f"class names occur twice: {printable(', '.join(raw))}")
+    if not raw:
+        labels, coded = distinct(parts)
+        return names_of(map(str, labels)), coded[0], coded[1]
+    names = names_of(raw)
+    whole = [found for part in parts if (found := _whole(part)) is not None]
+    if len(whole) == len(parts):
+        for found in whole:
+            low, high = found.min(), found.max()
+            if low < 0 or high >= len(names):
+                raise DatasetError(
+                    f"labels from {low} to {high} do not index {len(names)} class names; "
+                    f"indices go from 0 to {len(names) - 1}; without class_names, labels are "
+                    "their own names"
+                )
+        return names, whole[0], whole[1]
+    index = {name: code for code, name in enumerate(raw)}
+    strange = sorted({str(label) for y in parts for label in y.tolist() if label not in index})
+    if strange:
+        raise DatasetError(
+            f"label '{printable(strange[0])}' is none of the classes {listed(names)}"
+        )
+    train, test = (np.array([index[label] for label in y.tolist()], dtype=np.intp) for y in parts)
+    return names, train, test
+
+
+def _whole(y: Array) -> NDArray[np.intp] | None:
+    """Labels as integers if they are whole numbers, of whatever type."""
+    kinds = bool | int | float | np.integer | np.floating | np.bool_
+    if y.dtype == object:
+        if not all(isinstance(label, kinds) for label in y.tolist()):
+            return None
+        y = y.astype(np.float64)
+    if y.dtype.kind == "f":
+        whole = (np.abs(y) < 2**53) & (y == np.floor(y))
+        if not whole.all():
+            return None
+    indices: NDArray[np.intp] = y.astype(np.intp)
+    return indices
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scaler:
+    """What is done to columns of quantities, learned from the training part.
+
+    Args:
+        columns: which they are.
+        fill: what a missing value becomes, NaN where nothing is to be filled in.
+        mean: is subtracted.
+        scale: then divides; None leaves the values as they are.
+    """
+
+    columns: NDArray[np.intp]
+    fill: Floats
+    mean: Floats
+    scale: Floats | None
+
+    @classmethod
+    def of(cls, parts: Sequence[Array], columns: NDArray[np.intp], needs: Needs) -> _Scaler:
+        n_rows, size = len(parts[0]), len(columns)
+        fill, mean, scale = np.full(size, np.nan), np.zeros(size), np.ones(size)
+        if not size or not (needs.finite or needs.scaled):
+            return cls(columns, fill, mean, None)
+        sums = [_sums(X, columns) for X in parts]
+        mean = sums[0] / n_rows
+        if needs.scaled:
+            scale = np.sqrt(_sums(parts[0], columns, mean) / n_rows)
+        for i in np.flatnonzero(np.isnan(sums[0] + sums[1])):
+            values = parts[0][:, columns[i]].astype(np.float64)
+            known = values[~np.isnan(values)]
+            if needs.finite:
+                fill[i] = np.median(known) if len(known) else 0.0
+                known = np.where(np.isnan(values), fill[i], values)
+            mean[i], scale[i] = (known.mean(), known.std()) if len(known) else (0.0, 1.0)
+        # Rounding leaves a column of equal values a deviation of about 1e-16 of its size.
+        scale[~(scale > 1e-12 * np.abs(mean))] = 1.0
+        return cls(columns, fill, mean, scale if needs.scaled else None)
+
+    def write(self, X: Array, output: Array, places: NDArray[np.intp]) -> None:
+        """Put the columns of a part into these places of its output."""
+        if not len(places):
+            return
+        # An index of all columns would be copied with, number by number.
+        together = len(places) == X.shape[1] == output.shape[1]
+        taken, put = (slice(None), slice(None)) if together else (self.columns, places)
+        fills = bool((~np.isnan(self.fill)).any())
+        for rows in _blocks(len(X), X.shape[1]):
+            values = X[rows, taken].astype(np.float64)
+            if fills:
+                np.copyto(values, self.fill, where=np.isnan(values))
+            if self.scale is not None:
+                # Where the training part hardly varies, a test row can lie beyond what float32
+                # holds.
+                with np.errstate(over="ignore"):
+                    values -= self.mean
+                    values /= self.scale
+                np.clip(values, -LARGEST, LARGEST, out=values)
+            output[rows, put] = values
+
+
+def _sums(X: Array, columns: NDArray[np.intp], mean: Floats | None = None) -> Floats:
+    """Sums of columns, or of their squared deviations from a mean.
+
+    Of each block the columns are laid out as rows, for NumPy sums those pairwise, and the sum of a
+    table of one block is that of its columns, to the bit.
+    """
+    sums = np.zeros(len(columns))
+    taken = slice(None) if len(columns) == X.shape[1] else columns
+    for rows in _blocks(len(X), X.shape[1]):
+        values = np.array(X[rows, taken].T, dtype=np.float64, order="C")
+        if mean is not None:
+            values -= mean[:, None]
+            np.multiply(values, values, out=values)
+        sums += values.sum(axis=1)
+    return sums
+
+
+def _known(column: Array) -> NDArray[np.intp]:
+    """Codes of the categories that are not missing."""
+    known: NDArray[np.intp] = column[~np.isnan(column)].astype(np.intp)
+    return known
+
+
+def _filled(column: Array, counts: NDArray[np.intp], needs: Needs) -> NDArray[np.intp]:
+    """Codes; a missing one becomes the most frequent if need be and if there is one, else -1."""
+    fill = counts.argmax() if needs.finite and counts.any() else -1
+    return np.where(np.isnan(column), fill, column).astype(np.intp)
+
+
+def _one_hot(
+    found: NDArray[np.intp], counts: NDArray[np.intp], n_train: int, needs: Needs, output: Array
+) -> None:
+    """Write a column of 0 and 1, or of what they become scaled, for each category in training."""
+    trained = np.flatnonzero(counts)
+    place = np.full(len(counts) + 1, -1)  # the last one is for what is missing
+    place[trained] = np.arange(len(trained))
+    n = counts[trained].astype(np.float64)
+    if needs.finite and len(n):
+        n[place[counts.argmax()]] += n_train - counts.sum()
+    low, high = np.zeros(len(n)), np.ones(len(n))
+    if needs.scaled:
+        mean = n / n_train
+        deviation = np.sqrt(mean * ((n_train - n) / n_train))
+        scale = np.where(deviation > 0, deviation, 1.0)
+        low, high = -mean / scale, (1 - mean) / scale
+        output[:, : len(n)] = low
+    columns = place[found]
+    rows = np.flatnonzero(columns >= 0)
+    output[rows, columns[rows]] = high[columns[rows]]
+
+
+def _described(error: BaseException) -> str:
+    words = printable(" ".join(str(error).split()))
+    return words if isinstance(error, MemoryError) and words else f"{type(error).__name__}: {words}"
+
+
+def _shown(given: Sequence[Any]) -> str:
+    return printable(repr(tuple(given)))

@@ -1,0 +1,117 @@
+"""How fast a run goes: what its trials took, and how long those that are left will take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from harness.contract.values import Choice, Trial
+
+    Pairing: TypeAlias = tuple[Choice, Choice, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What is known of a run's speed.
+
+    Args:
+        jobs: trials, or batches of them, at a time.
+        waiting: how many trials of each pairing have not begun.
+        running: what runs, in the order in which it began, and since when (seconds).
+        took: seconds of each pairing's trials that have ended; those of a batch share its time.
+    """
+
+    jobs: int = 1
+    waiting: Mapping[Pairing, int] = field(default_factory=dict)
+    running: Mapping[tuple[Trial, ...], float] = field(default_factory=dict)
+    took: Mapping[Pairing, tuple[float, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, trials: Iterable[Trial], jobs: int) -> Pace:
+        """Before the first of them begins."""
+        waiting: dict[Pairing, int] = {}
+        for trial in trials:
+            waiting[_pairing(trial)] = waiting.get(_pairing(trial), 0) + 1
+        return cls(jobs, waiting)
+
+    def started(self, trials: Sequence[Trial], now: float) -> Pace:
+        """With trials of one pairing that begin in one go."""
+        return replace(
+            self,
+            waiting=self._waiting(trials, -len(trials)),
+            running={**self.running, tuple(trials): now},
+        )
+
+    def ended(self, trials: Sequence[Trial], now: float, *, again: bool = False) -> Pace:
+        """Without trials that were running; they may have to run ``again``, and count then."""
+        running = dict(self.running)
+        seconds = now - running.pop(tuple(trials))
+        if again:
+            return replace(self, running=running, waiting=self._waiting(trials, len(trials)))
+        pairing = _pairing(trials[0])
+        shares = (max(0.0, seconds) / len(trials),) * len(trials)
+        took = {**self.took, pairing: (*self.took.get(pairing, ()), *shares)}
+        return replace(self, running=running, took=took)
+
+    def _waiting(self, trials: Sequence[Trial], change: int) -> dict[Pairing, int]:
+        pairing = _pairing(trials[0])
+        return {**self.waiting, pairing: max(0, self.waiting.get(pairing, 0) + change)}
+
+    def left(self, now: float) -> float | None:
+        """Seconds until all is done: 0 when it is, None before anything has ended.
+
+        A trial is expected to take as long as those of its pairing, else of its model, else of all
+        models. What is left is shared by the jobs, but nothing ends before its longest part.
+        """
+        waiting = {pairing: count for pairing, count in self.waiting.items() if count}
+        if not waiting and not self.running:
+            return 0.0
+        if not self.took:
+            return None
+        typical = _Typical(self.took)
+        # What is late by some time has that time to go: nothing tells better.
+        running = [
+            abs(len(trials) * typical.seconds(_pairing(trials[0])) - (now - began))
+            for trials, began in self.running.items()
+        ]
+        # What takes longer than expected will do so again.
+        so_far: dict[Pairing, float] = {}
+        for trials, began in self.running.items():
+            share = (now - began) / len(trials)
+            so_far[_pairing(trials[0])] = max(share, so_far.get(_pairing(trials[0]), 0.0))
+        each = {
+            pairing: max(typical.seconds(pairing), so_far.get(pairing, 0.0)) for pairing in waiting
+        }
+        total = sum(running) + sum(count * each[pairing] for pairing, count in waiting.items())
+        return max(total / self.jobs, *running, *each.values())
+
+    @property
+    def slowest(self) -> tuple[str, float] | None:
+        """The model that takes longest, and its mean seconds a trial; None before any has ended."""
+        models = _Typical(self.took).models
+        return max(models.items(), key=lambda item: item[1]) if models else None
+
+
+class _Typical:
+    """What a trial may be expected to take, from those that have ended."""
+
+    def __init__(self, took: Mapping[Pairing, tuple[float, ...]]) -> None:
+        by_model: dict[str, list[float]] = {}
+        for (_, model, _), seconds in took.items():
+            by_model.setdefault(str(model), []).extend(seconds)
+        self.pairings = {pairing: fmean(seconds) for pairing, seconds in took.items()}
+        self.models = {model: fmean(seconds) for model, seconds in by_model.items()}
+
+    def seconds(self, pairing: Pairing) -> float:
+        if pairing in self.pairings:
+            return self.pairings[pairing]
+        known = self.models.get(str(pairing[1]))
+        return fmean(self.models.values()) if known is None else known
+
+
+def _pairing(trial: Trial) -> Pairing:
+    return trial.dataset, trial.model, trial.device

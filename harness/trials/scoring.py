@@ -1,0 +1,152 @@
+"""Probabilities and labels become scores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.contract.values import Predictions
+from harness.errors import ProbabilityError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+CLIP = float(np.finfo(np.float64).eps)
+"""The least probability that a test row's class counts with; rows clipped are counted."""
+TOLERANCE = 1e-5
+"""How far a row's sum may be from 1: what float32 arithmetic needs."""
+ECE_BINS = 15
+
+
+def numbers(raw: Any) -> NDArray[Any]:
+    """A copy of what a classifier returned, as an array of booleans, integers or floats.
+
+    Raises:
+        ProbabilityError: it cannot be made one.
+    """
+    try:
+        given = np.asarray(raw)
+        if given.dtype.kind in "cSUTmM":  # NumPy would make numbers of these, after a fashion
+            raise TypeError(f"it holds {given.dtype}")
+        # A copy, because a classifier may write its next answer into the same array.
+        return np.array(given, dtype=None if given.dtype.kind in "biuf" else np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor with a gradient
+        raise ProbabilityError(f"predict_proba gave no array of numbers: {error}") from error
+
+
+def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.float64]:
+    """What a classifier returned, as probabilities (n_samples, n_classes) in float64.
+
+    Each row is divided by its sum once that is known to be 1 within `TOLERANCE`. Otherwise a row
+    such as (1.00001, 0) would score better than a certain and right answer can.
+
+    Raises:
+        ProbabilityError: of another shape, not numbers, not finite, negative, or with rows that do
+            not sum to 1 within `TOLERANCE`.
+    """
+    P = np.asarray(numbers(raw), dtype=np.float64)
+    if P.shape != (n_samples, n_classes):
+        raise ProbabilityError(
+            f"predict_proba gave an array of shape {P.shape} "
+            f"for {n_samples} rows and {n_classes} classes"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):  # sums of what is not finite
+        sums = P.sum(axis=1)
+    for fault, rows in (
+        ("are not finite", ~np.isfinite(P).all(axis=1)),
+        ("are negative", (P < 0).any(axis=1)),
+        ("do not sum to 1", np.abs(sums - 1) > TOLERANCE),
+    ):
+        if rows.any():
+            row = int(np.flatnonzero(rows)[0])
+            raise ProbabilityError(
+                f"probabilities {fault} in {rows.sum()} of {n_samples} rows; "
+                f"row {row} is {np.array2string(P[row], precision=4, threshold=6)}"
+            )
+    P /= sums[:, None]
+    return P
+
+
+def predictions(P: NDArray[np.float64], y: NDArray[np.intp]) -> Predictions:
+    """What is kept for each test row, to compare models row by row later."""
+    Y = np.eye(P.shape[1])[y]
+    return Predictions(
+        true=y.astype(np.uint16),
+        predicted=P.argmax(axis=1).astype(np.uint16),
+        confidence=P.max(axis=1).astype(np.float32),
+        brier=((P - Y) ** 2).sum(axis=1).astype(np.float32),
+        log_probability=np.log(np.maximum(P[np.arange(len(y)), y], CLIP)).astype(np.float32),
+    )
+
+
+def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
+    """Scores of checked probabilities P (n, K) for labels y (n,) of 0..K-1.
+
+    ``nll`` is the mean negative log probability of the right class, in nats, each clipped at
+    `CLIP` as scikit-learn's ``log_loss`` does; ``clipped`` counts the rows where that mattered.
+    ``likelihood`` is exp(-nll), the geometric mean probability of the right class. ``brier`` is
+    the sum over classes, 0 to 2 (Brier 1950). ``balanced_accuracy`` is the mean recall of the
+    classes that occur in y. ``auc`` is one class against the rest, averaged over the classes for
+    which both occur, and is left out if there are none. ``ece`` has 15 bins of equal width (Guo et
+    al. 2017) and is biased upward for good models.
+    """
+    n, K = P.shape
+    true = P[np.arange(n), y]  # (n,)
+    losses = -np.log(np.maximum(true, CLIP))
+    predicted = P.argmax(axis=1)
+    right = predicted == y
+    Y = np.zeros_like(P)
+    Y[np.arange(n), y] = 1.0
+    present = np.bincount(y, minlength=K)
+    recalls = np.bincount(y[right], minlength=K)[present > 0] / present[present > 0]
+    nll = float(losses.mean())
+    found = {
+        "accuracy": float(right.mean()),
+        "nll": nll,
+        "nll_sd": float(losses.std(ddof=1)) if n > 1 else 0.0,
+        "likelihood": float(np.exp(-nll)),
+        "brier": float(((P - Y) ** 2).sum(axis=1).mean()),
+        "balanced_accuracy": float(recalls.mean()),
+        "ece": _ece(P.max(axis=1), right),
+        "clipped": float((true < CLIP).sum()),
+    }
+    aucs = [_auc(P[:, k], y == k) for k in range(K) if 0 < present[k] < n]
+    return found | ({"auc": float(np.mean(aucs))} if aucs else {})
+
+
+def mean_likelihood(P: NDArray[np.float64], y: NDArray[np.intp]) -> float:
+    """The ``likelihood`` of `score`, alone."""
+    losses = -np.log(np.maximum(P[np.arange(len(y)), y], CLIP))
+    return float(np.exp(-float(losses.mean())))
+
+
+def likelihood(log_P: NDArray[Any], y: NDArray[np.intp]) -> float:
+    """Exp of the mean log probability of the right class, never above 1.
+
+    As in `check_probabilities`, each row's probabilities are divided by their sum. The likelihood
+    is NaN where a logarithm is, and where a row's sum is not 1 within `TOLERANCE`.
+    """
+    logs = np.asarray(log_P, dtype=np.float64)[: len(y)]
+    right = logs[np.arange(len(y)), y]  # (n,)
+    with np.errstate(over="ignore"):  # of logarithms far above 0
+        sums = np.exp(logs).sum(axis=1)
+    if not (np.abs(sums - 1) <= TOLERANCE).all():
+        return float("nan")
+    # Rounding alone can leave a logarithm above 0.
+    return float(np.exp(np.mean(np.minimum(right - np.log(sums), 0.0))))
+
+
+def _auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
+    """Area under the ROC curve by the rank sum (Mann & Whitney 1947), ties at their mean rank."""
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+    n_positive = int(positive.sum())
+    above = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
+    return float(above / (n_positive * (len(scores) - n_positive)))
+
+
+def _ece(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
+    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - right, minlength=ECE_BINS)
+    return float(np.abs(gaps).sum() / len(right))

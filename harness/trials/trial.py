@@ -1,0 +1,613 @@
+"""One trial becomes a result: split, prepare, make, fit, predict, score."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import math
+import operator
+import random
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from harness.contract.parameters import split_parameters
+from harness.contract.registry import describe
+from harness.contract.values import (
+    TRAIN_SIZE,
+    Failure,
+    Result,
+    Seconds,
+    Setting,
+    TracePoint,
+    folds_in,
+)
+from harness.errors import DatasetError, HarnessError, ProbabilityError
+from harness.processes.threads import give_threads
+from harness.trials import scoring
+from harness.trials.answers import concrete, settle
+from harness.trials.preparation import encode, prepare
+from harness.trials.regions import asked, is_asked, principal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from harness.contract.registry import Registry
+    from harness.contract.values import (
+        Array,
+        Classifier,
+        Dataset,
+        Model,
+        Needs,
+        PredictLogProba,
+        Sketch,
+        SplitKind,
+        Trial,
+    )
+    from harness.trials.preparation import Encoded, Prepared
+
+    Clock = Callable[[], float]
+    Tell = Callable[[TracePoint], None]
+
+TRACE_POINTS = 200
+LAST_EPOCH = 2**31 - 1  # what an integer column of any database holds
+TELL_EVERY = 0.05  # seconds: as often as an eye can follow
+THREADS = 1  # of a trial: sums come out the same bit for bit whatever the number of jobs
+PREDICT_CALLS = 5
+PREDICT_BUDGET = 0.05  # seconds: a slow predict_proba is not called again for a better figure
+
+
+def run_trial(
+    trial: Trial,
+    registry: Registry,
+    *,
+    clock: Clock = time.perf_counter,
+    on_failure: Callable[[BaseException], None] = lambda _: None,
+    tell: Tell | None = None,
+) -> Result:
+    """Run one trial here and now; whatever the plugins raise becomes a failed result.
+
+    Args:
+        trial: what to run.
+        registry: what it names.
+        clock: seconds, ever growing.
+        on_failure: given the exception first; a debugger, say.
+        tell: given points of the trace as they come, not all of them.
+    """
+    dataset = registry.datasets[trial.dataset.name]
+    try:
+        model = registry.models[trial.model.name]
+        material = _material(dataset, model, trial)
+        fitted = fit_alone(trial, model, material, clock=clock, tell=tell)
+        return scored(trial, fitted, material.facts, dataset.kind)
+    except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
+        on_failure(error)
+        return Result(trial, "failed", split_kind=dataset.kind, failure=failure_of(error))
+
+
+def run_together(
+    trials: Sequence[Trial],
+    registry: Registry,
+    *,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
+) -> list[Result]:
+    """Repeats of one pairing, those of one shape trained in one go, here and now.
+
+    Every result is what `run_trial` would give; ``fit`` seconds are an equal share.
+
+    Args:
+        trials: that differ in their repeat only.
+        registry: what they name.
+        clock: seconds, ever growing.
+        tell: given points of the first one's trace as they come.
+
+    Raises:
+        BaseException: whatever comes up in any of them; then none has a result.
+    """
+    dataset = registry.datasets[trials[0].dataset.name]
+    model = registry.models[trials[0].model.name]
+    materials = [_material(dataset, model, trial) for trial in trials]
+    fitted = fit_several(trials, model, materials, clock=clock, tell=tell)
+    return [
+        scored(trial, fitted[trial], material.facts, dataset.kind)
+        for trial, material in zip(trials, materials, strict=True)
+    ]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Facts:
+    """What is known of a split besides its columns, and what a trial is scored with.
+
+    Args:
+        y_train: (n_train,), labels as the model got them, 0..K-1.
+        y_test: (n_test,), codes of all classes.
+        trained: (K,), codes of the classes in the training part, ascending.
+        n_classes: of the whole dataset.
+        n_repeated: rows of the test part that occur in the training part.
+        identifiers: columns in which nearly every row has a category of its own.
+    """
+
+    y_train: NDArray[np.intp]
+    y_test: NDArray[np.intp]
+    trained: NDArray[np.intp]
+    n_classes: int
+    n_repeated: int = 0
+    identifiers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Material:
+    """What a trial works on; the labels of the test part are not in it.
+
+    Args:
+        prepared: both parts as the model needs them.
+        labels: gives the test part's labels as codes, for whoever scores epochs.
+        n_classes: K, in the training part.
+        data: the split as it was drawn where a picture of it needs that: its labels left out.
+        principal: the picture of a split with more than two columns.
+    """
+
+    prepared: Prepared
+    labels: Callable[[], Facts]
+    n_classes: int
+    data: Encoded | None = None
+    principal: Sketch | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """All that it is scored with."""
+        return self.labels()
+
+    @classmethod
+    def of(cls, data: Encoded, needs: Needs, *, sketched: bool) -> Material:
+        """The material of a split that was drawn in this process, with or without a picture."""
+        prepared = prepare(data, needs)
+        facts = Facts(
+            prepared.y_train,
+            data.y_test,
+            data.trained,
+            len(data.class_names),
+            data.n_repeated,
+            data.identifiers,
+        )
+        few = is_asked(data)
+        return cls(
+            prepared,
+            lambda: facts,
+            len(data.trained),
+            data if few and sketched else None,
+            principal(data) if sketched and not few else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fitted:
+    """What came of a fit, not checked yet.
+
+    Args:
+        test: what ``predict_proba`` gave for the test part, its columns in the labels' order.
+        train: the same for the training part.
+        seconds: where the time went.
+        points: likelihoods by epoch.
+        last_epoch: the last one that was told; None where none was.
+        sketch: how the classifier divides its inputs, in the first repeat.
+    """
+
+    test: NDArray[Any]
+    train: NDArray[Any]
+    seconds: Seconds
+    points: tuple[TracePoint, ...] = ()
+    last_epoch: int | None = None
+    sketch: Sketch | None = None
+
+
+def fit_alone(
+    trial: Trial,
+    model: Model,
+    material: Material,
+    *,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
+    imported: Mapping[str, float] | None = None,
+) -> Fitted:
+    """Make a classifier, fit it, let it predict.
+
+    Args:
+        trial: which.
+        model: the one that it names.
+        material: the split.
+        clock: seconds, ever growing.
+        tell: given points of the trace as they come.
+        imported: seconds that importing packages took before.
+
+    Raises:
+        BaseException: whatever the model raises.
+    """
+    return _fit(_begin(trial, model, material, clock, tell, imported or {}), clock)
+
+
+def _fit(begun: _Begun, clock: Clock) -> Fitted:
+    keywords = {"monitor": begun.monitor} if begun.monitor else {}
+    prepared = begun.material.prepared
+    started = clock()
+    begun.classifier.fit(prepared.X_train, prepared.y_train, **keywords)
+    settle(begun.classifier)
+    return _finish(begun, clock() - started - begun.monitor_seconds, 1, clock)
+
+
+def fit_several(
+    trials: Sequence[Trial],
+    model: Model,
+    materials: Sequence[Material],
+    *,
+    clock: Clock = time.perf_counter,
+    tell: Tell | None = None,
+    imported: Mapping[str, float] | None = None,
+) -> dict[Trial, Fitted]:
+    """Fit repeats of one pairing, those of one shape in one go if the model offers that.
+
+    The arguments are those of `fit_alone`, several of them.
+
+    Raises:
+        BaseException: whatever comes up in any of them.
+    """
+    found: dict[Trial, Fitted] = {}
+    groups: dict[tuple[object, ...], list[_Begun]] = {}
+    tells = dict.fromkeys(trials) | {trials[0]: tell}
+    if model.fit_together is None:
+        for trial, material in zip(trials, materials, strict=True):
+            found[trial] = fit_alone(
+                trial, model, material, clock=clock, tell=tells[trial], imported=imported
+            )
+        return found
+    for trial, material in zip(trials, materials, strict=True):
+        begun = _begin(trial, model, material, clock, tells[trial], imported or {})
+        shape = (
+            *material.prepared.X_train.shape,
+            material.n_classes,
+            material.prepared.categorical,
+        )
+        groups.setdefault(shape, []).append(begun)
+    for group in groups.values():
+        if len(group) == 1:
+            found[group[0].trial] = _fit(group[0], clock)
+            continue
+        started = clock()
+        model.fit_together(
+            [begun.classifier for begun in group],
+            [begun.material.prepared.X_train for begun in group],
+            [begun.material.prepared.y_train for begun in group],
+            [begun.monitor for begun in group],
+        )
+        settle([begun.classifier for begun in group])
+        seconds = clock() - started - math.fsum(begun.monitor_seconds for begun in group)
+        for begun in group:
+            found[begun.trial] = _finish(begun, seconds / len(group), len(group), clock)
+    return found
+
+
+def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Result:
+    """What a trial has come to.
+
+    Raises:
+        ProbabilityError: what the classifier predicted are no probabilities.
+    """
+    K = len(facts.trained)
+    P = np.zeros((len(facts.y_test), facts.n_classes))
+    P[:, facts.trained] = scoring.check_probabilities(fitted.test, len(facts.y_test), K)
+    scores = scoring.score(P, facts.y_test)
+    P_train = scoring.check_probabilities(fitted.train, len(facts.y_train), K)
+    train_likelihood = scoring.mean_likelihood(P_train, facts.y_train)
+    return Result(
+        trial,
+        "ok",
+        split_kind=kind,
+        n_train=len(facts.y_train),
+        n_test=len(facts.y_test),
+        n_repeated=facts.n_repeated,
+        identifiers=facts.identifiers,
+        scores=scores | {"train_likelihood": train_likelihood},
+        seconds=fitted.seconds,
+        trace=trace_of(fitted.points, fitted.last_epoch, train_likelihood, scores["likelihood"]),
+        predictions=scoring.predictions(P, facts.y_test),
+        sketch=fitted.sketch,
+    )
+
+
+def failure_of(error: BaseException) -> Failure:
+    """What a trial is said to have failed of."""
+    return Failure(_kind(error), _reason(error), _traceback(error))
+
+
+def trace_of(
+    points: Sequence[TracePoint], last_epoch: int | None, train: float, test: float
+) -> tuple[TracePoint, ...]:
+    """The points, and the last epoch with the finished classifier's likelihoods."""
+    if last_epoch is None:
+        return ()
+    kept = [point for point in points if point.epoch != last_epoch]
+    return (*kept, TracePoint(last_epoch, train, test))
+
+
+class EpochScores:
+    """What a model calls after each epoch; scores a thinned set of them.
+
+    It keeps every call until there are more than `TRACE_POINTS`, then every second one, every
+    fourth, and so on: neither the number of epochs nor their stride need be known beforehand.
+    Whoever watches is told of them, but not too often. It may be called from several threads.
+    """
+
+    def __init__(
+        self,
+        prepared: Prepared,
+        y_test: NDArray[np.intp],
+        clock: Clock,
+        tell: Tell | None = None,
+    ) -> None:
+        self._parts = (prepared.X_train, prepared.y_train), (prepared.X_test, y_test)
+        self._clock = clock
+        self._points: list[TracePoint] = []
+        self._lock = threading.RLock()
+        self._stride = 1
+        self._calls = 0
+        self._last = 0
+        self._tell = tell
+        self._told = -math.inf
+        self.seconds = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A model may copy what it was given; a copy tells nobody."""
+        return self.__dict__ | {"_tell": None, "_lock": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy has a lock of its own."""
+        self.__dict__.update(state, _lock=threading.RLock())
+
+    def __call__(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
+        """Take note of an epoch, counted from 1."""
+        with self._lock:
+            self._take(epoch, predict_log_proba)
+
+    def _take(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
+        last, self._last = self._last, operator.index(epoch)  # a plain int, of whatever kind it was
+        if not (last < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
+            raise ValueError(f"monitor was called with epoch {epoch} after epoch {last}")
+        self._calls += 1
+        # Thinned only now, so that the last call of all finds a place without one to spare.
+        if len(self._points) == TRACE_POINTS:
+            self._stride *= 2
+            self._points = self._points[1::2]
+        if self._calls % self._stride:
+            return
+        started = self._clock()
+        train, test = (scoring.likelihood(predict_log_proba(X), y) for X, y in self._parts)
+        self._points.append(TracePoint(self._last, train, test))
+        if self._tell and started - self._told >= TELL_EVERY:
+            self._told = started
+            self._tell(self._points[-1])
+        self.seconds += self._clock() - started
+
+    @property
+    def points(self) -> tuple[TracePoint, ...]:
+        """Likelihoods by epoch."""
+        return tuple(self._points)
+
+    @property
+    def last_epoch(self) -> int | None:
+        """The last epoch that was told; None where none was."""
+        return self._last if self._calls else None
+
+
+def _material(dataset: Dataset, model: Model, trial: Trial) -> Material:
+    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.fold)
+    return Material.of(data, model.needs, sketched=trial.repeat == 0)
+
+
+def draw(
+    dataset: Dataset, seed: int, parameters: dict[str, Any], fold: int | None = None
+) -> Encoded:
+    """One split of a dataset, checked and encoded.
+
+    With a ``train_size`` there are no more training rows than that, nested in those of a larger
+    one; a row of each class is among them in any case. A fold is of datasets that have folds.
+
+    Raises:
+        DatasetError: the dataset breaks its contract, or its own code raised.
+    """
+    own = TRAIN_SIZE in parameters and TRAIN_SIZE in split_parameters(dataset)
+    size = None if own else parameters.pop(TRAIN_SIZE, None)
+    try:
+        which = (fold or 0,) if folds_in(dataset.kind) else ()
+        split = dataset.split(np.random.default_rng(seed), *which, **parameters)
+    except HarnessError as error:
+        raise DatasetError(f"dataset '{dataset.name}': {error}") from error
+    except (Exception, SystemExit) as error:
+        raise DatasetError(f"dataset '{dataset.name}': split raised {describe(error)}") from error
+    try:
+        data = encode(split)
+    except DatasetError as error:
+        raise DatasetError(f"dataset '{dataset.name}': {error}") from None
+    return data if size is None else _part(data, size, seed)
+
+
+def _part(data: Encoded, size: int, seed: int) -> Encoded:
+    order = np.random.default_rng((seed, len(data.y_train))).permutation(len(data.y_train))
+    # The first row of each class goes in front: a model cannot learn what it has never seen.
+    first = np.sort(np.unique(data.y_train[order], return_index=True)[1])
+    order = np.concatenate([order[first], np.delete(order, first)])
+    rows = np.sort(order[: max(size, len(first))])
+    return data.learning_from(rows)
+
+
+@dataclass(slots=True)
+class _Begun:
+    """A trial whose classifier is made and whose data are there."""
+
+    trial: Trial
+    needs: Needs
+    material: Material
+    classifier: Classifier
+    monitor: EpochScores | None
+    import_seconds: float
+    make_seconds: float
+
+    @property
+    def monitor_seconds(self) -> float:
+        return self.monitor.seconds if self.monitor else 0.0
+
+
+def _begin(
+    trial: Trial,
+    model: Model,
+    material: Material,
+    clock: Clock,
+    tell: Tell | None,
+    imported: Mapping[str, float],
+) -> _Begun:
+    import_seconds = _import(model.requires, clock, imported)
+    prepared, K = material.prepared, material.n_classes
+    # A model that draws from a global generator, against the contract, is repeatable all the same.
+    seed_globals(trial.model_seed)
+    started = clock()
+    classifier = model.make(setting_of(trial, K, prepared), **dict(trial.model.parameters))
+    make_seconds = clock() - started
+    give_threads(classifier, THREADS)
+    for method in ("fit", "predict_proba"):
+        if not callable(getattr(classifier, method, None)):
+            raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")
+    monitor = None
+    if takes_monitor(classifier):
+        facts = material.facts
+        # Every class of the test part was trained.
+        y_test = np.searchsorted(facts.trained, facts.y_test)
+        monitor = EpochScores(prepared, y_test, clock, tell)
+    return _Begun(trial, model.needs, material, classifier, monitor, import_seconds, make_seconds)
+
+
+def setting_of(trial: Trial, n_classes: int, prepared: Prepared) -> Setting:
+    """All that a trial's model may know before it sees data."""
+    return Setting(
+        seed=trial.model_seed,
+        device=trial.device,
+        n_features=prepared.X_train.shape[1],
+        n_classes=n_classes,
+        categorical=prepared.categorical,
+    )
+
+
+def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> Fitted:
+    classifier, material = begun.classifier, begun.material
+    prepared, K = material.prepared, material.n_classes
+    started = clock()
+    raw = concrete(classifier.predict_proba(prepared.X_test))
+    first_seconds = clock() - started
+    test = scoring.numbers(ordered(classifier, raw, K))
+    predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
+    train = scoring.numbers(ordered(classifier, classifier.predict_proba(prepared.X_train), K))
+    return Fitted(
+        test,
+        train,
+        Seconds(
+            begun.import_seconds,
+            begun.make_seconds,
+            max(0.0, fit_seconds),  # monitors that are called in parallel take more than passes
+            first_seconds,
+            predict_seconds,
+            together,
+        ),
+        begun.monitor.points if begun.monitor else (),
+        begun.monitor.last_epoch if begun.monitor else None,
+        _sketch(begun, first_seconds) if begun.trial.repeat == 0 else None,
+    )
+
+
+def _sketch(begun: _Begun, predict_seconds: float) -> Sketch | None:
+    """Last of all, for a model may do anything when it is asked for more."""
+    if begun.material.data is None:
+        return begun.material.principal
+    K = begun.material.n_classes
+    return asked(
+        begun.material.data,
+        begun.classifier,
+        begun.needs,
+        lambda raw: ordered(begun.classifier, raw, K),
+        predict_seconds=predict_seconds,
+    )
+
+
+def ordered(classifier: Classifier, raw: Any, K: int) -> Any:
+    """The columns in the order of the labels 0..K-1, as ``classes_`` tells."""
+    classes = getattr(classifier, "classes_", None)
+    if classes is None or np.array_equal(classes, np.arange(K)):
+        return raw
+    columns = np.ravel(classes).tolist()
+    if sorted(columns) != list(range(K)) or np.shape(raw)[-1:] != (K,):
+        raise ProbabilityError(f"classes_ is {columns}, not the labels 0 to {K - 1} in some order")
+    return np.asarray(raw)[:, np.argsort(columns)]
+
+
+def _steady_predict(classifier: Classifier, X: Array, clock: Clock) -> float:
+    """Seconds a row of the calls after the first, median."""
+    samples: list[float] = []
+    while len(samples) < PREDICT_CALLS and math.fsum(samples) < PREDICT_BUDGET:
+        started = clock()
+        concrete(classifier.predict_proba(X))
+        samples.append(clock() - started)
+    return median(samples) / len(X)
+
+
+def _import(requires: tuple[str, ...], clock: Clock, imported: Mapping[str, float]) -> float:
+    """Seconds that importing the packages took, here or in the process this one is a fork of."""
+    seconds = 0.0
+    for name in requires:
+        started = clock()
+        importlib.import_module(name)
+        seconds += imported.get(name, clock() - started)
+    return seconds
+
+
+def takes_monitor(classifier: Classifier) -> bool:
+    """Whether ``fit`` has a parameter ``monitor``: it learns by epochs, and tells them."""
+    try:
+        return "monitor" in inspect.signature(classifier.fit).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def seed_globals(seed: int) -> None:
+    """Seed the generators that Python, NumPy and, if it is loaded, torch share among all."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002  # the legacy generator is the one that strays use
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed)
+
+
+def _kind(error: BaseException) -> str:
+    if isinstance(error, DatasetError):
+        return "dataset"
+    if isinstance(error, ProbabilityError):
+        return "probabilities"
+    return "exit" if isinstance(error, SystemExit) else "exception"
+
+
+def _reason(error: BaseException) -> str:
+    if type(error) in (DatasetError, ProbabilityError):  # what the harness itself has to say
+        return str(error)
+    described = describe(error)
+    return f"called sys.exit ({described})" if isinstance(error, SystemExit) else described
+
+
+def _traceback(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # a stranger's exception can fail to be printed
+        return "".join(traceback.format_tb(error.__traceback__))

@@ -1,0 +1,1 @@
+"""Two versions of the code side by side, measured in turns."""

@@ -1,0 +1,245 @@
+"""One side of a comparison, in an interpreter that may be another than ours and of another time.
+
+This file is run by its path, and needs no more of a side than what plugins are promised: the
+registry, kernels and models. So both sides are measured by the same code, whatever they consist
+of. Two more files of ours are loaded by their paths for the same reason.
+It takes lines of JSON and answers each with one: first what there is to do, then, again and again,
+which of it to do how often.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib.util
+import json
+import os
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Calls = Callable[[int], float]
+
+WARM_UP = 0.1
+"""Seconds that everything is run before it is measured."""
+
+LONG = 1.0
+"""Seconds of a call that needs no more of them to be known."""
+
+CALIBRATED = 0.02
+"""Seconds that the calls take at least from whose time their number in a block follows."""
+
+SCALE = 3.0
+"""Standard deviation of random logits."""
+
+ROWS = 1 << 14
+"""Rows of a softmax that are checked."""
+
+TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
+
+
+def _ours(name: str) -> Any:
+    """A module of the harness that this file belongs to, whatever harness the side has."""
+    path = Path(__file__).parents[1] / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"_harness_ab_{name}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class MissingError(Exception):
+    """The side has nothing of that name."""
+
+
+def main() -> None:
+    """Answer until there are no more lines."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)  # what a plugin prints is no answer
+    lines = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)  # and what it reads is no question
+    os.close(nothing)
+
+    def answer(value: object) -> None:
+        answers.write(json.dumps(value) + "\n")
+        answers.flush()
+
+    asked = json.loads(lines.readline())
+    try:
+        from harness.contract.registry import load
+
+        registry = load(tuple(asked["plugins"]))
+    except BaseException as error:  # noqa: BLE001  # a side may be broken in any way
+        answer({"broken": f"its harness cannot be used: {_describe(error)}"})
+        return
+    told = [(fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults]
+    answer({"faults": told})
+    ready: list[Calls | None] = []
+    for work in asked["works"]:
+        answer({"turn": len(ready)})  # so that what ends this process is known
+        calls: Calls | None = None
+        try:
+            calls = _prepare(registry, work)
+            answer({"seconds": _warmed_up(calls)})
+        except MissingError as error:
+            # What a plugin that cannot be used would have offered is broken rather than not there,
+            # as a side is that does not build.
+            faults = [" ".join(str(fault).split()) for fault in registry.faults]
+            if faults:
+                answer({"broken": f"{error}; {'; '.join(faults)}"})
+                return
+            answer({"missing": str(error)})
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+            answer({"fault": _describe(error)})
+        ready.append(calls)
+    gc.collect()
+    gc.freeze()  # what is there by now, so that to collect the rest takes next to nothing
+    gc.disable()
+    for line in lines:
+        turn = json.loads(line)
+        measured = ready[turn["work"]]
+        assert measured is not None
+        try:
+            answer({"seconds": measured(turn["calls"])})
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+            answer({"fault": _describe(error)})
+        gc.collect()
+
+
+def _warmed_up(calls: Calls) -> float:
+    """Seconds of a call once it is warm."""
+    started = time.perf_counter()
+    while time.perf_counter() - started < WARM_UP:
+        each = calls(1)
+        if each > LONG:
+            return each
+    n = 1
+    while True:
+        each = calls(n)
+        if n * each >= CALIBRATED:
+            return each
+        n = 2 * n if n * each <= 0 else min(10 * n, max(n + 1, round(n * CALIBRATED / (n * each))))
+
+
+def _prepare(registry: Any, work: dict[str, Any]) -> Calls:
+    """What is timed: given a number of calls, the seconds of each, on average."""
+    if work["kind"] == "softmax":
+        return _softmax(registry, work)
+    return _doing(registry, work)
+
+
+def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
+    """Returns when a device has done its work; the CPU has, always."""
+    if device == "cpu":
+        return _nothing
+    if device not in registry.devices:
+        raise MissingError(f"no device '{device}'")
+    synchronize: Callable[[], object] = registry.devices[device].synchronize
+    return synchronize
+
+
+def _softmax(registry: Any, work: dict[str, Any]) -> Calls:
+    import numpy as np
+
+    if work["subject"] not in registry.kernels:
+        raise MissingError(f"no kernel '{work['subject']}'")
+    kernel = registry.kernels[work["subject"]]
+    rng = np.random.default_rng(work["seed"])
+    logits = rng.normal(scale=SCALE, size=tuple(work["shape"])).astype(work["dtype"])
+    logits.flags.writeable = False
+    synchronize = _synchronizer(registry, work["device"])
+    prepared = kernel.prepare(logits, work["device"])
+    computed, waited_for = _ours("answers").computed, work["device"] != "cpu"
+
+    def run() -> Any:
+        return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
+
+    found = np.asarray(kernel.collect(run()))
+    step = max(1, len(logits) // ROWS)
+    powers = np.exp(logits[::step].astype(np.float64))
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    error = np.inf
+    if found.shape == logits.shape:
+        error = float(np.abs(found[::step] - expected).max(initial=0.0))
+    if not error <= TOLERANCE[work["dtype"]]:
+        raise ValueError(f"wrong: a probability is off by {error:.2g}")
+    return partial(_timed, run, synchronize)
+
+
+def _doing(registry: Any, work: dict[str, Any]) -> Calls:
+    """A model's fit or prediction, on data that both sides were given."""
+    import numpy as np
+
+    import harness
+
+    if work["subject"] not in registry.models:
+        raise MissingError(f"no model '{work['subject']}'")
+    model = registry.models[work["subject"]]
+    with np.load(work["data"], allow_pickle=True) as data:
+        X_train, y_train, X_test = (data[name] for name in ("X_train", "y_train", "X_test"))
+    for array in (X_train, y_train, X_test):
+        array.flags.writeable = False
+    setting = harness.Setting(**work["setting"] | {"categorical": tuple(work["categorical"])})
+    parameters = {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in work["parameters"].items()
+    }
+    synchronize = _synchronizer(registry, setting.device)
+
+    answers, give_threads = _ours("answers"), _ours("threads").give_threads
+    threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
+
+    def made() -> Any:
+        classifier = model.make(setting, **parameters)
+        give_threads(classifier, threads)
+        return classifier
+
+    def fit(classifier: Any) -> None:
+        classifier.fit(X_train, y_train)
+        answers.settle(classifier)
+
+    def fits(n: int) -> float:
+        spent = 0.0
+        for _ in range(n):
+            classifier = made()
+            spent += _timed(partial(fit, classifier), synchronize, 1)
+        return spent / n
+
+    classifier = made()
+    classifier.fit(X_train, y_train)
+    P = np.asarray(answers.concrete(classifier.predict_proba(X_test)))
+    if P.shape[0] != len(X_test) or not np.abs(P.sum(axis=1) - 1).max(initial=0.0) <= 1e-5:
+        raise ValueError("wrong: its probabilities do not sum to 1")
+    if work["kind"] == "fit":
+        return fits
+    X = X_test[:1] if work["kind"] == "predict-row" else X_test
+    return partial(_timed, lambda: answers.concrete(classifier.predict_proba(X)), synchronize)
+
+
+def _timed(run: Callable[[], object], synchronize: Callable[[], object], n: int) -> float:
+    """Seconds of each of n calls, on average."""
+    calls = range(n)
+    synchronize()
+    started = time.perf_counter()
+    for _ in calls:
+        run()
+    synchronize()
+    return (time.perf_counter() - started) / n
+
+
+def _nothing() -> None:
+    pass
+
+
+def _describe(error: BaseException) -> str:
+    text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+if __name__ == "__main__":
+    main()
