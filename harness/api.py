@@ -242,7 +242,7 @@ def _display(campaign: Campaign, bar: notebook.Bar | None, *, wanted: bool) -> I
     if bar or not wanted:
         yield bar or (lambda _: None)
         return
-    from harness.cli.watching import display  # rich loads only where it is to show something
+    from harness.terminal.display import display  # rich loads only where it is to show something
 
     with display(campaign, shown=True, watch=False) as tell:
         yield tell

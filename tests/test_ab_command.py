@@ -18,7 +18,7 @@ from command_line import complaint_of, environment, harness_in
 
 from harness.analysis.changes import Row, rows_of, status
 from harness.cli import changes
-from harness.statistics import judge
+from harness.statistics.verdicts import judge
 from harness.untrusted import cleaned
 from harness.versions import pairs, works
 from harness.versions.pairs import Outcome, Plan, Session

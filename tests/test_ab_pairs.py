@@ -16,7 +16,7 @@ from scipy import stats
 
 from harness.analysis.changes import rows_of, status
 from harness.contract.registry import Registry
-from harness.statistics import LOOKS, look_level
+from harness.statistics.verdicts import LOOKS, look_level
 from harness.versions.pairs import FEWEST, MOST, SIDE, FaultError, Plan, Session, SideError, compare
 from harness.versions.sides import Side
 from harness.versions.works import Softmax

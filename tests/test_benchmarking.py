@@ -14,8 +14,8 @@ import pytest
 
 from harness.contract.values import Failure
 from harness.processes import worker as processes
+from harness.statistics.timings import FEWEST, TIGHT_FROM
 from harness.timing.busyness import Usage
-from harness.timing.engine import FEWEST, TIGHT_FROM
 from harness.timing.session import CAP, LONGEST, MOST, Answer, Bench, Session, time_groups
 from harness.timing.workloads import SoftmaxGroup
 

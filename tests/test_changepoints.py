@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.errors import UsageError
-from harness.statistics import Step, change_points, change_points_of
-from harness.statistics.changepoints import ALPHA
+from harness.statistics.changepoints import ALPHA, Step, change_points, change_points_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,18 +11,9 @@ import pytest
 
 import harness
 from harness.contract.registry import Origin, Registry
-from harness.contract.values import Choice, Device, Trial
+from harness.contract.values import RUNNING, TO_PREDICT, Choice, Device, Trial
 from harness.timing import engine
-from harness.timing.leftovers import (
-    LONGEST,
-    LOOK,
-    QUIET,
-    RUNNING,
-    TO_PREDICT,
-    at_rest,
-    first_answer,
-    goes_on,
-)
+from harness.timing.leftovers import LONGEST, LOOK, QUIET, at_rest, first_answer, goes_on
 from harness.timing.workloads import Pairing, TrainingGroup
 
 

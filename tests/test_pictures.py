@@ -50,7 +50,7 @@ from harness.pictures.palette import (
     look,
 )
 from harness.pictures.picture import Picture, bends, shortened, text
-from harness.statistics import Step
+from harness.statistics.changepoints import Step
 from harness.store.database import Store
 from harness.store.frames import timings_frame
 from harness.testing.samples import sample_frames

@@ -14,8 +14,8 @@ from scipy import optimize, stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from harness import statistics
-from harness.statistics import (
+from harness.statistics import multiplicity, scores
+from harness.statistics.scores import (
     Cell,
     RowScores,
     against_best,
@@ -24,7 +24,6 @@ from harness.statistics import (
     compare,
     holm,
     interval,
-    multiplicity,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ def test_fresh_draws_have_a_plain_t_interval() -> None:
     found = interval(cell("fresh", scores), "accuracy")
     expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=stats.sem(scores))
     assert (found.low, found.high) == pytest.approx(expected)
-    assert found.method == statistics.OVER_DRAWS
+    assert found.method == scores.OVER_DRAWS
 
 
 def test_resampled_splits_have_nadeau_and_bengios_variance() -> None:
@@ -106,7 +105,7 @@ def test_resampled_splits_have_nadeau_and_bengios_variance() -> None:
     scale = np.std(scores, ddof=1) * math.sqrt(1 / 5 + 20 / 80)
     expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=scale)
     assert (found.low, found.high) == pytest.approx(expected)
-    assert found.method == statistics.OVER_SPLITS
+    assert found.method == scores.OVER_SPLITS
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_where_repeats_say_nothing_accuracy_has_wilsons_interval(
     found = interval(cell(kind, [right / 20] * repeats), "accuracy")
     exact = stats.binomtest(right * n // 20, n).proportion_ci(0.95, method="wilson")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    assert found.method == statistics.WILSON
+    assert found.method == scores.WILSON
 
 
 def test_resampled_splits_that_agree_are_worth_fewer_rows_than_they_have() -> None:
@@ -144,7 +143,7 @@ def test_a_single_test_row_gives_the_nll_no_interval() -> None:
     found = interval(cell("fresh", nll=[0.7], n_test=1, nll_sd=0.0), "nll")
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    assert statistics.likelihood(found).method == statistics.FEW_CARRYING
+    assert scores.likelihood(found).method == scores.FEW_CARRYING
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, False), (2, False), (40, True)])
@@ -154,11 +153,11 @@ def test_an_nll_that_a_handful_of_wrong_rows_make_up_has_no_interval(
     losses = np.array([3.0] * wrong + [0.01] * (400 - wrong))
     one = cell("fresh", nll=[losses.mean()], nll_sd=float(losses.std(ddof=1)), n_test=400)
     found = interval(one, "nll")
-    assert (found.method == statistics.OVER_ROWS) == shown
-    assert (found.method == statistics.FEW_CARRYING) != shown
+    assert (found.method == scores.OVER_ROWS) == shown
+    assert (found.method == scores.FEW_CARRYING) != shown
     missed = np.append(losses, 1 + math.log(400))  # one more row, which was missed by chance
     assert one.carrying == pytest.approx(missed.sum() ** 2 / np.square(missed).sum(), rel=0.01)
-    assert interval(one, "accuracy").method == statistics.WILSON
+    assert interval(one, "accuracy").method == scores.WILSON
 
 
 @given(
@@ -184,12 +183,12 @@ def test_the_likelihoods_interval_is_the_nlls_turned_around(
     kind: SplitKind, nll: list[float], sd: float
 ) -> None:
     found = interval(cell(kind, nll=nll, nll_sd=sd, n_test=200), "nll")
-    if found.method == statistics.FEW_CARRYING:
+    if found.method == scores.FEW_CARRYING:
         assert math.isnan(found.low)
         return
     assert 0 <= found.low <= np.mean(nll) + 1e-9
     assert np.mean(nll) - 1e-9 <= found.high
-    turned = statistics.likelihood(found)
+    turned = scores.likelihood(found)
     assert (turned.low, turned.high) == (math.exp(-found.high), math.exp(-found.low))
     assert 0 <= turned.low <= turned.high <= 1
 
@@ -307,7 +306,7 @@ def test_repeats_that_differ_by_the_same_amount_are_compared_row_by_row() -> Non
     rows = rows_of({1: ours, 2: ours, 3: theirs, 4: theirs})
     a, b = cell("resampled", [0.9, 0.9]), cell("resampled", [0.6, 0.6], first_id=3)
     found = compare(a, b, "accuracy", rows)
-    assert found.method == f"paired {statistics.OVER_ROWS}"
+    assert found.method == f"paired {scores.OVER_ROWS}"
     assert 0.001 < found.p_value < 0.05
     fresh = compare(
         cell("fresh", [0.9, 0.9]), cell("fresh", [0.6, 0.6], first_id=3), "accuracy", rows
@@ -388,7 +387,7 @@ def test_p_values_over_rows_allow_for_the_range_of_all_models(m: int) -> None:
         assert multiplicity.range_p_value(p, m) == pytest.approx(expected, rel=1e-3)
 
 
-def mcnemar(better: int, worse: int, n: int) -> statistics.Comparison:
+def mcnemar(better: int, worse: int, n: int) -> scores.Comparison:
     """One contender against another on n rows, of which so many only one has right."""
     ours = [0.1] * better + [0.9] * worse + [0.1] * (n - better - worse)
     theirs = [0.9] * better + [0.1] * worse + [0.1] * (n - better - worse)

@@ -17,21 +17,17 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.statistics.timings import FEWEST, TIGHT_FROM, is_tight, ratio, summarise
 from harness.timing import engine, workloads
 from harness.timing.engine import (
     BURST,
-    FEWEST,
     LONGEST_WARM_UP,
     ROUNDS,
     SAMPLE,
-    TIGHT_FROM,
     WARM_UP,
     Measured,
     Workload,
     WrongOutputError,
-    is_tight,
-    ratio,
-    summarise,
 )
 
 if TYPE_CHECKING:

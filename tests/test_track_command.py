@@ -20,7 +20,7 @@ from histories import point
 
 from harness.analysis.history import CAUTION
 from harness.cli import track
-from harness.statistics import judge
+from harness.statistics.verdicts import judge
 from harness.store.database import Store
 from harness.versions import pairs
 from harness.versions.pairs import Outcome, Plan, Session

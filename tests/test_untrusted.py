@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rich.table import Table
 from rich.text import Text
 
-from harness.cli import console
+from harness.terminal import console
 from harness.untrusted import (
     bounded,
     cleaned,

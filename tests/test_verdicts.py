@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.errors import UsageError
-from harness.statistics import (
+from harness.statistics.verdicts import (
+    HINT,
     LOOKS,
     Change,
     benjamini_hochberg,
@@ -25,7 +26,6 @@ from harness.statistics import (
     signed_rank_interval,
     smallest_visible,
 )
-from harness.statistics.verdicts import HINT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

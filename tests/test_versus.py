@@ -28,18 +28,10 @@ from harness.api import run
 from harness.cli.versus import show
 from harness.contract.values import Run
 from harness.errors import UsageError
-from harness.statistics import (
-    FEWEST,
-    RowScores,
-    compare,
-    contests,
-    elo,
-    mean_ranks,
-    odds,
-    posteriors,
-    signed_rank_odds,
-)
-from harness.statistics.posteriors import paired_shares
+from harness.statistics import posteriors
+from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
+from harness.statistics.posteriors import odds, paired_shares, signed_rank_odds
+from harness.statistics.scores import RowScores, compare
 from harness.testing.samples import sample_frames
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from harness.cli.canvas import Canvas, path
-from harness.cli.watching import Frame, Lines, Stage, chart, timing_display
 from harness.contract.registry import load
 from harness.contract.values import Choice, Result, TracePoint, Trial
+from harness.terminal.canvas import Canvas, path
+from harness.terminal.display import Frame, Lines, Stage, chart, timing_display
 from harness.trials.events import Ended, Passed, Reached, Scene, Started
 from harness.trials.executors.local import run_isolated
 from harness.trials.preparation import Prepared
@@ -491,7 +491,7 @@ def test_a_terminal_shows_the_curves_and_is_left_clean(
     monkeypatch.setenv("TERM", "xterm")
     file = Terminal()
     console = Console(file=file, width=80, height=24, force_terminal=True, color_system=None)
-    monkeypatch.setattr("harness.cli.watching.err", lambda: console)
+    monkeypatch.setattr("harness.terminal.display.err", lambda: console)
     run = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "1", "-j", "1", "--watch")
     done = harness_in(tmp_path, *run, *words)
     assert done.status == 0

@@ -101,7 +101,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
     """
     from statistics import median
 
-    from harness.statistics import needed, smallest_visible
+    from harness.statistics.verdicts import needed, smallest_visible
 
     found = []
     outcomes = list(outcomes)
@@ -136,7 +136,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
 
 def _it_would_take(n: int, enough: int | None) -> str:
     """What would decide it, in a few words, where so many pairs were measured."""
-    from harness.statistics import LOOKS
+    from harness.statistics.verdicts import LOOKS
 
     if n < FEW:
         return "too few pairs to say how many would tell; give more --time"

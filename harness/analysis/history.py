@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.analysis.changes import SCORES
-from harness.statistics import Step, change_points_of
-from harness.statistics.changepoints import ALPHA, CORRELATED, FIRM
+from harness.statistics.changepoints import ALPHA, CORRELATED, FIRM, Step, change_points_of
 from harness.statistics.verdicts import spread
 
 if TYPE_CHECKING:

@@ -16,16 +16,9 @@ import pandas as pd
 
 from harness.contract.values import base
 from harness.errors import UsageError
-from harness.statistics import (
-    FEWEST,
-    RowScores,
-    cells,
-    compare,
-    contests,
-    elo,
-    mean_ranks,
-    odds,
-)
+from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
+from harness.statistics.posteriors import odds
+from harness.statistics.scores import RowScores, cells, compare
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.contract.values import Frames
-    from harness.statistics import Cell
+    from harness.statistics.scores import Cell
 
     Contender: TypeAlias = tuple[str, str]
     """A model on a device."""

@@ -22,11 +22,10 @@ from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.analysis.changes import SCORES, Row
 from harness.contract.values import folds_in
-from harness.statistics import LEVEL, RowScores, best, cells, compare
 from harness.statistics.families import discoveries
-from harness.statistics.looks import looks_of
 from harness.statistics.reach import MOST_REPEATS, Reach, reach
-from harness.timing.engine import epochs_of
+from harness.statistics.scores import LEVEL, RowScores, best, cells, compare
+from harness.statistics.timings import epochs_of
 from harness.timing.workloads import ONCE
 
 if TYPE_CHECKING:
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.changes import Verdict
     from harness.contract.values import Frames
-    from harness.statistics import Cell, Score
+    from harness.statistics.scores import Cell, Score
 
     Logs = NDArray[np.float64]
     Key = tuple[str, str, str, str]
@@ -263,9 +262,9 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
     """What differences in likelihood from a dataset's best model repeats tell, in words.
 
     By the variances of a run, for two models that are compared alone, at
-    `harness.statistics.LEVEL`; baselines do not count. Where the tables' marks are corrected, for
-    more models or for looks, a last line says so. Nothing where no dataset has two models with two
-    repeats.
+    `harness.statistics.scores.LEVEL`; baselines do not count. Where the tables' marks are corrected,
+    for more models or for looks, a last line says so. Nothing where no dataset has two models with
+    two repeats.
 
     Args:
         frames: of the run.
@@ -280,7 +279,7 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
         if model not in baselines and len(cell.repeats):
             by_dataset.setdefault(dataset, {})[model, device] = cell
     found: list[tuple[Reach, int, float]] = []
-    corrected = repeats is None and looks_of(frames.run) > 1
+    corrected = repeats is None and frames.run.n_looks > 1
     for dataset, contenders in by_dataset.items():
         leader = best(contenders, "nll")
         for key, cell in contenders.items():

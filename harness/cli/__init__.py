@@ -26,10 +26,10 @@ from harness.cli import (
     show,
     track,
 )
-from harness.cli.console import complain, remark
 from harness.cli.stopping import Terminated, interruptible, stop_status
 from harness.cli.streams import open_streams, silence
 from harness.errors import HarnessError, UsageError
+from harness.terminal.console import complain, remark
 
 USAGE = 2
 INTERRUPTED = 130

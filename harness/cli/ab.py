@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.cli import options
-from harness.cli.console import err, remark
 from harness.cli.stopping import terminable
 from harness.errors import UsageError
+from harness.terminal.console import err, remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

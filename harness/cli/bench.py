@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.cli import options
-from harness.cli.console import out, remark, write
 from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.errors import UsageError
+from harness.terminal.console import out, remark, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -148,11 +148,11 @@ def training(
 
 
 def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dict[str, Any]) -> int:
-    from harness.cli.watching import timing_display
     from harness.interchange import require_pytest_benchmark
     from harness.store.database import Store
     from harness.store.environment import fingerprint
     from harness.store.frames import load_frames
+    from harness.terminal.display import timing_display
     from harness.timing.session import MOST, Bench, time_groups
 
     if given["benchmark_json"]:

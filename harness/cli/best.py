@@ -7,8 +7,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.changes import plain
-from harness.cli.console import out, say, write
 from harness.errors import UsageError
+from harness.terminal.console import out, say, write
 from harness.untrusted import csv_text
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.changes import BAD, ORDER, Row, summary
-from harness.cli.console import out, write
 from harness.errors import UsageError
+from harness.terminal.console import out, write
 from harness.untrusted import cleaned, csv_text
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options
-from harness.cli.console import out
 from harness.errors import DatasetError, UsageError, nearest
+from harness.terminal.console import out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ import json
 import click
 
 from harness.cli import options
-from harness.cli.console import out, write
+from harness.terminal.console import out, write
 
 
 @click.command(

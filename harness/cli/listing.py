@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
-from harness.cli.console import out
+from harness.terminal.console import out
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -218,7 +218,7 @@ def discover(
 
     ``meanwhile`` is called while the plugins' processes start.
     """
-    from harness.cli.console import complain_of, remark
+    from harness.terminal.console import complain_of, remark
     from harness.trials import discovery
 
     registry = discovery.discover(all_plugins(given), meanwhile=meanwhile)
@@ -230,9 +230,9 @@ def discover(
 
 def load_here(given: tuple[str, ...]) -> Registry:
     """The same, with the plugins loaded into this process."""
-    from harness.cli.console import complain_of, remark
     from harness.cli.streams import aside
     from harness.contract.registry import load
+    from harness.terminal.console import complain_of, remark
 
     registry, printed = aside(lambda: load(all_plugins(given)))
     if printed:

@@ -10,10 +10,10 @@ import click
 
 from harness.cli import options
 from harness.cli.compare import find_run
-from harness.cli.console import remark, say
 from harness.cli.track import EMPTY, NOTHING
 from harness.errors import UsageError
 from harness.pictures import KINDS, Wanted
+from harness.terminal.console import remark, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,8 +10,8 @@ import click
 
 from harness.cli import best, options
 from harness.cli.compare import find_run
-from harness.cli.console import out, remark, write
 from harness.errors import UsageError
+from harness.terminal.console import out, remark, write
 from harness.untrusted import cleaned, frame_csv
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import click
 
 from harness.cli import options
 from harness.cli.compare import find_run
-from harness.cli.console import complain_of, out, remark, write
 from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.cli.streams import aside
 from harness.errors import UsageError
 from harness.settings import read_settings
+from harness.terminal.console import complain_of, out, remark, write
 
 if TYPE_CHECKING:
     from harness.runs.campaign import Campaign, Request
@@ -144,7 +144,7 @@ def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
     from harness.store.frames import load_frames
 
     wanted = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
-    finished = [run for run in store.runs() if run.finished and "bench" not in run.asked]
+    finished = [run for run in store.runs() if run.finished and run.kind == "trials"]
     for run in finished[: -1 - RECENT : -1]:
         frames = load_frames(store, run)
         results = frames.results
@@ -251,8 +251,8 @@ def _resume(store: Store, given: dict[str, Any]) -> Campaign:
 
 def _run(campaign: Campaign, given: dict[str, Any]) -> int:
     from harness.analysis.two_runs import told_by_repeats
-    from harness.cli.watching import display, timing_display
     from harness.store.frames import load_frames
+    from harness.terminal.display import display, timing_display
 
     store, watch = campaign.store, given["watch"]
     shown = not given["no_progress"] and not given["pdb"]
@@ -331,12 +331,15 @@ def _dry_run(given: dict[str, Any]) -> int:
         with closing(options.open_store(given["store"])) as store:
             campaign = _resume(store, given)
             return _print_plan(campaign.plan, {trial.key for trial in campaign.left})
-    from harness.trials.plan import AUTO, LOOKS, plan
+    from harness.contract.values import AUTO, AUTO_REPEATS
+    from harness.trials.plan import plan
 
     planned = plan(options.discover(given["plugins"]), _request(given).selection)
     status = _print_plan(planned, {trial.key for trial in planned.trials})
     if given["repeats"] == AUTO:
-        remark(f"repeats are run where they are needed: {', '.join(map(str, LOOKS))} at most")
+        remark(
+            f"repeats are run where they are needed: {', '.join(map(str, AUTO_REPEATS))} at most"
+        )
     return status
 
 

@@ -8,7 +8,7 @@ import click
 
 from harness.cli import options
 from harness.cli.compare import find_run
-from harness.cli.console import out, say
+from harness.terminal.console import out, say
 
 
 @click.group(

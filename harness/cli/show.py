@@ -9,9 +9,9 @@ import click
 
 from harness.cli import options
 from harness.cli.compare import find_run
-from harness.cli.console import out, say
 from harness.contract.values import written
 from harness.errors import HarnessError, UsageError, nearest
+from harness.terminal.console import out, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -20,9 +20,9 @@ import click
 
 from harness.cli import options
 from harness.cli.ab import progress, work_options, works_chosen
-from harness.cli.console import out, remark, say, write
 from harness.cli.stopping import terminable
 from harness.errors import UsageError
+from harness.terminal.console import out, remark, say, write
 from harness.untrusted import csv_text
 
 if TYPE_CHECKING:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.two_models import least_p
 from harness.cli.changes import plain
-from harness.cli.console import out, remark, write
 from harness.errors import UsageError
-from harness.statistics import FEWEST, LEVEL
+from harness.statistics.contests import FEWEST
+from harness.statistics.scores import LEVEL
+from harness.terminal.console import out, remark, write
 from harness.untrusted import frame_csv
 
 if TYPE_CHECKING:

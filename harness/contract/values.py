@@ -298,6 +298,12 @@ def is_kind(kind: object) -> bool:
 
 KINDS_WITHOUT_FOLDS = ("fresh", "resampled", "fixed")
 
+AUTO = "auto"
+"""In place of a number of repeats: as many as it takes."""
+
+AUTO_REPEATS = (5, 10, 20, 40)
+"""Numbers of repeats after which a run with automatic repeats looks whether more are needed."""
+
 TRAIN_SIZE = "train_size"
 """The parameter that every dataset has: how many of its training rows are learned from."""
 
@@ -509,6 +515,11 @@ class Result:
     failure: Failure | None = None
 
 
+TO_PREDICT, RUNNING = LEFT = ("left_to_predict_seconds", "left_running_seconds")
+"""Figures of a fit: by how much the first prediction takes longer than the next, and the time of
+processors that is used after the fit has returned, while nothing is asked of it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Timing:
     """A workload on a device and its samples: seconds per call, grouped by process.
@@ -605,6 +616,16 @@ class Run:
     asked: Mapping[str, Any]
     environment: Mapping[str, Any]
     n_trials: int
+
+    @property
+    def kind(self) -> Literal["trials", "bench"]:
+        """Whether it ran trials, or only timed."""
+        return "bench" if "bench" in self.asked else "trials"
+
+    @property
+    def n_looks(self) -> int:
+        """How many looks at the leaders the marks in its tables have to allow for."""
+        return len(AUTO_REPEATS) if self.asked.get("repeats") == AUTO else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)

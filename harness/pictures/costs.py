@@ -33,7 +33,7 @@ from harness.pictures.picture import (
     thin,
     without_interval,
 )
-from harness.statistics import cells, interval
+from harness.statistics.scores import cells, interval
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence

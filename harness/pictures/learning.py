@@ -39,8 +39,8 @@ from harness.pictures.picture import (
     thin,
     without_interval,
 )
-from harness.statistics import cells, interval
-from harness.statistics import likelihood as likelihood_of
+from harness.statistics.scores import cells, interval
+from harness.statistics.scores import likelihood as likelihood_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

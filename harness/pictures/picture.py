@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
 from harness.pictures.palette import FAINT, GRID, INK, PAPER
-from harness.statistics import WITHHELD
+from harness.statistics.scores import WITHHELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.contract.registry import Registry, load
-from harness.contract.values import Failure, Result
+from harness.contract.values import AUTO, AUTO_REPEATS, Failure, Result
 from harness.errors import RefusedResultError, UsageError
-from harness.statistics.looks import next_look, undecided
+from harness.runs.looks import next_look, undecided
 from harness.store.environment import changes, fingerprint
 from harness.store.frames import load_frames
 from harness.timing.schedule import of_run
@@ -18,7 +18,7 @@ from harness.timing.session import Bench, time_groups
 from harness.trials.discovery import Described, discover
 from harness.trials.events import Ended, Reached, Started
 from harness.trials.executors.local import at_a_time, run_isolated
-from harness.trials.plan import AUTO, LOOKS, Plan, Selection, plan
+from harness.trials.plan import Plan, Selection, plan
 from harness.trials.trial import run_trial
 
 if TYPE_CHECKING:
@@ -321,7 +321,7 @@ def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> 
 def _first_targets(request: Request, planned: Plan) -> dict[str, int] | None:
     if request.selection.repeats != AUTO:
         return None
-    return {str(trial.dataset): LOOKS[0] for trial in planned.trials}
+    return {str(trial.dataset): AUTO_REPEATS[0] for trial in planned.trials}
 
 
 def _wanted(trials: Sequence[Trial], targets: Mapping[str, int] | None) -> tuple[Trial, ...]:
@@ -351,7 +351,7 @@ def resume(
         UsageError: there is no such run, or something that may change a score has changed.
     """
     run = store.find(wanted)
-    if "bench" in run.asked:
+    if run.kind == "bench":
         raise UsageError(f"run {run.id} is a bench, which has no trials; make another")
     request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
     registry: Registry = load(request.plugins) if in_process else discover(request.plugins)

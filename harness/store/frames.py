@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from harness.contract.values import Frames
+from harness.contract.values import LEFT, Frames
+from harness.statistics.timings import summarise
 from harness.store import database as tables
-from harness.timing.engine import summarise
-from harness.timing.leftovers import LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
     Clock = Callable[[], float]
 
-TO_PREDICT, RUNNING = LEFT = ("left_to_predict_seconds", "left_running_seconds")
-"""Figures of a fit: by how much the first prediction takes longer than the next, and the time of
-processors that is used after the fit has returned, while nothing is asked of it."""
-
 LEAST = 1e-3
 """Seconds below which a first prediction is not looked at: cold caches make up for so much."""
 

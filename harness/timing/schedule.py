@@ -12,7 +12,7 @@ from harness.contract.parameters import parameters_of
 from harness.contract.values import Choice, Timing
 from harness.errors import UsageError, nearest
 from harness.processes.client import Limits, finish
-from harness.timing.engine import FEWEST
+from harness.statistics.timings import FEWEST
 from harness.timing.workloads import Pairing, SoftmaxGroup, TrainingGroup
 from harness.trials.plan import Selection, choose, importable, plan
 

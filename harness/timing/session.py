@@ -20,9 +20,10 @@ from harness.processes import state as process_state
 from harness.processes import worker as processes
 from harness.processes.client import Limits
 from harness.processes.worker import Worker
+from harness.statistics.timings import FEWEST, interval, is_tight
 from harness.timing import busyness
 from harness.timing.busyness import Look, Usage
-from harness.timing.engine import BURST, FEWEST, ROUNDS, WARM_UP, interval, is_tight, measure, worse
+from harness.timing.engine import BURST, ROUNDS, WARM_UP, measure, worse
 from harness.timing.workloads import ONCE, SoftmaxGroup
 from harness.trials.executors.local import share_of_memory
 

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 
 from harness.contract.parameters import parameters_of
+from harness.contract.values import RUNNING, TO_PREDICT
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
 from harness.timing.engine import Workload, WrongOutputError
-from harness.timing.leftovers import RUNNING, TO_PREDICT, at_rest, first_answer, goes_on
+from harness.timing.leftovers import at_rest, first_answer, goes_on
 from harness.trials import scoring
 from harness.trials.answers import computed, concrete, settle
 from harness.trials.plan import importable

@@ -12,7 +12,16 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.contract.parameters import Parameter, parameters_of, settle, split_parameters
-from harness.contract.values import TRAIN_SIZE, Choice, Dataset, Skip, Trial, folds_in
+from harness.contract.values import (
+    AUTO,
+    AUTO_REPEATS,
+    TRAIN_SIZE,
+    Choice,
+    Dataset,
+    Skip,
+    Trial,
+    folds_in,
+)
 from harness.errors import PluginError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -22,10 +31,6 @@ if TYPE_CHECKING:
     from harness.contract.values import Model
 
 REPEATS = 5
-AUTO = "auto"
-LOOKS = (5, 10, 20, 40)
-"""Numbers of repeats after which ``auto`` looks at the leaders; the last one is the most."""
-
 SEED = 0
 
 _SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<given>.*)\])?")
@@ -40,7 +45,7 @@ class Selection:
         models: likewise; the baselines come in any case.
         devices: names; the kind alone (``cuda``) is its first one.
         repeats: how many splits of each dataset; 'auto' for as many as tell its leaders apart, at
-            most as many as the last of `LOOKS`.
+            most as many as the last of `AUTO_REPEATS`.
         seed: of the whole run.
         train_sizes: training rows to learn from, each in turn; all of them without.
     """
@@ -69,7 +74,7 @@ def plan(registry: Registry, selection: Selection) -> Plan:
             device is of no kind that any model uses, or there are no repeats.
         PluginError: what was selected breaks the contract of parameters.
     """
-    repeats = LOOKS[-1] if selection.repeats == AUTO else selection.repeats
+    repeats = AUTO_REPEATS[-1] if selection.repeats == AUTO else selection.repeats
     if not isinstance(repeats, int) or repeats < 1:
         raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
     if not isinstance(selection.seed, int) or selection.seed < 0:

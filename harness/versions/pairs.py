@@ -31,12 +31,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from harness.errors import UsageError
 from harness.processes.client import THREADS
-from harness.statistics import LOOKS, judge
+from harness.statistics.verdicts import LOOKS, judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.statistics import Change
+    from harness.statistics.verdicts import Change
     from harness.trials.discovery import Described
     from harness.versions.sides import Side
     from harness.versions.works import Work
@@ -201,9 +201,9 @@ def compare(
 ) -> Session:
     """Measure until every work is decided or the time is up.
 
-    One looks after the numbers of pairs in `harness.statistics.LOOKS` only, or in place of the next
-    of these when the time is up, and the error rate is spread over looks and works, so that
-    ``alpha`` holds for all of them.
+    One looks after the numbers of pairs in `harness.statistics.verdicts.LOOKS` only, or in place of
+    the next of these when the time is up, and the error rate is spread over looks and works, so
+    that ``alpha`` holds for all of them.
 
     Args:
         sides: a and b, the first being what the second is held against.

@@ -23,7 +23,7 @@ from harness.errors import UsageError
 from harness.pictures import KINDS, Wanted
 from harness.pictures.output import inline_svg
 from harness.pictures.palette import CSS
-from harness.statistics import LEVEL
+from harness.statistics.scores import LEVEL
 from harness_page.commands import command_of
 from harness_page.compaction import Compaction
 from harness_page.grids import Grid, of_frame, of_rows, of_sheet

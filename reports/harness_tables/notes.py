@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from harness.contract.values import base, folds_in
-from harness.statistics import FEW_CARRYING, MANY_FOLDS, MOST_FOLDS
-from harness.statistics.looks import looks_of
-from harness.trials.plan import LOOKS
+from harness.contract.values import AUTO_REPEATS, base, folds_in
+from harness.statistics.scores import FEW_CARRYING, MANY_FOLDS, MOST_FOLDS
 from harness.trials.scoring import CLIP
 from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 
@@ -27,8 +25,8 @@ MARKS = (
     "corrected for the number of models). Bold: significantly better than all others."
 )
 LOOKED = (
-    f"After {', '.join(map(str, LOOKS[:-1]))} repeats, more were added where the best was not told "
-    "from all others. The marks allow for these looks (Bonferroni); the intervals do not."
+    f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added where the best was not "
+    "told from all others. The marks allow for these looks (Bonferroni); the intervals do not."
 )
 INTERVALS = {
     "fresh": "Fresh draws are independent: Student's t over the draws.",
@@ -231,7 +229,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if not ranking["ok"].sum():
         return _unfinished(frames)
     lines = [RANKED, MARKS]
-    if looks_of(frames.run) > 1:
+    if frames.run.n_looks > 1:
         lines.append(LOOKED)
     if (ranking["status"] == "partial").any():
         lines.append(

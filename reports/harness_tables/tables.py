@@ -11,16 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness import statistics
-from harness.statistics import RowScores, Score, against_best, best, cells, interval
-from harness.statistics.looks import looks_of
+from harness.statistics import scores
+from harness.statistics.scores import RowScores, Score, against_best, best, cells, interval
 from harness_tables import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from harness.contract.values import Frames
-    from harness.statistics import Cell
+    from harness.statistics.scores import Cell
 
 Contender: TypeAlias = tuple[str, str]
 """A model on a device."""
@@ -49,8 +48,8 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
     - ``ranking``: a row for each dataset and contender, datasets in the order of the run, those
       with every repeat by mean NLL, then those with some, then those with none. ``rank`` is NaN
       but for the first. Scores are means over the ``ok`` repeats of ``total``, each with the ends
-      of its 95% interval (`harness.statistics`); ``likelihood`` is exp(-nll); seconds are medians,
-      but for ``import_seconds``, which only a process's first trial pays: the largest.
+      of its 95% interval (`harness.statistics.scores`); ``likelihood`` is exp(-nll); seconds are
+      medians, but for ``import_seconds``, which only a process's first trial pays: the largest.
       ``clipped`` counts test rows over all repeats. ``..._best``: no complete contender's mean is
       better; ``..._tied_with_best``: of a group of several, the best among them, that cannot be
       told apart; ``..._separated``: the best, and told apart from every other.
@@ -105,7 +104,7 @@ def _standing(
 
 def _ranking(frames: Frames) -> pd.DataFrame:
     results = frames.results
-    rows, looks = RowScores(frames.predictions), looks_of(frames.run)
+    rows, looks = RowScores(frames.predictions), frames.run.n_looks
     grouped: dict[str, dict[Contender, Cell]] = {}
     for (dataset, model, device), cell in cells(results).items():
         grouped.setdefault(dataset, {})[model, device] = cell
@@ -156,7 +155,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
 def _scores(cell: Cell) -> dict[str, Any]:
     """Means and intervals of the three scores that models are compared by."""
     accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
-    likelihood = statistics.likelihood(nll)
+    likelihood = scores.likelihood(nll)
     mean_nll = float(cell.nll.mean()) if len(cell.nll) else np.nan
     if accuracy.method == nll.method:
         method = nll.method

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from harness.contract.values import LEFT, RUNNING, TO_PREDICT
+from harness.statistics.timings import epochs_of, quotients, ratio, summarise
 from harness.timing.busyness import complaint
-from harness.timing.engine import epochs_of, quotients, ratio, summarise
-from harness.timing.leftovers import LEFT, RUNNING, TO_PREDICT
 from harness.timing.workloads import ONCE
 from harness_tables.figures import compact
 from harness_tables.notes import Note, plain

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from benchmarks.power.planting import AA
 
-from harness.statistics import change_points_of, hodges_lehmann
+from harness.statistics.changepoints import change_points_of
+from harness.statistics.verdicts import hodges_lehmann
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,7 +13,7 @@ from benchmarks.statistics.cases import Case
 from benchmarks.statistics.drawing import Drawn, stored
 from benchmarks.statistics.intervals import NAMES
 
-from harness.statistics import against_best, interval
+from harness.statistics.scores import against_best, interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -19,7 +19,7 @@ from harness.analysis.changes import status
 from harness.analysis.history import segments
 from harness.analysis.two_runs import compare_runs
 from harness.contract.values import Frames, Point
-from harness.statistics import change_points
+from harness.statistics.changepoints import change_points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

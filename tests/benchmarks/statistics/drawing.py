@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from harness.statistics import Cell, RowScores, cells
+from harness.statistics.scores import Cell, RowScores, cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

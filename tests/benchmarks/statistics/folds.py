@@ -14,7 +14,7 @@ from benchmarks.statistics.cases import Case
 from benchmarks.statistics.drawing import Drawn, stored
 from benchmarks.statistics.intervals import NAMES, naive_bayes
 
-from harness.statistics import against_best, compare, interval
+from harness.statistics.scores import against_best, compare, interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

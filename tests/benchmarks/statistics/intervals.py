@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.statistics.cases import Case
 from benchmarks.statistics.drawing import stored
 
-from harness.statistics import interval
+from harness.statistics.scores import interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

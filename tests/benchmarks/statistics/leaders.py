@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.statistics.cases import Case
 from benchmarks.statistics.drawing import Drawn, stored
 
-from harness.statistics import against_best, compare
+from harness.statistics.scores import against_best, compare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from benchmarks.statistics.cases import Case
 from benchmarks.statistics.drawing import simulated
-
-from harness.statistics import RowScores, against_best, cells
 from harness.statistics.looks import undecided
-from harness.trials.plan import LOOKS
+
+from harness.contract.values import AUTO_REPEATS
+from harness.statistics.scores import RowScores, against_best, cells
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -40,7 +40,7 @@ def cases() -> Iterator[Case]:
                 0.0,
                 at_most=False,
                 runs=200,
-                run=after_looks(m, worse, lambda _, n: float(n < LOOKS[-1])),
+                run=after_looks(m, worse, lambda _, n: float(n < AUTO_REPEATS[-1])),
             )
 
 
@@ -49,11 +49,13 @@ def after_looks(m: int, worse: float, count: Callable[[int, int], float]) -> Cal
 
     def run(seed: int) -> float:
         rng = np.random.default_rng([seed, m, 7])
-        means = 20 + 0.1 * (rng.normal(size=(m, LOOKS[-1])) + rng.normal(size=LOOKS[-1]))
+        means = 20 + 0.1 * (
+            rng.normal(size=(m, AUTO_REPEATS[-1])) + rng.normal(size=AUTO_REPEATS[-1])
+        )
         means[1:] += 0.1 * worse * np.sqrt(2)
         results, predictions = simulated(np.stack([means - 0.5, means + 0.5], axis=2), kind="fresh")
-        n = LOOKS[0]
-        for later in LOOKS[1:]:
+        n = AUTO_REPEATS[0]
+        for later in AUTO_REPEATS[1:]:
             if not undecided(results, predictions, n):
                 break
             n = later
@@ -65,5 +67,5 @@ def after_looks(m: int, worse: float, count: Callable[[int, int], float]) -> Cal
 def apart(results: pd.DataFrame, predictions: Predict) -> int:
     """How many models the marks of such a run tell from the best."""
     contenders = {model: one for (_, model, _), one in cells(results).items()}
-    found = against_best(contenders, "nll", RowScores(predictions), looks=len(LOOKS))
+    found = against_best(contenders, "nll", RowScores(predictions), looks=len(AUTO_REPEATS))
     return sum(one.told_apart for one in found.values())

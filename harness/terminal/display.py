@@ -12,8 +12,8 @@ from rich.cells import cell_len
 from rich.live import Live
 from rich.text import Text
 
-from harness.cli.canvas import Canvas, path, scaled
-from harness.cli.console import err
+from harness.terminal.canvas import Canvas, path, scaled
+from harness.terminal.console import err
 from harness.trials.events import NAME, Scene, likelihood, shown
 
 if TYPE_CHECKING:

@@ -10,25 +10,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from harness.statistics import RowScores, against_best, cells
-from harness.trials.plan import AUTO, LOOKS
+from harness.contract.values import AUTO_REPEATS
+from harness.statistics.scores import RowScores, against_best, cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-    from harness.contract.values import Run
-    from harness.statistics import Cell
-    from harness.statistics.scores import Predict
+    from harness.statistics.scores import Cell, Predict
 
 SAME = 1e-12
 """Scores that differ by no more are those of models that predict alike, which nothing tells."""
-
-
-def looks_of(run: Run) -> int:
-    """How many looks the marks of a run's tables have to allow for."""
-    return len(LOOKS) if run.asked.get("repeats") == AUTO else 1
 
 
 def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[str]:
@@ -50,7 +43,7 @@ def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[
         if cell.complete:
             by_dataset.setdefault(dataset, {})[model, device] = cell
     for dataset, contenders in by_dataset.items():
-        others = against_best(contenders, "nll", rows, looks=len(LOOKS))
+        others = against_best(contenders, "nll", rows, looks=len(AUTO_REPEATS))
         tested = [one for one in others.values() if not math.isnan(one.p_value)]
         if any(not one.told_apart and abs(one.difference) > SAME for one in tested):
             found.add(dataset)
@@ -59,8 +52,8 @@ def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[
 
 def next_look(targets: Mapping[str, int], names: set[str]) -> dict[str, int]:
     """Repeats by dataset, with the next look's for those of these names; empty if none is left."""
-    now = max(targets.values(), default=LOOKS[-1])
-    later = [look for look in LOOKS if look > now]
+    now = max(targets.values(), default=AUTO_REPEATS[-1])
+    later = [look for look in AUTO_REPEATS if look > now]
     wanted = {name for name in names if targets.get(name) == now}
     if not later or not wanted:
         return {}

@@ -1,0 +1,1 @@
+"""What a terminal shows: the console that everything is printed on, and a run while it runs."""
