@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import harness_tables
 import pytest
-from harness_tables import timed
-from harness_tables.layout import Page
 from rich.console import Console
 from test_tables import make_frames
 
 from harness.contract.values import Timing
+from harness.sheets import timed
+from harness.sheets.layout import Page
 from harness.store.database import Store
 from harness.store.frames import load_frames, timings_frame
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pandas as pd
-    from harness_tables.sheets import Sheet
 
     from harness.contract.values import Frames, Report
+    from harness.sheets.table import Sheet
 
 FORMATS = ("rich", "markdown", "csv", "json", "latex")
 CASE = "100x10 float32 warm"

@@ -262,9 +262,9 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
     """What differences in likelihood from a dataset's best model repeats tell, in words.
 
     By the variances of a run, for two models that are compared alone, at
-    `harness.statistics.scores.LEVEL`; baselines do not count. Where the tables' marks are corrected,
-    for more models or for looks, a last line says so. Nothing where no dataset has two models with
-    two repeats.
+    `harness.statistics.scores.LEVEL`; baselines do not count. Where the tables' marks are
+    corrected, for more models or for looks, a last line says so. Nothing where no dataset has two
+    models with two repeats.
 
     Args:
         frames: of the run.

@@ -28,7 +28,7 @@ def harness_reports() -> Iterable[harness.Report]:
 
 # Pandas, SciPy and matplotlib load with the first page that is asked for, not with the plugin.
 def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
-    from harness_tables.tables import tables
+    from harness.analysis.ranking import tables
 
     return tables(frames)
 

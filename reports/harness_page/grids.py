@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
-    from harness_tables.sheets import Column, Entry, Sheet
+
+    from harness.sheets.table import Column, Entry, Sheet
 
 FIGURE = re.compile(r"[-+<]?[\d.]|$")
 

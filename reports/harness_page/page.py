@@ -9,20 +9,20 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from harness_tables import timed
-from harness_tables.notes import notes
-from harness_tables.sheets import sheets
-from harness_tables.tables import tables
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from harness.analysis import two_models
 from harness.analysis.history import CAUTION, segments
+from harness.analysis.ranking import tables
 from harness.contract.values import base
 from harness.errors import UsageError
 from harness.pictures import KINDS, Wanted
 from harness.pictures.output import inline_svg
 from harness.pictures.palette import CSS
+from harness.sheets import timed
+from harness.sheets.ranked import sheets
+from harness.sheets.remarks import notes
 from harness.statistics.scores import LEVEL
 from harness_page.commands import command_of
 from harness_page.compaction import Compaction
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import pandas as pd
-    from harness_tables.notes import Note
 
     from harness.contract.values import Frames
     from harness.pictures.picture import Picture
+    from harness.sheets.notes import Note
 
 DATASETS = 12
 """Datasets that have pictures: the first ones of the run."""

@@ -29,7 +29,7 @@ def harness_reports() -> Iterable[harness.Report]:
 
 # Pandas and SciPy load with the first report that is asked for, not with the plugin.
 def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
-    from harness_tables.tables import tables
+    from harness.analysis.ranking import tables
 
     return tables(frames)
 

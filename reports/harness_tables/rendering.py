@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.analysis.ranking import tables
 from harness.errors import UsageError
+from harness.sheets import texts, timed
+from harness.sheets.layout import Page
+from harness.sheets.ranked import sheets
+from harness.sheets.remarks import notes
 from harness.untrusted import frame_csv
-from harness_tables import texts, timed
-from harness_tables.layout import Page
-from harness_tables.notes import notes
-from harness_tables.sheets import sheets
-from harness_tables.tables import tables
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

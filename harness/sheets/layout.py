@@ -12,15 +12,15 @@ import numpy as np
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
-from harness_tables.notes import FAILURES
+from harness.sheets.notes import FAILURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
-    from harness_tables.notes import Note
-    from harness_tables.sheets import Column, Entry, Sheet
+    from harness.sheets.notes import Note
+    from harness.sheets.table import Column, Entry, Sheet
 
 Line: TypeAlias = list[tuple[str, str]]
 """Texts, each with its style."""

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from harness.contract.values import AUTO_REPEATS, base, folds_in
+from harness.sheets.notes import FAILURES, Note, plain
+from harness.sheets.ranked import named_rows
+from harness.sheets.table import CLIPPED, PARTIAL, TIED
 from harness.statistics.scores import FEW_CARRYING, MANY_FOLDS, MOST_FOLDS
 from harness.trials.scoring import CLIP
-from harness_tables.sheets import CLIPPED, PARTIAL, TIED, named_rows
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from harness.contract.values import Frames
 
-FAILURES = "Failures"
 RANKED = (
     "Models are ranked by likelihood = exp(-NLL), the geometric mean probability of the right "
     "class, and not by accuracy. Behind each score stands its 95% interval."
@@ -25,8 +25,8 @@ MARKS = (
     "corrected for the number of models). Bold: significantly better than all others."
 )
 LOOKED = (
-    f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added where the best was not "
-    "told from all others. The marks allow for these looks (Bonferroni); the intervals do not."
+    f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added where the best was "
+    "not told from all others. The marks allow for these looks (Bonferroni); the intervals do not."
 )
 INTERVALS = {
     "fresh": "Fresh draws are independent: Student's t over the draws.",
@@ -63,14 +63,6 @@ SAME = 1e-3
 """Likelihoods that differ by no more between devices are the same but for rounding."""
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
-    """A heading and lines; what strangers wrote in them is text, whatever it looks like."""
-
-    heading: str
-    lines: tuple[str, ...]
-
-
 def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
     """The notes that this run needs, none of them empty."""
     several = ranking["device"].nunique() > 1
@@ -82,16 +74,6 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
         Note("How to read this", _legend(frames, ranking)),
     ]
     return [note for note in found if note.lines]
-
-
-def plain(text: object) -> str:
-    r"""A stranger's text on one line, without what a terminal would take for a command.
-
-    >>> plain("no module\n\x1b[31m 'x'")
-    "no module ?[31m 'x'"
-    """
-    words = " ".join(str(text).split())
-    return "".join(letter if letter.isprintable() else "?" for letter in words)
 
 
 def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:

@@ -1,14 +1,14 @@
-"""What the tables show, before anything is known of terminals, Markdown or LaTeX."""
+"""The tables of a ranking: one for each dataset, two overviews, and the costs."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from harness.contract.values import folds_in
-from harness_tables.figures import bound, compact, fixed, loss_decimals, share
+from harness.sheets.figures import bound, compact, fixed, loss_decimals, share
+from harness.sheets.table import CLIPPED, PARTIAL, TIED, Column, Entry, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,66 +16,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Row: TypeAlias = dict[str, Any]
-
-TIED = "≈"
-PARTIAL = "*"
-CLIPPED = "†"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One figure or name, with what is to be said about it.
-
-    Args:
-        text: as it is shown.
-        low: the lower end of its interval, if it has one.
-        high: the upper end.
-        mark: before it: `TIED` or `PARTIAL`.
-        note: after it: `CLIPPED`.
-        look: ``strong`` where it is the best and separated, ``faint`` where it is a baseline's
-            name, ``alarm`` where it tells of a failure.
-    """
-
-    text: str
-    low: str = ""
-    high: str = ""
-    mark: str = ""
-    note: str = ""
-    look: Literal["", "strong", "faint", "alarm"] = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A head and an entry for each row; names stand left, figures on their decimal points."""
-
-    head: str
-    entries: tuple[Entry, ...]
-    named: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """A table.
-
-    Args:
-        title: what it is about.
-        detail: the rest of the title.
-        columns: in order. The one that is ``named`` may fold, and stands beside each block where
-            a table is too wide for one.
-        spare: heads of the columns that a narrow page leaves out, their content being in
-            ``spared``.
-        spared: follows ``detail`` then.
-        optional: heads of the columns whose intervals are left out where they would cost a narrow
-            page another block, the dearest first.
-    """
-
-    title: str
-    detail: str
-    columns: tuple[Column, ...]
-    spare: tuple[str, ...] = ()
-    spared: str = ""
-    optional: tuple[str, ...] = ()
-
 
 SPLITS = {
     ("fresh", True): "fresh draw",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tabulate import tabulate
 
-from harness_tables.sheets import TIED
+from harness.sheets.table import TIED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.contract.values import Frames
-    from harness_tables.notes import Note
-    from harness_tables.sheets import Column, Entry, Sheet
+    from harness.sheets.notes import Note
+    from harness.sheets.table import Column, Entry, Sheet
 
 # Letters that no name holds stand for LaTeX's commands until tabulate has escaped the rest.
 LATEX_COMMANDS = {

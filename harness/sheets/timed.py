@@ -4,204 +4,31 @@ from __future__ import annotations
 
 import math
 from itertools import groupby
-from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-import pandas as pd
-
-from harness.contract.values import LEFT, RUNNING, TO_PREDICT
-from harness.statistics.timings import epochs_of, quotients, ratio, summarise
+from harness.analysis.timings import PLAIN, with_intervals
+from harness.contract.values import RUNNING, TO_PREDICT
+from harness.sheets.figures import compact
+from harness.sheets.notes import Note, plain
+from harness.sheets.table import Column, Entry, Sheet
 from harness.timing.busyness import complaint
-from harness.timing.workloads import ONCE
-from harness_tables.figures import compact
-from harness_tables.notes import Note, plain
-from harness_tables.sheets import Column, Entry, Sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+    import pandas as pd
 
     from harness.contract.values import Frames
 
     Row: TypeAlias = dict[str, Any]
 
 
-def _with_intervals(*names: str) -> tuple[str, ...]:
-    return tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
-
-
-TRAINING_COLUMNS = (
-    *("dataset", "model", "device", "threads", "status", "reason", "processes"),
-    *("fit_seconds", "fit_low", "fit_high", "fit_minimum", "fit_third_quartile"),
-    *("epochs", *_with_intervals("microseconds_per_epoch", "samples_per_second")),
-    *("together", *_with_intervals("together_microseconds_per_epoch", "together_ratio")),
-    *_with_intervals("reference_microseconds_per_epoch", "reference_ratio"),
-    *_with_intervals("together_reference_ratio"),
-    *_with_intervals("row_microseconds", "row_p99_microseconds", "rows_per_second"),
-    *_with_intervals("softmax_microseconds", "softmax_share"),
-    *LEFT,
-)
-SOFTMAX_COLUMNS = (
-    *("shape", "dtype", "caches", "device", "threads", "kernel", "status", "reason", "processes"),
-    *("seconds", "low", "high", "minimum", "third_quartile"),
-    *_with_intervals("gigabytes_per_second", "copies", "bests"),
-    *("error", "survives", *_with_intervals("first_seconds")),
-)
-KINDS = (
-    *("fit", "together", "reference", "predict", "predict-row", "logits"),
-    *("fit-once", "together-once", "reference-once"),
-)
 SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
 TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softmax µs", "share")
 """Heads whose intervals a narrow page leaves out if it must, the dearest first."""
-PLAIN = "plain "
 LEAST_LEFT, PART_LEFT = 1e-3, 0.1
 """Seconds, and part of a fit, from which on it is told what the fit leaves undone."""
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-
-
-def training(frames: Frames) -> pd.DataFrame:
-    """A row for each pairing that was timed; times in the units that the columns name.
-
-    The plain loop of a model that has one has a row of its own. ``microseconds_per_epoch`` is what
-    each epoch beyond the first takes, where the model is told their number, and else the fit
-    divided by it. ``reference_ratio`` and ``together_ratio`` are these times, and those of one
-    replicate's share of a fit of several at once, as a part of the reference's and of a lone
-    fit's; medians over processes of what the same process measured.
-    """
-    pairings: dict[tuple[str, str, str], dict[str, Row]] = {}
-    for row in _rows(frames, KINDS):
-        key = row["case"], row["subject"], row["device"]
-        pairings.setdefault(key, {})[row["kind"]] = row
-    records = []
-    for (dataset, model, device), kinds in pairings.items():
-        record: Row = {"dataset": dataset, "model": model, "device": device}
-        fit = kinds.get("fit")
-        if fit is None:
-            continue
-        record |= {name: fit[name] for name in ("threads", "status", "reason")}
-        record["processes"] = fit["n_processes"]
-        record |= {name: fit[name] for name in LEFT}
-        epochs = fit["epochs"] if fit["epochs"] > 0 else math.nan
-        # Of a fit that was cut short, only an epoch's time says something.
-        if not fit["cut_from"] > 0:
-            record |= {
-                "fit_seconds": fit["median"],
-                "fit_low": fit["low"],
-                "fit_high": fit["high"],
-                "fit_minimum": fit["minimum"],
-                "fit_third_quartile": fit["third_quartile"],
-            }
-        together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
-        once = {kind: _if_ok(kinds.get(f"{kind}{ONCE}")) for kind in kinds}
-        lone = epochs_of(fit, once["fit"], epochs)
-        record |= {"epochs": epochs} | _of_an_epoch(lone, fit["n_train"])
-        if together:
-            n = together["together"]
-            several = epochs_of(together, once["together"], epochs)
-            record["together"] = n
-            record |= _figure("together_microseconds_per_epoch", several, 1e6 / n)
-            record |= _figure("together_ratio", quotients(several, lone), 1 / n)
-        if reference:
-            plain_loop = epochs_of(reference, once["reference"], epochs)
-            record |= _figure("reference_microseconds_per_epoch", plain_loop, 1e6)
-            record |= _figure("reference_ratio", quotients(lone, plain_loop))
-            if together:
-                beside = quotients(several, plain_loop)
-                record |= _figure("together_reference_ratio", beside, 1 / n)
-        if single := _if_ok(kinds.get("predict-row")):
-            p99 = [(float(np.quantile(process, 0.99)),) for process in single["samples"]]
-            record |= _figure("row_microseconds", single["samples"], 1e6)
-            record |= _figure("row_p99_microseconds", p99, 1e6)
-        if many := _if_ok(kinds.get("predict")):
-            record |= _figure("rows_per_second", _rates(many["n_test"], many["samples"]))
-        if logits := _if_ok(kinds.get("logits")):
-            record |= _figure("softmax_microseconds", logits["samples"], 1e6)
-            shares = _figure("softmax_share", quotients(logits["samples"], lone))
-            if shares["softmax_share"] <= 1:  # otherwise it has no such softmax
-                record |= shares
-        records.append(record)
-        if reference:
-            records.append(_plain_loop(record, reference, plain_loop))
-    return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
-
-
-def _figure(name: str, samples: Sequence[Sequence[float]], scale: float = 1.0) -> Row:
-    """A figure and its interval over the processes that tell it; NaN where none does."""
-    told = [process for process in samples if process]
-    if not told:
-        return dict.fromkeys(_with_intervals(name), math.nan)
-    found = summarise(told)
-    figures = (found.median, found.low, found.high)
-    return {key: scale * value for key, value in zip(_with_intervals(name), figures, strict=True)}
-
-
-def _rates(n: float, samples: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
-    """So many in each of these times, in each process that tells."""
-    return [(n / median(process),) for process in samples if process]
-
-
-def _of_an_epoch(epochs: Sequence[Sequence[float]], n_train: float) -> Row:
-    return _figure("microseconds_per_epoch", epochs, 1e6) | _figure(
-        "samples_per_second", _rates(n_train, epochs)
-    )
-
-
-def _plain_loop(record: Row, reference: Row, epochs: Sequence[Sequence[float]]) -> Row:
-    """The row of a model's reference."""
-    kept = ("dataset", "device", "threads", "epochs")
-    fit = {f"fit_{name}": reference[name] for name in ("low", "high", "minimum", "third_quartile")}
-    return (
-        {name: record[name] for name in kept}
-        | {"model": f"{PLAIN}{record['model']}", "status": reference["status"], "reason": ""}
-        | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
-        | fit
-        | _of_an_epoch(epochs, reference["n_train"])
-    )
-
-
-def softmax(frames: Frames) -> pd.DataFrame:
-    """A row for each kernel, shape, dtype, device and state of the caches.
-
-    What was not begun has no row. ``copies`` is the time as a multiple of a copy's of the same
-    array, ``bests`` of the fastest kernel's, both of what the same process measured.
-    """
-    rows = [row for row in _rows(frames, ("softmax", "copy")) if len(row["case"].split()) == 3]
-    records = []
-    for (case, device), found in groupby(rows, key=lambda row: (row["case"], row["device"])):
-        group = list(found)
-        shape, dtype, caches = case.split()
-        size = math.prod(map(int, shape.split("x"))) * np.dtype(dtype).itemsize
-        timed = [row for row in group if row["status"] == "ok"]
-        copy = next((row for row in timed if row["kind"] == "copy"), None)
-        kernels = [row for row in timed if row["kind"] == "softmax"]
-        best = min(kernels, key=lambda row: row["median"], default=None)
-        records += [
-            (
-                {"shape": shape, "dtype": dtype, "caches": caches, "device": device}
-                | {"threads": row["threads"], "kernel": row["subject"]}
-                | {"status": row["status"], "reason": row["reason"]}
-                | {"processes": row["n_processes"], "seconds": row["median"]}
-                | {name: row[name] for name in ("low", "high", "minimum", "third_quartile")}
-                | _figure("gigabytes_per_second", _rates(2e-9 * size, row["samples"]))
-                | _beside("copies", row, copy)
-                | _beside("bests", row, best if row["kind"] == "softmax" else None)
-                | {name: row[name] for name in ("error", "survives")}
-                | {name: row.get(name, math.nan) for name in _with_intervals("first_seconds")}
-            )
-            for row in group
-        ]
-    return pd.DataFrame(records, columns=list(SOFTMAX_COLUMNS))
-
-
-def _beside(name: str, row: Row, other: Row | None) -> Row:
-    """How many times another's time it took, within each process where both were measured."""
-    if other is None or row["status"] != "ok":
-        return _figure(name, ())
-    these, those = row["samples"], other["samples"]
-    figure = _figure(name, quotients(these, those))
-    # Where one is missing in some process the quotient is of the medians, and has no interval.
-    return figure if len(these) == len(those) else figure | {name: ratio(these, those)}
 
 
 def training_sheets(table: pd.DataFrame) -> list[Sheet]:
@@ -253,7 +80,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
 
 def _told(rows: Sequence[Row], head: str, name: str, show: Callable[[float], str]) -> Column:
     """A figure of each row, with its interval."""
-    value, low, high = _with_intervals(name)
+    value, low, high = with_intervals(name)
     return Column(
         head, tuple(Entry(show(row[value]), show(row[low]), show(row[high])) for row in rows)
     )
@@ -261,7 +88,7 @@ def _told(rows: Sequence[Row], head: str, name: str, show: Callable[[float], str
 
 def _together(rows: Sequence[Row], together: float) -> list[Column]:
     """One of several at once, beside the plain loop where that was timed, or else beside one."""
-    empty = dict.fromkeys(_with_intervals("together_ratio"), math.nan)
+    empty = dict.fromkeys(with_intervals("together_ratio"), math.nan)
     lone = [row | empty if row["together_reference_ratio"] > 0 else row for row in rows]
     return [
         _told(rows, f"{together:.0f} of plain", "together_reference_ratio", _factor),
@@ -398,15 +225,6 @@ def _some(names: Iterable[str], most: int = 6) -> str:
     listed = list(dict.fromkeys(names))
     rest = len(listed) - most
     return "; ".join(listed[:most]) + (f"; and {rest} more" if rest > 0 else "")
-
-
-def _rows(frames: Frames, kinds: Sequence[str]) -> list[Row]:
-    timings = frames.timings
-    return timings[timings["kind"].isin(kinds)].to_dict("records")  # type: ignore[return-value]  # names are texts
-
-
-def _if_ok(row: Row | None) -> Row | None:
-    return row if row is not None and row["status"] == "ok" else None
 
 
 def _figures(head: str, texts: Iterable[str]) -> Column:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from harness.analysis import timings
 from harness.statistics import scores
 from harness.statistics.scores import RowScores, Score, against_best, best, cells, interval
-from harness_tables import timed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +56,7 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
     - ``accuracy`` and ``likelihood``: a row for each contender, a column for each dataset, and
       the mean, where each dataset weighs one. What is incomplete is NaN.
     - ``failures``: a row for each trial that is not ok.
-    - ``training`` and ``softmax``: what was timed alone; see `harness_tables.timed`.
+    - ``training`` and ``softmax``: what was timed alone; see `harness.analysis.timings`.
     """
     ranking = _ranking(frames)
     failed = frames.results[frames.results["status"] != "ok"]
@@ -67,8 +67,8 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
         "failures": failed[list(FAILURE_COLUMNS)]
         .rename(columns={"failure_kind": "kind"})
         .reset_index(drop=True),
-        "training": timed.training(frames),
-        "softmax": timed.softmax(frames),
+        "training": timings.training(frames),
+        "softmax": timings.softmax(frames),
     }
 
 

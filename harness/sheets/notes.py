@@ -1,0 +1,25 @@
+"""Notes: a heading and lines below the tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+FAILURES = "Failures"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A heading and lines; what strangers wrote in them is text, whatever it looks like."""
+
+    heading: str
+    lines: tuple[str, ...]
+
+
+def plain(text: object) -> str:
+    r"""A stranger's text on one line, without what a terminal would take for a command.
+
+    >>> plain("no module\n\x1b[31m 'x'")
+    "no module ?[31m 'x'"
+    """
+    words = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
