@@ -22,10 +22,11 @@ golden: $(VENV)/installed-dev  ## Keep what the commands print now; tests/golden
 browser:  ## Install what the tests of the page need: chromium (Debian) and axe-core (npm).
 	tests/browser/install.sh
 
-check: $(VENV)/installed-dev  ## Lint, format, types, doctests, and the help pasted into the docs.
+check: $(VENV)/installed-dev  ## Lint, format, types, layers, doctests, and the help pasted into the docs.
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q harness plugins datasets reports
 	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog --check README.md docs/*.md
 

@@ -17,31 +17,46 @@ from harness.contract.values import (
     Classifier,
     Dataset,
     Device,
+    Frames,
     Kernel,
     Model,
     Needs,
+    Option,
+    Picture,
     Report,
     Setting,
     Split,
+    Wanted,
 )
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
+    # Types have no use at run time, and some of them need NumPy.
     from harness.api import Outcome, discover, run
     from harness.contract.splitting import folds, resample
+    from harness.contract.values import Array, Monitor, Run, Sketch
 
 __all__ = [
+    "Array",
     "Classifier",
     "Dataset",
     "Device",
+    "Frames",
     "HarnessError",
     "Kernel",
     "Model",
+    "Monitor",
     "Needs",
+    "Option",
     "Outcome",
+    "Picture",
     "Report",
+    "Run",
     "Setting",
+    "Sketch",
     "Split",
+    "UsageError",
+    "Wanted",
     "__version__",
     "discover",
     "folds",

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from harness import notebook, units
+from harness.analysis import ranking
 from harness.contract.registry import Registry, load
+from harness.contract.values import Wanted
 from harness.errors import UsageError, nearest
-from harness.pictures import KINDS, Wanted
 from harness.runs.campaign import TIMEOUT, TIMING_BUDGET, Request, begin
 from harness.settings import choose_store, read_settings
 from harness.store.database import Store
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from harness.trials.events import Tell
 
 Words: TypeAlias = "str | Path | Sequence[str | Path]"
-
-TABLES = "tables"
-"""The report that an outcome's tables come from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,10 +83,11 @@ class Outcome:
         dataset: str | None = None,
         device: str | None = None,
     ) -> Figure:
-        """A picture, which a notebook shows; `harness.pictures.output.save` writes it to a file.
+        """A picture, which a notebook shows; `harness.sheets.output.save` writes it to a file.
 
         Args:
-            kind: one of `harness.pictures.KINDS`, but for the history, which is not of a run.
+            kind: the name of a picture; `harness list pictures` prints them. The history is not of
+                a run.
             model: name or glob; of ``softmax``, a kernel.
             dataset: name or glob.
             device: name or glob.
@@ -96,10 +95,12 @@ class Outcome:
         Raises:
             UsageError: there is no such picture of it, or more than one.
         """
-        known = [name for name, one in KINDS.items() if one.scope != "history"]
+        pictures = self.frames.pictures
+        known = [name for name, one in pictures.items() if one.scope != "history"]
         if kind not in known:
             raise UsageError(f"no picture of a run is called '{kind}': {nearest(kind, known)}")
-        return KINDS[kind].draw(self.frames, Wanted(model, dataset, device)).figure
+        figure: Figure = pictures[kind].draw(self.frames, Wanted(model, dataset, device)).figure
+        return figure
 
     def __repr__(self) -> str:
         counts = self.results["status"].value_counts().to_dict()
@@ -232,8 +233,8 @@ def run(
                 finally:
                     if bar:
                         bar.end()
-            frames = load_frames(kept, kept.find(str(campaign.run.id)))
-            return Outcome(frames.run, frames, registry.reports[TABLES].tables(frames))
+            frames = load_frames(kept, kept.find(str(campaign.run.id)), registry.pictures)
+            return Outcome(frames.run, frames, ranking.tables(frames))
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from harness.statistics.looks import undecided
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
@@ -16,6 +15,7 @@ from scipy import stats
 import harness
 from harness.contract.values import Choice, Trial
 from harness.errors import DatasetError, PluginError
+from harness.runs.looks import undecided
 from harness.statistics.reach import reach
 from harness.statistics.scores import RowScores, against_best, cells, compare, interval
 from harness.testing import check_dataset

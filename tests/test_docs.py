@@ -61,7 +61,7 @@ def test_the_plugins_page_shows_plugins_that_load(tmp_path: Path) -> None:
 
 
 def test_the_gallery_shows_every_kind_of_picture_and_the_command_that_made_it() -> None:
-    from harness.pictures import KINDS as PICTURES
+    from harness_pictures import KINDS as PICTURES
 
     text, script = ((DOCS / name).read_text() for name in ("gallery.md", "gallery/make.sh"))
     commands = re.findall(r"^harness plot .*$", text, re.MULTILINE)

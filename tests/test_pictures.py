@@ -18,6 +18,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import complaint_of, harness_in
+from harness_pictures import KINDS
+from harness_pictures.calibration import bins
+from harness_pictures.costs import front
+from harness_pictures.inputs import FILL
 from histories import point
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,15 +32,13 @@ from matplotlib.text import Text
 
 import harness
 from harness.analysis.history import Segment, segments
-from harness.contract.values import Frames, Sketch, Timing, base
+from harness.analysis.names import base
+from harness.contract.values import Frames, Sketch, Timing, Wanted
 from harness.errors import UsageError
-from harness.pictures import KINDS, Wanted
-from harness.pictures.calibration import bins
-from harness.pictures.choosing import chosen
-from harness.pictures.costs import front
-from harness.pictures.inputs import FILL
-from harness.pictures.output import inline_svg, save
-from harness.pictures.palette import (
+from harness.sheets.choosing import chosen
+from harness.sheets.drawing import Drawing, bends, shortened, text
+from harness.sheets.output import inline_svg, save
+from harness.sheets.palette import (
     CSS,
     DARK,
     DASHES,
@@ -49,12 +51,11 @@ from harness.pictures.palette import (
     VARIABLES,
     look,
 )
-from harness.pictures.picture import Picture, bends, shortened, text
+from harness.statistics.calibration import ECE_BINS
 from harness.statistics.changepoints import Step
 from harness.store.database import Store
 from harness.store.frames import timings_frame
 from harness.testing.samples import sample_frames
-from harness.trials.scoring import ECE_BINS
 
 WHOLE = Wanted("ridge[l2=0.1]", "tides")
 """The sample's pairing that has everything."""
@@ -63,7 +64,7 @@ STRANGE = """<b a="'">&$x_1$^ עברית مرحبا 🦜"""
 """Markup, what would be a formula, text from right to left, and what no font of ours has."""
 
 
-def drawn(kind: str, frames: Frames | None = None, wanted: Wanted = WHOLE) -> Picture:
+def drawn(kind: str, frames: Frames | None = None, wanted: Wanted = WHOLE) -> Drawing:
     return KINDS[kind].draw(sized() if frames is None else frames, wanted)
 
 
@@ -160,8 +161,8 @@ from pathlib import Path
 folder, tests, turn = sys.argv[1:]
 sys.path.insert(0, tests)
 import test_pictures as t
-from harness.pictures import KINDS
-from harness.pictures.output import save
+from harness_pictures import KINDS
+from harness.sheets.output import save
 for kind in list(KINDS)[::int(turn)]:
     figure = KINDS[kind].draw(t.source_of(kind), t.wanted_of(kind)).figure
     for suffix in (".svg", ".png", ".pdf")[::int(turn)]:
@@ -475,7 +476,7 @@ def test_one_model_on_one_data_set_once_is_enough(kind: str) -> None:
 # -- learning
 
 
-def medians(picture: Picture) -> pd.DataFrame:
+def medians(picture: Drawing) -> pd.DataFrame:
     return picture.table[picture.table["repeat"] == "median"]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from harness.contract.values import Array
+    from harness import Array
 
 CATEGORIES = ("island", "sex")
 

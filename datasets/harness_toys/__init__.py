@@ -10,14 +10,14 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import harness
-from harness.errors import UsageError
+from harness import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import numpy as np
 
-    from harness.contract.values import Array
+    from harness import Array
 
 NOTEBOOK = "The course notebook that this project grew from."
 

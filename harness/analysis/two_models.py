@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness.contract.values import base
+from harness.analysis.names import base
 from harness.errors import UsageError
 from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
 from harness.statistics.posteriors import odds

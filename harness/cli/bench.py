@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness.cli import options
+from harness.cli.reports import show_after_run
 from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.errors import UsageError
-from harness.terminal.console import out, remark, write
+from harness.terminal.console import remark, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,11 +191,13 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
         store.add_timings(run, (*session.timings, *late))
         store.finish(run, environment | {"timing": session.facts(budget)})
         frames = load_frames(store, store.find(str(run.id)))
-        report = registry.reports["tables"]
         if given["as_json"]:
-            write(str(report.render(frames, "json")))
+            from harness.analysis.ranking import tables
+            from harness.sheets.texts import json_text
+
+            write(json_text(frames, tables(frames)))
         else:
-            out().print(report.render(frames, "rich"))
+            show_after_run(registry, frames)
         remark(f"run {run.id} is in {store.name}; {session}")
         if given["benchmark_json"]:
             _write_json(given["benchmark_json"], run, session.timings)

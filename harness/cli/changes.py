@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.analysis.changes import BAD, ORDER, Row, summary
 from harness.errors import UsageError
+from harness.sheets.texts import markdown_text
 from harness.terminal.console import out, write
 from harness.untrusted import cleaned, csv_text
 
@@ -187,7 +188,7 @@ def _is_open(row: Row) -> bool:
 
 def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str) -> str:
     """A comment: the verdict, what is compared, the table; the rest is a click away."""
-    lines = [f"### {summary(rows) or NOTHING}", "", plain(title), ""]
+    lines = [f"### {summary(rows) or NOTHING}", "", markdown_text(title), ""]
     shown, folded = ordered(rows), []
     if len(shown) > FEW:
         shown, folded = (
@@ -195,9 +196,9 @@ def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str)
         )
     lines += _table(shown)
     for remark in remarks:
-        lines += [plain(remark), ""]
+        lines += [markdown_text(remark), ""]
     lines += _folded(summary(folded), _table(folded))
-    lines += _folded("How this was measured", [plain(how), ""] if how else [])
+    lines += _folded("How this was measured", [markdown_text(how), ""] if how else [])
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -207,7 +208,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     lines = ["| " + " | ".join(HEADS) + " |"]
     lines.append("|" + "|".join(" ---: " if h in NUMBERS else " --- " for h in HEADS) + "|")
     for row in rows:
-        first, *rest = map(plain, cells_of(row))
+        first, *rest = map(markdown_text, cells_of(row))
         bold = f"**{first}**" if row.verdict in BAD else first
         lines.append("| " + " | ".join((bold, *rest)) + " |")
     return [*lines, ""]
@@ -218,16 +219,6 @@ def _folded(title: str, lines: Sequence[str]) -> list[str]:
     if not lines:
         return []
     return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
-
-
-def plain(text: str) -> str:
-    r"""Text that Markdown shows as it is, whoever wrote it.
-
-    >>> print(plain("a|b *c*"))
-    a\|b \*c\*
-    """
-    escaped = re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
-    return escaped.replace("@", "@\u200b")  # or else it calls whoever has that name
 
 
 def _values(row: Row) -> tuple[str, str]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from harness.contract.registry import Registry
 
-KINDS = ("datasets", "models", "kernels", "devices", "reports", "plugins")
-BY_DEFAULT = ("datasets", "models", "kernels", "reports")
+KINDS = ("datasets", "models", "kernels", "devices", "reports", "pictures", "plugins")
+BY_DEFAULT = ("datasets", "models", "kernels", "reports", "pictures")
 """What is listed without a word: looking for devices loads libraries that take seconds."""
 
 
@@ -23,7 +23,7 @@ BY_DEFAULT = ("datasets", "models", "kernels", "reports")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @options.plugin_option
 def command(kind: str | None, plugins: tuple[str, ...]) -> None:
-    """List datasets, models, kernels, devices, reports or plugins.
+    """List datasets, models, kernels, devices, reports, pictures or plugins.
 
     Without a word: all but the devices, which take seconds to look for, and the plugins.
     """

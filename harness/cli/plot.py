@@ -11,15 +11,15 @@ import click
 from harness.cli import options
 from harness.cli.compare import find_run
 from harness.cli.track import EMPTY, NOTHING
+from harness.contract.values import Wanted
 from harness.errors import UsageError
-from harness.pictures import KINDS, Wanted
 from harness.terminal.console import remark, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.analysis.history import Segment
-    from harness.contract.values import Frames
+    from harness.contract.values import Frames, Picture
     from harness.store.database import Store
 
 
@@ -29,11 +29,12 @@ class Listing(options.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         """The kinds and what each shows."""
         with formatter.section("Kinds"):
-            formatter.write_dl([(kind.name, kind.description) for kind in KINDS.values()])
+            pictures = options.discover(()).pictures
+            formatter.write_dl([(kind.name, kind.description) for kind in pictures.values()])
 
 
 @click.command(name="plot", cls=Listing, short_help="Draw a picture of a run, or of the history.")
-@click.argument("kind", type=click.Choice(tuple(KINDS)), metavar="KIND")
+@click.argument("kind", metavar="KIND")
 @click.argument("run", required=False)
 @click.option("-m", "--model", metavar="NAME", help="As it is stored, or a glob; also a kernel.")
 @click.option("-d", "--dataset", metavar="NAME", help="Likewise.")
@@ -47,6 +48,7 @@ class Listing(options.Command):
     help="Its suffix says the format: svg, png or pdf [KIND.svg].",
 )
 @options.store_option
+@options.plugin_option
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -58,6 +60,7 @@ def command(
     measure: str | None,
     output: Path | None,
     store: str | None,
+    plugins: tuple[str, ...],
 ) -> None:
     """Draw a picture of RUN, as `harness compare` takes it; of the newest run without.
 
@@ -69,30 +72,32 @@ def command(
     """  # noqa: D301  # click wants the character, not its escape
     file = output or Path(f"{kind}.svg")
     wanted = Wanted(model, dataset, device, measure)
-    _require(kind, run, wanted, file)
+    registry = options.discover(plugins)
+    picture = registry.pictures[kind]
+    _require(picture, run, wanted, file)
     with closing(options.open_store(store)) as opened:
         source: Frames | Sequence[Segment]
-        if KINDS[kind].scope == "history":
+        if picture.scope == "history":
             source = _segments(opened)
             if not source:
                 remark(EMPTY)
                 ctx.exit(NOTHING)
         else:
             source = _frames(opened, run)
-        picture = KINDS[kind].draw(source, wanted)
-    from harness.pictures.output import save
+        drawing = picture.draw(source, wanted)
+    from harness.sheets.output import save
 
-    save(picture.figure, file)
+    save(drawing.figure, file)
     say(str(file))
 
 
-def _require(kind: str, run: str | None, wanted: Wanted, file: Path) -> None:
+def _require(picture: Picture, run: str | None, wanted: Wanted, file: Path) -> None:
     """Refuse what cannot be meant or written, before anything is read."""
-    from harness.pictures.output import require_suffix
+    from harness.sheets.output import require_suffix
 
     require_suffix(file)
     options.require_writable(file)
-    of_history = KINDS[kind].scope == "history"
+    of_history = picture.scope == "history"
     if of_history and run is not None:
         raise UsageError(f"the history is of all runs; leave '{run}' out")
     if wanted.measure is not None and not of_history:

@@ -4,35 +4,56 @@ from __future__ import annotations
 
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli import best, options
+from harness.cli import options, reports
 from harness.cli.compare import find_run
 from harness.errors import UsageError
 from harness.terminal.console import out, remark, write
 from harness.untrusted import cleaned, frame_csv
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from harness.contract.registry import Registry
     from harness.contract.values import Report
 
-FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
-OF_VERSUS = FORMATS[:-1]
-OF_BEST = ("rich", "markdown", "csv", "json")
+
+class Listing(options.Command):
+    """A command whose help ends with the reports and their options."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
+        """The installed reports, each with its formats and options."""
+        for report in options.discover(()).reports.values():
+            with formatter.section(f"Report {report.name}, as {', '.join(report.formats)}"):
+                formatter.write_text(report.description)
+                if report.options:
+                    formatter.write_dl([reports.in_help(option) for option in report.options])
 
 
-@click.command(name="report", cls=options.Command, short_help="Print a run's tables again.")
-@click.argument("run", required=False)
-@click.option("--report", "name", default="tables", help="Which report [tables].")
-@click.option("--format", "style", type=click.Choice(FORMATS), default="rich", help="[rich]")
+@click.command(
+    name="report",
+    cls=Listing,
+    short_help="Print a run's tables again.",
+    context_settings={"ignore_unknown_options": True},  # a report has options of its own
+)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [RUN]")
+@click.option("--report", "name", help="The report by its name; the same as NAME.")
+@click.option("--format", "style", metavar="FORMAT", help="[the first that the report has]")
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
     help="Write each table there as CSV and Parquet, too.",
+)
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the report to a file; the suffix says the format.",
 )
 @click.option(
     "--html",
@@ -43,115 +64,122 @@ OF_BEST = ("rich", "markdown", "csv", "json")
 @click.option(
     "--best-of",
     type=click.Choice(("accuracy", "likelihood")),
-    help="Only each dataset's best model, for a README.",
+    help="The same as NAME best with --score.",
 )
-@click.option(
-    "--versus", is_flag=True, help="Who is better: two models by dataset, or all pairs of several."
-)
-@click.option(
-    "-m", "--model", "models", multiple=True, metavar="NAME", help="For --versus; repeatable."
-)
-@click.option(
-    "--rope", type=options.PART, help="Difference that does not matter, for --versus [1%]."
-)
-@click.option("--ranks", is_flag=True, help="With --versus, mean ranks and Elo ratings, too.")
+@click.option("--versus", is_flag=True, help="The same as NAME versus.")
 @options.store_option
 @options.plugin_option
 def command(
-    run: str | None,
-    name: str,
-    style: str,
+    words: tuple[str, ...],
+    name: str | None,
+    style: str | None,
     output: Path | None,
+    to: Path | None,
     html: Path | None,
     best_of: str | None,
     versus: bool,
-    models: tuple[str, ...],
-    rope: float | None,
-    ranks: bool,
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Print the tables of RUN, as `harness compare` takes it; of the newest run without.
+    """Print a report of RUN, as `harness compare` takes it; of the newest run without.
+
+    Without NAME it is what `harness run` prints at its end.
 
     \b
       harness report
       harness report 3 --format markdown
       harness report --html report.html
-      harness report --best-of accuracy --format markdown
-      harness report --versus -m torch-mlp -m sklearn-random-forest
+      harness report best --score accuracy --format markdown
+      harness report versus -m torch-mlp -m sklearn-random-forest --rope 2%
     """  # noqa: D301  # click wants the character, not its escape
     from harness.store.frames import load_frames
 
-    if (models or rope is not None or ranks) and not versus:
-        raise UsageError("-m, --rope and --ranks are for --versus; add it, or leave them out")
     if sum((html is not None, best_of is not None, versus)) > 1:
         raise UsageError("--html, --best-of and --versus are three reports; ask for one of them")
-    if output and (html or best_of or versus):
-        raise UsageError(
-            "--output writes the tables; leave it out, or leave out what else is asked"
-        )
-    if html and style != "rich":
+    if html and style:
         raise UsageError("--html is a page; leave --format out")
-    if html:
-        options.require_writable(html)
-    for asked, known in ((versus, OF_VERSUS), (best_of, OF_BEST)):
-        if asked and style not in known:
-            raise UsageError(f"this has no format {style}, but {', '.join(known)}")
+    if html and to:
+        raise UsageError("--html and --to name two files; leave one out")
+    file = html or to
+    if file:
+        options.require_writable(file)
     registry = options.discover(plugins)
+    rest = list(words)
+    if versus or best_of:
+        name = "versus" if versus else "best"
+        rest += ["--score", best_of] if best_of else []
+    elif not name and rest and rest[0] in registry.reports:
+        name = rest.pop(0)
+    report = registry.reports[name] if name else _usual(registry, page=html is not None)
+    run, chosen = reports.parsed(registry, report, rest)
+    style = "html" if html else _format(report, style, to)
     with closing(options.open_store(store)) as opened:
-        frames = load_frames(opened, find_run(opened, run))
-        if versus:
-            from harness.analysis.two_models import ROPE
-            from harness.cli.versus import show
-
-            show(frames, models, ROPE if rope is None else rope, style, ranks=ranks)
-            return
-        if html:
-            name = "page" if name == "tables" else name
-            _write_page(str(_report(registry, name, "html").render(frames, "html")), html)
-            return
-        report = _report(registry, name, style)
-        if best_of:
-            best.show(report.tables(frames)["ranking"], best_of, style)
-            return
-        rendered = report.render(frames, style)
-        if isinstance(rendered, str):
+        frames = load_frames(opened, find_run(opened, run), registry.pictures)
+        rendered = report.render(frames, style, **chosen)
+        if file:
+            _write(rendered, file)
+        elif isinstance(rendered, bytes):
+            raise UsageError(f"report '{report.name}' gives {style} to a file only; add --to FILE")
+        elif isinstance(rendered, str):
             write(rendered)
         else:
             out().print(rendered)
         if output:
-            _write_tables(dict(report.tables(frames)), output)
+            _write_tables(report.tables(frames, **chosen), output)
 
 
-def _report(registry: Registry, name: str, style: str) -> Report:
-    """A report that has a format.
+def _usual(registry: Registry, *, page: bool) -> Report:
+    """The report that is meant where none is named.
 
     Raises:
-        UsageError: there is none of that name, or it has not.
+        UsageError: none is installed that could be meant.
     """
-    report = registry.reports[name]
-    if style not in report.formats:
-        raise UsageError(f"report '{name}' has no format {style}, but {', '.join(report.formats)}")
-    return report
+    if not page:
+        return reports.after_runs(registry)
+    for report in registry.reports.values():
+        if "html" in report.formats:
+            return report
+    raise UsageError("no report is installed that makes a page; `harness list reports` has all")
 
 
-def _write_page(text: str, file: Path) -> None:
+def _format(report: Report, style: str | None, file: Path | None) -> str:
+    """The format that is asked for, else that of the file's suffix, else the report's first.
+
+    Raises:
+        UsageError: the report has no such format, or a file cannot have it.
+    """
+    if style is None and file is not None:
+        kinds = {"md": "markdown", "tex": "latex"}
+        suffix = file.suffix.lower().removeprefix(".")
+        style = kinds.get(suffix, suffix)
+    style = style or report.formats[0]
+    known = [one for one in report.formats if file is None or one != "rich"]
+    if style not in known:
+        where = "for a file " if file else ""
+        raise UsageError(
+            f"report '{report.name}' has no format {style} {where}".rstrip()
+            + f", but {', '.join(known) or 'none'}"
+        )
+    return style
+
+
+def _write(rendered: Any, file: Path) -> None:
     try:
-        file.write_text(cleaned(text), encoding="utf-8")
+        if isinstance(rendered, bytes):
+            file.write_bytes(rendered)
+        else:
+            file.write_text(cleaned(str(rendered)), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
     remark(f"wrote {file}, {file.stat().st_size / 1024:.0f} KiB")
 
 
-def _write_tables(tables: dict[str, object], folder: Path) -> None:
-    import pandas as pd
-
+def _write_tables(tables: Mapping[str, Any], folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, table in tables.items():
-            if isinstance(table, pd.DataFrame):
-                (folder / f"{name}.csv").write_text(frame_csv(table), encoding="utf-8")
-                table.to_parquet(folder / f"{name}.parquet", index=False)
+            (folder / f"{name}.csv").write_text(frame_csv(table), encoding="utf-8")
+            table.to_parquet(folder / f"{name}.parquet", index=False)
     except OSError as error:
         raise UsageError(f"cannot write to '{folder}': {error.strerror or error}") from error
     remark(f"wrote {', '.join(tables)} as CSV and Parquet to {folder}")

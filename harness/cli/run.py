@@ -12,6 +12,7 @@ import click
 
 from harness.cli import options
 from harness.cli.compare import find_run
+from harness.cli.reports import show_after_run
 from harness.cli.stopping import Terminated, stop_status, terminable
 from harness.cli.streams import aside
 from harness.errors import UsageError
@@ -276,11 +277,13 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
         except (KeyboardInterrupt, Terminated) as stop:
             return _interrupted(campaign, stop, named=bool(given["store"]))
     frames = load_frames(store, store.find(str(campaign.run.id)))
-    report = campaign.registry.reports["tables"]
     if given["as_json"]:
-        write(str(report.render(frames, "json")))
+        from harness.analysis.ranking import tables
+        from harness.sheets.texts import json_text
+
+        write(json_text(frames, tables(frames)))
     else:
-        out().print(report.render(frames, "rich"))
+        show_after_run(campaign.registry, frames)
         remark(
             f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
             + (f"; {timed}" if timed else "")

@@ -509,9 +509,9 @@ def _show(given: str | None, alpha: float, style: str) -> int:
     elif style == "markdown":
         from tabulate import tabulate
 
-        from harness.cli.changes import plain
+        from harness.sheets.texts import markdown_text
 
-        lines = [[plain(cell) for cell in line] for one in found for line in _lines(one)]
+        lines = [[markdown_text(cell) for cell in line] for one in found for line in _lines(one)]
         table = tabulate(lines, HEADS, tablefmt="github", disable_numparse=True)
         stepped = any(segment.steps for segment in found)
         write(f"{table}\n\n{CAUTION}" if stepped else table)

@@ -18,7 +18,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.contract.values import Dataset, Device, Kernel, Model, Report
+    from harness.contract.values import Dataset, Device, Kernel, Model, Picture, Report
 
 PROJECT = "harness"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -48,3 +48,8 @@ def harness_devices() -> Iterable[Device]:  # type: ignore[empty-body]  # a hook
 @hookspec
 def harness_reports() -> Iterable[Report]:  # type: ignore[empty-body]  # a hookspec has no body
     """Reports that this plugin can write."""
+
+
+@hookspec
+def harness_pictures() -> Iterable[Picture]:  # type: ignore[empty-body]  # a hookspec has no body
+    """Kinds of pictures that this plugin can draw."""

@@ -11,11 +11,13 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import pluggy
 
 from harness.contract import hookspecs, plugin_files
+from harness.contract.cpu import cpu
 from harness.contract.values import (
     KINDS_WITHOUT_FOLDS,
     Dataset,
@@ -23,6 +25,8 @@ from harness.contract.values import (
     Kernel,
     Model,
     Needs,
+    Option,
+    Picture,
     Report,
     is_kind,
 )
@@ -39,6 +43,7 @@ KINDS: Mapping[str, type[Any]] = {
     "kernels": Kernel,
     "devices": Device,
     "reports": Report,
+    "pictures": Picture,
 }
 
 CALLED: Mapping[str, tuple[str, ...]] = {
@@ -47,8 +52,11 @@ CALLED: Mapping[str, tuple[str, ...]] = {
     "kernels": ("prepare", "run", "collect"),
     "devices": ("synchronize",),
     "reports": ("tables", "render"),
+    "pictures": ("draw",),
 }
 """Fields that must be callable."""
+
+SCOPES = ("pairing", "run", "history")
 
 T = TypeVar("T")
 
@@ -127,9 +135,9 @@ class Offers(Mapping[str, T], Generic[T]):
 class Registry:
     """Everything that the plugins offer, by name.
 
-    ``datasets``, ``models``, ``kernels`` and ``reports`` are mappings made at discovery.
-    ``devices`` is made when first asked for, because looking for accelerators loads libraries that
-    take seconds.
+    ``datasets``, ``models``, ``kernels``, ``reports`` and ``pictures`` are mappings made at
+    discovery. ``devices`` is made when first asked for, because looking for accelerators loads
+    libraries that take seconds.
     """
 
     def __init__(self, plugins: Sequence[tuple[Origin, ModuleType]], faults: list[Fault]) -> None:
@@ -147,12 +155,14 @@ class Registry:
         self.models: Offers[Model] = self._ask("models")
         self.kernels: Offers[Kernel] = self._ask("kernels")
         self.reports: Offers[Report] = self._ask("reports")
+        self.pictures: Offers[Picture] = self._ask("pictures")
 
     @property
     def devices(self) -> Offers[Device]:
         """Devices found on this machine; the first look may take seconds."""
         if self._devices is None:
-            self._devices = self._ask("devices")
+            self._origins["devices", "cpu"] = core()
+            self._devices = self._ask("devices", {"cpu": cpu()})
         return self._devices
 
     def origin(self, kind: str, name: str) -> Origin:
@@ -198,10 +208,10 @@ class Registry:
         found[value.name] = value
         self._origins[kind, value.name] = origin
 
-    def _ask(self, kind: str) -> Offers[Any]:
+    def _ask(self, kind: str, of_core: Mapping[str, Any] = MappingProxyType({})) -> Offers[Any]:
         """Ask each plugin apart, so that every value and every fault has an origin."""
         noun = kind.removesuffix("s")
-        found: dict[str, Any] = {}
+        found = dict(of_core)
         for origin, module in self.modules.items():
             others = [
                 other for other in (*self.modules.values(), *self._refused) if other is not module
@@ -250,6 +260,13 @@ class Source:
         for name in filter(None, self.attribute.split(".")):
             module = getattr(module, name)
         return module
+
+
+def core() -> Origin:
+    """The harness itself, whose code changes scores as a plugin's does."""
+    name = "classification-harness"
+    version = importlib.metadata.version(name)
+    return Origin("core", "harness", name, version, str(Path(__file__).parents[1]))
 
 
 def installed_sources() -> list[Source]:
@@ -412,11 +429,32 @@ def _breach(kind: str, value: Any) -> str | None:
     if isinstance(value, Dataset) and not is_kind(value.kind):
         kinds = f"{', '.join(KINDS_WITHOUT_FOLDS)}, and cross-validation such as 10-fold"
         return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
+    if isinstance(value, Report) and (wrong := _wrong_options(value)):
+        return f"report '{value.name}', {wrong}"
+    if isinstance(value, Picture) and value.scope not in SCOPES:
+        return f"picture '{value.name}' of scope {value.scope!r}; there are {', '.join(SCOPES)}"
     if isinstance(value, Model) and (
         not isinstance(value.needs, Needs) or value.needs.dtype not in ("float32", "float64")
     ):
         return f"model '{value.name}', whose needs are {value.needs!r}; write harness.Needs(...)"
     return None
+
+
+def _wrong_options(report: Report) -> str:
+    """Why the options of a report will not do; empty where they will."""
+    options = report.options
+    if not isinstance(options, tuple) or not all(isinstance(one, Option) for one in options):
+        return f"whose options are {options!r:.80}; write a tuple of harness.Option(...)"
+    for option in options:
+        if not isinstance(option.name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", option.name):
+            return f"whose option is called {option.name!r}; names are words joined by '-'"
+        if not isinstance(option.default, bool | int | float | str | tuple | None):
+            return f"whose option '{option.name}' is {option.default!r:.80} by default; see Option"
+        if not isinstance(option.short, str) or not re.fullmatch(r"[A-Za-z]?", option.short):
+            return f"whose option '{option.name}' is short for {option.short!r}; write one letter"
+    if report.after_runs and "rich" not in report.formats:
+        return "which is printed after runs, but has no format rich"
+    return ""
 
 
 def _hook_names() -> list[str]:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
-    from rich.console import RenderableType
 
     Array: TypeAlias = NDArray[Any]
     PredictLogProba: TypeAlias = Callable[[Array], Array]
@@ -233,23 +232,102 @@ class Device:
         return self.name.partition(":")[0]
 
 
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option that a report has: ``--NAME VALUE`` on the command line, a keyword of ``render``.
+
+    Args:
+        name: kebab-case; as a keyword, hyphens become underscores.
+        default: what it is where it is not given. Its type says what it takes: True or False make
+            a flag; a number takes a number, or a percentage such as ``2%``; a tuple takes texts,
+            one each time that the option is given; all else is a text.
+        description: one sentence.
+        choices: the only values that it takes; any where left out.
+        short: one letter that stands for it, too.
+    """
+
+    name: str
+    default: bool | float | str | tuple[str, ...] | None = None
+    description: str = ""
+    choices: tuple[str, ...] = ()
+    short: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """A named view of what a run measured; it reads only what came from the store.
 
     Args:
         name: kebab-case.
-        tables: the report as DataFrames by name, each fit to be written as CSV.
-        render: ``render(frames, format)``: a rich renderable for ``rich``, else a text.
-        formats: what ``render`` takes.
+        tables: ``tables(frames, **options)``: the report as DataFrames by name, each fit to be
+            written as CSV.
+        render: ``render(frames, format, **options)``: a rich renderable for ``rich``; for other
+            formats a text, or bytes.
+        formats: what ``render`` takes, the usual one first.
         description: one sentence.
+        options: what else can be asked of it.
+        after_runs: is printed at the end of each run; its formats must include ``rich``.
     """
 
     name: str
-    tables: Callable[[Frames], Mapping[str, pd.DataFrame]]
-    render: Callable[[Frames, str], RenderableType]
+    tables: Callable[..., Mapping[str, pd.DataFrame]]
+    render: Callable[..., Any]
     formats: tuple[str, ...] = ("rich", "markdown", "csv", "json", "latex")
     description: str = ""
+    options: tuple[Option, ...] = ()
+    after_runs: bool = False
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Keywords of ``tables`` and ``render``, each with its option's default."""
+        return {option.name.replace("-", "_"): option.default for option in self.options}
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be drawn: names as they are stored, or globs of ``*`` and ``?``; None is all.
+
+    Args:
+        model: of a history, the subject: a model or a kernel.
+        dataset: of a history, the case.
+        device: its name.
+        measure: of a history.
+    """
+
+    model: str | None = None
+    dataset: str | None = None
+    device: str | None = None
+    measure: str | None = None
+
+    def __str__(self) -> str:
+        """In words.
+
+        >>> str(Wanted(model="torch-*", dataset="iris")), str(Wanted())
+        ('torch-* on iris', 'any model on any dataset')
+        """
+        where = "" if self.device in (None, "cpu") else f" @ {self.device}"
+        return f"{self.model or 'any model'} on {self.dataset or 'any dataset'}{where}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A named kind of picture.
+
+    Args:
+        name: kebab-case.
+        draw: called as ``draw(source, wanted)`` with a `Wanted`; gives a
+            `harness.sheets.drawing.Drawing`. The source is the `Frames` of a run, or for the
+            history a sequence of `harness.analysis.history.Segment`. Where there is nothing to
+            draw, or more than one thing where it must be one, it raises a `HarnessError`.
+        description: one sentence.
+        scope: what one picture is of: a ``pairing`` of a dataset and a model, any part of a
+            ``run``, or the ``history``.
+    """
+
+    name: str
+    draw: Callable[..., Any]
+    description: str = ""
+    scope: Literal["pairing", "run", "history"] = "pairing"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -306,22 +384,6 @@ AUTO_REPEATS = (5, 10, 20, 40)
 
 TRAIN_SIZE = "train_size"
 """The parameter that every dataset has: how many of its training rows are learned from."""
-
-
-_SIZE = re.compile(r"(?:train_size|n_train)=")
-
-
-def base(dataset: str) -> str:
-    """A dataset's name without the parameter that says how many rows there are to learn from.
-
-    >>> base("iris[train_size=50]"), base("threshold[n_test=9,n_train=50]"), base("iris")
-    ('iris', 'threshold[n_test=9]', 'iris')
-    """
-    name, bracket, rest = dataset.partition("[")
-    if not bracket or not rest.endswith("]"):
-        return dataset
-    kept = [one for one in rest[:-1].split(",") if not _SIZE.match(one)]
-    return f"{name}[{','.join(kept)}]" if kept else name
 
 
 def written(value: Value) -> str:
@@ -662,6 +724,7 @@ class Frames:
         sketches: called with result ids: those of them that have one, the first repeats, by id.
         history: called without arguments: the points that `harness track` keeps in the run's store,
             whatever run they came with, oldest first.
+        pictures: the kinds of pictures that plugins offer, by name.
     """
 
     run: Run
@@ -671,3 +734,4 @@ class Frames:
     timings: pd.DataFrame
     sketches: Callable[[Sequence[int]], Mapping[int, Sketch]] = lambda _: {}
     history: Callable[[], Sequence[Point]] = lambda: ()
+    pictures: Mapping[str, Picture] = field(default_factory=dict)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.contract.values import AUTO_REPEATS, base, folds_in
+from harness.analysis.names import base
+from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, Note, plain
 from harness.sheets.ranked import named_rows
 from harness.sheets.table import CLIPPED, PARTIAL, TIED

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tabulate import tabulate
 
 from harness.sheets.table import TIED
+from harness.untrusted import csv_text, frame_csv
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames
     from harness.sheets.notes import Note
     from harness.sheets.table import Column, Entry, Sheet
+
+__all__ = ["csv_text", "frame_csv", "html", "json_text", "latex", "markdown", "markdown_text"]
 
 # Letters that no name holds stand for LaTeX's commands until tabulate has escaped the rest.
 LATEX_COMMANDS = {
@@ -180,3 +183,13 @@ def _escaped(text: str) -> str:
     'install harness\\[torch\\] & \\<retry\\>'
     """
     return re.sub(r"([\\`*_\[\]<>|#~])", r"\\\1", text)
+
+
+def markdown_text(text: str) -> str:
+    r"""Text that Markdown shows as it is, whoever wrote it.
+
+    >>> print(markdown_text("a|b *c*"))
+    a\|b \*c\*
+    """
+    escaped = re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("@", "@\u200b")  # or else it calls whoever has that name

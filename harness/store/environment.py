@@ -6,15 +6,14 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from harness.contract.registry import Origin
+from harness.contract.cpu import processor
+from harness.contract.registry import core
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,16 +40,9 @@ def fingerprint(registry: Registry) -> dict[str, Any]:
                 "digest": origin.digest(),
                 "git": git(Path(origin.path)) if origin.path else None,
             }
-            for origin in (_core(), *registry.plugins)
+            for origin in (core(), *registry.plugins)
         },
     }
-
-
-def _core() -> Origin:
-    """The harness itself, whose code changes scores as a plugin's does."""
-    name = "classification-harness"
-    version = importlib.metadata.version(name)
-    return Origin("core", "harness", name, version, str(Path(__file__).parent))
 
 
 def machine() -> dict[str, Any]:
@@ -62,16 +54,6 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "memory": psutil.virtual_memory().total,
     }
-
-
-def processor() -> str:
-    """The processor's name as its maker gives it, or the architecture."""
-    if sys.platform == "linux":
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-        match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
-        if match:
-            return match[1].strip()
-    return platform.processor() or platform.machine()
 
 
 def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from statistics import median
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,9 +16,9 @@ from harness.statistics.timings import summarise
 from harness.store import database as tables
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from harness.contract.values import Run, Sketch, Timing
+    from harness.contract.values import Picture, Run, Sketch, Timing
     from harness.store.database import Store
 
 METRICS = (
@@ -43,7 +44,9 @@ FLOATS = ("log_probability", "confidence", "brier")
 CHUNK = 500  # ids in one query; databases limit how many values a statement may have
 
 
-def load_frames(store: Store, run: Run) -> Frames:
+def load_frames(
+    store: Store, run: Run, pictures: Mapping[str, Picture] = MappingProxyType({})
+) -> Frames:
     """One run as DataFrames; only ``results`` is read at once."""
     columns = [
         column
@@ -70,6 +73,7 @@ def load_frames(store: Store, run: Run) -> Frames:
         timings=timings_frame(store.timings(run)),
         sketches=lambda ids: _sketches(store, ids),
         history=store.points,
+        pictures=pictures,
     )
 
 

@@ -30,7 +30,7 @@ def gives_named_tables(report: Report) -> None:
     """Gives its tables as DataFrames by name."""
     import pandas as pd
 
-    tables = report.tables(sample_frames())
+    tables = report.tables(sample_frames(), **report.defaults)
     require(tables, "tables gives none")
     for name, table in tables.items():
         require(isinstance(name, str) and name, f"a table is named {name!r}, which is no text")
@@ -57,11 +57,11 @@ def leaves_the_frames_alone(report: Report) -> None:
     frames = sample_frames()
     results, traces = frames.results.copy(), frames.traces()
     held = _held(frames, traces)
-    report.tables(held)
+    report.tables(held, **report.defaults)
     _require_unchanged("tables", "results", held.results, results)
     _require_unchanged("tables", "traces", held.traces(), frames.traces())
     for form in report.formats:
-        report.render(held, form)
+        report.render(held, form, **report.defaults)
         _require_unchanged(f"render in {form}", "results", held.results, results)
         _require_unchanged(f"render in {form}", "traces", held.traces(), frames.traces())
 
@@ -81,13 +81,14 @@ REPORT_CHECKS = tuple(
 def _require_rendered(report: Report, frames: Frames) -> None:
     for form in report.formats:
         try:
-            rendered = report.render(frames, form)
+            rendered = report.render(frames, form, **report.defaults)
         except Exception as error:
             raise AssertionError(f"{form}: render raised {describe(error)}") from error
         text = _printed(rendered) if form == "rich" else rendered
         kind = type(text).__name__
-        require(isinstance(text, str), f"{form}: render gives a {kind}, not a text")
-        require(str(text).strip(), f"{form}: render gives nothing")
+        fits = isinstance(text, str | bytes)
+        require(fits, f"{form}: render gives a {kind}, neither a text nor bytes")
+        require(text.strip(), f"{form}: render gives nothing")
         if form == "json":
             json.loads(str(text))
 

@@ -7,10 +7,11 @@ import tempfile
 import time
 from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
+from harness.contract.cpu import cpu
 from harness.contract.parameters import Elsewhere, described, given_to
 from harness.contract.registry import (
     KINDS,
@@ -18,12 +19,13 @@ from harness.contract.registry import (
     Offers,
     Registry,
     Source,
+    core,
     describe,
     given_sources,
     installed_sources,
     offers_nothing,
 )
-from harness.contract.values import Device, Needs
+from harness.contract.values import Device, Needs, Option
 from harness.errors import PluginError
 from harness.processes.client import Limits, Processes, finish
 from harness.processes.serving import MESSAGE
@@ -106,7 +108,7 @@ class Described(Registry):
         )
         self._see_devices = [source for source, words in told if words["devices"]]
         self.plugins = tuple(self._sources)
-        for kind in ("datasets", "models", "kernels", "reports"):
+        for kind in ("datasets", "models", "kernels", "reports", "pictures"):
             found: dict[str, Any] = {}
             for source, words in told:
                 for one in words["offers"][kind]:
@@ -122,7 +124,8 @@ class Described(Registry):
             source: self.parent(source.origin).call(devices_there, limits=Limits(SECONDS))
             for source in self._see_devices
         }
-        found: dict[str, Any] = {}
+        self._origins["devices", "cpu"] = core()
+        found: dict[str, Any] = {"cpu": cpu()}
         finish(calls.values())
         for source, call in calls.items():
             told, failure = call.result()
@@ -360,12 +363,16 @@ def devices_there(inside: Inside) -> tuple[dict[str, Any], dict[str, Any]]:
     """The devices that a plugin sees."""
     registry: Registry = inside.held.registry
     known = len(registry.faults)
-    devices = [_told("devices", device) for device in registry.devices.values()]
+    devices = [
+        _told("devices", device)
+        for device in registry.devices.values()
+        if registry.origin("devices", device.name) != core()
+    ]
     return {"devices": devices, "faults": [one.reason for one in registry.faults[known:]]}, {}
 
 
-_TEXTS = ("name", "description", "licence", "citation", "kind")
-_FLAGS = ("baseline", "stable", "by_default")
+_TEXTS = ("name", "description", "licence", "citation", "kind", "scope")
+_FLAGS = ("baseline", "stable", "by_default", "after_runs")
 _TUPLES = ("tags", "requires", "devices", "formats", "dtypes")
 _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("split",),
@@ -373,6 +380,7 @@ _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "kernels": ("prepare", "run", "collect"),
     "devices": ("synchronize", "copier", "evictor", "elapsed"),
     "reports": ("tables", "render"),
+    "pictures": ("draw",),
 }
 LONGEST = 10_000  # characters of a description
 
@@ -390,6 +398,8 @@ def _told(kind: str, value: Any) -> dict[str, Any]:
     if kind == "models":
         needs = Needs.__dataclass_fields__
         told["needs"] = {name: getattr(value.needs, name) for name in needs}
+    if kind == "reports":
+        told["options"] = [asdict(option) for option in value.options]
     told["functions"] = [name for name in _FUNCTIONS[kind] if getattr(value, name) is not None]
     return told
 
@@ -401,9 +411,11 @@ def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., A
     fields |= {name: tuple(told[name]) for name in _TUPLES if name in told}
     if kind == "models":
         fields["needs"] = Needs(**told["needs"])
+    if kind == "reports":
+        fields["options"] = tuple(_option(**option) for option in told["options"])
     for name in told["functions"]:
-        if kind == "reports":
-            fields[name] = partial(_call_report, source, told["name"], name)
+        if kind in ("reports", "pictures"):
+            fields[name] = partial(_call_here, source, kind, told["name"], name)
         else:
             fields[name] = Elsewhere(
                 f"{name} of '{told['name']}'", partial(ask, kind, told["name"], name)
@@ -411,8 +423,16 @@ def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., A
     return KINDS[kind](**{name: value for name, value in fields.items() if name in known})
 
 
-def _call_report(source: Source, name: str, function: str, *given: Any, **named: Any) -> Any:
-    """Reports are made here, from what is in the store: their plugin is loaded for it."""
+def _option(default: Any, choices: list[str], **fields: str) -> Option:
+    """An option from JSON, where tuples have become lists."""
+    default = tuple(default) if isinstance(default, list) else default
+    return Option(default=default, choices=tuple(choices), **fields)
+
+
+def _call_here(
+    source: Source, kind: str, name: str, function: str, *given: Any, **named: Any
+) -> Any:
+    """Reports and pictures are made here, from what is in the store: their plugin is loaded."""
     registry = Registry([(source.origin, source.load())], [])
-    call: Callable[..., Any] = getattr(registry.reports[name], function)
+    call: Callable[..., Any] = getattr(getattr(registry, kind)[name], function)
     return call(*given, **named)

@@ -8,6 +8,7 @@ import numpy as np
 
 from harness.contract.values import Predictions
 from harness.errors import ProbabilityError
+from harness.statistics.calibration import ece
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,6 @@ CLIP = float(np.finfo(np.float64).eps)
 """The least probability that a test row's class counts with; rows clipped are counted."""
 TOLERANCE = 1e-5
 """How far a row's sum may be from 1: what float32 arithmetic needs."""
-ECE_BINS = 15
 
 
 def numbers(raw: Any) -> NDArray[Any]:
@@ -108,7 +108,7 @@ def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
         "likelihood": float(np.exp(-nll)),
         "brier": float(((P - Y) ** 2).sum(axis=1).mean()),
         "balanced_accuracy": float(recalls.mean()),
-        "ece": _ece(P.max(axis=1), right),
+        "ece": ece(P.max(axis=1), right),
         "clipped": float((true < CLIP).sum()),
     }
     aucs = [_auc(P[:, k], y == k) for k in range(K) if 0 < present[k] < n]
@@ -144,9 +144,3 @@ def _auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
     n_positive = int(positive.sum())
     above = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
     return float(above / (n_positive * (len(scores) - n_positive)))
-
-
-def _ece(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - right, minlength=ECE_BINS)
-    return float(np.abs(gaps).sum() / len(right))

@@ -10,6 +10,7 @@ which of it to do how often.
 from __future__ import annotations
 
 import gc
+import importlib
 import importlib.util
 import json
 import os
@@ -41,10 +42,25 @@ ROWS = 1 << 14
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 
-def _ours(name: str) -> Any:
+REGISTRY = ("harness.contract.registry", "harness.registry")
+"""Where a side has its registry; the second place is that of harnesses before 2026-11-27."""
+
+
+def _loader() -> Callable[[list[str]], Any]:
+    """The function of the side's harness that loads plugins."""
+    first, second = REGISTRY
+    try:
+        return importlib.import_module(first).load  # type: ignore[no-any-return]  # see above
+    except ModuleNotFoundError as error:
+        if error.name is None or not first.startswith(error.name):
+            raise
+    return importlib.import_module(second).load  # type: ignore[no-any-return]  # likewise
+
+
+def _ours(file: str) -> Any:
     """A module of the harness that this file belongs to, whatever harness the side has."""
-    path = Path(__file__).parents[1] / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(f"_harness_ab_{name}", path)
+    path = Path(__file__).parents[1] / file
+    spec = importlib.util.spec_from_file_location(f"_harness_ab_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
@@ -71,9 +87,7 @@ def main() -> None:
 
     asked = json.loads(lines.readline())
     try:
-        from harness.contract.registry import load
-
-        registry = load(tuple(asked["plugins"]))
+        registry = _loader()(asked["plugins"])
     except BaseException as error:  # noqa: BLE001  # a side may be broken in any way
         answer({"broken": f"its harness cannot be used: {_describe(error)}"})
         return
@@ -154,7 +168,7 @@ def _softmax(registry: Any, work: dict[str, Any]) -> Calls:
     logits.flags.writeable = False
     synchronize = _synchronizer(registry, work["device"])
     prepared = kernel.prepare(logits, work["device"])
-    computed, waited_for = _ours("answers").computed, work["device"] != "cpu"
+    computed, waited_for = _ours("trials/answers.py").computed, work["device"] != "cpu"
 
     def run() -> Any:
         return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
@@ -191,7 +205,7 @@ def _doing(registry: Any, work: dict[str, Any]) -> Calls:
     }
     synchronize = _synchronizer(registry, setting.device)
 
-    answers, give_threads = _ours("answers"), _ours("threads").give_threads
+    answers, give_threads = _ours("trials/answers.py"), _ours("processes/threads.py").give_threads
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
     def made() -> Any:

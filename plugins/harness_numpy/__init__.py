@@ -73,15 +73,6 @@ def harness_kernels() -> Iterator[harness.Kernel]:
     )
 
 
-@harness.hookimpl
-def harness_devices() -> Iterator[harness.Device]:
-    """The CPU."""
-    from harness.store.environment import processor
-    from harness_numpy import memory
-
-    yield harness.Device("cpu", processor(), copier=memory.copier, evictor=memory.evictor)
-
-
 def make_prior(setting: harness.Setting) -> harness.Classifier:
     """Class shares of the training part."""
     from harness_numpy.baselines import Prior

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.contract.values import Array
+    from harness import Array
 
 
 class Uniform:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from harness.contract.values import Array
+    from harness import Array
 
 
 def prepare(logits: Array, device: str) -> Array:  # noqa: ARG001  # always the CPU

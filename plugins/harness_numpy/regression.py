@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import minimize
 
-from harness.errors import UsageError
+from harness import UsageError
 from harness_numpy.softmax import softmax, softmax_by_class
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.contract.values import Array, Monitor
+    from harness import Array, Monitor
 
     Floats = NDArray[np.float64]
     Flat = np.ndarray[tuple[int], np.dtype[np.float64]]

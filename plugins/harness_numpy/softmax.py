@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.errors import UsageError
+from harness import UsageError
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
-    from harness.contract.values import Array
+    from harness import Array
 
 BLOCK = 1 << 15
 """Numbers in a block: 256 KiB of float64, so that logits, probabilities and sums fit into a

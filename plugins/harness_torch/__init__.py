@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from harness.contract.values import Array, Monitor
+    from harness import Array, Monitor
     from harness_torch.perceptrons import Mlp, NotebookMlp, Perceptron
 
 DEVICES = ("cpu", "cuda", "mps", "xpu")

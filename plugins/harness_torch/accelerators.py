@@ -11,7 +11,7 @@ import torch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from harness.contract.values import Array
+    from harness import Array
 
 LEAST_CACHE = 1 << 26
 """Bytes that are taken for a second-level cache where PyTorch does not tell."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from harness.contract.values import Array
+    from harness import Array
 
     Call: TypeAlias = Callable[[], Tensor]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.errors import UsageError
+from harness import UsageError
 from harness_torch.optimisers import Sgd, optimiser
 from harness_torch.recording import recorded
 from harness_torch.stack import (
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import harness
-    from harness.contract.values import Array, Monitor
+    from harness import Array, Monitor
 
 
 class Perceptron:

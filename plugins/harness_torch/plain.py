@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Self
 
-    from harness.contract.values import Array, Monitor
+    from harness import Array, Monitor
 
 
 class PlainLoop(Perceptron):

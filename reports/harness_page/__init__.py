@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.contract.values import Frames
+    from harness import Frames
 
 
 @harness.hookimpl
@@ -34,7 +34,7 @@ def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
 
 
 def _render(frames: Frames, style: str) -> str:
-    from harness.errors import UsageError
+    from harness import UsageError
     from harness_page.page import page
 
     if style != "html":

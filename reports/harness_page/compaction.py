@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from harness.pictures.picture import needed
+from harness.sheets.drawing import needed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.untrusted import csv_text
+from harness.sheets.texts import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,19 +12,18 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
+from harness import UsageError, Wanted
 from harness.analysis import two_models
+from harness.analysis.commands import command_of
 from harness.analysis.history import CAUTION, segments
+from harness.analysis.names import base
 from harness.analysis.ranking import tables
-from harness.contract.values import base
-from harness.errors import UsageError
-from harness.pictures import KINDS, Wanted
-from harness.pictures.output import inline_svg
-from harness.pictures.palette import CSS
 from harness.sheets import timed
+from harness.sheets.output import inline_svg
+from harness.sheets.palette import CSS
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
 from harness.statistics.scores import LEVEL
-from harness_page.commands import command_of
 from harness_page.compaction import Compaction
 from harness_page.grids import Grid, of_frame, of_rows, of_sheet
 from harness_page.past import by_measure, steps
@@ -34,8 +33,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from harness.contract.values import Frames
-    from harness.pictures.picture import Picture
+    from harness import Frames
+    from harness.sheets.drawing import Drawing
     from harness.sheets.notes import Note
 
 DATASETS = 12
@@ -99,13 +98,17 @@ class _Gallery:
     compaction: Compaction
 
     def picture(self, kind: str, wanted: Wanted) -> Drawn | None:
-        """A picture, if there is what it needs."""
+        """A picture, if it is offered and there is what it needs."""
+        known = self.frames.pictures.get(kind)
+        if known is None:
+            return None
         try:
-            return self.drawn(KINDS[kind].draw(self.frames, wanted), f"{kind} {wanted}")
+            drawing = known.draw(self.frames, wanted)
         except UsageError:
             return None
+        return self.drawn(drawing, f"{kind} {wanted}")
 
-    def drawn(self, picture: Picture, name: str) -> Drawn:
+    def drawn(self, picture: Drawing, name: str) -> Drawn:
         """A picture with its data, which have a name."""
         svg = inline_svg(picture.figure, picture.title, picture.description)
         most = POINTS if name.startswith(CURVES) else ROWS
@@ -192,9 +195,11 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
 def _history(gallery: _Gallery) -> Section:
     """What the store keeps of earlier times."""
     found = segments(gallery.frames.history())
+    known = gallery.frames.pictures.get("history")
     pictures = tuple(
-        gallery.drawn(KINDS["history"].draw(series), f"history {measure}")
+        gallery.drawn(known.draw(series, Wanted()), f"history {measure}")
         for measure, series in by_measure(found)
+        if known
     )
     grids = steps(found)
     words = " ".join([HISTORY, CAUTION] if grids else [HISTORY])

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.console import RenderableType
 
-    from harness.contract.values import Frames
+    from harness import Frames
 
 
 @harness.hookimpl
@@ -23,6 +23,7 @@ def harness_reports() -> Iterable[harness.Report]:
         tables=_tables,
         render=_render,
         formats=("rich", "markdown", "csv", "json", "latex", "html-fragment"),
+        after_runs=True,
         description="Models ranked on each dataset, with intervals, costs and failures.",
     )
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness import UsageError
 from harness.analysis.ranking import tables
-from harness.errors import UsageError
 from harness.sheets import texts, timed
 from harness.sheets.layout import Page
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
-from harness.untrusted import frame_csv
+from harness.sheets.texts import frame_csv
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from harness.contract.values import Frames
+    from harness import Frames
 
 FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from benchmarks.statistics.cases import Case
 from benchmarks.statistics.drawing import simulated
-from harness.statistics.looks import undecided
 
 from harness.contract.values import AUTO_REPEATS
+from harness.runs.looks import undecided
 from harness.statistics.scores import RowScores, against_best, cells
 
 if TYPE_CHECKING:

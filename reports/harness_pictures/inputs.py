@@ -9,17 +9,17 @@ import pandas as pd
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from harness.pictures.choosing import the_one
-from harness.pictures.palette import FAINT, INK, PAPER, colour, dash, marker
-from harness.pictures.picture import (
-    Picture,
+from harness.sheets.choosing import the_one
+from harness.sheets.drawing import (
+    Drawing,
     beside,
     plural,
-    settings,
     sheet,
     text,
     thin,
 )
+from harness.sheets.palette import FAINT, INK, PAPER, colour, dash, marker
+from harness.sheets.style import settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from harness.contract.values import Frames, Sketch
-    from harness.pictures.choosing import Pairing, Wanted
+    from harness import Frames, Sketch, Wanted
+    from harness.sheets.choosing import Pairing
 
 CLASSES = 24
 """In a legend, at most."""
@@ -46,7 +46,7 @@ FILL = 0.28
 """How much of the paper a region's colour covers."""
 
 
-def regions(frames: Frames, wanted: Wanted) -> Picture:
+def regions(frames: Frames, wanted: Wanted) -> Drawing:
     """How the first repeat's classifier divides its inputs, and where its test rows lie.
 
     Raises:
@@ -64,7 +64,7 @@ def regions(frames: Frames, wanted: Wanted) -> Picture:
         return draw(pairing, sketch, rows)
 
 
-def hidden(frames: Frames, wanted: Wanted) -> Picture:
+def hidden(frames: Frames, wanted: Wanted) -> Drawing:
     """What each hidden layer of the first repeat's classifier gives over one input.
 
     Raises:
@@ -103,7 +103,7 @@ def hidden(frames: Frames, wanted: Wanted) -> Picture:
         f"The output of each hidden unit over the input {text(sketch.input_names[0])}, "
         f"a panel a layer; from the input on, the layers have {widths} units."
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def class_names(frames: Frames, dataset: str, n: int) -> list[str]:
@@ -134,7 +134,7 @@ def _of(frames: Frames, pairing: Pairing) -> tuple[Sketch, pd.DataFrame]:
     return sketch, predicted.reindex(sketch.rows)[["true", "predicted"]].astype(np.int64)
 
 
-def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
+def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
     title = f"Classes over one input: {text(pairing.model)} on {text(pairing.dataset)}"
     P = _probabilities(sketch)
     x, names, K = sketch.axes[0], _names(sketch, rows), P.shape[1]
@@ -179,7 +179,7 @@ def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
         f"The predicted class over {text(sketch.input_names[0])} is {names[likeliest[0]]}"
         f"{''.join(', ' + turn for turn in turns)}. {_missed(wrong)}"
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def _changes(likeliest: NDArray[np.int64]) -> list[tuple[int, int]]:
@@ -187,7 +187,7 @@ def _changes(likeliest: NDArray[np.int64]) -> list[tuple[int, int]]:
     return [(int(i), int(likeliest[i + 1])) for i in np.flatnonzero(np.diff(likeliest))]
 
 
-def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
+def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
     title = f"Decision regions: {text(pairing.model)} on {text(pairing.dataset)}"
     P, names = _probabilities(sketch), _names(sketch, rows)
     K = P.shape[1]
@@ -216,7 +216,7 @@ def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
         f"The plane of {text(sketch.input_names[0])} and {text(sketch.input_names[1])}, divided "
         f"into the predicted classes, with {plural(len(rows), 'test row')}. {_missed(wrong)}"
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def _divide(
@@ -236,7 +236,7 @@ def _divide(
         ax.contour(x, y, ahead, levels=[TIE], colors=[INK], linewidths=0.8)
 
 
-def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture:
+def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
     title = (
         f"Test rows on the first two principal components: {text(pairing.model)} "
         f"on {text(pairing.dataset)}"
@@ -252,7 +252,7 @@ def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Picture
         f"{plural(len(rows), 'test row')} on the first two principal components of the training "
         f"part, by true class. {_missed(wrong)}"
     )
-    return Picture(figure, title, description, _located(sketch, rows, names))
+    return Drawing(figure, title, description, _located(sketch, rows, names))
 
 
 def _points(ax: Axes, points: NDArray[np.float32], rows: pd.DataFrame, K: int) -> NDArray[np.bool_]:

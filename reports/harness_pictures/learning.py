@@ -10,17 +10,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from harness.contract.values import base
-from harness.errors import UsageError
-from harness.pictures.choosing import Wanted, able, chosen, pairings, scored
-from harness.pictures.costs import CLOCKS, Clock, clock
-from harness.pictures.palette import FAINT, colour, dash, look, marker
-from harness.pictures.picture import (
+from harness import UsageError, Wanted
+from harness.analysis.names import base
+from harness.sheets.choosing import able, chosen, pairings, scored
+from harness.sheets.drawing import (
     ENTRIES,
     NAME,
     OTHERS,
     PANELS,
-    Picture,
+    Drawing,
     above,
     apart,
     bends,
@@ -32,23 +30,25 @@ from harness.pictures.picture import (
     panels,
     plural,
     seconds,
-    settings,
     sheet,
     shortened,
     text,
     thin,
     without_interval,
 )
+from harness.sheets.palette import FAINT, colour, dash, look, marker
+from harness.sheets.style import settings
 from harness.statistics.scores import cells, interval
 from harness.statistics.scores import likelihood as likelihood_of
+from harness_pictures.costs import CLOCKS, Clock, clock
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from matplotlib.axes import Axes
 
-    from harness.contract.values import Frames
-    from harness.pictures.choosing import Pairing
+    from harness import Frames
+    from harness.sheets.choosing import Pairing
 
 PARTS = ("train", "test")
 COLUMNS = [f"{part}_likelihood" for part in PARTS]
@@ -71,7 +71,7 @@ TICKS = 8
 """Sizes up to which each has a tick, where there is room."""
 
 
-def likelihood(frames: Frames, wanted: Wanted) -> Picture:
+def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
     """Likelihood of the training and the test part by epoch: each repeat, and their median.
 
     In the median, what a repeat was when it stopped it stays, be it diverged or not: at the last
@@ -131,7 +131,7 @@ def likelihood(frames: Frames, wanted: Wanted) -> Picture:
             strict=True,
         )
     )
-    return Picture(
+    return Drawing(
         figure,
         title,
         f"Likelihood of the training and the test part against the epoch. Medians: {ends}.",
@@ -222,7 +222,7 @@ def _median(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
     return medians.assign(repeats=known.sum(axis=0), diverged=(begun & ~known).sum(axis=0))
 
 
-def sizes(frames: Frames, wanted: Wanted) -> Picture:
+def sizes(frames: Frames, wanted: Wanted) -> Drawing:
     """Likelihood and time of a fit by the number of training rows, a line a model.
 
     Datasets that differ by nothing but a parameter ``train_size`` or ``n_train`` are one.
@@ -285,7 +285,7 @@ def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
+def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
     title = f"By training size: {text(dataset)}"
     several = table["device"].nunique() > 1
     with settings():
@@ -340,7 +340,7 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Picture:
         if top is not None and np.isfinite(top["likelihood"])
         else ""
     )
-    return Picture(
+    return Drawing(
         figure,
         title,
         f"Likelihood and time of a fit against the number of training rows, a line a model. "

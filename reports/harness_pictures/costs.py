@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from harness.errors import UsageError
-from harness.pictures.choosing import Wanted, listed, pairings, scored
-from harness.pictures.palette import FAINT, INK, colour, marker
-from harness.pictures.picture import (
+from harness import UsageError
+from harness.sheets.choosing import listed, pairings, scored
+from harness.sheets.drawing import (
     ENTRIES,
     NAME,
     OTHERS,
     PANELS,
-    Picture,
+    Drawing,
     above,
     beside,
     label,
@@ -27,12 +26,13 @@ from harness.pictures.picture import (
     panels,
     plural,
     seconds,
-    settings,
     shortened,
     text,
     thin,
     without_interval,
 )
+from harness.sheets.palette import FAINT, INK, colour, marker
+from harness.sheets.style import settings
 from harness.statistics.scores import cells, interval
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from harness.contract.values import Frames
-    from harness.pictures.choosing import Pairing
+    from harness import Frames, Wanted
+    from harness.sheets.choosing import Pairing
 
     Cost: TypeAlias = Literal["fit", "predict-row"]
 
@@ -145,17 +145,17 @@ def front(times: Sequence[float], accuracies: Sequence[float]) -> list[int]:
     return found
 
 
-def fit_time(frames: Frames, wanted: Wanted) -> Picture:
+def fit_time(frames: Frames, wanted: Wanted) -> Drawing:
     """Accuracy against the time of a fit, a panel a dataset, with the Pareto front."""
     return _against(frames, wanted, "fit", "Accuracy against time to fit")
 
 
-def latency(frames: Frames, wanted: Wanted) -> Picture:
+def latency(frames: Frames, wanted: Wanted) -> Drawing:
     """Accuracy against the time of a prediction, a panel a dataset, with the Pareto front."""
     return _against(frames, wanted, "predict-row", "Accuracy against prediction latency")
 
 
-def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
+def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
     results = scored(frames, wanted)
     own = results
     if wanted.model is None and not results["baseline"].all():
@@ -209,7 +209,7 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Picture:
     if withheld := without_interval(drawn["interval"]):
         described.append(withheld)
     described += _left_out(results, own, table[~timed])
-    return Picture(figure, title, " ".join(described), drawn)
+    return Drawing(figure, title, " ".join(described), drawn)
 
 
 def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -> list[str]:

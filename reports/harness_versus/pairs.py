@@ -1,4 +1,4 @@
-"""How ``harness report --versus`` shows who is better."""
+"""Who is better: two models by dataset, or all pairs of several."""
 
 from __future__ import annotations
 
@@ -8,20 +8,26 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+from rich import box
+from rich.console import Group
+from rich.table import Table as RichTable
+from rich.text import Text
+from tabulate import tabulate
+
+from harness import UsageError
+from harness.analysis import two_models
 from harness.analysis.two_models import least_p
-from harness.cli.changes import plain
-from harness.errors import UsageError
+from harness.sheets.texts import frame_csv, markdown_text
 from harness.statistics.contests import FEWEST
 from harness.statistics.scores import LEVEL
-from harness.terminal.console import out, remark, write
-from harness.untrusted import frame_csv
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import pandas as pd
+    from rich.console import RenderableType
 
-    from harness.contract.values import Frames
+    from harness import Frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,50 +50,53 @@ class Table:
 UNITS = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 
-def show(frames: Frames, models: Sequence[str], rope: float, style: str, *, ranks: bool) -> None:
-    """Print who is better: two models by dataset and over all, more of them by pairs.
+def tables(
+    frames: Frames, models: Sequence[str], rope: float, *, ranks: bool
+) -> dict[str, pd.DataFrame]:
+    """Who is better, as DataFrames: two models by dataset and over all, more of them by pairs.
 
     Args:
         frames: of a run.
         models: names or globs; all but the baselines without.
         rope: differences of no more than this do not matter.
-        style: ``rich``, ``markdown``, ``latex``, ``csv`` or ``json``.
         ranks: with ranks and ratings, too.
 
     Raises:
-        UsageError: there are no such models, or too few.
+        UsageError: there are no such models, or too few for pairs or for ranks.
     """
-    from harness.analysis import two_models
-
     contenders = two_models.chosen(frames, models)
     alone = len(contenders) == 2
-    pairs = two_models.matrix(frames, contenders, rope, turned=not alone)
-    found: dict[str, pd.DataFrame] = {"pairs": pairs}
+    found = {"pairs": two_models.matrix(frames, contenders, rope, turned=not alone)}
     if alone:
         duel = two_models.duel(frames, contenders[0], contenders[1], rope)
         found = {"datasets": duel} | found
-        tables = [*_duels(duel), _overall(pairs)]
-        notes = [*_duel_notes(duel, rope), *_matrix_notes(pairs)]
-    else:
-        tables, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
     if ranks:
         try:
             found["standings"] = two_models.standings(frames, contenders)
         except UsageError as error:
-            # CSV and JSON have no place for notes.
-            tell = remark if style in ("csv", "json") else notes.append
-            tell(f"No ranks: {error}.")
-        else:
-            tables += _standings(found["standings"])
-            notes.append(RANKS)
+            raise UsageError(f"no ranks: {error}; leave --ranks out") from error
+    return found
+
+
+def render(
+    frames: Frames, style: str, models: Sequence[str], rope: float, *, ranks: bool
+) -> RenderableType:
+    """Who is better, in one of the formats; arguments as `tables` takes them."""
+    found = tables(frames, models, rope, ranks=ranks)
     if style == "csv":
-        write(frame_csv(_in_one(found)))
-    elif style == "json":
-        write(json.dumps({"rope": rope} | {name: _records(one) for name, one in found.items()}))
-    elif style == "rich":
-        _print(tables, notes)
+        return frame_csv(_in_one(found))
+    if style == "json":
+        return json.dumps({"rope": rope} | {name: _records(one) for name, one in found.items()})
+    pairs = found["pairs"]
+    if "datasets" in found:
+        shown = [*_duels(found["datasets"]), _overall(pairs)]
+        notes = [*_duel_notes(found["datasets"], rope), *_matrix_notes(pairs)]
     else:
-        _write(tables, notes, style)
+        shown, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
+    if "standings" in found:
+        shown += _standings(found["standings"])
+        notes.append(RANKS)
+    return _rich(shown, notes) if style == "rich" else _text(shown, notes, style)
 
 
 NAMED = 4
@@ -317,11 +326,8 @@ def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
     ]
 
 
-def _print(tables: Sequence[Table], notes: Sequence[str]) -> None:
-    from rich import box
-    from rich.table import Table as RichTable
-
-    console = out()
+def _rich(tables: Sequence[Table], notes: Sequence[str]) -> Group:
+    parts: list[RenderableType] = []
     for one in tables:
         heads = one.heads
         table = RichTable(
@@ -336,9 +342,8 @@ def _print(tables: Sequence[Table], notes: Sequence[str]) -> None:
         for row, clear in zip(one.rows, one.clear or repeat(False), strict=False):
             name = _folded(row[0]) if heads[0] == "pair" else row[0]
             table.add_row(name, *row[1:], style="bold" if clear else "")
-        console.print(table)
-    for note in notes:
-        console.print(note, style="dim")
+        parts.append(table)
+    return Group(*parts, *(Text(note, style="dim") for note in notes))
 
 
 def _folded(pair: str) -> str:
@@ -360,26 +365,25 @@ def _folded(pair: str) -> str:
     return "\n".join(lines)
 
 
-def _write(tables: Sequence[Table], notes: Sequence[str], style: str) -> None:
-    from tabulate import tabulate
-
+def _text(tables: Sequence[Table], notes: Sequence[str], style: str) -> str:
+    parts = []
     for one in tables:
         between = " less " if one.heads[0] == "pair" else ": "
         lines = [(_in_line(row[0], between), *row[1:]) for row in one.rows]
         right = ("left", *("right" for _ in one.heads[1:]))
         options: Any = {"disable_numparse": True, "colalign": right if lines else None}
         if style == "markdown":
-            lines = [tuple(map(plain, line)) for line in lines]
+            lines = [tuple(map(markdown_text, line)) for line in lines]
             table = tabulate(lines, one.heads, tablefmt="pipe", **options)
-            write(f"**{plain(one.title)}**\n\n{table}\n\n")
+            parts.append(f"**{markdown_text(one.title)}**\n\n{table}\n\n")
         else:
             lines = [
                 (name, *(cell.replace("-", MINUS) for cell in cells)) for name, *cells in lines
             ]
             table = tabulate(lines, one.heads, tablefmt="latex_booktabs", **options)
-            write(f"% {one.title}\n{table.replace(MINUS, '$-$')}\n\n")
-    for note in notes:
-        write(f"{plain(note)}\n\n" if style == "markdown" else f"% {note}")
+            parts.append(f"% {one.title}\n{table.replace(MINUS, '$-$')}\n\n")
+    written = (f"{markdown_text(n)}\n\n" if style == "markdown" else f"% {n}\n" for n in notes)
+    return "".join([*parts, *written])
 
 
 def _in_line(cell: str, between: str) -> str:

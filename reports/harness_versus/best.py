@@ -1,4 +1,4 @@
-"""How ``harness report --best-of`` shows each dataset's best model."""
+"""Each dataset's best model, in a line that fits a README."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.changes import plain
-from harness.errors import UsageError
-from harness.terminal.console import out, say, write
-from harness.untrusted import csv_text
+import pandas as pd
+from rich import box
+from rich.console import Group
+from rich.table import Table
+from tabulate import tabulate
+
+from harness import UsageError
+from harness.analysis import ranking
+from harness.sheets.texts import csv_text, markdown_text
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from rich.console import RenderableType
+
+    from harness import Frames
 
 NAMED = 2
 """Models that are named beside the best; JSON and CSV have all."""
@@ -20,33 +27,41 @@ NAMED = 2
 HEADS = ("dataset", "best", "score", "95% interval", "not told apart from it")
 
 
-def show(ranking: pd.DataFrame, score: str, style: str) -> None:
-    """Print a line for each dataset: its best model, how good, and which are as good.
+def table(frames: Frames, score: str) -> pd.DataFrame:
+    """A row for each dataset: its best model, how good, and which are not told from it.
 
     Args:
-        ranking: as the report ``tables`` has it.
+        frames: of a run.
         score: ``accuracy`` or ``likelihood``.
-        style: ``rich``, ``markdown``, ``csv`` or ``json``.
 
     Raises:
         UsageError: no model has finished any dataset.
     """
-    found = _best(ranking, score)
+    return pd.DataFrame(_found(frames, score))
+
+
+def render(frames: Frames, style: str, score: str) -> RenderableType:
+    """Each dataset's best model in one of the formats; arguments as `table` takes them."""
+    found = _found(frames, score)
+    if style == "json":
+        return json.dumps(found, indent=2)
+    if style == "csv":
+        rows = ((row | {"tied": ", ".join(row["tied"])}).values() for row in found)
+        return csv_text(tuple(found[0]), rows)
+    return _shown([_cells(row) for row in found], score, style)
+
+
+def _found(frames: Frames, score: str) -> list[dict[str, Any]]:
+    found = _best(ranking.tables(frames)["ranking"], score)
     if not found:
         raise UsageError("no model has finished a dataset; `harness report` tells why")
-    if style == "json":
-        write(json.dumps(found, indent=2))
-    elif style == "csv":
-        rows = ((row | {"tied": ", ".join(row["tied"])}).values() for row in found)
-        write(csv_text(tuple(found[0]), rows))
-    else:
-        _print([_cells(row) for row in found], score, style)
+    return found
 
 
-def _best(ranking: pd.DataFrame, score: str) -> list[dict[str, Any]]:
-    several = ranking["device"].nunique() > 1
+def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
+    several = ranked["device"].nunique() > 1
     found = []
-    for dataset, rows in ranking.groupby("dataset", sort=False):
+    for dataset, rows in ranked.groupby("dataset", sort=False):
         names = rows["model"] + (" @ " + rows["device"] if several else "")
         first = rows[rows[f"{score}_best"]]
         if first.empty:
@@ -84,17 +99,11 @@ def _share(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def _print(lines: list[tuple[str, ...]], score: str, style: str) -> None:
+def _shown(lines: list[tuple[str, ...]], score: str, style: str) -> RenderableType:
     heads = [score if head == "score" else head for head in HEADS]
     if style == "markdown":
-        from tabulate import tabulate
-
-        cells = [tuple(map(plain, line)) for line in lines]
-        write(tabulate(cells, heads, tablefmt="github", disable_numparse=True))
-        return
-    from rich import box
-    from rich.table import Table
-
+        cells = [tuple(map(markdown_text, line)) for line in lines]
+        return str(tabulate(cells, heads, tablefmt="github", disable_numparse=True))
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for head in heads:
         figures = head in (score, "95% interval")
@@ -103,5 +112,6 @@ def _print(lines: list[tuple[str, ...]], score: str, style: str) -> None:
         )
     for line in lines:
         table.add_row(*line)
-    out().print(table)
-    say("Last column: paired tests on the same splits (5%, corrected for all models).")
+    return Group(
+        table, "Last column: paired tests on the same splits (5%, corrected for all models)."
+    )

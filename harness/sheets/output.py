@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from harness.errors import UsageError
-from harness.pictures.palette import VARIABLES
-from harness.pictures.picture import settings, unwritable
+from harness.sheets.palette import VARIABLES
+from harness.sheets.style import settings, unwritable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,7 @@ def inline_svg(figure: Figure, title: str, description: str) -> str:
     """A figure as one ``<svg>`` element, to stand in a page beside any number of others.
 
     It is as wide as the page lets it, in the page's font, and its colours are the variables of
-    `harness.pictures.palette.CSS`. Ids begin with a digest of the content.
+    `harness.sheets.palette.CSS`. Ids begin with a digest of the content.
 
     Args:
         figure: to draw.

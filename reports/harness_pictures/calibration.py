@@ -12,11 +12,12 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy import special
 
-from harness.pictures.choosing import the_one
-from harness.pictures.inputs import class_names
-from harness.pictures.palette import FAINT, TINT, colour
-from harness.pictures.picture import Picture, beside, count, plural, settings, sheet, text
-from harness.trials.scoring import ECE_BINS
+from harness.sheets.choosing import the_one
+from harness.sheets.drawing import Drawing, beside, count, plural, sheet, text
+from harness.sheets.palette import FAINT, TINT, colour
+from harness.sheets.style import settings
+from harness.statistics.calibration import ECE_BINS
+from harness_pictures.inputs import class_names
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from harness.contract.values import Frames
-    from harness.pictures.choosing import Pairing, Wanted
+    from harness import Frames, Wanted
+    from harness.sheets.choosing import Pairing
 
 COUNTED = 15
 """Classes up to which each cell of a confusion matrix tells its count."""
@@ -39,7 +40,7 @@ LINE = 0.12
 INTERVAL = "95% interval, as if rows were independent"
 
 
-def reliability(frames: Frames, wanted: Wanted) -> Picture:
+def reliability(frames: Frames, wanted: Wanted) -> Drawing:
     """The share that is right by the probability of the predicted class, with counts.
 
     Bins of equal width, those of the ECE; all repeats pooled.
@@ -92,7 +93,7 @@ def reliability(frames: Frames, wanted: Wanted) -> Picture:
         f"class. The mean probability is {mean:.3f} where {right:.3f} are right: on the whole the "
         f"model is {sure if abs(mean - right) > 0.005 else 'as sure as it should be'}."
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> pd.DataFrame:
@@ -127,7 +128,7 @@ def exact(
     return np.where(rows > 0, low, np.nan), np.where(rows > 0, high, np.nan)
 
 
-def confusion(frames: Frames, wanted: Wanted) -> Picture:
+def confusion(frames: Frames, wanted: Wanted) -> Drawing:
     """How many rows of each class were predicted to be of which; all repeats pooled.
 
     Raises:
@@ -179,7 +180,7 @@ def confusion(frames: Frames, wanted: Wanted) -> Picture:
         f"{plural(int(counts.sum()), 'test row')} by true and predicted class; {wrong:,} lie off "
         f"the diagonal.{most}"
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def _by_class(
@@ -192,7 +193,7 @@ def _by_class(
     return pairing, found, np.pad(counts, (0, len(names) - len(counts))), names
 
 
-def recall(frames: Frames, wanted: Wanted) -> Picture:
+def recall(frames: Frames, wanted: Wanted) -> Drawing:
     """The share of each class that was found; all repeats pooled.
 
     Raises:
@@ -229,7 +230,7 @@ def recall(frames: Frames, wanted: Wanted) -> Picture:
         f"Recall of each of {plural(K, 'class').replace('classs', 'classes')}, from "
         f"{worst['recall']:.3f} ({worst['class']}) to {known['recall'].max():.3f}."
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def _predicted(frames: Frames, wanted: Wanted) -> tuple[Pairing, pd.DataFrame]:

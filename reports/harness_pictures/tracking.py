@@ -13,30 +13,30 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, num2date
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from harness.errors import UsageError, nearest
-from harness.pictures.choosing import chosen
-from harness.pictures.palette import INK, colour, marker
-from harness.pictures.picture import (
+from harness import UsageError
+from harness.sheets.choosing import chosen, nearest
+from harness.sheets.drawing import (
     LINE,
     PANELS,
-    Picture,
+    Drawing,
     above,
     beside,
     panels,
     plural,
     seconds,
-    settings,
     text,
     thin,
 )
+from harness.sheets.palette import INK, colour, marker
+from harness.sheets.style import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
 
+    from harness import Wanted
     from harness.analysis.history import Key, Segment
-    from harness.pictures.choosing import Wanted
 
 FIELDS = {"measure": 0, "model": 1, "dataset": 2, "device": 3}
 STEPS: tuple[tuple[str, Any, bool], ...] = (
@@ -75,7 +75,7 @@ class Dates(ConciseDateFormatter):
         return " to ".join(dict.fromkeys(end.strftime(form) for end in self.ends))
 
 
-def history(found: Sequence[Segment], wanted: Wanted) -> Picture:
+def history(found: Sequence[Segment], wanted: Wanted) -> Drawing:
     """Series by time, a panel each, with their change points; segments by colour.
 
     Raises:
@@ -121,7 +121,7 @@ def history(found: Sequence[Segment], wanted: Wanted) -> Picture:
         f"{plural(len(shown), 'series').removesuffix('s') if len(shown) > 1 else 'One series'} "
         f"by time with {plural(len(steps), 'change point')}{': ' + told if told else ''}."
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def _wanted(found: Sequence[Segment], wanted: Wanted) -> list[Segment]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import textwrap
 import unicodedata
-import warnings
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter
 
-from harness.pictures.palette import FAINT, GRID, INK, PAPER
+from harness.sheets.output import png
+from harness.sheets.palette import FAINT
+from harness.sheets.style import settings, unwritable
 from harness.statistics.scores import WITHHELD
 
 if TYPE_CHECKING:
@@ -57,53 +56,9 @@ APART = {"x": (0.03, 0.035), "y": (0.13, 0.0)}
 """Between the middles of two ticks' labels, as a part of the axis of the narrowest panel: in any
 case, and for each of their letters."""
 
-SETTINGS: dict[str, Any] = {
-    # It comes with matplotlib, so that a picture has the same bytes on every machine.
-    "font.family": ["sans-serif"],
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 9,
-    "text.color": INK,
-    # Fitted to pixels, small print would be wider in a file than where it was laid out.
-    "text.hinting": "none",
-    # Names are strangers' text; a $ in them begins no formula.
-    "text.parse_math": False,
-    "text.usetex": False,
-    "figure.facecolor": PAPER,
-    "figure.titlesize": 10.5,
-    "savefig.facecolor": PAPER,
-    "axes.facecolor": PAPER,
-    "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
-    "axes.labelsize": 9,
-    "axes.titlesize": 9,
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "lines.linewidth": 1.5,
-    "lines.markersize": 5,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "legend.handlelength": 2.8,
-    "svg.fonttype": "none",
-    "svg.hashsalt": "harness",
-    "pdf.fonttype": 42,
-    "path.simplify": True,
-}
-
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Picture:
+class Drawing:
     """A figure, and what it shows in words and numbers.
 
     Args:
@@ -125,25 +80,11 @@ class Picture:
             self.figure.set_layout_engine("none")
 
 
-class Sheet(Figure):
+class NotebookFigure(Figure):
     """A figure that a notebook shows without pyplot."""
 
     def _repr_png_(self) -> bytes:
-        from harness.pictures.output import png
-
         return png(self)
-
-
-@contextmanager
-def settings() -> Iterator[None]:
-    """Our settings rather than the user's, and no complaint of glyphs that the font lacks."""
-    with mpl.rc_context(), warnings.catch_warnings():
-        mpl.rcdefaults()
-        mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # its keys are literals
-        # In an SVG they are text, which whoever shows it draws in another font; else boxes.
-        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
-        warnings.filterwarnings("ignore", "Matplotlib currently does not support")
-        yield
 
 
 def sheet(
@@ -165,7 +106,7 @@ def sheet(
         title: above all.
         options: `matplotlib.figure.Figure.subplots` takes.
     """
-    figure = Sheet(figsize=(width, height), layout="constrained")
+    figure = NotebookFigure(figsize=(width, height), layout="constrained")
     if title:
         figure.suptitle(textwrap.fill(title, int(TITLE * width)), x=0.01, ha="left", weight="bold")
     return figure, figure.subplots(rows, columns, squeeze=False, **options)
@@ -295,11 +236,6 @@ def _unseen(line: str, i: int) -> bool:
         # A skin tone is Sk, and the selector of emoji Mn.
         return not (before in ("So", "Sk", "Mn") and behind == "So")
     return unwritable(line[i]) or unicodedata.category(line[i]) == "Cf"
-
-
-def unwritable(character: str) -> bool:
-    """Whether XML cannot hold a character: controls, lone surrogates and noncharacters."""
-    return unicodedata.category(character) in ("Cc", "Cs") or ord(character) & 0xFFFE == 0xFFFE
 
 
 def thin(n: int, most: int = LINE) -> NDArray[np.intp]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, TypeAlias
 
+from harness.contract.values import Wanted
 from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -15,35 +16,20 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames
 
+__all__ = [
+    "Pairing",
+    "able",
+    "chosen",
+    "listed",
+    "matching",
+    "nearest",
+    "pairings",
+    "scored",
+    "the_one",
+]
+
 LISTED = 5
 """Pairings that an error names."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What is to be drawn: names as they are stored, or globs of ``*`` and ``?``; None is all.
-
-    Args:
-        model: of a history, the subject: a model or a kernel.
-        dataset: of a history, the case.
-        device: its name.
-        measure: of a history.
-    """
-
-    model: str | None = None
-    dataset: str | None = None
-    device: str | None = None
-    measure: str | None = None
-
-    def __str__(self) -> str:
-        """In words.
-
-        >>> str(Wanted(model="torch-*", dataset="iris")), str(Wanted())
-        ('torch-* on iris', 'any model on any dataset')
-        """
-        return _words(
-            self.model or "any model", self.dataset or "any dataset", self.device or "cpu"
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from harness.errors import UsageError, nearest
-from harness.pictures.choosing import chosen
-from harness.pictures.palette import INK, look
-from harness.pictures.picture import (
+from harness import UsageError
+from harness.sheets.choosing import chosen, nearest
+from harness.sheets.drawing import (
     ENTRIES,
     OTHERS,
     PANELS,
-    Picture,
+    Drawing,
     above,
     beside,
     count,
@@ -24,20 +23,20 @@ from harness.pictures.picture import (
     more,
     panels,
     seconds,
-    settings,
     shortened,
     text,
 )
+from harness.sheets.palette import INK, look
+from harness.sheets.style import settings
 
 if TYPE_CHECKING:
-    from harness.contract.values import Frames
-    from harness.pictures.choosing import Wanted
+    from harness import Frames, Wanted
 
 COPY = "copy"
 PANEL = ["dtype", "caches", "device"]
 
 
-def softmax(frames: Frames, wanted: Wanted) -> Picture:
+def softmax(frames: Frames, wanted: Wanted) -> Drawing:
     """Time of a call against the number of elements, a panel for each type, caches and device.
 
     ``wanted.model`` is a kernel.
@@ -85,7 +84,7 @@ def softmax(frames: Frames, wanted: Wanted) -> Picture:
         f"logarithmic. At {best['shape']} {best['dtype']} the fastest is {text(best['kernel'])}"
         f"{beside_copy}."
     )
-    return Picture(figure, title, description, table)
+    return Drawing(figure, title, description, table)
 
 
 def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:

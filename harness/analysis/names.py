@@ -1,0 +1,20 @@
+"""Names as people write them, and as frames have them."""
+
+from __future__ import annotations
+
+import re
+
+_SIZE = re.compile(r"(?:train_size|n_train)=")
+
+
+def base(dataset: str) -> str:
+    """A dataset's name without the parameter that says how many rows there are to learn from.
+
+    >>> base("iris[train_size=50]"), base("threshold[n_test=9,n_train=50]"), base("iris")
+    ('iris', 'threshold[n_test=9]', 'iris')
+    """
+    name, bracket, rest = dataset.partition("[")
+    if not bracket or not rest.endswith("]"):
+        return dataset
+    kept = [one for one in rest[:-1].split(",") if not _SIZE.match(one)]
+    return f"{name}[{','.join(kept)}]" if kept else name

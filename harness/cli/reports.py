@@ -1,0 +1,124 @@
+"""The options that reports declare, as options of the command line."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from harness.cli import options
+from harness.errors import UsageError
+from harness.terminal.console import complain, out
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.contract.registry import Registry
+    from harness.contract.values import Frames, Option, Report
+
+
+class Number(click.ParamType[Any]):
+    """A number, or a percentage."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """The number; ``2%`` is 0.02."""
+        text = str(value).strip()
+        try:
+            number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number):
+            self.fail(f"'{value}' is no number; write it like 3% or 0.03", param, ctx)
+        return number
+
+
+def after_runs(registry: Registry) -> Report:
+    """The report that is printed at the end of a run.
+
+    Raises:
+        UsageError: none is installed.
+    """
+    for report in registry.reports.values():
+        if report.after_runs:
+            return report
+    raise UsageError(
+        "no report is installed that is printed after runs; `harness list reports` has those that "
+        "are, and `harness report NAME` prints one"
+    )
+
+
+def parsed(
+    registry: Registry, report: Report, words: Sequence[str]
+) -> tuple[str | None, dict[str, Any]]:
+    """The run that words name, and the report's options with their values.
+
+    Args:
+        registry: which knows other reports that may be meant.
+        report: whose options are looked for.
+        words: of the command line, but for the options that every report has.
+
+    Raises:
+        UsageError: there are other options, or their values will not do.
+    """
+    taken = click.Argument(["run"], required=False)
+    command = options.Command(
+        f"report {report.name}", params=[taken, *map(_option, report.options)]
+    )
+    try:
+        with command.make_context(None, list(words)) as context:
+            chosen = dict(context.params)
+    except click.NoSuchOption as error:
+        others = [
+            other.name
+            for other in registry.reports.values()
+            if any(error.option_name in _spelled(option) for option in other.options)
+        ]
+        way = f"'{others[0]}' has it" if others else "see 'harness report --help'"
+        raise UsageError(
+            f"report '{report.name}' has no option {error.option_name}; {way}"
+        ) from None
+    except click.UsageError as error:
+        raise UsageError(error.format_message().rstrip(".")) from None
+    return chosen.pop("run"), chosen
+
+
+def in_help(option: Option) -> tuple[str, str]:
+    """How an option is spelled, and what it is."""
+    if isinstance(option.default, bool):
+        value = ""
+    elif option.choices:
+        value = f" [{'|'.join(option.choices)}]"
+    else:
+        value = " NUMBER" if isinstance(option.default, int | float) else " TEXT"
+    ending = "" if option.default in (None, False, ()) else f" [{option.default}]"
+    return ", ".join(_spelled(option)) + value, option.description + ending
+
+
+def _spelled(option: Option) -> list[str]:
+    return [*([f"-{option.short}"] if option.short else []), f"--{option.name}"]
+
+
+def _option(option: Option) -> click.Option:
+    words = [*_spelled(option), option.name.replace("-", "_")]
+    if isinstance(option.default, bool):
+        return click.Option(words, is_flag=True, default=option.default)
+    kind: Any = str
+    if option.choices:
+        kind = click.Choice(option.choices)
+    elif isinstance(option.default, int | float):
+        kind = Number()
+    several = isinstance(option.default, tuple)
+    return click.Option(words, type=kind, multiple=several, default=option.default)
+
+
+def show_after_run(registry: Registry, frames: Frames) -> None:
+    """Print what a run ends with; the results are stored, so a missing report is no error."""
+    try:
+        report = after_runs(registry)
+    except UsageError as error:
+        complain(str(error))
+        return
+    out().print(report.render(frames, "rich", **report.defaults))

@@ -1,0 +1,100 @@
+"""Pictures of what was measured: a run's frames, or the segments of a history, in; drawings out.
+
+Nothing here loads matplotlib until something is drawn.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from importlib import import_module
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from harness.sheets.drawing import Drawing
+
+
+@harness.hookimpl
+def harness_pictures() -> Iterable[harness.Picture]:
+    """Eleven kinds of pictures."""
+    yield from KINDS.values()
+
+
+def _draw(place: str, source: Any, wanted: harness.Wanted | None = None) -> Drawing:
+    """Call the function at a place such as ``costs:latency``."""
+    module, _, function = place.partition(":")
+    draw: Any = getattr(import_module(f"harness_pictures.{module}"), function)
+    drawing: Drawing = draw(source, wanted or harness.Wanted())
+    return drawing
+
+
+def _picture(
+    name: str,
+    description: str,
+    place: str,
+    scope: Literal["pairing", "run", "history"] = "pairing",
+) -> harness.Picture:
+    return harness.Picture(name, partial(_draw, place), description, scope)
+
+
+KINDS: Mapping[str, harness.Picture] = MappingProxyType(
+    {
+        picture.name: picture
+        for picture in (
+            _picture(
+                "likelihood",
+                "Likelihood of train and test by epoch, every repeat and their median.",
+                "learning:likelihood",
+                "run",
+            ),
+            _picture(
+                "regions",
+                "Classes and probabilities over one or two inputs; else test rows on the first "
+                "two principal components.",
+                "inputs:regions",
+            ),
+            _picture("hidden", "What each hidden layer gives over one input.", "inputs:hidden"),
+            _picture(
+                "reliability",
+                "The share that is right by the predicted probability, with counts.",
+                "calibration:reliability",
+            ),
+            _picture("confusion", "Which class is taken for which.", "calibration:confusion"),
+            _picture("recall", "The share of each class that is found.", "calibration:recall"),
+            _picture(
+                "fit-time",
+                "Accuracy against the time of a fit, with the Pareto front.",
+                "costs:fit_time",
+                "run",
+            ),
+            _picture(
+                "latency",
+                "Accuracy against the latency of a prediction, with the Pareto front.",
+                "costs:latency",
+                "run",
+            ),
+            _picture(
+                "sizes",
+                "Likelihood and time of a fit by training size, a line a model.",
+                "learning:sizes",
+                "run",
+            ),
+            _picture(
+                "softmax",
+                "Time of softmax kernels against size, with a copy as the limit.",
+                "softmax:softmax",
+                "run",
+            ),
+            _picture(
+                "history",
+                "Series of the history by time, with their change points.",
+                "tracking:history",
+                "history",
+            ),
+        )
+    }
+)

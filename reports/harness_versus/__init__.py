@@ -1,0 +1,79 @@
+"""Which model is better: pairs of models with what is known of them, and each dataset's best."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    import pandas as pd
+    from rich.console import RenderableType
+
+
+@harness.hookimpl
+def harness_reports() -> Iterable[harness.Report]:
+    """Two reports, ``versus`` and ``best``."""
+    yield harness.Report(
+        "versus",
+        tables=_versus_tables,
+        render=_versus,
+        description="Who is better: two models by dataset, or all pairs of several.",
+        options=(
+            harness.Option(
+                "model", (), "A model, by name or glob; repeatable. All but baselines if left out.",
+                short="m",
+            ),
+            harness.Option("rope", 0.01, "Difference that does not matter."),
+            harness.Option("ranks", False, "With mean ranks and Elo ratings."),
+        ),
+    )  # fmt: skip
+    yield harness.Report(
+        "best",
+        tables=_best_tables,
+        render=_best,
+        formats=("rich", "markdown", "csv", "json"),
+        description="Each dataset's best model, for a README.",
+        options=(
+            harness.Option(
+                "score", "likelihood", "By which it is the best.", ("likelihood", "accuracy")
+            ),
+        ),
+    )
+
+
+# Pandas, SciPy and rich load with the first report that is asked for, not with the plugin.
+def _versus_tables(
+    frames: harness.Frames, model: tuple[str, ...], rope: float, ranks: bool
+) -> Mapping[str, pd.DataFrame]:
+    from harness_versus.pairs import tables
+
+    return tables(frames, model, _part(rope), ranks=ranks)
+
+
+def _versus(
+    frames: harness.Frames, style: str, model: tuple[str, ...], rope: float, ranks: bool
+) -> RenderableType:
+    from harness_versus.pairs import render
+
+    return render(frames, style, model, _part(rope), ranks=ranks)
+
+
+def _part(rope: float) -> float:
+    if not 0 < rope < 1:
+        raise harness.UsageError(f"--rope is above 0% and below 100%, not {100 * rope:g}%")
+    return rope
+
+
+def _best_tables(frames: harness.Frames, score: str) -> Mapping[str, pd.DataFrame]:
+    from harness_versus.best import table
+
+    return {"best": table(frames, score)}
+
+
+def _best(frames: harness.Frames, style: str, score: str) -> RenderableType:
+    from harness_versus.best import render
+
+    return render(frames, style, score)
