@@ -1168,7 +1168,7 @@ def test_the_command_writes_a_file_and_prints_its_name(folder: Path) -> None:
         (["recall", "-o", "a.gif"], "'a.gif' is none of .svg, .png, .pdf; name it so"),
         (["recall", "-o", "none/a.svg"], "its folder does not exist"),
         (["recall", "7"], "has no run '7'"),
-        (["recal"], "'recal' is not one of"),
+        (["recal"], "no picture 'recal': did you mean 'recall'?"),
         (["hidden"], "no trial of any model on any dataset has hidden layers over one input"),
         (["recall", "--measure", "fit"], "--measure chooses from the history"),
         (["history", "last"], "the history is of all runs; leave 'last' out"),

@@ -151,12 +151,12 @@ def test_devices_are_asked_for_only_when_they_are_wanted() -> None:
 
     def devices() -> list[harness.Device]:
         asked.append(True)
-        return [harness.Device("cpu")]
+        return [harness.Device("cuda:0")]
 
     registry = Registry([plugin(harness_devices=devices)], [])
     assert not asked
-    assert list(registry.devices) == ["cpu"]
-    assert list(registry.devices) == ["cpu"]
+    assert list(registry.devices) == ["cpu", "cuda:0"]
+    assert list(registry.devices) == ["cpu", "cuda:0"]
     assert len(asked) == 1
 
 

@@ -15,8 +15,10 @@ import pandas as pd
 import pytest
 import scikit_posthocs
 from command_line import complaint_of, harness_in
+from harness_versus.pairs import render
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from statsmodels.stats.multitest import multipletests
@@ -25,7 +27,6 @@ from test_tables import DATASETS, make_frames
 
 from harness.analysis import two_models
 from harness.api import run
-from harness.cli.versus import show
 from harness.contract.values import Run
 from harness.errors import UsageError
 from harness.statistics import posteriors
@@ -370,7 +371,7 @@ def test_a_wider_rope_makes_more_of_them_equal(stored: Path) -> None:
     [
         (("--versus", "-m", "numpy-softmax"), "takes two models"),
         (("--versus", "-m", "nope", "-m", "numpy-softmax"), "no model 'nope'"),
-        (("--rope", "2%"), "for --versus"),
+        (("--rope", "2%"), "'versus' has it"),
         (("--versus", "--rope", "200%"), "200%"),
     ],
 )
@@ -390,9 +391,13 @@ def test_missing_scores_are_told_and_no_ranks_given() -> None:
         two_models.standings(frames, contenders)
 
 
-def test_where_one_did_not_finish_all_repeats_there_is_no_verdict(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def shown(rendered: Any) -> str:
+    file = io.StringIO()
+    Console(file=file, width=120).print(rendered)
+    return file.getvalue()
+
+
+def test_where_one_did_not_finish_all_repeats_there_is_no_verdict() -> None:
     lost = {("iris", "one", i): ("failed", "exception", "no luck") for i in (0, 3, 4)}
     frames = make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, faults=lost)
     ours, theirs = two_models.chosen(frames, [])
@@ -403,8 +408,7 @@ def test_where_one_did_not_finish_all_repeats_there_is_no_verdict(
     assert part["method"] == "one finished 2 of 5 repeats"
     assert part["difference"] == pytest.approx(part["difference"])
     assert whole[["p_value", "low", "high", "better"]].notna().all()
-    show(frames, [], 0.01, "rich", ranks=True)
-    said = " ".join(capsys.readouterr().out.split())
+    said = " ".join(shown(render(frames, "rich", [], 0.01, ranks=True)).split())
     assert "2 of 5 repeats" in said
     assert "did not finish all repeats" in said
     assert "No ranks: ranks need every model on every dataset" in said
@@ -431,23 +435,19 @@ def test_the_tables_of_a_csv_are_one_with_a_column_that_says_which(stored: Path)
     assert frame.loc[frame["table"] == "standings", "elo"].notna().all()
 
 
-def test_fewer_than_six_datasets_have_no_ranks_and_the_rest_is_there(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_fewer_than_six_datasets_have_no_ranks_and_the_rest_is_there() -> None:
     frames = make_frames(dict(list(DATASETS.items())[:3]), repeats=2)
-    show(frames, [], 0.01, "json", ranks=True)
-    told = capsys.readouterr()
-    assert set(json.loads(told.out)) == {"rope", "pairs"}
-    assert "ranks take 6 datasets, and there are 3" in told.err
+    found = json.loads(render(frames, "json", [], 0.01, ranks=True))
+    assert set(found) == {"rope", "pairs", "standings"}
+    assert "ranks take 6 datasets, and there are 3" in found["standings"][0]["note"]
 
 
-def test_of_one_repeat_the_verdict_is_said_to_be_of_the_models_that_were_fitted(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_of_one_repeat_the_verdict_is_said_to_be_of_the_models_that_were_fitted() -> None:
     models = {"prior": -1.9, "one": 0.3, "other": 0.2}
     for repeats in (1, 2):
-        show(make_frames(models=models, repeats=repeats), [], 0.01, "rich", ranks=False)
-        assert ("Of one repeat" in capsys.readouterr().out) == (repeats == 1)
+        frames = make_frames(models=models, repeats=repeats)
+        said = shown(render(frames, "rich", [], 0.01, ranks=False))
+        assert ("Of one repeat" in said) == (repeats == 1)
 
 
 def test_a_contender_on_one_of_several_devices_is_chosen_by_the_name_that_is_shown() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from rich import box
 from rich.console import Group
 from rich.table import Table as RichTable
@@ -24,7 +25,6 @@ from harness.statistics.scores import LEVEL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import pandas as pd
     from rich.console import RenderableType
 
     from harness import Frames
@@ -59,10 +59,10 @@ def tables(
         frames: of a run.
         models: names or globs; all but the baselines without.
         rope: differences of no more than this do not matter.
-        ranks: with ranks and ratings, too.
+        ranks: with ranks and ratings, too; a note in their place where there can be none.
 
     Raises:
-        UsageError: there are no such models, or too few for pairs or for ranks.
+        UsageError: there are no such models, or fewer than two.
     """
     contenders = two_models.chosen(frames, models)
     alone = len(contenders) == 2
@@ -74,7 +74,7 @@ def tables(
         try:
             found["standings"] = two_models.standings(frames, contenders)
         except UsageError as error:
-            raise UsageError(f"no ranks: {error}; leave --ranks out") from error
+            found["standings"] = pd.DataFrame({"note": [f"No ranks: {error}."]})
     return found
 
 
@@ -94,8 +94,12 @@ def render(
     else:
         shown, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
     if "standings" in found:
-        shown += _standings(found["standings"])
-        notes.append(RANKS)
+        standings = found["standings"]
+        if "note" in standings:
+            notes += standings["note"].tolist()
+        else:
+            shown += _standings(standings)
+            notes.append(RANKS)
     return _rich(shown, notes) if style == "rich" else _text(shown, notes, style)
 
 
@@ -312,8 +316,6 @@ def _chance(value: float) -> str:
 
 def _in_one(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Tables below each other, with a column that says which; what one lacks is empty."""
-    import pandas as pd
-
     parts = [one.assign(table=name) for name, one in found.items()]
     joined = pd.concat(parts, ignore_index=True)
     return joined[["table", *(name for name in joined.columns if name != "table")]]
