@@ -37,7 +37,8 @@ def table(frames: Frames, score: str) -> pd.DataFrame:
     Raises:
         UsageError: no model has finished any dataset.
     """
-    return pd.DataFrame(_found(frames, score))
+    rows = (row | {"tied": ", ".join(row["tied"])} for row in _found(frames, score))
+    return pd.DataFrame(rows)
 
 
 def render(frames: Frames, style: str, score: str) -> RenderableType:
