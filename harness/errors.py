@@ -17,6 +17,11 @@ class UsageError(HarnessError):
     """What was asked for cannot be had: an unknown name, a wrong type, nothing left to run."""
 
 
+def cannot_write(path: object, error: OSError) -> UsageError:
+    """The error that says why a file or folder cannot be written to."""
+    return UsageError(f"cannot write to '{path}': {error.strerror or error}")
+
+
 class UnknownNameError(UsageError, KeyError):
     """A name that nothing has; a mapping's missing key, too."""
 

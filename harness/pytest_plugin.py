@@ -96,11 +96,11 @@ def harness_doings(
 ) -> dict[str, Workload]:
     """A pairing's workloads by kind, on its first repeat."""
     from harness.contract.values import Trial
-    from harness.timing.workloads import Pairing, TrainingGroup
+    from harness.timing.workloads import TimedPairing, TrainingGroup
 
     dataset, model = harness_pairing
     trial = Trial(dataset, model, "cpu", 0, 0)
-    group = TrainingGroup((Pairing((trial,), epochs=0, predict=True),))
+    group = TrainingGroup((TimedPairing((trial,), epochs=0, predict=True),))
     workloads = group.workloads(_registry(request.config), seed=0)
     return {workload.kind: workload for workload in workloads}
 

@@ -20,8 +20,8 @@ from harness.analysis.changes import Row, rows_of, status
 from harness.cli import changes
 from harness.statistics.verdicts import judge
 from harness.untrusted import cleaned
-from harness.versions import pairs, works
-from harness.versions.pairs import Outcome, Plan, Session
+from harness.versions import pairs, tasks
+from harness.versions.pairs import Design, PairedRun, TaskResult
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -181,7 +181,7 @@ def test_a_side_whose_plugin_is_broken_is_status_2(folder: Path) -> None:
     with_plugin(folder / "new", "raise ImportError('broken')")
     with pytest.MonkeyPatch.context() as patch:
         # What is asked for must be known here, too.
-        patch.setattr(works, "_known_kernels", lambda _registry, names: list(names))
+        patch.setattr(tasks, "_known_kernels", lambda _registry, names: list(names))
         words = ("--kernel", "my-softmax", "--kernel", "numpy-fast", *TINY, "--time", "3s")
         done = harness_in(folder, "ab", "old", "new", *words)
     complaint = complaint_of(done)
@@ -218,18 +218,18 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Measuring takes no time and finds what a test says, one verdict a work; what was planned."""
     told: dict[str, Any] = {"verdicts": ["same"]}
 
-    def compare(sides: Any, plan: Plan, registry: Any, **_: Any) -> Session:
+    def compare(sides: Any, plan: Design, registry: Any, **_: Any) -> PairedRun:
         told.update(sides=sides, plan=plan)
         outcomes = []
-        for i, work in enumerate(plan.works):
+        for i, task in enumerate(plan.tasks):
             verdict = told["verdicts"][i % len(told["verdicts"])]
             ratios = LOG_RATIOS.get(verdict, ())
             change = judge(ratios, budget=plan.budget, alpha=plan.alpha) if ratios else None
             seconds = tuple([0.01] * len(ratios)), tuple(0.01 * math.exp(r) for r in ratios)
             why = {"failed": "ValueError: a|b", "only base": "no kernel"}.get(verdict, "")
             missing = (False, verdict == "only base")
-            outcomes.append(Outcome(work, tuple(ratios), seconds, change, ("", why), missing))
-        return Session(tuple(outcomes), 10, 12.3, "decided")
+            outcomes.append(TaskResult(task, tuple(ratios), seconds, change, ("", why), missing))
+        return PairedRun(tuple(outcomes), 10, 12.3, "decided")
 
     monkeypatch.setattr(pairs, "compare", compare)
     return told
@@ -364,16 +364,16 @@ def test_sides_and_options_reach_the_plan(folder: Path, found: dict[str, Any]) -
     plan = found["plan"]
     assert (plan.seconds, plan.budget, plan.alpha) == (90.0, 0.05, 0.02)
     assert (plan.seed, plan.threads) == (7, 2)
-    assert [work.key[:2] for work in plan.works] == [("softmax", "numpy-fast")]
+    assert [task.key[:2] for task in plan.tasks] == [("softmax", "numpy-fast")]
     assert [side.python for side in found["sides"]] == [sys.executable] * 2
 
 
 def test_what_is_named_twice_is_measured_once(folder: Path, found: dict[str, Any]) -> None:
     harness_in(folder, *KERNELS, "--shape", "5x3", "--shape", "5x3")
-    assert len(found["plan"].works) == 1
+    assert len(found["plan"].tasks) == 1
     words = ("-m", "numpy-softmax", "-m", "numpy-*", "--only", "fit")
     harness_in(folder, "ab", sys.executable, sys.executable, *words)
-    keys = [work.key for work in found["plan"].works]
+    keys = [task.key for task in found["plan"].tasks]
     assert len(keys) == len(set(keys))
 
 
@@ -381,7 +381,7 @@ def test_without_a_choice_a_softmax_and_two_models_are_measured(
     folder: Path, found: dict[str, Any]
 ) -> None:
     harness_in(folder, "ab", sys.executable, sys.executable)
-    assert [work.key[0] for work in found["plan"].works] == [
+    assert [task.key[0] for task in found["plan"].tasks] == [
         "softmax",
         *("fit", "predict"),
         *("fit", "predict"),

@@ -17,16 +17,25 @@ from scipy import stats
 from harness.analysis.changes import rows_of, status
 from harness.contract.registry import Registry
 from harness.statistics.verdicts import LOOKS, look_level
-from harness.versions.pairs import FEWEST, MOST, SIDE, FaultError, Plan, Session, SideError, compare
+from harness.versions.pairs import (
+    FEWEST,
+    MOST,
+    SIDE,
+    Design,
+    FaultError,
+    PairedRun,
+    SideError,
+    compare,
+)
 from harness.versions.sides import Side
-from harness.versions.works import Softmax
+from harness.versions.tasks import Softmax
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from harness.versions.pairs import Outcome
+    from harness.versions.pairs import TaskResult
 
 SIDES = Side("old", "python-a", "a"), Side("new", "python-b", "b")
 NOTHING = Registry((), [])
@@ -59,15 +68,15 @@ class Lab:
         return self.now
 
     def start(
-        self, side: Side, asked: Mapping[str, Any], plan: Plan, chance: random.Random
+        self, side: Side, asked: Mapping[str, Any], plan: Design, chance: random.Random
     ) -> FakeStand:
-        kernels = tuple(spec["subject"] for spec in asked["works"])
-        pair = asked["works"][0]["seed"][1]
+        kernels = tuple(spec["subject"] for spec in asked["tasks"])
+        pair = asked["tasks"][0]["seed"][1]
         self.started.append((side.name, pair, kernels, chance.random()))
         self.now += self.pair_seconds / 2
         return FakeStand(self, side.name, pair, kernels)
 
-    def compare(self, plan: Plan, **more: Any) -> Session:
+    def compare(self, plan: Design, **more: Any) -> PairedRun:
         return compare(SIDES, plan, NOTHING, clock=self.clock, start=self.start, **more)
 
 
@@ -88,9 +97,9 @@ class FakeStand:
                 break
         return found
 
-    def run(self, work: int, calls: int) -> float:
+    def run(self, task: int, calls: int) -> float:
         assert calls >= 1
-        kernel = self.kernels[work]
+        kernel = self.kernels[task]
         self.lab.block(self.side, self.pair, kernel)
         self.lab.events.append((self.side, self.pair, kernel))
         slower = np.exp(self.lab.ratio(self.pair, kernel)) if self.side == "new" else 1.0
@@ -100,13 +109,13 @@ class FakeStand:
         self.lab.ended += 1
 
 
-def works(*kernels: str) -> tuple[Softmax, ...]:
+def tasks(*kernels: str) -> tuple[Softmax, ...]:
     return tuple(Softmax((kernel, kernel), (5, 3), "float32") for kernel in kernels)
 
 
-def plan(*kernels: str, **more: Any) -> Plan:
+def plan(*kernels: str, **more: Any) -> Design:
     usual: dict[str, Any] = {"seconds": 1000.0}
-    return Plan(works(*(kernels or ("k",))), **usual | more)
+    return Design(tasks(*(kernels or ("k",))), **usual | more)
 
 
 def alternating(size: float) -> Callable[[int, str], float]:
@@ -114,7 +123,7 @@ def alternating(size: float) -> Callable[[int, str], float]:
     return lambda pair, _: size * (-1) ** pair * (1 + pair / 100)
 
 
-def verdicts(session: Session) -> list[str]:
+def verdicts(session: PairedRun) -> list[str]:
     return [row.verdict for row in rows_of(session.outcomes, budget=0.03, alpha=0.01)]
 
 
@@ -281,7 +290,7 @@ def failing(side: str, kernel: str = "k", **answer: Any) -> Callable[[str, int, 
     return lambda s, _, k: answer if s == side and k == kernel else None
 
 
-def only(session: Session) -> Outcome:
+def only(session: PairedRun) -> TaskResult:
     (outcome,) = session.outcomes
     return outcome
 
@@ -354,7 +363,7 @@ def test_a_side_that_cannot_be_used_ends_all_and_leaves_no_process() -> None:
 
     lab = Lab()
 
-    def start(side: Side, asked: Mapping[str, Any], plan: Plan, chance: Any) -> FakeStand:
+    def start(side: Side, asked: Mapping[str, Any], plan: Design, chance: Any) -> FakeStand:
         made = lab.start(side, asked, plan, chance)
         return Broken(lab, *made_of(made)) if side.name == "new" else made
 
@@ -363,14 +372,14 @@ def test_a_side_that_cannot_be_used_ends_all_and_leaves_no_process() -> None:
     assert lab.ended == 2
 
 
-def made_of(stand: FakeStand) -> tuple[str, int, tuple[str, ...]]:
-    return stand.side, stand.pair, stand.kernels
+def made_of(process: FakeStand) -> tuple[str, int, tuple[str, ...]]:
+    return process.side, process.pair, process.kernels
 
 
 def test_a_side_that_cannot_be_started_ends_the_other_one() -> None:
     lab = Lab()
 
-    def start(side: Side, asked: Mapping[str, Any], plan: Plan, chance: Any) -> FakeStand:
+    def start(side: Side, asked: Mapping[str, Any], plan: Design, chance: Any) -> FakeStand:
         if side.name == "new":
             raise SideError("side 'new': cannot be started")
         return lab.start(side, asked, plan, chance)
@@ -401,7 +410,7 @@ def test_calls_that_take_long_have_few_blocks() -> None:
 def test_a_side_that_is_given_up_is_not_judged_where_the_other_one_is_nearly_as_slow() -> None:
     hung = {"fault": "did not answer", "ended": True, "hung": True}
 
-    def session(seconds: float) -> Session:
+    def session(seconds: float) -> PairedRun:
         lab = Lab(ready=lambda side, *_: hung if side == "new" else {"seconds": seconds})
         return lab.compare(plan(seconds=60.0))
 
@@ -429,7 +438,7 @@ def test_an_interpreter_that_is_none_is_told_by_its_side() -> None:
 
 @pytest.mark.slow
 def test_the_same_code_is_hardly_ever_called_slower_or_faster() -> None:
-    """Noise of a process and its blocks, with a tail; three works a comparison; alpha is of all."""
+    """Noise of a process and its blocks, with a tail; three tasks a comparison; alpha is of all."""
     alpha, comparisons = 0.05, 300
     rng = np.random.default_rng(0)
     alarms = [0, 0]
@@ -449,11 +458,11 @@ def test_a_side_with_a_plugin_that_only_the_other_can_use_is_refused(broken: str
     """Whether it is measured or not: what does not load is not fine."""
     lab = Lab()
 
-    def start(side: Side, asked: Mapping[str, Any], plan: Plan, chance: Any) -> FakeStand:
-        stand = lab.start(side, asked, plan, chance)
+    def start(side: Side, asked: Mapping[str, Any], plan: Design, chance: Any) -> FakeStand:
+        process = lab.start(side, asked, plan, chance)
         if side.name == broken:
-            stand.broken = {"mine": "plugin 'mine' (mine 1): does not import"}
-        return stand
+            process.broken = {"mine": "plugin 'mine' (mine 1): does not import"}
+        return process
 
     with pytest.raises(SideError, match=f"side '{broken}': plugin 'mine'"):
         compare(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
@@ -463,10 +472,10 @@ def test_a_side_with_a_plugin_that_only_the_other_can_use_is_refused(broken: str
 def test_a_plugin_that_neither_side_can_use_is_no_obstacle() -> None:
     lab = Lab()
 
-    def start(side: Side, asked: Mapping[str, Any], plan: Plan, chance: Any) -> FakeStand:
-        stand = lab.start(side, asked, plan, chance)
-        stand.broken = {"mine": f"plugin 'mine' of {side.name}"}
-        return stand
+    def start(side: Side, asked: Mapping[str, Any], plan: Design, chance: Any) -> FakeStand:
+        process = lab.start(side, asked, plan, chance)
+        process.broken = {"mine": f"plugin 'mine' of {side.name}"}
+        return process
 
     session = compare(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
     assert session.ended == "decided"

@@ -13,10 +13,10 @@ import harness
 from harness.contract.registry import Origin, Registry
 from harness.contract.values import Choice, Device, Trial
 from harness.timing import engine
-from harness.timing.workloads import Pairing, SoftmaxGroup, TrainingGroup
+from harness.timing.workloads import SoftmaxGroup, TimedPairing, TrainingGroup
 from harness.trials.answers import MANY, computed, concrete, settle
 from harness.trials.trial import run_trial
-from harness.versions import stand
+from harness.versions import side_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ def measured(clock: Clock, workloads: list[engine.Workload]) -> dict[str, engine
 
 
 def lazy_pairing(clock: Clock, kind: Kind, fits: Kind = np.asarray) -> dict[str, engine.Measured]:
-    group = TrainingGroup((Pairing((lazy_trial(),), epochs=0, predict=True),))
+    group = TrainingGroup((TimedPairing((lazy_trial(),), epochs=0, predict=True),))
     them = registry(
         lambda _: Lazy(clock, kind, lambda c, a: a if fits is np.asarray else fits(c, a))
     )
@@ -296,7 +296,7 @@ def test_a_side_of_a_comparison_is_timed_by_the_same_rules(
     what: str, kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(stand, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(side_process, "time", SimpleNamespace(perf_counter=clock))
 
     def run(Z: Array) -> Any:
         clock.sleep(1)
@@ -322,4 +322,4 @@ def test_a_side_of_a_comparison_is_timed_by_the_same_rules(
         "categorical": (),
         "setting": {"seed": 0, "device": "cpu", "n_features": 1, "n_classes": 2},
     }
-    assert stand._prepare(them, work)(3) == pytest.approx(1 + WORK)
+    assert side_process._prepare(them, work)(3) == pytest.approx(1 + WORK)

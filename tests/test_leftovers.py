@@ -14,7 +14,7 @@ from harness.contract.registry import Origin, Registry
 from harness.contract.values import RUNNING, TO_PREDICT, Choice, Device, Trial
 from harness.timing import engine
 from harness.timing.leftovers import LONGEST, LOOK, QUIET, at_rest, first_answer, goes_on
-from harness.timing.workloads import Pairing, TrainingGroup
+from harness.timing.workloads import TimedPairing, TrainingGroup
 
 
 class Clock:
@@ -174,7 +174,7 @@ def timed(clock: Clock, fit: float, first: float, again: float) -> engine.Measur
     )
     them = Registry([(Origin("mine", "mine", path="mine.py"), plugin)], [])
     trial = Trial(Choice("two"), Choice("puts"), "cpu", repeat=0, seed=0)
-    workloads = TrainingGroup((Pairing((trial,), epochs=0),)).workloads(them, 0, clock=clock)
+    workloads = TrainingGroup((TimedPairing((trial,), epochs=0),)).workloads(them, 0, clock=clock)
     (one,) = engine.measure(workloads, seconds=0, seed=0, clock=clock, rounds=2, warm_up=0.0)
     assert (one.status, one.reason) == ("ok", "")
     return one

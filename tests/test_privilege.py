@@ -1,4 +1,4 @@
-"""What ships has no privilege: each plugin can be removed, and the rest works or says what lacks."""
+"""What ships has no privilege: any plugin can be removed, and the rest works or says what lacks."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from harness.cli import track
 from harness.statistics.verdicts import judge
 from harness.store.database import Store
 from harness.versions import pairs
-from harness.versions.pairs import Outcome, Plan, Session
+from harness.versions.pairs import Design, PairedRun, TaskResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -264,20 +264,20 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Measuring takes no time and finds a ratio that a test says; what was planned."""
     told: dict[str, Any] = {"ratio": 0.1, "faults": ("", ""), "plans": [], "sides": []}
 
-    def compare(sides: Any, plan: Plan, registry: Any, **_: Any) -> Session:
+    def compare(sides: Any, plan: Design, registry: Any, **_: Any) -> PairedRun:
         told["plans"].append(plan)
         told["sides"].append(sides)
         outcomes = []
-        for work in plan.works:
+        for task in plan.tasks:
             ratio = told["ratio_of"](sides) if "ratio_of" in told else told["ratio"]
             ratios = tuple(ratio + 0.001 * i for i in range(-5, 6))
             change = judge(ratios, budget=0.03, alpha=0.01, looks=False)
             seconds = (0.01,) * len(ratios), (0.02,) * len(ratios)
             if any(told["faults"]):
-                outcomes.append(Outcome(work, (), ((), ()), None, told["faults"]))
+                outcomes.append(TaskResult(task, (), ((), ()), None, told["faults"]))
             else:
-                outcomes.append(Outcome(work, ratios, seconds, change))
-        return Session(tuple(outcomes), 10, 1.0, "decided")
+                outcomes.append(TaskResult(task, ratios, seconds, change))
+        return PairedRun(tuple(outcomes), 10, 1.0, "decided")
 
     monkeypatch.setattr(pairs, "compare", compare)
     return told
@@ -319,7 +319,7 @@ def test_another_kernel_as_anchor_is_bridged(folder: Path, found: dict[str, Any]
     harness_in(folder, *RECORD)
     done = harness_in(folder, "track", "record", "--anchor", "kernel:numpy-naive", *SMALL)
     assert (done.status, done.remarks) == (0, "")
-    held = [plan.works[0].kernels for plan in found["plans"]]
+    held = [plan.tasks[0].kernels for plan in found["plans"]]
     assert held == [
         ("numpy-stable", "numpy-fast"),
         ("numpy-naive", "numpy-fast"),
@@ -361,12 +361,12 @@ def test_a_bridge_is_the_new_version_against_the_old_one(
         name, "python", f"revision {revision}", revision
     )
     monkeypatch.setattr(sides, "_built", built)
-    work = ("-m", "numpy-softmax", "-d", "threshold", "--only", "fit")
+    task = ("-m", "numpy-softmax", "-d", "threshold", "--only", "fit")
     found["ratio"] = math.log(1.5)
-    harness_in(folder, "track", "record", "--anchor", old, *work)
+    harness_in(folder, "track", "record", "--anchor", old, *task)
     ratios = {old: {new: math.log(1.5)}, new: {"": 0.0}}
     found["ratio_of"] = lambda pair: ratios[pair[0].revision][pair[1].revision]
-    done = harness_in(folder, "track", "record", "--anchor", new, *work)
+    done = harness_in(folder, "track", "record", "--anchor", new, *task)
     assert done.status == 0, done.remarks
     (segment,) = json.loads(harness_in(folder, "track", "--format", "json").printed)
     assert [one["bridged"] for one in segment["points"]] == pytest.approx([math.log(1.5)] * 2)

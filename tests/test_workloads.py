@@ -26,8 +26,8 @@ from harness.timing.workloads import (
     FAR,
     SCALE,
     TOLERANCE,
-    Pairing,
     SoftmaxGroup,
+    TimedPairing,
     TrainingGroup,
     find_device,
     kernel_for,
@@ -452,7 +452,7 @@ def found_of(group: TrainingGroup, them: Registry) -> dict[str, Measured]:
 
 
 def test_a_pairing_is_fitted_and_predicts(installed: Registry) -> None:
-    group = TrainingGroup((Pairing(trials(Choice("numpy-softmax")), predict=True),))
+    group = TrainingGroup((TimedPairing(trials(Choice("numpy-softmax")), predict=True),))
     found = found_of(group, installed)
     assert list(found) == ["fit", "predict", "predict-row", "logits"]
     assert {kind: outcome(one) for kind, one in found.items()} == dict.fromkeys(found, ("ok", ""))
@@ -468,14 +468,14 @@ def test_a_pairing_is_fitted_and_predicts(installed: Registry) -> None:
 
 def test_only_what_is_asked_for_and_there_is_timed(installed: Registry) -> None:
     """NumPy's softmax regression has no reference, and is not fitted together."""
-    pairing = Pairing(trials(Choice("numpy-softmax"), 2), together=True, reference=True)
+    pairing = TimedPairing(trials(Choice("numpy-softmax"), 2), together=True, reference=True)
     assert list(found_of(TrainingGroup((pairing,)), installed)) == ["fit"]
 
 
 def test_every_fit_is_of_a_new_classifier_that_was_made_outside_the_clock(
     installed: Registry,
 ) -> None:
-    group = TrainingGroup((Pairing(trials(Choice("numpy-softmax"))),))
+    group = TrainingGroup((TimedPairing(trials(Choice("numpy-softmax"))),))
     (fit,) = group.workloads(installed, seed=0)
     assert fit.before is not None
     run = fit.setup()
@@ -498,7 +498,7 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.usefixtures("one_thread")
 def test_a_perceptron_is_fitted_alone_together_and_the_plain_way(installed: Registry) -> None:
     model = Choice("notebook-mlp", (("epochs", 20),))
-    pairing = Pairing(trials(model, 2), together=True, reference=True, predict=True)
+    pairing = TimedPairing(trials(model, 2), together=True, reference=True, predict=True)
     found = found_of(TrainingGroup((pairing,)), installed)
     assert list(found) == [
         *("fit", "fit-once", "reference", "reference-once", "together", "together-once"),
@@ -515,7 +515,7 @@ def test_a_perceptron_is_fitted_alone_together_and_the_plain_way(installed: Regi
 
 @pytest.mark.usefixtures("one_thread")
 def test_fits_that_are_cut_short_go_through_so_many_epochs(installed: Registry) -> None:
-    pairing = Pairing(trials(Choice("notebook-mlp"), 2), epochs=10_000, cut=3, together=True)
+    pairing = TimedPairing(trials(Choice("notebook-mlp"), 2), epochs=10_000, cut=3, together=True)
     found = found_of(TrainingGroup((pairing,)), installed)
     assert found["fit"].workload.subject == "notebook-mlp"
     assert (found["fit"].figures["epochs"], found["fit"].figures["cut_from"]) == (3, 10_000)
@@ -547,7 +547,9 @@ def test_replicates_of_which_only_one_was_trained_are_wrong(
         **{name: getattr(installed, name) for name in ("datasets", "devices", "kernels")},
         models={"notebook-mlp": replace(model, fit_together=cheats)},
     )
-    group = TrainingGroup((Pairing(trials(Choice("notebook-mlp"), 4), cut=300, together=True),))
+    group = TrainingGroup(
+        (TimedPairing(trials(Choice("notebook-mlp"), 4), cut=300, together=True),)
+    )
     found = {}
     for seed in range(6):
         workloads = group.workloads(them, seed)  # type: ignore[arg-type]  # as good as
@@ -559,7 +561,7 @@ def test_replicates_of_which_only_one_was_trained_are_wrong(
 @pytest.mark.usefixtures("one_thread")
 def test_epochs_that_are_known_are_not_counted_by_another_fit(installed: Registry) -> None:
     model = Choice("notebook-mlp", (("epochs", 2),))
-    group = TrainingGroup((Pairing(trials(model), epochs=7),))
+    group = TrainingGroup((TimedPairing(trials(model), epochs=7),))
     assert found_of(group, installed)["fit"].figures["epochs"] == 7
 
 
@@ -570,7 +572,7 @@ def test_epochs_that_are_known_are_not_counted_by_another_fit(installed: Registr
 def test_a_model_with_invalid_probabilities_is_wrong(
     faulty: Registry, model: str, reason: str
 ) -> None:
-    group = TrainingGroup((Pairing(trials(Choice(f"faulty-{model}")), predict=True),))
+    group = TrainingGroup((TimedPairing(trials(Choice(f"faulty-{model}")), predict=True),))
     found = found_of(group, faulty)
     assert found["fit"].status == "wrong"
     assert reason in found["fit"].reason
@@ -580,7 +582,7 @@ def test_a_model_with_invalid_probabilities_is_wrong(
 
 
 def test_a_model_that_gives_a_column_too_many_is_no_good(faulty: Registry) -> None:
-    group = TrainingGroup((Pairing(trials(Choice("faulty-wrong-shape"))),))
+    group = TrainingGroup((TimedPairing(trials(Choice("faulty-wrong-shape"))),))
     assert found_of(group, faulty)["fit"].status == "wrong"
 
 
@@ -596,7 +598,9 @@ def test_a_model_that_gives_a_column_too_many_is_no_good(faulty: Registry) -> No
 def test_a_model_that_cannot_be_fitted_fails_and_the_next_goes_on(
     faulty: Registry, model: str, reason: str
 ) -> None:
-    pairings = tuple(Pairing(trials(Choice(name))) for name in (f"faulty-{model}", "faulty-none"))
+    pairings = tuple(
+        TimedPairing(trials(Choice(name))) for name in (f"faulty-{model}", "faulty-none")
+    )
     bad, good = measure(TrainingGroup(pairings).workloads(faulty, seed=0))
     assert bad.status == "failed"
     assert reason in bad.reason
@@ -605,7 +609,8 @@ def test_a_model_that_cannot_be_fitted_fails_and_the_next_goes_on(
 
 def test_a_training_group_can_do_without_a_pairing() -> None:
     two = tuple(
-        Pairing(trials(Choice(name)), weight=weight) for name, weight in (("a", 2.0), ("b", 3.0))
+        TimedPairing(trials(Choice(name)), weight=weight)
+        for name, weight in (("a", 2.0), ("b", 3.0))
     )
     group = TrainingGroup(two)
     assert (group.case, group.weight) == ("threshold", 5.0)
@@ -623,7 +628,7 @@ def test_a_training_group_can_do_without_a_pairing() -> None:
 def test_a_pairing_can_do_without_anything_but_its_fit(
     kind: str, left: tuple[bool, bool, bool]
 ) -> None:
-    pairing = Pairing(trials(Choice("a")), together=True, reference=True, predict=True)
+    pairing = TimedPairing(trials(Choice("a")), together=True, reference=True, predict=True)
     group = TrainingGroup((pairing,)).without((kind, "a", "threshold", "cpu"))
     assert group is not None
     (found,) = group.pairings
@@ -635,7 +640,7 @@ def test_a_wrong_softmax_of_a_pairings_own_logits_is_wrong(
 ) -> None:
     off = kernel("off", lambda Z: softmax(Z) * 0.99)
     monkeypatch.setattr("harness.timing.workloads.kernel_for", lambda *_: off)
-    group = TrainingGroup((Pairing(trials(Choice("numpy-softmax")), predict=True),))
+    group = TrainingGroup((TimedPairing(trials(Choice("numpy-softmax")), predict=True),))
     status, reason = outcome(found_of(group, installed)["logits"])
     assert status == "wrong"
     assert reason.startswith("a probability is off by ")
@@ -645,7 +650,7 @@ def test_a_pairing_without_a_kernel_for_its_device_has_no_softmax_to_time(
     installed: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.timing.workloads.kernel_for", lambda *_: None)
-    group = TrainingGroup((Pairing(trials(Choice("numpy-softmax")), predict=True),))
+    group = TrainingGroup((TimedPairing(trials(Choice("numpy-softmax")), predict=True),))
     assert list(found_of(group, installed)) == ["fit", "predict", "predict-row"]
 
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from harness.versions.pairs import Outcome
+    from harness.versions.pairs import TaskResult
 
-Verdict: TypeAlias = Literal[
+RowVerdict: TypeAlias = Literal[
     "slower", "worse", "failed", "undecided", "same", "faster", "better", "only base", "only new",
     "not judged",
 ]  # fmt: skip
 
-BAD: tuple[Verdict, ...] = ("slower", "worse", "failed")
-JUDGED: tuple[Verdict, ...] = (*BAD, "undecided", "faster", "better", "same")
-ORDER: tuple[Verdict, ...] = (*JUDGED, "only base", "only new", "not judged")
+BAD: tuple[RowVerdict, ...] = ("slower", "worse", "failed")
+JUDGED: tuple[RowVerdict, ...] = (*BAD, "undecided", "faster", "better", "same")
+ORDER: tuple[RowVerdict, ...] = (*JUDGED, "only base", "only new", "not judged")
 
 FEW = 3
 """Pairs whose spread says next to nothing."""
@@ -54,7 +54,7 @@ class Row:
     device: str
     base: float
     new: float
-    verdict: Verdict
+    verdict: RowVerdict
     change: float = math.nan
     low: float = math.nan
     high: float = math.nan
@@ -91,7 +91,7 @@ def summary(rows: Iterable[Row]) -> str:
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
 
 
-def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list[Row]:
+def rows_of(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> list[Row]:
     """What measuring two sides in pairs found out.
 
     Args:
@@ -108,7 +108,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
     for outcome in outcomes:
         change, n = outcome.change, len(outcome.log_ratios)
         base, new = (median(side) if side else math.nan for side in outcome.seconds)
-        verdict: Verdict = "undecided"
+        verdict: RowVerdict = "undecided"
         note = ""
         if any(outcome.faults):
             verdict, note = _fault(outcome)
@@ -119,7 +119,7 @@ def rows_of(outcomes: Iterable[Outcome], *, budget: float, alpha: float) -> list
             if verdict == "undecided":
                 enough = needed(change, budget, alpha, among=len(outcomes))
                 note = _it_would_take(n, enough)
-        row = Row(*outcome.work.key, base, new, verdict, n=n, note=note)
+        row = Row(*outcome.task.key, base, new, verdict, n=n, note=note)
         if change is not None:
             row = replace(
                 row,
@@ -147,7 +147,7 @@ def _it_would_take(n: int, enough: int | None) -> str:
     return f"about {enough} pairs would tell"
 
 
-def _fault(outcome: Outcome) -> tuple[Verdict, str]:
+def _fault(outcome: TaskResult) -> tuple[RowVerdict, str]:
     """What to call it where a side could not do its work."""
     (first, second), (no_base, no_new) = outcome.faults, outcome.missing
     if first and second:

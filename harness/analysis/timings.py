@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames
 
-    Row: TypeAlias = dict[str, Any]
+    Record: TypeAlias = dict[str, Any]
 
 
 def with_intervals(*names: str) -> tuple[str, ...]:
@@ -61,13 +61,13 @@ def training(frames: Frames) -> pd.DataFrame:
     replicate's share of a fit of several at once, as a part of the reference's and of a lone
     fit's; medians over processes of what the same process measured.
     """
-    pairings: dict[tuple[str, str, str], dict[str, Row]] = {}
+    pairings: dict[tuple[str, str, str], dict[str, Record]] = {}
     for row in _rows(frames, KINDS):
         key = row["case"], row["subject"], row["device"]
         pairings.setdefault(key, {})[row["kind"]] = row
     records = []
     for (dataset, model, device), kinds in pairings.items():
-        record: Row = {"dataset": dataset, "model": model, "device": device}
+        record: Record = {"dataset": dataset, "model": model, "device": device}
         fit = kinds.get("fit")
         if fit is None:
             continue
@@ -118,7 +118,7 @@ def training(frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
 
 
-def _figure(name: str, samples: Sequence[Sequence[float]], scale: float = 1.0) -> Row:
+def _figure(name: str, samples: Sequence[Sequence[float]], scale: float = 1.0) -> Record:
     """A figure and its interval over the processes that tell it; NaN where none does."""
     told = [process for process in samples if process]
     if not told:
@@ -133,13 +133,13 @@ def _rates(n: float, samples: Sequence[Sequence[float]]) -> list[tuple[float, ..
     return [(n / median(process),) for process in samples if process]
 
 
-def _of_an_epoch(epochs: Sequence[Sequence[float]], n_train: float) -> Row:
+def _of_an_epoch(epochs: Sequence[Sequence[float]], n_train: float) -> Record:
     return _figure("microseconds_per_epoch", epochs, 1e6) | _figure(
         "samples_per_second", _rates(n_train, epochs)
     )
 
 
-def _plain_loop(record: Row, reference: Row, epochs: Sequence[Sequence[float]]) -> Row:
+def _plain_loop(record: Record, reference: Record, epochs: Sequence[Sequence[float]]) -> Record:
     """The row of a model's reference."""
     kept = ("dataset", "device", "threads", "epochs")
     fit = {f"fit_{name}": reference[name] for name in ("low", "high", "minimum", "third_quartile")}
@@ -186,7 +186,7 @@ def softmax(frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(SOFTMAX_COLUMNS))
 
 
-def _beside(name: str, row: Row, other: Row | None) -> Row:
+def _beside(name: str, row: Record, other: Record | None) -> Record:
     """How many times another's time it took, within each process where both were measured."""
     if other is None or row["status"] != "ok":
         return _figure(name, ())
@@ -196,10 +196,10 @@ def _beside(name: str, row: Row, other: Row | None) -> Row:
     return figure if len(these) == len(those) else figure | {name: ratio(these, those)}
 
 
-def _rows(frames: Frames, kinds: Sequence[str]) -> list[Row]:
+def _rows(frames: Frames, kinds: Sequence[str]) -> list[Record]:
     timings = frames.timings
     return timings[timings["kind"].isin(kinds)].to_dict("records")  # type: ignore[return-value]  # names are texts
 
 
-def _if_ok(row: Row | None) -> Row | None:
+def _if_ok(row: Record | None) -> Record | None:
     return row if row is not None and row["status"] == "ok" else None

@@ -19,6 +19,7 @@ from harness.errors import UsageError
 from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
 from harness.statistics.posteriors import odds
 from harness.statistics.scores import RowScores, cells, compare
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -285,4 +286,4 @@ def _note(n: int, missing: Sequence[str]) -> str:
     if missing:
         names = ", ".join(missing) if len(missing) <= NAMED else f"{len(missing)} datasets"
         return f"not both finished {names}"
-    return f"{n} dataset{'s' if n != 1 else ''}; it takes {FEWEST}" if n < FEWEST else ""
+    return f"{plural(n, 'dataset')}; it takes {FEWEST}" if n < FEWEST else ""

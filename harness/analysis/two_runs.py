@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from harness.analysis.changes import Verdict
+    from harness.analysis.changes import RowVerdict
     from harness.contract.values import Frames
     from harness.statistics.scores import Cell, Score
 
@@ -177,7 +177,7 @@ def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
 def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
     """A row of scores with its verdict, and what would decide it."""
     row = one.row
-    verdict: Verdict = "undecided"
+    verdict: RowVerdict = "undecided"
     if one.same:
         verdict = "same"
     elif one.open:
@@ -299,7 +299,7 @@ def _percent(part: float) -> str:
     return f"{100 * part:.2g}%" if part < 0.995 else "100%"
 
 
-def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> Verdict:
+def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> RowVerdict:
     if one.open:
         return "undecided"
     if told:
@@ -478,7 +478,7 @@ def _pairs_of_times(
             continue
         if first is None or second is None:
             side = 0 if first is None else 1
-            verdict: Verdict = "only base" if side else "only new"
+            verdict: RowVerdict = "only base" if side else "only new"
             why = unmeasured[side].get(key)
             if side and why and why["status"] in BROKEN:
                 verdict = "failed"

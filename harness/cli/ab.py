@@ -12,14 +12,15 @@ from harness.cli import options
 from harness.cli.stopping import terminable
 from harness.errors import UsageError
 from harness.terminal.console import err, remark
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from harness.contract.registry import Registry
-    from harness.versions.pairs import Outcome, Plan, Session
+    from harness.versions.pairs import Design, PairedRun, TaskResult
     from harness.versions.sides import Side
-    from harness.versions.works import Work
+    from harness.versions.tasks import Task
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -102,13 +103,13 @@ def command(ctx: click.Context, /, **given: Any) -> None:
       harness ab --model torch-mlp notebook-mlp -d digits
     """  # noqa: D301  # click wants the character, not its escape
     from harness.analysis.changes import rows_of, status
-    from harness.versions.pairs import Plan, compare
+    from harness.versions.pairs import Design, compare
 
     registry = options.discover(given["plugins"])
     verdicts = options.Verdicts.of(given)
-    pair, works = _chosen(registry, given)
-    plan = Plan(
-        works,
+    pair, tasks = _chosen(registry, given)
+    plan = Design(
+        tasks,
         options.all_plugins(given["plugins"]),
         budget=verdicts.budget,
         alpha=verdicts.alpha,
@@ -117,7 +118,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         seed=given["seed"],
     )
     with terminable(), ExitStack() as stack:
-        tell = stack.enter_context(progress(len(works)))
+        tell = stack.enter_context(progress(len(tasks)))
         sides, dirty = _sides(stack, pair)
         session = compare(sides, plan, registry, tell=tell)
     rows = rows_of(session.outcomes, budget=plan.budget, alpha=plan.alpha)
@@ -129,10 +130,10 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 def _chosen(
     registry: Registry, given: dict[str, Any]
-) -> tuple[tuple[str, str] | None, tuple[Work, ...]]:
-    """The two sides by name, None where names are compared in one environment; and the works."""
+) -> tuple[tuple[str, str] | None, tuple[Task, ...]]:
+    """The two sides by name, None where names are compared in one environment; and the tasks."""
     from harness.timing.schedule import shape_of
-    from harness.versions.works import works_of_two_kernels, works_of_two_models
+    from harness.versions.tasks import tasks_of_two_kernels, tasks_of_two_models
 
     sides, kernels, models = given["sides"], given["kernels"], given["models"]
     shapes = [shape_of(shape) for shape in given["shapes"]]
@@ -151,7 +152,7 @@ def _chosen(
     if kernels:
         if given["datasets"]:
             raise UsageError("kernels need no dataset; leave out --dataset")
-        return None, works_of_two_kernels(
+        return None, tasks_of_two_kernels(
             registry,
             (first, second),
             shapes,
@@ -161,7 +162,7 @@ def _chosen(
         )
     if shapes or given["dtypes"]:
         raise UsageError("--shape and --dtype are for kernels; leave them out")
-    return None, works_of_two_models(
+    return None, tasks_of_two_models(
         registry,
         (first, second),
         given["datasets"],
@@ -171,13 +172,13 @@ def _chosen(
     )
 
 
-def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Work, ...]:
+def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
     """What the options choose to measure two versions by."""
     from harness.timing.schedule import shape_of
-    from harness.versions.works import works_of
+    from harness.versions.tasks import tasks_of
 
     _check_device(registry, given["device"])
-    return works_of(
+    return tasks_of(
         registry,
         kernels=given["kernels"],
         models=given["models"],
@@ -220,7 +221,7 @@ def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
     return f"harness ab: {first} → {second}"
 
 
-def _how(session: Session, plan: Plan) -> str:
+def _how(session: PairedRun, plan: Design) -> str:
     from harness.store.environment import machine
 
     here = machine()
@@ -231,11 +232,11 @@ def _how(session: Session, plan: Plan) -> str:
         "last": "the last look, beyond which more time tells no more",
     }[session.ended]
     return (
-        f"{session.n_pairs} pair{'s' if session.n_pairs != 1 else ''} of processes in "
+        f"{plural(session.n_pairs, 'pair')} of processes in "
         f"{session.seconds:.0f} s, until {ended}; "
         f"same: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the slowdown "
         f"that is seen in four of five cases. On {here['processor']}, {here['cores']} cores, "
-        f"{plan.threads} thread{'s' if plan.threads != 1 else ''}."
+        f"{plural(plan.threads, 'thread')}."
     )
 
 
@@ -246,11 +247,11 @@ def _remarks(sides: tuple[Side, Side]) -> list[str]:
     return []
 
 
-def _raw(session: Session) -> list[dict[str, Any]]:
+def _raw(session: PairedRun) -> list[dict[str, Any]]:
     """What each pair found, for whoever wants to judge it otherwise."""
     return [
         {
-            "work": list(outcome.work.key),
+            "work": list(outcome.task.key),
             "log_ratios": list(outcome.log_ratios),
             "base_seconds": list(outcome.seconds[0]),
             "new_seconds": list(outcome.seconds[1]),
@@ -260,7 +261,7 @@ def _raw(session: Session) -> list[dict[str, Any]]:
 
 
 @contextmanager
-def progress(n_works: int) -> Iterator[Callable[[int, Sequence[Outcome]], None]]:
+def progress(n_works: int) -> Iterator[Callable[[int, Sequence[TaskResult]], None]]:
     """A function that shows on a terminal how far a comparison is."""
     console = err()
     if not console.is_terminal:
@@ -268,7 +269,7 @@ def progress(n_works: int) -> Iterator[Callable[[int, Sequence[Outcome]], None]]
         return
     with console.status("preparing") as status:
 
-        def tell(n_pairs: int, outcomes: Sequence[Outcome]) -> None:
+        def tell(n_pairs: int, outcomes: Sequence[TaskResult]) -> None:
             decided = sum(
                 bool(any(one.faults) or (one.change and one.change.verdict != "undecided"))
                 for one in outcomes

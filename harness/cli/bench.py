@@ -14,7 +14,7 @@ import click
 from harness.cli import options
 from harness.cli.reports import show_after_run
 from harness.cli.stopping import Terminated, stop_status, terminable
-from harness.errors import UsageError
+from harness.errors import cannot_write
 from harness.terminal.console import remark, write
 
 if TYPE_CHECKING:
@@ -216,5 +216,5 @@ def _write_json(file: Path, run: Any, timings: Any) -> None:
     try:
         file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
+        raise cannot_write(file, error) from error
     remark(f"wrote {len(found['benchmarks'])} benchmarks to {file}")

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from harness.analysis.changes import BAD, ORDER, Row, summary
-from harness.errors import UsageError
+from harness.errors import cannot_write
 from harness.sheets.texts import markdown_text
 from harness.terminal.console import out, write
 from harness.untrusted import cleaned, csv_text
@@ -179,7 +179,7 @@ def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
     try:
         tree.write(file, encoding="utf-8", xml_declaration=True)
     except OSError as error:
-        raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
+        raise cannot_write(file, error) from error
 
 
 def _is_open(row: Row) -> bool:

@@ -81,8 +81,8 @@ def find_run(store: Store, text: str | None) -> Run:
     Raises:
         UsageError: there is none.
     """
+    from harness.store import repositories
     from harness.store.database import WORDS
-    from harness.versions.sides import git
 
     try:
         return store.find(text)
@@ -90,7 +90,9 @@ def find_run(store: Store, text: str | None) -> Run:
         if text in (None, "", *WORDS):
             raise
         runs = store.runs()
-        revision = git(Path.cwd(), "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+        revision = repositories.line(
+            Path.cwd(), "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"
+        )
         wanted = revision or (str(text).lower() if len(str(text)) >= SHORTEST_HASH else "")
         made = [run for run in runs if wanted and revision_of(run).startswith(wanted)]
         if made:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from harness import units
-from harness.errors import UsageError
+from harness.errors import UsageError, cannot_write
 from harness.settings import choose_store, read_settings
 
 if TYPE_CHECKING:
@@ -307,8 +307,7 @@ class Verdicts:
         try:
             file.write_text(text, encoding="utf-8")
         except OSError as error:
-            reason = error.strerror or error
-            raise UsageError(f"cannot write to '{file}': {reason}") from error
+            raise cannot_write(file, error) from error
 
 
 def verdict_options(budget: str, meaning: str) -> Callable[[F], F]:

@@ -10,7 +10,7 @@ import click
 
 from harness.cli import options, reports
 from harness.cli.compare import find_run
-from harness.errors import UsageError
+from harness.errors import UsageError, cannot_write
 from harness.terminal.console import out, remark, write
 from harness.untrusted import cleaned, frame_csv
 
@@ -170,7 +170,7 @@ def _write(rendered: Any, file: Path) -> None:
         else:
             file.write_text(cleaned(str(rendered)), encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write to '{file}': {error.strerror or error}") from error
+        raise cannot_write(file, error) from error
     remark(f"wrote {file}, {file.stat().st_size / 1024:.0f} KiB")
 
 
@@ -181,5 +181,5 @@ def _write_tables(tables: Mapping[str, Any], folder: Path) -> None:
             (folder / f"{name}.csv").write_text(frame_csv(table), encoding="utf-8")
             table.to_parquet(folder / f"{name}.parquet", index=False)
     except OSError as error:
-        raise UsageError(f"cannot write to '{folder}': {error.strerror or error}") from error
+        raise cannot_write(folder, error) from error
     remark(f"wrote {', '.join(tables)} as CSV and Parquet to {folder}")

@@ -21,9 +21,10 @@ import click
 from harness.cli import options
 from harness.cli.ab import progress, work_options, works_chosen
 from harness.cli.stopping import terminable
-from harness.errors import UsageError
+from harness.errors import UsageError, cannot_write
 from harness.terminal.console import out, remark, say, write
 from harness.untrusted import csv_text
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,9 +34,9 @@ if TYPE_CHECKING:
     from harness.contract.values import Point
     from harness.store.database import Store
     from harness.trials.discovery import Described
-    from harness.versions.pairs import Session
+    from harness.versions.pairs import PairedRun
     from harness.versions.sides import Side
-    from harness.versions.works import Work
+    from harness.versions.tasks import Task
 
 NOTHING = 4
 EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
@@ -156,7 +157,7 @@ def export(ctx: click.Context, style: str, output: Path | None, store: str | Non
     try:
         output.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise UsageError(f"cannot write to '{output}': {error.strerror or error}") from error
+        raise cannot_write(output, error) from error
     remark(f"wrote {output}")
 
 
@@ -171,9 +172,9 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 
 def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
     from harness.store.environment import git
-    from harness.versions.pairs import Plan
+    from harness.versions.pairs import Design
     from harness.versions.sides import HERE
-    from harness.versions.works import Softmax
+    from harness.versions.tasks import Softmax
 
     history = _history(url)
     pinned = _pinned(reversed(history))
@@ -185,9 +186,9 @@ def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
             "no anchor is pinned yet; give one with --anchor: a revision, an environment, or "
             "kernel:NAME"
         )
-    works = works_chosen(registry, given)
-    plan = Plan(
-        works,
+    tasks = works_chosen(registry, given)
+    plan = Design(
+        tasks,
         options.all_plugins(given["plugins"]),
         seconds=given["seconds"] or 60.0,
         threads=given["threads"],
@@ -197,23 +198,23 @@ def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
     here = machine(given["threads"])
     found: list[Point] = []
     with terminable(), ExitStack() as stack:
-        tell = stack.enter_context(progress(len(works)))
-        side, anchor, held = _anchored(stack, registry, wanted, works)
+        tell = stack.enter_context(progress(len(tasks)))
+        side, anchor, held = _anchored(stack, registry, wanted, tasks)
         measured = _measured(registry, (side, HERE), plan, held, tell)
         for last, moved in _moved(history, held, here, anchor).items():
-            bridged = replace(plan, works=moved)
+            bridged = replace(plan, tasks=moved)
             found += _bridge(stack, registry, bridged, last, (side, anchor), here, tell)
     at = revision(registry)
     found += _points(measured, here, anchor, at)
     for outcome in measured.outcomes:
-        name, pairs = ", ".join(outcome.work.key[:3]), len(outcome.log_ratios)
+        name, pairs = ", ".join(outcome.task.key[:3]), len(outcome.log_ratios)
         for fault in filter(None, outcome.faults):
             remark(f"{name}: {fault}; no point")
         if not any(outcome.faults) and pairs < FEWEST:
             remark(f"{name}: {pairs} of {PAIRS} pairs in the time; no point, give more --time")
-    for work in works:
-        if anchor.startswith(KERNEL) and not isinstance(work, Softmax):
-            remark(f"{', '.join(work.key[:3])}: {anchor} is an anchor for softmaxes; no point")
+    for task in tasks:
+        if anchor.startswith(KERNEL) and not isinstance(task, Softmax):
+            remark(f"{', '.join(task.key[:3])}: {anchor} is an anchor for softmaxes; no point")
     with closing(_store(url, create=True)) as store:
         n = store.add_points([*found, *_scores(store)])
     about = ", with uncommitted changes" if at.endswith("+") else ""
@@ -229,20 +230,20 @@ def _pinned(points: Iterable[Point]) -> str:
 
 
 def _moved(
-    history: Sequence[Point], works: Sequence[Work], here: str, anchor: str
-) -> dict[str, tuple[Work, ...]]:
+    history: Sequence[Point], tasks: Sequence[Task], here: str, anchor: str
+) -> dict[str, tuple[Task, ...]]:
     """Works whose series have another anchor as yet, by that.
 
     What went over on another machine, or while other things were measured, has still to do so.
     """
-    found: dict[str, tuple[Work, ...]] = {}
-    for work in works:
-        series = (work.key[0], _subject(work), *work.key[2:])
+    found: dict[str, tuple[Task, ...]] = {}
+    for task in tasks:
+        series = (task.key[0], _subject(task), *task.key[2:])
         last = _pinned(
             point for point in reversed(history) if (point.series, point.machine) == (series, here)
         )
         if last and last != anchor:
-            found[last] = (*found.get(last, ()), work)
+            found[last] = (*found.get(last, ()), task)
     return found
 
 
@@ -267,37 +268,37 @@ def _history(url: str | None) -> list[Point]:
 
 
 def _anchored(
-    stack: ExitStack, registry: Registry, wanted: str, works: Sequence[Work]
-) -> tuple[Side, str, tuple[Work, ...]]:
-    """The anchor's side, its name that will mean the same tomorrow, and the works against it."""
+    stack: ExitStack, registry: Registry, wanted: str, tasks: Sequence[Task]
+) -> tuple[Side, str, tuple[Task, ...]]:
+    """The anchor's side, its name that will mean the same tomorrow, and the tasks against it."""
     from harness.timing.schedule import kernels_named
     from harness.versions.sides import HERE, side_of
-    from harness.versions.works import Softmax
+    from harness.versions.tasks import Softmax
 
     if wanted.startswith(KERNEL):
         (kernel,) = kernels_named(registry, [wanted.removeprefix(KERNEL)])[:1]
         held = tuple(
-            replace(work, kernels=(kernel.name, work.kernels[1]))
-            for work in works
-            if isinstance(work, Softmax)
+            replace(task, kernels=(kernel.name, task.kernels[1]))
+            for task in tasks
+            if isinstance(task, Softmax)
         )
         if not held:
             raise UsageError("a kernel as an anchor is for softmaxes; choose some with --kernel")
         return HERE, KERNEL + kernel.name, held
     side = stack.enter_context(side_of(wanted, Path.cwd(), tell=remark))
     if side.about.startswith("revision"):
-        return side, side.revision, tuple(works)
+        return side, side.revision, tuple(tasks)
     if not side.about.startswith("the environment"):
         raise UsageError(f"'{wanted}' changes with the checkout, so it is no anchor; commit it")
-    return side, side.python, tuple(works)
+    return side, side.python, tuple(tasks)
 
 
 def _measured(
-    registry: Described, sides: tuple[Side, Side], plan: Any, works: tuple[Work, ...], tell: Any
-) -> Session:
+    registry: Described, sides: tuple[Side, Side], plan: Any, tasks: tuple[Task, ...], tell: Any
+) -> PairedRun:
     from harness.versions.pairs import compare
 
-    return compare(sides, replace(plan, works=works), registry, tell=tell)
+    return compare(sides, replace(plan, tasks=tasks), registry, tell=tell)
 
 
 def _bridge(
@@ -316,7 +317,7 @@ def _bridge(
     try:
         if pinned.startswith(KERNEL) != anchor.startswith(KERNEL):
             raise UsageError("a kernel and a version are not held against each other")
-        old, _, held = _anchored(stack, registry, pinned, plan.works)
+        old, _, held = _anchored(stack, registry, pinned, plan.tasks)
         if anchor.startswith(KERNEL):
             side = HERE
             held = _against(held, anchor.removeprefix(KERNEL))
@@ -331,26 +332,26 @@ def _bridge(
     return [
         replace(point, subject=subject)
         for point in found
-        for subject in dict.fromkeys(_subject(work) for work in plan.works)
+        for subject in dict.fromkeys(_subject(task) for task in plan.tasks)
     ]
 
 
-def _against(works: Sequence[Work], kernel: str) -> tuple[Work, ...]:
+def _against(tasks: Sequence[Task], kernel: str) -> tuple[Task, ...]:
     """The same softmaxes, each once, with a kernel on the second side."""
-    from harness.versions.works import Softmax
+    from harness.versions.tasks import Softmax
 
-    held = [work for work in works if isinstance(work, Softmax)]
-    return tuple(dict.fromkeys(replace(work, kernels=(work.kernels[0], kernel)) for work in held))
+    held = [task for task in tasks if isinstance(task, Softmax)]
+    return tuple(dict.fromkeys(replace(task, kernels=(task.kernels[0], kernel)) for task in held))
 
 
-def _subject(work: Work) -> str:
+def _subject(task: Task) -> str:
     """What is held against the anchor: the second side's."""
-    from harness.versions.works import Softmax
+    from harness.versions.tasks import Softmax
 
-    return work.kernels[1] if isinstance(work, Softmax) else str(work.models[1])
+    return task.kernels[1] if isinstance(task, Softmax) else str(task.models[1])
 
 
-def _points(session: Session, here: str, anchor: str, at: str, source: str = "ab") -> list[Point]:
+def _points(session: PairedRun, here: str, anchor: str, at: str, source: str = "ab") -> list[Point]:
     """Points of what was measured.
 
     Args:
@@ -366,9 +367,9 @@ def _points(session: Session, here: str, anchor: str, at: str, source: str = "ab
 
     return [
         Point(
-            outcome.work.key[0],
-            _subject(outcome.work),
-            *outcome.work.key[2:],
+            outcome.task.key[0],
+            _subject(outcome.task),
+            *outcome.task.key[2:],
             now(),
             at,
             here,
@@ -451,7 +452,7 @@ def machine(threads: int) -> str:
     here = facts()
     return (
         f"{here['processor']}, {here['cores']} cores, Python {platform.python_version()}, "
-        f"{threads} thread{'s' if threads != 1 else ''}"
+        f"{plural(threads, 'thread')}"
     )
 
 
@@ -460,10 +461,10 @@ def revision(registry: Registry) -> str:
 
     It is, if the harness or a plugin that was found is there, or was installed from there.
     """
+    from harness.store import repositories
     from harness.store.environment import git
-    from harness.versions.sides import git as said_by_git
 
-    found, top = git(Path.cwd()), said_by_git(Path.cwd(), "rev-parse", "--show-toplevel")
+    found, top = git(Path.cwd()), repositories.line(Path.cwd(), "rev-parse", "--show-toplevel")
     if not found or not any(place.is_relative_to(top) for place in _sources(registry)):
         return ""
     return f"{found['revision']}{'+' if found['dirty'] else ''}"

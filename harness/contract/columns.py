@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.errors import DatasetError
+from harness.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,9 +27,6 @@ DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.tim
 
 LONGEST = 200
 """Characters of a name; more are cut off."""
-
-LISTED = 10
-"""Names that an error lists."""
 
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -287,16 +285,6 @@ def printable(text: str) -> str:
     """
     escaped = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text[: LONGEST + 1])
     return escaped if len(escaped) <= LONGEST else escaped[: LONGEST - 1] + "…"
-
-
-def listed(names: Sequence[str]) -> str:
-    """Names between commas, the first ones of very many.
-
-    >>> listed([str(i) for i in range(1000)])
-    '0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 990 more'
-    """
-    more = f" and {len(names) - LISTED:,} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
 
 
 def in_words(columns: Sequence[str]) -> str:

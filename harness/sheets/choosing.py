@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from harness.contract.values import Wanted
 from harness.errors import UsageError, nearest
+from harness.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -17,10 +18,10 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames
 
 __all__ = [
+    "LISTED",
     "Pairing",
     "able",
     "chosen",
-    "listed",
     "matching",
     "nearest",
     "pairings",
@@ -142,16 +143,10 @@ def the_one(frames: Frames, wanted: Wanted, what: str, has: Able) -> Pairing:
         ready = [pairing for pairing in ready if not pairing.baseline] or ready
     if len(ready) > 1:
         raise UsageError(
-            f"{len(ready)} pairings have {what}: {listed(ready)}; choose with -m and -d"
+            f"{len(ready)} pairings have {what}: {listed(ready, LISTED)}; choose with -m and -d"
             + (" and --device" if len({p.device for p in ready}) > 1 else "")
         )
     return ready[0]
-
-
-def listed(found: Sequence[Pairing]) -> str:
-    """A few of them, and how many more there are."""
-    rest = len(found) - LISTED
-    return ", ".join(map(str, found[:LISTED])) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _words(model: str, dataset: str, device: str) -> str:

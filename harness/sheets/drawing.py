@@ -18,6 +18,7 @@ from harness.sheets.output import png
 from harness.sheets.palette import FAINT
 from harness.sheets.style import settings, unwritable
 from harness.statistics.scores import WITHHELD
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -288,15 +289,6 @@ def needed(
             kept[middle] = True
             parts += [(start, middle), (middle, stop)]
     return np.flatnonzero(kept)
-
-
-def plural(n: int, word: str) -> str:
-    """A number and its noun.
-
-    >>> plural(1, "repeat"), plural(1_200, "test row")
-    ('1 repeat', '1,200 test rows')
-    """
-    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def seconds(value: float) -> str:

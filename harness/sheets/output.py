@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
-from harness.errors import UsageError
+from harness.errors import UsageError, cannot_write
 from harness.sheets.palette import VARIABLES
 from harness.sheets.style import settings, unwritable
 
@@ -49,7 +49,7 @@ def save(figure: Figure, path: Path) -> None:
     try:
         path.write_bytes(_bytes(figure, path.suffix.lower(), DPI))
     except OSError as error:
-        raise UsageError(f"cannot write to '{path}': {error.strerror or error}") from error
+        raise cannot_write(path, error) from error
 
 
 def require_suffix(path: Path) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    Row: TypeAlias = dict[str, Any]
+    Record: TypeAlias = dict[str, Any]
 
 SPLITS = {
     ("fresh", True): "fresh draw",
@@ -29,8 +29,8 @@ SPLITS = {
 
 def sheets(ranking: pd.DataFrame) -> list[Sheet]:
     """A sheet for each dataset, two overviews, and the costs that are paid once."""
-    by_dataset: dict[str, list[Row]] = {}
-    by_name: dict[str, dict[str, Row]] = {}
+    by_dataset: dict[str, list[Record]] = {}
+    by_name: dict[str, dict[str, Record]] = {}
     for row in named_rows(ranking):
         by_dataset.setdefault(row["dataset"], []).append(row)
         by_name.setdefault(row["name"], {})[row["dataset"]] = row
@@ -44,16 +44,16 @@ def sheets(ranking: pd.DataFrame) -> list[Sheet]:
     ]
 
 
-def named_rows(ranking: pd.DataFrame) -> list[Row]:
+def named_rows(ranking: pd.DataFrame) -> list[Record]:
     """The ranking's rows, each with the contender's name: the device only where several ran."""
     several = ranking["device"].nunique() > 1
-    rows = cast("list[Row]", ranking.to_dict("records"))
+    rows = cast("list[Record]", ranking.to_dict("records"))
     for row in rows:
         row["name"] = f"{row['model']} @ {row['device']}" if several else row["model"]
     return rows
 
 
-def _ranked(dataset: str, rows: list[Row]) -> Sheet:
+def _ranked(dataset: str, rows: list[Record]) -> Sheet:
     total = rows[0]["total"]
     ran = [row for row in rows if row["status"] != "skipped"]
     decimals = loss_decimals([row["nll"] for row in rows])
@@ -87,7 +87,7 @@ def _ranked(dataset: str, rows: list[Row]) -> Sheet:
     )
 
 
-def _split_in_words(rows: list[Row]) -> str:
+def _split_in_words(rows: list[Record]) -> str:
     """Such as ``5 resampled splits, 112 training and 38 test rows``."""
     total = rows[0]["total"]
     kind = next((row["split_kind"] for row in rows if isinstance(row["split_kind"], str)), "")
@@ -119,7 +119,7 @@ def _folds_in_words(n_folds: int, total: int, *, alone: bool) -> str:
     return f"{name} cross-validation" + (f", {repetitions} repetitions" if repetitions > 1 else "")
 
 
-def _overview(score: str, datasets: list[str], by_name: dict[str, dict[str, Row]]) -> Sheet:
+def _overview(score: str, datasets: list[str], by_name: dict[str, dict[str, Record]]) -> Sheet:
     means = {
         name: sum(rows[dataset][score] for dataset in datasets) / len(datasets)
         if all(dataset in rows and rows[dataset]["status"] == "ok" for dataset in datasets)
@@ -147,7 +147,7 @@ def _overview(score: str, datasets: list[str], by_name: dict[str, dict[str, Row]
     )
 
 
-def _costs(by_name: dict[str, dict[str, Row]]) -> Sheet:
+def _costs(by_name: dict[str, dict[str, Record]]) -> Sheet:
     ran = {
         name: scored
         for name, rows in sorted(by_name.items())
@@ -182,11 +182,11 @@ def _column(head: str, entries: Iterable[Entry]) -> Column:
     return Column(head, tuple(entries))
 
 
-def _name(row: Row) -> Entry:
+def _name(row: Record) -> Entry:
     return Entry(row["name"], look="faint" if row["baseline"] else "")
 
 
-def _score(row: Row, score: str) -> Entry:
+def _score(row: Record, score: str) -> Entry:
     if not row["ok"]:
         return Entry(row["status"] if score == "accuracy" else "", look="alarm")
     return Entry(
@@ -198,7 +198,7 @@ def _score(row: Row, score: str) -> Entry:
     )
 
 
-def _glance(row: Row | None, score: str) -> Entry:
+def _glance(row: Record | None, score: str) -> Entry:
     """A score in an overview: without its interval, and marked where repeats are missing."""
     if row is None or not row["ok"]:
         return Entry("–", look="alarm")
@@ -206,7 +206,7 @@ def _glance(row: Row | None, score: str) -> Entry:
     return Entry(share(row[score]), mark=mark, look="strong" if row[f"{score}_separated"] else "")
 
 
-def _count(row: Row) -> Entry:
+def _count(row: Record) -> Entry:
     if row["status"] == "skipped":
         return Entry("")
     return Entry(f"{row['ok']}/{row['total']}", look="" if row["status"] == "ok" else "alarm")

@@ -12,6 +12,7 @@ from harness.sheets.figures import compact
 from harness.sheets.notes import Note, plain
 from harness.sheets.table import Column, Entry, Sheet
 from harness.timing.busyness import complaint
+from harness.words import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames
 
-    Row: TypeAlias = dict[str, Any]
+    Record: TypeAlias = dict[str, Any]
 
 
 SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
@@ -35,7 +36,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     """A sheet for each dataset."""
     several = table["device"].nunique() > 1
     sheets = []
-    records: list[Row] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
+    records: list[Record] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
     for dataset, found in groupby(records, key=lambda row: str(row["dataset"])):
         rows = sorted(found, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
         scale, unit = _unit([row["fit_seconds"] for row in rows])
@@ -78,7 +79,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _told(rows: Sequence[Row], head: str, name: str, show: Callable[[float], str]) -> Column:
+def _told(rows: Sequence[Record], head: str, name: str, show: Callable[[float], str]) -> Column:
     """A figure of each row, with its interval."""
     value, low, high = with_intervals(name)
     return Column(
@@ -86,7 +87,7 @@ def _told(rows: Sequence[Row], head: str, name: str, show: Callable[[float], str
     )
 
 
-def _together(rows: Sequence[Row], together: float) -> list[Column]:
+def _together(rows: Sequence[Record], together: float) -> list[Column]:
     """One of several at once, beside the plain loop where that was timed, or else beside one."""
     empty = dict.fromkeys(with_intervals("together_ratio"), math.nan)
     lone = [row | empty if row["together_reference_ratio"] > 0 else row for row in rows]
@@ -99,9 +100,9 @@ def _together(rows: Sequence[Row], together: float) -> list[Column]:
 def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
     """A sheet for each shape, dtype, device and state of the caches."""
     sheets = []
-    records: list[Row] = table.to_dict("records")  # type: ignore[assignment]  # names are texts
+    records: list[Record] = table.to_dict("records")  # type: ignore[assignment]  # names are texts
 
-    def case(row: Row) -> tuple[str, ...]:
+    def case(row: Record) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in ("shape", "dtype", "caches", "device"))
 
     for (shape, dtype, caches, _), found in groupby(records, key=case):
@@ -142,7 +143,7 @@ def notes(frames: Frames) -> list[Note]:
     timings = frames.timings
     if timings.empty:
         return []
-    rows: list[Row] = timings.to_dict("records")  # type: ignore[assignment]  # names are texts
+    rows: list[Record] = timings.to_dict("records")  # type: ignore[assignment]  # names are texts
     lines = []
     kinds = set(timings["kind"])
     if "fit" in kinds:
@@ -190,8 +191,13 @@ def notes(frames: Frames) -> list[Note]:
                 "Not timed",
                 tuple(
                     f"{len(group)} × {reason}: "
-                    + _some(
-                        f"{c}, {s}" for c, s in zip(group["case"], group["subject"], strict=True)
+                    + listed(
+                        dict.fromkeys(
+                            f"{c}, {s}"
+                            for c, s in zip(group["case"], group["subject"], strict=True)
+                        ),
+                        6,
+                        "; ",
                     )
                     for reason, group in reasons
                 ),
@@ -200,11 +206,11 @@ def notes(frames: Frames) -> list[Note]:
     return found
 
 
-def _subject(row: Row) -> str:
+def _subject(row: Record) -> str:
     return f"{PLAIN if row['kind'] == 'reference' else ''}{row['subject']}"
 
 
-def _left(row: Row) -> str:
+def _left(row: Record) -> str:
     """What a fit leaves undone when it returns, in words; empty where that is next to nothing."""
     if row["status"] != "ok":
         return ""
@@ -221,26 +227,20 @@ def _left(row: Row) -> str:
     return f"{took}, {' and '.join(parts)}" if parts else ""
 
 
-def _some(names: Iterable[str], most: int = 6) -> str:
-    listed = list(dict.fromkeys(names))
-    rest = len(listed) - most
-    return "; ".join(listed[:most]) + (f"; and {rest} more" if rest > 0 else "")
-
-
 def _figures(head: str, texts: Iterable[str]) -> Column:
     return Column(head, tuple(map(Entry, texts)))
 
 
-def _name(row: Row, several: bool) -> str:
+def _name(row: Record, several: bool) -> str:
     return f"{row['model']} @ {row['device']}" if several else str(row["model"])
 
 
-def _detail(rows: Sequence[Row], with_device: bool) -> str:
+def _detail(rows: Sequence[Record], with_device: bool) -> str:
     threads = rows[0]["threads"]
     device = f"{rows[0]['device']}, " if with_device else ""
     counts = [row["processes"] for row in rows if row["processes"] > 0]
     processes = f", {min(counts):.0f} processes" if counts else ""
-    return f"{device}{threads} thread{'s' if threads != 1 else ''}{processes}"
+    return f"{device}{plural(int(threads), 'thread')}{processes}"
 
 
 def _unit(seconds: Sequence[float]) -> tuple[float, str]:

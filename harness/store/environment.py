@@ -6,7 +6,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ import psutil
 
 from harness.contract.cpu import processor
 from harness.contract.registry import core
+from harness.store import repositories
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,11 +81,11 @@ def git(place: Path) -> dict[str, Any] | None:
     folder = place if place.is_dir() else place.parent
     if "site-packages" in folder.parts:
         return None
-    revision = _git(folder, "rev-parse", "HEAD")
-    if revision is None:
+    revision = repositories.line(folder, "rev-parse", "HEAD")
+    if not revision:
         return None
-    status = _git(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"revision": revision.strip(), "dirty": bool(status and status.strip())}
+    status = repositories.line(folder, "status", "--porcelain", "--untracked-files=no")
+    return {"revision": revision, "dirty": bool(status)}
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -107,18 +107,3 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
             else:
                 found.append(f"{noun} '{name}' was {was} and is {has}")
     return found
-
-
-def _git(folder: Path, *words: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603  # fixed words, no shell
-            # A status would otherwise write what it found out into the user's index.
-            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None

@@ -13,7 +13,7 @@ from harness.contract.values import Choice, Timing
 from harness.errors import UsageError, nearest
 from harness.processes.client import Limits, finish
 from harness.statistics.timings import FEWEST
-from harness.timing.workloads import Pairing, SoftmaxGroup, TrainingGroup
+from harness.timing.workloads import SoftmaxGroup, TimedPairing, TrainingGroup
 from harness.trials.plan import Selection, choose, importable, plan
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         if counted:
             rest += ONCE + (SEVERAL if together > 1 else 0.0)
         several = share * together if together > 1 else 0.0
-        whole = Pairing(
+        whole = TimedPairing(
             tuple(alike[:together]),
             epochs=epochs,
             together=together > 1,
@@ -149,7 +149,7 @@ def _calls(seconds: float) -> float:
     return seconds * (CALLS if seconds < SHORT else FEW_CALLS)
 
 
-def _within(pairings: Iterable[Pairing], budget: float, start: float) -> Agenda:
+def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Agenda:
     """The lightest pairings that the budget has time for, by dataset and device.
 
     The others are told how many seconds would do for all. A process takes ``start`` seconds to
@@ -157,8 +157,8 @@ def _within(pairings: Iterable[Pairing], budget: float, start: float) -> Agenda:
     """
     time = RECKONED * budget / FEWEST - start
     whole = 0.0
-    taken: dict[tuple[Choice, str], list[Pairing]] = {}
-    left: list[Pairing] = []
+    taken: dict[tuple[Choice, str], list[TimedPairing]] = {}
+    left: list[TimedPairing] = []
     for pairing in sorted(pairings, key=lambda pairing: pairing.weight):
         whole += pairing.weight
         first = pairing.trials[0]
@@ -304,10 +304,10 @@ def of_training(
         raise UsageError(f"nothing to time: {skipped[0].reason}")
     if not repeats:
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
-    groups: dict[tuple[Choice, str], list[Pairing]] = {}
+    groups: dict[tuple[Choice, str], list[TimedPairing]] = {}
     for (dataset, choice, device), trials in repeats.items():
         several = together > 1 and registry.models[choice.name].fit_together is not None
-        pairing = Pairing(
+        pairing = TimedPairing(
             tuple(trials) if several else tuple(trials[:1]),
             together=several,
             reference=True,

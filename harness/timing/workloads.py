@@ -183,7 +183,7 @@ class SoftmaxGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class Pairing:
+class TimedPairing:
     """A model on a dataset, and which of its doings are timed.
 
     Args:
@@ -215,7 +215,7 @@ class Pairing:
 class TrainingGroup:
     """Pairings of one dataset and device side by side."""
 
-    pairings: tuple[Pairing, ...]
+    pairings: tuple[TimedPairing, ...]
     fewest_rounds: ClassVar[int] = 1
 
     @property
@@ -274,7 +274,7 @@ class _Doings:
 
     def __init__(
         self,
-        pairing: Pairing,
+        pairing: TimedPairing,
         registry: Registry,
         rng: np.random.Generator,
         threads: int,

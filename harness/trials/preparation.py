@@ -11,7 +11,6 @@ from harness.contract.columns import (
     codes,
     distinct,
     floats,
-    listed,
     n_missing,
     names_of,
     printable,
@@ -20,6 +19,7 @@ from harness.contract.columns import (
 )
 from harness.contract.values import Split
 from harness.errors import DatasetError
+from harness.words import listed
 
 PARTS = "X_train", "X_test"
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Choice, Trial
 
-    Pairing: TypeAlias = tuple[Choice, Choice, str]
+    PairingKey: TypeAlias = tuple[Choice, Choice, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Pace:
     """
 
     jobs: int = 1
-    waiting: Mapping[Pairing, int] = field(default_factory=dict)
+    waiting: Mapping[PairingKey, int] = field(default_factory=dict)
     running: Mapping[tuple[Trial, ...], float] = field(default_factory=dict)
-    took: Mapping[Pairing, tuple[float, ...]] = field(default_factory=dict)
+    took: Mapping[PairingKey, tuple[float, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, trials: Iterable[Trial], jobs: int) -> Pace:
         """Before the first of them begins."""
-        waiting: dict[Pairing, int] = {}
+        waiting: dict[PairingKey, int] = {}
         for trial in trials:
             waiting[_pairing(trial)] = waiting.get(_pairing(trial), 0) + 1
         return cls(jobs, waiting)
@@ -57,7 +57,7 @@ class Pace:
         took = {**self.took, pairing: (*self.took.get(pairing, ()), *shares)}
         return replace(self, running=running, took=took)
 
-    def _waiting(self, trials: Sequence[Trial], change: int) -> dict[Pairing, int]:
+    def _waiting(self, trials: Sequence[Trial], change: int) -> dict[PairingKey, int]:
         pairing = _pairing(trials[0])
         return {**self.waiting, pairing: max(0, self.waiting.get(pairing, 0) + change)}
 
@@ -79,7 +79,7 @@ class Pace:
             for trials, began in self.running.items()
         ]
         # What takes longer than expected will do so again.
-        so_far: dict[Pairing, float] = {}
+        so_far: dict[PairingKey, float] = {}
         for trials, began in self.running.items():
             share = (now - began) / len(trials)
             so_far[_pairing(trials[0])] = max(share, so_far.get(_pairing(trials[0]), 0.0))
@@ -99,19 +99,19 @@ class Pace:
 class _Typical:
     """What a trial may be expected to take, from those that have ended."""
 
-    def __init__(self, took: Mapping[Pairing, tuple[float, ...]]) -> None:
+    def __init__(self, took: Mapping[PairingKey, tuple[float, ...]]) -> None:
         by_model: dict[str, list[float]] = {}
         for (_, model, _), seconds in took.items():
             by_model.setdefault(str(model), []).extend(seconds)
         self.pairings = {pairing: fmean(seconds) for pairing, seconds in took.items()}
         self.models = {model: fmean(seconds) for model, seconds in by_model.items()}
 
-    def seconds(self, pairing: Pairing) -> float:
+    def seconds(self, pairing: PairingKey) -> float:
         if pairing in self.pairings:
             return self.pairings[pairing]
         known = self.models.get(str(pairing[1]))
         return fmean(self.models.values()) if known is None else known
 
 
-def _pairing(trial: Trial) -> Pairing:
+def _pairing(trial: Trial) -> PairingKey:
     return trial.dataset, trial.model, trial.device

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from harness.statistics.verdicts import Change
     from harness.trials.discovery import Described
     from harness.versions.sides import Side
-    from harness.versions.works import Work
+    from harness.versions.tasks import Task
 
     Clock = Callable[[], float]
 
@@ -70,7 +70,7 @@ PATIENCE = 30.0
 """Seconds, at least, after which a side that does not answer is given up; else it is as many as all
 of it may take, since a call that takes longer cannot be measured in that."""
 
-STAND = Path(__file__).with_name("stand.py")
+SIDE_PROCESS = Path(__file__).with_name("side_process.py")
 PADDING = 4096
 """Bytes, at most, by which environments differ: where the stack begins can matter (Mytkowicz,
 Diwan, Hauswirth & Sweeney, ASPLOS 2009)."""
@@ -80,8 +80,8 @@ class SideError(UsageError):
     """A side cannot be measured at all."""
 
 
-class Stand(Protocol):
-    """A process of one side; see `harness.versions.stand`."""
+class SideProcess(Protocol):
+    """A process of one side; see `harness.versions.side_process`."""
 
     broken: dict[str, str]
     """By the name of a plugin that the side cannot use, why; known once it is ready."""
@@ -93,7 +93,7 @@ class Stand(Protocol):
         was given up, by ``hung``, too.
         """
 
-    def run(self, work: int, calls: int) -> float:
+    def run(self, task: int, calls: int) -> float:
         """Seconds per call of a block.
 
         Raises:
@@ -105,7 +105,7 @@ class Stand(Protocol):
 
 
 class FaultError(Exception):
-    """A work failed in a side's process; ``ended`` tells whether that ended the process."""
+    """A task failed in a side's process; ``ended`` tells whether that ended the process."""
 
     def __init__(self, reason: str, *, ended: bool = False) -> None:
         super().__init__(reason)
@@ -113,21 +113,21 @@ class FaultError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Design:
     """What is to be found out, and how.
 
     Args:
-        works: what both sides do.
+        tasks: what both sides do.
         plugins: files or modules to discover on both sides, besides what is installed.
         budget: slowdown that may be called the same, as a part: 0.03.
-        alpha: probability that any of the works is called slower although none is.
+        alpha: probability that any of the tasks is called slower although none is.
         seconds: for all of it; a pair that has begun is finished.
         threads: that libraries may use.
         seed: of data and order.
         pairs: so many and no more, with one look at the end, rather than until all is decided.
     """
 
-    works: tuple[Work, ...]
+    tasks: tuple[Task, ...]
     plugins: tuple[str, ...] = ()
     budget: float = 0.03
     alpha: float = 0.01
@@ -138,11 +138,11 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Outcome:
+class TaskResult:
     """What came of one work.
 
     Args:
-        work: what both sides did.
+        task: what both sides did.
         log_ratios: log(b/a) of each pair.
         seconds: of a call, undisturbed, in each pair, for either side.
         change: what these say; None where nothing was measured.
@@ -150,7 +150,7 @@ class Outcome:
         missing: whether a fault is that the side has nothing of that name.
     """
 
-    work: Work
+    task: Task
     log_ratios: tuple[float, ...]
     seconds: tuple[tuple[float, ...], tuple[float, ...]]
     change: Change | None
@@ -159,18 +159,18 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class PairedRun:
     """What came of comparing two sides.
 
     Args:
-        outcomes: in the order of the works.
+        outcomes: in the order of the tasks.
         n_pairs: of processes.
         seconds: that it took.
         ended: why: everything was ``decided``, everything ``failed`` on a side, the ``time`` was
             up, or the ``last`` look was reached.
     """
 
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[TaskResult, ...]
     n_pairs: int
     seconds: float
     ended: Literal["decided", "failed", "time", "last"]
@@ -192,17 +192,17 @@ class _Tally:
 
 def compare(
     sides: tuple[Side, Side],
-    plan: Plan,
+    plan: Design,
     registry: Described,
     *,
     clock: Clock = time.monotonic,
-    start: Callable[[Side, Mapping[str, Any], Plan, random.Random], Stand] | None = None,
-    tell: Callable[[int, Sequence[Outcome]], None] = lambda _pair, _outcomes: None,
-) -> Session:
+    start: Callable[[Side, Mapping[str, Any], Design, random.Random], SideProcess] | None = None,
+    tell: Callable[[int, Sequence[TaskResult]], None] = lambda _pair, _outcomes: None,
+) -> PairedRun:
     """Measure until every work is decided or the time is up.
 
     One looks after the numbers of pairs in `harness.statistics.verdicts.LOOKS` only, or in place of
-    the next of these when the time is up, and the error rate is spread over looks and works, so
+    the next of these when the time is up, and the error rate is spread over looks and tasks, so
     that ``alpha`` holds for all of them.
 
     Args:
@@ -225,21 +225,21 @@ class _Comparison:
     def __init__(
         self,
         sides: tuple[Side, Side],
-        plan: Plan,
+        plan: Design,
         registry: Described,
         clock: Clock,
-        start: Callable[[Side, Mapping[str, Any], Plan, random.Random], Stand],
-        tell: Callable[[int, Sequence[Outcome]], None],
+        start: Callable[[Side, Mapping[str, Any], Design, random.Random], SideProcess],
+        tell: Callable[[int, Sequence[TaskResult]], None],
     ) -> None:
         self.sides, self.plan, self.registry = sides, plan, registry
         self.clock, self.start, self.tell = clock, start, tell
-        self.random = random.Random(plan.seed)  # noqa: S311  # no secret
-        self.tallies = [_Tally() for _ in plan.works]
-        self.share = 0.5 * plan.seconds / HOPED / len(plan.works)  # seconds of a work in a pair
+        self.random = random.Random(plan.seed)  # noqa: S311  # no secret  # no secret
+        self.tallies = [_Tally() for _ in plan.tasks]
+        self.share = 0.5 * plan.seconds / HOPED / len(plan.tasks)  # seconds of a work in a pair
         self.patience = patience(plan)
         self.started = 0.0
 
-    def run(self) -> Session:
+    def run(self) -> PairedRun:
         began = self.clock()
         deadline = began + self.plan.seconds
         number, n, longest = 0, 0, 0.0
@@ -264,29 +264,30 @@ class _Comparison:
                 if n < look:
                     ended = "time"
                     break
-        return Session(tuple(self._outcomes()), number, self.clock() - began, ended)
+        return PairedRun(tuple(self._outcomes()), number, self.clock() - began, ended)
 
     def _pair(self, number: int, folder: Path) -> None:
         """One process of each side, and what they find out about all that is undecided."""
         indices = [i for i, tally in enumerate(self.tallies) if tally.open]
-        works = [self.plan.works[i] for i in indices]
-        specs = [work.specs(self.registry, number, self.plan.seed, folder) for work in works]
+        tasks = [self.plan.tasks[i] for i in indices]
+        specs = [task.specs(self.registry, number, self.plan.seed, folder) for task in tasks]
         began = self.clock()
-        stands: dict[int, Stand] = {}
+        processes: dict[int, SideProcess] = {}
         # One hash seed and one seed of data for both; what differs between pairs is common to them.
         chance = self.random.randrange(2**32)
         try:
             for side in self._either_order():
-                asked = {"plugins": self.plan.plugins, "works": [spec[side] for spec in specs]}
-                stands[side] = self.start(self.sides[side], asked, self.plan, random.Random(chance))  # noqa: S311
-            ready = [stands[side].ready() for side in (0, 1)]
-            self._refuse_broken(stands)
-            self._reckon(self.clock() - began, len(works))
+                asked = {"plugins": self.plan.plugins, "tasks": [spec[side] for spec in specs]}
+                chances = random.Random(chance)  # noqa: S311  # no secret
+                processes[side] = self.start(self.sides[side], asked, self.plan, chances)
+            ready = [processes[side].ready() for side in (0, 1)]
+            self._refuse_broken(processes)
+            self._reckon(self.clock() - began, len(tasks))
             live = self._live(indices, ready)
-            found = self._blocks(indices, stands, live)
+            found = self._blocks(indices, processes, live)
         finally:
-            for stand in stands.values():
-                stand.end()
+            for process in processes.values():
+                process.end()
             for file in folder.iterdir():
                 file.unlink()
         for j, (first, second) in found.items():
@@ -296,19 +297,19 @@ class _Comparison:
             tally.seconds[0].append(a)
             tally.seconds[1].append(b)
 
-    def _refuse_broken(self, stands: dict[int, Stand]) -> None:
+    def _refuse_broken(self, processes: dict[int, SideProcess]) -> None:
         """Refuse a side with a plugin that only the other one can use, measured or not.
 
         Raises:
             SideError: naming both.
         """
         for side in (1, 0):
-            for name, fault in stands[side].broken.items():
-                if name not in stands[1 - side].broken:
+            for name, fault in processes[side].broken.items():
+                if name not in processes[1 - side].broken:
                     raise SideError(f"side '{self.sides[side].name}': {fault}")
 
     def _live(self, indices: list[int], ready: list[list[dict[str, Any]]]) -> dict[int, float]:
-        """Seconds of a call of the works that both sides can do; faults go to the tallies."""
+        """Seconds of a call of the tasks that both sides can do; faults go to the tallies."""
         live = {}
         for j, i in enumerate(indices):
             tally = self.tallies[i]
@@ -327,7 +328,7 @@ class _Comparison:
         return live if not any("ended" in found[-1] for found in ready) else {}
 
     def _blocks(
-        self, indices: list[int], stands: dict[int, Stand], live: dict[int, float]
+        self, indices: list[int], processes: dict[int, SideProcess], live: dict[int, float]
     ) -> dict[int, tuple[list[float], list[float]]]:
         """Seconds per call of each block, of either side, by work."""
         side_seconds = min(SIDE, self.share / 2)
@@ -343,7 +344,7 @@ class _Comparison:
                 left[j] -= 1
                 for side in self._either_order():
                     try:
-                        found[j][side].append(stands[side].run(j, calls[j]))
+                        found[j][side].append(processes[side].run(j, calls[j]))
                     except FaultError as fault:
                         self.tallies[indices[j]].faults[side] = str(fault)
                         if fault.ended:
@@ -353,7 +354,7 @@ class _Comparison:
         return found
 
     def _reckon(self, started: float, n_works: int) -> None:
-        """Share what the start of processes leaves of a pair's time among the works."""
+        """Share what the start of processes leaves of a pair's time among the tasks."""
         left = self.plan.seconds / HOPED - started
         self.share = max(2 * FEWEST * SHORTEST, left / max(n_works, 1))
 
@@ -371,21 +372,21 @@ class _Comparison:
                     among=len(self.tallies),
                 )
 
-    def _outcomes(self) -> list[Outcome]:
+    def _outcomes(self) -> list[TaskResult]:
         return [
-            Outcome(
-                work,
+            TaskResult(
+                task,
                 tuple(tally.log_ratios),
                 (tuple(tally.seconds[0]), tuple(tally.seconds[1])),
                 tally.change,
                 (tally.faults[0], tally.faults[1]),
                 (tally.missing[0], tally.missing[1]),
             )
-            for work, tally in zip(self.plan.works, self.tallies, strict=True)
+            for task, tally in zip(self.plan.tasks, self.tallies, strict=True)
         ]
 
 
-def patience(plan: Plan) -> float:
+def patience(plan: Design) -> float:
     """Seconds after which a side that does not answer is given up."""
     return max(PATIENCE, plan.seconds)
 
@@ -413,12 +414,12 @@ class Process:
     """
 
     def __init__(
-        self, side: Side, asked: Mapping[str, Any], plan: Plan, chance: random.Random
+        self, side: Side, asked: Mapping[str, Any], plan: Design, chance: random.Random
     ) -> None:
         self.side = side
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._answers = b""
-        self._n_works = len(asked["works"])
+        self._n_tasks = len(asked["tasks"])
         self._patience = patience(plan)
         self.broken: dict[str, str] = {}
         self._turned = False  # to a work, so that what ends the process is its doing
@@ -430,7 +431,7 @@ class Process:
                 environment.pop(name, None)
         try:
             self._process = subprocess.Popen(  # noqa: S603  # no shell
-                [side.python, "-P", str(STAND)],
+                [side.python, "-P", str(SIDE_PROCESS)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,
@@ -445,9 +446,9 @@ class Process:
         self._tell(asked)
 
     def ready(self) -> list[dict[str, Any]]:
-        """See `Stand`."""
+        """See `SideProcess`."""
         found: list[dict[str, Any]] = []
-        while len(found) < self._n_works:
+        while len(found) < self._n_tasks:
             answer = self._answer()
             if answer is None and not self._turned:
                 raise SideError(f"side '{self.side.name}': {self._fate()}")
@@ -464,9 +465,9 @@ class Process:
                 found.append(answer)
         return found
 
-    def run(self, work: int, calls: int) -> float:
-        """See `Stand`."""
-        self._tell({"work": work, "calls": calls})
+    def run(self, task: int, calls: int) -> float:
+        """See `SideProcess`."""
+        self._tell({"work": task, "calls": calls})
         answer = self._answer()
         if answer is None:
             raise FaultError(self._fate(), ended=True)
@@ -475,7 +476,7 @@ class Process:
         return float(answer["seconds"])
 
     def end(self) -> None:
-        """See `Stand`."""
+        """See `SideProcess`."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
+from harness.store import repositories
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,28 +45,6 @@ RAISED = re.compile(r"(\w+\.)*[A-Z]\w*[a-z]\w*: .+")
 
 DATA = re.compile(r"\.(db|db-wal|db-shm|json|jsonl|csv|parquet|md|xml|html|svg|png|pdf)$")
 """New files that are no code: stores and reports."""
-
-LOCAL = (
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_CONFIG_COUNT",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_INTERNAL_SUPER_PREFIX",
-    "GIT_NAMESPACE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-)
-"""Of a git hook's environment (`git rev-parse --local-env-vars`), what would make a checkout in a
-folder of ours one of the user's repository."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +119,7 @@ def side_of(
     if python:
         yield Side(text, str(python), f"the environment of {python}")
         return
-    top = git(folder, "rev-parse", "--show-toplevel")
+    top = repositories.line(folder, "rev-parse", "--show-toplevel")
     checkout = path.resolve() if (path / ".git").exists() else None
     if top and path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
         # `.` within a checkout is all of it. A folder further down may be a mistyped revision.
@@ -149,10 +128,16 @@ def side_of(
         with _built_as_it_is(text, checkout, _project_of(path, checkout), tell) as side:
             yield side
         return
-    revision = top and git(folder, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}")
+    revision = top and repositories.line(
+        folder, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"
+    )
     if not top and (refusal := _refusal(folder)):
         raise UsageError(f"'{text}': git does not read the repository here: {refusal}")
-    around = git(path, "rev-parse", "--show-toplevel") if not revision and _offers(path) else ""
+    around = (
+        repositories.line(path, "rev-parse", "--show-toplevel")
+        if not revision and _offers(path)
+        else ""
+    )
     if around:
         with _built_as_it_is(text, Path(around), _project_of(path, Path(around)), tell) as side:
             yield side
@@ -194,33 +179,12 @@ def interpreter(path: Path) -> Path | None:
     return None
 
 
-def git(folder: Path, *words: str) -> str:
-    """What git says, stripped; empty if it fails."""
-    done = _asked(folder, *words)
-    return done.stdout.strip() if done and done.returncode == 0 else ""
-
-
 def _refusal(folder: Path) -> str:
     """Why git does not read the repository that a folder is in; empty where there is none."""
-    done = _asked(folder, "rev-parse", "--show-toplevel")
+    done = repositories.asked(folder, "rev-parse", "--show-toplevel")
     said = done.stderr.strip().splitlines() if done and done.returncode else []
     first = said[0].removeprefix("fatal: ") if said else ""
     return "" if "not a git repository" in first else first
-
-
-def _asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
-    try:
-        return subprocess.run(  # noqa: S603  # no shell
-            # A status would otherwise write what it found out into the user's index.
-            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
-            capture_output=True,
-            encoding="utf-8",
-            errors="surrogateescape",  # as Python does with names of files
-            check=False,
-            env=_environment() | {"LC_ALL": "C"},
-        )
-    except OSError:  # there is no git
-        return None
 
 
 def uncommitted(folder: Path) -> bool:
@@ -228,7 +192,7 @@ def uncommitted(folder: Path) -> bool:
 
     New files count where they may be code: what a measurement leaves behind is none.
     """
-    listed = git(folder, "status", "--porcelain", "-z").split("\0")
+    listed = repositories.line(folder, "status", "--porcelain", "-z").split("\0")
     return any(entry and not (entry.startswith("?? ") and DATA.search(entry)) for entry in listed)
 
 
@@ -282,7 +246,7 @@ def _clone(name: str, repository: Path, place: Path) -> None:
 
 def _common(top: Path) -> Path:
     """The git folder of a checkout, which its worktrees share."""
-    return (top / git(top, "rev-parse", "--git-common-dir")).resolve()
+    return (top / repositories.line(top, "rev-parse", "--git-common-dir")).resolve()
 
 
 def _submodules(
@@ -324,7 +288,9 @@ def _submodule_name(repository: Path, revision: str, path: str) -> str:
 
 def _git_in(repository: Path, *words: str) -> str:
     """What git says of a git folder, wherever that one's files are or were."""
-    return git(repository, "--git-dir", str(repository), "--work-tree", str(repository), *words)
+    return repositories.line(
+        repository, "--git-dir", str(repository), "--work-tree", str(repository), *words
+    )
 
 
 def _left_out(path: Path, doing: str, what: str) -> str:
@@ -353,11 +319,19 @@ def _built_as_it_is(
     """A checkout with all that is changed in it, built anew each time."""
     tell(f"building {top / project} as it is")
     with _workshop() as shop:
-        if git(top, "rev-parse", "--verify", "--quiet", "HEAD"):
+        if repositories.line(top, "rev-parse", "--verify", "--quiet", "HEAD"):
             # What asks git for its version, as setuptools-scm does, is answered.
             source = shop / "source"
             _clone(name, _common(top), source)
-            _do(name, "look at", "git", "-C", source, "read-tree", git(top, "rev-parse", "HEAD"))
+            _do(
+                name,
+                "look at",
+                "git",
+                "-C",
+                source,
+                "read-tree",
+                repositories.line(top, "rev-parse", "HEAD"),
+            )
         for path in _files_of(name, top, tell):
             target = shop / "source" / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -371,7 +345,7 @@ def _built_as_it_is(
             name,
             str(interpreter(shop / "environment")),
             f"{top / project} as it is{changed}",
-            git(top, "rev-parse", "HEAD"),
+            repositories.line(top, "rev-parse", "HEAD"),
         )
 
 
@@ -379,7 +353,9 @@ def _files_of(
     name: str, top: Path, tell: Callable[[str], object], at: Path = Path()
 ) -> Iterator[Path]:
     """The files and links of a checkout and of its submodules, from the outermost's top."""
-    listed = git(top / at, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed = repositories.line(
+        top / at, "ls-files", "-z", "--cached", "--others", "--exclude-standard"
+    )
     for entry in sorted(set(filter(None, listed.split("\0")))):
         path = at / entry
         place = top / path
@@ -484,7 +460,7 @@ def _user_site() -> bool:
 
 def _environment() -> dict[str, str]:
     """Ours, but for what would lead git to another repository and Python to other packages."""
-    hidden = (*LOCAL, "PYTHONPATH", "PYTHONHOME")
+    hidden = (*repositories.LOCAL, "PYTHONPATH", "PYTHONHOME")
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 

@@ -24,6 +24,7 @@ from harness.sheets.palette import CSS
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
 from harness.statistics.scores import LEVEL
+from harness.words import p_value
 from harness_page.compaction import Compaction
 from harness_page.grids import Grid, of_frame, of_rows, of_sheet
 from harness_page.past import by_measure, steps
@@ -264,7 +265,7 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
                     row["second"],
                     _signed(row["difference"]),
                     *(str(row[name]) for name in ("wins", "ties", "losses")),
-                    _p(row["p_value"]),
+                    p_value(row["p_value"]),
                     *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
                     *([row["note"]] if silent else []),
                 )
@@ -287,7 +288,7 @@ def _duels(found: pd.DataFrame) -> Iterator[Grid]:
                 (
                     row["dataset"],
                     *(_signed(row[name]) for name in ("difference", "low", "high")),
-                    _p(row["p_value"]),
+                    p_value(row["p_value"]),
                     *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
                     row["method"],
                 )
@@ -361,10 +362,6 @@ def _counts(results: pd.DataFrame) -> str:
     counts = results["status"].value_counts()
     listed = ", ".join(f"{count} {status}" for status, count in counts.items())
     return f"{len(results)} trials: {listed}" if len(results) else "no trials"
-
-
-def _p(value: float) -> str:
-    return "<.001" if value < 0.0005 else _number(value, ".3f").removeprefix("0")
 
 
 def _signed(value: float) -> str:

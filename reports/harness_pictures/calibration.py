@@ -13,10 +13,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from scipy import special
 
 from harness.sheets.choosing import the_one
-from harness.sheets.drawing import Drawing, beside, count, plural, sheet, text
+from harness.sheets.drawing import Drawing, beside, count, sheet, text
 from harness.sheets.palette import FAINT, TINT, colour
 from harness.sheets.style import settings
 from harness.statistics.calibration import ECE_BINS
+from harness.words import plural
 from harness_pictures.inputs import class_names
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from harness import UsageError
-from harness.sheets.choosing import listed, pairings, scored
+from harness.sheets.choosing import LISTED, pairings, scored
 from harness.sheets.drawing import (
     ENTRIES,
     NAME,
@@ -24,7 +24,6 @@ from harness.sheets.drawing import (
     logarithmic,
     more,
     panels,
-    plural,
     seconds,
     shortened,
     text,
@@ -34,6 +33,7 @@ from harness.sheets.drawing import (
 from harness.sheets.palette import FAINT, INK, colour, marker
 from harness.sheets.style import settings
 from harness.statistics.scores import cells, interval
+from harness.words import listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -216,7 +216,9 @@ def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -
     """Sentences of what has scores and is not drawn."""
     keys = set(zip(untimed["dataset"], untimed["model"], untimed["device"], strict=True))
     without = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
-    told = [f"Left out, having no time: {text(listed(without), LONG * 5)}."] if without else []
+    told = (
+        [f"Left out, having no time: {text(listed(without, LISTED), LONG * 5)}."] if without else []
+    )
     models = set(own["model"])
     others = [name for name in dict.fromkeys(results["model"]) if name not in models]
     if others:

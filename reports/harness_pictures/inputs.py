@@ -13,13 +13,13 @@ from harness.sheets.choosing import the_one
 from harness.sheets.drawing import (
     Drawing,
     beside,
-    plural,
     sheet,
     text,
     thin,
 )
 from harness.sheets.palette import FAINT, INK, PAPER, colour, dash, marker
 from harness.sheets.style import settings
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

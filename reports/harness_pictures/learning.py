@@ -28,7 +28,6 @@ from harness.sheets.drawing import (
     logarithmic,
     more,
     panels,
-    plural,
     seconds,
     sheet,
     shortened,
@@ -40,6 +39,7 @@ from harness.sheets.palette import FAINT, colour, dash, look, marker
 from harness.sheets.style import settings
 from harness.statistics.scores import cells, interval
 from harness.statistics.scores import likelihood as likelihood_of
+from harness.words import plural
 from harness_pictures.costs import CLOCKS, Clock, clock
 
 if TYPE_CHECKING:

@@ -22,13 +22,13 @@ from harness.sheets.drawing import (
     above,
     beside,
     panels,
-    plural,
     seconds,
     text,
     thin,
 )
 from harness.sheets.palette import INK, colour, marker
 from harness.sheets.style import settings
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,6 +15,7 @@ from tabulate import tabulate
 from harness import UsageError
 from harness.analysis import ranking
 from harness.sheets.texts import csv_text, markdown_text
+from harness.words import listed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -91,9 +92,7 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     ends = [row["low"], row["high"]]
     interval = "" if None in ends else " to ".join(map(_share, ends))
     score = next(row[name] for name in ("accuracy", "likelihood") if name in row)
-    tied, more = row["tied"][:NAMED], len(row["tied"]) - NAMED
-    listed = ", ".join(tied) + (f" and {more} more" if more > 0 else "")
-    return row["dataset"], row["model"], _share(score), interval, listed
+    return row["dataset"], row["model"], _share(score), interval, listed(row["tied"], NAMED)
 
 
 def _share(value: float) -> str:

@@ -21,6 +21,7 @@ from harness.analysis.two_models import least_p
 from harness.sheets.texts import frame_csv, markdown_text
 from harness.statistics.contests import FEWEST
 from harness.statistics.scores import LEVEL
+from harness.words import listed, p_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -142,7 +143,7 @@ def _duels(found: pd.DataFrame) -> Iterator[Table]:
             f"{UNITS[str(score)]}: {first} less {second}",
             ("dataset", "difference", "95% interval", "p", "better", "equal", "worse"),
             [
-                (row["dataset"], *_difference(row), _p(row["p_value"]), *_chances(row))
+                (row["dataset"], *_difference(row), p_value(row["p_value"]), *_chances(row))
                 for row in rows.to_dict("records")
             ],
             _clear(rows),
@@ -173,7 +174,7 @@ def _overall(pairs: pd.DataFrame) -> Table:
 
 def _over_all(row: Any) -> tuple[str, ...]:
     counts = f"{row['wins']}/{row['ties']}/{row['losses']}"
-    return _signed(row["difference"]), counts, _p(row["p_value"]), *_chances(row)
+    return _signed(row["difference"]), counts, p_value(row["p_value"]), *_chances(row)
 
 
 def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
@@ -225,7 +226,7 @@ def _duel_notes(found: pd.DataFrame, rope: float) -> list[str]:
     judged = found[found["p_value"].notna()]
     methods = judged.groupby("method", sort=False)["dataset"].unique()
     told = [
-        f"{method}" + (f" ({_some(names)})" if len(methods) > 1 else "")
+        f"{method}" + (f" ({listed(names, NAMED)})" if len(methods) > 1 else "")
         for method, names in methods.items()
     ]
     notes = [_rope(rope)]
@@ -236,11 +237,6 @@ def _duel_notes(found: pd.DataFrame, rope: float) -> list[str]:
     if (judged["total"] == 1).any():
         notes.append(ONCE)
     return notes
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _matrix_notes(found: pd.DataFrame) -> list[str]:
@@ -289,12 +285,6 @@ def _interval(low: float, high: float) -> str:
         for end in (low, high)
     ]
     return f"{ends[0]} to {ends[1]}"
-
-
-def _p(value: float) -> str:
-    if math.isnan(value):
-        return ""
-    return "<.001" if value < 0.0005 else f"{value:.3f}".removeprefix("0")
 
 
 def _chances(row: Any) -> tuple[str, str, str]:

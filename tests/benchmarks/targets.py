@@ -216,7 +216,7 @@ def perceptrons() -> dict[str, float]:
     from harness.contract.registry import load
     from harness.contract.values import Setting, Trial
     from harness.timing.engine import Workload, measure
-    from harness.timing.workloads import Pairing, TrainingGroup
+    from harness.timing.workloads import TimedPairing, TrainingGroup
     from harness.trials.plan import choose
 
     warnings.simplefilter("ignore")
@@ -235,7 +235,7 @@ def perceptrons() -> dict[str, float]:
         (choice,) = choose([model], registry.models, "model")
         trials = tuple(Trial(data, choice, "cpu", repeat, 0) for repeat in range(32))
         # The epochs are told by the model; what counts is what each beyond the first takes.
-        group = TrainingGroup((Pairing(trials, epochs=1, together=True, reference=True),))
+        group = TrainingGroup((TimedPairing(trials, epochs=1, together=True, reference=True),))
         took = {
             one.workload.kind: median(one.samples)
             for one in measure(group.workloads(registry, 0), seconds=8.0, seed=0, fewest=3)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.power.planting import START_UP, START_UP_AMOUNT, version
 
 from harness.trials.discovery import discover
-from harness.versions.pairs import Plan, Process, compare
+from harness.versions.pairs import Design, Process, compare
 from harness.versions.sides import Side
-from harness.versions.works import works_of, works_of_two_models
+from harness.versions.tasks import tasks_of, tasks_of_two_models
 
 if TYPE_CHECKING:
     import random
@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     from benchmarks.power.tracefile import Line, Trace
 
     from harness.contract.registry import Registry
-    from harness.versions.pairs import Stand
-    from harness.versions.works import Work
+    from harness.versions.pairs import SideProcess
+    from harness.versions.tasks import Task
 
 A = Side("a", sys.executable, "the version before", here=True)
 B = Side("b", sys.executable, "the version after", here=True)
 
 
-def work_of(registry: Registry, subject: str) -> Work:
+def work_of(registry: Registry, subject: str) -> Task:
     """What both sides do: the command's default softmax, or a fit on ``threshold``."""
     if subject == "softmax":
-        return works_of(registry, kernels=["power-softmax"])[0]
+        return tasks_of(registry, kernels=["power-softmax"])[0]
     model = f"power-{subject}"
-    return works_of_two_models(registry, (model, model), ["threshold"], kinds=("fit",))[0]
+    return tasks_of_two_models(registry, (model, model), ["threshold"], kinds=("fit",))[0]
 
 
 @dataclass(slots=True)
@@ -55,8 +55,8 @@ class Recorder:
     blocks: dict[str, list[list[float]]] = field(default_factory=lambda: {"a": [], "b": []})
 
     def start(
-        self, side: Side, asked: Mapping[str, Any], plan: Plan, chance: random.Random
-    ) -> Stand:
+        self, side: Side, asked: Mapping[str, Any], plan: Design, chance: random.Random
+    ) -> SideProcess:
         """A process, as `compare` wants it."""
         if self.other_hashes and side is B:
             chance.random()
@@ -68,7 +68,7 @@ class Recorder:
 
 @dataclass(slots=True)
 class _Recorded:
-    stand: Stand
+    stand: SideProcess
     blocks: list[float]
 
     @property
@@ -103,7 +103,7 @@ def make_comparison(
             versions = versions[0], versions[0]
         registry = discover((str(versions[0]),))
         works = (work_of(registry, cell.subject),)
-        plan = Plan(works, (str(versions[0]),), seconds=seconds, seed=seed)
+        plan = Design(works, (str(versions[0]),), seconds=seconds, seed=seed)
         recorder = Recorder(versions, other_hashes=cell.way == "hash")
         load_before = os.getloadavg()[0]
         done = compare((A, B), plan, registry, start=recorder.start)

@@ -74,7 +74,7 @@ class Softmax:
 
 
 @dataclass(frozen=True, slots=True)
-class Doing:
+class ModelCall:
     """A model's fit, or its prediction of the whole test part.
 
     Args:
@@ -138,10 +138,10 @@ class Doing:
         return specs[0], specs[1]
 
 
-Work: TypeAlias = Softmax | Doing
+Task: TypeAlias = Softmax | ModelCall
 
 
-def works_of(
+def tasks_of(
     registry: Registry,
     *,
     kernels: Sequence[str] = (),
@@ -152,7 +152,7 @@ def works_of(
     kinds: Sequence[Kind] = (),
     epochs: int = EPOCHS,
     device: str = "cpu",
-) -> tuple[Work, ...]:
+) -> tuple[Task, ...]:
     """What to compare two versions by; where nothing is chosen, one softmax and two models.
 
     Args:
@@ -174,7 +174,7 @@ def works_of(
         kernels = KERNELS
     if nothing or (datasets and not models):
         models = MODELS
-    found: list[Work] = [
+    found: list[Task] = [
         Softmax((kernel, kernel), shape, dtype, device)
         for kernel in _known_kernels(registry, kernels)
         for shape in shapes or SHAPES
@@ -182,7 +182,7 @@ def works_of(
     ]
     if models:
         found += [
-            Doing(kind, (choice, choice), dataset, device)
+            ModelCall(kind, (choice, choice), dataset, device)
             for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
             for choice in _shortened(registry, choose(models, registry.models, "model"), epochs)
             for kind in ("fit", "predict")
@@ -190,7 +190,7 @@ def works_of(
     return _of_kinds(found, kinds)
 
 
-def works_of_two_kernels(
+def tasks_of_two_kernels(
     registry: Registry,
     kernels: tuple[str, str],
     shapes: Sequence[tuple[int, int]],
@@ -198,7 +198,7 @@ def works_of_two_kernels(
     *,
     kinds: Sequence[Kind] = (),
     device: str = "cpu",
-) -> tuple[Work, ...]:
+) -> tuple[Task, ...]:
     """Two kernels against each other."""
     first, second = (_known_kernels(registry, [kernel])[0] for kernel in kernels)
     found = [
@@ -209,7 +209,7 @@ def works_of_two_kernels(
     return _of_kinds(found, kinds)
 
 
-def works_of_two_models(
+def tasks_of_two_models(
     registry: Registry,
     models: tuple[str, str],
     datasets: Sequence[str],
@@ -217,7 +217,7 @@ def works_of_two_models(
     kinds: Sequence[Kind] = (),
     epochs: int = EPOCHS,
     device: str = "cpu",
-) -> tuple[Work, ...]:
+) -> tuple[Task, ...]:
     """Two models against each other, the same data for both."""
     pair = []
     for model in models:
@@ -225,17 +225,17 @@ def works_of_two_models(
         if len(chosen) != 1:
             raise UsageError(f"'{model}' is {len(chosen)} models; a side is one")
         pair += _shortened(registry, chosen, epochs)
-    found: list[Work] = [
-        Doing(kind, (pair[0], pair[1]), dataset, device)
+    found: list[Task] = [
+        ModelCall(kind, (pair[0], pair[1]), dataset, device)
         for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
         for kind in ("fit", "predict")
     ]
     return _of_kinds(found, kinds)
 
 
-def _of_kinds(found: Sequence[Work], kinds: Sequence[Kind]) -> tuple[Work, ...]:
+def _of_kinds(found: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
     """Works of these kinds, or all, each once."""
-    chosen = tuple(work for work in dict.fromkeys(found) if not kinds or work.key[0] in kinds)
+    chosen = tuple(task for task in dict.fromkeys(found) if not kinds or task.key[0] in kinds)
     if not chosen:
         raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
     return chosen

@@ -94,11 +94,11 @@ def main() -> None:
     told = [(fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults]
     answer({"faults": told})
     ready: list[Calls | None] = []
-    for work in asked["works"]:
+    for task in asked["tasks"]:
         answer({"turn": len(ready)})  # so that what ends this process is known
         calls: Calls | None = None
         try:
-            calls = _prepare(registry, work)
+            calls = _prepare(registry, task)
             answer({"seconds": _warmed_up(calls)})
         except MissingError as error:
             # What a plugin that cannot be used would have offered is broken rather than not there,
@@ -140,11 +140,11 @@ def _warmed_up(calls: Calls) -> float:
         n = 2 * n if n * each <= 0 else min(10 * n, max(n + 1, round(n * CALIBRATED / (n * each))))
 
 
-def _prepare(registry: Any, work: dict[str, Any]) -> Calls:
+def _prepare(registry: Any, task: dict[str, Any]) -> Calls:
     """What is timed: given a number of calls, the seconds of each, on average."""
-    if work["kind"] == "softmax":
-        return _softmax(registry, work)
-    return _doing(registry, work)
+    if task["kind"] == "softmax":
+        return _softmax(registry, task)
+    return _doing(registry, task)
 
 
 def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
@@ -157,18 +157,18 @@ def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
     return synchronize
 
 
-def _softmax(registry: Any, work: dict[str, Any]) -> Calls:
+def _softmax(registry: Any, task: dict[str, Any]) -> Calls:
     import numpy as np
 
-    if work["subject"] not in registry.kernels:
-        raise MissingError(f"no kernel '{work['subject']}'")
-    kernel = registry.kernels[work["subject"]]
-    rng = np.random.default_rng(work["seed"])
-    logits = rng.normal(scale=SCALE, size=tuple(work["shape"])).astype(work["dtype"])
+    if task["subject"] not in registry.kernels:
+        raise MissingError(f"no kernel '{task['subject']}'")
+    kernel = registry.kernels[task["subject"]]
+    rng = np.random.default_rng(task["seed"])
+    logits = rng.normal(scale=SCALE, size=tuple(task["shape"])).astype(task["dtype"])
     logits.flags.writeable = False
-    synchronize = _synchronizer(registry, work["device"])
-    prepared = kernel.prepare(logits, work["device"])
-    computed, waited_for = _ours("trials/answers.py").computed, work["device"] != "cpu"
+    synchronize = _synchronizer(registry, task["device"])
+    prepared = kernel.prepare(logits, task["device"])
+    computed, waited_for = _ours("trials/answers.py").computed, task["device"] != "cpu"
 
     def run() -> Any:
         return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
@@ -180,28 +180,28 @@ def _softmax(registry: Any, work: dict[str, Any]) -> Calls:
     error = np.inf
     if found.shape == logits.shape:
         error = float(np.abs(found[::step] - expected).max(initial=0.0))
-    if not error <= TOLERANCE[work["dtype"]]:
+    if not error <= TOLERANCE[task["dtype"]]:
         raise ValueError(f"wrong: a probability is off by {error:.2g}")
     return partial(_timed, run, synchronize)
 
 
-def _doing(registry: Any, work: dict[str, Any]) -> Calls:
+def _doing(registry: Any, task: dict[str, Any]) -> Calls:
     """A model's fit or prediction, on data that both sides were given."""
     import numpy as np
 
     import harness
 
-    if work["subject"] not in registry.models:
-        raise MissingError(f"no model '{work['subject']}'")
-    model = registry.models[work["subject"]]
-    with np.load(work["data"], allow_pickle=True) as data:
+    if task["subject"] not in registry.models:
+        raise MissingError(f"no model '{task['subject']}'")
+    model = registry.models[task["subject"]]
+    with np.load(task["data"], allow_pickle=True) as data:
         X_train, y_train, X_test = (data[name] for name in ("X_train", "y_train", "X_test"))
     for array in (X_train, y_train, X_test):
         array.flags.writeable = False
-    setting = harness.Setting(**work["setting"] | {"categorical": tuple(work["categorical"])})
+    setting = harness.Setting(**task["setting"] | {"categorical": tuple(task["categorical"])})
     parameters = {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in work["parameters"].items()
+        for name, value in task["parameters"].items()
     }
     synchronize = _synchronizer(registry, setting.device)
 
@@ -229,9 +229,9 @@ def _doing(registry: Any, work: dict[str, Any]) -> Calls:
     P = np.asarray(answers.concrete(classifier.predict_proba(X_test)))
     if P.shape[0] != len(X_test) or not np.abs(P.sum(axis=1) - 1).max(initial=0.0) <= 1e-5:
         raise ValueError("wrong: its probabilities do not sum to 1")
-    if work["kind"] == "fit":
+    if task["kind"] == "fit":
         return fits
-    X = X_test[:1] if work["kind"] == "predict-row" else X_test
+    X = X_test[:1] if task["kind"] == "predict-row" else X_test
     return partial(_timed, lambda: answers.concrete(classifier.predict_proba(X)), synchronize)
 
 

@@ -1,0 +1,41 @@
+"""Numbers and lists as all texts of the harness write them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def plural(n: int, word: str) -> str:
+    """A number of things.
+
+    >>> plural(1, "thread"), plural(2_000, "row")
+    ('1 thread', '2,000 rows')
+    """
+    return f"{n:,} {word}{'s' if n != 1 else ''}"
+
+
+def listed(names: Iterable[object], most: int = 10, between: str = ", ") -> str:
+    """Names one after another, the first ones of very many.
+
+    >>> listed(range(1000), 3), listed("abcd", 3, "; "), listed("abc", 3)
+    ('0, 1, 2 and 997 more', 'a; b; c; and 1 more', 'a, b, c')
+    """
+    words = list(map(str, names))
+    last = " " if between == ", " else between
+    more = f"{last}and {len(words) - most:,} more" if len(words) > most else ""
+    return between.join(words[:most]) + more
+
+
+def p_value(p: float) -> str:
+    """A p-value to three decimals, without the zero before them; empty for NaN.
+
+    >>> p_value(0.0123), p_value(0.0001), p_value(1.0), p_value(math.nan)
+    ('.012', '<.001', '1.000', '')
+    """
+    if math.isnan(p):
+        return ""
+    return "<.001" if p < 0.0005 else f"{p:.3f}".removeprefix("0")
