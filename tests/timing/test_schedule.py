@@ -110,7 +110,7 @@ def registry() -> Registry:
         lambda: [harness.Dataset(name, "fixed", two) for name in ("first", "second")]
     )
     module.harness_devices = harness.hookimpl(
-        lambda: [harness.Device("cpu"), harness.Device("cuda:0"), harness.Device("cuda:1")]
+        lambda: [harness.Device("cuda:0"), harness.Device("cuda:1")]
     )
     return Registry([(Origin("mine", "mine", path="mine.py"), module)], [])
 

@@ -139,7 +139,6 @@ def registry(make: Callable[..., Any]) -> Registry:
     plugin = Plugin(
         harness_datasets=harness.hookimpl(lambda: [harness.Dataset("two", "fixed", split)]),
         harness_models=harness.hookimpl(lambda: [harness.Model("lazy", make)]),
-        harness_devices=harness.hookimpl(lambda: [Device("cpu")]),
     )
     return Registry([(Origin("mine", "mine", path="mine.py"), plugin)], [])  # type: ignore[list-item]  # as good as
 

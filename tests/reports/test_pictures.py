@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
+import harness_pictures
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
@@ -155,11 +156,13 @@ def test_every_kind_is_drawn_told_and_tabled(kind: str) -> None:
     assert len(inline_svg(picture.figure, picture.title, picture.description)) < 100_000
 
 
+HERE = Path(__file__).parent
+
 SCRIPT = """
-import hashlib, sys
+import hashlib, os, sys
 from pathlib import Path
 folder, tests, turn = sys.argv[1:]
-sys.path.insert(0, tests)
+sys.path[:0] = tests.split(os.pathsep)
 import test_pictures as t
 from harness_pictures import KINDS
 from harness.sheets.output import save
@@ -177,7 +180,14 @@ print("pyplot", "matplotlib.pyplot" in sys.modules)
 def test_the_same_data_give_the_same_bytes_in_every_process_and_order(tmp_path: Path) -> None:
     printed = []
     for turn, time in (("1", "0"), ("-1", "999999999")):
-        words = [sys.executable, "-c", SCRIPT, str(tmp_path), str(Path(__file__).parent), turn]
+        words = [
+            sys.executable,
+            "-c",
+            SCRIPT,
+            str(tmp_path),
+            os.pathsep.join([str(HERE), str(HERE.parent)]),
+            turn,
+        ]
         env = os.environ | {"PYTHONHASHSEED": time, "SOURCE_DATE_EPOCH": time}
         done = subprocess.run(words, capture_output=True, text=True, check=True, env=env)
         printed.append(sorted(done.stdout.splitlines()))
@@ -265,8 +275,10 @@ def test_the_style_sheet_says_every_colour_for_light_and_for_dark() -> None:
 
 
 def test_no_colour_stands_anywhere_but_in_the_palette() -> None:
-    folder = Path(harness.__file__).parent / "pictures"
-    for file in folder.glob("*.py"):
+    core, plugin = (Path(str(package.__file__)).parent for package in (harness, harness_pictures))
+    files = [*plugin.glob("*.py"), *(core / "sheets").glob("*.py")]
+    assert len(files) > 10
+    for file in files:
         if file.name != "palette.py":
             assert not re.search(r"#[0-9a-fA-F]{6}\b", file.read_text()), file
 

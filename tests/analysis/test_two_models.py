@@ -18,12 +18,12 @@ from command_line import complaint_of, harness_in
 from harness_versus.pairs import render
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_cells import cell, no_rows, rows_of
+from made_frames import DATASETS, make_frames
 from rich.console import Console
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 from statsmodels.stats.multitest import multipletests
-from test_statistics import cell, no_rows, rows_of
-from test_tables import DATASETS, make_frames
 
 from harness.analysis import two_models
 from harness.api import run

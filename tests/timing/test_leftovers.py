@@ -11,7 +11,7 @@ import pytest
 
 import harness
 from harness.contract.registry import Origin, Registry
-from harness.contract.values import RUNNING, TO_PREDICT, Choice, Device, Trial
+from harness.contract.values import RUNNING, TO_PREDICT, Choice, Trial
 from harness.timing import engine
 from harness.timing.leftovers import LONGEST, LOOK, QUIET, at_rest, first_answer, goes_on
 from harness.timing.workloads import TimedPairing, TrainingGroup
@@ -170,7 +170,6 @@ def timed(clock: Clock, fit: float, first: float, again: float) -> engine.Measur
     plugin: Any = Plugin(
         harness_datasets=harness.hookimpl(lambda: [harness.Dataset("two", "fixed", split)]),
         harness_models=harness.hookimpl(lambda: [harness.Model("puts", lambda _: Puts())]),
-        harness_devices=harness.hookimpl(lambda: [Device("cpu")]),
     )
     them = Registry([(Origin("mine", "mine", path="mine.py"), plugin)], [])
     trial = Trial(Choice("two"), Choice("puts"), "cpu", repeat=0, seed=0)

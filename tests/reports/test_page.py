@@ -29,10 +29,10 @@ from harness_page.grids import of_frame
 from histories import point
 from hypothesis import given
 from hypothesis import strategies as st
+from made_frames import DATASETS, FAULTS, MODELS, make_frames
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from test_tables import DATASETS, FAULTS, MODELS, make_frames
 
 from harness.api import run
 from harness.errors import UsageError
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames, Point
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 AXE = HERE / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = (
     '<script>alert("no")</script>',

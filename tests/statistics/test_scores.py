@@ -10,13 +10,20 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_cells import cell, no_rows, rows_of
 from scipy import optimize, stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from harness.statistics import multiplicity, scores
+from harness.statistics import multiplicity
 from harness.statistics.scores import (
+    FEW_CARRYING,
+    OVER_DRAWS,
+    OVER_ROWS,
+    OVER_SPLITS,
+    WILSON,
     Cell,
+    Comparison,
     RowScores,
     against_best,
     best,
@@ -24,68 +31,13 @@ from harness.statistics.scores import (
     compare,
     holm,
     interval,
+    likelihood,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from harness.contract.values import SplitKind
 
 KINDS: tuple[SplitKind, ...] = ("fresh", "resampled", "fixed")
-
-
-def cell(
-    kind: SplitKind = "fresh",
-    accuracy: Sequence[float] = (),
-    nll: Sequence[float] = (),
-    *,
-    first_id: int = 1,
-    total: int | None = None,
-    repeats: Sequence[int] | None = None,
-    brier: Sequence[float] = (),
-    nll_sd: float = 0.5,
-    n_train: int = 80,
-    n_test: int = 20,
-) -> Cell:
-    J = max(len(accuracy), len(nll), len(brier))
-    return Cell(
-        kind=kind,
-        total=J if total is None else total,
-        n_train=n_train,
-        n_test=n_test,
-        repeats=np.arange(J) if repeats is None else np.array(repeats),
-        result_ids=np.arange(J) + first_id,
-        accuracy=np.array(accuracy if len(accuracy) else [0.5] * J, dtype=float),
-        nll=np.array(nll if len(nll) else [0.5] * J, dtype=float),
-        nll_sd=np.full(J, nll_sd),
-        brier=np.array(brier if len(brier) else [0.5] * J, dtype=float),
-    )
-
-
-def rows_of(scores: dict[int, Any]) -> RowScores:
-    """Rows of each result, as losses; those below 0.5 are right."""
-
-    def predictions(ids: Sequence[int]) -> pd.DataFrame:
-        parts = [
-            pd.DataFrame(
-                {
-                    "result_id": i,
-                    "row": np.arange(len(scores[i])),
-                    "true": 0,
-                    "predicted": (np.asarray(scores[i]) >= 0.5).astype(int),
-                    "log_probability": -np.asarray(scores[i], dtype=float),
-                    "brier": np.asarray(scores[i], dtype=float),
-                }
-            )
-            for i in ids
-        ]
-        return pd.concat(parts).sample(frac=1, random_state=0)  # any order of rows will do
-
-    return RowScores(predictions)
-
-
-def no_rows(ids: Sequence[int]) -> pd.DataFrame:
-    raise AssertionError("the store was asked for rows that no comparison needs")
 
 
 UNREAD = RowScores(no_rows)
@@ -96,7 +48,7 @@ def test_fresh_draws_have_a_plain_t_interval() -> None:
     found = interval(cell("fresh", scores), "accuracy")
     expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=stats.sem(scores))
     assert (found.low, found.high) == pytest.approx(expected)
-    assert found.method == scores.OVER_DRAWS
+    assert found.method == OVER_DRAWS
 
 
 def test_resampled_splits_have_nadeau_and_bengios_variance() -> None:
@@ -105,7 +57,7 @@ def test_resampled_splits_have_nadeau_and_bengios_variance() -> None:
     scale = np.std(scores, ddof=1) * math.sqrt(1 / 5 + 20 / 80)
     expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=scale)
     assert (found.low, found.high) == pytest.approx(expected)
-    assert found.method == scores.OVER_SPLITS
+    assert found.method == OVER_SPLITS
 
 
 @pytest.mark.parametrize(
@@ -119,7 +71,7 @@ def test_where_repeats_say_nothing_accuracy_has_wilsons_interval(
     found = interval(cell(kind, [right / 20] * repeats), "accuracy")
     exact = stats.binomtest(right * n // 20, n).proportion_ci(0.95, method="wilson")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    assert found.method == scores.WILSON
+    assert found.method == WILSON
 
 
 def test_resampled_splits_that_agree_are_worth_fewer_rows_than_they_have() -> None:
@@ -143,7 +95,7 @@ def test_a_single_test_row_gives_the_nll_no_interval() -> None:
     found = interval(cell("fresh", nll=[0.7], n_test=1, nll_sd=0.0), "nll")
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    assert scores.likelihood(found).method == scores.FEW_CARRYING
+    assert likelihood(found).method == FEW_CARRYING
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, False), (2, False), (40, True)])
@@ -153,11 +105,11 @@ def test_an_nll_that_a_handful_of_wrong_rows_make_up_has_no_interval(
     losses = np.array([3.0] * wrong + [0.01] * (400 - wrong))
     one = cell("fresh", nll=[losses.mean()], nll_sd=float(losses.std(ddof=1)), n_test=400)
     found = interval(one, "nll")
-    assert (found.method == scores.OVER_ROWS) == shown
-    assert (found.method == scores.FEW_CARRYING) != shown
+    assert (found.method == OVER_ROWS) == shown
+    assert (found.method == FEW_CARRYING) != shown
     missed = np.append(losses, 1 + math.log(400))  # one more row, which was missed by chance
     assert one.carrying == pytest.approx(missed.sum() ** 2 / np.square(missed).sum(), rel=0.01)
-    assert interval(one, "accuracy").method == scores.WILSON
+    assert interval(one, "accuracy").method == WILSON
 
 
 @given(
@@ -183,12 +135,12 @@ def test_the_likelihoods_interval_is_the_nlls_turned_around(
     kind: SplitKind, nll: list[float], sd: float
 ) -> None:
     found = interval(cell(kind, nll=nll, nll_sd=sd, n_test=200), "nll")
-    if found.method == scores.FEW_CARRYING:
+    if found.method == FEW_CARRYING:
         assert math.isnan(found.low)
         return
     assert 0 <= found.low <= np.mean(nll) + 1e-9
     assert np.mean(nll) - 1e-9 <= found.high
-    turned = scores.likelihood(found)
+    turned = likelihood(found)
     assert (turned.low, turned.high) == (math.exp(-found.high), math.exp(-found.low))
     assert 0 <= turned.low <= turned.high <= 1
 
@@ -306,7 +258,7 @@ def test_repeats_that_differ_by_the_same_amount_are_compared_row_by_row() -> Non
     rows = rows_of({1: ours, 2: ours, 3: theirs, 4: theirs})
     a, b = cell("resampled", [0.9, 0.9]), cell("resampled", [0.6, 0.6], first_id=3)
     found = compare(a, b, "accuracy", rows)
-    assert found.method == f"paired {scores.OVER_ROWS}"
+    assert found.method == f"paired {OVER_ROWS}"
     assert 0.001 < found.p_value < 0.05
     fresh = compare(
         cell("fresh", [0.9, 0.9]), cell("fresh", [0.6, 0.6], first_id=3), "accuracy", rows
@@ -387,7 +339,7 @@ def test_p_values_over_rows_allow_for_the_range_of_all_models(m: int) -> None:
         assert multiplicity.range_p_value(p, m) == pytest.approx(expected, rel=1e-3)
 
 
-def mcnemar(better: int, worse: int, n: int) -> scores.Comparison:
+def mcnemar(better: int, worse: int, n: int) -> Comparison:
     """One contender against another on n rows, of which so many only one has right."""
     ours = [0.1] * better + [0.9] * worse + [0.1] * (n - better - worse)
     theirs = [0.9] * better + [0.1] * worse + [0.1] * (n - better - worse)

@@ -19,7 +19,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-HERE = Path(__file__).parent / "gpu"
+HERE = Path(__file__).parents[1] / "gpu"
 
 PYTHON = """#!/bin/bash
 case "$*" in

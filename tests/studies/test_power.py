@@ -23,7 +23,7 @@ from harness.contract.registry import load
 if TYPE_CHECKING:
     from benchmarks.power.tracefile import Line
 
-MEASUREMENTS = Path(__file__).parent.parent / "docs" / "measurements"
+MEASUREMENTS = Path(__file__).parents[2] / "docs" / "measurements"
 
 
 def compared(verdict: str, *, way: str = "same", size: int = 0, slower: float = 0.0) -> Line:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import harness_tables
 import pytest
+from made_frames import make_frames
 from rich.console import Console
-from test_tables import make_frames
 
 from harness.contract.values import Timing
 from harness.sheets import timed

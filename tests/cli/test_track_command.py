@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Point
 
-DATA = Path(__file__).parent / "data" / "benchmarks"
-MEASUREMENTS = Path(__file__).parent.parent / "docs" / "measurements"
+DATA = Path(__file__).parents[1] / "data" / "benchmarks"
+MEASUREMENTS = Path(__file__).parents[2] / "docs" / "measurements"
 FILES = ("pytest_benchmark.json", "pyperf.json", "asv")
 SMALL = ("--kernel", "numpy-fast", "--shape", "100x3")
 RECORD = ("track", "record", "--anchor", "kernel:numpy-stable", *SMALL)

@@ -12,7 +12,7 @@ from benchmarks.statistics import classifiers, folds, intervals, leaders
 from benchmarks.statistics.cases import Case
 from benchmarks.statistics.study import all_cases, page, simulate, verdict
 
-MEASUREMENTS = Path(__file__).parent.parent / "docs" / "measurements"
+MEASUREMENTS = Path(__file__).parents[2] / "docs" / "measurements"
 
 COIN = Case("a coin shows heads", "fair", "at least 45%", 0.45, False, 400, lambda seed: seed % 2)
 LOADED = replace(COIN, setting="loaded", run=lambda seed: float(seed % 10 == 0))

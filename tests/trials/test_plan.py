@@ -190,7 +190,7 @@ def test_what_cannot_be_planned_is_a_usage_error(selection: dict[str, Any], faul
 
 
 def test_a_device_that_is_not_there_is_skipped_with_the_reason() -> None:
-    here = registry(devices=[harness.Device("cpu")])
+    here = registry()
     asked = {"datasets": ("iris",), "models": ("torch-mlp",), "devices": ("cpu", "cuda")}
     assert planned(here, **asked) == ["iris torch-mlp cpu", "iris prior cpu"]
     assert skipped(here, **asked) == {("torch-mlp", "cuda"): "no CUDA device here (there: cpu)"}

@@ -64,7 +64,7 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
             f"{one.threads}, {one.rows}, {one.cluster}, {one.memory})"
         )
     (place / "all.cc").write_text("\n".join(code) + "\n")
-    folders = [f"-I{Path(__file__).parent}", f"-I{SOURCE.parent}"]
+    folders = [f"-I{Path(__file__).parents[1]}", f"-I{SOURCE.parent}"]
     flags = ["-std=c++17", "-O1", "-shared", "-fPIC", "-Wno-unknown-pragmas"]
     subprocess.run(
         [COMPILER, *flags, *folders, str(place / "all.cc"), "-o", str(place / "all.so")], check=True
