@@ -112,7 +112,7 @@ def test_nothing_selected_is_told_what_to_add(cli: Harness) -> None:
         (("show", "irsi"), "did you mean 'iris'"),
         (("check", "irsi"), "did you mean 'iris'"),
         (("report", "--store", "none.db"), "does not exist"),
-        (("report", "--format", "word"), "does not exist"),
+        (("report", "--format", "word"), "has no format word"),
         (("runs", "delete", "5"), "does not exist"),
     ],
 )
