@@ -18,13 +18,14 @@ from typing import TYPE_CHECKING, TypeAlias
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.analysis.changes import SCORES
+from harness.contract.values import Point
 from harness.statistics.changepoints import ALPHA, CORRELATED, FIRM, Step, change_points_of
 from harness.statistics.verdicts import spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from harness.contract.values import Point
+    from harness.store.database import Store
 
 Key: TypeAlias = tuple[str, str, str, str]
 
@@ -199,3 +200,36 @@ class _Open:
         if not self.points:
             return []
         return [Segment(key, tuple(self.points), tuple(self.values), joints)]
+
+
+def points_of_scores(store: Store) -> list[Point]:
+    """Mean scores of the store's last run that has some."""
+    from harness.store.frames import load_frames  # pandas is needed only here
+
+    for run in reversed(store.runs()):
+        results = load_frames(store, run).results
+        ok = results[results["status"] == "ok"]
+        if ok.empty:
+            continue
+        means = ok.groupby(["dataset", "model", "device"], sort=False)
+        return [
+            Point(
+                score,
+                str(model),
+                str(dataset),
+                str(device),
+                run.started,
+                run.revision + ("+" if run.dirty else ""),
+                "",
+                "",
+                "run",
+                float(group[score].mean()),
+                math.nan,
+                math.nan,
+                math.nan,
+                len(group),
+            )
+            for (dataset, model, device), group in means
+            for score in SCORES
+        ]
+    return []

@@ -28,7 +28,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 DIRTY = "The checkout has uncommitted changes, which are in no revision ('.' has them)."
 
 
-def work_options(function: F) -> F:
+def task_options(function: F) -> F:
     """What is measured, where and for how long."""
     for option in reversed(
         (
@@ -85,7 +85,7 @@ def work_options(function: F) -> F:
     name="ab", cls=options.Command, short_help="Measure two versions side by side: is one slower?"
 )
 @click.argument("sides", nargs=-1, metavar="A B")
-@work_options
+@task_options
 @options.plugin_option
 @options.verdict_options("3%", "The same is shown to be slower by less than this")
 @click.pass_context
@@ -139,7 +139,7 @@ def _chosen(
     shapes = [shape_of(shape) for shape in given["shapes"]]
     kinds = given["only"] or ()
     if len(sides) == 2:
-        return (sides[0], sides[1]), works_chosen(registry, given)
+        return (sides[0], sides[1]), tasks_chosen(registry, given)
     _check_device(registry, given["device"])
     # `--kernel A B`: the option takes A, and B is left over.
     named = (*kernels, *models, *sides)
@@ -172,7 +172,7 @@ def _chosen(
     )
 
 
-def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
+def tasks_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
     """What the options choose to measure two versions by."""
     from harness.timing.schedule import shape_of
     from harness.versions.tasks import tasks_of
@@ -205,9 +205,8 @@ def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[tuple[Side, 
     if pair is None:
         return (HERE, HERE), []
     first, second = (stack.enter_context(side_of(name, Path.cwd(), tell=remark)) for name in pair)
-    revisions = [side.about.startswith("revision") for side in (first, second)]
-    as_it_is = any(" as it is" in side.about for side in (first, second))
-    if any(revisions) and not as_it_is and uncommitted(Path.cwd()):
+    kinds = {first.kind, second.kind}
+    if "revision" in kinds and "checkout" not in kinds and uncommitted(Path.cwd()):
         return (first, second), [DIRTY]
     return (first, second), []
 
@@ -242,7 +241,7 @@ def _how(session: PairedRun, plan: Design) -> str:
 
 def _remarks(sides: tuple[Side, Side]) -> list[str]:
     same = sides[0].revision and sides[0].revision == sides[1].revision
-    if same and all(side.about.startswith("revision") for side in sides):
+    if same and all(side.kind == "revision" for side in sides):
         return ["Both sides are the same revision."]
     return []
 

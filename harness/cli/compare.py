@@ -94,7 +94,7 @@ def find_run(store: Store, text: str | None) -> Run:
             Path.cwd(), "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"
         )
         wanted = revision or (str(text).lower() if len(str(text)) >= SHORTEST_HASH else "")
-        made = [run for run in runs if wanted and revision_of(run).startswith(wanted)]
+        made = [run for run in runs if wanted and run.revision.startswith(wanted)]
         if made:
             return made[-1]
         if revision:
@@ -105,14 +105,7 @@ def find_run(store: Store, text: str | None) -> Run:
         raise missing from None
 
 
-def revision_of(run: Run) -> str:
-    """The revision of the project that a run was made in; empty outside of any."""
-    project = run.environment.get("project") or {}
-    return str(project.get("revision", ""))
-
-
 def _named(run: Run) -> str:
-    revision = revision_of(run)
-    dirty = (run.environment.get("project") or {}).get("dirty")
-    about = [word for word in (run.name, revision[:10] + ("+" if dirty else "")) if word]
+    revision = run.revision[:10] + ("+" if run.dirty else "")
+    about = [word for word in (run.name, revision) if word]
     return f"run {run.id}" + (f" ({', '.join(about)})" if about else "")

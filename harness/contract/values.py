@@ -685,6 +685,16 @@ class Run:
         return "bench" if "bench" in self.asked else "trials"
 
     @property
+    def revision(self) -> str:
+        """The revision of the project that it was made in; empty outside of any."""
+        return str((self.environment.get("project") or {}).get("revision", ""))
+
+    @property
+    def dirty(self) -> bool:
+        """Whether that project had changes that were not committed."""
+        return bool((self.environment.get("project") or {}).get("dirty"))
+
+    @property
     def n_looks(self) -> int:
         """How many looks at the leaders the marks in its tables have to allow for."""
         return len(AUTO_REPEATS) if self.asked.get("repeats") == AUTO else 1

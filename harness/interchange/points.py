@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from harness.contract.values import Point as HistoryPoint
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -72,3 +74,23 @@ def why_not(seconds: Iterable[float]) -> str | None:
         if value <= 0:
             return f"{value:g} seconds are no time"
     return "nothing was measured" if nothing else None
+
+
+def for_history(point: Point) -> HistoryPoint:
+    """A point as the history keeps it."""
+    return HistoryPoint(
+        "time",
+        point.series,
+        "",
+        "",
+        point.time,
+        point.revision,
+        f"{point.machine}, {point.python}",
+        "",
+        point.source,
+        math.log(point.seconds),
+        math.nan,
+        math.nan,
+        point.seconds,
+        point.processes,
+    )

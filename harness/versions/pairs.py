@@ -426,7 +426,7 @@ class Process:
         environment = os.environ | dict.fromkeys(THREADS, str(plan.threads))
         environment["PYTHONHASHSEED"] = str(chance.randrange(1, 2**32))
         environment["HARNESS_PADDING"] = "x" * chance.randrange(PADDING)
-        if not side.here:
+        if side.kind != "here":
             for name in ("PYTHONPATH", "PYTHONHOME"):
                 environment.pop(name, None)
         try:

@@ -21,7 +21,7 @@ import tomllib
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from harness.errors import UsageError
 from harness.store import repositories
@@ -55,15 +55,16 @@ class Side:
         name: as the user gave it.
         python: the interpreter that it runs in.
         about: what it is, in a few words.
+        kind: the environment that the harness itself runs in (``here``), another one, a revision,
+            or a checkout as it is, with its changes.
         revision: full hash of the commit, or empty.
-        here: whether it is the environment that the harness itself runs in.
     """
 
     name: str
     python: str
     about: str
+    kind: Literal["here", "environment", "revision", "checkout"] = "environment"
     revision: str = ""
-    here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Submodule:
     repository: Path | None
 
 
-HERE = Side("here", sys.executable, "this environment", here=True)
+HERE = Side("here", sys.executable, "this environment", "here")
 
 
 def cache_folder() -> Path:
@@ -224,7 +225,7 @@ def _built(
                     # What is there is of an interpreter that is there no more.
                     shutil.rmtree(place, ignore_errors=True)
                     (shop / "environment").rename(place)
-    return Side(name, str(interpreter(place)), about, revision)
+    return Side(name, str(interpreter(place)), about, "revision", revision)
 
 
 def _check_out(name: str, repository: Path, revision: str, place: Path) -> None:
@@ -345,6 +346,7 @@ def _built_as_it_is(
             name,
             str(interpreter(shop / "environment")),
             f"{top / project} as it is{changed}",
+            "checkout",
             repositories.line(top, "rev-parse", "HEAD"),
         )
 

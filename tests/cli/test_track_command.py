@@ -19,7 +19,6 @@ from command_line import commit, complaint_of, harness_in, run_git
 from histories import point
 
 from harness.analysis.history import CAUTION
-from harness.cli import track
 from harness.statistics.verdicts import judge
 from harness.store.database import Store
 from harness.versions import pairs
@@ -48,7 +47,7 @@ def harness_kernels():
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(track, "FEWEST", 1)  # as many pairs as a test has time for
+    monkeypatch.setattr("harness.versions.record.FEWEST", 1)  # as many pairs as a test has time for
     return tmp_path
 
 

@@ -1,0 +1,280 @@
+"""One measurement against a pinned version, kept as points of the history."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from harness.contract.values import Point
+from harness.errors import UsageError
+from harness.store import repositories
+from harness.store.environment import git
+from harness.store.environment import machine as machine_facts
+from harness.timing.schedule import kernels_named
+from harness.versions.pairs import compare
+from harness.versions.sides import HERE, side_of
+from harness.versions.tasks import Softmax
+from harness.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import ExitStack
+
+    from harness.contract.registry import Registry
+    from harness.trials.discovery import Described
+    from harness.versions.pairs import Design, PairedRun, TaskResult
+    from harness.versions.sides import Side
+    from harness.versions.tasks import Task
+
+    Tell = Callable[[int, Sequence[TaskResult]], None]
+    Remark = Callable[[str], None]
+
+PAIRS, FEWEST = 10, 6
+"""Pairs of processes behind a point, and the fewest that a point needs if the time is up."""
+
+KERNEL = "kernel:"
+"""Before the name of an anchor that is a kernel."""
+
+ANCHORED = ("ab", "bridge")
+"""Sources of points that are ratios to an anchor."""
+
+SHOWN = 10
+"""Characters of a revision that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Points of one measurement against the anchor.
+
+    Args:
+        points: those of the tasks, and those that bridge two anchors.
+        anchor: its name.
+        revision: of the checkout that was measured; see `revision`.
+    """
+
+    points: tuple[Point, ...]
+    anchor: str
+    revision: str
+
+
+def record(
+    stack: ExitStack,
+    registry: Described,
+    design: Design,
+    history: Sequence[Point],
+    wanted: str,
+    *,
+    tell: Tell,
+    remark: Remark,
+) -> Recording:
+    """Measure the tasks against an anchor, and the anchor against the one before.
+
+    Args:
+        stack: keeps what was built for the sides, until it is closed.
+        registry: what is here.
+        design: the tasks, and how they are measured.
+        history: the points that are stored.
+        wanted: the anchor as the user gave it; empty for the one that is pinned.
+        tell: given the number of pairs after each, and the results so far.
+        remark: given a line about each task that gets no point, and about what is built.
+
+    Raises:
+        UsageError: there is no anchor, or it cannot be one.
+    """
+    wanted = wanted or pinned(reversed(history))
+    if not wanted:
+        raise UsageError(
+            "no anchor is pinned yet; give one with --anchor: a revision, an environment, or "
+            "kernel:NAME"
+        )
+    here = machine(design.threads)
+    side, anchor, held = _anchored(stack, registry, wanted, design.tasks, remark)
+    measured = compare((side, HERE), replace(design, tasks=held), registry, tell=tell)
+    bridges: list[Point] = []
+    for last, moved in _moved(history, held, here, anchor).items():
+        bridged = replace(design, tasks=moved)
+        bridges += _bridge(stack, registry, bridged, last, (side, anchor), here, tell, remark)
+    at = revision(registry)
+    for result in measured.outcomes:
+        name, pairs = ", ".join(result.task.key[:3]), len(result.log_ratios)
+        for fault in filter(None, result.faults):
+            remark(f"{name}: {fault}; no point")
+        if not any(result.faults) and pairs < FEWEST:
+            remark(f"{name}: {pairs} of {PAIRS} pairs in the time; no point, give more --time")
+    for task in design.tasks:
+        if anchor.startswith(KERNEL) and not isinstance(task, Softmax):
+            remark(f"{', '.join(task.key[:3])}: {anchor} is an anchor for softmaxes; no point")
+    return Recording((*bridges, *_points(measured, here, anchor, at)), anchor, at)
+
+
+def pinned(points: Iterable[Point]) -> str:
+    """The anchor of the first point that is held against one."""
+    return next((point.anchor for point in points if point.source in ANCHORED), "")
+
+
+def _moved(
+    history: Sequence[Point], tasks: Sequence[Task], here: str, anchor: str
+) -> dict[str, tuple[Task, ...]]:
+    """Works whose series have another anchor as yet, by that.
+
+    What went over on another machine, or while other things were measured, has still to do so.
+    """
+    found: dict[str, tuple[Task, ...]] = {}
+    for task in tasks:
+        series = (task.key[0], _subject(task), *task.key[2:])
+        last = pinned(
+            point for point in reversed(history) if (point.series, point.machine) == (series, here)
+        )
+        if last and last != anchor:
+            found[last] = (*found.get(last, ()), task)
+    return found
+
+
+def _anchored(
+    stack: ExitStack, registry: Registry, wanted: str, tasks: Sequence[Task], remark: Remark
+) -> tuple[Side, str, tuple[Task, ...]]:
+    """The anchor's side, its name that will mean the same tomorrow, and the tasks against it."""
+    if wanted.startswith(KERNEL):
+        (kernel,) = kernels_named(registry, [wanted.removeprefix(KERNEL)])[:1]
+        held = tuple(
+            replace(task, kernels=(kernel.name, task.kernels[1]))
+            for task in tasks
+            if isinstance(task, Softmax)
+        )
+        if not held:
+            raise UsageError("a kernel as an anchor is for softmaxes; choose some with --kernel")
+        return HERE, KERNEL + kernel.name, held
+    side = stack.enter_context(side_of(wanted, Path.cwd(), tell=remark))
+    if side.kind == "revision":
+        return side, side.revision, tuple(tasks)
+    if side.kind != "environment":
+        raise UsageError(f"'{wanted}' changes with the checkout, so it is no anchor; commit it")
+    return side, side.python, tuple(tasks)
+
+
+def _bridge(
+    stack: ExitStack,
+    registry: Described,
+    design: Design,
+    last: str,
+    new: tuple[Side, str],
+    here: str,
+    tell: Tell,
+    remark: Remark,
+) -> list[Point]:
+    """The new anchor held against the one before, where that can still be had."""
+    side, anchor = new
+    try:
+        if last.startswith(KERNEL) != anchor.startswith(KERNEL):
+            raise UsageError("a kernel and a version are not held against each other")
+        old, _, held = _anchored(stack, registry, last, design.tasks, remark)
+        if anchor.startswith(KERNEL):
+            side = HERE
+            held = _against(held, anchor.removeprefix(KERNEL))
+        session = compare((old, side), replace(design, tasks=held), registry, tell=tell)
+    except UsageError as error:
+        remark(f"the new anchor cannot be held against {short(last)}: {error}; a new segment")
+        return []
+    # Of two kernels every series of that shape and type is moved by the same.
+    found = _points(session, here, anchor, last, "bridge")
+    if not anchor.startswith(KERNEL):
+        return found
+    return [
+        replace(point, subject=subject)
+        for point in found
+        for subject in dict.fromkeys(_subject(task) for task in design.tasks)
+    ]
+
+
+def _against(tasks: Sequence[Task], kernel: str) -> tuple[Task, ...]:
+    """The same softmaxes, each once, with a kernel on the second side."""
+    held = [task for task in tasks if isinstance(task, Softmax)]
+    return tuple(dict.fromkeys(replace(task, kernels=(task.kernels[0], kernel)) for task in held))
+
+
+def _subject(task: Task) -> str:
+    """What is held against the anchor: the second side's."""
+    return task.kernels[1] if isinstance(task, Softmax) else str(task.models[1])
+
+
+def _points(session: PairedRun, here: str, anchor: str, at: str, source: str = "ab") -> list[Point]:
+    """Points of what was measured.
+
+    Args:
+        session: a comparison with the anchor, or of two anchors.
+        here: the machine.
+        anchor: its name.
+        at: the revision that was measured, or the anchor before.
+        source: ``ab`` or ``bridge``.
+    """
+    from statistics import median
+
+    return [
+        Point(
+            outcome.task.key[0],
+            _subject(outcome.task),
+            *outcome.task.key[2:],
+            now(),
+            at,
+            here,
+            anchor,
+            source,
+            outcome.change.effect,
+            outcome.change.low,
+            outcome.change.high,
+            median(outcome.seconds[1]),
+            len(outcome.log_ratios),
+        )
+        for outcome in session.outcomes
+        # A fault after a few pairs leaves none that were judged.
+        if outcome.change is not None and len(outcome.log_ratios) >= FEWEST
+    ]
+
+
+def machine(threads: int) -> str:
+    """What ratios may depend on, in words; not the host's name, which CI makes up."""
+    here = machine_facts()
+    return (
+        f"{here['processor']}, {here['cores']} cores, Python {platform.python_version()}, "
+        f"{plural(threads, 'thread')}"
+    )
+
+
+def revision(registry: Registry) -> str:
+    """Of the current checkout, with a + if it has changes; empty if it is not what was measured.
+
+    It is, if the harness or a plugin that was found is there, or was installed from there.
+    """
+    found, top = git(Path.cwd()), repositories.line(Path.cwd(), "rev-parse", "--show-toplevel")
+    if not found or not any(place.is_relative_to(top) for place in _sources(registry)):
+        return ""
+    return f"{found['revision']}{'+' if found['dirty'] else ''}"
+
+
+def _sources(registry: Registry) -> set[Path]:
+    """Folders and files that the code comes from which is measured here."""
+    places = {Path(__file__).parents[1], *(Path(one.path) for one in registry.plugins if one.path)}
+    found = {place.resolve() for place in places if "site-packages" not in place.parts}
+    for name in {"classification-harness", *(one.distribution for one in registry.plugins)} - {""}:
+        text = distribution(name).read_text("direct_url.json")
+        url = json.loads(text).get("url", "") if text else ""
+        if url.startswith("file://"):
+            found.add(Path(url2pathname(urlsplit(url).path)).resolve())
+    return found
+
+
+def now() -> str:
+    """UTC, ISO 8601, to the microsecond, so that no two points have one time."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def short(anchor: str) -> str:
+    """An anchor's name as it is shown: the first characters of a revision."""
+    return anchor if anchor.startswith((KERNEL, "/")) else anchor[:SHOWN]
