@@ -112,7 +112,7 @@ def command(
         name = rest.pop(0)
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
     run, chosen = reports.parsed(registry, report, rest)
-    style = "html" if html else _format(report, style, to)
+    style = _format(report, "html" if html else style, file)
     with closing(options.open_store(store)) as opened:
         frames = load_frames(opened, find_run(opened, run), registry.pictures)
         rendered = report.render(frames, style, **chosen)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -19,7 +20,7 @@ from harness.contract.values import Timing
 from harness.store.database import Store
 from harness.store.environment import fingerprint
 from harness.timing.busyness import Usage
-from harness.timing.session import MOST, Bench, Session, time_groups
+from harness.timing.session import MOST, Bench, Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,8 +63,9 @@ def harness_in(folder: Path, *words: str) -> Done:
         patch.delenv("HARNESS_STORE", raising=False)
         patch.delenv("HARNESS_RUN_NO_TIMING", raising=False)
         patch.setenv("COLUMNS", "80")
-        for module in ("harness.timing.session", "harness.runs.campaign"):
-            patch.setattr(f"{module}.time_groups", in_three_processes(time_groups))
+        for name in ("harness.timing.session", "harness.runs.campaign"):
+            module = importlib.import_module(name)
+            patch.setattr(module, "time_groups", in_three_processes(module.time_groups))
         with redirect_stdout(printed), redirect_stderr(remarks):
             status = ended(*words)
     return Done(folder, status, printed.getvalue(), remarks.getvalue())

@@ -19,6 +19,7 @@ from scipy.special import softmax as scipy_softmax
 from sklearn.linear_model import LogisticRegression
 
 import harness
+from harness.contract.cpu import cpu
 from harness.errors import UsageError
 from harness.trials.preparation import encode, prepare
 
@@ -281,6 +282,6 @@ def test_logits_near_minus_ten_million_need_the_stable_kernel() -> None:
 
 
 def test_the_cpu_is_a_device_with_a_name() -> None:
-    (cpu,) = harness_numpy.harness_devices()
-    assert cpu.name == cpu.kind == "cpu"
-    assert cpu.description
+    device = cpu()
+    assert device.name == device.kind == "cpu"
+    assert device.description

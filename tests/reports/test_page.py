@@ -26,6 +26,7 @@ import pytest
 from command_line import complaint_of, harness_in
 from harness_page.compaction import NEAR, Compaction
 from harness_page.grids import of_frame
+from harness_pictures import KINDS
 from histories import point
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,7 +64,7 @@ NAMES = (
 @functools.cache
 def page_of(frames: Frames) -> str:
     (report,) = harness_page.harness_reports()
-    return str(report.render(frames, "html"))
+    return str(report.render(replace(frames, pictures=KINDS), "html"))
 
 
 @pytest.fixture(scope="module")
