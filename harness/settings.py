@@ -1,4 +1,4 @@
-"""``[tool.harness]`` in the nearest pyproject.toml: plugins, store and the defaults of ``run``."""
+"""Reads ``[tool.harness]`` in the nearest pyproject.toml: plugins, store, defaults of ``run``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _IN_TOML = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a project settles for everybody who runs the harness in it."""
+    """A project's settings, which apply to everybody who runs the harness in it."""
 
     plugins: tuple[str, ...] = ()
     store: str | None = None
@@ -46,12 +46,15 @@ class Settings:
 
 
 def read_settings(folder: Path | None = None) -> Settings:
-    """The settings of the nearest pyproject.toml at or above a folder (the current one).
+    """The settings of the nearest pyproject.toml, in a folder or above it.
 
-    Paths of plugins and of a plain store file are relative to that pyproject.toml.
+    Paths of plugins and of a store file are relative to that pyproject.toml.
+
+    Args:
+        folder: where the search begins; the current folder if None.
 
     Raises:
-        UsageError: the file is no TOML, or a key is unknown or of the wrong type.
+        UsageError: the file is not valid TOML, a key is unknown, or a value has the wrong type.
     """
     start = (folder or Path.cwd()).resolve()
     for place in (start, *start.parents):
@@ -62,7 +65,7 @@ def read_settings(folder: Path | None = None) -> Settings:
 
 
 def choose_store(given: str | None, settings: Settings) -> str:
-    """The store's URL or path: what was given, else the environment's, else the settings'."""
+    """The store's URL or path: the given one, else from HARNESS_STORE, else from the settings."""
     return given or os.environ.get("HARNESS_STORE") or settings.store or STORE
 
 
@@ -70,7 +73,7 @@ def _read(file: Path) -> Settings:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: is no TOML: {error}") from None
+        raise UsageError(f"{file}: is not valid TOML: {error}") from None
     if not isinstance(table, dict):
         raise UsageError(f"{file}: tool.harness = {table!r} is not a table")
     known: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}

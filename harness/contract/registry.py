@@ -1,4 +1,4 @@
-"""Discovery: entry points and plugin files become a registry of datasets, models and the rest."""
+"""Discovery: makes a registry of datasets, models etc. from entry points and plugin files."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class Origin:
     """Where a plugin comes from: a distribution and its version, or a file.
 
     Args:
-        name: of the entry point, or the file's stem.
-        module: import name of what was loaded.
-        distribution: empty for a file.
-        version: empty for a file.
-        path: the file or the package's folder; empty where there is none.
+        name: name of the entry point, or the file's stem.
+        module: import name of the plugin.
+        distribution: name of the distribution; empty for a file.
+        version: version of the distribution; empty for a file.
+        path: the file or the package's folder; empty if there is none.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Origin:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
 
     def digest(self) -> str:
-        """Digest of the plugin's files, data too, so that a change is noticed; empty without."""
+        """Digest of the plugin's files, data included, to notice changes; empty without a path."""
         if not self.path:
             return ""
         path = Path(self.path)
@@ -98,7 +98,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A plugin that could not be used, and why, in one line."""
+    """A plugin that cannot be used, and the reason in one line."""
 
     origin: Origin
     reason: str
@@ -108,7 +108,7 @@ class Fault:
 
 
 class Offers(Mapping[str, T], Generic[T]):
-    """Values by name; a name that is not there is an error that tells the nearest ones."""
+    """Values by name; the error for an unknown name suggests the nearest names."""
 
     def __init__(self, noun: str, values: Mapping[str, T]) -> None:
         self._noun = noun
@@ -136,8 +136,8 @@ class Registry:
     """Everything that the plugins offer, by name.
 
     ``datasets``, ``models``, ``kernels``, ``reports`` and ``pictures`` are mappings made at
-    discovery. ``devices`` is made when first asked for, because looking for accelerators loads
-    libraries that take seconds.
+    discovery. ``devices`` is made at first use, because looking for accelerators loads libraries
+    for seconds.
     """
 
     def __init__(self, plugins: Sequence[tuple[Origin, ModuleType]], faults: list[Fault]) -> None:
@@ -146,7 +146,7 @@ class Registry:
         self._origins: dict[tuple[str, str], Origin] = {}
         self._devices: Offers[Device] | None = None
         self.modules: dict[Origin, ModuleType] = {}
-        self._refused: list[ModuleType] = []  # pluggy may have taken in some of their hooks
+        self._refused: list[ModuleType] = []  # pluggy may have registered some of their hooks
         self.faults = faults
         for origin, module in plugins:
             self._register(origin, module)
@@ -159,18 +159,18 @@ class Registry:
 
     @property
     def devices(self) -> Offers[Device]:
-        """Devices found on this machine; the first look may take seconds."""
+        """Devices found on this machine; the first use may take seconds."""
         if self._devices is None:
             self._origins["devices", "cpu"] = core()
             self._devices = self._ask("devices", {"cpu": cpu()})
         return self._devices
 
     def origin(self, kind: str, name: str) -> Origin:
-        """Which plugin offers a thing; ``kind`` is one of ``KINDS``."""
+        """The plugin that offers a value; ``kind`` is one of ``KINDS``."""
         return self._origins[kind, name]
 
     def offers_of(self, origin: Origin) -> dict[str, tuple[str, ...]]:
-        """What one plugin offers, by kind; devices only once they were asked for."""
+        """The names that one plugin offers, by kind; devices only after their first use."""
         return {
             kind: tuple(name for (k, name), o in self._origins.items() if k == kind and o == origin)
             for kind in KINDS
@@ -199,7 +199,7 @@ class Registry:
             self.modules[origin] = module
 
     def _enter(self, kind: str, found: dict[str, Any], origin: Origin, value: Any) -> None:
-        """Take in a value; two plugins may not offer one name."""
+        """Add a value; it is an error if two plugins offer the same name."""
         if value.name in found:
             raise PluginError(
                 f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
@@ -209,7 +209,7 @@ class Registry:
         self._origins[kind, value.name] = origin
 
     def _ask(self, kind: str, of_core: Mapping[str, Any] = MappingProxyType({})) -> Offers[Any]:
-        """Ask each plugin apart, so that every value and every fault has an origin."""
+        """Call a hook of each plugin separately, so that every value and fault has an origin."""
         noun = kind.removesuffix("s")
         found = dict(of_core)
         for origin, module in self.modules.items():
@@ -219,7 +219,7 @@ class Registry:
             hook = self._manager.subset_hook_caller(f"harness_{kind}", others)
             try:
                 values = [value for answer in hook() for value in answer]
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
                 self.faults.append(Fault(origin, f"harness_{kind} raised {describe(error)}"))
                 continue
             for value in values:
@@ -233,13 +233,14 @@ class Registry:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to import for a plugin.
+    """How to import a plugin.
 
     Args:
-        origin: where it comes from.
+        origin: where the plugin comes from.
         module: import name; empty for a file.
-        attribute: within the module, dotted; empty where the module itself has the hooks.
-        given: as the user wrote it; empty for what is installed.
+        attribute: dotted name of the object in the module that has the hooks; empty if it is the
+            module itself.
+        given: the path or import name as the user wrote it; empty for an installed plugin.
     """
 
     origin: Origin
@@ -248,11 +249,11 @@ class Source:
     given: str = ""
 
     def load(self) -> ModuleType:
-        """Import it.
+        """Import the plugin.
 
         Raises:
-            PluginError: a given plugin cannot be imported.
-            BaseException: whatever an installed one raises.
+            PluginError: a plugin that the user gave cannot be imported.
+            BaseException: any error of an installed plugin.
         """
         if self.given:
             return _import_given(self)
@@ -263,14 +264,14 @@ class Source:
 
 
 def core() -> Origin:
-    """The harness itself, whose code changes scores as a plugin's does."""
+    """The origin of the harness itself, whose code affects scores just as a plugin's does."""
     name = "classification-harness"
     version = importlib.metadata.version(name)
     return Origin("core", "harness", name, version, str(Path(__file__).parents[1]))
 
 
 def installed_sources() -> list[Source]:
-    """What to import for every installed plugin, by name."""
+    """The sources of all installed plugins, sorted by name."""
     entries = importlib.metadata.entry_points(group=GROUP)
     return [
         Source(_entry_origin(entry), entry.module, entry.attr or "")
@@ -279,30 +280,30 @@ def installed_sources() -> list[Source]:
 
 
 def given_sources(plugins: Iterable[str]) -> list[Source]:
-    """What to import for plugins that are given by path or import name, each once.
+    """The sources of the plugins that the user gave by path or import name, without duplicates.
 
     Raises:
-        PluginError: a file is not there.
+        PluginError: a file does not exist.
     """
     return [_given(spec) for spec in {_resolved(spec): spec for spec in plugins}.values()]
 
 
 def load(plugins: Iterable[str] = ()) -> Registry:
-    """The registry of what is installed and of the given plugin files, imported here.
+    """Import all installed and given plugins into this process, and return their registry.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
 
     Raises:
-        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
-            plugin that cannot be imported is no error: it becomes one of ``Registry.faults``.
+        PluginError: a given plugin cannot be used, or two plugins offer the same name. An installed
+            plugin that cannot be imported raises nothing: it becomes one of ``Registry.faults``.
     """
     found: list[tuple[Origin, ModuleType]] = []
     faults: list[Fault] = []
     for source in installed_sources():
         try:
             found.append((source.origin, source.load()))
-        except Exception as error:  # noqa: BLE001  # a stranger's code can raise anything
+        except Exception as error:  # noqa: BLE001  # a plugin's code can raise anything
             faults.append(Fault(source.origin, f"does not import: {describe(error)}"))
         except SystemExit as error:
             faults.append(Fault(source.origin, f"does not import: it exits with {error.code!r}"))
@@ -321,18 +322,18 @@ def load(plugins: Iterable[str] = ()) -> Registry:
 
 
 def offers_nothing(registry: Registry, origin: Origin, module: ModuleType) -> str:
-    """What to do about a plugin that offers nothing; empty where it offers something."""
+    """An error message, with a remedy, for a plugin that offers nothing; empty if it does."""
     if any(registry.offers_of(origin).values()) or _has_hook(module, "devices"):
         return ""
     return f"plugin '{origin}' offers nothing: {_why_nothing(module)}"
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one line, even where its own text fails."""
+    """An exception as one line, even if its ``__str__`` raises."""
     try:
         text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001  # a stranger's __str__ can raise anything
-        text = "(its text cannot be had)"
+    except Exception:  # noqa: BLE001  # a plugin's __str__ can raise anything
+        text = "(its text cannot be read)"
     name = type(error).__name__
     return f"{name}: {text}"[:500] if text else name
 
@@ -349,9 +350,9 @@ def _entry_origin(entry: importlib.metadata.EntryPoint) -> Origin:
 
 
 def _folder(module: str) -> str:
-    """The folder of a package, or the file of a module; empty where it cannot be found.
+    """The folder of a package, or the file of a module; empty if it cannot be found.
 
-    Nothing is imported for it, not even the package that a module is in.
+    Nothing is imported to find it, not even the package that contains the module.
     """
     first, *rest = module.split(".")
     try:
@@ -404,24 +405,24 @@ def _names_a_file(spec: str) -> bool:
 
 
 def _resolved(spec: str) -> str:
-    """One spelling for one plugin."""
+    """The same text for each way to write the same plugin."""
     return str(Path(spec).resolve()) if _names_a_file(spec) else spec
 
 
 def _breach(kind: str, value: Any) -> str | None:
-    """What a plugin yielded and why it will not do; None where it will."""
+    """A yielded value and how it breaks the contract, to follow "yielded"; None if it is valid."""
     if not isinstance(value, KINDS[kind]):
-        return f"{value!r:.80}, which is no harness.{KINDS[kind].__name__}"
+        return f"{value!r:.80}, which is not a harness.{KINDS[kind].__name__}"
     noun = kind.removesuffix("s")
     pattern = r"[a-z]+(:\d+)?" if kind == "devices" else r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
     if not isinstance(value.name, str) or not re.fullmatch(pattern, value.name):
         return f"a {noun} with the name {value.name!r}; names are words joined by '-'"
     for field in CALLED[kind]:
         if not callable(getattr(value, field)):
-            return f"{noun} '{value.name}', whose {field} cannot be called"
+            return f"{noun} '{value.name}', whose {field} is not callable"
     for field in ("fit_together", "reference"):
         if getattr(value, field, None) is not None and not callable(getattr(value, field)):
-            return f"{noun} '{value.name}', whose {field} cannot be called"
+            return f"{noun} '{value.name}', whose {field} is not callable"
     for field in ("tags", "requires", "devices", "formats"):
         words = getattr(value, field, ())
         if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
@@ -441,7 +442,7 @@ def _breach(kind: str, value: Any) -> str | None:
 
 
 def _wrong_options(report: Report) -> str:
-    """Why the options of a report will not do; empty where they will."""
+    """How a report's options break the contract, as a relative clause; empty if they are valid."""
     options = report.options
     if not isinstance(options, tuple) or not all(isinstance(one, Option) for one in options):
         return f"whose options are {options!r:.80}; write a tuple of harness.Option(...)"

@@ -1,4 +1,4 @@
-"""What a process has one of, so that a trial that changes it changes it for the next one too."""
+"""Process-wide state that one trial could leak into the next: read it, compare it, restore it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Aspect:
-    """One part of a process's state: how it is called, read and written.
+    """One part of a process's state: its name, and how to read and write it.
 
-    ``forbidden`` to change by a model; the others are put back without a word, because importing a
-    library may change them.
+    If ``forbidden``, a model must not change it, and a change is reported. Otherwise it is restored
+    without a report, because importing a library may change it.
     """
 
     name: str
@@ -36,7 +36,7 @@ def read() -> dict[str, Any]:
 
 
 def restore(before: dict[str, Any]) -> tuple[str, ...]:
-    """Put back what differs from an earlier state, and say what of it is forbidden to change.
+    """Restore the state to an earlier one; returns a description of each forbidden change.
 
     >>> before = read()
     >>> _ = np.seterr(under="raise")
@@ -54,7 +54,7 @@ def restore(before: dict[str, Any]) -> tuple[str, ...]:
 
 
 def set_threads(n: int) -> None:
-    """So many threads for BLAS, OpenMP and torch, also where a library was loaded meanwhile."""
+    """Set the number of threads of BLAS, OpenMP and torch, of all libraries loaded so far."""
     threadpoolctl.threadpool_limits(n)
     torch = sys.modules.get("torch")
     if torch and torch.get_num_threads() != n:
@@ -89,7 +89,7 @@ def _write_streams(streams: tuple[Any, ...]) -> None:
 
 
 def _of_torch(name: str, read: str, write: str) -> Aspect:
-    """A setting of torch's, None as long as nobody has imported it."""
+    """A setting of torch; its value is None while torch is not imported."""
 
     def reader() -> Any:
         torch = sys.modules.get("torch")

@@ -1,4 +1,4 @@
-"""An estimator is given the number of threads that its trial may use."""
+"""Sets an estimator's number of threads to the number that its trial may use."""
 
 from __future__ import annotations
 
@@ -10,28 +10,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 NAMES = ("n_jobs", "nthread", "thread_count", "num_threads")
-"""What libraries call the number of threads."""
+"""Names that libraries use for the parameter with the number of threads."""
 
 RETIRED = ("deprecated", "warn")
-"""Defaults by which scikit-learn marks a parameter that is no longer to be set."""
+"""Default values by which scikit-learn marks a deprecated parameter."""
 
 DEEPEST = 5
-"""How many estimators may stand inside one another."""
+"""Deepest nesting of estimators that is searched."""
 
 
 def give_threads(classifier: object, n: int) -> None:
-    """Set the number of threads where nobody has chosen one, also of the estimators inside.
+    """Set the number of threads of an estimator and of those inside it, unless the author chose it.
 
-    A number counts as chosen where it differs from the default of the class; then none of the
-    other names is set either, because libraries take them for the same parameter. What stands
-    inside an estimator that was given threads gets one, because each of its workers would start
-    so many.
+    The author chose a number if it differs from the class's default. Then the other names are not
+    set either, because libraries treat them as aliases of one parameter. An estimator inside
+    another one that got ``n`` threads gets one thread, because each of the outer one's workers
+    would start that many.
 
-    LightGBM, for one, otherwise takes every core, and twenty times as long on a small table.
+    Without this, LightGBM, for example, uses every core, and takes twenty times as long on a small
+    table.
 
     Args:
-        classifier: a stranger's; what it raises here is ignored.
-        n: threads.
+        classifier: the model's classifier; errors that it raises here are ignored.
+        n: number of threads.
     """
     _give(classifier, n, 0, set())
 
@@ -51,7 +52,7 @@ def _give(thing: object, n: int, depth: int, seen: set[int]) -> None:
 
 
 def _give_one(thing: object, n: int) -> bool:
-    """Set what was left at its default; whether there was anything."""
+    """Set the parameters that have their default; returns whether the estimator has any."""
     defaults = _defaults(type(thing))
     parameters = _parameters(thing)
     values = {name: _value(thing, name, parameters, defaults) for name in NAMES}
@@ -76,20 +77,20 @@ def _set(values: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 def _value(thing: object, name: str, parameters: dict[str, Any], defaults: dict[str, Any]) -> Any:
-    """The number of threads that goes by a name; ``Parameter.empty`` where there is none."""
+    """The estimator's value of a parameter; ``Parameter.empty`` if it has no such parameter."""
     if name in parameters:
         return parameters[name]
     if name not in defaults and name not in getattr(thing, "__dict__", {}):
         return inspect.Parameter.empty
-    # CatBoost keeps no attribute, and its get_params leaves out what has its default.
+    # CatBoost has no such attribute, and its get_params omits parameters that have their default.
     settable = callable(getattr(thing, "set_params", None))
     return getattr(thing, name, defaults[name] if settable else inspect.Parameter.empty)
 
 
 def _unthreaded(thing: object, value: object, n: int) -> bool:
-    """Whether it has one thread as it is: scikit-learn's ``None`` means 1.
+    """Whether the estimator already uses one thread: in scikit-learn, ``None`` means 1.
 
-    Where it is the parameter of a class that no longer uses it, setting it would only warn.
+    It is then left alone, because some classes no longer use the parameter, and warn if it is set.
     """
     return n == 1 and value is None and type(thing).__module__.partition(".")[0] == "sklearn"
 
@@ -100,12 +101,12 @@ def _parameters(thing: object) -> dict[str, Any]:
         return {}
     try:
         return dict(get(deep=False))
-    except TypeError:  # some take no argument
+    except TypeError:  # in some libraries get_params takes no argument
         return dict(get())
 
 
 def _defaults(cls: type[Any]) -> dict[str, Any]:
-    """The class's own numbers of threads: attributes of it, and defaults of its constructor."""
+    """The class's default numbers of threads: class attributes, and defaults of ``__init__``."""
     attributes = {name: inspect.getattr_static(cls, name, inspect) for name in NAMES}
     plain = {name: value for name, value in attributes.items() if value is None or _is_int(value)}
     return plain | {name: value for name, value in _arguments(cls) if name in NAMES}
@@ -116,7 +117,7 @@ def _is_int(value: object) -> bool:
 
 
 def _arguments(cls: type[Any]) -> Iterator[tuple[str, Any]]:
-    """Defaults of the constructor, and of its base's where it hands the rest on."""
+    """Defaults of ``__init__``, and of the base class's if it takes ``**kwargs``."""
     seen: set[str] = set()
     for owner in cls.__mro__:
         if "__init__" not in vars(owner) or owner is object:
@@ -131,13 +132,13 @@ def _arguments(cls: type[Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _estimators(thing: object) -> Iterator[object]:
-    """What stands inside: steps of a pipeline, the estimator of a search, a wrapped attribute."""
+    """The estimators inside: steps of a pipeline, the estimator of a search, an attribute."""
     held = [*_parameters(thing).values(), *getattr(thing, "__dict__", {}).values()]
     yield from (one for one in _flat(held, 0) if _is_estimator(one))
 
 
 def _flat(values: Iterable[object], depth: int) -> Iterator[object]:
-    """The values, those in lists, tuples and dicts among them: steps are pairs in a list."""
+    """The values, including those in lists, tuples and dicts: a pipeline has a list of pairs."""
     for value in values:
         if isinstance(value, dict) and depth < 3:
             yield from _flat(value.values(), depth + 1)

@@ -1,4 +1,4 @@
-"""The fingerprint of where a run happened: machine, packages, code."""
+"""The fingerprint of a run's environment: machine, packages, code."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
 
 ALWAYS = ("classification-harness", "numpy", "scipy")
-"""Distributions whose version may change a score in any run."""
+"""Distributions whose version may change the scores of any run."""
 
 
 def fingerprint(registry: Registry) -> dict[str, Any]:
-    """Machine, Python, packages, git revisions and plugin code, as plain JSON values."""
+    """Machine, Python, packages, git revisions and digests of the plugins' code, as JSON."""
     required = {name for model in registry.models.values() for name in model.requires}
     required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
     return {
@@ -46,7 +46,7 @@ def fingerprint(registry: Registry) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """What computes: processor, cores, memory, operating system."""
+    """The machine: processor, cores, memory, operating system."""
     return {
         "node": platform.node(),
         "system": platform.platform(),
@@ -57,11 +57,11 @@ def machine() -> dict[str, Any]:
 
 
 def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
-    """Versions of the packages that matter: ours, the plugins', and what models require.
+    """Versions of the packages that affect scores: those in ALWAYS, and the given ones.
 
     Args:
-        required: import names.
-        distributions: names of distributions.
+        required: import names of the packages that models and datasets require.
+        distributions: names of the plugins' distributions.
     """
     providers = importlib.metadata.packages_distributions()
     names = {*ALWAYS, *distributions}
@@ -77,7 +77,7 @@ def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str,
 
 
 def git(place: Path) -> dict[str, Any] | None:
-    """Revision of the checkout that a place belongs to, and whether it is dirty; None without."""
+    """The git revision of a file or folder, and whether it is dirty; None outside a checkout."""
     folder = place if place.is_dir() else place.parent
     if "site-packages" in folder.parts:
         return None
@@ -89,7 +89,7 @@ def git(place: Path) -> dict[str, Any] | None:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two fingerprints that may change a score, a phrase each."""
+    """The differences between two fingerprints that may change scores, one phrase each."""
     found = []
     if then["python"] != now["python"]:
         found.append(f"Python was {then['python']} and is {now['python']}")

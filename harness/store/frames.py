@@ -1,4 +1,4 @@
-"""What a run measured, as pandas DataFrames read from the store."""
+"""Reads a run's results from the store as pandas DataFrames."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ TIMING_COLUMNS = (
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
 FLOATS = ("log_probability", "confidence", "brier")
-CHUNK = 500  # ids in one query; databases limit how many values a statement may have
+CHUNK = 500  # ids in one query, because databases limit the number of values in a statement
 
 
 def load_frames(
     store: Store, run: Run, pictures: Mapping[str, Picture] = MappingProxyType({})
 ) -> Frames:
-    """One run as DataFrames; only ``results`` is read at once."""
+    """One run as DataFrames; results and timings are read now, the others when they are used."""
     columns = [
         column
         for column in tables.results.c
@@ -78,7 +78,7 @@ def load_frames(
 
 
 def timings_frame(timings: Sequence[Timing]) -> pd.DataFrame:
-    """A row a timing; `harness.contract.values.Frames` tells the columns."""
+    """One row per timing; `harness.contract.values.Frames` lists the columns."""
     rows = []
     for timing in timings:
         row: dict[str, object] = {name: getattr(timing, name) for name in TIMING_FIELDS}
