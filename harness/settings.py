@@ -57,8 +57,8 @@ def read_settings(folder: Path | None = None) -> Settings:
         UsageError: the file is not valid TOML, a key is unknown, or a value has the wrong type.
     """
     start = (folder or Path.cwd()).resolve()
-    for place in (start, *start.parents):
-        file = place / "pyproject.toml"
+    for parent in (start, *start.parents):
+        file = parent / "pyproject.toml"
         if file.is_file():
             return _read(file)
     return Settings()
@@ -76,8 +76,8 @@ def _read(file: Path) -> Settings:
         raise UsageError(f"{file}: is not valid TOML: {error}") from None
     if not isinstance(table, dict):
         raise UsageError(f"{file}: tool.harness = {table!r} is not a table")
-    known: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}
-    _check(file, "tool.harness", table, known)
+    allowed: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}
+    _check(file, "tool.harness", table, allowed)
     _check(file, "tool.harness.run", table.get("run", {}), RUN_DEFAULTS)
     store = table.get("store")
     if store is not None and "://" not in store:
@@ -94,12 +94,12 @@ def _plugin(folder: Path, spec: str) -> str:
 
 
 def _check(
-    file: Path, where: str, table: Mapping[str, Any], known: Mapping[str, tuple[type, ...]]
+    file: Path, section: str, table: Mapping[str, Any], allowed: Mapping[str, tuple[type, ...]]
 ) -> None:
     for key, value in table.items():
-        if key not in known:
-            raise UsageError(f"{file}: [{where}] has no key '{key}': {nearest(key, known)}")
-        words = not isinstance(value, list) or all(isinstance(item, str) for item in value)
-        if not isinstance(value, known[key]) or isinstance(value, bool) or not words:
-            types = " or ".join(_IN_TOML[t] for t in known[key])
-            raise UsageError(f"{file}: [{where}] {key} = {value!r} is not {types}")
+        if key not in allowed:
+            raise UsageError(f"{file}: [{section}] has no key '{key}': {nearest(key, allowed)}")
+        has_strings = not isinstance(value, list) or all(isinstance(item, str) for item in value)
+        if not isinstance(value, allowed[key]) or isinstance(value, bool) or not has_strings:
+            types = " or ".join(_IN_TOML[t] for t in allowed[key])
+            raise UsageError(f"{file}: [{section}] {key} = {value!r} is not {types}")

@@ -27,10 +27,10 @@ def seconds(written: str | float) -> float:
     >>> seconds("1.5m")
     90.0
     """
-    found = _product(written, _SECONDS)
-    if not 0 < found < math.inf:
+    number = _product(written, _SECONDS)
+    if not 0 < number < math.inf:
         raise UsageError(f"'{written}' is not a time; write seconds, or a number with s, m or h")
-    return found
+    return number
 
 
 def size(written: str | float) -> int:
@@ -42,10 +42,10 @@ def size(written: str | float) -> int:
     >>> size("2G") == size("2048 MiB") == 2**31
     True
     """
-    found = _product(written, _BYTES)
-    if not 1 <= found < math.inf:
+    number = _product(written, _BYTES)
+    if not 1 <= number < math.inf:
         raise UsageError(f"'{written}' is not a size; write bytes, or a number with K, M, G or T")
-    return int(found)
+    return int(number)
 
 
 def rounded(seconds: float) -> str:
@@ -76,14 +76,14 @@ def part(written: str | float) -> float:
     text = str(written).strip()
     digits, percent = text.removesuffix("%"), text.endswith("%")
     try:
-        found = float(digits) / (100 if percent else 1)
+        fraction = float(digits) / (100 if percent else 1)
     except ValueError:
-        found = math.nan
-    if not 0 < found < 1:
+        fraction = math.nan
+    if not 0 < fraction < 1:
         raise UsageError(
             f"'{written}' is not a percentage above 0% and below 100%; write it like 3% or 0.03"
         )
-    return found
+    return fraction
 
 
 def _product(written: str | float, units: Mapping[str, float]) -> float:

@@ -99,25 +99,28 @@ def hide_password(url: str) -> tuple[str, tuple[str, ...]]:
     >>> hide_password("mssql://me:x@host/db?p%77d=a%20b&odbc_connect=DSN%3Dx%3BPWD%3Dy")
     ('mssql://me:***@host/db?p%77d=***&odbc_connect=***', ('DSN%3Dx%3BPWD%3Dy', ..., 'x', 'y'))
     """
-    found: list[str] = []
-    place, mark, options = url.partition("?")
-    parts = re.split(r"([&;])", options)
-    for i, part in enumerate(parts):
-        name, _, value = part.partition("=")
+    passwords: list[str] = []
+    address, separator, options = url.partition("?")
+    pieces = re.split(r"([&;])", options)
+    for i, piece in enumerate(pieces):
+        name, _, value = piece.partition("=")
         plain = unquote_plus(value)
         if value and (re.search(SECRET, unquote(name), re.IGNORECASE) or ASSIGNED.search(plain)):
-            found += [value, *re.findall(rf"{SECRET}\w*\s*=\s*([^;\s&]+)", plain, re.IGNORECASE)]
-            parts[i] = f"{name}={HIDDEN}"
-    url, rest = place, mark + "".join(parts)
-    if "@" not in place:  # the question mark was part of a password
-        url, rest = place + rest, ""
+            passwords += [
+                value,
+                *re.findall(rf"{SECRET}\w*\s*=\s*([^;\s&]+)", plain, re.IGNORECASE),
+            ]
+            pieces[i] = f"{name}={HIDDEN}"
+    url, rest = address, separator + "".join(pieces)
+    if "@" not in address:  # the question mark was part of a password
+        url, rest = address + rest, ""
     # Up to the last @, because a password may contain one.
     match = re.match(r"([A-Za-z][\w+.-]*:/*[^:/?#@]*):(.*)@", url, re.DOTALL)
     if match:
-        found.append(match[2])
+        passwords.append(match[2])
         url = f"{match[1]}:{HIDDEN}{url[match.end() - 1 :]}"
-    written = {form for text in found for form in (text, unquote(text), unquote_plus(text))}
-    secrets = sorted(filter(None, written), key=lambda text: (-len(text), text))
+    forms = {form for text in passwords for form in (text, unquote(text), unquote_plus(text))}
+    secrets = sorted(filter(None, forms), key=lambda text: (-len(text), text))
     return url + rest, tuple(secrets)
 
 

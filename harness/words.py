@@ -24,10 +24,10 @@ def listed(names: Iterable[object], most: int = 10, between: str = ", ") -> str:
     >>> listed(range(1000), 3), listed("abcd", 3, "; "), listed("abc", 3)
     ('0, 1, 2 and 997 more', 'a; b; c; and 1 more', 'a, b, c')
     """
-    words = list(map(str, names))
+    texts = list(map(str, names))
     last = " " if between == ", " else between
-    more = f"{last}and {len(words) - most:,} more" if len(words) > most else ""
-    return between.join(words[:most]) + more
+    more = f"{last}and {len(texts) - most:,} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + more
 
 
 def p_value(p: float) -> str:

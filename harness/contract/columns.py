@@ -76,7 +76,7 @@ def read_table(X: Any, part: str) -> Table:
     _refuse_sparse(X, part)
     if _is_frame(X):
         return _frame(X)
-    if hasattr(X, "to_pandas") and _is_frame(frame := _called(X, "to_pandas", part)):
+    if hasattr(X, "to_pandas") and _is_frame(frame := _converted(X, "to_pandas", part)):
         return _frame(frame)
     array = _array(X, part)
     if array.dtype.names:
@@ -105,7 +105,7 @@ def read_labels(y: Any, part: str) -> Array:
     """
     _refuse_sparse(y, part)
     if hasattr(y, "to_pandas"):
-        y = _called(y, "to_pandas", part)
+        y = _converted(y, "to_pandas", part)
     if _is_frame(y):
         table = _frame(y)
         if len(table.columns) != 1:
@@ -137,7 +137,7 @@ def with_rows(X: Any, part: str) -> Any:
     """
     _refuse_sparse(X, part)
     if not _is_frame(X) and hasattr(X, "to_pandas"):
-        X = _called(X, "to_pandas", part)
+        X = _converted(X, "to_pandas", part)
     if _is_frame(X) or isinstance(X, np.ndarray):
         return X
     array = _array(X, part)
@@ -204,18 +204,20 @@ def codes(parts: Sequence[Array]) -> tuple[tuple[str, ...], list[NDArray[np.floa
     (('10', '9'), [0.0, 1.0, 0.0], [1.0, nan])
     """
     if all(part.dtype.kind in NUMBERS for part in parts):
-        values, where = np.unique(np.concatenate(parts), return_inverse=True)
+        values, inverse = np.unique(np.concatenate(parts), return_inverse=True)
         texts = [None if absent(value) else written(value) for value in values.tolist()]
     else:
         flat = [value for part in parts for value in part.tolist()]
         all_texts = [None if absent(value) else written(value) for value in flat]
         index: dict[str | None, int] = {}
-        where = np.array([index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp)
+        inverse = np.array(
+            [index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp
+        )
         texts = list(index)
-    known = sorted({text for text in texts if text is not None})
-    places: dict[str | None, float] = {text: float(i) for i, text in enumerate(known)}
-    found = np.array([places.get(text, np.nan) for text in texts])[where.ravel()]
-    return names_of(known), np.split(found, np.cumsum([len(part) for part in parts])[:-1])
+    categories = sorted({text for text in texts if text is not None})
+    code_of: dict[str | None, float] = {text: float(i) for i, text in enumerate(categories)}
+    part_codes = np.array([code_of.get(text, np.nan) for text in texts])[inverse.ravel()]
+    return names_of(categories), np.split(part_codes, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def n_missing(labels: Array) -> int:
@@ -233,7 +235,7 @@ def distinct(parts: Sequence[Array]) -> tuple[list[Any], list[NDArray[np.intp]]]
     """
     kinds = {part.dtype.kind for part in parts}
     if len(kinds) == 1 and kinds < set(NUMBERS):
-        values, where = np.unique(np.concatenate(parts), return_inverse=True)
+        values, inverse = np.unique(np.concatenate(parts), return_inverse=True)
         labels = values.tolist()
     else:
         flat = [label for part in parts for label in part.tolist()]
@@ -242,8 +244,8 @@ def distinct(parts: Sequence[Array]) -> tuple[list[Any], list[NDArray[np.intp]]]
         except TypeError as error:
             raise DatasetError(f"the labels cannot be put in order: {error}") from error
         index = {label: code for code, label in enumerate(labels)}
-        where = np.array([index[label] for label in flat], dtype=np.intp)
-    return labels, np.split(where, np.cumsum([len(part) for part in parts])[:-1])
+        inverse = np.array([index[label] for label in flat], dtype=np.intp)
+    return labels, np.split(inverse, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def written(value: object) -> str:
@@ -272,12 +274,12 @@ def names_of(given: Iterable[object], unnamed: str = "(empty)") -> tuple[str, ..
     for i, name in enumerate(given):
         text = "" if absent(name) else printable(str(_decoded(name)))
         text = text if text.strip() else unnamed.format(i)
-        told_apart, n = text, 1
-        while told_apart in taken:
+        unique, n = text, 1
+        while unique in taken:
             n += 1
-            told_apart = f"{text} ({n})"
-        taken.add(told_apart)
-        names.append(told_apart)
+            unique = f"{text} ({n})"
+        taken.add(unique)
+        names.append(unique)
     return tuple(names)
 
 
@@ -287,7 +289,7 @@ def printable(text: str) -> str:
     >>> printable("red\x1b[31m"), printable("été"), len(printable("x" * 10_000))
     ('red\\x1b[31m', 'été', 200)
     """
-    escaped = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text[: LONGEST + 1])
+    escaped = UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text[: LONGEST + 1])
     return escaped if len(escaped) <= LONGEST else escaped[: LONGEST - 1] + "…"
 
 
@@ -385,8 +387,8 @@ def _frame(X: Any) -> Table:
 def _series(series: Any, dtype: Any) -> Array:
     """A column of a DataFrame as an array, of numbers if its dtype is numeric."""
     if isinstance(dtype, np.dtype):
-        found: Array = series.to_numpy()
-        return found if dtype.kind in "mM" else _plain(found, "")
+        array: Array = series.to_numpy()
+        return array if dtype.kind in "mM" else _plain(array, "")
     import pandas as pd  # already loaded, because the DataFrame exists
 
     if isinstance(dtype, pd.SparseDtype):
@@ -404,11 +406,11 @@ def _is_text(column: Array) -> bool:
     """Whether all values of a column are texts, apart from missing ones."""
     if column.dtype != object:
         return False
-    known = [value for value in column.tolist() if not absent(value)]
-    return bool(known) and all(isinstance(value, str) for value in known)
+    values = [value for value in column.tolist() if not absent(value)]
+    return bool(values) and all(isinstance(value, str) for value in values)
 
 
-def _called(X: Any, method: str, part: str) -> Any:
+def _converted(X: Any, method: str, part: str) -> Any:
     try:
         return getattr(X, method)()
     except Exception as error:

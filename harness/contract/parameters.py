@@ -110,12 +110,12 @@ class Elsewhere:
         Raises:
             PluginError: the other process cannot read the parameters.
         """
-        told = self._ask()
-        if "fault" in told:
-            raise PluginError(told["fault"])
+        answer = self._ask()
+        if "fault" in answer:
+            raise PluginError(answer["fault"])
         return {
             name: Parameter(name, _value(default), tuple(map(_option, kinds)))
-            for name, default, kinds in told["parameters"]
+            for name, default, kinds in answer["parameters"]
         }
 
 
@@ -126,8 +126,13 @@ def described(function: Callable[..., Any], *, given: int = 1) -> dict[str, Any]
     {'parameters': [['hidden', ['tuple', [64]], [['tuple', 'int']]]]}
     """
     try:
-        known = parameters_of(function, given=given).values()
-        return {"parameters": [[one.name, _plain(one.default), _kinds(one)] for one in known]}
+        parameters = parameters_of(function, given=given).values()
+        return {
+            "parameters": [
+                [parameter.name, _plain(parameter.default), _kinds(parameter)]
+                for parameter in parameters
+            ]
+        }
     except PluginError as error:
         return {"fault": str(error)}
 
@@ -161,19 +166,19 @@ def parameters_of(function: Callable[..., Any], *, given: int = 1) -> dict[str, 
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise PluginError(f"{function!r} has no signature to read parameters from") from error
-    found = {}
+    parameters = {}
     for parameter in list(signature.parameters.values())[given:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.default is parameter.empty:
             raise PluginError(f"parameter '{parameter.name}' has no default; give it one")
         default = parameter.default
-        found[parameter.name] = Parameter(
+        parameters[parameter.name] = Parameter(
             parameter.name,
             tuple(default) if isinstance(default, list) else default,
             _evaluated(parameter.annotation, function),
         )
-    return found
+    return parameters
 
 
 def settle(
@@ -258,13 +263,14 @@ def _kind(option: Any) -> Any:
 def _option(kind: Any) -> Any:
     if isinstance(kind, str):
         return {"none": None, "any": Any, **_PLAIN}[kind]
-    word, *rest = kind
-    if word == "class":
-        return type(rest[0], (), {})  # only its name counts: `_parse_as` guesses the value's type
-    if word == "literal":
-        return _value(rest[0])
-    items = tuple(map(_option, rest))
-    return types.GenericAlias(tuple, (*items, ...) if word == "tuple" else items)
+    form, *arguments = kind
+    if form == "class":
+        # Only its name counts: `_parse_as` guesses the type of a value.
+        return type(arguments[0], (), {})
+    if form == "literal":
+        return _value(arguments[0])
+    items = tuple(map(_option, arguments))
+    return types.GenericAlias(tuple, (*items, ...) if form == "tuple" else items)
 
 
 def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:

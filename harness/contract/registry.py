@@ -88,12 +88,12 @@ class Origin:
             return ""
         path = Path(self.path)
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         for file in files:
             if file.is_file() and file.suffix != ".pyc":
-                whole.update(str(file.relative_to(path)).encode())
-                whole.update(file.read_bytes())
-        return whole.hexdigest()[:16]
+                digest.update(str(file.relative_to(path)).encode())
+                digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,20 +198,20 @@ class Registry:
         else:
             self.modules[origin] = module
 
-    def _enter(self, kind: str, found: dict[str, Any], origin: Origin, value: Any) -> None:
+    def _enter(self, kind: str, offers: dict[str, Any], origin: Origin, value: Any) -> None:
         """Add a value; it is an error if two plugins offer the same name."""
-        if value.name in found:
+        if value.name in offers:
             raise PluginError(
                 f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
                 f"'{self._origins[kind, value.name]}' and '{origin}'; uninstall one or rename it"
             )
-        found[value.name] = value
+        offers[value.name] = value
         self._origins[kind, value.name] = origin
 
     def _ask(self, kind: str, of_core: Mapping[str, Any] = MappingProxyType({})) -> Offers[Any]:
         """Call a hook of each plugin separately, so that every value and fault has an origin."""
         noun = kind.removesuffix("s")
-        found = dict(of_core)
+        offers = dict(of_core)
         for origin, module in self.modules.items():
             others = [
                 other for other in (*self.modules.values(), *self._refused) if other is not module
@@ -223,12 +223,12 @@ class Registry:
                 self.faults.append(Fault(origin, f"harness_{kind} raised {describe(error)}"))
                 continue
             for value in values:
-                wrong = _breach(kind, value)
-                if wrong:
-                    self.faults.append(Fault(origin, f"harness_{kind} yielded {wrong}"))
+                breach = _breach(kind, value)
+                if breach:
+                    self.faults.append(Fault(origin, f"harness_{kind} yielded {breach}"))
                     continue
-                self._enter(kind, found, origin, value)
-        return Offers(noun, dict(sorted(found.items())))
+                self._enter(kind, offers, origin, value)
+        return Offers(noun, dict(sorted(offers.items())))
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,26 +298,28 @@ def load(plugins: Iterable[str] = ()) -> Registry:
         PluginError: a given plugin cannot be used, or two plugins offer the same name. An installed
             plugin that cannot be imported raises nothing: it becomes one of ``Registry.faults``.
     """
-    found: list[tuple[Origin, ModuleType]] = []
+    installed: list[tuple[Origin, ModuleType]] = []
     faults: list[Fault] = []
     for source in installed_sources():
         try:
-            found.append((source.origin, source.load()))
+            installed.append((source.origin, source.load()))
         except Exception as error:  # noqa: BLE001  # a plugin's code can raise anything
             faults.append(Fault(source.origin, f"does not import: {describe(error)}"))
         except SystemExit as error:
             faults.append(Fault(source.origin, f"does not import: it exits with {error.code!r}"))
-    given = [(source.origin, source.load()) for source in given_sources(plugins)]
-    installed = [module for _, module in found]
-    given = [(origin, module) for origin, module in given if module not in installed]
-    n_installed = len(faults)
-    registry = Registry([*found, *given], faults)
-    for fault in registry.faults[n_installed:]:
-        if fault.origin in [origin for origin, _ in given]:
+    given_modules = [(source.origin, source.load()) for source in given_sources(plugins)]
+    installed_modules = [module for _, module in installed]
+    given_modules = [
+        (origin, module) for origin, module in given_modules if module not in installed_modules
+    ]
+    n_faults = len(faults)
+    registry = Registry([*installed, *given_modules], faults)
+    for fault in registry.faults[n_faults:]:
+        if fault.origin in [origin for origin, _ in given_modules]:
             raise PluginError(str(fault))
-    for origin, module in given:
-        if why := offers_nothing(registry, origin, module):
-            raise PluginError(why)
+    for origin, module in given_modules:
+        if reason := offers_nothing(registry, origin, module):
+            raise PluginError(reason)
     return registry
 
 
@@ -325,7 +327,7 @@ def offers_nothing(registry: Registry, origin: Origin, module: ModuleType) -> st
     """An error message, with a remedy, for a plugin that offers nothing; empty if it does."""
     if any(registry.offers_of(origin).values()) or _has_hook(module, "devices"):
         return ""
-    return f"plugin '{origin}' offers nothing: {_why_nothing(module)}"
+    return f"plugin '{origin}' offers nothing: {_how_to_offer(module)}"
 
 
 def describe(error: BaseException) -> str:
@@ -354,18 +356,18 @@ def _folder(module: str) -> str:
 
     Nothing is imported to find it, not even the package that contains the module.
     """
-    first, *rest = module.split(".")
+    package, *submodules = module.split(".")
     try:
-        spec = importlib.util.find_spec(first)
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return ""
     if spec is None:
         return ""
-    if not rest:
-        places = spec.submodule_search_locations
-        return str(next(iter(places))) if places else spec.origin or ""
-    for place in spec.submodule_search_locations or ():
-        path = Path(place, *rest)
+    if not submodules:
+        folders = spec.submodule_search_locations
+        return str(next(iter(folders))) if folders else spec.origin or ""
+    for folder in spec.submodule_search_locations or ():
+        path = Path(folder, *submodules)
         if path.is_dir():
             return str(path)
         if (file := path.with_name(f"{path.name}.py")).is_file():
@@ -424,9 +426,9 @@ def _breach(kind: str, value: Any) -> str | None:
         if getattr(value, field, None) is not None and not callable(getattr(value, field)):
             return f"{noun} '{value.name}', whose {field} is not callable"
     for field in ("tags", "requires", "devices", "formats"):
-        words = getattr(value, field, ())
-        if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
-            return f"{noun} '{value.name}', whose {field} is {words!r}; write a tuple of texts"
+        texts = getattr(value, field, ())
+        if not isinstance(texts, tuple) or not all(isinstance(word, str) for word in texts):
+            return f"{noun} '{value.name}', whose {field} is {texts!r}; write a tuple of texts"
     if isinstance(value, Dataset) and not is_kind(value.kind):
         kinds = f"{', '.join(KINDS_WITHOUT_FOLDS)}, and cross-validation such as 10-fold"
         return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
@@ -444,7 +446,7 @@ def _breach(kind: str, value: Any) -> str | None:
 def _wrong_options(report: Report) -> str:
     """How a report's options break the contract, as a relative clause; empty if they are valid."""
     options = report.options
-    if not isinstance(options, tuple) or not all(isinstance(one, Option) for one in options):
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
         return f"whose options are {options!r:.80}; write a tuple of harness.Option(...)"
     for option in options:
         if not isinstance(option.name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", option.name):
@@ -471,7 +473,7 @@ def _unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> str:
     return ", ".join(caller.name for caller in callers if not caller.has_spec())
 
 
-def _why_nothing(module: ModuleType) -> str:
+def _how_to_offer(module: ModuleType) -> str:
     bare: list[str] = [
         name
         for name in _hook_names()

@@ -53,14 +53,14 @@ def resample(
     """
     X = with_rows(X, "X")
     n_rows = len(X)
-    labels = _one_a_row(y, "labels", n_rows)
+    labels = _labels_of_rows(y, "labels", n_rows)
     (codes,) = distinct([labels])[1]
     if groups is None:
         test = _rows_of_each_class(codes, test_size, rng)
     else:
-        (of_group,) = distinct([_one_a_row(groups, "groups", n_rows)])[1]
+        (of_group,) = distinct([_labels_of_rows(groups, "groups", n_rows)])[1]
         test = _whole_groups(codes, of_group, test_size, rng)
-    return _parted(X, labels, test, rng, class_names, feature_names, categorical)
+    return _split_rows(X, labels, test, rng, class_names, feature_names, categorical)
 
 
 def folds(
@@ -103,13 +103,13 @@ def folds(
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     """
     X = with_rows(X, "X")
-    labels = _one_a_row(y, "labels", len(X))
+    labels = _labels_of_rows(y, "labels", len(X))
     (codes,) = distinct([labels])[1]
     if not 0 <= fold < n_folds or n_folds < 2:
         raise DatasetError(f"fold {fold} of {n_folds} folds; they count from 0, and are 2 or more")
     if groups is None:
         if len(X) < n_folds:
-            raise DatasetError(f"{n_folds} folds of {len(X)} rows; at most one fold a row")
+            raise DatasetError(f"{n_folds} folds of {len(X)} rows; at most one fold per row")
         # Rows are dealt to the folds in turn, sorted by class and without a restart at the next
         # class, so that the folds also have equal sizes.
         order = rng.permutation(len(X))
@@ -117,12 +117,12 @@ def folds(
         of_row = np.empty(len(X), dtype=np.intp)
         of_row[order] = np.arange(len(X)) % n_folds
     else:
-        (of_group,) = distinct([_one_a_row(groups, "groups", len(X))])[1]
+        (of_group,) = distinct([_labels_of_rows(groups, "groups", len(X))])[1]
         of_row = _deal_groups(codes, of_group, n_folds, rng)
-    return _parted(X, labels, of_row == fold, rng, class_names, feature_names, categorical)
+    return _split_rows(X, labels, of_row == fold, rng, class_names, feature_names, categorical)
 
 
-def _parted(
+def _split_rows(
     X: Any,
     labels: Array,
     test: NDArray[np.bool_],
@@ -155,17 +155,17 @@ def _deal_groups(
     by_group = _classes_by_group(codes, of_group)
     n_groups, n_classes = by_group.shape
     if n_groups < n_folds:
-        raise DatasetError(f"{n_folds} folds of {n_groups} groups; at most one fold a group")
+        raise DatasetError(f"{n_folds} folds of {n_groups} groups; at most one fold per group")
     sizes = by_group.sum(axis=0)
     order = rng.permutation(n_groups)
     order = order[np.argsort(-by_group[order].sum(axis=1), kind="stable")]
-    held = np.zeros((n_folds, n_classes))
+    fold_counts = np.zeros((n_folds, n_classes))
     fold_of = np.empty(n_groups, dtype=np.intp)
     for group in order:
         # The sum of squares over folds grows least in the fold that holds least of these classes.
-        growth = ((2 * held + by_group[group]) * by_group[group] / sizes).sum(axis=1)
+        growth = ((2 * fold_counts + by_group[group]) * by_group[group] / sizes).sum(axis=1)
         fold_of[group] = int(growth.argmin())
-        held[fold_of[group]] += by_group[group]
+        fold_counts[fold_of[group]] += by_group[group]
     return fold_of[of_group]
 
 
@@ -176,15 +176,15 @@ def _classes_by_group(codes: NDArray[np.intp], of_group: NDArray[np.intp]) -> ND
     return counts.reshape(n_groups, n_classes)
 
 
-def _one_a_row(values: Any, noun: str, n_rows: int) -> Array:
-    read = read_labels(values, noun)
-    if read.shape != (n_rows,):
-        shown = f"{len(read)} {noun}" if read.ndim == 1 else f"{noun} of shape {read.shape}"
-        raise DatasetError(f"{n_rows} rows but {shown}; there is one a row")
-    missing = n_missing(read)
+def _labels_of_rows(values: Any, noun: str, n_rows: int) -> Array:
+    labels = read_labels(values, noun)
+    if labels.shape != (n_rows,):
+        actual = f"{len(labels)} {noun}" if labels.ndim == 1 else f"{noun} of shape {labels.shape}"
+        raise DatasetError(f"{n_rows} rows but {actual}; give one per row")
+    missing = n_missing(labels)
     if missing:
         raise DatasetError(f"{missing} of the {n_rows} {noun} are missing (NaN)")
-    return read
+    return labels
 
 
 def _rows_of_each_class(

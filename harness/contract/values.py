@@ -313,8 +313,8 @@ class Wanted:
         >>> str(Wanted(model="torch-*", dataset="iris")), str(Wanted())
         ('torch-* on iris', 'any model on any dataset')
         """
-        where = "" if self.device in (None, "cpu") else f" @ {self.device}"
-        return f"{self.model or 'any model'} on {self.dataset or 'any dataset'}{where}"
+        suffix = "" if self.device in (None, "cpu") else f" @ {self.device}"
+        return f"{self.model or 'any model'} on {self.dataset or 'any dataset'}{suffix}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -357,7 +357,10 @@ class Choice:
 
     def of_all_rows(self) -> Choice:
         """The same dataset without ``train_size``, that is with all training rows."""
-        return Choice(self.name, tuple(one for one in self.parameters if one[0] != TRAIN_SIZE))
+        return Choice(
+            self.name,
+            tuple(parameter for parameter in self.parameters if parameter[0] != TRAIN_SIZE),
+        )
 
 
 _FOLDS = re.compile(r"([1-9]\d{0,5})-fold")
@@ -369,8 +372,8 @@ def folds_in(kind: SplitKind | None) -> int:
     >>> folds_in("10-fold"), folds_in("fresh"), folds_in(None)
     (10, 0, 0)
     """
-    found = _FOLDS.fullmatch(kind) if isinstance(kind, str) else None  # in pandas, None may be NaN
-    return int(found[1]) if found else 0
+    match = _FOLDS.fullmatch(kind) if isinstance(kind, str) else None  # in pandas, None may be NaN
+    return int(match[1]) if match else 0
 
 
 def is_kind(kind: object) -> bool:
@@ -427,8 +430,8 @@ class Trial:
     @property
     def key(self) -> str:
         """The trial's identity within a run; it does not depend on the order of the trials."""
-        words = [str(self.dataset), str(self.model), self.device, self.repeat, self.seed]
-        return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
+        identity = [str(self.dataset), str(self.model), self.device, self.repeat, self.seed]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     @property
     def split_seed(self) -> int:
@@ -437,8 +440,8 @@ class Trial:
         The seed does not depend on ``train_size``: smaller training parts come from the same split,
         so that learning curves are paired.
         """
-        drawn = self.repeat // self.n_folds if self.n_folds else self.repeat
-        return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), drawn)
+        draw = self.repeat // self.n_folds if self.n_folds else self.repeat
+        return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), draw)
 
     @property
     def fold(self) -> int | None:

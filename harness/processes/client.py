@@ -108,9 +108,9 @@ class Processes:
         ours, theirs = socket.socketpair()
         with theirs:
             path = [entry for entry in sys.path if isinstance(entry, str)]
-            told = [str(theirs.fileno()), str(os.getpid()), ",".join(self._modules), *path]
+            arguments = [str(theirs.fileno()), str(os.getpid()), ",".join(self._modules), *path]
             self._process = subprocess.Popen(  # noqa: S603  # ourselves
-                [sys.executable, "-c", SUPERVISOR, *told],
+                [sys.executable, "-c", SUPERVISOR, *arguments],
                 env=os.environ | self._variables,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -145,10 +145,12 @@ class Processes:
 
         That call must return within ``limit`` seconds.
         """
-        known = self._parents.get(key)
-        if known is None or (known.is_dead and not known.never_started):
-            known = self._parents[key] = Parent(self, None, origin, (function, *given), limit=limit)
-        return known
+        parent = self._parents.get(key)
+        if parent is None or (parent.is_dead and not parent.never_started):
+            parent = self._parents[key] = Parent(
+                self, None, origin, (function, *given), limit=limit
+            )
+        return parent
 
     def renew(self) -> None:
         """Start a new supervisor if the last one is dead."""
@@ -182,15 +184,15 @@ class Processes:
 
 
 def _close(
-    things: list[socket.socket | IO[bytes]], process: subprocess.Popen[bytes], owner: int
+    channels: list[socket.socket | IO[bytes]], process: subprocess.Popen[bytes], owner: int
 ) -> None:
     if os.getpid() != owner:  # a fork of the coordinator has ended, not the coordinator
         return
-    for thing in things:
-        if isinstance(thing, socket.socket):
+    for channel in channels:
+        if isinstance(channel, socket.socket):
             with contextlib.suppress(OSError):  # shut down, because forks may also have it open
-                thing.shutdown(socket.SHUT_RDWR)
-        thing.close()
+                channel.shutdown(socket.SHUT_RDWR)
+        channel.close()
     try:
         process.wait(CLOSE_LIMIT)  # the supervisor first ends everything below it
     except subprocess.TimeoutExpired:
@@ -310,9 +312,9 @@ class Parent:
                 self._lose()
         return self._numbers
 
-    def fork(self, kind: str, who: Call | Parent, *given: Any, files: Sequence[int]) -> None:
+    def fork(self, kind: str, owner: Call | Parent, *given: Any, files: Sequence[int]) -> None:
         """Request a fork for a call or for another parent."""
-        self._begun[self._numbers + 1] = who
+        self._begun[self._numbers + 1] = owner
         self.tell(kind, self._numbers + 1, *given, files=files)
 
     def pump(self) -> None:
@@ -401,22 +403,22 @@ class Parent:
         elif over:
             self._lose()
 
-    def _take(self, kind: str, *told: Any) -> None:
+    def _take(self, kind: str, *content: Any) -> None:
         if kind == "ready" and self._state == "starting":
             self._state = "ready"
         elif kind == "broken":
-            self.give_up("exception", str(told[0])[:500])
+            self.give_up("exception", str(content[0])[:500])
         elif kind == "done":
-            self._done = int(told[0])
+            self._done = int(content[0])
         elif kind == "started":
-            number, pid = map(int, told)
-            if (who := self._begun.pop(number, None)) is not None:
-                self._running[pid] = who
-                who.began(pid)
+            number, pid = map(int, content)
+            if (owner := self._begun.pop(number, None)) is not None:
+                self._running[pid] = owner
+                owner.began(pid)
         elif kind == "ended":
-            pid, status = map(int, told)
-            if (who := self._running.pop(pid, None)) is not None:
-                who.ended(status)
+            pid, status = map(int, content)
+            if (owner := self._running.pop(pid, None)) is not None:
+                owner.ended(status)
 
     def _lose(self) -> None:
         self.give_up("exit", "lost its process")
@@ -426,16 +428,16 @@ class Parent:
         if self.fault is not None:
             return
         self.fault = Failure(kind, reason, output=_tail(self._printed))
-        for thing in (self._end, self._printed):
-            if thing is not None:
-                thing.close()
+        for file in (self._end, self._printed):
+            if file is not None:
+                file.close()
                 with contextlib.suppress(ValueError):  # `close` may have taken it already
-                    self.processes.open.remove(thing)
+                    self.processes.open.remove(file)
         self._printed = None
         if self is not self.processes.root and self._pid:
             self.processes.end(self._pid)
-        for who in (*self._begun.values(), *self._running.values()):
-            who.lost()
+        for owner in (*self._begun.values(), *self._running.values()):
+            owner.lost()
         self._begun.clear()
         self._running.clear()
 
@@ -625,17 +627,17 @@ class Call:
 
     def _hear(self) -> None:
         """Pass the new messages of the call to ``listen``: whole lines, at most LINE bytes."""
-        said = self._said.fileno()
+        file = self._said.fileno()
         # Never more than the file has, because `os.pread` allocates as many bytes as requested.
-        size = max(0, min(LINE, os.fstat(said).st_size - self._heard))
-        lines = os.pread(said, size, self._heard)
-        whole = lines[: lines.rfind(b"\n") + 1]
-        if not whole and len(lines) == LINE:
-            whole = lines  # skipped below: the harness writes no line of this length
-        self._heard += len(whole)
+        size = max(0, min(LINE, os.fstat(file).st_size - self._heard))
+        lines = os.pread(file, size, self._heard)
+        complete = lines[: lines.rfind(b"\n") + 1]
+        if not complete and len(lines) == LINE:
+            complete = lines  # skipped below: the harness writes no line of this length
+        self._heard += len(complete)
         if self._listen is None:
             return
-        for line in whole.splitlines():
+        for line in complete.splitlines():
             with contextlib.suppress(ValueError, RecursionError):
                 self._listen(json.loads(line))
 
@@ -668,9 +670,9 @@ class Tells(Protocol):
         """A descriptor that becomes readable when there is news; -1 if there is none."""
 
 
-def wait(things: Iterable[Tells], seconds: float) -> None:
+def wait(sources: Iterable[Tells], seconds: float) -> None:
     """Wait until one of the things is readable, or until the seconds are over."""
-    files = {file for thing in things if (file := thing.fileno()) >= 0}
+    files = {file for source in sources if (file := source.fileno()) >= 0}
     if files:
         poll = select.poll()
         for file in files:

@@ -78,27 +78,27 @@ class Packing:
         else:
             os.ftruncate(self._file, start + n_bytes)
         self._at = start + n_bytes
-        whole = mmap.mmap(self._file, n_bytes, offset=start)
-        array = np.frombuffer(whole, dtype).reshape(shape)
+        memory = mmap.mmap(self._file, n_bytes, offset=start)
+        array = np.frombuffer(memory, dtype).reshape(shape)
         self._put[_place(array)] = start, array
         return array
 
-    def put(self, name: str, given: NDArray[Any]) -> None:
+    def put(self, name: str, source: NDArray[Any]) -> None:
         """Copy an array into the file; one that is there under another name is not copied again.
 
         Raises:
             OSError: the disk is full.
             PackingError: the array holds something other than numbers.
         """
-        array = np.ascontiguousarray(given)
+        array = np.ascontiguousarray(source)
         if array.dtype.kind not in KINDS:
             raise PackingError(f"'{name}' holds {array.dtype}, which is not numbers")
-        known = _place(array)
-        if known in self._put:
-            self._entries.append((name, array.dtype.str, list(array.shape), self._put[known][0]))
+        place = _place(array)
+        if place in self._put:
+            self._entries.append((name, array.dtype.str, list(array.shape), self._put[place][0]))
             return
         start = self._enter(name, array.dtype, array.shape, ALIGNMENT)
-        self._put[known] = start, array
+        self._put[place] = start, array
         if array.size:
             self._write(array.reshape(-1).view(np.uint8).data, start)
         self._at = start + array.nbytes
@@ -110,10 +110,10 @@ class Packing:
             OSError: the disk is full.
             TypeError: JSON cannot represent the value.
         """
-        words = json.dumps({"value": value, "arrays": self._entries}).encode()
-        end = words + len(words).to_bytes(8, "little") + MARK
-        self._write(memoryview(end), self._at)
-        os.ftruncate(self._file, self._at + len(end))
+        document = json.dumps({"value": value, "arrays": self._entries}).encode()
+        ending = document + len(document).to_bytes(8, "little") + MARK
+        self._write(memoryview(ending), self._at)
+        os.ftruncate(self._file, self._at + len(ending))
 
     def _enter(self, name: str, dtype: np.dtype[Any], shape: tuple[int, ...], step: int) -> int:
         start = math.ceil(self._at / step) * step
@@ -169,19 +169,19 @@ def unpack(file: int, longest: int = LONGEST) -> tuple[Any, dict[str, NDArray[An
     if size < TAIL:
         raise PackingError("the answer is missing")
     try:
-        whole = mmap.mmap(file, size, access=mmap.ACCESS_READ)
+        content = mmap.mmap(file, size, access=mmap.ACCESS_READ)
     except (OSError, ValueError, OverflowError) as error:
         raise PackingError(f"the answer has {size:,} bytes: {error}") from None
-    length = int.from_bytes(whole[size - TAIL : size - len(MARK)], "little")
-    if whole[size - len(MARK) :] != MARK or length > size - TAIL:
+    length = int.from_bytes(content[size - TAIL : size - len(MARK)], "little")
+    if content[size - len(MARK) :] != MARK or length > size - TAIL:
         raise PackingError("the answer is incomplete")
     if length > longest:
         raise PackingError(f"the answer has {length:,} bytes besides its arrays")
     end = size - TAIL - length
     try:
-        document = json.loads(whole[end : end + length])
+        document = json.loads(content[end : end + length])
         value = document["value"]
-        arrays = dict(_array(whole, end, *entry) for entry in document["arrays"])
+        arrays = dict(_array(content, end, *entry) for entry in document["arrays"])
     except PackingError:
         raise
     except Exception as error:  # noqa: BLE001  # NumPy raises many kinds of errors for odd types
@@ -190,7 +190,7 @@ def unpack(file: int, longest: int = LONGEST) -> tuple[Any, dict[str, NDArray[An
 
 
 def _array(
-    whole: mmap.mmap, end: int, name: str, code: str, shape: list[int], start: int
+    content: mmap.mmap, end: int, name: str, code: str, shape: list[int], start: int
 ) -> tuple[str, NDArray[Any]]:
     dtype = np.dtype(code)
     sizes = tuple(shape)
@@ -201,4 +201,4 @@ def _array(
         raise PackingError(f"the answer's array '{name!s:.40}' lies outside of its file")
     if not count:
         return str(name), np.zeros(sizes, dtype)
-    return str(name), np.frombuffer(whole, dtype, count, start).reshape(sizes)
+    return str(name), np.frombuffer(content, dtype, count, start).reshape(sizes)

@@ -80,9 +80,9 @@ class Channel:
         """Send a message and copies of descriptors."""
         if len(message) > MESSAGE:
             raise ValueError(f"a message of {len(message):,} bytes")
-        whole = len(message).to_bytes(_LENGTH, "little") + message
-        sent = socket.send_fds(self.end, [whole], list(files)) if files else 0
-        self.end.sendall(whole[sent:])
+        framed = len(message).to_bytes(_LENGTH, "little") + message
+        sent = socket.send_fds(self.end, [framed], list(files)) if files else 0
+        self.end.sendall(framed[sent:])
 
     def receive(self) -> tuple[bytes, list[int]]:
         """Wait for a message; raises EOFError if the other end is closed."""
@@ -131,7 +131,7 @@ class Inside:
 
 
 @dataclass(slots=True)
-class _Place:
+class _ForkServer:
     """The state of a process that forks others: its channel, its loaded value and its forks."""
 
     channel: Channel
@@ -159,7 +159,7 @@ def supervise(file: int, coordinator: int, modules: Sequence[str]) -> NoReturn:
         for name in filter(None, modules):
             importlib.import_module(name)
         gc.freeze()
-        _serve(_Place(Channel(socket.socket(fileno=file)), watched=watched), supervises=True)
+        _serve(_ForkServer(Channel(socket.socket(fileno=file)), watched=watched), supervises=True)
     finally:
         _end_all()
 
@@ -202,40 +202,42 @@ def _end_all() -> NoReturn:
     os._exit(0)
 
 
-def _serve(place: _Place, *, supervises: bool = False) -> None:
+def _serve(server: _ForkServer, *, supervises: bool = False) -> None:
     """Fork on request, and report each fork's end, until the other end of the channel closes.
 
     A supervisor watches the coordinator as well, whose forks may keep the channel open.
     """
     poll = select.poll()
-    poll.register(place.channel, select.POLLIN)
-    for fd in place.watched:
+    poll.register(server.channel, select.POLLIN)
+    for fd in server.watched:
         poll.register(fd, select.POLLIN)
     while True:
-        told = poll.poll(None if _PROCESS_FILES or not place.forks else 1000 * POLL)
-        if any(fd in place.watched for fd, _ in told):
+        events = poll.poll(None if _PROCESS_FILES or not server.forks else 1000 * POLL)
+        if any(fd in server.watched for fd, _ in events):
             return
-        if any(fd == place.channel.fileno() for fd, _ in told):
+        if any(fd == server.channel.fileno() for fd, _ in events):
             try:
-                message, files = place.channel.receive()
+                message, files = server.channel.receive()
             except (EOFError, OSError):
                 return
             kind, *given = pickle.loads(message)  # noqa: S301  # from the coordinator
             if kind in _ORDERS:
-                number, *about = given
-                _ORDERS[kind](place, *about)
-                place.channel.send(json.dumps(["done", number]).encode())
+                number, *arguments = given
+                _ORDERS[kind](server, *arguments)
+                server.channel.send(json.dumps(["done", number]).encode())
             else:
-                _fork(place, poll, kind, files, *given)
-        for pid in list(place.forks):
-            if _PROCESS_FILES and place.forks[pid][0] not in [fd for fd, _ in told]:
+                _fork(server, poll, kind, files, *given)
+        for pid in list(server.forks):
+            if _PROCESS_FILES and server.forks[pid][0] not in [fd for fd, _ in events]:
                 continue
-            _reap(place, poll, pid)
+            _reap(server, poll, pid)
         if supervises:
-            _reap_orphans(place)
+            _reap_orphans(server)
 
 
-def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *given: Any) -> None:
+def _fork(
+    server: _ForkServer, poll: Any, kind: str, files: list[int], number: int, *given: Any
+) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):  # a plugin may have closed or removed the stream
             stream.flush()
@@ -244,15 +246,15 @@ def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *g
     if pid == 0:
         status = 1
         try:
-            own = [place.channel.fileno(), *(fd for fd, _ in place.forks.values())]
-            own += [fd for _, kept in place.forks.values() for fd in kept]
-            own += place.watched
-            place.forks.clear()
-            _begin(parent, own)
+            descriptors = [server.channel.fileno(), *(fd for fd, _ in server.forks.values())]
+            descriptors += [fd for _, handed in server.forks.values() for fd in handed]
+            descriptors += server.watched
+            server.forks.clear()
+            _begin(parent, descriptors)
             if kind == "call":
-                status = _call(place.held, parent, files, *given)
+                status = _call(server.held, parent, files, *given)
             else:
-                _grow(place.held, files, *given)
+                _grow(server.held, files, *given)
                 status = 0
         except BaseException:  # noqa: BLE001  # after any error, this process ends here
             with contextlib.suppress(BaseException):
@@ -260,35 +262,35 @@ def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *g
         finally:
             os._exit(status)
     watch = os.pidfd_open(pid) if _PROCESS_FILES else -1
-    place.forks[pid] = watch, files
+    server.forks[pid] = watch, files
     if watch >= 0:
         poll.register(watch, select.POLLIN)
-    place.channel.send(json.dumps(["started", number, pid]).encode())
+    server.channel.send(json.dumps(["started", number, pid]).encode())
 
 
-def _reap(place: _Place, poll: Any, pid: int) -> None:
+def _reap(server: _ForkServer, poll: Any, pid: int) -> None:
     try:
-        found, status = os.waitpid(pid, os.WNOHANG)
+        ended, status = os.waitpid(pid, os.WNOHANG)
     except ChildProcessError:  # other code has waited for the process
-        found, status = pid, 0
-    if not found:
+        ended, status = pid, 0
+    if not ended:
         return
-    watch, files = place.forks.pop(pid)
+    watch, files = server.forks.pop(pid)
     if watch >= 0:
         poll.unregister(watch)
         os.close(watch)
     for fd in files:
         os.close(fd)
     code = os.waitstatus_to_exitcode(status)
-    place.channel.send(json.dumps(["ended", pid, code]).encode())
+    server.channel.send(json.dumps(["ended", pid, code]).encode())
 
 
-def _begin(parent: int, own: Sequence[int]) -> None:
+def _begin(parent: int, descriptors: Sequence[int]) -> None:
     """Separate this fork from its parent: own session, no inherited descriptors, default signals.
 
     Args:
         parent: id of the parent.
-        own: the parent's own descriptors, which the fork closes.
+        descriptors: the parent's own descriptors, which the fork closes.
     """
     os.setsid()
     _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
@@ -296,7 +298,7 @@ def _begin(parent: int, own: Sequence[int]) -> None:
         os._exit(1)
     _prctl(_SET_SUBREAPER, 1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for fd in own:
+    for fd in descriptors:
         os.close(fd)
 
 
@@ -317,7 +319,7 @@ def _grow(held: Any, files: Sequence[int], function: Callable[..., Any], *given:
     gc.collect()
     gc.freeze()  # memory that the collector does not visit stays shared with forks
     channel.send(json.dumps(["ready"]).encode())
-    _serve(_Place(channel, held))
+    _serve(_ForkServer(channel, held))
 
 
 def _call(
@@ -337,7 +339,7 @@ def _call(
     can_lend = sys.platform == "linux"
     lent = tuple((parent if can_lend else 0, fd) for fd in files[first:])
     _redirect(files[1])
-    answer, said, *others = (_high(fd) for fd in (files[0], *files[2:first]))
+    answer, messages, *descriptors = (_high(fd) for fd in (files[0], *files[2:first]))
     for fd in files if can_lend else files[:first]:
         os.close(fd)
     # The exit functions that the parent has registered must not run in this process.
@@ -350,10 +352,10 @@ def _call(
         line = json.dumps(value).encode() + b"\n"
         if os.getpid() == me and len(line) < LINE:  # not in a fork of this process
             with lock:
-                os.write(said, line)
+                os.write(messages, line)
 
     packing = Packing(answer)
-    value, arrays = function(Inside(held, tuple(others), say, lent, packing), *given)
+    value, arrays = function(Inside(held, tuple(descriptors), say, lent, packing), *given)
     if os.getpid() != me:
         os._exit(0)  # this is a fork that the call made and that returned here; ignore its answer
     for name, array in arrays.items():
@@ -368,22 +370,22 @@ def _call(
     return 0
 
 
-def _end(_place: _Place, pid: int) -> None:
+def _end(_server: _ForkServer, pid: int) -> None:
     if _is_below(pid):
         trees.end(pid)
 
 
-def _terminate(_place: _Place, pid: int) -> None:
+def _terminate(_server: _ForkServer, pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if _is_below(pid):
             os.killpg(pid, signal.SIGTERM)
 
 
-def _sweep(place: _Place) -> None:
+def _sweep(server: _ForkServer) -> None:
     """End the orphans: the children of this process that it did not fork."""
     until = time.monotonic() + trees.PATIENCE
     while time.monotonic() < until:
-        strays = [pid for pid in trees.below(os.getpid()) if pid not in place.forks]
+        strays = [pid for pid in trees.below(os.getpid()) if pid not in server.forks]
         if not strays:
             return
         for pid in strays:  # they may start new processes, so the outer loop looks again
@@ -398,11 +400,11 @@ _ORDERS: Mapping[str, Callable[..., None]] = {
 """The coordinator's requests to the supervisor, other than to fork."""
 
 
-def _reap_orphans(place: _Place) -> None:
+def _reap_orphans(server: _ForkServer) -> None:
     """Collect the exit statuses of adopted processes that have ended."""
     with contextlib.suppress(ChildProcessError):
         while info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if info.si_pid in place.forks:
+            if info.si_pid in server.forks:
                 return
             os.waitpid(info.si_pid, os.WNOHANG)
 

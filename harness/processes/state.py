@@ -88,7 +88,7 @@ def _write_streams(streams: tuple[Any, ...]) -> None:
     sys.stdin, sys.stdout, sys.stderr = streams
 
 
-def _of_torch(name: str, read: str, write: str) -> Aspect:
+def _torch_setting(name: str, read: str, write: str) -> Aspect:
     """A setting of torch; its value is None while torch is not imported."""
 
     def reader() -> Any:
@@ -98,7 +98,7 @@ def _of_torch(name: str, read: str, write: str) -> Aspect:
     return Aspect(name, reader, lambda value: getattr(sys.modules["torch"], write)(value))
 
 
-def _of_signal(number: signal.Signals) -> Aspect:
+def _signal_handler(number: signal.Signals) -> Aspect:
     return Aspect(
         f"the handler of {number.name}",
         lambda: signal.getsignal(number),
@@ -117,11 +117,11 @@ ASPECTS = (
     Aspect("the current directory", os.getcwd, os.chdir),
     Aspect("the environment", lambda: dict(os.environ), _write_environment),
     Aspect("NumPy's error state", np.geterr, lambda state: np.seterr(**state)),
-    _of_torch("torch's thread count", "get_num_threads", "set_num_threads"),
-    _of_torch("torch's default dtype", "get_default_dtype", "set_default_dtype"),
-    _of_torch("torch's gradients", "is_grad_enabled", "set_grad_enabled"),
+    _torch_setting("torch's thread count", "get_num_threads", "set_num_threads"),
+    _torch_setting("torch's default dtype", "get_default_dtype", "set_default_dtype"),
+    _torch_setting("torch's gradients", "is_grad_enabled", "set_grad_enabled"),
     *(
-        _of_signal(number)
+        _signal_handler(number)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGCHLD)
     ),
     Aspect("the umask", _read_umask, os.umask),

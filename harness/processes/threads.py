@@ -34,69 +34,71 @@ def give_threads(classifier: object, n: int) -> None:
         classifier: the model's classifier; errors that it raises here are ignored.
         n: number of threads.
     """
-    _give(classifier, n, 0, set())
+    _give_recursively(classifier, n, 0, set())
 
 
-def _give(thing: object, n: int, depth: int, seen: set[int]) -> None:
-    if id(thing) in seen or depth > DEEPEST:
+def _give_recursively(estimator: object, n: int, depth: int, seen: set[int]) -> None:
+    if id(estimator) in seen or depth > DEEPEST:
         return
-    seen.add(id(thing))
-    given = False
+    seen.add(id(estimator))
+    has_threads = False
     with contextlib.suppress(Exception, SystemExit):
-        given = _give_one(thing, n)
-    inside: list[object] = []
+        has_threads = _set_threads(estimator, n)
+    inner: list[object] = []
     with contextlib.suppress(Exception, SystemExit):
-        inside = list(_estimators(thing))
-    for estimator in inside:
-        _give(estimator, 1 if given else n, depth + 1, seen)
+        inner = list(_estimators(estimator))
+    for inner_estimator in inner:
+        _give_recursively(inner_estimator, 1 if has_threads else n, depth + 1, seen)
 
 
-def _give_one(thing: object, n: int) -> bool:
+def _set_threads(estimator: object, n: int) -> bool:
     """Set the parameters that have their default; returns whether the estimator has any."""
-    defaults = _defaults(type(thing))
-    parameters = _parameters(thing)
-    values = {name: _value(thing, name, parameters, defaults) for name in NAMES}
+    defaults = _defaults(type(estimator))
+    parameters = _parameters(estimator)
+    values = {name: _value(estimator, name, parameters, defaults) for name in NAMES}
     if any(name not in defaults or value != defaults[name] for name, value in _set(values)):
         return False
-    given = False
+    has_threads = False
     for name, value in _set(values):
         if value in RETIRED:
             continue
-        given = True
-        if _unthreaded(thing, value, n):
+        has_threads = True
+        if _unthreaded(estimator, value, n):
             continue
-        if callable(getattr(thing, "set_params", None)):
-            thing.set_params(**{name: n})  # type: ignore[attr-defined]  # it is there
+        if callable(getattr(estimator, "set_params", None)):
+            estimator.set_params(**{name: n})  # type: ignore[attr-defined]  # it is there
         else:
-            setattr(thing, name, n)
-    return given
+            setattr(estimator, name, n)
+    return has_threads
 
 
 def _set(values: dict[str, Any]) -> list[tuple[str, Any]]:
     return [(name, value) for name, value in values.items() if value is not inspect.Parameter.empty]
 
 
-def _value(thing: object, name: str, parameters: dict[str, Any], defaults: dict[str, Any]) -> Any:
+def _value(
+    estimator: object, name: str, parameters: dict[str, Any], defaults: dict[str, Any]
+) -> Any:
     """The estimator's value of a parameter; ``Parameter.empty`` if it has no such parameter."""
     if name in parameters:
         return parameters[name]
-    if name not in defaults and name not in getattr(thing, "__dict__", {}):
+    if name not in defaults and name not in getattr(estimator, "__dict__", {}):
         return inspect.Parameter.empty
     # CatBoost has no such attribute, and its get_params omits parameters that have their default.
-    settable = callable(getattr(thing, "set_params", None))
-    return getattr(thing, name, defaults[name] if settable else inspect.Parameter.empty)
+    settable = callable(getattr(estimator, "set_params", None))
+    return getattr(estimator, name, defaults[name] if settable else inspect.Parameter.empty)
 
 
-def _unthreaded(thing: object, value: object, n: int) -> bool:
+def _unthreaded(estimator: object, value: object, n: int) -> bool:
     """Whether the estimator already uses one thread: in scikit-learn, ``None`` means 1.
 
     It is then left alone, because some classes no longer use the parameter, and warn if it is set.
     """
-    return n == 1 and value is None and type(thing).__module__.partition(".")[0] == "sklearn"
+    return n == 1 and value is None and type(estimator).__module__.partition(".")[0] == "sklearn"
 
 
-def _parameters(thing: object) -> dict[str, Any]:
-    get = getattr(thing, "get_params", None)
+def _parameters(estimator: object) -> dict[str, Any]:
+    get = getattr(estimator, "get_params", None)
     if not callable(get):
         return {}
     try:
@@ -131,10 +133,10 @@ def _arguments(cls: type[Any]) -> Iterator[tuple[str, Any]]:
             return
 
 
-def _estimators(thing: object) -> Iterator[object]:
+def _estimators(estimator: object) -> Iterator[object]:
     """The estimators inside: steps of a pipeline, the estimator of a search, an attribute."""
-    held = [*_parameters(thing).values(), *getattr(thing, "__dict__", {}).values()]
-    yield from (one for one in _flat(held, 0) if _is_estimator(one))
+    values = [*_parameters(estimator).values(), *getattr(estimator, "__dict__", {}).values()]
+    yield from (value for value in _flat(values, 0) if _is_estimator(value))
 
 
 def _flat(values: Iterable[object], depth: int) -> Iterator[object]:
@@ -148,5 +150,5 @@ def _flat(values: Iterable[object], depth: int) -> Iterator[object]:
             yield value
 
 
-def _is_estimator(thing: object) -> bool:
-    return not isinstance(thing, type) and callable(getattr(type(thing), "fit", None))
+def _is_estimator(value: object) -> bool:
+    return not isinstance(value, type) and callable(getattr(type(value), "fit", None))

@@ -32,13 +32,13 @@ def descendants(root: int) -> list[int]:
             members = psutil.Process(root).children(recursive=True)
             return [child.pid for child in members if _lives(child)]
         return []
-    found: list[int] = []
+    living: list[int] = []
     waiting = [root]
     while waiting:
-        here = children(waiting.pop())
-        waiting += here
-        found += (pid for pid in here if _state(pid) not in "ZX")
-    return found
+        listed = children(waiting.pop())
+        waiting += listed
+        living += (pid for pid in listed if _state(pid) not in "ZX")
+    return living
 
 
 def below(pid: int) -> list[int]:
@@ -52,12 +52,12 @@ def below(pid: int) -> list[int]:
 
 def children(pid: int) -> list[int]:
     """The children of all threads of a process, zombies included; requires TELLS_CHILDREN."""
-    found: list[int] = []
+    pids: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  # pathlib is slow
             with contextlib.suppress(OSError):
-                found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
-    return found
+                pids += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return pids
 
 
 def _state(pid: int) -> str:
@@ -87,10 +87,10 @@ def end(root: int, *, itself: bool = True) -> None:
     if itself:
         _signal(root, signal.SIGSTOP)
     # Listed twice, because an orphan can move up while the tree is being walked.
-    while (found := descendants(root) or descendants(root)) and time.monotonic() < until:
-        for pid in found:
+    while (pids := descendants(root) or descendants(root)) and time.monotonic() < until:
+        for pid in pids:
             _signal(pid, signal.SIGSTOP)
-        for pid in found:
+        for pid in pids:
             _signal(pid, signal.SIGKILL)
         time.sleep(0.001)
     if itself:
@@ -158,12 +158,12 @@ def _unmapped(members: list[int]) -> int:
     mapped = 0
     for pid in members:
         with contextlib.suppress(OSError):
-            here = False
+            is_counted = False
             for line in _read(f"/proc/{pid}/smaps").splitlines():
                 if match := re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ (\S+):(\S+) (\d+)", line):
                     device = os.makedev(int(match[1], 16), int(match[2], 16))
-                    here = (device, int(match[3])) in files
-                elif here and line.startswith("Pss:"):
+                    is_counted = (device, int(match[3])) in files
+                elif is_counted and line.startswith("Pss:"):
                     mapped += 1024 * int(line.split()[1])
     return max(0, sum(files.values()) - mapped)
 

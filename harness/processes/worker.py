@@ -124,11 +124,11 @@ class Worker:
         """The result of the call, a JSON value or a failure; None while the call is running."""
         with contextlib.suppress(BlockingIOError, OSError):
             self._channel.end.recv(MESSAGE, socket.MSG_DONTWAIT)
-        over = self._session.poll()
+        ended = self._session.poll()
         self._send()
         if self._answer is not None:
             return self._answer
-        if over:
+        if ended:
             failure = self._session.failure
             if failure is None:
                 failure = Failure("exit", "exited", output=self._session.output())
@@ -156,11 +156,11 @@ class Worker:
             except OSError:
                 return  # the next `poll` notices that the process has ended
 
-    def _hear(self, told: Any) -> None:
+    def _hear(self, message: Any) -> None:
         """Take in a message of the process: a list of a kind and a value."""
-        if not isinstance(told, list) or len(told) != 2:
+        if not isinstance(message, list) or len(message) != 2:
             return
-        kind, value = told
+        kind, value = message
         if kind != "note":
             self._session.limit(Limits())  # an idle worker may wait for its next call indefinitely
         if kind == "ready" and not self._ready:
@@ -183,11 +183,11 @@ def _note(inside: Inside, value: Any) -> None:
     inside.say(["note", value])
 
 
-def wait(things: Iterable[Worker], seconds: float) -> None:
+def wait(workers: Iterable[Worker], seconds: float) -> None:
     """Wait until one of the workers has sent a message, or until the seconds are over."""
     poll = select.poll()
-    for thing in things:
-        poll.register(thing.fileno(), select.POLLIN)
+    for worker in workers:
+        poll.register(worker.fileno(), select.POLLIN)
     poll.poll(1000 * seconds)
 
 

@@ -289,10 +289,10 @@ class Store:
                     raise StoreGoneError(
                         f"store '{self.name}': run {run.id} was deleted while it ran"
                     ) from error
-                what = getattr(error, "orig", None) or error
+                cause = getattr(error, "orig", None) or error
                 raise RefusedResultError(
                     f"store '{self.name}' refused the result of {result.trial.dataset} x "
-                    f"{result.trial.model}, repeat {result.trial.repeat}: {self._told(what)}"
+                    f"{result.trial.model}, repeat {result.trial.repeat}: {self._one_line(cause)}"
                 ) from error
 
     def _row(self, run: Run, position: int, result: Result, *, baseline: bool) -> dict[str, Any]:
@@ -330,9 +330,9 @@ class Store:
         if failure:
             row |= {
                 "failure_kind": failure.kind,
-                "reason": _said(failure.reason, REASON),
-                "traceback": _said(failure.traceback, TRACEBACK),
-                "output": _said(failure.output, OUTPUT),
+                "reason": _shortened(failure.reason, REASON),
+                "traceback": _shortened(failure.traceback, TRACEBACK),
+                "output": _shortened(failure.output, OUTPUT),
             }
         return row
 
@@ -391,12 +391,12 @@ class Store:
             "model_seed": 0,
             "status": "skipped",
             "failure_kind": "skipped",
-            "reason": _said(skip.reason, REASON),
+            "reason": _shortened(skip.reason, REASON),
         }
         with self._faults(), self.engine.begin() as connection:
             connection.execute(results.insert().values(row))
 
-    def add_timings(self, run: Run, found: Iterable[Timing]) -> None:
+    def add_timings(self, run: Run, measured: Iterable[Timing]) -> None:
         """Replace the timings of a run."""
         rows = [
             {
@@ -407,13 +407,13 @@ class Store:
                 "device": timing.device,
                 "threads": timing.threads,
                 "status": timing.status,
-                "reason": _said(timing.reason, REASON),
+                "reason": _shortened(timing.reason, REASON),
                 "calls": timing.calls,
                 "figures": {k: v for k, v in timing.figures.items() if np.isfinite(v)},
                 "processes": [len(process) for process in timing.samples],
                 "samples": pack_samples(timing.samples),
             }
-            for timing in found
+            for timing in measured
         ]
         with self._faults(), self.engine.begin() as connection:
             connection.execute(timings.delete().where(timings.c.run_id == run.id))
@@ -437,13 +437,13 @@ class Store:
             for row in rows
         ]
 
-    def add_points(self, found: Iterable[Point]) -> int:
+    def add_points(self, measured: Iterable[Point]) -> int:
         """Add points to the history, except those that it has already or whose value is not finite.
 
         Returns:
             The number of new points.
         """
-        rows = [asdict(point) for point in found if np.isfinite(point.value)]
+        rows = [asdict(point) for point in measured if np.isfinite(point.value)]
         for row in rows:
             row |= {name: _finite(row[name]) for name in ("low", "high", "seconds")}
             row |= {name: _text(row[name]) for name in TEXTS}
@@ -460,13 +460,13 @@ class Store:
         query = sa.select(*columns).order_by(points.c.time, points.c.id)
         with self._faults(), self.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        found = []
+        history = []
         for row in rows:
             values: dict[str, Any] = dict(row)
             for name in ("low", "high", "seconds"):
                 values[name] = np.nan if values[name] is None else values[name]
-            found.append(Point(**values))
-        return found
+            history.append(Point(**values))
+        return history
 
     def finish(self, run: Run, environment: Mapping[str, Any] | None = None) -> None:
         """Mark a run as complete, and store its environment's fingerprint if it is given."""
@@ -478,10 +478,14 @@ class Store:
 
     def add_environment(self, run: Run, facts: Mapping[str, Any]) -> None:
         """Add facts to a run's environment."""
-        this = runs.c.id == run.id
+        is_run = runs.c.id == run.id
         with self._faults(), self.engine.begin() as connection:
-            known = connection.execute(sa.select(runs.c.environment).where(this)).scalar_one()
-            connection.execute(runs.update().where(this).values(environment={**known, **facts}))
+            environment = connection.execute(
+                sa.select(runs.c.environment).where(is_run)
+            ).scalar_one()
+            connection.execute(
+                runs.update().where(is_run).values(environment={**environment, **facts})
+            )
 
     def update_environment(self, run: Run, environment: Mapping[str, Any]) -> None:
         """Add the fingerprint of a run that is resumed with changed code; keep the earlier ones."""
@@ -504,11 +508,11 @@ class Store:
         query = sa.select(results.c.run_id, results.c.status, sa.func.count()).group_by(
             results.c.run_id, results.c.status
         )
-        found: dict[int, dict[str, int]] = {}
+        counts: dict[int, dict[str, int]] = {}
         with self._faults(), self.engine.connect() as connection:
             for run_id, status, count in connection.execute(query):
-                found.setdefault(run_id, {})[status] = count
-        return found
+                counts.setdefault(run_id, {})[status] = count
+        return counts
 
     def timing_counts(self) -> dict[int, int]:
         """The number of timings by run, for runs that have timings."""
@@ -536,9 +540,11 @@ class Store:
         with self._faults(), self.engine.connect() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
         if row is None:
-            known = wanted is None or wanted in WORDS
-            what = f"no {wanted or ''} run".replace("  ", " ") if known else f"no run '{wanted}'"
-            raise UsageError(f"store '{self.name}' has {what}; `harness runs` lists them")
+            is_word = wanted is None or wanted in WORDS
+            missing = (
+                f"no {wanted or ''} run".replace("  ", " ") if is_word else f"no run '{wanted}'"
+            )
+            raise UsageError(f"store '{self.name}' has {missing}; `harness runs` lists them")
         return Run(**row)
 
     def done(self, run: Run) -> set[str]:
@@ -573,9 +579,9 @@ class Store:
         if not present and create:
             self._create()
         elif schema_versions.name not in present:
-            what = "is empty" if not present else "belongs to other software"
+            state = "is empty" if not present else "belongs to other software"
             raise StoreError(
-                f"store '{self.name}' {what}: it has no table '{schema_versions.name}'; "
+                f"store '{self.name}' {state}: it has no table '{schema_versions.name}'; "
                 "name another with --store"
             )
         with self.engine.connect() as connection:
@@ -590,12 +596,12 @@ class Store:
 
     def _migrate(self, version: int) -> int:
         """Bring the tables to the next schema, unless another process is just doing so."""
-        moved = schema_versions.update().where(schema_versions.c.version == version)
+        update = schema_versions.update().where(schema_versions.c.version == version)
         try:
             with self.engine.begin() as connection:
                 # The version is updated first: a second process waits here, and then matches no
                 # row.
-                if connection.execute(moved.values(version=version + 1)).rowcount:
+                if connection.execute(update.values(version=version + 1)).rowcount:
                     for statement in MIGRATIONS[version]:
                         connection.execute(sa.text(statement))
         except sa.exc.DBAPIError as error:
@@ -630,13 +636,13 @@ class Store:
         # `_write_ahead` uses the connection below SQLAlchemy, which raises sqlite3's errors.
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             self._require_file()
-            what = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-            raise StoreError(f"store '{self.name}': {self._told(what)}") from error
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise StoreError(f"store '{self.name}': {self._one_line(cause)}") from error
 
-    def _told(self, error: object) -> str:
+    def _one_line(self, error: object) -> str:
         """An error's message on one line, without passwords."""
-        words = " ".join(str(error).split())
-        return bounded(without_passwords(without(self._secrets, words)), REASON)
+        line = " ".join(str(error).split())
+        return bounded(without_passwords(without(self._secrets, line)), REASON)
 
     def _require_file(self) -> None:
         """Check that the SQLite file is the one that was opened.
@@ -655,20 +661,20 @@ class Store:
     def _file_id(self) -> tuple[int, int] | None:
         """Device and inode of an SQLite file; None for other databases, and if it is gone."""
         try:
-            found = self._path.stat() if self._path else None
+            status = self._path.stat() if self._path else None
         except OSError:
             return None
-        return (found.st_dev, found.st_ino) if found else None
+        return (status.st_dev, status.st_ino) if status else None
 
 
-def pack(found: Predictions) -> dict[str, bytes]:
+def pack(rows: Predictions) -> dict[str, bytes]:
     """Predictions as a row of the table ``predictions``."""
     return {
-        "true_class": zlib.compress(found.true.astype("<u2").tobytes()),
-        "predicted_class": zlib.compress(found.predicted.astype("<u2").tobytes()),
-        "log_probability": zlib.compress(found.log_probability.astype("<f4").tobytes()),
-        "confidence": zlib.compress(found.confidence.astype("<f4").tobytes()),
-        "brier": zlib.compress(found.brier.astype("<f4").tobytes()),
+        "true_class": zlib.compress(rows.true.astype("<u2").tobytes()),
+        "predicted_class": zlib.compress(rows.predicted.astype("<u2").tobytes()),
+        "log_probability": zlib.compress(rows.log_probability.astype("<f4").tobytes()),
+        "confidence": zlib.compress(rows.confidence.astype("<f4").tobytes()),
+        "brier": zlib.compress(rows.brier.astype("<f4").tobytes()),
     }
 
 
@@ -689,19 +695,19 @@ def unpack(
     )
 
 
-def pack_sketch(found: Sketch) -> bytes:
+def pack_sketch(sketch: Sketch) -> bytes:
     """A sketch as an npz file.
 
     Names are stored as JSON; the arrays of ``axes`` and ``hidden`` as ``axes_0``, ``axes_1`` etc.
     """
-    arrays: dict[str, NDArray[Any]] = {"points": found.points, "rows": found.rows}
+    arrays: dict[str, NDArray[Any]] = {"points": sketch.points, "rows": sketch.rows}
     for name in ("class_names", "input_names"):
-        texts = [_text(bounded(text, NAME_LENGTH)) for text in getattr(found, name)]
+        texts = [_text(bounded(text, NAME_LENGTH)) for text in getattr(sketch, name)]
         arrays[name] = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
     for name in ("axes", "hidden"):
-        arrays |= {f"{name}_{i}": array for i, array in enumerate(getattr(found, name))}
-    if found.probabilities is not None:
-        arrays["probabilities"] = found.probabilities
+        arrays |= {f"{name}_{i}": array for i, array in enumerate(getattr(sketch, name))}
+    if sketch.probabilities is not None:
+        arrays["probabilities"] = sketch.probabilities
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
@@ -714,18 +720,18 @@ def unpack_sketch(packed: bytes) -> Sketch:
             tuple(json.loads(arrays[f"{kind}_names"].tobytes())) for kind in ("class", "input")
         ]
 
-        def several(name: str) -> tuple[NDArray[Any], ...]:
-            known = sum(one.startswith(f"{name}_") and one[-1].isdigit() for one in arrays.files)
-            return tuple(arrays[f"{name}_{i}"] for i in range(known))
+        def numbered(name: str) -> tuple[NDArray[Any], ...]:
+            count = sum(key.startswith(f"{name}_") and key[-1].isdigit() for key in arrays.files)
+            return tuple(arrays[f"{name}_{i}"] for i in range(count))
 
         return Sketch(
             names[0],
             names[1],
             arrays["points"],
             arrays["rows"],
-            several("axes"),
+            numbered("axes"),
             arrays["probabilities"] if "probabilities" in arrays.files else None,
-            several("hidden"),
+            numbered("hidden"),
         )
 
 
@@ -794,8 +800,8 @@ def _engine(url: str, shown: str, secrets: Sequence[str], *, create: bool) -> sa
 
 
 def _is_writable(file: str) -> bool:
-    places = (Path(file), Path(file).absolute().parent)
-    return file.startswith("file:") or all(os.access(place, os.W_OK) for place in places)
+    paths = (Path(file), Path(file).absolute().parent)
+    return file.startswith("file:") or all(os.access(path, os.W_OK) for path in paths)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
@@ -842,11 +848,11 @@ def _json(parameters: tuple[tuple[str, Value], ...]) -> dict[str, Value]:
     }
 
 
-def _said(words: str, most: int) -> str:
+def _shortened(text: str, most: int) -> str:
     """An untrusted text, cut to a length and without passwords."""
-    return without_passwords(_text(bounded(words, most)))
+    return without_passwords(_text(bounded(text, most)))
 
 
-def _text(words: str) -> str:
+def _text(text: str) -> str:
     """Text that every database accepts: PostgreSQL refuses NUL, SQLite refuses lone surrogates."""
-    return words.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()

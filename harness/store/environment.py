@@ -67,13 +67,13 @@ def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str,
     names = {*ALWAYS, *distributions}
     for name in required:
         names.update(providers.get(name.partition(".")[0], ()))
-    found = {}
+    versions = {}
     for name in sorted(names):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
 def git(place: Path) -> dict[str, Any] | None:
@@ -90,20 +90,20 @@ def git(place: Path) -> dict[str, Any] | None:
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """The differences between two fingerprints that may change scores, one phrase each."""
-    found = []
+    differences = []
     if then["python"] != now["python"]:
-        found.append(f"Python was {then['python']} and is {now['python']}")
+        differences.append(f"Python was {then['python']} and is {now['python']}")
     for noun, key in (("package", "packages"), ("plugin", "plugins")):
         for name in sorted({*then[key], *now[key]}):
-            was, has = then[key].get(name), now[key].get(name)
+            was, is_now = then[key].get(name), now[key].get(name)
             if key == "plugins":
-                was, has = was and was["digest"], has and has["digest"]
-            if was == has:
+                was, is_now = was and was["digest"], is_now and is_now["digest"]
+            if was == is_now:
                 continue
-            if was is None or has is None:
-                found.append(f"{noun} '{name}' is {'new' if was is None else 'gone'}")
+            if was is None or is_now is None:
+                differences.append(f"{noun} '{name}' is {'new' if was is None else 'gone'}")
             elif key == "plugins":
-                found.append(f"the code of plugin '{name}' has changed")
+                differences.append(f"the code of plugin '{name}' has changed")
             else:
-                found.append(f"{noun} '{name}' was {was} and is {has}")
-    return found
+                differences.append(f"{noun} '{name}' was {was} and is {is_now}")
+    return differences

@@ -35,13 +35,13 @@ PATIENCE = 60.0
 """Seconds that git may take to answer, long enough for a slow disk."""
 
 
-def asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
+def asked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
     """Run a git command in a folder; None if git is missing or does not answer in time."""
     env = {name: value for name, value in os.environ.items() if name not in LOCAL}
     try:
         return subprocess.run(  # noqa: S603  # no shell
             # Without this option, `git status` may write to the user's index.
-            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments],  # noqa: S607  # the user's
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",  # as Python treats file names
@@ -53,7 +53,7 @@ def asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
         return None
 
 
-def line(folder: Path, *words: str) -> str:
+def line(folder: Path, *arguments: str) -> str:
     """The output of a git command, stripped; empty if the command fails."""
-    done = asked(folder, *words)
-    return done.stdout.strip() if done and done.returncode == 0 else ""
+    process = asked(folder, *arguments)
+    return process.stdout.strip() if process and process.returncode == 0 else ""
