@@ -42,7 +42,7 @@ class Settings:
 
     plugins: tuple[str, ...] = ()
     store: str | None = None
-    run: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)  # TOML, checked against RUN_DEFAULTS
 
 
 def read_settings(folder: Path | None = None) -> Settings:
@@ -94,7 +94,7 @@ def _plugin(folder: Path, spec: str) -> str:
 
 
 def _check(
-    file: Path, section: str, table: Mapping[str, Any], allowed: Mapping[str, tuple[type, ...]]
+    file: Path, section: str, table: Mapping[str, object], allowed: Mapping[str, tuple[type, ...]]
 ) -> None:
     for key, value in table.items():
         if key not in allowed:

@@ -230,7 +230,7 @@ def test_a_hook_that_exits_or_takes_arguments_is_a_fault() -> None:
         [],
     )
     assert [fault.reason for fault in registry.faults] == [
-        "a hook takes arguments; hooks have none",
+        "a hook takes arguments, but hooks have none",
         "harness_models raised SystemExit: 0",
     ]
 

@@ -17,7 +17,7 @@ from harness.errors import HarnessError, PluginError, UsageError, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.contract.values import Dataset, Value
+    from harness.contract.values import Dataset, JSONObject, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Elsewhere:
         ask: asks that process for the function's parameters, as `described` returns them.
     """
 
-    def __init__(self, name: str, ask: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, name: str, ask: Callable[[], JSONObject]) -> None:
         self._name, self._ask = name, ask
 
     def __call__(self, *_given: Any, **_named: Any) -> Any:
@@ -119,7 +119,7 @@ class Elsewhere:
         }
 
 
-def described(function: Callable[..., Any], *, given: int = 1) -> dict[str, Any]:
+def described(function: Callable[..., Any], *, given: int = 1) -> JSONObject:
     """A function's parameters as JSON, or the reason why they cannot be read.
 
     >>> described(lambda setting, hidden=(64,): None)

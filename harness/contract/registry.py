@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import pluggy
 
@@ -57,6 +57,9 @@ CALLED: Mapping[str, tuple[str, ...]] = {
 """Fields that must be callable."""
 
 SCOPES = ("pairing", "run", "history")
+
+Offer: TypeAlias = Dataset | Model | Kernel | Device | Report | Picture
+"""A value that a plugin yields."""
 
 T = TypeVar("T")
 
@@ -185,7 +188,7 @@ class Registry:
             self._manager.register(module, name=f"{origin.name} ({origin})")
         except pluggy.PluginValidationError:
             self._refused.append(module)
-            self.faults.append(Fault(origin, "a hook takes arguments; hooks have none"))
+            self.faults.append(Fault(origin, "a hook takes arguments, but hooks have none"))
             return
         try:
             self._manager.check_pending()
@@ -198,7 +201,7 @@ class Registry:
         else:
             self.modules[origin] = module
 
-    def _enter(self, kind: str, offers: dict[str, Any], origin: Origin, value: Any) -> None:
+    def _enter(self, kind: str, offers: dict[str, Offer], origin: Origin, value: Offer) -> None:
         """Add a value; it is an error if two plugins offer the same name."""
         if value.name in offers:
             raise PluginError(
@@ -208,8 +211,11 @@ class Registry:
         offers[value.name] = value
         self._origins[kind, value.name] = origin
 
-    def _ask(self, kind: str, of_core: Mapping[str, Any] = MappingProxyType({})) -> Offers[Any]:
-        """Call a hook of each plugin separately, so that every value and fault has an origin."""
+    def _ask(self, kind: str, of_core: Mapping[str, Offer] = MappingProxyType({})) -> Offers[Any]:
+        """Call a hook of each plugin separately, so that every value and fault has an origin.
+
+        The type of the values depends on ``kind``, which no annotation can express.
+        """
         noun = kind.removesuffix("s")
         offers = dict(of_core)
         for origin, module in self.modules.items():
@@ -324,7 +330,7 @@ def load(plugins: Iterable[str] = ()) -> Registry:
 
 
 def offers_nothing(registry: Registry, origin: Origin, module: ModuleType) -> str:
-    """An error message, with a remedy, for a plugin that offers nothing; empty if it does."""
+    """An error message, with a remedy, for a plugin that offers nothing; else empty."""
     if any(registry.offers_of(origin).values()) or _has_hook(module, "devices"):
         return ""
     return f"plugin '{origin}' offers nothing: {_how_to_offer(module)}"
@@ -456,7 +462,7 @@ def _wrong_options(report: Report) -> str:
         if not isinstance(option.short, str) or not re.fullmatch(r"[A-Za-z]?", option.short):
             return f"whose option '{option.name}' is short for {option.short!r}; write one letter"
     if report.after_runs and "rich" not in report.formats:
-        return "which is printed after runs, but has no format rich"
+        return "which is printed after runs, but has no format 'rich'"
     return ""
 
 

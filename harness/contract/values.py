@@ -22,8 +22,15 @@ if TYPE_CHECKING:
 SplitKind: TypeAlias = str
 """``fresh``, ``resampled``, ``fixed``, or cross-validation such as ``10-fold``; see `Dataset`."""
 
+JSONObject: TypeAlias = dict[str, Any]
+"""A JSON object, of plain values; the function that writes it documents its keys."""
+
 Status: TypeAlias = Literal["ok", "failed", "timeout", "crashed", "skipped"]
 Value: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | None
+"""A parameter's value."""
+
+OptionValue: TypeAlias = bool | float | str | tuple[str, ...] | None
+"""The value of a report's option."""
 
 
 @runtime_checkable
@@ -253,7 +260,7 @@ class Option:
     """
 
     name: str
-    default: bool | float | str | tuple[str, ...] | None = None
+    default: OptionValue = None
     description: str = ""
     choices: tuple[str, ...] = ()
     short: str = ""
@@ -284,7 +291,7 @@ class Report:
     after_runs: bool = False
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, OptionValue]:
         """Keywords of ``tables`` and ``render``, each with its option's default."""
         return {option.name.replace("-", "_"): option.default for option in self.options}
 
@@ -388,7 +395,7 @@ def is_kind(kind: object) -> bool:
 KINDS_WITHOUT_FOLDS = ("fresh", "resampled", "fixed")
 
 AUTO = "auto"
-"""Stands for a number of repeats: the run repeats until its results are clear."""
+"""Stands for a number of repeats: the run adds repeats as needed, see AUTO_REPEATS."""
 
 AUTO_REPEATS = (5, 10, 20, 40)
 """Numbers of repeats after which a run with automatic repeats checks whether it needs more."""
@@ -697,8 +704,8 @@ class Run:
     name: str
     started: str
     finished: str | None
-    asked: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    asked: Mapping[str, Any]  # JSON
+    environment: Mapping[str, Any]  # JSON
     n_trials: int
 
     @property

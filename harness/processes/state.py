@@ -30,12 +30,12 @@ class Aspect:
     forbidden: bool = True
 
 
-def read() -> dict[str, Any]:
+def read() -> dict[str, object]:
     """The state of this process, by the name of each aspect."""
     return {aspect.name: aspect.read() for aspect in ASPECTS}
 
 
-def restore(before: dict[str, Any]) -> tuple[str, ...]:
+def restore(before: dict[str, object]) -> tuple[str, ...]:
     """Restore the state to an earlier one; returns a description of each forbidden change.
 
     >>> before = read()
@@ -73,7 +73,7 @@ def _write_environment(variables: dict[str, str]) -> None:
 
 
 def _write_filters(filters: list[Any]) -> None:
-    warnings.filters[:] = filters  # type: ignore[index]  # a list, whatever typeshed says
+    warnings.filters[:] = filters  # type: ignore[index]  # a list, though typeshed says Sequence
 
 
 def _write_path(path: list[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ DEEPEST = 5
 
 
 def give_threads(classifier: object, n: int) -> None:
-    """Set the number of threads of an estimator and of those inside it, unless the author chose it.
+    """Set the number of threads of an estimator and its inner ones, unless the author chose it.
 
     The author chose a number if it differs from the class's default. Then the other names are not
     set either, because libraries treat them as aliases of one parameter. An estimator inside
@@ -66,19 +66,19 @@ def _set_threads(estimator: object, n: int) -> bool:
         if _unthreaded(estimator, value, n):
             continue
         if callable(getattr(estimator, "set_params", None)):
-            estimator.set_params(**{name: n})  # type: ignore[attr-defined]  # it is there
+            estimator.set_params(**{name: n})  # type: ignore[attr-defined]  # checked above
         else:
             setattr(estimator, name, n)
     return has_threads
 
 
-def _set(values: dict[str, Any]) -> list[tuple[str, Any]]:
+def _set(values: dict[str, object]) -> list[tuple[str, object]]:
     return [(name, value) for name, value in values.items() if value is not inspect.Parameter.empty]
 
 
 def _value(
-    estimator: object, name: str, parameters: dict[str, Any], defaults: dict[str, Any]
-) -> Any:
+    estimator: object, name: str, parameters: dict[str, object], defaults: dict[str, object]
+) -> object:
     """The estimator's value of a parameter; ``Parameter.empty`` if it has no such parameter."""
     if name in parameters:
         return parameters[name]
@@ -97,7 +97,7 @@ def _unthreaded(estimator: object, value: object, n: int) -> bool:
     return n == 1 and value is None and type(estimator).__module__.partition(".")[0] == "sklearn"
 
 
-def _parameters(estimator: object) -> dict[str, Any]:
+def _parameters(estimator: object) -> dict[str, object]:
     get = getattr(estimator, "get_params", None)
     if not callable(get):
         return {}
@@ -107,7 +107,7 @@ def _parameters(estimator: object) -> dict[str, Any]:
         return dict(get())
 
 
-def _defaults(cls: type[Any]) -> dict[str, Any]:
+def _defaults(cls: type[object]) -> dict[str, object]:
     """The class's default numbers of threads: class attributes, and defaults of ``__init__``."""
     attributes = {name: inspect.getattr_static(cls, name, inspect) for name in NAMES}
     plain = {name: value for name, value in attributes.items() if value is None or _is_int(value)}
@@ -118,7 +118,7 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _arguments(cls: type[Any]) -> Iterator[tuple[str, Any]]:
+def _arguments(cls: type[object]) -> Iterator[tuple[str, object]]:
     """Defaults of ``__init__``, and of the base class's if it takes ``**kwargs``."""
     seen: set[str] = set()
     for owner in cls.__mro__:

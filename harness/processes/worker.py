@@ -24,6 +24,8 @@ from harness.processes.serving import MESSAGE, Channel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from harness.processes.client import Parent
     from harness.processes.serving import Inside
 
@@ -197,7 +199,7 @@ def no_plugin() -> None:
 
 def _session(
     inside: Inside, initialize: Callable[..., Any], initargs: Sequence[Any]
-) -> tuple[None, dict[str, Any]]:
+) -> tuple[None, dict[str, NDArray[Any]]]:
     """Run the worker's process: make calls until the other end of the channel closes."""
     channel = Channel(socket.socket(fileno=inside.files[0]))
 

@@ -234,8 +234,8 @@ class Store:
     def begin(
         self,
         name: str,
-        asked: Mapping[str, Any],
-        environment: Mapping[str, Any],
+        asked: Mapping[str, object],
+        environment: Mapping[str, object],
         n_trials: int,
     ) -> Run:
         """Add a run, and return it.
@@ -295,10 +295,10 @@ class Store:
                     f"{result.trial.model}, repeat {result.trial.repeat}: {self._one_line(cause)}"
                 ) from error
 
-    def _row(self, run: Run, position: int, result: Result, *, baseline: bool) -> dict[str, Any]:
+    def _row(self, run: Run, position: int, result: Result, *, baseline: bool) -> dict[str, object]:
         """A result as a row of the table ``results``."""
         trial, seconds, failure = result.trial, result.seconds, result.failure
-        row = {
+        row: dict[str, object] = {
             "run_id": run.id,
             "key": trial.key,
             "position": position,
@@ -340,7 +340,7 @@ class Store:
         with self.engine.connect() as connection:
             return set(connection.execute(sa.select(runs.c.id)).scalars())
 
-    def _insert(self, row: Mapping[str, Any], result: Result) -> None:
+    def _insert(self, row: Mapping[str, object], result: Result) -> None:
         """Insert a result with its scores, trace, predictions and sketch, in one transaction."""
         with self.engine.begin() as connection:
             added = connection.execute(results.insert().values(row))
@@ -462,21 +462,21 @@ class Store:
             rows = connection.execute(query).mappings().all()
         history = []
         for row in rows:
-            values: dict[str, Any] = dict(row)
+            values: dict[str, Any] = dict(row)  # a database row, whose types mypy cannot know
             for name in ("low", "high", "seconds"):
                 values[name] = np.nan if values[name] is None else values[name]
             history.append(Point(**values))
         return history
 
-    def finish(self, run: Run, environment: Mapping[str, Any] | None = None) -> None:
+    def finish(self, run: Run, environment: Mapping[str, object] | None = None) -> None:
         """Mark a run as complete, and store its environment's fingerprint if it is given."""
-        values: dict[str, Any] = {"finished": _now()}
+        values: dict[str, object] = {"finished": _now()}
         if environment is not None:
             values["environment"] = dict(environment)
         with self._faults(), self.engine.begin() as connection:
             connection.execute(runs.update().where(runs.c.id == run.id).values(values))
 
-    def add_environment(self, run: Run, facts: Mapping[str, Any]) -> None:
+    def add_environment(self, run: Run, facts: Mapping[str, object]) -> None:
         """Add facts to a run's environment."""
         is_run = runs.c.id == run.id
         with self._faults(), self.engine.begin() as connection:
@@ -487,7 +487,7 @@ class Store:
                 runs.update().where(is_run).values(environment={**environment, **facts})
             )
 
-    def update_environment(self, run: Run, environment: Mapping[str, Any]) -> None:
+    def update_environment(self, run: Run, environment: Mapping[str, object]) -> None:
         """Add the fingerprint of a run that is resumed with changed code; keep the earlier ones."""
         earlier = [*run.environment.get("earlier", []), dict(run.environment)]
         with self._faults(), self.engine.begin() as connection:
@@ -607,7 +607,7 @@ class Store:
         except sa.exc.DBAPIError as error:
             raise StoreError(
                 f"store '{self.name}' has schema {version} and cannot be brought to schema "
-                f"{SCHEMA} here ({error.orig}); open it once where it may be written to"
+                f"{SCHEMA} here ({error.orig}); open it once with permission to write"
             ) from error
         return version + 1
 
@@ -655,7 +655,7 @@ class Store:
         if self._file is not None and self._file_id() != self._file:
             raise StoreGoneError(
                 f"store '{self.name}' is gone: it was deleted or replaced while it was in use; "
-                "what was written to it is lost"
+                "results written to it since then are lost"
             )
 
     def _file_id(self) -> tuple[int, int] | None:

@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import psutil
 
@@ -24,7 +24,38 @@ ALWAYS = ("classification-harness", "numpy", "scipy")
 """Distributions whose version may change the scores of any run."""
 
 
-def fingerprint(registry: Registry) -> dict[str, Any]:
+class Machine(TypedDict):
+    """A machine; ``memory`` is in bytes."""
+
+    node: str
+    system: str
+    processor: str
+    cores: int | None
+    memory: int
+
+
+Checkout: TypeAlias = dict[str, object]
+"""A git checkout: its ``revision``, and whether it is ``dirty``, with uncommitted changes."""
+
+
+class PluginCode(TypedDict):
+    """The version of a plugin's code: a digest of its files, and its git checkout if it is one."""
+
+    digest: str
+    git: Checkout | None
+
+
+class Fingerprint(TypedDict):
+    """The environment of a run; the store keeps it as JSON."""
+
+    machine: Machine
+    python: str
+    packages: dict[str, str]
+    project: Checkout | None
+    plugins: dict[str, PluginCode]
+
+
+def fingerprint(registry: Registry) -> Fingerprint:
     """Machine, Python, packages, git revisions and digests of the plugins' code, as JSON."""
     required = {name for model in registry.models.values() for name in model.requires}
     required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
@@ -45,7 +76,7 @@ def fingerprint(registry: Registry) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """The machine: processor, cores, memory, operating system."""
     return {
         "node": platform.node(),
@@ -76,7 +107,7 @@ def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str,
     return versions
 
 
-def git(place: Path) -> dict[str, Any] | None:
+def git(place: Path) -> Checkout | None:
     """The git revision of a file or folder, and whether it is dirty; None outside a checkout."""
     folder = place if place.is_dir() else place.parent
     if "site-packages" in folder.parts:
@@ -89,7 +120,10 @@ def git(place: Path) -> dict[str, Any] | None:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences between two fingerprints that may change scores, one phrase each."""
+    """The differences between two fingerprints that may change scores, one phrase each.
+
+    Both are JSON, because a stored fingerprint may come from another version of the harness.
+    """
     differences = []
     if then["python"] != now["python"]:
         differences.append(f"Python was {then['python']} and is {now['python']}")
