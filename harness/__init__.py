@@ -1,4 +1,4 @@
-"""Benchmarks of classifiers: which is better, by how much, how sure that is, how fast is it.
+"""Benchmarks of classifiers: scores with confidence intervals and tests, and timings.
 
 In a script or a notebook::
 
@@ -31,7 +31,7 @@ from harness.contract.values import (
 from harness.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
-    # Types have no use at run time, and some of them need NumPy.
+    # These types are for annotations only, and some of them need NumPy.
     from harness.api import Outcome, discover, run
     from harness.contract.splitting import folds, resample
     from harness.contract.values import Array, Monitor, Run, Sketch
@@ -67,8 +67,8 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-# Pandas and SQLAlchemy are imported with the functions that need them, so that a plugin, which
-# imports this package for its values, costs nothing.
+# These names are imported at first use. They need NumPy, pandas or SQLAlchemy, and a plugin that
+# imports this package only for its values should not wait for those.
 _LATE = {
     "Outcome": "harness.api",
     "discover": "harness.api",

@@ -1,4 +1,4 @@
-"""What can go wrong outside a trial, each with a line of culprit, fault and way out."""
+"""Kinds of errors outside a trial; each message names the culprit, the fault and a way out."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
 
 class HarnessError(Exception):
-    """A fault that the user or a plugin's author can mend; its text is the one line they see."""
+    """An error that the user or a plugin's author can fix; they see only its one-line message."""
 
 
 class UsageError(HarnessError):
-    """What was asked for cannot be had: an unknown name, a wrong type, nothing left to run."""
+    """The user's request cannot be met: an unknown name, a wrong type, nothing left to run."""
 
 
 def cannot_write(path: object, error: OSError) -> UsageError:
-    """The error that says why a file or folder cannot be written to."""
+    """The error for a file or folder that cannot be written to."""
     return UsageError(f"cannot write to '{path}': {error.strerror or error}")
 
 
 class UnknownNameError(UsageError, KeyError):
-    """A name that nothing has; a mapping's missing key, too."""
+    """An unknown name; also a KeyError, because it is a mapping's missing key."""
 
-    __str__ = Exception.__str__  # a KeyError would quote it
+    __str__ = Exception.__str__  # KeyError's would put the message in quotes
 
 
 class PluginError(HarnessError):
@@ -33,23 +33,23 @@ class PluginError(HarnessError):
 
 
 class StoreError(HarnessError):
-    """The database cannot be opened, read or written, or is not one of ours."""
+    """The database cannot be opened, read or written, or does not belong to the harness."""
 
 
 class StoreGoneError(StoreError):
-    """The database is not there any more, or is another than the one that was opened."""
+    """The database has been deleted or replaced since it was opened."""
 
 
 class RefusedResultError(StoreError):
-    """The database takes this one result for none of its rows; others it may take."""
+    """The database refuses one result, but may accept others."""
 
 
 class DatasetError(HarnessError):
-    """A dataset's split breaks the contract: no rows, one class, labels that are missing."""
+    """A dataset's split breaks the contract: no rows, only one class, missing labels."""
 
 
 class ProbabilityError(HarnessError):
-    """What a classifier returned are not probabilities."""
+    """A classifier's ``predict_proba`` returned something other than probabilities."""
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:

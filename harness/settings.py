@@ -1,4 +1,4 @@
-"""``[tool.harness]`` in the nearest pyproject.toml: plugins, store and the defaults of ``run``."""
+"""Reads ``[tool.harness]`` in the nearest pyproject.toml: plugins, store, defaults of ``run``."""
 
 from __future__ import annotations
 
@@ -38,31 +38,34 @@ _IN_TOML = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a project settles for everybody who runs the harness in it."""
+    """A project's settings, which apply to everybody who runs the harness in it."""
 
     plugins: tuple[str, ...] = ()
     store: str | None = None
-    run: Mapping[str, Any] = field(default_factory=dict)
+    run: Mapping[str, Any] = field(default_factory=dict)  # TOML, checked against RUN_DEFAULTS
 
 
 def read_settings(folder: Path | None = None) -> Settings:
-    """The settings of the nearest pyproject.toml at or above a folder (the current one).
+    """The settings of the nearest pyproject.toml, in a folder or above it.
 
-    Paths of plugins and of a plain store file are relative to that pyproject.toml.
+    Paths of plugins and of a store file are relative to that pyproject.toml.
+
+    Args:
+        folder: where the search begins; the current folder if None.
 
     Raises:
-        UsageError: the file is no TOML, or a key is unknown or of the wrong type.
+        UsageError: the file is not valid TOML, a key is unknown, or a value has the wrong type.
     """
     start = (folder or Path.cwd()).resolve()
-    for place in (start, *start.parents):
-        file = place / "pyproject.toml"
+    for parent in (start, *start.parents):
+        file = parent / "pyproject.toml"
         if file.is_file():
             return _read(file)
     return Settings()
 
 
 def choose_store(given: str | None, settings: Settings) -> str:
-    """The store's URL or path: what was given, else the environment's, else the settings'."""
+    """The store's URL or path: the given one, else from HARNESS_STORE, else from the settings."""
     return given or os.environ.get("HARNESS_STORE") or settings.store or STORE
 
 
@@ -70,11 +73,11 @@ def _read(file: Path) -> Settings:
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8")).get("tool", {}).get("harness", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: is no TOML: {error}") from None
+        raise UsageError(f"{file}: is not valid TOML: {error}") from None
     if not isinstance(table, dict):
         raise UsageError(f"{file}: tool.harness = {table!r} is not a table")
-    known: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}
-    _check(file, "tool.harness", table, known)
+    allowed: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}
+    _check(file, "tool.harness", table, allowed)
     _check(file, "tool.harness.run", table.get("run", {}), RUN_DEFAULTS)
     store = table.get("store")
     if store is not None and "://" not in store:
@@ -91,12 +94,12 @@ def _plugin(folder: Path, spec: str) -> str:
 
 
 def _check(
-    file: Path, where: str, table: Mapping[str, Any], known: Mapping[str, tuple[type, ...]]
+    file: Path, section: str, table: Mapping[str, object], allowed: Mapping[str, tuple[type, ...]]
 ) -> None:
     for key, value in table.items():
-        if key not in known:
-            raise UsageError(f"{file}: [{where}] has no key '{key}': {nearest(key, known)}")
-        words = not isinstance(value, list) or all(isinstance(item, str) for item in value)
-        if not isinstance(value, known[key]) or isinstance(value, bool) or not words:
-            types = " or ".join(_IN_TOML[t] for t in known[key])
-            raise UsageError(f"{file}: [{where}] {key} = {value!r} is not {types}")
+        if key not in allowed:
+            raise UsageError(f"{file}: [{section}] has no key '{key}': {nearest(key, allowed)}")
+        has_strings = not isinstance(value, list) or all(isinstance(item, str) for item in value)
+        if not isinstance(value, allowed[key]) or isinstance(value, bool) or not has_strings:
+            types = " or ".join(_IN_TOML[t] for t in allowed[key])
+            raise UsageError(f"{file}: [{section}] {key} = {value!r} is not {types}")

@@ -1,4 +1,4 @@
-"""Times and sizes as people write them."""
+"""Parses and formats times, sizes and percentages as people write them."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ _BYTES = {"": 1, "b": 1} | {
 
 
 def seconds(written: str | float) -> float:
-    """Seconds in ``90``, ``"1.5m"`` or ``"2h"``.
+    """The number of seconds in a time such as ``90``, ``"1.5m"`` or ``"2h"``.
 
     Raises:
-        UsageError: it is no positive time.
+        UsageError: the text is not a positive time.
 
     >>> seconds("1.5m")
     90.0
     """
-    found = _product(written, _SECONDS)
-    if not 0 < found < math.inf:
-        raise UsageError(f"'{written}' is no time; write seconds, or a number with s, m or h")
-    return found
+    number = _product(written, _SECONDS)
+    if not 0 < number < math.inf:
+        raise UsageError(f"'{written}' is not a time; write seconds, or a number with s, m or h")
+    return number
 
 
 def size(written: str | float) -> int:
-    """Bytes in ``1000000``, ``"500M"`` or ``"2GiB"`` (units of 1,024).
+    """The number of bytes in a size such as ``1000000``, ``"500M"`` or ``"2GiB"`` (1 K = 1,024).
 
     Raises:
-        UsageError: it is no positive size.
+        UsageError: the text is not a positive size.
 
     >>> size("2G") == size("2048 MiB") == 2**31
     True
     """
-    found = _product(written, _BYTES)
-    if not 1 <= found < math.inf:
-        raise UsageError(f"'{written}' is no size; write bytes, or a number with K, M, G or T")
-    return int(found)
+    number = _product(written, _BYTES)
+    if not 1 <= number < math.inf:
+        raise UsageError(f"'{written}' is not a size; write bytes, or a number with K, M, G or T")
+    return int(number)
 
 
 def rounded(seconds: float) -> str:
-    """A time in words, no more exact than a guess can be.
+    """A time as text, rounded to the precision of an estimate.
 
     >>> [rounded(seconds) for seconds in (0.2, 41.3, 754, 9_000, 400_000)]
     ['1 s', '41 s', '13 min', '2 h 30 min', '4 d 15 h']
@@ -65,10 +65,10 @@ def rounded(seconds: float) -> str:
 
 
 def part(written: str | float) -> float:
-    """A part of a whole in ``"3%"`` or ``0.03``.
+    """The fraction in ``"3%"`` or ``0.03``.
 
     Raises:
-        UsageError: it is none between 0 and 1, ends excluded.
+        UsageError: the text is not a fraction above 0 and below 1.
 
     >>> part("3%") == part(0.03) == 0.03
     True
@@ -76,18 +76,18 @@ def part(written: str | float) -> float:
     text = str(written).strip()
     digits, percent = text.removesuffix("%"), text.endswith("%")
     try:
-        found = float(digits) / (100 if percent else 1)
+        fraction = float(digits) / (100 if percent else 1)
     except ValueError:
-        found = math.nan
-    if not 0 < found < 1:
+        fraction = math.nan
+    if not 0 < fraction < 1:
         raise UsageError(
-            f"'{written}' is no part of a whole, above 0% and below 100%; write it like 3% or 0.03"
+            f"'{written}' is not a percentage above 0% and below 100%; write it like 3% or 0.03"
         )
-    return found
+    return fraction
 
 
 def _product(written: str | float, units: Mapping[str, float]) -> float:
-    """The number times its unit; NaN where either is none."""
+    """The number times its unit; NaN if the number or the unit is invalid."""
     text = str(written).strip().lower()
     digits = text.rstrip("abcdefghijklmnopqrstuvwxyz ")
     try:

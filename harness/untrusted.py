@@ -1,4 +1,4 @@
-"""Texts that strangers wrote, made fit for terminals, spreadsheets and other people's eyes."""
+"""Makes untrusted texts safe: for terminals, for spreadsheets, and without passwords."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 COMMANDS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""What a terminal obeys or cannot show: C0 (but tab and newline) and C1 controls, marks that turn
-the direction of the text around them, separators of lines, and halves of letters."""
+"""Characters that a terminal obeys or cannot show: C0 controls (except tab and newline), C1
+controls, marks of writing direction, line separators, and lone surrogates."""
 
 FORMULA = re.compile(r"(?![-+](?:inf|[\d.]+(?:e[-+]?\d+)?)$)[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""What a spreadsheet takes for the beginning of a formula; a number is none."""
+"""The beginning of a text that a spreadsheet treats as a formula; numbers do not match."""
 
 HIDDEN = "***"
 SECRET = r"(?:pass|pwd|secret|token|credential|api_?key|private_?key)"  # noqa: S105  # finds them
@@ -30,7 +30,7 @@ ASSIGNED = re.compile(rf"\w*{SECRET}\w*\s*=|//[^\s/]*:.*@", re.IGNORECASE)
 
 
 def cleaned(text: str) -> str:
-    r"""Text that gives a terminal no orders: each of them becomes a question mark.
+    r"""Text in which question marks replace the characters that a terminal would obey.
 
     >>> cleaned("one\r\n\x1b[31mtwo\u202e\ttab")
     'one\n?[31mtwo?\ttab'
@@ -39,7 +39,7 @@ def cleaned(text: str) -> str:
 
 
 def bounded(text: str, most: int) -> str:
-    """Text of at most about so many characters: the first third of them, and the end.
+    """Text cut to about ``most`` characters: the first third of them from its start, then its end.
 
     >>> bounded("abcdefghijkl", 6)
     'ab [... 6 characters left out ...] ijkl'
@@ -52,20 +52,21 @@ def bounded(text: str, most: int) -> str:
 
 
 def csv_cell(value: Any) -> Any:
-    """A cell of a CSV file that no spreadsheet computes: a text that begins a formula gets a ``'``.
+    """A cell of a CSV file; a text that a spreadsheet would compute as a formula gets a ``'``.
 
     >>> [csv_cell(cell) for cell in ("=1+1", "-2+3", "-1.5", "+1e-3", -1.5, "plain")]
     ["'=1+1", "'-2+3", '-1.5', '+1e-3', -1.5, 'plain']
     """
     if not isinstance(value, str):
         return value
-    # First, because what is cleaned away at the beginning would hide a formula from us only.
+    # Formulas are checked before cleaning, which would replace a leading tab or carriage return
+    # that makes a spreadsheet see a formula.
     defused = f"'{value}" if FORMULA.match(value) else value
     return cleaned(defused)
 
 
 def csv_text(heads: Sequence[object], rows: Iterable[Iterable[object]], end: str = "\n") -> str:
-    """Rows as CSV, its cells as `csv_cell` makes them."""
+    """Rows as CSV text; `csv_cell` makes its cells safe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator=end)
     writer.writerows(map(csv_cell, row) for row in (heads, *rows))
@@ -73,7 +74,7 @@ def csv_text(heads: Sequence[object], rows: Iterable[Iterable[object]], end: str
 
 
 def frame_csv(frame: pd.DataFrame) -> str:
-    """A DataFrame as CSV without its index, its cells as `csv_cell` makes them."""
+    """A DataFrame as CSV text without its index; `csv_cell` makes its cells safe."""
     safe = frame.copy()
     for name in frame.select_dtypes(exclude=["number", "bool", "datetime", "datetimetz"]).columns:
         safe[name] = frame[name].astype(object).map(csv_cell)
@@ -81,7 +82,7 @@ def frame_csv(frame: pd.DataFrame) -> str:
 
 
 def without_passwords(text: str) -> str:
-    """Text in which the passwords of URLs are hidden, whoever wrote it.
+    """Text in which the passwords of URLs are hidden.
 
     >>> without_passwords("no host in 'postgresql://me:p@ss/w@host/db?sslpassword=abc&x=1'")
     "no host in 'postgresql://me:***@host/db?sslpassword=***&x=1'"
@@ -90,38 +91,41 @@ def without_passwords(text: str) -> str:
 
 
 def hide_password(url: str) -> tuple[str, tuple[str, ...]]:
-    """A URL without its passwords, and the passwords, as they may be written elsewhere.
+    """A URL with its passwords hidden, and the passwords in each form that they may be written in.
 
     Args:
-        url: of a database, whatever its scheme; or a path, which stays as it is.
+        url: a database's URL, of any scheme; or a path, which is returned unchanged.
 
     >>> hide_password("mssql://me:x@host/db?p%77d=a%20b&odbc_connect=DSN%3Dx%3BPWD%3Dy")
     ('mssql://me:***@host/db?p%77d=***&odbc_connect=***', ('DSN%3Dx%3BPWD%3Dy', ..., 'x', 'y'))
     """
-    found: list[str] = []
-    place, mark, options = url.partition("?")
-    parts = re.split(r"([&;])", options)
-    for i, part in enumerate(parts):
-        name, _, value = part.partition("=")
+    passwords: list[str] = []
+    address, separator, options = url.partition("?")
+    pieces = re.split(r"([&;])", options)
+    for i, piece in enumerate(pieces):
+        name, _, value = piece.partition("=")
         plain = unquote_plus(value)
         if value and (re.search(SECRET, unquote(name), re.IGNORECASE) or ASSIGNED.search(plain)):
-            found += [value, *re.findall(rf"{SECRET}\w*\s*=\s*([^;\s&]+)", plain, re.IGNORECASE)]
-            parts[i] = f"{name}={HIDDEN}"
-    url, rest = place, mark + "".join(parts)
-    if "@" not in place:  # a password may have a question mark
-        url, rest = place + rest, ""
-    # Up to the last @, for the same reason.
+            passwords += [
+                value,
+                *re.findall(rf"{SECRET}\w*\s*=\s*([^;\s&]+)", plain, re.IGNORECASE),
+            ]
+            pieces[i] = f"{name}={HIDDEN}"
+    url, rest = address, separator + "".join(pieces)
+    if "@" not in address:  # the question mark was part of a password
+        url, rest = address + rest, ""
+    # Up to the last @, because a password may contain one.
     match = re.match(r"([A-Za-z][\w+.-]*:/*[^:/?#@]*):(.*)@", url, re.DOTALL)
     if match:
-        found.append(match[2])
+        passwords.append(match[2])
         url = f"{match[1]}:{HIDDEN}{url[match.end() - 1 :]}"
-    written = {form for text in found for form in (text, unquote(text), unquote_plus(text))}
-    secrets = sorted(filter(None, written), key=lambda text: (-len(text), text))
+    forms = {form for text in passwords for form in (text, unquote(text), unquote_plus(text))}
+    secrets = sorted(filter(None, forms), key=lambda text: (-len(text), text))
     return url + rest, tuple(secrets)
 
 
 def without(secrets: Iterable[str], text: str) -> str:
-    """Text in which these words are hidden, where they stand alone.
+    """Text in which the secrets are hidden, where they are whole words.
 
     >>> without(("a",), "a password a, but no part of a word")
     '*** password ***, but no part of *** word'

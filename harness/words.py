@@ -1,4 +1,4 @@
-"""Numbers and lists as all texts of the harness write them."""
+"""Formats numbers and lists in the same way for all texts of the harness."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def plural(n: int, word: str) -> str:
-    """A number of things.
+    """A count with its noun, in the plural if needed.
 
     >>> plural(1, "thread"), plural(2_000, "row")
     ('1 thread', '2,000 rows')
@@ -19,15 +19,15 @@ def plural(n: int, word: str) -> str:
 
 
 def listed(names: Iterable[object], most: int = 10, between: str = ", ") -> str:
-    """Names one after another, the first ones of very many.
+    """Names joined to a list; of more than ``most`` names, the first ones and the number left out.
 
     >>> listed(range(1000), 3), listed("abcd", 3, "; "), listed("abc", 3)
     ('0, 1, 2 and 997 more', 'a; b; c; and 1 more', 'a, b, c')
     """
-    words = list(map(str, names))
+    texts = list(map(str, names))
     last = " " if between == ", " else between
-    more = f"{last}and {len(words) - most:,} more" if len(words) > most else ""
-    return between.join(words[:most]) + more
+    more = f"{last}and {len(texts) - most:,} more" if len(texts) > most else ""
+    return between.join(texts[:most]) + more
 
 
 def p_value(p: float) -> str:

@@ -81,7 +81,7 @@ def test_a_store_s_url_and_absolute_paths_stay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("[tool.harness", "is no TOML: "),
+        ("[tool.harness", "is not valid TOML: "),
         (
             "[tool.harness]\nplugin = []",
             "[tool.harness] has no key 'plugin': did you mean 'plugins'?",
@@ -110,7 +110,7 @@ def test_a_fault_is_named_with_its_file(tmp_path: Path, text: str, fault: str) -
 
 def test_a_file_that_is_no_text_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is no TOML"):
+    with pytest.raises(UsageError, match="is not valid TOML"):
         read_settings(tmp_path)
 
 

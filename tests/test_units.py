@@ -54,7 +54,9 @@ def test_a_size_is_read_as_written(written: str | float, expected: int) -> None:
     ["", "s", "soon", "0", "-1", "-1m", "nan", "inf", "1d", "1 2", "1e308h", "5k", math.inf, True],
 )
 def test_what_is_no_time_is_refused(written: str | float) -> None:
-    with pytest.raises(UsageError, match="is no time; write seconds, or a number with s, m or h"):
+    with pytest.raises(
+        UsageError, match="is not a time; write seconds, or a number with s, m or h"
+    ):
         seconds(written)
 
 
@@ -63,7 +65,9 @@ def test_what_is_no_time_is_refused(written: str | float) -> None:
     ["", "G", "lots", "0", "0.5", "-1M", "nan", "inf", "5i", "5ib", "1e308T", "1h", math.nan],
 )
 def test_what_is_no_size_is_refused(written: str | float) -> None:
-    with pytest.raises(UsageError, match="is no size; write bytes, or a number with K, M, G or T"):
+    with pytest.raises(
+        UsageError, match="is not a size; write bytes, or a number with K, M, G or T"
+    ):
         size(written)
 
 

@@ -1,1 +1,1 @@
-"""What plugins and the core agree on: values, hooks, parameters, the registry."""
+"""The interface between plugins and the core: values, hooks, parameters, the registry."""

@@ -1,4 +1,4 @@
-"""A dataset's tables, labels and names, whatever library they come from, as plain columns."""
+"""Reads a dataset's tables, labels and names, from any library, into plain columns."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ if TYPE_CHECKING:
     from harness.contract.values import Array
 
 NUMBERS = "fiub"
-"""NumPy's kinds of types that are numbers: floats, integers and bools."""
+"""The values of ``dtype.kind`` that count as numbers: floats, integers and bools."""
 
 DATES = (datetime.date, datetime.time, datetime.timedelta, np.datetime64, np.timedelta64)
 
 LONGEST = 200
-"""Characters of a name; more are cut off."""
+"""Most characters of a name; longer names are cut off."""
 
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-"""Controls of terminals and of the direction of writing, and halves of characters."""
+"""Control characters of terminals, marks of writing direction, and lone surrogates."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """One part of a split, column by column.
+    """One part of a split as columns.
 
     Args:
-        n_rows: how many rows each column has.
+        n_rows: number of rows.
         columns: arrays (n_rows,) of numbers or objects.
-        names: of the columns, as they were given; none where the table has no names.
-        categorical: columns whose own type says that they hold categories.
-        block: all columns as one array of numbers (n_rows, n_columns), where they are that.
+        names: the column names as the dataset gives them; empty if the table has none.
+        categorical: indices of the columns whose own type is categorical.
+        block: all columns as one array (n_rows, n_columns) if they are all numbers; else None.
     """
 
     n_rows: int
@@ -54,7 +54,7 @@ class Table:
 
     @property
     def array(self) -> Array:
-        """All columns as one array, of objects if not all are numbers."""
+        """All columns as one array: of numbers if all columns are numbers, else of objects."""
         if self.block is not None:
             return self.block
         array = np.empty((self.n_rows, len(self.columns)), dtype=object)
@@ -64,15 +64,19 @@ class Table:
 
 
 def read_table(X: Any, part: str) -> Table:
-    """A table in two dimensions: an array, a DataFrame, or whatever turns into one of them.
+    """Read an array, a DataFrame, or a value that converts to one, as a `Table`.
+
+    Args:
+        X: the value.
+        part: its name in error messages, such as ``X_train``.
 
     Raises:
-        DatasetError: it is no table, or a kind of table that has to be converted first.
+        DatasetError: X is not a table, or is a sparse matrix.
     """
     _refuse_sparse(X, part)
     if _is_frame(X):
         return _frame(X)
-    if hasattr(X, "to_pandas") and _is_frame(frame := _called(X, "to_pandas", part)):
+    if hasattr(X, "to_pandas") and _is_frame(frame := _converted(X, "to_pandas", part)):
         return _frame(frame)
     array = _array(X, part)
     if array.dtype.names:
@@ -80,13 +84,13 @@ def read_table(X: Any, part: str) -> Table:
     if array.ndim == 0:
         raise _no_table(X, part)
     if array.ndim != 2:
-        mend = (
-            "X.reshape(-1, 1) makes one column of them"
+        remedy = (
+            "X.reshape(-1, 1) makes one column of it"
             if array.ndim == 1
-            else "X.reshape(len(X), -1) makes a row of each"
+            else "X.reshape(len(X), -1) makes one row of each sample"
         )
         raise DatasetError(
-            f"{part} has shape {array.shape}, not the two dimensions of a table; {mend}"
+            f"{part} has shape {array.shape}, but a table has two dimensions; {remedy}"
         )
     columns = tuple(_plain(array, part).T)
     is_block = array.dtype.kind in NUMBERS
@@ -94,14 +98,14 @@ def read_table(X: Any, part: str) -> Table:
 
 
 def read_labels(y: Any, part: str) -> Array:
-    """Labels as numbers, or as objects of which the missing ones are None; (n, 1) becomes (n,).
+    """Labels as numbers, or as objects with None for a missing label; (n, 1) becomes (n,).
 
     Raises:
-        DatasetError: they cannot be read.
+        DatasetError: the labels cannot be read.
     """
     _refuse_sparse(y, part)
     if hasattr(y, "to_pandas"):
-        y = _called(y, "to_pandas", part)
+        y = _converted(y, "to_pandas", part)
     if _is_frame(y):
         table = _frame(y)
         if len(table.columns) != 1:
@@ -112,7 +116,7 @@ def read_labels(y: Any, part: str) -> Array:
     else:
         array = _array(y, part)
     if len(array.dtype.names or ()) == 1:
-        array = array[array.dtype.names[0]]  # type: ignore[index]  # it has names
+        array = array[array.dtype.names[0]]  # type: ignore[index]  # len() is 1
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.dtype.kind in "mM":
@@ -126,14 +130,14 @@ def read_labels(y: Any, part: str) -> Array:
 
 
 def with_rows(X: Any, part: str) -> Any:
-    """A table of which rows can be taken by position: a DataFrame or an array.
+    """X as a table whose rows can be selected by position: a DataFrame or an array.
 
     Raises:
-        DatasetError: it is neither and turns into neither.
+        DatasetError: X does not convert to an array or a DataFrame.
     """
     _refuse_sparse(X, part)
     if not _is_frame(X) and hasattr(X, "to_pandas"):
-        X = _called(X, "to_pandas", part)
+        X = _converted(X, "to_pandas", part)
     if _is_frame(X) or isinstance(X, np.ndarray):
         return X
     array = _array(X, part)
@@ -143,12 +147,12 @@ def with_rows(X: Any, part: str) -> Any:
 
 
 def rows_of(X: Any, rows: NDArray[np.intp]) -> Any:
-    """Some rows of a table by position."""
+    """Rows of a table, selected by position."""
     return X.iloc[rows] if _is_frame(X) else X[rows]
 
 
 def absent(value: object) -> bool:
-    """Whether a value stands for a missing one: None, NaN, NaT or pandas' NA.
+    """Whether a value means "missing": None, NaN, NaT or pandas' NA.
 
     >>> [absent(value) for value in (None, float("nan"), np.datetime64("NaT"), "", 0)]
     [True, True, True, False, False]
@@ -156,26 +160,26 @@ def absent(value: object) -> bool:
     if value is None or value is np.ma.masked:
         return True
     try:
-        return bool(value != value)  # only what is not a number differs from itself
-    except Exception:  # noqa: BLE001  # pandas' NA and a signalling NaN cannot even be compared
+        return bool(value != value)  # only NaN and NaT differ from themselves
+    except Exception:  # noqa: BLE001  # comparing pandas' NA or a signalling NaN raises
         pandas = sys.modules.get("pandas")
         return (pandas is not None and value is pandas.NA) or _is_nan(value)
 
 
 def floats(column: Array, name: str) -> NDArray[np.float64]:
-    """A column as numbers, NaN where missing.
+    """A column as float64, with NaN for missing values.
 
     Raises:
-        DatasetError: some of it is no number.
+        DatasetError: a value is not a number.
     """
     if column.dtype.kind == "M" or column.dtype.kind == "m":
         raise _dates(name, column.dtype)
-    with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+    with np.errstate(over="ignore"):  # infinite values are refused later
         if column.dtype.kind in NUMBERS:
             return column.astype(np.float64)
     values = column.tolist()
     kinds = set(map(type, values))
-    # One of NumPy's dates would turn into nanoseconds since 1970 without a word.
+    # float() would silently turn NumPy's dates into nanoseconds since 1970.
     if any(issubclass(kind, DATES) for kind in kinds):
         for value in values:
             if isinstance(value, DATES) and not absent(value):
@@ -184,52 +188,54 @@ def floats(column: Array, name: str) -> NDArray[np.float64]:
         return np.array([np.nan if absent(v) else float(v) for v in values], dtype=np.float64)
     except (TypeError, ValueError, ArithmeticError) as error:
         raise DatasetError(
-            f"column '{name}' is not declared categorical but is not numbers: {error}; "
-            "name it in `categorical`, or turn it into numbers"
+            f"column '{name}' is not declared categorical but holds a value that is not a number: "
+            f"{error}; name it in `categorical`, or turn it into numbers"
         ) from error
 
 
 def codes(parts: Sequence[Array]) -> tuple[tuple[str, ...], list[NDArray[np.float64]]]:
-    """Categories of a column, in the order of their texts, and each part's codes; NaN is missing.
+    """A column's categories, sorted as texts, and each part's codes, with NaN for missing values.
 
-    A whole number is the same category as integer and as float: missing values alone make floats
-    of integers.
+    The integer 9 and the float 9.0 are the same category, because missing values alone turn a
+    column of integers into floats.
 
     >>> names, (train, test) = codes([np.array([10, 9, 10]), np.array([9.0, np.nan])])
     >>> names, train.tolist(), test.tolist()
     (('10', '9'), [0.0, 1.0, 0.0], [1.0, nan])
     """
     if all(part.dtype.kind in NUMBERS for part in parts):
-        values, where = np.unique(np.concatenate(parts), return_inverse=True)
+        values, inverse = np.unique(np.concatenate(parts), return_inverse=True)
         texts = [None if absent(value) else written(value) for value in values.tolist()]
     else:
         flat = [value for part in parts for value in part.tolist()]
         all_texts = [None if absent(value) else written(value) for value in flat]
         index: dict[str | None, int] = {}
-        where = np.array([index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp)
+        inverse = np.array(
+            [index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp
+        )
         texts = list(index)
-    known = sorted({text for text in texts if text is not None})
-    places: dict[str | None, float] = {text: float(i) for i, text in enumerate(known)}
-    found = np.array([places.get(text, np.nan) for text in texts])[where.ravel()]
-    return names_of(known), np.split(found, np.cumsum([len(part) for part in parts])[:-1])
+    categories = sorted({text for text in texts if text is not None})
+    code_of: dict[str | None, float] = {text: float(i) for i, text in enumerate(categories)}
+    part_codes = np.array([code_of.get(text, np.nan) for text in texts])[inverse.ravel()]
+    return names_of(categories), np.split(part_codes, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def n_missing(labels: Array) -> int:
-    """How many labels are missing."""
+    """The number of missing labels."""
     if labels.dtype.kind in NUMBERS:
         return int(np.isnan(labels).sum()) if labels.dtype.kind == "f" else 0
     return sum(label is None for label in labels.tolist())
 
 
 def distinct(parts: Sequence[Array]) -> tuple[list[Any], list[NDArray[np.intp]]]:
-    """The labels that occur, in order, and each part's labels as codes that index them.
+    """The distinct labels, sorted, and each part's labels as indices of them.
 
     Raises:
-        DatasetError: they have no order, being of several types.
+        DatasetError: the labels cannot be sorted, because they have different types.
     """
     kinds = {part.dtype.kind for part in parts}
     if len(kinds) == 1 and kinds < set(NUMBERS):
-        values, where = np.unique(np.concatenate(parts), return_inverse=True)
+        values, inverse = np.unique(np.concatenate(parts), return_inverse=True)
         labels = values.tolist()
     else:
         flat = [label for part in parts for label in part.tolist()]
@@ -238,8 +244,8 @@ def distinct(parts: Sequence[Array]) -> tuple[list[Any], list[NDArray[np.intp]]]
         except TypeError as error:
             raise DatasetError(f"the labels cannot be put in order: {error}") from error
         index = {label: code for code, label in enumerate(labels)}
-        where = np.array([index[label] for label in flat], dtype=np.intp)
-    return labels, np.split(where, np.cumsum([len(part) for part in parts])[:-1])
+        inverse = np.array([index[label] for label in flat], dtype=np.intp)
+    return labels, np.split(inverse, np.cumsum([len(part) for part in parts])[:-1])
 
 
 def written(value: object) -> str:
@@ -254,11 +260,11 @@ def written(value: object) -> str:
 
 
 def names_of(given: Iterable[object], unnamed: str = "(empty)") -> tuple[str, ...]:
-    r"""Names fit to be printed and stored, no two of them equal.
+    r"""Names as printable, distinct texts.
 
     Args:
         given: names, of any type.
-        unnamed: stands for a missing or blank name; ``{}`` in it becomes its position.
+        unnamed: replaces a missing or blank name; ``{}`` in it becomes the name's position.
 
     >>> names_of(["a", "a", ("top", "left"), 0, None, "", "b\n", "\udc80"], "x{}")
     ('a', 'a (2)', "('top', 'left')", '0', 'x4', 'x5', 'b\\n', '\\udc80')
@@ -268,27 +274,27 @@ def names_of(given: Iterable[object], unnamed: str = "(empty)") -> tuple[str, ..
     for i, name in enumerate(given):
         text = "" if absent(name) else printable(str(_decoded(name)))
         text = text if text.strip() else unnamed.format(i)
-        told_apart, n = text, 1
-        while told_apart in taken:
+        unique, n = text, 1
+        while unique in taken:
             n += 1
-            told_apart = f"{text} ({n})"
-        taken.add(told_apart)
-        names.append(told_apart)
+            unique = f"{text} ({n})"
+        taken.add(unique)
+        names.append(unique)
     return tuple(names)
 
 
 def printable(text: str) -> str:
-    r"""Text with its control characters and halves of characters escaped, and of bounded length.
+    r"""Text of bounded length, with control characters and lone surrogates escaped.
 
     >>> printable("red\x1b[31m"), printable("été"), len(printable("x" * 10_000))
     ('red\\x1b[31m', 'été', 200)
     """
-    escaped = UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text[: LONGEST + 1])
+    escaped = UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], text[: LONGEST + 1])
     return escaped if len(escaped) <= LONGEST else escaped[: LONGEST - 1] + "…"
 
 
 def in_words(columns: Sequence[str]) -> str:
-    """Columns for people to read.
+    """Column names as a phrase.
 
     >>> in_words(["user"]), in_words(["user", "card"])
     ("column 'user'", "columns 'user', 'card'")
@@ -298,15 +304,15 @@ def in_words(columns: Sequence[str]) -> str:
 
 
 def _array(X: Any, part: str) -> Array:
-    """An array of whatever gives one; missing values of a masked one are NaN or None."""
+    """X as an array; masked values become NaN or None."""
     try:
         if isinstance(X, list | tuple):
-            return np.array(X, dtype=object)  # else [1, "a"] becomes two texts
+            return np.array(X, dtype=object)  # without it, [1, "a"] becomes two texts
         if not isinstance(X, np.ndarray) and hasattr(X, "to_numpy"):
             X = X.to_numpy()
         if isinstance(X, np.ma.MaskedArray):
             if X.dtype.names:
-                return X  # each of its fields has a mask of its own
+                return X  # `_fields` handles the masks, one per field
             values = X.data.astype(np.float64 if X.dtype.kind in NUMBERS else object)
             values[np.ma.getmaskarray(X)] = None if values.dtype == object else np.nan
             return np.asarray(values)
@@ -319,7 +325,7 @@ def _array(X: Any, part: str) -> Array:
 
 
 def _plain(array: Array, part: str) -> Array:
-    """Numbers as they are in memory here, texts as objects."""
+    """An array of native numbers (float32 or float64 if floats), or of objects for texts."""
     kind, size = array.dtype.kind, array.dtype.itemsize
     if kind in NUMBERS:
         usual = array.dtype.isnative and (kind != "f" or size in (4, 8))
@@ -336,13 +342,15 @@ def _plain(array: Array, part: str) -> Array:
 
 
 def _fields(array: Array, part: str) -> Table:
-    """A structured array, a column a field."""
+    """A structured array as a table with one column per field."""
     names = array.dtype.names or ()
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     columns = [_array(array[name], part) for name in names]
     if any(column.ndim != 1 for column in columns):
-        raise DatasetError(f"{part} is a structured array with arrays in it; give it plain columns")
+        raise DatasetError(
+            f"{part} is a structured array whose fields are arrays; use one field per column"
+        )
     return Table(
         len(array),
         [c if c.dtype.kind in "mM" else _plain(c, part) for c in columns],
@@ -355,13 +363,13 @@ def _is_frame(X: object) -> bool:
 
 
 def _is_extended(y: object) -> bool:
-    """Whether it is a Series, an Index or an array of a type that is pandas' own."""
+    """Whether y is a Series, an Index or an array with an extension dtype of pandas."""
     dtype = getattr(y, "dtype", None)
     return type(dtype).__module__.partition(".")[0] == "pandas"
 
 
 def _frame(X: Any) -> Table:
-    """A pandas DataFrame."""
+    """A DataFrame as a table."""
     names, dtypes = tuple(X.columns), list(X.dtypes)
     if dtypes and all(isinstance(d, np.dtype) and d.kind in NUMBERS for d in dtypes):
         same = len(set(dtypes)) == 1
@@ -377,15 +385,15 @@ def _frame(X: Any) -> Table:
 
 
 def _series(series: Any, dtype: Any) -> Array:
-    """One column of a DataFrame, as numbers where its type is numbers."""
+    """A column of a DataFrame as an array, of numbers if its dtype is numeric."""
     if isinstance(dtype, np.dtype):
-        found: Array = series.to_numpy()
-        return found if dtype.kind in "mM" else _plain(found, "")
-    import pandas as pd  # has made the frame
+        array: Array = series.to_numpy()
+        return array if dtype.kind in "mM" else _plain(array, "")
+    import pandas as pd  # already loaded, because the DataFrame exists
 
     if isinstance(dtype, pd.SparseDtype):
         return _series(series.sparse.to_dense(), dtype.subtype)
-    # Integers with gaps stay objects: as floats, large ones would run into each other.
+    # Integers with missing values stay objects: as floats, large integers would become equal.
     gaps = dtype.kind in "iu" and series.hasnans
     if pd.api.types.is_numeric_dtype(dtype) and dtype.kind in NUMBERS and not gaps:
         if dtype.kind in "iu":
@@ -395,14 +403,14 @@ def _series(series: Any, dtype: Any) -> Array:
 
 
 def _is_text(column: Array) -> bool:
-    """Whether a column holds texts and nothing else, other than missing values."""
+    """Whether all values of a column are texts, apart from missing ones."""
     if column.dtype != object:
         return False
-    known = [value for value in column.tolist() if not absent(value)]
-    return bool(known) and all(isinstance(value, str) for value in known)
+    values = [value for value in column.tolist() if not absent(value)]
+    return bool(values) and all(isinstance(value, str) for value in values)
 
 
-def _called(X: Any, method: str, part: str) -> Any:
+def _converted(X: Any, method: str, part: str) -> Any:
     try:
         return getattr(X, method)()
     except Exception as error:
@@ -420,7 +428,7 @@ def _refuse_sparse(X: object, part: str) -> None:
 
 
 def _objects(values: list[Any]) -> Array:
-    """A one-dimensional array of objects, whatever they are."""
+    """A one-dimensional array of objects; NumPy must not unpack sequences among them."""
     array = np.empty(len(values), dtype=object)
     array[:] = values
     return array
@@ -433,7 +441,7 @@ def _decoded(value: object) -> object:
 def _is_nan(value: Any) -> bool:
     try:
         return bool(value.is_nan())
-    except Exception:  # noqa: BLE001  # whatever it is, it is there
+    except Exception:  # noqa: BLE001  # a value without `is_nan` is not missing
         return False
 
 

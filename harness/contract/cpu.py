@@ -1,4 +1,4 @@
-"""The CPU, which every machine has: a device of the core."""
+"""The CPU as a device, which the core offers because every machine has one."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from harness.contract.values import Array
 
 EVICTING = 1 << 25
-"""Bytes that are overwritten: sixteen times what a core's second-level cache holds. A third level
-that many cores share may hold more, and is not emptied."""
+"""Bytes that the evictor overwrites: sixteen times the size of a core's second-level cache. A
+third-level cache that many cores share may be larger, and is not emptied."""
 
 
 def copier(array: Array) -> Callable[[], object]:
-    """A function that copies the array to memory that is there already."""
-    import numpy as np  # `harness --help` is quicker without
+    """A function that copies the array to memory that is already allocated."""
+    import numpy as np  # not at module level, so that `harness --help` starts faster
 
     source = np.ascontiguousarray(array)
     target = np.empty_like(source)
-    target.fill(0)  # which takes the memory's pages before the clock runs
+    target.fill(0)  # so that the system allocates the memory's pages before the clock runs
     return partial(np.copyto, target, source)
 
 
@@ -39,7 +39,7 @@ def evictor() -> Callable[[], object]:
 
 
 def processor() -> str:
-    """The processor's name as its maker gives it, or the architecture."""
+    """The processor's product name; the architecture if the name is unknown."""
     if sys.platform == "linux":
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
         match = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
@@ -49,5 +49,5 @@ def processor() -> str:
 
 
 def cpu() -> Device:
-    """This machine's processor."""
+    """The CPU of this machine as a `Device`."""
     return Device("cpu", processor(), copier=copier, evictor=evictor)

@@ -1,6 +1,6 @@
-"""The questions that the core asks of plugins; each is answered by yielding values.
+"""The hooks that a plugin may implement; each yields values.
 
-A plugin answers the ones it has answers to::
+A plugin implements the hooks that it needs::
 
     import harness
 
@@ -42,7 +42,7 @@ def harness_kernels() -> Iterable[Kernel]:  # type: ignore[empty-body]  # a hook
 
 @hookspec
 def harness_devices() -> Iterable[Device]:  # type: ignore[empty-body]  # a hookspec has no body
-    """Devices that this plugin found on this machine; asked only when something is to run."""
+    """Devices that this plugin finds on this machine; called only when a run needs devices."""
 
 
 @hookspec

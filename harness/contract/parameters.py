@@ -1,4 +1,4 @@
-"""Parameters of datasets and models: read off a signature, written between brackets."""
+"""Parameters of datasets and models: read from signatures, parsed from text in brackets."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ from harness.errors import HarnessError, PluginError, UsageError, nearest
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.contract.values import Dataset, Value
+    from harness.contract.values import Dataset, JSONObject, Value
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A name, a default and what values may be: an annotation, or a tuple of options."""
+    """A parameter's name, default and allowed values.
+
+    ``annotation`` gives the allowed values: a type annotation, or a tuple of options.
+    """
 
     name: str
     default: Value
@@ -30,14 +33,15 @@ class Parameter:
 
     @property
     def kind(self) -> str:
-        """What values may be, in words: ``int``, ``float or none``, ``relu or tanh``."""
+        """The allowed values as a phrase: ``int``, ``float or none``, ``relu or tanh``."""
         return " or ".join(_in_words(option) for option in self.options)
 
     @property
     def options(self) -> tuple[Any, ...]:
-        """The types, and values of a Literal, that the annotation allows; from the default if bare.
+        """The types, and values of a Literal, that the annotation allows.
 
-        A bare parameter whose default is None may be anything.
+        Without an annotation, the default's type is the only option; if the default is None, any
+        value is allowed.
         """
         annotation = self.annotation
         if isinstance(annotation, tuple):
@@ -51,17 +55,18 @@ class Parameter:
         return tuple(_flat(annotation))
 
     def parse(self, text: str) -> Value:
-        """The value that a text between brackets stands for.
+        """The value of a text between brackets.
 
         Raises:
-            ValueError: the text is none of what this parameter takes.
+            ValueError: the parameter does not allow the value.
 
         >>> Parameter("hidden", (64,)).parse("32x16")
         (32, 16)
         >>> Parameter("l2", 0.1).parse("1e-3")
         0.001
         """
-        # A str takes any text, so what is more particular goes first, wherever it was written.
+        # A str takes any text, so the more specific options are tried first, in any order of the
+        # annotation.
         for option in sorted(self.options, key=_generality):
             try:
                 return _parse_as(option, text)
@@ -73,7 +78,7 @@ class Parameter:
         """A value given from Python rather than as text, checked in the same way.
 
         Raises:
-            ValueError: it is none of what this parameter takes.
+            ValueError: the parameter does not allow the value.
         """
         if isinstance(value, list):
             value = tuple(value)
@@ -81,62 +86,67 @@ class Parameter:
 
 
 class Elsewhere:
-    """A function of a plugin that is not loaded in this process.
+    """Stands for a function of a plugin that is loaded in another process.
 
     Args:
-        name: what it is, for a message.
-        ask: asks the process that has it for its parameters, as `described` gives them.
+        name: the function's name in error messages.
+        ask: asks that process for the function's parameters, as `described` returns them.
     """
 
-    def __init__(self, name: str, ask: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(self, name: str, ask: Callable[[], JSONObject]) -> None:
         self._name, self._ask = name, ask
 
     def __call__(self, *_given: Any, **_named: Any) -> Any:
-        """It cannot be called here."""
+        """Raise an error, because the function is in another process."""
         raise HarnessError(
             f"{self._name} is not loaded in this process; "
-            "harness.contract.registry.load gives a registry of what is"
+            "harness.contract.registry.load returns a registry whose functions can be called"
         )
 
     @functools.cached_property
     def parameters(self) -> dict[str, Parameter]:
-        """The parameters that it has.
+        """The function's parameters, by name.
 
         Raises:
-            PluginError: they cannot be told.
+            PluginError: the other process cannot read the parameters.
         """
-        told = self._ask()
-        if "fault" in told:
-            raise PluginError(told["fault"])
+        answer = self._ask()
+        if "fault" in answer:
+            raise PluginError(answer["fault"])
         return {
             name: Parameter(name, _value(default), tuple(map(_option, kinds)))
-            for name, default, kinds in told["parameters"]
+            for name, default, kinds in answer["parameters"]
         }
 
 
-def described(function: Callable[..., Any], *, given: int = 1) -> dict[str, Any]:
-    """A function's parameters as plain JSON values, or why they cannot be told.
+def described(function: Callable[..., Any], *, given: int = 1) -> JSONObject:
+    """A function's parameters as JSON, or the reason why they cannot be read.
 
     >>> described(lambda setting, hidden=(64,): None)
     {'parameters': [['hidden', ['tuple', [64]], [['tuple', 'int']]]]}
     """
     try:
-        known = parameters_of(function, given=given).values()
-        return {"parameters": [[one.name, _plain(one.default), _kinds(one)] for one in known]}
+        parameters = parameters_of(function, given=given).values()
+        return {
+            "parameters": [
+                [parameter.name, _plain(parameter.default), _kinds(parameter)]
+                for parameter in parameters
+            ]
+        }
     except PluginError as error:
         return {"fault": str(error)}
 
 
 def given_to(offered: object) -> int:
-    """How many arguments the harness itself gives to a function that a plugin offers.
+    """The number of positional arguments that the harness passes to a function of a plugin.
 
-    A dataset of several folds is told which fold, besides the generator.
+    A dataset of several folds gets the fold as well as the generator.
     """
     return 2 if folds_in(str(getattr(offered, "kind", ""))) else 1
 
 
 def split_parameters(dataset: Dataset) -> dict[str, Parameter]:
-    """The parameters of a dataset, by name; its number of the fold is none of them.
+    """The parameters of a dataset, by name; the number of the fold is not a parameter.
 
     Raises:
         PluginError: as `parameters_of`.
@@ -145,10 +155,10 @@ def split_parameters(dataset: Dataset) -> dict[str, Parameter]:
 
 
 def parameters_of(function: Callable[..., Any], *, given: int = 1) -> dict[str, Parameter]:
-    """The parameters after those that the harness gives, by name.
+    """A function's parameters, by name, without the ``given`` ones that the harness passes.
 
     Raises:
-        PluginError: the function has no signature, or a parameter without a default.
+        PluginError: the function has no signature, or a parameter has no default.
     """
     if isinstance(function, Elsewhere):
         return dict(function.parameters)
@@ -156,28 +166,28 @@ def parameters_of(function: Callable[..., Any], *, given: int = 1) -> dict[str, 
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise PluginError(f"{function!r} has no signature to read parameters from") from error
-    found = {}
+    parameters = {}
     for parameter in list(signature.parameters.values())[given:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         if parameter.default is parameter.empty:
             raise PluginError(f"parameter '{parameter.name}' has no default; give it one")
         default = parameter.default
-        found[parameter.name] = Parameter(
+        parameters[parameter.name] = Parameter(
             parameter.name,
             tuple(default) if isinstance(default, list) else default,
             _evaluated(parameter.annotation, function),
         )
-    return found
+    return parameters
 
 
 def settle(
     owner: str, known: Mapping[str, Parameter], given: Mapping[str, object]
 ) -> tuple[tuple[str, Value], ...]:
-    """Given parameters checked, parsed, in order of name, without those that equal the default.
+    """Check and parse the given parameters; returns them by name, without those at their default.
 
     Raises:
-        UsageError: a name is unknown, a value has the wrong type, or holds control characters.
+        UsageError: a name is unknown, or a value has the wrong type or contains control characters.
     """
     settled: dict[str, Value] = {}
     for name, value in given.items():
@@ -193,10 +203,10 @@ def settle(
             ) from None
         if not written(parsed).isprintable():
             raise UsageError(
-                f"'{owner}': {name}={written(parsed)!a} has a character that cannot be shown, "
-                "and parameters are part of a name; leave it out"
+                f"'{owner}': {name}={written(parsed)!a} has a character that cannot be shown; "
+                "leave it out, because parameters are part of a printed name"
             )
-        # True equals 1, but is not the same to a model that takes either; 1.0 is.
+        # True equals 1, but a model that takes both may treat them differently. 1.0 is the same.
         same_kind = isinstance(parsed, bool) is isinstance(parameter.default, bool)
         if parsed != parameter.default or not same_kind:
             settled[name] = parsed
@@ -207,7 +217,7 @@ _PLAIN: Mapping[str, type] = {"bool": bool, "int": int, "float": float, "str": s
 
 
 def _plain(value: object) -> Any:
-    """A default as JSON, whatever class a stranger has made of it."""
+    """A default as JSON, even if a plugin uses a subclass of int, str or the like."""
     match value:
         case None | bool():
             return value
@@ -221,8 +231,10 @@ def _plain(value: object) -> Any:
             return ["tuple", [_plain(item) for item in tuple.__iter__(value)]]
     try:
         return str(value)
-    except Exception as error:  # noqa: BLE001  # a stranger's class
-        raise PluginError(f"a default that cannot be written: {type(error).__name__}") from None
+    except Exception as error:  # noqa: BLE001  # a plugin's class may raise anything
+        raise PluginError(
+            f"a default cannot be converted to text: str() raised {type(error).__name__}"
+        ) from None
 
 
 def _value(plain: Any) -> Any:
@@ -230,7 +242,7 @@ def _value(plain: Any) -> Any:
 
 
 def _kinds(parameter: Parameter) -> list[Any]:
-    """What values may be, as JSON."""
+    """The allowed values as JSON."""
     return [_kind(option) for option in parameter.options]
 
 
@@ -251,20 +263,21 @@ def _kind(option: Any) -> Any:
 def _option(kind: Any) -> Any:
     if isinstance(kind, str):
         return {"none": None, "any": Any, **_PLAIN}[kind]
-    word, *rest = kind
-    if word == "class":
-        return type(rest[0], (), {})  # its values are read as they look, here as there
-    if word == "literal":
-        return _value(rest[0])
-    items = tuple(map(_option, rest))
-    return types.GenericAlias(tuple, (*items, ...) if word == "tuple" else items)
+    form, *arguments = kind
+    if form == "class":
+        # Only its name counts: `_parse_as` guesses the type of a value.
+        return type(arguments[0], (), {})
+    if form == "literal":
+        return _value(arguments[0])
+    items = tuple(map(_option, arguments))
+    return types.GenericAlias(tuple, (*items, ...) if form == "tuple" else items)
 
 
 def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
-    """An annotation, evaluated apart from the others if it is a text; empty where it cannot be.
+    """An annotation, evaluated if it is a text; ``Parameter.empty`` if that fails.
 
-    Beside it may stand one that only a type checker can evaluate: ``setting: Setting``, imported
-    under ``if TYPE_CHECKING``.
+    Each annotation is evaluated separately, because only a type checker may be able to evaluate
+    another one: ``setting: Setting``, imported under ``if TYPE_CHECKING``.
     """
 
     def bearer() -> None: ...
@@ -276,7 +289,7 @@ def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
     try:
         names = getattr(function, "__globals__", None) or vars(sys.modules[function.__module__])
         return typing.get_type_hints(bearer, names)["it"]
-    except Exception:  # noqa: BLE001  # a stranger's annotation can raise anything
+    except Exception:  # noqa: BLE001  # a plugin's annotation can raise anything
         return inspect.Parameter.empty
 
 
@@ -296,7 +309,7 @@ def _tuple_of(item: Any) -> types.GenericAlias:
 
 
 def _generality(option: Any) -> int:
-    """Place of an option among others, those that take the least text first."""
+    """Sort key of an option: options that accept fewer texts come first."""
     if typing.get_origin(option) is tuple:
         return 3
     if not isinstance(option, type) or option in (bool, type(None)):
@@ -315,7 +328,7 @@ def _in_words(option: Any) -> str:
 
 
 def _parse_as(option: Any, text: str) -> Value:
-    """The text as one option of an annotation; ValueError where it is not."""
+    """Parse the text as one option of an annotation; raises ValueError if it does not fit."""
     if option is type(None) or option is None:
         if text.lower() == "none":
             return None
@@ -332,7 +345,7 @@ def _parse_as(option: Any, text: str) -> Value:
         if len(items) == len(parts):
             return typing.cast("Value", tuple(map(_parse_as, items, parts)))
     elif option is Any or isinstance(option, type):
-        # What a stranger's class takes here is not known, so the text is read as it looks.
+        # It is unknown which values a plugin's class allows, so the text decides the type.
         for looks in (type(None), bool, int, float, str):
             try:
                 return _parse_as(looks, text)

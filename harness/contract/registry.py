@@ -1,4 +1,4 @@
-"""Discovery: entry points and plugin files become a registry of datasets, models and the rest."""
+"""Discovery: makes a registry of datasets, models etc. from entry points and plugin files."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import pluggy
 
@@ -58,6 +58,9 @@ CALLED: Mapping[str, tuple[str, ...]] = {
 
 SCOPES = ("pairing", "run", "history")
 
+Offer: TypeAlias = Dataset | Model | Kernel | Device | Report | Picture
+"""A value that a plugin yields."""
+
 T = TypeVar("T")
 
 
@@ -66,11 +69,11 @@ class Origin:
     """Where a plugin comes from: a distribution and its version, or a file.
 
     Args:
-        name: of the entry point, or the file's stem.
-        module: import name of what was loaded.
-        distribution: empty for a file.
-        version: empty for a file.
-        path: the file or the package's folder; empty where there is none.
+        name: name of the entry point, or the file's stem.
+        module: import name of the plugin.
+        distribution: name of the distribution; empty for a file.
+        version: version of the distribution; empty for a file.
+        path: the file or the package's folder; empty if there is none.
     """
 
     name: str
@@ -83,22 +86,22 @@ class Origin:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
 
     def digest(self) -> str:
-        """Digest of the plugin's files, data too, so that a change is noticed; empty without."""
+        """Digest of the plugin's files, data included, to notice changes; empty without a path."""
         if not self.path:
             return ""
         path = Path(self.path)
         files = sorted(path.rglob("*")) if path.is_dir() else [path]
-        whole = hashlib.sha256()
+        digest = hashlib.sha256()
         for file in files:
             if file.is_file() and file.suffix != ".pyc":
-                whole.update(str(file.relative_to(path)).encode())
-                whole.update(file.read_bytes())
-        return whole.hexdigest()[:16]
+                digest.update(str(file.relative_to(path)).encode())
+                digest.update(file.read_bytes())
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A plugin that could not be used, and why, in one line."""
+    """A plugin that cannot be used, and the reason in one line."""
 
     origin: Origin
     reason: str
@@ -108,7 +111,7 @@ class Fault:
 
 
 class Offers(Mapping[str, T], Generic[T]):
-    """Values by name; a name that is not there is an error that tells the nearest ones."""
+    """Values by name; the error for an unknown name suggests the nearest names."""
 
     def __init__(self, noun: str, values: Mapping[str, T]) -> None:
         self._noun = noun
@@ -136,8 +139,8 @@ class Registry:
     """Everything that the plugins offer, by name.
 
     ``datasets``, ``models``, ``kernels``, ``reports`` and ``pictures`` are mappings made at
-    discovery. ``devices`` is made when first asked for, because looking for accelerators loads
-    libraries that take seconds.
+    discovery. ``devices`` is made at first use, because looking for accelerators loads libraries
+    for seconds.
     """
 
     def __init__(self, plugins: Sequence[tuple[Origin, ModuleType]], faults: list[Fault]) -> None:
@@ -146,7 +149,7 @@ class Registry:
         self._origins: dict[tuple[str, str], Origin] = {}
         self._devices: Offers[Device] | None = None
         self.modules: dict[Origin, ModuleType] = {}
-        self._refused: list[ModuleType] = []  # pluggy may have taken in some of their hooks
+        self._refused: list[ModuleType] = []  # pluggy may have registered some of their hooks
         self.faults = faults
         for origin, module in plugins:
             self._register(origin, module)
@@ -159,18 +162,18 @@ class Registry:
 
     @property
     def devices(self) -> Offers[Device]:
-        """Devices found on this machine; the first look may take seconds."""
+        """Devices found on this machine; the first use may take seconds."""
         if self._devices is None:
             self._origins["devices", "cpu"] = core()
             self._devices = self._ask("devices", {"cpu": cpu()})
         return self._devices
 
     def origin(self, kind: str, name: str) -> Origin:
-        """Which plugin offers a thing; ``kind`` is one of ``KINDS``."""
+        """The plugin that offers a value; ``kind`` is one of ``KINDS``."""
         return self._origins[kind, name]
 
     def offers_of(self, origin: Origin) -> dict[str, tuple[str, ...]]:
-        """What one plugin offers, by kind; devices only once they were asked for."""
+        """The names that one plugin offers, by kind; devices only after their first use."""
         return {
             kind: tuple(name for (k, name), o in self._origins.items() if k == kind and o == origin)
             for kind in KINDS
@@ -185,7 +188,7 @@ class Registry:
             self._manager.register(module, name=f"{origin.name} ({origin})")
         except pluggy.PluginValidationError:
             self._refused.append(module)
-            self.faults.append(Fault(origin, "a hook takes arguments; hooks have none"))
+            self.faults.append(Fault(origin, "a hook takes arguments, but hooks have none"))
             return
         try:
             self._manager.check_pending()
@@ -198,20 +201,23 @@ class Registry:
         else:
             self.modules[origin] = module
 
-    def _enter(self, kind: str, found: dict[str, Any], origin: Origin, value: Any) -> None:
-        """Take in a value; two plugins may not offer one name."""
-        if value.name in found:
+    def _enter(self, kind: str, offers: dict[str, Offer], origin: Origin, value: Offer) -> None:
+        """Add a value; it is an error if two plugins offer the same name."""
+        if value.name in offers:
             raise PluginError(
                 f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
                 f"'{self._origins[kind, value.name]}' and '{origin}'; uninstall one or rename it"
             )
-        found[value.name] = value
+        offers[value.name] = value
         self._origins[kind, value.name] = origin
 
-    def _ask(self, kind: str, of_core: Mapping[str, Any] = MappingProxyType({})) -> Offers[Any]:
-        """Ask each plugin apart, so that every value and every fault has an origin."""
+    def _ask(self, kind: str, of_core: Mapping[str, Offer] = MappingProxyType({})) -> Offers[Any]:
+        """Call a hook of each plugin separately, so that every value and fault has an origin.
+
+        The type of the values depends on ``kind``, which no annotation can express.
+        """
         noun = kind.removesuffix("s")
-        found = dict(of_core)
+        offers = dict(of_core)
         for origin, module in self.modules.items():
             others = [
                 other for other in (*self.modules.values(), *self._refused) if other is not module
@@ -219,27 +225,28 @@ class Registry:
             hook = self._manager.subset_hook_caller(f"harness_{kind}", others)
             try:
                 values = [value for answer in hook() for value in answer]
-            except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # a plugin may raise anything
                 self.faults.append(Fault(origin, f"harness_{kind} raised {describe(error)}"))
                 continue
             for value in values:
-                wrong = _breach(kind, value)
-                if wrong:
-                    self.faults.append(Fault(origin, f"harness_{kind} yielded {wrong}"))
+                breach = _breach(kind, value)
+                if breach:
+                    self.faults.append(Fault(origin, f"harness_{kind} yielded {breach}"))
                     continue
-                self._enter(kind, found, origin, value)
-        return Offers(noun, dict(sorted(found.items())))
+                self._enter(kind, offers, origin, value)
+        return Offers(noun, dict(sorted(offers.items())))
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What to import for a plugin.
+    """How to import a plugin.
 
     Args:
-        origin: where it comes from.
+        origin: where the plugin comes from.
         module: import name; empty for a file.
-        attribute: within the module, dotted; empty where the module itself has the hooks.
-        given: as the user wrote it; empty for what is installed.
+        attribute: dotted name of the object in the module that has the hooks; empty if it is the
+            module itself.
+        given: the path or import name as the user wrote it; empty for an installed plugin.
     """
 
     origin: Origin
@@ -248,11 +255,11 @@ class Source:
     given: str = ""
 
     def load(self) -> ModuleType:
-        """Import it.
+        """Import the plugin.
 
         Raises:
-            PluginError: a given plugin cannot be imported.
-            BaseException: whatever an installed one raises.
+            PluginError: a plugin that the user gave cannot be imported.
+            BaseException: any error of an installed plugin.
         """
         if self.given:
             return _import_given(self)
@@ -263,14 +270,14 @@ class Source:
 
 
 def core() -> Origin:
-    """The harness itself, whose code changes scores as a plugin's does."""
+    """The origin of the harness itself, whose code affects scores just as a plugin's does."""
     name = "classification-harness"
     version = importlib.metadata.version(name)
     return Origin("core", "harness", name, version, str(Path(__file__).parents[1]))
 
 
 def installed_sources() -> list[Source]:
-    """What to import for every installed plugin, by name."""
+    """The sources of all installed plugins, sorted by name."""
     entries = importlib.metadata.entry_points(group=GROUP)
     return [
         Source(_entry_origin(entry), entry.module, entry.attr or "")
@@ -279,60 +286,62 @@ def installed_sources() -> list[Source]:
 
 
 def given_sources(plugins: Iterable[str]) -> list[Source]:
-    """What to import for plugins that are given by path or import name, each once.
+    """The sources of the plugins that the user gave by path or import name, without duplicates.
 
     Raises:
-        PluginError: a file is not there.
+        PluginError: a file does not exist.
     """
     return [_given(spec) for spec in {_resolved(spec): spec for spec in plugins}.values()]
 
 
 def load(plugins: Iterable[str] = ()) -> Registry:
-    """The registry of what is installed and of the given plugin files, imported here.
+    """Import all installed and given plugins into this process, and return their registry.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
 
     Raises:
-        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
-            plugin that cannot be imported is no error: it becomes one of ``Registry.faults``.
+        PluginError: a given plugin cannot be used, or two plugins offer the same name. An installed
+            plugin that cannot be imported raises nothing: it becomes one of ``Registry.faults``.
     """
-    found: list[tuple[Origin, ModuleType]] = []
+    installed: list[tuple[Origin, ModuleType]] = []
     faults: list[Fault] = []
     for source in installed_sources():
         try:
-            found.append((source.origin, source.load()))
-        except Exception as error:  # noqa: BLE001  # a stranger's code can raise anything
+            installed.append((source.origin, source.load()))
+        except Exception as error:  # noqa: BLE001  # a plugin's code can raise anything
             faults.append(Fault(source.origin, f"does not import: {describe(error)}"))
         except SystemExit as error:
             faults.append(Fault(source.origin, f"does not import: it exits with {error.code!r}"))
-    given = [(source.origin, source.load()) for source in given_sources(plugins)]
-    installed = [module for _, module in found]
-    given = [(origin, module) for origin, module in given if module not in installed]
-    n_installed = len(faults)
-    registry = Registry([*found, *given], faults)
-    for fault in registry.faults[n_installed:]:
-        if fault.origin in [origin for origin, _ in given]:
+    given_modules = [(source.origin, source.load()) for source in given_sources(plugins)]
+    installed_modules = [module for _, module in installed]
+    given_modules = [
+        (origin, module) for origin, module in given_modules if module not in installed_modules
+    ]
+    n_faults = len(faults)
+    registry = Registry([*installed, *given_modules], faults)
+    for fault in registry.faults[n_faults:]:
+        if fault.origin in [origin for origin, _ in given_modules]:
             raise PluginError(str(fault))
-    for origin, module in given:
-        if why := offers_nothing(registry, origin, module):
-            raise PluginError(why)
+    for origin, module in given_modules:
+        if reason := offers_nothing(registry, origin, module):
+            raise PluginError(reason)
     return registry
 
 
 def offers_nothing(registry: Registry, origin: Origin, module: ModuleType) -> str:
-    """What to do about a plugin that offers nothing; empty where it offers something."""
+    """An error message, with a remedy, for a plugin that offers nothing; else empty."""
     if any(registry.offers_of(origin).values()) or _has_hook(module, "devices"):
         return ""
-    return f"plugin '{origin}' offers nothing: {_why_nothing(module)}"
+    return f"plugin '{origin}' offers nothing: {_how_to_offer(module)}"
 
 
 def describe(error: BaseException) -> str:
-    """An exception as one line, even where its own text fails."""
+    """An exception as one line, even if its ``__str__`` raises."""
     try:
         text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001  # a stranger's __str__ can raise anything
-        text = "(its text cannot be had)"
+    except Exception:  # noqa: BLE001  # a plugin's __str__ can raise anything
+        text = "(its text cannot be read)"
     name = type(error).__name__
     return f"{name}: {text}"[:500] if text else name
 
@@ -349,22 +358,22 @@ def _entry_origin(entry: importlib.metadata.EntryPoint) -> Origin:
 
 
 def _folder(module: str) -> str:
-    """The folder of a package, or the file of a module; empty where it cannot be found.
+    """The folder of a package, or the file of a module; empty if it cannot be found.
 
-    Nothing is imported for it, not even the package that a module is in.
+    Nothing is imported to find it, not even the package that contains the module.
     """
-    first, *rest = module.split(".")
+    package, *submodules = module.split(".")
     try:
-        spec = importlib.util.find_spec(first)
+        spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):
         return ""
     if spec is None:
         return ""
-    if not rest:
-        places = spec.submodule_search_locations
-        return str(next(iter(places))) if places else spec.origin or ""
-    for place in spec.submodule_search_locations or ():
-        path = Path(place, *rest)
+    if not submodules:
+        folders = spec.submodule_search_locations
+        return str(next(iter(folders))) if folders else spec.origin or ""
+    for folder in spec.submodule_search_locations or ():
+        path = Path(folder, *submodules)
         if path.is_dir():
             return str(path)
         if (file := path.with_name(f"{path.name}.py")).is_file():
@@ -404,28 +413,28 @@ def _names_a_file(spec: str) -> bool:
 
 
 def _resolved(spec: str) -> str:
-    """One spelling for one plugin."""
+    """The same text for each way to write the same plugin."""
     return str(Path(spec).resolve()) if _names_a_file(spec) else spec
 
 
 def _breach(kind: str, value: Any) -> str | None:
-    """What a plugin yielded and why it will not do; None where it will."""
+    """A yielded value and how it breaks the contract, to follow "yielded"; None if it is valid."""
     if not isinstance(value, KINDS[kind]):
-        return f"{value!r:.80}, which is no harness.{KINDS[kind].__name__}"
+        return f"{value!r:.80}, which is not a harness.{KINDS[kind].__name__}"
     noun = kind.removesuffix("s")
     pattern = r"[a-z]+(:\d+)?" if kind == "devices" else r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
     if not isinstance(value.name, str) or not re.fullmatch(pattern, value.name):
         return f"a {noun} with the name {value.name!r}; names are words joined by '-'"
     for field in CALLED[kind]:
         if not callable(getattr(value, field)):
-            return f"{noun} '{value.name}', whose {field} cannot be called"
+            return f"{noun} '{value.name}', whose {field} is not callable"
     for field in ("fit_together", "reference"):
         if getattr(value, field, None) is not None and not callable(getattr(value, field)):
-            return f"{noun} '{value.name}', whose {field} cannot be called"
+            return f"{noun} '{value.name}', whose {field} is not callable"
     for field in ("tags", "requires", "devices", "formats"):
-        words = getattr(value, field, ())
-        if not isinstance(words, tuple) or not all(isinstance(word, str) for word in words):
-            return f"{noun} '{value.name}', whose {field} is {words!r}; write a tuple of texts"
+        texts = getattr(value, field, ())
+        if not isinstance(texts, tuple) or not all(isinstance(word, str) for word in texts):
+            return f"{noun} '{value.name}', whose {field} is {texts!r}; write a tuple of texts"
     if isinstance(value, Dataset) and not is_kind(value.kind):
         kinds = f"{', '.join(KINDS_WITHOUT_FOLDS)}, and cross-validation such as 10-fold"
         return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
@@ -441,9 +450,9 @@ def _breach(kind: str, value: Any) -> str | None:
 
 
 def _wrong_options(report: Report) -> str:
-    """Why the options of a report will not do; empty where they will."""
+    """How a report's options break the contract, as a relative clause; empty if they are valid."""
     options = report.options
-    if not isinstance(options, tuple) or not all(isinstance(one, Option) for one in options):
+    if not isinstance(options, tuple) or not all(isinstance(option, Option) for option in options):
         return f"whose options are {options!r:.80}; write a tuple of harness.Option(...)"
     for option in options:
         if not isinstance(option.name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", option.name):
@@ -453,7 +462,7 @@ def _wrong_options(report: Report) -> str:
         if not isinstance(option.short, str) or not re.fullmatch(r"[A-Za-z]?", option.short):
             return f"whose option '{option.name}' is short for {option.short!r}; write one letter"
     if report.after_runs and "rich" not in report.formats:
-        return "which is printed after runs, but has no format rich"
+        return "which is printed after runs, but has no format 'rich'"
     return ""
 
 
@@ -470,7 +479,7 @@ def _unknown_hooks(manager: pluggy.PluginManager, module: ModuleType) -> str:
     return ", ".join(caller.name for caller in callers if not caller.has_spec())
 
 
-def _why_nothing(module: ModuleType) -> str:
+def _how_to_offer(module: ModuleType) -> str:
     bare: list[str] = [
         name
         for name in _hook_names()

@@ -1,4 +1,4 @@
-"""Splits of one table: at random, or into folds for cross-validation."""
+"""Splits one table at random, or into folds for cross-validation."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ def resample(
     categorical: Sequence[Any] = (),
     groups: Any = None,
 ) -> Split:
-    """A random split of one table, stratified: each class gives its share of the test part.
+    """A stratified random split: the test part gets the same share of each class.
 
     Args:
         X: (n_samples, n_features), an array, a DataFrame or a list of rows.
-        y: (n_samples,), labels; they belong to the rows by position, whatever their index is.
+        y: (n_samples,), labels; matched with the rows by position, not by index.
         rng: the generator that ``Dataset.split`` was given.
-        test_size: share of the rows of each class that is tested on, rounded, but at least one
-            row and not all of them.
+        test_size: share of each class's rows in the test part; rounded to at least one row, and to
+            fewer than all.
         class_names: as in `Split`.
         feature_names: as in `Split`.
         categorical: as in `Split`.
-        groups: (n_samples,), what each row belongs to, such as a patient. All rows of a group come
-            into the same part; the shares are then as near to ``test_size`` as groups allow.
+        groups: (n_samples,), the group of each row, such as a patient. All rows of a group go to
+            the same part; the shares are then as close to ``test_size`` as the groups allow.
 
     Raises:
-        DatasetError: rows, labels and groups are not equally many, labels or groups are missing,
-            or no group can be tested.
+        DatasetError: rows, labels and groups differ in number, labels or groups are missing, or no
+            group can be in the test part.
 
     >>> split = resample(np.arange(8.0)[:, None], np.arange(8) % 2, np.random.default_rng(0))
     >>> len(split.y_train), len(split.y_test)
@@ -53,14 +53,14 @@ def resample(
     """
     X = with_rows(X, "X")
     n_rows = len(X)
-    labels = _one_a_row(y, "labels", n_rows)
+    labels = _labels_of_rows(y, "labels", n_rows)
     (codes,) = distinct([labels])[1]
     if groups is None:
         test = _rows_of_each_class(codes, test_size, rng)
     else:
-        (of_group,) = distinct([_one_a_row(groups, "groups", n_rows)])[1]
+        (of_group,) = distinct([_labels_of_rows(groups, "groups", n_rows)])[1]
         test = _whole_groups(codes, of_group, test_size, rng)
-    return _parted(X, labels, test, rng, class_names, feature_names, categorical)
+    return _split_rows(X, labels, test, rng, class_names, feature_names, categorical)
 
 
 def folds(
@@ -75,26 +75,27 @@ def folds(
     categorical: Sequence[Any] = (),
     groups: Any = None,
 ) -> Split:
-    """One fold of cross-validation, stratified: it is tested on, and the other folds learned from.
+    """One split of stratified cross-validation: the given fold is the test part.
 
-    The same ``rng`` state and all folds test each row once. Folds differ by one row at most, and
-    so do the rows that each class has in them. As many folds as rows are leave-one-out.
+    With the same state of ``rng``, the splits of all folds test each row once. The sizes of two
+    folds differ by at most one row, and so do their numbers of rows of each class. With as many
+    folds as rows it is leave-one-out.
 
     Args:
         X: (n_samples, n_features), an array, a DataFrame or a list of rows.
-        y: (n_samples,), labels; they belong to the rows by position, whatever their index is.
+        y: (n_samples,), labels; matched with the rows by position, not by index.
         rng: the generator that ``Dataset.split`` was given.
         fold: the number of the fold that ``Dataset.split`` was given, from 0.
         n_folds: the number in the dataset's kind, such as 10 for ``10-fold``.
         class_names: as in `Split`.
         feature_names: as in `Split`.
         categorical: as in `Split`.
-        groups: (n_samples,), what each row belongs to, such as a patient. All rows of a group come
-            into the same fold; folds are then as alike as groups allow.
+        groups: (n_samples,), the group of each row, such as a patient. All rows of a group go to
+            the same fold; the folds are then as similar as the groups allow.
 
     Raises:
-        DatasetError: rows, labels and groups are not equally many, labels or groups are missing,
-            or there are fewer rows, or groups, than folds.
+        DatasetError: rows, labels and groups differ in number, labels or groups are missing, or
+            there are fewer rows, or groups, than folds.
 
     >>> X, y = np.arange(8.0)[:, None], np.arange(8) % 2
     >>> parts = [folds(X, y, np.random.default_rng(0), i, n_folds=4) for i in range(4)]
@@ -102,25 +103,26 @@ def folds(
     [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     """
     X = with_rows(X, "X")
-    labels = _one_a_row(y, "labels", len(X))
+    labels = _labels_of_rows(y, "labels", len(X))
     (codes,) = distinct([labels])[1]
     if not 0 <= fold < n_folds or n_folds < 2:
         raise DatasetError(f"fold {fold} of {n_folds} folds; they count from 0, and are 2 or more")
     if groups is None:
         if len(X) < n_folds:
-            raise DatasetError(f"{n_folds} folds of {len(X)} rows; at most one fold a row")
-        # Classes are dealt one after the other, so that the folds of all rows are alike in size.
+            raise DatasetError(f"{n_folds} folds of {len(X)} rows; at most one fold per row")
+        # Rows are dealt to the folds in turn, sorted by class and without a restart at the next
+        # class, so that the folds also have equal sizes.
         order = rng.permutation(len(X))
         order = order[np.argsort(codes[order], kind="stable")]
         of_row = np.empty(len(X), dtype=np.intp)
         of_row[order] = np.arange(len(X)) % n_folds
     else:
-        (of_group,) = distinct([_one_a_row(groups, "groups", len(X))])[1]
+        (of_group,) = distinct([_labels_of_rows(groups, "groups", len(X))])[1]
         of_row = _deal_groups(codes, of_group, n_folds, rng)
-    return _parted(X, labels, of_row == fold, rng, class_names, feature_names, categorical)
+    return _split_rows(X, labels, of_row == fold, rng, class_names, feature_names, categorical)
 
 
-def _parted(
+def _split_rows(
     X: Any,
     labels: Array,
     test: NDArray[np.bool_],
@@ -129,7 +131,7 @@ def _parted(
     feature_names: Sequence[Any],
     categorical: Sequence[Any],
 ) -> Split:
-    """The rows that are tested on and all others, each part in random order."""
+    """The split with the given test rows; the rows of each part are in random order."""
     train_rows = rng.permutation(np.flatnonzero(~test))
     test_rows = rng.permutation(np.flatnonzero(test))
     return Split(
@@ -149,40 +151,40 @@ def _deal_groups(
     n_folds: int,
     rng: np.random.Generator,
 ) -> NDArray[np.intp]:
-    """The fold of each row: large groups first, each to the fold that lacks its classes most."""
+    """The fold of each row: large groups first, each to the fold that most lacks its classes."""
     by_group = _classes_by_group(codes, of_group)
     n_groups, n_classes = by_group.shape
     if n_groups < n_folds:
-        raise DatasetError(f"{n_folds} folds of {n_groups} groups; at most one fold a group")
+        raise DatasetError(f"{n_folds} folds of {n_groups} groups; at most one fold per group")
     sizes = by_group.sum(axis=0)
     order = rng.permutation(n_groups)
     order = order[np.argsort(-by_group[order].sum(axis=1), kind="stable")]
-    held = np.zeros((n_folds, n_classes))
+    fold_counts = np.zeros((n_folds, n_classes))
     fold_of = np.empty(n_groups, dtype=np.intp)
     for group in order:
         # The sum of squares over folds grows least in the fold that holds least of these classes.
-        growth = ((2 * held + by_group[group]) * by_group[group] / sizes).sum(axis=1)
+        growth = ((2 * fold_counts + by_group[group]) * by_group[group] / sizes).sum(axis=1)
         fold_of[group] = int(growth.argmin())
-        held[fold_of[group]] += by_group[group]
+        fold_counts[fold_of[group]] += by_group[group]
     return fold_of[of_group]
 
 
 def _classes_by_group(codes: NDArray[np.intp], of_group: NDArray[np.intp]) -> NDArray[np.intp]:
-    """How many rows of each class each group has (n_groups, n_classes)."""
+    """The number of rows of each class in each group (n_groups, n_classes)."""
     n_groups, n_classes = int(of_group.max(initial=-1)) + 1, int(codes.max(initial=-1)) + 1
     counts = np.bincount(of_group * n_classes + codes, minlength=n_groups * n_classes)
     return counts.reshape(n_groups, n_classes)
 
 
-def _one_a_row(values: Any, noun: str, n_rows: int) -> Array:
-    read = read_labels(values, noun)
-    if read.shape != (n_rows,):
-        shown = f"{len(read)} {noun}" if read.ndim == 1 else f"{noun} of shape {read.shape}"
-        raise DatasetError(f"{n_rows} rows but {shown}; there is one a row")
-    missing = n_missing(read)
+def _labels_of_rows(values: Any, noun: str, n_rows: int) -> Array:
+    labels = read_labels(values, noun)
+    if labels.shape != (n_rows,):
+        actual = f"{len(labels)} {noun}" if labels.ndim == 1 else f"{noun} of shape {labels.shape}"
+        raise DatasetError(f"{n_rows} rows but {actual}; give one per row")
+    missing = n_missing(labels)
     if missing:
         raise DatasetError(f"{missing} of the {n_rows} {noun} are missing (NaN)")
-    return read
+    return labels
 
 
 def _rows_of_each_class(
@@ -202,7 +204,7 @@ def _whole_groups(
     test_size: float,
     rng: np.random.Generator,
 ) -> NDArray[np.bool_]:
-    """Groups in random order, each tested on if that brings the classes nearer to their shares."""
+    """The test rows: groups in random order, each taken if it brings the class shares closer."""
     by_group = _classes_by_group(codes, of_group)
     n_groups = len(by_group)
     sizes = by_group.sum(axis=0)
@@ -211,7 +213,7 @@ def _whole_groups(
     best, least = -1, np.inf
     for group in rng.permutation(n_groups):
         rows = by_group[group]
-        # What is in no other group has to be learned from.
+        # The training part needs the group if the group has all remaining rows of a class.
         if ((totals == rows) & (rows > 0)).any():
             continue
         change = float((((lacking - rows) ** 2 - lacking**2) / sizes).sum())

@@ -20,44 +20,54 @@ if TYPE_CHECKING:
     Monitor: TypeAlias = Callable[[int, PredictLogProba], None]
 
 SplitKind: TypeAlias = str
-"""``fresh``, ``resampled``, ``fixed``, or a number of folds such as ``10-fold``."""
+"""``fresh``, ``resampled``, ``fixed``, or cross-validation such as ``10-fold``; see `Dataset`."""
+
+JSONObject: TypeAlias = dict[str, Any]
+"""A JSON object, of plain values; the function that writes it documents its keys."""
 
 Status: TypeAlias = Literal["ok", "failed", "timeout", "crashed", "skipped"]
 Value: TypeAlias = bool | int | float | str | tuple[int, ...] | tuple[float, ...] | None
+"""A parameter's value."""
+
+OptionValue: TypeAlias = bool | float | str | tuple[str, ...] | None
+"""The value of a report's option."""
 
 
 @runtime_checkable
 class Classifier(Protocol):
-    """What a model makes: scikit-learn's two methods, and no base class.
+    """A classifier with scikit-learn's methods ``fit`` and ``predict_proba``; no base class.
 
-    ``classes_``, if there, orders the columns of ``predict_proba``. A ``fit`` that has a parameter
-    ``monitor`` is given a callable, to be called as ``monitor(epoch, predict_log_proba)``.
+    If it has ``classes_``, these give the order of the columns of ``predict_proba``. A ``fit`` with
+    a parameter ``monitor`` gets a callable, and may call ``monitor(epoch, predict_log_proba)``
+    after each epoch.
     """
 
     def fit(self, X: Array, y: Array, /) -> Any:
         """Learn from X (n_samples, n_features) and y (n_samples,) of integers 0..K-1."""
 
     def predict_proba(self, X: Array, /) -> Any:
-        """Class probabilities (n_samples, n_classes), rows that sum to 1."""
+        """Class probabilities (n_samples, n_classes); each row sums to 1."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """A training part and a test part, as a dataset gave them.
+    """A training part and a test part, as a dataset returns them.
 
     Args:
         X_train: (n_train, n_features), an array of numbers, an array of objects, a DataFrame, or
-            what turns into one of these. A missing value is NaN, None, NaT, pandas' NA, or masked.
+            a value that converts to one of these. A missing value is NaN, None, NaT, pandas' NA,
+            or masked.
         y_train: (n_train,), class names, or integers that index ``class_names``: an array, a
-            Series or a list. They belong to the rows by position.
+            Series or a list. Labels and rows are matched by position.
         X_test: (n_test, n_features).
         y_test: (n_test,).
-        class_names: every class, in the order of the columns of the probabilities; the distinct
-            labels in sorted order where left out.
-        feature_names: one name a column; where left out, a DataFrame's own, or ``x0, x1, ...``.
-        categorical: which columns hold categories rather than quantities: their indices or names,
-            or a bool for each column. A DataFrame's columns of texts, or of pandas' type
-            ``category``, need not be named.
+        class_names: all classes, in the order of the columns of the probabilities. Default: the
+            distinct labels, sorted.
+        feature_names: one name per column. Default: the DataFrame's column names, else ``x0, x1,
+            ...``.
+        categorical: the columns that hold categories rather than quantities: their indices or
+            names, or a bool for each column. Columns of text in a DataFrame, and those of pandas'
+            type ``category``, are categorical in any case.
     """
 
     X_train: Any
@@ -74,19 +84,19 @@ class Dataset:
     """A named source of splits.
 
     Args:
-        name: kebab-case, unique over all plugins.
-        kind: what two repeats have in common: nothing (``fresh`` draws), the rows of one table
-            (``resampled``), or everything (a ``fixed`` published split). ``10-fold``, or any other
-            number from 2, is cross-validation: ten repeats in a row test each row of one table
-            once. As many folds as the table has rows are leave-one-out.
+        name: kebab-case, unique among the datasets of all plugins.
+        kind: what two repeats share: nothing (``fresh`` draws), the rows of one table
+            (``resampled``), or everything (a ``fixed`` published split). ``10-fold`` is
+            cross-validation, also with any other number from 2: ten consecutive repeats test each
+            row of one table once. With as many folds as rows it is leave-one-out.
         split: called as ``split(rng, **parameters)`` with a ``numpy.random.Generator``. Its keyword
-            parameters and their defaults are the dataset's parameters. Of cross-validation, called
-            as ``split(rng, fold, **parameters)``, ``fold`` counting from 0; ``rng`` is seeded
-            alike for all folds of one repetition (see `harness.folds`).
+            parameters and their defaults are the dataset's parameters. For cross-validation it is
+            called as ``split(rng, fold, **parameters)``: ``fold`` counts from 0, and ``rng`` has
+            the same seed for all folds of one repetition (see `harness.folds`).
         description: one sentence.
-        licence: of the data.
-        citation: where the data or their definition come from.
-        tags: words to select by, as in ``-d 'toy:*'``.
+        licence: licence of the data.
+        citation: source of the data or of their definition.
+        tags: words to select the dataset by, as in ``-d 'toy:*'``.
         requires: import names of packages that ``split`` needs.
     """
 
@@ -102,15 +112,15 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """All that a model may know before it sees data.
+    """What a model learns about a trial before it gets the data.
 
     Args:
-        seed: for every random choice the classifier makes.
+        seed: seed for all random choices of the classifier.
         device: name of the device to compute on, such as ``cpu`` or ``cuda:0``.
-        n_features: columns of X as ``fit`` will get it.
-        n_classes: K; the labels are 0..K-1.
-        categorical: columns that hold categories; empty unless the model takes them
-            (``Needs(numeric=False)``).
+        n_features: number of columns of the X that ``fit`` will get.
+        n_classes: number of classes K; the labels are 0..K-1.
+        categorical: indices of the columns that hold categories; empty unless the model takes
+            categories (``Needs(numeric=False)``).
     """
 
     seed: int
@@ -122,14 +132,14 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """The input that a model needs; the harness prepares it, fitted on the training part only.
+    """The input that a model needs; the harness fits this preparation on the training part only.
 
     Args:
-        dtype: of X, where all columns are numbers.
-        scaled: columns at mean 0 and standard deviation 1.
-        finite: missing values are filled in (median; most frequent category).
-        numeric: categories are one-hot encoded. Without it, X is an array of objects wherever
-            there are categorical columns, and those hold strings.
+        dtype: dtype of X if all columns are numbers.
+        scaled: whether columns are scaled to mean 0 and standard deviation 1.
+        finite: whether missing values are filled in (median; most frequent category).
+        numeric: whether categories are one-hot encoded. If not, and if there are categorical
+            columns, X is an array of objects in which these columns hold strings.
     """
 
     dtype: Literal["float32", "float64"] = "float64"
@@ -143,20 +153,21 @@ class Model:
     """A named recipe for a classifier.
 
     Args:
-        name: kebab-case, library first, unique over all plugins.
+        name: kebab-case, library first, unique among the models of all plugins.
         make: called as ``make(setting, **parameters)``. Its keyword parameters and their defaults
             are the model's parameters.
-        needs: the input it needs.
-        devices: kinds of device it can use, such as ``("cpu", "cuda")``.
+        needs: the input that it needs.
+        devices: kinds of devices that it can use, such as ``("cpu", "cuda")``.
         description: one sentence.
-        tags: words to select by, as in ``-m 'linear:*'``.
+        tags: words to select the model by, as in ``-m 'linear:*'``.
         requires: import names of packages that ``make`` needs.
-        baseline: runs always, whatever was selected.
-        fit_together: called as ``fit_together(classifiers, Xs, ys, monitors)`` with several that
-            ``make`` made of the same parameters; fits each as its own ``fit`` would, and leaves
-            them able to predict. The Xs have one shape. Only for a ``fit`` that takes ``monitor``.
-        reference: makes, of the same setting and parameters, a classifier that trains in the same
-            way but is written as anyone would write it: training is timed beside it.
+        baseline: whether every run includes it, whatever was selected.
+        fit_together: fits several classifiers in one call, ``fit_together(classifiers, Xs, ys,
+            monitors)``. ``make`` has made them with the same parameters, and the Xs have the same
+            shape. Each classifier must end up as its own ``fit`` would leave it, ready to predict.
+            Only for models whose ``fit`` takes ``monitor``.
+        reference: called as ``make`` is; returns a classifier that trains in the same way, in a
+            straightforward implementation. The model's training time is compared with it.
     """
 
     name: str
@@ -177,15 +188,15 @@ class Kernel:
 
     Args:
         name: kebab-case, library first.
-        prepare: ``prepare(array, device)`` moves a NumPy array (n_samples, n_classes) to where the
-            kernel works.
-        run: the timed call: ``run(prepared)`` gives the probabilities, in the kernel's own arrays.
-        collect: brings what ``run`` gave back into NumPy.
-        devices: kinds of device it can use.
+        prepare: ``prepare(array, device)`` converts a NumPy array (n_samples, n_classes) to the
+            kernel's own array on the device.
+        run: the timed call: ``run(prepared)`` returns the probabilities as the kernel's own array.
+        collect: converts the result of ``run`` to a NumPy array.
+        devices: kinds of devices that it can use.
         description: one sentence.
-        stable: gives probabilities for logits near -1e7 too.
+        stable: whether its probabilities are correct even for logits near -1e7.
         requires: import names of packages that it needs.
-        by_default: is timed without being named; not so where preparing it takes long.
+        by_default: whether it is timed without being named; False if preparing it takes long.
     """
 
     name: str
@@ -199,7 +210,7 @@ class Kernel:
     by_default: bool = True
 
     def __call__(self, logits: Array, device: str = "cpu") -> Array:
-        """Probabilities of logits, NumPy in and NumPy out, both (n_samples, n_classes)."""
+        """The probabilities of logits; both are NumPy arrays (n_samples, n_classes)."""
         return self.collect(self.run(self.prepare(logits, device)))
 
 
@@ -209,13 +220,15 @@ class Device:
 
     Args:
         name: ``cpu``, or kind and index, such as ``cuda:0``.
-        description: what it is, as its maker calls it.
-        synchronize: returns when all work given to the device is done.
-        copier: ``copier(array)`` moves a NumPy array there and returns a function that copies it
-            there once: the least time in which an array can be read and written.
+        description: the device's product name.
+        synchronize: returns when the device has finished all its work.
+        copier: ``copier(array)`` moves a NumPy array to the device and returns a function that
+            copies it once within the device. The time of that copy is a lower bound for reading
+            and writing such an array.
         evictor: returns a function that overwrites the device's caches.
-        elapsed: ``elapsed(call, n)``: seconds of each of n calls by the device's own clock.
-        dtypes: the types of numbers that it has.
+        elapsed: ``elapsed(call, n)`` returns the seconds of each of n calls, measured by the
+            device's own clock.
+        dtypes: the numeric types that the device supports.
     """
 
     name: str
@@ -234,20 +247,20 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option that a report has: ``--NAME VALUE`` on the command line, a keyword of ``render``.
+    """An option of a report: ``--NAME VALUE`` on the command line, a keyword of ``render``.
 
     Args:
-        name: kebab-case; as a keyword, hyphens become underscores.
-        default: what it is where it is not given. Its type says what it takes: True or False make
-            a flag; a number takes a number, or a percentage such as ``2%``; a tuple takes texts,
-            one each time that the option is given; all else is a text.
+        name: kebab-case; in the keyword, underscores replace the hyphens.
+        default: the value if the option is not given. Its type decides which values the option
+            takes: for True or False it is a flag; for a number, a number or a percentage such as
+            ``2%``; for a tuple, texts, one each time that the option is given; else a text.
         description: one sentence.
-        choices: the only values that it takes; any where left out.
-        short: one letter that stands for it, too.
+        choices: the allowed values; empty allows any.
+        short: one letter as the short form of the option.
     """
 
     name: str
-    default: bool | float | str | tuple[str, ...] | None = None
+    default: OptionValue = None
     description: str = ""
     choices: tuple[str, ...] = ()
     short: str = ""
@@ -255,18 +268,18 @@ class Option:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
-    """A named view of what a run measured; it reads only what came from the store.
+    """A named view of a run's results; it reads only from the store.
 
     Args:
         name: kebab-case.
-        tables: ``tables(frames, **options)``: the report as DataFrames by name, each fit to be
-            written as CSV.
-        render: ``render(frames, format, **options)``: a rich renderable for ``rich``; for other
-            formats a text, or bytes.
-        formats: what ``render`` takes, the usual one first.
+        tables: ``tables(frames, **options)`` returns the report as DataFrames by name, each ready
+            to be written as CSV.
+        render: ``render(frames, format, **options)`` returns a rich renderable for ``rich``, and
+            text or bytes for other formats.
+        formats: the formats that ``render`` takes, the default first.
         description: one sentence.
-        options: what else can be asked of it.
-        after_runs: is printed at the end of each run; its formats must include ``rich``.
+        options: the report's options.
+        after_runs: whether it is printed at the end of each run; requires the format ``rich``.
     """
 
     name: str
@@ -278,20 +291,22 @@ class Report:
     after_runs: bool = False
 
     @property
-    def defaults(self) -> dict[str, Any]:
+    def defaults(self) -> dict[str, OptionValue]:
         """Keywords of ``tables`` and ``render``, each with its option's default."""
         return {option.name.replace("-", "_"): option.default for option in self.options}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be drawn: names as they are stored, or globs of ``*`` and ``?``; None is all.
+    """A selection of what a picture shows.
+
+    Each field is a stored name, or a glob with ``*`` and ``?``; None selects everything.
 
     Args:
-        model: of a history, the subject: a model or a kernel.
-        dataset: of a history, the case.
-        device: its name.
-        measure: of a history.
+        model: a model; in a history the subject, which is a model or a kernel.
+        dataset: a dataset; in a history the case.
+        device: a device's name.
+        measure: a measure, for a history only.
     """
 
     model: str | None = None
@@ -300,13 +315,13 @@ class Wanted:
     measure: str | None = None
 
     def __str__(self) -> str:
-        """In words.
+        """The selection as text.
 
         >>> str(Wanted(model="torch-*", dataset="iris")), str(Wanted())
         ('torch-* on iris', 'any model on any dataset')
         """
-        where = "" if self.device in (None, "cpu") else f" @ {self.device}"
-        return f"{self.model or 'any model'} on {self.dataset or 'any dataset'}{where}"
+        suffix = "" if self.device in (None, "cpu") else f" @ {self.device}"
+        return f"{self.model or 'any model'} on {self.dataset or 'any dataset'}{suffix}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,12 +330,12 @@ class Picture:
 
     Args:
         name: kebab-case.
-        draw: called as ``draw(source, wanted)`` with a `Wanted`; gives a
+        draw: called as ``draw(source, wanted)`` with a `Wanted`; returns a
             `harness.sheets.drawing.Drawing`. The source is the `Frames` of a run, or for the
-            history a sequence of `harness.analysis.history.Segment`. Where there is nothing to
-            draw, or more than one thing where it must be one, it raises a `HarnessError`.
+            history a sequence of `harness.analysis.history.Segment`. It raises a `HarnessError` if
+            there is nothing to draw, or if the selection is ambiguous.
         description: one sentence.
-        scope: what one picture is of: a ``pairing`` of a dataset and a model, any part of a
+        scope: what one picture shows: a ``pairing`` of a dataset and a model, any part of a
             ``run``, or the ``history``.
     """
 
@@ -338,7 +353,7 @@ class Choice:
     parameters: tuple[tuple[str, Value], ...] = ()
 
     def __str__(self) -> str:
-        """As people write it.
+        """The name with its parameters in brackets.
 
         >>> str(Choice("torch-mlp", (("epochs", 500), ("hidden", (64, 64)))))
         'torch-mlp[epochs=500,hidden=64x64]'
@@ -348,25 +363,28 @@ class Choice:
         return f"{self.name}[{','.join(f'{k}={written(v)}' for k, v in self.parameters)}]"
 
     def of_all_rows(self) -> Choice:
-        """The same dataset, whatever part of its training rows is learned from."""
-        return Choice(self.name, tuple(one for one in self.parameters if one[0] != TRAIN_SIZE))
+        """The same dataset without ``train_size``, that is with all training rows."""
+        return Choice(
+            self.name,
+            tuple(parameter for parameter in self.parameters if parameter[0] != TRAIN_SIZE),
+        )
 
 
 _FOLDS = re.compile(r"([1-9]\d{0,5})-fold")
 
 
 def folds_in(kind: SplitKind | None) -> int:
-    """The number of folds of a kind of split; 0 for a kind that has none.
+    """The number of folds of a kind of split; 0 for a kind without folds.
 
     >>> folds_in("10-fold"), folds_in("fresh"), folds_in(None)
     (10, 0, 0)
     """
-    found = _FOLDS.fullmatch(kind) if isinstance(kind, str) else None  # pandas has NaN for none
-    return int(found[1]) if found else 0
+    match = _FOLDS.fullmatch(kind) if isinstance(kind, str) else None  # in pandas, None may be NaN
+    return int(match[1]) if match else 0
 
 
 def is_kind(kind: object) -> bool:
-    """Whether a dataset may be of this kind.
+    """Whether this is a valid kind of dataset.
 
     >>> is_kind("fixed"), is_kind("5-fold"), is_kind("1-fold")
     (True, True, False)
@@ -377,17 +395,17 @@ def is_kind(kind: object) -> bool:
 KINDS_WITHOUT_FOLDS = ("fresh", "resampled", "fixed")
 
 AUTO = "auto"
-"""In place of a number of repeats: as many as it takes."""
+"""Stands for a number of repeats: the run adds repeats as needed, see AUTO_REPEATS."""
 
 AUTO_REPEATS = (5, 10, 20, 40)
-"""Numbers of repeats after which a run with automatic repeats looks whether more are needed."""
+"""Numbers of repeats after which a run with automatic repeats checks whether it needs more."""
 
 TRAIN_SIZE = "train_size"
-"""The parameter that every dataset has: how many of its training rows are learned from."""
+"""The parameter that every dataset has: the number of training rows that a model is fitted on."""
 
 
 def written(value: Value) -> str:
-    """A parameter's value as people write it between brackets.
+    """A parameter's value as text, in the form that users write between brackets.
 
     >>> [written(value) for value in (True, None, 0.1, (64, 64), (), "tanh")]
     ['true', 'none', '0.1', '64x64', '()', 'tanh']
@@ -401,12 +419,12 @@ def written(value: Value) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One thing to run: a dataset, a model with its parameters, a device and a repeat.
+    """One fit and its scores: a dataset, a model with its parameters, a device and a repeat.
 
-    ``seed`` is the run's; the split's seed and the model's follow from it through
-    ``numpy.random.SeedSequence``. The split's does not depend on the model, so that every model
-    sees the same split and comparisons are paired. Of a dataset of ``n_folds`` folds, as many
-    repeats in a row are one repetition of cross-validation.
+    ``seed`` is the run's seed. The split's seed and the model's seed are derived from it with
+    ``numpy.random.SeedSequence``. The split's seed does not depend on the model, so that every
+    model gets the same split and comparisons are paired. If the dataset has ``n_folds`` folds,
+    ``n_folds`` consecutive repeats are one repetition of cross-validation.
     """
 
     dataset: Choice
@@ -418,32 +436,36 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Identity within a run, whatever the order in which trials were planned."""
-        words = [str(self.dataset), str(self.model), self.device, self.repeat, self.seed]
-        return hashlib.sha256(json.dumps(words).encode()).hexdigest()[:16]
+        """The trial's identity within a run; it does not depend on the order of the trials."""
+        identity = [str(self.dataset), str(self.model), self.device, self.repeat, self.seed]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     @property
     def split_seed(self) -> int:
-        """Seed of the split: by dataset (with parameters) and repeat, or repetition of all folds.
+        """Seed of the split: by dataset (with parameters) and repeat; all folds share one seed.
 
-        A part of the training rows is a part of the same split: so learning curves are paired.
+        The seed does not depend on ``train_size``: smaller training parts come from the same split,
+        so that learning curves are paired.
         """
-        drawn = self.repeat // self.n_folds if self.n_folds else self.repeat
-        return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), drawn)
+        draw = self.repeat // self.n_folds if self.n_folds else self.repeat
+        return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), draw)
 
     @property
     def fold(self) -> int | None:
-        """Which fold is tested on, from 0; None where the dataset has no folds."""
+        """The number of the test fold, from 0; None if the dataset has no folds."""
         return self.repeat % self.n_folds if self.n_folds else None
 
     @property
     def model_seed(self) -> int:
-        """Seed of the model: by dataset, model (by name, so that settings compare) and repeat."""
+        """Seed of the model: by dataset, model and repeat.
+
+        Only the model's name counts, so that its parameter settings are compared with equal seeds.
+        """
         return _spawn(self.seed, "model", str(self.dataset), self.model.name, self.repeat)
 
 
 def _spawn(seed: int, *words: object) -> int:
-    """A seed of 32 bits, which every library takes, derived from a seed and words."""
+    """A seed derived from another seed and words; 32 bits, which every library accepts."""
     from numpy.random import SeedSequence  # `harness --help` is quicker without NumPy
 
     digest = hashlib.sha256(json.dumps(words).encode()).digest()
@@ -453,7 +475,7 @@ def _spawn(seed: int, *words: object) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """A pairing that will not run, and why."""
+    """A pairing of a dataset and a model that is not run, and the reason."""
 
     dataset: Choice
     model: Choice
@@ -469,8 +491,8 @@ class Failure:
         kind: ``exception``, ``probabilities``, ``dataset``, ``exit``, ``signal``, ``timeout``,
             ``memory`` or ``skipped``.
         reason: one line.
-        traceback: where there is one.
-        output: the end of what the trial printed.
+        traceback: the Python traceback; empty if there is none.
+        output: the end of the trial's output.
     """
 
     kind: str
@@ -481,15 +503,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Seconds:
-    """Where a trial's time went. Taken while other trials ran: to plan by, not to compare by.
+    """The seconds of each step of a trial: rough, because trials run in parallel.
+
+    They serve to plan runs. To compare speed, use a `Timing`.
 
     Args:
-        imports: importing what the model requires, once a process.
-        make: construction.
-        fit: learning, less the time that the harness itself took to score epochs.
-        first_predict: the first ``predict_proba`` of the test part, in all.
-        predict: the later ones, median, per row.
-        together: how many repeats were fitted in one go; ``fit`` is an equal share of it.
+        imports: importing the packages that the model requires, once per process.
+        make: constructing the classifier.
+        fit: fitting, without the time that the harness took to score epochs.
+        first_predict: the first ``predict_proba`` on the test part, for all rows together.
+        predict: the later calls of ``predict_proba``: the median, per row.
+        together: the number of repeats fitted in one call; ``fit`` is an equal share of its time.
     """
 
     imports: float
@@ -502,7 +526,7 @@ class Seconds:
 
 @dataclass(frozen=True, slots=True)
 class TracePoint:
-    """Likelihood of the training and the test part after an epoch."""
+    """The likelihoods on the training part and the test part after an epoch."""
 
     epoch: int
     train_likelihood: float
@@ -511,13 +535,13 @@ class TracePoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What is kept of each test row's probabilities.
+    """A summary of the predicted probabilities of each test row.
 
     Args:
-        true: (n_test,) uint16, its class.
+        true: (n_test,) uint16, the true class.
         predicted: (n_test,) uint16, the most probable class.
-        log_probability: (n_test,) float32, natural logarithm of the probability of its class,
-            clipped as the NLL is.
+        log_probability: (n_test,) float32, natural logarithm of the probability of the true class,
+            clipped as in the NLL.
         confidence: (n_test,) float32, the probability of the predicted class.
         brier: (n_test,) float32, the squared error, summed over classes.
     """
@@ -531,18 +555,19 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sketch:
-    """How a fitted classifier divides its inputs, for pictures; see `harness.trials.regions`.
+    """A fitted classifier's decision regions, for pictures; see `harness.trials.regions`.
 
     Args:
-        class_names: K of them.
-        input_names: of the axes: one or two inputs, or two principal components and how much of
-            the variance is theirs.
-        points: (n, n_axes) where some test rows lie.
-        rows: (n,) which they are, in the order of the test part.
-        axes: values of each input at which the classifier was asked, (n_values,) each; none for
-            principal components.
-        probabilities: (product of the numbers of values, K), the first input varying fastest.
-        hidden: (n_values, n_units) what each hidden layer gives over one input.
+        class_names: the names of the K classes.
+        input_names: names of the axes: one or two inputs, or two principal components with their
+            shares of the variance.
+        points: (n, n_axes) positions of a sample of test rows.
+        rows: (n,) indices of these rows in the test part.
+        axes: for each input, the grid values (n_values,) at which the classifier predicted; empty
+            for principal components.
+        probabilities: (product of the numbers of values, K), predictions at the grid points; the
+            first input varies fastest.
+        hidden: for each hidden layer, its activations (n_values, n_units) along the only input.
     """
 
     class_names: tuple[str, ...]
@@ -556,10 +581,10 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Result:
-    """A trial and what came of it; plain values only.
+    """The result of a trial: its scores and times, or its failure; plain values only.
 
-    ``n_repeated`` counts the test rows that also occur in the training part; ``identifiers`` names
-    the columns in which nearly every training row has a category of its own.
+    ``n_repeated`` is the number of test rows that also occur in the training part. ``identifiers``
+    are the columns in which nearly every training row has a category of its own.
     """
 
     trial: Trial
@@ -578,28 +603,29 @@ class Result:
 
 
 TO_PREDICT, RUNNING = LEFT = ("left_to_predict_seconds", "left_running_seconds")
-"""Figures of a fit: by how much the first prediction takes longer than the next, and the time of
-processors that is used after the fit has returned, while nothing is asked of it."""
+"""Figures that reveal a fit that leaves work for later: the seconds by which the first prediction
+takes longer than the next, and the processor time used after the fit while the classifier is
+idle."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Timing:
-    """A workload on a device and its samples: seconds per call, grouped by process.
+    """The timing of a workload on a device: samples of seconds per call, grouped by process.
 
     Args:
-        kind: what is timed: ``softmax``, ``copy``, ``fit``, ``together``, ``reference``,
-            ``predict``, ``predict-row``, or ``logits`` (a softmax of a pairing's own logits); the
-            three fits with ``-once`` at the end are of a single epoch.
-        subject: the kernel or model, as people write it.
-        case: on what: a dataset, or shape, dtype and caches.
-        device: its name.
-        threads: that libraries were allowed.
-        status: ``ok``; ``wrong`` where the output was, and ``failed`` where it raised: those are
-            not timed; ``unfinished`` where the time was up.
-        reason: why it is not ok.
-        samples: seconds per call, a tuple for each process, in the order in which they were taken.
-        calls: in one sample, the most over the processes.
-        figures: what was found out beside: plain numbers by name.
+        kind: the timed call: ``softmax``, ``copy``, ``fit``, ``together``, ``reference``,
+            ``predict``, ``predict-row``, or ``logits`` (a softmax of a pairing's own logits). For
+            the three fits, the ending ``-once`` means a single epoch.
+        subject: the kernel or the model, with its parameters in brackets.
+        case: the input: a dataset, or shape, dtype and state of the caches.
+        device: the device's name.
+        threads: number of threads that libraries could use.
+        status: ``ok``; ``wrong`` (wrong output) or ``failed`` (an exception), both not timed; or
+            ``unfinished`` (the time budget was used up).
+        reason: why the status is not ``ok``.
+        samples: seconds per call, a tuple for each process, in the order of measurement.
+        calls: number of calls in one sample, the largest over the processes.
+        figures: additional measurements: plain numbers by name.
     """
 
     kind: str
@@ -616,24 +642,27 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """What was measured of one thing at one time: a history consists of such.
+    """One measurement of a history: a time or a score of one subject at one date.
 
     Args:
-        measure: ``softmax``, ``fit`` or ``predict``, a score, or ``time`` of another tool's.
-        subject: kernel or model, as people write it.
-        case: on what.
-        device: its name.
-        time: UTC, ISO 8601.
-        revision: of the code, with a + where it had changes that are in none; of a bridge, the
-            anchor before.
-        machine: what measured: ratios of two machines are not compared.
-        anchor: what a time is held against; empty for scores, and where a time is all there is.
-        source: ``ab``, ``run``, ``bridge`` (an anchor held against the one before), or a tool.
-        value: log of the time over the anchor's, log of the seconds without one, or the score.
-        low: lower end of its 95% interval; NaN is unknown.
-        high: its upper end.
-        seconds: the time itself; NaN is unknown.
-        n: pairs, processes or repeats that it rests on.
+        measure: ``softmax``, ``fit`` or ``predict``; a metric; or ``time``, from another tool.
+        subject: kernel or model, with its parameters in brackets.
+        case: the input, as in `Timing`.
+        device: the device's name.
+        time: date and time of the measurement, UTC, ISO 8601.
+        revision: revision of the code, followed by + if there were uncommitted changes; for a
+            bridge, the previous anchor.
+        machine: the machine that measured; ratios of two machines are not compared.
+        anchor: the version of the code that the time is relative to; empty for scores and for
+            absolute times.
+        source: ``ab``, ``run``, ``bridge`` (a comparison of an anchor with the previous anchor), or
+            the name of a tool.
+        value: for a time with an anchor, log(time / anchor's time); for a time without, log of the
+            seconds; else the score.
+        low: lower end of the value's 95% confidence interval; NaN if unknown.
+        high: upper end of that interval.
+        seconds: the time itself; NaN if unknown.
+        n: number of pairs, processes or repeats that were averaged.
     """
 
     measure: str
@@ -653,35 +682,35 @@ class Point:
 
     @property
     def series(self) -> tuple[str, str, str, str]:
-        """Which series it is a point of."""
+        """The series that the point belongs to."""
         return self.measure, self.subject, self.case, self.device
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One invocation: when, what was asked, and the environment's fingerprint.
+    """One invocation of the harness: its times, its request and its environment's fingerprint.
 
     Args:
-        id: in its store.
-        name: the user's, or empty.
+        id: number in the store.
+        name: the user's name for the run, or empty.
         started: UTC, ISO 8601.
-        finished: UTC, or None while it runs or after it was interrupted.
-        asked: what is needed to plan the same trials again.
-        environment: `harness.store.environment.fingerprint`.
-        n_trials: how many were planned, skips included.
+        finished: UTC, ISO 8601; None if the run is not finished or was interrupted.
+        asked: the request: all that is needed to plan the same trials again.
+        environment: see `harness.store.environment.fingerprint`.
+        n_trials: number of planned trials, including skips.
     """
 
     id: int
     name: str
     started: str
     finished: str | None
-    asked: Mapping[str, Any]
-    environment: Mapping[str, Any]
+    asked: Mapping[str, Any]  # JSON
+    environment: Mapping[str, Any]  # JSON
     n_trials: int
 
     @property
     def kind(self) -> Literal["trials", "bench"]:
-        """Whether it ran trials, or only timed."""
+        """``trials``, or ``bench`` if the run took only timings."""
         return "bench" if "bench" in self.asked else "trials"
 
     @property
@@ -696,44 +725,45 @@ class Run:
 
     @property
     def n_looks(self) -> int:
-        """How many looks at the leaders the marks in its tables have to allow for."""
+        """How many interim looks at the results the tables' significance marks correct for."""
         return len(AUTO_REPEATS) if self.asked.get("repeats") == AUTO else 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frames:
-    """One run as DataFrames, the only thing that a report sees.
+    """One run as DataFrames: the only input of a report.
 
     Args:
         run: the run itself.
-        results: one row a trial, in the order in which trials were planned. Columns:
-            ``result_id``, ``dataset`` and ``model`` (with parameters, as people write them),
-            ``device``, ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``,
-            ``skipped``), ``split_kind`` (``fresh``, ``resampled``, ``fixed``, or such as
-            ``10-fold``; None where the trial never got that far), ``baseline`` (bool),
-            ``n_train``, ``n_test``, ``n_repeated`` (test rows that also occur in the training
-            part), ``identifiers`` (columns in which nearly every row has a category of its own, in
-            words; None without any); scores (NaN unless
-            ``ok``): ``accuracy``, ``nll``, ``nll_sd`` (over the test rows), ``likelihood``,
-            ``brier``, ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (test rows whose class
-            was given probability 0), ``train_likelihood``; seconds: ``import_seconds``,
+        results: one row per trial, in the planned order of the trials. Columns:
+            ``result_id``, ``dataset`` and ``model`` (with parameters in brackets), ``device``,
+            ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``, ``skipped``),
+            ``split_kind`` (``fresh``, ``resampled``, ``fixed``, or cross-validation such as
+            ``10-fold``; None if the trial ended before the split), ``baseline`` (bool),
+            ``n_train``, ``n_test``, ``n_repeated`` (number of test rows that also occur in the
+            training part), ``identifiers`` (a text that lists the columns in which nearly every
+            row has a category of its own; None if there are none); scores (NaN unless ``ok``):
+            ``accuracy``, ``nll``, ``nll_sd`` (over the test rows), ``likelihood``, ``brier``,
+            ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (number of test rows whose true
+            class got probability 0), ``train_likelihood``; seconds: ``import_seconds``,
             ``make_seconds``, ``fit_seconds``, ``first_predict_seconds`` (the whole test part),
-            ``predict_seconds`` (per row), ``fitted_together`` (how many repeats were fitted in one
-            go: ``fit_seconds`` is a share); ``failure_kind``, ``reason``, ``traceback``, ``output``
-            (None where it did not fail).
-        traces: called without arguments: ``result_id``, ``epoch``, ``train_likelihood``,
+            ``predict_seconds`` (per row), ``fitted_together`` (number of repeats fitted in one
+            call; ``fit_seconds`` is a share of its time); ``failure_kind``, ``reason``,
+            ``traceback``, ``output`` (None unless the trial failed).
+        traces: called without arguments; columns ``result_id``, ``epoch``, ``train_likelihood``,
             ``test_likelihood``.
-        predictions: called with result ids: ``result_id``, ``row`` (0..n_test-1, the same order
-            for every model of a dataset and repeat), ``true``, ``predicted``,
+        predictions: called with result ids; columns ``result_id``, ``row`` (0..n_test-1, in the
+            same order for every model on a dataset and repeat), ``true``, ``predicted``,
             ``log_probability``, ``confidence``, ``brier``.
-        timings: one row a workload: ``kind``, ``subject``, ``case``, ``device``, ``threads``,
+        timings: one row per workload: ``kind``, ``subject``, ``case``, ``device``, ``threads``,
             ``status``, ``reason``, ``calls`` as in `Timing`; seconds per call (NaN unless
             ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%
-            interval over processes), ``p99`` (median of the processes'); ``n_processes``,
+            confidence interval over processes), ``p99`` (median over processes); ``n_processes``,
             ``n_samples``; ``samples`` as in `Timing`; and a column for each figure.
-        sketches: called with result ids: those of them that have one, the first repeats, by id.
-        history: called without arguments: the points that `harness track` keeps in the run's store,
-            whatever run they came with, oldest first.
+        sketches: called with result ids; the sketches by id, for those results that have one: only
+            first repeats do.
+        history: called without arguments; the points that `harness track` keeps in the store, of
+            all runs, oldest first.
         pictures: the kinds of pictures that plugins offer, by name.
     """
 

@@ -1,6 +1,7 @@
-"""Calls in processes of their own: what they may use, how they answer, what ends with them.
+"""Function calls in separate processes, with limits on time and memory.
 
-`client` is the coordinator's side. `serving` runs in the supervisor, which has loaded the core
-only, and in the parents that it forks, each of which has loaded one plugin besides. `packing` is
-how answers and tables travel, `trees` finds and ends whatever a call has started.
+`client` is the coordinator's side. `serving` runs in the supervisor, which has loaded only the
+core, and in the parents: processes that the supervisor forks, each with one plugin loaded. Every
+call runs in a fork of a parent. `packing` writes answers and tables to files; `trees` finds and
+ends the processes that a call has started.
 """

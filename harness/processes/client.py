@@ -1,4 +1,4 @@
-"""The coordinator's side: ask for processes, make calls in them, hold them to their limits."""
+"""The coordinator's side: starts processes, makes calls in them, and enforces their limits."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 GRACE = 2.0  # seconds between TERM and KILL
-START_LIMIT = 60.0  # seconds in which a parent must have loaded what it is for
-CLOSE_LIMIT = 10.0  # seconds in which a supervisor has ended all below it
-ASK_LIMIT = 60.0  # seconds in which the supervisor has done what it is told
-KILLED_LIMIT = 10.0  # seconds in which a parent has told that a killed call has ended
-OUTPUT_TAIL = 4_000  # characters of a call's output that are kept
-OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes on disk, before what was printed is thrown away
-MEMORY_SHARE = 0.8  # of the machine's memory that importing a plugin may take
-MEMORY_EVERY = 0.2  # seconds between looks at a call's memory
+START_LIMIT = 60.0  # seconds that a parent may take to load its plugin
+CLOSE_LIMIT = 10.0  # seconds that a supervisor may take to end all processes below it
+ASK_LIMIT = 60.0  # seconds that the supervisor may take to carry out a request
+KILLED_LIMIT = 10.0  # seconds that a parent may take to report the end of a killed call
+OUTPUT_TAIL = 4_000  # characters kept from the end of a call's output
+OUTPUT_LIMIT = 64 * 1024 * 1024  # bytes of output on disk; more than this is thrown away
+MEMORY_SHARE = 0.8  # share of the machine's memory that importing a plugin may use
+MEMORY_EVERY = 0.2  # seconds between two checks of a call's memory
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -48,24 +48,25 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "NUMEXPR_NUM_THREADS",
 )
-"""Variables that settle how many threads libraries use. A trial has one: sums come out the same bit
-for bit whatever the number of jobs."""
+"""Environment variables that set the number of threads of numerical libraries. A trial has one
+thread, so that its sums are the same, bit for bit, for any number of jobs."""
 
 SUPERVISOR = (
     "import sys; file, coordinator, modules, *sys.path = sys.argv[1:]; "
     "from harness.processes.serving import supervise; "
     "supervise(int(file), int(coordinator), modules.split(','))"
 )
-"""No module of its own: pools that a model starts would import that again."""
+"""Code for `python -c` rather than `python -m`: process pools that a model starts import the main
+module again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a call may use.
+    """Limits on a call's time and memory.
 
     Args:
-        seconds: wall clock, from the call's beginning; None for no limit.
-        memory: resident bytes of its process and all below it; None for no limit.
+        seconds: wall-clock time from the beginning of the call; None for no limit.
+        memory: resident bytes of the call's process and all processes below it; None for no limit.
     """
 
     seconds: float | None = None
@@ -73,12 +74,12 @@ class Limits:
 
 
 class Processes:
-    """A supervisor and the parents below it, until they are closed or this process ends.
+    """A supervisor and the parents below it; they live until `close` or the end of this process.
 
     Args:
-        modules: of ours, which all of them have loaded.
-        threads: that libraries may use in them.
-        hash_seed: of Python's hashes; with the same seed, sets have the same order.
+        modules: modules of the harness that all these processes load.
+        threads: number of threads that libraries may use in each process.
+        hash_seed: seed of Python's hashes; with the same seed, sets have the same order.
 
     Raises:
         UsageError: this process is itself part of a run.
@@ -89,13 +90,14 @@ class Processes:
     ) -> None:
         if os.environ.get(INSIDE):
             raise UsageError(
-                "a run cannot be started by what a run has loaded: put the script's last lines "
-                "under `if __name__ == '__main__':`, and name it as no module is named"
+                "a run has imported this script, and a run cannot start another run: put the lines "
+                "that start it under `if __name__ == '__main__':`, and give the script a name that "
+                "no module has"
             )
         self._modules = tuple(modules)
         self._variables = dict.fromkeys(THREADS, str(threads)) | {
             INSIDE: "1",
-            # Otherwise a plugin that asks PyTorch for CUDA when it is imported spoils it for forks.
+            # Otherwise a plugin that asks PyTorch about CUDA at import makes CUDA fail in forks.
             "PYTORCH_NVML_BASED_CUDA_CHECK": "1",
             "PYTHONHASHSEED": str(hash_seed),
         }
@@ -106,9 +108,9 @@ class Processes:
         ours, theirs = socket.socketpair()
         with theirs:
             path = [entry for entry in sys.path if isinstance(entry, str)]
-            told = [str(theirs.fileno()), str(os.getpid()), ",".join(self._modules), *path]
+            arguments = [str(theirs.fileno()), str(os.getpid()), ",".join(self._modules), *path]
             self._process = subprocess.Popen(  # noqa: S603  # ourselves
-                [sys.executable, "-c", SUPERVISOR, *told],
+                [sys.executable, "-c", SUPERVISOR, *arguments],
                 env=os.environ | self._variables,
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
@@ -116,19 +118,19 @@ class Processes:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        #: The supervisor itself: calls in it find nothing but the core.
+        #: The supervisor itself: calls in its forks have only the core loaded.
         self.root = Parent(self, ours, pid=self._process.pid)
-        #: What is closed with them.
+        #: Sockets and files that `close` closes.
         self.open: list[socket.socket | IO[bytes]] = [ours]
         self._finalizer = weakref.finalize(self, _close, self.open, self._process, os.getpid())
 
     @property
     def pid(self) -> int:
-        """Of the process that all others are below: the supervisor's guard, on Linux."""
+        """Id of the topmost process: on Linux the supervisor's guard, else the supervisor."""
         return self._process.pid
 
     def parent(self, key: object, function: Callable[..., Any], *given: Any) -> Parent:
-        """The process that has loaded what ``function(None, *given)`` loads; once for each key."""
+        """The parent that has called ``function(None, *given)``, one per key; starts it if new."""
         return self.grown(key, self.root, function, *given)
 
     def grown(
@@ -139,35 +141,37 @@ class Processes:
         *given: Any,
         limit: float = START_LIMIT,
     ) -> Parent:
-        """A fork of another parent that has loaded ``function(held, *given)`` besides.
+        """A fork of the parent ``origin`` that has also called ``function(held, *given)``.
 
-        It must have done so within ``limit`` seconds.
+        That call must return within ``limit`` seconds.
         """
-        known = self._parents.get(key)
-        if known is None or (known.is_dead and not known.never_started):
-            known = self._parents[key] = Parent(self, None, origin, (function, *given), limit=limit)
-        return known
+        parent = self._parents.get(key)
+        if parent is None or (parent.is_dead and not parent.never_started):
+            parent = self._parents[key] = Parent(
+                self, None, origin, (function, *given), limit=limit
+            )
+        return parent
 
     def renew(self) -> None:
-        """Start again with a new supervisor, where the last one is gone."""
+        """Start a new supervisor if the last one is dead."""
         if self.root.is_dead:
             self._finalizer()
             self._parents.clear()
             self._begin()
 
     def end(self, pid: int) -> None:
-        """End a process below the supervisor, and all that is below that."""
+        """End a process below the supervisor, and all processes below that process."""
         self.root.ask("end", pid)
 
     def terminate(self, pid: int) -> None:
-        """Ask the group of a process below the supervisor to end."""
+        """Send SIGTERM to the process group of a process below the supervisor."""
         self.root.ask("terminate", pid)
 
     def sweep(self) -> None:
-        """End whatever has lost its parent.
+        """End the processes that have lost their parent.
 
-        The supervisor adopts such processes. It is asked only if it has children that it did not
-        fork.
+        The supervisor adopts these orphans. It gets a request only if it has children that it did
+        not fork.
         """
         supervisors = trees.children(self.pid) or [self.pid]
         adopted = {pid for supervisor in supervisors for pid in trees.children(supervisor)}
@@ -175,37 +179,37 @@ class Processes:
             self.root.ask("sweep")
 
     def close(self) -> None:
-        """End all of them."""
+        """End the supervisor and all processes below it."""
         self._finalizer()
 
 
 def _close(
-    things: list[socket.socket | IO[bytes]], process: subprocess.Popen[bytes], owner: int
+    channels: list[socket.socket | IO[bytes]], process: subprocess.Popen[bytes], owner: int
 ) -> None:
-    if os.getpid() != owner:  # the end of a fork of this process is no end of ours
+    if os.getpid() != owner:  # a fork of the coordinator has ended, not the coordinator
         return
-    for thing in things:
-        if isinstance(thing, socket.socket):
-            with contextlib.suppress(OSError):  # forks may have it open, too
-                thing.shutdown(socket.SHUT_RDWR)
-        thing.close()
+    for channel in channels:
+        if isinstance(channel, socket.socket):
+            with contextlib.suppress(OSError):  # shut down, because forks may also have it open
+                channel.shutdown(socket.SHUT_RDWR)
+        channel.close()
     try:
-        process.wait(CLOSE_LIMIT)  # it ends everything below it first
+        process.wait(CLOSE_LIMIT)  # the supervisor first ends everything below it
     except subprocess.TimeoutExpired:
         trees.end(process.pid)
         process.wait()
 
 
 class Parent:
-    """A process that makes calls in forks of its own.
+    """A process that has loaded a plugin and makes calls in forks of itself.
 
     Args:
-        processes: that it belongs to.
-        end: the other end of its channel; None where it is yet to be forked.
-        origin: what it is to be forked from.
-        grow: the function that is called in it first, and what that is given.
-        pid: of the supervisor.
-        limit: seconds in which it must have loaded what it is for.
+        processes: the `Processes` that it belongs to.
+        end: the coordinator's end of its channel; None if the parent is not yet forked.
+        origin: the parent that it is forked from.
+        grow: the function that loads the plugin, and its arguments.
+        pid: id of the process, if it runs already: the supervisor's.
+        limit: seconds that loading the plugin may take.
     """
 
     def __init__(
@@ -238,25 +242,25 @@ class Parent:
 
     @property
     def is_dead(self) -> bool:
-        """Whether nothing can be asked of it any more."""
+        """Whether it takes no more requests."""
         return self.fault is not None
 
     @property
     def never_started(self) -> bool:
-        """Whether it could not load what it is for, and so would not another time."""
+        """Whether it failed to load its plugin, so that another attempt would fail as well."""
         return self.fault is not None and self._state != "ready" and not self._is_lost
 
     @property
     def is_ready(self) -> bool:
-        """Whether it has loaded what it is for."""
+        """Whether it has loaded its plugin."""
         return self._state == "ready" and self.fault is None
 
     def output(self) -> str:
-        """The end of what it printed while it loaded what it is for."""
+        """The end of the output that it printed while it loaded its plugin."""
         return self.fault.output if self.fault else _tail(self._printed)
 
     def fileno(self) -> int:
-        """What there is to wait for: its own channel, or that of the parent it comes from."""
+        """Descriptor to wait for: its own channel's, or that of the parent it is forked from."""
         if self._end is not None and self.fault is None and self._state != "ending":
             return self._end.fileno()
         return self._origin.fileno() if self._origin and not self._origin.is_dead else -1
@@ -271,22 +275,22 @@ class Parent:
         listen: Callable[[Any], None] | None = None,
         kept: bool = False,
     ) -> Call:
-        """Begin ``function(inside, *given)`` in a fork; it returns a value of JSON and arrays.
+        """Begin ``function(inside, *given)`` in a fork; it returns a JSON value and arrays.
 
         Args:
-            function: of a module of ours.
-            given: must be picklable.
+            function: a function of one of the harness's modules.
+            given: its arguments, which must be picklable.
             files: descriptors that the call gets.
-            lent: descriptors that it can borrow.
-            limits: what it may use.
-            listen: given what the call says while it goes on.
-            kept: whether the answer is kept beyond the call.
+            lent: descriptors that the call can borrow.
+            limits: the call's limits.
+            listen: called with each message that the call sends while it runs.
+            kept: whether the answer is kept after the call is closed.
         """
         how = limits or Limits(), listen
         return Call(self, (function, *given), files, lent, *how, kept=kept)
 
     def ask(self, kind: str, *given: Any) -> None:
-        """Tell the supervisor to do something, and wait until it has done so."""
+        """Send the supervisor a request, and wait until it has carried it out."""
         number = self.tell(kind, self._numbers + 1, *given)
         until = time.monotonic() + ASK_LIMIT
         while self._done < number and self.fault is None:
@@ -297,7 +301,7 @@ class Parent:
                 self._lose()
 
     def tell(self, kind: str, *given: Any, files: Sequence[int] = ()) -> int:
-        """Send a request; its number."""
+        """Send a request, and return its number."""
         self._numbers += 1
         if self._end is not None and self.fault is None:
             try:
@@ -308,13 +312,13 @@ class Parent:
                 self._lose()
         return self._numbers
 
-    def fork(self, kind: str, who: Call | Parent, *given: Any, files: Sequence[int]) -> None:
-        """Ask for a fork on behalf of a call, or of another parent."""
-        self._begun[self._numbers + 1] = who
+    def fork(self, kind: str, owner: Call | Parent, *given: Any, files: Sequence[int]) -> None:
+        """Request a fork for a call or for another parent."""
+        self._begun[self._numbers + 1] = owner
         self.tell(kind, self._numbers + 1, *given, files=files)
 
     def pump(self) -> None:
-        """Take in what it has told, and see to its start."""
+        """Read the messages of the process, and start it or enforce its limits if it is due."""
         if self.fault is not None:
             return
         if self._state == "asked":
@@ -322,7 +326,7 @@ class Parent:
         if self._end is not None and self._state != "ending":
             self._read()
         if self._origin is not None and self._state in ("starting", "ending"):
-            self._origin.pump()  # which tells that it has ended
+            self._origin.pump()  # the origin reports the end of this process
         if self._state == "starting" and time.monotonic() > self._deadline:
             self.give_up("timeout", f"did not start within {self._limit:g} s")
         elif self._state == "starting" and self._pid and time.monotonic() >= self._next_look:
@@ -334,15 +338,15 @@ class Parent:
             self._lose()
 
     def began(self, pid: int) -> None:
-        """It has been forked."""
+        """Take note that this process has been forked."""
         self._pid = pid
 
     def has_forked(self, pids: Iterable[int]) -> bool:
-        """Whether all of these are forks of it that are not known to have ended."""
+        """Whether all these processes are running forks of this process."""
         return self._running.keys() >= set(pids)
 
     def ended(self, status: int) -> None:
-        """It has ended: what it loads must have made it."""
+        """Take note that this process has ended, for which the code that it loaded is to blame."""
         if self._state != "ending":
             self._read()
         if self.fault is None:
@@ -383,7 +387,7 @@ class Parent:
         while self.fault is None and len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4], "little")
             if length > MESSAGE:
-                self.give_up("exit", "told what no parent tells")
+                self.give_up("exit", "sent an invalid message")
                 return
             if len(self._buffer) < 4 + length:
                 break
@@ -392,59 +396,59 @@ class Parent:
             try:
                 self._take(*json.loads(message))
             except (ValueError, TypeError, LookupError, ArithmeticError, RecursionError):
-                self.give_up("exit", "told what no parent tells")
+                self.give_up("exit", "sent an invalid message")
         if over and self._state == "starting" and self._origin and not self._origin.is_dead:
-            self._state = "ending"  # the process that it was forked from will tell how
+            self._state = "ending"  # the origin will report the exit status
             self._deadline = min(self._deadline, time.monotonic() + GRACE)
         elif over:
             self._lose()
 
-    def _take(self, kind: str, *told: Any) -> None:
+    def _take(self, kind: str, *content: Any) -> None:
         if kind == "ready" and self._state == "starting":
             self._state = "ready"
         elif kind == "broken":
-            self.give_up("exception", str(told[0])[:500])
+            self.give_up("exception", str(content[0])[:500])
         elif kind == "done":
-            self._done = int(told[0])
+            self._done = int(content[0])
         elif kind == "started":
-            number, pid = map(int, told)
-            if (who := self._begun.pop(number, None)) is not None:
-                self._running[pid] = who
-                who.began(pid)
+            number, pid = map(int, content)
+            if (owner := self._begun.pop(number, None)) is not None:
+                self._running[pid] = owner
+                owner.began(pid)
         elif kind == "ended":
-            pid, status = map(int, told)
-            if (who := self._running.pop(pid, None)) is not None:
-                who.ended(status)
+            pid, status = map(int, content)
+            if (owner := self._running.pop(pid, None)) is not None:
+                owner.ended(status)
 
     def _lose(self) -> None:
         self.give_up("exit", "lost its process")
 
     def give_up(self, kind: str, reason: str) -> None:
-        """Nothing more is expected of it; what it has forked goes with it."""
+        """Declare this process dead, end it, and tell the calls and parents forked from it."""
         if self.fault is not None:
             return
         self.fault = Failure(kind, reason, output=_tail(self._printed))
-        for thing in (self._end, self._printed):
-            if thing is not None:
-                thing.close()
-                with contextlib.suppress(ValueError):  # it is closed with the supervisor's
-                    self.processes.open.remove(thing)
+        for file in (self._end, self._printed):
+            if file is not None:
+                file.close()
+                with contextlib.suppress(ValueError):  # `close` may have taken it already
+                    self.processes.open.remove(file)
         self._printed = None
         if self is not self.processes.root and self._pid:
             self.processes.end(self._pid)
-        for who in (*self._begun.values(), *self._running.values()):
-            who.lost()
+        for owner in (*self._begun.values(), *self._running.values()):
+            owner.lost()
         self._begun.clear()
         self._running.clear()
 
     def lost(self) -> None:
-        """The parent that it was forked from is gone, and it with that."""
+        """Take note that the origin is dead; this process died with it."""
         self._is_lost = True
         self._lose()
 
 
 class Call:
-    """A call under way, or ended; `poll` tells."""
+    """A call that is running or has ended; `poll` tells which."""
 
     def __init__(
         self,
@@ -458,16 +462,16 @@ class Call:
         kept: bool,
     ) -> None:
         self.parent = parent
-        #: Whether it was cut off because its parent is gone.
+        #: Whether the call was lost because its parent died.
         self.is_orphan = False
         self.has_begun = False
-        #: Until it began.
+        #: Seconds from the request to the beginning of the call.
         self.start_seconds = 0.0
         self._made = time.monotonic()
         self._request = len(lent), *request
         self._given = tuple(map(os.dup, (*files, *lent)))
         self._limits, self._listen = limits, listen
-        # As long as the call. What is kept, and may be large, lies on the disk.
+        # The file lives as long as the call. An answer that is kept may be large, so it is on disk.
         self._answer = tempfile.TemporaryFile() if kept else nameless()  # noqa: SIM115
         self._output, self._said = nameless(), nameless()
         for file in (self._output, self._said):
@@ -485,11 +489,11 @@ class Call:
         self.poll()
 
     def fileno(self) -> int:
-        """What there is to wait for."""
+        """Descriptor to wait for: the parent's."""
         return self.parent.fileno()
 
     def poll(self) -> bool:
-        """Whether it has ended; then `failure` tells how, and `answer` is there if that is None."""
+        """Whether the call has ended. Then `failure` is the reason, or None if it has answered."""
         self.parent.pump()
         if self._ended:
             return True
@@ -510,19 +514,19 @@ class Call:
 
     @property
     def failure(self) -> Failure | None:
-        """Why there is no answer."""
+        """The reason why there is no answer; None if there is one, or the call is running."""
         return self._fate
 
     @property
     def answer(self) -> int:
-        """Descriptor of the file with the answer, to be read with `packing.unpack`, or handed on.
+        """Descriptor of the file with the answer: read it with `packing.unpack`, or pass it on.
 
-        What is in it was written by whoever the call was made for.
+        Do not trust the file: a plugin may have written to it.
         """
         return self._answer.fileno()
 
     def result(self) -> tuple[Any, Failure | None]:
-        """The value of the answer, or why there is none."""
+        """The value of the answer, or the reason why there is none."""
         if self._fate is not None:
             return None, self._fate
         try:
@@ -532,39 +536,39 @@ class Call:
         return value, None
 
     def detach(self) -> IO[bytes]:
-        """The file with the answer, which is now the caller's, and can only be read."""
-        file, self._answer = self._answer, nameless()  # for `close`
+        """The file with the answer, opened for reading only; the caller has to close it."""
+        file, self._answer = self._answer, nameless()  # so that `close` has a file to close
         if sys.platform != "linux":
             return file
         with file:
             return Path(f"/proc/self/fd/{file.fileno()}").open("rb")
 
     def output(self) -> str:
-        """The end of what the call printed."""
+        """The end of the call's output."""
         return _tail(self._output)
 
     @property
     def pid(self) -> int:
-        """Of its process; 0 until it has begun."""
+        """Id of the call's process; 0 until the call has begun."""
         return self._pid
 
     @property
     def seconds(self) -> float:
-        """Since it was asked for."""
+        """Seconds since the call was requested."""
         return time.monotonic() - self._made
 
     def limit(self, limits: Limits) -> None:
-        """Hold it to other limits from now on."""
+        """Replace the limits, and restart the clock."""
         self._limits = limits
         self.renew()
 
     def renew(self) -> None:
-        """Have its time begin anew."""
+        """Restart the clock of the time limit."""
         self._begin_clock()
         self._next_look = 0.0
 
     def close(self) -> None:
-        """End it if it goes on, and let go of its files."""
+        """End the call if it is running, and close its files."""
         if self._pid and not self._ended and not self.parent.processes.root.is_dead:
             self.parent.processes.end(self._pid)
         self._ended = True
@@ -573,19 +577,19 @@ class Call:
             file.close()
 
     def began(self, pid: int) -> None:
-        """It has been forked."""
+        """Take note that the call's process has been forked."""
         self._pid = pid
         self.has_begun = True
-        if self._ended:  # nobody waits for it any more
+        if self._ended:  # the call was closed before it began
             self.parent.processes.end(pid)
         self.start_seconds = time.monotonic() - self._made
         self._next_look = time.monotonic() + MEMORY_EVERY
         self._begin_clock()
 
     def ended(self, status: int) -> None:
-        """Its process has ended."""
+        """Take note that the call's process has ended."""
         processes = self.parent.processes
-        processes.sweep()  # before anybody else is timed
+        processes.sweep()  # now, because orphans would disturb the timing of the next call
         if self._ended:
             return
         self._hear()
@@ -594,16 +598,16 @@ class Call:
             fate = self._fate
             self._finish(Failure(fate.kind, fate.reason, output=output))
         elif status in (0, -signal.SIGALRM) and is_complete(self.answer):
-            self._finish(None)  # an alarm cuts short what follows the answer
+            self._finish(None)  # the alarm only ends the clean-up after the answer
         elif status < 0:
             stack = _stack(output)
             self._finish(Failure("signal", f"died of {signal_name(-status)}", stack, output))
         else:
-            reason = f"left its process with exit status {status}"
+            reason = f"exited with status {status}"
             self._finish(Failure("exit", reason, output=output))
 
     def lost(self) -> None:
-        """Its parent is gone, and it with that."""
+        """Take note that the parent is dead; the call died with it."""
         if not self._ended:
             self.is_orphan = self._fate is None
             reason = "lost the process that it was forked from"
@@ -622,18 +626,18 @@ class Call:
         self._deadline = None if seconds is None else time.monotonic() + seconds
 
     def _hear(self) -> None:
-        """What was said since: whole lines only, and not more at a time than a message holds."""
-        said = self._said.fileno()
-        # As much as there is: Python sets aside as many bytes as it is asked for.
-        size = max(0, min(LINE, os.fstat(said).st_size - self._heard))
-        lines = os.pread(said, size, self._heard)
-        whole = lines[: lines.rfind(b"\n") + 1]
-        if not whole and len(lines) == LINE:
-            whole = lines  # longer than anything that is meant
-        self._heard += len(whole)
+        """Pass the new messages of the call to ``listen``: whole lines, at most LINE bytes."""
+        file = self._said.fileno()
+        # Never more than the file has, because `os.pread` allocates as many bytes as requested.
+        size = max(0, min(LINE, os.fstat(file).st_size - self._heard))
+        lines = os.pread(file, size, self._heard)
+        complete = lines[: lines.rfind(b"\n") + 1]
+        if not complete and len(lines) == LINE:
+            complete = lines  # skipped below: the harness writes no line of this length
+        self._heard += len(complete)
         if self._listen is None:
             return
-        for line in whole.splitlines():
+        for line in complete.splitlines():
             with contextlib.suppress(ValueError, RecursionError):
                 self._listen(json.loads(line))
 
@@ -641,7 +645,7 @@ class Call:
         processes = self.parent.processes
         if self._kill_at is not None:
             if now >= self._kill_at + KILLED_LIMIT:
-                self.parent.give_up("timeout", "did not tell that what it forked has ended")
+                self.parent.give_up("timeout", "did not report the end of a killed call")
             elif now >= self._kill_at:
                 processes.end(self._pid)
             return
@@ -660,15 +664,15 @@ class Call:
 
 
 class Tells(Protocol):
-    """Something that there is to wait for."""
+    """An object that `wait` can wait for."""
 
     def fileno(self) -> int:
-        """A descriptor that can be read from when it has something to tell; -1 without."""
+        """A descriptor that becomes readable when there is news; -1 if there is none."""
 
 
-def wait(things: Iterable[Tells], seconds: float) -> None:
-    """Return when one of them has something to tell, or after a while."""
-    files = {file for thing in things if (file := thing.fileno()) >= 0}
+def wait(sources: Iterable[Tells], seconds: float) -> None:
+    """Wait until one of the things is readable, or until the seconds are over."""
+    files = {file for source in sources if (file := source.fileno()) >= 0}
     if files:
         poll = select.poll()
         for file in files:
@@ -679,13 +683,13 @@ def wait(things: Iterable[Tells], seconds: float) -> None:
 
 
 def finish(calls: Iterable[Call]) -> None:
-    """Return when all of them have ended."""
+    """Wait until all calls have ended."""
     while waiting := [call for call in list(calls) if not call.poll()]:
         wait(waiting, 0.1)
 
 
 def signal_name(number: int) -> str:
-    """Such as SIGSEGV."""
+    """A signal's name, such as SIGSEGV."""
     try:
         return signal.Signals(number).name
     except ValueError:
@@ -693,26 +697,26 @@ def signal_name(number: int) -> str:
 
 
 def nameless() -> IO[bytes]:
-    """A file without a name: in memory, where the system has such files, which is quicker."""
+    """A file without a name: on Linux in memory, which is quicker, elsewhere on disk."""
     if sys.platform == "linux":
         return os.fdopen(os.memfd_create(trees.OURS), "w+b")
     return tempfile.TemporaryFile()
 
 
 def _most_memory() -> int:
-    """Bytes that importing a plugin may take."""
+    """Bytes of memory that importing a plugin may use."""
     return int(psutil.virtual_memory().total * MEMORY_SHARE)
 
 
 def _excess(pid: int, limit: int) -> str:
-    """By how much a process and all below it use more memory than is allowed; empty if not."""
+    """The message that a process, with all below it, uses too much memory; empty if it does not."""
     if trees.memory(pid) <= limit or (used := trees.exact_memory(pid)) <= limit:
         return ""
     return f"used {used / 2**20:,.0f} MiB of memory where {limit / 2**20:,.0f} were allowed"
 
 
 def _cut(file: IO[bytes] | None) -> bool:
-    """Throw away what was printed where it is too much; whether it was."""
+    """Empty an output file that exceeds OUTPUT_LIMIT; returns whether it did."""
     if file is None or os.fstat(file.fileno()).st_size <= OUTPUT_LIMIT:
         return False
     os.ftruncate(file.fileno(), 0)
@@ -732,6 +736,6 @@ def _tail(file: IO[bytes] | None) -> str:
 
 
 def _stack(output: str) -> str:
-    """The stack that faulthandler printed, if it did."""
+    """The stack that faulthandler printed; empty if it printed none."""
     _, mark, stack = output.partition("Fatal Python error")
     return mark + stack

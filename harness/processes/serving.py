@@ -1,19 +1,19 @@
-"""What the supervisor and the parents do: fork on request, and tell what came of each fork.
+"""The code of the supervisor and the parents: fork on request, and report each fork's exit status.
 
-The supervisor is a fresh interpreter that has loaded the core and nothing else. It forks parents,
-which load one plugin and what that requires; they fork the processes in which calls are made. The
-supervisor adopts whatever loses its parent, and ends everything when the coordinator is gone.
+The supervisor is a fresh interpreter that has loaded only the core. It forks parents. A parent
+loads one plugin with its requirements, and forks a process for each call. The supervisor adopts
+processes that lose their parent, and ends everything when the coordinator has ended.
 
-Above the supervisor is a guard, which only waits. If somebody kills the supervisor, the guard
-adopts what lived below it, ends all of that, and then itself. The two watch each other and the
-coordinator: one of the two may be killed, and the coordinator with it.
+Above the supervisor is a guard, which only waits. If the supervisor is killed, the guard adopts the
+processes below it, ends them, and then ends itself. The two watch each other and the coordinator,
+so everything ends even if one of the two is killed together with the coordinator.
 
-A process in which a call is made
+The process of a call
 
-- leads a session of its own, and adopts the orphans among its descendants, so that all of them
-  stay below it while it lives;
-- has no descriptors but those handed to it, at high numbers, where code that closes or writes to
-  "all" the low ones does not come upon them;
+- leads a session of its own, and adopts the orphans among its descendants, so that they all stay
+  below it while it lives;
+- has only the descriptors handed to it, at high numbers, so that code that closes or writes to
+  "all" low descriptors does not touch them;
 - dies with its parent.
 """
 
@@ -47,22 +47,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 INSIDE = "HARNESS_INSIDE"
-"""Set in the supervisor and all below it: a script that a model loads in place of a module of the
-same name would start a run within a run."""
+"""Environment variable that is set in the supervisor and all processes below it. It stops a run
+within a run, which starts when a model imports the user's script in place of a module of the same
+name."""
 
 HIGH = 900
-"""Where a call's descriptors begin."""
+"""The lowest number of a call's descriptors."""
 
 LAST_WORDS = 1.0
-"""Seconds in which a process may do what it has registered for its end: remove temporary files."""
+"""Seconds that a call's exit functions may take, for example to remove temporary files."""
 
-MESSAGE = 64 * 1024  # bytes of a message at most
-LINE = 16 * 1024 * 1024  # bytes of what a call says in one go, at most
-POLL = 0.01  # seconds, where the system does not tell that a process has ended
-REASON = 500  # characters of the reason why a parent is not to be had
-_SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # of prctl
-FILES = 253  # descriptors that Linux takes with a message
-_LENGTH = 4  # bytes that tell a message's length
+MESSAGE = 64 * 1024  # bytes of a message between coordinator and parent, at most
+LINE = 16 * 1024 * 1024  # bytes of a message from a call, at most
+POLL = 0.01  # seconds between checks, on systems that do not report the end of a process
+REASON = 500  # characters kept of the reason why a parent failed to start
+_SET_DEATH_SIGNAL, _SET_SUBREAPER = 1, 36  # options of prctl
+FILES = 253  # descriptors that Linux accepts with a message
+_LENGTH = 4  # bytes of the length that precedes each message
 
 
 class Channel:
@@ -72,19 +73,19 @@ class Channel:
         self.end = end
 
     def fileno(self) -> int:
-        """For whoever waits for a message."""
+        """Descriptor to wait for a message."""
         return self.end.fileno()
 
     def send(self, message: bytes, files: Sequence[int] = ()) -> None:
         """Send a message and copies of descriptors."""
         if len(message) > MESSAGE:
             raise ValueError(f"a message of {len(message):,} bytes")
-        whole = len(message).to_bytes(_LENGTH, "little") + message
-        sent = socket.send_fds(self.end, [whole], list(files)) if files else 0
-        self.end.sendall(whole[sent:])
+        framed = len(message).to_bytes(_LENGTH, "little") + message
+        sent = socket.send_fds(self.end, [framed], list(files)) if files else 0
+        self.end.sendall(framed[sent:])
 
     def receive(self) -> tuple[bytes, list[int]]:
-        """Wait for a message; EOFError where the other end is closed."""
+        """Wait for a message; raises EOFError if the other end is closed."""
         head, files, flags, _ = socket.recv_fds(self.end, _LENGTH, FILES)
         if flags & socket.MSG_CTRUNC:
             raise EOFError
@@ -105,13 +106,13 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """What a call finds in its process.
+    """The first argument of every call: what the parent has loaded, and ways to answer.
 
     Args:
-        held: what the parent has loaded.
+        held: the value that the parent has loaded.
         files: descriptors that came with the call.
-        say: tells something of JSON to the coordinator while the call goes on, now or never.
-        lent: descriptors that the parent keeps and lends to a call that asks for them.
+        say: sends a JSON value to the coordinator at once, while the call runs.
+        lent: descriptors that the parent keeps open and that `borrow` opens.
         answer: the file of the answer, in which a call may make large arrays.
     """
 
@@ -122,7 +123,7 @@ class Inside:
     answer: Packing | None = None
 
     def borrow(self, index: int) -> int:
-        """A descriptor that the parent has, and that this process had not until now."""
+        """Open a descriptor that the parent lends; until then this process does not have it."""
         parent, file = self.lent[index]
         if sys.platform == "linux" and parent:
             return os.open(f"/proc/{parent}/fd/{file}", os.O_RDONLY)
@@ -130,26 +131,26 @@ class Inside:
 
 
 @dataclass(slots=True)
-class _Place:
-    """A process that forks others: what it has loaded, and what it has forked."""
+class _ForkServer:
+    """The state of a process that forks others: its channel, its loaded value and its forks."""
 
     channel: Channel
     held: Any = None
     forks: dict[int, tuple[int, list[int]]] = field(default_factory=dict)
-    """By process: a descriptor that tells of its end, and the files that it was given."""
+    """By process id: a descriptor that reports its end, and the descriptors handed to it."""
     watched: tuple[int, ...] = ()
-    """Descriptors that tell of the coordinator's and the guard's end, in the supervisor."""
+    """In the supervisor: descriptors that report the end of the coordinator and of the guard."""
 
 
 def supervise(file: int, coordinator: int, modules: Sequence[str]) -> NoReturn:
-    """The life of a supervisor: until the other end of its channel is closed.
+    """Run the supervisor until the other end of its channel is closed.
 
     Args:
-        file: descriptor of its end of the channel.
-        coordinator: the process that has started it.
-        modules: of ours, to be loaded for all below it.
+        file: descriptor of the supervisor's end of the channel.
+        coordinator: id of the process that has started the supervisor.
+        modules: modules of the harness to load for all processes below the supervisor.
     """
-    if os.getppid() != coordinator:  # it died before it could be watched
+    if os.getppid() != coordinator:  # the coordinator died before it could be watched
         os._exit(1)
     watched = _guarded(file, os.pidfd_open(coordinator)) if _PROCESS_FILES else ()
     _prctl(_SET_SUBREAPER, 1)
@@ -158,20 +159,20 @@ def supervise(file: int, coordinator: int, modules: Sequence[str]) -> NoReturn:
         for name in filter(None, modules):
             importlib.import_module(name)
         gc.freeze()
-        _serve(_Place(Channel(socket.socket(fileno=file)), watched=watched), supervises=True)
+        _serve(_ForkServer(Channel(socket.socket(fileno=file)), watched=watched), supervises=True)
     finally:
         _end_all()
 
 
 def _guarded(file: int, coordinator: int) -> tuple[int, int]:
-    """Fork, and go on in the fork, while this process guards it.
+    """Fork the supervisor from this process, which becomes its guard; returns in the fork only.
 
     Args:
-        file: descriptor of the channel's end, which is the fork's.
-        coordinator: descriptor that tells of the coordinator's end.
+        file: descriptor of the channel's end, which the supervisor uses and the guard closes.
+        coordinator: descriptor that reports the end of the coordinator.
 
     Returns:
-        Descriptors that tell of the coordinator's end, and of the guard's.
+        Descriptors that report the end of the coordinator and of the guard.
     """
     guard = os.pidfd_open(os.getpid())
     _prctl(_SET_SUBREAPER, 1)
@@ -187,130 +188,138 @@ def _guarded(file: int, coordinator: int) -> tuple[int, int]:
         poll.register(coordinator, select.POLLIN)
         if [fd for fd, _ in poll.poll()] == [coordinator]:
             poll.unregister(coordinator)
-            poll.poll(1000 * trees.PATIENCE / 2)  # it ends what is below it, unless it is stopped
+            # The supervisor ends the processes below it by itself, unless somebody has stopped it.
+            poll.poll(1000 * trees.PATIENCE / 2)
     finally:
         _end_all()
 
 
 def _end_all() -> NoReturn:
-    """End everything below this process, and then itself."""
+    """End all processes below this one, and then this one."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     with contextlib.suppress(BaseException):
         trees.end(os.getpid(), itself=False)
     os._exit(0)
 
 
-def _serve(place: _Place, *, supervises: bool = False) -> None:
-    """Fork on request, and tell of each fork's end, until the other end of the channel closes.
+def _serve(server: _ForkServer, *, supervises: bool = False) -> None:
+    """Fork on request, and report each fork's end, until the other end of the channel closes.
 
-    A supervisor watches its coordinator, too: forks of that may keep the channel open.
+    A supervisor watches the coordinator as well, whose forks may keep the channel open.
     """
     poll = select.poll()
-    poll.register(place.channel, select.POLLIN)
-    for fd in place.watched:
+    poll.register(server.channel, select.POLLIN)
+    for fd in server.watched:
         poll.register(fd, select.POLLIN)
     while True:
-        told = poll.poll(None if _PROCESS_FILES or not place.forks else 1000 * POLL)
-        if any(fd in place.watched for fd, _ in told):
+        events = poll.poll(None if _PROCESS_FILES or not server.forks else 1000 * POLL)
+        if any(fd in server.watched for fd, _ in events):
             return
-        if any(fd == place.channel.fileno() for fd, _ in told):
+        if any(fd == server.channel.fileno() for fd, _ in events):
             try:
-                message, files = place.channel.receive()
+                message, files = server.channel.receive()
             except (EOFError, OSError):
                 return
             kind, *given = pickle.loads(message)  # noqa: S301  # from the coordinator
             if kind in _ORDERS:
-                number, *about = given
-                _ORDERS[kind](place, *about)
-                place.channel.send(json.dumps(["done", number]).encode())
+                number, *arguments = given
+                _ORDERS[kind](server, *arguments)
+                server.channel.send(json.dumps(["done", number]).encode())
             else:
-                _fork(place, poll, kind, files, *given)
-        for pid in list(place.forks):
-            if _PROCESS_FILES and place.forks[pid][0] not in [fd for fd, _ in told]:
+                _fork(server, poll, kind, files, *given)
+        for pid in list(server.forks):
+            if _PROCESS_FILES and server.forks[pid][0] not in [fd for fd, _ in events]:
                 continue
-            _reap(place, poll, pid)
+            _reap(server, poll, pid)
         if supervises:
-            _reap_orphans(place)
+            _reap_orphans(server)
 
 
-def _fork(place: _Place, poll: Any, kind: str, files: list[int], number: int, *given: Any) -> None:
+def _fork(
+    server: _ForkServer, poll: Any, kind: str, files: list[int], number: int, *given: Any
+) -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # a plugin may have closed it, or put none there
+        with contextlib.suppress(Exception):  # a plugin may have closed or removed the stream
             stream.flush()
     parent = os.getpid()
     pid = os.fork()
     if pid == 0:
         status = 1
         try:
-            own = [place.channel.fileno(), *(fd for fd, _ in place.forks.values())]
-            own += [fd for _, kept in place.forks.values() for fd in kept]
-            own += place.watched
-            place.forks.clear()
-            _begin(parent, own)
+            descriptors = [server.channel.fileno(), *(fd for fd, _ in server.forks.values())]
+            descriptors += [fd for _, handed in server.forks.values() for fd in handed]
+            descriptors += server.watched
+            server.forks.clear()
+            _begin(parent, descriptors)
             if kind == "call":
-                status = _call(place.held, parent, files, *given)
+                status = _call(server.held, parent, files, *given)
             else:
-                _grow(place.held, files, *given)
+                _grow(server.held, files, *given)
                 status = 0
-        except BaseException:  # noqa: BLE001  # whatever it is, this process ends here
+        except BaseException:  # noqa: BLE001  # after any error, this process ends here
             with contextlib.suppress(BaseException):
                 traceback.print_exc()
         finally:
             os._exit(status)
     watch = os.pidfd_open(pid) if _PROCESS_FILES else -1
-    place.forks[pid] = watch, files
+    server.forks[pid] = watch, files
     if watch >= 0:
         poll.register(watch, select.POLLIN)
-    place.channel.send(json.dumps(["started", number, pid]).encode())
+    server.channel.send(json.dumps(["started", number, pid]).encode())
 
 
-def _reap(place: _Place, poll: Any, pid: int) -> None:
+def _reap(server: _ForkServer, poll: Any, pid: int) -> None:
     try:
-        found, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:  # somebody else has waited for it
-        found, status = pid, 0
-    if not found:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:  # other code has waited for the process
+        ended, status = pid, 0
+    if not ended:
         return
-    watch, files = place.forks.pop(pid)
+    watch, files = server.forks.pop(pid)
     if watch >= 0:
         poll.unregister(watch)
         os.close(watch)
     for fd in files:
         os.close(fd)
     code = os.waitstatus_to_exitcode(status)
-    place.channel.send(json.dumps(["ended", pid, code]).encode())
+    server.channel.send(json.dumps(["ended", pid, code]).encode())
 
 
-def _begin(parent: int, own: Sequence[int]) -> None:
-    """Become a process apart from the one that this is a fork of."""
+def _begin(parent: int, descriptors: Sequence[int]) -> None:
+    """Separate this fork from its parent: own session, no inherited descriptors, default signals.
+
+    Args:
+        parent: id of the parent.
+        descriptors: the parent's own descriptors, which the fork closes.
+    """
     os.setsid()
     _prctl(_SET_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before it could be watched
+    if os.getppid() != parent:  # the parent died before the death signal was set
         os._exit(1)
     _prctl(_SET_SUBREAPER, 1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    for fd in own:
+    for fd in descriptors:
         os.close(fd)
 
 
 def _grow(held: Any, files: Sequence[int], function: Callable[..., Any], *given: Any) -> None:
-    """Become a parent: load something, say so, and serve.
+    """Become a parent: load a value with ``function``, report success or failure, then serve.
 
-    The files are the channel's end, and what is printed goes to.
+    ``files`` are the parent's end of the channel and the file for its output.
     """
-    _prctl(_SET_SUBREAPER, 0)  # orphans of what it forks are the supervisor's to end
+    _prctl(_SET_SUBREAPER, 0)  # the supervisor, not this parent, ends the orphans of its forks
     channel = Channel(socket.socket(fileno=files[0]))
     _redirect(files[1])
     os.close(files[1])
     try:
         held = function(held, *given)
-    except BaseException as error:  # noqa: BLE001  # a stranger's module is imported
+    except BaseException as error:  # noqa: BLE001  # importing a plugin may raise anything
         channel.send(json.dumps(["broken", _in_words(error)]).encode())
         return
     gc.collect()
-    gc.freeze()  # what a fork does not look at stays shared
+    gc.freeze()  # memory that the collector does not visit stays shared with forks
     channel.send(json.dumps(["ready"]).encode())
-    _serve(_Place(channel, held))
+    _serve(_ForkServer(channel, held))
 
 
 def _call(
@@ -321,18 +330,19 @@ def _call(
     function: Callable[..., Any],
     *given: Any,
 ) -> int:
-    """Make a call. The files are: its answer, what it prints, what it says, and others.
+    """Make a call in this process, write its answer, and return the exit status.
 
-    The last ``n_lent`` stay with the parent.
+    ``files`` are the answer, the output, the messages, then the call's own descriptors. The last
+    ``n_lent`` of them are lent: they stay with the parent.
     """
     first = len(files) - n_lent
     can_lend = sys.platform == "linux"
     lent = tuple((parent if can_lend else 0, fd) for fd in files[first:])
     _redirect(files[1])
-    answer, said, *others = (_high(fd) for fd in (files[0], *files[2:first]))
+    answer, messages, *descriptors = (_high(fd) for fd in (files[0], *files[2:first]))
     for fd in files if can_lend else files[:first]:
         os.close(fd)
-    # What the parent has registered for its own end is not this process's to do.
+    # The exit functions that the parent has registered must not run in this process.
     atexit._clear()  # noqa: SLF001  # there is no other way
     getattr(weakref.finalize, "_registry", {}).clear()
     faulthandler.enable()
@@ -342,12 +352,12 @@ def _call(
         line = json.dumps(value).encode() + b"\n"
         if os.getpid() == me and len(line) < LINE:  # not in a fork of this process
             with lock:
-                os.write(said, line)
+                os.write(messages, line)
 
     packing = Packing(answer)
-    value, arrays = function(Inside(held, tuple(others), say, lent, packing), *given)
+    value, arrays = function(Inside(held, tuple(descriptors), say, lent, packing), *given)
     if os.getpid() != me:
-        os._exit(0)  # a fork that the call made has come back here; its answer is not ours
+        os._exit(0)  # this is a fork that the call made and that returned here; ignore its answer
     for name, array in arrays.items():
         packing.put(name, array)
     packing.finish(value)
@@ -360,25 +370,25 @@ def _call(
     return 0
 
 
-def _end(_place: _Place, pid: int) -> None:
+def _end(_server: _ForkServer, pid: int) -> None:
     if _is_below(pid):
         trees.end(pid)
 
 
-def _terminate(_place: _Place, pid: int) -> None:
+def _terminate(_server: _ForkServer, pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if _is_below(pid):
             os.killpg(pid, signal.SIGTERM)
 
 
-def _sweep(place: _Place) -> None:
-    """End what has lost its parent: of this process's children, those that it did not fork."""
+def _sweep(server: _ForkServer) -> None:
+    """End the orphans: the children of this process that it did not fork."""
     until = time.monotonic() + trees.PATIENCE
     while time.monotonic() < until:
-        strays = [pid for pid in trees.below(os.getpid()) if pid not in place.forks]
+        strays = [pid for pid in trees.below(os.getpid()) if pid not in server.forks]
         if not strays:
             return
-        for pid in strays:  # which may start others until all of them are gone
+        for pid in strays:  # they may start new processes, so the outer loop looks again
             trees.end(pid)
 
 
@@ -387,14 +397,14 @@ _ORDERS: Mapping[str, Callable[..., None]] = {
     "terminate": _terminate,
     "sweep": _sweep,
 }
-"""What the coordinator asks of the supervisor besides forks."""
+"""The coordinator's requests to the supervisor, other than to fork."""
 
 
-def _reap_orphans(place: _Place) -> None:
-    """Wait for adopted processes that have ended."""
+def _reap_orphans(server: _ForkServer) -> None:
+    """Collect the exit statuses of adopted processes that have ended."""
     with contextlib.suppress(ChildProcessError):
         while info := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
-            if info.si_pid in place.forks:
+            if info.si_pid in server.forks:
                 return
             os.waitpid(info.si_pid, os.WNOHANG)
 
@@ -404,7 +414,10 @@ def _is_below(pid: int) -> bool:
 
 
 def _redirect(output: int) -> None:
-    """Read nothing, and print into a file that outlives a crash, by Python or below it."""
+    """Connect stdin to nothing, and stdout and stderr to a file that survives a crash.
+
+    The descriptors themselves are redirected, so that output of C code arrives there as well.
+    """
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -433,7 +446,7 @@ def _process_files() -> bool:
 
 
 _PROCESS_FILES = _process_files()
-"""Whether the system tells of a process's end through a descriptor: Linux from 5.3."""
+"""Whether the system reports the end of a process through a descriptor: Linux 5.3 and later."""
 
 
 def _prctl(option: int, value: int) -> None:

@@ -1,4 +1,4 @@
-"""What a process has one of, so that a trial that changes it changes it for the next one too."""
+"""Process-wide state that one trial could leak into the next: read it, compare it, restore it."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Aspect:
-    """One part of a process's state: how it is called, read and written.
+    """One part of a process's state: its name, and how to read and write it.
 
-    ``forbidden`` to change by a model; the others are put back without a word, because importing a
-    library may change them.
+    If ``forbidden``, a model must not change it, and a change is reported. Otherwise it is restored
+    without a report, because importing a library may change it.
     """
 
     name: str
@@ -30,13 +30,13 @@ class Aspect:
     forbidden: bool = True
 
 
-def read() -> dict[str, Any]:
+def read() -> dict[str, object]:
     """The state of this process, by the name of each aspect."""
     return {aspect.name: aspect.read() for aspect in ASPECTS}
 
 
-def restore(before: dict[str, Any]) -> tuple[str, ...]:
-    """Put back what differs from an earlier state, and say what of it is forbidden to change.
+def restore(before: dict[str, object]) -> tuple[str, ...]:
+    """Restore the state to an earlier one; returns a description of each forbidden change.
 
     >>> before = read()
     >>> _ = np.seterr(under="raise")
@@ -54,7 +54,7 @@ def restore(before: dict[str, Any]) -> tuple[str, ...]:
 
 
 def set_threads(n: int) -> None:
-    """So many threads for BLAS, OpenMP and torch, also where a library was loaded meanwhile."""
+    """Set the number of threads of BLAS, OpenMP and torch, of all libraries loaded so far."""
     threadpoolctl.threadpool_limits(n)
     torch = sys.modules.get("torch")
     if torch and torch.get_num_threads() != n:
@@ -73,7 +73,7 @@ def _write_environment(variables: dict[str, str]) -> None:
 
 
 def _write_filters(filters: list[Any]) -> None:
-    warnings.filters[:] = filters  # type: ignore[index]  # a list, whatever typeshed says
+    warnings.filters[:] = filters  # type: ignore[index]  # a list, though typeshed says Sequence
 
 
 def _write_path(path: list[str]) -> None:
@@ -88,8 +88,8 @@ def _write_streams(streams: tuple[Any, ...]) -> None:
     sys.stdin, sys.stdout, sys.stderr = streams
 
 
-def _of_torch(name: str, read: str, write: str) -> Aspect:
-    """A setting of torch's, None as long as nobody has imported it."""
+def _torch_setting(name: str, read: str, write: str) -> Aspect:
+    """A setting of torch; its value is None while torch is not imported."""
 
     def reader() -> Any:
         torch = sys.modules.get("torch")
@@ -98,7 +98,7 @@ def _of_torch(name: str, read: str, write: str) -> Aspect:
     return Aspect(name, reader, lambda value: getattr(sys.modules["torch"], write)(value))
 
 
-def _of_signal(number: signal.Signals) -> Aspect:
+def _signal_handler(number: signal.Signals) -> Aspect:
     return Aspect(
         f"the handler of {number.name}",
         lambda: signal.getsignal(number),
@@ -117,11 +117,11 @@ ASPECTS = (
     Aspect("the current directory", os.getcwd, os.chdir),
     Aspect("the environment", lambda: dict(os.environ), _write_environment),
     Aspect("NumPy's error state", np.geterr, lambda state: np.seterr(**state)),
-    _of_torch("torch's thread count", "get_num_threads", "set_num_threads"),
-    _of_torch("torch's default dtype", "get_default_dtype", "set_default_dtype"),
-    _of_torch("torch's gradients", "is_grad_enabled", "set_grad_enabled"),
+    _torch_setting("torch's thread count", "get_num_threads", "set_num_threads"),
+    _torch_setting("torch's default dtype", "get_default_dtype", "set_default_dtype"),
+    _torch_setting("torch's gradients", "is_grad_enabled", "set_grad_enabled"),
     *(
-        _of_signal(number)
+        _signal_handler(number)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGALRM, signal.SIGCHLD)
     ),
     Aspect("the umask", _read_umask, os.umask),

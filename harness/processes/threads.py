@@ -1,111 +1,114 @@
-"""An estimator is given the number of threads that its trial may use."""
+"""Sets an estimator's number of threads to the number that its trial may use."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 NAMES = ("n_jobs", "nthread", "thread_count", "num_threads")
-"""What libraries call the number of threads."""
+"""Names that libraries use for the parameter with the number of threads."""
 
 RETIRED = ("deprecated", "warn")
-"""Defaults by which scikit-learn marks a parameter that is no longer to be set."""
+"""Default values by which scikit-learn marks a deprecated parameter."""
 
 DEEPEST = 5
-"""How many estimators may stand inside one another."""
+"""Deepest nesting of estimators that is searched."""
 
 
 def give_threads(classifier: object, n: int) -> None:
-    """Set the number of threads where nobody has chosen one, also of the estimators inside.
+    """Set the number of threads of an estimator and its inner ones, unless the author chose it.
 
-    A number counts as chosen where it differs from the default of the class; then none of the
-    other names is set either, because libraries take them for the same parameter. What stands
-    inside an estimator that was given threads gets one, because each of its workers would start
-    so many.
+    The author chose a number if it differs from the class's default. Then the other names are not
+    set either, because libraries treat them as aliases of one parameter. An estimator inside
+    another one that got ``n`` threads gets one thread, because each of the outer one's workers
+    would start that many.
 
-    LightGBM, for one, otherwise takes every core, and twenty times as long on a small table.
+    Without this, LightGBM, for example, uses every core, and takes twenty times as long on a small
+    table.
 
     Args:
-        classifier: a stranger's; what it raises here is ignored.
-        n: threads.
+        classifier: the model's classifier; errors that it raises here are ignored.
+        n: number of threads.
     """
-    _give(classifier, n, 0, set())
+    _give_recursively(classifier, n, 0, set())
 
 
-def _give(thing: object, n: int, depth: int, seen: set[int]) -> None:
-    if id(thing) in seen or depth > DEEPEST:
+def _give_recursively(estimator: object, n: int, depth: int, seen: set[int]) -> None:
+    if id(estimator) in seen or depth > DEEPEST:
         return
-    seen.add(id(thing))
-    given = False
+    seen.add(id(estimator))
+    has_threads = False
     with contextlib.suppress(Exception, SystemExit):
-        given = _give_one(thing, n)
-    inside: list[object] = []
+        has_threads = _set_threads(estimator, n)
+    inner: list[object] = []
     with contextlib.suppress(Exception, SystemExit):
-        inside = list(_estimators(thing))
-    for estimator in inside:
-        _give(estimator, 1 if given else n, depth + 1, seen)
+        inner = list(_estimators(estimator))
+    for inner_estimator in inner:
+        _give_recursively(inner_estimator, 1 if has_threads else n, depth + 1, seen)
 
 
-def _give_one(thing: object, n: int) -> bool:
-    """Set what was left at its default; whether there was anything."""
-    defaults = _defaults(type(thing))
-    parameters = _parameters(thing)
-    values = {name: _value(thing, name, parameters, defaults) for name in NAMES}
+def _set_threads(estimator: object, n: int) -> bool:
+    """Set the parameters that have their default; returns whether the estimator has any."""
+    defaults = _defaults(type(estimator))
+    parameters = _parameters(estimator)
+    values = {name: _value(estimator, name, parameters, defaults) for name in NAMES}
     if any(name not in defaults or value != defaults[name] for name, value in _set(values)):
         return False
-    given = False
+    has_threads = False
     for name, value in _set(values):
         if value in RETIRED:
             continue
-        given = True
-        if _unthreaded(thing, value, n):
+        has_threads = True
+        if _unthreaded(estimator, value, n):
             continue
-        if callable(getattr(thing, "set_params", None)):
-            thing.set_params(**{name: n})  # type: ignore[attr-defined]  # it is there
+        if callable(getattr(estimator, "set_params", None)):
+            estimator.set_params(**{name: n})  # type: ignore[attr-defined]  # checked above
         else:
-            setattr(thing, name, n)
-    return given
+            setattr(estimator, name, n)
+    return has_threads
 
 
-def _set(values: dict[str, Any]) -> list[tuple[str, Any]]:
+def _set(values: dict[str, object]) -> list[tuple[str, object]]:
     return [(name, value) for name, value in values.items() if value is not inspect.Parameter.empty]
 
 
-def _value(thing: object, name: str, parameters: dict[str, Any], defaults: dict[str, Any]) -> Any:
-    """The number of threads that goes by a name; ``Parameter.empty`` where there is none."""
+def _value(
+    estimator: object, name: str, parameters: dict[str, object], defaults: dict[str, object]
+) -> object:
+    """The estimator's value of a parameter; ``Parameter.empty`` if it has no such parameter."""
     if name in parameters:
         return parameters[name]
-    if name not in defaults and name not in getattr(thing, "__dict__", {}):
+    if name not in defaults and name not in getattr(estimator, "__dict__", {}):
         return inspect.Parameter.empty
-    # CatBoost keeps no attribute, and its get_params leaves out what has its default.
-    settable = callable(getattr(thing, "set_params", None))
-    return getattr(thing, name, defaults[name] if settable else inspect.Parameter.empty)
+    # CatBoost has no such attribute, and its get_params omits parameters that have their default.
+    settable = callable(getattr(estimator, "set_params", None))
+    return getattr(estimator, name, defaults[name] if settable else inspect.Parameter.empty)
 
 
-def _unthreaded(thing: object, value: object, n: int) -> bool:
-    """Whether it has one thread as it is: scikit-learn's ``None`` means 1.
+def _unthreaded(estimator: object, value: object, n: int) -> bool:
+    """Whether the estimator already uses one thread: in scikit-learn, ``None`` means 1.
 
-    Where it is the parameter of a class that no longer uses it, setting it would only warn.
+    It is then left alone, because some classes no longer use the parameter, and warn if it is set.
     """
-    return n == 1 and value is None and type(thing).__module__.partition(".")[0] == "sklearn"
+    return n == 1 and value is None and type(estimator).__module__.partition(".")[0] == "sklearn"
 
 
-def _parameters(thing: object) -> dict[str, Any]:
-    get = getattr(thing, "get_params", None)
+def _parameters(estimator: object) -> dict[str, object]:
+    get = getattr(estimator, "get_params", None)
     if not callable(get):
         return {}
     try:
         return dict(get(deep=False))
-    except TypeError:  # some take no argument
+    except TypeError:  # in some libraries get_params takes no argument
         return dict(get())
 
 
-def _defaults(cls: type[Any]) -> dict[str, Any]:
-    """The class's own numbers of threads: attributes of it, and defaults of its constructor."""
+def _defaults(cls: type[object]) -> dict[str, object]:
+    """The class's default numbers of threads: class attributes, and defaults of ``__init__``."""
     attributes = {name: inspect.getattr_static(cls, name, inspect) for name in NAMES}
     plain = {name: value for name, value in attributes.items() if value is None or _is_int(value)}
     return plain | {name: value for name, value in _arguments(cls) if name in NAMES}
@@ -115,8 +118,8 @@ def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _arguments(cls: type[Any]) -> Iterator[tuple[str, Any]]:
-    """Defaults of the constructor, and of its base's where it hands the rest on."""
+def _arguments(cls: type[object]) -> Iterator[tuple[str, object]]:
+    """Defaults of ``__init__``, and of the base class's if it takes ``**kwargs``."""
     seen: set[str] = set()
     for owner in cls.__mro__:
         if "__init__" not in vars(owner) or owner is object:
@@ -130,14 +133,14 @@ def _arguments(cls: type[Any]) -> Iterator[tuple[str, Any]]:
             return
 
 
-def _estimators(thing: object) -> Iterator[object]:
-    """What stands inside: steps of a pipeline, the estimator of a search, a wrapped attribute."""
-    held = [*_parameters(thing).values(), *getattr(thing, "__dict__", {}).values()]
-    yield from (one for one in _flat(held, 0) if _is_estimator(one))
+def _estimators(estimator: object) -> Iterator[object]:
+    """The estimators inside: steps of a pipeline, the estimator of a search, an attribute."""
+    values = [*_parameters(estimator).values(), *getattr(estimator, "__dict__", {}).values()]
+    yield from (value for value in _flat(values, 0) if _is_estimator(value))
 
 
 def _flat(values: Iterable[object], depth: int) -> Iterator[object]:
-    """The values, those in lists, tuples and dicts among them: steps are pairs in a list."""
+    """The values, including those in lists, tuples and dicts: a pipeline has a list of pairs."""
     for value in values:
         if isinstance(value, dict) and depth < 3:
             yield from _flat(value.values(), depth + 1)
@@ -147,5 +150,5 @@ def _flat(values: Iterable[object], depth: int) -> Iterator[object]:
             yield value
 
 
-def _is_estimator(thing: object) -> bool:
-    return not isinstance(thing, type) and callable(getattr(type(thing), "fit", None))
+def _is_estimator(value: object) -> bool:
+    return not isinstance(value, type) and callable(getattr(type(value), "fit", None))

@@ -1,4 +1,4 @@
-"""The tree of processes below one of them: who belongs to it, what it holds, and its end."""
+"""A process and all processes below it: list them, measure their memory, end them."""
 
 from __future__ import annotations
 
@@ -12,31 +12,33 @@ import time
 import psutil
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
-PATIENCE = 2.0  # seconds in which killed processes are expected to be gone
+PATIENCE = 2.0  # seconds to wait until killed processes are gone
 TELLS_CHILDREN = os.path.exists(f"/proc/self/task/{os.getpid()}/children")  # noqa: PTH110
-"""Linux may be built without; psutil then looks through all processes, which takes longer."""
+"""Whether the system lists the children of a process. Linux may be built without that; psutil then
+goes through all processes, which takes longer."""
 
 OURS = "harness-call"
-"""Name of the files in memory that calls answer in."""
+"""Name of the in-memory files with the answers of calls."""
 
 _SHARED = re.compile(rf"/memfd:(?!{OURS} )|/dev/shm/|/SYSV|/dev/zero")
-"""Files whose bytes are memory, as Linux names them; ours are the coordinator's."""
+"""Linux's names of files whose bytes are memory, except the harness's own: those belong to the
+coordinator."""
 
 
 def descendants(root: int) -> list[int]:
-    """Everything that lives below a process, parents before their children."""
+    """All living processes below a process, parents before their children."""
     if not TELLS_CHILDREN:
         with contextlib.suppress(psutil.Error):
             members = psutil.Process(root).children(recursive=True)
             return [child.pid for child in members if _lives(child)]
         return []
-    found: list[int] = []
+    living: list[int] = []
     waiting = [root]
     while waiting:
-        here = children(waiting.pop())
-        waiting += here
-        found += (pid for pid in here if _state(pid) not in "ZX")
-    return found
+        listed = children(waiting.pop())
+        waiting += listed
+        living += (pid for pid in listed if _state(pid) not in "ZX")
+    return living
 
 
 def below(pid: int) -> list[int]:
@@ -49,21 +51,21 @@ def below(pid: int) -> list[int]:
 
 
 def children(pid: int) -> list[int]:
-    """Children of each of a process's threads, dead ones too; only where Linux lists them."""
-    found: list[int] = []
+    """The children of all threads of a process, zombies included; requires TELLS_CHILDREN."""
+    pids: list[int] = []
     with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  # paths would take longest
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208  # pathlib is slow
             with contextlib.suppress(OSError):
-                found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
-    return found
+                pids += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
+    return pids
 
 
 def _state(pid: int) -> str:
-    """The letter of a process's state; X where it is gone."""
+    """The letter of a process's state; X if the process is gone."""
     if not TELLS_CHILDREN:
         return "R" if psutil.pid_exists(pid) and _lives(psutil.Process(pid)) else "X"
     try:
-        # The name, in parentheses, may hold anything.
+        # The process's name precedes it, in parentheses, and may itself contain parentheses.
         return _read(f"/proc/{pid}/stat").rpartition(")")[2].split()[0]
     except (OSError, IndexError):
         return "X"
@@ -76,19 +78,19 @@ def _lives(process: psutil.Process) -> bool:
 
 
 def end(root: int, *, itself: bool = True) -> None:
-    """Kill a process and everything below it, and return when it is gone.
+    """Kill a process and all processes below it, and return when they are gone.
 
-    It is stopped first, so that it starts nothing new; as it adopts the orphans among its
-    descendants, all of them stay below it until it is killed last.
+    The process is stopped first, so that it starts no others. It is killed last: until then it
+    adopts the orphans among its descendants, so that they all stay below it.
     """
     until = time.monotonic() + PATIENCE
     if itself:
         _signal(root, signal.SIGSTOP)
-    # Looked at twice: an orphan can move up while a tree is being walked.
-    while (found := descendants(root) or descendants(root)) and time.monotonic() < until:
-        for pid in found:
+    # Listed twice, because an orphan can move up while the tree is being walked.
+    while (pids := descendants(root) or descendants(root)) and time.monotonic() < until:
+        for pid in pids:
             _signal(pid, signal.SIGSTOP)
-        for pid in found:
+        for pid in pids:
             _signal(pid, signal.SIGKILL)
         time.sleep(0.001)
     if itself:
@@ -98,7 +100,10 @@ def end(root: int, *, itself: bool = True) -> None:
 
 
 def memory(root: int) -> int:
-    """Resident bytes of a process and everything below it; what they share counts once."""
+    """Resident bytes of a process and all processes below it; quick, and an upper bound.
+
+    Memory in files that are not mapped counts once, pages that the processes share several times.
+    """
     members = [root, *descendants(root)]
     quick = _resident(members)
     if sys.platform != "linux":
@@ -107,10 +112,10 @@ def memory(root: int) -> int:
 
 
 def exact_memory(root: int) -> int:
-    """The same, with the pages shared with processes outside shared out among all of them.
+    """Bytes of a process and all below it; pages shared with others are split equally.
 
-    A fork shares nearly all of its parent's memory, so `memory` says too much; this takes
-    milliseconds.
+    A fork shares nearly all of its parent's memory, so that `memory` overestimates. This function
+    takes milliseconds.
     """
     members = [root, *descendants(root)]
     if sys.platform != "linux":
@@ -135,9 +140,9 @@ def _resident(members: list[int]) -> int:
 
 
 def _unmapped(members: list[int]) -> int:
-    """Bytes of memory that is open as a file, less the part that is mapped and so counted already.
+    """Bytes of in-memory files that are open but not mapped; mapped bytes are counted elsewhere.
 
-    Each file counts once, however many processes have it open.
+    Each file counts once, no matter how many processes have it open.
     """
     files: dict[tuple[int, int], int] = {}
     for pid in members:
@@ -153,18 +158,18 @@ def _unmapped(members: list[int]) -> int:
     mapped = 0
     for pid in members:
         with contextlib.suppress(OSError):
-            here = False
+            is_counted = False
             for line in _read(f"/proc/{pid}/smaps").splitlines():
                 if match := re.match(r"[0-9a-f]+-[0-9a-f]+ \S+ \S+ (\S+):(\S+) (\d+)", line):
                     device = os.makedev(int(match[1], 16), int(match[2], 16))
-                    here = (device, int(match[3])) in files
-                elif here and line.startswith("Pss:"):
+                    is_counted = (device, int(match[3])) in files
+                elif is_counted and line.startswith("Pss:"):
                     mapped += 1024 * int(line.split()[1])
     return max(0, sum(files.values()) - mapped)
 
 
 def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # quicker
+    with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123  # quicker than pathlib
         return file.read()
 
 

@@ -1,7 +1,8 @@
-"""A fresh interpreter that makes calls one after another in one process: for timings.
+"""A process that makes calls one after another, for timings.
 
-Forks of one parent share the layout of its memory and agree with each other more than two
-invocations do. So each worker has a supervisor of its own, with another seed of Python's hashes.
+Forks of one parent share its memory layout, so their timings agree more closely than those of two
+invocations of Python. A worker is therefore a fresh interpreter by default: it has its own
+supervisor, with another seed of Python's hashes.
 """
 
 from __future__ import annotations
@@ -23,24 +24,26 @@ from harness.processes.serving import MESSAGE, Channel
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from harness.processes.client import Parent
     from harness.processes.serving import Inside
 
 
 START_LIMIT = 120.0
-"""Seconds until a worker must be ready; it may load all plugins and what they require."""
+"""Seconds that a worker may take to start; it may load all plugins and their requirements."""
 
 
 class Worker:
-    """A process that makes calls one after another, until something goes wrong in it.
+    """A process that makes calls one after another, until the process fails.
 
     Args:
-        initialize: called once in the process with ``initargs``; what it returns is the first
+        initialize: called once in the process with ``initargs``; its return value is the first
             argument of every call.
-        initargs: must be picklable.
-        modules: of ours, which the process has loaded.
-        threads: that libraries may use.
-        parent: that it is a fork of, instead of a fresh interpreter.
+        initargs: arguments of ``initialize``, which must be picklable.
+        modules: modules of the harness that the process loads.
+        threads: number of threads that libraries may use.
+        parent: the parent to fork the worker from; None starts a fresh interpreter.
     """
 
     def __init__(
@@ -73,28 +76,28 @@ class Worker:
         self._calls = 0
         self._fault: Failure | None = None
         self._ready = False
-        #: Until it was ready for its first call.
+        #: Seconds from the start until it was ready for its first call.
         self.start_seconds = 0.0
-        #: What the call under way, or the last one, noted last.
+        #: The last note of the current or last call.
         self.noted: Any = None
 
     @property
     def fresh(self) -> bool:
-        """Whether the call under way is the first in this process."""
+        """Whether the current call is the first one in this process."""
         return self._calls <= 1
 
     @property
     def usable(self) -> bool:
-        """Whether another call may be made here: nothing has gone wrong yet."""
+        """Whether the worker can make another call: its process has not failed or ended."""
         return self._fault is None and not self._session.poll()
 
     @property
     def pid(self) -> int:
-        """Of its process; 0 as long as it has none."""
+        """Id of the worker's process; 0 until it has one."""
         return self._session.pid
 
     def fileno(self) -> int:
-        """What there is to wait for."""
+        """Descriptor to wait for: it becomes readable when the process has sent a message."""
         return self._channel.fileno()
 
     def call(
@@ -105,14 +108,14 @@ class Worker:
         notes: bool = False,
         files: Sequence[int] = (),
     ) -> None:
-        """Begin ``function(initialized, *args)`` there; `poll` tells when it has ended.
+        """Begin ``function(initialized, *args)`` in the worker; `poll` tells when it has ended.
 
-        With ``files`` it is ``function(initialized, files, *args)``, where they are open until it
-        ends.
+        With ``files``, the worker calls ``function(initialized, files, *args)``; the descriptors
+        are open there until the function returns.
 
-        With ``notes`` it is ``function(initialized, note, *args)``: what ``note`` is called with,
-        plain JSON, comes to stand in `noted`, so that the one to blame is known, and its limit
-        begins anew.
+        With ``notes``, the worker calls ``function(initialized, note, *args)``. The function calls
+        ``note`` with the JSON name of its next task. `noted` keeps the last one, to know which task
+        is to blame for a failure; each note restarts the clock of the time limit.
         """
         self.noted, self._answer = None, None
         self._calls += 1
@@ -120,17 +123,17 @@ class Worker:
         self._send()
 
     def poll(self) -> tuple[Any, Failure | None] | None:
-        """What came of the call: a value of JSON, or a failure; None while it goes on."""
+        """The result of the call, a JSON value or a failure; None while the call is running."""
         with contextlib.suppress(BlockingIOError, OSError):
             self._channel.end.recv(MESSAGE, socket.MSG_DONTWAIT)
-        over = self._session.poll()
+        ended = self._session.poll()
         self._send()
         if self._answer is not None:
             return self._answer
-        if over:
+        if ended:
             failure = self._session.failure
             if failure is None:
-                failure = Failure("exit", "left its process", output=self._session.output())
+                failure = Failure("exit", "exited", output=self._session.output())
             elif not self._ready and failure.kind == "timeout":
                 reason = f"its process was not ready within {START_LIMIT:g} s"
                 failure = Failure("timeout", reason, output=failure.output)
@@ -139,7 +142,7 @@ class Worker:
         return None
 
     def end(self) -> None:
-        """Kill the process and everything that it started."""
+        """Kill the worker's process and all processes that it started."""
         self._channel.end.close()
         self._session.close()
         if self._own is not None:
@@ -153,15 +156,15 @@ class Worker:
             try:
                 self._channel.send(message, files)
             except OSError:
-                return  # its end is found by the next poll
+                return  # the next `poll` notices that the process has ended
 
-    def _hear(self, told: Any) -> None:
-        """What the process says: a kind and a value."""
-        if not isinstance(told, list) or len(told) != 2:
+    def _hear(self, message: Any) -> None:
+        """Take in a message of the process: a list of a kind and a value."""
+        if not isinstance(message, list) or len(message) != 2:
             return
-        kind, value = told
+        kind, value = message
         if kind != "note":
-            self._session.limit(Limits())  # nothing is asked of it, which may go on for long
+            self._session.limit(Limits())  # an idle worker may wait for its next call indefinitely
         if kind == "ready" and not self._ready:
             self._ready = True
             self.start_seconds = self._session.seconds
@@ -182,27 +185,27 @@ def _note(inside: Inside, value: Any) -> None:
     inside.say(["note", value])
 
 
-def wait(things: Iterable[Worker], seconds: float) -> None:
-    """Return when one of them may have something to tell, or after a while."""
+def wait(workers: Iterable[Worker], seconds: float) -> None:
+    """Wait until one of the workers has sent a message, or until the seconds are over."""
     poll = select.poll()
-    for thing in things:
-        poll.register(thing.fileno(), select.POLLIN)
+    for worker in workers:
+        poll.register(worker.fileno(), select.POLLIN)
     poll.poll(1000 * seconds)
 
 
 def no_plugin() -> None:
-    """What a worker begins with that needs nothing but the core."""
+    """The ``initialize`` of a worker that needs only the core."""
 
 
 def _session(
     inside: Inside, initialize: Callable[..., Any], initargs: Sequence[Any]
-) -> tuple[None, dict[str, Any]]:
-    """The life of a worker: make calls until the other end of the channel closes."""
+) -> tuple[None, dict[str, NDArray[Any]]]:
+    """Run the worker's process: make calls until the other end of the channel closes."""
     channel = Channel(socket.socket(fileno=inside.files[0]))
 
     def tell(kind: str, value: Any = None) -> None:
         inside.say([kind, value])
-        channel.end.send(b".")  # so that nobody who waits need look from time to time
+        channel.end.send(b".")  # wakes up the coordinator, which then reads the message
 
     try:
         initialized = initialize(*initargs)
@@ -222,7 +225,7 @@ def _session(
             args = (partial(_note, inside), *args)
         try:
             tell("done", function(initialized, *args))
-        except BaseException as error:  # noqa: BLE001  # whatever a stranger raises is the answer
+        except BaseException as error:  # noqa: BLE001  # a plugin's error is the answer
             tell("broken", describe(error))
         for file in files:
             os.close(file)

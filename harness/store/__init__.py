@@ -1,1 +1,1 @@
-"""Results on disk, and as pandas DataFrames."""
+"""Stores results in a database, and reads them as pandas DataFrames."""

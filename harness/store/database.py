@@ -1,4 +1,4 @@
-"""Results on disk, one row a trial, only ever appended to."""
+"""Results in a database: one row per trial, which is added once and never changed."""
 
 from __future__ import annotations
 
@@ -52,21 +52,21 @@ MIGRATIONS = {
         "ALTER TABLE results ADD COLUMN identifiers TEXT",
     ),
 }
-"""What makes of a schema the next one; what is older is refused."""
+"""SQL statements that turn each schema into the next one; older schemas are refused."""
 
 CREATE_TRIES = 50
 NAME_LENGTH = 200
-DIGITS = 9  # of an id
+DIGITS = 9  # most digits of an id
 REASON, TRACEBACK, OUTPUT = 500, 20_000, 4_000
-"""Characters of a failure that are kept: whatever a plugin says, a store stays small."""
+"""Most characters kept of a failure's texts, so that no plugin can fill the store."""
 
 REFUSED = (sa.exc.StatementError, ValueError, TypeError, OverflowError, KeyError, AttributeError)
-"""What may be raised over one result: values that a column does not take, or that are none."""
+"""Errors that concern a single result, for example a value of the wrong type for its column."""
 
 WORDS = {"last": 1, "previous": 2}
-"""What names a run by its place from the end."""
+"""Words for a run by its position from the end."""
 
-BUSY = 60.0  # seconds to wait for another run that writes to the same SQLite file
+BUSY = 60.0  # seconds to wait while another run writes to the same SQLite file
 
 metadata = MetaData()
 
@@ -132,7 +132,7 @@ traces = Table(
     metadata,
     Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
     Column("epoch", Integer, primary_key=True, autoincrement=False),
-    # A diverged model has no likelihood: NULL.
+    # NULL if the model has diverged.
     Column("train_likelihood", Float),
     Column("test_likelihood", Float),
 )
@@ -141,7 +141,7 @@ predictions = Table(
     "predictions",
     metadata,
     Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
-    # Little-endian numbers, one a test row, deflated.
+    # Each column holds little-endian numbers, one per test row, compressed with zlib.
     Column("true_class", LargeBinary, nullable=False),
     Column("predicted_class", LargeBinary, nullable=False),
     Column("log_probability", LargeBinary, nullable=False),
@@ -170,7 +170,7 @@ timings = Table(
     Column("reason", Text, nullable=False),
     Column("calls", Integer, nullable=False),
     Column("figures", JSON, nullable=False),
-    # How many samples each process gave; all of them, in seconds per call, are in the next one.
+    # The number of samples of each process; the next column has all samples, in seconds per call.
     Column("processes", JSON, nullable=False),
     Column("samples", LargeBinary, nullable=False),
 )
@@ -204,13 +204,14 @@ class Store:
     """A database of runs.
 
     Args:
-        url: any SQLAlchemy URL, or the path of an SQLite file; ``name`` is the same for people to
-            read, a password in it hidden.
-        create: make the tables if the database is new; otherwise a database that is not there is
-            an error.
+        url: a SQLAlchemy URL, or the path of an SQLite file. The attribute ``name`` is the same
+            with its password hidden.
+        create: whether to make the tables if the database is new. If False, a database that does
+            not exist is an error.
 
     Raises:
-        StoreError: it cannot be opened, belongs to something else, or has another schema.
+        StoreError: the database cannot be opened, belongs to other software, or has another
+            schema.
     """
 
     def __init__(self, url: str, *, create: bool = False) -> None:
@@ -233,17 +234,19 @@ class Store:
     def begin(
         self,
         name: str,
-        asked: Mapping[str, Any],
-        environment: Mapping[str, Any],
+        asked: Mapping[str, object],
+        environment: Mapping[str, object],
         n_trials: int,
     ) -> Run:
-        """A new run.
+        """Add a run, and return it.
 
         Raises:
-            UsageError: the name is longer than a database column, or means another run.
+            UsageError: the name is too long for its column, or is a word such as ``last``.
         """
         if name in WORDS:
-            raise UsageError(f"'{name}' names whichever run that is; give this one another --name")
+            raise UsageError(
+                f"'{name}' always means the {name} run and cannot be a name; choose another --name"
+            )
         if len(name) > NAME_LENGTH:
             raise UsageError(f"a run's name has at most {NAME_LENGTH} characters, not {len(name)}")
         values = {
@@ -260,17 +263,17 @@ class Store:
         return Run(id=int(run_id), **values)  # type: ignore[arg-type]  # the columns are its fields
 
     def extend(self, run: Run, n_trials: int) -> Run:
-        """The run with another number of planned trials, skips included."""
+        """Change a run's number of planned trials (including skips), and return the run."""
         with self._faults(), self.engine.begin() as connection:
             connection.execute(runs.update().where(runs.c.id == run.id).values(n_trials=n_trials))
         return replace(run, n_trials=n_trials)
 
     def add(self, run: Run, position: int, result: Result, *, baseline: bool) -> None:
-        """A result, durable when this returns; the first one of a trial is the one that counts.
+        """Add a result; it is on disk when this returns. A trial's second result is ignored.
 
         Raises:
-            RefusedResultError: the database does not take this one; others it may.
-            StoreError: it takes none, for one it is gone (`StoreGoneError`).
+            RefusedResultError: the database refuses this result, but may accept others.
+            StoreError: the database accepts no results. If it is gone: `StoreGoneError`.
         """
         with self._faults():
             try:
@@ -278,24 +281,24 @@ class Store:
             except sa.exc.OperationalError:  # no disk, no permission, no connection
                 raise
             except REFUSED as error:
-                # Asked again, a database that is gone says so.  Somebody who resumes the same run
-                # at the same time may have been quicker.
+                # `done` raises if the database is gone. The trial may be done already, because
+                # another process can resume the same run at the same time.
                 if result.trial.key in self.done(run):
                     return
                 if run.id not in self._run_ids():
                     raise StoreGoneError(
                         f"store '{self.name}': run {run.id} was deleted while it ran"
                     ) from error
-                what = getattr(error, "orig", None) or error
+                cause = getattr(error, "orig", None) or error
                 raise RefusedResultError(
                     f"store '{self.name}' refused the result of {result.trial.dataset} x "
-                    f"{result.trial.model}, repeat {result.trial.repeat}: {self._told(what)}"
+                    f"{result.trial.model}, repeat {result.trial.repeat}: {self._one_line(cause)}"
                 ) from error
 
-    def _row(self, run: Run, position: int, result: Result, *, baseline: bool) -> dict[str, Any]:
-        """A result's own columns."""
+    def _row(self, run: Run, position: int, result: Result, *, baseline: bool) -> dict[str, object]:
+        """A result as a row of the table ``results``."""
         trial, seconds, failure = result.trial, result.seconds, result.failure
-        row = {
+        row: dict[str, object] = {
             "run_id": run.id,
             "key": trial.key,
             "position": position,
@@ -327,9 +330,9 @@ class Store:
         if failure:
             row |= {
                 "failure_kind": failure.kind,
-                "reason": _said(failure.reason, REASON),
-                "traceback": _said(failure.traceback, TRACEBACK),
-                "output": _said(failure.output, OUTPUT),
+                "reason": _shortened(failure.reason, REASON),
+                "traceback": _shortened(failure.traceback, TRACEBACK),
+                "output": _shortened(failure.output, OUTPUT),
             }
         return row
 
@@ -337,8 +340,8 @@ class Store:
         with self.engine.connect() as connection:
             return set(connection.execute(sa.select(runs.c.id)).scalars())
 
-    def _insert(self, row: Mapping[str, Any], result: Result) -> None:
-        """A result and all that belongs to it, or nothing."""
+    def _insert(self, row: Mapping[str, object], result: Result) -> None:
+        """Insert a result with its scores, trace, predictions and sketch, in one transaction."""
         with self.engine.begin() as connection:
             added = connection.execute(results.insert().values(row))
             (result_id,) = added.inserted_primary_key or (0,)
@@ -372,7 +375,7 @@ class Store:
                 connection.execute(sketches.insert().values(result_id=result_id, arrays=arrays))
 
     def add_skip(self, run: Run, position: int, skip: Skip, *, baseline: bool) -> None:
-        """A pairing that did not run, as a row of its own."""
+        """Add a pairing that is not run, as a row with the status ``skipped``."""
         row = {
             "run_id": run.id,
             "key": f"skip-{position}",
@@ -388,13 +391,13 @@ class Store:
             "model_seed": 0,
             "status": "skipped",
             "failure_kind": "skipped",
-            "reason": _said(skip.reason, REASON),
+            "reason": _shortened(skip.reason, REASON),
         }
         with self._faults(), self.engine.begin() as connection:
             connection.execute(results.insert().values(row))
 
-    def add_timings(self, run: Run, found: Iterable[Timing]) -> None:
-        """Timings in place of those that the run has so far."""
+    def add_timings(self, run: Run, measured: Iterable[Timing]) -> None:
+        """Replace the timings of a run."""
         rows = [
             {
                 "run_id": run.id,
@@ -404,13 +407,13 @@ class Store:
                 "device": timing.device,
                 "threads": timing.threads,
                 "status": timing.status,
-                "reason": _said(timing.reason, REASON),
+                "reason": _shortened(timing.reason, REASON),
                 "calls": timing.calls,
                 "figures": {k: v for k, v in timing.figures.items() if np.isfinite(v)},
                 "processes": [len(process) for process in timing.samples],
                 "samples": pack_samples(timing.samples),
             }
-            for timing in found
+            for timing in measured
         ]
         with self._faults(), self.engine.begin() as connection:
             connection.execute(timings.delete().where(timings.c.run_id == run.id))
@@ -418,7 +421,7 @@ class Store:
                 connection.execute(timings.insert(), rows)
 
     def timings(self, run: Run) -> list[Timing]:
-        """What was timed in a run, in the order in which it was added."""
+        """The timings of a run, in the order in which they were added."""
         query = sa.select(timings).where(timings.c.run_id == run.id).order_by(timings.c.id)
         with self._faults(), self.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
@@ -434,13 +437,13 @@ class Store:
             for row in rows
         ]
 
-    def add_points(self, found: Iterable[Point]) -> int:
-        """Points of the history, but for those that it has or that are no numbers.
+    def add_points(self, measured: Iterable[Point]) -> int:
+        """Add points to the history, except those that it has already or whose value is not finite.
 
         Returns:
-            How many were new.
+            The number of new points.
         """
-        rows = [asdict(point) for point in found if np.isfinite(point.value)]
+        rows = [asdict(point) for point in measured if np.isfinite(point.value)]
         for row in rows:
             row |= {name: _finite(row[name]) for name in ("low", "high", "seconds")}
             row |= {name: _text(row[name]) for name in TEXTS}
@@ -452,36 +455,40 @@ class Store:
         return len(new)
 
     def points(self) -> list[Point]:
-        """The history, oldest first."""
+        """All points of the history, oldest first."""
         columns = [column for column in points.c if column.name != "id"]
         query = sa.select(*columns).order_by(points.c.time, points.c.id)
         with self._faults(), self.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        found = []
+        history = []
         for row in rows:
-            values: dict[str, Any] = dict(row)
+            values: dict[str, Any] = dict(row)  # a database row, whose types mypy cannot know
             for name in ("low", "high", "seconds"):
                 values[name] = np.nan if values[name] is None else values[name]
-            found.append(Point(**values))
-        return found
+            history.append(Point(**values))
+        return history
 
-    def finish(self, run: Run, environment: Mapping[str, Any] | None = None) -> None:
-        """Mark a run as complete, with what came to be known of its environment."""
-        values: dict[str, Any] = {"finished": _now()}
+    def finish(self, run: Run, environment: Mapping[str, object] | None = None) -> None:
+        """Mark a run as complete, and store its environment's fingerprint if it is given."""
+        values: dict[str, object] = {"finished": _now()}
         if environment is not None:
             values["environment"] = dict(environment)
         with self._faults(), self.engine.begin() as connection:
             connection.execute(runs.update().where(runs.c.id == run.id).values(values))
 
-    def add_environment(self, run: Run, facts: Mapping[str, Any]) -> None:
-        """Add to what is known of a run's environment."""
-        this = runs.c.id == run.id
+    def add_environment(self, run: Run, facts: Mapping[str, object]) -> None:
+        """Add facts to a run's environment."""
+        is_run = runs.c.id == run.id
         with self._faults(), self.engine.begin() as connection:
-            known = connection.execute(sa.select(runs.c.environment).where(this)).scalar_one()
-            connection.execute(runs.update().where(this).values(environment={**known, **facts}))
+            environment = connection.execute(
+                sa.select(runs.c.environment).where(is_run)
+            ).scalar_one()
+            connection.execute(
+                runs.update().where(is_run).values(environment={**environment, **facts})
+            )
 
-    def update_environment(self, run: Run, environment: Mapping[str, Any]) -> None:
-        """Add the fingerprint of a run that goes on with changed code; the earlier ones stay."""
+    def update_environment(self, run: Run, environment: Mapping[str, object]) -> None:
+        """Add the fingerprint of a run that is resumed with changed code; keep the earlier ones."""
         earlier = [*run.environment.get("earlier", []), dict(run.environment)]
         with self._faults(), self.engine.begin() as connection:
             connection.execute(
@@ -497,35 +504,35 @@ class Store:
         return [Run(**row) for row in rows]
 
     def statuses(self) -> dict[int, dict[str, int]]:
-        """How many results of each status each run has."""
+        """The number of results by run and status."""
         query = sa.select(results.c.run_id, results.c.status, sa.func.count()).group_by(
             results.c.run_id, results.c.status
         )
-        found: dict[int, dict[str, int]] = {}
+        counts: dict[int, dict[str, int]] = {}
         with self._faults(), self.engine.connect() as connection:
             for run_id, status, count in connection.execute(query):
-                found.setdefault(run_id, {})[status] = count
-        return found
+                counts.setdefault(run_id, {})[status] = count
+        return counts
 
     def timing_counts(self) -> dict[int, int]:
-        """How many timings each run has that has some."""
+        """The number of timings by run, for runs that have timings."""
         query = sa.select(timings.c.run_id, sa.func.count()).group_by(timings.c.run_id)
         with self._faults(), self.engine.connect() as connection:
             return {int(run_id): int(count) for run_id, count in connection.execute(query)}
 
     def find(self, wanted: str | None = None) -> Run:
-        """A run by id, by name (the newest of that name), or as ``last`` or ``previous``.
+        """A run by id, by name (the newest run of that name), or as ``last`` or ``previous``.
 
         Raises:
-            UsageError: there is none.
+            UsageError: there is no such run.
         """
         query = sa.select(runs).order_by(runs.c.id.desc())
         if wanted in WORDS:
             query = query.offset(WORDS[wanted] - 1)
-        elif wanted == "":  # as runs without a name have
-            raise UsageError("a run is an id, a name, 'last' or 'previous', not nothing")
+        elif wanted == "":  # otherwise it would find the runs without a name
+            raise UsageError("a run's name is empty; give an id, a name, 'last' or 'previous'")
         elif wanted is not None:
-            # More digits than an integer column holds are no id, and an overflow to SQLite.
+            # A number with more digits than an id has would overflow in SQLite.
             digits = wanted.isdecimal() and len(wanted) <= DIGITS
             by_id = runs.c.id == (int(wanted) if digits else -1)
             query = sa.select(runs).where(sa.or_(by_id, runs.c.name == wanted))
@@ -533,25 +540,27 @@ class Store:
         with self._faults(), self.engine.connect() as connection:
             row = connection.execute(query.limit(1)).mappings().first()
         if row is None:
-            known = wanted is None or wanted in WORDS
-            what = f"no {wanted or ''} run".replace("  ", " ") if known else f"no run '{wanted}'"
-            raise UsageError(f"store '{self.name}' has {what}; `harness runs` lists them")
+            is_word = wanted is None or wanted in WORDS
+            missing = (
+                f"no {wanted or ''} run".replace("  ", " ") if is_word else f"no run '{wanted}'"
+            )
+            raise UsageError(f"store '{self.name}' has {missing}; `harness runs` lists them")
         return Run(**row)
 
     def done(self, run: Run) -> set[str]:
-        """Keys of the trials and skips that have a result."""
+        """Keys of the trials and skips that are stored."""
         query = sa.select(results.c.key).where(results.c.run_id == run.id)
         with self._faults(), self.engine.connect() as connection:
             return set(connection.execute(query).scalars())
 
     def delete(self, run: Run) -> None:
-        """Delete a run and all that belongs to it."""
+        """Delete a run with its results and timings."""
         with self._faults(), self.engine.begin() as connection:
             connection.execute(runs.delete().where(runs.c.id == run.id))
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
-        """A connection to read from; also after `close`, for frames that read late."""
+        """A connection to read from; works after `close` too, for frames that read late."""
         try:
             with self._faults(), self.engine.connect() as connection:
                 yield connection
@@ -560,19 +569,19 @@ class Store:
                 self.engine.dispose()
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close the connections to the database."""
         self._closed = True
         self.engine.dispose()
 
     def _check(self, *, create: bool) -> None:
-        """See that the database is ours and of this schema; make the tables if it is empty."""
+        """Check that the database is a store of this schema; make its tables, or migrate it."""
         present = set(sa.inspect(self.engine).get_table_names())
         if not present and create:
             self._create()
         elif schema_versions.name not in present:
-            what = "is empty" if not present else "belongs to something else"
+            state = "is empty" if not present else "belongs to other software"
             raise StoreError(
-                f"store '{self.name}' {what}: it has no table '{schema_versions.name}'; "
+                f"store '{self.name}' {state}: it has no table '{schema_versions.name}'; "
                 "name another with --store"
             )
         with self.engine.connect() as connection:
@@ -586,23 +595,24 @@ class Store:
             )
 
     def _migrate(self, version: int) -> int:
-        """Bring the tables to the next schema, unless somebody else does so in this moment."""
-        moved = schema_versions.update().where(schema_versions.c.version == version)
+        """Bring the tables to the next schema, unless another process is just doing so."""
+        update = schema_versions.update().where(schema_versions.c.version == version)
         try:
             with self.engine.begin() as connection:
-                # The version first: whoever is second waits here, and finds nothing to change.
-                if connection.execute(moved.values(version=version + 1)).rowcount:
+                # The version is updated first: a second process waits here, and then matches no
+                # row.
+                if connection.execute(update.values(version=version + 1)).rowcount:
                     for statement in MIGRATIONS[version]:
                         connection.execute(sa.text(statement))
         except sa.exc.DBAPIError as error:
             raise StoreError(
                 f"store '{self.name}' has schema {version} and cannot be brought to schema "
-                f"{SCHEMA} here ({error.orig}); open it once where it may be written to"
+                f"{SCHEMA} here ({error.orig}); open it once with permission to write"
             ) from error
         return version + 1
 
     def _create(self) -> None:
-        """Make the tables, all or none, unless another run does so in this moment."""
+        """Make all tables in one transaction, unless another run is just doing so."""
         for patience in reversed(range(CREATE_TRIES)):
             try:
                 _write_ahead(self.engine)
@@ -619,50 +629,52 @@ class Store:
 
     @contextmanager
     def _faults(self) -> Iterator[None]:
-        """Whatever the database complains of, as one line."""
+        """Turn the database's errors into a `StoreError` of one line."""
         self._require_file()
         try:
             yield
-        # From below SQLAlchemy, too, where a file is settled.
+        # `_write_ahead` uses the connection below SQLAlchemy, which raises sqlite3's errors.
         except (sa.exc.SQLAlchemyError, sqlite3.Error) as error:
             self._require_file()
-            what = error.orig if isinstance(error, sa.exc.DBAPIError) else error
-            raise StoreError(f"store '{self.name}': {self._told(what)}") from error
+            cause = error.orig if isinstance(error, sa.exc.DBAPIError) else error
+            raise StoreError(f"store '{self.name}': {self._one_line(cause)}") from error
 
-    def _told(self, error: object) -> str:
-        """What somebody else says, on a line and without passwords."""
-        words = " ".join(str(error).split())
-        return bounded(without_passwords(without(self._secrets, words)), REASON)
+    def _one_line(self, error: object) -> str:
+        """An error's message on one line, without passwords."""
+        line = " ".join(str(error).split())
+        return bounded(without_passwords(without(self._secrets, line)), REASON)
 
     def _require_file(self) -> None:
-        """See that the file is still there: a database that was deleted can be written to.
+        """Check that the SQLite file is the one that was opened.
+
+        SQLite goes on writing to a file that was deleted, without an error.
 
         Raises:
-            StoreGoneError: it is not, or is another one.
+            StoreGoneError: the file has been deleted or replaced.
         """
         if self._file is not None and self._file_id() != self._file:
             raise StoreGoneError(
                 f"store '{self.name}' is gone: it was deleted or replaced while it was in use; "
-                "what was written to it is lost"
+                "results written to it since then are lost"
             )
 
     def _file_id(self) -> tuple[int, int] | None:
-        """Device and number of an SQLite file; None of anything else."""
+        """Device and inode of an SQLite file; None for other databases, and if it is gone."""
         try:
-            found = self._path.stat() if self._path else None
+            status = self._path.stat() if self._path else None
         except OSError:
             return None
-        return (found.st_dev, found.st_ino) if found else None
+        return (status.st_dev, status.st_ino) if status else None
 
 
-def pack(found: Predictions) -> dict[str, bytes]:
-    """Predictions as the columns of their table."""
+def pack(rows: Predictions) -> dict[str, bytes]:
+    """Predictions as a row of the table ``predictions``."""
     return {
-        "true_class": zlib.compress(found.true.astype("<u2").tobytes()),
-        "predicted_class": zlib.compress(found.predicted.astype("<u2").tobytes()),
-        "log_probability": zlib.compress(found.log_probability.astype("<f4").tobytes()),
-        "confidence": zlib.compress(found.confidence.astype("<f4").tobytes()),
-        "brier": zlib.compress(found.brier.astype("<f4").tobytes()),
+        "true_class": zlib.compress(rows.true.astype("<u2").tobytes()),
+        "predicted_class": zlib.compress(rows.predicted.astype("<u2").tobytes()),
+        "log_probability": zlib.compress(rows.log_probability.astype("<f4").tobytes()),
+        "confidence": zlib.compress(rows.confidence.astype("<f4").tobytes()),
+        "brier": zlib.compress(rows.brier.astype("<f4").tobytes()),
     }
 
 
@@ -673,7 +685,7 @@ def unpack(
     confidence: bytes,
     brier: bytes,
 ) -> Predictions:
-    """Predictions from the columns of their table."""
+    """Predictions from a row of the table ``predictions``."""
     return Predictions(
         true=_numbers(true_class, "<u2"),
         predicted=_numbers(predicted_class, "<u2"),
@@ -683,16 +695,19 @@ def unpack(
     )
 
 
-def pack_sketch(found: Sketch) -> bytes:
-    """A sketch as an npz file; names are texts in it, and numbered what there is several of."""
-    arrays: dict[str, NDArray[Any]] = {"points": found.points, "rows": found.rows}
+def pack_sketch(sketch: Sketch) -> bytes:
+    """A sketch as an npz file.
+
+    Names are stored as JSON; the arrays of ``axes`` and ``hidden`` as ``axes_0``, ``axes_1`` etc.
+    """
+    arrays: dict[str, NDArray[Any]] = {"points": sketch.points, "rows": sketch.rows}
     for name in ("class_names", "input_names"):
-        texts = [_text(bounded(text, NAME_LENGTH)) for text in getattr(found, name)]
+        texts = [_text(bounded(text, NAME_LENGTH)) for text in getattr(sketch, name)]
         arrays[name] = np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8)
     for name in ("axes", "hidden"):
-        arrays |= {f"{name}_{i}": array for i, array in enumerate(getattr(found, name))}
-    if found.probabilities is not None:
-        arrays["probabilities"] = found.probabilities
+        arrays |= {f"{name}_{i}": array for i, array in enumerate(getattr(sketch, name))}
+    if sketch.probabilities is not None:
+        arrays["probabilities"] = sketch.probabilities
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
@@ -705,29 +720,34 @@ def unpack_sketch(packed: bytes) -> Sketch:
             tuple(json.loads(arrays[f"{kind}_names"].tobytes())) for kind in ("class", "input")
         ]
 
-        def several(name: str) -> tuple[NDArray[Any], ...]:
-            known = sum(one.startswith(f"{name}_") and one[-1].isdigit() for one in arrays.files)
-            return tuple(arrays[f"{name}_{i}"] for i in range(known))
+        def numbered(name: str) -> tuple[NDArray[Any], ...]:
+            count = sum(key.startswith(f"{name}_") and key[-1].isdigit() for key in arrays.files)
+            return tuple(arrays[f"{name}_{i}"] for i in range(count))
 
         return Sketch(
             names[0],
             names[1],
             arrays["points"],
             arrays["rows"],
-            several("axes"),
+            numbered("axes"),
             arrays["probabilities"] if "probabilities" in arrays.files else None,
-            several("hidden"),
+            numbered("hidden"),
         )
 
 
 def pack_samples(samples: Sequence[Sequence[float]]) -> bytes:
-    """Samples of all processes, one after another: little-endian float64, deflated."""
+    """The samples of all processes, one after another: little-endian float64, zlib-compressed."""
     flat = [value for process in samples for value in process]
     return zlib.compress(np.array(flat, dtype="<f8").tobytes())
 
 
 def unpack_samples(packed: bytes, lengths: Sequence[int]) -> tuple[tuple[float, ...], ...]:
-    """Samples by process."""
+    """The samples as a tuple for each process.
+
+    Args:
+        packed: from `pack_samples`.
+        lengths: the number of samples of each process.
+    """
     flat = _numbers(packed, "<f8")
     parts = np.split(flat, np.cumsum(lengths)[:-1]) if lengths else []
     return tuple(tuple(part.tolist()) for part in parts)
@@ -745,16 +765,16 @@ def _engine(url: str, shown: str, secrets: Sequence[str], *, create: bool) -> sa
         if path.is_dir():
             raise StoreError(f"store '{shown}' is a folder; name a file in it")
     try:
-        # A name of a file may hold what means something in a URL.
+        # A file's name may contain characters that have a meaning in a URL.
         plain = sa.URL.create("sqlite", database=url) if "://" not in url else url
         engine = sa.create_engine(plain)
     except sa.exc.NoSuchModuleError as error:
         reason = without(secrets, str(error))
-        raise StoreError(f"store '{shown}' is no database URL: {reason}") from None
+        raise StoreError(f"store '{shown}' is not a database URL: {reason}") from None
     except (sa.exc.ArgumentError, ValueError):
-        # Their words may be a part of a password.
+        # The messages of these errors may contain parts of a password.
         raise StoreError(
-            f"store '{shown}' is no database URL; write dialect://user:password@host/database"
+            f"store '{shown}' is not a database URL; write dialect://user:password@host/database"
         ) from None
     except ImportError as error:
         raise StoreError(f"store '{shown}' needs a driver: {error}; pip install it") from error
@@ -766,48 +786,48 @@ def _engine(url: str, shown: str, secrets: Sequence[str], *, create: bool) -> sa
                 "`harness run` makes it, --store names another"
             )
         if file and not create and not _is_writable(file):
-            # A database in WAL mode can otherwise not even be read where nobody may write. While
-            # somebody else writes, though, the newest of it stands in the log beside it.
+            # Without `immutable`, SQLite cannot read a database in WAL mode in a read-only folder.
+            # It must not be set while the log file exists, because the log has the newest changes.
             settled = "" if Path(f"{file}-wal").exists() else "&immutable=1"
             uri = f"file:{quote(str(Path(file).absolute()))}?mode=ro{settled}"
             return sa.create_engine(
                 "sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=sa.NullPool
             )
         sa.event.listen(engine, "connect", _prepare_sqlite)
-        # Python's driver would begin a transaction too late to hold the making of tables.
+        # Python's driver would begin the transaction too late to include CREATE TABLE.
         sa.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
     return engine
 
 
 def _is_writable(file: str) -> bool:
-    places = (Path(file), Path(file).absolute().parent)
-    return file.startswith("file:") or all(os.access(place, os.W_OK) for place in places)
+    paths = (Path(file), Path(file).absolute().parent)
+    return file.startswith("file:") or all(os.access(path, os.W_OK) for path in paths)
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Wait for a writer rather than fail, and delete what belongs to a deleted row."""
+    """Set up a connection: wait for other writers, and delete dependent rows with their row."""
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {int(BUSY * 1000)}")
     cursor.execute("PRAGMA foreign_keys = ON")
-    # In WAL mode a commit then survives the end of the process at any moment.
+    # In WAL mode, this setting keeps every commit even if the process is killed.
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.close()
 
 
 def _write_ahead(engine: sa.Engine) -> None:
-    """Settle, in a new SQLite file, that readers and a writer do not wait for each other."""
+    """Set WAL mode in a new SQLite file, so that readers and a writer do not block each other."""
     if engine.dialect.name == "sqlite":
         with closing(engine.raw_connection()) as connection:
             connection.cursor().execute("PRAGMA journal_mode = WAL")
 
 
 TEXTS = ("subject", "case", "anchor", "machine", "revision")
-"""Of a point, what others wrote."""
+"""Fields of a point with untrusted text."""
 
 
 def _identity(row: Any) -> tuple[Any, ...]:
-    """What no two points of the history have in common."""
+    """The fields that identify a point; no two points of the history agree in all of them."""
     names = ("measure", "subject", "case", "device", "time", "revision", "machine", "anchor")
     return tuple(row[name] for name in names)
 
@@ -821,18 +841,18 @@ def _finite(value: float) -> float | None:
 
 
 def _json(parameters: tuple[tuple[str, Value], ...]) -> dict[str, Value]:
-    """Parameters as JSON takes them: it knows no infinity, so that is written as a text."""
+    """Parameters as JSON; infinity and NaN become texts, because JSON does not have them."""
     return {
         name: written(value) if isinstance(value, float) and not np.isfinite(value) else value
         for name, value in parameters
     }
 
 
-def _said(words: str, most: int) -> str:
-    """What a stranger said, as much of it as is kept, without passwords."""
-    return without_passwords(_text(bounded(words, most)))
+def _shortened(text: str, most: int) -> str:
+    """An untrusted text, cut to a length and without passwords."""
+    return without_passwords(_text(bounded(text, most)))
 
 
-def _text(words: str) -> str:
-    """Text that any database takes: PostgreSQL refuses NUL, SQLite lone surrogates."""
-    return words.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+def _text(text: str) -> str:
+    """Text that every database accepts: PostgreSQL refuses NUL, SQLite refuses lone surrogates."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""The fingerprint of where a run happened: machine, packages, code."""
+"""The fingerprint of a run's environment: machine, packages, code."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib.util
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import psutil
 
@@ -21,11 +21,42 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
 
 ALWAYS = ("classification-harness", "numpy", "scipy")
-"""Distributions whose version may change a score in any run."""
+"""Distributions whose version may change the scores of any run."""
 
 
-def fingerprint(registry: Registry) -> dict[str, Any]:
-    """Machine, Python, packages, git revisions and plugin code, as plain JSON values."""
+class Machine(TypedDict):
+    """A machine; ``memory`` is in bytes."""
+
+    node: str
+    system: str
+    processor: str
+    cores: int | None
+    memory: int
+
+
+Checkout: TypeAlias = dict[str, object]
+"""A git checkout: its ``revision``, and whether it is ``dirty``, with uncommitted changes."""
+
+
+class PluginCode(TypedDict):
+    """The version of a plugin's code: a digest of its files, and its git checkout if it is one."""
+
+    digest: str
+    git: Checkout | None
+
+
+class Fingerprint(TypedDict):
+    """The environment of a run; the store keeps it as JSON."""
+
+    machine: Machine
+    python: str
+    packages: dict[str, str]
+    project: Checkout | None
+    plugins: dict[str, PluginCode]
+
+
+def fingerprint(registry: Registry) -> Fingerprint:
+    """Machine, Python, packages, git revisions and digests of the plugins' code, as JSON."""
     required = {name for model in registry.models.values() for name in model.requires}
     required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
     return {
@@ -45,8 +76,8 @@ def fingerprint(registry: Registry) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
-    """What computes: processor, cores, memory, operating system."""
+def machine() -> Machine:
+    """The machine: processor, cores, memory, operating system."""
     return {
         "node": platform.node(),
         "system": platform.platform(),
@@ -57,27 +88,27 @@ def machine() -> dict[str, Any]:
 
 
 def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
-    """Versions of the packages that matter: ours, the plugins', and what models require.
+    """Versions of the packages that affect scores: those in ALWAYS, and the given ones.
 
     Args:
-        required: import names.
-        distributions: names of distributions.
+        required: import names of the packages that models and datasets require.
+        distributions: names of the plugins' distributions.
     """
     providers = importlib.metadata.packages_distributions()
     names = {*ALWAYS, *distributions}
     for name in required:
         names.update(providers.get(name.partition(".")[0], ()))
-    found = {}
+    versions = {}
     for name in sorted(names):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+            versions[name] = "not installed"
+    return versions
 
 
-def git(place: Path) -> dict[str, Any] | None:
-    """Revision of the checkout that a place belongs to, and whether it is dirty; None without."""
+def git(place: Path) -> Checkout | None:
+    """The git revision of a file or folder, and whether it is dirty; None outside a checkout."""
     folder = place if place.is_dir() else place.parent
     if "site-packages" in folder.parts:
         return None
@@ -89,21 +120,24 @@ def git(place: Path) -> dict[str, Any] | None:
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between two fingerprints that may change a score, a phrase each."""
-    found = []
+    """The differences between two fingerprints that may change scores, one phrase each.
+
+    Both are JSON, because a stored fingerprint may come from another version of the harness.
+    """
+    differences = []
     if then["python"] != now["python"]:
-        found.append(f"Python was {then['python']} and is {now['python']}")
+        differences.append(f"Python was {then['python']} and is {now['python']}")
     for noun, key in (("package", "packages"), ("plugin", "plugins")):
         for name in sorted({*then[key], *now[key]}):
-            was, has = then[key].get(name), now[key].get(name)
+            was, is_now = then[key].get(name), now[key].get(name)
             if key == "plugins":
-                was, has = was and was["digest"], has and has["digest"]
-            if was == has:
+                was, is_now = was and was["digest"], is_now and is_now["digest"]
+            if was == is_now:
                 continue
-            if was is None or has is None:
-                found.append(f"{noun} '{name}' is {'new' if was is None else 'gone'}")
+            if was is None or is_now is None:
+                differences.append(f"{noun} '{name}' is {'new' if was is None else 'gone'}")
             elif key == "plugins":
-                found.append(f"the code of plugin '{name}' has changed")
+                differences.append(f"the code of plugin '{name}' has changed")
             else:
-                found.append(f"{noun} '{name}' was {was} and is {has}")
-    return found
+                differences.append(f"{noun} '{name}' was {was} and is {is_now}")
+    return differences

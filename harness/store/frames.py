@@ -1,4 +1,4 @@
-"""What a run measured, as pandas DataFrames read from the store."""
+"""Reads a run's results from the store as pandas DataFrames."""
 
 from __future__ import annotations
 
@@ -41,30 +41,34 @@ TIMING_COLUMNS = (
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
 FLOATS = ("log_probability", "confidence", "brier")
-CHUNK = 500  # ids in one query; databases limit how many values a statement may have
+CHUNK = 500  # ids in one query, because databases limit the number of values in a statement
 
 
 def load_frames(
     store: Store, run: Run, pictures: Mapping[str, Picture] = MappingProxyType({})
 ) -> Frames:
-    """One run as DataFrames; only ``results`` is read at once."""
+    """One run as DataFrames; results and timings are read now, the others when they are used."""
     columns = [
         column
         for column in tables.results.c
         if column.name not in ("id", "run_id", "key", "position")
     ]
-    found = tables.results
+    table = tables.results
     query = (
-        sa.select(found.c.id.label("result_id"), *columns)
-        .where(found.c.run_id == run.id)
-        .order_by(found.c.position, found.c.id)
+        sa.select(table.c.id.label("result_id"), *columns)
+        .where(table.c.run_id == run.id)
+        .order_by(table.c.position, table.c.id)
     )
-    scores = sa.select(tables.scores).join(found).where(found.c.run_id == run.id)
+    scores = sa.select(tables.scores).join(table).where(table.c.run_id == run.id)
     with store.reading() as connection:
         results = _frame(connection, query)
-        long = _frame(connection, scores)
-    wide = long.pivot_table(index="result_id", columns="metric", values="value", aggfunc="first")
-    results = results.join(wide.reindex(columns=list(METRICS)).astype(float), on="result_id")
+        long_scores = _frame(connection, scores)
+    score_columns = long_scores.pivot_table(
+        index="result_id", columns="metric", values="value", aggfunc="first"
+    )
+    results = results.join(
+        score_columns.reindex(columns=list(METRICS)).astype(float), on="result_id"
+    )
     return Frames(
         run,
         results,
@@ -78,7 +82,7 @@ def load_frames(
 
 
 def timings_frame(timings: Sequence[Timing]) -> pd.DataFrame:
-    """A row a timing; `harness.contract.values.Frames` tells the columns."""
+    """One row per timing; `harness.contract.values.Frames` lists the columns."""
     rows = []
     for timing in timings:
         row: dict[str, object] = {name: getattr(timing, name) for name in TIMING_FIELDS}
@@ -92,9 +96,9 @@ def timings_frame(timings: Sequence[Timing]) -> pd.DataFrame:
 
 
 def _frame(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> pd.DataFrame:
-    found = connection.execute(query)
-    columns = list(found.keys())
-    return pd.DataFrame.from_records(found.all(), columns=columns)
+    rows = connection.execute(query)
+    columns = list(rows.keys())
+    return pd.DataFrame.from_records(rows.all(), columns=columns)
 
 
 def _traces(store: Store, run: Run) -> pd.DataFrame:
@@ -109,35 +113,35 @@ def _traces(store: Store, run: Run) -> pd.DataFrame:
 
 
 def _predictions(store: Store, ids: Sequence[int]) -> pd.DataFrame:
-    kept = tables.predictions
-    found: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {
+    table = tables.predictions
+    columns: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {
         name: [] for name in ("result_id", "row", "true", "predicted", *FLOATS)
     }
-    wanted = [int(result_id) for result_id in ids]
+    result_ids = [int(result_id) for result_id in ids]
     with store.reading() as connection:
-        for start in range(0, len(wanted), CHUNK):
-            chunk = kept.c.result_id.in_(wanted[start : start + CHUNK])
-            query = sa.select(kept).where(chunk).order_by(kept.c.result_id)
+        for start in range(0, len(result_ids), CHUNK):
+            chunk = table.c.result_id.in_(result_ids[start : start + CHUNK])
+            query = sa.select(table).where(chunk).order_by(table.c.result_id)
             for result_id, *packed in connection.execute(query):
                 rows = tables.unpack(*packed)
                 n = len(rows.true)
-                found["result_id"].append(np.full(n, result_id))
-                found["row"].append(np.arange(n))
-                found["true"].append(rows.true.astype(np.int64))
-                found["predicted"].append(rows.predicted.astype(np.int64))
+                columns["result_id"].append(np.full(n, result_id))
+                columns["row"].append(np.arange(n))
+                columns["true"].append(rows.true.astype(np.int64))
+                columns["predicted"].append(rows.predicted.astype(np.int64))
                 for name in FLOATS:
-                    found[name].append(getattr(rows, name).astype(np.float64))
+                    columns[name].append(getattr(rows, name).astype(np.float64))
     return pd.DataFrame(
-        {name: np.concatenate(parts) if parts else [] for name, parts in found.items()}
+        {name: np.concatenate(parts) if parts else [] for name, parts in columns.items()}
     )
 
 
 def _sketches(store: Store, ids: Sequence[int]) -> dict[int, Sketch]:
-    kept, wanted = tables.sketches, [int(result_id) for result_id in ids]
-    found: dict[int, Sketch] = {}
+    table, result_ids = tables.sketches, [int(result_id) for result_id in ids]
+    sketches: dict[int, Sketch] = {}
     with store.reading() as connection:
-        for start in range(0, len(wanted), CHUNK):
-            chunk = kept.c.result_id.in_(wanted[start : start + CHUNK])
-            for result_id, arrays in connection.execute(sa.select(kept).where(chunk)):
-                found[result_id] = tables.unpack_sketch(arrays)
-    return found
+        for start in range(0, len(result_ids), CHUNK):
+            chunk = table.c.result_id.in_(result_ids[start : start + CHUNK])
+            for result_id, arrays in connection.execute(sa.select(table).where(chunk)):
+                sketches[result_id] = tables.unpack_sketch(arrays)
+    return sketches

@@ -1,4 +1,4 @@
-"""The one way in which git is asked something."""
+"""Runs git, in the same way for the whole harness."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ LOCAL = (
     "GIT_SHALLOW_FILE",
     "GIT_WORK_TREE",
 )
-"""Of a git hook's environment (`git rev-parse --local-env-vars`), what would make a checkout in a
-folder of ours one of the user's repository."""
+"""Environment variables of a git hook (`git rev-parse --local-env-vars`). They would make git
+use the user's repository in place of the one in the given folder."""
 
 PATIENCE = 60.0
-"""Seconds that git may take for an answer; on a slow disk it may need some."""
+"""Seconds that git may take to answer, long enough for a slow disk."""
 
 
-def asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
-    """What git answers about the repository that a folder is in; None without git or an answer."""
+def asked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+    """Run a git command in a folder; None if git is missing or does not answer in time."""
     env = {name: value for name, value in os.environ.items() if name not in LOCAL}
     try:
         return subprocess.run(  # noqa: S603  # no shell
-            # A status would otherwise write what it found out into the user's index.
-            ["git", "--no-optional-locks", "-C", str(folder), *words],  # noqa: S607  # the user's
+            # Without this option, `git status` may write to the user's index.
+            ["git", "--no-optional-locks", "-C", str(folder), *arguments],  # noqa: S607  # the user's
             capture_output=True,
             encoding="utf-8",
-            errors="surrogateescape",  # as Python does with names of files
+            errors="surrogateescape",  # as Python treats file names
             check=False,
             timeout=PATIENCE,
             env=env | {"LC_ALL": "C"},
@@ -53,7 +53,7 @@ def asked(folder: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
         return None
 
 
-def line(folder: Path, *words: str) -> str:
-    """What git prints, stripped; empty where it fails."""
-    done = asked(folder, *words)
-    return done.stdout.strip() if done and done.returncode == 0 else ""
+def line(folder: Path, *arguments: str) -> str:
+    """The output of a git command, stripped; empty if the command fails."""
+    process = asked(folder, *arguments)
+    return process.stdout.strip() if process and process.returncode == 0 else ""

@@ -423,7 +423,7 @@ def test_json_names_the_runs(three: Path) -> None:
 BAD = [
     (("1",), "Missing argument 'NEW'"),
     (("1", "nonsense"), "no run 'nonsense'"),
-    (("", "1"), "not nothing"),
+    (("", "1"), "name is empty"),
     (("1", "2", "--margin", "nan"), "nan is no number"),
     (("1", "2", "--alpha", "nan"), "nan is no number"),
     (("1", "99"), "no run '99'"),

@@ -80,7 +80,7 @@ def test_a_module_can_be_a_plugin_by_its_name() -> None:
         ),
         (
             "import harness\n@harness.hookimpl\ndef harness_models(): yield 'knn'",
-            "yielded 'knn', which is no harness.Model",
+            "yielded 'knn', which is not a harness.Model",
         ),
         (
             "import harness\n@harness.hookimpl\ndef harness_models():\n  yield 1 / 0",
@@ -193,7 +193,7 @@ def test_an_exception_whose_text_fails_is_described_all_the_same() -> None:
         def __str__(self) -> str:
             raise ValueError
 
-    assert describe(MuteError()) == "MuteError: (its text cannot be had)"
+    assert describe(MuteError()) == "MuteError: (its text cannot be read)"
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_an_exception_whose_text_fails_is_described_all_the_same() -> None:
     [
         (harness.Model(5, print), "a model with the name 5"),  # type: ignore[arg-type]
         (harness.Model("a b[c]", print), "a model with the name 'a b[c]'"),
-        (harness.Model("m", None), "'m', whose make cannot be called"),  # type: ignore[arg-type]
+        (harness.Model("m", None), "'m', whose make is not callable"),  # type: ignore[arg-type]
         (harness.Model("m", print, tags="toy"), "whose tags is 'toy'; write a tuple"),  # type: ignore[arg-type]
         (harness.Model("m", print, needs=harness.Needs("float16")), "whose needs are"),  # type: ignore[arg-type]
     ],
@@ -230,7 +230,7 @@ def test_a_hook_that_exits_or_takes_arguments_is_a_fault() -> None:
         [],
     )
     assert [fault.reason for fault in registry.faults] == [
-        "a hook takes arguments; hooks have none",
+        "a hook takes arguments, but hooks have none",
         "harness_models raised SystemExit: 0",
     ]
 

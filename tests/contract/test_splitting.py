@@ -128,10 +128,10 @@ def test_rows_and_labels_belong_together_by_position(way: Callable[..., Any]) ->
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"y": list("ababa")}, "6 rows but 5 labels; there is one a row"),
-        ({"y": list("abababa")}, "6 rows but 7 labels; there is one a row"),
+        ({"y": list("ababa")}, "6 rows but 5 labels; give one per row"),
+        ({"y": list("abababa")}, "6 rows but 7 labels; give one per row"),
         ({"y": np.array([["a", "b"]] * 6)}, "6 rows but labels of shape (6, 2)"),
-        ({"groups": [1, 2]}, "6 rows but 2 groups; there is one a row"),
+        ({"groups": [1, 2]}, "6 rows but 2 groups; give one per row"),
         ({"y": ["a", None, "a", "b", "a", "b"]}, "1 of the 6 labels are missing"),
         ({"groups": [1, 1, np.nan, 2, 2, np.nan]}, "2 of the 6 groups are missing"),
         ({"groups": [1] * 6}, "none of the 1 groups can be tested"),

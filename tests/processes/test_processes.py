@@ -245,7 +245,7 @@ def test_a_call_borrows_what_its_parent_keeps(processes: Processes) -> None:
 
 def test_an_answer_that_is_none_is_a_failure_of_its_own(processes: Processes) -> None:
     failure = failure_of(processes.root, doubles.answers_by_hand, "junk")
-    assert (failure.kind, failure.reason) == ("exit", "left its process with exit status 0")
+    assert (failure.kind, failure.reason) == ("exit", "exited with status 0")
 
 
 def test_a_fork_that_comes_back_gives_no_answer(processes: Processes) -> None:

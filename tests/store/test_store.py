@@ -212,7 +212,7 @@ def test_a_run_is_found_by_its_place_from_the_end(store: Store) -> None:
         store.find("previous")
     second = begin(store)
     assert [store.find(word).id for word in ("last", "previous")] == [second.id, first.id]
-    with pytest.raises(UsageError, match="not nothing"):
+    with pytest.raises(UsageError, match="name is empty"):
         store.find("")
 
 
@@ -268,7 +268,7 @@ def test_somebody_elses_database_is_left_as_it_is(tmp_path: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("CREATE TABLE customers (id INTEGER)")
     before = file.read_bytes()
-    with pytest.raises(StoreError, match="belongs to something else"):
+    with pytest.raises(StoreError, match="belongs to other software"):
         Store(str(file), create=True)
     assert file.read_bytes() == before
 

@@ -155,7 +155,7 @@ WRONG = [
     (
         dataset(lambda rng: replace(mixed(rng), categorical=())),
         "columns-are-described",
-        "column 'place' is not declared categorical but is not numbers: ",
+        "column 'place' is not declared categorical but holds a value that is not a number: ",
     ),
     (
         dataset(changed(X_train=lambda X: X / 0)),

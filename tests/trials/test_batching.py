@@ -490,7 +490,7 @@ def test_what_cannot_be_called_is_the_plugin_s_fault_in_one_line(
         "@harness.hookimpl\n"
         f"def harness_models(): yield harness.Model('odd', lambda setting: None, {field}=3)\n"
     )
-    with pytest.raises(PluginError, match=f"model 'odd', whose {field} cannot be called") as fault:
+    with pytest.raises(PluginError, match=f"model 'odd', whose {field} is not callable") as fault:
         load([str(file)])
     assert "odd.py" in str(fault.value)
     assert "\n" not in str(fault.value)

@@ -523,7 +523,7 @@ def test_pools_work_in_a_trial_over_what_a_plugin_file_defines(
 @pytest.mark.parametrize(
     ("dataset", "reason"),
     [
-        ("exits", "left its process with exit status 0"),
+        ("exits", "exited with status 0"),
         ("interrupts", "KeyboardInterrupt: mine"),
         ("hangs", "did not end within 3 s"),
         ("aborts", "died of SIGABRT"),

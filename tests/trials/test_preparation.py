@@ -50,10 +50,10 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"X_test": np.arange(2.0)}, "X_test has shape (2,), not the two dimensions of a table"),
+        ({"X_test": np.arange(2.0)}, "X_test has shape (2,), but a table has two dimensions"),
         (
             {"X_train": np.array([[1, 2], [3]] * 2, dtype=object)},
-            "X_train has shape (4,), not the two dimensions of a table",
+            "X_train has shape (4,), but a table has two dimensions",
         ),
         ({"X_train": {"x0": [1, 2]}}, "X_train is a dict, not a table; give an array or a Data"),
         ({"X_train": np.zeros((4, 0))}, "X_train has no columns"),
@@ -74,7 +74,7 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
         ({"X_train": np.array([[1, 1e39]] * 4, dtype=object)}, "column 'x1' holds infinite"),
         (
             {"X_train": np.array([["red", 1]] * 4, dtype=object)},
-            "column 'x0' is not declared categorical but is not numbers: ",
+            "column 'x0' is not declared categorical but holds a value that is not a number: ",
         ),
         ({"feature_names": ("length",)}, "1 feature names for 2 columns"),
         ({"categorical": (2,)}, "categorical columns (2,) of 2 columns"),
@@ -727,8 +727,11 @@ class Broken:
             "y_train, a Broken, cannot be read as an array: RuntimeError: out of",
         ),
         ({"X_train": torch.ones(4, 2, requires_grad=True)}, "X_train, a Tensor, cannot be read"),
-        ({"X_train": pd.Series([1.0, 2, 3, 4])}, "X_train has shape (4,), not the two dimensions"),
-        ({"X_train": np.zeros((4, 2, 1))}, "X.reshape(len(X), -1) makes a row of each"),
+        (
+            {"X_train": pd.Series([1.0, 2, 3, 4])},
+            "X_train has shape (4,), but a table has two dimensions",
+        ),
+        ({"X_train": np.zeros((4, 2, 1))}, "X.reshape(len(X), -1) makes one row of each sample"),
         ({"X_train": None}, "X_train is a NoneType, not a table"),
         ({"X_train": "table"}, "X_train is a str, not a table"),
         (
@@ -749,7 +752,7 @@ class Broken:
         ),
         (
             {"X_train": frame(a=1.0, p=pd.period_range("2026", periods=4, freq="D"))},
-            "column 'p' is not declared categorical but is not numbers",
+            "column 'p' is not declared categorical but holds a value that is not a number",
         ),
         ({"X_train": np.array([[10**400, 1]] * 4, dtype=object)}, "column 'x0' is not declared"),
         ({"X_train": np.array([[1j, 1]] * 4, dtype=object)}, "column 'x0' is not declared"),

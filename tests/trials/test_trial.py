@@ -270,13 +270,13 @@ class UnspeakableCode:
         (
             lambda: SystemExit(UnspeakableCode()),
             "exit",
-            "called sys.exit (SystemExit: (its text cannot be had))",
+            "called sys.exit (SystemExit: (its text cannot be read))",
         ),
-        (lambda: UnspeakableError(), "exception", "UnspeakableError: (its text cannot be had)"),
+        (lambda: UnspeakableError(), "exception", "UnspeakableError: (its text cannot be read)"),
         (
             lambda: UnspeakableDatasetError(),
             "dataset",
-            "UnspeakableDatasetError: (its text cannot be had)",
+            "UnspeakableDatasetError: (its text cannot be read)",
         ),
         (lambda: UsageError("two\nlines"), "exception", "UsageError: two lines"),
     ],
@@ -357,7 +357,7 @@ def broken(rng: Any) -> harness.Split:
         ),
         (
             lambda rng: split(rng, X_train=np.array([["red"]] * 4, dtype=object)),
-            "dataset 'two': column 'x0' is not declared categorical but is not numbers: could ",
+            "dataset 'two': column 'x0' is not declared categorical but holds a value that is ",
         ),
         (
             lambda rng: split(rng, y_train=[object()] * 4, class_names=()),

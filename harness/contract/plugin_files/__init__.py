@@ -1,7 +1,7 @@
-"""Plugin files as modules that every process can import by name.
+"""Makes plugin files importable by name in every process.
 
-A model's own processes (a pool's workers, say) get functions and classes by the name of the module
-that defines them. So a plugin file's module has a name that tells where the file lies::
+Pickle refers to functions and classes by the name of their module, for example when a model sends
+work to a process pool. So the module name of a plugin file contains the file's path::
 
     harness.contract.plugin_files.knn_2f686f6d652f...
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def name_of(path: Path) -> str:
-    """The name of a file's module.
+    """The module name of a plugin file.
 
     >>> from pathlib import Path
     >>> name_of(Path("/a/k-nn.py"))
@@ -33,12 +33,12 @@ def name_of(path: Path) -> str:
 
 
 class _Finder(MetaPathFinder):
-    """Finds the file in the name."""
+    """Decodes the file's path from the module name, and imports that file."""
 
     def find_spec(
         self,
         fullname: str,
-        path: Sequence[str] | None,  # noqa: ARG002  # the protocol's
+        path: Sequence[str] | None,  # noqa: ARG002  # part of the protocol
         target: ModuleType | None = None,  # noqa: ARG002
     ) -> ModuleSpec | None:
         package, _, name = fullname.rpartition(".")
