@@ -1,4 +1,4 @@
-"""Discovery without running a plugin's code here: each describes itself in a process of its own."""
+"""Discover plugins without running their code here: each describes itself in its own process."""
 
 from __future__ import annotations
 
@@ -46,28 +46,28 @@ MODULES = (
     "numpy.ma",
     "numpy.random",
 )
-"""What every process needs: NumPy loads some parts of itself only when they are used."""
+"""Modules that every process loads; NumPy loads some parts of itself only when they are used."""
 
 GENERATIONS = 8
-"""How often at most a parent is replaced by one that has loaded what its trials loaded."""
+"""How often at most a parent is replaced by one that has also loaded its calls' modules."""
 
 LEARNING = 10.0
-"""Seconds in which a parent must have loaded what trials loaded; otherwise it is left out."""
+"""Seconds in which a parent must load its calls' modules; otherwise it does without them."""
 
 DRAWING = 600.0
-"""Seconds in which a split must have been drawn where nobody has said otherwise."""
+"""Default time limit of drawing a split, in seconds."""
 
 SECONDS = 60.0
-"""In which a plugin must have told what it offers, and which devices it sees."""
+"""Time limit of a plugin's answer about its offers, parameters or devices, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a parent has loaded: one plugin, and what some of its models require.
+    """What a parent process has loaded: one plugin, and packages that its models require.
 
     Args:
-        registry: of the one plugin.
-        seconds: that each import took.
+        registry: offers of the one plugin.
+        seconds: seconds that importing each package took.
     """
 
     registry: Registry
@@ -75,14 +75,13 @@ class Held:
 
 
 class Described(Registry):
-    """What the plugins offer, as they describe it; their functions are not here.
+    """A registry made of the plugins' descriptions, with stand-ins for their functions.
 
     Args:
-        processes: that have loaded the plugins.
-        sources: of every plugin that can be used.
-        told: what each has told.
-        faults: of those that cannot be used.
-        printed: while they were imported.
+        processes: the processes that have loaded the plugins.
+        told: each usable plugin with its description.
+        faults: why the other plugins cannot be used.
+        printed: what the plugins printed while they were imported.
     """
 
     def __init__(
@@ -94,7 +93,6 @@ class Described(Registry):
     ) -> None:
         self.processes = processes
         self.faults = faults
-        #: What the plugins printed while they were imported.
         self.printed = printed
         self._sources = {source.origin: source for source, _ in told}
         self._origins = {}
@@ -119,7 +117,7 @@ class Described(Registry):
 
     @cached_property
     def devices(self) -> Offers[Device]:
-        """Devices that the plugins see on this machine; the first look may take seconds."""
+        """Devices that the plugins see on this machine; the first access may take seconds."""
         calls = {
             source: self.parent(source.origin).call(devices_there, limits=Limits(SECONDS))
             for source in self._see_devices
@@ -150,7 +148,7 @@ class Described(Registry):
     def answered(
         self, kind: str, name: str, function: Callable[..., Any], *given: Any, **how: Any
     ) -> Iterator[Call]:
-        """A call that has ended, in a process that has loaded what offers something."""
+        """Call a function in a process with the plugin that offers `name`; yield the ended call."""
         how.setdefault("limits", Limits(SECONDS))
         offered = getattr(self, kind)[name]
         parent = self.parent(self.origin(kind, name), getattr(offered, "requires", ()))
@@ -159,7 +157,7 @@ class Described(Registry):
             yield call
 
     def drawn(self, trial: Trial) -> Material:
-        """What a trial works on, drawn in a process of its own.
+        """A trial's input, drawn in a separate process.
 
         Raises:
             DatasetError: the dataset breaks its contract, or its process ended.
@@ -177,17 +175,18 @@ class Described(Registry):
                 return material_of(call.answer, 0, labels.fileno)
 
     def parent(self, origin: Origin, requires: tuple[str, ...] = (), concerned: str = "") -> Parent:
-        """The process that has loaded a plugin, and packages besides.
+        """The process that has loaded a plugin, and certain packages besides.
 
         Args:
-            origin: of the plugin.
-            requires: import names.
-            concerned: the model or dataset whose calls have loaded something; see `learn`.
+            origin: the plugin's origin.
+            requires: import names of the packages.
+            concerned: the model or dataset to call; modules that its calls loaded before are
+                loaded, too (see `learn`).
         """
-        self.processes.renew()  # whatever was called before may have ended the supervisor
+        self.processes.renew()  # an earlier call may have killed the supervisor
         source = self._sources[origin]
         parent = self.processes.parent((source, ()), load_there, source)
-        # What many of the plugin's models require is loaded first, and once for all of them.
+        # A package that many of the plugin's models require comes first: they share one process.
         ordered = sorted(requires, key=lambda name: -self._required[source, name])
         for i in range(len(ordered)):
             key = source, tuple(ordered[: i + 1])
@@ -203,14 +202,20 @@ class Described(Registry):
     def learn(
         self, origin: Origin, requires: tuple[str, ...], concerned: str, names: Sequence[str]
     ) -> None:
-        """Have modules that a call has loaded loaded in the parent of those that come after it.
+        """Let the parent of later calls load the modules that an ended call has loaded.
 
-        Otherwise each would load anew what its plugin imports only when it is needed. Only calls
-        for the same model or dataset come from that parent: a module may patch others.
+        Otherwise each call would load anew the modules that its plugin imports lazily. Only calls
+        for the same model or dataset share that parent, because a module may patch others.
+
+        Args:
+            origin: the plugin's origin.
+            requires: import names of the packages that the model or dataset requires.
+            concerned: name of the model or dataset.
+            names: the loaded modules.
         """
         known = self._loaded.setdefault((origin, requires, concerned), [])
         new = tuple(name for name in names if not any(name in each for each in known))
-        while sum(map(len, new)) > MESSAGE // 2:  # they are sent in one message
+        while sum(map(len, new)) > MESSAGE // 2:  # all names must fit into one message
             new = new[: len(new) // 2]
         if new and len(known) < GENERATIONS:
             known.append(new)
@@ -219,15 +224,15 @@ class Described(Registry):
 def discover(
     plugins: Iterable[str] = (), *, meanwhile: Callable[[], object] = lambda: None
 ) -> Described:
-    """What is installed and what the given plugins offer; each is asked in a process of its own.
+    """The offers of all installed and given plugins; each plugin describes them in its own process.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
-        meanwhile: called once the plugins' processes are starting, to import modules here.
+        meanwhile: called while the plugins' processes start; imports modules here, for example.
 
     Raises:
-        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
-            plugin that cannot be used is no error: it becomes one of ``Registry.faults``.
+        PluginError: a given plugin cannot be used, or two plugins offer the same name. An installed
+            plugin that cannot be used raises nothing, but becomes one of ``Registry.faults``.
     """
     installed = installed_sources()
     names = {source.origin.module for source in installed}
@@ -243,7 +248,7 @@ def discover(
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a plugin told of itself, or why it did not, and what it printed meanwhile."""
+    """A plugin's description or the failure to get it, and what the plugin printed meanwhile."""
 
     words: Any
     failure: Failure | None
@@ -256,7 +261,7 @@ def _asked(
     sources: Sequence[Source],
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[_Answer]:
-    """The answers of plugins that are asked side by side."""
+    """The answers of plugins, which are asked in parallel."""
     parents = [processes.parent((source, ()), load_there, source) for source in sources]
     with ExitStack() as stack:
         calls = [
@@ -278,7 +283,7 @@ def _described(
 ) -> Described:
     answers = _asked(processes, sources, meanwhile)
     for i, source in enumerate(sources):
-        if answers[i].is_lost:  # one of them may have ended the supervisor: each is asked alone
+        if answers[i].is_lost:  # one plugin may have killed the supervisor: ask each one alone
             processes.renew()
             (answers[i],) = _asked(processes, [source])
     told: list[tuple[Source, dict[str, Any]]] = []
@@ -288,9 +293,9 @@ def _described(
         if failure is not None:
             reason = failure.reason
             if failure.kind == "exception" and reason.startswith("plugin "):
-                raise PluginError(reason)  # it names itself
+                raise PluginError(reason)  # the reason already names the plugin
             if failure.kind != "exception":
-                reason = f"its process {reason} while it was asked for what it offers"
+                reason = f"its process {reason} while it described its offers"
             if source.given:
                 raise PluginError(str(Fault(source.origin, reason)))
             faults.append(Fault(source.origin, reason))
@@ -304,36 +309,37 @@ def _described(
 
 
 def load_there(_held: None, source: Source) -> Held:
-    """Import a plugin and ask for what it offers, in the process that is to make it."""
+    """Import a plugin and collect its offers, in the process that will call them."""
     try:
         module = source.load()
     except PluginError:
         raise
     except SystemExit as error:
         raise PluginError(f"does not import: it exits with {error.code!r}") from None
-    except BaseException as error:  # noqa: BLE001  # a stranger's module can raise anything
+    except BaseException as error:  # noqa: BLE001  # a plugin's module can raise anything
         raise PluginError(f"does not import: {describe(error)}") from None
     return Held(Registry([(source.origin, module)], []), {})
 
 
 def import_there(held: Held, requires: Sequence[str]) -> Held:
-    """Import what models require.
+    """Import packages that models require.
 
-    What fails here fails again in the trial that needs it, and is that trial's result.
+    An import that fails here is ignored: it fails again in the trial that needs it, and becomes
+    that trial's result.
     """
     seconds = dict(held.seconds)
     for name in requires:
         started = time.perf_counter()
         try:
             importlib.import_module(name)
-        except (Exception, SystemExit):  # noqa: S112, BLE001  # a stranger's package
+        except (Exception, SystemExit):  # noqa: S112, BLE001  # a package can raise anything
             continue
         seconds.setdefault(name, time.perf_counter() - started)
     return Held(held.registry, seconds)
 
 
 def describe_there(inside: Inside, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a plugin offers, as JSON; asked in a fork of the process that has loaded it."""
+    """A plugin's offers as JSON; called in a fork of the process that has loaded the plugin."""
     registry: Registry = inside.held.registry
     module = registry.modules.get(source.origin)
     told: dict[str, Any] = {
@@ -382,11 +388,11 @@ _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "reports": ("tables", "render"),
     "pictures": ("draw",),
 }
-LONGEST = 10_000  # characters of a description
+LONGEST = 10_000  # characters of a text that are kept
 
 
 def _told(kind: str, value: Any) -> dict[str, Any]:
-    """A value of a plugin as JSON: its functions by their parameters."""
+    """A value that a plugin offers as JSON: its texts, flags and the names of its functions."""
     fields = KINDS[kind].__dataclass_fields__
     told: dict[str, Any] = {
         name: "".join(str(getattr(value, name)))[:LONGEST] for name in _TEXTS if name in fields
@@ -405,7 +411,7 @@ def _told(kind: str, value: Any) -> dict[str, Any]:
 
 
 def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., Any]) -> Any:
-    """The value that `_told` tells of, with stand-ins for its functions."""
+    """The value that `_told` described, with stand-ins for its functions."""
     known = KINDS[kind].__dataclass_fields__
     fields: dict[str, Any] = {name: told[name] for name in (*_TEXTS, *_FLAGS) if name in told}
     fields |= {name: tuple(told[name]) for name in _TUPLES if name in told}
@@ -424,7 +430,7 @@ def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., A
 
 
 def _option(default: Any, choices: list[str], **fields: str) -> Option:
-    """An option from JSON, where tuples have become lists."""
+    """An option from JSON, which has turned tuples into lists."""
     default = tuple(default) if isinstance(default, list) else default
     return Option(default=default, choices=tuple(choices), **fields)
 
@@ -432,7 +438,7 @@ def _option(default: Any, choices: list[str], **fields: str) -> Option:
 def _call_here(
     source: Source, kind: str, name: str, function: str, *given: Any, **named: Any
 ) -> Any:
-    """Reports and pictures are made here, from what is in the store: their plugin is loaded."""
+    """Load a plugin in this process and call its report or picture, which read only the store."""
     registry = Registry([(source.origin, source.load())], [])
     call: Callable[..., Any] = getattr(getattr(registry, kind)[name], function)
     return call(*given, **named)

@@ -1,8 +1,8 @@
-"""A split drawn once, in a process of its own, and handed to every trial of its repeat.
+"""Draw each split once, in a separate process, and share it with every trial of its repeat.
 
-What is drawn goes into files that have no name, and so are gone with the last process that has them
-open: one with the columns and the labels of the training part, which trials map into their memory
-read-only, and one with the labels of the test part, which they get only where they score epochs.
+The split is written to two files. The first has the columns and the training labels; trials map it
+into their memory read-only. The second has the test labels; trials get it only to score epochs. The
+files have no name, so that they vanish with the last process that has them open.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     Arrays = dict[str, NDArray[Any]]
 
 
-MODULES = 20_000  # that a process may say it has loaded
+MODULES = 20_000  # names of loaded modules that are accepted from a process, at most
 _MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
 
 
@@ -54,12 +54,12 @@ def draw_there(
     """Draw a split and prepare it; called in a process that has loaded the dataset's plugin.
 
     Args:
-        inside: its one file is for the labels of the test part.
+        inside: the process; its one file is for the labels of the test part.
         choice: the dataset and its parameters.
-        seed: of the split.
-        fold: which is tested on, where the dataset has folds.
-        needs: what models need, each once.
-        sketched: whether pictures are made of it.
+        seed: seed of the split.
+        fold: the fold to test on, if the dataset has folds.
+        needs: the models' needs, without duplicates; the split is prepared for each.
+        sketched: whether the split is drawn in pictures.
     """
     dataset = inside.held.registry.datasets[choice.name]
     before = set(sys.modules)
@@ -110,7 +110,7 @@ def draw_there(
 def glance_there(
     inside: Inside, choice: Choice, seed: int, fold: int | None, n_rows: int
 ) -> tuple[dict[str, Any], Arrays]:
-    """What there is to see of a split, without preparing or keeping it."""
+    """A preview of a split: shape, classes, column names and first rows; nothing is kept."""
     dataset = inside.held.registry.datasets[choice.name]
     try:
         data = draw(dataset, seed, dict(choice.parameters), fold)
@@ -132,10 +132,10 @@ def glance_there(
 
 
 def _moved(answer: Packing, name: str, data: Encoded) -> Encoded:
-    """The split with its tables in the answer's file; what they took in memory is free again.
+    """The split with its tables moved from memory to the answer's file.
 
-    Memory that a process asks for beyond what it has had costs most of the time of drawing a large
-    table.
+    This frees memory for preparing: most of the time of drawing a large table goes into getting new
+    memory from the operating system.
     """
     with _on_disk(name):
         train, test = (
@@ -148,14 +148,14 @@ def _moved(answer: Packing, name: str, data: Encoded) -> Encoded:
 
 
 def _room(answer: Packing, place: int, part: str, shape: tuple[int, ...], dtype: str) -> Array:
-    """Room for a table in the file that trials map into their memory."""
+    """An empty table in the file that trials map into their memory."""
     with _on_disk():
         return answer.room(f"{part}_{place}", shape, dtype)
 
 
 @contextmanager
 def _on_disk(name: str = "") -> Iterator[None]:
-    """Where a split is written: a full disk is told as such."""
+    """Raise a DatasetError that says so if the disk is full while a split is written."""
     try:
         yield
     except OSError as error:
@@ -176,12 +176,15 @@ def _prepared(name: str, data: Encoded, needs: Needs, room: Room) -> Prepared:
 
 
 def _sketch(arrays: Arrays, data: Encoded, scaled: Prepared | None) -> list[str] | None:
-    """Put in what a picture needs: the columns themselves, or their principal components."""
+    """Add what a picture needs to `arrays`: the columns themselves, or principal components.
+
+    Returns the names of the principal components; None without them.
+    """
     if is_asked(data):
         for part in ("X_train", "X_test"):
             arrays[f"drawn_{part}"] = getattr(data, part).astype(np.float64)
         return None
-    with suppress(Exception):  # no picture is no failure
+    with suppress(Exception):  # a trial without a picture has not failed
         if (made := principal(data, scaled)) is not None:
             arrays["points"], arrays["rows"] = made.points, made.rows
             return list(made.input_names)
@@ -189,7 +192,7 @@ def _sketch(arrays: Arrays, data: Encoded, scaled: Prepared | None) -> list[str]
 
 
 def fault_of(told: Any) -> tuple[str, str] | None:
-    """Why there is no split, and the traceback; None where there is one."""
+    """The reason and traceback of an answer without a split; None if it has a split."""
     if not isinstance(told, dict):
         return "its process gave an answer that does not fit", ""
     if "fault" not in told:
@@ -199,16 +202,16 @@ def fault_of(told: Any) -> tuple[str, str] | None:
 
 
 def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence[Needs]) -> str:
-    """What is wrong with a split that a stranger's process says it has drawn; empty if nothing is.
+    """The fault of a split that a plugin's process wrote; empty if the split is valid.
 
     Args:
-        told: besides the arrays.
-        arrays: of the tables and the labels of the training part.
-        labels: of the test part.
-        needs: what the tables were prepared for.
+        told: the JSON part of the split.
+        arrays: the tables, and the labels of the training part.
+        labels: the labels of the test part.
+        needs: the needs that the tables were prepared for.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: it is of another form altogether.
+        LookupError, TypeError, ValueError, AttributeError: the split has another structure.
     """
     names, features, y_train, y_test = (
         told["classes"],
@@ -218,11 +221,11 @@ def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence
     )
     texts = [*names, *features, *told["identifiers"]]
     if not all(isinstance(text, str) for text in texts):
-        return "names that are no texts"
+        return "names that are not strings"
     trained, n_train, n_test = arrays["trained"], len(y_train), len(y_test)
     whole = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
     if any(one.ndim != 1 or one.dtype.kind != "i" or not len(one) for one in whole):
-        return "labels that are no column of integers"
+        return "labels that are not a column of integers"
     K = len(trained)
     if trained[0] < 0 or trained[-1] >= len(names) or (np.diff(trained) <= 0).any():
         return "classes out of range"
@@ -261,10 +264,10 @@ def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence
 
 
 def told_by(call: Call, name: str) -> dict[str, Any]:
-    """What an ended call has told of a dataset's split.
+    """The JSON part of the split that an ended call to `draw_there` returned.
 
     Raises:
-        DatasetError: there is no split.
+        DatasetError: the call failed to draw a split.
     """
     told, failure = call.result()
     if failure is not None:
@@ -275,12 +278,12 @@ def told_by(call: Call, name: str) -> dict[str, Any]:
 
 
 def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
-    """What a trial works on, mapped into its memory.
+    """A trial's input, mapped into memory from the files of its split.
 
     Args:
-        file: descriptor of what `draw_there` wrote.
-        place: of the model's needs among all.
-        labels: gives the descriptor of the test part's labels.
+        file: descriptor of the split that `draw_there` wrote.
+        place: index of the model's needs among those that the split was prepared for.
+        labels: returns the descriptor of the test part's labels.
     """
     told, arrays = unpack(file)
     table = told["tables"][place]
@@ -309,7 +312,7 @@ def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
 
 
 def facts_of(file: int, place: int, labels: int) -> Facts:
-    """What a trial is scored with."""
+    """What scoring a trial needs besides predictions, from the files of its split."""
     told, arrays = unpack(file)
     _, hidden = unpack(labels)
     return Facts(
@@ -323,13 +326,13 @@ def facts_of(file: int, place: int, labels: int) -> Facts:
 
 
 def names_of(file: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the classes and of the columns."""
+    """Names of a split's classes and of its columns."""
     told, _ = unpack(file)
     return tuple(told["classes"]), tuple(told["features"])
 
 
 def principal_of(file: int) -> Sketch | None:
-    """The picture of a split with more than two columns."""
+    """The picture of a split with more than two columns, if it has one."""
     told, arrays = unpack(file)
     if "points" not in arrays:
         return None
@@ -340,7 +343,7 @@ def principal_of(file: int) -> Sketch | None:
 def _put(
     arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]
 ) -> list[list[str | None]]:
-    """Put in a table: numbers as they are, categories as codes; the categories, by column."""
+    """Add a table to `arrays`, categories as codes; return the categories by column."""
     if table.dtype != object:
         arrays[name] = table
         return []
@@ -360,7 +363,7 @@ def _put(
 def _take(
     arrays: Arrays, name: str, known: list[list[str | None]], categorical: tuple[int, ...]
 ) -> Array:
-    """The table that `_put` put in, which cannot be written to."""
+    """The table that `_put` added, read-only."""
     if not categorical:
         return arrays[name]
     numbers, codes = arrays[f"{name}_numbers"], arrays[f"{name}_codes"]
@@ -373,12 +376,12 @@ def _take(
 
 
 def loaded_since(before: set[str]) -> list[str]:
-    """Names of the modules that have been loaded since."""
+    """Names of the modules that this process has loaded since it had loaded `before`."""
     return sorted(name for name in set(sys.modules) - before if _MODULE.fullmatch(str(name)))
 
 
 def modules_of(told: Any) -> list[str]:
-    """Names of modules that a process says it has loaded, none where it says something else."""
+    """Names of the modules that a process says it has loaded; none if its answer is malformed."""
     names = told.get("loaded") if isinstance(told, dict) else None
     if not isinstance(names, list) or len(names) > MODULES:
         return []
@@ -386,5 +389,5 @@ def modules_of(told: Any) -> list[str]:
 
 
 def blamed(failure: Failure, name: str) -> Failure:
-    """A failure of the process that drew a dataset, as the dataset's."""
+    """A failure of the process that drew a split, blamed on the dataset."""
     return replace(failure, kind="dataset", reason=f"dataset '{name}': split {failure.reason}")

@@ -1,4 +1,4 @@
-"""Registry and selection become trials, and skips with their reason."""
+"""Plan a run: turn a selection into trials, and into skips with their reason."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ _SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<giv
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was asked to run.
+    """The datasets, models and devices that a user selected, and how often to repeat them.
 
     Args:
         datasets: selectors ``[tag:]glob[parameter=value|value,...]``; empty for all.
-        models: likewise; the baselines come in any case.
-        devices: names; the kind alone (``cuda``) is its first one.
-        repeats: how many splits of each dataset; 'auto' for as many as tell its leaders apart, at
-            most as many as the last of `AUTO_REPEATS`.
-        seed: of the whole run.
-        train_sizes: training rows to learn from, each in turn; all of them without.
+        models: likewise; baselines are always added.
+        devices: names of devices; a kind (``cuda``) stands for the first device of that kind.
+        repeats: number of splits of each dataset; 'auto' adds repeats until the best models differ
+            significantly, up to the last of `AUTO_REPEATS`.
+        seed: seed of the whole run.
+        train_sizes: numbers of training rows, each used in turn; empty for all rows.
     """
 
     datasets: tuple[str, ...] = ()
@@ -60,19 +60,19 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The trials to run, in order, and the pairings that will not, with their reason."""
+    """The trials to run, in order, and the pairings that are skipped, with the reason."""
 
     trials: tuple[Trial, ...]
     skips: tuple[Skip, ...]
 
 
 def plan(registry: Registry, selection: Selection) -> Plan:
-    """Every selected dataset with every selected model on every asked device.
+    """Pair every selected dataset with every selected model on every selected device.
 
     Raises:
-        UsageError: a selector matches nothing, a parameter is unknown or has the wrong type, a
-            device is of no kind that any model uses, or there are no repeats.
-        PluginError: what was selected breaks the contract of parameters.
+        UsageError: a selector matches nothing, a parameter is unknown or has the wrong type, no
+            model uses such a device, or repeats, seed or train sizes are out of range.
+        PluginError: a selected dataset or model breaks the contract of parameters.
     """
     repeats = AUTO_REPEATS[-1] if selection.repeats == AUTO else selection.repeats
     if not isinstance(repeats, int) or repeats < 1:
@@ -98,7 +98,7 @@ def plan(registry: Registry, selection: Selection) -> Plan:
         for device, absence in devices:
             where, obstacle = device, absence
             if offered.baseline and device.partition(":")[0] not in offered.devices:
-                # A baseline on another device is better than no baseline.
+                # A baseline on another device is better than none at all.
                 where, obstacle = offered.devices[0], None
             reason = _obstacle(registry.datasets[dataset.name], offered, where) or obstacle
             pairings[dataset, model, where] = reason
@@ -120,14 +120,14 @@ def plan(registry: Registry, selection: Selection) -> Plan:
 def choose(
     selectors: Sequence[str], offers: Mapping[str, Dataset] | Mapping[str, Model], noun: str
 ) -> list[Choice]:
-    """The choices that selectors stand for, each once, in the order asked; all for no selector."""
+    """The choices that selectors match, in their order and without duplicates; all without any."""
     chosen: dict[Choice, None] = {}
     for selector in selectors or ("*",):
         match = _SELECTOR.fullmatch(selector.strip())
         if match is None:
             raise UsageError(
                 f"'{selector}' is no selector; write name, glob* or tag:glob*, "
-                "then [parameter=value|value,...] if need be"
+                "optionally followed by [parameter=value|value,...]"
             )
         tag, glob = match["tag"], match["glob"]
         names = [
@@ -145,10 +145,10 @@ def choose(
 
 
 def importable(requires: Iterable[str]) -> str | None:
-    """The first of the required packages that is not installed; None when all are.
+    """The first required package that is not installed; None if all are installed.
 
-    Of ``sklearn.svm``, it is ``sklearn`` that must be installed. Of ``cuda.bindings``, whose
-    ``cuda`` is a folder that several distributions share, it is the part.
+    For ``sklearn.svm``, ``sklearn`` must be installed. For ``cuda.bindings``, the whole name must
+    be, because ``cuda`` is a namespace package that several distributions share.
     """
     return next((name for name in requires if not _installed(name)), None)
 
@@ -158,10 +158,10 @@ def _installed(package: str) -> bool:
     name, *parts = package.split(".")
     try:
         spec = importlib.util.find_spec(name)
-    except ValueError:  # of what is loaded without one: `__main__`
+    except ValueError:  # a loaded module may lack a spec: `__main__`
         return name in sys.modules
     for part in parts:
-        # A folder without code, in which anyone's package may lie: it is imported to look into it.
+        # Only a namespace package is searched further; finding a spec inside it imports it.
         if spec is None or spec.origin is not None or spec.submodule_search_locations is None:
             break
         name = f"{name}.{part}"
@@ -170,7 +170,7 @@ def _installed(package: str) -> bool:
 
 
 def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
-    """The dicts of parameters that ``a=1|2,b=3`` stands for."""
+    """Every combination of the parameters' values: two dicts for ``a=1|2,b=3``."""
     if given is None:
         return [{}]
     alternatives: dict[str, list[str]] = {}
@@ -189,6 +189,7 @@ def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
 
 
 def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
+    """The choice of a dataset or model with given parameters, converted to their types."""
     if not given:
         return Choice(offered.name)
     obstacle = importable(offered.requires)
@@ -208,7 +209,7 @@ def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
 
 
 def _device(registry: Registry, name: str) -> tuple[str, str | None]:
-    """A device's full name, and why it cannot be used, if so."""
+    """A device's full name, and the reason if it cannot be used, else None."""
     kind, _, index = name.partition(":")
     if kind == "cpu" and not index:
         return name, None
@@ -225,6 +226,7 @@ def _device(registry: Registry, name: str) -> tuple[str, str | None]:
 
 
 def _obstacle(dataset: Dataset, model: Model, device: str) -> str | None:
+    """The reason why a pairing cannot run on this machine; None if it can."""
     for noun, offered in (("dataset", dataset), ("model", model)):
         missing = importable(offered.requires)
         if missing:

@@ -1,7 +1,7 @@
-"""A trial in a process that has loaded its model's plugin, and its scores in one that has not.
+"""Run a trial in a process with its model's plugin, and score it in a process without any plugin.
 
-What the first one writes is believed no further than its types and bounds; it is checked and scored
-in a process in which no plugin's code has run.
+The plugin's process may write anything. So the scoring process, in which no plugin's code has run,
+checks the types and bounds of the answer before it scores the predictions.
 """
 
 from __future__ import annotations
@@ -52,22 +52,22 @@ if TYPE_CHECKING:
 
 REASON, TRACEBACK = 500, 20_000  # characters that are kept
 KINDS = ("exception", "exit", "probabilities")
-"""Of failures that a trial may tell of itself."""
+"""Kinds of failures that a trial's process may report."""
 
-LONG = 1e9  # seconds: no trial takes as long
-SKETCHED = 10_000  # values of an input, units of a layer, and the like, of a picture at most
+LONG = 1e9  # seconds: upper bound of every time that a process reports
+SKETCHED = 10_000  # upper bound of every dimension of a picture's arrays, and of their numbers
 
 
 def run_there(
     inside: Inside, trials: Sequence[Trial], place: int, tells: bool
 ) -> tuple[dict[str, Any], Arrays]:
-    """Fit the classifiers of one pairing, and write what they predict.
+    """Fit the classifiers of one pairing, and return their predictions.
 
     Args:
-        inside: a file with the split for each trial; their labels can be borrowed.
-        trials: repeats of a pairing.
-        place: of the model's needs among all that the splits were prepared for.
-        tells: whether to tell of epochs meanwhile.
+        inside: the process, with a file for each trial's split; it can borrow the test labels.
+        trials: repeats of one pairing.
+        place: index of the model's needs among those that the splits were prepared for.
+        tells: whether to report epochs while fitting.
     """
     held = inside.held
     before = set(sys.modules)
@@ -100,6 +100,7 @@ def run_there(
 
 
 def _told(fitted: Fitted, arrays: Arrays, prefix: str) -> dict[str, Any]:
+    """A fit as JSON; its arrays are added to `arrays`, with the prefix before their names."""
     arrays[f"{prefix}test"], arrays[f"{prefix}train"] = fitted.test, fitted.train
     told: dict[str, Any] = {
         "seconds": astuple(fitted.seconds),
@@ -112,7 +113,7 @@ def _told(fitted: Fitted, arrays: Arrays, prefix: str) -> dict[str, Any]:
 
 
 def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
-    """Put in a sketch but for its names; the numbers of its axes and layers."""
+    """Add a sketch without its names to `arrays`; return the numbers of its axes and layers."""
     arrays |= {f"{prefix}points": sketch.points, f"{prefix}rows": sketch.rows}
     arrays |= {f"{prefix}axis_{i}": axis for i, axis in enumerate(sketch.axes)}
     arrays |= {f"{prefix}hidden_{i}": layer for i, layer in enumerate(sketch.hidden)}
@@ -124,7 +125,7 @@ def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
 def score_into(
     _: None, files: Sequence[int], trials: Sequence[Trial], place: int, kind: SplitKind
 ) -> None:
-    """What `score_there` gives for all files but the first, which it is written to."""
+    """Write the answer of `score_there` to the first file; the other files are its input."""
     answer, *others = files
     pack(answer, *score_there(Inside(None, tuple(others)), trials, place, kind))
 
@@ -132,13 +133,13 @@ def score_into(
 def score_there(
     inside: Inside, trials: Sequence[Trial], place: int, kind: SplitKind
 ) -> tuple[dict[str, Any], Arrays]:
-    """Check and score what `run_there` wrote.
+    """Check and score the predictions that `run_there` wrote.
 
     Args:
-        inside: its files are the answer, the splits, and their labels.
-        trials: as they were run.
-        place: of the model's needs.
-        kind: of the dataset's splits.
+        inside: the process; its files are the answer of `run_there`, the splits, and their labels.
+        trials: the trials of that answer.
+        place: index of the model's needs among those that the splits were prepared for.
+        kind: kind of the dataset's splits.
     """
     answer, *files = inside.files
     splits, labels = files[: len(trials)], files[len(trials) :]
@@ -169,7 +170,7 @@ def score_there(
                 names = names_of(splits[i])
                 sketch = _named(fitted.sketch, names, facts.n_classes) or principal_of(splits[i])
                 result = replace(result, sketch=sketch)
-        except Exception as error:  # noqa: BLE001  # of numbers that a stranger gave
+        except Exception as error:  # noqa: BLE001  # a plugin's numbers can break any computation
             failure = replace(failure_of(error), traceback="")
             results.append(_failed(failure))
         else:
@@ -178,7 +179,7 @@ def score_there(
 
 
 def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
-    """What a trial's process says of a fit, of the right types and within bounds."""
+    """The fit that a trial's process reported, once its types and bounds are checked."""
     *seconds, together = told["seconds"]
     imports, make, fit, first, later = (_number(value, 0.0, LONG) for value in seconds)
     last = told["last_epoch"]
@@ -196,22 +197,22 @@ def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
 
 
 def point_of(epoch: Any, train: Any, test: Any) -> TracePoint:
-    """A point of a trace, as a stranger's process tells it.
+    """A point of a trace that a plugin's process reported, once it is checked.
 
     Raises:
-        ValueError: it is none: likelihoods are from 0 to 1, or NaN.
+        ValueError: a likelihood is neither from 0 to 1 nor NaN, or the epoch is no epoch.
     """
     for likelihood in (train, test):
         if not isinstance(likelihood, float) or not (
             likelihood != likelihood or 0 <= likelihood <= 1
         ):
-            raise ValueError(f"{likelihood!r:.40} is no likelihood")
+            raise ValueError(f"{likelihood!r:.40} is not a likelihood")
     return TracePoint(int(_number(epoch, 0, LAST_EPOCH)), train, test)
 
 
 def _number(value: Any, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ValueError(f"{value!r:.40} where a number from {least:g} to {most:g} is meant")
+        raise ValueError(f"expected a number from {least:g} to {most:g}, got {value!r:.40}")
     return value
 
 
@@ -231,7 +232,7 @@ def _sketch(layers: Any, arrays: Arrays, prefix: str) -> Sketch:
 def _named(
     sketch: Sketch | None, names: tuple[tuple[str, ...], tuple[str, ...]], n_classes: int
 ) -> Sketch | None:
-    """A picture that a trial's process has made, with its names; None where it does not fit."""
+    """A trial's picture with its names added; None if its arrays do not fit the split."""
     if sketch is None:
         return None
     floats = [sketch.points, *sketch.axes, *sketch.hidden]
@@ -250,7 +251,7 @@ def _failed(failure: Failure) -> dict[str, Any]:
 
 
 def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
-    """A result that is ok, as JSON and arrays."""
+    """A successful result as JSON; its arrays are added to `arrays`."""
     predictions = result.predictions
     assert predictions is not None
     assert result.seconds is not None
@@ -275,10 +276,10 @@ def results_of(
     """The results that `score_there` wrote, and the modules that the trial's process has loaded.
 
     Raises:
-        PackingError: it did not finish.
+        PackingError: the scoring process did not finish the file.
     """
     told, mapped = unpack(file)
-    # Copied: what is mapped holds a descriptor, of which a process may have a thousand.
+    # Copied, because mapped arrays keep a descriptor open, and a process may have about a thousand.
     arrays = {name: array.copy() for name, array in mapped.items()}
     found = []
     for i, (trial, one) in enumerate(zip(trials, told["results"], strict=True)):
