@@ -67,7 +67,7 @@ class Request:
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"jobs must be at least 1, not {self.jobs}")
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:  # JSON, with values of several types
         """The request as JSON, from which a later process can plan and run the same trials."""
         plugins = [
             str(Path(spec).resolve()) if Path(spec).exists() else spec for spec in self.plugins
@@ -81,22 +81,22 @@ class Request:
         }
 
     @classmethod
-    def from_json(cls, asked: Mapping[str, Any]) -> Request:
+    def from_json(cls, fields: Mapping[str, Any]) -> Request:
         """The request that `to_json` wrote."""
         return cls(
             Selection(
-                datasets=tuple(asked["datasets"]),
-                models=tuple(asked["models"]),
-                devices=tuple(asked["devices"]),
-                repeats=asked["repeats"],
-                seed=asked["seed"],
-                train_sizes=tuple(asked["train_sizes"]),
+                datasets=tuple(fields["datasets"]),
+                models=tuple(fields["models"]),
+                devices=tuple(fields["devices"]),
+                repeats=fields["repeats"],
+                seed=fields["seed"],
+                train_sizes=tuple(fields["train_sizes"]),
             ),
-            plugins=tuple(asked["plugins"]),
-            timeout=asked["timeout"],
-            memory=asked["memory"],
-            batching=asked["batching"],
-            timing_budget=asked["timing_budget"],
+            plugins=tuple(fields["plugins"]),
+            timeout=fields["timeout"],
+            memory=fields["memory"],
+            batching=fields["batching"],
+            timing_budget=fields["timing_budget"],
         )
 
 
@@ -111,7 +111,7 @@ class Campaign:
         request: the user's request.
         plan: the trials, and the pairings that are skipped.
         done: keys of the trials that have a result.
-        changed: the present fingerprint, if it differs from the one at the start of the run.
+        changed: the present fingerprint as JSON, if it differs from that at the start of the run.
         targets: with ``--repeats auto``, the number of repeats by dataset so far; else None.
     """
 
@@ -143,8 +143,10 @@ class Campaign:
         if self.targets is None:
             return None
         frames = load_frames(self.store, self.run)
-        now = max(self.targets.values(), default=0)
-        targets = next_look(self.targets, undecided(frames.results, frames.predictions, now))
+        repeats_so_far = max(self.targets.values(), default=0)
+        targets = next_look(
+            self.targets, undecided(frames.results, frames.predictions, repeats_so_far)
+        )
         if not targets:
             self._finish()
             return None
@@ -358,8 +360,8 @@ def resume(
         raise UsageError(f"run {run.id} is a bench, which has no trials to resume; start another")
     request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
     registry: Registry = load(request.plugins) if in_process else discover(request.plugins)
-    now = fingerprint(registry)
-    changed = changes(run.environment, now)
+    environment = fingerprint(registry)
+    changed = changes(run.environment, environment)
     if changed and not accept_changes:
         raise UsageError(
             f"since run {run.id} began, {'; '.join(changed)}; "
@@ -369,8 +371,8 @@ def resume(
     done = frozenset(store.done(run))
     targets = _first_targets(request, planned)
     campaign = Campaign(
-        store, run, registry, request, planned, done, now if changed else None, targets
+        store, run, registry, request, planned, done, environment if changed else None, targets
     )
-    while not campaign.left and (more := campaign.further()):
-        campaign = more
+    while not campaign.left and (extended := campaign.further()):
+        campaign = extended
     return campaign

@@ -39,16 +39,20 @@ def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[
     shown = results[(results["repeat"] < repeats) & ~results["baseline"].astype(bool)]
     rows = RowScores(predictions)
     by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
-    found = set()
+    names = set()
     for (dataset, model, device), cell in cells(shown).items():
         if cell.complete:
             by_dataset.setdefault(dataset, {})[model, device] = cell
     for dataset, contenders in by_dataset.items():
-        others = against_best(contenders, "nll", rows, looks=len(AUTO_REPEATS))
-        tested = [one for one in others.values() if not math.isnan(one.p_value)]
-        if any(not one.told_apart and abs(one.difference) > SAME for one in tested):
-            found.add(dataset)
-    return found
+        comparisons = against_best(contenders, "nll", rows, looks=len(AUTO_REPEATS))
+        tested = [
+            comparison for comparison in comparisons.values() if not math.isnan(comparison.p_value)
+        ]
+        if any(
+            not comparison.told_apart and abs(comparison.difference) > SAME for comparison in tested
+        ):
+            names.add(dataset)
+    return names
 
 
 def next_look(targets: Mapping[str, int], names: set[str]) -> dict[str, int]:
@@ -57,9 +61,9 @@ def next_look(targets: Mapping[str, int], names: set[str]) -> dict[str, int]:
     Only datasets that have reached the latest look get more. The result is empty if no dataset does
     or if there is no later look.
     """
-    now = max(targets.values(), default=AUTO_REPEATS[-1])
-    later = [look for look in AUTO_REPEATS if look > now]
-    wanted = {name for name in names if targets.get(name) == now}
+    latest = max(targets.values(), default=AUTO_REPEATS[-1])
+    later = [look for look in AUTO_REPEATS if look > latest]
+    wanted = {name for name in names if targets.get(name) == latest}
     if not later or not wanted:
         return {}
     return {name: later[0] if name in wanted else n for name, n in targets.items()}

@@ -145,11 +145,11 @@ def change_points_of(
         name: _Search(finite(values, f"series {name!r}"), 3, alpha, enough, 0)
         for name, values in series.items()
     }
-    first = [search.p_value(0, len(search.values)) for search in searches.values()]
-    adjusted = benjamini_hochberg(first)
+    p_values = [search.p_value(0, len(search.values)) for search in searches.values()]
+    adjusted = benjamini_hochberg(p_values)
     return {
         name: search.steps(p) if q <= alpha else ()
-        for (name, search), p, q in zip(searches.items(), first, adjusted, strict=True)
+        for (name, search), p, q in zip(searches.items(), p_values, adjusted, strict=True)
     }
 
 
@@ -196,8 +196,8 @@ class _Search:
     def _among_alike(self, start: int, stop: int) -> float:
         """The p-value among simulated flat series with the estimated autocorrelation."""
         n = stop - start
-        (seen,) = self._explained(self.values[start:stop, None])
-        if not math.isfinite(seen):
+        (observed,) = self._explained(self.values[start:stop, None])
+        if not math.isfinite(observed):
             return 0.0  # two levels without any noise
         rho = self._autocorrelation()
         rng = np.random.default_rng((self.seed, start, stop, 1))
@@ -209,38 +209,38 @@ class _Search:
                 noise[t] += np.float32(rho) * noise[t - 1]
             return self._explained(noise)
 
-        return self._sequential(float(seen), draw)
+        return self._sequential(float(observed), draw)
 
     def _autocorrelation(self) -> float:
         """The autocorrelation of the whole series about the levels that permutations alone find."""
-        found = self._significant(0, len(self.values), self._permuted)
-        ends = [0, *(index for index, _ in found), len(self.values)]
+        steps = self._significant(0, len(self.values), self._permuted)
+        ends = [0, *(index for index, _ in steps), len(self.values)]
         return _autocorrelation([self.values[i:j] for i, j in pairwise(ends)])
 
     def _explained(self, values: NDArray[np.floating]) -> Floats:
         """For each of k series (n, k), the best split's ratio of explained to residual variance."""
-        n, least = len(values), self.min_segment
+        n, min_segment = len(values), self.min_segment
         centred = values - values.mean(axis=0)
-        before = np.arange(least, n - least + 1)
-        sums = np.cumsum(centred, axis=0)[least - 1 : n - least]
+        before = np.arange(min_segment, n - min_segment + 1)
+        sums = np.cumsum(centred, axis=0)[min_segment - 1 : n - min_segment]
         sums *= sums
         sums *= (n / (before * (n - before))).astype(sums.dtype)[:, None]
         between = sums.max(axis=0)
         within = np.maximum(np.einsum("ij,ij->j", centred, centred) - between, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Floats = np.where(within > 1e-20 * between, between / within, np.inf)
-        return found
+            ratios: Floats = np.where(within > 1e-20 * between, between / within, np.inf)
+        return ratios
 
     def _best(self, ranks: NDArray[np.int64]) -> Floats:
         """The best split's statistic, for each of several orders of the ranks (..., n)."""
-        n, least = ranks.shape[-1], self.min_segment
-        before = np.arange(least, n - least + 1)
-        sums = np.cumsum(ranks, axis=-1)[..., least - 1 : n - least]
+        n, min_segment = ranks.shape[-1], self.min_segment
+        before = np.arange(min_segment, n - min_segment + 1)
+        sums = np.cumsum(ranks, axis=-1)[..., min_segment - 1 : n - min_segment]
         # The sum of k of n ranks has a variance proportional to k (n - k).
         best: Floats = (np.abs(sums) / np.sqrt(before * (n - before))).max(axis=-1)
         return best
 
-    def _sequential(self, seen: float, draw: Callable[[int], Floats]) -> float:
+    def _sequential(self, observed: float, draw: Callable[[int], Floats]) -> float:
         """The p-value of a sequential permutation test (Besag & Clifford, Biometrika 78, 1991).
 
         It draws until `EXCEEDANCES` draws are at least as large as the observed statistic, or until
@@ -248,7 +248,7 @@ class _Search:
         """
         above = drawn = 0
         while drawn < self.n_permutations:
-            as_large = draw(min(1000, self.n_permutations - drawn)) >= seen
+            as_large = draw(min(1000, self.n_permutations - drawn)) >= observed
             reached = np.flatnonzero(np.cumsum(as_large) + above == EXCEEDANCES)
             if len(reached):
                 return EXCEEDANCES / (drawn + int(reached[0]) + 1)
@@ -256,14 +256,14 @@ class _Search:
             drawn += len(as_large)
         return (above + 1) / (drawn + 1)
 
-    def steps(self, first: float) -> tuple[Step, ...]:
+    def steps(self, whole_p_value: float) -> tuple[Step, ...]:
         """All steps of the series, given the p-value of the whole series."""
-        found = list(self._significant(0, len(self.values), self.p_value, first))
-        ends = [0, *(index for index, _ in found), len(self.values)]
+        significant = list(self._significant(0, len(self.values), self.p_value, whole_p_value))
+        ends = [0, *(index for index, _ in significant), len(self.values)]
         for i in range(1, len(ends) - 1):
             # When a step was located, its sides may have had other steps, which move it.
             ends[i] = self._place(ends[i - 1], ends[i + 1])
-        sides = zip(ends[:-2], ends[1:-1], ends[2:], found, strict=True)
+        sides = zip(ends[:-2], ends[1:-1], ends[2:], significant, strict=True)
         return tuple(
             _step(self.values[start:index], self.values[index:stop], index, p_value)
             for start, index, stop, (_, p_value) in sides
@@ -274,10 +274,10 @@ class _Search:
         start: int,
         stop: int,
         p_value: Callable[[int, int], float],
-        first: float | None = None,
+        known_p: float | None = None,
     ) -> Iterator[tuple[int, float]]:
         """Indices and p-values of the steps in a segment; its own p-value may be given."""
-        p = p_value(start, stop) if first is None else first
+        p = p_value(start, stop) if known_p is None else known_p
         if not p <= self.alpha:
             return
         index = self._place(start, stop)
@@ -317,13 +317,13 @@ def _autocorrelation(levels: Sequence[Floats]) -> float:
     further level, at a split that was chosen, reduces it by about (3 + 5 rho) / n more, as
     simulated with 12 to 120 points.
     """
-    n, more = sum(map(len, levels)), len(levels) - 1
-    rest = np.concatenate([level - level.mean() for level in levels])
-    total = float(np.square(rest).sum())
+    n, n_extra = sum(map(len, levels)), len(levels) - 1
+    residuals = np.concatenate([level - level.mean() for level in levels])
+    total = float(np.square(residuals).sum())
     if not total > 0:
         return 0.0
-    seen = float((rest[1:] * rest[:-1]).sum()) / total
-    corrected = (seen + (1 + 3 * more) / n) / (1 - min((4 + 5 * more) / n, 0.5))
+    biased = float((residuals[1:] * residuals[:-1]).sum()) / total
+    corrected = (biased + (1 + 3 * n_extra) / n) / (1 - min((4 + 5 * n_extra) / n, 0.5))
     return min(max(corrected, 0.0), MOST_CORRELATED)
 
 
@@ -331,11 +331,13 @@ def _is_trend(before: Floats, after: Floats) -> bool:
     """Whether a line fits as well as two levels: by residual variance, with one parameter less."""
     values = np.concatenate([before, after])
     n = len(values)
-    levels = sum(float(np.square(side - side.mean()).sum()) for side in (before, after))
-    at = np.arange(n) - (n - 1) / 2
+    levels_misfit = sum(float(np.square(side - side.mean()).sum()) for side in (before, after))
+    positions = np.arange(n) - (n - 1) / 2
     centred = values - values.mean()
-    line = float(np.square(centred).sum()) - float(at @ centred) ** 2 / float(at @ at)
-    return line / (n - 2) <= levels / (n - 3) if n > 3 else False
+    line_misfit = float(np.square(centred).sum()) - float(positions @ centred) ** 2 / float(
+        positions @ positions
+    )
+    return line_misfit / (n - 2) <= levels_misfit / (n - 3) if n > 3 else False
 
 
 def _shift_interval(before: Floats, after: Floats) -> tuple[float, float]:

@@ -86,16 +86,16 @@ def contests(
         rope: differences up to this count as equal.
         pairs: pairs of indices of classifiers; None for all pairs.
     """
-    found = []
+    results = []
     for i, j in combinations(range(len(gains)), 2) if pairs is None else pairs:
-        both = ~(np.isnan(gains[i]) | np.isnan(gains[j]))
-        z = exact(gains[i, both] - gains[j, both])
+        shared = ~(np.isnan(gains[i]) | np.isnan(gains[j]))
+        z = exact(gains[i, shared] - gains[j, shared])
         wins, losses = int((z > rope).sum()), int((z < -rope).sum())
         pair = Pair(
             i,
             j,
             n=len(z),
-            missing=tuple(np.flatnonzero(~both).tolist()),
+            missing=tuple(np.flatnonzero(~shared).tolist()),
             difference=float(z.mean()) if len(z) else math.nan,
             wins=wins,
             ties=len(z) - wins - losses,
@@ -106,9 +106,9 @@ def contests(
         if pair.judged:
             p = min(1.0, 2 * min(signed_rank(z)))
             pair = replace(pair, p_value=p, odds=signed_rank_odds(z, rope))
-        found.append(pair)
-    adjusted = holm([pair.p_value for pair in found])
-    return [replace(pair, p_value=p) for pair, p in zip(found, adjusted, strict=True)]
+        results.append(pair)
+    adjusted = holm([pair.p_value for pair in results])
+    return [replace(pair, p_value=p) for pair, p in zip(results, adjusted, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,8 +131,8 @@ def mean_ranks(gains: Floats, *, seed: int = 0) -> Standings:
         seed: seed of the bootstrap.
     """
     ahead = exact(gains[:, None, :] - gains[None, :, :])  # (n, n, n_datasets): first - second
-    more, same = ahead > 0, ahead == 0
-    ranks = more.sum(axis=0) + (same.sum(axis=0) + 1) / 2  # (n, n_datasets)
+    better, equal = ahead > 0, ahead == 0
+    ranks = better.sum(axis=0) + (equal.sum(axis=0) + 1) / 2  # (n, n_datasets)
     weights = _weights(gains.shape[1], seed)
     return _standings(ranks.mean(axis=1), weights @ ranks.T)
 
@@ -152,14 +152,14 @@ def elo(gains: Floats, *, seed: int = 0) -> Standings:
     n, n_datasets = gains.shape
     won = np.heaviside(exact(gains[:, None, :] - gains[None, :, :]), 0.5)  # (n, n, n_datasets)
     weights = _weights(n_datasets, seed) * n_datasets
-    seen = _ratings(won.sum(axis=2)[None], n_datasets + 1)[0]
-    drawn = np.concatenate(
+    ratings = _ratings(won.sum(axis=2)[None], n_datasets + 1)[0]
+    resampled = np.concatenate(
         [
             _ratings(np.einsum("rd,ijd->rij", part, won), n_datasets + 1)
             for part in np.array_split(weights, max(1, n * n // 1000))
         ]
     )
-    return _standings(seen, drawn)
+    return _standings(ratings, resampled)
 
 
 def _weights(n_datasets: int, seed: int) -> Floats:
@@ -171,12 +171,12 @@ def _weights(n_datasets: int, seed: int) -> Floats:
 def _ratings(won: Floats, games: float) -> Floats:
     """Ratings (r, n) from wins (r, n, n) in `games` games of each pair, including the added tie."""
     n = won.shape[1]
-    others = 1 - np.eye(n)
-    wins = ((won + 0.5) * others).sum(axis=2)  # (r, n)
+    off_diagonal = 1 - np.eye(n)
+    wins = ((won + 0.5) * off_diagonal).sum(axis=2)  # (r, n)
     strength = np.ones_like(wins)
     for _ in range(ROUNDS):
         sums = strength[:, :, None] + strength[:, None, :]
-        new = wins / (games * others / sums).sum(axis=2)
+        new = wins / (games * off_diagonal / sums).sum(axis=2)
         new /= np.exp(np.log(new).mean(axis=1, keepdims=True))
         moved = float(np.abs(np.log(new / strength)).max())
         strength = new

@@ -41,7 +41,7 @@ def discoveries(families: Sequence[Sequence[float]], alpha: float) -> list[list[
     smallest = [
         min((p for p in family if not math.isnan(p)), default=math.nan) for family in within
     ]
-    found = sum(p <= alpha for p in benjamini_hochberg(smallest))
-    tested = sum(not math.isnan(p) for p in smallest)
-    level = alpha * found / max(1, tested)
+    n_significant = sum(p <= alpha for p in benjamini_hochberg(smallest))
+    n_tested = sum(not math.isnan(p) for p in smallest)
+    level = alpha * n_significant / max(1, n_tested)
     return [[p <= level for p in family] for family in within]

@@ -58,11 +58,11 @@ def range_p_value(p_value: float, n_models: int) -> float:
     if n_models <= 2 or not 0 < p_value < 1:
         return p_value
     width = math.sqrt(2) * float(-special.ndtri(p_value / 2))
-    at = np.linspace(-9.0, 9.0, 2001)
+    deviates = np.linspace(-9.0, 9.0, 2001)
     # Integrates over the smallest of n: all others lie within the width above it.
-    density = np.exp(-at * at / 2) / math.sqrt(2 * math.pi)
-    others = special.ndtr(at + width) - special.ndtr(at)
-    within = n_models * float(np.trapezoid(density * others ** (n_models - 1), at))
+    density = np.exp(-deviates * deviates / 2) / math.sqrt(2 * math.pi)
+    p_other = special.ndtr(deviates + width) - special.ndtr(deviates)
+    within = n_models * float(np.trapezoid(density * p_other ** (n_models - 1), deviates))
     return min(max(1 - within, p_value), 1.0)
 
 
@@ -95,37 +95,37 @@ def lead_p_value(lead: float, n_models: int, n_repeats: int) -> float:
 def _largest_leads(n_models: int, n_repeats: int) -> Floats:
     """The largest lead in each simulated field of equal models with normal scores, ascending."""
     rng = np.random.default_rng([n_models, n_repeats])
-    each = n_models * n_repeats
-    simulations = max(500, min(SIMULATIONS, NUMBERS // each))
-    found = []
-    for part in np.array_split(np.arange(simulations), max(1, simulations * each // 2_000_000)):
+    n_scores = n_models * n_repeats
+    simulations = max(500, min(SIMULATIONS, NUMBERS // n_scores))
+    batches = []
+    for part in np.array_split(np.arange(simulations), max(1, simulations * n_scores // 2_000_000)):
         scores = rng.standard_normal((len(part), n_repeats, n_models))
         leader = scores.mean(axis=1).argmax(axis=1)
         ahead = np.take_along_axis(scores, leader[:, None, None], axis=2) - scores
         difference, variance = ahead.mean(axis=1), ahead.var(axis=1, ddof=1)
-        theirs = np.arange(n_models) != leader[:, None]
-        lent = np.median(variance[theirs].reshape(len(part), -1), axis=1)
+        is_other = np.arange(n_models) != leader[:, None]
+        lent = np.median(variance[is_other].reshape(len(part), -1), axis=1)
         spread = np.sqrt((variance + LENT * lent[:, None]) / n_repeats)
-        found.append((difference / spread).max(axis=1))
-    largest: Floats = np.sort(np.concatenate(found))
+        batches.append((difference / spread).max(axis=1))
+    largest: Floats = np.sort(np.concatenate(batches))
     return largest
 
 
-def step_down(first: Sequence[float], again: Callable[[int, int], float]) -> list[float]:
+def step_down(p_values: Sequence[float], p_value_among: Callable[[int, int], float]) -> list[float]:
     """Step-down p-values of comparisons with one leader: smallest first, each among fewer models.
 
     Args:
-        first: p-value of each comparison alone, for their order; NaN stays NaN.
-        again: returns the p-value of a comparison, given its index and the number of models left,
-            including the leader.
+        p_values: p-value of each comparison alone, for their order; NaN stays NaN.
+        p_value_among: returns the p-value of a comparison, given its index and the number of models
+            left, including the leader.
     """
-    p = np.asarray(first, dtype=np.float64)
+    p = np.asarray(p_values, dtype=np.float64)
     order = np.argsort(p, kind="stable")[: int(np.isfinite(p).sum())]
     adjusted = [math.nan] * len(p)
-    most = 0.0
+    largest = 0.0
     for done, index in enumerate(order.tolist()):
-        most = max(most, again(index, len(order) + 1 - done))
-        adjusted[index] = most
+        largest = max(largest, p_value_among(index, len(order) + 1 - done))
+        adjusted[index] = largest
     return adjusted
 
 
@@ -138,9 +138,9 @@ def leads(
         differences: by index, the repeats' differences (J,) from the leader, and the factor that
             turns their variance into the variance of their mean.
     """
-    variances = {index: float(each.var(ddof=1)) for index, (each, _) in differences.items()}
+    variances = {index: float(values.var(ddof=1)) for index, (values, _) in differences.items()}
     lent = float(np.median(list(variances.values()))) if variances else 0.0
     return {
-        index: (lead(float(each.mean()), variances[index], factor, lent), len(each))
-        for index, (each, factor) in differences.items()
+        index: (lead(float(values.mean()), variances[index], factor, lent), len(values))
+        for index, (values, factor) in differences.items()
     }

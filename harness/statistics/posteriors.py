@@ -57,8 +57,8 @@ NOTHING_KNOWN = Odds(math.nan, math.nan, math.nan)
 
 def exact(differences: ArrayLike) -> Floats:
     """Differences without rounding errors, so that equal means differ by exactly 0."""
-    found: Floats = np.asarray(differences, dtype=np.float64)
-    return found.round(DECIMALS)
+    values: Floats = np.asarray(differences, dtype=np.float64)
+    return values.round(DECIMALS)
 
 
 def odds(below: Posterior, rope: float, *, more_is_better: bool) -> Odds:
@@ -69,8 +69,8 @@ def odds(below: Posterior, rope: float, *, more_is_better: bool) -> Odds:
         rope: differences up to this count as equal, in units of the score.
         more_is_better: whether a larger score is better: true for accuracy, false for the NLL.
     """
-    less, more = below(-rope), 1 - below(rope)
-    better, worse = (more, less) if more_is_better else (less, more)
+    p_lower, p_higher = below(-rope), 1 - below(rope)
+    better, worse = (p_higher, p_lower) if more_is_better else (p_lower, p_higher)
     return Odds(better, 1 - better - worse, worse)
 
 
@@ -106,12 +106,14 @@ def paired_shares(better: float, worse: float, n: float) -> Posterior:
         n: number of all rows; may be fractional.
     """
     a, b, rest = better + 0.5, worse + 0.5, max(n - better - worse, 0.0) + 0.5
-    at = (np.arange(STEPS) + 0.5) / STEPS
-    first = special.betaincinv(a, b + rest, at)  # (STEPS,) equally probable values
+    quantiles = (np.arange(STEPS) + 0.5) / STEPS
+    first_shares = special.betaincinv(a, b + rest, quantiles)  # (STEPS,) equally probable values
 
     def below(value: float) -> float:
-        second = np.clip((first - value) / np.maximum(1 - first, 1e-300), 0.0, 1.0)
-        return float(np.mean(1 - special.betainc(b, rest, second)))
+        second_shares = np.clip(
+            (first_shares - value) / np.maximum(1 - first_shares, 1e-300), 0.0, 1.0
+        )
+        return float(np.mean(1 - special.betainc(b, rest, second_shares)))
 
     return below
 

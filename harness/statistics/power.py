@@ -30,5 +30,5 @@ def standard_errors_told(freedom: float, level: float) -> float:
     critical = float(special.stdtrit(freedom, 1 - level / 2))
     if critical > FAR:
         return critical * math.sqrt(float(special.chdtri(freedom, 1 - POWER)) / freedom)
-    told = float(special.nctdtrinc(freedom, 1 - POWER, critical))
-    return told if math.isfinite(told) else math.inf
+    detected = float(special.nctdtrinc(freedom, 1 - POWER, critical))
+    return detected if math.isfinite(detected) else math.inf

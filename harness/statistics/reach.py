@@ -61,19 +61,19 @@ class Reach:
         inf
         """
 
-        def told(n: int) -> bool:
+        def suffices(n: int) -> bool:
             """Whether n repeats suffice. If they do, more repeats do, too."""
             visible = self.visible(n, level) <= abs(difference)
             return visible or self._half(n) <= equal - abs(difference)
 
         numbers = range(2, MOST_REPEATS + 1)
-        fewest = bisect_left(numbers, True, key=told)
+        fewest = bisect_left(numbers, True, key=suffices)
         if fewest < len(numbers):
             return float(numbers[fewest])
         z = special.ndtri(1 - level / 2) + special.ndtri(POWER)
-        least = math.sqrt(self.shared)
-        reachable = z * least < abs(difference) or (
-            float(special.ndtri(1 - LEVEL / 2)) * least < equal - abs(difference)
+        limit = math.sqrt(self.shared)
+        reachable = z * limit < abs(difference) or (
+            float(special.ndtri(1 - LEVEL / 2)) * limit < equal - abs(difference)
         )
         return math.nan if reachable else math.inf
 
@@ -95,11 +95,11 @@ def reach(a: Cell, b: Cell, score: Score, rows: RowScores) -> Reach | None:
     if len(i) < 2 or folds_in(a.kind):
         return None  # more repetitions of cross-validation do not reduce the variance
     if a.kind == "fixed":
-        ours = rows.of(a.result_ids[i].tolist(), score)
-        theirs = rows.of(b.result_ids[j].tolist(), score)
-        if any(len(x) != len(y) or len(x) < 2 for x, y in zip(ours, theirs, strict=True)):
+        scores_a = rows.of(a.result_ids[i].tolist(), score)
+        scores_b = rows.of(b.result_ids[j].tolist(), score)
+        if any(len(x) != len(y) or len(x) < 2 for x, y in zip(scores_a, scores_b, strict=True)):
             return None
-        return _crossed_reach(np.array(ours) - np.array(theirs))
+        return _crossed_reach(np.array(scores_a) - np.array(scores_b))
     variance = float((a.of(score)[i] - b.of(score)[j]).var(ddof=1))
     shared = variance * a.n_test / a.n_train if a.kind == "resampled" else 0.0
     return Reach(variance, shared, a.kind or "")

@@ -204,10 +204,10 @@ class Cell:
         n = self.n_test * (1 if self.kind == "fixed" else _parts(self.kind, J))
         if self.kind == "resampled":
             n = min(n, self.n_train + self.n_test)
-        missed = 1 + math.log(n)
+        missed_loss = 1 + math.log(n)
         spread = np.nan_to_num(self.nll_sd)  # NaN with a single test row
         squares = n * float((np.square(self.nll) + np.square(spread)).mean())
-        return float((n * self.nll.mean() + missed) ** 2 / (squares + missed**2))
+        return float((n * self.nll.mean() + missed_loss) ** 2 / (squares + missed_loss**2))
 
 
 def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
@@ -236,11 +236,11 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
             group.append(row)
         if isinstance(kind, str):
             kinds[dataset] = kind
-    found = {}
+    cells_by_contender = {}
     for key, group in groups.items():
         rows = np.array(group, dtype=np.intp)
         rows = rows[np.argsort(repeat[rows])]
-        found[key] = Cell(
+        cells_by_contender[key] = Cell(
             kind=kinds.get(key[0]),
             total=len(planned[key[0]]),
             n_train=float(columns["n_train"][rows].mean()) if group else math.nan,
@@ -252,7 +252,7 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
             nll_sd=columns["nll_sd"][rows],
             brier=columns["brier"][rows],
         )
-    return found
+    return cells_by_contender
 
 
 def interval(cell: Cell, score: Score) -> Interval:
@@ -301,8 +301,10 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
         # Wilson's interval widens with fewer rows: reduce them until it is as wide as it has to be.
         z = float(special.ndtri(1 - LEVEL / 2))
         rows_only = variance / cell.rows
-        wider = 1 + between * (float(special.stdtrit(freedom, 1 - LEVEL / 2)) / z) ** 2 / rows_only
-        return replace(_wilson(mean, cell.rows / wider), method=WILSON_FOLDED)
+        variance_ratio = (
+            1 + between * (float(special.stdtrit(freedom, 1 - LEVEL / 2)) / z) ** 2 / rows_only
+        )
+        return replace(_wilson(mean, cell.rows / variance_ratio), method=WILSON_FOLDED)
     if score == "nll":
         within = float(np.square(np.nan_to_num(cell.nll_sd)).mean()) * (1 - 1 / cell.n_test)
         variance = (within + float(values.var())) * n / (n - 1)
@@ -387,20 +389,20 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
             method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
             return _by_t(mean, spread, J - 1, f"paired {method}", score, level)
         if _constant(differences) and abs(mean) < 1e-12:
-            return _as_good(a, b, score, rows, (i, j), worth, level)
-    ours = rows.of(a.result_ids[i].tolist(), score)
-    theirs = rows.of(b.result_ids[j].tolist(), score)
-    if any(len(x) != len(y) or not len(x) for x, y in zip(ours, theirs, strict=True)):
+            return _equal_scores(a, b, score, rows, (i, j), worth, level)
+    scores_a = rows.of(a.result_ids[i].tolist(), score)
+    scores_b = rows.of(b.result_ids[j].tolist(), score)
+    if any(len(x) != len(y) or not len(x) for x, y in zip(scores_a, scores_b, strict=True)):
         return Comparison(mean, math.nan, "no test rows in common")
-    paired = [x - y for x, y in zip(ours, theirs, strict=True)]
+    paired = [x - y for x, y in zip(scores_a, scores_b, strict=True)]
     if folded and worth > 1 and not _constant(np.concatenate(paired)):
         return _over_folded_rows(mean, paired, worth, folds_in(a.kind), score, level)
     if a.kind != "fixed":
         return _over_rows(mean, np.concatenate(paired), worth, score, level)
     if J > 1 and worth > 1 and not _constant(differences):
         return _over_seeds(mean, np.array(paired), score, level)
-    found = _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
-    return replace(found, of_fits=J == 1)
+    comparison = _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
+    return replace(comparison, of_fits=J == 1)
 
 
 def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
@@ -432,39 +434,48 @@ def against_best(
     if leader is None:
         return {}
     scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
-    first = scored[leader]
+    best_cell = scored[leader]
     by_rows = (
-        first.kind == "fixed"
-        or folds_in(first.kind) > 0
+        best_cell.kind == "fixed"
+        or folds_in(best_cell.kind) > 0
         or any(len(cell.repeats) == 1 for cell in scored.values())
     )
     if by_rows:
         rows.fetch(i for cell in scored.values() for i in cell.result_ids.tolist())
-    found = {
-        key: compare(first, cell, score, rows) for key, cell in scored.items() if key != leader
+    comparisons = {
+        key: compare(best_cell, cell, score, rows) for key, cell in scored.items() if key != leader
     }
     sign = 1 if score == "accuracy" else -1
-    alone = [
-        1.0 if sign * one.difference < 0 else one.p_value for one in found.values()
+    p_alone = [
+        1.0 if sign * comparison.difference < 0 else comparison.p_value
+        for comparison in comparisons.values()
     ]  # a contender that is ahead on the common repeats is not worse
-    paired: dict[int, tuple[Floats, float]] = {}
-    for index, (key, one) in enumerate(found.items()):
-        if one.method in (f"paired {OVER_DRAWS}", f"paired {OVER_SPLITS}"):
-            _, i, j = np.intersect1d(first.repeats, scored[key].repeats, return_indices=True)
-            factor = _factor(first.kind, len(i), first.n_test, first.n_train)
-            paired[index] = first.of(score)[i] - scored[key].of(score)[j], factor
-    by_index = leads(paired)
+    # Only comparisons over repeats estimate a variance between repeats, from which leads borrow.
+    paired = {
+        index: _paired(best_cell, scored[key], score)
+        for index, (key, comparison) in enumerate(comparisons.items())
+        if comparison.method in (f"paired {OVER_DRAWS}", f"paired {OVER_SPLITS}")
+    }
+    leads_by_index = leads(paired)
 
     def among(index: int, n_left: int) -> float:
-        if n_left > 2 and index in by_index and alone[index] < 1.0:
-            return lead_p_value(by_index[index][0], n_left, by_index[index][1])
-        return range_p_value(alone[index], n_left)
+        if n_left > 2 and index in leads_by_index and p_alone[index] < 1.0:
+            lead, n_repeats = leads_by_index[index]
+            return lead_p_value(lead, n_left, n_repeats)
+        return range_p_value(p_alone[index], n_left)
 
-    adjusted = step_down(alone, among)
+    adjusted = step_down(p_alone, among)
     return {
-        key: replace(one, p_value=min(looks * p, 1.0) if p == p else p)
-        for (key, one), p in zip(found.items(), adjusted, strict=True)
+        key: replace(comparison, p_value=min(looks * p, 1.0) if p == p else p)
+        for (key, comparison), p in zip(comparisons.items(), adjusted, strict=True)
     }
+
+
+def _paired(a: Cell, b: Cell, score: Score) -> tuple[Floats, float]:
+    """Differences (J,) of the common repeats, and the factor that makes their mean's variance."""
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    factor = _factor(a.kind, len(i), a.n_test, a.n_train)
+    return a.of(score)[i] - b.of(score)[j], factor
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -555,11 +566,11 @@ def mean_squares(differences: Floats) -> tuple[float, float, float]:
     """
     J, n = differences.shape
     by_row, by_seed, mean = differences.mean(axis=0), differences.mean(axis=1), differences.mean()
-    rest = differences - by_row - by_seed[:, None] + mean
+    residuals = differences - by_row - by_seed[:, None] + mean
     return (
         J * float(np.square(by_row - mean).sum()) / (n - 1),
         n * float(np.square(by_seed - mean).sum()) / (J - 1),
-        float(np.square(rest).sum()) / ((n - 1) * (J - 1)),
+        float(np.square(residuals).sum()) / ((n - 1) * (J - 1)),
     )
 
 
@@ -590,10 +601,10 @@ def _over_folded_rows(
     model differ at the 1% level in a quarter of cases. So the variance of fold means beyond that of
     their rows is a second part of the variance (`_between_folds`).
     """
-    each = np.concatenate(paired)
-    variance = float(each.var(ddof=1))
+    differences = np.concatenate(paired)
+    variance = float(differences.var(ddof=1))
     means = np.array([fold.mean() for fold in paired])
-    between, freedom = _between_folds(means, variance, len(each) / len(paired), k)
+    between, freedom = _between_folds(means, variance, len(differences) / len(paired), k)
     method = f"paired {OVER_FOLDED_ROWS}"
     if not between:
         return _by_t(mean, math.sqrt(variance / worth), worth - 1, method, score, level)
@@ -660,19 +671,21 @@ def _by_parts(
         return beyond if value < mean else 1 - beyond
 
     half = _parts_half_width(parts, LEVEL / 2)
-    (_, most), (_, least) = parts
+    (_, max_freedom), (_, min_freedom) = parts
     return Comparison(
         mean,
         min(2 * tail_beyond(abs(mean)), 1.0),
         method,
         max(mean - half, -CEILING[score]),
         min(mean + half, CEILING[score]),
-        _visible_by(_parts_half_width(parts, level / 2), spread, least, most, level),
+        _visible_by(_parts_half_width(parts, level / 2), spread, min_freedom, max_freedom, level),
         below,
     )
 
 
-def _visible_by(half: float, spread: float, least: float, most: float, level: float) -> float:
+def _visible_by(
+    half: float, spread: float, min_freedom: float, max_freedom: float, level: float
+) -> float:
     """The smallest difference that a test with this half-width detects, from a similar t-test.
 
     That t-test has the same spread, and the degrees of freedom that give it the same half-width.
@@ -680,11 +693,11 @@ def _visible_by(half: float, spread: float, least: float, most: float, level: fl
     Args:
         half: half-width of the test at this level.
         spread: standard error of the mean difference.
-        least: lower bound of the degrees of freedom.
-        most: upper bound of the degrees of freedom.
+        min_freedom: lower bound of the degrees of freedom.
+        max_freedom: upper bound of the degrees of freedom.
         level: significance level.
     """
-    low, high = least, most
+    low, high = min_freedom, max_freedom
     for _ in range(40):
         middle = (low + high) / 2
         wider = float(special.stdtrit(middle, 1 - level / 2)) * spread > half
@@ -694,7 +707,7 @@ def _visible_by(half: float, spread: float, least: float, most: float, level: fl
     return half * standard_errors_told(freedom, level) / critical
 
 
-def _as_good(
+def _equal_scores(
     a: Cell,
     b: Cell,
     score: Score,
@@ -709,14 +722,16 @@ def _as_good(
         return Comparison(0.0, 1.0, method, 0.0, 0.0, 0.0, point(0.0))
     # Equal accuracies, but perhaps not on the same rows.
     i, j = common
-    ours = np.concatenate(rows.of(a.result_ids[i].tolist(), score))
-    theirs = np.concatenate(rows.of(b.result_ids[j].tolist(), score))
-    if len(ours) != len(theirs):
+    scores_a = np.concatenate(rows.of(a.result_ids[i].tolist(), score))
+    scores_b = np.concatenate(rows.of(b.result_ids[j].tolist(), score))
+    if len(scores_a) != len(scores_b):
         return Comparison(0.0, math.nan, "no test rows in common")
-    apart = float((ours > theirs).mean()) * worth
-    low, high = _tango(apart, apart, worth)
-    below = paired_shares(apart, apart, worth)
-    return Comparison(0.0, 1.0, method, low, high, _visible_apart(2 * apart, worth, level), below)
+    discordant = float((scores_a > scores_b).mean()) * worth
+    low, high = _tango(discordant, discordant, worth)
+    below = paired_shares(discordant, discordant, worth)
+    return Comparison(
+        0.0, 1.0, method, low, high, _visible_apart(2 * discordant, worth, level), below
+    )
 
 
 def _by_signs(mean: float, n: float, method: str, score: Score, level: float) -> Comparison:
@@ -724,25 +739,33 @@ def _by_signs(mean: float, n: float, method: str, score: Score, level: float) ->
 
     A t-test needs some variance, but the sign test does not: n differences have the same sign.
     """
-    least = min(1.0, 2.0 ** (1 - n))
-    p = 1.0 if abs(mean) < 1e-12 else least
-    sure = least < LEVEL
-    low, high = (mean, mean) if sure else (-CEILING[score], CEILING[score])
-    visible = 0.0 if least < level else math.inf
-    return Comparison(mean, p, method, low, high, visible, point(mean) if sure else unknown)
+    smallest_p = min(1.0, 2.0 ** (1 - n))
+    p = 1.0 if abs(mean) < 1e-12 else smallest_p
+    significant = smallest_p < LEVEL
+    low, high = (mean, mean) if significant else (-CEILING[score], CEILING[score])
+    visible = 0.0 if smallest_p < level else math.inf
+    return Comparison(mean, p, method, low, high, visible, point(mean) if significant else unknown)
 
 
-def _over_rows(mean: float, each: Floats, rows: float, score: Score, level: float) -> Comparison:
-    """Compare by the rows' differences ``each``, which are worth ``rows`` independent rows."""
-    independent = rows >= len(each) - 1e-9
-    if score == "accuracy" and independent and np.isin(each, (-1.0, 0.0, 1.0)).all():
-        return _mcnemar(mean, int((each > 0).sum()), int((each < 0).sum()), len(each), level)
+def _over_rows(
+    mean: float, differences: Floats, rows: float, score: Score, level: float
+) -> Comparison:
+    """Compare by differences of rows that are worth ``rows`` independent ones."""
+    independent = rows >= len(differences) - 1e-9
+    if score == "accuracy" and independent and np.isin(differences, (-1.0, 0.0, 1.0)).all():
+        return _mcnemar(
+            mean,
+            int((differences > 0).sum()),
+            int((differences < 0).sum()),
+            len(differences),
+            level,
+        )
     ceiling = CEILING[score]
-    if _constant(each):
+    if _constant(differences):
         return _by_signs(mean, rows, "sign test over test rows", score, level)
     if rows <= 1:
         return Comparison(mean, math.nan, "too few test rows", -ceiling, ceiling, math.inf)
-    spread = float(each.std(ddof=1)) / math.sqrt(rows)
+    spread = float(differences.std(ddof=1)) / math.sqrt(rows)
     return _by_t(mean, spread, rows - 1, f"paired {OVER_ROWS}", score, level)
 
 
@@ -777,20 +800,20 @@ def _tango(better: float, worse: float, n: float) -> tuple[float, float]:
             below, above = (middle, above) if score(middle) > wanted else (below, middle)
         return (below + above) / 2
 
-    seen = (better - worse) / n
-    return end(z, -1.0, seen), end(-z, seen, 1.0)
+    observed = (better - worse) / n
+    return end(z, -1.0, observed), end(-z, observed, 1.0)
 
 
-def _visible_apart(apart: float, n: float, level: float) -> float:
+def _visible_apart(discordant: float, n: float, level: float) -> float:
     """The smallest difference in accuracy that McNemar's test detects with power `POWER`.
 
-    It is (z_{1-level/2} + z_{POWER}) sqrt(apart) / n, where `apart` is the number of rows that only
-    one of the two predicts correctly. It is also large enough that the fewest such rows that can be
-    significant (six at the 5% level) occur with probability `POWER`.
+    It is (z_{1-level/2} + z_{POWER}) sqrt(discordant) / n, where `discordant` is the number of rows
+    that only one of the two predicts correctly. It is also large enough that the fewest such rows
+    that can be significant (six at the 5% level) occur with probability `POWER`.
     """
     fewest = math.ceil(1 - math.log2(level))
     if n < fewest:
         return math.inf
     quantiles = float(special.ndtri(1 - level / 2) + special.ndtri(POWER))
-    least = float(special.bdtri(fewest - 1, math.floor(n), 1 - POWER))
-    return max(quantiles * math.sqrt(apart) / n, least)
+    least_difference = float(special.bdtri(fewest - 1, math.floor(n), 1 - POWER))
+    return max(quantiles * math.sqrt(discordant) / n, least_difference)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -69,10 +69,11 @@ def summarise(samples: Sequence[Sequence[float]]) -> Summary:
 CLEAR = 0.2
 """Share of a fit's time that its epochs after the first must take, to estimate their time."""
 
+Row: TypeAlias = "Mapping[str, Any]"
+"""A row of `Frames.timings` as a pandas record, with values of several types."""
 
-def epochs_of(
-    fit: Mapping[str, Any], once: Mapping[str, Any] | None, epochs: float
-) -> tuple[tuple[float, ...], ...]:
+
+def epochs_of(fit: Row, once: Row | None, epochs: float) -> tuple[tuple[float, ...], ...]:
     """Seconds an epoch, in each process; empty for a process that does not show them.
 
     If a fit of one epoch was timed, too, this is the time that the other epochs add to it, for each
@@ -90,13 +91,13 @@ def epochs_of(
         return ()
     if once is None or epochs <= 1 or len(once["samples"]) != len(fit["samples"]):
         return tuple(tuple(s / epochs for s in process) for process in fit["samples"])
-    fits, ones = (tuple(map(median, kind["samples"])) for kind in (fit, once))
-    found = tuple(
-        ((whole - one) / (epochs - 1),) if whole - one >= CLEAR * whole else ()
-        for whole, one in zip(fits, ones, strict=True)
+    fit_medians, once_medians = (tuple(map(median, kind["samples"])) for kind in (fit, once))
+    seconds = tuple(
+        ((full - single) / (epochs - 1),) if full - single >= CLEAR * full else ()
+        for full, single in zip(fit_medians, once_medians, strict=True)
     )
-    n = sum(map(len, found))
-    return found if n >= FEWEST and 2 * n > len(found) else ()
+    n = sum(map(len, seconds))
+    return seconds if n >= FEWEST and 2 * n > len(seconds) else ()
 
 
 def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
@@ -119,25 +120,25 @@ def is_tight(samples: Sequence[Sequence[float]]) -> bool:
     return summary.high - summary.low <= 2 * TIGHT * summary.median
 
 
-def ratio(these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]) -> float:
-    """How many times longer `these` take than `those`, measured in the same processes.
+def ratio(samples: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> float:
+    """How many times longer `samples` take than `reference`, measured in the same processes.
 
     This is the median over processes of the quotient of medians, because a slow process slows both.
     If the numbers of processes differ, it is the quotient of the medians over processes.
     """
-    if len(these) != len(those):
-        return median(map(median, these)) / median(map(median, those))
-    return median(quotient for (quotient,) in quotients(these, those))
+    if len(samples) != len(reference):
+        return median(map(median, samples)) / median(map(median, reference))
+    return median(quotient for (quotient,) in quotients(samples, reference))
 
 
 def quotients(
-    these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]
+    samples: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]
 ) -> tuple[tuple[float], ...]:
-    """How many times longer `these` take than `those`, in each process that measured both.
+    """How many times longer `samples` take than `reference`, in each process that measured both.
 
     Empty if they were not measured in the same processes.
     """
-    if len(these) != len(those):
+    if len(samples) != len(reference):
         return ()
-    pairs = zip(these, those, strict=True)
+    pairs = zip(samples, reference, strict=True)
     return tuple((median(a) / median(b),) for a, b in pairs if a and b)

@@ -139,8 +139,8 @@ def judge(
         raise UsageError(f"the budget is {budget:g}; it must be a share of at least 0")
     values = finite(d)
     level = look_level(alpha) if looks else alpha
-    missed = (1 - COVERAGE) / (len(LOOKS) if looks else 1)
-    low, high = signed_rank_interval(values, 1 - missed)
+    noncoverage = (1 - COVERAGE) / (len(LOOKS) if looks else 1)
+    low, high = signed_rank_interval(values, 1 - noncoverage)
     p_slower, p_faster = signed_rank(values)
     return Change(
         effect=hodges_lehmann(values),
@@ -334,17 +334,17 @@ def finite(values: ArrayLike, what: str = "log-ratios") -> Floats:
         UsageError: a value is NaN or infinite (the error names the first), or there is more than
             one dimension.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1:
-        raise UsageError(f"{what}: expected one row of numbers, got shape {found.shape}")
-    wrong = np.flatnonzero(~np.isfinite(found))
-    if len(wrong):
-        first = int(wrong[0])
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise UsageError(f"{what}: expected one row of numbers, got shape {array.shape}")
+    not_finite = np.flatnonzero(~np.isfinite(array))
+    if len(not_finite):
+        first = int(not_finite[0])
         raise UsageError(
-            f"{what}: value {first + 1} of {len(found)} is {found[first]}; leave out failed "
+            f"{what}: value {first + 1} of {len(array)} is {array[first]}; leave out failed "
             "measurements"
         )
-    return found
+    return array
 
 
 def doubled_ranks(values: Floats) -> NDArray[np.int64]:

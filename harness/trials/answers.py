@@ -65,43 +65,43 @@ def settle(classifier: object) -> bool:
     Returns:
         Whether the classifier holds any array that can be waited for.
     """
-    found = False
-    things: deque[object] = deque([classifier])
+    has_lazy = False
+    queue: deque[object] = deque([classifier])
     seen: set[int] = set()
-    while things and len(seen) < MANY:
-        thing = things.popleft()
-        if issubclass(type(thing), PLAIN) or id(thing) in seen:
+    while queue and len(seen) < MANY:
+        item = queue.popleft()
+        if issubclass(type(item), PLAIN) or id(item) in seen:
             continue
-        seen.add(id(thing))
-        if _block(thing):
-            found = True
+        seen.add(id(item))
+        if _block(item):
+            has_lazy = True
         else:
             # An object that refuses to be inspected does not make the fit fail.
             with contextlib.suppress(Exception):
-                things.extend(islice(_inside(thing), MANY))
-    return found
+                queue.extend(islice(_inside(item), MANY))
+    return has_lazy
 
 
-def _inside(thing: object) -> Iterable[object]:
-    if isinstance(thing, dict):
-        return thing.values()
-    if isinstance(thing, list | tuple):
-        return thing
-    return getattr(thing, "__dict__", {}).values()
+def _inside(item: object) -> Iterable[object]:
+    if isinstance(item, dict):
+        return item.values()
+    if isinstance(item, list | tuple):
+        return item
+    return getattr(item, "__dict__", {}).values()
 
 
-def _block(thing: object) -> bool:
+def _block(item: object) -> bool:
     """Wait for a JAX array; return whether the thing is one."""
-    block = getattr(type(thing), "block_until_ready", None)
+    block = getattr(type(item), "block_until_ready", None)
     if not callable(block):
         return False
-    block(thing)
+    block(item)
     return True
 
 
-def _is_numbers(thing: Any) -> bool:
+def _is_numbers(item: Any) -> bool:
     """Whether the thing is a NumPy array of numbers, which are computed."""
-    return type(thing) is np.ndarray and thing.dtype != object
+    return type(item) is np.ndarray and item.dtype != object
 
 
 def _is_eager(output: object) -> bool:

@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from harness.contract.cpu import cpu
 from harness.contract.parameters import Elsewhere, described, given_to
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from harness.processes.serving import Inside
     from harness.trials.trial import Material
 
+    NoArrays: TypeAlias = dict[str, Any]  # empty: these answers have no arrays
+
 MODULES = (
     "harness.trials.remote",
     "harness.trials.discovery",
@@ -59,6 +61,22 @@ DRAWING = 600.0
 
 SECONDS = 60.0
 """Time limit of a plugin's answer about its offers, parameters or devices, in seconds."""
+
+
+OfferJSON: TypeAlias = dict[str, Any]
+"""A value that a plugin offers as JSON; its keys depend on its kind (see `_to_json`)."""
+
+
+class PluginJSON(TypedDict):
+    """A plugin's description of itself.
+
+    Its offers by kind, whether it looks for devices, why it offers nothing if so, and its faults.
+    """
+
+    offers: dict[str, list[OfferJSON]]
+    devices: bool
+    nothing: str
+    faults: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +105,35 @@ class Described(Registry):
     def __init__(
         self,
         processes: Processes,
-        told: Sequence[tuple[Source, dict[str, Any]]],
+        descriptions: Sequence[tuple[Source, PluginJSON]],
         faults: list[Fault],
         printed: str = "",
     ) -> None:
         self.processes = processes
         self.faults = faults
         self.printed = printed
-        self._sources = {source.origin: source for source, _ in told}
+        self._sources = {source.origin: source for source, _ in descriptions}
         self._origins = {}
         self._loaded: dict[tuple[Origin, tuple[str, ...], str], list[tuple[str, ...]]] = {}
         self._required = Counter(
             (source, name)
-            for source, words in told
+            for source, description in descriptions
             for kind in ("datasets", "models", "kernels")
-            for one in words["offers"][kind]
-            for name in one["requires"]
+            for offer in description["offers"][kind]
+            for name in offer["requires"]
         )
-        self._see_devices = [source for source, words in told if words["devices"]]
+        self._see_devices = [
+            source for source, description in descriptions if description["devices"]
+        ]
         self.plugins = tuple(self._sources)
         for kind in ("datasets", "models", "kernels", "reports", "pictures"):
-            found: dict[str, Any] = {}
-            for source, words in told:
-                for one in words["offers"][kind]:
+            values: dict[str, Any] = {}  # of the class that KINDS has for the kind
+            for source, description in descriptions:
+                for offer in description["offers"][kind]:
                     self._enter(
-                        kind, found, source.origin, _value(kind, source, one, self._ask_for)
+                        kind, values, source.origin, _from_json(kind, source, offer, self._ask_for)
                     )
-            setattr(self, kind, Offers(kind.removesuffix("s"), dict(sorted(found.items()))))
+            setattr(self, kind, Offers(kind.removesuffix("s"), dict(sorted(values.items()))))
 
     @cached_property
     def devices(self) -> Offers[Device]:
@@ -123,26 +143,26 @@ class Described(Registry):
             for source in self._see_devices
         }
         self._origins["devices", "cpu"] = core()
-        found: dict[str, Any] = {"cpu": cpu()}
+        values: dict[str, Device] = {"cpu": cpu()}
         finish(calls.values())
         for source, call in calls.items():
-            told, failure = call.result()
+            answer, failure = call.result()
             call.close()
             if failure is not None:
                 reason = f"harness_devices: {failure.reason}"
                 self.faults.append(Fault(source.origin, reason))
                 continue
-            self.faults += [Fault(source.origin, reason) for reason in told["faults"]]
-            for one in told["devices"]:
-                value = _value("devices", source, one, self._ask_for)
-                self._enter("devices", found, source.origin, value)
-        return Offers("device", dict(sorted(found.items())))
+            self.faults += [Fault(source.origin, reason) for reason in answer["faults"]]
+            for device in answer["devices"]:
+                value = _from_json("devices", source, device, self._ask_for)
+                self._enter("devices", values, source.origin, value)
+        return Offers("device", dict(sorted(values.items())))
 
     def _ask_for(self, kind: str, name: str, function: str) -> dict[str, Any]:
         """The parameters of a function of a dataset or model."""
         with self.answered(kind, name, parameters_there, kind, name, function) as call:
-            told, failure = call.result()
-        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(told)
+            parameters, failure = call.result()
+        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(parameters)
 
     @contextmanager
     def answered(
@@ -166,10 +186,10 @@ class Described(Registry):
 
         name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
         with tempfile.TemporaryFile() as labels:
-            asked = (trial.dataset, trial.split_seed, trial.fold, needs, False)
+            arguments = (trial.dataset, trial.split_seed, trial.fold, needs, False)
             limits, files = Limits(DRAWING), [labels.fileno()]
             with self.answered(
-                "datasets", name, draw_there, *asked, limits=limits, files=files
+                "datasets", name, draw_there, *arguments, limits=limits, files=files
             ) as call:
                 told_by(call, name)
                 return material_of(call.answer, 0, labels.fileno)
@@ -192,8 +212,10 @@ class Described(Registry):
             key = source, tuple(ordered[: i + 1])
             parent = self.processes.grown(key, parent, import_there, ordered[i : i + 1])
         for i, names in enumerate(self._loaded.get((origin, requires, concerned), ())):
-            again = source, requires, concerned, i
-            grown = self.processes.grown(again, parent, import_there, names, limit=LEARNING)
+            generation_key = source, requires, concerned, i
+            grown = self.processes.grown(
+                generation_key, parent, import_there, names, limit=LEARNING
+            )
             if grown.never_started:
                 break
             parent = grown
@@ -213,12 +235,14 @@ class Described(Registry):
             concerned: name of the model or dataset.
             names: the loaded modules.
         """
-        known = self._loaded.setdefault((origin, requires, concerned), [])
-        new = tuple(name for name in names if not any(name in each for each in known))
+        generations = self._loaded.setdefault((origin, requires, concerned), [])
+        new = tuple(
+            name for name in names if not any(name in generation for generation in generations)
+        )
         while sum(map(len, new)) > MESSAGE // 2:  # all names must fit into one message
             new = new[: len(new) // 2]
-        if new and len(known) < GENERATIONS:
-            known.append(new)
+        if new and len(generations) < GENERATIONS:
+            generations.append(new)
 
 
 def discover(
@@ -236,8 +260,10 @@ def discover(
     """
     installed = installed_sources()
     names = {source.origin.module for source in installed}
-    given = [one for one in given_sources(plugins) if one.origin.module not in names]
-    sources = [*installed, *given]
+    extra_sources = [
+        source for source in given_sources(plugins) if source.origin.module not in names
+    ]
+    sources = [*installed, *extra_sources]
     processes = Processes(MODULES)
     try:
         return _described(processes, sources, meanwhile)
@@ -250,7 +276,7 @@ def discover(
 class _Answer:
     """A plugin's description or the failure to get it, and what the plugin printed meanwhile."""
 
-    words: Any
+    description: Any
     failure: Failure | None
     printed: str
     is_lost: bool
@@ -286,10 +312,10 @@ def _described(
         if answers[i].is_lost:  # one plugin may have killed the supervisor: ask each one alone
             processes.renew()
             (answers[i],) = _asked(processes, [source])
-    told: list[tuple[Source, dict[str, Any]]] = []
+    descriptions: list[tuple[Source, PluginJSON]] = []
     faults: list[Fault] = []
     for source, answer in zip(sources, answers, strict=True):
-        words, failure = answer.words, answer.failure
+        description, failure = answer.description, answer.failure
         if failure is not None:
             reason = failure.reason
             if failure.kind == "exception" and reason.startswith("plugin "):
@@ -300,12 +326,12 @@ def _described(
                 raise PluginError(str(Fault(source.origin, reason)))
             faults.append(Fault(source.origin, reason))
             continue
-        faults += [Fault(source.origin, reason) for reason in words["faults"]]
-        if source.given and (words["faults"] or words["nothing"]):
-            raise PluginError(words["nothing"] or str(faults[-1]))
-        told.append((source, words))
+        faults += [Fault(source.origin, reason) for reason in description["faults"]]
+        if source.given and (description["faults"] or description["nothing"]):
+            raise PluginError(description["nothing"] or str(faults[-1]))
+        descriptions.append((source, description))
     printed = "\n".join(answer.printed for answer in answers if answer.printed)
-    return Described(processes, told, faults, printed)
+    return Described(processes, descriptions, faults, printed)
 
 
 def load_there(_held: None, source: Source) -> Held:
@@ -338,43 +364,44 @@ def import_there(held: Held, requires: Sequence[str]) -> Held:
     return Held(held.registry, seconds)
 
 
-def describe_there(inside: Inside, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
+def describe_there(inside: Inside, source: Source) -> tuple[PluginJSON, NoArrays]:
     """A plugin's offers as JSON; called in a fork of the process that has loaded the plugin."""
     registry: Registry = inside.held.registry
     module = registry.modules.get(source.origin)
-    told: dict[str, Any] = {
+    description: PluginJSON = {
         "offers": {
-            kind: [_told(kind, value) for value in getattr(registry, kind).values()]
+            kind: [_to_json(kind, value) for value in getattr(registry, kind).values()]
             for kind in KINDS
             if kind != "devices"
         },
         "devices": callable(getattr(module, "harness_devices", None)),
         "nothing": "",
+        "faults": [],
     }
-    told["faults"] = [fault.reason for fault in registry.faults]
-    if module is not None and not told["faults"]:
-        told["nothing"] = offers_nothing(registry, source.origin, module)
-    return told, {}
+    description["faults"] = [fault.reason for fault in registry.faults]
+    if module is not None and not description["faults"]:
+        description["nothing"] = offers_nothing(registry, source.origin, module)
+    return description, {}
 
 
 def parameters_there(
     inside: Inside, kind: str, name: str, function: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], NoArrays]:
     """The parameters of a function that a plugin offers."""
     offered = getattr(inside.held.registry, kind)[name]
     return described(getattr(offered, function), given=given_to(offered)), {}
 
 
-def devices_there(inside: Inside) -> tuple[dict[str, Any], dict[str, Any]]:
+def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
     """The devices that a plugin sees."""
     registry: Registry = inside.held.registry
-    known = len(registry.faults)
+    n_known = len(registry.faults)
     devices = [
-        _told("devices", device)
+        _to_json("devices", device)
         for device in registry.devices.values()
         if registry.origin("devices", device.name) != core()
     ]
-    return {"devices": devices, "faults": [one.reason for one in registry.faults[known:]]}, {}
+    return {"devices": devices, "faults": [fault.reason for fault in registry.faults[n_known:]]}, {}
 
 
 _TEXTS = ("name", "description", "licence", "citation", "kind", "scope")
@@ -391,42 +418,46 @@ _FUNCTIONS: dict[str, tuple[str, ...]] = {
 LONGEST = 10_000  # characters of a text that are kept
 
 
-def _told(kind: str, value: Any) -> dict[str, Any]:
+def _to_json(kind: str, value: Any) -> OfferJSON:
     """A value that a plugin offers as JSON: its texts, flags and the names of its functions."""
     fields = KINDS[kind].__dataclass_fields__
-    told: dict[str, Any] = {
+    description: OfferJSON = {
         name: "".join(str(getattr(value, name)))[:LONGEST] for name in _TEXTS if name in fields
     }
-    told |= {name: bool(getattr(value, name)) for name in _FLAGS if name in fields}
-    told |= {
+    description |= {name: bool(getattr(value, name)) for name in _FLAGS if name in fields}
+    description |= {
         name: ["".join(word) for word in getattr(value, name)] for name in _TUPLES if name in fields
     }
     if kind == "models":
         needs = Needs.__dataclass_fields__
-        told["needs"] = {name: getattr(value.needs, name) for name in needs}
+        description["needs"] = {name: getattr(value.needs, name) for name in needs}
     if kind == "reports":
-        told["options"] = [asdict(option) for option in value.options]
-    told["functions"] = [name for name in _FUNCTIONS[kind] if getattr(value, name) is not None]
-    return told
+        description["options"] = [asdict(option) for option in value.options]
+    description["functions"] = [
+        name for name in _FUNCTIONS[kind] if getattr(value, name) is not None
+    ]
+    return description
 
 
-def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., Any]) -> Any:
-    """The value that `_told` described, with stand-ins for its functions."""
-    known = KINDS[kind].__dataclass_fields__
-    fields: dict[str, Any] = {name: told[name] for name in (*_TEXTS, *_FLAGS) if name in told}
-    fields |= {name: tuple(told[name]) for name in _TUPLES if name in told}
+def _from_json(kind: str, source: Source, description: OfferJSON, ask: Callable[..., Any]) -> Any:
+    """The value that `_to_json` described, with stand-ins for its functions."""
+    known_fields = KINDS[kind].__dataclass_fields__
+    fields: dict[str, Any] = {  # keyword arguments of the kind's class
+        name: description[name] for name in (*_TEXTS, *_FLAGS) if name in description
+    }
+    fields |= {name: tuple(description[name]) for name in _TUPLES if name in description}
     if kind == "models":
-        fields["needs"] = Needs(**told["needs"])
+        fields["needs"] = Needs(**description["needs"])
     if kind == "reports":
-        fields["options"] = tuple(_option(**option) for option in told["options"])
-    for name in told["functions"]:
+        fields["options"] = tuple(_option(**option) for option in description["options"])
+    for name in description["functions"]:
         if kind in ("reports", "pictures"):
-            fields[name] = partial(_call_here, source, kind, told["name"], name)
+            fields[name] = partial(_call_here, source, kind, description["name"], name)
         else:
             fields[name] = Elsewhere(
-                f"{name} of '{told['name']}'", partial(ask, kind, told["name"], name)
+                f"{name} of '{description['name']}'", partial(ask, kind, description["name"], name)
             )
-    return KINDS[kind](**{name: value for name, value in fields.items() if name in known})
+    return KINDS[kind](**{name: value for name, value in fields.items() if name in known_fields})
 
 
 def _option(default: Any, choices: list[str], **fields: str) -> Option:

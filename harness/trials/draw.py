@@ -14,7 +14,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -38,6 +38,35 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
+JSON: TypeAlias = dict[str, Any]
+"""A message of another process, whose keys depend on the call and on whether it failed."""
+
+Categories: TypeAlias = list[list[str | None]]
+"""The categories of each categorical column, in the order of their codes."""
+
+
+class TableJSON(TypedDict):
+    """The JSON part of both tables of a split, prepared for one model's needs.
+
+    Without categorical columns the lists of categories are empty.
+    """
+
+    categorical: list[int]
+    X_train: Categories
+    X_test: Categories
+
+
+class SplitJSON(TypedDict):
+    """The JSON part of a split; `tables` has one entry for each of the models' needs."""
+
+    classes: list[str]
+    features: list[str]
+    tables: list[TableJSON]
+    n_repeated: int
+    identifiers: list[str]
+    sketch: NotRequired[list[str] | None]
+    loaded: list[str]
+
 
 MODULES = 20_000  # names of loaded modules that are accepted from a process, at most
 _MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
@@ -50,7 +79,7 @@ def draw_there(
     fold: int | None,
     needs: Sequence[Needs],
     sketched: bool,
-) -> tuple[dict[str, Any], Arrays]:
+) -> tuple[SplitJSON | JSON, Arrays]:
     """Draw a split and prepare it; called in a process that has loaded the dataset's plugin.
 
     Args:
@@ -67,32 +96,27 @@ def draw_there(
     assert answer is not None
     try:
         data = draw(dataset, seed, dict(choice.parameters), fold)
-        if any(leaves(data, one) for one in needs):
+        if any(leaves(data, need) for need in needs):
             data = _moved(answer, dataset.name, data)
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
-        tables: list[dict[str, Any]] = []
+        tables: list[TableJSON] = []
         scaled = None
-        for i, one in enumerate(needs):
-            prepared = _prepared(dataset.name, data, one, partial(_room, answer, i))
-            scaled = prepared if one == SCALED else scaled
+        for i, need in enumerate(needs):
+            prepared = _prepared(dataset.name, data, need, partial(_room, answer, i))
+            scaled = prepared if need == SCALED else scaled
             arrays[f"labels_{i}"] = prepared.y_train
-            tables.append({"categorical": list(prepared.categorical)})
-            for part in PARTS:
-                name, table = f"{part}_{i}", getattr(prepared, part)
-                if name not in answer.names:
-                    tables[i][part] = _put(arrays, name, table, prepared.categorical)
-                else:
-                    tables[i][part] = []
-        told: dict[str, Any] = {
+            tables.append(_put_tables(answer, arrays, i, prepared))
+        split_json: SplitJSON = {
             "classes": list(data.class_names),
             "features": list(data.feature_names),
             "tables": tables,
             "n_repeated": data.n_repeated,
             "identifiers": list(data.identifiers),
+            "loaded": [],
         }
         if sketched:
-            told["sketch"] = _sketch(arrays, data, scaled)
-        told["loaded"] = loaded_since(before)
+            split_json["sketch"] = _sketch(arrays, data, scaled)
+        split_json["loaded"] = loaded_since(before)
         with _on_disk(dataset.name):
             pack(inside.files[0], None, {"y_test": data.y_test})
             for name, array in arrays.items():
@@ -104,12 +128,12 @@ def draw_there(
             reason = f"dataset '{dataset.name}': split raised {reason}"
         answer.clear()
         return {"fault": [reason, failure.traceback]}, {}
-    return told, {}
+    return split_json, {}
 
 
 def glance_there(
     inside: Inside, choice: Choice, seed: int, fold: int | None, n_rows: int
-) -> tuple[dict[str, Any], Arrays]:
+) -> tuple[JSON, Arrays]:
     """A preview of a split: shape, classes, column names and first rows; nothing is kept."""
     dataset = inside.held.registry.datasets[choice.name]
     try:
@@ -147,10 +171,12 @@ def _moved(answer: Packing, name: str, data: Encoded) -> Encoded:
     return replace(data, X_train=train, X_test=test)
 
 
-def _room(answer: Packing, place: int, part: str, shape: tuple[int, ...], dtype: str) -> Array:
+def _room(
+    answer: Packing, needs_index: int, part: str, shape: tuple[int, ...], dtype: str
+) -> Array:
     """An empty table in the file that trials map into their memory."""
     with _on_disk():
-        return answer.room(f"{part}_{place}", shape, dtype)
+        return answer.room(f"{part}_{needs_index}", shape, dtype)
 
 
 @contextmanager
@@ -185,27 +211,27 @@ def _sketch(arrays: Arrays, data: Encoded, scaled: Prepared | None) -> list[str]
             arrays[f"drawn_{part}"] = getattr(data, part).astype(np.float64)
         return None
     with suppress(Exception):  # a trial without a picture has not failed
-        if (made := principal(data, scaled)) is not None:
-            arrays["points"], arrays["rows"] = made.points, made.rows
-            return list(made.input_names)
+        if (picture := principal(data, scaled)) is not None:
+            arrays["points"], arrays["rows"] = picture.points, picture.rows
+            return list(picture.input_names)
     return None
 
 
-def fault_of(told: Any) -> tuple[str, str] | None:
+def fault_of(answer: Any) -> tuple[str, str] | None:
     """The reason and traceback of an answer without a split; None if it has a split."""
-    if not isinstance(told, dict):
+    if not isinstance(answer, dict):
         return "its process gave an answer that does not fit", ""
-    if "fault" not in told:
+    if "fault" not in answer:
         return None
-    reason, traceback = told["fault"]
+    reason, traceback = answer["fault"]
     return str(reason), str(traceback)
 
 
-def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence[Needs]) -> str:
+def misfit(split_json: SplitJSON, arrays: Arrays, labels: Arrays, needs: Sequence[Needs]) -> str:
     """The fault of a split that a plugin's process wrote; empty if the split is valid.
 
     Args:
-        told: the JSON part of the split.
+        split_json: the JSON part of the split, which may break its type in any way.
         arrays: the tables, and the labels of the training part.
         labels: the labels of the test part.
         needs: the needs that the tables were prepared for.
@@ -214,135 +240,165 @@ def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence
         LookupError, TypeError, ValueError, AttributeError: the split has another structure.
     """
     names, features, y_train, y_test = (
-        told["classes"],
-        told["features"],
+        split_json["classes"],
+        split_json["features"],
         arrays["y_train"],
         labels["y_test"],
     )
-    texts = [*names, *features, *told["identifiers"]]
+    texts = [*names, *features, *split_json["identifiers"]]
     if not all(isinstance(text, str) for text in texts):
         return "names that are not strings"
     trained, n_train, n_test = arrays["trained"], len(y_train), len(y_test)
-    whole = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
-    if any(one.ndim != 1 or one.dtype.kind != "i" or not len(one) for one in whole):
+    integers = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
+    if any(column.ndim != 1 or column.dtype.kind != "i" or not len(column) for column in integers):
         return "labels that are not a column of integers"
     K = len(trained)
     if trained[0] < 0 or trained[-1] >= len(names) or (np.diff(trained) <= 0).any():
         return "classes out of range"
     if not np.isin(y_train, trained).all() or not np.isin(y_test, trained).all():
         return "labels out of range"
-    if not 0 <= int(told["n_repeated"]) <= n_test or len(told["tables"]) != len(needs):
+    if not 0 <= int(split_json["n_repeated"]) <= n_test or len(split_json["tables"]) != len(needs):
         return "counts that do not fit"
-    for i, one in enumerate(told["tables"]):
+    for i, table_json in enumerate(split_json["tables"]):
         coded = arrays[f"labels_{i}"]
         if len(coded) != n_train or coded.min() < 0 or coded.max() >= K:
             return "labels out of range"
-        widths = set()
-        for part, n_rows in zip(PARTS, (n_train, n_test), strict=True):
-            if not one["categorical"]:
-                table = arrays[f"{part}_{i}"]
-                if table.dtype != needs[i].dtype or table.ndim != 2 or len(table) != n_rows:
-                    return f"{part} of {table.dtype} {table.shape}"
-                widths.add(table.shape[1])
-                continue
-            numbers, codes = arrays[f"{part}_{i}_numbers"], arrays[f"{part}_{i}_codes"]
-            if numbers.dtype != np.float64 or codes.dtype != np.int32:
-                return f"{part} of {numbers.dtype} and {codes.dtype}"
-            if numbers.shape[0] != n_rows or codes.shape != (n_rows, len(one["categorical"])):
-                return f"{part} of {numbers.shape} and {codes.shape}"
-            if any(
-                column.min() < 0 or column.max() >= len(known)
-                for column, known in zip(codes.T, one[part], strict=True)
-            ):
-                return f"{part} with categories out of range"
-            widths.add(numbers.shape[1] + codes.shape[1])
-        if len(widths) != 1 or not all(
-            type(column) is int and 0 <= column < min(widths) for column in one["categorical"]
-        ):
-            return "columns that do not fit"
+        if fault := _table_misfit(table_json, arrays, i, (n_train, n_test), needs[i]):
+            return fault
     return ""
 
 
-def told_by(call: Call, name: str) -> dict[str, Any]:
-    """The JSON part of the split that an ended call to `draw_there` returned.
+def _table_misfit(
+    table_json: TableJSON, arrays: Arrays, i: int, n_rows: tuple[int, int], needs: Needs
+) -> str:
+    """The fault of both tables that were prepared for the i-th needs; empty if they are valid."""
+    categorical = table_json["categorical"]
+    widths = set()
+    for part, length in zip(PARTS, n_rows, strict=True):
+        if not categorical:
+            table = arrays[f"{part}_{i}"]
+            if table.dtype != needs.dtype or table.ndim != 2 or len(table) != length:
+                return f"{part} of {table.dtype} {table.shape}"
+            widths.add(table.shape[1])
+            continue
+        numbers, codes = arrays[f"{part}_{i}_numbers"], arrays[f"{part}_{i}_codes"]
+        if numbers.dtype != np.float64 or codes.dtype != np.int32:
+            return f"{part} of {numbers.dtype} and {codes.dtype}"
+        if numbers.shape[0] != length or codes.shape != (length, len(categorical)):
+            return f"{part} of {numbers.shape} and {codes.shape}"
+        if any(
+            column.min() < 0 or column.max() >= len(categories)
+            for column, categories in zip(codes.T, table_json[part], strict=True)
+        ):
+            return f"{part} with categories out of range"
+        widths.add(numbers.shape[1] + codes.shape[1])
+    if len(widths) != 1 or not all(
+        type(column) is int and 0 <= column < min(widths) for column in categorical
+    ):
+        return "columns that do not fit"
+    return ""
+
+
+def told_by(call: Call, name: str) -> JSON:
+    """The JSON that an ended call to `draw_there` or `glance_there` returned.
 
     Raises:
         DatasetError: the call failed to draw a split.
     """
-    told, failure = call.result()
+    answer, failure = call.result()
     if failure is not None:
         raise DatasetError(blamed(failure, name).reason)
-    if fault := fault_of(told):
+    if fault := fault_of(answer):
         raise DatasetError(fault[0])
-    return dict(told)
+    return dict(answer)
 
 
-def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
+def material_of(file: int, needs_index: int, labels: Callable[[], int]) -> Material:
     """A trial's input, mapped into memory from the files of its split.
 
     Args:
         file: descriptor of the split that `draw_there` wrote.
-        place: index of the model's needs among those that the split was prepared for.
+        needs_index: index of the model's needs among those that the split was prepared for.
         labels: returns the descriptor of the test part's labels.
     """
-    told, arrays = unpack(file)
-    table = told["tables"][place]
+    split_json: SplitJSON
+    split_json, arrays = unpack(file)
+    table = split_json["tables"][needs_index]
     categorical = tuple(table["categorical"])
-    y_train = arrays[f"labels_{place}"]
+    y_train = arrays[f"labels_{needs_index}"]
     X_train, X_test = (
-        _take(arrays, f"{part}_{place}", table[part], categorical) for part in ("X_train", "X_test")
+        _take(arrays, f"{part}_{needs_index}", table[part], categorical)
+        for part in ("X_train", "X_test")
     )
-    asked = None
+    drawn = None
     if "drawn_X_train" in arrays:
         blank = np.zeros(len(X_test), dtype=np.intp)
-        asked = Encoded(
+        drawn = Encoded(
             arrays["drawn_X_train"],
             arrays["y_train"],
             arrays["drawn_X_test"],
             blank,
-            tuple(told["classes"]),
-            tuple(told["features"]),
+            tuple(split_json["classes"]),
+            tuple(split_json["features"]),
         )
     return Material(
         Prepared(X_train, X_test, y_train, categorical),
-        lambda: facts_of(file, place, labels()),
+        lambda: facts_of(file, needs_index, labels()),
         len(arrays["trained"]),
-        asked,
+        drawn,
     )
 
 
-def facts_of(file: int, place: int, labels: int) -> Facts:
+def facts_of(file: int, needs_index: int, labels: int) -> Facts:
     """What scoring a trial needs besides predictions, from the files of its split."""
-    told, arrays = unpack(file)
+    split_json: SplitJSON
+    split_json, arrays = unpack(file)
     _, hidden = unpack(labels)
     return Facts(
-        arrays[f"labels_{place}"],
+        arrays[f"labels_{needs_index}"],
         hidden["y_test"],
         arrays["trained"],
-        len(told["classes"]),
-        told["n_repeated"],
-        tuple(told["identifiers"]),
+        len(split_json["classes"]),
+        split_json["n_repeated"],
+        tuple(split_json["identifiers"]),
     )
 
 
 def names_of(file: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of a split's classes and of its columns."""
-    told, _ = unpack(file)
-    return tuple(told["classes"]), tuple(told["features"])
+    split_json: SplitJSON
+    split_json, _ = unpack(file)
+    return tuple(split_json["classes"]), tuple(split_json["features"])
 
 
 def principal_of(file: int) -> Sketch | None:
     """The picture of a split with more than two columns, if it has one."""
-    told, arrays = unpack(file)
+    split_json: SplitJSON
+    split_json, arrays = unpack(file)
     if "points" not in arrays:
         return None
-    names = tuple(told["sketch"])
-    return Sketch(tuple(told["classes"]), names, arrays["points"], arrays["rows"])
+    names = split_json["sketch"]
+    assert names is not None  # `_sketch` returned them when it added the points
+    classes = tuple(split_json["classes"])
+    return Sketch(classes, tuple(names), arrays["points"], arrays["rows"])
 
 
-def _put(
-    arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]
-) -> list[list[str | None]]:
+def _put_tables(answer: Packing, arrays: Arrays, i: int, prepared: Prepared) -> TableJSON:
+    """Add both tables to `arrays`, unless `answer` has them already; return their JSON part."""
+    categories = [
+        []
+        if (name := f"{part}_{i}") in answer.names
+        else _put(arrays, name, getattr(prepared, part), prepared.categorical)
+        for part in PARTS
+    ]
+    return {
+        "categorical": list(prepared.categorical),
+        "X_train": categories[0],
+        "X_test": categories[1],
+    }
+
+
+def _put(arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]) -> Categories:
     """Add a table to `arrays`, categories as codes; return the categories by column."""
     if table.dtype != object:
         arrays[name] = table
@@ -350,27 +406,25 @@ def _put(
     numbers = [i for i in range(table.shape[1]) if i not in categorical]
     arrays[f"{name}_numbers"] = table[:, numbers].astype(np.float64)
     codes = np.empty((len(table), len(categorical)), dtype=np.int32)
-    known = []
-    for place, column in enumerate(categorical):
+    categories = []
+    for position, column in enumerate(categorical):
         values = table[:, column].tolist()
         index = {value: code for code, value in enumerate(dict.fromkeys(values))}
-        codes[:, place] = [index[value] for value in values]
-        known.append(list(index))
+        codes[:, position] = [index[value] for value in values]
+        categories.append(list(index))
     arrays[f"{name}_codes"] = codes
-    return known
+    return categories
 
 
-def _take(
-    arrays: Arrays, name: str, known: list[list[str | None]], categorical: tuple[int, ...]
-) -> Array:
+def _take(arrays: Arrays, name: str, categories: Categories, categorical: tuple[int, ...]) -> Array:
     """The table that `_put` added, read-only."""
     if not categorical:
         return arrays[name]
     numbers, codes = arrays[f"{name}_numbers"], arrays[f"{name}_codes"]
     table = np.empty((len(codes), numbers.shape[1] + len(categorical)), dtype=object)
     table[:, [i for i in range(table.shape[1]) if i not in categorical]] = numbers
-    for place, column in enumerate(categorical):
-        table[:, column] = np.array(known[place], dtype=object)[codes[:, place]]
+    for position, column in enumerate(categorical):
+        table[:, column] = np.array(categories[position], dtype=object)[codes[:, position]]
     table.setflags(write=False)
     return table
 
@@ -380,9 +434,9 @@ def loaded_since(before: set[str]) -> list[str]:
     return sorted(name for name in set(sys.modules) - before if _MODULE.fullmatch(str(name)))
 
 
-def modules_of(told: Any) -> list[str]:
+def modules_of(answer: Any) -> list[str]:
     """Names of the modules that a process says it has loaded; none if its answer is malformed."""
-    names = told.get("loaded") if isinstance(told, dict) else None
+    names = answer.get("loaded") if isinstance(answer, dict) else None
     if not isinstance(names, list) or len(names) > MODULES:
         return []
     return [name for name in names if isinstance(name, str) and _MODULE.fullmatch(name)]

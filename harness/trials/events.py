@@ -114,8 +114,8 @@ class Scene:
     def front(self) -> Curve | None:
         """The curve of the first-started trial that reports epochs; without any, the last curve."""
         curves = self.curves or {}
-        found = (curves[trials] for trials in self.pace.running if trials in curves)
-        return next(found, self.last)
+        shown_curves = (curves[trials] for trials in self.pace.running if trials in curves)
+        return next(shown_curves, self.last)
 
     def _reached(self, trials: tuple[Trial, ...], point: TracePoint) -> Scene:
         curves = self.curves or {}
@@ -140,18 +140,18 @@ class Scene:
 
     def line(self, now: float) -> str:
         """The scene as a line, such as ``12 of 230 done, 2 running, about 40 s left``."""
-        words = [f"{self.done} of {self.total} done"]
+        parts = [f"{self.done} of {self.total} done"]
         if self.failed:
-            words.append(f"{self.failed} failed")
+            parts.append(f"{self.failed} failed")
         if self.running:
             front = self.front if self.curves else None
-            words.append(f"{self.running} running" + (f" ({_in_words(front)})" if front else ""))
+            parts.append(f"{self.running} running" + (f" ({_in_words(front)})" if front else ""))
         left = self.pace.left(now)
         if left:
-            words.append(f"about {units.rounded(left)} left")
+            parts.append(f"about {units.rounded(left)} left")
         if left and (slowest := self.pace.slowest):
-            words.append(f"slowest {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
-        return ", ".join(words)
+            parts.append(f"slowest {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
+        return ", ".join(parts)
 
 
 def _in_words(curve: Curve) -> str:

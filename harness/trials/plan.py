@@ -74,34 +74,15 @@ def plan(registry: Registry, selection: Selection) -> Plan:
             model uses such a device, or repeats, seed or train sizes are out of range.
         PluginError: a selected dataset or model breaks the contract of parameters.
     """
-    repeats = AUTO_REPEATS[-1] if selection.repeats == AUTO else selection.repeats
-    if not isinstance(repeats, int) or repeats < 1:
-        raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
-    if not isinstance(selection.seed, int) or selection.seed < 0:
-        raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
-    if any(not isinstance(size, int) or size < 1 for size in selection.train_sizes):
-        raise UsageError(f"train sizes must be integers from 1, not {selection.train_sizes}")
+    repeats = _number_of_repeats(selection)
     datasets = choose(selection.datasets, registry.datasets, "dataset")
     if selection.train_sizes:
-        datasets = [
-            Choice(one.name, tuple(sorted((*one.of_all_rows().parameters, (TRAIN_SIZE, size)))))
-            for one in dict.fromkeys(one.of_all_rows() for one in datasets)
-            for size in dict.fromkeys(selection.train_sizes)
-        ]
+        datasets = _with_train_sizes(datasets, selection.train_sizes)
     models = choose(selection.models, registry.models, "model")
     baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]
     models += [choice for choice in baselines if choice not in models]
     devices = [_device(registry, name) for name in dict.fromkeys(selection.devices)]
-    pairings: dict[tuple[Choice, Choice, str], str | None] = {}
-    for dataset, model in itertools.product(datasets, models):
-        offered = registry.models[model.name]
-        for device, absence in devices:
-            where, obstacle = device, absence
-            if offered.baseline and device.partition(":")[0] not in offered.devices:
-                # A baseline on another device is better than none at all.
-                where, obstacle = offered.devices[0], None
-            reason = _obstacle(registry.datasets[dataset.name], offered, where) or obstacle
-            pairings[dataset, model, where] = reason
+    pairings = _pairings(registry, datasets, models, devices)
     skips = [Skip(*pairing, reason) for pairing, reason in pairings.items() if reason]
     trials = [
         Trial(
@@ -115,6 +96,47 @@ def plan(registry: Registry, selection: Selection) -> Plan:
         for repeat in range(repeats)
     ]
     return Plan(tuple(trials), tuple(skips))
+
+
+def _number_of_repeats(selection: Selection) -> int:
+    """The number of repeats to plan, once the selection's numbers are checked."""
+    repeats = AUTO_REPEATS[-1] if selection.repeats == AUTO else selection.repeats
+    if not isinstance(repeats, int) or repeats < 1:
+        raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
+    if not isinstance(selection.seed, int) or selection.seed < 0:
+        raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
+    if any(not isinstance(size, int) or size < 1 for size in selection.train_sizes):
+        raise UsageError(f"train sizes must be integers from 1, not {selection.train_sizes}")
+    return repeats
+
+
+def _with_train_sizes(datasets: Sequence[Choice], train_sizes: Sequence[int]) -> list[Choice]:
+    """Each dataset with each number of training rows."""
+    return [
+        Choice(choice.name, tuple(sorted((*choice.parameters, (TRAIN_SIZE, size)))))
+        for choice in dict.fromkeys(choice.of_all_rows() for choice in datasets)
+        for size in dict.fromkeys(train_sizes)
+    ]
+
+
+def _pairings(
+    registry: Registry,
+    datasets: Sequence[Choice],
+    models: Sequence[Choice],
+    devices: Sequence[tuple[str, str | None]],
+) -> dict[tuple[Choice, Choice, str], str | None]:
+    """Every pairing of dataset, model and device, with the reason if it is skipped, else None."""
+    pairings: dict[tuple[Choice, Choice, str], str | None] = {}
+    for dataset, model in itertools.product(datasets, models):
+        offered = registry.models[model.name]
+        for device, absence in devices:
+            used_device, obstacle = device, absence
+            if offered.baseline and device.partition(":")[0] not in offered.devices:
+                # A baseline on another device is better than none at all.
+                used_device, obstacle = offered.devices[0], None
+            reason = _obstacle(registry.datasets[dataset.name], offered, used_device) or obstacle
+            pairings[dataset, model, used_device] = reason
+    return pairings
 
 
 def choose(
@@ -139,8 +161,8 @@ def choose(
             tags = {tag for value in offers.values() for tag in value.tags}
             hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
             raise UsageError(f"no {noun} matches '{selector}': {hint}")
-        for name, given in itertools.product(names, _expand(selector, match["given"])):
-            chosen[_settled(offers[name], given)] = None
+        for name, parameters in itertools.product(names, _expand(selector, match["given"])):
+            chosen[_settled(offers[name], parameters)] = None
     return list(chosen)
 
 
@@ -169,12 +191,12 @@ def _installed(package: str) -> bool:
     return spec is not None
 
 
-def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
+def _expand(selector: str, parameters: str | None) -> list[dict[str, str]]:
     """Every combination of the parameters' values: two dicts for ``a=1|2,b=3``."""
-    if given is None:
+    if parameters is None:
         return [{}]
     alternatives: dict[str, list[str]] = {}
-    for part in given.split(","):
+    for part in parameters.split(","):
         name, equals, values = (word.strip() for word in part.partition("="))
         if not equals or not name or not values or name in alternatives:
             raise UsageError(
@@ -188,15 +210,15 @@ def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
     ]
 
 
-def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
+def _settled(offered: Dataset | Model, parameters: dict[str, str]) -> Choice:
     """The choice of a dataset or model with given parameters, converted to their types."""
-    if not given:
+    if not parameters:
         return Choice(offered.name)
     obstacle = importable(offered.requires)
     if obstacle:
         raise UsageError(f"'{offered.name}' needs '{obstacle}', which is not installed here")
     try:
-        known = (
+        known_parameters = (
             split_parameters(offered)
             if isinstance(offered, Dataset)
             else parameters_of(offered.make)
@@ -204,8 +226,8 @@ def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
     except PluginError as error:
         raise PluginError(f"'{offered.name}': {error}") from error
     if isinstance(offered, Dataset):
-        known.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
-    return Choice(offered.name, settle(offered.name, known, given))
+        known_parameters.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
+    return Choice(offered.name, settle(offered.name, known_parameters, parameters))
 
 
 def _device(registry: Registry, name: str) -> tuple[str, str | None]:
@@ -218,11 +240,13 @@ def _device(registry: Registry, name: str) -> tuple[str, str | None]:
         raise UsageError(f"no model computes on a device '{name}': {nearest(kind, kinds)}")
     if name in registry.devices:
         return name, None
-    first = next((device for device in registry.devices.values() if device.kind == name), None)
-    if first is not None:
-        return first.name, None
-    there = ", ".join(registry.devices) or "none"
-    return name, f"no {kind.upper()} device {index + ' ' if index else ''}here (there: {there})"
+    first_of_kind = next(
+        (device for device in registry.devices.values() if device.kind == name), None
+    )
+    if first_of_kind is not None:
+        return first_of_kind.name, None
+    available = ", ".join(registry.devices) or "none"
+    return name, f"no {kind.upper()} device {index + ' ' if index else ''}here (there: {available})"
 
 
 def _obstacle(dataset: Dataset, model: Model, device: str) -> str | None:

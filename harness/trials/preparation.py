@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,7 +21,9 @@ from harness.contract.values import Split
 from harness.errors import DatasetError
 from harness.words import listed
 
-PARTS = "X_train", "X_test"
+Part: TypeAlias = Literal["X_train", "X_test"]
+
+PARTS: tuple[Part, Part] = ("X_train", "X_test")
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest value allowed: float32 can hold it, and its square does not overflow float64."""
@@ -86,14 +88,14 @@ class Encoded:
     @property
     def identifiers(self) -> tuple[str, ...]:
         """Names of the columns in which nearly every training row has its own category."""
-        found = []
+        names = []
         for column in self.categorical:
             values = self.X_train[:, column]
-            known = values[~np.isnan(values)]
-            n_distinct = len(np.unique(known))
-            if len(known) >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * len(known):
-                found.append(self.feature_names[column])
-        return tuple(found)
+            present = values[~np.isnan(values)]
+            n_distinct = len(np.unique(present))
+            if len(present) >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * len(present):
+                names.append(self.feature_names[column])
+        return tuple(names)
 
     def learning_from(self, rows: NDArray[np.intp]) -> Encoded:
         """The same split, with only these rows in its training part."""
@@ -237,7 +239,7 @@ def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
     parts = data.X_train, data.X_test
     one_hot = needs.numeric
     counts = [
-        np.bincount(_known(data.X_train[:, column]), minlength=len(names))
+        np.bincount(_present_codes(data.X_train[:, column]), minlength=len(names))
         for column, names in zip(data.categorical, data.categories, strict=True)
     ]
     widths = np.ones(len(data.feature_names), dtype=np.intp)
@@ -270,13 +272,13 @@ def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
             scaler.write(X, output, starts[quantities])
     for column, names, count in zip(data.categorical, data.categories, counts, strict=True):
         for X, output in zip(parts, outputs, strict=True):
-            found = _filled(X[:, column], count, needs)
+            filled = _filled(X[:, column], count, needs)
             if one_hot:
-                _one_hot(found, count, len(data.X_train), needs, output[:, starts[column] :])
+                _one_hot(filled, count, len(data.X_train), needs, output[:, starts[column] :])
             else:
                 # A missing category has the code -1, which indexes the last entry.
                 table = np.array([*names, "" if needs.finite else None], dtype=object)
-                output[:, column] = table[found]
+                output[:, column] = table[filled]
     y_train = np.searchsorted(data.trained, data.y_train)
     for array in (*outputs, y_train):
         array.setflags(write=False)
@@ -293,16 +295,16 @@ def column_names(split: Split, tables: Sequence[Table]) -> tuple[str, ...]:
     n_features = len(tables[0].columns)
     train, test = (tuple(map(str, table.names)) for table in tables)
     if train and test and train != test:
-        first = next(i for i in range(n_features) if train[i] != test[i])
+        differing = next(i for i in range(n_features) if train[i] != test[i])
         raise DatasetError(
-            f"column {first} is '{printable(train[first])}' in the training part, "
-            f"'{printable(test[first])}' in the test part; order them alike"
+            f"column {differing} is '{printable(train[differing])}' in the training part, "
+            f"'{printable(test[differing])}' in the test part; order them alike"
         )
-    given = () if split.feature_names is None else tuple(split.feature_names)
-    if given and len(given) != n_features:
-        raise DatasetError(f"{len(given)} feature names for {n_features} columns")
-    own = next((table.names for table in tables if table.names), (None,) * n_features)
-    return names_of(given or own, "x{}")
+    declared = () if split.feature_names is None else tuple(split.feature_names)
+    if declared and len(declared) != n_features:
+        raise DatasetError(f"{len(declared)} feature names for {n_features} columns")
+    frame_names = next((table.names for table in tables if table.names), (None,) * n_features)
+    return names_of(declared or frame_names, "x{}")
 
 
 def categorical_columns(
@@ -318,28 +320,28 @@ def categorical_columns(
     n_features = len(names)
     declared = split.categorical
     try:
-        given = [declared] if isinstance(declared, str) else list(declared)
+        items = [declared] if isinstance(declared, str) else list(declared)
     except TypeError:
-        given = [declared]
+        items = [declared]
     of_types = {column for table in tables for column in table.categorical}
-    if given and all(isinstance(item, bool | np.bool_) for item in given):
-        if len(given) != n_features:
-            raise DatasetError(f"categorical is a mask of {len(given)} for {n_features} columns")
-        return tuple(sorted(of_types | set(np.flatnonzero(given).tolist())))
-    own = next((table.names for table in tables if table.names), ())
-    raw = () if split.feature_names is None else tuple(split.feature_names)
-    places: dict[str, int] = {}
-    for labels in (names, raw, own):
+    if items and all(isinstance(item, bool | np.bool_) for item in items):
+        if len(items) != n_features:
+            raise DatasetError(f"categorical is a mask of {len(items)} for {n_features} columns")
+        return tuple(sorted(of_types | set(np.flatnonzero(items).tolist())))
+    frame_names = next((table.names for table in tables if table.names), ())
+    given_names = () if split.feature_names is None else tuple(split.feature_names)
+    indices: dict[str, int] = {}
+    for labels in (names, given_names, frame_names):
         for i, label in enumerate(labels):
-            places.setdefault(str(label), i)
+            indices.setdefault(str(label), i)
     columns = set()
-    for item in given:
+    for item in items:
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
             if not 0 <= item < n_features:
-                raise DatasetError(f"categorical columns {_shown(given)} of {n_features} columns")
+                raise DatasetError(f"categorical columns {_shown(items)} of {n_features} columns")
             columns.add(int(item))
-        elif isinstance(item, str) and item in places:
-            columns.add(places[item])
+        elif isinstance(item, str) and item in indices:
+            columns.add(indices[item])
         elif isinstance(item, str):
             raise DatasetError(
                 f"categorical names '{printable(item)}', which is no column; the columns are "
@@ -355,10 +357,10 @@ def categorical_columns(
 
 def repeated(X_train: Array, X_test: Array) -> int:
     """How many test rows also occur in the training part, with equal features."""
-    known, asked = np.sort(_hashes(X_train)), np.sort(_hashes(X_test))
+    train_hashes, test_hashes = np.sort(_hashes(X_train)), np.sort(_hashes(X_test))
     # Both are sorted, so that this is ten times as fast as np.isin.
-    places = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-    return int((known[places] == asked).sum())
+    positions = np.minimum(np.searchsorted(train_hashes, test_hashes), len(train_hashes) - 1)
+    return int((train_hashes[positions] == test_hashes).sum())
 
 
 def _hashes(X: Array) -> NDArray[np.uint64]:
@@ -399,8 +401,8 @@ def numbers(
     parts = []
     for table in tables:
         if table.block is not None:
-            usual = table.block.dtype if table.block.dtype.kind == "f" else np.float64
-            dtype = np.float64 if categorical else usual
+            block_dtype = table.block.dtype if table.block.dtype.kind == "f" else np.float64
+            dtype = np.float64 if categorical else block_dtype
             copied = bool(categorical)
             X = np.array(table.block, dtype=dtype, order="C", copy=copied or None)
         else:
@@ -410,14 +412,14 @@ def numbers(
         parts.append(X)
     categories = []
     for i in categorical:
-        found, both = codes([table.columns[i] for table in tables])
-        categories.append(found)
-        for X, column in zip(parts, both, strict=True):
+        category_names, coded = codes([table.columns[i] for table in tables])
+        categories.append(category_names)
+        for X, column in zip(parts, coded, strict=True):
             X[:, i] = column
     for X in parts:
         # fmin and fmax ignore NaN, which is allowed.
-        largest, least = np.fmax.reduce(X, initial=0.0), np.fmin.reduce(X, initial=0.0)
-        beyond = (largest > LARGEST) | (least < -LARGEST)
+        largest, smallest = np.fmax.reduce(X, initial=0.0), np.fmin.reduce(X, initial=0.0)
+        beyond = (largest > LARGEST) | (smallest < -LARGEST)
         if beyond.any():
             raise DatasetError(
                 f"column '{names[int(beyond.argmax())]}' holds infinite values, "
@@ -436,30 +438,30 @@ def _codes(
             raise DatasetError(
                 f"{missing} of the {len(y)} labels of the {part} part are missing (NaN)"
             )
-    given = () if split.class_names is None else tuple(split.class_names)
-    raw = [str(name) for name in given]
-    if len(set(raw)) != len(raw):
-        raise DatasetError(f"class names occur twice: {printable(', '.join(raw))}")
-    if not raw:
+    declared = () if split.class_names is None else tuple(split.class_names)
+    given_names = [str(name) for name in declared]
+    if len(set(given_names)) != len(given_names):
+        raise DatasetError(f"class names occur twice: {printable(', '.join(given_names))}")
+    if not given_names:
         labels, coded = distinct(parts)
         return names_of(map(str, labels)), coded[0], coded[1]
-    names = names_of(raw)
-    whole = [found for part in parts if (found := _whole(part)) is not None]
-    if len(whole) == len(parts):
-        for found in whole:
-            low, high = found.min(), found.max()
+    names = names_of(given_names)
+    whole_parts = [indices for part in parts if (indices := _whole(part)) is not None]
+    if len(whole_parts) == len(parts):
+        for indices in whole_parts:
+            low, high = indices.min(), indices.max()
             if low < 0 or high >= len(names):
                 raise DatasetError(
                     f"labels from {low} to {high} do not index {len(names)} class names; "
                     f"indices go from 0 to {len(names) - 1}; without class_names, labels are "
                     "their own names"
                 )
-        return names, whole[0], whole[1]
-    index = {name: code for code, name in enumerate(raw)}
-    strange = sorted({str(label) for y in parts for label in y.tolist() if label not in index})
-    if strange:
+        return names, whole_parts[0], whole_parts[1]
+    index = {name: code for code, name in enumerate(given_names)}
+    unknown = sorted({str(label) for y in parts for label in y.tolist() if label not in index})
+    if unknown:
         raise DatasetError(
-            f"label '{printable(strange[0])}' is none of the classes {listed(names)}"
+            f"label '{printable(unknown[0])}' is none of the classes {listed(names)}"
         )
     train, test = (np.array([index[label] for label in y.tolist()], dtype=np.intp) for y in parts)
     return names, train, test
@@ -473,8 +475,8 @@ def _whole(y: Array) -> NDArray[np.intp] | None:
             return None
         y = y.astype(np.float64)
     if y.dtype.kind == "f":
-        whole = (np.abs(y) < 2**53) & (y == np.floor(y))
-        if not whole.all():
+        is_whole = (np.abs(y) < 2**53) & (y == np.floor(y))
+        if not is_whole.all():
             return None
     indices: NDArray[np.intp] = y.astype(np.intp)
     return indices
@@ -508,25 +510,25 @@ class _Scaler:
             scale = np.sqrt(_sums(parts[0], columns, mean) / n_rows)
         for i in np.flatnonzero(np.isnan(sums[0] + sums[1])):
             values = parts[0][:, columns[i]].astype(np.float64)
-            known = values[~np.isnan(values)]
+            present = values[~np.isnan(values)]
             if needs.finite:
-                fill[i] = np.median(known) if len(known) else 0.0
-                known = np.where(np.isnan(values), fill[i], values)
-            mean[i], scale[i] = (known.mean(), known.std()) if len(known) else (0.0, 1.0)
+                fill[i] = np.median(present) if len(present) else 0.0
+                present = np.where(np.isnan(values), fill[i], values)
+            mean[i], scale[i] = (present.mean(), present.std()) if len(present) else (0.0, 1.0)
         # Rounding gives a column of equal values a deviation of about 1e-16 of its size.
         scale[~(scale > 1e-12 * np.abs(mean))] = 1.0
         return cls(columns, fill, mean, scale if needs.scaled else None)
 
-    def write(self, X: Array, output: Array, places: NDArray[np.intp]) -> None:
+    def write(self, X: Array, output: Array, targets: NDArray[np.intp]) -> None:
         """Write the columns of one part, transformed, to these columns of its output."""
-        if not len(places):
+        if not len(targets):
             return
         # Indexing with an array of all columns would copy number by number; a slice is faster.
-        together = len(places) == X.shape[1] == output.shape[1]
-        taken, put = (slice(None), slice(None)) if together else (self.columns, places)
+        together = len(targets) == X.shape[1] == output.shape[1]
+        source, target = (slice(None), slice(None)) if together else (self.columns, targets)
         fills = bool((~np.isnan(self.fill)).any())
         for rows in _blocks(len(X), X.shape[1]):
-            values = X[rows, taken].astype(np.float64)
+            values = X[rows, source].astype(np.float64)
             if fills:
                 np.copyto(values, self.fill, where=np.isnan(values))
             if self.scale is not None:
@@ -535,7 +537,7 @@ class _Scaler:
                     values -= self.mean
                     values /= self.scale
                 np.clip(values, -LARGEST, LARGEST, out=values)
-            output[rows, put] = values
+            output[rows, target] = values
 
 
 def _sums(X: Array, columns: NDArray[np.intp], mean: Floats | None = None) -> Floats:
@@ -545,9 +547,9 @@ def _sums(X: Array, columns: NDArray[np.intp], mean: Floats | None = None) -> Fl
     of one block equal the sums of its single columns bit for bit.
     """
     sums = np.zeros(len(columns))
-    taken = slice(None) if len(columns) == X.shape[1] else columns
+    source = slice(None) if len(columns) == X.shape[1] else columns
     for rows in _blocks(len(X), X.shape[1]):
-        values = np.array(X[rows, taken].T, dtype=np.float64, order="C")
+        values = np.array(X[rows, source].T, dtype=np.float64, order="C")
         if mean is not None:
             values -= mean[:, None]
             np.multiply(values, values, out=values)
@@ -555,10 +557,10 @@ def _sums(X: Array, columns: NDArray[np.intp], mean: Floats | None = None) -> Fl
     return sums
 
 
-def _known(column: Array) -> NDArray[np.intp]:
+def _present_codes(column: Array) -> NDArray[np.intp]:
     """Codes of the categories that are not missing."""
-    known: NDArray[np.intp] = column[~np.isnan(column)].astype(np.intp)
-    return known
+    present: NDArray[np.intp] = column[~np.isnan(column)].astype(np.intp)
+    return present
 
 
 def _filled(column: Array, counts: NDArray[np.intp], needs: Needs) -> NDArray[np.intp]:
@@ -571,15 +573,15 @@ def _filled(column: Array, counts: NDArray[np.intp], needs: Needs) -> NDArray[np
 
 
 def _one_hot(
-    found: NDArray[np.intp], counts: NDArray[np.intp], n_train: int, needs: Needs, output: Array
+    filled: NDArray[np.intp], counts: NDArray[np.intp], n_train: int, needs: Needs, output: Array
 ) -> None:
     """Write one indicator column, scaled if needed, for each category in the training part."""
     trained = np.flatnonzero(counts)
-    place = np.full(len(counts) + 1, -1)  # the last entry is for missing categories, code -1
-    place[trained] = np.arange(len(trained))
+    positions = np.full(len(counts) + 1, -1)  # the last entry is for missing categories, code -1
+    positions[trained] = np.arange(len(trained))
     n = counts[trained].astype(np.float64)
     if needs.finite and len(n):
-        n[place[counts.argmax()]] += n_train - counts.sum()
+        n[positions[counts.argmax()]] += n_train - counts.sum()
     low, high = np.zeros(len(n)), np.ones(len(n))
     if needs.scaled:
         mean = n / n_train
@@ -587,15 +589,15 @@ def _one_hot(
         scale = np.where(deviation > 0, deviation, 1.0)
         low, high = -mean / scale, (1 - mean) / scale
         output[:, : len(n)] = low
-    columns = place[found]
+    columns = positions[filled]
     rows = np.flatnonzero(columns >= 0)
     output[rows, columns[rows]] = high[columns[rows]]
 
 
 def _described(error: BaseException) -> str:
-    words = printable(" ".join(str(error).split()))
-    return words if isinstance(error, MemoryError) and words else f"{type(error).__name__}: {words}"
+    text = printable(" ".join(str(error).split()))
+    return text if isinstance(error, MemoryError) and text else f"{type(error).__name__}: {text}"
 
 
-def _shown(given: Sequence[Any]) -> str:
-    return printable(repr(tuple(given)))
+def _shown(items: Sequence[Any]) -> str:
+    return printable(repr(tuple(items)))

@@ -84,11 +84,11 @@ class Pace:
         for trials, began in self.running.items():
             share = (now - began) / len(trials)
             so_far[_pairing(trials[0])] = max(share, so_far.get(_pairing(trials[0]), 0.0))
-        each = {
+        expected = {
             pairing: max(typical.seconds(pairing), so_far.get(pairing, 0.0)) for pairing in waiting
         }
-        total = sum(running) + sum(count * each[pairing] for pairing, count in waiting.items())
-        return max(total / self.jobs, *running, *each.values())
+        total = sum(running) + sum(count * expected[pairing] for pairing, count in waiting.items())
+        return max(total / self.jobs, *running, *expected.values())
 
     @property
     def slowest(self) -> tuple[str, float] | None:
@@ -110,8 +110,8 @@ class _Typical:
     def seconds(self, pairing: PairingKey) -> float:
         if pairing in self.pairings:
             return self.pairings[pairing]
-        known = self.models.get(str(pairing[1]))
-        return fmean(self.models.values()) if known is None else known
+        of_model = self.models.get(str(pairing[1]))
+        return fmean(self.models.values()) if of_model is None else of_model
 
 
 def _pairing(trial: Trial) -> PairingKey:

@@ -80,10 +80,10 @@ def asked(
             for i in range(n_inputs)
         ]
         axes = [_axis(values, POINTS if n_inputs == 1 else SIDE) for values in inputs]
-        grid = np.stack([one.ravel() for one in np.meshgrid(*axes)], axis=1)
+        grid = np.stack([coordinates.ravel() for coordinates in np.meshgrid(*axes)], axis=1)
         # The grid stands in for the test part, so that all statistics come from the training part.
-        asked = replace(data, X_test=grid, y_test=np.zeros(len(grid), dtype=np.intp))
-        X = prepare(asked, needs).X_test
+        grid_split = replace(data, X_test=grid, y_test=np.zeros(len(grid), dtype=np.intp))
+        X = prepare(grid_split, needs).X_test
         K = len(data.trained)
         P = np.zeros((len(grid), len(data.class_names)))
         P[:, data.trained] = check_probabilities(order(classifier.predict_proba(X)), len(grid), K)
@@ -107,8 +107,8 @@ def _drawn(n: int) -> NDArray[np.int64]:
 
 
 def _axis(values: Floats, n: int) -> Floats:
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     margin = MARGIN * (high - low) or 0.5
     return np.linspace(low - margin, high + margin, n)
 
@@ -119,8 +119,8 @@ def _hidden(classifier: Classifier, X: Array) -> tuple[NDArray[np.float32], ...]
     if not callable(tell):
         return ()
     layers = tuple(np.asarray(layer, dtype=np.float32) for layer in tell(X))
-    right = all(layer.ndim == 2 and len(layer) == len(X) for layer in layers)
-    return layers if right and all(np.isfinite(layer).all() for layer in layers) else ()
+    well_shaped = all(layer.ndim == 2 and len(layer) == len(X) for layer in layers)
+    return layers if well_shaped and all(np.isfinite(layer).all() for layer in layers) else ()
 
 
 def principal(data: Encoded, prepared: Prepared | None = None) -> Sketch | None:
@@ -150,12 +150,12 @@ def principal(data: Encoded, prepared: Prepared | None = None) -> Sketch | None:
     if not (sizes > 0).any():
         return None
     # The sign of a direction is arbitrary: by convention, its largest weight is positive.
-    two = (
+    first_two = (
         directions[:2]
         * np.sign(directions[:2][np.arange(2), np.abs(directions[:2]).argmax(1)])[:, None]
     )
     share = (sizes**2 / (sizes**2).sum())[:2]
-    points = (prepared.X_test[rows] - mean) @ two.T
+    points = (prepared.X_test[rows] - mean) @ first_two.T
     return Sketch(
         data.class_names,
         tuple(f"principal component {i + 1} ({100 * part:.0f}%)" for i, part in enumerate(share)),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import astuple, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -47,8 +47,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.contract.values import SplitKind, Trial
+    from harness.trials.draw import JSON
 
     Arrays = dict[str, NDArray[Any]]
+
+
+class FitJSON(TypedDict):
+    """The JSON part of a fit; `layers` has the numbers of a sketch's axes and hidden layers."""
+
+    seconds: tuple[float, ...]
+    points: list[tuple[float, ...]]
+    last_epoch: int | None
+    layers: NotRequired[list[int]]
+
+
+class ResultJSON(TypedDict):
+    """The JSON part of a successful result; `names` and `layers` belong to its sketch."""
+
+    n: list[int | None]
+    identifiers: tuple[str, ...]
+    scores: dict[str, float]
+    seconds: tuple[float, ...]
+    trace: list[tuple[float, ...]]
+    names: NotRequired[list[tuple[str, ...]]]
+    layers: NotRequired[list[int]]
+
+
+class FailureJSON(TypedDict):
+    """A failed result: the fields of its `Failure`."""
+
+    failure: tuple[str, ...]
+
 
 REASON, TRACEBACK = 500, 20_000  # characters that are kept
 KINDS = ("exception", "exit", "probabilities")
@@ -59,14 +88,14 @@ SKETCHED = 10_000  # upper bound of every dimension of a picture's arrays, and o
 
 
 def run_there(
-    inside: Inside, trials: Sequence[Trial], place: int, tells: bool
-) -> tuple[dict[str, Any], Arrays]:
+    inside: Inside, trials: Sequence[Trial], needs_index: int, tells: bool
+) -> tuple[JSON, Arrays]:
     """Fit the classifiers of one pairing, and return their predictions.
 
     Args:
         inside: the process, with a file for each trial's split; it can borrow the test labels.
         trials: repeats of one pairing.
-        place: index of the model's needs among those that the splits were prepared for.
+        needs_index: index of the model's needs among those that the splits were prepared for.
         tells: whether to report epochs while fitting.
     """
     held = inside.held
@@ -80,36 +109,36 @@ def run_there(
     try:
         model = held.registry.models[trials[0].model.name]
         materials = [
-            material_of(file, place, partial(inside.borrow, i))
+            material_of(file, needs_index, partial(inside.borrow, i))
             for i, file in enumerate(inside.files)
         ]
         if len(trials) == 1:
-            only = fit_alone(trials[0], model, materials[0], tell=tell, imported=held.seconds)
-            fitted = {trials[0]: only}
+            fit = fit_alone(trials[0], model, materials[0], tell=tell, imported=held.seconds)
+            fitted = {trials[0]: fit}
         else:
             fitted = fit_several(trials, model, materials, tell=tell, imported=held.seconds)
-        told = []
+        fits = []
         arrays: Arrays = {}
         for i, trial in enumerate(trials):
-            told.append(_told(fitted[trial], arrays, f"{i}_"))
+            fits.append(_fit_json(fitted[trial], arrays, f"{i}_"))
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
         failure = failure_of(error)
-        words = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
-        return {"failure": words}, {}
-    return {"trials": told, "loaded": loaded_since(before)}, arrays
+        details = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
+        return {"failure": details}, {}
+    return {"trials": fits, "loaded": loaded_since(before)}, arrays
 
 
-def _told(fitted: Fitted, arrays: Arrays, prefix: str) -> dict[str, Any]:
+def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str) -> FitJSON:
     """A fit as JSON; its arrays are added to `arrays`, with the prefix before their names."""
     arrays[f"{prefix}test"], arrays[f"{prefix}train"] = fitted.test, fitted.train
-    told: dict[str, Any] = {
+    fit_json: FitJSON = {
         "seconds": astuple(fitted.seconds),
         "points": [astuple(point) for point in fitted.points],
         "last_epoch": fitted.last_epoch,
     }
     if (sketch := fitted.sketch) is not None:
-        told["layers"] = _put_sketch(sketch, arrays, prefix)
-    return told
+        fit_json["layers"] = _put_sketch(sketch, arrays, prefix)
+    return fit_json
 
 
 def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
@@ -123,37 +152,37 @@ def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
 
 
 def score_into(
-    _: None, files: Sequence[int], trials: Sequence[Trial], place: int, kind: SplitKind
+    _: None, files: Sequence[int], trials: Sequence[Trial], needs_index: int, kind: SplitKind
 ) -> None:
     """Write the answer of `score_there` to the first file; the other files are its input."""
-    answer, *others = files
-    pack(answer, *score_there(Inside(None, tuple(others)), trials, place, kind))
+    answer, *inputs = files
+    pack(answer, *score_there(Inside(None, tuple(inputs)), trials, needs_index, kind))
 
 
 def score_there(
-    inside: Inside, trials: Sequence[Trial], place: int, kind: SplitKind
-) -> tuple[dict[str, Any], Arrays]:
+    inside: Inside, trials: Sequence[Trial], needs_index: int, kind: SplitKind
+) -> tuple[JSON, Arrays]:
     """Check and score the predictions that `run_there` wrote.
 
     Args:
         inside: the process; its files are the answer of `run_there`, the splits, and their labels.
         trials: the trials of that answer.
-        place: index of the model's needs among those that the splits were prepared for.
+        needs_index: index of the model's needs among those that the splits were prepared for.
         kind: kind of the dataset's splits.
     """
     answer, *files = inside.files
     splits, labels = files[: len(trials)], files[len(trials) :]
     arrays: Arrays = {}
     try:
-        told, given = unpack(answer)
-        if "failure" in told:
-            name, reason, traceback = (str(word) for word in told["failure"])
+        reported, reported_arrays = unpack(answer)
+        if "failure" in reported:
+            name, reason, traceback = (str(word) for word in reported["failure"])
             kind_of_failure = name if name in KINDS else "exception"
             failure = Failure(kind_of_failure, reason[:REASON], traceback[-TRACEBACK:])
             return {"results": [_failed(failure)] * len(trials)}, {}
-        found = [_fitted(one, given, f"{i}_") for i, one in enumerate(told["trials"])]
-        if len(found) != len(trials):
-            raise ValueError(f"{len(found)} answers for {len(trials)} trials")
+        fits = [_fitted(fit, reported_arrays, f"{i}_") for i, fit in enumerate(reported["trials"])]
+        if len(fits) != len(trials):
+            raise ValueError(f"{len(fits)} answers for {len(trials)} trials")
     except PackingError as error:
         failed = _failed(Failure("exception", str(error)))
         return {"results": [failed] * len(trials)}, {}
@@ -161,10 +190,10 @@ def score_there(
         reason = f"its process gave an answer that does not fit: {error}"[:REASON]
         failed = _failed(Failure("exception", reason))
         return {"results": [failed] * len(trials)}, {}
-    results = []
-    for i, (trial, fitted) in enumerate(zip(trials, found, strict=True)):
+    results: list[ResultJSON | FailureJSON] = []
+    for i, (trial, fitted) in enumerate(zip(trials, fits, strict=True)):
         try:
-            facts = facts_of(splits[i], place, labels[i])
+            facts = facts_of(splits[i], needs_index, labels[i])
             result = scored(trial, fitted, facts, kind)
             if trial.repeat == 0:
                 names = names_of(splits[i])
@@ -175,15 +204,15 @@ def score_there(
             results.append(_failed(failure))
         else:
             results.append(_written(result, arrays, f"{i}_"))
-    return {"results": results, "loaded": modules_of(told)}, arrays
+    return {"results": results, "loaded": modules_of(reported)}, arrays
 
 
-def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
+def _fitted(fit_json: Any, arrays: Arrays, prefix: str) -> Fitted:
     """The fit that a trial's process reported, once its types and bounds are checked."""
-    *seconds, together = told["seconds"]
+    *seconds, together = fit_json["seconds"]
     imports, make, fit, first, later = (_number(value, 0.0, LONG) for value in seconds)
-    last = told["last_epoch"]
-    points = tuple(point_of(*point) for point in told["points"])
+    last = fit_json["last_epoch"]
+    points = tuple(point_of(*point) for point in fit_json["points"])
     if len(points) > TRACE_POINTS:
         raise ValueError(f"{len(points)} points of a trace")
     return Fitted(
@@ -192,7 +221,7 @@ def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
         Seconds(imports, make, fit, first, later, int(_number(together, 1, LAST_EPOCH))),
         points,
         None if last is None else int(_number(last, 0, LAST_EPOCH)),
-        _sketch(told["layers"], arrays, prefix) if "layers" in told else None,
+        _sketch(fit_json["layers"], arrays, prefix) if "layers" in fit_json else None,
     )
 
 
@@ -240,24 +269,24 @@ def _named(
         floats.append(sketch.probabilities)
         if sketch.probabilities.shape[1:] != (n_classes,):
             return None
-    fits = all(one.dtype == np.float32 and max(one.shape) <= SKETCHED for one in floats)
+    fits = all(array.dtype == np.float32 and max(array.shape) <= SKETCHED for array in floats)
     fits = fits and sketch.rows.dtype == np.int64 and sketch.points.shape[:1] == sketch.rows.shape
     fits = fits and sketch.points.shape[1:] == (len(names[1]),)
     return replace(sketch, class_names=names[0], input_names=names[1]) if fits else None
 
 
-def _failed(failure: Failure) -> dict[str, Any]:
+def _failed(failure: Failure) -> FailureJSON:
     return {"failure": astuple(failure)}
 
 
-def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
+def _written(result: Result, arrays: Arrays, prefix: str) -> ResultJSON:
     """A successful result as JSON; its arrays are added to `arrays`."""
     predictions = result.predictions
     assert predictions is not None
     assert result.seconds is not None
     for name in Predictions.__dataclass_fields__:
         arrays[f"{prefix}{name}"] = getattr(predictions, name)
-    told: dict[str, Any] = {
+    result_json: ResultJSON = {
         "n": [result.n_train, result.n_test, result.n_repeated],
         "identifiers": result.identifiers,
         "scores": dict(result.scores),
@@ -265,9 +294,9 @@ def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
         "trace": [astuple(point) for point in result.trace],
     }
     if (sketch := result.sketch) is not None:
-        told["names"] = [sketch.class_names, sketch.input_names]
-        told["layers"] = _put_sketch(sketch, arrays, f"{prefix}sketch_")
-    return told
+        result_json["names"] = [sketch.class_names, sketch.input_names]
+        result_json["layers"] = _put_sketch(sketch, arrays, f"{prefix}sketch_")
+    return result_json
 
 
 def results_of(
@@ -278,23 +307,23 @@ def results_of(
     Raises:
         PackingError: the scoring process did not finish the file.
     """
-    told, mapped = unpack(file)
+    answer, mapped = unpack(file)
     # Copied, because mapped arrays keep a descriptor open, and a process may have about a thousand.
     arrays = {name: array.copy() for name, array in mapped.items()}
-    found = []
-    for i, (trial, one) in enumerate(zip(trials, told["results"], strict=True)):
-        if "failure" in one:
-            failure = Failure(*one["failure"])
-            found.append(Result(trial, "failed", split_kind=kind, failure=failure))
+    results = []
+    for i, (trial, result_json) in enumerate(zip(trials, answer["results"], strict=True)):
+        if "failure" in result_json:
+            failure = Failure(*result_json["failure"])
+            results.append(Result(trial, "failed", split_kind=kind, failure=failure))
             continue
         prefix = f"{i}_"
-        n_train, n_test, n_repeated = one["n"]
+        n_train, n_test, n_repeated = result_json["n"]
         sketch = None
-        if "layers" in one:
-            bare = _sketch(one["layers"], arrays, f"{prefix}sketch_")
-            classes, inputs = (tuple(names) for names in one["names"])
+        if "layers" in result_json:
+            bare = _sketch(result_json["layers"], arrays, f"{prefix}sketch_")
+            classes, inputs = (tuple(names) for names in result_json["names"])
             sketch = replace(bare, class_names=classes, input_names=inputs)
-        found.append(
+        results.append(
             Result(
                 trial,
                 "ok",
@@ -302,14 +331,14 @@ def results_of(
                 n_train=n_train,
                 n_test=n_test,
                 n_repeated=n_repeated,
-                identifiers=tuple(one["identifiers"]),
-                scores=one["scores"],
-                seconds=Seconds(*one["seconds"]),
-                trace=tuple(TracePoint(*point) for point in one["trace"]),
+                identifiers=tuple(result_json["identifiers"]),
+                scores=result_json["scores"],
+                seconds=Seconds(*result_json["seconds"]),
+                trace=tuple(TracePoint(*point) for point in result_json["trace"]),
                 predictions=Predictions(
                     **{name: arrays[f"{prefix}{name}"] for name in Predictions.__dataclass_fields__}
                 ),
                 sketch=sketch,
             )
         )
-    return found, modules_of(told)
+    return results, modules_of(answer)

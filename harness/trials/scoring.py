@@ -26,11 +26,11 @@ def numbers(raw: Any) -> NDArray[Any]:
         ProbabilityError: the predictions cannot be converted to numbers.
     """
     try:
-        given = np.asarray(raw)
-        if given.dtype.kind in "cSUTmM":  # NumPy would convert these to meaningless numbers
-            raise TypeError(f"it holds {given.dtype}")
+        array = np.asarray(raw)
+        if array.dtype.kind in "cSUTmM":  # NumPy would convert these to meaningless numbers
+            raise TypeError(f"it holds {array.dtype}")
         # A copy, because a classifier may write its next answer into the same array.
-        return np.array(given, dtype=None if given.dtype.kind in "biuf" else np.float64)
+        return np.array(array, dtype=None if array.dtype.kind in "biuf" else np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor with a gradient
         raise ProbabilityError(f"predict_proba gave no array of numbers: {error}") from error
 
@@ -101,7 +101,7 @@ def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
     present = np.bincount(y, minlength=K)
     recalls = np.bincount(y[right], minlength=K)[present > 0] / present[present > 0]
     nll = float(losses.mean())
-    found = {
+    scores = {
         "accuracy": float(right.mean()),
         "nll": nll,
         "nll_sd": float(losses.std(ddof=1)) if n > 1 else 0.0,
@@ -112,7 +112,7 @@ def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
         "clipped": float((true < CLIP).sum()),
     }
     aucs = [_auc(P[:, k], y == k) for k in range(K) if 0 < present[k] < n]
-    return found | ({"auc": float(np.mean(aucs))} if aucs else {})
+    return scores | ({"auc": float(np.mean(aucs))} if aucs else {})
 
 
 def mean_likelihood(P: NDArray[np.float64], y: NDArray[np.intp]) -> float:

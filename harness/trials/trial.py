@@ -180,13 +180,13 @@ class Material:
             data.n_repeated,
             data.identifiers,
         )
-        few = is_asked(data)
+        has_grid = is_asked(data)
         return cls(
             prepared,
             lambda: facts,
             len(data.trained),
-            data if few and sketched else None,
-            principal(data) if sketched and not few else None,
+            data if has_grid and sketched else None,
+            principal(data) if sketched and not has_grid else None,
         )
 
 
@@ -262,15 +262,15 @@ def fit_several(
     Raises:
         BaseException: whatever the model raises in any of the trials.
     """
-    found: dict[Trial, Fitted] = {}
+    fitted: dict[Trial, Fitted] = {}
     groups: dict[tuple[object, ...], list[_Begun]] = {}
     tells = dict.fromkeys(trials) | {trials[0]: tell}
     if model.fit_together is None:
         for trial, material in zip(trials, materials, strict=True):
-            found[trial] = fit_alone(
+            fitted[trial] = fit_alone(
                 trial, model, material, clock=clock, tell=tells[trial], imported=imported
             )
-        return found
+        return fitted
     for trial, material in zip(trials, materials, strict=True):
         begun = _begin(trial, model, material, clock, tells[trial], imported or {})
         shape = (
@@ -281,7 +281,7 @@ def fit_several(
         groups.setdefault(shape, []).append(begun)
     for group in groups.values():
         if len(group) == 1:
-            found[group[0].trial] = _fit(group[0], clock)
+            fitted[group[0].trial] = _fit(group[0], clock)
             continue
         started = clock()
         model.fit_together(
@@ -293,8 +293,8 @@ def fit_several(
         settle([begun.classifier for begun in group])
         seconds = clock() - started - math.fsum(begun.monitor_seconds for begun in group)
         for begun in group:
-            found[begun.trial] = _finish(begun, seconds / len(group), len(group), clock)
-    return found
+            fitted[begun.trial] = _finish(begun, seconds / len(group), len(group), clock)
+    return fitted
 
 
 def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Result:
@@ -367,7 +367,7 @@ class EpochScores:
         #: Spent in this monitor, to be subtracted from the fit's.
         self.seconds = 0.0
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:  # attributes, for pickle and copy
         """The state of a copy, which reports to nobody: a model may copy its monitor."""
         return self.__dict__ | {"_tell": None, "_lock": None}
 
@@ -381,9 +381,9 @@ class EpochScores:
             self._take(epoch, predict_log_proba)
 
     def _take(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
-        last, self._last = self._last, operator.index(epoch)  # a plain int, also of a NumPy one
-        if not (last < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
-            raise ValueError(f"monitor was called with epoch {epoch} after epoch {last}")
+        previous, self._last = self._last, operator.index(epoch)  # a plain int, also of a NumPy one
+        if not (previous < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
+            raise ValueError(f"monitor was called with epoch {epoch} after epoch {previous}")
         self._calls += 1
         # Thin even if the stride then skips this call: `trace_of` may add it as the last epoch, and
         # a trace has at most `TRACE_POINTS` points.
@@ -417,7 +417,10 @@ def _material(dataset: Dataset, model: Model, trial: Trial) -> Material:
 
 
 def draw(
-    dataset: Dataset, seed: int, parameters: dict[str, Any], fold: int | None = None
+    dataset: Dataset,
+    seed: int,
+    parameters: dict[str, Any],  # keyword arguments of the dataset's own `split`
+    fold: int | None = None,
 ) -> Encoded:
     """Draw one split of a dataset, check it and encode it.
 
@@ -428,11 +431,11 @@ def draw(
     Raises:
         DatasetError: the dataset breaks its contract, or its code raised an exception.
     """
-    own = TRAIN_SIZE in parameters and TRAIN_SIZE in split_parameters(dataset)
-    size = None if own else parameters.pop(TRAIN_SIZE, None)
+    is_own_parameter = TRAIN_SIZE in parameters and TRAIN_SIZE in split_parameters(dataset)
+    size = None if is_own_parameter else parameters.pop(TRAIN_SIZE, None)
     try:
-        which = (fold or 0,) if folds_in(dataset.kind) else ()
-        split = dataset.split(np.random.default_rng(seed), *which, **parameters)
+        fold_arguments = (fold or 0,) if folds_in(dataset.kind) else ()
+        split = dataset.split(np.random.default_rng(seed), *fold_arguments, **parameters)
     except HarnessError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from error
     except (Exception, SystemExit) as error:
@@ -447,9 +450,9 @@ def draw(
 def _part(data: Encoded, size: int, seed: int) -> Encoded:
     order = np.random.default_rng((seed, len(data.y_train))).permutation(len(data.y_train))
     # The first row of each class goes in front, because a model cannot learn a class without rows.
-    first = np.sort(np.unique(data.y_train[order], return_index=True)[1])
-    order = np.concatenate([order[first], np.delete(order, first)])
-    rows = np.sort(order[: max(size, len(first))])
+    first_rows = np.sort(np.unique(data.y_train[order], return_index=True)[1])
+    order = np.concatenate([order[first_rows], np.delete(order, first_rows)])
+    rows = np.sort(order[: max(size, len(first_rows))])
     return data.learning_from(rows)
 
 

@@ -35,7 +35,7 @@ DISK_SHARE = 0.25
 """Share of the temporary folder's free space. While splits take more, no further split is drawn,
 unless the run could not go on otherwise."""
 
-Which = tuple["Choice", int, int]
+SplitKey = tuple["Choice", int, int]
 """Identifies a split: the dataset with its parameters, the repeat, the run's seed."""
 
 
@@ -71,7 +71,7 @@ def run_isolated(
         tell: called with every event; with a result's event before the result is yielded.
         epochs: whether to report the epochs of running trials, too.
     """
-    own = registry is None
+    owns_registry = registry is None
     registry = registry or discover(plugins)
     jobs = at_a_time(jobs, len(trials))
     limits = Limits(seconds, memory or share_of_memory(jobs))
@@ -80,7 +80,7 @@ def run_isolated(
         yield from work.results()
     finally:
         work.close()
-        if own:
+        if owns_registry:
             registry.processes.close()
 
 
@@ -88,7 +88,7 @@ def run_isolated(
 class _Split:
     """A split that trials share: its files, and how many of the trials have not ended."""
 
-    which: Which
+    key: SplitKey
     needs: tuple[Needs, ...]
     users: int
     sketched: bool
@@ -160,12 +160,12 @@ class _Work:
         needs: dict[Choice, dict[Needs, None]] = {}
         for trial in trials:
             needs.setdefault(trial.dataset, {})[self._model(trial).needs] = None
-        splits: dict[Which, _Split] = {}
+        splits: dict[SplitKey, _Split] = {}
         for trial in trials:
-            which = _which(trial)
-            if which not in splits:
-                splits[which] = _Split(which, tuple(needs[trial.dataset]), 0, False, 0, None)
-            split = splits[which]
+            key = _split_key(trial)
+            if key not in splits:
+                splits[key] = _Split(key, tuple(needs[trial.dataset]), 0, False, 0, None)
+            split = splits[key]
             split.users += 1
             split.sketched |= trial.repeat == 0
             split.seed, split.fold = trial.split_seed, trial.fold
@@ -173,16 +173,16 @@ class _Work:
         batched = {trial.key for batch in batches for trial in batch}
         # The trials of a repeat follow each other, so that its split can be deleted after them.
         # Baselines come first: they take no time, and are scored while other models learn.
-        order = {which: i for i, which in enumerate(splits)}
-        alone = sorted(
+        order = {key: i for i, key in enumerate(splits)}
+        unbatched = sorted(
             (trial for trial in trials if trial.key not in batched),
-            key=lambda trial: (order[_which(trial)], not self._model(trial).baseline),
+            key=lambda trial: (order[_split_key(trial)], not self._model(trial).baseline),
         )
         units = [self._unit(tuple(batch)) for batch in batches]
-        units += [self._unit((trial,)) for trial in alone]
+        units += [self._unit((trial,)) for trial in unbatched]
         self.waiting = deque(units)
         #: Parents that start at once, because loading libraries takes longer than many trials.
-        self.starting = list({id(one): one for one in map(self._parent, units)}.values())
+        self.starting = list({id(parent): parent for parent in map(self._parent, units)}.values())
         self.drawing: list[_Split] = []
         self.running: list[_Unit] = []
         #: Units to score, in this order, one at a time, in a process without any plugin.
@@ -190,7 +190,7 @@ class _Work:
         self.scorer: Worker | None = None
 
     def _unit(self, trials: tuple[Trial, ...], *, alone: bool = False) -> _Unit:
-        return _Unit(trials, tuple(self.splits[_which(trial)] for trial in trials), alone)
+        return _Unit(trials, tuple(self.splits[_split_key(trial)] for trial in trials), alone)
 
     def results(self) -> Iterator[Result]:
         """Yield one result for every trial, as trials end."""
@@ -231,19 +231,21 @@ class _Work:
         one split may be drawn beside the jobs, so that trials need not wait for it.
         """
         room: bool | None = None
-        trials = sum(unit.answer is None for unit in self.running)
-        if any(unit.alone for unit in self.running) or any(one.alone for one in self.drawing):
+        idle = not (self.running or self.drawing)
+        if any(unit.alone for unit in self.running) or any(split.alone for split in self.drawing):
             return False
         if len(self.running) >= 2 * self.jobs:
             return False
-        may_draw = len(self.drawing) < max(1, self.jobs - trials)
-        if trials >= self.jobs and not may_draw:
+        n_fitting = sum(unit.answer is None for unit in self.running)
+        may_fit = n_fitting < self.jobs
+        may_draw = len(self.drawing) < max(1, self.jobs - n_fitting)
+        if not may_fit and not may_draw:
             return False
         for unit in self.waiting:
-            if unit.alone and (self.running or self.drawing):
+            if unit.alone and not idle:
                 return False
             missing = [split for split in unit.splits if not split.is_there]
-            if not missing and trials >= self.jobs:
+            if not missing and not may_fit:
                 continue
             if not missing:
                 self.waiting.remove(unit)
@@ -252,11 +254,11 @@ class _Work:
             undrawn = next((split for split in missing if split.call is None), None)
             if undrawn is None or not may_draw:
                 continue
-            if undrawn.alone and (self.running or self.drawing):
+            if undrawn.alone and not idle:
                 return False
             if room is None:
                 room = self._has_room()
-            if room or not (self.running or self.drawing):
+            if room or idle:
                 self._draw(undrawn)
                 return True
         return False
@@ -265,19 +267,19 @@ class _Work:
         """Whether splits take less than their share of the disk."""
         sizes: dict[Choice, int] = {}
         for split in self.splits.values():
-            choice = split.which[0]
+            choice = split.key[0]
             sizes[choice] = max(sizes.get(choice, 0), split.size)
         # A split that is being drawn will be as large as other splits of its dataset.
-        taken = sum(split.size for split in self.splits.values() if split not in self.drawing)
-        taken += sum(sizes[split.which[0]] for split in self.drawing)
-        return taken <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
+        used = sum(split.size for split in self.splits.values() if split not in self.drawing)
+        used += sum(sizes[split.key[0]] for split in self.drawing)
+        return used <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
 
     def _draw(self, split: _Split) -> None:
         parent = self._parent_of(split)
         split.labels = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the split
         split.call = parent.call(
             draw_there,
-            split.which[0],
+            split.key[0],
             split.seed,
             split.fold,
             split.needs,
@@ -291,7 +293,7 @@ class _Work:
     def _drawn(self, split: _Split) -> None:
         call = split.call
         assert call is not None
-        name = split.which[0].name
+        name = split.key[0].name
         if call.is_orphan and not split.alone:
             # One of several calls killed the parent that they share; drawing alone shows which.
             split.close()
@@ -304,12 +306,12 @@ class _Work:
             split.fault = blamed(call.failure, name)
             return
         try:
-            told, arrays = unpack(call.answer)
-            fault = fault_of(told)
+            split_json, arrays = unpack(call.answer)
+            fault = fault_of(split_json)
             if fault is None:
                 _, labels = unpack(_descriptor(split.labels))
-                if wrong := misfit(told, arrays, labels, split.needs):
-                    raise PackingError(f"gave {wrong}")
+                if mismatch := misfit(split_json, arrays, labels, split.needs):
+                    raise PackingError(f"gave {mismatch}")
         except PackingError as error:
             fault = f"dataset '{name}': split {error}", ""
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
@@ -317,9 +319,9 @@ class _Work:
         if fault is None:
             split.file, split.call = call.detach(), None
             call.close()
-            dataset = self._dataset(split.which[0])
+            dataset = self._dataset(split.key[0])
             origin = self.registry.origin("datasets", dataset.name)
-            self.registry.learn(origin, dataset.requires, dataset.name, modules_of(told))
+            self.registry.learn(origin, dataset.requires, dataset.name, modules_of(split_json))
         else:
             split.fault = Failure("dataset", fault[0], fault[1], call.output())
 
@@ -332,7 +334,7 @@ class _Work:
         unit.call = self._parent(unit).call(
             run_there,
             unit.trials,
-            self._place(unit),
+            self._needs_index(unit),
             self.epochs,
             files=[_descriptor(split.file) for split in unit.splits],
             lent=[_descriptor(split.labels) for split in unit.splits],
@@ -346,11 +348,11 @@ class _Work:
         return self.registry.parent(origin, model.requires, model.name)
 
     def _parent_of(self, split: _Split) -> Parent:
-        dataset = self._dataset(split.which[0])
+        dataset = self._dataset(split.key[0])
         origin = self.registry.origin("datasets", dataset.name)
         return self.registry.parent(origin, dataset.requires, dataset.name)
 
-    def _place(self, unit: _Unit) -> int:
+    def _needs_index(self, unit: _Unit) -> int:
         """The index of the model's needs among those that the splits were prepared for."""
         return unit.splits[0].needs.index(self._model(unit.trials[0]).needs)
 
@@ -374,8 +376,8 @@ class _Work:
             elif unit.call.failure is not None:
                 failure = unit.call.failure
                 if not unit.call.has_begun and not unit.call.is_orphan:
-                    what = ", ".join(self._model(unit.trials[0]).requires) or "its plugin"
-                    failure = replace(failure, reason=f"importing {what}: {failure.reason}")
+                    packages = ", ".join(self._model(unit.trials[0]).requires) or "its plugin"
+                    failure = replace(failure, reason=f"importing {packages}: {failure.reason}")
                 yield from self._end(unit, _failed(unit.trials, failure, self._kind(unit)))
             else:
                 unit.answer = nameless()
@@ -395,10 +397,10 @@ class _Work:
         files = [_descriptor(unit.answer), unit.call.answer]
         files += [_descriptor(split.file) for split in unit.splits]
         files += [_descriptor(split.labels) for split in unit.splits]
-        words = unit.trials, self._place(unit), self._kind(unit)
+        arguments = unit.trials, self._needs_index(unit), self._kind(unit)
         seconds = self.limits.seconds
         limits = replace(self.limits, seconds=seconds and seconds * len(unit.trials))
-        self.scorer.call(score_into, *words, limits=limits, files=files)
+        self.scorer.call(score_into, *arguments, limits=limits, files=files)
 
     def _look_at_scores(self) -> None:
         while self.fitted and self.scorer is not None:
@@ -447,10 +449,10 @@ class _Work:
     def _one_by_one(self, unit: _Unit) -> list[_Unit]:
         return [self._unit((trial,), alone=unit.alone) for trial in unit.trials]
 
-    def _again(self, unit: _Unit, others: list[_Unit]) -> None:
+    def _again(self, unit: _Unit, units: list[_Unit]) -> None:
         self._close(unit)
         self.tell(Ended(unit.trials))
-        self.waiting.extendleft(reversed(others))
+        self.waiting.extendleft(reversed(units))
 
     def _close(self, unit: _Unit) -> None:
         self.running.remove(unit)
@@ -493,7 +495,7 @@ def _never_began(call: Call) -> bool:
     return call.failure is not None and not call.has_begun and not call.is_orphan
 
 
-def _which(trial: Trial) -> Which:
+def _split_key(trial: Trial) -> SplitKey:
     return trial.dataset, trial.repeat, trial.seed
 
 
@@ -504,16 +506,16 @@ def _descriptor(file: IO[bytes] | None) -> int:
 
 def _listener(unit: tuple[Trial, ...], tell: Tell) -> Callable[[Any], None]:
     """A function that turns messages of a trial's process into `Reached` events, not too many."""
-    last, told = -1, 0.0
+    last_epoch, last_told = -1, 0.0
 
-    def listen(said: Any) -> None:
-        nonlocal last, told
+    def listen(message: Any) -> None:
+        nonlocal last_epoch, last_told
         try:  # a malicious model could send anything, at any rate
-            point = point_of(*said)
+            point = point_of(*message)
         except (TypeError, ValueError):
             return
-        if last < point.epoch and time.monotonic() - told >= TELL_EVERY:
-            last, told = point.epoch, time.monotonic()
+        if last_epoch < point.epoch and time.monotonic() - last_told >= TELL_EVERY:
+            last_epoch, last_told = point.epoch, time.monotonic()
             tell(Reached(unit, point))
 
     return listen
