@@ -1,4 +1,4 @@
-"""A run from beginning to end: plan it, store what comes, take it up again."""
+"""A run from beginning to end: plan it, store its results and timings, resume it."""
 
 from __future__ import annotations
 
@@ -30,25 +30,26 @@ if TYPE_CHECKING:
 
 TIMEOUT = 600.0
 TIMING_BUDGET = 30.0
-TIMING_WARM_UP = 0.01  # seconds a workload: there are hundreds
-BATCH = 32  # trials in one go; beyond, they need more memory, and no less time each
+TIMING_WARM_UP = 0.01  # seconds of warm-up a workload; short, because a run has hundreds
+BATCH = 32  # trials a batch, at most; larger batches need more memory and save no time
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked of one run.
+    """The request for a run: what to run, and how.
 
     Args:
         selection: datasets, models, devices, repeats, seed.
-        plugins: files or modules, besides what is installed.
-        name: for people to find the run by.
-        jobs: trials at a time; the cores by default.
-        timeout: seconds a trial may take.
-        memory: bytes a trial may use; by default a share of the machine's.
-        timing_budget: seconds in which to time the pairings alone after the trials; 0 for not.
-        batching: train the repeats of a pairing in one go where the model offers to.
-        in_process: run the trials in this very process, without isolation or limits.
-        on_failure: given the exception of a trial that fails in this process; a debugger, say.
+        plugins: files or modules, besides installed plugins.
+        name: the run's name, for people.
+        jobs: trials at a time; by default the number of cores.
+        timeout: time limit of a trial, in seconds.
+        memory: memory limit of a trial, in bytes; by default a share of the machine's.
+        timing_budget: seconds for timing the pairings after the trials, one at a time; 0 to skip.
+        batching: fit the repeats of a pairing together if the model has `fit_together`.
+        in_process: run the trials in this process, without isolation or limits.
+        on_failure: called with the exception of a trial that fails in this process, for example to
+            debug it.
     """
 
     selection: Selection
@@ -66,8 +67,8 @@ class Request:
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"jobs must be at least 1, not {self.jobs}")
 
-    def to_json(self) -> dict[str, Any]:
-        """What a later process needs to plan the same trials and run them alike."""
+    def to_json(self) -> dict[str, Any]:  # JSON, with values of several types
+        """The request as JSON, from which a later process can plan and run the same trials."""
         plugins = [
             str(Path(spec).resolve()) if Path(spec).exists() else spec for spec in self.plugins
         ]
@@ -80,38 +81,38 @@ class Request:
         }
 
     @classmethod
-    def from_json(cls, asked: Mapping[str, Any]) -> Request:
+    def from_json(cls, fields: Mapping[str, Any]) -> Request:
         """The request that `to_json` wrote."""
         return cls(
             Selection(
-                datasets=tuple(asked["datasets"]),
-                models=tuple(asked["models"]),
-                devices=tuple(asked["devices"]),
-                repeats=asked["repeats"],
-                seed=asked["seed"],
-                train_sizes=tuple(asked["train_sizes"]),
+                datasets=tuple(fields["datasets"]),
+                models=tuple(fields["models"]),
+                devices=tuple(fields["devices"]),
+                repeats=fields["repeats"],
+                seed=fields["seed"],
+                train_sizes=tuple(fields["train_sizes"]),
             ),
-            plugins=tuple(asked["plugins"]),
-            timeout=asked["timeout"],
-            memory=asked["memory"],
-            batching=asked["batching"],
-            timing_budget=asked["timing_budget"],
+            plugins=tuple(fields["plugins"]),
+            timeout=fields["timeout"],
+            memory=fields["memory"],
+            batching=fields["batching"],
+            timing_budget=fields["timing_budget"],
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A run that is under way: what is planned, what is left, where it is kept.
+    """A run in progress: its plan, its store, and the trials that are left.
 
     Args:
-        store: where it is kept.
+        store: the database that the run is stored in.
         run: the run.
-        registry: what its trials name.
-        request: what was asked.
-        plan: the trials, and the pairings that will not run.
-        done: keys of those that have a result.
-        changed: today's fingerprint, if it differs from the one that the run began with.
-        targets: repeats by dataset, where not all that are planned are wanted yet.
+        registry: has the trials' datasets and models.
+        request: the user's request.
+        plan: the trials, and the pairings that are skipped.
+        done: keys of the trials that have a result.
+        changed: the present fingerprint as JSON, if it differs from that at the start of the run.
+        targets: with ``--repeats auto``, the number of repeats by dataset so far; else None.
     """
 
     store: Store
@@ -125,30 +126,32 @@ class Campaign:
 
     @property
     def trials(self) -> tuple[Trial, ...]:
-        """Those that are wanted by now."""
+        """The planned trials within the number of repeats so far."""
         return _wanted(self.plan.trials, self.targets)
 
     @property
     def left(self) -> tuple[Trial, ...]:
-        """Trials that are wanted and have no result yet."""
+        """The trials that have no result yet."""
         return tuple(trial for trial in self.trials if trial.key not in self.done)
 
     def further(self) -> Campaign | None:
         """The same run with more repeats of the datasets whose leaders are undecided.
 
-        None if there are none, which finishes the run, or if the number of repeats was given. All
-        that is wanted so far must have been run.
+        None if the number of repeats was given, or if no dataset is undecided or has repeats left;
+        the latter finishes the run. All trials so far must have a result.
         """
         if self.targets is None:
             return None
         frames = load_frames(self.store, self.run)
-        now = max(self.targets.values(), default=0)
-        targets = next_look(self.targets, undecided(frames.results, frames.predictions, now))
+        repeats_so_far = max(self.targets.values(), default=0)
+        targets = next_look(
+            self.targets, undecided(frames.results, frames.predictions, repeats_so_far)
+        )
         if not targets:
             self._finish()
             return None
         n_trials = len(_wanted(self.plan.trials, targets)) + len(self.plan.skips)
-        # A run that is taken up may have got further than this look.
+        # A resumed run may have got beyond this look before.
         run = self.store.extend(self.run, max(n_trials, self.run.n_trials))
         return replace(self, run=run, targets=targets, done=frozenset(self.store.done(self.run)))
 
@@ -159,17 +162,17 @@ class Campaign:
 
     @property
     def jobs(self) -> int:
-        """How many trials, or batches of them, run at a time."""
+        """Number of trials, or batches of trials, at a time."""
         return 1 if self.request.in_process else at_a_time(self.request.jobs, len(self.left))
 
     def results(
         self, tell: Tell = lambda _: None, *, epochs: bool = False
     ) -> Generator[Result, None, None]:
-        """Run what is left; each result is in the store before it comes out here.
+        """Run the trials that are left; each result is stored before it is yielded.
 
         Args:
-            tell: given what happens meanwhile.
-            epochs: whether to tell of the epochs of trials that are under way, too.
+            tell: called with every event.
+            epochs: whether to report the epochs of running trials, too.
         """
         if self.changed and (self.left or self._is_to_be_timed):
             self.store.update_environment(self.run, self.changed)
@@ -181,23 +184,23 @@ class Campaign:
         for result in self._execute(tell, epochs=epochs):
             baseline = self.registry.models[result.trial.model.name].baseline
             yield self._kept(positions[result.trial.key], result, baseline=baseline)
-        if self.targets is None:  # otherwise `further` tells whether this was all
+        if self.targets is None:  # otherwise `further` decides whether more repeats follow
             self._finish()
 
     def _kept(self, position: int, result: Result, *, baseline: bool) -> Result:
-        """A result once it is in the store; a failure where the store takes another one only."""
+        """Store a result and return it; if the store refuses it, store a failure instead."""
         try:
             self.store.add(self.run, position, result, baseline=baseline)
         except RefusedResultError as refusal:
             failure = Failure("exception", f"its result cannot be stored: {refusal}")
             result = Result(result.trial, "failed", split_kind=result.split_kind, failure=failure)
-            with suppress(RefusedResultError):  # then it is lost, and the run goes on
+            with suppress(RefusedResultError):  # then the result is lost, but the run goes on
                 self.store.add(self.run, position, result, baseline=baseline)
         return result
 
     @property
     def _is_to_be_timed(self) -> bool:
-        """Whether there is time for it, and nothing came of it before."""
+        """Whether the run has a timing budget and no successful timing yet."""
         request = self.request
         if request.in_process or not request.timing_budget:
             return False
@@ -209,15 +212,15 @@ class Campaign:
         *,
         interrupts: tuple[type[BaseException], ...] = (),
     ) -> str:
-        """Time what came to something, alone; the timings are in the store when this returns.
+        """Time the pairings that succeeded, one at a time, and store the timings.
 
         Args:
-            tell: called with the number of the process and the dataset that it turns to.
-            interrupts: exceptions at which it ends and stores what is known by then; they go on
-                from here.
+            tell: called with the number of the process and the dataset that it times next.
+            interrupts: exceptions that end the timing; timings so far are stored, and the exception
+                is raised again.
 
         Returns:
-            What was done, in words; empty where nothing was to be timed.
+            A summary for the user; empty if there was nothing to time.
         """
         request = self.request
         if not self._is_to_be_timed:
@@ -225,7 +228,7 @@ class Campaign:
         frames = load_frames(self.store, self.run)
         agenda = of_run(self.registry, frames, self.trials, request.timing_budget)
         if isinstance(self.registry, Described):
-            # What a plugin has left running in the process that loaded it would take its time.
+            # Threads that a plugin left running in its process would slow the timings down.
             self.registry.processes.close()
         if not agenda.groups and not agenda.late:
             return ""
@@ -269,7 +272,7 @@ class Campaign:
 
     def _run_here(self, tell: Tell, *, epochs: bool) -> Iterator[Result]:
         def on_failure(error: BaseException) -> None:
-            # Without isolation Ctrl-C reaches the model, but it is meant for us.
+            # Without isolation Ctrl-C interrupts the model, but is meant for the run.
             if not isinstance(error, Exception | SystemExit):
                 raise error
             self.request.on_failure(error)
@@ -287,9 +290,10 @@ class Campaign:
             yield result
 
     def _batches(self) -> list[list[Trial]]:
-        """The repeats that are left of each pairing, where its model trains several in one go.
+        """Batches of the trials that are left: repeats of one pairing whose model fits several.
 
-        On an accelerator those of every model: a process takes long to get hold of the device.
+        On an accelerator the repeats of every model form batches, because a process takes long to
+        initialize the device.
         """
         if not self.request.batching:
             return []
@@ -307,7 +311,7 @@ class Campaign:
 
 
 def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> Campaign:
-    """A new run of what is asked and planned."""
+    """Store a new run, and return its campaign."""
     targets = _first_targets(request, planned)
     run = store.begin(
         request.name,
@@ -338,36 +342,37 @@ def resume(
     jobs: int | None = None,
     in_process: bool = False,
 ) -> Campaign:
-    """A run taken up where it was interrupted, with the same request.
+    """Resume an interrupted run, with the same request.
 
     Args:
-        store: that has the run.
-        wanted: id or name; None for the newest.
-        accept_changes: go on although code or packages have changed since.
+        store: the database that has the run.
+        wanted: the run's id or name; None for the newest run.
+        accept_changes: resume even if code or packages have changed since the start.
         jobs: trials at a time.
-        in_process: without isolation.
+        in_process: run the trials in this process, without isolation.
 
     Raises:
-        UsageError: there is no such run, or something that may change a score has changed.
+        UsageError: there is no such run, it has no trials, or something that may change a score
+            has changed since it started.
     """
     run = store.find(wanted)
     if run.kind == "bench":
-        raise UsageError(f"run {run.id} is a bench, which has no trials; make another")
+        raise UsageError(f"run {run.id} is a bench, which has no trials to resume; start another")
     request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
     registry: Registry = load(request.plugins) if in_process else discover(request.plugins)
-    now = fingerprint(registry)
-    changed = changes(run.environment, now)
+    environment = fingerprint(registry)
+    changed = changes(run.environment, environment)
     if changed and not accept_changes:
         raise UsageError(
             f"since run {run.id} began, {'; '.join(changed)}; "
-            "its scores may not compare: start a new run, or add --accept-changes"
+            "new scores may not be comparable: start a new run, or add --accept-changes"
         )
     planned = plan(registry, request.selection)
     done = frozenset(store.done(run))
     targets = _first_targets(request, planned)
     campaign = Campaign(
-        store, run, registry, request, planned, done, now if changed else None, targets
+        store, run, registry, request, planned, done, environment if changed else None, targets
     )
-    while not campaign.left and (more := campaign.further()):
-        campaign = more
+    while not campaign.left and (extended := campaign.further()):
+        campaign = extended
     return campaign

@@ -1,4 +1,4 @@
-"""How far confidence and accuracy lie apart."""
+"""Calibration: how far a classifier's confidence is from its accuracy."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ECE_BINS = 15
-"""Bins of equal width, as Guo et al. (2017) have them."""
+"""Number of bins of equal width, as in Guo et al. (2017)."""
 
 
 def ece(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> float:
-    """Expected calibration error: the mean gap of confidence and accuracy, bins by their rows.
+    """Expected calibration error: mean gap between confidence and accuracy, bins weighted by rows.
 
     Args:
         confidence: (n,), probabilities of the predicted classes.
-        right: (n,), whether they are the true ones.
+        right: (n,), whether the predicted classes are the true ones.
     """
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = np.bincount(bins, weights=confidence - right, minlength=ECE_BINS)

@@ -1,23 +1,23 @@
-"""Where a series of measurements in commit order steps up or down.
+"""Change points: where a series of measurements in commit order steps up or down.
 
-Each split of a series into before and after is weighed by the sum of its ranks (Pettitt, Applied
-Statistics 28, 1979), and the best split of all is held against the best of all in permutations of
-the same series. So the search for the split is part of the test: a t-test of a split that was
-chosen because it looked best calls every tenth flat series a step.
+Each split of a series into before and after has a statistic, the sum of its ranks (Pettitt, Applied
+Statistics 28, 1979). The best split's statistic is compared with the best splits' in permutations
+of the same series. So choosing the split is part of the test: a t-test of the best-looking split
+would find a step in every tenth flat series.
 
-Ranks say that there is a step, but are poor at saying where: an ordinary point beside the step that
-lies on its side draws the split by one. So the step is where two levels fit best, by the sum of
-distances from each side's median.
+Ranks detect a step well, but locate it badly: one ordinary point beside the step can move the split
+by one. So the step is located where two levels fit best, by the sum of distances from each side's
+median.
 
-What holds of ranks holds here: neither the shape of the noise nor a wild value matters. But orders
-are as likely as each other only where points are independent, and a machine's good and bad days
-make neighbours alike. So a step must also stand out among flat series whose neighbours are as alike
-as its own: normal first-order autoregressions, and what their best split explains by chance (a
-parametric bootstrap, Efron 1979). How alike they are is taken from what is left beside the levels
-that the permutations alone would find, corrected for the bias of fitting those.
+A rank test does not depend on the distribution of the noise, nor on outliers. But all orders are
+equally likely only if points are independent, and a machine's good and bad days make neighbours
+similar. So a step must also stand out among flat series with the same autocorrelation: simulated
+normal first-order autoregressions, by the share of the variance that their best split explains (a
+parametric bootstrap, Efron 1979). The autocorrelation is estimated from the residuals about the
+levels that the permutation test alone finds, and corrected for the bias of fitting those levels.
 
-A slow trend is no step, but may look like one. Where a line fits as well as two levels, the step
-says so.
+A slow trend is not a step, but may look like one. A step is marked if a line fits as well as two
+levels.
 """
 
 from __future__ import annotations
@@ -41,23 +41,25 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 FIRM = 5
-"""A step after which so many points stand is no passing disturbance."""
+"""Points after a step that make it firm: it is then no passing disturbance."""
 
 ALPHA = 0.009
-"""Of a history, if nothing else is asked for. The test is exact: at 1%, flat series alarm at 1%,
-which is the most that they should, and every other count of them lies above that. Nor is it less:
-with four points after a step, and 20 to 30 before it, the p-value is .008 at best."""
+"""Default significance level of a history. Flat series should give at most 1% false alarms. The
+test is exact, so that at a level of 1% half of all simulations would count more than 1%. A lower
+level would miss steps: with four points after a step, and 20 to 30 before it, the p-value is at
+best .008."""
 
 PERMUTATIONS = 9999
-"""At most; a series that is plainly flat needs a few hundred."""
+"""Permutations, at most; a clearly flat series needs only a few hundred."""
 
 CORRELATED = 0.5
-"""Autocorrelation from which on a step is marked: of flat series with .6, 1 to 4% have one."""
+"""Steps are marked from this autocorrelation on: 1 to 4% of flat series with .6 have a step."""
 
 MOST_CORRELATED = 0.9
+"""Upper bound of the estimated autocorrelation."""
 
 EXCEEDANCES = 100
-"""After so many permutations above the series itself the p-value is known well enough."""
+"""Permutations stop once this many have a larger statistic: the p-value is precise enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +67,16 @@ class Step:
     """A lasting change of level in a series.
 
     Args:
-        index: of the first point after it.
-        size: median of the points after it less that of those before, each as far as the next
-            step, in the series' unit: log units for log-ratios.
-        low: lower end of the 95% interval of the shift between both sides (Mann-Whitney turned
-            around), given that the step is at this index. Infinite where there are too few points.
+        index: index of the first point after the step.
+        size: median of the points after the step - median of the points before it, each up to the
+            neighbouring step, in the series' unit: log units for log-ratios.
+        low: lower end of the 95% interval of the shift between both sides (by inverting the
+            Mann-Whitney test), given that the step is at this index. Infinite with too few points.
         high: its upper end.
-        p_value: of the null that nothing changed in the segment where the step was found.
-        firm: whether `FIRM` points or more stand between it and the next step or the end.
-        autocorrelation: of neighbouring points on either side of it, as far as the next step; 0
-            where it seems to be negative.
+        p_value: of the null that nothing changed in the segment in which the step was found.
+        firm: whether at least `FIRM` points lie between this step and the next one or the end.
+        autocorrelation: of neighbouring points on both sides, up to the neighbouring steps; 0 if
+            the estimate is negative.
         trend: whether a line fits both sides as well as two levels do.
     """
 
@@ -97,19 +99,21 @@ def change_points(
     seed: int = 0,
     independent: bool = False,
 ) -> tuple[Step, ...]:
-    """The steps in a series (n,), first to last: the same for the same arguments.
+    """Find the steps in a series (n,), first to last; deterministic for equal arguments.
 
-    There is one if the best split's p-value is alpha or less; then each side is searched likewise.
-    A short spell that ends as it began has no split that stands out, and may be missed.
+    The series has a step if the best split's p-value is at most alpha; then each side is searched
+    in the same way. A short change that is soon reverted may be missed, because no single split
+    stands out.
 
     Args:
-        values: in commit order. Fewer than twice min_segment have no step.
-        min_segment: points that each side of a split has at least.
-        alpha: the chance that a flat series has any step.
-        n_permutations: how many at most; no p-value is less than 1 / (n_permutations + 1).
-        seed: of the permutations.
-        independent: whether points are known to be independent; if not, a step must stand out
-            among series that are as autocorrelated, too.
+        values: measurements in commit order; fewer than twice min_segment have no step.
+        min_segment: number of points on each side of a split, at least.
+        alpha: the probability that a flat series has any step.
+        n_permutations: number of permutations, at most; the least p-value is
+            1 / (n_permutations + 1).
+        seed: seed of the permutations.
+        independent: whether points are known to be independent; if not, a step must also stand out
+            among series with the same autocorrelation.
 
     Raises:
         UsageError: a value is NaN or infinite, or another argument is out of range.
@@ -125,32 +129,34 @@ def change_points(
 def change_points_of(
     series: Mapping[str, ArrayLike], alpha: float = ALPHA
 ) -> dict[str, tuple[Step, ...]]:
-    """The steps in each of many series, with the false discovery rate alpha held over them.
+    """Find the steps in each of many series, with a false discovery rate of alpha over the series.
 
-    Benjamini and Hochberg's adjustment is over the p-values of the series' best splits; a series
-    whose adjusted p-value is above alpha has no step. A series too short to be searched does not
-    count.
+    The p-values of the series' best splits are adjusted by Benjamini and Hochberg's method; a
+    series whose adjusted p-value is above alpha has no step. Series that are too short to be
+    searched do not count.
 
     Raises:
-        UsageError: as `change_points`, naming the series.
+        UsageError: as for `change_points`; the error names the series.
     """
-    # One step among many flat series must be able to stand out: its least p-value, times their
-    # number, must stay below alpha.
+    # A single step among many flat series must be able to become significant: the least p-value,
+    # times the number of series, must stay below alpha.
     enough = max(PERMUTATIONS, math.ceil(2 * len(series) / alpha)) if alpha > 0 else PERMUTATIONS
     searches = {
         name: _Search(finite(values, f"series {name!r}"), 3, alpha, enough, 0)
         for name, values in series.items()
     }
-    first = [search.p_value(0, len(search.values)) for search in searches.values()]
-    adjusted = benjamini_hochberg(first)
+    p_values = [search.p_value(0, len(search.values)) for search in searches.values()]
+    adjusted = benjamini_hochberg(p_values)
     return {
         name: search.steps(p) if q <= alpha else ()
-        for (name, search), p, q in zip(searches.items(), first, adjusted, strict=True)
+        for (name, search), p, q in zip(searches.items(), p_values, adjusted, strict=True)
     }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Search:
+    """The search for steps in one series, with the p-values computed so far."""
+
     values: Floats
     min_segment: int
     alpha: float
@@ -167,14 +173,14 @@ class _Search:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
     def p_value(self, start: int, stop: int) -> float:
-        """Of the null that nothing changes in a segment; NaN where that is too short to tell."""
+        """The p-value of the null that nothing changes in a segment; NaN if it is too short."""
         p = self._permuted(start, stop)
-        if self.independent or not p <= self.alpha:  # then more doubt changes nothing
+        if self.independent or not p <= self.alpha:  # not significant: a larger p changes nothing
             return p
         return max(p, self._among_alike(start, stop))
 
     def _permuted(self, start: int, stop: int) -> float:
-        """The p-value if each order of a segment is as likely as another."""
+        """The p-value by permutations: under the null, all orders are equally likely."""
         if stop - start < 2 * self.min_segment:
             return math.nan
         if (start, stop) not in self.kept:
@@ -188,10 +194,10 @@ class _Search:
         return self.kept[start, stop]
 
     def _among_alike(self, start: int, stop: int) -> float:
-        """The p-value if neighbours are as alike as they seem."""
+        """The p-value among simulated flat series with the estimated autocorrelation."""
         n = stop - start
-        (seen,) = self._explained(self.values[start:stop, None])
-        if not math.isfinite(seen):
+        (observed,) = self._explained(self.values[start:stop, None])
+        if not math.isfinite(observed):
             return 0.0  # two levels without any noise
         rho = self._autocorrelation()
         rng = np.random.default_rng((self.seed, start, stop, 1))
@@ -203,46 +209,46 @@ class _Search:
                 noise[t] += np.float32(rho) * noise[t - 1]
             return self._explained(noise)
 
-        return self._sequential(float(seen), draw)
+        return self._sequential(float(observed), draw)
 
     def _autocorrelation(self) -> float:
-        """Of the whole series, about all levels that the permutations alone would find."""
-        found = self._significant(0, len(self.values), self._permuted)
-        ends = [0, *(index for index, _ in found), len(self.values)]
+        """The autocorrelation of the whole series about the levels that permutations alone find."""
+        steps = self._significant(0, len(self.values), self._permuted)
+        ends = [0, *(index for index, _ in steps), len(self.values)]
         return _autocorrelation([self.values[i:j] for i, j in pairwise(ends)])
 
     def _explained(self, values: NDArray[np.floating]) -> Floats:
-        """What the best split explains of series (n, k), each by what it does not explain."""
-        n, least = len(values), self.min_segment
+        """For each of k series (n, k), the best split's ratio of explained to residual variance."""
+        n, min_segment = len(values), self.min_segment
         centred = values - values.mean(axis=0)
-        before = np.arange(least, n - least + 1)
-        sums = np.cumsum(centred, axis=0)[least - 1 : n - least]
+        before = np.arange(min_segment, n - min_segment + 1)
+        sums = np.cumsum(centred, axis=0)[min_segment - 1 : n - min_segment]
         sums *= sums
         sums *= (n / (before * (n - before))).astype(sums.dtype)[:, None]
         between = sums.max(axis=0)
         within = np.maximum(np.einsum("ij,ij->j", centred, centred) - between, 0.0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            found: Floats = np.where(within > 1e-20 * between, between / within, np.inf)
-        return found
+            ratios: Floats = np.where(within > 1e-20 * between, between / within, np.inf)
+        return ratios
 
     def _best(self, ranks: NDArray[np.int64]) -> Floats:
-        """What speaks for the best split of ranks (..., n), for each of several orders."""
-        n, least = ranks.shape[-1], self.min_segment
-        before = np.arange(least, n - least + 1)
-        sums = np.cumsum(ranks, axis=-1)[..., least - 1 : n - least]
+        """The best split's statistic, for each of several orders of the ranks (..., n)."""
+        n, min_segment = ranks.shape[-1], self.min_segment
+        before = np.arange(min_segment, n - min_segment + 1)
+        sums = np.cumsum(ranks, axis=-1)[..., min_segment - 1 : n - min_segment]
         # The sum of k of n ranks has a variance proportional to k (n - k).
         best: Floats = (np.abs(sums) / np.sqrt(before * (n - before))).max(axis=-1)
         return best
 
-    def _sequential(self, seen: float, draw: Callable[[int], Floats]) -> float:
+    def _sequential(self, observed: float, draw: Callable[[int], Floats]) -> float:
         """The p-value of a sequential permutation test (Besag & Clifford, Biometrika 78, 1991).
 
-        It draws until `EXCEEDANCES` draws have been as large as what was seen, the p-value being
-        their share, or until all are drawn. That is as valid as drawing all.
+        It draws until `EXCEEDANCES` draws are at least as large as the observed statistic, or until
+        all are drawn. The p-value is the share of these draws, which is as valid as drawing all.
         """
         above = drawn = 0
         while drawn < self.n_permutations:
-            as_large = draw(min(1000, self.n_permutations - drawn)) >= seen
+            as_large = draw(min(1000, self.n_permutations - drawn)) >= observed
             reached = np.flatnonzero(np.cumsum(as_large) + above == EXCEEDANCES)
             if len(reached):
                 return EXCEEDANCES / (drawn + int(reached[0]) + 1)
@@ -250,14 +256,14 @@ class _Search:
             drawn += len(as_large)
         return (above + 1) / (drawn + 1)
 
-    def steps(self, first: float) -> tuple[Step, ...]:
-        """The steps that follow from the p-value of the whole series."""
-        found = list(self._significant(0, len(self.values), self.p_value, first))
-        ends = [0, *(index for index, _ in found), len(self.values)]
+    def steps(self, whole_p_value: float) -> tuple[Step, ...]:
+        """All steps of the series, given the p-value of the whole series."""
+        significant = list(self._significant(0, len(self.values), self.p_value, whole_p_value))
+        ends = [0, *(index for index, _ in significant), len(self.values)]
         for i in range(1, len(ends) - 1):
-            # A step was placed when its sides still held other steps, which may draw it aside.
+            # When a step was located, its sides may have had other steps, which move it.
             ends[i] = self._place(ends[i - 1], ends[i + 1])
-        sides = zip(ends[:-2], ends[1:-1], ends[2:], found, strict=True)
+        sides = zip(ends[:-2], ends[1:-1], ends[2:], significant, strict=True)
         return tuple(
             _step(self.values[start:index], self.values[index:stop], index, p_value)
             for start, index, stop, (_, p_value) in sides
@@ -268,10 +274,10 @@ class _Search:
         start: int,
         stop: int,
         p_value: Callable[[int, int], float],
-        first: float | None = None,
+        known_p: float | None = None,
     ) -> Iterator[tuple[int, float]]:
-        """Where a segment changes, and the p-values, the first of which may be known."""
-        p = p_value(start, stop) if first is None else first
+        """Indices and p-values of the steps in a segment; its own p-value may be given."""
+        p = p_value(start, stop) if known_p is None else known_p
         if not p <= self.alpha:
             return
         index = self._place(start, stop)
@@ -280,7 +286,7 @@ class _Search:
         yield from self._significant(index, stop, p_value)
 
     def _place(self, start: int, stop: int) -> int:
-        """Where two levels fit a segment best."""
+        """The index at which two levels fit a segment best."""
         values = self.values
 
         def misfit(index: int) -> float:
@@ -305,31 +311,33 @@ def _step(before: Floats, after: Floats, index: int, p_value: float) -> Step:
 
 
 def _autocorrelation(levels: Sequence[Floats]) -> float:
-    """Of neighbours, about each level's mean, corrected for the bias that fitting those gives.
+    """The autocorrelation of neighbours about each level's mean, corrected for bias.
 
-    One fitted mean takes (1 + 4 rho) / n of it (Marriott & Pope, Biometrika 41, 1954). Another one
-    on either side of a split that was chosen takes about (3 + 5 rho) / n more, simulated with 12 to
-    120 points.
+    Fitting one mean reduces it by (1 + 4 rho) / n (Marriott & Pope, Biometrika 41, 1954). Each
+    further level, at a split that was chosen, reduces it by about (3 + 5 rho) / n more, as
+    simulated with 12 to 120 points.
     """
-    n, more = sum(map(len, levels)), len(levels) - 1
-    rest = np.concatenate([level - level.mean() for level in levels])
-    total = float(np.square(rest).sum())
+    n, n_extra = sum(map(len, levels)), len(levels) - 1
+    residuals = np.concatenate([level - level.mean() for level in levels])
+    total = float(np.square(residuals).sum())
     if not total > 0:
         return 0.0
-    seen = float((rest[1:] * rest[:-1]).sum()) / total
-    corrected = (seen + (1 + 3 * more) / n) / (1 - min((4 + 5 * more) / n, 0.5))
+    biased = float((residuals[1:] * residuals[:-1]).sum()) / total
+    corrected = (biased + (1 + 3 * n_extra) / n) / (1 - min((4 + 5 * n_extra) / n, 0.5))
     return min(max(corrected, 0.0), MOST_CORRELATED)
 
 
 def _is_trend(before: Floats, after: Floats) -> bool:
-    """Whether a line leaves no more unexplained than two levels, which have a parameter more."""
+    """Whether a line fits as well as two levels: by residual variance, with one parameter less."""
     values = np.concatenate([before, after])
     n = len(values)
-    levels = sum(float(np.square(side - side.mean()).sum()) for side in (before, after))
-    at = np.arange(n) - (n - 1) / 2
+    levels_misfit = sum(float(np.square(side - side.mean()).sum()) for side in (before, after))
+    positions = np.arange(n) - (n - 1) / 2
     centred = values - values.mean()
-    line = float(np.square(centred).sum()) - float(at @ centred) ** 2 / float(at @ at)
-    return line / (n - 2) <= levels / (n - 3) if n > 3 else False
+    line_misfit = float(np.square(centred).sum()) - float(positions @ centred) ** 2 / float(
+        positions @ positions
+    )
+    return line_misfit / (n - 2) <= levels_misfit / (n - 3) if n > 3 else False
 
 
 def _shift_interval(before: Floats, after: Floats) -> tuple[float, float]:
@@ -348,10 +356,10 @@ def _shift_interval(before: Floats, after: Floats) -> tuple[float, float]:
 
 
 def _mann_whitney(m: int, n: int) -> Floats:
-    """The chance that U is 0, 1, 2, ... or less, for m and n untied values under the null.
+    """The probability that U is at most 0, 1, 2, ..., for m and n untied values under the null.
 
-    The numbers of orders with each U are the coefficients of the Gaussian binomial, the product
-    over i = 1..m of (1 - q^(n+i)) / (1 - q^i), whole after each i.
+    The numbers of orders with each U are the coefficients of the Gaussian binomial: the product
+    over i = 1..m of (1 - q^(n+i)) / (1 - q^i), whose coefficients stay integers after each i.
     """
     m, n = min(m, n), max(m, n)
     counts = np.zeros(m * n + 1, dtype=np.int64)

@@ -1,10 +1,10 @@
-"""Which of many classifiers is better over many data sets: pairs of them, and ranks on request.
+"""Compare many classifiers over many datasets: in pairs, by mean ranks and by Elo ratings.
 
-Each data set weighs one, however many splits it has. Two classifiers are compared by themselves:
-what is said of them must not depend on who else is there, as the post-hoc tests on mean ranks do
-(Benavoli, Corani & Mangili, JMLR 17(5), 2016). Over fewer than `FEWEST` data sets no test of a
-classifier against another can reach 5%, and where one of them failed, what it did not score is
-unlike what it did: there, no p-value and no probability is given.
+Each dataset has the same weight, however many splits it has. A comparison of two classifiers uses
+only their own scores, so that it does not depend on which other classifiers take part, as post-hoc
+tests on mean ranks do (Benavoli, Corani & Mangili, JMLR 17(5), 2016). A pair gets no p-value and no
+probabilities in two cases: over fewer than `FEWEST` datasets, where no test can reach 5%; and if
+either classifier failed on a dataset, because the datasets that it completed are a biased sample.
 """
 
 from __future__ import annotations
@@ -28,30 +28,33 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 FEWEST = 6
-"""Data sets: 2^(1-n) is the least two-sided p-value of n signs, and 2^-5 the first below 5%."""
+"""Datasets that a test needs: the least two-sided p-value of n signs, 2^(1-n), is below 5% then."""
 
 RESAMPLES = 1000
-"""Of the data sets, for intervals of ranks and ratings."""
+"""Bootstrap resamples of the datasets, for intervals of ranks and ratings."""
 
 ROUNDS = 2000
+"""Iterations of Hunter's algorithm, at most."""
+
 STEADY = 1e-9
+"""The iteration has converged once no log strength changes by more than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One classifier beside another, over the data sets on which both have every repeat.
+    """A comparison of two classifiers over the datasets on which both completed every repeat.
 
     Args:
-        first: its index.
-        second: its index.
-        n: data sets that both finished.
-        missing: indices of those that one of them did not.
-        difference: mean over data sets, positive where the first is better; NaN for none.
-        wins: data sets on which the first is better by more than the ROPE.
-        ties: on which neither is.
-        losses: on which the second is.
-        p_value: Wilcoxon's, two-sided and exact, times Holm's factor for all pairs; NaN where
-            nothing can be said.
+        first: index of the first classifier.
+        second: index of the second classifier.
+        n: number of datasets that both completed.
+        missing: indices of the datasets that either did not complete.
+        difference: mean difference over datasets, positive if the first is better; NaN without any.
+        wins: number of datasets on which the first is better by more than the ROPE.
+        ties: number of datasets on which neither is.
+        losses: number of datasets on which the second is better by more than the ROPE.
+        p_value: of Wilcoxon's exact two-sided test, corrected by Holm's method for all pairs; NaN
+            if the pair is not `judged`.
         odds: of the Bayesian signed-rank test.
     """
 
@@ -68,31 +71,31 @@ class Pair:
 
     @property
     def judged(self) -> bool:
-        """Whether there is enough to say which is better."""
+        """Whether the pair is tested: both completed all datasets, and at least `FEWEST`."""
         return not self.missing and self.n >= FEWEST
 
 
 def contests(
     gains: Floats, rope: float, pairs: Iterable[tuple[int, int]] | None = None
 ) -> list[Pair]:
-    """Every pair, or those that are asked for.
+    """Compare all pairs of classifiers, or the given ones.
 
     Args:
-        gains: (n_classifiers, n_datasets) mean scores, larger is better; NaN where a classifier
-            has not finished.
-        rope: differences of no more than this do not matter.
-        pairs: indices of the classifiers; all of them without.
+        gains: (n_classifiers, n_datasets) mean scores, larger is better; NaN if a classifier did
+            not complete a dataset.
+        rope: differences up to this count as equal.
+        pairs: pairs of indices of classifiers; None for all pairs.
     """
-    found = []
+    results = []
     for i, j in combinations(range(len(gains)), 2) if pairs is None else pairs:
-        both = ~(np.isnan(gains[i]) | np.isnan(gains[j]))
-        z = exact(gains[i, both] - gains[j, both])
+        shared = ~(np.isnan(gains[i]) | np.isnan(gains[j]))
+        z = exact(gains[i, shared] - gains[j, shared])
         wins, losses = int((z > rope).sum()), int((z < -rope).sum())
         pair = Pair(
             i,
             j,
             n=len(z),
-            missing=tuple(np.flatnonzero(~both).tolist()),
+            missing=tuple(np.flatnonzero(~shared).tolist()),
             difference=float(z.mean()) if len(z) else math.nan,
             wins=wins,
             ties=len(z) - wins - losses,
@@ -103,14 +106,14 @@ def contests(
         if pair.judged:
             p = min(1.0, 2 * min(signed_rank(z)))
             pair = replace(pair, p_value=p, odds=signed_rank_odds(z, rope))
-        found.append(pair)
-    adjusted = holm([pair.p_value for pair in found])
-    return [replace(pair, p_value=p) for pair, p in zip(found, adjusted, strict=True)]
+        results.append(pair)
+    adjusted = holm([pair.p_value for pair in results])
+    return [replace(pair, p_value=p) for pair, p in zip(results, adjusted, strict=True)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Standings:
-    """A figure for each classifier, with the ends (n_classifiers,) of its 95% interval."""
+    """A figure for each classifier (n_classifiers,), with the ends of its 95% interval."""
 
     figure: Floats
     low: Floats
@@ -118,61 +121,62 @@ class Standings:
 
 
 def mean_ranks(gains: Floats, *, seed: int = 0) -> Standings:
-    """Mean rank over data sets, 1 the best; equal scores share their rank.
+    """Mean ranks over datasets; 1 is the best, and equal scores share their mean rank.
 
-    The interval is a bootstrap over data sets (percentiles, Efron 1979): they are what chance
-    chose, and another choice gives other ranks. Ranks depend on who else takes part.
+    The interval is a percentile bootstrap over datasets (Efron 1979): the datasets are the sample,
+    and another sample gives other ranks. Ranks depend on which other classifiers take part.
 
     Args:
         gains: (n_classifiers, n_datasets), larger is better; without NaN.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
     """
-    ahead = exact(gains[:, None, :] - gains[None, :, :])  # (n, n, n_datasets): first less second
-    more, same = ahead > 0, ahead == 0
-    ranks = more.sum(axis=0) + (same.sum(axis=0) + 1) / 2  # (n, n_datasets)
+    ahead = exact(gains[:, None, :] - gains[None, :, :])  # (n, n, n_datasets): first - second
+    better, equal = ahead > 0, ahead == 0
+    ranks = better.sum(axis=0) + (equal.sum(axis=0) + 1) / 2  # (n, n_datasets)
     weights = _weights(gains.shape[1], seed)
     return _standings(ranks.mean(axis=1), weights @ ranks.T)
 
 
 def elo(gains: Floats, *, seed: int = 0) -> Standings:
-    """Elo ratings with mean 1000: 400 points are odds of ten to one to be better on a data set.
+    """Elo ratings with mean 1000; 400 points are odds of 10 to 1 to be better on a dataset.
 
-    Fitted at once, as Bradley and Terry's model (Biometrika 39, 1952), by Hunter's iteration (Ann.
-    Stat. 32, 2004); a tie is half a win, and one tie is added to each pair, without which whoever
-    always wins would be infinitely good. The interval is as in `mean_ranks`.
+    All datasets are fitted together, by Bradley and Terry's model (Biometrika 39, 1952) with
+    Hunter's iteration (Ann. Stat. 32, 2004). A tie is half a win. One tie is added to each pair;
+    otherwise a classifier that always wins would have an infinite rating. The interval is as in
+    `mean_ranks`.
 
     Args:
         gains: (n_classifiers, n_datasets), larger is better; without NaN.
-        seed: of the bootstrap.
+        seed: seed of the bootstrap.
     """
     n, n_datasets = gains.shape
     won = np.heaviside(exact(gains[:, None, :] - gains[None, :, :]), 0.5)  # (n, n, n_datasets)
     weights = _weights(n_datasets, seed) * n_datasets
-    seen = _ratings(won.sum(axis=2)[None], n_datasets + 1)[0]
-    drawn = np.concatenate(
+    ratings = _ratings(won.sum(axis=2)[None], n_datasets + 1)[0]
+    resampled = np.concatenate(
         [
             _ratings(np.einsum("rd,ijd->rij", part, won), n_datasets + 1)
             for part in np.array_split(weights, max(1, n * n // 1000))
         ]
     )
-    return _standings(seen, drawn)
+    return _standings(ratings, resampled)
 
 
 def _weights(n_datasets: int, seed: int) -> Floats:
-    """Shares of the data sets in each resample (RESAMPLES, n_datasets)."""
+    """Shares of the datasets in each resample (RESAMPLES, n_datasets)."""
     rng = np.random.default_rng(seed)
     return rng.multinomial(n_datasets, np.full(n_datasets, 1 / n_datasets), RESAMPLES) / n_datasets
 
 
 def _ratings(won: Floats, games: float) -> Floats:
-    """Ratings (r, n) of wins (r, n, n), each pair having met so often, the added tie included."""
+    """Ratings (r, n) from wins (r, n, n) in `games` games of each pair, including the added tie."""
     n = won.shape[1]
-    others = 1 - np.eye(n)
-    wins = ((won + 0.5) * others).sum(axis=2)  # (r, n)
+    off_diagonal = 1 - np.eye(n)
+    wins = ((won + 0.5) * off_diagonal).sum(axis=2)  # (r, n)
     strength = np.ones_like(wins)
     for _ in range(ROUNDS):
         sums = strength[:, :, None] + strength[:, None, :]
-        new = wins / (games * others / sums).sum(axis=2)
+        new = wins / (games * off_diagonal / sums).sum(axis=2)
         new /= np.exp(np.log(new).mean(axis=1, keepdims=True))
         moved = float(np.abs(np.log(new / strength)).max())
         strength = new

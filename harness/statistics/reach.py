@@ -1,9 +1,10 @@
-"""What difference so many repeats can tell, and how many repeats would tell a given one: pure.
+"""The difference that a number of repeats can detect, and the repeats that a difference needs.
 
-The variance of a mean over J repeats has a part that shrinks with J and a part that does not:
-v/J + c. Fresh draws have no c. Resampled splits share the rows of one table: c = v n_test/n_train
-(Nadeau & Bengio, Machine Learning 52, 2003). A fixed split has one test part: c is the variance of
-its rows' mean. Where c is too large, no number of repeats tells the difference; more rows would.
+The variance of a mean over J repeats is v/J + c: one part shrinks with J, the other does not. Fresh
+draws have c = 0. Resampled splits share the rows of one table: c = v n_test/n_train (Nadeau &
+Bengio, Machine Learning 52, 2003). A fixed split has one test part: c is the variance of the mean
+over its rows. If c is too large, no number of repeats detects the difference; more rows would. All
+functions are pure.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
 
 MOST_REPEATS = 1000
-"""More nobody waits for."""
+"""Larger numbers of repeats are not computed, because nobody would wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """How far repeats reach: the variance of a mean difference, by what repeats can do about it.
+    """The variance of a mean difference, split into the part that repeats reduce and the rest.
 
     Args:
-        per_repeat: the part that J repeats divide by J.
-        shared: the part that they leave as it is.
-        kind: what repeats have in common, as `harness.contract.values.Split` has it.
+        per_repeat: v, the part that J repeats divide by J.
+        shared: c, the part that repeats do not reduce.
+        kind: kind of the dataset's splits.
     """
 
     per_repeat: float
@@ -46,13 +47,13 @@ class Reach:
     kind: str
 
     def visible(self, n: int, level: float = LEVEL) -> float:
-        """The smallest difference that n repeats tell at a level with power 80%."""
+        """The smallest difference that n repeats detect at this level with power 80%."""
         return math.inf if n < 2 else self._spread(n) * standard_errors_told(n - 1, level)
 
     def needed(self, difference: float, level: float = LEVEL, *, equal: float = 0.0) -> float:
-        """How many repeats would tell a difference, or show that it is no larger than `equal`.
+        """Number of repeats that detect a difference, or show that it is at most `equal`.
 
-        Infinite where no number of repeats does; NaN where more than `MOST_REPEATS` would.
+        Infinite if no number of repeats does; NaN if only more than `MOST_REPEATS` do.
 
         >>> Reach(0.01**2, 0.0, "fresh").needed(0.01)
         10.0
@@ -60,24 +61,24 @@ class Reach:
         inf
         """
 
-        def told(n: int) -> bool:
-            """Whether n repeats tell the difference. If they do, more repeats do, too."""
+        def suffices(n: int) -> bool:
+            """Whether n repeats suffice. If they do, more repeats do, too."""
             visible = self.visible(n, level) <= abs(difference)
             return visible or self._half(n) <= equal - abs(difference)
 
         numbers = range(2, MOST_REPEATS + 1)
-        fewest = bisect_left(numbers, True, key=told)
+        fewest = bisect_left(numbers, True, key=suffices)
         if fewest < len(numbers):
             return float(numbers[fewest])
         z = special.ndtri(1 - level / 2) + special.ndtri(POWER)
-        least = math.sqrt(self.shared)
-        reachable = z * least < abs(difference) or (
-            float(special.ndtri(1 - LEVEL / 2)) * least < equal - abs(difference)
+        limit = math.sqrt(self.shared)
+        reachable = z * limit < abs(difference) or (
+            float(special.ndtri(1 - LEVEL / 2)) * limit < equal - abs(difference)
         )
         return math.nan if reachable else math.inf
 
     def _half(self, n: int) -> float:
-        """Half the width of the 95% interval."""
+        """Half the width of the 95% interval of n repeats."""
         return float(special.stdtrit(n - 1, 1 - LEVEL / 2)) * self._spread(n)
 
     def _spread(self, n: int) -> float:
@@ -85,26 +86,27 @@ class Reach:
 
 
 def reach(a: Cell, b: Cell, score: Score, rows: RowScores) -> Reach | None:
-    """How far repeats reach in telling two contenders apart on one dataset.
+    """The `Reach` of comparing two contenders on one dataset.
 
-    None where fewer than two common repeats say nothing of the variance between them.
+    None if they have fewer than two repeats in common, which do not show the variance between
+    repeats, if their test rows differ, or over folds.
     """
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if len(i) < 2 or folds_in(a.kind):
-        return None  # further repetitions of cross-validation tell nothing more
+        return None  # more repetitions of cross-validation do not reduce the variance
     if a.kind == "fixed":
-        ours = rows.of(a.result_ids[i].tolist(), score)
-        theirs = rows.of(b.result_ids[j].tolist(), score)
-        if any(len(x) != len(y) or len(x) < 2 for x, y in zip(ours, theirs, strict=True)):
+        scores_a = rows.of(a.result_ids[i].tolist(), score)
+        scores_b = rows.of(b.result_ids[j].tolist(), score)
+        if any(len(x) != len(y) or len(x) < 2 for x, y in zip(scores_a, scores_b, strict=True)):
             return None
-        return _crossed_reach(np.array(ours) - np.array(theirs))
+        return _crossed_reach(np.array(scores_a) - np.array(scores_b))
     variance = float((a.of(score)[i] - b.of(score)[j]).var(ddof=1))
     shared = variance * a.n_test / a.n_train if a.kind == "resampled" else 0.0
     return Reach(variance, shared, a.kind or "")
 
 
 def _crossed_reach(differences: Floats) -> Reach:
-    """Of a fixed split, from differences (J, n): seeds can be added, its rows cannot."""
+    """The reach on a fixed split, from differences (J, n): repeats add seeds, but no test rows."""
     J, n = differences.shape
     of_rows, of_seeds, of_rest = mean_squares(differences)
     shared = max(of_rows - of_rest, 0.0) / (J * n)

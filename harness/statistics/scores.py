@@ -1,29 +1,30 @@
-"""How sure a score is, and which models cannot be told apart: pure, frames in and values out.
+"""Confidence intervals of scores, and tests of differences between models: pure, on DataFrames.
 
-What two repeats of a dataset have in common decides how far their scores may be trusted:
+The right variance of a mean score depends on what the dataset's repeats have in common:
 
 - ``fresh`` draws are independent: Student's t over the repeats.
-- ``resampled`` splits share rows of one table. Their scores are correlated, and a plain t-test on
-  10 of them rejects a true null in a quarter of all cases instead of 5%. Here the variance of the
-  mean is s^2 (1/J + n_test/n_train) (Nadeau & Bengio, Machine Learning 52, 2003).
-- folds (``10-fold``) test each row of one table once a repetition. There is no unbiased estimate of
-  the variance of their mean (Bengio & Grandvalet, JMLR 5, 2004). The variance v of the n rows'
-  scores gives v/n (Bayle, Bayle, Janson & Mackey, NeurIPS 33, 2020), which suits models that hardly
-  change with a row. Over 500 tables of 100 rows and 10 folds, 95% intervals of the accuracy covered
-  that of naive Bayes in 94%, of the nearest neighbour in 88%, of a stump in 79%.
-  Nadeau & Bengio's correction, which Bouckaert & Frank (PAKDD 2004) apply to the variance between
-  folds, holds the two others, too: n_test rows a fold, k folds, v/n_test (1/k + n_test/n_train). In
-  it more repetitions count for nothing, for over repeated folds as over one the corrected t-test
-  that divides by all of them told equal stumps apart in 14 to 21% of cases, and covered 80 to 89%.
-  What fold means vary by beyond their rows, as where a seed moves all rows of a fold, is added.
-  With more than `MOST_FOLDS` folds neither variance is right: there is no interval and no test.
+- ``resampled`` splits share the rows of one table. Their scores are correlated, and a plain t-test
+  on 10 of them rejects a true null in a quarter of all cases instead of 5%. Here the variance of
+  the mean is s^2 (1/J + n_test/n_train) (Nadeau & Bengio, Machine Learning 52, 2003).
+- folds (``10-fold``) test each row of one table once in each repetition. There is no unbiased
+  estimate of the variance of their mean (Bengio & Grandvalet, JMLR 5, 2004). With the variance v of
+  the n rows' scores, v/n (Bayle, Bayle, Janson & Mackey, NeurIPS 33, 2020) suits models that hardly
+  change if one training row changes. Over 500 tables of 100 rows and 10 folds, 95% intervals of the
+  accuracy covered in 94% of cases for naive Bayes, 88% for the nearest neighbour, 79% for a stump.
+  The correction by Nadeau & Bengio, which Bouckaert & Frank (PAKDD 2004) apply to the variance
+  between folds, covers for the other two, as well. With k folds of n_test rows the variance is
+  v/n_test (1/k + n_test/n_train). It does not shrink with more repetitions: dividing by the number
+  of all folds, a corrected t-test finds equal stumps different in 14 to 21% of cases, and covers in
+  80 to 89%. The variance of fold means beyond that of their rows is added, because a seed may move
+  all rows of a fold. With more than `MOST_FOLDS` folds neither variance is right: there is no
+  interval and no test.
 - a ``fixed`` split has one test part, and only the model's seed varies. The interval of a score has
-  the test rows for its sample, and speaks of the models that were fitted. Two models are compared
-  over rows and seeds, for two fits of one model differ, too: a test over the rows alone tells such
-  fits apart far too often.
+  the test rows as its sample, and holds for the models that were fitted. Two models are compared
+  over rows and seeds, because two fits of one model differ, too: a test over the rows alone finds
+  such fits different far too often.
 
-One repeat says nothing of the variance between repeats, and neither do repeats that agree exactly
-(accuracy is discrete). There, too, the test rows are the sample: Wilson's interval and McNemar's
+A single repeat does not show the variance between repeats, nor do repeats with exactly equal scores
+(accuracy is discrete). Then, too, the test rows are the sample: Wilson's interval and McNemar's
 exact test for accuracy, Student's t for the NLL and the Brier score.
 """
 
@@ -34,7 +35,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
-from scipy import special  # scipy.stats has the same in words, but takes 0.6 s to import
+from scipy import special  # scipy.stats has clearer names, but takes 0.6 s to import
 
 from harness.contract.values import folds_in
 from harness.statistics.multiplicity import lead_p_value, leads, range_p_value, step_down
@@ -57,10 +58,10 @@ Key = TypeVar("Key")
 Score: TypeAlias = Literal["accuracy", "nll", "brier"]
 
 LEVEL = 0.05
-"""Intervals cover 1 - LEVEL; what is told apart is so at this level."""
+"""Significance level of tests; intervals cover with probability 1 - LEVEL."""
 
 CEILING: dict[Score, float] = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0}
-"""The most that a score can be; the least is 0."""
+"""The largest possible value of each score; the smallest is 0."""
 
 OVER_DRAWS = "t over draws"
 OVER_SPLITS = "corrected t over splits"
@@ -72,19 +73,19 @@ OVER_SEEDS = "t over test rows and seeds"
 WILSON = "Wilson over test rows"
 MCNEMAR = "McNemar's exact test"
 FEWEST_CARRYING = 10.0
-"""Test rows that have to carry a mean NLL for it to have an interval."""
+"""An interval of the NLL needs at least this many carrying rows (`Cell.carrying`)."""
 
 WITHHELD = "no interval: "
-"""Begins the method of an interval that is not shown; its reason follows."""
+"""Prefix of the method of an interval that is not computed; the reason follows."""
 
 FEW_CARRYING = f"{WITHHELD}fewer than 10 rows carry the NLL"
 MOST_FOLDS = 10
-"""Folds over which there are intervals and comparisons.
+"""With more folds there are no intervals and no tests.
 
-Of a stump, 95% intervals of the accuracy covered 95% of 400 tables with 10 folds, 92% with 20, 89%
-with 30, and 83 to 88% with as many folds as rows, where two equal stumps were told apart in 26% of
-cases, by 60 rows as by 200: fits that learn from nearly the same rows err together. A row's loss
-says nothing of that, and the more features a stump has to choose from, the further it goes.
+For a stump, 95% intervals of the accuracy covered in 95% of 400 tables with 10 folds, 92% with 20,
+89% with 30, and 83 to 88% with as many folds as rows. There two equal stumps differed significantly
+in 26% of cases, with 60 rows as with 200: fits on nearly the same rows make the same errors. The
+rows' losses do not show that, and it grows with the number of features that a stump can choose.
 """
 
 MANY_FOLDS = f"{WITHHELD}more than {MOST_FOLDS} folds, or folds of one row"
@@ -94,7 +95,7 @@ NO_ROW_SCORES = "no row scores for brier"
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A 95% confidence interval and, in a few words, how it was found."""
+    """A 95% confidence interval, and its method in a few words."""
 
     low: float
     high: float
@@ -103,21 +104,21 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How one contender differs from another, and a two-sided p-value of no difference.
+    """A comparison of two contenders on a dataset: difference, p-value and interval.
 
     Args:
-        difference: mean of the first's score less the second's, over the repeats that both have.
-        p_value: NaN where the two cannot be compared.
-        method: in a few words.
-        low: lower end of the difference's 95% interval, by the same method: 0 lies outside where
-            the two are told apart. NaN where they cannot be compared.
+        difference: mean of the first's score - the second's, over the repeats that both have.
+        p_value: two-sided, of the null of no difference; NaN if the two cannot be compared.
+        method: the test, in a few words.
+        low: lower end of the difference's 95% interval, by the same method: it excludes 0 if the
+            difference is significant by itself. NaN if the two cannot be compared.
         high: its upper end.
-        visible: the smallest difference that would have been told apart with power 80%, infinite
-            where none would; NaN where the two cannot be compared.
+        visible: the smallest difference that the test detects with power 80%; infinite if it
+            detects none, NaN if the two cannot be compared.
         below: the posterior probability that the true difference is below a value.
-        of_fits: whether it speaks of two fitted models only. On a fixed split with one seed
-            nothing is known of how other seeds would differ, so that two fits of one model that
-            learns at random may be told apart.
+        of_fits: whether the comparison holds only for the two fitted models. On a fixed split with
+            one seed the variance between seeds is unknown, so that two fits of the same randomized
+            model may differ significantly.
     """
 
     difference: float
@@ -131,25 +132,25 @@ class Comparison:
 
     @property
     def told_apart(self) -> bool:
-        """Whether chance is an unlikely cause of the difference."""
+        """Whether the difference is significant."""
         return self.p_value < LEVEL
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Cell:
-    """What a contender scored on a dataset, over the repeats (J,) that it finished.
+    """A contender's scores on a dataset, over the repeats (J,) that it completed.
 
     Args:
-        kind: what the dataset's splits have in common; None where no trial got that far.
-        total: repeats that the dataset has.
-        n_train: rows to learn from in a repeat.
-        n_test: rows to be scored on in a repeat.
-        repeats: which they are.
-        result_ids: where their predictions are.
-        accuracy: share of the test rows whose class was predicted.
-        nll: mean negative log likelihood.
-        nll_sd: its standard deviation over the test rows.
-        brier: mean over the test rows of the squared error, summed over classes.
+        kind: kind of the dataset's splits; None if no trial had a split.
+        total: number of repeats of the dataset.
+        n_train: mean number of training rows in a repeat.
+        n_test: mean number of test rows in a repeat.
+        repeats: (J,), numbers of the completed repeats.
+        result_ids: (J,), ids of their results, under which predictions are stored.
+        accuracy: (J,), share of the test rows whose class was predicted.
+        nll: (J,), mean negative log likelihood.
+        nll_sd: (J,), standard deviation of the negative log likelihood over the test rows.
+        brier: (J,), mean over the test rows of the squared error, summed over classes.
     """
 
     kind: SplitKind | None
@@ -164,56 +165,56 @@ class Cell:
     brier: Floats
 
     def of(self, score: Score) -> Floats:
-        """The repeats' scores (J,) of one kind."""
+        """The repeats' values (J,) of one score."""
         return {"accuracy": self.accuracy, "nll": self.nll, "brier": self.brier}[score]
 
     @property
     def complete(self) -> bool:
-        """Whether every repeat has a score; what has not is never the best."""
+        """Whether every repeat has a score; only complete contenders can be the best."""
         return 0 < len(self.repeats) == self.total
 
     @property
     def variance_factor(self) -> float:
-        """What the variance between repeats is multiplied by to be that of their mean."""
+        """The factor that turns the variance between repeats into the variance of their mean."""
         return _factor(self.kind, len(self.repeats), self.n_test, self.n_train)
 
     @property
     def rows(self) -> float:
-        """The number of independent test rows that the repeats are worth."""
+        """The effective sample size: how many independent test rows the repeats are worth."""
         return _rows(self.kind, len(self.repeats), self.n_test, self.n_train)
 
     @property
     def too_many_folds(self) -> bool:
-        """Whether one table does not show how the scores of so many folds go together."""
+        """Whether there are too many folds, or too small ones, for intervals and tests."""
         n_folds = folds_in(self.kind)
         many = n_folds > MOST_FOLDS or (n_folds > 0 and self.n_test < 2)
         return many and len(self.repeats) > 1
 
     @property
     def carrying(self) -> float:
-        """How many test rows the mean NLL rests on, one more row that is predicted wrongly counted.
+        """How many test rows the mean NLL effectively rests on, with one wrong row added.
 
-        Near accuracy 1 a few wrong rows make up the whole NLL, and whether there is one more of
-        them is chance: no t interval covers then, least of all where none was seen. This is Kish's
-        effective number (sum l)^2 / sum l^2 of the losses l of the n distinct test rows, and of a
-        row that was missed by chance, whose loss is 1 + log(n): what a wrong row costs a calibrated
-        model that is wrong once in n rows.
+        Near accuracy 1 a few wrong rows make up the whole NLL, and their number depends on chance:
+        then no t interval covers, least of all without a wrong row. This is Kish's effective number
+        (sum l)^2 / sum l^2 of the losses l of the n distinct test rows and of one more, wrong row,
+        which the test part lacks by chance. Its loss is 1 + log(n), as for a calibrated model that
+        is wrong once in n rows.
         """
         J = len(self.repeats)
         n = self.n_test * (1 if self.kind == "fixed" else _parts(self.kind, J))
         if self.kind == "resampled":
             n = min(n, self.n_train + self.n_test)
-        missed = 1 + math.log(n)
-        spread = np.nan_to_num(self.nll_sd)  # a single row has none
+        missed_loss = 1 + math.log(n)
+        spread = np.nan_to_num(self.nll_sd)  # NaN with a single test row
         squares = n * float((np.square(self.nll) + np.square(spread)).mean())
-        return float((n * self.nll.mean() + missed) ** 2 / (squares + missed**2))
+        return float((n * self.nll.mean() + missed_loss) ** 2 / (squares + missed_loss**2))
 
 
 def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
     """A cell for each (dataset, model, device) of `harness.store.frames.Frames.results`.
 
-    A dataset's repeats are those that any contender was run on, so that rows that are missing
-    altogether count as much as trials that failed.
+    A dataset's repeats are those that any contender ran on. So a repeat without a row counts as
+    incomplete, like a failed trial.
     """
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
@@ -235,11 +236,11 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
             group.append(row)
         if isinstance(kind, str):
             kinds[dataset] = kind
-    found = {}
+    cells_by_contender = {}
     for key, group in groups.items():
         rows = np.array(group, dtype=np.intp)
         rows = rows[np.argsort(repeat[rows])]
-        found[key] = Cell(
+        cells_by_contender[key] = Cell(
             kind=kinds.get(key[0]),
             total=len(planned[key[0]]),
             n_train=float(columns["n_train"][rows].mean()) if group else math.nan,
@@ -251,17 +252,16 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
             nll_sd=columns["nll_sd"][rows],
             brier=columns["brier"][rows],
         )
-    return found
+    return cells_by_contender
 
 
 def interval(cell: Cell, score: Score) -> Interval:
-    """The mean score's 95% interval, within what the score can be.
+    """The mean score's 95% interval, within the score's bounds.
 
-    Over a few splits it speaks of the learning algorithm; where the test rows are the sample it
-    speaks of the models that were fitted. Over folds, too, it speaks of the learning algorithm,
-    with the rows of all folds for its sample. The NLL has no interval where fewer than
+    Over several splits or folds the interval holds for the learning algorithm. If the test rows of
+    one split are the sample, it holds for the fitted models. The NLL has no interval if fewer than
     `FEWEST_CARRYING` test rows carry it (`Cell.carrying`), and no score has one over more than
-    `MOST_FOLDS` folds: ends are NaN, and the method says so.
+    `MOST_FOLDS` folds: then the ends are NaN, and the method gives the reason.
     """
     values = cell.of(score)
     J = len(values)
@@ -289,7 +289,7 @@ def interval(cell: Cell, score: Score) -> Interval:
 
 
 def _over_folds(cell: Cell, score: Score) -> Interval:
-    """The interval over folds: of their rows, or of folds where a row's score is not known."""
+    """The interval over folds: over all their rows, or, for the Brier score, over fold means."""
     values = cell.of(score)
     mean, J = float(values.mean()), len(values)
     n, k = J * cell.n_test, folds_in(cell.kind)
@@ -298,11 +298,13 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
         between, freedom = _between_folds(values, variance, cell.n_test, k)
         if not between:
             return replace(_wilson(mean, cell.rows), method=WILSON_FOLDED)
-        # Rows are worth as much less as the interval has to be wider.
+        # Wilson's interval widens with fewer rows: reduce them until it is as wide as it has to be.
         z = float(special.ndtri(1 - LEVEL / 2))
         rows_only = variance / cell.rows
-        wider = 1 + between * (float(special.stdtrit(freedom, 1 - LEVEL / 2)) / z) ** 2 / rows_only
-        return replace(_wilson(mean, cell.rows / wider), method=WILSON_FOLDED)
+        variance_ratio = (
+            1 + between * (float(special.stdtrit(freedom, 1 - LEVEL / 2)) / z) ** 2 / rows_only
+        )
+        return replace(_wilson(mean, cell.rows / variance_ratio), method=WILSON_FOLDED)
     if score == "nll":
         within = float(np.square(np.nan_to_num(cell.nll_sd)).mean()) * (1 - 1 / cell.n_test)
         variance = (within + float(values.var())) * n / (n - 1)
@@ -320,7 +322,7 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
 
 
 def likelihood(nll: Interval) -> Interval:
-    """The likelihood's interval: exp(-NLL) turns the mean NLL's around, end for end.
+    """The likelihood's interval: exp(-NLL) of the NLL's ends, in reverse order.
 
     >>> likelihood(Interval(0.0, float("inf"), "t over draws"))
     Interval(low=0.0, high=1.0, method='t over draws')
@@ -329,7 +331,7 @@ def likelihood(nll: Interval) -> Interval:
 
 
 class RowScores:
-    """Scores of single test rows, read from the store only where a comparison needs them."""
+    """Scores of single test rows, read from the store only when a comparison needs them."""
 
     def __init__(self, predictions: Predict) -> None:
         self._predictions = predictions
@@ -341,7 +343,7 @@ class RowScores:
         return [self._kept[i][score] for i in result_ids]
 
     def fetch(self, result_ids: Iterable[int]) -> None:
-        """Read at once what will be needed one by one."""
+        """Read the rows of several results at once, for later calls of `of`."""
         missing = sorted(set(result_ids) - self._kept.keys())
         if not missing:
             return
@@ -365,12 +367,11 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
     Over more than `MOST_FOLDS` folds there is no test.
 
     Args:
-        a: the first.
-        b: the second, on the same dataset.
-        score: what is compared.
-        rows: of both.
-        level: that the p-value will be held against, for what difference could have been seen;
-            the interval has 95% in any case.
+        a: scores of the first contender.
+        b: scores of the second contender, on the same dataset.
+        score: the score to compare.
+        rows: row scores of both.
+        level: significance level for the smallest visible difference; the interval always has 95%.
     """
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not len(i):
@@ -388,24 +389,24 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
             method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
             return _by_t(mean, spread, J - 1, f"paired {method}", score, level)
         if _constant(differences) and abs(mean) < 1e-12:
-            return _as_good(a, b, score, rows, (i, j), worth, level)
-    ours = rows.of(a.result_ids[i].tolist(), score)
-    theirs = rows.of(b.result_ids[j].tolist(), score)
-    if any(len(x) != len(y) or not len(x) for x, y in zip(ours, theirs, strict=True)):
+            return _equal_scores(a, b, score, rows, (i, j), worth, level)
+    scores_a = rows.of(a.result_ids[i].tolist(), score)
+    scores_b = rows.of(b.result_ids[j].tolist(), score)
+    if any(len(x) != len(y) or not len(x) for x, y in zip(scores_a, scores_b, strict=True)):
         return Comparison(mean, math.nan, "no test rows in common")
-    paired = [x - y for x, y in zip(ours, theirs, strict=True)]
+    paired = [x - y for x, y in zip(scores_a, scores_b, strict=True)]
     if folded and worth > 1 and not _constant(np.concatenate(paired)):
         return _over_folded_rows(mean, paired, worth, folds_in(a.kind), score, level)
     if a.kind != "fixed":
         return _over_rows(mean, np.concatenate(paired), worth, score, level)
     if J > 1 and worth > 1 and not _constant(differences):
         return _over_seeds(mean, np.array(paired), score, level)
-    found = _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
-    return replace(found, of_fits=J == 1)
+    comparison = _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
+    return replace(comparison, of_fits=J == 1)
 
 
 def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
-    """Whose mean is the best of those that are complete; None where none is."""
+    """The complete contender with the best mean score; None if none is complete."""
     complete = {key: cell for key, cell in contenders.items() if cell.complete}
     means = {key: float(cell.of(score).mean()) for key, cell in complete.items()}
     return (max if score == "accuracy" else min)(means, key=means.__getitem__, default=None)
@@ -414,62 +415,73 @@ def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
 def against_best(
     contenders: Mapping[Key, Cell], score: Score, rows: RowScores, *, looks: int = 1
 ) -> dict[Key, Comparison]:
-    """One dataset's best compared with each other contender that has scores.
+    """Compare a dataset's best contender with each other contender that has scores.
 
-    P-values allow for the number of contenders, and for the leader being chosen from the same
-    scores (`harness.statistics.multiplicity`): of equal contenders, in 5% of all cases any is told
-    apart. A contender that failed in some repeats may be ahead on the others; it is not told apart
-    then, however small the p-value, for it is not the best and not shown to be worse. Intervals and
-    visible differences are those of a single comparison.
+    P-values allow for the number of contenders, and for choosing the leader by the same scores
+    (`harness.statistics.multiplicity`): with equal contenders, any difference is significant in 5%
+    of all cases. A contender that failed in some repeats may be ahead on the others; then it gets a
+    p-value of 1, because it is neither the best nor shown to be worse. Intervals and visible
+    differences are those of a single comparison.
 
     Args:
-        contenders: their scores.
-        score: what is compared.
-        rows: of all of them.
-        looks: how often this is asked before the number of repeats is settled; p-values are
-            multiplied by it (Bonferroni).
+        contenders: scores by contender.
+        score: the score to compare.
+        rows: row scores of all contenders.
+        looks: number of times that the scores are tested before the number of repeats is final;
+            p-values are multiplied by it (Bonferroni).
     """
     leader = best(contenders, score)
     if leader is None:
         return {}
     scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
-    first = scored[leader]
+    best_cell = scored[leader]
     by_rows = (
-        first.kind == "fixed"
-        or folds_in(first.kind) > 0
+        best_cell.kind == "fixed"
+        or folds_in(best_cell.kind) > 0
         or any(len(cell.repeats) == 1 for cell in scored.values())
     )
     if by_rows:
         rows.fetch(i for cell in scored.values() for i in cell.result_ids.tolist())
-    found = {
-        key: compare(first, cell, score, rows) for key, cell in scored.items() if key != leader
+    comparisons = {
+        key: compare(best_cell, cell, score, rows) for key, cell in scored.items() if key != leader
     }
     sign = 1 if score == "accuracy" else -1
-    alone = [
-        1.0 if sign * one.difference < 0 else one.p_value for one in found.values()
-    ]  # a contender that is ahead where both have scores is not worse
-    paired: dict[int, tuple[Floats, float]] = {}
-    for index, (key, one) in enumerate(found.items()):
-        if one.method in (f"paired {OVER_DRAWS}", f"paired {OVER_SPLITS}"):
-            _, i, j = np.intersect1d(first.repeats, scored[key].repeats, return_indices=True)
-            factor = _factor(first.kind, len(i), first.n_test, first.n_train)
-            paired[index] = first.of(score)[i] - scored[key].of(score)[j], factor
-    by_index = leads(paired)
+    p_alone = [
+        1.0 if sign * comparison.difference < 0 else comparison.p_value
+        for comparison in comparisons.values()
+    ]  # a contender that is ahead on the common repeats is not worse
+    # Only comparisons over repeats estimate a variance between repeats, from which leads borrow.
+    paired = {
+        index: _paired(best_cell, scored[key], score)
+        for index, (key, comparison) in enumerate(comparisons.items())
+        if comparison.method in (f"paired {OVER_DRAWS}", f"paired {OVER_SPLITS}")
+    }
+    leads_by_index = leads(paired)
 
     def among(index: int, n_left: int) -> float:
-        if n_left > 2 and index in by_index and alone[index] < 1.0:
-            return lead_p_value(by_index[index][0], n_left, by_index[index][1])
-        return range_p_value(alone[index], n_left)
+        if n_left > 2 and index in leads_by_index and p_alone[index] < 1.0:
+            lead, n_repeats = leads_by_index[index]
+            return lead_p_value(lead, n_left, n_repeats)
+        return range_p_value(p_alone[index], n_left)
 
-    adjusted = step_down(alone, among)
+    adjusted = step_down(p_alone, among)
     return {
-        key: replace(one, p_value=min(looks * p, 1.0) if p == p else p)
-        for (key, one), p in zip(found.items(), adjusted, strict=True)
+        key: replace(comparison, p_value=min(looks * p, 1.0) if p == p else p)
+        for (key, comparison), p in zip(comparisons.items(), adjusted, strict=True)
     }
+
+
+def _paired(a: Cell, b: Cell, score: Score) -> tuple[Floats, float]:
+    """Differences (J,) of the common repeats, and the factor that makes their mean's variance."""
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    factor = _factor(a.kind, len(i), a.n_test, a.n_train)
+    return a.of(score)[i] - b.of(score)[j], factor
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values that may each be held against the level of all (Holm 1979); NaN stays NaN.
+    """P-values corrected for their number, which hold the family-wise error rate (Holm 1979).
+
+    NaN stays NaN, and does not count.
 
     >>> [round(p, 3) for p in holm([0.04, 0.01, 0.03])]
     [0.06, 0.03, 0.06]
@@ -483,21 +495,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _parts(kind: SplitKind | None, J: int) -> int:
-    """How many of the repeats have test rows that no other has; draws and splits count as such."""
+    """The number of distinct test parts: repetitions of folds test the same rows again."""
     return min(J, folds_in(kind) or J)
 
 
 def _factor(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> float:
+    """The factor that turns the variance between repeats into the variance of their mean."""
     shared = kind == "resampled" or folds_in(kind) > 0
     return 1 / _parts(kind, J) + (n_test / n_train if shared else 0.0)
 
 
 def _rows(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> float:
-    """The number n for which v/n is the variance of the mean, v being that of one row's score.
+    """The effective sample size n: v/n is the variance of the mean, for rows of variance v.
 
-    A repeat's mean has variance s^2 = v/n_test. With it, `_factor` gives the mean of J repeats
-    v/n_test (1/J + n_test/n_train) = v (1/(J n_test) + 1/n_train). One repeat, and a fixed split
-    however often, has n_test rows.
+    A repeat's mean has variance s^2 = v/n_test. So with `_factor` the mean of J repeats has
+    variance v/n_test (1/J + n_test/n_train) = v (1/(J n_test) + 1/n_train). One repeat, or any
+    number of repeats of a fixed split, is worth n_test rows.
     """
     if kind == "fixed" or J == 1:
         return n_test
@@ -505,22 +518,22 @@ def _rows(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> floa
 
 
 def _constant(values: Floats) -> bool:
-    """Whether values differ by rounding at most."""
+    """Whether all values are equal, apart from rounding."""
     return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
 
 
 def _wilson(p: float, n: float) -> Interval:
-    """Wilson's score interval (1927) for a share p of n rows, which need not be whole numbers."""
+    """Wilson's score interval (1927) for a share p of n rows; n may be fractional."""
     z = float(special.ndtri(1 - LEVEL / 2))
     shrink = 1 + z * z / n
     centre = (p + z * z / (2 * n)) / shrink
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / shrink
-    # Rounding may leave p just outside at 0 and at 1.
+    # Rounding may exclude p just so if it is 0 or 1.
     return Interval(max(min(centre - half, p), 0.0), min(max(centre + half, p), 1.0), WILSON)
 
 
 def _half_width(spread: float, freedom: float) -> float:
-    """Of a t interval; unbounded where a single row says nothing of the spread."""
+    """Half the width of a t interval; infinite without degrees of freedom."""
     if freedom <= 0 or math.isnan(spread):
         return math.inf
     return float(special.stdtrit(freedom, 1 - LEVEL / 2)) * spread
@@ -533,7 +546,7 @@ def _p_value(t: float, freedom: float) -> float:
 def _by_t(
     mean: float, spread: float, freedom: float, method: str, score: Score, level: float
 ) -> Comparison:
-    """Compare by a t-test of a mean difference whose standard deviation is the spread."""
+    """Compare by a t-test of a mean difference whose standard error is the spread."""
     half = _half_width(spread, freedom)
     return Comparison(
         mean,
@@ -547,31 +560,30 @@ def _by_t(
 
 
 def mean_squares(differences: Floats) -> tuple[float, float, float]:
-    """Mean squares of rows, of seeds and of the rest, of differences (J, n) of n rows and J seeds.
+    """Mean squares of rows, of seeds and of the residual, for differences (J seeds, n rows).
 
     Two-way random effects: Cornfield & Tukey, Ann. Math. Stat. 27, 1956.
     """
     J, n = differences.shape
     by_row, by_seed, mean = differences.mean(axis=0), differences.mean(axis=1), differences.mean()
-    rest = differences - by_row - by_seed[:, None] + mean
+    residuals = differences - by_row - by_seed[:, None] + mean
     return (
         J * float(np.square(by_row - mean).sum()) / (n - 1),
         n * float(np.square(by_seed - mean).sum()) / (J - 1),
-        float(np.square(rest).sum()) / ((n - 1) * (J - 1)),
+        float(np.square(residuals).sum()) / ((n - 1) * (J - 1)),
     )
 
 
 def _over_seeds(mean: float, differences: Floats, score: Score, level: float) -> Comparison:
-    """Compare by the differences (J, n) of n rows crossed with J seeds, both of which are samples.
+    """Compare by the differences (J, n) of n rows crossed with J seeds; both are samples.
 
-    With mean squares R of rows, S of seeds and E of what neither explains, the mean's variance is
+    With mean squares R of rows, S of seeds and E of the residual, the mean's variance is
     (R + S - E) / (J n) (two-way random effects; Cornfield & Tukey, Ann. Math. Stat. 27, 1956). Few
-    seeds estimate S badly. Satterthwaite's degrees of freedom take a seed variance that is small by
-    chance for a certain one: of equal models 3% then have p < .001. Here each part has the t
-    quantile of its own degrees of freedom: the half-width is
-    sqrt(t(n-1)^2 (R - E) + t(J-1)^2 S) / sqrt(J n), R - E being at least 0. Intervals of this form
-    cover at least as often as they say, at every level and whatever the shares of the parts are
-    (Banerjee, Sankhya 22, 1960).
+    seeds estimate S badly, and Satterthwaite's degrees of freedom trust a seed variance that is
+    small by chance: then 3% of equal models have p < .001. Here each part has the t quantile of its
+    own degrees of freedom: the half-width is sqrt(t(n-1)^2 (R - E) + t(J-1)^2 S) / sqrt(J n), with
+    R - E at least 0. Such intervals cover at least as often as they claim, at every level and for
+    any shares of the parts (Banerjee, Sankhya 22, 1960).
     """
     J, n = differences.shape
     R, S, E = mean_squares(differences)
@@ -583,16 +595,16 @@ def _over_seeds(mean: float, differences: Floats, score: Score, level: float) ->
 def _over_folded_rows(
     mean: float, paired: Sequence[Floats], worth: float, k: int, score: Score, level: float
 ) -> Comparison:
-    """Compare by the rows' differences of each of several folds, worth so many independent ones.
+    """Compare by the rows' differences in each fold, which are worth `worth` independent rows.
 
-    A seed may move all rows of a fold alike. Tested over the rows alone, two runs of one model
-    whose seeds do so differ at 1% in a quarter of cases. What fold means vary by beyond what their
-    rows explain is a part of the variance of its own (`_between_folds`).
+    A seed may move all rows of a fold together. Tested over the rows alone, two runs of such a
+    model differ at the 1% level in a quarter of cases. So the variance of fold means beyond that of
+    their rows is a second part of the variance (`_between_folds`).
     """
-    each = np.concatenate(paired)
-    variance = float(each.var(ddof=1))
+    differences = np.concatenate(paired)
+    variance = float(differences.var(ddof=1))
     means = np.array([fold.mean() for fold in paired])
-    between, freedom = _between_folds(means, variance, len(each) / len(paired), k)
+    between, freedom = _between_folds(means, variance, len(differences) / len(paired), k)
     method = f"paired {OVER_FOLDED_ROWS}"
     if not between:
         return _by_t(mean, math.sqrt(variance / worth), worth - 1, method, score, level)
@@ -601,10 +613,16 @@ def _over_folded_rows(
 
 
 def _between_folds(means: Floats, variance: float, n_test: float, k: int) -> tuple[float, float]:
-    """What folds add to the variance of the mean of all rows, and its degrees of freedom.
+    """The variance that folds add to the mean of all rows, and its degrees of freedom.
 
-    From J fold means of n_test rows each, whose scores have this variance, over k folds. Fits of
-    one fold in several repetitions may err together, so that repetitions do not make it smaller.
+    Fits of the same fold in several repetitions may make the same errors, so that repetitions do
+    not reduce it.
+
+    Args:
+        means: (J,), mean scores of all folds of all repetitions.
+        variance: variance of the rows' scores.
+        n_test: number of rows in a fold.
+        k: number of folds in a repetition.
     """
     J = len(means)
     parts = min(J, k)
@@ -615,7 +633,7 @@ def _between_folds(means: Floats, variance: float, n_test: float, k: int) -> tup
 def _parts_half_width(parts: Sequence[tuple[float, float]], tail: float) -> float:
     """Half the interval's width, from each part's variance and degrees of freedom.
 
-    Each has the t quantile of its own (Banerjee, Sankhya 22, 1960).
+    Each part has the t quantile of its own degrees of freedom (Banerjee, Sankhya 22, 1960).
     """
     return math.sqrt(sum(v * float(special.stdtrit(f, tail)) ** 2 for v, f in parts))
 
@@ -628,10 +646,19 @@ def _by_parts(
     score: Score,
     level: float,
 ) -> Comparison:
-    """Compare by a mean difference whose variance has two parts, the last one's freedom least."""
+    """Compare by a mean difference whose variance has two parts.
+
+    Args:
+        mean: the mean difference.
+        parts: variance and degrees of freedom of each part; the second has fewer degrees.
+        spread: standard error of the mean difference.
+        method: the test, in a few words.
+        score: the score to compare.
+        level: significance level for the smallest visible difference.
+    """
 
     def tail_beyond(distance: float) -> float:
-        """The one-sided probability to be so far off: the tail whose half-width is the distance."""
+        """The one-sided p-value of a distance: the tail whose half-width equals the distance."""
         low, high = -700.0, math.log(0.5)
         for _ in range(60):
             middle = (low + high) / 2
@@ -644,24 +671,33 @@ def _by_parts(
         return beyond if value < mean else 1 - beyond
 
     half = _parts_half_width(parts, LEVEL / 2)
-    (_, most), (_, least) = parts
+    (_, max_freedom), (_, min_freedom) = parts
     return Comparison(
         mean,
         min(2 * tail_beyond(abs(mean)), 1.0),
         method,
         max(mean - half, -CEILING[score]),
         min(mean + half, CEILING[score]),
-        _visible_by(_parts_half_width(parts, level / 2), spread, least, most, level),
+        _visible_by(_parts_half_width(parts, level / 2), spread, min_freedom, max_freedom, level),
         below,
     )
 
 
-def _visible_by(half: float, spread: float, least: float, most: float, level: float) -> float:
-    """The smallest visible difference of a test that asks for so much, as of a t-test like it.
+def _visible_by(
+    half: float, spread: float, min_freedom: float, max_freedom: float, level: float
+) -> float:
+    """The smallest difference that a test with this half-width detects, from a similar t-test.
 
-    That t-test has the same half-width for this spread, by its degrees of freedom.
+    That t-test has the same spread, and the degrees of freedom that give it the same half-width.
+
+    Args:
+        half: half-width of the test at this level.
+        spread: standard error of the mean difference.
+        min_freedom: lower bound of the degrees of freedom.
+        max_freedom: upper bound of the degrees of freedom.
+        level: significance level.
     """
-    low, high = least, most
+    low, high = min_freedom, max_freedom
     for _ in range(40):
         middle = (low + high) / 2
         wider = float(special.stdtrit(middle, 1 - level / 2)) * spread > half
@@ -671,7 +707,7 @@ def _visible_by(half: float, spread: float, least: float, most: float, level: fl
     return half * standard_errors_told(freedom, level) / critical
 
 
-def _as_good(
+def _equal_scores(
     a: Cell,
     b: Cell,
     score: Score,
@@ -680,54 +716,64 @@ def _as_good(
     worth: float,
     level: float,
 ) -> Comparison:
-    """Compare two whose scores are the same in each of several common repeats."""
+    """Compare two contenders with equal scores in each of several common repeats."""
     method = "no difference in any repeat"
     if score != "accuracy":
         return Comparison(0.0, 1.0, method, 0.0, 0.0, 0.0, point(0.0))
-    # As many are right, but not the same ones perhaps.
+    # Equal accuracies, but perhaps not on the same rows.
     i, j = common
-    ours = np.concatenate(rows.of(a.result_ids[i].tolist(), score))
-    theirs = np.concatenate(rows.of(b.result_ids[j].tolist(), score))
-    if len(ours) != len(theirs):
+    scores_a = np.concatenate(rows.of(a.result_ids[i].tolist(), score))
+    scores_b = np.concatenate(rows.of(b.result_ids[j].tolist(), score))
+    if len(scores_a) != len(scores_b):
         return Comparison(0.0, math.nan, "no test rows in common")
-    apart = float((ours > theirs).mean()) * worth
-    low, high = _tango(apart, apart, worth)
-    below = paired_shares(apart, apart, worth)
-    return Comparison(0.0, 1.0, method, low, high, _visible_apart(2 * apart, worth, level), below)
+    discordant = float((scores_a > scores_b).mean()) * worth
+    low, high = _tango(discordant, discordant, worth)
+    below = paired_shares(discordant, discordant, worth)
+    return Comparison(
+        0.0, 1.0, method, low, high, _visible_apart(2 * discordant, worth, level), below
+    )
 
 
 def _by_signs(mean: float, n: float, method: str, score: Score, level: float) -> Comparison:
-    """Compare by n independent differences that are all the same.
+    """Compare by n independent differences that are all equal.
 
-    There is no variance for a t-test, but the sign test holds: n times the same sign.
+    A t-test needs some variance, but the sign test does not: n differences have the same sign.
     """
-    least = min(1.0, 2.0 ** (1 - n))
-    p = 1.0 if abs(mean) < 1e-12 else least
-    sure = least < LEVEL
-    low, high = (mean, mean) if sure else (-CEILING[score], CEILING[score])
-    visible = 0.0 if least < level else math.inf
-    return Comparison(mean, p, method, low, high, visible, point(mean) if sure else unknown)
+    smallest_p = min(1.0, 2.0 ** (1 - n))
+    p = 1.0 if abs(mean) < 1e-12 else smallest_p
+    significant = smallest_p < LEVEL
+    low, high = (mean, mean) if significant else (-CEILING[score], CEILING[score])
+    visible = 0.0 if smallest_p < level else math.inf
+    return Comparison(mean, p, method, low, high, visible, point(mean) if significant else unknown)
 
 
-def _over_rows(mean: float, each: Floats, rows: float, score: Score, level: float) -> Comparison:
-    """Compare by the rows' differences ``each``, worth ``rows`` independent ones."""
-    independent = rows >= len(each) - 1e-9
-    if score == "accuracy" and independent and np.isin(each, (-1.0, 0.0, 1.0)).all():
-        return _mcnemar(mean, int((each > 0).sum()), int((each < 0).sum()), len(each), level)
+def _over_rows(
+    mean: float, differences: Floats, rows: float, score: Score, level: float
+) -> Comparison:
+    """Compare by differences of rows that are worth ``rows`` independent ones."""
+    independent = rows >= len(differences) - 1e-9
+    if score == "accuracy" and independent and np.isin(differences, (-1.0, 0.0, 1.0)).all():
+        return _mcnemar(
+            mean,
+            int((differences > 0).sum()),
+            int((differences < 0).sum()),
+            len(differences),
+            level,
+        )
     ceiling = CEILING[score]
-    if _constant(each):
+    if _constant(differences):
         return _by_signs(mean, rows, "sign test over test rows", score, level)
     if rows <= 1:
         return Comparison(mean, math.nan, "too few test rows", -ceiling, ceiling, math.inf)
-    spread = float(each.std(ddof=1)) / math.sqrt(rows)
+    spread = float(differences.std(ddof=1)) / math.sqrt(rows)
     return _by_t(mean, spread, rows - 1, f"paired {OVER_ROWS}", score, level)
 
 
 def _mcnemar(mean: float, better: int, worse: int, n: int, level: float) -> Comparison:
-    """Compare by the rows that only one of two contenders has right, of n.
+    """Compare by the rows, out of n, that only one of the two contenders predicts correctly.
 
     The interval inverts McNemar's test in its large-sample form (`_tango`). The exact test rejects
-    less often; where it does not reject, the interval reaches as far as 0.
+    less often; if it does not reject, the interval is extended to include 0.
     """
     p = min(2 * float(special.bdtr(min(better, worse), better + worse, 0.5)), 1.0)
     low, high = _tango(better, worse, n)
@@ -742,7 +788,7 @@ def _tango(better: float, worse: float, n: float) -> tuple[float, float]:
     z = float(special.ndtri(1 - LEVEL / 2))
 
     def score(delta: float) -> float:
-        # The likeliest share of worse rows, given that better ones are delta more.
+        # The maximum likelihood share of worse rows, if better rows' share is larger by delta.
         b = (2 * n - better + worse) * delta - better - worse
         root = math.sqrt(max(b * b + 8 * n * worse * delta * (1 - delta), 0.0))
         variance = n * (2 * (root - b) / (4 * n) + delta * (1 - delta))
@@ -754,19 +800,20 @@ def _tango(better: float, worse: float, n: float) -> tuple[float, float]:
             below, above = (middle, above) if score(middle) > wanted else (below, middle)
         return (below + above) / 2
 
-    seen = (better - worse) / n
-    return end(z, -1.0, seen), end(-z, seen, 1.0)
+    observed = (better - worse) / n
+    return end(z, -1.0, observed), end(-z, observed, 1.0)
 
 
-def _visible_apart(apart: float, n: float, level: float) -> float:
-    """The smallest difference in accuracy that McNemar's test sees, from the rows told apart.
+def _visible_apart(discordant: float, n: float, level: float) -> float:
+    """The smallest difference in accuracy that McNemar's test detects with power `POWER`.
 
-    (z_{1-level/2} + z_{POWER}) sqrt(apart) / n, and no less than what makes so few rows as can be
-    significant, six, likely enough.
+    It is (z_{1-level/2} + z_{POWER}) sqrt(discordant) / n, where `discordant` is the number of rows
+    that only one of the two predicts correctly. It is also large enough that the fewest such rows
+    that can be significant (six at the 5% level) occur with probability `POWER`.
     """
     fewest = math.ceil(1 - math.log2(level))
     if n < fewest:
         return math.inf
     quantiles = float(special.ndtri(1 - level / 2) + special.ndtri(POWER))
-    least = float(special.bdtri(fewest - 1, math.floor(n), 1 - POWER))
-    return max(quantiles * math.sqrt(apart) / n, least)
+    least_difference = float(special.bdtri(fewest - 1, math.floor(n), 1 - POWER))
+    return max(quantiles * math.sqrt(discordant) / n, least_difference)

@@ -1,11 +1,11 @@
-"""Figures of timings: samples that are grouped by process, and the processes are the unit."""
+"""Statistics of timings: samples are grouped by process, and processes are the sampling unit."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -13,28 +13,28 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 FEWEST = 3
-"""Processes without which nothing is reported."""
+"""Processes that a reported figure needs."""
 
 TIGHT, TIGHT_FROM = 0.02, 5
-"""Half the width of an interval, as a part of the median, at which no more processes are asked, and
-how many there must be for that. Who stops as soon as an interval is narrow stops too often where it
-is so by chance: with three, 95% intervals hold 91% of the time, with five 93% or more (simulated:
-processes that differ by 1 to 10%)."""
+"""No further process is measured once half the interval's width is at most this share of the
+median, with at least this number of processes. Stopping at a narrow interval stops too often at
+intervals that are narrow by chance: with three processes, 95% intervals cover in 91% of cases, with
+five in 93% or more (simulated, with processes that differ by 1 to 10%)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """Robust figures of samples that are grouped by process, in the samples' unit.
+    """Robust statistics of samples that are grouped by process, in the samples' unit.
 
     Args:
-        median: of the processes' medians.
-        minimum: of all samples.
+        median: median of the processes' medians.
+        minimum: minimum of all samples.
         third_quartile: median of the processes' third quartiles.
-        low: lower end of the 95% interval for the processes' geometric mean, or the median where
-            that is lower: where processes are of two kinds, it may be.
+        low: lower end of the 95% interval of the processes' geometric mean; or the median if that
+            is lower, which can happen if processes form two clusters.
         high: its upper end, likewise.
-        n_processes: how many there were.
-        n_samples: in all of them.
+        n_processes: number of processes.
+        n_samples: number of samples in all processes.
     """
 
     median: float
@@ -47,10 +47,10 @@ class Summary:
 
 
 def summarise(samples: Sequence[Sequence[float]]) -> Summary:
-    """Figures of samples, a sequence a process, none of them empty.
+    """Summarise samples: one sequence for each process, none empty.
 
-    The interval is Student's t of the logarithms of the processes' medians: processes differ by
-    factors. One process has no interval: it is NaN.
+    The interval is Student's t on the logarithms of the processes' medians, because processes
+    differ by factors. With one process the interval is NaN.
     """
     medians = np.array([median(process) for process in samples])
     low, high = interval(medians)
@@ -67,35 +67,37 @@ def summarise(samples: Sequence[Sequence[float]]) -> Summary:
 
 
 CLEAR = 0.2
-"""Part of a fit that its epochs beyond the first must take for their time to be told."""
+"""Share of a fit's time that its epochs after the first must take, to estimate their time."""
+
+Row: TypeAlias = "Mapping[str, Any]"
+"""A row of `Frames.timings` as a pandas record, with values of several types."""
 
 
-def epochs_of(
-    fit: Mapping[str, Any], once: Mapping[str, Any] | None, epochs: float
-) -> tuple[tuple[float, ...], ...]:
-    """Seconds an epoch, in each process; nothing of a process that does not tell.
+def epochs_of(fit: Row, once: Row | None, epochs: float) -> tuple[tuple[float, ...], ...]:
+    """Seconds an epoch, in each process; empty for a process that does not show them.
 
-    Where a fit of one epoch was timed beside, what the others add to it, which does not depend on
-    how many they are. A process does not tell where that is less than `CLEAR` of the fit: where
-    something else kept the machine busy, or always, because the epochs are too few. If that is so
-    in half of the processes, or fewer than `FEWEST` are left, none does.
+    If a fit of one epoch was timed, too, this is the time that the other epochs add to it, for each
+    of them; otherwise it is the fit's time divided by the epochs. A process does not show the time
+    if the other epochs add less than `CLEAR` of the fit: something else kept the machine busy, or
+    the epochs are too few. The result is empty if at least half of the processes do not show it, or
+    fewer than `FEWEST` do.
 
     Args:
-        fit: its ``status`` and ``samples``.
-        once: the like of a fit of one epoch, if there is one.
-        epochs: of the fit.
+        fit: ``status`` and ``samples`` of the fit.
+        once: the same of a fit of one epoch, if there is one.
+        epochs: number of epochs of the fit.
     """
     if fit["status"] != "ok":
         return ()
     if once is None or epochs <= 1 or len(once["samples"]) != len(fit["samples"]):
         return tuple(tuple(s / epochs for s in process) for process in fit["samples"])
-    fits, ones = (tuple(map(median, kind["samples"])) for kind in (fit, once))
-    found = tuple(
-        ((whole - one) / (epochs - 1),) if whole - one >= CLEAR * whole else ()
-        for whole, one in zip(fits, ones, strict=True)
+    fit_medians, once_medians = (tuple(map(median, kind["samples"])) for kind in (fit, once))
+    seconds = tuple(
+        ((full - single) / (epochs - 1),) if full - single >= CLEAR * full else ()
+        for full, single in zip(fit_medians, once_medians, strict=True)
     )
-    n = sum(map(len, found))
-    return found if n >= FEWEST and 2 * n > len(found) else ()
+    n = sum(map(len, seconds))
+    return seconds if n >= FEWEST and 2 * n > len(seconds) else ()
 
 
 def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
@@ -103,7 +105,7 @@ def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, flo
     n = len(medians)
     if n < 2:
         return math.nan, math.nan
-    from scipy.stats import t  # half a second to import, and workers have no use for it
+    from scipy.stats import t  # takes 0.5 s to import, and workers do not need it
 
     logs = np.log(medians)
     half = float(t.ppf(0.975, n - 1)) * float(logs.std(ddof=1)) / math.sqrt(n)
@@ -111,32 +113,32 @@ def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, flo
 
 
 def is_tight(samples: Sequence[Sequence[float]]) -> bool:
-    """Whether more processes would tell little: the interval is within `TIGHT` of the median."""
+    """Whether the interval is narrow enough: half its width is at most `TIGHT` of the median."""
     if len(samples) < TIGHT_FROM:
         return False
     summary = summarise(samples)
     return summary.high - summary.low <= 2 * TIGHT * summary.median
 
 
-def ratio(these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]) -> float:
-    """How many times longer these take than those, which were measured in the same processes.
+def ratio(samples: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]) -> float:
+    """How many times longer `samples` take than `reference`, measured in the same processes.
 
-    The median over processes of the quotient of medians: what slows a process slows both. Where one
-    of them is missing in some process, the quotient of the medians over processes.
+    This is the median over processes of the quotient of medians, because a slow process slows both.
+    If the numbers of processes differ, it is the quotient of the medians over processes.
     """
-    if len(these) != len(those):
-        return median(map(median, these)) / median(map(median, those))
-    return median(quotient for (quotient,) in quotients(these, those))
+    if len(samples) != len(reference):
+        return median(map(median, samples)) / median(map(median, reference))
+    return median(quotient for (quotient,) in quotients(samples, reference))
 
 
 def quotients(
-    these: Sequence[Sequence[float]], those: Sequence[Sequence[float]]
+    samples: Sequence[Sequence[float]], reference: Sequence[Sequence[float]]
 ) -> tuple[tuple[float], ...]:
-    """How many times longer these take than those, in each process that tells both.
+    """How many times longer `samples` take than `reference`, in each process that measured both.
 
-    Nothing where they were not measured in the same processes.
+    Empty if they were not measured in the same processes.
     """
-    if len(these) != len(those):
+    if len(samples) != len(reference):
         return ()
-    pairs = zip(these, those, strict=True)
+    pairs = zip(samples, reference, strict=True)
     return tuple((median(a) / median(b),) for a, b in pairs if a and b)

@@ -1,15 +1,15 @@
-"""Slower, faster, the same or undecided: what paired measurements of two versions say.
+"""Verdicts from paired timings of two versions: slower, faster, the same or undecided.
 
-A pair's value is log(b/a): one number for one process of each version, however often those were
-timed, for the process is the unit. All rests on the signed ranks of these values (Wilcoxon 1945):
-exact at every number of pairs, whatever the shape of the noise so long as it is symmetric, and a
-wild value counts for no more than its rank.
+A pair's value is log(b/a): one number for one process of each version, however often each process
+was timed, because the process is the sampling unit. All tests use the signed ranks of these values
+(Wilcoxon 1945). They are exact for any number of pairs and any symmetric noise, and an outlier
+counts only by its rank.
 
-More pairs may be added while the verdict is open. Then one looks more than once, and each look is
-a chance of a false alarm: so there is a plan of looks, and each spends an equal part of the error
-rate. Equal parts are Pocock's idea (Biometrika 64, 1977) and the spending Lan and DeMets's
-(Biometrika 70, 1983); that the parts just add up (Bonferroni) costs a little power, but holds
-exactly and for every kind of noise.
+While the verdict is undecided, more pairs may be added. Each further test is another chance of a
+false alarm. So the numbers of pairs at which to test (the looks) are planned, and each look spends
+an equal part of the error rate. Equal parts are by Pocock (Biometrika 64, 1977), and spending the
+error rate by Lan and DeMets (Biometrika 70, 1983). Adding up the parts (Bonferroni) costs a little
+power, but holds exactly and for any noise.
 """
 
 from __future__ import annotations
@@ -34,44 +34,44 @@ if TYPE_CHECKING:
 Verdict: TypeAlias = Literal["slower", "faster", "same", "undecided"]
 
 LOOKS = (10, 16, 24, 36, 54)
-"""The numbers of pairs at which one may look, each half as many again as the last."""
+"""The numbers of pairs at which to test; each is about 1.5 times the last."""
 
 POWER = 0.8
-"""The chance with which the smallest visible change is seen."""
+"""The probability that a test detects the smallest visible change."""
 
 COVERAGE = 0.95
-"""Of the effect's interval, over all looks together."""
+"""Coverage of the effect's interval, over all looks together."""
 
 HINT = 0.05
-"""Below this p-value of being no slower, nothing is called the same: what lies within the budget
-and yet looks slower may be a slowdown within the budget, which more pairs will tell."""
+"""While `p_slower` is below this, the verdict is "undecided", not "same": a small slowdown within
+the budget may become significant with more pairs."""
 
 RESAMPLES = 200
-"""Of what was seen, to tell what could have been."""
+"""Bootstrap resamples for the smallest visible change."""
 
 MOST_PAIRS = 1000
-"""More than these nobody waits for."""
+"""Larger numbers of pairs are not computed, because nobody would wait for them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """How much slower the second version is than the first, in log units, and how sure that is.
+    """How much slower the second version is than the first, in log units, with tests.
 
     Args:
         effect: median of the pairs' Walsh averages (Hodges & Lehmann 1963); NaN without pairs.
-        low: lower end of the effect's interval. Over looks it is a repeated interval (Jennison &
-            Turnbull, JRSS B 51, 1989): it covers with 95% although one stopped at a look because
-            one liked what one saw.
+        low: lower end of the effect's interval. Over looks it is a repeated confidence interval
+            (Jennison & Turnbull, JRSS B 51, 1989): its coverage holds at whichever look one stops.
         high: its upper end.
-        p_slower: one-sided p-value of the null that the second is no slower.
-        p_faster: one-sided p-value of the null that it is no faster.
-        p_over: one-sided p-value of the null that it is slower by the budget or more.
+        p_slower: one-sided p-value of the null that the second version is not slower.
+        p_faster: one-sided p-value of the null that the second version is not faster.
+        p_over: one-sided p-value of the null that the second version is slower by the budget or
+            more.
         n: number of pairs.
         spread: robust standard deviation of a pair's value; NaN for fewer than two pairs.
-        level: what the p-values of being slower or faster are held against: this look's and this
-            work's part of alpha.
-        level_same: what that of the budget is held against: this look's part. To call a work the
-            same is a claim about it alone, whatever is said of others.
+        level: significance level for `p_slower` and `p_faster`: the part of alpha that this look
+            and this workload spend.
+        level_same: significance level for `p_over`: the part of alpha that this look spends. It is
+            not divided by the number of workloads, because "same" is a claim about one of them.
     """
 
     effect: float
@@ -87,13 +87,12 @@ class Change:
 
     @property
     def verdict(self) -> Verdict:
-        """``same`` is "slower by less than the budget": what is surely slower is called so first.
+        """The verdict; ``same`` means "slower by less than the budget".
 
-        A change that is sure and yet within the budget is ``slower``: a budget is what one need
-        not see, not what one may not be told of. So what hints at such a change is not called the
-        same before more is known. Simulated with 2% planted and 1-4.5% noise, the same is then
-        said of 0-9%, without this of 2-17%; where nothing is planted, at most 2% more stay
-        undecided.
+        A significant slowdown is ``slower`` even within the budget: the budget allows missing such
+        a slowdown, not hiding it. So a change that may be one (`HINT`) is not called ``same`` yet.
+        In simulations with a 2% slowdown and 1-4.5% noise, the verdict is then ``same`` in 0-9% of
+        cases instead of 2-17%; without a slowdown, at most 2% more stay undecided.
         """
         if self.p_slower < self.level:
             return "slower"
@@ -115,17 +114,17 @@ def look_level(alpha: float) -> float:
 def judge(
     d: ArrayLike, *, budget: float, alpha: float, looks: bool = True, among: int = 1
 ) -> Change:
-    """What the log-ratios d (n,) of n pairs say.
+    """Estimate and test the change that the log-ratios d (n,) of n pairs show.
 
     Args:
         d: log(b/a) of each pair.
-        budget: by what share the second may be slower and still be the same: 0.03 for 3%.
-        alpha: the chance to call the same version slower, and that to call it faster, over all
-            looks together.
+        budget: the largest slowdown that counts as the same, as a share: 0.03 for 3%.
+        alpha: the probability of the verdict "slower" for equal versions, over all looks together;
+            likewise of "faster".
         looks: whether this is one of several looks, at the numbers of pairs in `LOOKS`. If not,
-            the number of pairs was fixed before any was measured, and all of alpha is spent.
-        among: works that are judged together, so that alpha is the chance to call any of them
-            slower although none is.
+            the number of pairs was fixed before measuring, and this test spends all of alpha.
+        among: number of workloads that are judged together: then alpha is the probability to call
+            any of them slower if none is.
 
     Raises:
         UsageError: a value is NaN or infinite, or alpha or the budget are out of range.
@@ -140,8 +139,8 @@ def judge(
         raise UsageError(f"the budget is {budget:g}; it must be a share of at least 0")
     values = finite(d)
     level = look_level(alpha) if looks else alpha
-    missed = (1 - COVERAGE) / (len(LOOKS) if looks else 1)
-    low, high = signed_rank_interval(values, 1 - missed)
+    noncoverage = (1 - COVERAGE) / (len(LOOKS) if looks else 1)
+    low, high = signed_rank_interval(values, 1 - noncoverage)
     p_slower, p_faster = signed_rank(values)
     return Change(
         effect=hodges_lehmann(values),
@@ -158,18 +157,18 @@ def judge(
 
 
 def needed(change: Change | ArrayLike, budget: float, alpha: float, among: int = 1) -> int | None:
-    """Roughly how many pairs, all told, would decide an undecided change.
+    """Estimate the total number of pairs that would decide an undecided change.
 
-    Slower is decided by the effect's distance from nothing and same by its distance from the
-    budget, so the larger of the two says how many pairs it takes (with power 80%, if the effect and
-    the spread are as they look now). None where that is hopeless: more than `MOST_PAIRS`, or too
-    few pairs to know the spread by.
+    The verdict "slower" depends on the effect's distance from 0, and "same" on its distance from
+    the budget. The larger distance determines the number of pairs (with power 80%, if effect and
+    spread stay as estimated). None if more than `MOST_PAIRS` are needed, or if there are too few
+    pairs to estimate the spread.
 
     Args:
-        change: a change, or the log-ratios that are judged first.
+        change: a change, or log-ratios to judge first.
         budget: as for `judge`.
         alpha: as for `judge` with looks.
-        among: likewise.
+        among: as for `judge`.
 
     >>> needed([0.01, -0.05, 0.04, 0.0, 0.02, -0.03, 0.01, 0.05, -0.03, 0.01], 0.03, 0.01)
     29
@@ -180,13 +179,13 @@ def needed(change: Change | ArrayLike, budget: float, alpha: float, among: int =
         return change.n
     if math.isnan(change.spread):
         return None
-    within = change.p_over < look_level(alpha)  # and undecided, because it looks slower
+    within = change.p_over < look_level(alpha)  # undecided only because of `HINT`
     distance = abs(change.effect)
     if not within:
         distance = max(distance, math.log1p(budget) - change.effect)
     n = np.arange(change.n + 1, MOST_PAIRS + 1)
-    # What the t-test of that many values would see, by the efficiency of signed ranks beside it on
-    # normal noise, 3/pi (Lehmann, Nonparametrics, 1975).
+    # From the power of the t-test, relative to which signed ranks have an efficiency of 3/pi on
+    # normal noise (Lehmann, Nonparametrics, 1975).
     level = look_level(alpha) / among
     quantiles = special.stdtrit(n - 1, 1 - level) + special.stdtrit(n - 1, POWER)
     sees = quantiles * change.spread / np.sqrt(n * 3 / math.pi)
@@ -195,14 +194,14 @@ def needed(change: Change | ArrayLike, budget: float, alpha: float, among: int =
 
 
 def signed_rank(d: ArrayLike, shift: float = 0.0) -> tuple[float, float]:
-    """Exact one-sided p-values that d is larger and that it is smaller than the shift.
+    """Exact one-sided p-values that d is larger, and that d is smaller, than the shift.
 
-    The null is that d lies symmetrically about the shift. Zeros go the way of Pratt (JASA 54,
-    1959): they are ranked with the rest and then left out, their sign being unknown. (Wilcoxon
-    drops them before ranking; then an excess may lose its significance when every value is moved
-    up.) Equal sizes share their mean rank. Given the ranks, each of the 2^n signs is as likely as
-    another under the null, and their sums are counted, so that ties and zeros, too, leave the
-    p-values exact.
+    The null is that d is symmetric about the shift. Zeros are treated by Pratt's method (JASA 54,
+    1959): they are ranked with the rest and then dropped, because they have no sign. (Wilcoxon
+    drops them before ranking; then adding a constant to all values can make a positive shift lose
+    its significance.) Equal absolute values share their mean rank. Given the ranks, all 2^n
+    combinations of signs are equally likely under the null. Their sums are counted, so that the
+    p-values are exact also with ties and zeros.
 
     >>> signed_rank([1.0, 2.0, 3.0])
     (0.125, 1.0)
@@ -217,10 +216,10 @@ def signed_rank(d: ArrayLike, shift: float = 0.0) -> tuple[float, float]:
 
 
 def signed_rank_interval(d: ArrayLike, level: float) -> tuple[float, float]:
-    """The shifts that the exact two-sided test at 1 - level does not reject, with their ends.
+    """The closed interval of shifts that the exact two-sided test at 1 - level does not reject.
 
-    The ends are order statistics of the Walsh averages (Tukey 1949). Infinite where so few values
-    cannot have that level: n values say nothing with more than 1 - 2^(1-n).
+    The ends are order statistics of the Walsh averages (Tukey 1949). They are infinite with too few
+    values: n values allow a coverage of at most 1 - 2^(1-n).
     """
     values = finite(d)
     n = len(values)
@@ -235,7 +234,7 @@ def signed_rank_interval(d: ArrayLike, level: float) -> tuple[float, float]:
     distinct = np.unique(averages)
     if len(distinct) == len(averages):
         return low, high
-    # That was for untied ranks. With ties the test may allow what lies beyond, too.
+    # The order statistics assume untied ranks. With ties, the test may accept shifts beyond them.
     tail = (1 - level) / 2 * (1 + 1e-9)
     shifts = np.sort(np.concatenate([distinct, (distinct[1:] + distinct[:-1]) / 2]))
     allowed = [
@@ -243,7 +242,7 @@ def signed_rank_interval(d: ArrayLike, level: float) -> tuple[float, float]:
         for shift in shifts[(shifts < low) | (shifts > high)].tolist()
         if min(signed_rank(values, shift)) > tail
     ]
-    # A shift between two averages stands for all of them there.
+    # A shift between two neighbouring averages stands for all shifts between them.
     below = [shift for shift in allowed if shift < low]
     above = [shift for shift in allowed if shift > high]
     if below:
@@ -254,7 +253,9 @@ def signed_rank_interval(d: ArrayLike, level: float) -> tuple[float, float]:
 
 
 def hodges_lehmann(d: ArrayLike) -> float:
-    """The median of the means of all pairs of values, each with itself, too; NaN for none.
+    """The median of the means of all pairs of values, including pairs of a value with itself.
+
+    NaN without values.
 
     >>> hodges_lehmann([0.0, 1.0, 5.0])
     1.75
@@ -264,11 +265,11 @@ def hodges_lehmann(d: ArrayLike) -> float:
 
 
 def spread(d: ArrayLike) -> float:
-    """A standard deviation that wild values hardly move; NaN for fewer than two values.
+    """A standard deviation that is robust to outliers; NaN for fewer than two values.
 
-    The median distance from the median, over 0.6745 as befits the normal, by n / (n - 0.8) against
-    its bias in small samples (Croux & Rousseeuw, Compstat 1992). Where more than half of the values
-    agree, their plain standard deviation.
+    It is the median absolute deviation / 0.6745, which makes it consistent for the normal, times
+    n / (n - 0.8) to correct its bias in small samples (Croux & Rousseeuw, Compstat 1992). If more
+    than half of the values are equal, it is their plain standard deviation.
     """
     values = finite(d)
     n = len(values)
@@ -281,17 +282,18 @@ def spread(d: ArrayLike) -> float:
 
 
 def smallest_visible(d: ArrayLike, alpha: float, power: float = POWER) -> float:
-    """The smallest effect that the one-sided test of so many and so spread values mostly sees.
+    """The smallest effect that the one-sided test detects, with this number and spread of values.
 
-    The test rejects once all Walsh averages but the k smallest are above nothing (Tukey 1949), so
-    an effect is seen if it is larger than the (k+1)-st smallest average of the noise is below. The
-    noise is drawn anew from what was seen: its distances from the effect, with signs by chance, as
-    the test's null has them (a bootstrap, Efron 1979, of `RESAMPLES` with a fixed seed), widened by
-    sqrt((n + 1) / (n - 1)) for being drawn from so few. So heavy tails tell. Simulated at level
-    .002, 10 to 54 pairs, and noise that is normal, Laplace's, t with 3 degrees of freedom, or
-    normal with one value in ten six times as wide, such an effect is seen in 70-80%.
+    The test rejects if all Walsh averages except the k smallest are positive (Tukey 1949). So it
+    detects an effect that is larger than minus the (k+1)-st smallest average of the noise. The
+    noise is resampled from the values' distances from their effect, with random signs, as under the
+    null (a bootstrap, Efron 1979, of `RESAMPLES` with a fixed seed), and widened by
+    sqrt((n + 1) / (n - 1)) because so few values underestimate it. So heavy tails count. Simulated
+    at level .002, with 10 to 54 pairs, and noise that is normal, Laplace, t with 3 degrees of
+    freedom, or normal with one value in ten six times as wide, the test detects such an effect in
+    70-80% of cases.
 
-    Infinite where n values cannot go below the level: the least p-value is 2^-n.
+    The effect is infinite if n values cannot get below the level: the least p-value is 2^-n.
     """
     values = finite(d)
     n = len(values)
@@ -308,10 +310,10 @@ def smallest_visible(d: ArrayLike, alpha: float, power: float = POWER) -> float:
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """P-values that hold the false discovery rate (Benjamini & Hochberg, JRSS B 57, 1995).
+    """P-values adjusted for the false discovery rate (Benjamini & Hochberg, JRSS B 57, 1995).
 
-    Of those adjusted to q or less, a share of q is false at most, on average. What could not be
-    tested (NaN) stays NaN and does not count.
+    Among the tests with an adjusted p-value of at most q, the mean share of false discoveries is at
+    most q. NaN (not tested) stays NaN and does not count.
 
     >>> benjamini_hochberg([0.01, float("nan"), 0.04, 0.03])
     [0.03, nan, 0.04, 0.04]
@@ -326,26 +328,27 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
 
 
 def finite(values: ArrayLike, what: str = "log-ratios") -> Floats:
-    """Values (n,) as floats.
+    """Values (n,) as floats, checked to be finite.
 
     Raises:
-        UsageError: naming the first that is NaN or infinite.
+        UsageError: a value is NaN or infinite (the error names the first), or there is more than
+            one dimension.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1:
-        raise UsageError(f"{what}: expected one row of numbers, got shape {found.shape}")
-    wrong = np.flatnonzero(~np.isfinite(found))
-    if len(wrong):
-        first = int(wrong[0])
+    array = np.asarray(values, dtype=np.float64)
+    if array.ndim != 1:
+        raise UsageError(f"{what}: expected one row of numbers, got shape {array.shape}")
+    not_finite = np.flatnonzero(~np.isfinite(array))
+    if len(not_finite):
+        first = int(not_finite[0])
         raise UsageError(
-            f"{what}: value {first + 1} of {len(found)} is {found[first]}; leave out what failed "
-            "before judging"
+            f"{what}: value {first + 1} of {len(array)} is {array[first]}; leave out failed "
+            "measurements"
         )
-    return found
+    return array
 
 
 def doubled_ranks(values: Floats) -> NDArray[np.int64]:
-    """Twice the ranks from 1, equal values sharing their mean rank: doubled, they are whole.
+    """Twice the ranks from 1; equal values share their mean rank, and doubling keeps it whole.
 
     >>> doubled_ranks(np.array([0.3, 0.1, 0.3]))
     array([5, 2, 5])
@@ -358,7 +361,7 @@ def doubled_ranks(values: Floats) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=256)
 def _up_to(ranks: tuple[int, ...]) -> Floats:
-    """The chance that the ranks with a positive sign add up to 0, 1, 2, ... or less."""
+    """The probability that the ranks with a positive sign add up to at most 0, 1, 2, ..."""
     chance = np.zeros(sum(ranks) + 1)
     chance[0] = 1.0
     reached = 0
@@ -372,7 +375,7 @@ def _up_to(ranks: tuple[int, ...]) -> Floats:
 
 @lru_cache(maxsize=16)
 def _resampled(n: int) -> tuple[NDArray[np.int64], Floats]:
-    """Which of n values are drawn, and with which sign: the same at every call."""
+    """Indices and signs (RESAMPLES, n) of resamples of n values; equal at every call."""
     rng = np.random.default_rng(n)
     return rng.integers(n, size=(RESAMPLES, n)), rng.choice([-1.0, 1.0], size=(RESAMPLES, n))
 

@@ -1,7 +1,7 @@
-"""What a call returns is computed before the clock stops, also where a library puts it off.
+"""Wait for lazy libraries to compute a call's result before the clock stops.
 
-Dask and JAX return at once and compute when somebody looks; without this their calls would take no
-time. `harness ab` loads this file by its path, for both of its sides.
+Dask and JAX return at once and compute later, when the result is used; without waiting, their calls
+would seem to take no time. `harness ab` loads this file by its path, for both versions.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 MANY = 200
-"""Objects of a classifier that are looked at, the nearest first: this is inside the clock."""
+"""Objects inside a classifier to search for lazy arrays, at most: the search is timed, too."""
 
 PLAIN = (str, bytes, int, float, np.ndarray, np.generic, type, type(None))
-"""What nobody need wait for."""
+"""Types that are never lazy."""
 
 
 def concrete(answer: Any) -> Any:
-    """An answer as an array whose numbers are there; itself where nothing makes an array of it.
+    """An answer as an array of computed numbers; unchanged if it cannot become an array.
 
-    Whoever checks the answer then says why it is none.
+    The check of the answer, which follows, then raises the error.
     """
     if _is_numbers(answer):
         return answer
     try:
         array = np.asarray(answer)
-        # Each item may be put off by itself.
+        # Each item may be lazy by itself.
         return array.astype(np.float64) if array.dtype == object else array
     except (TypeError, ValueError, RuntimeError):
         return answer
 
 
 def computed(output: Any, collect: Callable[[Any], Any], *, waited_for: bool) -> Any:
-    """A kernel's output, as it is, once it is computed.
+    """Return a kernel's output unchanged, once it is computed.
 
     Args:
-        output: what the kernel's ``run`` gave.
-        collect: the kernel's own way to NumPy, which makes any library compute.
-        waited_for: the device is waited for before the clock stops, and nothing needs to be
-            brought into memory for that.
+        output: what the kernel's ``run`` returned.
+        collect: the kernel's conversion to NumPy, which makes any library compute.
+        waited_for: whether the clock waits for the device anyway, so that the output need not be
+            copied into memory.
     """
     if _is_numbers(output):
         return output
@@ -57,54 +57,54 @@ def computed(output: Any, collect: Callable[[Any], Any], *, waited_for: bool) ->
 
 
 def settle(classifier: object) -> bool:
-    """Return when what a fit has begun to compute is there, as far as it can be waited for.
+    """Wait until a fit's asynchronous computations have ended.
 
-    JAX's arrays can, in attributes and in containers. What computes only when it is looked at is
-    left to the first prediction.
+    It waits for JAX arrays in the classifier's attributes and containers. Libraries that compute
+    only when a result is used do so in the first prediction.
 
     Returns:
-        Whether there was anything that can be waited for.
+        Whether the classifier holds any array that can be waited for.
     """
-    found = False
-    things: deque[object] = deque([classifier])
+    has_lazy = False
+    queue: deque[object] = deque([classifier])
     seen: set[int] = set()
-    while things and len(seen) < MANY:
-        thing = things.popleft()
-        if issubclass(type(thing), PLAIN) or id(thing) in seen:
+    while queue and len(seen) < MANY:
+        item = queue.popleft()
+        if issubclass(type(item), PLAIN) or id(item) in seen:
             continue
-        seen.add(id(thing))
-        if _block(thing):
-            found = True
+        seen.add(id(item))
+        if _block(item):
+            has_lazy = True
         else:
-            # A stranger's object may refuse to be looked into, which is no fault of its fit.
+            # An object that refuses to be inspected does not make the fit fail.
             with contextlib.suppress(Exception):
-                things.extend(islice(_inside(thing), MANY))
-    return found
+                queue.extend(islice(_inside(item), MANY))
+    return has_lazy
 
 
-def _inside(thing: object) -> Iterable[object]:
-    if isinstance(thing, dict):
-        return thing.values()
-    if isinstance(thing, list | tuple):
-        return thing
-    return getattr(thing, "__dict__", {}).values()
+def _inside(item: object) -> Iterable[object]:
+    if isinstance(item, dict):
+        return item.values()
+    if isinstance(item, list | tuple):
+        return item
+    return getattr(item, "__dict__", {}).values()
 
 
-def _block(thing: object) -> bool:
-    """Wait for a JAX array; whether it is one."""
-    block = getattr(type(thing), "block_until_ready", None)
+def _block(item: object) -> bool:
+    """Wait for a JAX array; return whether the thing is one."""
+    block = getattr(type(item), "block_until_ready", None)
     if not callable(block):
         return False
-    block(thing)
+    block(item)
     return True
 
 
-def _is_numbers(thing: Any) -> bool:
-    """Whether it is an array whose numbers are there."""
-    return type(thing) is np.ndarray and thing.dtype != object
+def _is_numbers(item: Any) -> bool:
+    """Whether the thing is a NumPy array of numbers, which are computed."""
+    return type(item) is np.ndarray and item.dtype != object
 
 
 def _is_eager(output: object) -> bool:
-    """Whether it is PyTorch's, which has computed on the CPU when a call returns."""
+    """Whether the output is a PyTorch tensor: on the CPU, PyTorch computes before it returns."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(output, torch.Tensor)

@@ -1,4 +1,4 @@
-"""Discovery without running a plugin's code here: each describes itself in a process of its own."""
+"""Discover plugins without running their code here: each describes itself in its own process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections import Counter
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from harness.contract.cpu import cpu
 from harness.contract.parameters import Elsewhere, described, given_to
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from harness.processes.serving import Inside
     from harness.trials.trial import Material
 
+    NoArrays: TypeAlias = dict[str, Any]  # empty: these answers have no arrays
+
 MODULES = (
     "harness.trials.remote",
     "harness.trials.discovery",
@@ -46,28 +48,44 @@ MODULES = (
     "numpy.ma",
     "numpy.random",
 )
-"""What every process needs: NumPy loads some parts of itself only when they are used."""
+"""Modules that every process loads; NumPy loads some parts of itself only when they are used."""
 
 GENERATIONS = 8
-"""How often at most a parent is replaced by one that has loaded what its trials loaded."""
+"""How often at most a parent is replaced by one that has also loaded its calls' modules."""
 
 LEARNING = 10.0
-"""Seconds in which a parent must have loaded what trials loaded; otherwise it is left out."""
+"""Seconds in which a parent must load its calls' modules; otherwise it does without them."""
 
 DRAWING = 600.0
-"""Seconds in which a split must have been drawn where nobody has said otherwise."""
+"""Default time limit of drawing a split, in seconds."""
 
 SECONDS = 60.0
-"""In which a plugin must have told what it offers, and which devices it sees."""
+"""Time limit of a plugin's answer about its offers, parameters or devices, in seconds."""
+
+
+OfferJSON: TypeAlias = dict[str, Any]
+"""A value that a plugin offers as JSON; its keys depend on its kind (see `_to_json`)."""
+
+
+class PluginJSON(TypedDict):
+    """A plugin's description of itself.
+
+    Its offers by kind, whether it looks for devices, why it offers nothing if so, and its faults.
+    """
+
+    offers: dict[str, list[OfferJSON]]
+    devices: bool
+    nothing: str
+    faults: list[str]
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What a parent has loaded: one plugin, and what some of its models require.
+    """What a parent process has loaded: one plugin, and packages that its models require.
 
     Args:
-        registry: of the one plugin.
-        seconds: that each import took.
+        registry: offers of the one plugin.
+        seconds: seconds that importing each package took.
     """
 
     registry: Registry
@@ -75,82 +93,82 @@ class Held:
 
 
 class Described(Registry):
-    """What the plugins offer, as they describe it; their functions are not here.
+    """A registry made of the plugins' descriptions, with stand-ins for their functions.
 
     Args:
-        processes: that have loaded the plugins.
-        sources: of every plugin that can be used.
-        told: what each has told.
-        faults: of those that cannot be used.
-        printed: while they were imported.
+        processes: the processes that have loaded the plugins.
+        told: each usable plugin with its description.
+        faults: why the other plugins cannot be used.
+        printed: what the plugins printed while they were imported.
     """
 
     def __init__(
         self,
         processes: Processes,
-        told: Sequence[tuple[Source, dict[str, Any]]],
+        descriptions: Sequence[tuple[Source, PluginJSON]],
         faults: list[Fault],
         printed: str = "",
     ) -> None:
         self.processes = processes
         self.faults = faults
-        #: What the plugins printed while they were imported.
         self.printed = printed
-        self._sources = {source.origin: source for source, _ in told}
+        self._sources = {source.origin: source for source, _ in descriptions}
         self._origins = {}
         self._loaded: dict[tuple[Origin, tuple[str, ...], str], list[tuple[str, ...]]] = {}
         self._required = Counter(
             (source, name)
-            for source, words in told
+            for source, description in descriptions
             for kind in ("datasets", "models", "kernels")
-            for one in words["offers"][kind]
-            for name in one["requires"]
+            for offer in description["offers"][kind]
+            for name in offer["requires"]
         )
-        self._see_devices = [source for source, words in told if words["devices"]]
+        self._see_devices = [
+            source for source, description in descriptions if description["devices"]
+        ]
         self.plugins = tuple(self._sources)
         for kind in ("datasets", "models", "kernels", "reports", "pictures"):
-            found: dict[str, Any] = {}
-            for source, words in told:
-                for one in words["offers"][kind]:
+            values: dict[str, Any] = {}  # of the class that KINDS has for the kind
+            for source, description in descriptions:
+                for offer in description["offers"][kind]:
                     self._enter(
-                        kind, found, source.origin, _value(kind, source, one, self._ask_for)
+                        kind, values, source.origin, _from_json(kind, source, offer, self._ask_for)
                     )
-            setattr(self, kind, Offers(kind.removesuffix("s"), dict(sorted(found.items()))))
+            setattr(self, kind, Offers(kind.removesuffix("s"), dict(sorted(values.items()))))
 
     @cached_property
     def devices(self) -> Offers[Device]:
-        """Devices that the plugins see on this machine; the first look may take seconds."""
+        """Devices that the plugins see on this machine; the first access may take seconds."""
         calls = {
             source: self.parent(source.origin).call(devices_there, limits=Limits(SECONDS))
             for source in self._see_devices
         }
         self._origins["devices", "cpu"] = core()
-        found: dict[str, Any] = {"cpu": cpu()}
+        values: dict[str, Device] = {"cpu": cpu()}
         finish(calls.values())
         for source, call in calls.items():
-            told, failure = call.result()
+            answer, failure = call.result()
             call.close()
             if failure is not None:
                 reason = f"harness_devices: {failure.reason}"
                 self.faults.append(Fault(source.origin, reason))
                 continue
-            self.faults += [Fault(source.origin, reason) for reason in told["faults"]]
-            for one in told["devices"]:
-                value = _value("devices", source, one, self._ask_for)
-                self._enter("devices", found, source.origin, value)
-        return Offers("device", dict(sorted(found.items())))
+            self.faults += [Fault(source.origin, reason) for reason in answer["faults"]]
+            for device in answer["devices"]:
+                value = _from_json("devices", source, device, self._ask_for)
+                self._enter("devices", values, source.origin, value)
+        return Offers("device", dict(sorted(values.items())))
 
     def _ask_for(self, kind: str, name: str, function: str) -> dict[str, Any]:
         """The parameters of a function of a dataset or model."""
         with self.answered(kind, name, parameters_there, kind, name, function) as call:
-            told, failure = call.result()
-        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(told)
+            parameters, failure = call.result()
+        return {"fault": f"its parameters: {failure.reason}"} if failure else dict(parameters)
 
     @contextmanager
     def answered(
         self, kind: str, name: str, function: Callable[..., Any], *given: Any, **how: Any
     ) -> Iterator[Call]:
-        """A call that has ended, in a process that has loaded what offers something."""
+        """Call a function in a process with the plugin that offers `name`; yield the ended call."""
         how.setdefault("limits", Limits(SECONDS))
         offered = getattr(self, kind)[name]
         parent = self.parent(self.origin(kind, name), getattr(offered, "requires", ()))
@@ -159,7 +177,7 @@ class Described(Registry):
             yield call
 
     def drawn(self, trial: Trial) -> Material:
-        """What a trial works on, drawn in a process of its own.
+        """A trial's input, drawn in a separate process.
 
         Raises:
             DatasetError: the dataset breaks its contract, or its process ended.
@@ -168,33 +186,36 @@ class Described(Registry):
 
         name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
         with tempfile.TemporaryFile() as labels:
-            asked = (trial.dataset, trial.split_seed, trial.fold, needs, False)
+            arguments = (trial.dataset, trial.split_seed, trial.fold, needs, False)
             limits, files = Limits(DRAWING), [labels.fileno()]
             with self.answered(
-                "datasets", name, draw_there, *asked, limits=limits, files=files
+                "datasets", name, draw_there, *arguments, limits=limits, files=files
             ) as call:
                 told_by(call, name)
                 return material_of(call.answer, 0, labels.fileno)
 
     def parent(self, origin: Origin, requires: tuple[str, ...] = (), concerned: str = "") -> Parent:
-        """The process that has loaded a plugin, and packages besides.
+        """The process that has loaded a plugin, and certain packages besides.
 
         Args:
-            origin: of the plugin.
-            requires: import names.
-            concerned: the model or dataset whose calls have loaded something; see `learn`.
+            origin: the plugin's origin.
+            requires: import names of the packages.
+            concerned: the model or dataset to call; modules that its calls loaded before are
+                loaded, too (see `learn`).
         """
-        self.processes.renew()  # whatever was called before may have ended the supervisor
+        self.processes.renew()  # an earlier call may have killed the supervisor
         source = self._sources[origin]
         parent = self.processes.parent((source, ()), load_there, source)
-        # What many of the plugin's models require is loaded first, and once for all of them.
+        # A package that many of the plugin's models require comes first: they share one process.
         ordered = sorted(requires, key=lambda name: -self._required[source, name])
         for i in range(len(ordered)):
             key = source, tuple(ordered[: i + 1])
             parent = self.processes.grown(key, parent, import_there, ordered[i : i + 1])
         for i, names in enumerate(self._loaded.get((origin, requires, concerned), ())):
-            again = source, requires, concerned, i
-            grown = self.processes.grown(again, parent, import_there, names, limit=LEARNING)
+            generation_key = source, requires, concerned, i
+            grown = self.processes.grown(
+                generation_key, parent, import_there, names, limit=LEARNING
+            )
             if grown.never_started:
                 break
             parent = grown
@@ -203,36 +224,46 @@ class Described(Registry):
     def learn(
         self, origin: Origin, requires: tuple[str, ...], concerned: str, names: Sequence[str]
     ) -> None:
-        """Have modules that a call has loaded loaded in the parent of those that come after it.
+        """Let the parent of later calls load the modules that an ended call has loaded.
 
-        Otherwise each would load anew what its plugin imports only when it is needed. Only calls
-        for the same model or dataset come from that parent: a module may patch others.
+        Otherwise each call would load anew the modules that its plugin imports lazily. Only calls
+        for the same model or dataset share that parent, because a module may patch others.
+
+        Args:
+            origin: the plugin's origin.
+            requires: import names of the packages that the model or dataset requires.
+            concerned: name of the model or dataset.
+            names: the loaded modules.
         """
-        known = self._loaded.setdefault((origin, requires, concerned), [])
-        new = tuple(name for name in names if not any(name in each for each in known))
-        while sum(map(len, new)) > MESSAGE // 2:  # they are sent in one message
+        generations = self._loaded.setdefault((origin, requires, concerned), [])
+        new = tuple(
+            name for name in names if not any(name in generation for generation in generations)
+        )
+        while sum(map(len, new)) > MESSAGE // 2:  # all names must fit into one message
             new = new[: len(new) // 2]
-        if new and len(known) < GENERATIONS:
-            known.append(new)
+        if new and len(generations) < GENERATIONS:
+            generations.append(new)
 
 
 def discover(
     plugins: Iterable[str] = (), *, meanwhile: Callable[[], object] = lambda: None
 ) -> Described:
-    """What is installed and what the given plugins offer; each is asked in a process of its own.
+    """The offers of all installed and given plugins; each plugin describes them in its own process.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
-        meanwhile: called once the plugins' processes are starting, to import modules here.
+        meanwhile: called while the plugins' processes start; imports modules here, for example.
 
     Raises:
-        PluginError: a given plugin cannot be used, or two plugins offer one name. An installed
-            plugin that cannot be used is no error: it becomes one of ``Registry.faults``.
+        PluginError: a given plugin cannot be used, or two plugins offer the same name. An installed
+            plugin that cannot be used raises nothing, but becomes one of ``Registry.faults``.
     """
     installed = installed_sources()
     names = {source.origin.module for source in installed}
-    given = [one for one in given_sources(plugins) if one.origin.module not in names]
-    sources = [*installed, *given]
+    extra_sources = [
+        source for source in given_sources(plugins) if source.origin.module not in names
+    ]
+    sources = [*installed, *extra_sources]
     processes = Processes(MODULES)
     try:
         return _described(processes, sources, meanwhile)
@@ -243,9 +274,9 @@ def discover(
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What a plugin told of itself, or why it did not, and what it printed meanwhile."""
+    """A plugin's description or the failure to get it, and what the plugin printed meanwhile."""
 
-    words: Any
+    description: Any
     failure: Failure | None
     printed: str
     is_lost: bool
@@ -256,7 +287,7 @@ def _asked(
     sources: Sequence[Source],
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[_Answer]:
-    """The answers of plugins that are asked side by side."""
+    """The answers of plugins, which are asked in parallel."""
     parents = [processes.parent((source, ()), load_there, source) for source in sources]
     with ExitStack() as stack:
         calls = [
@@ -278,97 +309,99 @@ def _described(
 ) -> Described:
     answers = _asked(processes, sources, meanwhile)
     for i, source in enumerate(sources):
-        if answers[i].is_lost:  # one of them may have ended the supervisor: each is asked alone
+        if answers[i].is_lost:  # one plugin may have killed the supervisor: ask each one alone
             processes.renew()
             (answers[i],) = _asked(processes, [source])
-    told: list[tuple[Source, dict[str, Any]]] = []
+    descriptions: list[tuple[Source, PluginJSON]] = []
     faults: list[Fault] = []
     for source, answer in zip(sources, answers, strict=True):
-        words, failure = answer.words, answer.failure
+        description, failure = answer.description, answer.failure
         if failure is not None:
             reason = failure.reason
             if failure.kind == "exception" and reason.startswith("plugin "):
-                raise PluginError(reason)  # it names itself
+                raise PluginError(reason)  # the reason already names the plugin
             if failure.kind != "exception":
-                reason = f"its process {reason} while it was asked for what it offers"
+                reason = f"its process {reason} while it described its offers"
             if source.given:
                 raise PluginError(str(Fault(source.origin, reason)))
             faults.append(Fault(source.origin, reason))
             continue
-        faults += [Fault(source.origin, reason) for reason in words["faults"]]
-        if source.given and (words["faults"] or words["nothing"]):
-            raise PluginError(words["nothing"] or str(faults[-1]))
-        told.append((source, words))
+        faults += [Fault(source.origin, reason) for reason in description["faults"]]
+        if source.given and (description["faults"] or description["nothing"]):
+            raise PluginError(description["nothing"] or str(faults[-1]))
+        descriptions.append((source, description))
     printed = "\n".join(answer.printed for answer in answers if answer.printed)
-    return Described(processes, told, faults, printed)
+    return Described(processes, descriptions, faults, printed)
 
 
 def load_there(_held: None, source: Source) -> Held:
-    """Import a plugin and ask for what it offers, in the process that is to make it."""
+    """Import a plugin and collect its offers, in the process that will call them."""
     try:
         module = source.load()
     except PluginError:
         raise
     except SystemExit as error:
         raise PluginError(f"does not import: it exits with {error.code!r}") from None
-    except BaseException as error:  # noqa: BLE001  # a stranger's module can raise anything
+    except BaseException as error:  # noqa: BLE001  # a plugin's module can raise anything
         raise PluginError(f"does not import: {describe(error)}") from None
     return Held(Registry([(source.origin, module)], []), {})
 
 
 def import_there(held: Held, requires: Sequence[str]) -> Held:
-    """Import what models require.
+    """Import packages that models require.
 
-    What fails here fails again in the trial that needs it, and is that trial's result.
+    An import that fails here is ignored: it fails again in the trial that needs it, and becomes
+    that trial's result.
     """
     seconds = dict(held.seconds)
     for name in requires:
         started = time.perf_counter()
         try:
             importlib.import_module(name)
-        except (Exception, SystemExit):  # noqa: S112, BLE001  # a stranger's package
+        except (Exception, SystemExit):  # noqa: S112, BLE001  # a package can raise anything
             continue
         seconds.setdefault(name, time.perf_counter() - started)
     return Held(held.registry, seconds)
 
 
-def describe_there(inside: Inside, source: Source) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a plugin offers, as JSON; asked in a fork of the process that has loaded it."""
+def describe_there(inside: Inside, source: Source) -> tuple[PluginJSON, NoArrays]:
+    """A plugin's offers as JSON; called in a fork of the process that has loaded the plugin."""
     registry: Registry = inside.held.registry
     module = registry.modules.get(source.origin)
-    told: dict[str, Any] = {
+    description: PluginJSON = {
         "offers": {
-            kind: [_told(kind, value) for value in getattr(registry, kind).values()]
+            kind: [_to_json(kind, value) for value in getattr(registry, kind).values()]
             for kind in KINDS
             if kind != "devices"
         },
         "devices": callable(getattr(module, "harness_devices", None)),
         "nothing": "",
+        "faults": [],
     }
-    told["faults"] = [fault.reason for fault in registry.faults]
-    if module is not None and not told["faults"]:
-        told["nothing"] = offers_nothing(registry, source.origin, module)
-    return told, {}
+    description["faults"] = [fault.reason for fault in registry.faults]
+    if module is not None and not description["faults"]:
+        description["nothing"] = offers_nothing(registry, source.origin, module)
+    return description, {}
 
 
 def parameters_there(
     inside: Inside, kind: str, name: str, function: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
+) -> tuple[dict[str, Any], NoArrays]:
     """The parameters of a function that a plugin offers."""
     offered = getattr(inside.held.registry, kind)[name]
     return described(getattr(offered, function), given=given_to(offered)), {}
 
 
-def devices_there(inside: Inside) -> tuple[dict[str, Any], dict[str, Any]]:
+def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
     """The devices that a plugin sees."""
     registry: Registry = inside.held.registry
-    known = len(registry.faults)
+    n_known = len(registry.faults)
     devices = [
-        _told("devices", device)
+        _to_json("devices", device)
         for device in registry.devices.values()
         if registry.origin("devices", device.name) != core()
     ]
-    return {"devices": devices, "faults": [one.reason for one in registry.faults[known:]]}, {}
+    return {"devices": devices, "faults": [fault.reason for fault in registry.faults[n_known:]]}, {}
 
 
 _TEXTS = ("name", "description", "licence", "citation", "kind", "scope")
@@ -382,49 +415,53 @@ _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "reports": ("tables", "render"),
     "pictures": ("draw",),
 }
-LONGEST = 10_000  # characters of a description
+LONGEST = 10_000  # characters of a text that are kept
 
 
-def _told(kind: str, value: Any) -> dict[str, Any]:
-    """A value of a plugin as JSON: its functions by their parameters."""
+def _to_json(kind: str, value: Any) -> OfferJSON:
+    """A value that a plugin offers as JSON: its texts, flags and the names of its functions."""
     fields = KINDS[kind].__dataclass_fields__
-    told: dict[str, Any] = {
+    description: OfferJSON = {
         name: "".join(str(getattr(value, name)))[:LONGEST] for name in _TEXTS if name in fields
     }
-    told |= {name: bool(getattr(value, name)) for name in _FLAGS if name in fields}
-    told |= {
+    description |= {name: bool(getattr(value, name)) for name in _FLAGS if name in fields}
+    description |= {
         name: ["".join(word) for word in getattr(value, name)] for name in _TUPLES if name in fields
     }
     if kind == "models":
         needs = Needs.__dataclass_fields__
-        told["needs"] = {name: getattr(value.needs, name) for name in needs}
+        description["needs"] = {name: getattr(value.needs, name) for name in needs}
     if kind == "reports":
-        told["options"] = [asdict(option) for option in value.options]
-    told["functions"] = [name for name in _FUNCTIONS[kind] if getattr(value, name) is not None]
-    return told
+        description["options"] = [asdict(option) for option in value.options]
+    description["functions"] = [
+        name for name in _FUNCTIONS[kind] if getattr(value, name) is not None
+    ]
+    return description
 
 
-def _value(kind: str, source: Source, told: dict[str, Any], ask: Callable[..., Any]) -> Any:
-    """The value that `_told` tells of, with stand-ins for its functions."""
-    known = KINDS[kind].__dataclass_fields__
-    fields: dict[str, Any] = {name: told[name] for name in (*_TEXTS, *_FLAGS) if name in told}
-    fields |= {name: tuple(told[name]) for name in _TUPLES if name in told}
+def _from_json(kind: str, source: Source, description: OfferJSON, ask: Callable[..., Any]) -> Any:
+    """The value that `_to_json` described, with stand-ins for its functions."""
+    known_fields = KINDS[kind].__dataclass_fields__
+    fields: dict[str, Any] = {  # keyword arguments of the kind's class
+        name: description[name] for name in (*_TEXTS, *_FLAGS) if name in description
+    }
+    fields |= {name: tuple(description[name]) for name in _TUPLES if name in description}
     if kind == "models":
-        fields["needs"] = Needs(**told["needs"])
+        fields["needs"] = Needs(**description["needs"])
     if kind == "reports":
-        fields["options"] = tuple(_option(**option) for option in told["options"])
-    for name in told["functions"]:
+        fields["options"] = tuple(_option(**option) for option in description["options"])
+    for name in description["functions"]:
         if kind in ("reports", "pictures"):
-            fields[name] = partial(_call_here, source, kind, told["name"], name)
+            fields[name] = partial(_call_here, source, kind, description["name"], name)
         else:
             fields[name] = Elsewhere(
-                f"{name} of '{told['name']}'", partial(ask, kind, told["name"], name)
+                f"{name} of '{description['name']}'", partial(ask, kind, description["name"], name)
             )
-    return KINDS[kind](**{name: value for name, value in fields.items() if name in known})
+    return KINDS[kind](**{name: value for name, value in fields.items() if name in known_fields})
 
 
 def _option(default: Any, choices: list[str], **fields: str) -> Option:
-    """An option from JSON, where tuples have become lists."""
+    """An option from JSON, which has turned tuples into lists."""
     default = tuple(default) if isinstance(default, list) else default
     return Option(default=default, choices=tuple(choices), **fields)
 
@@ -432,7 +469,7 @@ def _option(default: Any, choices: list[str], **fields: str) -> Option:
 def _call_here(
     source: Source, kind: str, name: str, function: str, *given: Any, **named: Any
 ) -> Any:
-    """Reports and pictures are made here, from what is in the store: their plugin is loaded."""
+    """Load a plugin in this process and call its report or picture, which read only the store."""
     registry = Registry([(source.origin, source.load())], [])
     call: Callable[..., Any] = getattr(getattr(registry, kind)[name], function)
     return call(*given, **named)

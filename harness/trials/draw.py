@@ -1,8 +1,8 @@
-"""A split drawn once, in a process of its own, and handed to every trial of its repeat.
+"""Draw each split once, in a separate process, and share it with every trial of its repeat.
 
-What is drawn goes into files that have no name, and so are gone with the last process that has them
-open: one with the columns and the labels of the training part, which trials map into their memory
-read-only, and one with the labels of the test part, which they get only where they score epochs.
+The split is written to two files. The first has the columns and the training labels; trials map it
+into their memory read-only. The second has the test labels; trials get it only to score epochs. The
+files have no name, so that they vanish with the last process that has them open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
 
@@ -38,8 +38,37 @@ if TYPE_CHECKING:
 
     Arrays = dict[str, NDArray[Any]]
 
+JSON: TypeAlias = dict[str, Any]
+"""A message of another process, whose keys depend on the call and on whether it failed."""
 
-MODULES = 20_000  # that a process may say it has loaded
+Categories: TypeAlias = list[list[str | None]]
+"""The categories of each categorical column, in the order of their codes."""
+
+
+class TableJSON(TypedDict):
+    """The JSON part of both tables of a split, prepared for one model's needs.
+
+    Without categorical columns the lists of categories are empty.
+    """
+
+    categorical: list[int]
+    X_train: Categories
+    X_test: Categories
+
+
+class SplitJSON(TypedDict):
+    """The JSON part of a split; `tables` has one entry for each of the models' needs."""
+
+    classes: list[str]
+    features: list[str]
+    tables: list[TableJSON]
+    n_repeated: int
+    identifiers: list[str]
+    sketch: NotRequired[list[str] | None]
+    loaded: list[str]
+
+
+MODULES = 20_000  # names of loaded modules that are accepted from a process, at most
 _MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
 
 
@@ -50,16 +79,16 @@ def draw_there(
     fold: int | None,
     needs: Sequence[Needs],
     sketched: bool,
-) -> tuple[dict[str, Any], Arrays]:
+) -> tuple[SplitJSON | JSON, Arrays]:
     """Draw a split and prepare it; called in a process that has loaded the dataset's plugin.
 
     Args:
-        inside: its one file is for the labels of the test part.
+        inside: the process; its one file is for the labels of the test part.
         choice: the dataset and its parameters.
-        seed: of the split.
-        fold: which is tested on, where the dataset has folds.
-        needs: what models need, each once.
-        sketched: whether pictures are made of it.
+        seed: seed of the split.
+        fold: the fold to test on, if the dataset has folds.
+        needs: the models' needs, without duplicates; the split is prepared for each.
+        sketched: whether the split is drawn in pictures.
     """
     dataset = inside.held.registry.datasets[choice.name]
     before = set(sys.modules)
@@ -67,32 +96,27 @@ def draw_there(
     assert answer is not None
     try:
         data = draw(dataset, seed, dict(choice.parameters), fold)
-        if any(leaves(data, one) for one in needs):
+        if any(leaves(data, need) for need in needs):
             data = _moved(answer, dataset.name, data)
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
-        tables: list[dict[str, Any]] = []
+        tables: list[TableJSON] = []
         scaled = None
-        for i, one in enumerate(needs):
-            prepared = _prepared(dataset.name, data, one, partial(_room, answer, i))
-            scaled = prepared if one == SCALED else scaled
+        for i, need in enumerate(needs):
+            prepared = _prepared(dataset.name, data, need, partial(_room, answer, i))
+            scaled = prepared if need == SCALED else scaled
             arrays[f"labels_{i}"] = prepared.y_train
-            tables.append({"categorical": list(prepared.categorical)})
-            for part in PARTS:
-                name, table = f"{part}_{i}", getattr(prepared, part)
-                if name not in answer.names:
-                    tables[i][part] = _put(arrays, name, table, prepared.categorical)
-                else:
-                    tables[i][part] = []
-        told: dict[str, Any] = {
+            tables.append(_put_tables(answer, arrays, i, prepared))
+        split_json: SplitJSON = {
             "classes": list(data.class_names),
             "features": list(data.feature_names),
             "tables": tables,
             "n_repeated": data.n_repeated,
             "identifiers": list(data.identifiers),
+            "loaded": [],
         }
         if sketched:
-            told["sketch"] = _sketch(arrays, data, scaled)
-        told["loaded"] = loaded_since(before)
+            split_json["sketch"] = _sketch(arrays, data, scaled)
+        split_json["loaded"] = loaded_since(before)
         with _on_disk(dataset.name):
             pack(inside.files[0], None, {"y_test": data.y_test})
             for name, array in arrays.items():
@@ -104,13 +128,13 @@ def draw_there(
             reason = f"dataset '{dataset.name}': split raised {reason}"
         answer.clear()
         return {"fault": [reason, failure.traceback]}, {}
-    return told, {}
+    return split_json, {}
 
 
 def glance_there(
     inside: Inside, choice: Choice, seed: int, fold: int | None, n_rows: int
-) -> tuple[dict[str, Any], Arrays]:
-    """What there is to see of a split, without preparing or keeping it."""
+) -> tuple[JSON, Arrays]:
+    """A preview of a split: shape, classes, column names and first rows; nothing is kept."""
     dataset = inside.held.registry.datasets[choice.name]
     try:
         data = draw(dataset, seed, dict(choice.parameters), fold)
@@ -132,10 +156,10 @@ def glance_there(
 
 
 def _moved(answer: Packing, name: str, data: Encoded) -> Encoded:
-    """The split with its tables in the answer's file; what they took in memory is free again.
+    """The split with its tables moved from memory to the answer's file.
 
-    Memory that a process asks for beyond what it has had costs most of the time of drawing a large
-    table.
+    This frees memory for preparing: most of the time of drawing a large table goes into getting new
+    memory from the operating system.
     """
     with _on_disk(name):
         train, test = (
@@ -147,15 +171,17 @@ def _moved(answer: Packing, name: str, data: Encoded) -> Encoded:
     return replace(data, X_train=train, X_test=test)
 
 
-def _room(answer: Packing, place: int, part: str, shape: tuple[int, ...], dtype: str) -> Array:
-    """Room for a table in the file that trials map into their memory."""
+def _room(
+    answer: Packing, needs_index: int, part: str, shape: tuple[int, ...], dtype: str
+) -> Array:
+    """An empty table in the file that trials map into their memory."""
     with _on_disk():
-        return answer.room(f"{part}_{place}", shape, dtype)
+        return answer.room(f"{part}_{needs_index}", shape, dtype)
 
 
 @contextmanager
 def _on_disk(name: str = "") -> Iterator[None]:
-    """Where a split is written: a full disk is told as such."""
+    """Raise a DatasetError that says so if the disk is full while a split is written."""
     try:
         yield
     except OSError as error:
@@ -176,215 +202,246 @@ def _prepared(name: str, data: Encoded, needs: Needs, room: Room) -> Prepared:
 
 
 def _sketch(arrays: Arrays, data: Encoded, scaled: Prepared | None) -> list[str] | None:
-    """Put in what a picture needs: the columns themselves, or their principal components."""
+    """Add what a picture needs to `arrays`: the columns themselves, or principal components.
+
+    Returns the names of the principal components; None without them.
+    """
     if is_asked(data):
         for part in ("X_train", "X_test"):
             arrays[f"drawn_{part}"] = getattr(data, part).astype(np.float64)
         return None
-    with suppress(Exception):  # no picture is no failure
-        if (made := principal(data, scaled)) is not None:
-            arrays["points"], arrays["rows"] = made.points, made.rows
-            return list(made.input_names)
+    with suppress(Exception):  # a trial without a picture has not failed
+        if (picture := principal(data, scaled)) is not None:
+            arrays["points"], arrays["rows"] = picture.points, picture.rows
+            return list(picture.input_names)
     return None
 
 
-def fault_of(told: Any) -> tuple[str, str] | None:
-    """Why there is no split, and the traceback; None where there is one."""
-    if not isinstance(told, dict):
+def fault_of(answer: Any) -> tuple[str, str] | None:
+    """The reason and traceback of an answer without a split; None if it has a split."""
+    if not isinstance(answer, dict):
         return "its process gave an answer that does not fit", ""
-    if "fault" not in told:
+    if "fault" not in answer:
         return None
-    reason, traceback = told["fault"]
+    reason, traceback = answer["fault"]
     return str(reason), str(traceback)
 
 
-def misfit(told: dict[str, Any], arrays: Arrays, labels: Arrays, needs: Sequence[Needs]) -> str:
-    """What is wrong with a split that a stranger's process says it has drawn; empty if nothing is.
+def misfit(split_json: SplitJSON, arrays: Arrays, labels: Arrays, needs: Sequence[Needs]) -> str:
+    """The fault of a split that a plugin's process wrote; empty if the split is valid.
 
     Args:
-        told: besides the arrays.
-        arrays: of the tables and the labels of the training part.
-        labels: of the test part.
-        needs: what the tables were prepared for.
+        split_json: the JSON part of the split, which may break its type in any way.
+        arrays: the tables, and the labels of the training part.
+        labels: the labels of the test part.
+        needs: the needs that the tables were prepared for.
 
     Raises:
-        LookupError, TypeError, ValueError, AttributeError: it is of another form altogether.
+        LookupError, TypeError, ValueError, AttributeError: the split has another structure.
     """
     names, features, y_train, y_test = (
-        told["classes"],
-        told["features"],
+        split_json["classes"],
+        split_json["features"],
         arrays["y_train"],
         labels["y_test"],
     )
-    texts = [*names, *features, *told["identifiers"]]
+    texts = [*names, *features, *split_json["identifiers"]]
     if not all(isinstance(text, str) for text in texts):
-        return "names that are no texts"
+        return "names that are not strings"
     trained, n_train, n_test = arrays["trained"], len(y_train), len(y_test)
-    whole = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
-    if any(one.ndim != 1 or one.dtype.kind != "i" or not len(one) for one in whole):
-        return "labels that are no column of integers"
+    integers = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
+    if any(column.ndim != 1 or column.dtype.kind != "i" or not len(column) for column in integers):
+        return "labels that are not a column of integers"
     K = len(trained)
     if trained[0] < 0 or trained[-1] >= len(names) or (np.diff(trained) <= 0).any():
         return "classes out of range"
     if not np.isin(y_train, trained).all() or not np.isin(y_test, trained).all():
         return "labels out of range"
-    if not 0 <= int(told["n_repeated"]) <= n_test or len(told["tables"]) != len(needs):
+    if not 0 <= int(split_json["n_repeated"]) <= n_test or len(split_json["tables"]) != len(needs):
         return "counts that do not fit"
-    for i, one in enumerate(told["tables"]):
+    for i, table_json in enumerate(split_json["tables"]):
         coded = arrays[f"labels_{i}"]
         if len(coded) != n_train or coded.min() < 0 or coded.max() >= K:
             return "labels out of range"
-        widths = set()
-        for part, n_rows in zip(PARTS, (n_train, n_test), strict=True):
-            if not one["categorical"]:
-                table = arrays[f"{part}_{i}"]
-                if table.dtype != needs[i].dtype or table.ndim != 2 or len(table) != n_rows:
-                    return f"{part} of {table.dtype} {table.shape}"
-                widths.add(table.shape[1])
-                continue
-            numbers, codes = arrays[f"{part}_{i}_numbers"], arrays[f"{part}_{i}_codes"]
-            if numbers.dtype != np.float64 or codes.dtype != np.int32:
-                return f"{part} of {numbers.dtype} and {codes.dtype}"
-            if numbers.shape[0] != n_rows or codes.shape != (n_rows, len(one["categorical"])):
-                return f"{part} of {numbers.shape} and {codes.shape}"
-            if any(
-                column.min() < 0 or column.max() >= len(known)
-                for column, known in zip(codes.T, one[part], strict=True)
-            ):
-                return f"{part} with categories out of range"
-            widths.add(numbers.shape[1] + codes.shape[1])
-        if len(widths) != 1 or not all(
-            type(column) is int and 0 <= column < min(widths) for column in one["categorical"]
-        ):
-            return "columns that do not fit"
+        if fault := _table_misfit(table_json, arrays, i, (n_train, n_test), needs[i]):
+            return fault
     return ""
 
 
-def told_by(call: Call, name: str) -> dict[str, Any]:
-    """What an ended call has told of a dataset's split.
+def _table_misfit(
+    table_json: TableJSON, arrays: Arrays, i: int, n_rows: tuple[int, int], needs: Needs
+) -> str:
+    """The fault of both tables that were prepared for the i-th needs; empty if they are valid."""
+    categorical = table_json["categorical"]
+    widths = set()
+    for part, length in zip(PARTS, n_rows, strict=True):
+        if not categorical:
+            table = arrays[f"{part}_{i}"]
+            if table.dtype != needs.dtype or table.ndim != 2 or len(table) != length:
+                return f"{part} of {table.dtype} {table.shape}"
+            widths.add(table.shape[1])
+            continue
+        numbers, codes = arrays[f"{part}_{i}_numbers"], arrays[f"{part}_{i}_codes"]
+        if numbers.dtype != np.float64 or codes.dtype != np.int32:
+            return f"{part} of {numbers.dtype} and {codes.dtype}"
+        if numbers.shape[0] != length or codes.shape != (length, len(categorical)):
+            return f"{part} of {numbers.shape} and {codes.shape}"
+        if any(
+            column.min() < 0 or column.max() >= len(categories)
+            for column, categories in zip(codes.T, table_json[part], strict=True)
+        ):
+            return f"{part} with categories out of range"
+        widths.add(numbers.shape[1] + codes.shape[1])
+    if len(widths) != 1 or not all(
+        type(column) is int and 0 <= column < min(widths) for column in categorical
+    ):
+        return "columns that do not fit"
+    return ""
+
+
+def told_by(call: Call, name: str) -> JSON:
+    """The JSON that an ended call to `draw_there` or `glance_there` returned.
 
     Raises:
-        DatasetError: there is no split.
+        DatasetError: the call failed to draw a split.
     """
-    told, failure = call.result()
+    answer, failure = call.result()
     if failure is not None:
         raise DatasetError(blamed(failure, name).reason)
-    if fault := fault_of(told):
+    if fault := fault_of(answer):
         raise DatasetError(fault[0])
-    return dict(told)
+    return dict(answer)
 
 
-def material_of(file: int, place: int, labels: Callable[[], int]) -> Material:
-    """What a trial works on, mapped into its memory.
+def material_of(file: int, needs_index: int, labels: Callable[[], int]) -> Material:
+    """A trial's input, mapped into memory from the files of its split.
 
     Args:
-        file: descriptor of what `draw_there` wrote.
-        place: of the model's needs among all.
-        labels: gives the descriptor of the test part's labels.
+        file: descriptor of the split that `draw_there` wrote.
+        needs_index: index of the model's needs among those that the split was prepared for.
+        labels: returns the descriptor of the test part's labels.
     """
-    told, arrays = unpack(file)
-    table = told["tables"][place]
+    split_json: SplitJSON
+    split_json, arrays = unpack(file)
+    table = split_json["tables"][needs_index]
     categorical = tuple(table["categorical"])
-    y_train = arrays[f"labels_{place}"]
+    y_train = arrays[f"labels_{needs_index}"]
     X_train, X_test = (
-        _take(arrays, f"{part}_{place}", table[part], categorical) for part in ("X_train", "X_test")
+        _take(arrays, f"{part}_{needs_index}", table[part], categorical)
+        for part in ("X_train", "X_test")
     )
-    asked = None
+    drawn = None
     if "drawn_X_train" in arrays:
         blank = np.zeros(len(X_test), dtype=np.intp)
-        asked = Encoded(
+        drawn = Encoded(
             arrays["drawn_X_train"],
             arrays["y_train"],
             arrays["drawn_X_test"],
             blank,
-            tuple(told["classes"]),
-            tuple(told["features"]),
+            tuple(split_json["classes"]),
+            tuple(split_json["features"]),
         )
     return Material(
         Prepared(X_train, X_test, y_train, categorical),
-        lambda: facts_of(file, place, labels()),
+        lambda: facts_of(file, needs_index, labels()),
         len(arrays["trained"]),
-        asked,
+        drawn,
     )
 
 
-def facts_of(file: int, place: int, labels: int) -> Facts:
-    """What a trial is scored with."""
-    told, arrays = unpack(file)
+def facts_of(file: int, needs_index: int, labels: int) -> Facts:
+    """What scoring a trial needs besides predictions, from the files of its split."""
+    split_json: SplitJSON
+    split_json, arrays = unpack(file)
     _, hidden = unpack(labels)
     return Facts(
-        arrays[f"labels_{place}"],
+        arrays[f"labels_{needs_index}"],
         hidden["y_test"],
         arrays["trained"],
-        len(told["classes"]),
-        told["n_repeated"],
-        tuple(told["identifiers"]),
+        len(split_json["classes"]),
+        split_json["n_repeated"],
+        tuple(split_json["identifiers"]),
     )
 
 
 def names_of(file: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Names of the classes and of the columns."""
-    told, _ = unpack(file)
-    return tuple(told["classes"]), tuple(told["features"])
+    """Names of a split's classes and of its columns."""
+    split_json: SplitJSON
+    split_json, _ = unpack(file)
+    return tuple(split_json["classes"]), tuple(split_json["features"])
 
 
 def principal_of(file: int) -> Sketch | None:
-    """The picture of a split with more than two columns."""
-    told, arrays = unpack(file)
+    """The picture of a split with more than two columns, if it has one."""
+    split_json: SplitJSON
+    split_json, arrays = unpack(file)
     if "points" not in arrays:
         return None
-    names = tuple(told["sketch"])
-    return Sketch(tuple(told["classes"]), names, arrays["points"], arrays["rows"])
+    names = split_json["sketch"]
+    assert names is not None  # `_sketch` returned them when it added the points
+    classes = tuple(split_json["classes"])
+    return Sketch(classes, tuple(names), arrays["points"], arrays["rows"])
 
 
-def _put(
-    arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]
-) -> list[list[str | None]]:
-    """Put in a table: numbers as they are, categories as codes; the categories, by column."""
+def _put_tables(answer: Packing, arrays: Arrays, i: int, prepared: Prepared) -> TableJSON:
+    """Add both tables to `arrays`, unless `answer` has them already; return their JSON part."""
+    categories = [
+        []
+        if (name := f"{part}_{i}") in answer.names
+        else _put(arrays, name, getattr(prepared, part), prepared.categorical)
+        for part in PARTS
+    ]
+    return {
+        "categorical": list(prepared.categorical),
+        "X_train": categories[0],
+        "X_test": categories[1],
+    }
+
+
+def _put(arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]) -> Categories:
+    """Add a table to `arrays`, categories as codes; return the categories by column."""
     if table.dtype != object:
         arrays[name] = table
         return []
     numbers = [i for i in range(table.shape[1]) if i not in categorical]
     arrays[f"{name}_numbers"] = table[:, numbers].astype(np.float64)
     codes = np.empty((len(table), len(categorical)), dtype=np.int32)
-    known = []
-    for place, column in enumerate(categorical):
+    categories = []
+    for position, column in enumerate(categorical):
         values = table[:, column].tolist()
         index = {value: code for code, value in enumerate(dict.fromkeys(values))}
-        codes[:, place] = [index[value] for value in values]
-        known.append(list(index))
+        codes[:, position] = [index[value] for value in values]
+        categories.append(list(index))
     arrays[f"{name}_codes"] = codes
-    return known
+    return categories
 
 
-def _take(
-    arrays: Arrays, name: str, known: list[list[str | None]], categorical: tuple[int, ...]
-) -> Array:
-    """The table that `_put` put in, which cannot be written to."""
+def _take(arrays: Arrays, name: str, categories: Categories, categorical: tuple[int, ...]) -> Array:
+    """The table that `_put` added, read-only."""
     if not categorical:
         return arrays[name]
     numbers, codes = arrays[f"{name}_numbers"], arrays[f"{name}_codes"]
     table = np.empty((len(codes), numbers.shape[1] + len(categorical)), dtype=object)
     table[:, [i for i in range(table.shape[1]) if i not in categorical]] = numbers
-    for place, column in enumerate(categorical):
-        table[:, column] = np.array(known[place], dtype=object)[codes[:, place]]
+    for position, column in enumerate(categorical):
+        table[:, column] = np.array(categories[position], dtype=object)[codes[:, position]]
     table.setflags(write=False)
     return table
 
 
 def loaded_since(before: set[str]) -> list[str]:
-    """Names of the modules that have been loaded since."""
+    """Names of the modules that this process has loaded since it had loaded `before`."""
     return sorted(name for name in set(sys.modules) - before if _MODULE.fullmatch(str(name)))
 
 
-def modules_of(told: Any) -> list[str]:
-    """Names of modules that a process says it has loaded, none where it says something else."""
-    names = told.get("loaded") if isinstance(told, dict) else None
+def modules_of(answer: Any) -> list[str]:
+    """Names of the modules that a process says it has loaded; none if its answer is malformed."""
+    names = answer.get("loaded") if isinstance(answer, dict) else None
     if not isinstance(names, list) or len(names) > MODULES:
         return []
     return [name for name in names if isinstance(name, str) and _MODULE.fullmatch(name)]
 
 
 def blamed(failure: Failure, name: str) -> Failure:
-    """A failure of the process that drew a dataset, as the dataset's."""
+    """A failure of the process that drew a split, blamed on the dataset."""
     return replace(failure, kind="dataset", reason=f"dataset '{name}': split {failure.reason}")

@@ -1,4 +1,4 @@
-"""What happens in a run while it runs, and what of it there is to see."""
+"""Events of a running run, and the scene that they add up to: counts, pace and curves."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from harness.contract.values import Result, TracePoint, Trial
 
 NAME = 40
-"""Cells that a name takes of a line."""
+"""Width of a name in a line, at most, in terminal cells."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """Trials of a pairing began, in one go."""
+    """Trials of a pairing started, in one call."""
 
     trials: tuple[Trial, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """The first of several trials that run in one go, or the only one, came to an epoch."""
+    """The first of the trials that run in one call reached an epoch."""
 
     trials: tuple[Trial, ...]
     point: TracePoint
@@ -37,12 +37,12 @@ class Reached:
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """What came of trials that were running; nothing where they will run again.
+    """Running trials ended, with their results; without results, they will run again.
 
     Args:
-        trials: as they started.
-        results: one for each, or none.
-        start: seconds since then in which their process was not ready yet.
+        trials: the trials, as in `Started`.
+        results: one for each trial, or none.
+        start: seconds after `Started` until their process was ready.
     """
 
     trials: tuple[Trial, ...]
@@ -52,7 +52,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Passed:
-    """A moment in which nothing happened."""
+    """Time passed, and nothing else happened."""
 
 
 Event: TypeAlias = Started | Reached | Ended | Passed
@@ -61,7 +61,7 @@ Tell: TypeAlias = "Callable[[Event], None]"
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A trial's likelihoods by epoch, as far as they are known."""
+    """A trial's likelihoods by epoch, as far as it has reported them."""
 
     trial: Trial
     points: tuple[TracePoint, ...]
@@ -69,16 +69,16 @@ class Curve:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What there is to see of a run at a moment; an event leads from one to the next.
+    """The state of a run to show at a moment; each event makes a new scene of it.
 
     Args:
-        total: trials to run.
-        began: when, in seconds of a monotonic clock.
-        pace: what runs, and how fast.
-        done: trials that have a result.
-        failed: those of them that have no scores.
-        curves: of what runs and tells its epochs, in the order in which it began.
-        last: the curve that was in front last.
+        total: number of trials to run.
+        began: start of the run, in seconds of a monotonic clock.
+        pace: the running trials, and how fast they are.
+        done: number of trials with a result.
+        failed: number of those results without scores.
+        curves: curves of the running trials that report epochs, by trials, in order of start.
+        last: the last curve that was in front.
     """
 
     total: int
@@ -91,11 +91,11 @@ class Scene:
 
     @classmethod
     def of(cls, trials: Sequence[Trial], jobs: int, now: float) -> Scene:
-        """Before the first of them begins."""
+        """The scene before the first trial starts."""
         return cls(len(trials), now, Pace.of(trials, jobs))
 
     def after(self, event: Event, now: float) -> Scene:
-        """The scene that an event makes of this one."""
+        """The scene after an event."""
         match event:
             case Started(trials):
                 return replace(self, pace=self.pace.started(trials, now))
@@ -107,15 +107,15 @@ class Scene:
 
     @property
     def running(self) -> int:
-        """How many trials run."""
+        """Number of running trials."""
         return sum(map(len, self.pace.running))
 
     @property
     def front(self) -> Curve | None:
-        """Of what tells its epochs, that which began first; what was there last if none does."""
+        """The curve of the first-started trial that reports epochs; without any, the last curve."""
         curves = self.curves or {}
-        found = (curves[trials] for trials in self.pace.running if trials in curves)
-        return next(found, self.last)
+        shown_curves = (curves[trials] for trials in self.pace.running if trials in curves)
+        return next(shown_curves, self.last)
 
     def _reached(self, trials: tuple[Trial, ...], point: TracePoint) -> Scene:
         curves = self.curves or {}
@@ -139,19 +139,19 @@ class Scene:
         )
 
     def line(self, now: float) -> str:
-        """All of it in a line, such as ``12 of 230 done, 2 running, about 40 s left``."""
-        words = [f"{self.done} of {self.total} done"]
+        """The scene as a line, such as ``12 of 230 done, 2 running, about 40 s left``."""
+        parts = [f"{self.done} of {self.total} done"]
         if self.failed:
-            words.append(f"{self.failed} failed")
+            parts.append(f"{self.failed} failed")
         if self.running:
             front = self.front if self.curves else None
-            words.append(f"{self.running} running" + (f" ({_in_words(front)})" if front else ""))
+            parts.append(f"{self.running} running" + (f" ({_in_words(front)})" if front else ""))
         left = self.pace.left(now)
         if left:
-            words.append(f"about {units.rounded(left)} left")
+            parts.append(f"about {units.rounded(left)} left")
         if left and (slowest := self.pace.slowest):
-            words.append(f"slowest {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
-        return ", ".join(words)
+            parts.append(f"slowest {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
+        return ", ".join(parts)
 
 
 def _in_words(curve: Curve) -> str:
@@ -164,7 +164,7 @@ def _in_words(curve: Curve) -> str:
 
 
 def likelihood(value: float) -> str:
-    """A likelihood as this project writes it.
+    """A likelihood as text, with three decimals and without a leading zero.
 
     >>> likelihood(0.8134), likelihood(1.0), likelihood(float("nan"))
     ('.813', '1.000', 'nan')
@@ -173,11 +173,11 @@ def likelihood(value: float) -> str:
 
 
 def shown(name: str, width: int) -> str:
-    r"""A name that gives a terminal no orders, cut in its middle: both ends tell models apart.
+    r"""A name without control characters, shortened in its middle: both ends tell models apart.
 
     Args:
-        name: by whoever wrote the plugin.
-        width: cells of a terminal that it may take.
+        name: the name, which a plugin's author chose.
+        width: terminal cells that it may take.
 
     >>> shown("torch-mlp[epochs=1000]", 12), shown("\x1b[31mred", 12), shown("数据集", 5)
     ('torch-…1000]', '?[31mred', '数…集')

@@ -1,4 +1,4 @@
-"""Registry and selection become trials, and skips with their reason."""
+"""Plan a run: turn a selection into trials, and into skips with their reason."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ _SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<giv
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What was asked to run.
+    """The datasets, models and devices that a user selected, and how often to repeat them.
 
     Args:
         datasets: selectors ``[tag:]glob[parameter=value|value,...]``; empty for all.
-        models: likewise; the baselines come in any case.
-        devices: names; the kind alone (``cuda``) is its first one.
-        repeats: how many splits of each dataset; 'auto' for as many as tell its leaders apart, at
-            most as many as the last of `AUTO_REPEATS`.
-        seed: of the whole run.
-        train_sizes: training rows to learn from, each in turn; all of them without.
+        models: likewise; baselines are always added.
+        devices: names of devices; a kind (``cuda``) stands for the first device of that kind.
+        repeats: number of splits of each dataset; 'auto' adds repeats until the best models differ
+            significantly, up to the last of `AUTO_REPEATS`.
+        seed: seed of the whole run.
+        train_sizes: numbers of training rows, each used in turn; empty for all rows.
     """
 
     datasets: tuple[str, ...] = ()
@@ -60,48 +60,29 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The trials to run, in order, and the pairings that will not, with their reason."""
+    """The trials to run, in order, and the pairings that are skipped, with the reason."""
 
     trials: tuple[Trial, ...]
     skips: tuple[Skip, ...]
 
 
 def plan(registry: Registry, selection: Selection) -> Plan:
-    """Every selected dataset with every selected model on every asked device.
+    """Pair every selected dataset with every selected model on every selected device.
 
     Raises:
-        UsageError: a selector matches nothing, a parameter is unknown or has the wrong type, a
-            device is of no kind that any model uses, or there are no repeats.
-        PluginError: what was selected breaks the contract of parameters.
+        UsageError: a selector matches nothing, a parameter is unknown or has the wrong type, no
+            model uses such a device, or repeats, seed or train sizes are out of range.
+        PluginError: a selected dataset or model breaks the contract of parameters.
     """
-    repeats = AUTO_REPEATS[-1] if selection.repeats == AUTO else selection.repeats
-    if not isinstance(repeats, int) or repeats < 1:
-        raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
-    if not isinstance(selection.seed, int) or selection.seed < 0:
-        raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
-    if any(not isinstance(size, int) or size < 1 for size in selection.train_sizes):
-        raise UsageError(f"train sizes must be integers from 1, not {selection.train_sizes}")
+    repeats = _number_of_repeats(selection)
     datasets = choose(selection.datasets, registry.datasets, "dataset")
     if selection.train_sizes:
-        datasets = [
-            Choice(one.name, tuple(sorted((*one.of_all_rows().parameters, (TRAIN_SIZE, size)))))
-            for one in dict.fromkeys(one.of_all_rows() for one in datasets)
-            for size in dict.fromkeys(selection.train_sizes)
-        ]
+        datasets = _with_train_sizes(datasets, selection.train_sizes)
     models = choose(selection.models, registry.models, "model")
     baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]
     models += [choice for choice in baselines if choice not in models]
     devices = [_device(registry, name) for name in dict.fromkeys(selection.devices)]
-    pairings: dict[tuple[Choice, Choice, str], str | None] = {}
-    for dataset, model in itertools.product(datasets, models):
-        offered = registry.models[model.name]
-        for device, absence in devices:
-            where, obstacle = device, absence
-            if offered.baseline and device.partition(":")[0] not in offered.devices:
-                # A baseline on another device is better than no baseline.
-                where, obstacle = offered.devices[0], None
-            reason = _obstacle(registry.datasets[dataset.name], offered, where) or obstacle
-            pairings[dataset, model, where] = reason
+    pairings = _pairings(registry, datasets, models, devices)
     skips = [Skip(*pairing, reason) for pairing, reason in pairings.items() if reason]
     trials = [
         Trial(
@@ -117,17 +98,58 @@ def plan(registry: Registry, selection: Selection) -> Plan:
     return Plan(tuple(trials), tuple(skips))
 
 
+def _number_of_repeats(selection: Selection) -> int:
+    """The number of repeats to plan, once the selection's numbers are checked."""
+    repeats = AUTO_REPEATS[-1] if selection.repeats == AUTO else selection.repeats
+    if not isinstance(repeats, int) or repeats < 1:
+        raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
+    if not isinstance(selection.seed, int) or selection.seed < 0:
+        raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
+    if any(not isinstance(size, int) or size < 1 for size in selection.train_sizes):
+        raise UsageError(f"train sizes must be integers from 1, not {selection.train_sizes}")
+    return repeats
+
+
+def _with_train_sizes(datasets: Sequence[Choice], train_sizes: Sequence[int]) -> list[Choice]:
+    """Each dataset with each number of training rows."""
+    return [
+        Choice(choice.name, tuple(sorted((*choice.parameters, (TRAIN_SIZE, size)))))
+        for choice in dict.fromkeys(choice.of_all_rows() for choice in datasets)
+        for size in dict.fromkeys(train_sizes)
+    ]
+
+
+def _pairings(
+    registry: Registry,
+    datasets: Sequence[Choice],
+    models: Sequence[Choice],
+    devices: Sequence[tuple[str, str | None]],
+) -> dict[tuple[Choice, Choice, str], str | None]:
+    """Every pairing of dataset, model and device, with the reason if it is skipped, else None."""
+    pairings: dict[tuple[Choice, Choice, str], str | None] = {}
+    for dataset, model in itertools.product(datasets, models):
+        offered = registry.models[model.name]
+        for device, absence in devices:
+            used_device, obstacle = device, absence
+            if offered.baseline and device.partition(":")[0] not in offered.devices:
+                # A baseline on another device is better than none at all.
+                used_device, obstacle = offered.devices[0], None
+            reason = _obstacle(registry.datasets[dataset.name], offered, used_device) or obstacle
+            pairings[dataset, model, used_device] = reason
+    return pairings
+
+
 def choose(
     selectors: Sequence[str], offers: Mapping[str, Dataset] | Mapping[str, Model], noun: str
 ) -> list[Choice]:
-    """The choices that selectors stand for, each once, in the order asked; all for no selector."""
+    """The choices that selectors match, in their order and without duplicates; all without any."""
     chosen: dict[Choice, None] = {}
     for selector in selectors or ("*",):
         match = _SELECTOR.fullmatch(selector.strip())
         if match is None:
             raise UsageError(
                 f"'{selector}' is no selector; write name, glob* or tag:glob*, "
-                "then [parameter=value|value,...] if need be"
+                "optionally followed by [parameter=value|value,...]"
             )
         tag, glob = match["tag"], match["glob"]
         names = [
@@ -139,16 +161,16 @@ def choose(
             tags = {tag for value in offers.values() for tag in value.tags}
             hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
             raise UsageError(f"no {noun} matches '{selector}': {hint}")
-        for name, given in itertools.product(names, _expand(selector, match["given"])):
-            chosen[_settled(offers[name], given)] = None
+        for name, parameters in itertools.product(names, _expand(selector, match["given"])):
+            chosen[_settled(offers[name], parameters)] = None
     return list(chosen)
 
 
 def importable(requires: Iterable[str]) -> str | None:
-    """The first of the required packages that is not installed; None when all are.
+    """The first required package that is not installed; None if all are installed.
 
-    Of ``sklearn.svm``, it is ``sklearn`` that must be installed. Of ``cuda.bindings``, whose
-    ``cuda`` is a folder that several distributions share, it is the part.
+    For ``sklearn.svm``, ``sklearn`` must be installed. For ``cuda.bindings``, the whole name must
+    be, because ``cuda`` is a namespace package that several distributions share.
     """
     return next((name for name in requires if not _installed(name)), None)
 
@@ -158,10 +180,10 @@ def _installed(package: str) -> bool:
     name, *parts = package.split(".")
     try:
         spec = importlib.util.find_spec(name)
-    except ValueError:  # of what is loaded without one: `__main__`
+    except ValueError:  # a loaded module may lack a spec: `__main__`
         return name in sys.modules
     for part in parts:
-        # A folder without code, in which anyone's package may lie: it is imported to look into it.
+        # Only a namespace package is searched further; finding a spec inside it imports it.
         if spec is None or spec.origin is not None or spec.submodule_search_locations is None:
             break
         name = f"{name}.{part}"
@@ -169,12 +191,12 @@ def _installed(package: str) -> bool:
     return spec is not None
 
 
-def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
-    """The dicts of parameters that ``a=1|2,b=3`` stands for."""
-    if given is None:
+def _expand(selector: str, parameters: str | None) -> list[dict[str, str]]:
+    """Every combination of the parameters' values: two dicts for ``a=1|2,b=3``."""
+    if parameters is None:
         return [{}]
     alternatives: dict[str, list[str]] = {}
-    for part in given.split(","):
+    for part in parameters.split(","):
         name, equals, values = (word.strip() for word in part.partition("="))
         if not equals or not name or not values or name in alternatives:
             raise UsageError(
@@ -188,14 +210,15 @@ def _expand(selector: str, given: str | None) -> list[dict[str, str]]:
     ]
 
 
-def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
-    if not given:
+def _settled(offered: Dataset | Model, parameters: dict[str, str]) -> Choice:
+    """The choice of a dataset or model with given parameters, converted to their types."""
+    if not parameters:
         return Choice(offered.name)
     obstacle = importable(offered.requires)
     if obstacle:
         raise UsageError(f"'{offered.name}' needs '{obstacle}', which is not installed here")
     try:
-        known = (
+        known_parameters = (
             split_parameters(offered)
             if isinstance(offered, Dataset)
             else parameters_of(offered.make)
@@ -203,12 +226,12 @@ def _settled(offered: Dataset | Model, given: dict[str, str]) -> Choice:
     except PluginError as error:
         raise PluginError(f"'{offered.name}': {error}") from error
     if isinstance(offered, Dataset):
-        known.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
-    return Choice(offered.name, settle(offered.name, known, given))
+        known_parameters.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
+    return Choice(offered.name, settle(offered.name, known_parameters, parameters))
 
 
 def _device(registry: Registry, name: str) -> tuple[str, str | None]:
-    """A device's full name, and why it cannot be used, if so."""
+    """A device's full name, and the reason if it cannot be used, else None."""
     kind, _, index = name.partition(":")
     if kind == "cpu" and not index:
         return name, None
@@ -217,14 +240,17 @@ def _device(registry: Registry, name: str) -> tuple[str, str | None]:
         raise UsageError(f"no model computes on a device '{name}': {nearest(kind, kinds)}")
     if name in registry.devices:
         return name, None
-    first = next((device for device in registry.devices.values() if device.kind == name), None)
-    if first is not None:
-        return first.name, None
-    there = ", ".join(registry.devices) or "none"
-    return name, f"no {kind.upper()} device {index + ' ' if index else ''}here (there: {there})"
+    first_of_kind = next(
+        (device for device in registry.devices.values() if device.kind == name), None
+    )
+    if first_of_kind is not None:
+        return first_of_kind.name, None
+    available = ", ".join(registry.devices) or "none"
+    return name, f"no {kind.upper()} device {index + ' ' if index else ''}here (there: {available})"
 
 
 def _obstacle(dataset: Dataset, model: Model, device: str) -> str | None:
+    """The reason why a pairing cannot run on this machine; None if it can."""
     for noun, offered in (("dataset", dataset), ("model", model)):
         missing = importable(offered.requires)
         if missing:

@@ -1,9 +1,9 @@
-"""What stands between a dataset and a model: labels become codes, columns become what it needs."""
+"""Encode a dataset's split (labels and categories as codes), and prepare it for a model's needs."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,19 +21,21 @@ from harness.contract.values import Split
 from harness.errors import DatasetError
 from harness.words import listed
 
-PARTS = "X_train", "X_test"
+Part: TypeAlias = Literal["X_train", "X_test"]
+
+PARTS: tuple[Part, Part] = ("X_train", "X_test")
 
 LARGEST = float(np.finfo(np.float32).max)
-"""What a model that needs float32 can be given; its square does not overflow float64 either."""
+"""The largest value allowed: float32 can hold it, and its square does not overflow float64."""
 
 BLOCK = 2**17
-"""Numbers that are worked on at a time: 1 MiB of them stays in a processor's cache."""
+"""Numbers that are processed at a time: 1 MiB, which stays in a processor's cache."""
 
 MOSTLY_DISTINCT = 0.75
-"""Categories by rows that have one: beyond this, a column rather identifies its rows."""
+"""Distinct categories per row with a category: a column with more identifies its rows."""
 
 FEW_ROWS = 20
-"""In fewer, as many categories as rows are no wonder."""
+"""With fewer rows, no column counts as an identifier: categories often differ by chance."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -50,22 +52,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """A split that keeps the contract, its labels and categories as codes.
+    """A checked split, with its labels and categories as codes.
 
-    Its arrays hold numbers only, in C's order, so that they can lie in files and be mapped into
+    Its arrays hold only numbers, in C order, so that they can be stored in files and mapped into
     memory.
 
     Args:
-        X_train: (n_train, n_features), float64, or float32 if the dataset gave that; NaN is
-            missing. A column of categories holds codes that index its ``categories``.
+        X_train: (n_train, n_features), float64, or float32 if the dataset's arrays are float32;
+            NaN is a missing value. A categorical column holds codes that index its ``categories``.
         y_train: (n_train,), codes that index ``class_names``.
         X_test: (n_test, n_features).
         y_test: (n_test,).
-        class_names: K of them.
-        feature_names: one a column, no two equal.
-        categorical: columns that hold categories, ascending.
-        categories: names of the categories of each of those columns, over both parts.
-        n_repeated: rows of the test part that occur in the training part, feature for feature.
+        class_names: (n_classes,), names of all classes of the dataset.
+        feature_names: (n_features,), all different.
+        categorical: indices of the categorical columns, ascending.
+        categories: names of each categorical column's categories, over both parts.
+        n_repeated: number of test rows that also occur in the training part, with equal features.
     """
 
     X_train: Array
@@ -85,24 +87,24 @@ class Encoded:
 
     @property
     def identifiers(self) -> tuple[str, ...]:
-        """Names of the columns in which nearly every training row has a category of its own."""
-        found = []
+        """Names of the columns in which nearly every training row has its own category."""
+        names = []
         for column in self.categorical:
             values = self.X_train[:, column]
-            known = values[~np.isnan(values)]
-            n_distinct = len(np.unique(known))
-            if len(known) >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * len(known):
-                found.append(self.feature_names[column])
-        return tuple(found)
+            present = values[~np.isnan(values)]
+            n_distinct = len(np.unique(present))
+            if len(present) >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * len(present):
+                names.append(self.feature_names[column])
+        return tuple(names)
 
     def learning_from(self, rows: NDArray[np.intp]) -> Encoded:
-        """The same split with these rows of its training part only."""
+        """The same split, with only these rows in its training part."""
         X_train = self.X_train[rows]
         n_repeated = repeated(X_train, self.X_test) if self.n_repeated else 0
         return replace(self, X_train=X_train, y_train=self.y_train[rows], n_repeated=n_repeated)
 
     def first_rows(self, n: int) -> list[list[float | str | None]]:
-        """The first rows of the training part for people to read; None is missing."""
+        """The first rows of the training part, with names of categories; None is missing."""
         names = dict(zip(self.categorical, self.categories, strict=True))
         return [
             [
@@ -114,12 +116,12 @@ class Encoded:
 
 
 def encode(split: Split) -> Encoded:
-    """Check what a dataset gave, and encode its labels and categories.
+    """Check a dataset's split, and encode its labels and categories.
 
     Raises:
-        DatasetError: it breaks the contract of `Split`, or nothing can be learned from it: there
-            are no rows, labels are missing, the training part has one class only or lacks a class
-            of the test part.
+        DatasetError: the split breaks the contract of `Split`, or no model can learn from it: it
+            has no rows, labels are missing, the training part has one class only, or the training
+            part lacks a class of the test part.
     """
     try:
         return _encode(split)
@@ -195,27 +197,28 @@ class Prepared:
 
 
 def in_memory(_name: str, shape: tuple[int, ...], dtype: str) -> Array:
-    """Room for a table where arrays usually lie."""
+    """Zeros in memory, for `prepare` to write a table into."""
     return np.zeros(shape, dtype)
 
 
 def prepare(data: Encoded, needs: Needs, room: Room = in_memory) -> Prepared:
-    """Both parts as a model needs them; every statistic comes from the training part.
+    """Prepare both parts as a model needs them; every statistic comes from the training part.
 
-    Missing quantities are filled in with the median and missing categories with the most frequent
-    one if the model needs ``finite`` input; a missing category is otherwise a row of zeros when
-    one-hot encoded. A category that the training part lacks is a row of zeros too. A column that
-    does not vary is only centred. A column that is missing throughout the training part becomes
-    zeros, or empty strings where categories stay, if the model needs ``finite`` input.
+    - If the model needs ``finite`` input, missing numbers become the median, and missing categories
+      the most frequent one. A column that is missing in the whole training part becomes zeros, or
+      empty strings if it is categorical and stays so.
+    - One-hot encoding makes a row of zeros of a category that the training part lacks, and of a
+      missing category that was not filled in.
+    - Scaling only centres a column that does not vary.
 
     Args:
         data: the split.
-        needs: of the model.
-        room: gives zeros of a shape and a type, for the table of numbers of this name; it is not
-            asked for a table that needs no change.
+        needs: the model's needs.
+        room: returns zeros for the table of this name, shape and type; not called for a table that
+            needs no change.
 
     Raises:
-        DatasetError: what the model needs does not fit into memory.
+        DatasetError: the prepared split does not fit into memory.
     """
     try:
         return _prepare(data, needs, room)
@@ -224,7 +227,7 @@ def prepare(data: Encoded, needs: Needs, room: Room = in_memory) -> Prepared:
 
 
 def leaves(data: Encoded, needs: Needs) -> bool:
-    """Whether the columns are what a model needs already."""
+    """Whether preparing leaves the columns as they are: they already suit the model's needs."""
     parts = data.X_train, data.X_test
     if data.categorical or needs.scaled or any(X.dtype != needs.dtype for X in parts):
         return False
@@ -236,12 +239,12 @@ def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
     parts = data.X_train, data.X_test
     one_hot = needs.numeric
     counts = [
-        np.bincount(_known(data.X_train[:, column]), minlength=len(names))
+        np.bincount(_present_codes(data.X_train[:, column]), minlength=len(names))
         for column, names in zip(data.categorical, data.categories, strict=True)
     ]
     widths = np.ones(len(data.feature_names), dtype=np.intp)
     if one_hot:
-        # A column without any category in the training part is a column of zeros.
+        # A column whose training part is all missing becomes one column of zeros.
         for column, count in zip(data.categorical, counts, strict=True):
             widths[column] = max(1, int((count > 0).sum()))
     starts = np.cumsum(widths) - widths
@@ -260,7 +263,7 @@ def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
         except MemoryError:
             raise MemoryError(
                 f"one-hot encoded, it is a table of {shapes[0][0]:,} x {shapes[0][1]:,} numbers, "
-                "which memory does not hold; leave out columns of many categories"
+                "which does not fit into memory; leave out columns of many categories"
             ) from None
     else:
         outputs = [np.empty(X.shape, dtype=object) for X in parts]
@@ -269,13 +272,13 @@ def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
             scaler.write(X, output, starts[quantities])
     for column, names, count in zip(data.categorical, data.categories, counts, strict=True):
         for X, output in zip(parts, outputs, strict=True):
-            found = _filled(X[:, column], count, needs)
+            filled = _filled(X[:, column], count, needs)
             if one_hot:
-                _one_hot(found, count, len(data.X_train), needs, output[:, starts[column] :])
+                _one_hot(filled, count, len(data.X_train), needs, output[:, starts[column] :])
             else:
-                # The last one is what a missing category becomes.
+                # A missing category has the code -1, which indexes the last entry.
                 table = np.array([*names, "" if needs.finite else None], dtype=object)
-                output[:, column] = table[found]
+                output[:, column] = table[filled]
     y_train = np.searchsorted(data.trained, data.y_train)
     for array in (*outputs, y_train):
         array.setflags(write=False)
@@ -283,62 +286,65 @@ def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
 
 
 def column_names(split: Split, tables: Sequence[Table]) -> tuple[str, ...]:
-    """Names of the columns: those that the split gives, else those of its DataFrames.
+    """Names of the columns: the split's ``feature_names``, else the columns of its DataFrames.
 
     Raises:
-        DatasetError: there are not as many as columns, or the two parts' differ.
+        DatasetError: the number of names is not the number of columns, or the names of the two
+            parts differ.
     """
     n_features = len(tables[0].columns)
     train, test = (tuple(map(str, table.names)) for table in tables)
     if train and test and train != test:
-        first = next(i for i in range(n_features) if train[i] != test[i])
+        differing = next(i for i in range(n_features) if train[i] != test[i])
         raise DatasetError(
-            f"column {first} is '{printable(train[first])}' in the training part, "
-            f"'{printable(test[first])}' in the test part; order their columns alike"
+            f"column {differing} is '{printable(train[differing])}' in the training part, "
+            f"'{printable(test[differing])}' in the test part; order them alike"
         )
-    given = () if split.feature_names is None else tuple(split.feature_names)
-    if given and len(given) != n_features:
-        raise DatasetError(f"{len(given)} feature names for {n_features} columns")
-    own = next((table.names for table in tables if table.names), (None,) * n_features)
-    return names_of(given or own, "x{}")
+    declared = () if split.feature_names is None else tuple(split.feature_names)
+    if declared and len(declared) != n_features:
+        raise DatasetError(f"{len(declared)} feature names for {n_features} columns")
+    frame_names = next((table.names for table in tables if table.names), (None,) * n_features)
+    return names_of(declared or frame_names, "x{}")
 
 
 def categorical_columns(
     split: Split, tables: Sequence[Table], names: Sequence[str]
 ) -> tuple[int, ...]:
-    """Columns that hold categories: by index, by a mask or by name, and by a DataFrame's types.
+    """Indices of the categorical columns: those that the split declares, and by DataFrame dtypes.
+
+    A split declares columns by index, by name, or by a mask of bools.
 
     Raises:
-        DatasetError: what names them is none of these, or names no column.
+        DatasetError: the declaration has another form, or refers to a column that does not exist.
     """
     n_features = len(names)
     declared = split.categorical
     try:
-        given = [declared] if isinstance(declared, str) else list(declared)
+        items = [declared] if isinstance(declared, str) else list(declared)
     except TypeError:
-        given = [declared]
+        items = [declared]
     of_types = {column for table in tables for column in table.categorical}
-    if given and all(isinstance(item, bool | np.bool_) for item in given):
-        if len(given) != n_features:
-            raise DatasetError(f"categorical is a mask of {len(given)} for {n_features} columns")
-        return tuple(sorted(of_types | set(np.flatnonzero(given).tolist())))
-    own = next((table.names for table in tables if table.names), ())
-    raw = () if split.feature_names is None else tuple(split.feature_names)
-    places: dict[str, int] = {}
-    for labels in (names, raw, own):
+    if items and all(isinstance(item, bool | np.bool_) for item in items):
+        if len(items) != n_features:
+            raise DatasetError(f"categorical is a mask of {len(items)} for {n_features} columns")
+        return tuple(sorted(of_types | set(np.flatnonzero(items).tolist())))
+    frame_names = next((table.names for table in tables if table.names), ())
+    given_names = () if split.feature_names is None else tuple(split.feature_names)
+    indices: dict[str, int] = {}
+    for labels in (names, given_names, frame_names):
         for i, label in enumerate(labels):
-            places.setdefault(str(label), i)
+            indices.setdefault(str(label), i)
     columns = set()
-    for item in given:
+    for item in items:
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
             if not 0 <= item < n_features:
-                raise DatasetError(f"categorical columns {_shown(given)} of {n_features} columns")
+                raise DatasetError(f"categorical columns {_shown(items)} of {n_features} columns")
             columns.add(int(item))
-        elif isinstance(item, str) and item in places:
-            columns.add(places[item])
+        elif isinstance(item, str) and item in indices:
+            columns.add(indices[item])
         elif isinstance(item, str):
             raise DatasetError(
-                f"categorical names '{printable(item)}', which is no column; there are "
+                f"categorical names '{printable(item)}', which is no column; the columns are "
                 f"{listed(names)}"
             )
         else:
@@ -350,25 +356,25 @@ def categorical_columns(
 
 
 def repeated(X_train: Array, X_test: Array) -> int:
-    """How many rows of the test part occur in the training part, feature for feature."""
-    known, asked = np.sort(_hashes(X_train)), np.sort(_hashes(X_test))
-    # Ten times as fast as np.isin, for both are in order.
-    places = np.minimum(np.searchsorted(known, asked), len(known) - 1)
-    return int((known[places] == asked).sum())
+    """How many test rows also occur in the training part, with equal features."""
+    train_hashes, test_hashes = np.sort(_hashes(X_train)), np.sort(_hashes(X_test))
+    # Both are sorted, so that this is ten times as fast as np.isin.
+    positions = np.minimum(np.searchsorted(train_hashes, test_hashes), len(train_hashes) - 1)
+    return int((train_hashes[positions] == test_hashes).sum())
 
 
 def _hashes(X: Array) -> NDArray[np.uint64]:
-    """A number of 64 bits for each row: among a million rows, two differ but for one in 10^7."""
+    """A 64-bit hash of each row: among a million rows, a collision has a chance of one in 10^7."""
     n_features = X.shape[1]
     salts = np.random.default_rng(0).integers(2**63, size=n_features, dtype=np.uint64)
-    salts = 2 * salts + 1  # odd, for a product with an even number loses a bit
+    salts = 2 * salts + 1  # odd, because a product with an even number loses a bit
     hashes = np.empty(len(X), dtype=np.uint64)
     for rows in _blocks(len(X), n_features):
         values = X[rows].astype(np.float64)
-        values += 0.0  # of the two zeros one
-        values[np.isnan(values)] = np.nan  # of all NaNs one
+        values += 0.0  # -0.0 becomes 0.0
+        values[np.isnan(values)] = np.nan  # all NaNs get the same bits
         bits = values.view(np.uint64)
-        # Whole numbers differ in their upper bits only; a product passes bits upwards only.
+        # Whole numbers differ only in their upper bits, and a product only moves bits upwards.
         bits ^= bits >> np.uint64(32)
         bits *= salts
         bits ^= bits >> np.uint64(29)
@@ -387,16 +393,16 @@ def _blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
 def numbers(
     tables: Sequence[Table], names: Sequence[str], categorical: Sequence[int]
 ) -> tuple[Array, Array, tuple[tuple[str, ...], ...]]:
-    """Both parts as numbers, and the categories that codes index.
+    """Both parts as arrays of numbers, and the names of the categories that codes index.
 
     Raises:
-        DatasetError: a column holds what is neither a number nor declared a category.
+        DatasetError: a column that is not declared categorical holds something else than numbers.
     """
     parts = []
     for table in tables:
         if table.block is not None:
-            usual = table.block.dtype if table.block.dtype.kind == "f" else np.float64
-            dtype = np.float64 if categorical else usual
+            block_dtype = table.block.dtype if table.block.dtype.kind == "f" else np.float64
+            dtype = np.float64 if categorical else block_dtype
             copied = bool(categorical)
             X = np.array(table.block, dtype=dtype, order="C", copy=copied or None)
         else:
@@ -406,18 +412,18 @@ def numbers(
         parts.append(X)
     categories = []
     for i in categorical:
-        found, both = codes([table.columns[i] for table in tables])
-        categories.append(found)
-        for X, column in zip(parts, both, strict=True):
+        category_names, coded = codes([table.columns[i] for table in tables])
+        categories.append(category_names)
+        for X, column in zip(parts, coded, strict=True):
             X[:, i] = column
     for X in parts:
-        # NaN is neither: fmin and fmax pass over it.
-        largest, least = np.fmax.reduce(X, initial=0.0), np.fmin.reduce(X, initial=0.0)
-        beyond = (largest > LARGEST) | (least < -LARGEST)
+        # fmin and fmax ignore NaN, which is allowed.
+        largest, smallest = np.fmax.reduce(X, initial=0.0), np.fmin.reduce(X, initial=0.0)
+        beyond = (largest > LARGEST) | (smallest < -LARGEST)
         if beyond.any():
             raise DatasetError(
                 f"column '{names[int(beyond.argmax())]}' holds infinite values, "
-                f"or some beyond {LARGEST:.1e}, which float32 cannot hold"
+                f"or values beyond {LARGEST:.1e}, which float32 cannot hold"
             )
     return parts[0], parts[1], tuple(categories)
 
@@ -432,45 +438,45 @@ def _codes(
             raise DatasetError(
                 f"{missing} of the {len(y)} labels of the {part} part are missing (NaN)"
             )
-    given = () if split.class_names is None else tuple(split.class_names)
-    raw = [str(name) for name in given]
-    if len(set(raw)) != len(raw):
-        raise DatasetError(f"class names occur twice: {printable(', '.join(raw))}")
-    if not raw:
+    declared = () if split.class_names is None else tuple(split.class_names)
+    given_names = [str(name) for name in declared]
+    if len(set(given_names)) != len(given_names):
+        raise DatasetError(f"class names occur twice: {printable(', '.join(given_names))}")
+    if not given_names:
         labels, coded = distinct(parts)
         return names_of(map(str, labels)), coded[0], coded[1]
-    names = names_of(raw)
-    whole = [found for part in parts if (found := _whole(part)) is not None]
-    if len(whole) == len(parts):
-        for found in whole:
-            low, high = found.min(), found.max()
+    names = names_of(given_names)
+    whole_parts = [indices for part in parts if (indices := _whole(part)) is not None]
+    if len(whole_parts) == len(parts):
+        for indices in whole_parts:
+            low, high = indices.min(), indices.max()
             if low < 0 or high >= len(names):
                 raise DatasetError(
                     f"labels from {low} to {high} do not index {len(names)} class names; "
                     f"indices go from 0 to {len(names) - 1}; without class_names, labels are "
                     "their own names"
                 )
-        return names, whole[0], whole[1]
-    index = {name: code for code, name in enumerate(raw)}
-    strange = sorted({str(label) for y in parts for label in y.tolist() if label not in index})
-    if strange:
+        return names, whole_parts[0], whole_parts[1]
+    index = {name: code for code, name in enumerate(given_names)}
+    unknown = sorted({str(label) for y in parts for label in y.tolist() if label not in index})
+    if unknown:
         raise DatasetError(
-            f"label '{printable(strange[0])}' is none of the classes {listed(names)}"
+            f"label '{printable(unknown[0])}' is none of the classes {listed(names)}"
         )
     train, test = (np.array([index[label] for label in y.tolist()], dtype=np.intp) for y in parts)
     return names, train, test
 
 
 def _whole(y: Array) -> NDArray[np.intp] | None:
-    """Labels as integers if they are whole numbers, of whatever type."""
+    """Labels as integers; None if any of them is not a whole number."""
     kinds = bool | int | float | np.integer | np.floating | np.bool_
     if y.dtype == object:
         if not all(isinstance(label, kinds) for label in y.tolist()):
             return None
         y = y.astype(np.float64)
     if y.dtype.kind == "f":
-        whole = (np.abs(y) < 2**53) & (y == np.floor(y))
-        if not whole.all():
+        is_whole = (np.abs(y) < 2**53) & (y == np.floor(y))
+        if not is_whole.all():
             return None
     indices: NDArray[np.intp] = y.astype(np.intp)
     return indices
@@ -478,13 +484,13 @@ def _whole(y: Array) -> NDArray[np.intp] | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scaler:
-    """What is done to columns of quantities, learned from the training part.
+    """Imputes and standardizes numeric columns with statistics of the training part.
 
     Args:
-        columns: which they are.
-        fill: what a missing value becomes, NaN where nothing is to be filled in.
-        mean: is subtracted.
-        scale: then divides; None leaves the values as they are.
+        columns: (m,), indices of the numeric columns.
+        fill: (m,), replaces missing values; NaN leaves them missing.
+        mean: (m,), is subtracted.
+        scale: (m,), divides after that; None neither subtracts nor divides.
     """
 
     columns: NDArray[np.intp]
@@ -504,47 +510,46 @@ class _Scaler:
             scale = np.sqrt(_sums(parts[0], columns, mean) / n_rows)
         for i in np.flatnonzero(np.isnan(sums[0] + sums[1])):
             values = parts[0][:, columns[i]].astype(np.float64)
-            known = values[~np.isnan(values)]
+            present = values[~np.isnan(values)]
             if needs.finite:
-                fill[i] = np.median(known) if len(known) else 0.0
-                known = np.where(np.isnan(values), fill[i], values)
-            mean[i], scale[i] = (known.mean(), known.std()) if len(known) else (0.0, 1.0)
-        # Rounding leaves a column of equal values a deviation of about 1e-16 of its size.
+                fill[i] = np.median(present) if len(present) else 0.0
+                present = np.where(np.isnan(values), fill[i], values)
+            mean[i], scale[i] = (present.mean(), present.std()) if len(present) else (0.0, 1.0)
+        # Rounding gives a column of equal values a deviation of about 1e-16 of its size.
         scale[~(scale > 1e-12 * np.abs(mean))] = 1.0
         return cls(columns, fill, mean, scale if needs.scaled else None)
 
-    def write(self, X: Array, output: Array, places: NDArray[np.intp]) -> None:
-        """Put the columns of a part into these places of its output."""
-        if not len(places):
+    def write(self, X: Array, output: Array, targets: NDArray[np.intp]) -> None:
+        """Write the columns of one part, transformed, to these columns of its output."""
+        if not len(targets):
             return
-        # An index of all columns would be copied with, number by number.
-        together = len(places) == X.shape[1] == output.shape[1]
-        taken, put = (slice(None), slice(None)) if together else (self.columns, places)
+        # Indexing with an array of all columns would copy number by number; a slice is faster.
+        together = len(targets) == X.shape[1] == output.shape[1]
+        source, target = (slice(None), slice(None)) if together else (self.columns, targets)
         fills = bool((~np.isnan(self.fill)).any())
         for rows in _blocks(len(X), X.shape[1]):
-            values = X[rows, taken].astype(np.float64)
+            values = X[rows, source].astype(np.float64)
             if fills:
                 np.copyto(values, self.fill, where=np.isnan(values))
             if self.scale is not None:
-                # Where the training part hardly varies, a test row can lie beyond what float32
-                # holds.
+                # If the training part hardly varies, a test row can exceed the range of float32.
                 with np.errstate(over="ignore"):
                     values -= self.mean
                     values /= self.scale
                 np.clip(values, -LARGEST, LARGEST, out=values)
-            output[rows, put] = values
+            output[rows, target] = values
 
 
 def _sums(X: Array, columns: NDArray[np.intp], mean: Floats | None = None) -> Floats:
     """Sums of columns, or of their squared deviations from a mean.
 
-    Of each block the columns are laid out as rows, for NumPy sums those pairwise, and the sum of a
-    table of one block is that of its columns, to the bit.
+    Each block is transposed, because NumPy sums contiguous rows pairwise: then the sums of a table
+    of one block equal the sums of its single columns bit for bit.
     """
     sums = np.zeros(len(columns))
-    taken = slice(None) if len(columns) == X.shape[1] else columns
+    source = slice(None) if len(columns) == X.shape[1] else columns
     for rows in _blocks(len(X), X.shape[1]):
-        values = np.array(X[rows, taken].T, dtype=np.float64, order="C")
+        values = np.array(X[rows, source].T, dtype=np.float64, order="C")
         if mean is not None:
             values -= mean[:, None]
             np.multiply(values, values, out=values)
@@ -552,28 +557,31 @@ def _sums(X: Array, columns: NDArray[np.intp], mean: Floats | None = None) -> Fl
     return sums
 
 
-def _known(column: Array) -> NDArray[np.intp]:
+def _present_codes(column: Array) -> NDArray[np.intp]:
     """Codes of the categories that are not missing."""
-    known: NDArray[np.intp] = column[~np.isnan(column)].astype(np.intp)
-    return known
+    present: NDArray[np.intp] = column[~np.isnan(column)].astype(np.intp)
+    return present
 
 
 def _filled(column: Array, counts: NDArray[np.intp], needs: Needs) -> NDArray[np.intp]:
-    """Codes; a missing one becomes the most frequent if need be and if there is one, else -1."""
+    """Codes; a missing one becomes the most frequent if the model needs finite input, else -1.
+
+    It also becomes -1 if the training part has no category at all.
+    """
     fill = counts.argmax() if needs.finite and counts.any() else -1
     return np.where(np.isnan(column), fill, column).astype(np.intp)
 
 
 def _one_hot(
-    found: NDArray[np.intp], counts: NDArray[np.intp], n_train: int, needs: Needs, output: Array
+    filled: NDArray[np.intp], counts: NDArray[np.intp], n_train: int, needs: Needs, output: Array
 ) -> None:
-    """Write a column of 0 and 1, or of what they become scaled, for each category in training."""
+    """Write one indicator column, scaled if needed, for each category in the training part."""
     trained = np.flatnonzero(counts)
-    place = np.full(len(counts) + 1, -1)  # the last one is for what is missing
-    place[trained] = np.arange(len(trained))
+    positions = np.full(len(counts) + 1, -1)  # the last entry is for missing categories, code -1
+    positions[trained] = np.arange(len(trained))
     n = counts[trained].astype(np.float64)
     if needs.finite and len(n):
-        n[place[counts.argmax()]] += n_train - counts.sum()
+        n[positions[counts.argmax()]] += n_train - counts.sum()
     low, high = np.zeros(len(n)), np.ones(len(n))
     if needs.scaled:
         mean = n / n_train
@@ -581,15 +589,15 @@ def _one_hot(
         scale = np.where(deviation > 0, deviation, 1.0)
         low, high = -mean / scale, (1 - mean) / scale
         output[:, : len(n)] = low
-    columns = place[found]
+    columns = positions[filled]
     rows = np.flatnonzero(columns >= 0)
     output[rows, columns[rows]] = high[columns[rows]]
 
 
 def _described(error: BaseException) -> str:
-    words = printable(" ".join(str(error).split()))
-    return words if isinstance(error, MemoryError) and words else f"{type(error).__name__}: {words}"
+    text = printable(" ".join(str(error).split()))
+    return text if isinstance(error, MemoryError) and text else f"{type(error).__name__}: {text}"
 
 
-def _shown(given: Sequence[Any]) -> str:
-    return printable(repr(tuple(given)))
+def _shown(items: Sequence[Any]) -> str:
+    return printable(repr(tuple(items)))

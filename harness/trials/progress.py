@@ -1,4 +1,4 @@
-"""How fast a run goes: what its trials took, and how long those that are left will take."""
+"""The pace of a run: how long its trials took, and how long the remaining trials will take."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """What is known of a run's speed.
+    """The progress of a run, by pairing, from which the remaining time is estimated.
 
     Args:
-        jobs: trials, or batches of them, at a time.
-        waiting: how many trials of each pairing have not begun.
-        running: what runs, in the order in which it began, and since when (seconds).
-        took: seconds of each pairing's trials that have ended; those of a batch share its time.
+        jobs: trials, or batches of trials, at a time.
+        waiting: number of trials of each pairing that have not started.
+        running: running trials in order of start, with the time of their start (seconds).
+        took: seconds of each pairing's trials that have ended; trials of a batch share its time.
     """
 
     jobs: int = 1
@@ -32,14 +32,14 @@ class Pace:
 
     @classmethod
     def of(cls, trials: Iterable[Trial], jobs: int) -> Pace:
-        """Before the first of them begins."""
+        """The pace before the first trial starts."""
         waiting: dict[PairingKey, int] = {}
         for trial in trials:
             waiting[_pairing(trial)] = waiting.get(_pairing(trial), 0) + 1
         return cls(jobs, waiting)
 
     def started(self, trials: Sequence[Trial], now: float) -> Pace:
-        """With trials of one pairing that begin in one go."""
+        """The pace once trials of one pairing start, in one call."""
         return replace(
             self,
             waiting=self._waiting(trials, -len(trials)),
@@ -47,7 +47,7 @@ class Pace:
         )
 
     def ended(self, trials: Sequence[Trial], now: float, *, again: bool = False) -> Pace:
-        """Without trials that were running; they may have to run ``again``, and count then."""
+        """The pace once running trials end; those that will run ``again`` wait as before."""
         running = dict(self.running)
         seconds = now - running.pop(tuple(trials))
         if again:
@@ -62,10 +62,11 @@ class Pace:
         return {**self.waiting, pairing: max(0, self.waiting.get(pairing, 0) + change)}
 
     def left(self, now: float) -> float | None:
-        """Seconds until all is done: 0 when it is, None before anything has ended.
+        """Estimated seconds until all trials have ended; None before any trial has ended.
 
-        A trial is expected to take as long as those of its pairing, else of its model, else of all
-        models. What is left is shared by the jobs, but nothing ends before its longest part.
+        A trial is expected to take as long as the mean trial of its pairing, else of its model,
+        else of all models. The jobs share the remaining work, but the run takes at least as long as
+        its longest trial.
         """
         waiting = {pairing: count for pairing, count in self.waiting.items() if count}
         if not waiting and not self.running:
@@ -73,31 +74,31 @@ class Pace:
         if not self.took:
             return None
         typical = _Typical(self.took)
-        # What is late by some time has that time to go: nothing tells better.
+        # Trials that are late by some seconds are expected to take as many seconds more.
         running = [
             abs(len(trials) * typical.seconds(_pairing(trials[0])) - (now - began))
             for trials, began in self.running.items()
         ]
-        # What takes longer than expected will do so again.
+        # A pairing that takes longer than expected will do so in its next trials, too.
         so_far: dict[PairingKey, float] = {}
         for trials, began in self.running.items():
             share = (now - began) / len(trials)
             so_far[_pairing(trials[0])] = max(share, so_far.get(_pairing(trials[0]), 0.0))
-        each = {
+        expected = {
             pairing: max(typical.seconds(pairing), so_far.get(pairing, 0.0)) for pairing in waiting
         }
-        total = sum(running) + sum(count * each[pairing] for pairing, count in waiting.items())
-        return max(total / self.jobs, *running, *each.values())
+        total = sum(running) + sum(count * expected[pairing] for pairing, count in waiting.items())
+        return max(total / self.jobs, *running, *expected.values())
 
     @property
     def slowest(self) -> tuple[str, float] | None:
-        """The model that takes longest, and its mean seconds a trial; None before any has ended."""
+        """The slowest model, and its mean seconds a trial; None before any trial has ended."""
         models = _Typical(self.took).models
         return max(models.items(), key=lambda item: item[1]) if models else None
 
 
 class _Typical:
-    """What a trial may be expected to take, from those that have ended."""
+    """The expected seconds of a trial, from the trials that have ended."""
 
     def __init__(self, took: Mapping[PairingKey, tuple[float, ...]]) -> None:
         by_model: dict[str, list[float]] = {}
@@ -109,8 +110,8 @@ class _Typical:
     def seconds(self, pairing: PairingKey) -> float:
         if pairing in self.pairings:
             return self.pairings[pairing]
-        known = self.models.get(str(pairing[1]))
-        return fmean(self.models.values()) if known is None else known
+        of_model = self.models.get(str(pairing[1]))
+        return fmean(self.models.values()) if of_model is None else of_model
 
 
 def _pairing(trial: Trial) -> PairingKey:

@@ -1,4 +1,4 @@
-"""What pictures need and scores don't say: how a fitted classifier divides its inputs."""
+"""Sketches for pictures: how a fitted classifier divides its inputs, or where test rows lie."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 POINTS = 200
-"""Values of one input at which a classifier is asked."""
+"""Values of a single input at which the classifier predicts."""
 
 SIDE = 60
-"""Values of either of two inputs."""
+"""Values of each of two inputs; the classifier predicts on their grid."""
 
 ROWS = 500
-"""Test rows that are drawn, at most."""
+"""Test rows in a picture, at most."""
 
 MARGIN = 0.05
-"""By which the picture is wider than the data, as a part."""
+"""Margin on each side of the data, as a share of their range."""
 
 SLOW = 1.0
-"""Seconds of a prediction of all test rows beyond which no more of them are asked for."""
+"""Seconds: if predicting the test part takes longer, the classifier predicts no grid."""
 
 
 SCALED = Needs(scaled=True)
-"""What principal components are taken of."""
+"""The preparation on which principal components are computed."""
 
 COSTLY = 1e9
-"""Multiplications that principal components may take, in about a second."""
+"""Multiplications that principal components may take, at most: about a second."""
 
 
 def is_asked(data: Encoded) -> bool:
-    """Whether a classifier is asked all over its inputs: there are one or two, both quantities."""
+    """Whether the classifier predicts a grid of inputs: there are one or two, all numeric."""
     return data.X_train.shape[1] <= 2 and not data.categorical
 
 
@@ -57,17 +57,18 @@ def asked(
     *,
     predict_seconds: float,
 ) -> Sketch | None:
-    """How a fitted classifier divides its one or two inputs; None where that cannot be found out.
+    """How a fitted classifier divides its one or two inputs; None if it is slow or raises.
 
-    One input: class probabilities over it, and what each hidden layer gives, if the classifier has
-    a method ``hidden_activations(X)``. Two: the class and its probability over both.
+    The classifier predicts class probabilities over the range of one input, or on a grid of two.
+    With one input, the activations of each hidden layer are added if the classifier has a method
+    ``hidden_activations(X)``.
 
     Args:
-        data: the split; its labels are not looked at.
-        classifier: fitted on its training part.
-        needs: the input that it needs.
-        order: puts the columns of what ``predict_proba`` gave into the order of the labels.
-        predict_seconds: that a prediction of the test part takes.
+        data: the split; its labels are not used.
+        classifier: the classifier, fitted on the training part.
+        needs: the model's needs.
+        order: sorts the columns of a prediction by label.
+        predict_seconds: seconds that predicting the test part takes.
     """
     rows = _drawn(len(data.X_test))
     n_inputs = data.X_train.shape[1]
@@ -79,15 +80,15 @@ def asked(
             for i in range(n_inputs)
         ]
         axes = [_axis(values, POINTS if n_inputs == 1 else SIDE) for values in inputs]
-        grid = np.stack([one.ravel() for one in np.meshgrid(*axes)], axis=1)
-        # Prepared as the test part is: every statistic comes from the training part.
-        asked = replace(data, X_test=grid, y_test=np.zeros(len(grid), dtype=np.intp))
-        X = prepare(asked, needs).X_test
+        grid = np.stack([coordinates.ravel() for coordinates in np.meshgrid(*axes)], axis=1)
+        # The grid stands in for the test part, so that all statistics come from the training part.
+        grid_split = replace(data, X_test=grid, y_test=np.zeros(len(grid), dtype=np.intp))
+        X = prepare(grid_split, needs).X_test
         K = len(data.trained)
         P = np.zeros((len(grid), len(data.class_names)))
         P[:, data.trained] = check_probabilities(order(classifier.predict_proba(X)), len(grid), K)
         hidden = _hidden(classifier, X) if n_inputs == 1 else ()
-    except Exception:  # noqa: BLE001  # a stranger's model may not like what it is asked; no picture then
+    except Exception:  # noqa: BLE001  # a plugin's model may raise anything; then there is no picture
         return None
     return Sketch(
         data.class_names,
@@ -101,35 +102,35 @@ def asked(
 
 
 def _drawn(n: int) -> NDArray[np.int64]:
-    """Which of n test rows are drawn."""
+    """Indices of the test rows in the picture, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, ROWS).round().astype(np.int64))
 
 
 def _axis(values: Floats, n: int) -> Floats:
-    known = values[np.isfinite(values)]
-    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     margin = MARGIN * (high - low) or 0.5
     return np.linspace(low - margin, high + margin, n)
 
 
 def _hidden(classifier: Classifier, X: Array) -> tuple[NDArray[np.float32], ...]:
-    """What each hidden layer gives for each row, for a classifier that tells."""
+    """Activations of each hidden layer (n_rows, n_units); empty if the classifier has none."""
     tell = getattr(classifier, "hidden_activations", None)
     if not callable(tell):
         return ()
     layers = tuple(np.asarray(layer, dtype=np.float32) for layer in tell(X))
-    right = all(layer.ndim == 2 and len(layer) == len(X) for layer in layers)
-    return layers if right and all(np.isfinite(layer).all() for layer in layers) else ()
+    well_shaped = all(layer.ndim == 2 and len(layer) == len(X) for layer in layers)
+    return layers if well_shaped and all(np.isfinite(layer).all() for layer in layers) else ()
 
 
 def principal(data: Encoded, prepared: Prepared | None = None) -> Sketch | None:
-    """Where test rows lie on the first two principal components of the training part.
+    """Test rows on the first two principal components of the training part; None if too costly.
 
-    Each column is at mean 0 and standard deviation 1, categories one-hot encoded.
+    Columns are scaled to mean 0 and standard deviation 1, and categories are one-hot encoded.
 
     Args:
         data: the split.
-        prepared: the same as `SCALED` asks for it, if it is there already.
+        prepared: the split prepared for `SCALED`, if that has been done already.
     """
     rows = _drawn(len(data.X_test))
     n_rows, n_columns = data.X_train.shape
@@ -141,20 +142,20 @@ def principal(data: Encoded, prepared: Prepared | None = None) -> Sketch | None:
     if X.shape[1] < 2:
         return None
     if X.shape[1] <= len(X):
-        # As the singular values have it, but without a second table.
+        # Equivalent to the singular value decomposition below, without a centred copy of the table.
         variances, vectors = np.linalg.eigh(X.T @ X - len(X) * np.outer(mean, mean))
         sizes, directions = np.sqrt(variances[::-1].clip(0)), vectors.T[::-1]
     else:
         _, sizes, directions = np.linalg.svd(X - mean, full_matrices=False)
     if not (sizes > 0).any():
         return None
-    # A direction may as well be turned around: the largest weight is positive, as nobody knows why.
-    two = (
+    # The sign of a direction is arbitrary: by convention, its largest weight is positive.
+    first_two = (
         directions[:2]
         * np.sign(directions[:2][np.arange(2), np.abs(directions[:2]).argmax(1)])[:, None]
     )
     share = (sizes**2 / (sizes**2).sum())[:2]
-    points = (prepared.X_test[rows] - mean) @ two.T
+    points = (prepared.X_test[rows] - mean) @ first_two.T
     return Sketch(
         data.class_names,
         tuple(f"principal component {i + 1} ({100 * part:.0f}%)" for i, part in enumerate(share)),

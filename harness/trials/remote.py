@@ -1,7 +1,7 @@
-"""A trial in a process that has loaded its model's plugin, and its scores in one that has not.
+"""Run a trial in a process with its model's plugin, and score it in a process without any plugin.
 
-What the first one writes is believed no further than its types and bounds; it is checked and scored
-in a process in which no plugin's code has run.
+The plugin's process may write anything. So the scoring process, in which no plugin's code has run,
+checks the types and bounds of the answer before it scores the predictions.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from dataclasses import astuple, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -47,27 +47,56 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from harness.contract.values import SplitKind, Trial
+    from harness.trials.draw import JSON
 
     Arrays = dict[str, NDArray[Any]]
 
+
+class FitJSON(TypedDict):
+    """The JSON part of a fit; `layers` has the numbers of a sketch's axes and hidden layers."""
+
+    seconds: tuple[float, ...]
+    points: list[tuple[float, ...]]
+    last_epoch: int | None
+    layers: NotRequired[list[int]]
+
+
+class ResultJSON(TypedDict):
+    """The JSON part of a successful result; `names` and `layers` belong to its sketch."""
+
+    n: list[int | None]
+    identifiers: tuple[str, ...]
+    scores: dict[str, float]
+    seconds: tuple[float, ...]
+    trace: list[tuple[float, ...]]
+    names: NotRequired[list[tuple[str, ...]]]
+    layers: NotRequired[list[int]]
+
+
+class FailureJSON(TypedDict):
+    """A failed result: the fields of its `Failure`."""
+
+    failure: tuple[str, ...]
+
+
 REASON, TRACEBACK = 500, 20_000  # characters that are kept
 KINDS = ("exception", "exit", "probabilities")
-"""Of failures that a trial may tell of itself."""
+"""Kinds of failures that a trial's process may report."""
 
-LONG = 1e9  # seconds: no trial takes as long
-SKETCHED = 10_000  # values of an input, units of a layer, and the like, of a picture at most
+LONG = 1e9  # seconds: upper bound of every time that a process reports
+SKETCHED = 10_000  # upper bound of every dimension of a picture's arrays, and of their numbers
 
 
 def run_there(
-    inside: Inside, trials: Sequence[Trial], place: int, tells: bool
-) -> tuple[dict[str, Any], Arrays]:
-    """Fit the classifiers of one pairing, and write what they predict.
+    inside: Inside, trials: Sequence[Trial], needs_index: int, tells: bool
+) -> tuple[JSON, Arrays]:
+    """Fit the classifiers of one pairing, and return their predictions.
 
     Args:
-        inside: a file with the split for each trial; their labels can be borrowed.
-        trials: repeats of a pairing.
-        place: of the model's needs among all that the splits were prepared for.
-        tells: whether to tell of epochs meanwhile.
+        inside: the process, with a file for each trial's split; it can borrow the test labels.
+        trials: repeats of one pairing.
+        needs_index: index of the model's needs among those that the splits were prepared for.
+        tells: whether to report epochs while fitting.
     """
     held = inside.held
     before = set(sys.modules)
@@ -80,39 +109,40 @@ def run_there(
     try:
         model = held.registry.models[trials[0].model.name]
         materials = [
-            material_of(file, place, partial(inside.borrow, i))
+            material_of(file, needs_index, partial(inside.borrow, i))
             for i, file in enumerate(inside.files)
         ]
         if len(trials) == 1:
-            only = fit_alone(trials[0], model, materials[0], tell=tell, imported=held.seconds)
-            fitted = {trials[0]: only}
+            fit = fit_alone(trials[0], model, materials[0], tell=tell, imported=held.seconds)
+            fitted = {trials[0]: fit}
         else:
             fitted = fit_several(trials, model, materials, tell=tell, imported=held.seconds)
-        told = []
+        fits = []
         arrays: Arrays = {}
         for i, trial in enumerate(trials):
-            told.append(_told(fitted[trial], arrays, f"{i}_"))
+            fits.append(_fit_json(fitted[trial], arrays, f"{i}_"))
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
         failure = failure_of(error)
-        words = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
-        return {"failure": words}, {}
-    return {"trials": told, "loaded": loaded_since(before)}, arrays
+        details = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
+        return {"failure": details}, {}
+    return {"trials": fits, "loaded": loaded_since(before)}, arrays
 
 
-def _told(fitted: Fitted, arrays: Arrays, prefix: str) -> dict[str, Any]:
+def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str) -> FitJSON:
+    """A fit as JSON; its arrays are added to `arrays`, with the prefix before their names."""
     arrays[f"{prefix}test"], arrays[f"{prefix}train"] = fitted.test, fitted.train
-    told: dict[str, Any] = {
+    fit_json: FitJSON = {
         "seconds": astuple(fitted.seconds),
         "points": [astuple(point) for point in fitted.points],
         "last_epoch": fitted.last_epoch,
     }
     if (sketch := fitted.sketch) is not None:
-        told["layers"] = _put_sketch(sketch, arrays, prefix)
-    return told
+        fit_json["layers"] = _put_sketch(sketch, arrays, prefix)
+    return fit_json
 
 
 def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
-    """Put in a sketch but for its names; the numbers of its axes and layers."""
+    """Add a sketch without its names to `arrays`; return the numbers of its axes and layers."""
     arrays |= {f"{prefix}points": sketch.points, f"{prefix}rows": sketch.rows}
     arrays |= {f"{prefix}axis_{i}": axis for i, axis in enumerate(sketch.axes)}
     arrays |= {f"{prefix}hidden_{i}": layer for i, layer in enumerate(sketch.hidden)}
@@ -122,37 +152,37 @@ def _put_sketch(sketch: Sketch, arrays: Arrays, prefix: str) -> list[int]:
 
 
 def score_into(
-    _: None, files: Sequence[int], trials: Sequence[Trial], place: int, kind: SplitKind
+    _: None, files: Sequence[int], trials: Sequence[Trial], needs_index: int, kind: SplitKind
 ) -> None:
-    """What `score_there` gives for all files but the first, which it is written to."""
-    answer, *others = files
-    pack(answer, *score_there(Inside(None, tuple(others)), trials, place, kind))
+    """Write the answer of `score_there` to the first file; the other files are its input."""
+    answer, *inputs = files
+    pack(answer, *score_there(Inside(None, tuple(inputs)), trials, needs_index, kind))
 
 
 def score_there(
-    inside: Inside, trials: Sequence[Trial], place: int, kind: SplitKind
-) -> tuple[dict[str, Any], Arrays]:
-    """Check and score what `run_there` wrote.
+    inside: Inside, trials: Sequence[Trial], needs_index: int, kind: SplitKind
+) -> tuple[JSON, Arrays]:
+    """Check and score the predictions that `run_there` wrote.
 
     Args:
-        inside: its files are the answer, the splits, and their labels.
-        trials: as they were run.
-        place: of the model's needs.
-        kind: of the dataset's splits.
+        inside: the process; its files are the answer of `run_there`, the splits, and their labels.
+        trials: the trials of that answer.
+        needs_index: index of the model's needs among those that the splits were prepared for.
+        kind: kind of the dataset's splits.
     """
     answer, *files = inside.files
     splits, labels = files[: len(trials)], files[len(trials) :]
     arrays: Arrays = {}
     try:
-        told, given = unpack(answer)
-        if "failure" in told:
-            name, reason, traceback = (str(word) for word in told["failure"])
+        reported, reported_arrays = unpack(answer)
+        if "failure" in reported:
+            name, reason, traceback = (str(word) for word in reported["failure"])
             kind_of_failure = name if name in KINDS else "exception"
             failure = Failure(kind_of_failure, reason[:REASON], traceback[-TRACEBACK:])
             return {"results": [_failed(failure)] * len(trials)}, {}
-        found = [_fitted(one, given, f"{i}_") for i, one in enumerate(told["trials"])]
-        if len(found) != len(trials):
-            raise ValueError(f"{len(found)} answers for {len(trials)} trials")
+        fits = [_fitted(fit, reported_arrays, f"{i}_") for i, fit in enumerate(reported["trials"])]
+        if len(fits) != len(trials):
+            raise ValueError(f"{len(fits)} answers for {len(trials)} trials")
     except PackingError as error:
         failed = _failed(Failure("exception", str(error)))
         return {"results": [failed] * len(trials)}, {}
@@ -160,29 +190,29 @@ def score_there(
         reason = f"its process gave an answer that does not fit: {error}"[:REASON]
         failed = _failed(Failure("exception", reason))
         return {"results": [failed] * len(trials)}, {}
-    results = []
-    for i, (trial, fitted) in enumerate(zip(trials, found, strict=True)):
+    results: list[ResultJSON | FailureJSON] = []
+    for i, (trial, fitted) in enumerate(zip(trials, fits, strict=True)):
         try:
-            facts = facts_of(splits[i], place, labels[i])
+            facts = facts_of(splits[i], needs_index, labels[i])
             result = scored(trial, fitted, facts, kind)
             if trial.repeat == 0:
                 names = names_of(splits[i])
                 sketch = _named(fitted.sketch, names, facts.n_classes) or principal_of(splits[i])
                 result = replace(result, sketch=sketch)
-        except Exception as error:  # noqa: BLE001  # of numbers that a stranger gave
+        except Exception as error:  # noqa: BLE001  # a plugin's numbers can break any computation
             failure = replace(failure_of(error), traceback="")
             results.append(_failed(failure))
         else:
             results.append(_written(result, arrays, f"{i}_"))
-    return {"results": results, "loaded": modules_of(told)}, arrays
+    return {"results": results, "loaded": modules_of(reported)}, arrays
 
 
-def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
-    """What a trial's process says of a fit, of the right types and within bounds."""
-    *seconds, together = told["seconds"]
+def _fitted(fit_json: Any, arrays: Arrays, prefix: str) -> Fitted:
+    """The fit that a trial's process reported, once its types and bounds are checked."""
+    *seconds, together = fit_json["seconds"]
     imports, make, fit, first, later = (_number(value, 0.0, LONG) for value in seconds)
-    last = told["last_epoch"]
-    points = tuple(point_of(*point) for point in told["points"])
+    last = fit_json["last_epoch"]
+    points = tuple(point_of(*point) for point in fit_json["points"])
     if len(points) > TRACE_POINTS:
         raise ValueError(f"{len(points)} points of a trace")
     return Fitted(
@@ -191,27 +221,27 @@ def _fitted(told: Any, arrays: Arrays, prefix: str) -> Fitted:
         Seconds(imports, make, fit, first, later, int(_number(together, 1, LAST_EPOCH))),
         points,
         None if last is None else int(_number(last, 0, LAST_EPOCH)),
-        _sketch(told["layers"], arrays, prefix) if "layers" in told else None,
+        _sketch(fit_json["layers"], arrays, prefix) if "layers" in fit_json else None,
     )
 
 
 def point_of(epoch: Any, train: Any, test: Any) -> TracePoint:
-    """A point of a trace, as a stranger's process tells it.
+    """A point of a trace that a plugin's process reported, once it is checked.
 
     Raises:
-        ValueError: it is none: likelihoods are from 0 to 1, or NaN.
+        ValueError: a likelihood is neither from 0 to 1 nor NaN, or the epoch is no epoch.
     """
     for likelihood in (train, test):
         if not isinstance(likelihood, float) or not (
             likelihood != likelihood or 0 <= likelihood <= 1
         ):
-            raise ValueError(f"{likelihood!r:.40} is no likelihood")
+            raise ValueError(f"{likelihood!r:.40} is not a likelihood")
     return TracePoint(int(_number(epoch, 0, LAST_EPOCH)), train, test)
 
 
 def _number(value: Any, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise ValueError(f"{value!r:.40} where a number from {least:g} to {most:g} is meant")
+        raise ValueError(f"expected a number from {least:g} to {most:g}, got {value!r:.40}")
     return value
 
 
@@ -231,7 +261,7 @@ def _sketch(layers: Any, arrays: Arrays, prefix: str) -> Sketch:
 def _named(
     sketch: Sketch | None, names: tuple[tuple[str, ...], tuple[str, ...]], n_classes: int
 ) -> Sketch | None:
-    """A picture that a trial's process has made, with its names; None where it does not fit."""
+    """A trial's picture with its names added; None if its arrays do not fit the split."""
     if sketch is None:
         return None
     floats = [sketch.points, *sketch.axes, *sketch.hidden]
@@ -239,24 +269,24 @@ def _named(
         floats.append(sketch.probabilities)
         if sketch.probabilities.shape[1:] != (n_classes,):
             return None
-    fits = all(one.dtype == np.float32 and max(one.shape) <= SKETCHED for one in floats)
+    fits = all(array.dtype == np.float32 and max(array.shape) <= SKETCHED for array in floats)
     fits = fits and sketch.rows.dtype == np.int64 and sketch.points.shape[:1] == sketch.rows.shape
     fits = fits and sketch.points.shape[1:] == (len(names[1]),)
     return replace(sketch, class_names=names[0], input_names=names[1]) if fits else None
 
 
-def _failed(failure: Failure) -> dict[str, Any]:
+def _failed(failure: Failure) -> FailureJSON:
     return {"failure": astuple(failure)}
 
 
-def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
-    """A result that is ok, as JSON and arrays."""
+def _written(result: Result, arrays: Arrays, prefix: str) -> ResultJSON:
+    """A successful result as JSON; its arrays are added to `arrays`."""
     predictions = result.predictions
     assert predictions is not None
     assert result.seconds is not None
     for name in Predictions.__dataclass_fields__:
         arrays[f"{prefix}{name}"] = getattr(predictions, name)
-    told: dict[str, Any] = {
+    result_json: ResultJSON = {
         "n": [result.n_train, result.n_test, result.n_repeated],
         "identifiers": result.identifiers,
         "scores": dict(result.scores),
@@ -264,9 +294,9 @@ def _written(result: Result, arrays: Arrays, prefix: str) -> dict[str, Any]:
         "trace": [astuple(point) for point in result.trace],
     }
     if (sketch := result.sketch) is not None:
-        told["names"] = [sketch.class_names, sketch.input_names]
-        told["layers"] = _put_sketch(sketch, arrays, f"{prefix}sketch_")
-    return told
+        result_json["names"] = [sketch.class_names, sketch.input_names]
+        result_json["layers"] = _put_sketch(sketch, arrays, f"{prefix}sketch_")
+    return result_json
 
 
 def results_of(
@@ -275,25 +305,25 @@ def results_of(
     """The results that `score_there` wrote, and the modules that the trial's process has loaded.
 
     Raises:
-        PackingError: it did not finish.
+        PackingError: the scoring process did not finish the file.
     """
-    told, mapped = unpack(file)
-    # Copied: what is mapped holds a descriptor, of which a process may have a thousand.
+    answer, mapped = unpack(file)
+    # Copied, because mapped arrays keep a descriptor open, and a process may have about a thousand.
     arrays = {name: array.copy() for name, array in mapped.items()}
-    found = []
-    for i, (trial, one) in enumerate(zip(trials, told["results"], strict=True)):
-        if "failure" in one:
-            failure = Failure(*one["failure"])
-            found.append(Result(trial, "failed", split_kind=kind, failure=failure))
+    results = []
+    for i, (trial, result_json) in enumerate(zip(trials, answer["results"], strict=True)):
+        if "failure" in result_json:
+            failure = Failure(*result_json["failure"])
+            results.append(Result(trial, "failed", split_kind=kind, failure=failure))
             continue
         prefix = f"{i}_"
-        n_train, n_test, n_repeated = one["n"]
+        n_train, n_test, n_repeated = result_json["n"]
         sketch = None
-        if "layers" in one:
-            bare = _sketch(one["layers"], arrays, f"{prefix}sketch_")
-            classes, inputs = (tuple(names) for names in one["names"])
+        if "layers" in result_json:
+            bare = _sketch(result_json["layers"], arrays, f"{prefix}sketch_")
+            classes, inputs = (tuple(names) for names in result_json["names"])
             sketch = replace(bare, class_names=classes, input_names=inputs)
-        found.append(
+        results.append(
             Result(
                 trial,
                 "ok",
@@ -301,14 +331,14 @@ def results_of(
                 n_train=n_train,
                 n_test=n_test,
                 n_repeated=n_repeated,
-                identifiers=tuple(one["identifiers"]),
-                scores=one["scores"],
-                seconds=Seconds(*one["seconds"]),
-                trace=tuple(TracePoint(*point) for point in one["trace"]),
+                identifiers=tuple(result_json["identifiers"]),
+                scores=result_json["scores"],
+                seconds=Seconds(*result_json["seconds"]),
+                trace=tuple(TracePoint(*point) for point in result_json["trace"]),
                 predictions=Predictions(
                     **{name: arrays[f"{prefix}{name}"] for name in Predictions.__dataclass_fields__}
                 ),
                 sketch=sketch,
             )
         )
-    return found, modules_of(told)
+    return results, modules_of(answer)

@@ -1,4 +1,4 @@
-"""Probabilities and labels become scores."""
+"""Compute scores from predicted probabilities and labels."""
 
 from __future__ import annotations
 
@@ -14,36 +14,36 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CLIP = float(np.finfo(np.float64).eps)
-"""The least probability that a test row's class counts with; rows clipped are counted."""
+"""The lowest probability of the right class; lower ones are clipped to it and counted."""
 TOLERANCE = 1e-5
-"""How far a row's sum may be from 1: what float32 arithmetic needs."""
+"""How far the sum of a row's probabilities may be from 1, to allow for float32 arithmetic."""
 
 
 def numbers(raw: Any) -> NDArray[Any]:
-    """A copy of what a classifier returned, as an array of booleans, integers or floats.
+    """A copy of a classifier's predictions, as an array of booleans, integers or floats.
 
     Raises:
-        ProbabilityError: it cannot be made one.
+        ProbabilityError: the predictions cannot be converted to numbers.
     """
     try:
-        given = np.asarray(raw)
-        if given.dtype.kind in "cSUTmM":  # NumPy would make numbers of these, after a fashion
-            raise TypeError(f"it holds {given.dtype}")
+        array = np.asarray(raw)
+        if array.dtype.kind in "cSUTmM":  # NumPy would convert these to meaningless numbers
+            raise TypeError(f"it holds {array.dtype}")
         # A copy, because a classifier may write its next answer into the same array.
-        return np.array(given, dtype=None if given.dtype.kind in "biuf" else np.float64)
+        return np.array(array, dtype=None if array.dtype.kind in "biuf" else np.float64)
     except (TypeError, ValueError, RuntimeError) as error:  # the last from a tensor with a gradient
         raise ProbabilityError(f"predict_proba gave no array of numbers: {error}") from error
 
 
 def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.float64]:
-    """What a classifier returned, as probabilities (n_samples, n_classes) in float64.
+    """A classifier's predictions, checked, as probabilities (n_samples, n_classes) in float64.
 
-    Each row is divided by its sum once that is known to be 1 within `TOLERANCE`. Otherwise a row
-    such as (1.00001, 0) would score better than a certain and right answer can.
+    A row's sum must be 1 within `TOLERANCE`; then the row is divided by it. Otherwise a row such as
+    (1.00001, 0) would score better than the best possible prediction, (1, 0).
 
     Raises:
-        ProbabilityError: of another shape, not numbers, not finite, negative, or with rows that do
-            not sum to 1 within `TOLERANCE`.
+        ProbabilityError: the predictions have another shape, are not numbers, not finite or
+            negative, or a row does not sum to 1 within `TOLERANCE`.
     """
     P = np.asarray(numbers(raw), dtype=np.float64)
     if P.shape != (n_samples, n_classes):
@@ -51,7 +51,7 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
             f"predict_proba gave an array of shape {P.shape} "
             f"for {n_samples} rows and {n_classes} classes"
         )
-    with np.errstate(over="ignore", invalid="ignore"):  # sums of what is not finite
+    with np.errstate(over="ignore", invalid="ignore"):  # rows that are not finite
         sums = P.sum(axis=1)
     for fault, rows in (
         ("are not finite", ~np.isfinite(P).all(axis=1)),
@@ -69,7 +69,7 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
 
 
 def predictions(P: NDArray[np.float64], y: NDArray[np.intp]) -> Predictions:
-    """What is kept for each test row, to compare models row by row later."""
+    """The scores to keep for each test row, to compare models row by row later."""
     Y = np.eye(P.shape[1])[y]
     return Predictions(
         true=y.astype(np.uint16),
@@ -101,7 +101,7 @@ def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
     present = np.bincount(y, minlength=K)
     recalls = np.bincount(y[right], minlength=K)[present > 0] / present[present > 0]
     nll = float(losses.mean())
-    found = {
+    scores = {
         "accuracy": float(right.mean()),
         "nll": nll,
         "nll_sd": float(losses.std(ddof=1)) if n > 1 else 0.0,
@@ -112,24 +112,24 @@ def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
         "clipped": float((true < CLIP).sum()),
     }
     aucs = [_auc(P[:, k], y == k) for k in range(K) if 0 < present[k] < n]
-    return found | ({"auc": float(np.mean(aucs))} if aucs else {})
+    return scores | ({"auc": float(np.mean(aucs))} if aucs else {})
 
 
 def mean_likelihood(P: NDArray[np.float64], y: NDArray[np.intp]) -> float:
-    """The ``likelihood`` of `score`, alone."""
+    """The ``likelihood`` of `score`, without the other scores."""
     losses = -np.log(np.maximum(P[np.arange(len(y)), y], CLIP))
     return float(np.exp(-float(losses.mean())))
 
 
 def likelihood(log_P: NDArray[Any], y: NDArray[np.intp]) -> float:
-    """Exp of the mean log probability of the right class, never above 1.
+    """The likelihood of predicted log probabilities: exp of their mean for the right class.
 
     As in `check_probabilities`, each row's probabilities are divided by their sum. The likelihood
-    is NaN where a logarithm is, and where a row's sum is not 1 within `TOLERANCE`.
+    is never above 1. It is NaN if a logarithm is NaN or a row's sum is not 1 within `TOLERANCE`.
     """
     logs = np.asarray(log_P, dtype=np.float64)[: len(y)]
     right = logs[np.arange(len(y)), y]  # (n,)
-    with np.errstate(over="ignore"):  # of logarithms far above 0
+    with np.errstate(over="ignore"):  # logarithms far above 0 are found below
         sums = np.exp(logs).sum(axis=1)
     if not (np.abs(sums - 1) <= TOLERANCE).all():
         return float("nan")

@@ -1,4 +1,4 @@
-"""One trial becomes a result: split, prepare, make, fit, predict, score."""
+"""Run one trial: draw the split, prepare it, make the classifier, fit, predict and score."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ if TYPE_CHECKING:
 
 TRACE_POINTS = 200
 LAST_EPOCH = 2**31 - 1  # what an integer column of any database holds
-TELL_EVERY = 0.05  # seconds: as often as an eye can follow
-THREADS = 1  # of a trial: sums come out the same bit for bit whatever the number of jobs
+TELL_EVERY = 0.05  # seconds between two reports of an epoch: as often as an eye can follow
+THREADS = 1  # a trial: then sums are equal bit for bit whatever the number of jobs
 PREDICT_CALLS = 5
-PREDICT_BUDGET = 0.05  # seconds: a slow predict_proba is not called again for a better figure
+PREDICT_BUDGET = 0.05  # seconds: a predict_proba that takes longer is timed only once more
 
 
 def run_trial(
@@ -73,14 +73,14 @@ def run_trial(
     on_failure: Callable[[BaseException], None] = lambda _: None,
     tell: Tell | None = None,
 ) -> Result:
-    """Run one trial here and now; whatever the plugins raise becomes a failed result.
+    """Run one trial in this process; any exception of a plugin becomes a failed result.
 
     Args:
-        trial: what to run.
-        registry: what it names.
-        clock: seconds, ever growing.
-        on_failure: given the exception first; a debugger, say.
-        tell: given points of the trace as they come, not all of them.
+        trial: the trial to run.
+        registry: has the trial's dataset and model.
+        clock: a monotonic clock, in seconds.
+        on_failure: called with the exception before it becomes a result, for example to debug it.
+        tell: called with some of the trace's points, as epochs end.
     """
     dataset = registry.datasets[trial.dataset.name]
     try:
@@ -100,18 +100,19 @@ def run_together(
     clock: Clock = time.perf_counter,
     tell: Tell | None = None,
 ) -> list[Result]:
-    """Repeats of one pairing, those of one shape trained in one go, here and now.
+    """Run repeats of one pairing in this process, fitting repeats of equal shape together.
 
-    Every result is what `run_trial` would give; ``fit`` seconds are an equal share.
+    Every result equals that of `run_trial`, except that trials fitted together share the ``fit``
+    seconds equally.
 
     Args:
-        trials: that differ in their repeat only.
-        registry: what they name.
-        clock: seconds, ever growing.
-        tell: given points of the first one's trace as they come.
+        trials: trials that differ only in their repeat.
+        registry: has the trials' dataset and model.
+        clock: a monotonic clock, in seconds.
+        tell: called with some points of the first trial's trace, as epochs end.
 
     Raises:
-        BaseException: whatever comes up in any of them; then none has a result.
+        BaseException: whatever any of the trials raises; then no trial has a result.
     """
     dataset = registry.datasets[trials[0].dataset.name]
     model = registry.models[trials[0].model.name]
@@ -125,15 +126,15 @@ def run_together(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Facts:
-    """What is known of a split besides its columns, and what a trial is scored with.
+    """A split's labels, classes and warnings: what scoring a trial needs besides predictions.
 
     Args:
         y_train: (n_train,), labels as the model got them, 0..K-1.
-        y_test: (n_test,), codes of all classes.
+        y_test: (n_test,), labels as codes of the dataset's classes, 0..n_classes-1.
         trained: (K,), codes of the classes in the training part, ascending.
-        n_classes: of the whole dataset.
-        n_repeated: rows of the test part that occur in the training part.
-        identifiers: columns in which nearly every row has a category of its own.
+        n_classes: number of classes in the whole dataset.
+        n_repeated: number of test rows that also occur in the training part.
+        identifiers: names of columns in which nearly every row has its own category.
     """
 
     y_train: NDArray[np.intp]
@@ -146,14 +147,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Material:
-    """What a trial works on; the labels of the test part are not in it.
+    """A trial's input: the prepared split, without the labels of the test part.
 
     Args:
         prepared: both parts as the model needs them.
-        labels: gives the test part's labels as codes, for whoever scores epochs.
-        n_classes: K, in the training part.
-        data: the split as it was drawn where a picture of it needs that: its labels left out.
-        principal: the picture of a split with more than two columns.
+        labels: returns the labels and classes; called only to score epochs or the trial.
+        n_classes: K, the number of classes in the training part.
+        data: the unprepared split, if the picture needs it; it may lack the test labels.
+        principal: the finished picture of a split with more than two columns.
     """
 
     prepared: Prepared
@@ -164,12 +165,12 @@ class Material:
 
     @property
     def facts(self) -> Facts:
-        """All that it is scored with."""
+        """What scoring the trial needs besides predictions."""
         return self.labels()
 
     @classmethod
     def of(cls, data: Encoded, needs: Needs, *, sketched: bool) -> Material:
-        """The material of a split that was drawn in this process, with or without a picture."""
+        """The material of a split that was drawn in this process; a picture only if `sketched`."""
         prepared = prepare(data, needs)
         facts = Facts(
             prepared.y_train,
@@ -179,27 +180,27 @@ class Material:
             data.n_repeated,
             data.identifiers,
         )
-        few = is_asked(data)
+        has_grid = is_asked(data)
         return cls(
             prepared,
             lambda: facts,
             len(data.trained),
-            data if few and sketched else None,
-            principal(data) if sketched and not few else None,
+            data if has_grid and sketched else None,
+            principal(data) if sketched and not has_grid else None,
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """What came of a fit, not checked yet.
+    """The outcome of a fit: unchecked predictions, seconds and trace.
 
     Args:
-        test: what ``predict_proba`` gave for the test part, its columns in the labels' order.
-        train: the same for the training part.
-        seconds: where the time went.
+        test: what ``predict_proba`` returned for the test part, columns in the labels' order.
+        train: what ``predict_proba`` returned for the training part, likewise.
+        seconds: time of each stage.
         points: likelihoods by epoch.
-        last_epoch: the last one that was told; None where none was.
-        sketch: how the classifier divides its inputs, in the first repeat.
+        last_epoch: the last epoch that the model reported; None if it reported none.
+        sketch: how the classifier divides its inputs; in the first repeat only.
     """
 
     test: NDArray[Any]
@@ -219,15 +220,15 @@ def fit_alone(
     tell: Tell | None = None,
     imported: Mapping[str, float] | None = None,
 ) -> Fitted:
-    """Make a classifier, fit it, let it predict.
+    """Make one classifier, fit it, and let it predict.
 
     Args:
-        trial: which.
-        model: the one that it names.
-        material: the split.
-        clock: seconds, ever growing.
-        tell: given points of the trace as they come.
-        imported: seconds that importing packages took before.
+        trial: the trial to run.
+        model: the trial's model.
+        material: the trial's split.
+        clock: a monotonic clock, in seconds.
+        tell: called with some of the trace's points, as epochs end.
+        imported: seconds that importing each package took, if it was imported before.
 
     Raises:
         BaseException: whatever the model raises.
@@ -236,6 +237,7 @@ def fit_alone(
 
 
 def _fit(begun: _Begun, clock: Clock) -> Fitted:
+    """Fit one classifier; only the fit, without its monitor, is timed."""
     keywords = {"monitor": begun.monitor} if begun.monitor else {}
     prepared = begun.material.prepared
     started = clock()
@@ -253,22 +255,22 @@ def fit_several(
     tell: Tell | None = None,
     imported: Mapping[str, float] | None = None,
 ) -> dict[Trial, Fitted]:
-    """Fit repeats of one pairing, those of one shape in one go if the model offers that.
+    """Fit repeats of one pairing, those of equal shape together if the model has `fit_together`.
 
-    The arguments are those of `fit_alone`, several of them.
+    The arguments are those of `fit_alone`, with one material for each trial.
 
     Raises:
-        BaseException: whatever comes up in any of them.
+        BaseException: whatever the model raises in any of the trials.
     """
-    found: dict[Trial, Fitted] = {}
+    fitted: dict[Trial, Fitted] = {}
     groups: dict[tuple[object, ...], list[_Begun]] = {}
     tells = dict.fromkeys(trials) | {trials[0]: tell}
     if model.fit_together is None:
         for trial, material in zip(trials, materials, strict=True):
-            found[trial] = fit_alone(
+            fitted[trial] = fit_alone(
                 trial, model, material, clock=clock, tell=tells[trial], imported=imported
             )
-        return found
+        return fitted
     for trial, material in zip(trials, materials, strict=True):
         begun = _begin(trial, model, material, clock, tells[trial], imported or {})
         shape = (
@@ -279,7 +281,7 @@ def fit_several(
         groups.setdefault(shape, []).append(begun)
     for group in groups.values():
         if len(group) == 1:
-            found[group[0].trial] = _fit(group[0], clock)
+            fitted[group[0].trial] = _fit(group[0], clock)
             continue
         started = clock()
         model.fit_together(
@@ -291,15 +293,15 @@ def fit_several(
         settle([begun.classifier for begun in group])
         seconds = clock() - started - math.fsum(begun.monitor_seconds for begun in group)
         for begun in group:
-            found[begun.trial] = _finish(begun, seconds / len(group), len(group), clock)
-    return found
+            fitted[begun.trial] = _finish(begun, seconds / len(group), len(group), clock)
+    return fitted
 
 
 def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Result:
-    """What a trial has come to.
+    """Check and score a trial's predictions.
 
     Raises:
-        ProbabilityError: what the classifier predicted are no probabilities.
+        ProbabilityError: the classifier's predictions are not probabilities.
     """
     K = len(facts.trained)
     P = np.zeros((len(facts.y_test), facts.n_classes))
@@ -324,14 +326,14 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
 
 
 def failure_of(error: BaseException) -> Failure:
-    """What a trial is said to have failed of."""
+    """The failure that an exception makes of a trial: its kind, reason and traceback."""
     return Failure(_kind(error), _reason(error), _traceback(error))
 
 
 def trace_of(
     points: Sequence[TracePoint], last_epoch: int | None, train: float, test: float
 ) -> tuple[TracePoint, ...]:
-    """The points, and the last epoch with the finished classifier's likelihoods."""
+    """The trace's points, ending with the last epoch and the fitted classifier's likelihoods."""
     if last_epoch is None:
         return ()
     kept = [point for point in points if point.epoch != last_epoch]
@@ -339,11 +341,11 @@ def trace_of(
 
 
 class EpochScores:
-    """What a model calls after each epoch; scores a thinned set of them.
+    """The monitor that a model calls after each epoch; it scores some of the epochs.
 
-    It keeps every call until there are more than `TRACE_POINTS`, then every second one, every
-    fourth, and so on: neither the number of epochs nor their stride need be known beforehand.
-    Whoever watches is told of them, but not too often. It may be called from several threads.
+    It keeps every epoch until there are more than `TRACE_POINTS`, then every second one, every
+    fourth, and so on. So the number of epochs need not be known beforehand. It reports kept epochs
+    to `tell`, at most every `TELL_EVERY` seconds. Several threads may call it.
     """
 
     def __init__(
@@ -362,27 +364,29 @@ class EpochScores:
         self._last = 0
         self._tell = tell
         self._told = -math.inf
+        #: Spent in this monitor, to be subtracted from the fit's.
         self.seconds = 0.0
 
-    def __getstate__(self) -> dict[str, Any]:
-        """A model may copy what it was given; a copy tells nobody."""
+    def __getstate__(self) -> dict[str, Any]:  # attributes, for pickle and copy
+        """The state of a copy, which reports to nobody: a model may copy its monitor."""
         return self.__dict__ | {"_tell": None, "_lock": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """A copy has a lock of its own."""
+        """Restore a copy, with its own lock."""
         self.__dict__.update(state, _lock=threading.RLock())
 
     def __call__(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
-        """Take note of an epoch, counted from 1."""
+        """Record an epoch, counted from 1."""
         with self._lock:
             self._take(epoch, predict_log_proba)
 
     def _take(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
-        last, self._last = self._last, operator.index(epoch)  # a plain int, of whatever kind it was
-        if not (last < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
-            raise ValueError(f"monitor was called with epoch {epoch} after epoch {last}")
+        previous, self._last = self._last, operator.index(epoch)  # a plain int, also of a NumPy one
+        if not (previous < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
+            raise ValueError(f"monitor was called with epoch {epoch} after epoch {previous}")
         self._calls += 1
-        # Thinned only now, so that the last call of all finds a place without one to spare.
+        # Thin even if the stride then skips this call: `trace_of` may add it as the last epoch, and
+        # a trace has at most `TRACE_POINTS` points.
         if len(self._points) == TRACE_POINTS:
             self._stride *= 2
             self._points = self._points[1::2]
@@ -403,7 +407,7 @@ class EpochScores:
 
     @property
     def last_epoch(self) -> int | None:
-        """The last epoch that was told; None where none was."""
+        """The last epoch that the model reported; None if it reported none."""
         return self._last if self._calls else None
 
 
@@ -413,21 +417,25 @@ def _material(dataset: Dataset, model: Model, trial: Trial) -> Material:
 
 
 def draw(
-    dataset: Dataset, seed: int, parameters: dict[str, Any], fold: int | None = None
+    dataset: Dataset,
+    seed: int,
+    parameters: dict[str, Any],  # keyword arguments of the dataset's own `split`
+    fold: int | None = None,
 ) -> Encoded:
-    """One split of a dataset, checked and encoded.
+    """Draw one split of a dataset, check it and encode it.
 
-    With a ``train_size`` there are no more training rows than that, nested in those of a larger
-    one; a row of each class is among them in any case. A fold is of datasets that have folds.
+    ``train_size`` limits the number of training rows, but at least one row of each class stays.
+    The rows of a smaller ``train_size`` are among those of a larger one. Only datasets with folds
+    use `fold`.
 
     Raises:
-        DatasetError: the dataset breaks its contract, or its own code raised.
+        DatasetError: the dataset breaks its contract, or its code raised an exception.
     """
-    own = TRAIN_SIZE in parameters and TRAIN_SIZE in split_parameters(dataset)
-    size = None if own else parameters.pop(TRAIN_SIZE, None)
+    is_own_parameter = TRAIN_SIZE in parameters and TRAIN_SIZE in split_parameters(dataset)
+    size = None if is_own_parameter else parameters.pop(TRAIN_SIZE, None)
     try:
-        which = (fold or 0,) if folds_in(dataset.kind) else ()
-        split = dataset.split(np.random.default_rng(seed), *which, **parameters)
+        fold_arguments = (fold or 0,) if folds_in(dataset.kind) else ()
+        split = dataset.split(np.random.default_rng(seed), *fold_arguments, **parameters)
     except HarnessError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from error
     except (Exception, SystemExit) as error:
@@ -441,16 +449,16 @@ def draw(
 
 def _part(data: Encoded, size: int, seed: int) -> Encoded:
     order = np.random.default_rng((seed, len(data.y_train))).permutation(len(data.y_train))
-    # The first row of each class goes in front: a model cannot learn what it has never seen.
-    first = np.sort(np.unique(data.y_train[order], return_index=True)[1])
-    order = np.concatenate([order[first], np.delete(order, first)])
-    rows = np.sort(order[: max(size, len(first))])
+    # The first row of each class goes in front, because a model cannot learn a class without rows.
+    first_rows = np.sort(np.unique(data.y_train[order], return_index=True)[1])
+    order = np.concatenate([order[first_rows], np.delete(order, first_rows)])
+    rows = np.sort(order[: max(size, len(first_rows))])
     return data.learning_from(rows)
 
 
 @dataclass(slots=True)
 class _Begun:
-    """A trial whose classifier is made and whose data are there."""
+    """A trial that is ready to fit: its classifier and its data."""
 
     trial: Trial
     needs: Needs
@@ -475,7 +483,7 @@ def _begin(
 ) -> _Begun:
     import_seconds = _import(model.requires, clock, imported)
     prepared, K = material.prepared, material.n_classes
-    # A model that draws from a global generator, against the contract, is repeatable all the same.
+    # Repeatable even if the model draws from a global generator, which the contract forbids.
     seed_globals(trial.model_seed)
     started = clock()
     classifier = model.make(setting_of(trial, K, prepared), **dict(trial.model.parameters))
@@ -487,14 +495,14 @@ def _begin(
     monitor = None
     if takes_monitor(classifier):
         facts = material.facts
-        # Every class of the test part was trained.
+        # `encode` makes sure that every class of the test part occurs in the training part.
         y_test = np.searchsorted(facts.trained, facts.y_test)
         monitor = EpochScores(prepared, y_test, clock, tell)
     return _Begun(trial, model.needs, material, classifier, monitor, import_seconds, make_seconds)
 
 
 def setting_of(trial: Trial, n_classes: int, prepared: Prepared) -> Setting:
-    """All that a trial's model may know before it sees data."""
+    """What a trial's model is told before it sees data."""
     return Setting(
         seed=trial.model_seed,
         device=trial.device,
@@ -519,7 +527,7 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> F
         Seconds(
             begun.import_seconds,
             begun.make_seconds,
-            max(0.0, fit_seconds),  # monitors that are called in parallel take more than passes
+            max(0.0, fit_seconds),  # parallel monitor calls can add up to more than the fit took
             first_seconds,
             predict_seconds,
             together,
@@ -531,7 +539,7 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> F
 
 
 def _sketch(begun: _Begun, predict_seconds: float) -> Sketch | None:
-    """Last of all, for a model may do anything when it is asked for more."""
+    """The picture; made last, because these extra predictions may change the classifier."""
     if begun.material.data is None:
         return begun.material.principal
     K = begun.material.n_classes
@@ -545,7 +553,7 @@ def _sketch(begun: _Begun, predict_seconds: float) -> Sketch | None:
 
 
 def ordered(classifier: Classifier, raw: Any, K: int) -> Any:
-    """The columns in the order of the labels 0..K-1, as ``classes_`` tells."""
+    """Predictions with columns sorted by label 0..K-1, according to ``classes_``."""
     classes = getattr(classifier, "classes_", None)
     if classes is None or np.array_equal(classes, np.arange(K)):
         return raw
@@ -556,7 +564,7 @@ def ordered(classifier: Classifier, raw: Any, K: int) -> Any:
 
 
 def _steady_predict(classifier: Classifier, X: Array, clock: Clock) -> float:
-    """Seconds a row of the calls after the first, median."""
+    """Median seconds a row of the `predict_proba` calls after the first."""
     samples: list[float] = []
     while len(samples) < PREDICT_CALLS and math.fsum(samples) < PREDICT_BUDGET:
         started = clock()
@@ -566,7 +574,7 @@ def _steady_predict(classifier: Classifier, X: Array, clock: Clock) -> float:
 
 
 def _import(requires: tuple[str, ...], clock: Clock, imported: Mapping[str, float]) -> float:
-    """Seconds that importing the packages took, here or in the process this one is a fork of."""
+    """Import packages; the seconds that took, here or in the process that this one is a fork of."""
     seconds = 0.0
     for name in requires:
         started = clock()
@@ -576,7 +584,7 @@ def _import(requires: tuple[str, ...], clock: Clock, imported: Mapping[str, floa
 
 
 def takes_monitor(classifier: Classifier) -> bool:
-    """Whether ``fit`` has a parameter ``monitor``: it learns by epochs, and tells them."""
+    """Whether ``fit`` has a parameter ``monitor``, through which it reports its epochs."""
     try:
         return "monitor" in inspect.signature(classifier.fit).parameters
     except (TypeError, ValueError):
@@ -584,9 +592,9 @@ def takes_monitor(classifier: Classifier) -> bool:
 
 
 def seed_globals(seed: int) -> None:
-    """Seed the generators that Python, NumPy and, if it is loaded, torch share among all."""
+    """Seed the global generators of Python, NumPy and, if it is loaded, torch."""
     random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002  # the legacy generator is the one that strays use
+    np.random.seed(seed)  # noqa: NPY002  # models that break the contract use the legacy generator
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed)
 
@@ -600,7 +608,7 @@ def _kind(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if type(error) in (DatasetError, ProbabilityError):  # what the harness itself has to say
+    if type(error) in (DatasetError, ProbabilityError):  # the harness's own messages
         return str(error)
     described = describe(error)
     return f"called sys.exit ({described})" if isinstance(error, SystemExit) else described

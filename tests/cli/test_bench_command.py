@@ -197,7 +197,10 @@ def test_a_bench_is_listed_among_the_runs(softmax_bench: Done) -> None:
 def test_a_bench_cannot_be_resumed(softmax_bench: Done) -> None:
     refused = softmax_bench.then("run", "--resume")
     assert refused.status == 2
-    assert refused.remarks == "harness: run 1 is a bench, which has no trials; make another\n"
+    assert (
+        refused.remarks
+        == "harness: run 1 is a bench, which has no trials to resume; start another\n"
+    )
 
 
 def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: Done) -> None:

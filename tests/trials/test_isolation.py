@@ -557,11 +557,11 @@ def test_a_full_disk_is_told_as_such(hostile: Described) -> None:
         ("labels", "labels out of range"),
         ("test_labels", "labels out of range"),
         ("classes", "classes out of range"),
-        ("no_labels", "labels that are no column of integers"),
+        ("no_labels", "labels that are not a column of integers"),
         ("fewer_labels", "labels out of range"),
         ("table", "X_test of float64 (19, 1)"),
         ("types", "X_train of int64 (20, 1)"),
-        ("names", "names that are no texts"),
+        ("names", "names that are not strings"),
         ("all", "its process gave an answer that does not fit"),
     ],
 )

@@ -69,7 +69,7 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
         ),
         (
             {"X_test": np.array([[1.0, np.inf], [0, 0]])},
-            "column 'x1' holds infinite values, or some beyond 3.4e+38",
+            "column 'x1' holds infinite values, or values beyond 3.4e+38",
         ),
         ({"X_train": np.array([[1, 1e39]] * 4, dtype=object)}, "column 'x1' holds infinite"),
         (
@@ -655,8 +655,8 @@ def test_columns_of_categories_are_declared_by_index_mask_or_name(categorical: A
         (7, "categorical columns (7,) of 2 columns"),
         ((True,), "categorical is a mask of 1 for 2 columns"),
         ((True, 1), "categorical is (True, 1); give indices"),
-        (("town",), "categorical names 'town', which is no column; there are x0, x1"),
-        ("town", "categorical names 'town', which is no column; there are x0, x1"),
+        (("town",), "categorical names 'town', which is no column; the columns are x0, x1"),
+        ("town", "categorical names 'town', which is no column; the columns are x0, x1"),
     ],
 )
 def test_what_declares_no_columns_is_refused(categorical: Any, fault: str) -> None:
@@ -760,7 +760,7 @@ class Broken:
         ({"X_train": np.full((4, 2), np.longdouble("1e400"))}, "column 'x0' holds infinite values"),
         (
             {"X_train": frame(a=[1.0] * 4, b=1.0), "X_test": frame(b=[1.0] * 2, a=1.0)},
-            "column 0 is 'a' in the training part, 'b' in the test part; order their columns alike",
+            "column 0 is 'a' in the training part, 'b' in the test part; order them alike",
         ),
         (
             {"y_train": pd.get_dummies(["a", "b", "a", "b"])},
@@ -897,6 +897,6 @@ def test_a_table_that_memory_does_not_hold_is_the_datasets_fault(
     monkeypatch.setattr("harness.trials.preparation.np.zeros", full)
     with pytest.raises(DatasetError) as caught:
         prepare(data, Needs(finite=False))
-    assert "one-hot encoded, it is a table of 2 x 3 numbers, which memory does not hold" in str(
+    assert "one-hot encoded, it is a table of 2 x 3 numbers, which does not fit into memory" in str(
         caught.value
     )

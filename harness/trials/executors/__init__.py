@@ -1,1 +1,1 @@
-"""Where trials run; each module offers an executor of the same shape."""
+"""Executors: each module runs trials somewhere, through a function of the same signature."""

@@ -1,4 +1,4 @@
-"""Trials on this machine, several at a time, each isolated from the others."""
+"""Run trials on this machine, several at a time, each isolated from the others."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
     from harness.trials.events import Tell
 
-TELL_EVERY = 0.04  # seconds: a little more often than a trial tells
-POLL = 0.05  # seconds between looks at time and memory limits
-MEMORY_SHARE = 0.8  # of the machine's memory, shared out to the jobs where no limit was given
+TELL_EVERY = 0.04  # seconds between two reports of an epoch: a little less than a trial waits
+POLL = 0.05  # seconds between checks of time and memory limits
+MEMORY_SHARE = 0.8  # share of the machine's memory that all jobs divide, unless a limit is given
 DISK_SHARE = 0.25
-"""Of the free space of the temporary folder: while splits take more, no further one is drawn unless
-nothing else can go on."""
+"""Share of the temporary folder's free space. While splits take more, no further split is drawn,
+unless the run could not go on otherwise."""
 
-Which = tuple["Choice", int, int]
-"""What a split depends on: the dataset with its parameters, the repeat, the run's seed."""
+SplitKey = tuple["Choice", int, int]
+"""Identifies a split: the dataset with its parameters, the repeat, the run's seed."""
 
 
 def run_isolated(
@@ -51,26 +51,27 @@ def run_isolated(
     tell: Tell = lambda _: None,
     epochs: bool = False,
 ) -> Iterator[Result]:
-    """Results as they come, one for every trial, whatever the trials do.
+    """Yield one result for every trial as trials end, whatever their plugins do.
 
     A split is drawn once for each dataset and repeat, in a process that has loaded the dataset's
-    plugin. A trial runs in a process that has loaded its model's plugin and what the model
-    requires; what it predicts is scored in one that has loaded neither. If anything goes wrong in a
-    batch, its trials are run one by one.
+    plugin. A trial runs in a process that has loaded its model's plugin and the packages that the
+    model requires. Its predictions are scored in a process that has loaded no plugin. If anything
+    goes wrong in a batch, its trials are run one by one.
 
     Args:
-        trials: what to run.
-        plugins: files or modules to discover, besides what is installed; where there is no
-            ``registry`` yet.
-        registry: what the trials name.
-        batches: of ``trials``, those to run in one go; they come first, being the longest.
-        jobs: processes at a time; the cores by default.
-        seconds: limit of each trial, and of each split; a batch has that of all its trials.
-        memory: limit of each process, in bytes; by default a share of the machine's.
-        tell: given what happens; a result before it comes out here.
-        epochs: whether to tell of the epochs of trials that are under way, too.
+        trials: the trials to run.
+        plugins: files or modules to discover, besides installed plugins; used only without a
+            ``registry``.
+        registry: has the trials' datasets and models.
+        batches: groups of ``trials`` to run in one call each; they start first, because they take
+            longest.
+        jobs: processes at a time; by default the number of cores.
+        seconds: time limit of each trial and of each split; a batch has the sum of its trials'.
+        memory: memory limit of each process in bytes; by default a share of the machine's.
+        tell: called with every event; with a result's event before the result is yielded.
+        epochs: whether to report the epochs of running trials, too.
     """
-    own = registry is None
+    owns_registry = registry is None
     registry = registry or discover(plugins)
     jobs = at_a_time(jobs, len(trials))
     limits = Limits(seconds, memory or share_of_memory(jobs))
@@ -79,15 +80,15 @@ def run_isolated(
         yield from work.results()
     finally:
         work.close()
-        if own:
+        if owns_registry:
             registry.processes.close()
 
 
 @dataclass(slots=True, eq=False)
 class _Split:
-    """A split that trials share: where it is, and how many of them have yet to end."""
+    """A split that trials share: its files, and how many of the trials have not ended."""
 
-    which: Which
+    key: SplitKey
     needs: tuple[Needs, ...]
     users: int
     sketched: bool
@@ -98,22 +99,22 @@ class _Split:
     labels: IO[bytes] | None = None
     fault: Failure | None = None
     alone: bool = False
-    """Whether nothing may run beside it: the process that it came from was ended once."""
+    """Whether to draw it with nothing else running: its parent process was killed once."""
 
     @property
     def is_there(self) -> bool:
-        """Whether it has been drawn, or never will be."""
+        """Whether drawing is over: the split has been drawn, or drawing it has failed."""
         return self.file is not None or self.fault is not None
 
     @property
     def size(self) -> int:
-        """Bytes on disk, so far."""
+        """Bytes that it takes on disk so far."""
         if self.file is not None:
             return os.fstat(self.file.fileno()).st_size
         return os.fstat(self.call.answer).st_size if self.call is not None else 0
 
     def close(self) -> None:
-        """Let go of its files, which have no name and so are gone."""
+        """Close its files, which deletes them, because they have no name."""
         if self.call is not None:
             self.call.close()
             self.call = None
@@ -126,21 +127,21 @@ class _Split:
 
 @dataclass(slots=True, eq=False)
 class _Unit:
-    """Trials that run in one go: one, or several repeats of a pairing."""
+    """Trials that run in one call: a single trial, or several repeats of a pairing."""
 
     trials: tuple[Trial, ...]
     splits: tuple[_Split, ...]
     alone: bool = False
-    """Whether nothing may run beside it: one of several ended the process that they came from."""
+    """Whether to run it with nothing else running: its parent process was killed once."""
     call: Call | None = None
     answer: IO[bytes] | None = None
-    """Where its scores are written to, once it has been fitted."""
+    """The file for its scores; None until its trials are fitted."""
     score: tuple[Any, Failure | None] | None = None
-    """What came of scoring it."""
+    """What the scoring call returned, and its failure; None until it has ended."""
 
 
 class _Work:
-    """What is to be done, what is under way."""
+    """Schedules the drawing of splits, the fitting of units and their scoring."""
 
     def __init__(
         self,
@@ -155,44 +156,44 @@ class _Work:
     ) -> None:
         self.registry, self.processes = registry, registry.processes
         self.jobs, self.limits, self.tell, self.epochs = jobs, limits, tell, epochs
-        # In one order for all repeats of a dataset: a batch of them has one place in it.
+        # All repeats of a dataset have its needs in the same order: a batch passes one index.
         needs: dict[Choice, dict[Needs, None]] = {}
         for trial in trials:
             needs.setdefault(trial.dataset, {})[self._model(trial).needs] = None
-        splits: dict[Which, _Split] = {}
+        splits: dict[SplitKey, _Split] = {}
         for trial in trials:
-            which = _which(trial)
-            if which not in splits:
-                splits[which] = _Split(which, tuple(needs[trial.dataset]), 0, False, 0, None)
-            split = splits[which]
+            key = _split_key(trial)
+            if key not in splits:
+                splits[key] = _Split(key, tuple(needs[trial.dataset]), 0, False, 0, None)
+            split = splits[key]
             split.users += 1
             split.sketched |= trial.repeat == 0
             split.seed, split.fold = trial.split_seed, trial.fold
         self.splits = splits
         batched = {trial.key for batch in batches for trial in batch}
-        # All trials of a repeat in a row, so that its split can go after them. Baselines come
-        # first: they are done at once, and are scored while others learn.
-        order = {which: i for i, which in enumerate(splits)}
-        alone = sorted(
+        # The trials of a repeat follow each other, so that its split can be deleted after them.
+        # Baselines come first: they take no time, and are scored while other models learn.
+        order = {key: i for i, key in enumerate(splits)}
+        unbatched = sorted(
             (trial for trial in trials if trial.key not in batched),
-            key=lambda trial: (order[_which(trial)], not self._model(trial).baseline),
+            key=lambda trial: (order[_split_key(trial)], not self._model(trial).baseline),
         )
         units = [self._unit(tuple(batch)) for batch in batches]
-        units += [self._unit((trial,)) for trial in alone]
+        units += [self._unit((trial,)) for trial in unbatched]
         self.waiting = deque(units)
-        #: Asked for at once, since loading libraries takes longer than many a trial.
-        self.starting = list({id(one): one for one in map(self._parent, units)}.values())
+        #: Parents that start at once, because loading libraries takes longer than many trials.
+        self.starting = list({id(parent): parent for parent in map(self._parent, units)}.values())
         self.drawing: list[_Split] = []
         self.running: list[_Unit] = []
-        #: In the order in which they are scored, one at a time, in a process without any plugin.
+        #: Units to score, in this order, one at a time, in a process without any plugin.
         self.fitted: deque[_Unit] = deque()
         self.scorer: Worker | None = None
 
     def _unit(self, trials: tuple[Trial, ...], *, alone: bool = False) -> _Unit:
-        return _Unit(trials, tuple(self.splits[_which(trial)] for trial in trials), alone)
+        return _Unit(trials, tuple(self.splits[_split_key(trial)] for trial in trials), alone)
 
     def results(self) -> Iterator[Result]:
-        """One for every trial, as they come."""
+        """Yield one result for every trial, as trials end."""
         while self.waiting or self.running:
             while self._begin_something():
                 pass
@@ -201,7 +202,7 @@ class _Work:
             calls = [unit.call for unit in self.running if unit.answer is None]
             calls += [split.call for split in self.drawing]
             scorer = [self.scorer] if self.scorer is not None and self.fitted else []
-            if None not in calls:  # a unit without a call has its result already
+            if None not in calls:  # do not wait for a unit without a call: its split has failed
                 wait([call for call in (*calls, *scorer) if call is not None], POLL)
             self.tell(Passed())
             self.processes.renew()
@@ -214,7 +215,7 @@ class _Work:
                 yield from self._look(unit)
 
     def close(self) -> None:
-        """End what is under way."""
+        """End all running calls, and delete the splits."""
         for unit in self.running:
             if unit.call is not None:
                 unit.call.close()
@@ -224,25 +225,27 @@ class _Work:
             split.close()
 
     def _begin_something(self) -> bool:
-        """Begin the first unit whose splits are there, or to draw one that is needed.
+        """Start the first unit whose splits are drawn, or draw a split that a unit waits for.
 
-        What is being scored counts as none of the jobs, and one split may be drawn beside them, so
-        that trials need not wait.
+        Returns whether anything was started. Units that are being scored do not count as jobs, and
+        one split may be drawn beside the jobs, so that trials need not wait for it.
         """
         room: bool | None = None
-        trials = sum(unit.answer is None for unit in self.running)
-        if any(unit.alone for unit in self.running) or any(one.alone for one in self.drawing):
+        idle = not (self.running or self.drawing)
+        if any(unit.alone for unit in self.running) or any(split.alone for split in self.drawing):
             return False
         if len(self.running) >= 2 * self.jobs:
             return False
-        may_draw = len(self.drawing) < max(1, self.jobs - trials)
-        if trials >= self.jobs and not may_draw:
+        n_fitting = sum(unit.answer is None for unit in self.running)
+        may_fit = n_fitting < self.jobs
+        may_draw = len(self.drawing) < max(1, self.jobs - n_fitting)
+        if not may_fit and not may_draw:
             return False
         for unit in self.waiting:
-            if unit.alone and (self.running or self.drawing):
+            if unit.alone and not idle:
                 return False
             missing = [split for split in unit.splits if not split.is_there]
-            if not missing and trials >= self.jobs:
+            if not missing and not may_fit:
                 continue
             if not missing:
                 self.waiting.remove(unit)
@@ -251,31 +254,32 @@ class _Work:
             undrawn = next((split for split in missing if split.call is None), None)
             if undrawn is None or not may_draw:
                 continue
-            if undrawn.alone and (self.running or self.drawing):
+            if undrawn.alone and not idle:
                 return False
             if room is None:
                 room = self._has_room()
-            if room or not (self.running or self.drawing):
+            if room or idle:
                 self._draw(undrawn)
                 return True
         return False
 
     def _has_room(self) -> bool:
+        """Whether splits take less than their share of the disk."""
         sizes: dict[Choice, int] = {}
         for split in self.splits.values():
-            choice = split.which[0]
+            choice = split.key[0]
             sizes[choice] = max(sizes.get(choice, 0), split.size)
-        # One that is being drawn will be as large as others of its dataset.
-        taken = sum(split.size for split in self.splits.values() if split not in self.drawing)
-        taken += sum(sizes[split.which[0]] for split in self.drawing)
-        return taken <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
+        # A split that is being drawn will be as large as other splits of its dataset.
+        used = sum(split.size for split in self.splits.values() if split not in self.drawing)
+        used += sum(sizes[split.key[0]] for split in self.drawing)
+        return used <= DISK_SHARE * psutil.disk_usage(tempfile.gettempdir()).free
 
     def _draw(self, split: _Split) -> None:
         parent = self._parent_of(split)
         split.labels = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the split
         split.call = parent.call(
             draw_there,
-            split.which[0],
+            split.key[0],
             split.seed,
             split.fold,
             split.needs,
@@ -289,9 +293,9 @@ class _Work:
     def _drawn(self, split: _Split) -> None:
         call = split.call
         assert call is not None
-        name = split.which[0].name
+        name = split.key[0].name
         if call.is_orphan and not split.alone:
-            # Somebody ended the process that several came from; alone it turns out who.
+            # One of several calls killed the parent that they share; drawing alone shows which.
             split.close()
             split.alone = True
             return
@@ -302,12 +306,12 @@ class _Work:
             split.fault = blamed(call.failure, name)
             return
         try:
-            told, arrays = unpack(call.answer)
-            fault = fault_of(told)
+            split_json, arrays = unpack(call.answer)
+            fault = fault_of(split_json)
             if fault is None:
                 _, labels = unpack(_descriptor(split.labels))
-                if wrong := misfit(told, arrays, labels, split.needs):
-                    raise PackingError(f"gave {wrong}")
+                if mismatch := misfit(split_json, arrays, labels, split.needs):
+                    raise PackingError(f"gave {mismatch}")
         except PackingError as error:
             fault = f"dataset '{name}': split {error}", ""
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
@@ -315,9 +319,9 @@ class _Work:
         if fault is None:
             split.file, split.call = call.detach(), None
             call.close()
-            dataset = self._dataset(split.which[0])
+            dataset = self._dataset(split.key[0])
             origin = self.registry.origin("datasets", dataset.name)
-            self.registry.learn(origin, dataset.requires, dataset.name, modules_of(told))
+            self.registry.learn(origin, dataset.requires, dataset.name, modules_of(split_json))
         else:
             split.fault = Failure("dataset", fault[0], fault[1], call.output())
 
@@ -330,7 +334,7 @@ class _Work:
         unit.call = self._parent(unit).call(
             run_there,
             unit.trials,
-            self._place(unit),
+            self._needs_index(unit),
             self.epochs,
             files=[_descriptor(split.file) for split in unit.splits],
             lent=[_descriptor(split.labels) for split in unit.splits],
@@ -344,18 +348,18 @@ class _Work:
         return self.registry.parent(origin, model.requires, model.name)
 
     def _parent_of(self, split: _Split) -> Parent:
-        dataset = self._dataset(split.which[0])
+        dataset = self._dataset(split.key[0])
         origin = self.registry.origin("datasets", dataset.name)
         return self.registry.parent(origin, dataset.requires, dataset.name)
 
-    def _place(self, unit: _Unit) -> int:
-        """Of the model's needs among all that the splits were prepared for."""
+    def _needs_index(self, unit: _Unit) -> int:
+        """The index of the model's needs among those that the splits were prepared for."""
         return unit.splits[0].needs.index(self._model(unit.trials[0]).needs)
 
     def _look(self, unit: _Unit) -> Iterator[Result]:
-        """Results of a unit, if it has come to any; otherwise what is next for it."""
+        """Yield a unit's results if it has ended; otherwise start its next stage, if it is due."""
         if any(split.fault for split in unit.splits):
-            if len(unit.trials) > 1:  # it has broken in some of the repeats only, perhaps
+            if len(unit.trials) > 1:  # perhaps only some of the repeats have no split
                 self._again(unit, self._one_by_one(unit))
             else:
                 yield from self._end(unit, self._faults(unit))
@@ -363,16 +367,17 @@ class _Work:
             if not unit.call.poll():
                 return
             if unit.call.is_orphan and not unit.alone:
-                # Somebody ended the process that several came from; alone it turns out who.
+                # One of several calls killed the parent that they share; running alone shows which.
                 self._again(unit, [self._unit(unit.trials, alone=True)])
             elif _never_began(unit.call) and self._parent(unit) is not unit.call.parent:
-                # What other trials had loaded cannot be loaded beforehand.
+                # The parent was to load, beforehand, modules that other trials had loaded, and
+                # failed. The next parent does without them.
                 self._again(unit, [self._unit(unit.trials, alone=unit.alone)])
             elif unit.call.failure is not None:
                 failure = unit.call.failure
                 if not unit.call.has_begun and not unit.call.is_orphan:
-                    what = ", ".join(self._model(unit.trials[0]).requires) or "its plugin"
-                    failure = replace(failure, reason=f"importing {what}: {failure.reason}")
+                    packages = ", ".join(self._model(unit.trials[0]).requires) or "its plugin"
+                    failure = replace(failure, reason=f"importing {packages}: {failure.reason}")
                 yield from self._end(unit, _failed(unit.trials, failure, self._kind(unit)))
             else:
                 unit.answer = nameless()
@@ -383,7 +388,7 @@ class _Work:
             yield from self._end(unit, self._scored(unit, unit.score[1]))
 
     def _score(self, unit: _Unit) -> None:
-        """Begin to score the first of those that are fitted."""
+        """Start scoring a fitted unit."""
         if self.scorer is None or not self.scorer.usable:
             if self.scorer is not None:
                 self.scorer.end()
@@ -392,10 +397,10 @@ class _Work:
         files = [_descriptor(unit.answer), unit.call.answer]
         files += [_descriptor(split.file) for split in unit.splits]
         files += [_descriptor(split.labels) for split in unit.splits]
-        words = unit.trials, self._place(unit), self._kind(unit)
+        arguments = unit.trials, self._needs_index(unit), self._kind(unit)
         seconds = self.limits.seconds
         limits = replace(self.limits, seconds=seconds and seconds * len(unit.trials))
-        self.scorer.call(score_into, *words, limits=limits, files=files)
+        self.scorer.call(score_into, *arguments, limits=limits, files=files)
 
     def _look_at_scores(self) -> None:
         while self.fitted and self.scorer is not None:
@@ -425,7 +430,7 @@ class _Work:
                     else result
                     for result in results
                 ]
-        reason = f"what it predicts cannot be scored: {failure.reason}"
+        reason = f"its predictions cannot be scored: {failure.reason}"
         return _failed(unit.trials, replace(failure, reason=reason), self._kind(unit))
 
     def _end(self, unit: _Unit, results: list[Result]) -> Iterator[Result]:
@@ -444,10 +449,10 @@ class _Work:
     def _one_by_one(self, unit: _Unit) -> list[_Unit]:
         return [self._unit((trial,), alone=unit.alone) for trial in unit.trials]
 
-    def _again(self, unit: _Unit, others: list[_Unit]) -> None:
+    def _again(self, unit: _Unit, units: list[_Unit]) -> None:
         self._close(unit)
         self.tell(Ended(unit.trials))
-        self.waiting.extendleft(reversed(others))
+        self.waiting.extendleft(reversed(units))
 
     def _close(self, unit: _Unit) -> None:
         self.running.remove(unit)
@@ -471,26 +476,26 @@ class _Work:
 
 
 def at_a_time(jobs: int | None, n_trials: int) -> int:
-    """Processes for so many trials: as many as were asked for, or as there are cores."""
+    """Number of processes for these trials: `jobs`, or as many as there are cores."""
     return max(1, min(jobs or cores(), n_trials))
 
 
 def share_of_memory(jobs: int) -> int:
-    """Bytes that each of several jobs may use, so that all of them together leave some."""
+    """Bytes that each of several jobs may use; together they leave some memory free."""
     return int(psutil.virtual_memory().total * MEMORY_SHARE / jobs)
 
 
 def cores() -> int:
-    """Cores that this process may use, which in a container are fewer than the machine has."""
+    """Number of cores that this process may use; a container may have fewer than the machine."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _never_began(call: Call) -> bool:
-    """Whether the process that it was to come from could not load what it is for."""
+    """Whether the call's parent failed to load what it should, so that the call never started."""
     return call.failure is not None and not call.has_begun and not call.is_orphan
 
 
-def _which(trial: Trial) -> Which:
+def _split_key(trial: Trial) -> SplitKey:
     return trial.dataset, trial.repeat, trial.seed
 
 
@@ -500,16 +505,17 @@ def _descriptor(file: IO[bytes] | None) -> int:
 
 
 def _listener(unit: tuple[Trial, ...], tell: Tell) -> Callable[[Any], None]:
-    last, told = -1, 0.0
+    """A function that turns messages of a trial's process into `Reached` events, not too many."""
+    last_epoch, last_told = -1, 0.0
 
-    def listen(said: Any) -> None:
-        nonlocal last, told
-        try:  # a model that finds the way can say anything, and as often as it likes
-            point = point_of(*said)
+    def listen(message: Any) -> None:
+        nonlocal last_epoch, last_told
+        try:  # a malicious model could send anything, at any rate
+            point = point_of(*message)
         except (TypeError, ValueError):
             return
-        if last < point.epoch and time.monotonic() - told >= TELL_EVERY:
-            last, told = point.epoch, time.monotonic()
+        if last_epoch < point.epoch and time.monotonic() - last_told >= TELL_EVERY:
+            last_epoch, last_told = point.epoch, time.monotonic()
             tell(Reached(unit, point))
 
     return listen
