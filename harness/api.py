@@ -42,12 +42,12 @@ class Outcome:
 
     @property
     def results(self) -> pd.DataFrame:
-        """One row a trial; `harness.store.frames.Frames` tells the columns."""
+        """One row per trial; `harness.Frames` describes the columns."""
         return self.frames.results
 
     @property
     def traces(self) -> pd.DataFrame:
-        """Likelihood of training and test part by epoch, for models that learn by epochs."""
+        """Likelihood of the training and test part by epoch, for models that learn by epochs."""
         return self.frames.traces()
 
     @property
@@ -67,7 +67,7 @@ class Outcome:
 
     @property
     def training(self) -> pd.DataFrame:
-        """Fits and predictions, timed alone: a row a pairing."""
+        """Fits and predictions, timed alone: one row per pairing."""
         return self.tables["training"]
 
     @property
@@ -86,14 +86,15 @@ class Outcome:
         """A picture, which a notebook shows; `harness.sheets.output.save` writes it to a file.
 
         Args:
-            kind: the name of a picture; `harness list pictures` prints them. The history is not of
-                a run.
-            model: name or glob; of ``softmax``, a kernel.
-            dataset: name or glob.
-            device: name or glob.
+            kind: name of the picture; `harness list pictures` prints all names. ``history`` is not
+                a picture of a run.
+            model: name or glob of a model; for ``softmax``, of a kernel.
+            dataset: name or glob of a dataset.
+            device: name or glob of a device.
 
         Raises:
-            UsageError: there is no such picture of it, or more than one.
+            UsageError: there is no such picture of the run, or the names match several pairings
+                and the picture shows one.
         """
         pictures = self.frames.pictures
         known = [name for name, one in pictures.items() if one.scope != "history"]
@@ -112,13 +113,13 @@ class Outcome:
 
 
 def discover(plugins: Words = ()) -> Registry:
-    """Everything that is installed, settled in the nearest pyproject.toml, or given.
+    """The registry of all plugins: installed, listed in the nearest pyproject.toml, or given here.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
 
     Raises:
-        PluginError: a given plugin cannot be used, or two plugins offer one name.
+        PluginError: a given plugin cannot be used, or two plugins offer the same name.
     """
     return load((*read_settings().plugins, *_words(plugins)))
 
@@ -143,35 +144,36 @@ def run(
     in_process: bool = False,
     progress: bool | None = None,
 ) -> Outcome:
-    """Run every selected dataset with every selected model, store and return what came of it.
+    """Run every selected model on every selected dataset; store and return the results.
 
-    What is left out comes from ``[tool.harness.run]`` in the nearest pyproject.toml, or is the
-    default of ``harness run``.
+    Arguments that are left out come from ``[tool.harness.run]`` in the nearest pyproject.toml, or
+    have the defaults of ``harness run``.
 
     Args:
-        datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; all
-            where left out.
-        models: likewise; the baselines run in any case.
-        repeats: splits of each dataset; 'auto' adds some where the best is not told apart.
-        seed: of the whole run.
-        train_sizes: training rows to learn from, each in turn; all of them where left out.
+        datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; if left
+            out, all datasets.
+        models: selectors likewise; the baselines always run.
+        repeats: number of splits of each dataset; 'auto' adds more where the best model is not
+            significantly better than all others.
+        seed: seed of the whole run.
+        train_sizes: numbers of training rows, each used in turn; if left out, all training rows.
         device: names of devices.
-        jobs: trials at a time.
+        jobs: number of trials that run at the same time.
         timeout: seconds a trial may take, or a text such as ``"2m"``.
         memory: bytes a trial may use, or a text such as ``"2G"``.
         timing_budget: seconds, or a text such as ``"2m"``, in which to time the pairings alone
             after the trials.
-        timing: whether to do so.
-        batching: train the repeats of a pairing in one go where the model offers to.
+        timing: whether to time the pairings.
+        batching: whether to train the repeats of a pairing in one call if the model can.
         plugins: paths of ``.py`` files, or import names of modules.
         store: path of an SQLite file, or a database URL.
-        name: for people to find the run by.
-        in_process: without isolation, for debugging.
-        progress: whether to show how far it is, in a notebook or on a terminal; in a notebook only
-            where left out.
+        name: name of the run, by which people find it.
+        in_process: whether to run without isolation, for debugging.
+        progress: whether to show progress in a notebook or on a terminal; if left out, in a
+            notebook only.
 
     Raises:
-        HarnessError: what is asked cannot be run, or the store cannot be used.
+        HarnessError: the selection cannot be run, or the store cannot be used.
     """
     settings = read_settings()
     chosen = {
@@ -207,7 +209,7 @@ def run(
     registry = load(request.plugins) if in_process else discovery.discover(request.plugins)
     with ExitStack() as opened:
         if isinstance(registry, discovery.Described):
-            # Otherwise they stay until the garbage collector comes by, in a notebook say.
+            # Otherwise they would live until garbage collection, which a notebook may delay.
             opened.callback(registry.processes.close)
         planned = plan(registry, request.selection)
         with closing(
@@ -239,11 +241,11 @@ def run(
 
 @contextmanager
 def _display(campaign: Campaign, bar: notebook.Bar | None, *, wanted: bool) -> Iterator[Tell]:
-    """What is to be told of events: a notebook's bar, or what the command line would show."""
+    """Yield the function that takes events: a notebook's bar, or the command line's display."""
     if bar or not wanted:
         yield bar or (lambda _: None)
         return
-    from harness.terminal.display import display  # rich loads only where it is to show something
+    from harness.terminal.display import display  # rich loads only if it shows something
 
     with display(campaign, shown=True, watch=False) as tell:
         yield tell

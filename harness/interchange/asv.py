@@ -1,4 +1,4 @@
-"""What asv writes of one revision in one environment, in versions 1 and 2 of its format."""
+"""Reads asv's results of one revision in one environment, in versions 1 and 2 of its format."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KIND = re.compile(r"(timeraw|time|peakmem|mem|track)[A-Z_]", re.IGNORECASE)
-"""How asv tells from a function's name what it measures."""
+"""The beginning of a function's name, from which asv tells what the function measures."""
 
 NO_TIMES = {
     "track": "track",
@@ -35,28 +35,28 @@ NO_TIMES = {
 FAILED = "null: it failed or timed out"
 
 MANY = 1_000_000
-"""More processes than anyone runs."""
+"""More processes than anyone runs: such a count is not believed."""
 
 
 def is_asv(document: dict[str, Any]) -> bool:
-    """Whether asv could have written it."""
+    """Whether asv could have written this document."""
     return "commit_hash" in document and isinstance(document.get("results"), dict)
 
 
 def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imported:
     """The times in a result file of asv.
 
-    A benchmark with parameters is a series for each combination: ``name(10, 'list')``. A value that
-    is not there has its reason: null, the benchmark failed or timed out; NaN, it was skipped.
+    A benchmark with parameters is a series for each combination: ``name(10, 'list')``. Of missing
+    values, null means that the benchmark failed or timed out, and NaN that it was skipped.
 
     Args:
-        document: the file.
-        known: what benchmarks.json says of the benchmarks, if it is there: their units, and the
-            versions that asv counts; results of another version are of another benchmark.
-        machine: whose results they are, where the file itself does not say it.
+        document: the content of the result file.
+        known: the content of benchmarks.json, if it exists: the benchmarks' units and versions.
+            Results of another version belong to another benchmark.
+        machine: the name of the machine, for a document that does not say it.
 
     Raises:
-        MalformedError: it is not what asv writes.
+        MalformedError: the document breaks asv's format.
     """
     revision = plain(member(document, "commit_hash", str, "it"))
     time = utc_of(member(document, "date", float, "it"), "'date'")
@@ -76,8 +76,8 @@ def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imp
             if value is None or reason:
                 skipped.append((series, f"{reason} ({revision[:8]})"))
                 continue
-            # asv tells how many processes it was to start, but not whether it did; it had as many
-            # samples at the least.
+            # asv says how many processes it meant to start, not how many it started; each gave at
+            # least one sample.
             processes = min(_count(about.get("rounds", about.get("processes"))), repeat)
             found.append(
                 Point(series, time, revision, value, processes, machine, python, source="asv")
@@ -86,7 +86,7 @@ def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imp
 
 
 def _environment(document: dict[str, Any]) -> str:
-    """Python and packages, without which two environments' results would be one series."""
+    """Python, packages and variables, which keep results of two environments apart."""
     requirements = member(document, "requirements", dict, "it", {})
     variables = member(document, "env_vars", dict, "it", {})
     words = [member(document, "python", str, "it", "")]
@@ -98,7 +98,7 @@ def _environment(document: dict[str, Any]) -> str:
 
 
 def _rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each benchmark's name, and its columns by their names as in version 2."""
+    """The name of each benchmark, and its columns by name, as in version 2."""
     version = document.get("version")
     results = member(document, "results", dict, "it")
     if version == 2:
@@ -115,11 +115,11 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             columns_of = value if isinstance(value, dict) else {"result": value}
             yield name, columns_of | {"version": versions.get(name)}
     else:
-        raise MalformedError("its 'version' is neither 1 nor 2, which are asv's formats so far")
+        raise MalformedError("its 'version' is neither 1 nor 2, which are asv's formats")
 
 
 def _why_no_times(name: str, row: dict[str, Any], about: dict[str, Any]) -> str | None:
-    """The reason why none of a benchmark's values are times that count."""
+    """The reason why a benchmark has no usable times; None if it has."""
     by_name = KIND.match(name.rpartition(".")[2])
     kind = member(about, "type", str, f"'{plain(name)}'", by_name[1].lower() if by_name else "")
     unit = plain(member(about, "unit", str, f"'{plain(name)}'", ""))

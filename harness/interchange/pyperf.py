@@ -1,4 +1,4 @@
-"""What pyperf writes: benchmarks of several processes each."""
+"""Reads files of pyperf: benchmarks of several processes each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from harness.interchange.fields import (
 from harness.interchange.points import Imported, Point, why_not
 
 VERSIONS = ("1.0", 6)
-"""Of the format, since pyperf 0.9.6 of 2017."""
+"""The versions of the format since pyperf 0.9.6 of 2017."""
 
 
 def is_pyperf(document: dict[str, Any]) -> bool:
-    """Whether pyperf could have written it."""
+    """Whether pyperf could have written this document."""
     benchmarks = document.get("benchmarks")
     return (
         isinstance(benchmarks, list)
@@ -32,10 +32,10 @@ def is_pyperf(document: dict[str, Any]) -> bool:
 
 
 def points(document: dict[str, Any]) -> Imported:
-    """The times in a pyperf file; its local times are taken for UTC, as it writes no offset.
+    """The times in a pyperf file; its local times count as UTC, because it writes no offset.
 
     Raises:
-        MalformedError: it is not what pyperf writes.
+        MalformedError: the document breaks pyperf's format.
     """
     if document.get("version") not in VERSIONS:
         raise MalformedError("its 'version' is neither '1.0' nor 6, which are pyperf's formats")
@@ -59,7 +59,7 @@ def points(document: dict[str, Any]) -> Imported:
 
 
 def _machine(metadata: dict[str, Any], where: str) -> str:
-    """The processor and its cores; the host's name, which CI makes up, only without them."""
+    """The processor and its cores; if unknown, the host's name, which CI makes up."""
     host = plain(member(metadata, "hostname", str, where, ""))
     return machine_of(metadata.get("cpu_model_name"), metadata.get("cpu_count"), host)
 
@@ -67,11 +67,11 @@ def _machine(metadata: dict[str, Any], where: str) -> str:
 def _point(
     metadata: dict[str, Any], runs: list[dict[str, Any]], where: str
 ) -> Point | tuple[str, str]:
-    """One benchmark's point, or its series and the reason why it is none."""
+    """A benchmark's point; or its series, and the reason why it has no point."""
     about = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
     first = about[0] if about else metadata
     series = named(member(first, "name", str, where), where)
-    # A run without values was to find out how many loops to make.
+    # A run without values only calibrated the number of loops.
     processes = [
         [seconds(value, f"a value of '{series}'") for value in values]
         for run in runs
@@ -84,7 +84,7 @@ def _point(
     if reason:
         return series, reason
     typical = statistics.median(statistics.median(values) for values in processes)
-    if reason := why_not([typical]):  # that of two huge ones is Infinity
+    if reason := why_not([typical]):  # the median of two huge values is Infinity
         return series, reason
     dates = [utc(member(one, "date", str, where), where) for one in about if one.get("date")]
     if not dates:

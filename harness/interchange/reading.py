@@ -1,4 +1,4 @@
-"""Files of other tools as points of a history, whichever tool it was."""
+"""Reads files of pytest-benchmark, pyperf and asv as points of a history."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ GZIP = b"\x1f\x8b"
 
 
 def read(path: Path) -> Imported:
-    """What pytest-benchmark, pyperf or asv wrote, told apart by what is in it.
+    """Read files of pytest-benchmark, pyperf or asv; their content tells which tool wrote them.
 
     Args:
-        path: a file, which may be gzipped as pyperf's may be; or a folder, of which all files are
-            read that are in it or in a folder in it: asv's results, one machine's results, or what
-            pytest-benchmark saved.  A file of a folder that cannot be read is left out, and named
-            among what is skipped.
+        path: a file, which may be gzipped, as pyperf's may be; or a folder: asv's results, one
+            machine's results, or pytest-benchmark's saved runs. Of a folder, all files are read,
+            including those one folder below. Files that cannot be read are left out, and listed in
+            ``skipped``.
 
     Raises:
-        UsageError: it cannot be read, or is not what one of the three writes; of a folder, no file
-            is.
+        UsageError: the file cannot be read, or none of the three tools wrote it; of a folder, no
+            file can be read.
     """
     try:
         if path.is_dir():
@@ -73,7 +73,7 @@ def read(path: Path) -> Imported:
 
 def _files_in(folder: Path) -> list[Path]:
     names = {found for pattern in PATTERNS for found in folder.glob(pattern)}
-    # A folder that nobody may look into would be passed over without a word.
+    # glob silently passes over folders that it may not read.
     shut = {path for path in folder.iterdir() if path.is_dir() and not os.access(path, os.R_OK)}
     files = sorted(
         path
@@ -109,7 +109,7 @@ def _read_file(file: Path, folders: dict[Path, tuple[dict[str, Any], str]]) -> I
 
 
 def _beside(file: Path) -> tuple[dict[str, Any], str]:
-    """What asv keeps beside a result: all benchmarks, and the machine's name."""
+    """What asv's files beside a result say: all benchmarks, and the machine's name."""
     benchmarks, machine = file.parent.parent / BENCHMARKS, file.parent / MACHINE
     known = load(benchmarks) if benchmarks.is_file() else {}
     if not machine.is_file():
@@ -121,10 +121,10 @@ def _beside(file: Path) -> tuple[dict[str, Any], str]:
 
 
 def load(file: Path) -> dict[str, Any]:
-    """A JSON file that holds an object; asv's bare Infinity and NaN are numbers in it.
+    """The object in a JSON file, in which asv's bare Infinity and NaN are numbers.
 
     Raises:
-        UsageError: it cannot be read, or is something else.
+        UsageError: the file cannot be read, or holds something else.
     """
     try:
         content = file.read_bytes()
@@ -133,17 +133,17 @@ def load(file: Path) -> dict[str, Any]:
         text = content.decode("utf-8-sig")
         document = json.loads(text)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UsageError(f"'{file}' is no whole gzip file; copy it again") from error
+        raise UsageError(f"'{file}' is not a complete gzip file; copy it again") from error
     except OSError as error:
         raise _unreadable(file, error) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"'{file}' is no text in UTF-8, so no JSON; {NAME_ONE}") from error
+        raise UsageError(f"'{file}' is not text in UTF-8, so not JSON; {NAME_ONE}") from error
     except RecursionError as error:
         raise UsageError(f"'{file}' is nested too deeply; {NAME_ONE}") from error
     except json.JSONDecodeError as error:
         raise UsageError(_no_json(file, text, error)) from error
     except ValueError as error:  # a whole number of thousands of digits
-        raise UsageError(f"'{file}' is no JSON that can be read ({error}); {NAME_ONE}") from error
+        raise UsageError(f"'{file}' is not readable JSON ({error}); {NAME_ONE}") from error
     try:
         return as_kind(document, dict, "it")
     except MalformedError as error:
@@ -156,11 +156,11 @@ def load(file: Path) -> dict[str, Any]:
 def _no_json(file: Path, text: str, error: json.JSONDecodeError) -> str:
     if not text.strip():
         return f"'{file}' is empty; {NAME_ONE}"
-    # What was cut off goes wrong at its end, or in a string or word that has none.
+    # A file that was cut off fails at its end, or in a string or word without an end.
     if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
         return f"'{file}' ends in the middle (line {error.lineno}); copy it or measure again"
     return (
-        f"'{file}' is no JSON (line {error.lineno}, column {error.colno}: {error.msg}); {NAME_ONE}"
+        f"'{file}' is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); {NAME_ONE}"
     )
 
 
@@ -169,4 +169,4 @@ def _malformed(file: Path, error: MalformedError) -> UsageError:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"'{path}' cannot be read: {error.strerror or error}; see to its permissions")
+    return UsageError(f"'{path}' cannot be read: {error.strerror or error}; check its permissions")

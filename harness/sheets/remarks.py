@@ -1,4 +1,4 @@
-"""What stands below the tables: failures, what was skipped, and how to read it all."""
+"""The notes below the tables: failures, skipped models, and how to read the tables."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ NO_INTERVAL = (
     "make up the whole NLL, and one more would change it. More test rows or repeats help."
 )
 FEWEST_OF_A_CLASS = 10
-"""Different test rows of a class over all repeats, below which scores say little about it."""
+"""With fewer different test rows of a class over all repeats, scores say little about it."""
 
 SAME = 1e-3
-"""Likelihoods that differ by no more between devices are the same but for rounding."""
+"""Likelihoods that differ by at most this between devices are equal up to rounding."""
 
 
 def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
-    """The notes that this run needs, none of them empty."""
+    """The notes that a run needs; none of them is empty."""
     several = ranking["device"].nunique() > 1
     found = [
         Note(FAILURES, _failures(failures, several)),
@@ -82,7 +82,7 @@ def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
     for row in failures.to_dict("records"):
         if row["status"] != "skipped":
             who = f"{row['model']} @ {row['device']}" if several else row["model"]
-            # A split that breaks the contract is one failure, however many models wait for it.
+            # A split that breaks the contract is one failure, however many models need it.
             blamed = row["kind"] == "dataset"
             pairing = row["dataset"] if blamed else f"{row['dataset']}, {who}"
             found = repeats.setdefault((pairing, row["status"], plain(row["reason"])), [])
@@ -126,7 +126,7 @@ def _devices(frames: Frames) -> tuple[str, ...]:
 
 
 def _data(results: pd.DataFrame) -> tuple[str, ...]:
-    """What may make scores of a dataset too good or too bad, a line each."""
+    """What may make scores on a dataset too good or too bad, a line each."""
     lines = []
     for dataset, rows in results[results["status"] == "ok"].groupby("dataset"):
         # Every model of a repeat has the same split.
@@ -146,7 +146,7 @@ def _data(results: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _rare(frames: Frames) -> tuple[str, ...]:
-    """Datasets with a class that is hardly tested, a line each."""
+    """Datasets with a class that has too few test rows, a line each."""
     ok = frames.results[frames.results["status"] == "ok"]
     lines = []
     for dataset, rows in ok.groupby("dataset", sort=False):
@@ -159,7 +159,7 @@ def _rare(frames: Frames) -> tuple[str, ...]:
         counts = frames.predictions(ids)["true"].value_counts()
         distinct, about = float(counts.min()), ""
         if (rows["split_kind"] == "resampled").all() and len(ids) > 1:
-            # A dataset at several training sizes has the table of the largest one.
+            # Of several training sizes, the largest tells how many rows the table has.
             same_table = ok["dataset"].map(base) == base(str(dataset))
             n_train = ok.loc[same_table, "n_train"].max()
             tested = rows["n_test"].mean() / (rows["n_test"].mean() + n_train)
@@ -173,12 +173,12 @@ def _rare(frames: Frames) -> tuple[str, ...]:
 
 
 def _distinct(counted: float, splits: int, tested: float) -> float:
-    """How many different rows of a table splits test, on average, if each tests some at random.
+    """Expected number of different rows of a table that several random splits test.
 
     Args:
-        counted: test rows, counted once in each split.
-        splits: how many there are.
-        tested: share of the table that each tests.
+        counted: test rows, summed over all splits.
+        splits: number of splits.
+        tested: share of the table that each split tests.
 
     >>> round(_distinct(10, 10, 0.25), 1), _distinct(3, 1, 0.25)
     (3.8, 3.0)
@@ -188,7 +188,7 @@ def _distinct(counted: float, splits: int, tested: float) -> float:
 
 
 def _baselines(ranking: pd.DataFrame) -> tuple[str, ...]:
-    """Datasets where a baseline, which learns nothing from X, is among the best by accuracy."""
+    """Datasets where a baseline, which ignores X, is among the best by accuracy, a line each."""
     lines = []
     for dataset, rows in ranking.groupby("dataset", sort=False):
         among_best = rows["accuracy_best"] | rows["accuracy_tied_with_best"]
@@ -263,7 +263,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _untested_folds(ranking: pd.DataFrame) -> list[str]:
-    """Datasets of which some folds were not tested as often as others, a line each."""
+    """Datasets of which some folds were tested more often than others, a line each."""
     lines = []
     for dataset, rows in ranking.groupby("dataset", sort=False):
         n_folds, total = folds_in(rows["split_kind"].iloc[0]), int(rows["total"].max())

@@ -1,4 +1,4 @@
-"""What was timed alone: pairings that train and predict, and softmax kernels side by side."""
+"""Tables of what was timed alone: training and prediction of pairings, and softmax kernels."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
 TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softmax µs", "share")
-"""Heads whose intervals a narrow page leaves out if it must, the dearest first."""
+"""Heads of the columns whose intervals a narrow page may leave out, the most important first."""
 LEAST_LEFT, PART_LEFT = 1e-3, 0.1
-"""Seconds, and part of a fit, from which on it is told what the fit leaves undone."""
+"""A note mentions work that a fit leaves undone from these seconds and this fraction of a fit."""
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def training_sheets(table: pd.DataFrame) -> list[Sheet]:
-    """A sheet for each dataset."""
+    """A sheet of the fit and prediction times on each dataset."""
     several = table["device"].nunique() > 1
     sheets = []
     records: list[Record] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
@@ -80,7 +80,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
 
 
 def _told(rows: Sequence[Record], head: str, name: str, show: Callable[[float], str]) -> Column:
-    """A figure of each row, with its interval."""
+    """A column of figures with their intervals."""
     value, low, high = with_intervals(name)
     return Column(
         head, tuple(Entry(show(row[value]), show(row[low]), show(row[high])) for row in rows)
@@ -88,7 +88,7 @@ def _told(rows: Sequence[Record], head: str, name: str, show: Callable[[float], 
 
 
 def _together(rows: Sequence[Record], together: float) -> list[Column]:
-    """One of several at once, beside the plain loop where that was timed, or else beside one."""
+    """Times of replicates trained at once, relative to the plain loop if timed, else to one."""
     empty = dict.fromkeys(with_intervals("together_ratio"), math.nan)
     lone = [row | empty if row["together_reference_ratio"] > 0 else row for row in rows]
     return [
@@ -139,7 +139,7 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
 
 
 def notes(frames: Frames) -> list[Note]:
-    """How to read the timings, and what is not among them."""
+    """Notes on how to read the timings, and on what could not be timed."""
     timings = frames.timings
     if timings.empty:
         return []
@@ -211,7 +211,7 @@ def _subject(row: Record) -> str:
 
 
 def _left(row: Record) -> str:
-    """What a fit leaves undone when it returns, in words; empty where that is next to nothing."""
+    """The work that a fit leaves undone when it returns, in words; empty if it is negligible."""
     if row["status"] != "ok":
         return ""
     least = max(LEAST_LEFT, PART_LEFT * row["median"])
@@ -244,7 +244,7 @@ def _detail(rows: Sequence[Record], with_device: bool) -> str:
 
 
 def _unit(seconds: Sequence[float]) -> tuple[float, str]:
-    """The largest unit in which the least time is at least one; µs if none is."""
+    """The largest unit in which the shortest time is at least 1; µs if it is below 1 in all."""
     least = min((value for value in seconds if value > 0), default=1.0)
     return next(((scale, unit) for scale, unit in UNITS if least >= scale), UNITS[-1])
 
@@ -267,7 +267,7 @@ def _share(value: float) -> str:
 
 
 def _rate(value: float) -> str:
-    """Three digits and a unit.
+    """A rate with three digits and a unit prefix.
 
     >>> [_rate(value) for value in (81.25, 45_678.0, 999_999.0, 1_234_567.0, float("nan"))]
     ['81.2', '45.7k', '1M', '1.23M', '']

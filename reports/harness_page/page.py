@@ -1,4 +1,4 @@
-"""A run becomes a page: what is shown, in which order, and how much of it."""
+"""The page of a run: which sections it has, in which order, and how much each shows."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from harness.sheets.notes import Note
 
 DATASETS = 12
-"""Datasets that have pictures: the first ones of the run."""
+"""The most datasets that have pictures: the first ones of the run."""
 
 MODELS = 12
-"""Models that are compared in pairs: the likeliest ones."""
+"""The most models that are compared in pairs: the best ones by likelihood."""
 
 OPEN = 12
-"""Datasets whose tables stand open; of more all are folded."""
+"""Up to this many datasets, their tables are open; with more, all are folded."""
 TITLES = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 DUEL = (
@@ -60,11 +60,11 @@ HISTORY = (
 )
 CURVES = ("likelihood", "regions", "hidden", "history")
 POINTS, ROWS = 10, 100
-"""That are shown of the data under a picture, unpacked: of curves and clouds, which have hundreds,
-and of what has not."""
+"""Rows shown of the data under a picture: of curves and point clouds, which have hundreds, and of
+other data."""
 
 CLOSER = ("regions", "reliability", "confusion", "recall")
-"""Pictures of each dataset's likeliest model."""
+"""Pictures of each dataset's best model by likelihood."""
 
 VERSUS = (
     "Each of the {} likeliest models but the baselines beside each other, over the data sets that "
@@ -79,10 +79,10 @@ class Drawn:
     """A picture in a page.
 
     Args:
-        svg: the element.
-        title: of its caption.
-        description: the rest of it.
-        data: what is drawn.
+        svg: the ``<svg>`` element.
+        title: beginning of the caption.
+        description: the rest of the caption.
+        data: the data that are drawn.
     """
 
     svg: Markup
@@ -93,13 +93,13 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class _Gallery:
-    """Draws a run's pictures, which share what they have in common."""
+    """Draws a run's pictures, which share their styles."""
 
     frames: Frames
     compaction: Compaction
 
     def picture(self, kind: str, wanted: Wanted) -> Drawn | None:
-        """A picture, if it is offered and there is what it needs."""
+        """A picture, if a plugin offers it and the run has the data for it."""
         known = self.frames.pictures.get(kind)
         if known is None:
             return None
@@ -110,7 +110,7 @@ class _Gallery:
         return self.drawn(drawing, f"{kind} {wanted}")
 
     def drawn(self, picture: Drawing, name: str) -> Drawn:
-        """A picture with its data, which have a name."""
+        """A picture with its data; ``name`` becomes the name of the data's file."""
         svg = inline_svg(picture.figure, picture.title, picture.description)
         most = POINTS if name.startswith(CURVES) else ROWS
         data = of_frame(_file(name), f"Data: {picture.title}", picture.table, most)
@@ -124,7 +124,7 @@ class _Gallery:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page, with a heading that the contents lead to."""
+    """A part of the page, with a heading that the table of contents links to."""
 
     id: str
     title: str
@@ -136,7 +136,7 @@ class Section:
 
 
 def page(frames: Frames) -> str:
-    """The whole page: one text that needs no other file, the same for the same store."""
+    """The whole page as self-contained HTML; the same store gives the same text."""
     compaction = Compaction()
     gallery = _Gallery(frames, compaction)
     parts = [part for part in _sections(gallery, tables(frames)) if _has_content(part)]
@@ -194,7 +194,7 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
 
 
 def _history(gallery: _Gallery) -> Section:
-    """What the store keeps of earlier times."""
+    """The section on the history that the store keeps."""
     found = segments(gallery.frames.history())
     known = gallery.frames.pictures.get("history")
     pictures = tuple(
@@ -208,7 +208,7 @@ def _history(gallery: _Gallery) -> Section:
 
 
 def _only(frames: Frames, dataset: str) -> Frames:
-    """A run as if it had one dataset: the others would only be passed over again and again."""
+    """The run with one dataset only, so that its pictures need not filter all results again."""
     return replace(frames, results=frames.results[frames.results["dataset"] == dataset])
 
 
@@ -224,7 +224,7 @@ def _notes(frames: Frames, found: Mapping[str, pd.DataFrame]) -> list[Note]:
 
 
 def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...]]:
-    """Every pair of the likeliest models, and how to read it."""
+    """How to read the pairwise comparison of the best models, and its tables."""
     scored = ranking[~ranking["baseline"].astype(bool)]
     means = scored.groupby(["model", "device"], sort=False)["nll"].mean().sort_values()
     best = [(str(model), str(device)) for model, device in means.dropna().index[:MODELS]]
@@ -277,7 +277,7 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
 
 
 def _duels(found: pd.DataFrame) -> Iterator[Grid]:
-    """Two models, data set by data set."""
+    """Tables that compare two models dataset by dataset."""
     for score, rows in found.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield of_rows(
@@ -298,7 +298,7 @@ def _duels(found: pd.DataFrame) -> Iterator[Grid]:
 
 
 def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Iterator[Drawn]:
-    """What is drawn of a dataset: all models' curves, and its likeliest model more closely."""
+    """The pictures of a dataset: all models' curves, and its best model in detail."""
     rows = ranking[(ranking["dataset"] == dataset) & (ranking["ok"] > 0)]
     if rows.empty:
         return
@@ -315,7 +315,7 @@ def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Itera
 
 
 def _with_layers(gallery: _Gallery) -> list[str]:
-    """Models whose hidden layers are known."""
+    """Models with a sketch of their hidden layers."""
     results = gallery.frames.results
     firsts = results[(results["status"] == "ok") & (results["repeat"] == 0)]
     models = dict(zip(firsts["result_id"].tolist(), firsts["model"].tolist(), strict=True))
@@ -332,7 +332,7 @@ def _failures(failures: pd.DataFrame) -> Iterator[Grid]:
 
 
 def _environment(frames: Frames) -> Iterator[Grid]:
-    """Where the run happened, as it was kept."""
+    """The environment of the run, as the store has it."""
     kept = frames.run.environment
     machine = kept.get("machine", {})
     facts = [
@@ -373,7 +373,7 @@ def _number(value: float, form: str) -> str:
 
 
 def _file(title: str) -> str:
-    """A file's name: letters of any script, digits and hyphens.
+    """The name of a file for a title: letters of any script, digits and hyphens.
 
     >>> _file("torch-mlp[hidden=64x64] on <iris>")
     'torch-mlp-hidden-64x64-on-iris'

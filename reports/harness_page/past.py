@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from harness.analysis.history import Key, Segment
 
 SHOWN = 10
-"""Characters of a revision."""
+"""Characters shown of a revision."""
 
 HEADS = ("series", "points", "last", "step", "low", "high", "at", "since", "p", "state")
 
 
 def by_measure(found: Sequence[Segment]) -> Iterator[tuple[str, list[Segment]]]:
-    """Each measure and its series that are worth a look, those with steps first.
+    """Each measure with its series to show, those with steps first.
 
-    They have two points or more; a score that never moved is none.
+    Series of one point and scores that never changed are left out.
     """
     series: dict[Key, list[Segment]] = {}
     for segment in found:
@@ -35,7 +35,7 @@ def by_measure(found: Sequence[Segment]) -> Iterator[tuple[str, list[Segment]]]:
 
 
 def steps(found: Sequence[Segment]) -> tuple[Grid, ...]:
-    """A table of all steps, a row each; none without."""
+    """A table with a row for each step; no table if there are no steps."""
     rows = [row for segment in found for row in _rows(segment)]
     return (of_rows("steps", "Steps of the history", HEADS, rows),) if rows else ()
 

@@ -1,4 +1,4 @@
-"""Whether probabilities come true, and which classes are taken for which."""
+"""Pictures of calibration, of the confusion matrix, and of the recall of each class."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ if TYPE_CHECKING:
     from harness.sheets.choosing import Pairing
 
 COUNTED = 15
-"""Classes up to which each cell of a confusion matrix tells its count."""
+"""Up to this many classes, each cell of a confusion matrix shows its count."""
 
 NAMED = 40
-"""Classes up to which each has its name on an axis."""
+"""Up to this many classes, each has its name on an axis."""
 
 LINE = 0.12
-"""Inches of a line of small print."""
+"""The height of a line of small print in inches."""
 
 INTERVAL = "95% interval, as if rows were independent"
 
 
 def reliability(frames: Frames, wanted: Wanted) -> Drawing:
-    """The share that is right by the probability of the predicted class, with counts.
+    """Reliability diagram: the accuracy by the probability of the predicted class, with counts.
 
-    Bins of equal width, those of the ECE; all repeats pooled.
+    The bins are those of the ECE, of equal width. All repeats are pooled.
 
     Raises:
-        UsageError: nothing was predicted by what is wanted, or by several.
+        UsageError: no wanted pairing has predictions, or several have.
     """
     pairing, found = _predicted(frames, wanted)
     table = bins(found["confidence"].to_numpy(), (found["true"] == found["predicted"]).to_numpy())
@@ -98,7 +98,7 @@ def reliability(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> pd.DataFrame:
-    """A row for each bin of the confidence, empty ones too, with the exact 95% interval."""
+    """A row for each bin of the confidence, also for empty bins, with the exact 95% interval."""
     which = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     rows = np.bincount(which, minlength=ECE_BINS)
     hits = np.bincount(which, weights=right, minlength=ECE_BINS).astype(np.float64)
@@ -122,7 +122,7 @@ def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> pd.DataFr
 def exact(
     hits: NDArray[np.floating], rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the 95% intervals of shares (Clopper & Pearson 1934); NaN for shares of nothing."""
+    """Bounds of the 95% intervals of shares (Clopper & Pearson 1934); NaN for shares of 0 rows."""
     misses = rows - hits
     low = np.where(hits > 0, special.betaincinv(np.maximum(hits, 1), misses + 1, 0.025), 0.0)
     high = np.where(misses > 0, special.betaincinv(hits + 1, np.maximum(misses, 1), 0.975), 1.0)
@@ -130,10 +130,10 @@ def exact(
 
 
 def confusion(frames: Frames, wanted: Wanted) -> Drawing:
-    """How many rows of each class were predicted to be of which; all repeats pooled.
+    """Confusion matrix: test rows by true and predicted class, all repeats pooled.
 
     Raises:
-        UsageError: nothing was predicted by what is wanted, or by several.
+        UsageError: no wanted pairing has predictions, or several have.
     """
     pairing, found, counts, names = _by_class(frames, wanted)
     K = len(names)
@@ -145,7 +145,7 @@ def confusion(frames: Frames, wanted: Wanted) -> Drawing:
         ax = axes[0, 0]
         ax.grid(visible=False)
         at = [(int(i), int(j)) for i, j in np.argwhere(counts > 0)]
-        # Of one colour, so that a page can have it darker or lighter: it covers more or less.
+        # One colour of varying opacity, which a page can replace by that for dark paper.
         cells = PatchCollection([Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in at], lw=0)
         cells.set_facecolor([(colour(0), TINT * (0.08 + 0.92 * shares[i, j])) for i, j in at])
         ax.add_collection(cells)
@@ -187,7 +187,7 @@ def confusion(frames: Frames, wanted: Wanted) -> Drawing:
 def _by_class(
     frames: Frames, wanted: Wanted
 ) -> tuple[Pairing, pd.DataFrame, NDArray[np.int64], Sequence[str]]:
-    """The pairing, its predictions, how many of each class were taken for which, and the names."""
+    """The pairing, its predictions, its confusion matrix, and the class names."""
     pairing, found = _predicted(frames, wanted)
     counts = _counts(found)
     names = class_names(frames, pairing.dataset, len(counts))
@@ -195,10 +195,10 @@ def _by_class(
 
 
 def recall(frames: Frames, wanted: Wanted) -> Drawing:
-    """The share of each class that was found; all repeats pooled.
+    """Recall of each class, all repeats pooled.
 
     Raises:
-        UsageError: nothing was predicted by what is wanted, or by several.
+        UsageError: no wanted pairing has predictions, or several have.
     """
     pairing, found, counts, names = _by_class(frames, wanted)
     K = len(names)
@@ -235,7 +235,7 @@ def recall(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def _predicted(frames: Frames, wanted: Wanted) -> tuple[Pairing, pd.DataFrame]:
-    """The only pairing that is wanted, and all that it predicted."""
+    """The only wanted pairing, and all its predictions."""
 
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
         return pairings
@@ -245,7 +245,7 @@ def _predicted(frames: Frames, wanted: Wanted) -> tuple[Pairing, pd.DataFrame]:
 
 
 def _counts(found: pd.DataFrame) -> NDArray[np.int64]:
-    """Rows by true and predicted class (K, K)."""
+    """Numbers of rows by true and predicted class (K, K)."""
     true, predicted = (found[name].to_numpy(dtype=np.int64) for name in ("true", "predicted"))
     K = int(max(true.max(initial=0), predicted.max(initial=0))) + 1
     return np.bincount(true * K + predicted, minlength=K * K).reshape(K, K)
@@ -257,7 +257,7 @@ def _pooled(pairing: Pairing, found: pd.DataFrame) -> str:
 
 
 def _name(ax: Axes, names: Sequence[str], cell: float) -> None:
-    """Classes on both axes, all of them named where there is room; a cell is so many inches."""
+    """Name the classes on both axes, all of them if there is room; ``cell`` is in inches."""
     step = 1 if len(names) <= NAMED else -(-len(names) // 25)
     at = range(0, len(names), step)
     size = 8.0 if len(names) <= 12 else 6.5

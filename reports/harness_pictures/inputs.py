@@ -1,4 +1,4 @@
-"""How a classifier divides its inputs, and what its hidden layers make of them."""
+"""Pictures of a classifier's decision regions and of the outputs of its hidden layers."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ if TYPE_CHECKING:
     from harness.sheets.choosing import Pairing
 
 CLASSES = 24
-"""In a legend, at most."""
+"""The most classes that a legend names."""
 
 UNITS = 64
-"""Of a hidden layer, at most."""
+"""The most units that are drawn of a hidden layer."""
 
 TIE = 1e-6
-"""By which a class must be more probable than one before it, to be the likelier one."""
+"""A class wins over an earlier one if it is more probable by at least this."""
 
 OWN = ("what", "predicted", "class", "misclassified", "row")
-"""Columns of a table whatever the inputs are called."""
+"""Columns that every table has; inputs of the same names are renamed."""
 
 FILL = 0.28
-"""How much of the paper a region's colour covers."""
+"""The opacity of a region's colour."""
 
 
 def regions(frames: Frames, wanted: Wanted) -> Drawing:
-    """How the first repeat's classifier divides its inputs, and where its test rows lie.
+    """Decision regions of the first repeat's classifier, with its test rows.
 
     Raises:
-        UsageError: none that is wanted has a sketch, or several do.
+        UsageError: no wanted pairing has a sketch, or several have.
     """
 
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
@@ -65,10 +65,10 @@ def regions(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def hidden(frames: Frames, wanted: Wanted) -> Drawing:
-    """What each hidden layer of the first repeat's classifier gives over one input.
+    """The output of each hidden layer of the first repeat's classifier over its only input.
 
     Raises:
-        UsageError: no classifier that is wanted tells, or several do.
+        UsageError: no wanted pairing has a sketch of hidden layers, or several have.
     """
 
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
@@ -107,7 +107,7 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def class_names(frames: Frames, dataset: str, n: int) -> list[str]:
-    """A dataset's class names where a sketch tells them, at least n of them."""
+    """A dataset's class names, from a sketch if there is one; at least n of them."""
     results = frames.results
     own = results[(results["dataset"] == dataset) & (results["status"] == "ok")]
     found = list(frames.sketches(own["result_id"].tolist()).values())
@@ -116,7 +116,7 @@ def class_names(frames: Frames, dataset: str, n: int) -> list[str]:
 
 
 def _sketches(frames: Frames, pairings: Sequence[Pairing]) -> dict[Pairing, Sketch]:
-    """The first sketch of each pairing that has one."""
+    """The first sketch of each pairing that has a sketch."""
     found = frames.sketches([i for p in pairings for i in p.result_ids])
     return {
         p: found[next(i for i in p.result_ids if i in found)]
@@ -126,7 +126,7 @@ def _sketches(frames: Frames, pairings: Sequence[Pairing]) -> dict[Pairing, Sket
 
 
 def _of(frames: Frames, pairing: Pairing) -> tuple[Sketch, pd.DataFrame]:
-    """A pairing's sketch, and what was predicted of the rows that are its points."""
+    """A pairing's sketch, and the true and predicted classes of its points."""
     found: Mapping[int, Sketch] = frames.sketches(pairing.result_ids)
     result_id = next(i for i in pairing.result_ids if i in found)
     sketch = found[result_id]
@@ -183,7 +183,7 @@ def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
 
 
 def _changes(likeliest: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Where the predicted class becomes another, and which."""
+    """The indices after which the predicted class changes, each with the new class."""
     return [(int(i), int(likeliest[i + 1])) for i in np.flatnonzero(np.diff(likeliest))]
 
 
@@ -222,10 +222,10 @@ def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
 def _divide(
     ax: Axes, x: NDArray[np.float32], y: NDArray[np.float32], grid: NDArray[np.float32]
 ) -> None:
-    """Fill the plane by likeliest class, without a gap where three of them meet.
+    """Fill the plane by the most probable class, without gaps where three regions meet.
 
-    Each class paints what is its own or a later one's, over the ones before. What is as probable as
-    an earlier class stays that one's, as it does where a class is predicted.
+    Each class paints over the earlier ones wherever it or a later class is the most probable. If
+    probabilities are equal, the earlier class keeps the place, as in predictions.
     """
     first, *others = np.unique(grid.argmax(axis=2)).tolist()
     ax.axvspan(x[0], x[-1], color=colour(first), alpha=FILL, lw=0)
@@ -256,7 +256,7 @@ def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing
 
 
 def _points(ax: Axes, points: NDArray[np.float32], rows: pd.DataFrame, K: int) -> NDArray[np.bool_]:
-    """Dots by true class, rings around those that are misclassified; which those are."""
+    """Draw dots by true class, and rings around misclassified rows; gives which rows those are."""
     true = rows["true"].to_numpy()
     wrong: NDArray[np.bool_] = true != rows["predicted"].to_numpy()
     for k in range(K):
@@ -278,21 +278,21 @@ def _ring() -> Line2D:
 
 
 def _legend(names: Sequence[str], look: Any) -> list[Line2D]:
-    """An entry a class, and one for those that are too many."""
+    """A legend entry for each class, and one for the classes beyond `CLASSES`."""
     lines = [Line2D([], [], label=name, **look(k)) for k, name in enumerate(names[:CLASSES])]
     rest = len(names) - CLASSES
     return [*lines, Line2D([], [], ls="", label=f"and {rest} more")] if rest > 0 else lines
 
 
 def _class_axis(ax: Axes, names: Sequence[str]) -> None:
-    """Classes from below, all of them named where there is room."""
+    """Put the classes on the y axis, from below; all are named if there is room."""
     step = max(1, -(-len(names) // 20))
     ax.set_yticks(range(0, len(names), step), names[::step])
     ax.set_ylim(-0.6, len(names) - 0.4)
 
 
 def _names(sketch: Sketch, rows: pd.DataFrame) -> list[str]:
-    """Of all classes, also of those that the rows are of and the sketch has no name for."""
+    """The names of all classes, also of rows' classes that the sketch does not name."""
     names = [text(name, 20) for name in sketch.class_names]
     return [*names, *(f"class {k}" for k in range(len(names), rows.to_numpy().max(initial=-1) + 1))]
 
@@ -304,14 +304,14 @@ def _probabilities(sketch: Sketch) -> NDArray[np.float32]:
 
 
 def _input_names(sketch: Sketch) -> list[str]:
-    """As they head columns, and as no other column is headed."""
+    """The inputs' names as heads of columns, different from the heads of all other columns."""
     names = [text(name, 60) for name in sketch.input_names[:2]]
     return [f"input {name}" if name in OWN or name in names[:i] else name
             for i, name in enumerate(names)]  # fmt: skip
 
 
 def _located(sketch: Sketch, rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The test rows that are drawn."""
+    """A table of the test rows that are drawn."""
     inputs = {name: sketch.points[:, i] for i, name in enumerate(_input_names(sketch))}
     true, predicted = (rows[name].to_numpy() for name in ("true", "predicted"))
     return pd.DataFrame(
@@ -323,7 +323,7 @@ def _located(sketch: Sketch, rows: pd.DataFrame, names: Sequence[str]) -> pd.Dat
 
 
 def _beneath(drawn: pd.DataFrame, located: pd.DataFrame) -> pd.DataFrame:
-    """What is drawn over the inputs, and beneath it the test rows; empty where one has no such."""
+    """The data drawn over the inputs, then the test rows; cells that either lacks are empty."""
     table = pd.concat([drawn, located.astype({"misclassified": object, "row": object})])
     words = ["class", "misclassified", "row"]
     table[words] = table[words].astype(object).where(table[words].notna(), "")

@@ -1,4 +1,4 @@
-"""How a model learns: its likelihood by epoch, and by the size of the training part."""
+"""Pictures of how models learn: likelihood by epoch, and by the number of training rows."""
 
 from __future__ import annotations
 
@@ -53,32 +53,32 @@ if TYPE_CHECKING:
 PARTS = ("train", "test")
 COLUMNS = [f"{part}_likelihood" for part in PARTS]
 MEDIAN = "median"
-"""Where a table has the number of a repeat."""
+"""In a table, the median has this in place of the number of a repeat."""
 
 DIGITS = 3
-"""Of a likelihood in a table: finer than a line is thick."""
+"""Decimals of a likelihood in a table: finer than the thickness of a line."""
 
 NEAR = 0.003
-"""Of a likelihood: less than a thin line is thick."""
+"""Tolerance of a curve of likelihoods: less than the thickness of a thin line."""
 
 LONG = 50
-"""Epochs from which on their axis is logarithmic."""
+"""From this many epochs, their axis is logarithmic."""
 
 ALONE: dict[str, Any] = {"ls": "", "marker": "o", "ms": 9, "mfc": "none", "mec": FAINT, "mew": 0.8}
 """A ring around a likelihood that has no interval."""
 
 TICKS = 8
-"""Sizes up to which each has a tick, where there is room."""
+"""Up to this many training sizes, each has a tick if there is room."""
 
 
 def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
     """Likelihood of the training and the test part by epoch: each repeat, and their median.
 
-    In the median, what a repeat was when it stopped it stays, be it diverged or not: at the last
-    epoch it is the median of the repeats' ends.
+    In the median, a repeat that stops keeps its last value, also if it diverged: at the last epoch,
+    the median is that of the repeats' final values.
 
     Raises:
-        UsageError: no trial that is wanted tells of its epochs.
+        UsageError: no wanted pairing has a likelihood by epoch.
     """
     traces = frames.traces()
     traced = set(traces["result_id"])
@@ -147,7 +147,7 @@ def _whose(shown: Sequence[Pairing]) -> str:
 def _panel(
     ax: Axes, traces: pd.DataFrame, pairing: Pairing, shown: Sequence[Pairing], long: bool
 ) -> pd.DataFrame:
-    """Draw one pairing; its curves, the median first."""
+    """Draw one pairing; gives a table of its curves, the median first."""
     own = traces[traces["result_id"].isin(pairing.result_ids)]
     repeats = {number: group.set_index("epoch")[COLUMNS] for number, group in own.groupby("repeat")}
     median = _median(list(repeats.values()))
@@ -198,7 +198,7 @@ def _panel(
 
 
 def _seen(curve: pd.DataFrame, long: bool) -> pd.DataFrame:
-    """A curve's points without those that nobody would miss."""
+    """A curve without the points that make no visible difference."""
     curve = curve.iloc[thin(len(curve))]
     epochs = curve.index.to_numpy(dtype=np.float64)
     x = np.log(epochs) if long else epochs
@@ -206,11 +206,11 @@ def _seen(curve: pd.DataFrame, long: bool) -> pd.DataFrame:
 
 
 def _median(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The medians by epoch, of how many repeats they are, and how many had diverged by then."""
+    """The medians by epoch, with how many repeats they are of and how many have diverged."""
     epochs = repeats[0].index
     for repeat in repeats:
         epochs = epochs.union(repeat.index)
-    # By place, not by value: what has become NaN stays so.
+    # Filling by index, not by value, keeps a repeat that became NaN at NaN.
     held = [repeat.reindex(epochs, method="ffill") for repeat in repeats]
     values = np.stack([repeat.to_numpy(dtype=np.float64) for repeat in held])
     begun = np.stack([epochs >= repeat.index[0] for repeat in repeats])
@@ -223,18 +223,18 @@ def _median(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def sizes(frames: Frames, wanted: Wanted) -> Drawing:
-    """Likelihood and time of a fit by the number of training rows, a line a model.
+    """Likelihood and time of a fit by the number of training rows, a line for each model.
 
-    Datasets that differ by nothing but a parameter ``train_size`` or ``n_train`` are one.
+    Datasets that differ only in a parameter ``train_size`` or ``n_train`` count as one.
 
     Raises:
-        UsageError: no dataset that is wanted was run with several sizes, or several were.
+        UsageError: no wanted dataset was run with several training sizes, or several were.
     """
     every = scored(frames, Wanted(model=wanted.model, device=wanted.device))
     bases = every["dataset"].map(base)
     names = chosen([*bases, *every["dataset"]], wanted.dataset)
     if not names:
-        scored(frames, wanted)  # which says what there is
+        scored(frames, wanted)  # raises an error that lists the datasets
     asked = {base(name) for name in names}
     counts = every["n_train"].groupby(bases).nunique()
     several = [name for name in dict.fromkeys(bases) if counts[name] > 1]
@@ -258,7 +258,7 @@ def sizes(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
-    """A row a model, device and size."""
+    """A table with a row for each model, device and training size."""
     scores = cells(results)
     rows = []
     for pairing in pairings(results):
@@ -350,9 +350,9 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
 
 
 def _beside_others(rows: Sequence[float], n: int) -> list[float]:
-    """By what to multiply the n series' places, so that their intervals stand beside each other.
+    """Factors for the x coordinates of n series, so that their intervals do not overlap.
 
-    A little: series of two sizes do not mix, and all stand by their tick.
+    They are close to 1: points stay near their tick, and different sizes do not mix.
     """
     span = math.log(rows[-1] / rows[0])
     closest = min(math.log(b / a) for a, b in pairwise(rows))

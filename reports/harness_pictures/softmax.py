@@ -1,4 +1,4 @@
-"""Softmax kernels side by side: time against size, with the time of a copy as the limit."""
+"""Picture of softmax kernels: time against size, with the time of a copy as the limit."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ PANEL = ["dtype", "caches", "device"]
 def softmax(frames: Frames, wanted: Wanted) -> Drawing:
     """Time of a call against the number of elements, a panel for each type, caches and device.
 
-    ``wanted.model`` is a kernel.
+    ``wanted.model`` names kernels.
 
     Raises:
-        UsageError: no kernel that is wanted was timed.
+        UsageError: no wanted kernel was timed.
     """
     table = _table(frames, wanted)
     groups = list(table.groupby(PANEL, sort=False))
@@ -88,10 +88,10 @@ def softmax(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
-    """A row a kernel and case, and one for each copy, by size."""
+    """A table with a row for each kernel and case, and for each copy, by size."""
     timings, run = frames.timings, frames.run.id
     known = timings[timings["kind"].isin(["softmax", COPY]) & (timings["status"] == "ok")]
-    # What could not be timed in any shape has a case in words.
+    # A kernel that could not be timed in any shape has words in place of a case.
     known = known[known["case"].astype(str).str.count(" ") == 2]
     kernels = known[known["kind"] == "softmax"]
     if kernels.empty:

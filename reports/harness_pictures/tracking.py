@@ -1,4 +1,4 @@
-"""Series of a history and where they changed."""
+"""Picture of a history's series with their change points."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ STEPS: tuple[tuple[str, Any, bool], ...] = (
     ("step", "-", True),
     ("step, provisional", (0, (3, 2)), False),
 )
-"""Name, dashes, and whether it is firm."""
+"""The name and dashes of a step, and whether it is firm."""
 
 
 class Dates(ConciseDateFormatter):
-    """Dates in few letters, and in the corner the year, month or day that they are of.
+    """Short labels of dates; the axis's corner shows the year, month or day they belong to.
 
-    Where these are several, the corner says from which to which, not only the last.
+    If the dates span several of these, the corner shows the first and the last, not only the last.
 
     Args:
-        locator: of the ticks.
+        locator: places the ticks.
         ends: the first and the last time that is drawn.
     """
 
@@ -62,13 +62,13 @@ class Dates(ConciseDateFormatter):
         self.last = ends[1]
 
     def format_ticks(self, values: Any) -> list[str]:
-        """The ticks' labels."""
+        """The labels of the ticks."""
         self.last = num2date(values[-1]) if len(values) else self.ends[1]  # type: ignore[no-untyped-call]
         labels: list[str] = super().format_ticks(values)  # type: ignore[no-untyped-call]
         return labels
 
     def get_offset(self) -> str:
-        """What stands in the corner."""
+        """The text in the axis's corner."""
         said: str = super().get_offset()  # type: ignore[no-untyped-call]
         forms = (form for form in self.offset_formats if self.last.strftime(form) == said)
         form = next(forms, "")
@@ -76,10 +76,10 @@ class Dates(ConciseDateFormatter):
 
 
 def history(found: Sequence[Segment], wanted: Wanted) -> Drawing:
-    """Series by time, a panel each, with their change points; segments by colour.
+    """Series over time with their change points, one panel per series; colours show segments.
 
     Raises:
-        UsageError: there is none that is wanted.
+        UsageError: the history has no wanted series.
     """
     series: dict[Key, list[Segment]] = {}
     for segment in _wanted(found, wanted):
@@ -91,7 +91,7 @@ def history(found: Sequence[Segment], wanted: Wanted) -> Drawing:
         title += f": {_name(next(iter(shown)))}"
     with settings():
         figure, axes = panels(len(shown), title=title, legend=True, sharex=len(shown) > 1)
-        # They share an axis.
+        # All panels share the time axis.
         ends = _ends([segment for segments in shown.values() for segment in segments])
         for ax, (key, segments) in zip(axes, shown.items(), strict=True):
             _panel(ax, segments, ends)
@@ -171,7 +171,7 @@ def _panel(ax: Axes, segments: Sequence[Segment], ends: tuple[datetime, datetime
 
 
 def _value_axis(ax: Axes, segments: Sequence[Segment]) -> None:
-    """Scores as they are, ratios as a difference in percent, and times without an anchor."""
+    """Set up the y axis: scores as they are, ratios to the anchor in percent, times with units."""
     first = segments[0]
     if not first.timed:
         ax.set_ylabel(first.series[0])
@@ -188,7 +188,7 @@ def _relative(segments: Sequence[Segment]) -> bool:
 
 
 def _shown(segment: Segment) -> list[float]:
-    """Values in the units of their axis."""
+    """A segment's values in the units of the y axis."""
     if not segment.timed:
         return list(segment.values)
     if _relative([segment]):
@@ -223,7 +223,7 @@ def _time(written: str) -> datetime:
 
 
 def percent(value: float) -> str:
-    """A change in percent, as it stands on an axis.
+    """A change in percent, as an axis shows it.
 
     >>> percent(0.0), percent(2.5), percent(1040.0)
     ('0%', '+2.5%', '+1,040%')

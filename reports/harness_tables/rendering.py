@@ -1,4 +1,4 @@
-"""One report in the formats that people and programs read."""
+"""The report ``tables`` in each of its formats."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 
 
 def render(frames: Frames, style: str) -> RenderableType:
-    """A rich renderable that fits the console it is printed on, or a text.
+    """The report as a rich renderable, which fits its console, or as a text in another format.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: the report has no such format.
     """
     if style not in FORMATS:
-        raise UsageError(f"report 'tables' has no format '{style}', but {', '.join(FORMATS)}")
+        raise UsageError(f"report 'tables' has no format '{style}'; it has {', '.join(FORMATS)}")
     found = tables(frames)
     if style == "json":
         return texts.json_text(frames, found)

@@ -1,4 +1,4 @@
-"""Each dataset's best model, in a line that fits a README."""
+"""The report ``best``: each dataset's best model on one line, for a README."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
     from harness import Frames
 
 NAMED = 2
-"""Models that are named beside the best; JSON and CSV have all."""
+"""The most models that are named as tied with the best; JSON and CSV name all."""
 
 HEADS = ("dataset", "best", "score", "95% interval", "not told apart from it")
 
 
 def table(frames: Frames, score: str) -> pd.DataFrame:
-    """A row for each dataset: its best model, how good, and which are not told from it.
+    """A row for each dataset: its best model, the score, and the models tied with the best.
 
     Args:
-        frames: of a run.
+        frames: a run's frames.
         score: ``accuracy`` or ``likelihood``.
 
     Raises:
@@ -43,7 +43,7 @@ def table(frames: Frames, score: str) -> pd.DataFrame:
 
 
 def render(frames: Frames, style: str, score: str) -> RenderableType:
-    """Each dataset's best model in one of the formats; arguments as `table` takes them."""
+    """Each dataset's best model in one of the formats; other arguments as for `table`."""
     found = _found(frames, score)
     if style == "json":
         return json.dumps(found, indent=2)

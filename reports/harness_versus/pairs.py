@@ -1,4 +1,4 @@
-"""Who is better: two models by dataset, or all pairs of several."""
+"""The report ``versus``: two models compared by dataset, or all pairs of several models."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is printed.
+    """A table to print.
 
     Args:
-        title: above it.
-        heads: of the columns, the first of which is of names.
-        rows: of texts.
-        clear: for each row, whether a p-value is below the level.
+        title: shown above the table.
+        heads: heads of the columns; the first column holds names.
+        rows: rows of texts.
+        clear: for each row, whether its difference is significant.
     """
 
     title: str
@@ -54,16 +54,16 @@ UNITS = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 def tables(
     frames: Frames, models: Sequence[str], rope: float, *, ranks: bool
 ) -> dict[str, pd.DataFrame]:
-    """Who is better, as DataFrames: two models by dataset and over all, more of them by pairs.
+    """The comparison as DataFrames: two models by dataset and over all datasets, or all pairs.
 
     Args:
-        frames: of a run.
-        models: names or globs; all but the baselines without.
-        rope: differences of no more than this do not matter.
-        ranks: with ranks and ratings, too; a note in their place where there can be none.
+        frames: a run's frames.
+        models: names or globs; if empty, all models except the baselines.
+        rope: differences of at most this count as equal.
+        ranks: whether to add ranks and ratings; a note takes their place if there can be none.
 
     Raises:
-        UsageError: there are no such models, or fewer than two.
+        UsageError: the run has no such models, or fewer than two.
     """
     contenders = two_models.chosen(frames, models)
     alone = len(contenders) == 2
@@ -82,7 +82,7 @@ def tables(
 def render(
     frames: Frames, style: str, models: Sequence[str], rope: float, *, ranks: bool
 ) -> RenderableType:
-    """Who is better, in one of the formats; arguments as `tables` takes them."""
+    """The comparison in one of the formats; other arguments as for `tables`."""
     found = tables(frames, models, rope, ranks=ranks)
     if style == "csv":
         return frame_csv(_in_one(found))
@@ -105,16 +105,16 @@ def render(
 
 
 NAMED = 4
-"""Data sets that a note names, at most."""
+"""The most datasets that a note names."""
 
 NAME = 26
-"""Characters of a name in a line of a matrix."""
+"""The most characters per line of a name in a table of pairs."""
 
 MINUS = "\u2212"
-"""A minus, until LaTeX has its own: tabulate would escape that."""
+"""Stands for LaTeX's minus until tabulate is done, which would escape LaTeX's."""
 
 BELOW = "\n  "
-"""Between the upper and the lower one of a pair."""
+"""Separates the names of a pair, which stand one below the other."""
 
 COUNTED = "w/t/l: datasets won, tied and lost by more than what does not matter."
 WILCOXON = (
@@ -159,7 +159,7 @@ def _difference(row: Any) -> tuple[str, str]:
 
 
 def _overall(pairs: pd.DataFrame) -> Table:
-    """The only pair, over all datasets: a row a score."""
+    """The table of a single pair over all datasets, with a row for each score."""
     first, second = pairs["first"].iloc[0], pairs["second"].iloc[0]
     return Table(
         f"{first} less {second}, over {_datasets(pairs)}",
@@ -222,7 +222,7 @@ def _standings(rated: pd.DataFrame) -> Iterator[Table]:
 
 
 def _duel_notes(found: pd.DataFrame, rope: float) -> list[str]:
-    """How to read a duel; the methods by dataset where there are several."""
+    """Notes on how to read a comparison of two models; methods by dataset if there are several."""
     judged = found[found["p_value"].notna()]
     methods = judged.groupby("method", sort=False)["dataset"].unique()
     told = [
@@ -240,7 +240,7 @@ def _duel_notes(found: pd.DataFrame, rope: float) -> list[str]:
 
 
 def _matrix_notes(found: pd.DataFrame) -> list[str]:
-    """How to read pairs over all datasets."""
+    """Notes on how to read pairs over all datasets."""
     several = len(found) > len(UNITS)
     notes = [COUNTED]
     if found["p_value"].notna().any():
@@ -292,7 +292,7 @@ def _chances(row: Any) -> tuple[str, str, str]:
 
 
 def _chance(value: float) -> str:
-    """A probability in percent; what is not certain is not said to be.
+    """A probability in percent; only certainty is written as 0% or 100%.
 
     >>> [_chance(p) for p in (0.0, 0.004, 0.5, 0.996, 1.0)]
     ['0%', '<1%', '50%', '>99%', '100%']
@@ -305,7 +305,7 @@ def _chance(value: float) -> str:
 
 
 def _in_one(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables below each other, with a column that says which; what one lacks is empty."""
+    """The tables in one, with their names in a column ``table``; missing cells are empty."""
     parts = [one.assign(table=name) for name, one in found.items()]
     joined = pd.concat(parts, ignore_index=True)
     return joined[["table", *(name for name in joined.columns if name != "table")]]
@@ -339,7 +339,7 @@ def _rich(tables: Sequence[Table], notes: Sequence[str]) -> Group:
 
 
 def _folded(pair: str) -> str:
-    r"""A pair in lines of `NAME` characters, broken after hyphens and commas rather than anywhere.
+    r"""A pair folded into lines of at most `NAME` characters, if possible after hyphens or commas.
 
     >>> print(_folded("sklearn-hist-gradient-boosting\n  prior"))
     sklearn-hist-gradient-
@@ -379,6 +379,6 @@ def _text(tables: Sequence[Table], notes: Sequence[str], style: str) -> str:
 
 
 def _in_line(cell: str, between: str) -> str:
-    """A name's lines as one."""
+    """The lines of a first cell as one line."""
     first, *rest = cell.split(BELOW)
     return f"{first}{between}{'; '.join(rest)}" if rest else first
