@@ -97,7 +97,7 @@ class Outcome:
                 and the picture shows one.
         """
         pictures = self.frames.pictures
-        known = [name for name, one in pictures.items() if one.scope != "history"]
+        known = [name for name, picture in pictures.items() if picture.scope != "history"]
         if kind not in known:
             raise UsageError(f"no picture of a run is called '{kind}': {nearest(kind, known)}")
         figure: Figure = pictures[kind].draw(self.frames, Wanted(model, dataset, device)).figure
@@ -176,7 +176,7 @@ def run(
         HarnessError: the selection cannot be run, or the store cannot be used.
     """
     settings = read_settings()
-    chosen = {
+    arguments = {
         "datasets": datasets or None,
         "models": models or None,
         "repeats": repeats,
@@ -187,22 +187,22 @@ def run(
         "memory": memory,
         "timing_budget": timing_budget,
     }
-    asked = dict(settings.run) | {k: v for k, v in chosen.items() if v is not None}
+    options = dict(settings.run) | {k: v for k, v in arguments.items() if v is not None}
     request = Request(
         Selection(
-            datasets=_words(asked.get("datasets", ())),
-            models=_words(asked.get("models", ())),
-            devices=_words(asked.get("device", ("cpu",))),
-            repeats=asked.get("repeats", REPEATS),
-            seed=asked.get("seed", SEED),
+            datasets=_words(options.get("datasets", ())),
+            models=_words(options.get("models", ())),
+            devices=_words(options.get("device", ("cpu",))),
+            repeats=options.get("repeats", REPEATS),
+            seed=options.get("seed", SEED),
             train_sizes=tuple(train_sizes),
         ),
         plugins=(*settings.plugins, *_words(plugins)),
         name=name,
-        jobs=asked.get("jobs"),
-        timeout=units.seconds(asked.get("timeout", TIMEOUT)),
-        memory=units.size(asked["memory"]) if "memory" in asked else None,
-        timing_budget=units.seconds(asked.get("timing_budget", TIMING_BUDGET)) if timing else 0.0,
+        jobs=options.get("jobs"),
+        timeout=units.seconds(options.get("timeout", TIMEOUT)),
+        memory=units.size(options["memory"]) if "memory" in options else None,
+        timing_budget=units.seconds(options.get("timing_budget", TIMING_BUDGET)) if timing else 0.0,
         batching=batching,
         in_process=in_process,
     )
@@ -214,13 +214,13 @@ def run(
         planned = plan(registry, request.selection)
         with closing(
             Store(choose_store(str(store) if store else None, settings), create=True)
-        ) as kept:
-            campaign = begin(kept, registry, request, planned)
+        ) as database:
+            campaign = begin(database, registry, request, planned)
             here = notebook.is_here()
             wanted = here if progress is None else progress
-            more: Campaign | None = campaign
-            while more is not None:
-                campaign = more
+            following: Campaign | None = campaign
+            while following is not None:
+                campaign = following
                 bar = notebook.Bar(campaign) if wanted and here else None
                 try:
                     with (
@@ -229,13 +229,13 @@ def run(
                     ):
                         for _ in results:
                             pass
-                    more = campaign.further()
-                    if more is None:
+                    following = campaign.further()
+                    if following is None:
                         campaign.time(bar.timing) if bar else campaign.time()
                 finally:
                     if bar:
                         bar.end()
-            frames = load_frames(kept, kept.find(str(campaign.run.id)), registry.pictures)
+            frames = load_frames(database, database.find(str(campaign.run.id)), registry.pictures)
             return Outcome(frames.run, frames, ranking.tables(frames))
 
 

@@ -43,7 +43,7 @@ def is_here() -> bool:
     """Whether this process is the kernel of a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     # Colab has a shell class of its own, which inherits from this class.
-    return any(one.__name__ == "ZMQInteractiveShell" for one in type(shell).__mro__)
+    return any(ancestor.__name__ == "ZMQInteractiveShell" for ancestor in type(shell).__mro__)
 
 
 class Bar:

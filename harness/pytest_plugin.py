@@ -125,14 +125,14 @@ def harness_timed(benchmark: Any) -> Callable[[Workload], None]:
     from harness.timing.engine import Measured, check_again, checked, without_garbage_collection
 
     def time(workload: Workload) -> None:
-        one = Measured(workload)
-        run, _ = checked(one)
+        measured = Measured(workload)
+        run, _ = checked(measured)
         # The check has loaded the libraries, so that their threads can be limited now.
         with threadpool_limits(1), without_garbage_collection():
             if workload.before:
                 benchmark.pedantic(run, setup=workload.before, rounds=5, warmup_rounds=1)
             else:
                 benchmark(run)
-        check_again(one, run)
+        check_again(measured, run)
 
     return time

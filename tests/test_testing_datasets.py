@@ -166,7 +166,7 @@ WRONG = [
     (
         dataset(lambda rng: resampled(np.random.default_rng(0))),
         "splits-are-of-their-kind",
-        "seeds 0 to 3 give one and the same split; kind resampled must not",
+        "seeds 0 to 3 give the same split; kind resampled must not",
     ),
     (dataset(resampled, "fixed"), "splits-are-of-their-kind", "X_test differs from seed to seed"),
     (dataset(leaky), "parts-share-no-rows", "10 of 10 test rows are training rows too"),

@@ -107,7 +107,11 @@ WRONG = [
     (report(render=adds_to_traces), {"leaves-the-frames-alone"}, "render in rich changes traces"),
     (report(render=csv_for_json, formats=("json",)), RENDERS, "JSONDecodeError"),
     (report(render=nothing), RENDERS, "rich: render gives nothing"),
-    (report(render=an_object, formats=("csv",)), RENDERS, "csv: render gives a object, not a text"),
+    (
+        report(render=an_object, formats=("csv",)),
+        RENDERS,
+        "csv: render gives a object, neither str nor bytes",
+    ),
 ]
 
 

@@ -63,11 +63,11 @@ def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imp
     params = member(document, "params", dict, "it", {})
     machine = plain(member(params, "machine", str, "'params'", machine))
     python = _environment(document)
-    found: list[Point] = []
+    read_points: list[Point] = []
     skipped: list[tuple[str, str]] = []
     for name, row in _rows(document):
-        about = as_kind(known.get(name, {}), dict, f"benchmarks.json: '{plain(name)}'")
-        reason = _why_no_times(name, row, about)
+        benchmark = as_kind(known.get(name, {}), dict, f"benchmarks.json: '{plain(name)}'")
+        reason = _why_no_times(name, row, benchmark)
         if reason:
             skipped.append((named(name, "a benchmark's"), f"{reason} ({revision[:8]})"))
             continue
@@ -78,11 +78,11 @@ def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imp
                 continue
             # asv says how many processes it meant to start, not how many it started; each gave at
             # least one sample.
-            processes = min(_count(about.get("rounds", about.get("processes"))), repeat)
-            found.append(
+            processes = min(_count(benchmark.get("rounds", benchmark.get("processes"))), repeat)
+            read_points.append(
                 Point(series, time, revision, value, processes, machine, python, source="asv")
             )
-    return Imported(tuple(found), tuple(skipped))
+    return Imported(tuple(read_points), tuple(skipped))
 
 
 def _environment(document: dict[str, Any]) -> str:
@@ -118,11 +118,11 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         raise MalformedError("its 'version' is neither 1 nor 2, which are asv's formats")
 
 
-def _why_no_times(name: str, row: dict[str, Any], about: dict[str, Any]) -> str | None:
+def _why_no_times(name: str, row: dict[str, Any], benchmark: dict[str, Any]) -> str | None:
     """The reason why a benchmark has no usable times; None if it has."""
     by_name = KIND.match(name.rpartition(".")[2])
-    kind = member(about, "type", str, f"'{plain(name)}'", by_name[1].lower() if by_name else "")
-    unit = plain(member(about, "unit", str, f"'{plain(name)}'", ""))
+    kind = member(benchmark, "type", str, f"'{plain(name)}'", by_name[1].lower() if by_name else "")
+    unit = plain(member(benchmark, "unit", str, f"'{plain(name)}'", ""))
     if kind in NO_TIMES:
         return f"a {NO_TIMES[kind]} benchmark has no times{f' (its unit: {unit})' if unit else ''}"
     if unit and unit != "seconds":
@@ -130,8 +130,8 @@ def _why_no_times(name: str, row: dict[str, Any], about: dict[str, Any]) -> str 
     if not unit and not by_name:
         return "neither its name nor benchmarks.json says that it has times"
     if (
-        None not in (row.get("version"), about.get("version"))
-        and row["version"] != about["version"]
+        None not in (row.get("version"), benchmark.get("version"))
+        and row["version"] != benchmark["version"]
     ):
         return "it is of another version of the benchmark than benchmarks.json has"
     if row.get("result") is None:
@@ -146,8 +146,11 @@ def _values(name: str, row: dict[str, Any]) -> Iterator[tuple[str, float | None,
     repeat = row.get("stats_repeat")
     repeats = repeat if isinstance(repeat, list) else [repeat] * len(result)
     params = [
-        [as_kind(value, str, f"a parameter of {where}") for value in as_kind(one, list, where)]
-        for one in member(row, "params", list, where, [])
+        [
+            as_kind(value, str, f"a parameter of {where}")
+            for value in as_kind(parameter, list, where)
+        ]
+        for parameter in member(row, "params", list, where, [])
     ]
     count = math.prod(map(len, params))
     if not len(result) == len(repeats) == count:

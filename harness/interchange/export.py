@@ -94,7 +94,7 @@ def to_pytest_benchmark(points: pd.DataFrame) -> str:
 
 
 def _benchmark(row: dict[str, Any]) -> dict[str, Any]:
-    beside = {name: float(row[name]) for name in ("log_ratio", "low", "high")}
+    figures = {name: float(row[name]) for name in ("log_ratio", "low", "high")}
     return {
         "group": None,
         "name": str(row["series"]),
@@ -103,7 +103,7 @@ def _benchmark(row: dict[str, Any]) -> dict[str, Any]:
         "param": None,
         "extra_info": {
             "processes": int(row["processes"]),
-            **{name: value for name, value in beside.items() if math.isfinite(value)},
+            **{name: value for name, value in figures.items() if math.isfinite(value)},
         },
         "options": {},
         "stats": stats([float(row["seconds"])], 1),

@@ -27,7 +27,7 @@ def is_pyperf(document: dict[str, Any]) -> bool:
     return (
         isinstance(benchmarks, list)
         and "datetime" not in document
-        and any(isinstance(one, dict) and "runs" in one for one in benchmarks)
+        and any(isinstance(benchmark, dict) and "runs" in benchmark for benchmark in benchmarks)
     )
 
 
@@ -40,7 +40,7 @@ def points(document: dict[str, Any]) -> Imported:
     if document.get("version") not in VERSIONS:
         raise MalformedError("its 'version' is neither '1.0' nor 6, which are pyperf's formats")
     common = member(document, "metadata", dict, "it", {})
-    found: list[Point] = []
+    read_points: list[Point] = []
     skipped: list[tuple[str, str]] = []
     for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
         where = f"benchmark {number}"
@@ -52,10 +52,10 @@ def points(document: dict[str, Any]) -> Imported:
         ]
         point = _point(metadata, runs, where)
         if isinstance(point, Point):
-            found.append(point)
+            read_points.append(point)
         else:
             skipped.append(point)
-    return Imported(tuple(found), tuple(skipped))
+    return Imported(tuple(read_points), tuple(skipped))
 
 
 def _machine(metadata: dict[str, Any], where: str) -> str:
@@ -68,8 +68,8 @@ def _point(
     metadata: dict[str, Any], runs: list[dict[str, Any]], where: str
 ) -> Point | tuple[str, str]:
     """A benchmark's point; or its series, and the reason why it has no point."""
-    about = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
-    first = about[0] if about else metadata
+    metadata_by_run = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
+    first = metadata_by_run[0] if metadata_by_run else metadata
     series = named(member(first, "name", str, where), where)
     # A run without values only calibrated the number of loops.
     processes = [
@@ -86,7 +86,11 @@ def _point(
     typical = statistics.median(statistics.median(values) for values in processes)
     if reason := why_not([typical]):  # the median of two huge values is Infinity
         return series, reason
-    dates = [utc(member(one, "date", str, where), where) for one in about if one.get("date")]
+    dates = [
+        utc(member(run_metadata, "date", str, where), where)
+        for run_metadata in metadata_by_run
+        if run_metadata.get("date")
+    ]
     if not dates:
         return series, "no date says when it was measured"
     return Point(

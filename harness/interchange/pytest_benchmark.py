@@ -131,7 +131,7 @@ def points(document: dict[str, Any]) -> Imported:
         revision = ""
     elif revision and member(commit, "dirty", bool, "'commit_info'", default=False):
         revision += DIRTY
-    found: list[Point] = []
+    read_points: list[Point] = []
     skipped: list[tuple[str, str]] = []
     for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
         where = f"benchmark {number}"
@@ -144,7 +144,7 @@ def points(document: dict[str, Any]) -> Imported:
         if reason:
             skipped.append((series, reason))
             continue
-        found.append(
+        read_points.append(
             Point(
                 series,
                 time,
@@ -156,7 +156,7 @@ def points(document: dict[str, Any]) -> Imported:
                 source="pytest-benchmark",
             )
         )
-    return Imported(tuple(found), tuple(skipped))
+    return Imported(tuple(read_points), tuple(skipped))
 
 
 def _machine(info: dict[str, Any]) -> str:

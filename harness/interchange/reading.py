@@ -47,37 +47,37 @@ def read(path: Path) -> Imported:
     except OSError as error:
         raise _unreadable(path, error) from error
     folders: dict[Path, tuple[dict[str, Any], str]] = {}
-    found: list[Imported] = []
+    imports: list[Imported] = []
     faults: list[tuple[Path, UsageError]] = []
     for file in files:
         try:
-            found.append(_read_file(file, folders))
+            imports.append(_read_file(file, folders))
         except UsageError as error:
             faults.append((file, error))
-    if not found:
+    if not imports:
         raise faults[0][1]
-    found += [
+    imports += [
         Imported((), ((f"'{file}'", str(error).removeprefix(f"'{file}' ")),))
         for file, error in faults
     ]
     return Imported(
         tuple(
             sorted(
-                (point for one in found for point in one.points),
+                (point for imported in imports for point in imported.points),
                 key=lambda point: (point.time, point.series),
             )
         ),
-        tuple(skip for one in found for skip in one.skipped),
+        tuple(skip for imported in imports for skip in imported.skipped),
     )
 
 
 def _files_in(folder: Path) -> list[Path]:
-    names = {found for pattern in PATTERNS for found in folder.glob(pattern)}
+    matching = {path for pattern in PATTERNS for path in folder.glob(pattern)}
     # glob silently passes over folders that it may not read.
     shut = {path for path in folder.iterdir() if path.is_dir() and not os.access(path, os.R_OK)}
     files = sorted(
         path
-        for path in names | shut
+        for path in matching | shut
         if path.name not in (MACHINE, BENCHMARKS) and (path in shut or not path.is_dir())
     )
     if not files:

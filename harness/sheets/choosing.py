@@ -74,24 +74,24 @@ def scored(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     results, run = frames.results, frames.run.id
     if results.empty:
         raise UsageError(f"run {run} has no trials; draw another (`harness runs` lists them)")
-    for what in ("dataset", "model", "device"):
-        asked = getattr(wanted, what)
-        names = chosen(results[what], asked)
+    for field in ("dataset", "model", "device"):
+        wanted_name = getattr(wanted, field)
+        names = chosen(results[field], wanted_name)
         if not names:
-            known = nearest(asked, set(results[what]))
-            raise UsageError(f"run {run} has no {what} '{asked}': {known}")
-        results = results[results[what].isin(names)]
+            known = nearest(wanted_name, set(results[field]))
+            raise UsageError(f"run {run} has no {field} '{wanted_name}': {known}")
+        results = results[results[field].isin(names)]
         if results.empty:
             raise UsageError(
                 f"run {run} did not run {wanted}; `harness show {run}` shows what it did"
             )
-    found = results[results["status"] == "ok"]
-    if found.empty:
+    with_scores = results[results["status"] == "ok"]
+    if with_scores.empty:
         whose = f" of {wanted}" if wanted != Wanted() else ""
         raise UsageError(
             f"no trial{whose} in run {run} has scores; `harness show {run} --failures` tells why"
         )
-    return found
+    return with_scores
 
 
 def pairings(results: pd.DataFrame) -> list[Pairing]:
@@ -103,7 +103,7 @@ def pairings(results: pd.DataFrame) -> list[Pairing]:
     baselines: dict[tuple[str, str, str], bool] = {row[:3]: bool(row[5]) for row in rows}
     for *key, _, result_id, _ in sorted(rows, key=lambda row: row[3]):
         ids[tuple(key)].append(int(result_id))
-    return [Pairing(*key, baselines[key], tuple(found)) for key, found in ids.items()]
+    return [Pairing(*key, baselines[key], tuple(own_ids)) for key, own_ids in ids.items()]
 
 
 def able(frames: Frames, wanted: Wanted, what: str, has: Able) -> list[Pairing]:

@@ -145,8 +145,8 @@ def beside(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
         alignment="left",
         ncols=max(1, math.ceil(len(handles) / per_column)),
     )
-    wide = legend.get_window_extent().width / figure.dpi
-    figure.set_figwidth(figure.get_figwidth() + max(0.0, wide - LEGEND))
+    legend_width = legend.get_window_extent().width / figure.dpi
+    figure.set_figwidth(figure.get_figwidth() + max(0.0, legend_width - LEGEND))
 
 
 def more(n: int, **look: Any) -> list[Line2D]:
@@ -160,13 +160,15 @@ def without_interval(methods: Iterable[str]) -> str:
     >>> without_interval(["Wilson over test rows", "no interval: fewer than 10 rows carry the NLL"])
     '1 of 2 points has no interval: fewer than 10 rows carry the NLL.'
     """
-    every = list(methods)
-    reasons = [one.removeprefix(WITHHELD) for one in every if one.startswith(WITHHELD)]
+    all_methods = list(methods)
+    reasons = [
+        method.removeprefix(WITHHELD) for method in all_methods if method.startswith(WITHHELD)
+    ]
     if not reasons:
         return ""
     has = "has" if len(reasons) == 1 else "have"
     why = "; ".join(dict.fromkeys(reasons))
-    return f"{len(reasons)} of {plural(len(every), 'point')} {has} no interval: {why}."
+    return f"{len(reasons)} of {plural(len(all_methods), 'point')} {has} no interval: {why}."
 
 
 def label(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:
@@ -194,9 +196,9 @@ def text(name: object, most: int = NAME) -> str:
     ('a b�', 'torch-…1000]')
     """
     line = " ".join(str(name).split())
-    seen = "".join("\ufffd" if _unseen(line, i) else line[i] for i in range(len(line)))
+    visible = "".join("\ufffd" if _unseen(line, i) else line[i] for i in range(len(line)))
     tail = (most - 1) // 2
-    return seen if len(seen) <= most else f"{seen[: most - 1 - tail]}…{seen[-tail:]}"
+    return visible if len(visible) <= most else f"{visible[: most - 1 - tail]}…{visible[-tail:]}"
 
 
 def shortened(names: Iterable[str], most: int = NAME) -> dict[str, str]:
@@ -209,25 +211,29 @@ def shortened(names: Iterable[str], most: int = NAME) -> dict[str, str]:
     ['mlp[…b=1…]', 'mlp[…b=2…]']
     """
     whole = {name: text(name, 10_000) for name in names}
-    found = {name: text(name, most) for name in whole}
-    for head in {whole[name].partition("[")[0] for name in _alike(found)}:
-        cut = [name for name in whole if whole[name].partition("[")[0] == head]
-        cut = [name for name in cut if len(whole[name]) > most]
-        own = {name: whole[name].partition("[")[2].removesuffix("]").split(",") for name in cut}
-        common = set.intersection(*map(set, own.values()))
-        for name in cut:
-            differing = ",".join(one for one in own[name] if one not in common)
-            found[name] = text(f"{head[: most // 3]}[…{differing}…]", most)
-    for i, name in enumerate(_alike(found), 1):
+    short_names = {name: text(name, most) for name in whole}
+    for head in {whole[name].partition("[")[0] for name in _alike(short_names)}:
+        long_names = [name for name in whole if whole[name].partition("[")[0] == head]
+        long_names = [name for name in long_names if len(whole[name]) > most]
+        parameters = {
+            name: whole[name].partition("[")[2].removesuffix("]").split(",") for name in long_names
+        }
+        common = set.intersection(*map(set, parameters.values()))
+        for name in long_names:
+            differing = ",".join(
+                parameter for parameter in parameters[name] if parameter not in common
+            )
+            short_names[name] = text(f"{head[: most // 3]}[…{differing}…]", most)
+    for i, name in enumerate(_alike(short_names), 1):
         number = f" #{i}"
-        found[name] = text(name, most - len(number)) + number
-    return found
+        short_names[name] = text(name, most - len(number)) + number
+    return short_names
 
 
-def _alike(found: Mapping[str, str]) -> list[str]:
+def _alike(short_names: Mapping[str, str]) -> list[str]:
     """Names whose short form another name has, too."""
-    often = Counter(found.values())
-    return [name for name, short in found.items() if often[short] > 1]
+    counts = Counter(short_names.values())
+    return [name for name, short in short_names.items() if counts[short] > 1]
 
 
 def _unseen(line: str, i: int) -> bool:
@@ -320,8 +326,8 @@ def logarithmic(
     axes: Axes, which: Literal["x", "y"], written: Callable[[float], str], values: Iterable[float]
 ) -> None:
     """Make an axis logarithmic, with round ticks, and just long enough for the positive values."""
-    known = np.array([value for value in values if math.isfinite(value) and value > 0])
-    low, high = (known.min(), known.max()) if len(known) else (1.0, 10.0)
+    positive = np.array([value for value in values if math.isfinite(value) and value > 0])
+    low, high = (positive.min(), positive.max()) if len(positive) else (1.0, 10.0)
     margin = max(1.15, (high / low) ** 0.06)
     low, high = float(low / margin), float(high * margin)
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
@@ -343,11 +349,11 @@ def _ticks(
     """
     kinds = list(_rounds(low, high))
     spaced = [apart(ticks, (low, high), which, written) for ticks in kinds]
-    even = [ticks for ticks, kept in zip(kinds, spaced, strict=True) if ticks == kept]
-    found = max(even, key=len, default=[])
-    if len(found) > 1:
-        return found
-    return next((kept for kept in spaced if len(kept) > 1), found)
+    fitting = [ticks for ticks, kept in zip(kinds, spaced, strict=True) if ticks == kept]
+    longest = max(fitting, key=len, default=[])
+    if len(longest) > 1:
+        return longest
+    return next((kept for kept in spaced if len(kept) > 1), longest)
 
 
 def _rounds(low: float, high: float) -> Iterator[list[float]]:

@@ -163,20 +163,20 @@ def _sheet(sheet: Sheet, room: Room, width: int) -> Iterator[Line]:
         lead = next(i for i, column in enumerate(shown) if column.named) + 1
         rest = [_Set.of(column, room) for column in shown[lead:]]
         folded = min(longest, max(width - _beside(shown, room), least))
-        found = []
+        layouts = []
         for names in (min(longest, width // 2), folded):
             first = [_Set.of(column, room, names) for column in shown[:lead]]
-            found.append((first, _blocks(first, rest, room.gap, width)))
+            layouts.append((first, _blocks(first, rest, room.gap, width)))
         # Names fold only if that saves a block.
-        return min(found, key=lambda one: len(one[1]))
+        return min(layouts, key=lambda layout: len(layout[1]))
 
     bare = set(sheet.optional)
     first, blocks = cut(bare)
     for head in sheet.optional:
-        found = cut(bare - {head})
-        if len(found[1]) == len(blocks):
+        candidate = cut(bare - {head})
+        if len(candidate[1]) == len(blocks):
             bare.remove(head)
-            first, blocks = found
+            first, blocks = candidate
     for i, block in enumerate(blocks):
         if i:
             yield []

@@ -80,8 +80,8 @@ def inline_svg(figure: Figure, title: str, description: str) -> str:
         description: what a screen reader reads after the title.
     """
     drawn = _bytes(figure, ".svg", DPI)
-    words = "\0".join((title, description)).encode(errors="replace")
-    prefix = f"p{hashlib.sha256(drawn + words).hexdigest()[:10]}-"
+    caption = "\0".join((title, description)).encode(errors="replace")
+    prefix = f"p{hashlib.sha256(drawn + caption).hexdigest()[:10]}-"
     # matplotlib wrote this SVG, not a stranger.
     svg = ET.fromstring(drawn)  # noqa: S314
     _strip(svg)
@@ -115,8 +115,8 @@ def _bytes(figure: Figure, suffix: str, dpi: int) -> bytes:
     return file.getvalue()
 
 
-def _legible(words: str) -> str:
-    return "".join("\ufffd" if unwritable(c) and c != "\n" else c for c in words)
+def _legible(text: str) -> str:
+    return "".join("\ufffd" if unwritable(c) and c != "\n" else c for c in text)
 
 
 def _strip(svg: ET.Element) -> None:
@@ -124,7 +124,9 @@ def _strip(svg: ET.Element) -> None:
     for parent in list(svg.iter()):
         for child in list(parent):
             name = child.tag if isinstance(child.tag, str) else ""
-            empty = name == f"{SVG}defs" and all(one.tag == f"{SVG}style" for one in child)
+            empty = name == f"{SVG}defs" and all(
+                grandchild.tag == f"{SVG}style" for grandchild in child
+            )
             if name in (f"{SVG}metadata", f"{SVG}style") or empty:
                 parent.remove(child)
 
@@ -135,8 +137,8 @@ def _references(svg: ET.Element) -> Iterator[tuple[str, str]]:
         for key, value in element.attrib.items():
             if key == HREF:
                 yield value[1:], value
-            for found in REFERENCE.findall(value):
-                yield found, value
+            for reference in REFERENCE.findall(value):
+                yield reference, value
 
 
 def _tidy(element: ET.Element, used: dict[str, str], prefix: str) -> None:
@@ -145,26 +147,26 @@ def _tidy(element: ET.Element, used: dict[str, str], prefix: str) -> None:
     if element.tag != "text" and element.text is not None:
         element.text = element.text.strip() or None
     element.tail = None
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for key, value in element.attrib.items():
         if key == "id":
             if value in used:
-                found["id"] = prefix + value
+                attributes["id"] = prefix + value
         elif key == HREF:
-            found["href"] = f"#{prefix}{value[1:]}"
+            attributes["href"] = f"#{prefix}{value[1:]}"
         elif key in PLACES:
             short = " ".join(NUMBER.sub(_rounded, value).split())
             if not UNTURNED.fullmatch(short):
-                found[key] = short
+                attributes[key] = short
         else:
-            found[key] = value
+            attributes[key] = value
     for key in ("style", "clip-path", "fill", "stroke"):
-        if key in found:
-            found[key] = REFERENCE.sub(rf"url(#{prefix}\1)", found[key])
-    if "style" in found:
-        found["style"] = _style(found["style"])
+        if key in attributes:
+            attributes[key] = REFERENCE.sub(rf"url(#{prefix}\1)", attributes[key])
+    if "style" in attributes:
+        attributes["style"] = _style(attributes["style"])
     element.attrib.clear()
-    element.attrib |= found
+    element.attrib |= attributes
 
 
 def _style(style: str) -> str:

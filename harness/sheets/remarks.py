@@ -67,14 +67,14 @@ SAME = 1e-3
 def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
     """The notes that a run needs; none of them is empty."""
     several = ranking["device"].nunique() > 1
-    found = [
+    all_notes = [
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("Devices differ", _devices(frames)),
         Note("Data", _data(frames.results) + _rare(frames) + _baselines(ranking)),
         Note("How to read this", _legend(frames, ranking)),
     ]
-    return [note for note in found if note.lines]
+    return [note for note in all_notes if note.lines]
 
 
 def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
@@ -85,12 +85,12 @@ def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
             # A split that breaks the contract is one failure, however many models need it.
             blamed = row["kind"] == "dataset"
             pairing = row["dataset"] if blamed else f"{row['dataset']}, {who}"
-            found = repeats.setdefault((pairing, row["status"], plain(row["reason"])), [])
-            if not blamed or row["repeat"] not in found:
-                found.append(row["repeat"])
+            failed_repeats = repeats.setdefault((pairing, row["status"], plain(row["reason"])), [])
+            if not blamed or row["repeat"] not in failed_repeats:
+                failed_repeats.append(row["repeat"])
     return tuple(
-        f"{pairing}: {len(found)} × {status}: {reason}"
-        for (pairing, status, reason), found in repeats.items()
+        f"{pairing}: {len(failed_repeats)} × {status}: {reason}"
+        for (pairing, status, reason), failed_repeats in repeats.items()
     )
 
 
@@ -117,11 +117,11 @@ def _devices(frames: Frames) -> tuple[str, ...]:
     repeats = repeats[repeats["count"] > 1]
     differences = (repeats["max"] - repeats["min"]).groupby(["dataset", "model"])
     return tuple(
-        f"{dataset}, {model}: likelihood differs by up to {found.max():.2g} between devices (on "
-        f"the same splits and seeds; by more than {SAME:g} in {(found > SAME).sum()} of "
-        f"{len(found)} repeats)"
-        for (dataset, model), found in differences
-        if found.max() > SAME
+        f"{dataset}, {model}: likelihood differs by up to {spreads.max():.2g} between devices (on "
+        f"the same splits and seeds; by more than {SAME:g} in {(spreads > SAME).sum()} of "
+        f"{len(spreads)} repeats)"
+        for (dataset, model), spreads in differences
+        if spreads.max() > SAME
     )
 
 
@@ -223,14 +223,14 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     lines += [text for kind, text in INTERVALS.items() if kind in kinds]
     folded = ranking["split_kind"].map(folds_in) > 0
     if (folded & (ranking["ok"] > 0)).any():
-        without = ranking["interval_method"] == MANY_FOLDS
-        if (folded & ~without).any():
+        without_intervals = ranking["interval_method"] == MANY_FOLDS
+        if (folded & ~without_intervals).any():
             lines.append(FOLDS)
-        if without.any():
+        if without_intervals.any():
             lines.append(FOLDS_WITHOUT)
         lines += _untested_folds(ranking[folded])
-    fallen = ranking["interval_method"].str.contains("test rows", regex=False)
-    if (fallen & (ranking["split_kind"] != "fixed")).any():
+    over_test_rows = ranking["interval_method"].str.contains("test rows", regex=False)
+    if (over_test_rows & (ranking["split_kind"] != "fixed")).any():
         lines.append(
             "Where there is one repeat, or all agree exactly: Wilson's interval (accuracy) and "
             "Student's t (NLL) over the test rows."

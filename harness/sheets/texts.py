@@ -156,8 +156,8 @@ def _html_row(row: Sequence[Entry], named: Sequence[bool]) -> str:
 
 
 def _in_html(entry: Entry) -> str:
-    words = escape(entry.text)
-    text = f"<strong>{words}</strong>" if entry.look == "strong" else words
+    escaped = escape(entry.text)
+    text = f"<strong>{escaped}</strong>" if entry.look == "strong" else escaped
     return " ".join(part for part in (entry.mark, text, _interval(entry), entry.note) if part)
 
 

@@ -37,10 +37,10 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     several = table["device"].nunique() > 1
     sheets = []
     records: list[Record] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
-    for dataset, found in groupby(records, key=lambda row: str(row["dataset"])):
-        rows = sorted(found, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
+    for dataset, group in groupby(records, key=lambda row: str(row["dataset"])):
+        rows = sorted(group, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
         scale, unit = _unit([row["fit_seconds"] for row in rows])
-        together = max((row["together"] for row in rows if row["together"] > 1), default=0)
+        n_together = max((row["together"] for row in rows if row["together"] > 1), default=0)
 
         columns = [
             Column(
@@ -61,15 +61,15 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                     for row in rows
                 ),
             ),
-            _told(rows, "µs/epoch", "microseconds_per_epoch", _tens),
-            _told(rows, "of plain", "reference_ratio", _factor),
-            *_together(rows, together),
-            _told(rows, "samples/s", "samples_per_second", _rate),
-            _told(rows, "softmax µs", "softmax_microseconds", _tens),
-            _told(rows, "share", "softmax_share", _share),
-            _told(rows, "row µs", "row_microseconds", _tens),
-            _told(rows, "p99", "row_p99_microseconds", _tens),
-            _told(rows, "rows/s", "rows_per_second", _rate),
+            _measured(rows, "µs/epoch", "microseconds_per_epoch", _tens),
+            _measured(rows, "of plain", "reference_ratio", _factor),
+            *_together(rows, n_together),
+            _measured(rows, "samples/s", "samples_per_second", _rate),
+            _measured(rows, "softmax µs", "softmax_microseconds", _tens),
+            _measured(rows, "share", "softmax_share", _share),
+            _measured(rows, "row µs", "row_microseconds", _tens),
+            _measured(rows, "p99", "row_p99_microseconds", _tens),
+            _measured(rows, "rows/s", "rows_per_second", _rate),
         ]
         kept = [c for c in columns if c.named or any(entry.text for entry in c.entries)]
         title = f"{dataset}, timed alone"
@@ -79,7 +79,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _told(rows: Sequence[Record], head: str, name: str, show: Callable[[float], str]) -> Column:
+def _measured(rows: Sequence[Record], head: str, name: str, show: Callable[[float], str]) -> Column:
     """A column of figures with their intervals."""
     value, low, high = with_intervals(name)
     return Column(
@@ -92,8 +92,8 @@ def _together(rows: Sequence[Record], together: float) -> list[Column]:
     empty = dict.fromkeys(with_intervals("together_ratio"), math.nan)
     lone = [row | empty if row["together_reference_ratio"] > 0 else row for row in rows]
     return [
-        _told(rows, f"{together:.0f} of plain", "together_reference_ratio", _factor),
-        _told(lone, f"{together:.0f} at once", "together_ratio", _factor),
+        _measured(rows, f"{together:.0f} of plain", "together_reference_ratio", _factor),
+        _measured(lone, f"{together:.0f} at once", "together_ratio", _factor),
     ]
 
 
@@ -105,8 +105,8 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
     def case(row: Record) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in ("shape", "dtype", "caches", "device"))
 
-    for (shape, dtype, caches, _), found in groupby(records, key=case):
-        rows = sorted(found, key=lambda row: (row["status"] != "ok", row["seconds"]))
+    for (shape, dtype, caches, _), group in groupby(records, key=case):
+        rows = sorted(group, key=lambda row: (row["status"] != "ok", row["seconds"]))
         scale, unit = _unit([row["seconds"] for row in rows if row["status"] == "ok"])
         columns = (
             Column(
@@ -126,12 +126,12 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
                     for row in rows
                 ),
             ),
-            _told(rows, "GB/s", "gigabytes_per_second", _tens),
-            _told(rows, "× copy", "copies", _tens),
-            _told(rows, "× best", "bests", _tens),
+            _measured(rows, "GB/s", "gigabytes_per_second", _tens),
+            _measured(rows, "× copy", "copies", _tens),
+            _measured(rows, "× best", "bests", _tens),
             _figures("error", (_error(row["error"]) for row in rows)),
             _figures("stable", (_survival(row["survives"]) for row in rows)),
-            _told(rows, "first ms", "first_seconds", lambda seconds: compact(1e3 * seconds, 2)),
+            _measured(rows, "first ms", "first_seconds", lambda seconds: compact(1e3 * seconds, 2)),
         )
         detail = f"{caches}, {_detail(rows, True)}"
         sheets.append(Sheet(f"{shape} {dtype}", detail, columns, optional=SOFTMAX_OPTIONAL))
@@ -163,30 +163,30 @@ def notes(frames: Frames) -> list[Note]:
             "device, the limit. error: the largest, against more digits. stable: whether logits "
             "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
         )
-    left = [
+    left_undone = [
         f"{row['case']}, {_subject(row)}{of_several}: {_left(row)}"
         for row in rows
         for of_several in (f", {row['together']:.0f} at once" if row["kind"] == "together" else "",)
         if row["kind"] in ("fit", "together", "reference") and _left(row)
     ]
-    wrong = [
+    failures = [
         f"{row['subject']}, {row['case']} ({row['kind']}) @ {row['device']}: {row['status']}: "
         f"{plain(row['reason'])}"
         for row in rows
         if row["status"] in ("wrong", "failed")
     ]
-    late = timings[timings["status"] == "unfinished"]
+    unfinished = timings[timings["status"] == "unfinished"]
     machine = frames.run.environment.get("timing", {}).get("machine", {})
     if busy := complaint(machine):
         lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
-    found = [Note("Timings", tuple(lines))]
-    if left:
-        found.append(Note("Not in the time of a fit", tuple(left)))
-    if wrong:
-        found.append(Note("Not timed, because it failed", tuple(wrong)))
-    if len(late):
-        reasons = late.groupby("reason", sort=False)
-        found.append(
+    all_notes = [Note("Timings", tuple(lines))]
+    if left_undone:
+        all_notes.append(Note("Not in the time of a fit", tuple(left_undone)))
+    if failures:
+        all_notes.append(Note("Not timed, because it failed", tuple(failures)))
+    if len(unfinished):
+        reasons = unfinished.groupby("reason", sort=False)
+        all_notes.append(
             Note(
                 "Not timed",
                 tuple(
@@ -203,7 +203,7 @@ def notes(frames: Frames) -> list[Note]:
                 ),
             )
         )
-    return found
+    return all_notes
 
 
 def _subject(row: Record) -> str:
@@ -216,8 +216,8 @@ def _left(row: Record) -> str:
         return ""
     least = max(LEAST_LEFT, PART_LEFT * row["median"])
     parts = [
-        words.format(f"{compact(1e3 * row[name], 2)} ms")
-        for name, words in (
+        template.format(f"{compact(1e3 * row[name], 2)} ms")
+        for name, template in (
             (TO_PREDICT, "leaves {} of its work to the first prediction"),
             (RUNNING, "goes on for {} of processor time in the background"),
         )

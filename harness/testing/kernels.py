@@ -39,9 +39,12 @@ def float32_is_softmax(kernel: Kernel) -> None:
 def rows_sum_to_one(kernel: Kernel) -> None:
     """Gives one column per class and rows that sum to 1."""
     logits = _logits(1_000, 10)
-    found = _run(kernel, logits)
-    require(found.shape == logits.shape, f"gives shape {found.shape} for logits {logits.shape}")
-    off = float(np.abs(found.sum(axis=1, dtype=np.float64) - 1).max())
+    probabilities = _run(kernel, logits)
+    require(
+        probabilities.shape == logits.shape,
+        f"gives shape {probabilities.shape} for logits {logits.shape}",
+    )
+    off = float(np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1).max())
     require(off <= 1e-5, f"the sum of a row differs from 1 by {off:.2g}")
 
 
@@ -58,10 +61,13 @@ def one_class(kernel: Kernel) -> None:
 def no_rows(kernel: Kernel) -> str | None:
     """Gives no rows for no rows, or says why not."""
     try:
-        found = _run(kernel, _logits(0, 3))
+        probabilities = _run(kernel, _logits(0, 3))
     except Exception as error:  # noqa: BLE001  # strangers' code may raise anything
         return f"refuses an empty array: says '{describe(error)}'"
-    require(found.shape == (0, 3), f"gives shape {found.shape} for logits of shape (0, 3)")
+    require(
+        probabilities.shape == (0, 3),
+        f"gives shape {probabilities.shape} for logits of shape (0, 3)",
+    )
     return None
 
 
@@ -76,8 +82,8 @@ def shift_invariant(kernel: Kernel) -> None:
     """Gives the same if a constant is added to all the logits of a row."""
     logits = _logits(100, 5)
     shifts = np.linspace(-8, 8, len(logits))[:, None]  # small enough for kernels that overflow
-    found, expected = _run(kernel, logits + shifts), _run(kernel, logits)
-    _require_close(found, expected, "rows with a constant added")
+    probabilities, expected = _run(kernel, logits + shifts), _run(kernel, logits)
+    _require_close(probabilities, expected, "rows with a constant added")
 
 
 def survives_large_logits(kernel: Kernel) -> str | None:
@@ -134,9 +140,12 @@ def _logits(n_samples: int, n_classes: int) -> Array:
 
 
 def _run(kernel: Kernel, logits: Array) -> Array:
-    found = kernel(logits, _device(kernel))
-    require(isinstance(found, np.ndarray), f"gives a {type(found).__name__}, not a NumPy array")
-    return found
+    probabilities = kernel(logits, _device(kernel))
+    require(
+        isinstance(probabilities, np.ndarray),
+        f"gives a {type(probabilities).__name__}, not a NumPy array",
+    )
+    return probabilities
 
 
 def _softmax(logits: Array) -> Array:
@@ -151,10 +160,10 @@ def _require_softmax(kernel: Kernel, logits: Array) -> None:
     _require_close(_run(kernel, logits.copy(order="K")), _softmax(logits), what)
 
 
-def _require_close(found: Array, expected: Array, what: str) -> None:
-    shapes = f"{what}: gives shape {found.shape}, not {expected.shape}"
-    require(found.shape == expected.shape, shapes)
-    require(np.isfinite(found).all(), f"{what}: gives NaN or infinite probabilities")
-    off = float(np.abs(found - expected).max())
-    bound = 1e-10 if found.dtype == np.float64 else 1e-5
+def _require_close(actual: Array, expected: Array, what: str) -> None:
+    shapes = f"{what}: gives shape {actual.shape}, not {expected.shape}"
+    require(actual.shape == expected.shape, shapes)
+    require(np.isfinite(actual).all(), f"{what}: gives NaN or infinite probabilities")
+    off = float(np.abs(actual - expected).max())
+    bound = 1e-10 if actual.dtype == np.float64 else 1e-5
     require(off <= bound, f"{what}: a probability is off by {off:.2g}")

@@ -96,9 +96,9 @@ def any_company_of_rows(model: Model, device: str = "cpu") -> None:
     classifier = _fitted(model, sample)
     together = _predict(classifier, sample.X_test)
     for rows in (*(slice(i, i + 1) for i in range(5)), slice(None, None, 3)):
-        found = _predict(classifier, sample.X_test[rows])
+        probabilities = _predict(classifier, sample.X_test[rows])
         what = f"{len(together[rows])} of {len(together)} rows predicted apart differ"
-        _require_same(found, together[rows], _tolerance(model), what)
+        _require_same(probabilities, together[rows], _tolerance(model), what)
 
 
 def gives_its_answers_away(model: Model, device: str = "cpu") -> None:
@@ -109,9 +109,9 @@ def gives_its_answers_away(model: Model, device: str = "cpu") -> None:
     given = np.asarray(classifier.predict_proba(sample.X_test))
     if given.flags.writeable:
         given[...] = np.nan
-    found = _predict(classifier, sample.X_test)
+    after = _predict(classifier, sample.X_test)
     what = "overwriting a returned array changes the next prediction"
-    _require_same(found, before, _tolerance(model), what)
+    _require_same(after, before, _tolerance(model), what)
 
 
 def any_order_of_rows(model: Model, device: str = "cpu") -> None:
@@ -120,8 +120,8 @@ def any_order_of_rows(model: Model, device: str = "cpu") -> None:
     classifier = _fitted(model, sample)
     straight = _predict(classifier, sample.X_test)
     order = np.random.default_rng(0).permutation(len(straight))
-    found = _predict(classifier, sample.X_test[order])
-    _require_same(found, straight[order], _tolerance(model), "rows in another order differ")
+    reordered = _predict(classifier, sample.X_test[order])
+    _require_same(reordered, straight[order], _tolerance(model), "rows in another order differ")
 
 
 def two_classes(model: Model, device: str = "cpu") -> None:
@@ -295,16 +295,16 @@ def _tolerance(model: Model) -> float:
     return 1e-4 if model.needs.dtype == "float32" else 1e-6
 
 
-def _require_same(found: Array, expected: Array, tolerance: float, what: str) -> None:
-    shapes = f"{what}: shape {found.shape}, not {expected.shape}"
-    require(found.shape == expected.shape, shapes)
-    same = np.allclose(found, expected, rtol=0.0, atol=tolerance, equal_nan=True)
-    require(same, f"{what}: a probability is off by {np.abs(found - expected).max():.2g}")
+def _require_same(actual: Array, expected: Array, tolerance: float, what: str) -> None:
+    shapes = f"{what}: shape {actual.shape}, not {expected.shape}"
+    require(actual.shape == expected.shape, shapes)
+    same = np.allclose(actual, expected, rtol=0.0, atol=tolerance, equal_nan=True)
+    require(same, f"{what}: a probability is off by {np.abs(actual - expected).max():.2g}")
 
 
-def _require_untouched(what: str, found: Array, given: Array) -> None:
+def _require_untouched(what: str, actual: Array, given: Array) -> None:
     # Compared as texts, so that missing values are equal, in arrays of objects, too.
-    n_changed = np.count_nonzero(found.astype(str) != given.astype(str))
+    n_changed = np.count_nonzero(actual.astype(str) != given.astype(str))
     require(not n_changed, f"{what}: {n_changed} of {given.size} values differ")
 
 

@@ -106,5 +106,5 @@ def _held(frames: Frames, traces: pd.DataFrame) -> Frames:
     return replace(frames, traces=lambda: traces)
 
 
-def _require_unchanged(who: str, what: str, found: pd.DataFrame, expected: pd.DataFrame) -> None:
-    require(found.equals(expected), f"{who} changes {what}")
+def _require_unchanged(who: str, what: str, actual: pd.DataFrame, expected: pd.DataFrame) -> None:
+    require(actual.equals(expected), f"{who} changes {what}")

@@ -201,7 +201,7 @@ def _sketch() -> Sketch:
 
 def _timings(rng: np.random.Generator) -> list[Timing]:
     """Timings of one pairing and of two kernels, one of them wrong, in three processes."""
-    found = []
+    timings = []
     for kind, subject, case, seconds, figures in (
         ("fit", "forest", "tides", 0.1, {"n_train": 120.0, "epochs": 50.0}),
         ("predict", "forest", "tides", 1e-4, {"n_test": 40.0}),
@@ -211,9 +211,9 @@ def _timings(rng: np.random.Generator) -> list[Timing]:
     ):
         samples = seconds * rng.uniform(0.9, 1.1, size=(3, 4))
         taken = tuple(map(tuple, samples.tolist()))
-        found.append(Timing(kind, subject, case, "cpu", 1, "ok", samples=taken, figures=figures))
+        timings.append(Timing(kind, subject, case, "cpu", 1, "ok", samples=taken, figures=figures))
     wrong = ("softmax", "hasty", "100x3 float32 warm", "cpu", 1, "wrong")
-    return [*found, Timing(*wrong, reason="a probability is off by 0.5")]  # type: ignore[arg-type]  # in order
+    return [*timings, Timing(*wrong, reason="a probability is off by 0.5")]  # type: ignore[arg-type]  # in order
 
 
 def _probabilities(rng: np.random.Generator, y: Array, skill: float) -> Array:

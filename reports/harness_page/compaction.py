@@ -60,11 +60,11 @@ class Compaction:
             self._shorten(element)
         _flatten(root)
         # Widths in proportion give letters the same size in all pictures.
-        wide = SCALE * float(root.attrib["viewBox"].split()[2])
+        width = SCALE * float(root.attrib["viewBox"].split()[2])
         root.attrib = {
             "xmlns": "http://www.w3.org/2000/svg",
             **root.attrib,
-            "style": f"max-width:{wide:.0f}px;min-width:{wide * LEAST:.0f}px",
+            "style": f"max-width:{width:.0f}px;min-width:{width * LEAST:.0f}px",
         }
         return ET.tostring(root, encoding="unicode").replace(" />", "/>")
 
@@ -72,7 +72,7 @@ class Compaction:
         attributes = element.attrib
         styles = [re.sub(r"\s*([:;,])\s*", r"\1", attributes.pop("style", "").strip("; "))]
         if clip := attributes.pop("clip-path", ""):
-            styles.append("clip-path:" + IDENTITY.sub(lambda found: "#" + self._id(found[1]), clip))
+            styles.append("clip-path:" + IDENTITY.sub(lambda match: "#" + self._id(match[1]), clip))
         if names := [self._class(style) for style in styles if style]:
             attributes["class"] = " ".join(names)
         for key, value in list(attributes.items()):
@@ -83,7 +83,7 @@ class Compaction:
             elif key == "aria-labelledby":
                 attributes[key] = " ".join(map(self._id, value.split()))
             elif "#" in value:
-                attributes[key] = IDENTITY.sub(lambda found: "#" + self._id(found[1]), value)
+                attributes[key] = IDENTITY.sub(lambda match: "#" + self._id(match[1]), value)
 
     def _class(self, style: str) -> str:
         return self.classes.setdefault(style, f"s{len(self.classes)}")
@@ -98,8 +98,8 @@ def _rounded(value: str) -> str:
     return " ".join(NUMBER.sub(_tenth, part) for part in parts)
 
 
-def _tenth(found: re.Match[str]) -> str:
-    return f"{float(found[0]):.1f}".removesuffix(".0")
+def _tenth(match: re.Match[str]) -> str:
+    return f"{float(match[0]):.1f}".removesuffix(".0")
 
 
 def _thinned(line: str) -> str:

@@ -100,11 +100,11 @@ class _Gallery:
 
     def picture(self, kind: str, wanted: Wanted) -> Drawn | None:
         """A picture, if a plugin offers it and the run has the data for it."""
-        known = self.frames.pictures.get(kind)
-        if known is None:
+        offered = self.frames.pictures.get(kind)
+        if offered is None:
             return None
         try:
-            drawing = known.draw(self.frames, wanted)
+            drawing = offered.draw(self.frames, wanted)
         except UsageError:
             return None
         return self.drawn(drawing, f"{kind} {wanted}")
@@ -152,22 +152,22 @@ def page(frames: Frames) -> str:
     return text
 
 
-def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
-    frames, ranking = gallery.frames, found["ranking"]
-    shown = sheets(ranking) if len(ranking) else []
-    by_dataset, overviews = shown[:-3], shown[-3:]
+def _sections(gallery: _Gallery, by_name: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
+    frames, ranking = gallery.frames, by_name["ranking"]
+    all_sheets = sheets(ranking) if len(ranking) else []
+    by_dataset, overviews = all_sheets[:-3], all_sheets[-3:]
     grids = tuple(of_sheet(sheet, _file(sheet.title)) for sheet in overviews)
     datasets = list(dict.fromkeys(ranking["dataset"]))
     yield Section("overview", "Overview", grids=grids[:2])
     yield Section("versus", "Who is better", *_versus(frames, ranking))
-    prices = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency")]
+    cost_pictures = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency")]
     bases = dict.fromkeys(map(base, datasets))
-    prices += [gallery.picture("sizes", Wanted(dataset=name)) for name in bases]
+    cost_pictures += [gallery.picture("sizes", Wanted(dataset=name)) for name in bases]
     yield Section(
         "costs",
         "At what price",
         grids=grids[2:],
-        pictures=tuple(drawn for drawn in prices if drawn),
+        pictures=tuple(drawn for drawn in cost_pictures if drawn),
     )
     yield Section(
         "datasets",
@@ -176,10 +176,13 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
         folded=len(by_dataset) > OPEN,
     )
     for number, dataset in enumerate(datasets[:DATASETS]):
-        its_own = replace(gallery, frames=_only(frames, dataset))
-        pictures = tuple(_of_dataset(its_own, ranking, dataset))
+        dataset_gallery = replace(gallery, frames=_only(frames, dataset))
+        pictures = tuple(_of_dataset(dataset_gallery, ranking, dataset))
         yield Section(f"pictures-{number}", f"Pictures: {dataset}", pictures=pictures)
-    timings = [*timed.training_sheets(found["training"]), *timed.softmax_sheets(found["softmax"])]
+    timings = [
+        *timed.training_sheets(by_name["training"]),
+        *timed.softmax_sheets(by_name["softmax"]),
+    ]
     softmax = gallery.picture("softmax", Wanted())
     yield Section(
         "timing",
@@ -188,23 +191,23 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
         pictures=(softmax,) if softmax else (),
     )
     yield _history(gallery)
-    yield Section("failures", "Failures", grids=tuple(_failures(found["failures"])))
-    yield Section("notes", "How to read this", notes=tuple(_notes(frames, found)))
+    yield Section("failures", "Failures", grids=tuple(_failures(by_name["failures"])))
+    yield Section("notes", "How to read this", notes=tuple(_notes(frames, by_name)))
     yield Section("environment", "Environment", grids=tuple(_environment(frames)))
 
 
 def _history(gallery: _Gallery) -> Section:
     """The section on the history that the store keeps."""
-    found = segments(gallery.frames.history())
-    known = gallery.frames.pictures.get("history")
+    all_segments = segments(gallery.frames.history())
+    offered = gallery.frames.pictures.get("history")
     pictures = tuple(
-        gallery.drawn(known.draw(series, Wanted()), f"history {measure}")
-        for measure, series in by_measure(found)
-        if known
+        gallery.drawn(offered.draw(series, Wanted()), f"history {measure}")
+        for measure, series in by_measure(all_segments)
+        if offered
     )
-    grids = steps(found)
-    words = " ".join([HISTORY, CAUTION] if grids else [HISTORY])
-    return Section("history", "Over time", words if pictures else "", grids, pictures)
+    grids = steps(all_segments)
+    text = " ".join([HISTORY, CAUTION] if grids else [HISTORY])
+    return Section("history", "Over time", text if pictures else "", grids, pictures)
 
 
 def _only(frames: Frames, dataset: str) -> Frames:
@@ -216,11 +219,11 @@ def _has_content(part: Section) -> bool:
     return bool(part.grids or part.pictures or part.notes or part.text)
 
 
-def _notes(frames: Frames, found: Mapping[str, pd.DataFrame]) -> list[Note]:
-    told = timed.notes(frames)
+def _notes(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> list[Note]:
+    all_notes = timed.notes(frames)
     if len(frames.results):
-        told = [*notes(frames, found["ranking"], found["failures"]), *told]
-    return told
+        all_notes = [*notes(frames, by_name["ranking"], by_name["failures"]), *all_notes]
+    return all_notes
 
 
 def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...]]:
@@ -232,28 +235,29 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
         return "", ()
     if len(best) < 2:
         return "There are no two models but the baselines that have scores.", ()
-    contenders = [one for one in two_models.chosen(frames, []) if one in best]
-    alone = len(contenders) == 2
-    found = two_models.matrix(frames, contenders, two_models.ROPE, turned=not alone)
+    contenders = [contender for contender in two_models.chosen(frames, []) if contender in best]
+    single_pair = len(contenders) == 2
+    pairs = two_models.matrix(frames, contenders, two_models.ROPE, turned=not single_pair)
     rope = f"{100 * two_models.ROPE:g}%"
     text, duels = VERSUS.format(len(contenders), rope), tuple[Grid, ...]()
-    if alone:
+    if single_pair:
         first, second = contenders
         text = f"{DUEL.format(rope)} {text}"
         duels = tuple(_duels(two_models.duel(frames, first, second, two_models.ROPE)))
-    silent = int((found["note"] != "").sum()) // 2
-    if silent:
+    n_untested = int((pairs["note"] != "").sum()) // 2
+    if n_untested:
         text += (
-            f" Of {silent} of {len(found) // 2} pairs neither is said: it takes six data sets that "
-            "both finished."
+            f" Of {n_untested} of {len(pairs) // 2} pairs neither is said: it takes six data sets "
+            "that both finished."
         )
-    least = two_models.least_p(found)
-    if least >= LEVEL:
+    smallest_p = two_models.least_p(pairs)
+    if smallest_p >= LEVEL:
         text += (
-            f" After Holm, no p of so many pairs over so few data sets can be below {least:.3f}."
+            " After Holm, no p of so many pairs over so few data sets can be below "
+            f"{smallest_p:.3f}."
         )
     heads = ("first", "second", "difference", "won", "tied", "lost", "p")
-    why = ("why not",) if silent else ()
+    why = ("why not",) if n_untested else ()
     return text, duels + tuple(
         of_rows(
             "pairs-" + str(score),
@@ -267,18 +271,18 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
                     *(str(row[name]) for name in ("wins", "ties", "losses")),
                     p_value(row["p_value"]),
                     *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
-                    *([row["note"]] if silent else []),
+                    *([row["note"]] if n_untested else []),
                 )
                 for row in rows.to_dict("records")
             ],
         )
-        for score, rows in found.groupby("score", sort=False)
+        for score, rows in pairs.groupby("score", sort=False)
     )
 
 
-def _duels(found: pd.DataFrame) -> Iterator[Grid]:
+def _duels(duels: pd.DataFrame) -> Iterator[Grid]:
     """Tables that compare two models dataset by dataset."""
-    for score, rows in found.groupby("score", sort=False):
+    for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield of_rows(
             "versus-" + str(score),
@@ -304,14 +308,14 @@ def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Itera
         return
     own = rows[~rows["baseline"].astype(bool)]
     best = (own if len(own) else rows).iloc[0]
-    found = [gallery.picture("likelihood", Wanted(dataset=dataset))]
-    one = Wanted(model=best["model"], dataset=dataset, device=best["device"])
-    found += [gallery.picture(kind, one) for kind in CLOSER]
+    pictures = [gallery.picture("likelihood", Wanted(dataset=dataset))]
+    best_pairing = Wanted(model=best["model"], dataset=dataset, device=best["device"])
+    pictures += [gallery.picture(kind, best_pairing) for kind in CLOSER]
     layered = Wanted(dataset=dataset, device=best["device"])
-    found += [
+    pictures += [
         gallery.picture("hidden", replace(layered, model=model)) for model in _with_layers(gallery)
     ]
-    yield from (drawn for drawn in found if drawn)
+    yield from (drawn for drawn in pictures if drawn)
 
 
 def _with_layers(gallery: _Gallery) -> list[str]:
@@ -333,21 +337,22 @@ def _failures(failures: pd.DataFrame) -> Iterator[Grid]:
 
 def _environment(frames: Frames) -> Iterator[Grid]:
     """The environment of the run, as the store has it."""
-    kept = frames.run.environment
-    machine = kept.get("machine", {})
+    environment = frames.run.environment
+    machine = environment.get("machine", {})
     facts = [
         (name, str(machine[name])) for name in ("processor", "cores", "system") if name in machine
     ]
     if "memory" in machine:
         facts.append(("memory", f"{machine['memory'] / 2**30:.1f} GiB"))
-    if "python" in kept:
-        facts.append(("Python", kept["python"]))
-    if project := kept.get("project"):
+    if "python" in environment:
+        facts.append(("Python", environment["python"]))
+    if project := environment.get("project"):
         facts.append(("project", _revision(project)))
     facts += [
-        (f"package {name}", str(version)) for name, version in kept.get("packages", {}).items()
+        (f"package {name}", str(version))
+        for name, version in environment.get("packages", {}).items()
     ]
-    for name, plugin in kept.get("plugins", {}).items():
+    for name, plugin in environment.get("plugins", {}).items():
         revision = f", {_revision(plugin['git'])}" if plugin.get("git") else ""
         facts.append((f"plugin {name}", f"code {plugin['digest']}{revision}"))
     if facts:
@@ -388,7 +393,7 @@ def _read(name: str) -> str:
 
 @cache
 def _template(name: str) -> Any:
-    loader = DictLoader({one: _read(one) for one in ("page.html", "grid.html")})
+    loader = DictLoader({file_name: _read(file_name) for file_name in ("page.html", "grid.html")})
     environment = Environment(
         loader=loader,
         autoescape=True,

@@ -122,8 +122,8 @@ def clock(frames: Frames, results: pd.DataFrame, cost: Cost) -> Clock:
         for d, m, v, median, low, high in zip(*(kept[name] for name in names), strict=True)
         if (d, m, v) in among
     }
-    told = {key for key, (time, _, _) in among.items() if time > 0}
-    return Clock(ALONE, alone) if alone and told <= alone.keys() else Clock(AMONG, among)
+    timed = {key for key, (time, _, _) in among.items() if time > 0}
+    return Clock(ALONE, alone) if alone and timed <= alone.keys() else Clock(AMONG, among)
 
 
 def front(times: Sequence[float], accuracies: Sequence[float]) -> list[int]:
@@ -136,13 +136,13 @@ def front(times: Sequence[float], accuracies: Sequence[float]) -> list[int]:
         for i, pair in enumerate(zip(times, accuracies, strict=True))
         if all(map(math.isfinite, pair))
     ]
-    found: list[int] = []
+    indices: list[int] = []
     for i in sorted(known, key=lambda i: (times[i], -accuracies[i], i)):
-        last = found[-1] if found else i
+        last = indices[-1] if indices else i
         equal = times[i] == times[last] and accuracies[i] == accuracies[last]
         if equal or accuracies[i] > accuracies[last]:
-            found.append(i)
-    return found
+            indices.append(i)
+    return indices
 
 
 def fit_time(frames: Frames, wanted: Wanted) -> Drawing:
@@ -188,42 +188,46 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
             for ax, dataset in zip(axes, shown, strict=True):
                 how = f": {clocks[dataset].how}" if len(ways) > 1 else ""
                 above(ax, titles[dataset] + how)
-        words = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
-        label(figure, axes, words + (f", {ways[0]}" if len(ways) == 1 else ""), "accuracy")
+        axis_label = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
+        label(figure, axes, axis_label + (f", {ways[0]}" if len(ways) == 1 else ""), "accuracy")
         # Drawing sets the size of the panels, which the labels need.
         figure.draw_without_rendering()
         names = _names(_keys(drawn), LABEL)
         for ax, dataset in zip(axes, shown, strict=True):
             on = drawn[(drawn["dataset"] == dataset) & drawn["on the front"]]
             _name_the_front(ax, on, time, names)
-    described = [f"Accuracy against {COSTS[cost]}, a panel a dataset."]
+    sentences = [f"Accuracy against {COSTS[cost]}, a panel a dataset."]
     for how in ways:
         whose = [text(dataset) for dataset in shown if clocks[dataset].how == how]
         on = f" on {', '.join(whose)}" if len(ways) > 1 else ""
-        described.append(f"It is the {WORDS[cost, how]}, {how}{on}.")
+        sentences.append(f"It is the {WORDS[cost, how]}, {how}{on}.")
     best = "; ".join(
         f"on {text(dataset)}: {', '.join(text(model, LONG) for model in group['model'])}"
         for dataset, group in drawn[drawn["on the front"]].groupby("dataset", sort=False)
     )
-    described.append(f"On the Pareto front, by growing time, {best}.")
+    sentences.append(f"On the Pareto front, by growing time, {best}.")
     if withheld := without_interval(drawn["interval"]):
-        described.append(withheld)
-    described += _left_out(results, own, table[~timed])
-    return Drawing(figure, title, " ".join(described), drawn)
+        sentences.append(withheld)
+    sentences += _left_out(results, own, table[~timed])
+    return Drawing(figure, title, " ".join(sentences), drawn)
 
 
 def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -> list[str]:
     """Sentences about models that have scores but are not drawn."""
     keys = set(zip(untimed["dataset"], untimed["model"], untimed["device"], strict=True))
-    without = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
-    told = (
-        [f"Left out, having no time: {text(listed(without, LISTED), LONG * 5)}."] if without else []
+    untimed_pairings = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
+    sentences = (
+        [f"Left out, having no time: {text(listed(untimed_pairings, LISTED), LONG * 5)}."]
+        if untimed_pairings
+        else []
     )
     models = set(own["model"])
     others = [name for name in dict.fromkeys(results["model"]) if name not in models]
     if others:
-        told.append(f"Baselines are left out: {', '.join(text(name, LONG) for name in others)}.")
-    return told
+        sentences.append(
+            f"Baselines are left out: {', '.join(text(name, LONG) for name in others)}."
+        )
+    return sentences
 
 
 def _legend(
@@ -258,11 +262,11 @@ def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.
     for pairing in pairings(results):
         cell = scores[pairing.dataset, pairing.model, pairing.device]
         ends = interval(cell, "accuracy")
-        timed = clocks[pairing.dataset]
-        value, low, high = timed.of(pairing)
+        dataset_clock = clocks[pairing.dataset]
+        value, low, high = dataset_clock.of(pairing)
         rows.append(
             {"dataset": pairing.dataset, "model": pairing.model, "device": pairing.device}
-            | {"clock": CLOCKS[timed.how], time: value, "low (s)": low, "high (s)": high}
+            | {"clock": CLOCKS[dataset_clock.how], time: value, "low (s)": low, "high (s)": high}
             | {"accuracy": float(cell.accuracy.mean())}
             | {"accuracy low": ends.low, "accuracy high": ends.high, "interval": ends.method}
             | {"on the front": False}
@@ -360,10 +364,10 @@ def _name_the_front(
 
 def _heights(points: Iterable[float]) -> list[float]:
     """Heights of labels as fractions of the panel's height: above their points, and apart."""
-    found: list[float] = []
+    heights: list[float] = []
     for point in points:
-        found.append(max(point + 0.025, found[-1] + GAP if found else 0.0))
-    return found
+        heights.append(max(point + 0.025, heights[-1] + GAP if heights else 0.0))
+    return heights
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -87,8 +87,8 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
             shown = thin(n, UNITS)
             for i, unit in enumerate(shown):
                 ax.plot(x, layer[:, unit], color=colour(i), ls=dash(i // 8), lw=1.0)
-            some = f", {len(shown)} of them drawn" if len(shown) < n else ""
-            ax.set_title(f"hidden layer {number}: {plural(n, 'unit')}{some}")
+            note = f", {len(shown)} of them drawn" if len(shown) < n else ""
+            ax.set_title(f"hidden layer {number}: {plural(n, 'unit')}{note}")
             ax.set_ylabel("output")
         axes[-1, 0].set_xlabel(text(sketch.input_names[0]))
     table = pd.DataFrame({text(sketch.input_names[0]): x})
@@ -110,26 +110,26 @@ def class_names(frames: Frames, dataset: str, n: int) -> list[str]:
     """A dataset's class names, from a sketch if there is one; at least n of them."""
     results = frames.results
     own = results[(results["dataset"] == dataset) & (results["status"] == "ok")]
-    found = list(frames.sketches(own["result_id"].tolist()).values())
-    names = [text(name, 20) for name in found[0].class_names] if found else []
+    sketches = list(frames.sketches(own["result_id"].tolist()).values())
+    names = [text(name, 20) for name in sketches[0].class_names] if sketches else []
     return [*names, *(f"class {k}" for k in range(len(names), n))]
 
 
 def _sketches(frames: Frames, pairings: Sequence[Pairing]) -> dict[Pairing, Sketch]:
     """The first sketch of each pairing that has a sketch."""
-    found = frames.sketches([i for p in pairings for i in p.result_ids])
+    by_result = frames.sketches([i for p in pairings for i in p.result_ids])
     return {
-        p: found[next(i for i in p.result_ids if i in found)]
+        p: by_result[next(i for i in p.result_ids if i in by_result)]
         for p in pairings
-        if any(i in found for i in p.result_ids)
+        if any(i in by_result for i in p.result_ids)
     }
 
 
 def _of(frames: Frames, pairing: Pairing) -> tuple[Sketch, pd.DataFrame]:
     """A pairing's sketch, and the true and predicted classes of its points."""
-    found: Mapping[int, Sketch] = frames.sketches(pairing.result_ids)
-    result_id = next(i for i in pairing.result_ids if i in found)
-    sketch = found[result_id]
+    sketches: Mapping[int, Sketch] = frames.sketches(pairing.result_ids)
+    result_id = next(i for i in pairing.result_ids if i in sketches)
+    sketch = sketches[result_id]
     predicted = frames.predictions([result_id]).set_index("row")
     return sketch, predicted.reindex(sketch.rows)[["true", "predicted"]].astype(np.int64)
 

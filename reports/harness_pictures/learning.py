@@ -86,11 +86,11 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
         return [p for p in pairings if traced & set(p.result_ids)]
 
-    found = able(frames, wanted, "a likelihood by epoch", has)
-    shown = found[:PANELS]
-    some = f" ({len(shown)} of {len(found)})" if len(shown) < len(found) else ""
-    one = shown[0]
-    title = f"Likelihood by epoch{some}: " if len(shown) > 1 else "Likelihood by epoch"
+    traced_pairings = able(frames, wanted, "a likelihood by epoch", has)
+    shown = traced_pairings[:PANELS]
+    note = f" ({len(shown)} of {len(traced_pairings)})" if len(shown) < len(traced_pairings) else ""
+    first = shown[0]
+    title = f"Likelihood by epoch{note}: " if len(shown) > 1 else "Likelihood by epoch"
     if len(shown) > 1:
         title += _whose(shown)
     ids = [i for pairing in shown for i in pairing.result_ids]
@@ -102,10 +102,10 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
         kept = [_panel(ax, traces, p, shown, long) for ax, p in zip(axes, shown, strict=True)]
         table = pd.concat(kept, ignore_index=True)
         if len(shown) == 1:
-            title = f"Likelihood by epoch: {text(one.model)} on {text(one.dataset)}"
+            title = f"Likelihood by epoch: {text(first.model)} on {text(first.dataset)}"
             figure.suptitle(title, x=0.01, ha="left", weight="bold")
             diverged = int(table.loc[table["repeat"] == MEDIAN, "diverged"].max())
-            of = plural(len(one.result_ids), "repeat")
+            of = plural(len(first.result_ids), "repeat")
             axes[0].set_title(f"{diverged} of {of} diverged" if diverged else of)
         for ax in axes:
             if long:
@@ -230,15 +230,15 @@ def sizes(frames: Frames, wanted: Wanted) -> Drawing:
     Raises:
         UsageError: no wanted dataset was run with several training sizes, or several were.
     """
-    every = scored(frames, Wanted(model=wanted.model, device=wanted.device))
-    bases = every["dataset"].map(base)
-    names = chosen([*bases, *every["dataset"]], wanted.dataset)
+    all_results = scored(frames, Wanted(model=wanted.model, device=wanted.device))
+    bases = all_results["dataset"].map(base)
+    names = chosen([*bases, *all_results["dataset"]], wanted.dataset)
     if not names:
         scored(frames, wanted)  # raises an error that lists the datasets
-    asked = {base(name) for name in names}
-    counts = every["n_train"].groupby(bases).nunique()
+    wanted_bases = {base(name) for name in names}
+    counts = all_results["n_train"].groupby(bases).nunique()
     several = [name for name in dict.fromkeys(bases) if counts[name] > 1]
-    ready = [name for name in several if name in asked]
+    ready = [name for name in several if name in wanted_bases]
     if not ready:
         others = (
             f"{', '.join(several[:5])} was" if several else "`harness run --train-sizes` does so"
@@ -250,7 +250,7 @@ def sizes(frames: Frames, wanted: Wanted) -> Drawing:
             f"{len(ready)} datasets were run with several training sizes: "
             f"{', '.join(ready[:5])}; choose with -d"
         )
-    results = every[bases == ready[0]]
+    results = all_results[bases == ready[0]]
     if wanted.model is None and not results["baseline"].all():
         results = results[~results["baseline"].astype(bool)]
     timed = clock(frames, results, "fit")
@@ -287,7 +287,7 @@ def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
 
 def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
     title = f"By training size: {text(dataset)}"
-    several = table["device"].nunique() > 1
+    several_devices = table["device"].nunique() > 1
     with settings():
         figure, axes = sheet(1, 2, width=9.2, height=3.8, title=title)
         left, right = axes[0]
@@ -300,7 +300,7 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
             model, device = map(str, key)
             line = look(i) if i < ENTRIES else OTHERS
             if i < ENTRIES:
-                name = names[model] + (f" @ {device}" if several else "")
+                name = names[model] + (f" @ {device}" if several_devices else "")
                 handles.append(Line2D([], [], label=name, **line))
             for ax, what in ((left, "likelihood"), (right, "fit")):
                 y = group["likelihood" if what == "likelihood" else "fit seconds"]
@@ -334,7 +334,7 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
     )
     best = table[table["training rows"] == table["training rows"].max()]
     top = best.loc[best["likelihood"].idxmax()] if len(best) else None
-    words = (
+    best_sentence = (
         f" With {top['training rows']:,.0f} rows {text(top['model'], NAME)} has the highest "
         f"likelihood, {top['likelihood']:.3f}."
         if top is not None and np.isfinite(top["likelihood"])
@@ -344,7 +344,7 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
         figure,
         title,
         f"Likelihood and time of a fit against the number of training rows, a line a model. "
-        f"The time is {timed.how}.{missing}{words}{' ' * bool(withheld)}{withheld}",
+        f"The time is {timed.how}.{missing}{best_sentence}{' ' * bool(withheld)}{withheld}",
         table.assign(clock=CLOCKS[timed.how]),
     )
 

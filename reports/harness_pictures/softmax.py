@@ -47,10 +47,10 @@ def softmax(frames: Frames, wanted: Wanted) -> Drawing:
     table = _table(frames, wanted)
     groups = list(table.groupby(PANEL, sort=False))
     shown = groups[:PANELS]
-    some = f" ({len(shown)} of {len(groups)} panels)" if len(shown) < len(groups) else ""
+    note = f" ({len(shown)} of {len(groups)} panels)" if len(shown) < len(groups) else ""
     kernels = [name for name in dict.fromkeys(table["kernel"]) if name != COPY]
-    title = f"Softmax: time against size{some}"
-    several = table["device"].nunique() > 1
+    title = f"Softmax: time against size{note}"
+    several_devices = table["device"].nunique() > 1
     with settings():
         figure, axes = panels(len(shown), title=title, legend=True, sharex=True, sharey=True)
         for ax, ((dtype, caches, device), group) in zip(axes, shown, strict=True):
@@ -61,7 +61,7 @@ def softmax(frames: Frames, wanted: Wanted) -> Drawing:
                 ax.vlines(own["elements"], own["low"], own["high"], color=line["color"], lw=0.8)
             limit = group[group["kernel"] == COPY]
             ax.plot(limit["elements"], limit["seconds"], color=INK, lw=2.6, alpha=0.75, zorder=1.5)
-            above(ax, f"{dtype}, {caches} caches" + (f" @ {device}" if several else ""))
+            above(ax, f"{dtype}, {caches} caches" + (f" @ {device}" if several_devices else ""))
             logarithmic(ax, "x", count, table["elements"])
             logarithmic(ax, "y", seconds, table["seconds"])
         label(figure, axes, "elements: rows × classes", "time of a call")
@@ -97,11 +97,11 @@ def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     if kernels.empty:
         raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
     if not (names := chosen(kernels["subject"], wanted.model)):
-        there = nearest(str(wanted.model), set(kernels["subject"]))
-        raise UsageError(f"run {run} timed no kernel '{wanted.model}': {there}")
+        nearest_names = nearest(str(wanted.model), set(kernels["subject"]))
+        raise UsageError(f"run {run} timed no kernel '{wanted.model}': {nearest_names}")
     if not (devices := chosen(kernels["device"], wanted.device)):
-        there = nearest(str(wanted.device), set(kernels["device"]))
-        raise UsageError(f"run {run} timed no softmax on device '{wanted.device}': {there}")
+        nearest_names = nearest(str(wanted.device), set(kernels["device"]))
+        raise UsageError(f"run {run} timed no softmax on device '{wanted.device}': {nearest_names}")
     kept = known[
         (known["subject"].isin(names) | (known["kind"] == COPY)) & known["device"].isin(devices)
     ]

@@ -69,24 +69,24 @@ class Dates(ConciseDateFormatter):
 
     def get_offset(self) -> str:
         """The text in the axis's corner."""
-        said: str = super().get_offset()  # type: ignore[no-untyped-call]
-        forms = (form for form in self.offset_formats if self.last.strftime(form) == said)
+        corner: str = super().get_offset()  # type: ignore[no-untyped-call]
+        forms = (form for form in self.offset_formats if self.last.strftime(form) == corner)
         form = next(forms, "")
         return " to ".join(dict.fromkeys(end.strftime(form) for end in self.ends))
 
 
-def history(found: Sequence[Segment], wanted: Wanted) -> Drawing:
+def history(all_segments: Sequence[Segment], wanted: Wanted) -> Drawing:
     """Series over time with their change points, one panel per series; colours show segments.
 
     Raises:
         UsageError: the history has no wanted series.
     """
     series: dict[Key, list[Segment]] = {}
-    for segment in _wanted(found, wanted):
+    for segment in _wanted(all_segments, wanted):
         series.setdefault(segment.series, []).append(segment)
     shown = dict(list(series.items())[:PANELS])
-    some = f" ({len(shown)} of {plural(len(series), 'series').removesuffix('s')})"
-    title = "History" + (some if len(shown) < len(series) else "")
+    note = f" ({len(shown)} of {plural(len(series), 'series').removesuffix('s')})"
+    title = "History" + (note if len(shown) < len(series) else "")
     if len(shown) == 1:
         title += f": {_name(next(iter(shown)))}"
     with settings():
@@ -113,27 +113,27 @@ def history(found: Sequence[Segment], wanted: Wanted) -> Drawing:
         beside(figure, handles)
     table = pd.DataFrame([row for segments in shown.values() for row in _rows(segments)])
     steps = [(s, step) for segments in shown.values() for s in segments for step in s.steps]
-    told = "; ".join(
+    changes = "; ".join(
         f"{_name(s.series)} by {s.change(step.size)} on {s.points[step.index].time[:10]}"
         for s, step in steps[:5]
     )
     description = (
         f"{plural(len(shown), 'series').removesuffix('s') if len(shown) > 1 else 'One series'} "
-        f"by time with {plural(len(steps), 'change point')}{': ' + told if told else ''}."
+        f"by time with {plural(len(steps), 'change point')}{': ' + changes if changes else ''}."
     )
     return Drawing(figure, title, description, table)
 
 
-def _wanted(found: Sequence[Segment], wanted: Wanted) -> list[Segment]:
-    kept = list(found)
+def _wanted(all_segments: Sequence[Segment], wanted: Wanted) -> list[Segment]:
+    kept = list(all_segments)
     if not kept:
         raise UsageError("the history is empty; `harness track record --anchor SIDE` begins one")
     for name, place in FIELDS.items():
-        asked = getattr(wanted, name)
-        names = chosen((segment.series[place] for segment in kept), asked)
+        wanted_name = getattr(wanted, name)
+        names = chosen((segment.series[place] for segment in kept), wanted_name)
         if not names:
-            there = nearest(asked, {segment.series[place] for segment in kept})
-            raise UsageError(f"the history has no {name} '{asked}': {there}")
+            nearest_names = nearest(wanted_name, {segment.series[place] for segment in kept})
+            raise UsageError(f"the history has no {name} '{wanted_name}': {nearest_names}")
         kept = [segment for segment in kept if segment.series[place] in names]
     return kept
 

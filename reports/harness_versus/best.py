@@ -38,31 +38,31 @@ def table(frames: Frames, score: str) -> pd.DataFrame:
     Raises:
         UsageError: no model has finished any dataset.
     """
-    rows = (row | {"tied": ", ".join(row["tied"])} for row in _found(frames, score))
+    rows = (row | {"tied": ", ".join(row["tied"])} for row in _best_models(frames, score))
     return pd.DataFrame(rows)
 
 
 def render(frames: Frames, style: str, score: str) -> RenderableType:
     """Each dataset's best model in one of the formats; other arguments as for `table`."""
-    found = _found(frames, score)
+    best_models = _best_models(frames, score)
     if style == "json":
-        return json.dumps(found, indent=2)
+        return json.dumps(best_models, indent=2)
     if style == "csv":
-        rows = ((row | {"tied": ", ".join(row["tied"])}).values() for row in found)
-        return csv_text(tuple(found[0]), rows)
-    return _shown([_cells(row) for row in found], score, style)
+        rows = ((row | {"tied": ", ".join(row["tied"])}).values() for row in best_models)
+        return csv_text(tuple(best_models[0]), rows)
+    return _shown([_cells(row) for row in best_models], score, style)
 
 
-def _found(frames: Frames, score: str) -> list[dict[str, Any]]:
-    found = _best(ranking.tables(frames)["ranking"], score)
-    if not found:
+def _best_models(frames: Frames, score: str) -> list[dict[str, Any]]:
+    best_models = _best(ranking.tables(frames)["ranking"], score)
+    if not best_models:
         raise UsageError("no model has finished a dataset; `harness report` tells why")
-    return found
+    return best_models
 
 
 def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
     several = ranked["device"].nunique() > 1
-    found = []
+    best_models = []
     for dataset, rows in ranked.groupby("dataset", sort=False):
         names = rows["model"] + (" @ " + rows["device"] if several else "")
         first = rows[rows[f"{score}_best"]]
@@ -71,7 +71,7 @@ def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
         best = first.iloc[0]
         others = rows[f"{score}_tied_with_best"] & ~rows["baseline"].astype(bool)
         tied = names[others & (names != names[first.index[0]])]
-        found.append(
+        best_models.append(
             {
                 "dataset": dataset,
                 "model": names[first.index[0]],
@@ -81,7 +81,7 @@ def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
                 "tied": tied.tolist(),
             }
         )
-    return found
+    return best_models
 
 
 def _known(value: float) -> float | None:

@@ -66,42 +66,44 @@ def tables(
         UsageError: the run has no such models, or fewer than two.
     """
     contenders = two_models.chosen(frames, models)
-    alone = len(contenders) == 2
-    found = {"pairs": two_models.matrix(frames, contenders, rope, turned=not alone)}
-    if alone:
+    single_pair = len(contenders) == 2
+    by_name = {"pairs": two_models.matrix(frames, contenders, rope, turned=not single_pair)}
+    if single_pair:
         duel = two_models.duel(frames, contenders[0], contenders[1], rope)
-        found = {"datasets": duel} | found
+        by_name = {"datasets": duel} | by_name
     if ranks:
         try:
-            found["standings"] = two_models.standings(frames, contenders)
+            by_name["standings"] = two_models.standings(frames, contenders)
         except UsageError as error:
-            found["standings"] = pd.DataFrame({"note": [f"No ranks: {error}."]})
-    return found
+            by_name["standings"] = pd.DataFrame({"note": [f"No ranks: {error}."]})
+    return by_name
 
 
 def render(
     frames: Frames, style: str, models: Sequence[str], rope: float, *, ranks: bool
 ) -> RenderableType:
     """The comparison in one of the formats; other arguments as for `tables`."""
-    found = tables(frames, models, rope, ranks=ranks)
+    by_name = tables(frames, models, rope, ranks=ranks)
     if style == "csv":
-        return frame_csv(_in_one(found))
+        return frame_csv(_in_one(by_name))
     if style == "json":
-        return json.dumps({"rope": rope} | {name: _records(one) for name, one in found.items()})
-    pairs = found["pairs"]
-    if "datasets" in found:
-        shown = [*_duels(found["datasets"]), _overall(pairs)]
-        notes = [*_duel_notes(found["datasets"], rope), *_matrix_notes(pairs)]
+        return json.dumps(
+            {"rope": rope} | {name: _records(frame) for name, frame in by_name.items()}
+        )
+    pairs = by_name["pairs"]
+    if "datasets" in by_name:
+        printed = [*_duels(by_name["datasets"]), _overall(pairs)]
+        notes = [*_duel_notes(by_name["datasets"], rope), *_matrix_notes(pairs)]
     else:
-        shown, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
-    if "standings" in found:
-        standings = found["standings"]
+        printed, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
+    if "standings" in by_name:
+        standings = by_name["standings"]
         if "note" in standings:
             notes += standings["note"].tolist()
         else:
-            shown += _standings(standings)
+            printed += _standings(standings)
             notes.append(RANKS)
-    return _rich(shown, notes) if style == "rich" else _text(shown, notes, style)
+    return _rich(printed, notes) if style == "rich" else _text(printed, notes, style)
 
 
 NAMED = 4
@@ -136,8 +138,8 @@ ONCE = (
 )
 
 
-def _duels(found: pd.DataFrame) -> Iterator[Table]:
-    for score, rows in found.groupby("score", sort=False):
+def _duels(duels: pd.DataFrame) -> Iterator[Table]:
+    for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield Table(
             f"{UNITS[str(score)]}: {first} less {second}",
@@ -181,8 +183,8 @@ def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
     return tuple((rows["p_value"] < LEVEL).tolist())
 
 
-def _matrices(found: pd.DataFrame) -> Iterator[Table]:
-    for score, rows in found.groupby("score", sort=False):
+def _matrices(pairs: pd.DataFrame) -> Iterator[Table]:
+    for score, rows in pairs.groupby("score", sort=False):
         yield Table(
             f"{UNITS[str(score)]}: the first less the second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
@@ -221,40 +223,44 @@ def _standings(rated: pd.DataFrame) -> Iterator[Table]:
         )
 
 
-def _duel_notes(found: pd.DataFrame, rope: float) -> list[str]:
+def _duel_notes(duels: pd.DataFrame, rope: float) -> list[str]:
     """Notes on how to read a comparison of two models; methods by dataset if there are several."""
-    judged = found[found["p_value"].notna()]
+    judged = duels[duels["p_value"].notna()]
     methods = judged.groupby("method", sort=False)["dataset"].unique()
-    told = [
+    method_texts = [
         f"{method}" + (f" ({listed(names, NAMED)})" if len(methods) > 1 else "")
         for method, names in methods.items()
     ]
     notes = [_rope(rope)]
-    if told:
-        notes.append(f"On each dataset alone, intervals and p: {', '.join(told)}; bold below 5%.")
-    if ((found["repeats"] > 0) & found["low"].isna()).any():
+    if method_texts:
+        notes.append(
+            f"On each dataset alone, intervals and p: {', '.join(method_texts)}; bold below 5%."
+        )
+    if ((duels["repeats"] > 0) & duels["low"].isna()).any():
         notes.append(LACKING)
     if (judged["total"] == 1).any():
         notes.append(ONCE)
     return notes
 
 
-def _matrix_notes(found: pd.DataFrame) -> list[str]:
+def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
     """Notes on how to read pairs over all datasets."""
-    several = len(found) > len(UNITS)
+    several = len(pairs) > len(UNITS)
     notes = [COUNTED]
-    if found["p_value"].notna().any():
+    if pairs["p_value"].notna().any():
         notes.append(WILCOXON.format(", after Holm over the pairs" if several else ""))
-    least = least_p(found)
-    if least >= LEVEL:
+    smallest_p = least_p(pairs)
+    if smallest_p >= LEVEL:
         notes.append(
-            f"After Holm, no p of so many pairs over so few datasets can be below {least:.3f}: "
-            "choose fewer models with -m, or run more datasets."
+            "After Holm, no p of so many pairs over so few datasets can be below "
+            f"{smallest_p:.3f}: choose fewer models with -m, or run more datasets."
         )
-    silent = len(found.loc[found["note"] != ""]) // len(UNITS)
-    if silent:
+    n_untested = len(pairs.loc[pairs["note"] != ""]) // len(UNITS)
+    if n_untested:
         which = (
-            f"Of {silent} of {len(found) // len(UNITS)} pairs" if several else "Over all datasets"
+            f"Of {n_untested} of {len(pairs) // len(UNITS)} pairs"
+            if several
+            else "Over all datasets"
         )
         notes.append(
             f"{which} nothing is said but the means: fewer than {FEWEST} datasets, or some that "
@@ -304,9 +310,9 @@ def _chance(value: float) -> str:
     return ">99%" if 0.995 <= value < 1 else f"{100 * value:.0f}%"
 
 
-def _in_one(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
+def _in_one(by_name: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """The tables in one, with their names in a column ``table``; missing cells are empty."""
-    parts = [one.assign(table=name) for name, one in found.items()]
+    parts = [frame.assign(table=name) for name, frame in by_name.items()]
     joined = pd.concat(parts, ignore_index=True)
     return joined[["table", *(name for name in joined.columns if name != "table")]]
 
@@ -320,21 +326,21 @@ def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _rich(tables: Sequence[Table], notes: Sequence[str]) -> Group:
     parts: list[RenderableType] = []
-    for one in tables:
-        heads = one.heads
-        table = RichTable(
-            title=one.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+    for table in tables:
+        heads = table.heads
+        rich_table = RichTable(
+            title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
             pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip
         for head in heads:
             is_name = head == heads[0]
-            table.add_column(
+            rich_table.add_column(
                 head, justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name
             )
-        for row, clear in zip(one.rows, one.clear or repeat(False), strict=False):
+        for row, clear in zip(table.rows, table.clear or repeat(False), strict=False):
             name = _folded(row[0]) if heads[0] == "pair" else row[0]
-            table.add_row(name, *row[1:], style="bold" if clear else "")
-        parts.append(table)
+            rich_table.add_row(name, *row[1:], style="bold" if clear else "")
+        parts.append(rich_table)
     return Group(*parts, *(Text(note, style="dim") for note in notes))
 
 
@@ -359,21 +365,21 @@ def _folded(pair: str) -> str:
 
 def _text(tables: Sequence[Table], notes: Sequence[str], style: str) -> str:
     parts = []
-    for one in tables:
-        between = " less " if one.heads[0] == "pair" else ": "
-        lines = [(_in_line(row[0], between), *row[1:]) for row in one.rows]
-        right = ("left", *("right" for _ in one.heads[1:]))
+    for table in tables:
+        between = " less " if table.heads[0] == "pair" else ": "
+        lines = [(_in_line(row[0], between), *row[1:]) for row in table.rows]
+        right = ("left", *("right" for _ in table.heads[1:]))
         options: Any = {"disable_numparse": True, "colalign": right if lines else None}
         if style == "markdown":
             lines = [tuple(map(markdown_text, line)) for line in lines]
-            table = tabulate(lines, one.heads, tablefmt="pipe", **options)
-            parts.append(f"**{markdown_text(one.title)}**\n\n{table}\n\n")
+            body = tabulate(lines, table.heads, tablefmt="pipe", **options)
+            parts.append(f"**{markdown_text(table.title)}**\n\n{body}\n\n")
         else:
             lines = [
                 (name, *(cell.replace("-", MINUS) for cell in cells)) for name, *cells in lines
             ]
-            table = tabulate(lines, one.heads, tablefmt="latex_booktabs", **options)
-            parts.append(f"% {one.title}\n{table.replace(MINUS, '$-$')}\n\n")
+            body = tabulate(lines, table.heads, tablefmt="latex_booktabs", **options)
+            parts.append(f"% {table.title}\n{body.replace(MINUS, '$-$')}\n\n")
     written = (f"{markdown_text(n)}\n\n" if style == "markdown" else f"% {n}\n" for n in notes)
     return "".join([*parts, *written])
 
