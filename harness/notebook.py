@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.trials.events import Event
 
     Row = Mapping[str, Any]
+    """A row of a table, as pandas gives it: names, numbers and truth values."""
 
 EVERY = 0.25  # seconds between updates, each of which is a message to the browser
 COLUMNS = {

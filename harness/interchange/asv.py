@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.interchange.fields import (
+    JsonObject,
     MalformedError,
     as_kind,
     member,
@@ -38,12 +39,12 @@ MANY = 1_000_000
 """More processes than anyone runs: such a count is not believed."""
 
 
-def is_asv(document: dict[str, Any]) -> bool:
+def is_asv(document: JsonObject) -> bool:
     """Whether asv could have written this document."""
     return "commit_hash" in document and isinstance(document.get("results"), dict)
 
 
-def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imported:
+def points(document: JsonObject, known: JsonObject, machine: str) -> Imported:
     """The times in a result file of asv.
 
     A benchmark with parameters is a series for each combination: ``name(10, 'list')``. Of missing
@@ -85,7 +86,7 @@ def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imp
     return Imported(tuple(read_points), tuple(skipped))
 
 
-def _environment(document: dict[str, Any]) -> str:
+def _environment(document: JsonObject) -> str:
     """Python, packages and variables, which keep results of two environments apart."""
     requirements = member(document, "requirements", dict, "it", {})
     variables = member(document, "env_vars", dict, "it", {})
@@ -97,7 +98,7 @@ def _environment(document: dict[str, Any]) -> str:
     return plain(", ".join(word for word in words if word))
 
 
-def _rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _rows(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
     """The name of each benchmark, and its columns by name, as in version 2."""
     version = document.get("version")
     results = member(document, "results", dict, "it")
@@ -118,7 +119,7 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         raise MalformedError("its 'version' is neither 1 nor 2, which are asv's formats")
 
 
-def _why_no_times(name: str, row: dict[str, Any], benchmark: dict[str, Any]) -> str | None:
+def _why_no_times(name: str, row: JsonObject, benchmark: JsonObject) -> str | None:
     """The reason why a benchmark has no usable times; None if it has."""
     by_name = KIND.match(name.rpartition(".")[2])
     kind = member(benchmark, "type", str, f"'{plain(name)}'", by_name[1].lower() if by_name else "")
@@ -139,7 +140,7 @@ def _why_no_times(name: str, row: dict[str, Any], benchmark: dict[str, Any]) -> 
     return None
 
 
-def _values(name: str, row: dict[str, Any]) -> Iterator[tuple[str, float | None, int]]:
+def _values(name: str, row: JsonObject) -> Iterator[tuple[str, float | None, int]]:
     """Series, seconds and number of samples for each combination of parameters."""
     where = f"'{plain(name)}'"
     result = row["result"] if isinstance(row["result"], list) else [row["result"]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.errors import UsageError
 from harness.interchange.pytest_benchmark import DIRTY, VERSION, require_pytest_benchmark, stats
@@ -13,6 +13,11 @@ from harness.untrusted import frame_csv
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.interchange.fields import JsonObject
+
+    Record: TypeAlias = dict[str, Any]
+    """A row of a frame of points, as pandas gives it: texts and numbers."""
 
 COLUMNS = (
     "series",
@@ -93,7 +98,7 @@ def to_pytest_benchmark(points: pd.DataFrame) -> str:
     )
 
 
-def _benchmark(row: dict[str, Any]) -> dict[str, Any]:
+def _benchmark(row: Record) -> JsonObject:
     figures = {name: float(row[name]) for name in ("log_ratio", "low", "high")}
     return {
         "group": None,
@@ -110,9 +115,9 @@ def _benchmark(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _timed(points: pd.DataFrame) -> list[dict[str, Any]]:
+def _timed(points: pd.DataFrame) -> list[Record]:
     """The points that have a time in seconds, as rows."""
-    rows: list[dict[str, Any]] = points.loc[:, list(COLUMNS)].to_dict("records")  # type: ignore[assignment]
+    rows: list[Record] = points.loc[:, list(COLUMNS)].to_dict("records")  # type: ignore[assignment]
     # Beyond these limits, nanoseconds or calls per second would be Infinity, which JSON lacks.
     rows = [row for row in rows if 1e-300 < row["seconds"] < 1e290]
     if not rows:
@@ -120,17 +125,17 @@ def _timed(points: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def _newest_of_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    newest: dict[str, dict[str, Any]] = {}
+def _newest_of_each(rows: list[Record]) -> list[Record]:
+    newest: dict[str, Record] = {}
     for row in sorted(rows, key=_time):
         newest[row["series"]] = row
     return [newest[series] for series in sorted(newest)]
 
 
-def _time(row: dict[str, Any]) -> datetime:
+def _time(row: Record) -> datetime:
     time = datetime.fromisoformat(str(row["time"]))
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _json(value: dict[str, Any]) -> str:
+def _json(value: JsonObject) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

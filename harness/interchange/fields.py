@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 KINDS: dict[type, str] = {
     dict: "an object",
@@ -15,6 +15,10 @@ KINDS: dict[type, str] = {
     type(None): "null",
 }
 T = TypeVar("T")
+
+JsonObject: TypeAlias = dict[str, Any]
+"""An object of a JSON document; `member` checks the types of its values."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -44,9 +48,7 @@ def as_kind(value: object, kind: type[T], where: str) -> T:
     return value
 
 
-def member(
-    holder: dict[str, Any], name: str, kind: type[T], where: str, default: T | None = None
-) -> T:
+def member(holder: JsonObject, name: str, kind: type[T], where: str, default: T | None = None) -> T:
     """A member of an object, or the default, if given, for a member that is missing or null.
 
     Raises:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 from harness.interchange.fields import (
+    JsonObject,
     MalformedError,
     as_kind,
     machine_of,
@@ -21,7 +21,7 @@ VERSIONS = ("1.0", 6)
 """The versions of the format since pyperf 0.9.6 of 2017."""
 
 
-def is_pyperf(document: dict[str, Any]) -> bool:
+def is_pyperf(document: JsonObject) -> bool:
     """Whether pyperf could have written this document."""
     benchmarks = document.get("benchmarks")
     return (
@@ -31,7 +31,7 @@ def is_pyperf(document: dict[str, Any]) -> bool:
     )
 
 
-def points(document: dict[str, Any]) -> Imported:
+def points(document: JsonObject) -> Imported:
     """The times in a pyperf file; its local times count as UTC, because it writes no offset.
 
     Raises:
@@ -58,15 +58,13 @@ def points(document: dict[str, Any]) -> Imported:
     return Imported(tuple(read_points), tuple(skipped))
 
 
-def _machine(metadata: dict[str, Any], where: str) -> str:
+def _machine(metadata: JsonObject, where: str) -> str:
     """The processor and its cores; if unknown, the host's name, which CI makes up."""
     host = plain(member(metadata, "hostname", str, where, ""))
     return machine_of(metadata.get("cpu_model_name"), metadata.get("cpu_count"), host)
 
 
-def _point(
-    metadata: dict[str, Any], runs: list[dict[str, Any]], where: str
-) -> Point | tuple[str, str]:
+def _point(metadata: JsonObject, runs: list[JsonObject], where: str) -> Point | tuple[str, str]:
     """A benchmark's point; or its series, and the reason why it has no point."""
     metadata_by_run = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
     first = metadata_by_run[0] if metadata_by_run else metadata

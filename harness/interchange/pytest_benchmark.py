@@ -6,10 +6,19 @@ import importlib
 import importlib.util
 import platform
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.interchange.fields import as_kind, machine_of, member, named, plain, seconds, utc
+from harness.interchange.fields import (
+    JsonObject,
+    as_kind,
+    machine_of,
+    member,
+    named,
+    plain,
+    seconds,
+    utc,
+)
 from harness.interchange.points import Imported, Point, why_not
 from harness.store.environment import git, machine
 
@@ -33,7 +42,7 @@ DIRTY = "+"
 """Follows a revision with uncommitted changes, as in git."""
 
 
-def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> dict[str, Any]:
+def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> JsonObject:
     """Timings in the format of ``pytest --benchmark-json``, all in seconds.
 
     A benchmark's data are the medians of its processes, which can be compared between runs; the
@@ -84,7 +93,7 @@ def require_pytest_benchmark() -> None:
         )
 
 
-def _benchmark(timing: Timing) -> dict[str, Any]:
+def _benchmark(timing: Timing) -> JsonObject:
     name = f"{timing.kind}[{timing.subject}-{timing.case}-{timing.device}-{timing.threads}]"
     params = {
         "subject": timing.subject,
@@ -104,7 +113,7 @@ def _benchmark(timing: Timing) -> dict[str, Any]:
     }
 
 
-def stats(data: list[float], calls: int) -> dict[str, Any]:
+def stats(data: list[float], calls: int) -> JsonObject:
     """Statistics of the data, computed by pytest-benchmark itself, so that they equal its own."""
     stats = importlib.import_module("pytest_benchmark.stats").Stats()
     for value in data:
@@ -112,12 +121,12 @@ def stats(data: list[float], calls: int) -> dict[str, Any]:
     return {**stats.as_dict(), "data": data, "iterations": calls}
 
 
-def is_pytest_benchmark(document: dict[str, Any]) -> bool:
+def is_pytest_benchmark(document: JsonObject) -> bool:
     """Whether pytest-benchmark could have written this document."""
     return isinstance(document.get("benchmarks"), list) and "datetime" in document
 
 
-def points(document: dict[str, Any]) -> Imported:
+def points(document: JsonObject) -> Imported:
     """The times in a file of any version of pytest-benchmark.
 
     Raises:
@@ -159,14 +168,14 @@ def points(document: dict[str, Any]) -> Imported:
     return Imported(tuple(read_points), tuple(skipped))
 
 
-def _machine(info: dict[str, Any]) -> str:
+def _machine(info: JsonObject) -> str:
     """The processor and its cores; if unknown, the host's name, which CI makes up."""
     cpu = member(info, "cpu", dict, "'machine_info'", {})
     node = plain(member(info, "node", str, "'machine_info'", ""))
     return machine_of(cpu.get("brand_raw"), cpu.get("count"), node)
 
 
-def _data(stats: dict[str, Any], where: str) -> list[float]:
+def _data(stats: JsonObject, where: str) -> list[float]:
     """All measured values, or just their median if only statistics were saved."""
     values = member(stats, "data", list, where, [])
     if not values:

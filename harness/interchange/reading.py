@@ -6,11 +6,11 @@ import gzip
 import json
 import os
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.interchange import asv, pyperf, pytest_benchmark
-from harness.interchange.fields import MalformedError, as_kind, kind_of, member
+from harness.interchange.fields import JsonObject, MalformedError, as_kind, kind_of, member
 from harness.interchange.points import Imported
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def read(path: Path) -> Imported:
             raise UsageError(f"'{path}': there is no such file or folder; {NAME_ONE}")
     except OSError as error:
         raise _unreadable(path, error) from error
-    folders: dict[Path, tuple[dict[str, Any], str]] = {}
+    folders: dict[Path, tuple[JsonObject, str]] = {}
     imports: list[Imported] = []
     faults: list[tuple[Path, UsageError]] = []
     for file in files:
@@ -88,7 +88,7 @@ def _files_in(folder: Path) -> list[Path]:
     return files
 
 
-def _read_file(file: Path, folders: dict[Path, tuple[dict[str, Any], str]]) -> Imported:
+def _read_file(file: Path, folders: dict[Path, tuple[JsonObject, str]]) -> Imported:
     if file.exists() and not file.is_file() and not file.is_dir():  # a pipe, say
         raise UsageError(f"'{file}' is neither a file nor a folder; {NAME_ONE}")
     document = load(file)
@@ -108,7 +108,7 @@ def _read_file(file: Path, folders: dict[Path, tuple[dict[str, Any], str]]) -> I
     raise UsageError(f"'{file}' is not what pytest-benchmark, pyperf or asv write; {NAME_ONE}")
 
 
-def _beside(file: Path) -> tuple[dict[str, Any], str]:
+def _beside(file: Path) -> tuple[JsonObject, str]:
     """What asv's files beside a result say: all benchmarks, and the machine's name."""
     benchmarks, machine = file.parent.parent / BENCHMARKS, file.parent / MACHINE
     known = load(benchmarks) if benchmarks.is_file() else {}
@@ -120,7 +120,7 @@ def _beside(file: Path) -> tuple[dict[str, Any], str]:
         raise _malformed(machine, error) from error
 
 
-def load(file: Path) -> dict[str, Any]:
+def load(file: Path) -> JsonObject:
     """The object in a JSON file, in which asv's bare Infinity and NaN are numbers.
 
     Raises:

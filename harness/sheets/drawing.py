@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from harness.sheets.palette import Look
+
 PANELS = 12
 """The most small multiples on a sheet."""
 
@@ -45,7 +47,7 @@ DECADES = 2.5
 TITLE = 10.5
 """Characters of a title per inch."""
 
-OTHERS: dict[str, Any] = {"color": FAINT, "lw": 0.6, "alpha": 0.6, "zorder": 1.4} | {
+OTHERS: Look = {"color": FAINT, "lw": 0.6, "alpha": 0.6, "zorder": 1.4} | {
     "marker": ".", "ms": 3, "mew": 0
 }  # fmt: skip
 """The look of series that the legend does not name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from harness.errors import UsageError, cannot_write
@@ -23,7 +23,7 @@ DPI = 200
 NOTEBOOK_DPI = 110
 
 # Metadata without time and machine, so that the same figure gives the same bytes.
-METADATA: dict[str, dict[str, Any]] = {
+METADATA: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": "harness"},
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": "harness", "Producer": None},

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     Dash: TypeAlias = tuple[float, tuple[float, ...] | None]
 
+Look: TypeAlias = dict[str, Any]
+"""How a line looks, as arguments of matplotlib, whose types differ from one to the next."""
+
 PAPER = "#ffffff"
 INK = "#1b1f24"
 FAINT = "#646c75"
@@ -97,6 +100,6 @@ def marker(i: int) -> str:
     return MARKERS[(i + i // len(SERIES)) % len(MARKERS)]
 
 
-def look(i: int) -> dict[str, Any]:
+def look(i: int) -> Look:
     """Colour, dash pattern and marker of the i-th series, as arguments of matplotlib's lines."""
     return {"color": colour(i), "ls": dash(i), "marker": marker(i)}

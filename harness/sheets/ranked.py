@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Record: TypeAlias = dict[str, Any]
+    """A row of the ranking, as pandas gives it: names, numbers and truth values."""
 
 SPLITS = {
     ("fresh", True): "fresh draw",

@@ -14,7 +14,7 @@ from harness.sheets.palette import FAINT, GRID, INK, PAPER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {  # each setting has a type of its own
     # matplotlib ships this font, so that a picture has the same bytes on every machine.
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],

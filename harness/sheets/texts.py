@@ -6,7 +6,7 @@ import json
 import math
 import re
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
@@ -103,7 +103,7 @@ def json_text(frames: Frames, tables: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
     # tolist() gives Python's own numbers; json cannot write NumPy's.
     columns = {str(name): table[name].tolist() for name in table.columns}
     rows = zip(*columns.values(), strict=True)

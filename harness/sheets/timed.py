@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames
 
     Record: TypeAlias = dict[str, Any]
+    """A row of a table of timings, as pandas gives it: names and numbers."""
 
 
 SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -122,13 +122,13 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
     from harness.store.frames import timings_frame
 
     rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     predicted: dict[int, Predictions] = {}
     for dataset, kind in DATASETS.items():
         for repeat in range(REPEATS):
             y = rng.permutation(np.arange(40) % 3)
             for model, skill in MODELS.items():
-                row = {
+                row: dict[str, object] = {
                     "result_id": len(rows) + 1,
                     "dataset": dataset,
                     "model": model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from harness import Frames, Wanted
     from harness.sheets.choosing import Pairing
+    from harness.sheets.palette import Look
 
     Cost: TypeAlias = Literal["fit", "predict-row"]
 
@@ -61,7 +62,7 @@ WORDS = {
 CLOCKS = {ALONE: "alone", AMONG: "among trials"}
 """The name of each clock in a table."""
 
-DOT: dict[str, Any] = OTHERS | {"ls": "", "ms": 4}
+DOT: Look = OTHERS | {"ls": "", "ms": 4}
 """The look of models that the legend does not name."""
 
 LABEL = 24

@@ -22,13 +22,14 @@ from harness.sheets.style import settings
 from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from harness import Frames, Sketch, Wanted
     from harness.sheets.choosing import Pairing
+    from harness.sheets.palette import Look
 
 CLASSES = 24
 """The most classes that a legend names."""
@@ -269,7 +270,7 @@ def _points(ax: Axes, points: NDArray[np.float32], rows: pd.DataFrame, K: int) -
     return wrong
 
 
-def _dot(k: int) -> dict[str, Any]:
+def _dot(k: int) -> Look:
     return {"marker": marker(k), "color": colour(k), "ls": "", "mec": PAPER, "mew": 0.5}
 
 
@@ -277,7 +278,7 @@ def _ring() -> Line2D:
     return Line2D([], [], marker="o", mfc="none", mec=INK, ms=9, ls="", label="misclassified")
 
 
-def _legend(names: Sequence[str], look: Any) -> list[Line2D]:
+def _legend(names: Sequence[str], look: Callable[[int], Look]) -> list[Line2D]:
     """A legend entry for each class, and one for the classes beyond `CLASSES`."""
     lines = [Line2D([], [], label=name, **look(k)) for k, name in enumerate(names[:CLASSES])]
     rest = len(names) - CLASSES

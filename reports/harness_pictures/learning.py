@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
     from harness import Frames
     from harness.sheets.choosing import Pairing
+    from harness.sheets.palette import Look
 
 PARTS = ("train", "test")
 COLUMNS = [f"{part}_likelihood" for part in PARTS]
@@ -64,7 +65,7 @@ NEAR = 0.003
 LONG = 50
 """From this many epochs, their axis is logarithmic."""
 
-ALONE: dict[str, Any] = {"ls": "", "marker": "o", "ms": 9, "mfc": "none", "mec": FAINT, "mew": 0.8}
+ALONE: Look = {"ls": "", "marker": "o", "ms": 9, "mfc": "none", "mec": FAINT, "mew": 0.8}
 """A ring around a likelihood that has no interval."""
 
 TICKS = 8

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich import box
@@ -28,6 +29,37 @@ NAMED = 2
 HEADS = ("dataset", "best", "score", "95% interval", "not told apart from it")
 
 
+@dataclass(frozen=True, slots=True)
+class Best:
+    """A dataset's best model by a score.
+
+    Args:
+        dataset: name of the dataset.
+        model: name of the best model.
+        score: the model's score.
+        low: lower bound of the score's interval; None without an interval.
+        high: upper bound of the interval.
+        tied: names of the models that are not significantly different from the best.
+    """
+
+    dataset: str
+    model: str
+    score: float
+    low: float | None
+    high: float | None
+    tied: tuple[str, ...]
+
+    def record(self, score: str) -> dict[str, object]:
+        """The fields as JSON has them, with the score under its name."""
+        ends = {"low": self.low, "high": self.high}
+        names = {"dataset": self.dataset, "model": self.model}
+        return {**names, score: self.score, **ends, "tied": list(self.tied)}
+
+    def row(self, score: str) -> dict[str, object]:
+        """The fields as a table has them, with the tied models in one cell."""
+        return self.record(score) | {"tied": ", ".join(self.tied)}
+
+
 def table(frames: Frames, score: str) -> pd.DataFrame:
     """A row for each dataset: its best model, the score, and the models tied with the best.
 
@@ -38,29 +70,28 @@ def table(frames: Frames, score: str) -> pd.DataFrame:
     Raises:
         UsageError: no model has finished any dataset.
     """
-    rows = (row | {"tied": ", ".join(row["tied"])} for row in _best_models(frames, score))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(best.row(score) for best in _best_models(frames, score))
 
 
 def render(frames: Frames, style: str, score: str) -> RenderableType:
     """Each dataset's best model in one of the formats; other arguments as for `table`."""
     best_models = _best_models(frames, score)
     if style == "json":
-        return json.dumps(best_models, indent=2)
+        return json.dumps([best.record(score) for best in best_models], indent=2)
     if style == "csv":
-        rows = ((row | {"tied": ", ".join(row["tied"])}).values() for row in best_models)
-        return csv_text(tuple(best_models[0]), rows)
-    return _shown([_cells(row) for row in best_models], score, style)
+        rows = [best.row(score) for best in best_models]
+        return csv_text(tuple(rows[0]), (row.values() for row in rows))
+    return _shown([_cells(best) for best in best_models], score, style)
 
 
-def _best_models(frames: Frames, score: str) -> list[dict[str, Any]]:
+def _best_models(frames: Frames, score: str) -> list[Best]:
     best_models = _best(ranking.tables(frames)["ranking"], score)
     if not best_models:
         raise UsageError("no model has finished a dataset; `harness report` tells why")
     return best_models
 
 
-def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
+def _best(ranked: pd.DataFrame, score: str) -> list[Best]:
     several = ranked["device"].nunique() > 1
     best_models = []
     for dataset, rows in ranked.groupby("dataset", sort=False):
@@ -72,14 +103,14 @@ def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
         others = rows[f"{score}_tied_with_best"] & ~rows["baseline"].astype(bool)
         tied = names[others & (names != names[first.index[0]])]
         best_models.append(
-            {
-                "dataset": dataset,
-                "model": names[first.index[0]],
-                score: float(best[score]),
-                "low": _known(best[f"{score}_low"]),
-                "high": _known(best[f"{score}_high"]),
-                "tied": tied.tolist(),
-            }
+            Best(
+                str(dataset),
+                names[first.index[0]],
+                float(best[score]),
+                _known(best[f"{score}_low"]),
+                _known(best[f"{score}_high"]),
+                tuple(tied),
+            )
         )
     return best_models
 
@@ -88,11 +119,11 @@ def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    ends = [row["low"], row["high"]]
-    interval = "" if None in ends else " to ".join(map(_share, ends))
-    score = next(row[name] for name in ("accuracy", "likelihood") if name in row)
-    return row["dataset"], row["model"], _share(score), interval, listed(row["tied"], NAMED)
+def _cells(best: Best) -> tuple[str, ...]:
+    interval = ""
+    if best.low is not None and best.high is not None:
+        interval = f"{_share(best.low)} to {_share(best.high)}"
+    return best.dataset, best.model, _share(best.score), interval, listed(best.tied, NAMED)
 
 
 def _share(value: float) -> str:

@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 from rich import box
@@ -24,11 +24,14 @@ from harness.statistics.scores import LEVEL
 from harness.words import listed, p_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from rich.console import RenderableType
 
     from harness import Frames
+
+    Record: TypeAlias = dict[Hashable, Any]
+    """A row of a comparison, as pandas gives it: names and numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,7 @@ def _duels(duels: pd.DataFrame) -> Iterator[Table]:
         )
 
 
-def _difference(row: Any) -> tuple[str, str]:
+def _difference(row: Record) -> tuple[str, str]:
     """A mean difference and its interval, or why there is none."""
     if not row["repeats"]:
         return row["method"] if row["total"] else "no scores", ""
@@ -174,7 +177,7 @@ def _overall(pairs: pd.DataFrame) -> Table:
     )
 
 
-def _over_all(row: Any) -> tuple[str, ...]:
+def _over_all(row: Record) -> tuple[str, ...]:
     counts = f"{row['wins']}/{row['ties']}/{row['losses']}"
     return _signed(row["difference"]), counts, p_value(row["p_value"]), *_chances(row)
 
@@ -293,7 +296,7 @@ def _interval(low: float, high: float) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def _chances(row: Any) -> tuple[str, str, str]:
+def _chances(row: Record) -> tuple[str, str, str]:
     return tuple(_chance(row[name]) for name in ("better", "equivalent", "worse"))  # type: ignore[return-value]  # of three
 
 
@@ -317,7 +320,7 @@ def _in_one(by_name: dict[str, pd.DataFrame]) -> pd.DataFrame:
     return joined[["table", *(name for name in joined.columns if name != "table")]]
 
 
-def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+def _records(frame: pd.DataFrame) -> list[Record]:
     return [
         {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         for row in frame.to_dict("records")
