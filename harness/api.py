@@ -216,27 +216,33 @@ def run(
             Store(choose_store(str(store) if store else None, settings), create=True)
         ) as database:
             campaign = begin(database, registry, request, planned)
-            here = notebook.is_here()
-            wanted = here if progress is None else progress
-            following: Campaign | None = campaign
-            while following is not None:
-                campaign = following
-                bar = notebook.Bar(campaign) if wanted and here else None
-                try:
-                    with (
-                        _display(campaign, bar, wanted=wanted) as tell,
-                        closing(campaign.results(tell)) as results,
-                    ):
-                        for _ in results:
-                            pass
-                    following = campaign.further()
-                    if following is None:
-                        campaign.time(bar.timing) if bar else campaign.time()
-                finally:
-                    if bar:
-                        bar.end()
+            campaign = _finished(campaign, progress)
             frames = load_frames(database, database.find(str(campaign.run.id)), registry.pictures)
             return Outcome(frames.run, frames, ranking.tables(frames))
+
+
+def _finished(campaign: Campaign, progress: bool | None) -> Campaign:
+    """Run the campaign and those that add repeats to it, time the pairings; gives the last one."""
+    here = notebook.is_here()
+    wanted = here if progress is None else progress
+    following: Campaign | None = campaign
+    while following is not None:
+        campaign = following
+        bar = notebook.Bar(campaign) if wanted and here else None
+        try:
+            with (
+                _display(campaign, bar, wanted=wanted) as tell,
+                closing(campaign.results(tell)) as results,
+            ):
+                for _ in results:
+                    pass
+            following = campaign.further()
+            if following is None:
+                campaign.time(bar.timing) if bar else campaign.time()
+        finally:
+            if bar:
+                bar.end()
+    return campaign
 
 
 @contextmanager

@@ -145,8 +145,19 @@ def notes(frames: Frames) -> list[Note]:
     if timings.empty:
         return []
     rows: list[Record] = timings.to_dict("records")  # type: ignore[assignment]  # names are texts
+    legend = Note("Timings", tuple(_legend(frames)))
+    exceptions = [
+        Note("Not in the time of a fit", tuple(_all_left(rows))),
+        Note("Not timed, because it failed", tuple(_failed(rows))),
+        Note("Not timed", tuple(_unfinished(timings))),
+    ]
+    return [legend, *(note for note in exceptions if note.lines)]
+
+
+def _legend(frames: Frames) -> list[str]:
+    """How to read the timings, and whether the machine was busy."""
     lines = []
-    kinds = set(timings["kind"])
+    kinds = set(frames.timings["kind"])
     if "fit" in kinds:
         lines.append(
             f"Timed alone, {'after the trials, ' if len(frames.results) else ''}in turns and in "
@@ -164,47 +175,41 @@ def notes(frames: Frames) -> list[Note]:
             "device, the limit. error: the largest, against more digits. stable: whether logits "
             "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
         )
-    left_undone = [
+    machine = frames.run.environment.get("timing", {}).get("machine", {})
+    if busy := complaint(machine):
+        lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
+    return lines
+
+
+def _all_left(rows: Sequence[Record]) -> list[str]:
+    """The fits that leave work undone when they return, a line each."""
+    return [
         f"{row['case']}, {_subject(row)}{of_several}: {_left(row)}"
         for row in rows
         for of_several in (f", {row['together']:.0f} at once" if row["kind"] == "together" else "",)
         if row["kind"] in ("fit", "together", "reference") and _left(row)
     ]
-    failures = [
+
+
+def _failed(rows: Sequence[Record]) -> list[str]:
+    """What failed or gave a wrong result, a line each."""
+    return [
         f"{row['subject']}, {row['case']} ({row['kind']}) @ {row['device']}: {row['status']}: "
         f"{plain(row['reason'])}"
         for row in rows
         if row["status"] in ("wrong", "failed")
     ]
+
+
+def _unfinished(timings: pd.DataFrame) -> list[str]:
+    """What there was no time for, a line for each reason."""
     unfinished = timings[timings["status"] == "unfinished"]
-    machine = frames.run.environment.get("timing", {}).get("machine", {})
-    if busy := complaint(machine):
-        lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
-    all_notes = [Note("Timings", tuple(lines))]
-    if left_undone:
-        all_notes.append(Note("Not in the time of a fit", tuple(left_undone)))
-    if failures:
-        all_notes.append(Note("Not timed, because it failed", tuple(failures)))
-    if len(unfinished):
-        reasons = unfinished.groupby("reason", sort=False)
-        all_notes.append(
-            Note(
-                "Not timed",
-                tuple(
-                    f"{len(group)} × {reason}: "
-                    + listed(
-                        dict.fromkeys(
-                            f"{c}, {s}"
-                            for c, s in zip(group["case"], group["subject"], strict=True)
-                        ),
-                        6,
-                        "; ",
-                    )
-                    for reason, group in reasons
-                ),
-            )
-        )
-    return all_notes
+    lines = []
+    for reason, group in unfinished.groupby("reason", sort=False):
+        pairs = zip(group["case"], group["subject"], strict=True)
+        names = dict.fromkeys(f"{case}, {subject}" for case, subject in pairs)
+        lines.append(f"{len(group)} × {reason}: " + listed(names, 6, "; "))
+    return lines
 
 
 def _subject(row: Record) -> str:

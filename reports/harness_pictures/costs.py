@@ -197,9 +197,17 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
         for ax, dataset in zip(axes, shown, strict=True):
             on = drawn[(drawn["dataset"] == dataset) & drawn["on the front"]]
             _name_the_front(ax, on, time, names)
+    sentences = _described(drawn, cost, {dataset: clocks[dataset] for dataset in shown})
+    sentences += _left_out(results, own, table[~timed])
+    return Drawing(figure, title, " ".join(sentences), drawn)
+
+
+def _described(drawn: pd.DataFrame, cost: Cost, clocks: Mapping[str, Clock]) -> list[str]:
+    """Sentences about the cost, how it was timed in each panel, and the models on the fronts."""
     sentences = [f"Accuracy against {COSTS[cost]}, a panel a dataset."]
+    ways = list(dict.fromkeys(clock.how for clock in clocks.values()))
     for how in ways:
-        whose = [text(dataset) for dataset in shown if clocks[dataset].how == how]
+        whose = [text(dataset) for dataset, clock in clocks.items() if clock.how == how]
         on = f" on {', '.join(whose)}" if len(ways) > 1 else ""
         sentences.append(f"It is the {WORDS[cost, how]}, {how}{on}.")
     best = "; ".join(
@@ -209,8 +217,7 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
     sentences.append(f"On the Pareto front, by growing time, {best}.")
     if withheld := without_interval(drawn["interval"]):
         sentences.append(withheld)
-    sentences += _left_out(results, own, table[~timed])
-    return Drawing(figure, title, " ".join(sentences), drawn)
+    return sentences
 
 
 def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -> list[str]:

@@ -119,9 +119,20 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
             Line2D([], [], color=colour(0), lw=0.6, alpha=0.6, label="each repeat"),
         ]  # fmt: skip
         beside(figure, lines, "median over repeats")
+    return Drawing(
+        figure,
+        title,
+        "Likelihood of the training and the test part against the epoch. Medians: "
+        f"{_final_medians(table)}.",
+        table,
+    )
+
+
+def _final_medians(table: pd.DataFrame) -> str:
+    """The median likelihoods of each pairing at its last epoch, in words."""
     medians = table[table["repeat"] == MEDIAN]
     last = medians.groupby(["dataset", "model", "device"], sort=False).tail(1)
-    ends = "; ".join(
+    return "; ".join(
         f"{text(m, 2 * NAME)} on {text(d)} "
         + (f"ends at {a:.3f} and {b:.3f}" if a + b >= 0 else "diverged")
         for m, d, a, b in zip(
@@ -131,12 +142,6 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
             ),
             strict=True,
         )
-    )
-    return Drawing(
-        figure,
-        title,
-        f"Likelihood of the training and the test part against the epoch. Medians: {ends}.",
-        table,
     )
 
 
@@ -327,6 +332,13 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
         left.set_ylabel("likelihood, with 95% interval")
         right.set_ylabel(f"time of a fit, {timed.how}", wrap=True)
         beside(figure, handles)
+    return Drawing(
+        figure, title, _described(table, timed, withheld), table.assign(clock=CLOCKS[timed.how])
+    )
+
+
+def _described(table: pd.DataFrame, timed: Clock, withheld: str) -> str:
+    """What is drawn, the models without a time, the best model, and the missing intervals."""
     untimed = table[~(table["fit seconds"] > 0)]
     missing = (
         f" No time is known of {', '.join(text(m) for m in dict.fromkeys(untimed['model']))}."
@@ -341,12 +353,9 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
         if top is not None and np.isfinite(top["likelihood"])
         else ""
     )
-    return Drawing(
-        figure,
-        title,
-        f"Likelihood and time of a fit against the number of training rows, a line a model. "
-        f"The time is {timed.how}.{missing}{best_sentence}{' ' * bool(withheld)}{withheld}",
-        table.assign(clock=CLOCKS[timed.how]),
+    return (
+        "Likelihood and time of a fit against the number of training rows, a line a model. "
+        f"The time is {timed.how}.{missing}{best_sentence}{' ' * bool(withheld)}{withheld}"
     )
 
 

@@ -97,20 +97,7 @@ def history(all_segments: Sequence[Segment], wanted: Wanted) -> Drawing:
             _panel(ax, segments, ends)
             if len(shown) > 1:
                 above(ax, _name(key))
-        most = max(len(segments) for segments in shown.values())
-        handles = [
-            Line2D([], [], color=colour(i), marker=marker(i), ms=4, lw=0.8, label=name)
-            for i, name in enumerate(
-                ["values"] if most == 1 else [f"segment {n}" for n in range(1, min(most, 8) + 1)]
-            )
-        ]
-        firm = {step.firm for segments in shown.values() for s in segments for step in s.steps}
-        handles += [
-            Line2D([], [], color=INK, lw=1.2, ls=ls, label=name)
-            for name, ls, is_firm in STEPS
-            if is_firm in firm
-        ]
-        beside(figure, handles)
+        beside(figure, _legend(list(shown.values())))
     table = pd.DataFrame([row for segments in shown.values() for row in _rows(segments)])
     steps = [(s, step) for segments in shown.values() for s in segments for step in s.steps]
     changes = "; ".join(
@@ -122,6 +109,23 @@ def history(all_segments: Sequence[Segment], wanted: Wanted) -> Drawing:
         f"by time with {plural(len(steps), 'change point')}{': ' + changes if changes else ''}."
     )
     return Drawing(figure, title, description, table)
+
+
+def _legend(series: Sequence[Sequence[Segment]]) -> list[Line2D]:
+    """Legend entries for the segments, and for the kinds of steps that the series have."""
+    most = max(len(segments) for segments in series)
+    names = ["values"] if most == 1 else [f"segment {n}" for n in range(1, min(most, 8) + 1)]
+    handles = [
+        Line2D([], [], color=colour(i), marker=marker(i), ms=4, lw=0.8, label=name)
+        for i, name in enumerate(names)
+    ]
+    firm = {step.firm for segments in series for segment in segments for step in segment.steps}
+    handles += [
+        Line2D([], [], color=INK, lw=1.2, ls=ls, label=name)
+        for name, ls, is_firm in STEPS
+        if is_firm in firm
+    ]
+    return handles
 
 
 def _wanted(all_segments: Sequence[Segment], wanted: Wanted) -> list[Segment]:
