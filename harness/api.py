@@ -222,7 +222,7 @@ def run(
 
 
 def _finished(campaign: Campaign, progress: bool | None) -> Campaign:
-    """Run the campaign and those that add repeats to it, time the pairings; gives the last one."""
+    """Run a campaign and all that add repeats to it, time the pairings; gives the last campaign."""
     here = notebook.is_here()
     wanted = here if progress is None else progress
     following: Campaign | None = campaign

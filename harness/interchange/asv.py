@@ -90,12 +90,12 @@ def _environment(document: JsonObject) -> str:
     """Python, packages and variables, which keep results of two environments apart."""
     requirements = member(document, "requirements", dict, "it", {})
     variables = member(document, "env_vars", dict, "it", {})
-    words = [member(document, "python", str, "it", "")]
+    parts = [member(document, "python", str, "it", "")]
     for holder, between in ((requirements, " "), (variables, "=")):
         for name in sorted(holder):
             value = member(holder, name, str, "the environment", "")
-            words.append(f"{name}{between}{value}" if value else name)
-    return plain(", ".join(word for word in words if word))
+            parts.append(f"{name}{between}{value}" if value else name)
+    return plain(", ".join(word for word in parts if word))
 
 
 def _rows(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:

@@ -241,16 +241,18 @@ def _figures(entries: Sequence[Entry], room: Room) -> list[Line]:
     marked, noted = (any(getattr(entry, name) for entry in entries) for name in ("mark", "note"))
     behind = max((len(_interval(entry, room)) for entry in entries), default=0)
     width = before + after + behind + marked + noted
-    words = max((cell_len(entry.text) for entry in entries if _is_word(entry)), default=0)
+    word_width = max((cell_len(entry.text) for entry in entries if _is_word(entry)), default=0)
     lines: list[Line] = []
     for entry in entries:
         if _is_word(entry):
             text = " " * marked + entry.text
-            lines.append([(set_cell_size(text, max(width, words + marked)), LOOKS[entry.look])])
+            lines.append(
+                [(set_cell_size(text, max(width, word_width + marked)), LOOKS[entry.look])]
+            )
             continue
         whole, point, digits = entry.text.partition(".")
         text = whole.rjust(before) + (point + digits).ljust(after)
-        pad = " " * max(0, words + marked - width)
+        pad = " " * max(0, word_width + marked - width)
         lines.append(
             [
                 (pad + (entry.mark or " ") * marked, ""),

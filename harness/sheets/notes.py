@@ -21,5 +21,5 @@ def plain(text: object) -> str:
     >>> plain("no module\n\x1b[31m 'x'")
     "no module ?[31m 'x'"
     """
-    words = " ".join(str(text).split())
-    return "".join(letter if letter.isprintable() else "?" for letter in words)
+    line = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)

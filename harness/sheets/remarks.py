@@ -150,7 +150,7 @@ def _rare(frames: Frames) -> tuple[str, ...]:
     ok = frames.results[frames.results["status"] == "ok"]
     lines = []
     for dataset, rows in ok.groupby("dataset", sort=False):
-        # Every model of a repeat has the same test rows; those of a fixed split are all the same.
+        # All models of a repeat have the same test rows, and all repeats of a fixed split have.
         fixed = (rows["split_kind"] == "fixed").all()
         n_folds = folds_in(rows["split_kind"].iloc[0])
         if n_folds:  # a further repetition tests the same rows again

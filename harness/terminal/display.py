@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
 
 REFRESH = 5  # times a second
-OFTEN, SELDOM = 10.0, 30.0  # seconds between lines, where there is no terminal
+OFTEN, SELDOM = 10.0, 30.0  # seconds between lines if there is no terminal
 LONG = 300.0  # seconds after which lines come seldom
 WIDEST, TALLEST = 120, 16  # characters of a chart: a larger one shows no more
 LEAST_WIDTH, LEAST_HEIGHT = 24, 3  # characters of a chart: a smaller one shows nothing

@@ -73,8 +73,8 @@ def require(kept: object, reason: str) -> None:
 def reason_of(error: BaseException) -> str:
     """Why a check failed, in one line: our own message, or a stranger's exception described."""
     ours = isinstance(error, AssertionError | HarnessError)
-    said = " ".join(str(error).split()) if ours else ""
-    return said or describe(error)
+    message = " ".join(str(error).split()) if ours else ""
+    return message or describe(error)
 
 
 def run_all(noun: str, subject: Any, checks: Sequence[Check], *where: str) -> None:

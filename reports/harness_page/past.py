@@ -18,7 +18,7 @@ HEADS = ("series", "points", "last", "step", "low", "high", "at", "since", "p", 
 
 
 def by_measure(segments: Sequence[Segment]) -> Iterator[tuple[str, list[Segment]]]:
-    """Each measure with its series to show, those with steps first.
+    """Each measure with its series to show, series with steps first.
 
     Series of one point and scores that never changed are left out.
     """

@@ -326,8 +326,8 @@ def _located(sketch: Sketch, rows: pd.DataFrame, names: Sequence[str]) -> pd.Dat
 def _beneath(drawn: pd.DataFrame, located: pd.DataFrame) -> pd.DataFrame:
     """The data drawn over the inputs, then the test rows; cells that either lacks are empty."""
     table = pd.concat([drawn, located.astype({"misclassified": object, "row": object})])
-    words = ["class", "misclassified", "row"]
-    table[words] = table[words].astype(object).where(table[words].notna(), "")
+    text_columns = ["class", "misclassified", "row"]
+    table[text_columns] = table[text_columns].astype(object).where(table[text_columns].notna(), "")
     return table.reset_index(drop=True)
 
 
