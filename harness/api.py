@@ -42,12 +42,12 @@ class Outcome:
 
     @property
     def results(self) -> pd.DataFrame:
-        """One row a trial; `harness.store.frames.Frames` tells the columns."""
+        """One row per trial; `harness.Frames` describes the columns."""
         return self.frames.results
 
     @property
     def traces(self) -> pd.DataFrame:
-        """Likelihood of training and test part by epoch, for models that learn by epochs."""
+        """Likelihood of the training and test part by epoch, for models that learn by epochs."""
         return self.frames.traces()
 
     @property
@@ -67,7 +67,7 @@ class Outcome:
 
     @property
     def training(self) -> pd.DataFrame:
-        """Fits and predictions, timed alone: a row a pairing."""
+        """Fits and predictions, timed alone: one row per pairing."""
         return self.tables["training"]
 
     @property
@@ -86,17 +86,18 @@ class Outcome:
         """A picture, which a notebook shows; `harness.sheets.output.save` writes it to a file.
 
         Args:
-            kind: the name of a picture; `harness list pictures` prints them. The history is not of
-                a run.
-            model: name or glob; of ``softmax``, a kernel.
-            dataset: name or glob.
-            device: name or glob.
+            kind: name of the picture; `harness list pictures` prints all names. ``history`` is not
+                a picture of a run.
+            model: name or glob of a model; for ``softmax``, of a kernel.
+            dataset: name or glob of a dataset.
+            device: name or glob of a device.
 
         Raises:
-            UsageError: there is no such picture of it, or more than one.
+            UsageError: there is no such picture of the run, or the names match several pairings
+                and the picture shows one.
         """
         pictures = self.frames.pictures
-        known = [name for name, one in pictures.items() if one.scope != "history"]
+        known = [name for name, picture in pictures.items() if picture.scope != "history"]
         if kind not in known:
             raise UsageError(f"no picture of a run is called '{kind}': {nearest(kind, known)}")
         figure: Figure = pictures[kind].draw(self.frames, Wanted(model, dataset, device)).figure
@@ -112,13 +113,13 @@ class Outcome:
 
 
 def discover(plugins: Words = ()) -> Registry:
-    """Everything that is installed, settled in the nearest pyproject.toml, or given.
+    """The registry of all plugins: installed, listed in the nearest pyproject.toml, or given here.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
 
     Raises:
-        PluginError: a given plugin cannot be used, or two plugins offer one name.
+        PluginError: a given plugin cannot be used, or two plugins offer the same name.
     """
     return load((*read_settings().plugins, *_words(plugins)))
 
@@ -143,38 +144,39 @@ def run(
     in_process: bool = False,
     progress: bool | None = None,
 ) -> Outcome:
-    """Run every selected dataset with every selected model, store and return what came of it.
+    """Run every selected model on every selected dataset; store and return the results.
 
-    What is left out comes from ``[tool.harness.run]`` in the nearest pyproject.toml, or is the
-    default of ``harness run``.
+    Arguments that are left out come from ``[tool.harness.run]`` in the nearest pyproject.toml, or
+    have the defaults of ``harness run``.
 
     Args:
-        datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; all
-            where left out.
-        models: likewise; the baselines run in any case.
-        repeats: splits of each dataset; 'auto' adds some where the best is not told apart.
-        seed: of the whole run.
-        train_sizes: training rows to learn from, each in turn; all of them where left out.
+        datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; if left
+            out, all datasets.
+        models: selectors likewise; the baselines always run.
+        repeats: number of splits of each dataset; 'auto' adds more where the best model is not
+            significantly better than all others.
+        seed: seed of the whole run.
+        train_sizes: numbers of training rows, each used in turn; if left out, all training rows.
         device: names of devices.
-        jobs: trials at a time.
+        jobs: number of trials that run at the same time.
         timeout: seconds a trial may take, or a text such as ``"2m"``.
         memory: bytes a trial may use, or a text such as ``"2G"``.
         timing_budget: seconds, or a text such as ``"2m"``, in which to time the pairings alone
             after the trials.
-        timing: whether to do so.
-        batching: train the repeats of a pairing in one go where the model offers to.
+        timing: whether to time the pairings.
+        batching: whether to train the repeats of a pairing in one call if the model can.
         plugins: paths of ``.py`` files, or import names of modules.
         store: path of an SQLite file, or a database URL.
-        name: for people to find the run by.
-        in_process: without isolation, for debugging.
-        progress: whether to show how far it is, in a notebook or on a terminal; in a notebook only
-            where left out.
+        name: name of the run, by which people find it.
+        in_process: whether to run without isolation, for debugging.
+        progress: whether to show progress in a notebook or on a terminal; if left out, in a
+            notebook only.
 
     Raises:
-        HarnessError: what is asked cannot be run, or the store cannot be used.
+        HarnessError: the selection cannot be run, or the store cannot be used.
     """
     settings = read_settings()
-    chosen = {
+    arguments = {
         "datasets": datasets or None,
         "models": models or None,
         "repeats": repeats,
@@ -185,65 +187,71 @@ def run(
         "memory": memory,
         "timing_budget": timing_budget,
     }
-    asked = dict(settings.run) | {k: v for k, v in chosen.items() if v is not None}
+    options = dict(settings.run) | {k: v for k, v in arguments.items() if v is not None}
     request = Request(
         Selection(
-            datasets=_words(asked.get("datasets", ())),
-            models=_words(asked.get("models", ())),
-            devices=_words(asked.get("device", ("cpu",))),
-            repeats=asked.get("repeats", REPEATS),
-            seed=asked.get("seed", SEED),
+            datasets=_words(options.get("datasets", ())),
+            models=_words(options.get("models", ())),
+            devices=_words(options.get("device", ("cpu",))),
+            repeats=options.get("repeats", REPEATS),
+            seed=options.get("seed", SEED),
             train_sizes=tuple(train_sizes),
         ),
         plugins=(*settings.plugins, *_words(plugins)),
         name=name,
-        jobs=asked.get("jobs"),
-        timeout=units.seconds(asked.get("timeout", TIMEOUT)),
-        memory=units.size(asked["memory"]) if "memory" in asked else None,
-        timing_budget=units.seconds(asked.get("timing_budget", TIMING_BUDGET)) if timing else 0.0,
+        jobs=options.get("jobs"),
+        timeout=units.seconds(options.get("timeout", TIMEOUT)),
+        memory=units.size(options["memory"]) if "memory" in options else None,
+        timing_budget=units.seconds(options.get("timing_budget", TIMING_BUDGET)) if timing else 0.0,
         batching=batching,
         in_process=in_process,
     )
     registry = load(request.plugins) if in_process else discovery.discover(request.plugins)
     with ExitStack() as opened:
         if isinstance(registry, discovery.Described):
-            # Otherwise they stay until the garbage collector comes by, in a notebook say.
+            # Otherwise they would live until garbage collection, which a notebook may delay.
             opened.callback(registry.processes.close)
         planned = plan(registry, request.selection)
         with closing(
             Store(choose_store(str(store) if store else None, settings), create=True)
-        ) as kept:
-            campaign = begin(kept, registry, request, planned)
-            here = notebook.is_here()
-            wanted = here if progress is None else progress
-            more: Campaign | None = campaign
-            while more is not None:
-                campaign = more
-                bar = notebook.Bar(campaign) if wanted and here else None
-                try:
-                    with (
-                        _display(campaign, bar, wanted=wanted) as tell,
-                        closing(campaign.results(tell)) as results,
-                    ):
-                        for _ in results:
-                            pass
-                    more = campaign.further()
-                    if more is None:
-                        campaign.time(bar.timing) if bar else campaign.time()
-                finally:
-                    if bar:
-                        bar.end()
-            frames = load_frames(kept, kept.find(str(campaign.run.id)), registry.pictures)
+        ) as database:
+            campaign = begin(database, registry, request, planned)
+            campaign = _finished(campaign, progress)
+            frames = load_frames(database, database.find(str(campaign.run.id)), registry.pictures)
             return Outcome(frames.run, frames, ranking.tables(frames))
+
+
+def _finished(campaign: Campaign, progress: bool | None) -> Campaign:
+    """Run a campaign and all that add repeats to it, time the pairings; gives the last campaign."""
+    here = notebook.is_here()
+    wanted = here if progress is None else progress
+    following: Campaign | None = campaign
+    while following is not None:
+        campaign = following
+        bar = notebook.Bar(campaign) if wanted and here else None
+        try:
+            with (
+                _display(campaign, bar, wanted=wanted) as tell,
+                closing(campaign.results(tell)) as results,
+            ):
+                for _ in results:
+                    pass
+            following = campaign.further()
+            if following is None:
+                campaign.time(bar.timing) if bar else campaign.time()
+        finally:
+            if bar:
+                bar.end()
+    return campaign
 
 
 @contextmanager
 def _display(campaign: Campaign, bar: notebook.Bar | None, *, wanted: bool) -> Iterator[Tell]:
-    """What is to be told of events: a notebook's bar, or what the command line would show."""
+    """Yield the function that takes events: a notebook's bar, or the command line's display."""
     if bar or not wanted:
         yield bar or (lambda _: None)
         return
-    from harness.terminal.display import display  # rich loads only where it is to show something
+    from harness.terminal.display import display  # rich loads only if it shows something
 
     with display(campaign, shown=True, watch=False) as tell:
         yield tell

@@ -1,4 +1,4 @@
-"""What a notebook shows: how far a run is, and a run's tables; IPython loads only where it is."""
+"""What a notebook shows: a run's progress and its tables. IPython loads only in a notebook."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.trials.events import Event
 
     Row = Mapping[str, Any]
+    """A row of a table, as pandas gives it: names, numbers and truth values."""
 
 EVERY = 0.25  # seconds between updates, each of which is a message to the browser
 COLUMNS = {
@@ -32,26 +33,26 @@ COLUMNS = {
         *("row_microseconds", "reason"),
     ),
 }
-"""The columns of each table that a page has room for; other tables are shown whole."""
+"""The columns shown of each of these tables; other tables are shown whole."""
 HEADS = {"rank": "#", "nll": "NLL", "brier": "Brier"}
 SHARES = ("accuracy", "likelihood", "brier")
 TABLES = ("accuracy", "likelihood")
-"""Those whose numbers all lie between 0 and 1."""
+"""Tables whose numbers all lie between 0 and 1."""
 
 
 def is_here() -> bool:
-    """Whether this is the kernel of a notebook."""
+    """Whether this process is the kernel of a notebook."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    # Colab's is one of its own, which inherits from that.
-    return any(one.__name__ == "ZMQInteractiveShell" for one in type(shell).__mro__)
+    # Colab has a shell class of its own, which inherits from this class.
+    return any(ancestor.__name__ == "ZMQInteractiveShell" for ancestor in type(shell).__mro__)
 
 
 class Bar:
-    """A bar and a line below a notebook's cell, which tell how far a run is.
+    """A progress bar and a line of text below a notebook's cell.
 
     Args:
-        campaign: what runs.
-        clock: seconds, ever growing.
+        campaign: the campaign that runs.
+        clock: gives monotonic seconds.
     """
 
     def __init__(self, campaign: Campaign, clock: Callable[[], float] = time.monotonic) -> None:
@@ -63,7 +64,7 @@ class Bar:
         self._handle = show(self._html(self._text(self._scene.line(clock()))), display_id=True)
 
     def __call__(self, event: Event) -> None:
-        """Take note of what happens, and show it if the last time is long enough ago."""
+        """Take an event, and update the bar unless the last update is very recent."""
         now = self._clock()
         self._scene = self._scene.after(event, now)
         if now >= self._next:
@@ -75,7 +76,7 @@ class Bar:
         self._show(f"{self._scene.line(self._clock())}; timing, process {process}: {case}")
 
     def end(self) -> None:
-        """Show how it stands at the end, however it came about."""
+        """Show the final state, whether the run finished or not."""
         self._show(self._scene.line(self._clock()))
 
     def _show(self, line: str) -> None:
@@ -88,9 +89,9 @@ class Bar:
 
 
 def page(tables: Mapping[str, pd.DataFrame]) -> str:
-    """The tables that have rows as HTML, in which names are text whatever they look like.
+    """The tables that have rows, as HTML; markup in names has no effect.
 
-    A ranking is a table for each dataset; overviews are left out where there is one dataset only.
+    The ranking becomes a table for each dataset. With a single dataset, overviews are left out.
     """
     parts: list[str] = []
     datasets = 0
@@ -120,7 +121,7 @@ def _table(name: str, caption: str, table: pd.DataFrame) -> str:
 
 
 def _columns(name: str, there: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
-    """Those that are chosen and say something; the ends of an interval stand beside its middle."""
+    """The chosen columns, except uninformative ones; bounds are shown beside their value."""
     complete = all(row.get("ok") == row.get("total") for row in rows)
     for column in COLUMNS.get(name, there):
         if column not in there:
@@ -162,7 +163,7 @@ def _cell(name: str, row: Row, column: str) -> str:
 
 
 def _figure(value: Any, *, share: bool) -> str:
-    """A number with three decimals if it is a share, else three digits; words as they are.
+    """A number with three decimals if it is a share, else three digits; texts as they are.
 
     >>> [_figure(value, share=False) for value in (0.00123456, 3.0, 12345.6, "text")]
     ['.00123', '3', '12,346', 'text']

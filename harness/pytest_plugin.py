@@ -1,6 +1,7 @@
-"""Which models, datasets and kernels the suite times: pytest loads this wherever the harness is.
+"""Options and fixtures for `harness.benchmarks`: the models, datasets and kernels that it times.
 
-So it imports next to nothing by itself, and its names begin with ``harness``.
+pytest loads this plugin wherever the harness is installed. So it imports next to nothing at first,
+and its names begin with ``harness``.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SHAPES = ((100, 3), (100_000, 10))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Options of the suite."""
+    """Add the options of the suite."""
     group = parser.getgroup("harness")
     for name, about in (
         ("model", "A model to time, as on harness's command line; repeatable."),
@@ -32,14 +33,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _registry(config: pytest.Config) -> Registry:
-    """What is installed, and the given plugins."""
+    """The registry of the installed plugins and of those given as options."""
     from harness.contract.registry import load
 
     return load(config.getoption("--harness-plugin"))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test for each pairing, and for each kernel and shape."""
+    """Make a test for each pairing, and for each kernel and shape."""
     if not {"harness_pairing", "harness_kernel"} & set(metafunc.fixturenames):
         return
     from harness.errors import HarnessError
@@ -67,7 +68,7 @@ def _parametrize(metafunc: pytest.Metafunc) -> None:
         from harness.trials.plan import importable
 
         registry = _registry(config)
-        # Whoever names a model is not here for our kernels.
+        # Naming a model leaves our kernels out.
         kernels = [] if config.getoption("--harness-model") else list(registry.kernels.values())
         names = [
             kernel.name
@@ -79,7 +80,7 @@ def _parametrize(metafunc: pytest.Metafunc) -> None:
 
 
 def _here(registry: Registry) -> list[str]:
-    """Ours, those whose library is installed."""
+    """Those of our models whose library is installed."""
     from harness.trials.plan import importable
 
     return [
@@ -94,7 +95,7 @@ def _here(registry: Registry) -> list[str]:
 def harness_doings(
     harness_pairing: tuple[Choice, Choice], request: pytest.FixtureRequest
 ) -> dict[str, Workload]:
-    """A pairing's workloads by kind, on its first repeat."""
+    """The workloads of a pairing's first repeat, by kind."""
     from harness.contract.values import Trial
     from harness.timing.workloads import TimedPairing, TrainingGroup
 
@@ -118,20 +119,20 @@ def harness_softmax(
 
 @pytest.fixture
 def harness_timed(benchmark: Any) -> Callable[[Workload], None]:
-    """Times a workload once its output was found right: one thread, no garbage collection."""
+    """Times a workload after checking its output, with one thread and no garbage collection."""
     from threadpoolctl import threadpool_limits
 
     from harness.timing.engine import Measured, check_again, checked, without_garbage_collection
 
     def time(workload: Workload) -> None:
-        one = Measured(workload)
-        run, _ = checked(one)
-        # Once it was checked, the libraries are there whose threads are limited.
+        measured = Measured(workload)
+        run, _ = checked(measured)
+        # The check has loaded the libraries, so that their threads can be limited now.
         with threadpool_limits(1), without_garbage_collection():
             if workload.before:
                 benchmark.pedantic(run, setup=workload.before, rounds=5, warmup_rounds=1)
             else:
                 benchmark(run)
-        check_again(one, run)
+        check_again(measured, run)
 
     return time

@@ -306,18 +306,18 @@ def test_names_fit_into_a_line_and_say_nothing_to_a_terminal(tmp_path: Path) -> 
     [
         (b"", "is empty"),
         (b" \n", "is empty"),
-        (b"# Results\n", "is no JSON (line 1, column 1: Expecting value)"),
-        (b"\xff\xfe{\x00", "is no text in UTF-8"),
-        (b'{"benchmarks": "\xe9"}', "is no text in UTF-8"),
+        (b"# Results\n", "is not JSON (line 1, column 1: Expecting value)"),
+        (b"\xff\xfe{\x00", "is not text in UTF-8"),
+        (b'{"benchmarks": "\xe9"}', "is not text in UTF-8"),
         (b"[1, 2]", "holds an array"),
         (b"null", "holds null"),
         (b"NaN", "holds a number"),
         (b"{}", "is not what pytest-benchmark, pyperf or asv write"),
         (b'{"name": "package"}', "is not what pytest-benchmark, pyperf or asv write"),
         (b"[" * 100_000, "is nested too deeply"),
-        (b'{"date": 1' + b"0" * 5000 + b"}", "is no JSON that can be read"),
-        (b"\x1f\x8b\x08garbage", "is no whole gzip file"),
-        (gzip.compress(PYPERF.read_bytes())[:-20], "is no whole gzip file"),
+        (b'{"date": 1' + b"0" * 5000 + b"}", "is not readable JSON"),
+        (b"\x1f\x8b\x08garbage", "is not a complete gzip file"),
+        (gzip.compress(PYPERF.read_bytes())[:-20], "is not a complete gzip file"),
     ],
     ids=range(14),
 )
@@ -336,7 +336,7 @@ def test_a_file_that_was_cut_off_is_never_read_as_a_shorter_one(tmp_path: Path, 
     for length in range(1, len(whole), 37):
         cut.write_text(whole[:length])
         line = fault(cut)
-        assert "ends in the middle" in line or "is no JSON" in line
+        assert "ends in the middle" in line or "is not JSON" in line
 
 
 def test_a_file_that_ends_in_the_middle_is_called_that(tmp_path: Path) -> None:
@@ -390,7 +390,7 @@ AMISS: dict[str, Callable[[Path], object]] = {
     "empty": lambda file: file.touch(),
     "another tool's": lambda file: file.write_text('{"name": "package"}'),
     "no text": lambda file: file.write_bytes(b"\xff\xfe\x00"),
-    "no whole gzip file": lambda file: file.write_bytes(gzip.compress(b"{}" * 99)[:-4]),
+    "not a complete gzip file": lambda file: file.write_bytes(gzip.compress(b"{}" * 99)[:-4]),
     "malformed": lambda file: file.write_text(json.dumps(sample(PYTEST, benchmarks=3))),
     "a link to nowhere": lambda file: file.symlink_to("nowhere"),
     "a pipe": os.mkfifo,
@@ -426,7 +426,7 @@ def test_a_folder_of_which_nothing_can_be_read_is_one_line(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (sample(PYTEST, datetime="yesterday"), "'datetime': 'yesterday' is no time in ISO 8601"),
+        (sample(PYTEST, datetime="yesterday"), "'datetime': 'yesterday' is not a time in ISO 8601"),
         (sample(PYTEST, datetime=3), "it: 'datetime' is a number, not a string"),
         (sample(PYTEST, benchmarks=[3]), "benchmark 1 is a number, not an object"),
         (sample(PYTEST, benchmarks=[{"name": "a"}]), "benchmark 1 has no 'stats'"),
@@ -434,7 +434,7 @@ def test_a_folder_of_which_nothing_can_be_read_is_one_line(tmp_path: Path) -> No
         (sample(PYPERF, version="2.0"), "its 'version' is neither"),
         (sample(PYPERF, benchmarks=[{"runs": 1}]), "'runs' is a number, not an array"),
         (sample(OLD, version=3), "its 'version' is neither 1 nor 2"),
-        (sample(OLD, date=1e300), "'date': 1e+300 is no time in milliseconds"),
+        (sample(OLD, date=1e300), "'date': 1e+300 is not a time in milliseconds"),
         (sample(OLD, results={"time_a": [[1], [["1", "2"]]]}), "has 1 results for 2 sets"),
         (sample(OLD, results={"time_a": [["1"], []]}), "'time_a' is a string, not a number"),
         (sample(OLD, results={"time_a": [[True], []]}), "'time_a' is true or false, not a number"),

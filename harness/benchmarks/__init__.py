@@ -1,4 +1,4 @@
-"""The harness's workloads as a pytest-benchmark suite, for our kernels and models and for anyone's.
+"""The harness's workloads as a pytest-benchmark suite, for our kernels and models and for yours.
 
     pytest --pyargs harness.benchmarks --harness-model my-model --harness-plugin my_plugin.py
 

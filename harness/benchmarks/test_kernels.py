@@ -1,4 +1,4 @@
-"""Softmax kernels."""
+"""Benchmarks of softmax kernels."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ if TYPE_CHECKING:
 
 @pytest.mark.benchmark(group="softmax")
 def test_softmax(harness_softmax: Workload, harness_timed: Callable[[Workload], None]) -> None:
-    """Seconds a call."""
+    """Times one call."""
     harness_timed(harness_softmax)

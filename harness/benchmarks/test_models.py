@@ -1,4 +1,4 @@
-"""Training and prediction of models."""
+"""Benchmarks of models: training and prediction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def test_fit(
     harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
 ) -> None:
-    """Seconds a fit."""
+    """Times one fit."""
     harness_timed(harness_doings["fit"])
 
 
@@ -26,7 +26,7 @@ def test_fit(
 def test_predict(
     harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
 ) -> None:
-    """Seconds for the whole test part."""
+    """Times the prediction of the whole test part."""
     checked(Measured(harness_doings["fit"]))
     harness_timed(harness_doings["predict"])
 
@@ -35,6 +35,6 @@ def test_predict(
 def test_predict_row(
     harness_doings: dict[str, Workload], harness_timed: Callable[[Workload], None]
 ) -> None:
-    """Latency."""
+    """Times the prediction of one row: latency."""
     checked(Measured(harness_doings["fit"]))
     harness_timed(harness_doings["predict-row"])

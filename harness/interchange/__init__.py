@@ -1,7 +1,7 @@
-"""Timings as other tools write and read them.
+"""Timings in the formats of other tools.
 
-``read`` takes in what pytest-benchmark, pyperf and asv wrote, as points of a history; the other
-functions write ours for them.
+``read`` reads files of pytest-benchmark, pyperf and asv as points of a history; the other functions
+write our timings for other tools.
 """
 
 from harness.interchange.export import to_bencher, to_csv, to_pytest_benchmark

@@ -1,13 +1,14 @@
-"""What asv writes of one revision in one environment, in versions 1 and 2 of its format."""
+"""Reads asv's results of one revision in one environment, in versions 1 and 2 of its format."""
 
 from __future__ import annotations
 
 import itertools
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.interchange.fields import (
+    JsonObject,
     MalformedError,
     as_kind,
     member,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 KIND = re.compile(r"(timeraw|time|peakmem|mem|track)[A-Z_]", re.IGNORECASE)
-"""How asv tells from a function's name what it measures."""
+"""The beginning of a function's name, from which asv tells what the function measures."""
 
 NO_TIMES = {
     "track": "track",
@@ -35,39 +36,39 @@ NO_TIMES = {
 FAILED = "null: it failed or timed out"
 
 MANY = 1_000_000
-"""More processes than anyone runs."""
+"""More processes than anyone runs: such a count is not believed."""
 
 
-def is_asv(document: dict[str, Any]) -> bool:
-    """Whether asv could have written it."""
+def is_asv(document: JsonObject) -> bool:
+    """Whether asv could have written this document."""
     return "commit_hash" in document and isinstance(document.get("results"), dict)
 
 
-def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imported:
+def points(document: JsonObject, known: JsonObject, machine: str) -> Imported:
     """The times in a result file of asv.
 
-    A benchmark with parameters is a series for each combination: ``name(10, 'list')``. A value that
-    is not there has its reason: null, the benchmark failed or timed out; NaN, it was skipped.
+    A benchmark with parameters is a series for each combination: ``name(10, 'list')``. Of missing
+    values, null means that the benchmark failed or timed out, and NaN that it was skipped.
 
     Args:
-        document: the file.
-        known: what benchmarks.json says of the benchmarks, if it is there: their units, and the
-            versions that asv counts; results of another version are of another benchmark.
-        machine: whose results they are, where the file itself does not say it.
+        document: the content of the result file.
+        known: the content of benchmarks.json, if it exists: the benchmarks' units and versions.
+            Results of another version belong to another benchmark.
+        machine: the name of the machine, for a document that does not say it.
 
     Raises:
-        MalformedError: it is not what asv writes.
+        MalformedError: the document breaks asv's format.
     """
     revision = plain(member(document, "commit_hash", str, "it"))
     time = utc_of(member(document, "date", float, "it"), "'date'")
     params = member(document, "params", dict, "it", {})
     machine = plain(member(params, "machine", str, "'params'", machine))
     python = _environment(document)
-    found: list[Point] = []
+    read_points: list[Point] = []
     skipped: list[tuple[str, str]] = []
     for name, row in _rows(document):
-        about = as_kind(known.get(name, {}), dict, f"benchmarks.json: '{plain(name)}'")
-        reason = _why_no_times(name, row, about)
+        benchmark = as_kind(known.get(name, {}), dict, f"benchmarks.json: '{plain(name)}'")
+        reason = _why_no_times(name, row, benchmark)
         if reason:
             skipped.append((named(name, "a benchmark's"), f"{reason} ({revision[:8]})"))
             continue
@@ -76,29 +77,29 @@ def points(document: dict[str, Any], known: dict[str, Any], machine: str) -> Imp
             if value is None or reason:
                 skipped.append((series, f"{reason} ({revision[:8]})"))
                 continue
-            # asv tells how many processes it was to start, but not whether it did; it had as many
-            # samples at the least.
-            processes = min(_count(about.get("rounds", about.get("processes"))), repeat)
-            found.append(
+            # asv says how many processes it meant to start, not how many it started; each gave at
+            # least one sample.
+            processes = min(_count(benchmark.get("rounds", benchmark.get("processes"))), repeat)
+            read_points.append(
                 Point(series, time, revision, value, processes, machine, python, source="asv")
             )
-    return Imported(tuple(found), tuple(skipped))
+    return Imported(tuple(read_points), tuple(skipped))
 
 
-def _environment(document: dict[str, Any]) -> str:
-    """Python and packages, without which two environments' results would be one series."""
+def _environment(document: JsonObject) -> str:
+    """Python, packages and variables, which keep results of two environments apart."""
     requirements = member(document, "requirements", dict, "it", {})
     variables = member(document, "env_vars", dict, "it", {})
-    words = [member(document, "python", str, "it", "")]
+    parts = [member(document, "python", str, "it", "")]
     for holder, between in ((requirements, " "), (variables, "=")):
         for name in sorted(holder):
             value = member(holder, name, str, "the environment", "")
-            words.append(f"{name}{between}{value}" if value else name)
-    return plain(", ".join(word for word in words if word))
+            parts.append(f"{name}{between}{value}" if value else name)
+    return plain(", ".join(word for word in parts if word))
 
 
-def _rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each benchmark's name, and its columns by their names as in version 2."""
+def _rows(document: JsonObject) -> Iterator[tuple[str, JsonObject]]:
+    """The name of each benchmark, and its columns by name, as in version 2."""
     version = document.get("version")
     results = member(document, "results", dict, "it")
     if version == 2:
@@ -115,14 +116,14 @@ def _rows(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             columns_of = value if isinstance(value, dict) else {"result": value}
             yield name, columns_of | {"version": versions.get(name)}
     else:
-        raise MalformedError("its 'version' is neither 1 nor 2, which are asv's formats so far")
+        raise MalformedError("its 'version' is neither 1 nor 2, which are asv's formats")
 
 
-def _why_no_times(name: str, row: dict[str, Any], about: dict[str, Any]) -> str | None:
-    """The reason why none of a benchmark's values are times that count."""
+def _why_no_times(name: str, row: JsonObject, benchmark: JsonObject) -> str | None:
+    """The reason why a benchmark has no usable times; None if it has."""
     by_name = KIND.match(name.rpartition(".")[2])
-    kind = member(about, "type", str, f"'{plain(name)}'", by_name[1].lower() if by_name else "")
-    unit = plain(member(about, "unit", str, f"'{plain(name)}'", ""))
+    kind = member(benchmark, "type", str, f"'{plain(name)}'", by_name[1].lower() if by_name else "")
+    unit = plain(member(benchmark, "unit", str, f"'{plain(name)}'", ""))
     if kind in NO_TIMES:
         return f"a {NO_TIMES[kind]} benchmark has no times{f' (its unit: {unit})' if unit else ''}"
     if unit and unit != "seconds":
@@ -130,8 +131,8 @@ def _why_no_times(name: str, row: dict[str, Any], about: dict[str, Any]) -> str 
     if not unit and not by_name:
         return "neither its name nor benchmarks.json says that it has times"
     if (
-        None not in (row.get("version"), about.get("version"))
-        and row["version"] != about["version"]
+        None not in (row.get("version"), benchmark.get("version"))
+        and row["version"] != benchmark["version"]
     ):
         return "it is of another version of the benchmark than benchmarks.json has"
     if row.get("result") is None:
@@ -139,15 +140,18 @@ def _why_no_times(name: str, row: dict[str, Any], about: dict[str, Any]) -> str 
     return None
 
 
-def _values(name: str, row: dict[str, Any]) -> Iterator[tuple[str, float | None, int]]:
+def _values(name: str, row: JsonObject) -> Iterator[tuple[str, float | None, int]]:
     """Series, seconds and number of samples for each combination of parameters."""
     where = f"'{plain(name)}'"
     result = row["result"] if isinstance(row["result"], list) else [row["result"]]
     repeat = row.get("stats_repeat")
     repeats = repeat if isinstance(repeat, list) else [repeat] * len(result)
     params = [
-        [as_kind(value, str, f"a parameter of {where}") for value in as_kind(one, list, where)]
-        for one in member(row, "params", list, where, [])
+        [
+            as_kind(value, str, f"a parameter of {where}")
+            for value in as_kind(parameter, list, where)
+        ]
+        for parameter in member(row, "params", list, where, [])
     ]
     count = math.prod(map(len, params))
     if not len(result) == len(repeats) == count:

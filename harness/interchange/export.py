@@ -1,11 +1,11 @@
-"""Series of a history as other tools read them."""
+"""Series of a history in the formats of other tools."""
 
 from __future__ import annotations
 
 import json
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness.errors import UsageError
 from harness.interchange.pytest_benchmark import DIRTY, VERSION, require_pytest_benchmark, stats
@@ -13,6 +13,11 @@ from harness.untrusted import frame_csv
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from harness.interchange.fields import JsonObject
+
+    Record: TypeAlias = dict[str, Any]
+    """A row of a frame of points, as pandas gives it: texts and numbers."""
 
 COLUMNS = (
     "series",
@@ -27,19 +32,20 @@ COLUMNS = (
     "anchor",
     "score",
 )
-"""Of a frame of points. ``low`` and ``high`` bound ``seconds``, and are seconds; NaN is unknown.
-``log_ratio`` is to the ``anchor``; ``score`` is what a series of scores has in place of a time."""
+"""The columns of a frame of points. ``low`` and ``high`` are the bounds of ``seconds``, in seconds;
+NaN means unknown. ``log_ratio`` is relative to the ``anchor``. A series of scores has a ``score``
+in place of a time."""
 
 
 def to_csv(points: pd.DataFrame) -> str:
-    """All points, one a line, in the order they have; what is NaN is left empty."""
+    """All points as CSV, one per line, in their order; NaN is left empty."""
     return frame_csv(points.loc[:, list(COLUMNS)])
 
 
 def to_bencher(points: pd.DataFrame) -> str:
     """Bencher's Metric Format: the newest point of each series, in nanoseconds.
 
-    See https://bencher.dev/docs/reference/bencher-metric-format; ``latency`` is its own measure.
+    See https://bencher.dev/docs/reference/bencher-metric-format; ``latency`` is Bencher's measure.
 
     Raises:
         UsageError: no point has seconds.
@@ -55,7 +61,7 @@ def to_bencher(points: pd.DataFrame) -> str:
             "latency": {
                 name: nanoseconds
                 for name, value in values.items()
-                # Fifteen digits are what was measured; the rest would be the product's rounding.
+                # More than fifteen digits would show only the rounding of the product.
                 if math.isfinite(nanoseconds := float(f"{float(value) * 1e9:.15g}"))
             }
         }
@@ -63,10 +69,11 @@ def to_bencher(points: pd.DataFrame) -> str:
 
 
 def to_pytest_benchmark(points: pd.DataFrame) -> str:
-    """A file as pytest-benchmark's, of the newest run.
+    """The newest run as a file of pytest-benchmark.
 
-    That is each series' newest point of the newest point's machine and revision. A benchmark's only
-    datum is the median that is known of it; the rest is its ``extra_info``.
+    The newest point of all gives the machine and the revision; of these, the run has the newest
+    point of each series. A benchmark's data hold one value, its median; ``extra_info`` has the
+    rest.
 
     Raises:
         UsageError: no point has seconds, or pytest-benchmark is not installed.
@@ -91,8 +98,8 @@ def to_pytest_benchmark(points: pd.DataFrame) -> str:
     )
 
 
-def _benchmark(row: dict[str, Any]) -> dict[str, Any]:
-    beside = {name: float(row[name]) for name in ("log_ratio", "low", "high")}
+def _benchmark(row: Record) -> JsonObject:
+    figures = {name: float(row[name]) for name in ("log_ratio", "low", "high")}
     return {
         "group": None,
         "name": str(row["series"]),
@@ -101,34 +108,34 @@ def _benchmark(row: dict[str, Any]) -> dict[str, Any]:
         "param": None,
         "extra_info": {
             "processes": int(row["processes"]),
-            **{name: value for name, value in beside.items() if math.isfinite(value)},
+            **{name: value for name, value in figures.items() if math.isfinite(value)},
         },
         "options": {},
         "stats": stats([float(row["seconds"])], 1),
     }
 
 
-def _timed(points: pd.DataFrame) -> list[dict[str, Any]]:
-    """The points with a time of their own, as rows."""
-    rows: list[dict[str, Any]] = points.loc[:, list(COLUMNS)].to_dict("records")  # type: ignore[assignment]
-    # Beyond these, nanoseconds or calls per second would be Infinity, which JSON has not.
+def _timed(points: pd.DataFrame) -> list[Record]:
+    """The points that have a time in seconds, as rows."""
+    rows: list[Record] = points.loc[:, list(COLUMNS)].to_dict("records")  # type: ignore[assignment]
+    # Beyond these limits, nanoseconds or calls per second would be Infinity, which JSON lacks.
     rows = [row for row in rows if 1e-300 < row["seconds"] < 1e290]
     if not rows:
         raise UsageError("no point has a time in seconds; --format csv writes ratios, too")
     return rows
 
 
-def _newest_of_each(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    newest: dict[str, dict[str, Any]] = {}
+def _newest_of_each(rows: list[Record]) -> list[Record]:
+    newest: dict[str, Record] = {}
     for row in sorted(rows, key=_time):
         newest[row["series"]] = row
     return [newest[series] for series in sorted(newest)]
 
 
-def _time(row: dict[str, Any]) -> datetime:
+def _time(row: Record) -> datetime:
     time = datetime.fromisoformat(str(row["time"]))
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def _json(value: dict[str, Any]) -> str:
+def _json(value: JsonObject) -> str:
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

@@ -1,10 +1,10 @@
-"""Members of a JSON document that others wrote, each with the type that it must have."""
+"""Members of JSON documents from other tools, checked to have the right types."""
 
 from __future__ import annotations
 
 import math
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 KINDS: dict[type, str] = {
     dict: "an object",
@@ -15,15 +15,19 @@ KINDS: dict[type, str] = {
     type(None): "null",
 }
 T = TypeVar("T")
+
+JsonObject: TypeAlias = dict[str, Any]
+"""An object of a JSON document; `member` checks the types of its values."""
+
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MalformedError(Exception):
-    """A document is not what its format demands; says where and what, not in which file."""
+    """A document breaks its format; the message says where and how, but not in which file."""
 
 
 def kind_of(value: object) -> str:
-    """What JSON calls it.
+    """The name of a value's type in JSON.
 
     >>> kind_of([])
     'an array'
@@ -32,10 +36,10 @@ def kind_of(value: object) -> str:
 
 
 def as_kind(value: object, kind: type[T], where: str) -> T:
-    """The value, if it is of the kind; ``float`` stands for every number.
+    """The value, if it is of this type; ``float`` stands for every number.
 
     Raises:
-        MalformedError: it is something else.
+        MalformedError: the value is of another type.
     """
     if kind is float and type(value) is int:
         return cast("T", as_float(value))
@@ -44,13 +48,11 @@ def as_kind(value: object, kind: type[T], where: str) -> T:
     return value
 
 
-def member(
-    holder: dict[str, Any], name: str, kind: type[T], where: str, default: T | None = None
-) -> T:
-    """A member of an object; the default, if there is one, where it is missing or null.
+def member(holder: JsonObject, name: str, kind: type[T], where: str, default: T | None = None) -> T:
+    """A member of an object, or the default, if given, for a member that is missing or null.
 
     Raises:
-        MalformedError: it is missing, or something else.
+        MalformedError: the member is missing or of another type.
     """
     value = holder.get(name)
     if value is None and default is not None:
@@ -61,7 +63,7 @@ def member(
 
 
 def machine_of(processor: object, cores: object, host: str) -> str:
-    """A machine as far as a file tells what it is; its host's name where it does not.
+    """A machine's processor and cores; its host's name if the processor is unknown.
 
     >>> machine_of("A Processor", 4, "box"), machine_of(None, 4, "box")
     ('A Processor, 4 cores', 'box')
@@ -72,7 +74,7 @@ def machine_of(processor: object, cores: object, host: str) -> str:
 
 
 def as_float(whole: int) -> float:
-    """The nearest float, which for some whole numbers is Infinity.
+    """The float nearest to a whole number; Infinity for huge numbers.
 
     >>> as_float(10**400)
     inf
@@ -84,16 +86,16 @@ def as_float(whole: int) -> float:
 
 
 def seconds(value: object, where: str) -> float:
-    """A number of seconds; null, which tools write for what is not one, is NaN.
+    """A number of seconds; null, which tools write for a missing number, becomes NaN.
 
     Raises:
-        MalformedError: it is something else.
+        MalformedError: the value is neither.
     """
     return math.nan if value is None else as_kind(value, float, where)
 
 
 def plain(text: str) -> str:
-    """Text that fits into a line of output, with nothing a terminal would obey.
+    """Text on one line, without characters that could control a terminal.
 
     >>> plain("two" + chr(10) + "lines ")
     'two lines'
@@ -102,10 +104,10 @@ def plain(text: str) -> str:
 
 
 def named(text: str, where: str) -> str:
-    """A name.
+    """A name on one line, which is not empty.
 
     Raises:
-        MalformedError: nothing that could be printed is in it.
+        MalformedError: the name has no printable characters.
     """
     if not plain(text):
         raise MalformedError(f"{where} is an empty name")
@@ -113,10 +115,10 @@ def named(text: str, where: str) -> str:
 
 
 def utc(text: str, where: str) -> str:
-    """A time in ISO 8601 as UTC; one without an offset is taken for UTC.
+    """A time in ISO 8601 as UTC; a time without an offset counts as UTC.
 
     Raises:
-        MalformedError: it is something else.
+        MalformedError: the text is not a time in ISO 8601.
 
     >>> utc("2026-03-01 12:00:00.5+02:00", "date")
     '2026-03-01T10:00:00.500000+00:00'
@@ -125,11 +127,11 @@ def utc(text: str, where: str) -> str:
         time = datetime.fromisoformat(text)
         return (time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
     except (ValueError, OverflowError) as error:
-        raise MalformedError(f"{where}: '{plain(text)[:40]}' is no time in ISO 8601") from error
+        raise MalformedError(f"{where}: '{plain(text)[:40]}' is not a time in ISO 8601") from error
 
 
 def utc_of(milliseconds: float, where: str) -> str:
-    """A time in milliseconds since 1970, which is what JavaScript counts in, as UTC.
+    """A time in milliseconds since 1970, as JavaScript counts, in ISO 8601 as UTC.
 
     Raises:
         MalformedError: there is no such time.
@@ -140,4 +142,4 @@ def utc_of(milliseconds: float, where: str) -> str:
     try:
         return (EPOCH + timedelta(milliseconds=milliseconds)).isoformat()
     except (ValueError, OverflowError) as error:
-        raise MalformedError(f"{where}: {milliseconds:g} is no time in milliseconds") from error
+        raise MalformedError(f"{where}: {milliseconds:g} is not a time in milliseconds") from error

@@ -1,4 +1,4 @@
-"""What a history consists of, and what is made of a file of another tool."""
+"""Points of a history, and what reading another tool's file gives."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Source = Literal["pytest-benchmark", "pyperf", "asv"]
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """How long one benchmark took at one time.
+    """The time that one benchmark took, measured at one moment.
 
     Attributes:
         series: the benchmark, as its tool names it.
-        time: ISO 8601, UTC: when it was measured; for asv, when its commit was made, which is the
-            order that asv has its results in, however late an old commit is measured.
-        revision: of the code; empty where the file does not say it.
+        time: when the benchmark was measured, in ISO 8601, UTC; for asv, when its commit was made,
+            because asv orders results by commit, however late an old commit is measured.
+        revision: revision of the code; empty if the file does not say it.
         seconds: the benchmark's typical time, above 0. pytest-benchmark: the median of its data,
-            which come from one process. pyperf: the median over its processes of each one's
-            median; the process is the unit, and a median is not moved by one that was disturbed,
-            as pyperf's own mean is. It is what we write ourselves for pytest-benchmark, too.
+            which come from one process. pyperf: the median over processes of each process's
+            median, because the process is the unit, and one disturbed process does not move a
+            median, as it moves pyperf's own mean. We write the same for pytest-benchmark.
             asv: its result, a median.
-        processes: that the time is of; as far as is known, 1 where it is not.
-        machine: as the file names it; empty where it does not.
-        python: its version, and for asv the packages it was asked to install.
+        processes: number of processes behind the time; 1 if unknown.
+        machine: name of the machine in the file; empty if the file has none.
+        python: version of Python, and for asv the packages it was asked to install.
         source: the tool that wrote the file.
     """
 
@@ -49,8 +49,8 @@ class Imported:
     """What was read from a file or folder.
 
     Attributes:
-        points: the oldest first.
-        skipped: what is no point, as its series and the reason in one line.
+        points: the points, oldest first.
+        skipped: series without a point, each with the reason in one line.
     """
 
     points: tuple[Point, ...]
@@ -58,7 +58,7 @@ class Imported:
 
 
 def why_not(seconds: Iterable[float]) -> str | None:
-    """The reason why these are no times; None where they are some.
+    """The reason why these values are not valid times; None if they are.
 
     >>> why_not([0.5, 1.0])
     >>> why_not([0.5, float("inf")])

@@ -1,11 +1,11 @@
-"""What pyperf writes: benchmarks of several processes each."""
+"""Reads files of pyperf: benchmarks of several processes each."""
 
 from __future__ import annotations
 
 import statistics
-from typing import Any
 
 from harness.interchange.fields import (
+    JsonObject,
     MalformedError,
     as_kind,
     machine_of,
@@ -18,29 +18,29 @@ from harness.interchange.fields import (
 from harness.interchange.points import Imported, Point, why_not
 
 VERSIONS = ("1.0", 6)
-"""Of the format, since pyperf 0.9.6 of 2017."""
+"""The versions of the format since pyperf 0.9.6 of 2017."""
 
 
-def is_pyperf(document: dict[str, Any]) -> bool:
-    """Whether pyperf could have written it."""
+def is_pyperf(document: JsonObject) -> bool:
+    """Whether pyperf could have written this document."""
     benchmarks = document.get("benchmarks")
     return (
         isinstance(benchmarks, list)
         and "datetime" not in document
-        and any(isinstance(one, dict) and "runs" in one for one in benchmarks)
+        and any(isinstance(benchmark, dict) and "runs" in benchmark for benchmark in benchmarks)
     )
 
 
-def points(document: dict[str, Any]) -> Imported:
-    """The times in a pyperf file; its local times are taken for UTC, as it writes no offset.
+def points(document: JsonObject) -> Imported:
+    """The times in a pyperf file; its local times count as UTC, because it writes no offset.
 
     Raises:
-        MalformedError: it is not what pyperf writes.
+        MalformedError: the document breaks pyperf's format.
     """
     if document.get("version") not in VERSIONS:
         raise MalformedError("its 'version' is neither '1.0' nor 6, which are pyperf's formats")
     common = member(document, "metadata", dict, "it", {})
-    found: list[Point] = []
+    read_points: list[Point] = []
     skipped: list[tuple[str, str]] = []
     for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
         where = f"benchmark {number}"
@@ -52,26 +52,24 @@ def points(document: dict[str, Any]) -> Imported:
         ]
         point = _point(metadata, runs, where)
         if isinstance(point, Point):
-            found.append(point)
+            read_points.append(point)
         else:
             skipped.append(point)
-    return Imported(tuple(found), tuple(skipped))
+    return Imported(tuple(read_points), tuple(skipped))
 
 
-def _machine(metadata: dict[str, Any], where: str) -> str:
-    """The processor and its cores; the host's name, which CI makes up, only without them."""
+def _machine(metadata: JsonObject, where: str) -> str:
+    """The processor and its cores; if unknown, the host's name, which CI makes up."""
     host = plain(member(metadata, "hostname", str, where, ""))
     return machine_of(metadata.get("cpu_model_name"), metadata.get("cpu_count"), host)
 
 
-def _point(
-    metadata: dict[str, Any], runs: list[dict[str, Any]], where: str
-) -> Point | tuple[str, str]:
-    """One benchmark's point, or its series and the reason why it is none."""
-    about = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
-    first = about[0] if about else metadata
+def _point(metadata: JsonObject, runs: list[JsonObject], where: str) -> Point | tuple[str, str]:
+    """A benchmark's point; or its series, and the reason why it has no point."""
+    metadata_by_run = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
+    first = metadata_by_run[0] if metadata_by_run else metadata
     series = named(member(first, "name", str, where), where)
-    # A run without values was to find out how many loops to make.
+    # A run without values only calibrated the number of loops.
     processes = [
         [seconds(value, f"a value of '{series}'") for value in values]
         for run in runs
@@ -84,9 +82,13 @@ def _point(
     if reason:
         return series, reason
     typical = statistics.median(statistics.median(values) for values in processes)
-    if reason := why_not([typical]):  # that of two huge ones is Infinity
+    if reason := why_not([typical]):  # the median of two huge values is Infinity
         return series, reason
-    dates = [utc(member(one, "date", str, where), where) for one in about if one.get("date")]
+    dates = [
+        utc(member(run_metadata, "date", str, where), where)
+        for run_metadata in metadata_by_run
+        if run_metadata.get("date")
+    ]
     if not dates:
         return series, "no date says when it was measured"
     return Point(

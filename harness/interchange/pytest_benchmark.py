@@ -6,10 +6,19 @@ import importlib
 import importlib.util
 import platform
 import statistics
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
-from harness.interchange.fields import as_kind, machine_of, member, named, plain, seconds, utc
+from harness.interchange.fields import (
+    JsonObject,
+    as_kind,
+    machine_of,
+    member,
+    named,
+    plain,
+    seconds,
+    utc,
+)
 from harness.interchange.points import Imported, Point, why_not
 from harness.store.environment import git, machine
 
@@ -20,29 +29,29 @@ if TYPE_CHECKING:
     from harness.contract.values import Run, Timing
 
 VERSION = "5.0.0"
-"""Of pytest-benchmark's format."""
+"""The version of pytest-benchmark's format."""
 
 OURS = "harness::"
-"""What the full names begin with that we write; no path of a test file does."""
+"""The beginning of the full names that we write; no path of a test file begins so."""
 
 
 UNKNOWN = ("unversioned", "unknown")
-"""Revisions that are none."""
+"""Texts that tools write in place of an unknown revision."""
 
 DIRTY = "+"
-"""What git, too, puts after a revision that was changed since."""
+"""Follows a revision with uncommitted changes, as in git."""
 
 
-def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> dict[str, Any]:
-    """What ``pytest --benchmark-json`` writes, seconds throughout.
+def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> JsonObject:
+    """Timings in the format of ``pytest --benchmark-json``, all in seconds.
 
-    A benchmark's data are the medians of its processes, which are what may be compared between
-    runs; the samples within a process are not independent.
+    A benchmark's data are the medians of its processes, which can be compared between runs; the
+    samples within a process are not independent.
 
     Args:
-        run: that the timings are of.
-        timings: those that are ok are written.
-        folder: whose git checkout is told.
+        run: the run that took the timings.
+        timings: only those with status ``ok`` are written.
+        folder: the git checkout in this folder gives the revision.
 
     Raises:
         UsageError: pytest-benchmark is not installed.
@@ -72,10 +81,10 @@ def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> dict[st
 
 
 def require_pytest_benchmark() -> None:
-    """See that its figures can be had.
+    """Check that pytest-benchmark is installed.
 
     Raises:
-        UsageError: it is not installed.
+        UsageError: it is not.
     """
     if importlib.util.find_spec("pytest_benchmark") is None:
         raise UsageError(
@@ -84,7 +93,7 @@ def require_pytest_benchmark() -> None:
         )
 
 
-def _benchmark(timing: Timing) -> dict[str, Any]:
+def _benchmark(timing: Timing) -> JsonObject:
     name = f"{timing.kind}[{timing.subject}-{timing.case}-{timing.device}-{timing.threads}]"
     params = {
         "subject": timing.subject,
@@ -104,24 +113,24 @@ def _benchmark(timing: Timing) -> dict[str, Any]:
     }
 
 
-def stats(data: list[float], calls: int) -> dict[str, Any]:
-    """pytest-benchmark's own figures, so that they are to the last one what it would write."""
+def stats(data: list[float], calls: int) -> JsonObject:
+    """Statistics of the data, computed by pytest-benchmark itself, so that they equal its own."""
     stats = importlib.import_module("pytest_benchmark.stats").Stats()
     for value in data:
         stats.update(value)
     return {**stats.as_dict(), "data": data, "iterations": calls}
 
 
-def is_pytest_benchmark(document: dict[str, Any]) -> bool:
-    """Whether pytest-benchmark could have written it."""
+def is_pytest_benchmark(document: JsonObject) -> bool:
+    """Whether pytest-benchmark could have written this document."""
     return isinstance(document.get("benchmarks"), list) and "datetime" in document
 
 
-def points(document: dict[str, Any]) -> Imported:
-    """The times in a file of pytest-benchmark, whichever of its versions wrote it.
+def points(document: JsonObject) -> Imported:
+    """The times in a file of any version of pytest-benchmark.
 
     Raises:
-        MalformedError: it is not what pytest-benchmark writes.
+        MalformedError: the document breaks pytest-benchmark's format.
     """
     time = utc(member(document, "datetime", str, "it"), "'datetime'")
     machine_info = member(document, "machine_info", dict, "it", {})
@@ -131,7 +140,7 @@ def points(document: dict[str, Any]) -> Imported:
         revision = ""
     elif revision and member(commit, "dirty", bool, "'commit_info'", default=False):
         revision += DIRTY
-    found: list[Point] = []
+    read_points: list[Point] = []
     skipped: list[tuple[str, str]] = []
     for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
         where = f"benchmark {number}"
@@ -140,11 +149,11 @@ def points(document: dict[str, Any]) -> Imported:
         series = named(member(benchmark, "fullname", str, where, name), where)
         data = _data(member(benchmark, "stats", dict, where), where)
         typical = statistics.median(data)
-        reason = why_not([*data, typical])  # that of two huge ones is Infinity
+        reason = why_not([*data, typical])  # the median of two huge values is Infinity
         if reason:
             skipped.append((series, reason))
             continue
-        found.append(
+        read_points.append(
             Point(
                 series,
                 time,
@@ -156,18 +165,18 @@ def points(document: dict[str, Any]) -> Imported:
                 source="pytest-benchmark",
             )
         )
-    return Imported(tuple(found), tuple(skipped))
+    return Imported(tuple(read_points), tuple(skipped))
 
 
-def _machine(info: dict[str, Any]) -> str:
-    """The processor and its cores; the host's name, which CI makes up, only without them."""
+def _machine(info: JsonObject) -> str:
+    """The processor and its cores; if unknown, the host's name, which CI makes up."""
     cpu = member(info, "cpu", dict, "'machine_info'", {})
     node = plain(member(info, "node", str, "'machine_info'", ""))
     return machine_of(cpu.get("brand_raw"), cpu.get("count"), node)
 
 
-def _data(stats: dict[str, Any], where: str) -> list[float]:
-    """All that were measured, or just their median, where only figures were saved."""
+def _data(stats: JsonObject, where: str) -> list[float]:
+    """All measured values, or just their median if only statistics were saved."""
     values = member(stats, "data", list, where, [])
     if not values:
         return [seconds(stats.get("median"), f"the median of {where}")]

@@ -1,4 +1,4 @@
-"""Files of other tools as points of a history, whichever tool it was."""
+"""Reads files of pytest-benchmark, pyperf and asv as points of a history."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import gzip
 import json
 import os
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.errors import UsageError
 from harness.interchange import asv, pyperf, pytest_benchmark
-from harness.interchange.fields import MalformedError, as_kind, kind_of, member
+from harness.interchange.fields import JsonObject, MalformedError, as_kind, kind_of, member
 from harness.interchange.points import Imported
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ GZIP = b"\x1f\x8b"
 
 
 def read(path: Path) -> Imported:
-    """What pytest-benchmark, pyperf or asv wrote, told apart by what is in it.
+    """Read files of pytest-benchmark, pyperf or asv; their content tells which tool wrote them.
 
     Args:
-        path: a file, which may be gzipped as pyperf's may be; or a folder, of which all files are
-            read that are in it or in a folder in it: asv's results, one machine's results, or what
-            pytest-benchmark saved.  A file of a folder that cannot be read is left out, and named
-            among what is skipped.
+        path: a file, which may be gzipped, as pyperf's may be; or a folder: asv's results, one
+            machine's results, or pytest-benchmark's saved runs. Of a folder, all files are read,
+            including those one folder below. Files that cannot be read are left out, and listed in
+            ``skipped``.
 
     Raises:
-        UsageError: it cannot be read, or is not what one of the three writes; of a folder, no file
-            is.
+        UsageError: the file cannot be read, or none of the three tools wrote it; of a folder, no
+            file can be read.
     """
     try:
         if path.is_dir():
@@ -46,38 +46,38 @@ def read(path: Path) -> Imported:
             raise UsageError(f"'{path}': there is no such file or folder; {NAME_ONE}")
     except OSError as error:
         raise _unreadable(path, error) from error
-    folders: dict[Path, tuple[dict[str, Any], str]] = {}
-    found: list[Imported] = []
+    folders: dict[Path, tuple[JsonObject, str]] = {}
+    imports: list[Imported] = []
     faults: list[tuple[Path, UsageError]] = []
     for file in files:
         try:
-            found.append(_read_file(file, folders))
+            imports.append(_read_file(file, folders))
         except UsageError as error:
             faults.append((file, error))
-    if not found:
+    if not imports:
         raise faults[0][1]
-    found += [
+    imports += [
         Imported((), ((f"'{file}'", str(error).removeprefix(f"'{file}' ")),))
         for file, error in faults
     ]
     return Imported(
         tuple(
             sorted(
-                (point for one in found for point in one.points),
+                (point for imported in imports for point in imported.points),
                 key=lambda point: (point.time, point.series),
             )
         ),
-        tuple(skip for one in found for skip in one.skipped),
+        tuple(skip for imported in imports for skip in imported.skipped),
     )
 
 
 def _files_in(folder: Path) -> list[Path]:
-    names = {found for pattern in PATTERNS for found in folder.glob(pattern)}
-    # A folder that nobody may look into would be passed over without a word.
+    matching = {path for pattern in PATTERNS for path in folder.glob(pattern)}
+    # glob silently passes over folders that it may not read.
     shut = {path for path in folder.iterdir() if path.is_dir() and not os.access(path, os.R_OK)}
     files = sorted(
         path
-        for path in names | shut
+        for path in matching | shut
         if path.name not in (MACHINE, BENCHMARKS) and (path in shut or not path.is_dir())
     )
     if not files:
@@ -88,7 +88,7 @@ def _files_in(folder: Path) -> list[Path]:
     return files
 
 
-def _read_file(file: Path, folders: dict[Path, tuple[dict[str, Any], str]]) -> Imported:
+def _read_file(file: Path, folders: dict[Path, tuple[JsonObject, str]]) -> Imported:
     if file.exists() and not file.is_file() and not file.is_dir():  # a pipe, say
         raise UsageError(f"'{file}' is neither a file nor a folder; {NAME_ONE}")
     document = load(file)
@@ -108,8 +108,8 @@ def _read_file(file: Path, folders: dict[Path, tuple[dict[str, Any], str]]) -> I
     raise UsageError(f"'{file}' is not what pytest-benchmark, pyperf or asv write; {NAME_ONE}")
 
 
-def _beside(file: Path) -> tuple[dict[str, Any], str]:
-    """What asv keeps beside a result: all benchmarks, and the machine's name."""
+def _beside(file: Path) -> tuple[JsonObject, str]:
+    """What asv's files beside a result say: all benchmarks, and the machine's name."""
     benchmarks, machine = file.parent.parent / BENCHMARKS, file.parent / MACHINE
     known = load(benchmarks) if benchmarks.is_file() else {}
     if not machine.is_file():
@@ -120,11 +120,11 @@ def _beside(file: Path) -> tuple[dict[str, Any], str]:
         raise _malformed(machine, error) from error
 
 
-def load(file: Path) -> dict[str, Any]:
-    """A JSON file that holds an object; asv's bare Infinity and NaN are numbers in it.
+def load(file: Path) -> JsonObject:
+    """The object in a JSON file, in which asv's bare Infinity and NaN are numbers.
 
     Raises:
-        UsageError: it cannot be read, or is something else.
+        UsageError: the file cannot be read, or holds something else.
     """
     try:
         content = file.read_bytes()
@@ -133,17 +133,17 @@ def load(file: Path) -> dict[str, Any]:
         text = content.decode("utf-8-sig")
         document = json.loads(text)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UsageError(f"'{file}' is no whole gzip file; copy it again") from error
+        raise UsageError(f"'{file}' is not a complete gzip file; copy it again") from error
     except OSError as error:
         raise _unreadable(file, error) from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"'{file}' is no text in UTF-8, so no JSON; {NAME_ONE}") from error
+        raise UsageError(f"'{file}' is not text in UTF-8, so not JSON; {NAME_ONE}") from error
     except RecursionError as error:
         raise UsageError(f"'{file}' is nested too deeply; {NAME_ONE}") from error
     except json.JSONDecodeError as error:
         raise UsageError(_no_json(file, text, error)) from error
     except ValueError as error:  # a whole number of thousands of digits
-        raise UsageError(f"'{file}' is no JSON that can be read ({error}); {NAME_ONE}") from error
+        raise UsageError(f"'{file}' is not readable JSON ({error}); {NAME_ONE}") from error
     try:
         return as_kind(document, dict, "it")
     except MalformedError as error:
@@ -156,11 +156,11 @@ def load(file: Path) -> dict[str, Any]:
 def _no_json(file: Path, text: str, error: json.JSONDecodeError) -> str:
     if not text.strip():
         return f"'{file}' is empty; {NAME_ONE}"
-    # What was cut off goes wrong at its end, or in a string or word that has none.
+    # A file that was cut off fails at its end, or in a string or word without an end.
     if not text[error.pos :].strip() or error.msg.startswith("Unterminated string"):
         return f"'{file}' ends in the middle (line {error.lineno}); copy it or measure again"
     return (
-        f"'{file}' is no JSON (line {error.lineno}, column {error.colno}: {error.msg}); {NAME_ONE}"
+        f"'{file}' is not JSON (line {error.lineno}, column {error.colno}: {error.msg}); {NAME_ONE}"
     )
 
 
@@ -169,4 +169,4 @@ def _malformed(file: Path, error: MalformedError) -> UsageError:
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
-    return UsageError(f"'{path}' cannot be read: {error.strerror or error}; see to its permissions")
+    return UsageError(f"'{path}' cannot be read: {error.strerror or error}; check its permissions")

@@ -1,4 +1,4 @@
-"""What of a run is drawn: names and globs -> pairings that have what a picture needs."""
+"""Choosing what to draw of a run: names and globs -> pairings that have the data needed."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ __all__ = [
 ]
 
 LISTED = 5
-"""Pairings that an error names."""
+"""The most pairings that an error names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """A dataset and a model on a device, and the results (in order of repeats) that they have."""
+    """A dataset and a model on a device, with the ids of their results in order of repeats."""
 
     dataset: str
     model: str
@@ -51,7 +51,7 @@ Able: TypeAlias = "Callable[[Sequence[Pairing]], Collection[Pairing]]"
 
 
 def matching(name: str, wanted: str | None) -> bool:
-    """Whether a name is wanted; brackets are part of names.
+    """Whether a name equals or matches the wanted name or glob; brackets stand for themselves.
 
     >>> matching("knn[k=3]", "knn[k=3]"), matching("knn[k=3]", "knn[*"), matching("knn[k=3]", "knn")
     (True, True, False)
@@ -60,63 +60,63 @@ def matching(name: str, wanted: str | None) -> bool:
 
 
 def chosen(names: Iterable[str], wanted: str | None) -> list[str]:
-    """Those that are wanted: the very name where there is one, else what the glob fits."""
+    """The wanted names: the exact name if it exists, else all names that match the glob."""
     known = list(dict.fromkeys(names))
     return [wanted] if wanted in known else [name for name in known if matching(name, wanted)]
 
 
 def scored(frames: Frames, wanted: Wanted) -> pd.DataFrame:
-    """The wanted ones of a run's results that have scores.
+    """The results of a run that are wanted and have scores.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there are no such results.
     """
     results, run = frames.results, frames.run.id
     if results.empty:
         raise UsageError(f"run {run} has no trials; draw another (`harness runs` lists them)")
-    for what in ("dataset", "model", "device"):
-        asked = getattr(wanted, what)
-        names = chosen(results[what], asked)
+    for field in ("dataset", "model", "device"):
+        wanted_name = getattr(wanted, field)
+        names = chosen(results[field], wanted_name)
         if not names:
-            known = nearest(asked, set(results[what]))
-            raise UsageError(f"run {run} has no {what} '{asked}': {known}")
-        results = results[results[what].isin(names)]
+            known = nearest(wanted_name, set(results[field]))
+            raise UsageError(f"run {run} has no {field} '{wanted_name}': {known}")
+        results = results[results[field].isin(names)]
         if results.empty:
             raise UsageError(
                 f"run {run} did not run {wanted}; `harness show {run}` shows what it did"
             )
-    found = results[results["status"] == "ok"]
-    if found.empty:
+    with_scores = results[results["status"] == "ok"]
+    if with_scores.empty:
         whose = f" of {wanted}" if wanted != Wanted() else ""
         raise UsageError(
             f"no trial{whose} in run {run} has scores; `harness show {run} --failures` tells why"
         )
-    return found
+    return with_scores
 
 
 def pairings(results: pd.DataFrame) -> list[Pairing]:
-    """In the order in which they come, of results that have scores."""
-    # Lists of plain values: a run of many models has tens of thousands of rows.
+    """The pairings of results that have scores, in order of first appearance."""
+    # Plain lists are faster than pandas here: a run of many models has tens of thousands of rows.
     fields = ("dataset", "model", "device", "repeat", "result_id", "baseline")
     rows = list(zip(*(results[name].tolist() for name in fields), strict=True))
     ids: dict[tuple[str, str, str], list[int]] = {row[:3]: [] for row in rows}
     baselines: dict[tuple[str, str, str], bool] = {row[:3]: bool(row[5]) for row in rows}
     for *key, _, result_id, _ in sorted(rows, key=lambda row: row[3]):
         ids[tuple(key)].append(int(result_id))
-    return [Pairing(*key, baselines[key], tuple(found)) for key, found in ids.items()]
+    return [Pairing(*key, baselines[key], tuple(own_ids)) for key, own_ids in ids.items()]
 
 
 def able(frames: Frames, wanted: Wanted, what: str, has: Able) -> list[Pairing]:
-    """The wanted pairings that have what is to be drawn.
+    """The wanted pairings that have the data to draw.
 
     Args:
-        frames: the run.
-        wanted: pairings.
-        what: must be had, to go on after "no trial of this has".
-        has: those of some pairings that have it.
+        frames: the run's frames.
+        wanted: which pairings to draw.
+        what: name of the data; an error says "no trial of ... has" this.
+        has: selects the pairings that have the data.
 
     Raises:
-        UsageError: none has.
+        UsageError: no wanted pairing has the data.
     """
     fitting = pairings(scored(frames, wanted))
     having = has(fitting)
@@ -125,18 +125,18 @@ def able(frames: Frames, wanted: Wanted, what: str, has: Able) -> list[Pairing]:
         rest = [p for p in pairings(scored(frames, Wanted())) if p not in fitting]
         others = [pairing for pairing in rest if pairing in has(rest)]
         verb = "has" if len(others) == 1 else "have"
-        known = (
-            f"{listed(others)} {verb}" if others else f"nor has any other in run {frames.run.id}"
-        )
+        known = f"{listed(others)} {verb}" if others else f"no trial of run {frames.run.id} has"
         raise UsageError(f"no trial of {wanted} has {what}; {known}")
     return ready
 
 
 def the_one(frames: Frames, wanted: Wanted, what: str, has: Able) -> Pairing:
-    """The only wanted pairing that has what is to be drawn; a baseline only if it is named.
+    """The only wanted pairing that has the data to draw.
+
+    Without the name of a model, baselines count only if no other model has the data.
 
     Raises:
-        UsageError: none has, or several do.
+        UsageError: no wanted pairing has the data, or several have.
     """
     ready = able(frames, wanted, what, has)
     if wanted.model is None:

@@ -1,4 +1,4 @@
-"""What a picture is, the sheet that it is drawn on, and how names and numbers stand on it."""
+"""Pictures: the value `Drawing`, the sheet that one is drawn on, and its labels and ticks."""
 
 from __future__ import annotations
 
@@ -27,46 +27,48 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from harness.sheets.palette import Look
+
 PANELS = 12
-"""Small multiples on a sheet, at most."""
+"""The most small multiples on a sheet."""
 
 LEGEND = 2.0
-"""Inches of a legend beside small multiples, at least."""
+"""The least width of a legend beside small multiples, in inches."""
 
 ENTRIES = 24
-"""Series that a legend names, at most: more looks than these cannot be kept apart."""
+"""The most series that a legend names: readers cannot tell more looks apart."""
 
 LINE = 400
-"""Points of a line, at most: more cannot be seen."""
+"""The most points of a line: more cannot be seen."""
 
 DECADES = 2.5
-"""From which on a logarithmic axis has no ticks within them."""
+"""A logarithmic axis of this many decades or more has no minor ticks within a decade."""
 
 TITLE = 10.5
-"""Characters of a title in an inch."""
+"""Characters of a title per inch."""
 
-OTHERS: dict[str, Any] = {"color": FAINT, "lw": 0.6, "alpha": 0.6, "zorder": 1.4} | {
+OTHERS: Look = {"color": FAINT, "lw": 0.6, "alpha": 0.6, "zorder": 1.4} | {
     "marker": ".", "ms": 3, "mew": 0
 }  # fmt: skip
-"""How series look that a legend does not name."""
+"""The look of series that the legend does not name."""
 
 NAME = 34
-"""Characters of a name on a sheet."""
+"""The most characters of a name on a sheet."""
 
 APART = {"x": (0.03, 0.035), "y": (0.13, 0.0)}
-"""Between the middles of two ticks' labels, as a part of the axis of the narrowest panel: in any
-case, and for each of their letters."""
+"""The least distance between the centres of two tick labels, as a fraction of the narrowest panel's
+axis: a constant, and an addition per letter."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawing:
-    """A figure, and what it shows in words and numbers.
+    """A figure with its title, description and data.
 
     Args:
-        figure: as drawn.
-        title: what it is of; it stands on the figure, too.
-        description: what is seen, in a sentence or two, for who cannot see it.
-        table: the data that are drawn, with columns that say what they are.
+        figure: the drawn figure.
+        title: what the figure shows; the figure bears it, too.
+        description: what can be seen, in a sentence or two, for readers who cannot see it.
+        table: the data that are drawn; the names of the columns say what they hold.
     """
 
     figure: Figure
@@ -75,7 +77,7 @@ class Drawing:
     table: pd.DataFrame
 
     def __post_init__(self) -> None:
-        """Settle the layout: it would move a little each time that the figure is drawn."""
+        """Fix the layout, which would otherwise move a little each time the figure is drawn."""
         with settings():
             self.figure.draw_without_rendering()
             self.figure.set_layout_engine("none")
@@ -100,12 +102,12 @@ def sheet(
     """An empty sheet and its axes (rows, columns).
 
     Args:
-        rows: of axes.
-        columns: of axes.
-        width: inches.
-        height: inches.
-        title: above all.
-        options: `matplotlib.figure.Figure.subplots` takes.
+        rows: number of rows of axes.
+        columns: number of columns of axes.
+        width: width of the sheet in inches.
+        height: height of the sheet in inches.
+        title: title above all axes.
+        options: further arguments of `matplotlib.figure.Figure.subplots`.
     """
     figure = NotebookFigure(figsize=(width, height), layout="constrained")
     if title:
@@ -118,7 +120,7 @@ def panels(
 ) -> tuple[Figure, list[Axes]]:
     """A sheet of n small multiples, at most three in a row.
 
-    ``legend`` leaves room beside them for one.
+    ``legend`` leaves room for a legend beside them.
     """
     columns = min(n, 3) if n != 4 else 2
     rows = math.ceil(n / columns)
@@ -133,9 +135,9 @@ def panels(
 
 
 def beside(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
-    """A legend to the right of all axes, in as many columns as its length asks for.
+    """Add a legend to the right of all axes, in as many columns as its length needs.
 
-    The sheet becomes as much wider as the legend is wider than what was left for it.
+    A legend wider than `LEGEND`, the room that `panels` left for it, widens the sheet.
     """
     per_column = max(8, int(figure.get_figheight() * 4.6))
     legend = figure.legend(
@@ -145,32 +147,34 @@ def beside(figure: Figure, handles: Sequence[Any], title: str = "") -> None:
         alignment="left",
         ncols=max(1, math.ceil(len(handles) / per_column)),
     )
-    wide = legend.get_window_extent().width / figure.dpi
-    figure.set_figwidth(figure.get_figwidth() + max(0.0, wide - LEGEND))
+    legend_width = legend.get_window_extent().width / figure.dpi
+    figure.set_figwidth(figure.get_figwidth() + max(0.0, legend_width - LEGEND))
 
 
 def more(n: int, **look: Any) -> list[Line2D]:
-    """A legend's last entry, for the series that are too many for it; none if n is not positive."""
+    """The legend's last entry, for n series that it does not name; none if n is not positive."""
     return [Line2D([], [], label=f"and {n:,} more", **look)] if n > 0 else []
 
 
 def without_interval(methods: Iterable[str]) -> str:
-    """How many scores have no interval, and why, in a sentence; empty where all have one.
+    """A sentence on how many scores have no interval, and why; empty if all have one.
 
     >>> without_interval(["Wilson over test rows", "no interval: fewer than 10 rows carry the NLL"])
     '1 of 2 points has no interval: fewer than 10 rows carry the NLL.'
     """
-    every = list(methods)
-    reasons = [one.removeprefix(WITHHELD) for one in every if one.startswith(WITHHELD)]
+    all_methods = list(methods)
+    reasons = [
+        method.removeprefix(WITHHELD) for method in all_methods if method.startswith(WITHHELD)
+    ]
     if not reasons:
         return ""
     has = "has" if len(reasons) == 1 else "have"
     why = "; ".join(dict.fromkeys(reasons))
-    return f"{len(reasons)} of {plural(len(every), 'point')} {has} no interval: {why}."
+    return f"{len(reasons)} of {plural(len(all_methods), 'point')} {has} no interval: {why}."
 
 
 def label(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:
-    """What the axes of all panels say, once."""
+    """Label the axes, once for all panels."""
     if len(axes) == 1:
         axes[0].set_xlabel(x)
         axes[0].set_ylabel(y)
@@ -180,81 +184,85 @@ def label(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:
 
 
 def above(axes: Axes, text: str) -> None:
-    """A panel's title, in lines no longer than the panel is wide."""
+    """Set a panel's title, wrapped to the width of the panel."""
     axes.set_title(textwrap.fill(text, 40), fontsize=8.5)
 
 
 def text(name: object, most: int = NAME) -> str:
-    """A stranger's name as it can stand on a sheet: in one line, all of it to be seen.
+    """A stranger's name as a sheet shows it: on one line, without invisible characters.
 
-    Controls and invisible characters, which could turn around what stands behind them, are shown
-    as missing. A name is cut in its middle: both ends tell models apart.
+    U+FFFD replaces control and invisible characters, because some reverse the text after them. A
+    long name is cut in its middle, because both ends tell models apart.
 
     >>> text("a" + chr(10) + "b" + chr(0)), text("torch-mlp[epochs=1000]", 12)
     ('a b�', 'torch-…1000]')
     """
     line = " ".join(str(name).split())
-    seen = "".join("\ufffd" if _unseen(line, i) else line[i] for i in range(len(line)))
+    visible = "".join("\ufffd" if _unseen(line, i) else line[i] for i in range(len(line)))
     tail = (most - 1) // 2
-    return seen if len(seen) <= most else f"{seen[: most - 1 - tail]}…{seen[-tail:]}"
+    return visible if len(visible) <= most else f"{visible[: most - 1 - tail]}…{visible[-tail:]}"
 
 
 def shortened(names: Iterable[str], most: int = NAME) -> dict[str, str]:
-    """Names as they can stand on a sheet, each by its own: no two that differ look alike.
+    """The short form of each name on a sheet; different names have different short forms.
 
-    Those that would are shown by the parameters in which they differ, and those that still would
-    are numbered.
+    Names whose short forms would be equal show only the parameters in which they differ. If these
+    would be equal, too, the names are numbered.
 
     >>> list(shortened(["mlp[a=1,b=1,c=10000]", "mlp[a=1,b=2,c=10000]"], 13).values())
     ['mlp[…b=1…]', 'mlp[…b=2…]']
     """
     whole = {name: text(name, 10_000) for name in names}
-    found = {name: text(name, most) for name in whole}
-    for head in {whole[name].partition("[")[0] for name in _alike(found)}:
-        cut = [name for name in whole if whole[name].partition("[")[0] == head]
-        cut = [name for name in cut if len(whole[name]) > most]
-        own = {name: whole[name].partition("[")[2].removesuffix("]").split(",") for name in cut}
-        common = set.intersection(*map(set, own.values()))
-        for name in cut:
-            differing = ",".join(one for one in own[name] if one not in common)
-            found[name] = text(f"{head[: most // 3]}[…{differing}…]", most)
-    for i, name in enumerate(_alike(found), 1):
+    short_names = {name: text(name, most) for name in whole}
+    for head in {whole[name].partition("[")[0] for name in _alike(short_names)}:
+        long_names = [name for name in whole if whole[name].partition("[")[0] == head]
+        long_names = [name for name in long_names if len(whole[name]) > most]
+        parameters = {
+            name: whole[name].partition("[")[2].removesuffix("]").split(",") for name in long_names
+        }
+        common = set.intersection(*map(set, parameters.values()))
+        for name in long_names:
+            differing = ",".join(
+                parameter for parameter in parameters[name] if parameter not in common
+            )
+            short_names[name] = text(f"{head[: most // 3]}[…{differing}…]", most)
+    for i, name in enumerate(_alike(short_names), 1):
         number = f" #{i}"
-        found[name] = text(name, most - len(number)) + number
-    return found
+        short_names[name] = text(name, most - len(number)) + number
+    return short_names
 
 
-def _alike(found: Mapping[str, str]) -> list[str]:
-    """Names that are shown as another is."""
-    often = Counter(found.values())
-    return [name for name, short in found.items() if often[short] > 1]
+def _alike(short_names: Mapping[str, str]) -> list[str]:
+    """Names whose short form another name has, too."""
+    counts = Counter(short_names.values())
+    return [name for name, short in short_names.items() if counts[short] > 1]
 
 
 def _unseen(line: str, i: int) -> bool:
-    """Whether a line's i-th character cannot be seen, but for what joins two emoji."""
+    """Whether a line's i-th character is invisible; the joiner of two emoji counts as visible."""
     if line[i] == "\u200d" and 0 < i < len(line) - 1:
         before, behind = (unicodedata.category(line[j]) for j in (i - 1, i + 1))
-        # A skin tone is Sk, and the selector of emoji Mn.
+        # Skin tones are of category Sk, and the emoji variation selector is of Mn.
         return not (before in ("So", "Sk", "Mn") and behind == "So")
     return unwritable(line[i]) or unicodedata.category(line[i]) == "Cf"
 
 
 def thin(n: int, most: int = LINE) -> NDArray[np.intp]:
-    """Indices of at most so many of n points, evenly spaced, the first and the last among them."""
+    """Indices of at most ``most`` of n points, evenly spaced, with the first and the last."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
 
 
 def bends(x: NDArray[np.floating], y: NDArray[np.floating], within: float) -> NDArray[np.intp]:
-    """Indices of the points that lines over the same x need.
+    """Indices of the points that are needed to draw several lines over the same x.
 
-    At those that are left out no line is farther from where it was than ``within``.
+    Leaving out the other points moves no line by more than ``within``.
 
     Args:
-        x: of the points (n,), ascending, on the axis' scale.
-        y: of some lines over them (n, n_lines); NaN where there is none.
-        within: in units of y.
+        x: coordinates of the points (n,), ascending, on the axis's scale.
+        y: values of the lines (n, n_lines); NaN where a line has a gap.
+        within: tolerance in units of y.
     """
-    # Where a line ends and begins again its points stay.
+    # A huge step at both ends of a gap keeps the points there.
     heights = np.where(np.isfinite(y), y, -1e9)
 
     def away(start: int, stop: int) -> NDArray[np.floating]:
@@ -269,12 +277,13 @@ def bends(x: NDArray[np.floating], y: NDArray[np.floating], within: float) -> ND
 def needed(
     n: int, away: Callable[[int, int], NDArray[np.floating]], within: float
 ) -> NDArray[np.intp]:
-    """Indices of those of n points that a line needs (Ramer 1972; Douglas & Peucker 1973).
+    """Indices of the points that a line of n points needs (Ramer 1972; Douglas & Peucker 1973).
 
     Args:
-        n: how many there are.
-        away: of the points between two how far each is from the stretch between these.
-        within: what is no farther is left out.
+        n: number of points.
+        away: takes two indices; gives the distances of the points between them from the segment
+            that joins the two.
+        within: tolerance; points that are no farther away are left out.
     """
     kept = np.zeros(n, dtype=bool)
     kept[[0, -1]] = True
@@ -292,7 +301,7 @@ def needed(
 
 
 def seconds(value: float) -> str:
-    """A time in the largest unit in which it is at least one.
+    """A time in the largest unit in which it is at least 1.
 
     >>> [seconds(value) for value in (90, 0.05, 2e-6, 3e-9, 0)]
     ['90 s', '50 ms', '2 µs', '3 ns', '0 s']
@@ -304,7 +313,7 @@ def seconds(value: float) -> str:
 
 
 def count(value: float) -> str:
-    """A number of things, short.
+    """A count in few characters.
 
     >>> [count(value) for value in (50, 1_500, 20_000, 3e6)]
     ['50', '1,500', '20k', '3M']
@@ -318,16 +327,16 @@ def count(value: float) -> str:
 def logarithmic(
     axes: Axes, which: Literal["x", "y"], written: Callable[[float], str], values: Iterable[float]
 ) -> None:
-    """A logarithmic axis with its ticks in words, as wide as the positive values need."""
-    known = np.array([value for value in values if math.isfinite(value) and value > 0])
-    low, high = (known.min(), known.max()) if len(known) else (1.0, 10.0)
+    """Make an axis logarithmic, with round ticks, and just long enough for the positive values."""
+    positive = np.array([value for value in values if math.isfinite(value) and value > 0])
+    low, high = (positive.min(), positive.max()) if len(positive) else (1.0, 10.0)
     margin = max(1.15, (high / low) ** 0.06)
     low, high = float(low / margin), float(high * margin)
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = axes.xaxis if which == "x" else axes.yaxis
     axis.set_major_locator(FixedLocator(_ticks(low, high, which, written)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: written(value)))
-    # Of many decades each has one: nine could not be told apart.
+    # Over many decades there is one minor tick each: nine could not be told apart.
     subs = tuple(range(1, 10)) if math.log10(high / low) < DECADES else (1,)
     axis.set_minor_locator(LogLocator(subs=subs, numticks=40))
     axis.set_minor_formatter(NullFormatter())
@@ -336,23 +345,23 @@ def logarithmic(
 def _ticks(
     low: float, high: float, which: Literal["x", "y"], written: Callable[[float], str]
 ) -> list[float]:
-    """The most round numbers of a kind from low to high whose labels stand apart.
+    """The longest list of round numbers of one kind from low to high whose labels do not overlap.
 
-    Of the roundest of which two do, where no kind does as a whole.
+    If that list is shorter than two, the first kind of which two labels fit, thinned out.
     """
     kinds = list(_rounds(low, high))
     spaced = [apart(ticks, (low, high), which, written) for ticks in kinds]
-    even = [ticks for ticks, kept in zip(kinds, spaced, strict=True) if ticks == kept]
-    found = max(even, key=len, default=[])
-    if len(found) > 1:
-        return found
-    return next((kept for kept in spaced if len(kept) > 1), found)
+    fitting = [ticks for ticks, kept in zip(kinds, spaced, strict=True) if ticks == kept]
+    longest = max(fitting, key=len, default=[])
+    if len(longest) > 1:
+        return longest
+    return next((kept for kept in spaced if len(kept) > 1), longest)
 
 
 def _rounds(low: float, high: float) -> Iterator[list[float]]:
-    """Round numbers from low to high, of several kinds, first those of decades."""
+    """Lists of round numbers from low to high, one for each kind, powers of ten first."""
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    # What is 5 times a power of ten is just that, and not a bit more.
+    # Numbers are parsed from text, because products such as 5 * 10**-3 carry rounding errors.
     decades = [(float(f"1e{e}"), e) for e in range(first, last + 1)]
     for stride in range(1, max(2, last - first)):
         yield [power for power, e in decades if e % stride == 0 and low <= power <= high]
@@ -373,7 +382,7 @@ def apart(
     which: Literal["x", "y"],
     written: Callable[[float], str],
 ) -> list[float]:
-    """Those of some ascending ticks of a logarithmic axis whose labels do not run into another."""
+    """The ticks whose labels do not overlap, of a logarithmic axis's ascending ticks."""
     always, letter = APART[which]
     span = math.log(ends[1] / ends[0])
     kept: list[float] = []

@@ -1,4 +1,4 @@
-"""Numbers as people read them: no more digits than they are sure of, no leading zero."""
+"""Numbers as texts: no leading zero, and no more digits than readers can use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 
 
 def share(value: float) -> str:
-    """A score between 0 and 1; nothing where it is NaN.
+    """A score between 0 and 1 with three decimals; empty if it is NaN.
 
     >>> share(0.9532), share(1.0), share(float("nan"))
     ('.953', '1.000', '')
@@ -15,7 +15,7 @@ def share(value: float) -> str:
 
 
 def bound(value: float) -> str:
-    """The end of an interval between 0 and 1, always four characters wide.
+    """A bound of an interval between 0 and 1, always four characters wide.
 
     >>> bound(0.9119), bound(0.9999)
     ('.912', '1.00')
@@ -24,7 +24,7 @@ def bound(value: float) -> str:
 
 
 def fixed(value: float, decimals: int) -> str:
-    """A number with so many decimals; nothing where it is NaN.
+    """A number with this many decimals; empty if it is NaN.
 
     >>> fixed(0.0604, 3), fixed(36.0437, 3)
     ('.060', '36.044')
@@ -36,7 +36,7 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def loss_decimals(values: list[float]) -> int:
-    """Decimals that show two significant digits of the least NLL: 3 to 5.
+    """Decimals, 3 to 5, that show two significant digits of the lowest NLL.
 
     >>> loss_decimals([0.0604, 1.0986]), loss_decimals([0.0021, 1.0986])
     (3, 4)
@@ -46,7 +46,7 @@ def loss_decimals(values: list[float]) -> int:
 
 
 def compact(value: float, decimals: int) -> str:
-    """Three significant digits, and no more than so many decimals.
+    """A number with three significant digits, but at most this many decimals.
 
     >>> [compact(value, 3) for value in (0.0123456, 1.23456, 123.456, 12345.6, 0.0001, 0.0)]
     ['.012', '1.23', '123', '12346', '<.001', '0']

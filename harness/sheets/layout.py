@@ -1,4 +1,4 @@
-"""Sheets and notes on a page of characters, as wide as the console is."""
+"""Sheets and notes as a page of characters that fits the width of the console."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
     from harness.sheets.table import Column, Entry, Sheet
 
 Line: TypeAlias = list[tuple[str, str]]
-"""Texts, each with its style."""
+"""The pieces of a line of text, each with its style."""
 
 LOOKS = {"": "", "strong": "bold", "faint": "dim", "alarm": "yellow"}
 ASCII = str.maketrans("≈†–─·µ×", "~+--.ux")
 NAME = 20
-"""Names fold to no less while there is a narrower kind of page."""
+"""The least width of names, as long as there is a narrower `Room` to try."""
 LEAST = 10
-"""Names fold to no less at all; a table that has no room for them is cut into blocks."""
+"""The least width of names in any case; a table without this room is cut into blocks."""
 WIDEST_LETTER = 2
-"""Cells that a letter takes; no line is narrower."""
+"""The most cells that a letter takes; no line is narrower."""
 HEAD = 12
-"""Heads fold to no more than their longest part or this, but never to make their column wider."""
+"""Heads that are wider than their column fold to their longest part, or to this if less."""
 SHORT = 6
-"""Heads that do not fold."""
+"""The longest heads that never fold."""
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How much of it a page takes.
+    """How much room a page has.
 
     Args:
-        brackets: intervals as ``[.912, .987]`` rather than ``.912–.987``.
+        brackets: whether to write intervals as ``[.912, .987]`` rather than ``.912–.987``.
         gap: spaces between columns.
-        spare: with the columns that a sheet can spare.
+        spare: whether to keep the columns that a sheet can spare.
     """
 
     brackets: bool
@@ -55,7 +55,7 @@ class Room:
 
 
 ROOMS = (Room(True, 2, True), Room(False, 2, True), Room(False, 1, False))
-"""The first that fits is taken."""
+"""The widest first; a page takes the first that fits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Page:
     notes: Sequence[Note]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lay the page out for this console, and without letters that it has not."""
+        """Lay the page out for this console, with ASCII letters only if it has no others."""
         for line in self.lines(options.max_width):
             if options.ascii_only:
                 line = [
@@ -76,7 +76,7 @@ class Page:
             yield Text.assemble(*line, overflow="fold")
 
     def lines(self, width: int) -> Iterator[Line]:
-        """All of it, in lines that are no longer than ``width`` (if that is 40 or more)."""
+        """The page as lines of at most ``width`` cells (if that is 40 or more)."""
         width = max(width, LEAST)
         room = _room(self.sheets, width)
         for i, sheet in enumerate(self.sheets):
@@ -92,7 +92,7 @@ class Page:
 
 
 def _room(sheets: Sequence[Sheet], width: int) -> Room:
-    """The kind of page that has room for names beside figures, if one has."""
+    """The first room in which names fit beside all rankings' figures; the last if none does."""
     ranked = [sheet for sheet in sheets if sheet.spared]
     for room in ROOMS:
         if all(
@@ -110,7 +110,7 @@ def _longest(sheet: Sheet) -> int:
 
 
 def _beside(columns: Sequence[Column], room: Room) -> int:
-    """The width that columns take beside their names."""
+    """The width of all columns except the names, with the gaps before them."""
     return sum(_Set.of(column, room).width + room.gap for column in columns if not column.named)
 
 
@@ -120,7 +120,7 @@ def _kept(sheet: Sheet, room: Room) -> list[Column]:
 
 @dataclass(frozen=True, slots=True)
 class _Set:
-    """A column that is set: as wide as it will be, an entry taking a line or several."""
+    """A typeset column: head and entries as lines of equal width; an entry may take several."""
 
     head: list[str]
     entries: list[list[Line]]
@@ -163,20 +163,20 @@ def _sheet(sheet: Sheet, room: Room, width: int) -> Iterator[Line]:
         lead = next(i for i, column in enumerate(shown) if column.named) + 1
         rest = [_Set.of(column, room) for column in shown[lead:]]
         folded = min(longest, max(width - _beside(shown, room), least))
-        found = []
+        layouts = []
         for names in (min(longest, width // 2), folded):
             first = [_Set.of(column, room, names) for column in shown[:lead]]
-            found.append((first, _blocks(first, rest, room.gap, width)))
-        # Names stay whole where folding them would not spare a block.
-        return min(found, key=lambda one: len(one[1]))
+            layouts.append((first, _blocks(first, rest, room.gap, width)))
+        # Names fold only if that saves a block.
+        return min(layouts, key=lambda layout: len(layout[1]))
 
     bare = set(sheet.optional)
     first, blocks = cut(bare)
     for head in sheet.optional:
-        found = cut(bare - {head})
-        if len(found[1]) == len(blocks):
+        candidate = cut(bare - {head})
+        if len(candidate[1]) == len(blocks):
             bare.remove(head)
-            first, blocks = found
+            first, blocks = candidate
     for i, block in enumerate(blocks):
         if i:
             yield []
@@ -198,7 +198,7 @@ def _title(title: str, detail: str, width: int) -> Iterator[Line]:
 
 
 def _blocks(lead: list[_Set], rest: list[_Set], gap: int, width: int) -> list[list[_Set]]:
-    """The fewest blocks of about as many columns each that fit beside the lead."""
+    """The columns in as few blocks as fit beside the lead, about equally many in each."""
     left = width - sum(column.width + gap for column in lead) + gap
     blocks: list[list[_Set]] = []
     for n in range(1, len(rest) + 1):
@@ -227,30 +227,32 @@ def _block(columns: list[_Set], gap: int) -> Iterator[Line]:
 
 
 def _stripped(line: Line) -> Line:
-    """Without spaces at the end, which would show where a page is copied from."""
+    """The line without trailing spaces, which would be copied along with the page."""
     while line and not line[-1][0].strip():
         line = line[:-1]
     return [*line[:-1], (line[-1][0].rstrip(), line[-1][1])] if line else []
 
 
 def _figures(entries: Sequence[Entry], room: Room) -> list[Line]:
-    """Figures of one width, on their decimal points, with marks and intervals below each other."""
+    """Entries as lines of equal width, with decimal points, marks and intervals aligned."""
     numbers = [entry.text.partition(".") for entry in entries if not _is_word(entry)]
     before = max((len(whole) for whole, _, _ in numbers), default=0)
     after = max((len(point + digits) for _, point, digits in numbers), default=0)
     marked, noted = (any(getattr(entry, name) for entry in entries) for name in ("mark", "note"))
     behind = max((len(_interval(entry, room)) for entry in entries), default=0)
     width = before + after + behind + marked + noted
-    words = max((cell_len(entry.text) for entry in entries if _is_word(entry)), default=0)
+    word_width = max((cell_len(entry.text) for entry in entries if _is_word(entry)), default=0)
     lines: list[Line] = []
     for entry in entries:
         if _is_word(entry):
             text = " " * marked + entry.text
-            lines.append([(set_cell_size(text, max(width, words + marked)), LOOKS[entry.look])])
+            lines.append(
+                [(set_cell_size(text, max(width, word_width + marked)), LOOKS[entry.look])]
+            )
             continue
         whole, point, digits = entry.text.partition(".")
         text = whole.rjust(before) + (point + digits).ljust(after)
-        pad = " " * max(0, words + marked - width)
+        pad = " " * max(0, word_width + marked - width)
         lines.append(
             [
                 (pad + (entry.mark or " ") * marked, ""),
@@ -275,7 +277,7 @@ def _is_word(entry: Entry) -> bool:
 
 
 def fold(name: str, width: int) -> list[str]:
-    """A name in lines, broken where its parts meet, and elsewhere only if it must.
+    """A name folded into lines: broken between its parts, and inside a part only if it is too wide.
 
     >>> fold("notebook-mlp[zero_grad=false]", 18)
     ['notebook-mlp', '[zero_grad=false]']
@@ -292,5 +294,5 @@ def fold(name: str, width: int) -> list[str]:
 
 
 def _parts(name: str) -> list[str]:
-    """What a name may be broken into: before ``[`` and after ``-``, ``,``, ``=`` or a space."""
+    """The parts of a name, which is split before ``[`` and after ``-``, ``,``, ``=`` or a space."""
     return re.split(r"(?<=[-,= ])(?=.)|(?=\[)", name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from harness.errors import UsageError, cannot_write
@@ -22,8 +22,8 @@ SUFFIXES = (".svg", ".png", ".pdf")
 DPI = 200
 NOTEBOOK_DPI = 110
 
-# What would tell the time or the machine, of each format.
-METADATA: dict[str, dict[str, Any]] = {
+# Metadata without time and machine, so that the same figure gives the same bytes.
+METADATA: dict[str, dict[str, str | None]] = {
     ".svg": {"Date": None, "Creator": "harness"},
     ".png": {"Software": None},
     ".pdf": {"CreationDate": None, "Creator": "harness", "Producer": None},
@@ -43,7 +43,7 @@ def save(figure: Figure, path: Path) -> None:
     """Write a figure as SVG, PNG or PDF, as the file's suffix says.
 
     Raises:
-        UsageError: it is another suffix, or the file cannot be written.
+        UsageError: the suffix is none of `SUFFIXES`, or the file cannot be written.
     """
     require_suffix(path)
     try:
@@ -53,35 +53,36 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def require_suffix(path: Path) -> None:
-    """Refuse a file of another format.
+    """Check that a file's suffix is one of `SUFFIXES`.
 
     Raises:
-        UsageError: it is.
+        UsageError: it is not.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"'{path}' is none of {', '.join(SUFFIXES)}; name it so")
+        raise UsageError(f"'{path}' does not end in one of {', '.join(SUFFIXES)}; rename it")
 
 
 def png(figure: Figure) -> bytes:
-    """For a notebook."""
+    """A figure as PNG, in the resolution of a notebook."""
     return _bytes(figure, ".png", NOTEBOOK_DPI)
 
 
 def inline_svg(figure: Figure, title: str, description: str) -> str:
-    """A figure as one ``<svg>`` element, to stand in a page beside any number of others.
+    """A figure as one ``<svg>`` element, for a page that may hold many of them.
 
-    It is as wide as the page lets it, in the page's font, and its colours are the variables of
-    `harness.sheets.palette.CSS`. Ids begin with a digest of the content.
+    The figure is as wide as the page allows, in the page's font, and takes its colours from the
+    variables of `harness.sheets.palette.CSS`. Ids begin with a digest of the content, so that those
+    of different figures differ.
 
     Args:
-        figure: to draw.
-        title: read aloud for it.
-        description: read aloud after the title.
+        figure: the figure to draw.
+        title: what a screen reader reads first.
+        description: what a screen reader reads after the title.
     """
     drawn = _bytes(figure, ".svg", DPI)
-    words = "\0".join((title, description)).encode(errors="replace")
-    prefix = f"p{hashlib.sha256(drawn + words).hexdigest()[:10]}-"
-    # It is our own file, not a stranger's.
+    caption = "\0".join((title, description)).encode(errors="replace")
+    prefix = f"p{hashlib.sha256(drawn + caption).hexdigest()[:10]}-"
+    # matplotlib wrote this SVG, not a stranger.
     svg = ET.fromstring(drawn)  # noqa: S314
     _strip(svg)
     used = dict(_references(svg))
@@ -114,60 +115,62 @@ def _bytes(figure: Figure, suffix: str, dpi: int) -> bytes:
     return file.getvalue()
 
 
-def _legible(words: str) -> str:
-    return "".join("\ufffd" if unwritable(c) and c != "\n" else c for c in words)
+def _legible(text: str) -> str:
+    return "".join("\ufffd" if unwritable(c) and c != "\n" else c for c in text)
 
 
 def _strip(svg: ET.Element) -> None:
-    """Take off metadata, and a style sheet that would reach the whole page."""
+    """Remove metadata, and the style sheet, which would apply to the whole page."""
     for parent in list(svg.iter()):
         for child in list(parent):
             name = child.tag if isinstance(child.tag, str) else ""
-            empty = name == f"{SVG}defs" and all(one.tag == f"{SVG}style" for one in child)
+            empty = name == f"{SVG}defs" and all(
+                grandchild.tag == f"{SVG}style" for grandchild in child
+            )
             if name in (f"{SVG}metadata", f"{SVG}style") or empty:
                 parent.remove(child)
 
 
 def _references(svg: ET.Element) -> Iterator[tuple[str, str]]:
-    """Ids that something refers to."""
+    """The ids that attributes refer to, each with the attribute's value."""
     for element in svg.iter():
         for key, value in element.attrib.items():
             if key == HREF:
                 yield value[1:], value
-            for found in REFERENCE.findall(value):
-                yield found, value
+            for reference in REFERENCE.findall(value):
+                yield reference, value
 
 
 def _tidy(element: ET.Element, used: dict[str, str], prefix: str) -> None:
-    """Names without their spaces, ids that are used with the prefix, short numbers, our colours."""
+    """Drop namespaces and unused ids, prefix the other ids, round numbers, use CSS colours."""
     element.tag = element.tag.removeprefix(SVG)
     if element.tag != "text" and element.text is not None:
         element.text = element.text.strip() or None
     element.tail = None
-    found: dict[str, str] = {}
+    attributes: dict[str, str] = {}
     for key, value in element.attrib.items():
         if key == "id":
             if value in used:
-                found["id"] = prefix + value
+                attributes["id"] = prefix + value
         elif key == HREF:
-            found["href"] = f"#{prefix}{value[1:]}"
+            attributes["href"] = f"#{prefix}{value[1:]}"
         elif key in PLACES:
             short = " ".join(NUMBER.sub(_rounded, value).split())
             if not UNTURNED.fullmatch(short):
-                found[key] = short
+                attributes[key] = short
         else:
-            found[key] = value
+            attributes[key] = value
     for key in ("style", "clip-path", "fill", "stroke"):
-        if key in found:
-            found[key] = REFERENCE.sub(rf"url(#{prefix}\1)", found[key])
-    if "style" in found:
-        found["style"] = _style(found["style"])
+        if key in attributes:
+            attributes[key] = REFERENCE.sub(rf"url(#{prefix}\1)", attributes[key])
+    if "style" in attributes:
+        attributes["style"] = _style(attributes["style"])
     element.attrib.clear()
-    element.attrib |= found
+    element.attrib |= attributes
 
 
 def _style(style: str) -> str:
-    """In the page's font and colours."""
+    """A style in the page's font and colours."""
     style = SHORTHAND.sub(_in_full, FAMILY.sub("", style))
     for plain, variable in VARIABLES.items():
         style = style.replace(plain, f"var({variable})")
@@ -175,7 +178,7 @@ def _style(style: str) -> str:
 
 
 def _in_full(match: re.Match[str]) -> str:
-    """Older versions of matplotlib write weight, size and family in one."""
+    """The ``font`` shorthand, which older versions of matplotlib write, as weight and size."""
     bold = any(word in match[1] for word in ("bold", "700"))
     return ("font-weight: bold; " if bold else "") + f"font-size: {match[2]}"
 
@@ -185,7 +188,7 @@ def _rounded(match: re.Match[str]) -> str:
 
 
 def _share_styles(svg: ET.Element) -> None:
-    """Where all markers of a group look alike, the group says so once."""
+    """Move the style of a group's markers to the group if all of them have the same."""
     for group in svg.iter("g"):
         marks = [child for child in group if child.tag == "use"]
         styles = {mark.get("style") for mark in marks}
@@ -196,7 +199,7 @@ def _share_styles(svg: ET.Element) -> None:
 
 
 def _unwrap(parent: ET.Element) -> None:
-    """Groups that say nothing of their children give way to them."""
+    """Replace groups without attributes by their children."""
     for child in list(parent):
         _unwrap(child)
         if child.tag == "g" and not child.attrib:

@@ -1,7 +1,7 @@
-"""The colours of pictures, on light paper and on dark, and what tells them apart without colour.
+"""The colours of pictures, on light and on dark paper, with a dash pattern and a marker for each.
 
-No two colours of a series come closer than 15 in CIELAB, to eyes that see all colours or lack one
-of the three cones; with each goes a dash pattern and a marker, for print in grey.
+The colours of any two series are at least 15 apart in CIELAB, for normal vision and for vision that
+lacks one of the three cones. Dash patterns and markers are for print in grey.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ if TYPE_CHECKING:
 
     Dash: TypeAlias = tuple[float, tuple[float, ...] | None]
 
+Look: TypeAlias = dict[str, Any]
+"""How a line looks, as arguments of matplotlib, whose types differ from one to the next."""
+
 PAPER = "#ffffff"
 INK = "#1b1f24"
 FAINT = "#646c75"
-"""Of what is said aside."""
+"""The colour of secondary text."""
 
 GRID = "#dfe3e7"
-"""Of lines that only lead the eye."""
+"""The colour of grid lines."""
 
 SERIES = (
     "#003f81",
@@ -46,7 +49,7 @@ DARK: Mapping[str, str] = MappingProxyType(
         )
     )
 )
-"""What each colour is on dark paper."""
+"""The colour on dark paper for each colour on light paper."""
 
 DASHES: tuple[Dash, ...] = (
     (0, None),
@@ -61,7 +64,7 @@ DASHES: tuple[Dash, ...] = (
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p")
 
 TINT = 0.5
-"""The most that a colour covers of the paper where ink is written over it."""
+"""The highest opacity of a colour that has text written over it."""
 
 VARIABLES: Mapping[str, str] = MappingProxyType(
     {PAPER: "--picture-paper", INK: "--picture-ink", FAINT: "--picture-faint"}
@@ -79,24 +82,24 @@ CSS = (
     f"{_rule({colour: colour for colour in VARIABLES})}\n"
     f"@media (prefers-color-scheme: dark) {{ {_rule(DARK)} }}\n"
 )
-"""A style sheet that gives those variables their values."""
+"""The style sheet that sets these variables, for light and for dark paper."""
 
 
 def colour(i: int) -> str:
-    """Of the i-th series; the ninth has the first one's again."""
+    """The colour of the i-th series; the ninth series has the colour of the first."""
     return SERIES[i % len(SERIES)]
 
 
 def dash(i: int) -> Dash:
-    """Of the i-th series; the ninth's differs from the first one's."""
+    """The dash pattern of the i-th series; the ninth's differs from the first's."""
     return DASHES[(i + i // len(SERIES)) % len(DASHES)]
 
 
 def marker(i: int) -> str:
-    """Of the i-th series; the ninth's differs from the first one's."""
+    """The marker of the i-th series; the ninth's differs from the first's."""
     return MARKERS[(i + i // len(SERIES)) % len(MARKERS)]
 
 
-def look(i: int) -> dict[str, Any]:
-    """Of the i-th series, as matplotlib's lines take it."""
+def look(i: int) -> Look:
+    """Colour, dash pattern and marker of the i-th series, as arguments of matplotlib's lines."""
     return {"color": colour(i), "ls": dash(i), "marker": marker(i)}

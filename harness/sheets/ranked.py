@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     Record: TypeAlias = dict[str, Any]
+    """A row of the ranking, as pandas gives it: names, numbers and truth values."""
 
 SPLITS = {
     ("fresh", True): "fresh draw",
@@ -28,7 +29,7 @@ SPLITS = {
 
 
 def sheets(ranking: pd.DataFrame) -> list[Sheet]:
-    """A sheet for each dataset, two overviews, and the costs that are paid once."""
+    """A sheet for each dataset, two overviews, and a sheet of the costs that are paid once."""
     by_dataset: dict[str, list[Record]] = {}
     by_name: dict[str, dict[str, Record]] = {}
     for row in named_rows(ranking):
@@ -45,7 +46,7 @@ def sheets(ranking: pd.DataFrame) -> list[Sheet]:
 
 
 def named_rows(ranking: pd.DataFrame) -> list[Record]:
-    """The ranking's rows, each with the contender's name: the device only where several ran."""
+    """The ranking's rows, each with a ``name``: the model, and the device if several ran."""
     several = ranking["device"].nunique() > 1
     rows = cast("list[Record]", ranking.to_dict("records"))
     for row in rows:
@@ -88,7 +89,7 @@ def _ranked(dataset: str, rows: list[Record]) -> Sheet:
 
 
 def _split_in_words(rows: list[Record]) -> str:
-    """Such as ``5 resampled splits, 112 training and 38 test rows``."""
+    """How the data were split, such as ``5 resampled splits, 112 training and 38 test rows``."""
     total = rows[0]["total"]
     kind = next((row["split_kind"] for row in rows if isinstance(row["split_kind"], str)), "")
     n_folds = folds_in(kind)
@@ -105,7 +106,7 @@ def _split_in_words(rows: list[Record]) -> str:
 
 
 def _folds_in_words(n_folds: int, total: int, *, alone: bool) -> str:
-    """What was tested of cross-validation.
+    """How many folds or repetitions of a cross-validation were tested.
 
     >>> _folds_in_words(10, 20, alone=False)
     '10-fold cross-validation, 2 repetitions'
@@ -199,7 +200,7 @@ def _score(row: Record, score: str) -> Entry:
 
 
 def _glance(row: Record | None, score: str) -> Entry:
-    """A score in an overview: without its interval, and marked where repeats are missing."""
+    """A score in an overview: without its interval, and marked if repeats are missing."""
     if row is None or not row["ok"]:
         return Entry("–", look="alarm")
     mark = PARTIAL if row["status"] == "partial" else TIED if row[f"{score}_tied_with_best"] else ""

@@ -1,4 +1,4 @@
-"""What stands below the tables: failures, what was skipped, and how to read it all."""
+"""The notes below the tables: failures, skipped models, and how to read the tables."""
 
 from __future__ import annotations
 
@@ -58,23 +58,23 @@ NO_INTERVAL = (
     "make up the whole NLL, and one more would change it. More test rows or repeats help."
 )
 FEWEST_OF_A_CLASS = 10
-"""Different test rows of a class over all repeats, below which scores say little about it."""
+"""With fewer different test rows of a class over all repeats, scores say little about it."""
 
 SAME = 1e-3
-"""Likelihoods that differ by no more between devices are the same but for rounding."""
+"""Likelihoods that differ by at most this between devices are equal up to rounding."""
 
 
 def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
-    """The notes that this run needs, none of them empty."""
+    """The notes that a run needs; none of them is empty."""
     several = ranking["device"].nunique() > 1
-    found = [
+    all_notes = [
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("Devices differ", _devices(frames)),
         Note("Data", _data(frames.results) + _rare(frames) + _baselines(ranking)),
         Note("How to read this", _legend(frames, ranking)),
     ]
-    return [note for note in found if note.lines]
+    return [note for note in all_notes if note.lines]
 
 
 def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
@@ -82,15 +82,15 @@ def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
     for row in failures.to_dict("records"):
         if row["status"] != "skipped":
             who = f"{row['model']} @ {row['device']}" if several else row["model"]
-            # A split that breaks the contract is one failure, however many models wait for it.
+            # A split that breaks the contract is one failure, however many models need it.
             blamed = row["kind"] == "dataset"
             pairing = row["dataset"] if blamed else f"{row['dataset']}, {who}"
-            found = repeats.setdefault((pairing, row["status"], plain(row["reason"])), [])
-            if not blamed or row["repeat"] not in found:
-                found.append(row["repeat"])
+            failed_repeats = repeats.setdefault((pairing, row["status"], plain(row["reason"])), [])
+            if not blamed or row["repeat"] not in failed_repeats:
+                failed_repeats.append(row["repeat"])
     return tuple(
-        f"{pairing}: {len(found)} × {status}: {reason}"
-        for (pairing, status, reason), found in repeats.items()
+        f"{pairing}: {len(failed_repeats)} × {status}: {reason}"
+        for (pairing, status, reason), failed_repeats in repeats.items()
     )
 
 
@@ -117,16 +117,16 @@ def _devices(frames: Frames) -> tuple[str, ...]:
     repeats = repeats[repeats["count"] > 1]
     differences = (repeats["max"] - repeats["min"]).groupby(["dataset", "model"])
     return tuple(
-        f"{dataset}, {model}: likelihood differs by up to {found.max():.2g} between devices (on "
-        f"the same splits and seeds; by more than {SAME:g} in {(found > SAME).sum()} of "
-        f"{len(found)} repeats)"
-        for (dataset, model), found in differences
-        if found.max() > SAME
+        f"{dataset}, {model}: likelihood differs by up to {spreads.max():.2g} between devices (on "
+        f"the same splits and seeds; by more than {SAME:g} in {(spreads > SAME).sum()} of "
+        f"{len(spreads)} repeats)"
+        for (dataset, model), spreads in differences
+        if spreads.max() > SAME
     )
 
 
 def _data(results: pd.DataFrame) -> tuple[str, ...]:
-    """What may make scores of a dataset too good or too bad, a line each."""
+    """What may make scores on a dataset too good or too bad, a line each."""
     lines = []
     for dataset, rows in results[results["status"] == "ok"].groupby("dataset"):
         # Every model of a repeat has the same split.
@@ -146,11 +146,11 @@ def _data(results: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _rare(frames: Frames) -> tuple[str, ...]:
-    """Datasets with a class that is hardly tested, a line each."""
+    """Datasets with a class that has too few test rows, a line each."""
     ok = frames.results[frames.results["status"] == "ok"]
     lines = []
     for dataset, rows in ok.groupby("dataset", sort=False):
-        # Every model of a repeat has the same test rows; those of a fixed split are all the same.
+        # All models of a repeat have the same test rows, and all repeats of a fixed split have.
         fixed = (rows["split_kind"] == "fixed").all()
         n_folds = folds_in(rows["split_kind"].iloc[0])
         if n_folds:  # a further repetition tests the same rows again
@@ -159,7 +159,7 @@ def _rare(frames: Frames) -> tuple[str, ...]:
         counts = frames.predictions(ids)["true"].value_counts()
         distinct, about = float(counts.min()), ""
         if (rows["split_kind"] == "resampled").all() and len(ids) > 1:
-            # A dataset at several training sizes has the table of the largest one.
+            # Of several training sizes, the largest tells how many rows the table has.
             same_table = ok["dataset"].map(base) == base(str(dataset))
             n_train = ok.loc[same_table, "n_train"].max()
             tested = rows["n_test"].mean() / (rows["n_test"].mean() + n_train)
@@ -173,12 +173,12 @@ def _rare(frames: Frames) -> tuple[str, ...]:
 
 
 def _distinct(counted: float, splits: int, tested: float) -> float:
-    """How many different rows of a table splits test, on average, if each tests some at random.
+    """Expected number of different rows of a table that several random splits test.
 
     Args:
-        counted: test rows, counted once in each split.
-        splits: how many there are.
-        tested: share of the table that each tests.
+        counted: test rows, summed over all splits.
+        splits: number of splits.
+        tested: share of the table that each split tests.
 
     >>> round(_distinct(10, 10, 0.25), 1), _distinct(3, 1, 0.25)
     (3.8, 3.0)
@@ -188,7 +188,7 @@ def _distinct(counted: float, splits: int, tested: float) -> float:
 
 
 def _baselines(ranking: pd.DataFrame) -> tuple[str, ...]:
-    """Datasets where a baseline, which learns nothing from X, is among the best by accuracy."""
+    """Datasets where a baseline, which ignores X, is among the best by accuracy, a line each."""
     lines = []
     for dataset, rows in ranking.groupby("dataset", sort=False):
         among_best = rows["accuracy_best"] | rows["accuracy_tied_with_best"]
@@ -223,14 +223,14 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     lines += [text for kind, text in INTERVALS.items() if kind in kinds]
     folded = ranking["split_kind"].map(folds_in) > 0
     if (folded & (ranking["ok"] > 0)).any():
-        without = ranking["interval_method"] == MANY_FOLDS
-        if (folded & ~without).any():
+        without_intervals = ranking["interval_method"] == MANY_FOLDS
+        if (folded & ~without_intervals).any():
             lines.append(FOLDS)
-        if without.any():
+        if without_intervals.any():
             lines.append(FOLDS_WITHOUT)
         lines += _untested_folds(ranking[folded])
-    fallen = ranking["interval_method"].str.contains("test rows", regex=False)
-    if (fallen & (ranking["split_kind"] != "fixed")).any():
+    over_test_rows = ranking["interval_method"].str.contains("test rows", regex=False)
+    if (over_test_rows & (ranking["split_kind"] != "fixed")).any():
         lines.append(
             "Where there is one repeat, or all agree exactly: Wilson's interval (accuracy) and "
             "Student's t (NLL) over the test rows."
@@ -263,7 +263,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _untested_folds(ranking: pd.DataFrame) -> list[str]:
-    """Datasets of which some folds were not tested as often as others, a line each."""
+    """Datasets of which some folds were tested more often than others, a line each."""
     lines = []
     for dataset, rows in ranking.groupby("dataset", sort=False):
         n_folds, total = folds_in(rows["split_kind"].iloc[0]), int(rows["total"].max())

@@ -1,4 +1,4 @@
-"""How pictures look: our settings of matplotlib, whatever the user's are."""
+"""How pictures look: settings of matplotlib that replace the user's."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from harness.sheets.palette import FAINT, GRID, INK, PAPER
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SETTINGS: dict[str, Any] = {
-    # It comes with matplotlib, so that a picture has the same bytes on every machine.
+SETTINGS: dict[str, Any] = {  # each setting has a type of its own
+    # matplotlib ships this font, so that a picture has the same bytes on every machine.
     "font.family": ["sans-serif"],
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9,
     "text.color": INK,
-    # Fitted to pixels, small print would be wider in a file than where it was laid out.
+    # With hinting, small print would be wider in a file than it was in the layout.
     "text.hinting": "none",
-    # Names are strangers' text; a $ in them begins no formula.
+    # Names are strangers' texts; a $ in them must not begin a formula.
     "text.parse_math": False,
     "text.usetex": False,
     "figure.facecolor": PAPER,
@@ -61,11 +61,11 @@ SETTINGS: dict[str, Any] = {
 
 @contextmanager
 def settings() -> Iterator[None]:
-    """Our settings rather than the user's, and no complaint of glyphs that the font lacks."""
+    """Apply our settings in place of the user's, without warnings of glyphs that the font lacks."""
     with mpl.rc_context(), warnings.catch_warnings():
         mpl.rcdefaults()
         mpl.rcParams.update(SETTINGS)  # type: ignore[arg-type]  # its keys are literals
-        # In an SVG they are text, which whoever shows it draws in another font; else boxes.
+        # An SVG holds them as text, which viewers draw in another font; PNG and PDF show boxes.
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font")
         warnings.filterwarnings("ignore", "Matplotlib currently does not support")
         yield

@@ -1,4 +1,4 @@
-"""What a table is, before anything is known of terminals, Markdown or LaTeX."""
+"""Tables as values, independent of how terminals, Markdown and LaTeX show them."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ CLIPPED = "†"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One figure or name, with what is to be said about it.
+    """A cell of a table: a figure or name, with its interval, marks and look.
 
     Args:
-        text: as it is shown.
-        low: the lower end of its interval, if it has one.
-        high: the upper end.
-        mark: before it: `TIED` or `PARTIAL`.
-        note: after it: `CLIPPED`.
-        look: ``strong`` where it is the best and separated, ``faint`` where it is a baseline's
-            name, ``alarm`` where it tells of a failure.
+        text: the figure or name as shown.
+        low: lower bound of its interval; empty without an interval.
+        high: upper bound of its interval.
+        mark: shown before the text: `TIED` or `PARTIAL`.
+        note: shown after the text: `CLIPPED`.
+        look: ``strong`` for the best score if it is separated from all others, ``faint`` for the
+            name of a baseline, ``alarm`` for a failure.
     """
 
     text: str
@@ -34,7 +34,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A head and an entry for each row; names stand left, figures on their decimal points."""
+    """A head and an entry for each row: names aligned left, or figures aligned by decimal point."""
 
     head: str
     entries: tuple[Entry, ...]
@@ -43,18 +43,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """A table.
+    """A table with its title.
 
     Args:
-        title: what it is about.
+        title: what the table is about.
         detail: the rest of the title.
-        columns: in order. The one that is ``named`` may fold, and stands beside each block where
-            a table is too wide for one.
-        spare: heads of the columns that a narrow page leaves out, their content being in
-            ``spared``.
-        spared: follows ``detail`` then.
-        optional: heads of the columns whose intervals are left out where they would cost a narrow
-            page another block, the dearest first.
+        columns: in order. The ``named`` column may fold. A table that is too wide is cut into
+            blocks, and each block repeats the named column.
+        spare: heads of the columns that a narrow page leaves out.
+        spared: what the ``spare`` columns say; follows ``detail`` if they are left out.
+        optional: heads of the columns whose intervals a narrow page leaves out if they would cost
+            another block, the most important first.
     """
 
     title: str

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["csv_text", "frame_csv", "html", "json_text", "latex", "markdown", "markdown_text"]
 
-# Letters that no name holds stand for LaTeX's commands until tabulate has escaped the rest.
+# tabulate would escape LaTeX commands, so these letters stand for them until it is done.
 LATEX_COMMANDS = {
     "\ue000": r"\textbf{",
     "\ue001": "}",
@@ -57,7 +57,7 @@ def markdown(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
 
 
 def html(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
-    """A ``table`` for each sheet and lists for the notes, to paste into a page of one's own."""
+    """HTML with a ``table`` for each sheet and a list for each note, to paste into another page."""
     parts = []
     for sheet in sheets:
         caption = escape(f"{sheet.title} · {sheet.detail}")
@@ -91,7 +91,7 @@ def latex(sheets: Sequence[Sheet], notes: Sequence[Note]) -> str:
 
 
 def json_text(frames: Frames, tables: Mapping[str, pd.DataFrame]) -> str:
-    """The run, and each table as a list of records; what is not a number is null."""
+    """The run and its tables as JSON, a list of records each; NaN and infinity become null."""
     run = frames.run
     return json.dumps(
         {
@@ -103,8 +103,8 @@ def json_text(frames: Frames, tables: Mapping[str, pd.DataFrame]) -> str:
     )
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    # Columns hold Python's own values as lists, which json knows, unlike NumPy's.
+def _records(table: pd.DataFrame) -> list[dict[str, object]]:
+    # tolist() gives Python's own numbers; json cannot write NumPy's.
     columns = {str(name): table[name].tolist() for name in table.columns}
     rows = zip(*columns.values(), strict=True)
     return [
@@ -156,8 +156,8 @@ def _html_row(row: Sequence[Entry], named: Sequence[bool]) -> str:
 
 
 def _in_html(entry: Entry) -> str:
-    words = escape(entry.text)
-    text = f"<strong>{words}</strong>" if entry.look == "strong" else words
+    escaped = escape(entry.text)
+    text = f"<strong>{escaped}</strong>" if entry.look == "strong" else escaped
     return " ".join(part for part in (entry.mark, text, _interval(entry), entry.note) if part)
 
 
@@ -172,12 +172,12 @@ def _with_commands(text: str) -> str:
 
 
 def _code(name: str) -> str:
-    """A name in Markdown's type for code; a bar would end the table's cell."""
+    """A name as inline code in Markdown; bars are escaped, because they would end a table cell."""
     return f"`{name.replace('|', chr(92) + '|')}`" if "`" not in name else _escaped(name)
 
 
 def _escaped(text: str) -> str:
-    r"""A text that Markdown leaves as it is.
+    r"""Text with Markdown's special characters escaped, so that it shows as it is written.
 
     >>> _escaped("install harness[torch] & <retry>")
     'install harness\\[torch\\] & \\<retry\\>'
@@ -186,10 +186,10 @@ def _escaped(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    r"""Text that Markdown shows as it is, whoever wrote it.
+    r"""A stranger's text on one line, escaped so that Markdown shows it as it is written.
 
     >>> print(markdown_text("a|b *c*"))
     a\|b \*c\*
     """
     escaped = re.sub(r"([\\`*_{}\[\]<>#|~&])", r"\\\1", " ".join(text.split()))
-    return escaped.replace("@", "@\u200b")  # or else it calls whoever has that name
+    return escaped.replace("@", "@\u200b")  # else GitHub would notify a user of that name

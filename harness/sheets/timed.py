@@ -1,4 +1,4 @@
-"""What was timed alone: pairings that train and predict, and softmax kernels side by side."""
+"""Tables of what was timed alone: training and prediction of pairings, and softmax kernels."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames
 
     Record: TypeAlias = dict[str, Any]
+    """A row of a table of timings, as pandas gives it: names and numbers."""
 
 
 SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
 TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softmax µs", "share")
-"""Heads whose intervals a narrow page leaves out if it must, the dearest first."""
+"""Heads of the columns whose intervals a narrow page may leave out, the most important first."""
 LEAST_LEFT, PART_LEFT = 1e-3, 0.1
-"""Seconds, and part of a fit, from which on it is told what the fit leaves undone."""
+"""A note mentions work that a fit leaves undone from these seconds and this fraction of a fit."""
 UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def training_sheets(table: pd.DataFrame) -> list[Sheet]:
-    """A sheet for each dataset."""
+    """A sheet of the fit and prediction times on each dataset."""
     several = table["device"].nunique() > 1
     sheets = []
     records: list[Record] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
-    for dataset, found in groupby(records, key=lambda row: str(row["dataset"])):
-        rows = sorted(found, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
+    for dataset, group in groupby(records, key=lambda row: str(row["dataset"])):
+        rows = sorted(group, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
         scale, unit = _unit([row["fit_seconds"] for row in rows])
-        together = max((row["together"] for row in rows if row["together"] > 1), default=0)
+        n_together = max((row["together"] for row in rows if row["together"] > 1), default=0)
 
         columns = [
             Column(
@@ -61,15 +62,15 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                     for row in rows
                 ),
             ),
-            _told(rows, "µs/epoch", "microseconds_per_epoch", _tens),
-            _told(rows, "of plain", "reference_ratio", _factor),
-            *_together(rows, together),
-            _told(rows, "samples/s", "samples_per_second", _rate),
-            _told(rows, "softmax µs", "softmax_microseconds", _tens),
-            _told(rows, "share", "softmax_share", _share),
-            _told(rows, "row µs", "row_microseconds", _tens),
-            _told(rows, "p99", "row_p99_microseconds", _tens),
-            _told(rows, "rows/s", "rows_per_second", _rate),
+            _measured(rows, "µs/epoch", "microseconds_per_epoch", _tens),
+            _measured(rows, "of plain", "reference_ratio", _factor),
+            *_together(rows, n_together),
+            _measured(rows, "samples/s", "samples_per_second", _rate),
+            _measured(rows, "softmax µs", "softmax_microseconds", _tens),
+            _measured(rows, "share", "softmax_share", _share),
+            _measured(rows, "row µs", "row_microseconds", _tens),
+            _measured(rows, "p99", "row_p99_microseconds", _tens),
+            _measured(rows, "rows/s", "rows_per_second", _rate),
         ]
         kept = [c for c in columns if c.named or any(entry.text for entry in c.entries)]
         title = f"{dataset}, timed alone"
@@ -79,8 +80,8 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     return sheets
 
 
-def _told(rows: Sequence[Record], head: str, name: str, show: Callable[[float], str]) -> Column:
-    """A figure of each row, with its interval."""
+def _measured(rows: Sequence[Record], head: str, name: str, show: Callable[[float], str]) -> Column:
+    """A column of figures with their intervals."""
     value, low, high = with_intervals(name)
     return Column(
         head, tuple(Entry(show(row[value]), show(row[low]), show(row[high])) for row in rows)
@@ -88,12 +89,12 @@ def _told(rows: Sequence[Record], head: str, name: str, show: Callable[[float], 
 
 
 def _together(rows: Sequence[Record], together: float) -> list[Column]:
-    """One of several at once, beside the plain loop where that was timed, or else beside one."""
+    """Times of replicates trained at once, relative to the plain loop if timed, else to one."""
     empty = dict.fromkeys(with_intervals("together_ratio"), math.nan)
     lone = [row | empty if row["together_reference_ratio"] > 0 else row for row in rows]
     return [
-        _told(rows, f"{together:.0f} of plain", "together_reference_ratio", _factor),
-        _told(lone, f"{together:.0f} at once", "together_ratio", _factor),
+        _measured(rows, f"{together:.0f} of plain", "together_reference_ratio", _factor),
+        _measured(lone, f"{together:.0f} at once", "together_ratio", _factor),
     ]
 
 
@@ -105,8 +106,8 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
     def case(row: Record) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in ("shape", "dtype", "caches", "device"))
 
-    for (shape, dtype, caches, _), found in groupby(records, key=case):
-        rows = sorted(found, key=lambda row: (row["status"] != "ok", row["seconds"]))
+    for (shape, dtype, caches, _), group in groupby(records, key=case):
+        rows = sorted(group, key=lambda row: (row["status"] != "ok", row["seconds"]))
         scale, unit = _unit([row["seconds"] for row in rows if row["status"] == "ok"])
         columns = (
             Column(
@@ -126,12 +127,12 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
                     for row in rows
                 ),
             ),
-            _told(rows, "GB/s", "gigabytes_per_second", _tens),
-            _told(rows, "× copy", "copies", _tens),
-            _told(rows, "× best", "bests", _tens),
+            _measured(rows, "GB/s", "gigabytes_per_second", _tens),
+            _measured(rows, "× copy", "copies", _tens),
+            _measured(rows, "× best", "bests", _tens),
             _figures("error", (_error(row["error"]) for row in rows)),
             _figures("stable", (_survival(row["survives"]) for row in rows)),
-            _told(rows, "first ms", "first_seconds", lambda seconds: compact(1e3 * seconds, 2)),
+            _measured(rows, "first ms", "first_seconds", lambda seconds: compact(1e3 * seconds, 2)),
         )
         detail = f"{caches}, {_detail(rows, True)}"
         sheets.append(Sheet(f"{shape} {dtype}", detail, columns, optional=SOFTMAX_OPTIONAL))
@@ -139,13 +140,24 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
 
 
 def notes(frames: Frames) -> list[Note]:
-    """How to read the timings, and what is not among them."""
+    """Notes on how to read the timings, and on what could not be timed."""
     timings = frames.timings
     if timings.empty:
         return []
     rows: list[Record] = timings.to_dict("records")  # type: ignore[assignment]  # names are texts
+    legend = Note("Timings", tuple(_legend(frames)))
+    exceptions = [
+        Note("Not in the time of a fit", tuple(_all_left(rows))),
+        Note("Not timed, because it failed", tuple(_failed(rows))),
+        Note("Not timed", tuple(_unfinished(timings))),
+    ]
+    return [legend, *(note for note in exceptions if note.lines)]
+
+
+def _legend(frames: Frames) -> list[str]:
+    """How to read the timings, and whether the machine was busy."""
     lines = []
-    kinds = set(timings["kind"])
+    kinds = set(frames.timings["kind"])
     if "fit" in kinds:
         lines.append(
             f"Timed alone, {'after the trials, ' if len(frames.results) else ''}in turns and in "
@@ -163,47 +175,41 @@ def notes(frames: Frames) -> list[Note]:
             "device, the limit. error: the largest, against more digits. stable: whether logits "
             "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
         )
-    left = [
+    machine = frames.run.environment.get("timing", {}).get("machine", {})
+    if busy := complaint(machine):
+        lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
+    return lines
+
+
+def _all_left(rows: Sequence[Record]) -> list[str]:
+    """The fits that leave work undone when they return, a line each."""
+    return [
         f"{row['case']}, {_subject(row)}{of_several}: {_left(row)}"
         for row in rows
         for of_several in (f", {row['together']:.0f} at once" if row["kind"] == "together" else "",)
         if row["kind"] in ("fit", "together", "reference") and _left(row)
     ]
-    wrong = [
+
+
+def _failed(rows: Sequence[Record]) -> list[str]:
+    """What failed or gave a wrong result, a line each."""
+    return [
         f"{row['subject']}, {row['case']} ({row['kind']}) @ {row['device']}: {row['status']}: "
         f"{plain(row['reason'])}"
         for row in rows
         if row["status"] in ("wrong", "failed")
     ]
-    late = timings[timings["status"] == "unfinished"]
-    machine = frames.run.environment.get("timing", {}).get("machine", {})
-    if busy := complaint(machine):
-        lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
-    found = [Note("Timings", tuple(lines))]
-    if left:
-        found.append(Note("Not in the time of a fit", tuple(left)))
-    if wrong:
-        found.append(Note("Not timed, because it failed", tuple(wrong)))
-    if len(late):
-        reasons = late.groupby("reason", sort=False)
-        found.append(
-            Note(
-                "Not timed",
-                tuple(
-                    f"{len(group)} × {reason}: "
-                    + listed(
-                        dict.fromkeys(
-                            f"{c}, {s}"
-                            for c, s in zip(group["case"], group["subject"], strict=True)
-                        ),
-                        6,
-                        "; ",
-                    )
-                    for reason, group in reasons
-                ),
-            )
-        )
-    return found
+
+
+def _unfinished(timings: pd.DataFrame) -> list[str]:
+    """What there was no time for, a line for each reason."""
+    unfinished = timings[timings["status"] == "unfinished"]
+    lines = []
+    for reason, group in unfinished.groupby("reason", sort=False):
+        pairs = zip(group["case"], group["subject"], strict=True)
+        names = dict.fromkeys(f"{case}, {subject}" for case, subject in pairs)
+        lines.append(f"{len(group)} × {reason}: " + listed(names, 6, "; "))
+    return lines
 
 
 def _subject(row: Record) -> str:
@@ -211,13 +217,13 @@ def _subject(row: Record) -> str:
 
 
 def _left(row: Record) -> str:
-    """What a fit leaves undone when it returns, in words; empty where that is next to nothing."""
+    """The work that a fit leaves undone when it returns, in words; empty if it is negligible."""
     if row["status"] != "ok":
         return ""
     least = max(LEAST_LEFT, PART_LEFT * row["median"])
     parts = [
-        words.format(f"{compact(1e3 * row[name], 2)} ms")
-        for name, words in (
+        template.format(f"{compact(1e3 * row[name], 2)} ms")
+        for name, template in (
             (TO_PREDICT, "leaves {} of its work to the first prediction"),
             (RUNNING, "goes on for {} of processor time in the background"),
         )
@@ -244,7 +250,7 @@ def _detail(rows: Sequence[Record], with_device: bool) -> str:
 
 
 def _unit(seconds: Sequence[float]) -> tuple[float, str]:
-    """The largest unit in which the least time is at least one; µs if none is."""
+    """The largest unit in which the shortest time is at least 1; µs if it is below 1 in all."""
     least = min((value for value in seconds if value > 0), default=1.0)
     return next(((scale, unit) for scale, unit in UNITS if least >= scale), UNITS[-1])
 
@@ -267,7 +273,7 @@ def _share(value: float) -> str:
 
 
 def _rate(value: float) -> str:
-    """Three digits and a unit.
+    """A rate with three digits and a unit prefix.
 
     >>> [_rate(value) for value in (81.25, 45_678.0, 999_999.0, 1_234_567.0, float("nan"))]
     ['81.2', '45.7k', '1M', '1.23M', '']

@@ -1,1 +1,1 @@
-"""What a terminal shows: the console that everything is printed on, and a run while it runs."""
+"""What a terminal shows: the console for all output, and the progress of a run."""

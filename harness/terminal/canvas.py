@@ -1,4 +1,4 @@
-"""Curves of dots on a page of characters."""
+"""Curves drawn as dots in lines of characters."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
 
 class Canvas:
-    """A grid of dots, 2 x 4 to a character of braille, or one where a console has no braille.
+    """A grid of dots: 2 x 4 per braille character, or 1 per character on a console without braille.
 
     Args:
-        columns: characters in a line.
+        columns: characters per line.
         rows: lines.
-        braille: whether the console has it.
+        braille: whether the console can show braille.
     """
 
     def __init__(self, columns: int, rows: int, *, braille: bool = True) -> None:
@@ -34,7 +34,7 @@ class Canvas:
         self._marks: dict[Dot, tuple[str, str]] = {}
 
     def draw(self, dots: Iterable[Dot], style: str = "", mark: str = "*") -> None:
-        """Add dots (x from the left, y from the top); each character looks as it did last.
+        """Add dots (x from the left, y from the top); a character has the last style it was given.
 
         >>> canvas = Canvas(2, 1)
         >>> canvas.draw([(0, 3), (1, 2), (2, 1), (3, 0)])
@@ -47,7 +47,7 @@ class Canvas:
             self._marks[cell] = mark, style
 
     def lines(self) -> Iterator[Text]:
-        """What is drawn, a line at a time."""
+        """The drawing, line by line."""
         for row in range(self._rows):
             line = Text()
             for column in range(self._columns):
@@ -58,7 +58,7 @@ class Canvas:
 
 
 def scaled(value: float, low: float, high: float, dots: int) -> int:
-    """Where a value between two others lies on so many dots.
+    """The dot, out of ``dots`` from low to high, on which a value lies.
 
     >>> [scaled(value, 10, 20, 11) for value in (10, 14.9, 20)], scaled(5, 5, 5, 11)
     ([0, 5, 10], 0)

@@ -1,4 +1,4 @@
-"""Where the command line prints: results to standard output, all else to standard error."""
+"""Where the command line prints: results to standard output, everything else to standard error."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
     from harness.contract.registry import Fault
 
 PLAIN_WIDTH = 120
-"""Columns of what goes to a file or a pipe, where no terminal tells its width."""
+"""Columns of output to a file or a pipe, which has no width of its own."""
 
 
 LEAST_AND_MOST = {"COLUMNS": (20, 10_000), "LINES": (1, 10_000)}
-"""What a page has at least, so that it can be read, and at most."""
+"""The limits of a page's width and height: a smaller page could not be read."""
 
 
 class PlainConsole(Console):
-    """A console that takes text as it is, and leaves a broken pipe to whoever prints.
+    """A console without markup, on which no text can control the terminal.
 
-    Nobody's text gives the terminal orders: all that is printed passes here, and only rich's own
-    styles and movements of the cursor come out as such.
+    Everything printed passes through here: control characters in texts are removed, and only rich's
+    own styles and cursor movements remain. A broken pipe raises BrokenPipeError.
     """
 
     def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
-        # rich would take whatever digits these are for a number.
+        # rich would accept any digits in these two; `_size` checks them.
         given = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES")}
         super().__init__(
             stderr=stderr,
@@ -49,13 +49,13 @@ class PlainConsole(Console):
         )
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """A text before its width is taken."""
+        """Clean a text before rich measures its width."""
         return super().render_str(cleaned(text), **how)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """What others made of texts, too."""
+        """Clean the texts in other renderables, too."""
         for segment in super().render(renderable, options):
             if segment.control:
                 yield segment
@@ -63,12 +63,12 @@ class PlainConsole(Console):
                 yield Segment(cleaned(segment.text), segment.style)
 
     def on_broken_pipe(self) -> None:
-        """Rich would exit with 1, which means that a trial failed."""
+        """Raise BrokenPipeError: rich would exit with 1, which means that a trial failed."""
         raise BrokenPipeError
 
 
 def out() -> Console:
-    """Standard output; colours only on a terminal, and not where NO_COLOR is set."""
+    """The console of standard output; colours only on a terminal, and not if NO_COLOR is set."""
     width = _size("COLUMNS")
     console = PlainConsole(width=width)
     if not console.is_terminal and width is None:
@@ -77,12 +77,12 @@ def out() -> Console:
 
 
 def err() -> Console:
-    """Standard error, for progress and remarks."""
+    """The console of standard error, for progress and remarks."""
     return PlainConsole(stderr=True, width=_size("COLUMNS"))
 
 
 def _size(name: str) -> int | None:
-    """What COLUMNS or LINES says, if that is a size."""
+    """The size that COLUMNS or LINES gives, within limits; None if it is no size."""
     given = os.environ.get(name, "")
     if not re.fullmatch("0{0,8}[1-9][0-9]{0,8}", given):
         return None
@@ -91,27 +91,27 @@ def _size(name: str) -> int | None:
 
 
 def say(text: str) -> None:
-    """A line of result as it is: no markup, no folding."""
+    """Print a line of results as it is: no markup, no folding."""
     out().print(without_passwords(text), soft_wrap=True)
 
 
 def remark(text: str) -> None:
-    """A line beside the results."""
+    """Print a line to standard error."""
     err().print(without_passwords(text), soft_wrap=True)
 
 
 def complain(text: str) -> None:
-    """The one line of an error; what strangers wrote into it stays text."""
+    """Print an error on one line; markup in it has no effect."""
     remark("harness: " + " ".join(text.split()))
 
 
 def complain_of(faults: Iterable[Fault]) -> None:
-    """A line for each plugin that could not be used."""
+    """Print a line for each plugin that could not be used."""
     for fault in faults:
         complain(f"{fault}; the others go on")
 
 
 def write(text: str) -> None:
-    """Text for another program to read, which may be a terminal after all."""
+    """Write text for another program; it is cleaned, because standard output may be a terminal."""
     text = cleaned(text)
     sys.stdout.write(text if text.endswith("\n") else text + "\n")

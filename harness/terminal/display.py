@@ -1,4 +1,4 @@
-"""What a run looks like while it runs: bars and curves on a terminal, elsewhere a line at times."""
+"""The progress of a run: bars and curves on a terminal, elsewhere a line from time to time."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
 
 REFRESH = 5  # times a second
-OFTEN, SELDOM = 10.0, 30.0  # seconds between lines, where there is no terminal
-LONG = 300.0  # seconds after which they come seldom
-WIDEST, TALLEST = 120, 16  # characters of a chart: more show no more
-LEAST_WIDTH, LEAST_HEIGHT = 24, 3  # less show nothing
+OFTEN, SELDOM = 10.0, 30.0  # seconds between lines if there is no terminal
+LONG = 300.0  # seconds after which lines come seldom
+WIDEST, TALLEST = 120, 16  # characters of a chart: a larger one shows no more
+LEAST_WIDTH, LEAST_HEIGHT = 24, 3  # characters of a chart: a smaller one shows nothing
 SCALE = 6  # characters left of the chart
 ASCII = str.maketrans("━─│┤└┴·…┅", "#-||++-~.")
 TRAIN, TEST = "cyan", "yellow"
@@ -41,13 +41,13 @@ TRAIN, TEST = "cyan", "yellow"
 def display(
     campaign: Campaign, *, shown: bool, watch: bool, clock: Clock = time.monotonic
 ) -> Iterator[Tell]:
-    """A function to give events to, which shows on standard error what there is to see.
+    """Show the progress of a campaign on standard error; yields the function that takes its events.
 
     Args:
-        campaign: what runs.
+        campaign: the campaign that runs.
         shown: whether to show anything.
-        watch: with curves on a terminal, and with lines where there is none.
-        clock: seconds, ever growing.
+        watch: whether to show curves on a terminal, and lines elsewhere.
+        clock: gives monotonic seconds.
     """
     console = err()
     moves = _moves(console)
@@ -70,12 +70,12 @@ def display(
 def timing_display(
     *, shown: bool, watch: bool = False, clock: Clock = time.monotonic
 ) -> Iterator[Callable[[int, str], None]]:
-    """A function to give the number of a process and what it times, which shows that.
+    """Show what is being timed; yields the function that takes a process's number and a case.
 
     Args:
         shown: whether to show anything.
-        watch: with lines where there is no terminal.
-        clock: seconds, ever growing.
+        watch: whether to print lines if there is no terminal.
+        clock: gives monotonic seconds.
     """
     console = err()
     moves = _moves(console)
@@ -96,7 +96,7 @@ def timing_display(
 
 
 def _moves(console: Console) -> bool:
-    """Whether what was shown can be drawn over: not in a file, even if it is to have colours."""
+    """Whether output can be overwritten: never in a file, even if it has colours."""
     return console.file.isatty() and not console.is_dumb_terminal
 
 
@@ -105,14 +105,14 @@ def _timing(process: int, case: str) -> str:
 
 
 class Rhythm:
-    """When to say something: often at first, and seldom when it takes long."""
+    """When to print a line: often at first, and seldom once the run takes long."""
 
     def __init__(self, began: float) -> None:
         self._began = began
         self._next = began + OFTEN
 
     def is_due(self, now: float) -> bool:
-        """Whether it is time, which it is not again soon."""
+        """Whether a line is due now; if so, the next is due only after a pause."""
         if now < self._next:
             return False
         self._next = now + (OFTEN if now - self._began < LONG else SELDOM)
@@ -120,19 +120,19 @@ class Rhythm:
 
 
 class Stage:
-    """The scene of now; scenes are frozen, so that a thread may show one while others come."""
+    """Holds the current scene; scenes are frozen, so that a thread can show one meanwhile."""
 
     def __init__(self, scene: Scene, clock: Clock) -> None:
         self.scene = scene
         self.clock = clock
 
     def __call__(self, event: Event) -> None:
-        """Go on to the scene that follows."""
+        """Replace the scene by that after the event."""
         self.scene = self.scene.after(event, self.clock())
 
 
 class Lines:
-    """A line at times."""
+    """Prints the state of a run from time to time."""
 
     def __init__(self, stage: Stage, say: Callable[[str], None]) -> None:
         self._stage = stage
@@ -140,7 +140,7 @@ class Lines:
         self._rhythm = Rhythm(stage.scene.began)
 
     def __call__(self, event: Event) -> None:
-        """Tell the stage, and say how it stands if it is time to."""
+        """Update the stage, and print its state if a line is due."""
         self._stage(event)
         now = self._stage.clock()
         if self._rhythm.is_due(now):
@@ -152,10 +152,10 @@ class Frame:
     """A rich renderable: a scene at a moment, in lines that fit the console.
 
     Args:
-        scene: what there is to see.
-        now: seconds, by the clock of the scene.
-        title: before the bar.
-        watch: with the curves of the trial in front.
+        scene: the state of the run.
+        now: seconds by the clock of the scene.
+        title: shown before the bar.
+        watch: whether to show the curves of the front trial.
     """
 
     scene: Scene
@@ -164,8 +164,8 @@ class Frame:
     watch: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Lay it out; a console that has grown or shrunk meanwhile tells its size anew."""
-        # A terminal that echoes a key behind a full line would break it; the last is the cursor's.
+        """Lay the scene out in the current size of the console, which may have changed."""
+        # A key echoed after a full line would break it, and the last line is the cursor's.
         width = options.max_width - 1
         lines = list(self._lines(width, max(2, console.height - 1), braille=not options.ascii_only))
         for line in lines:
@@ -220,10 +220,10 @@ def chart(points: Sequence[TracePoint], width: int, rows: int, *, braille: bool)
     """Likelihood by epoch: the training part solid, the test part dotted; a gap where it is NaN.
 
     Args:
-        points: in order of their epochs, at least one.
-        width: characters, those of the scale included.
-        rows: lines, to which those of the axis are added.
-        braille: whether the console has it.
+        points: at least one point, in order of epochs.
+        width: characters per line, with the scale.
+        rows: lines, without those of the axis.
+        braille: whether the console can show braille.
     """
     canvas = Canvas(width - SCALE, rows, braille=braille)
     low, high = limits(points)
@@ -249,7 +249,7 @@ def chart(points: Sequence[TracePoint], width: int, rows: int, *, braille: bool)
 
 
 def limits(points: Sequence[TracePoint]) -> tuple[float, float]:
-    """The tenths between which all likelihoods lie; 0 and 1 where none is known.
+    """The closest tenths around all likelihoods; 0 and 1 if none is known.
 
     >>> from harness.contract.values import TracePoint
     >>> limits([TracePoint(1, 0.33, 0.3), TracePoint(2, 0.97, float("nan"))])
@@ -284,13 +284,13 @@ def _heading(curve: Curve, width: int) -> Text:
 
 
 def _in_ascii(line: Text) -> Text:
-    """The line with letters that every console has, as many as before."""
+    """The line in ASCII, of the same length."""
     plain = line.plain.translate(ASCII).encode("ascii", "replace").decode()
     return Text(plain, spans=line.spans, style=line.style)
 
 
 def _clock(seconds: float) -> str:
-    """A time as clocks show it.
+    """A duration as minutes and seconds, or hours, minutes and seconds.
 
     >>> _clock(41.7), _clock(3700)
     ('0:41', '1:01:40')
@@ -301,7 +301,7 @@ def _clock(seconds: float) -> str:
 
 
 def _figure(seconds: float) -> str:
-    """Seconds, to two digits.
+    """Seconds with two significant digits.
 
     >>> _figure(0.0312), _figure(3.44), _figure(75.0)
     ('.031', '3.4', '75')

@@ -1,6 +1,6 @@
-"""The contract with plugins as checks, for their authors' tests and for ``harness check``.
+"""Checks of the contract with plugins, for their authors' tests and for ``harness check``.
 
-An author tests all at once, or each check as a test of its own::
+Authors run all checks at once, or each check as a test of its own::
 
     import harness.testing
 
@@ -11,7 +11,7 @@ An author tests all at once, or each check as a test of its own::
     def test_my_model(check):
         check.run(MODEL)
 
-``harness.testing.faulty`` is a plugin of models and datasets that break it, each in its own way.
+The plugin ``harness.testing.faulty`` has models and datasets that each break the contract.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a check is, and what models, datasets, kernels and reports are all checked for."""
+"""The value `Check`, and what the checks of models, datasets, kernels and reports share."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that the harness relies on, and the way to try it.
+    """One promise that the harness relies on, and the function that checks it.
 
     Args:
-        name: kebab-case; ``str`` gives it too, so that pytest's ``ids=str`` shows it.
-        about: what is asked of the thing checked, as the end of a sentence that begins with it.
-        run: called with the thing (and, for a model, the name of a device). Raises AssertionError
-            with a reason of one line, or whatever the thing itself raised; may return a remark.
+        name: kebab-case; ``str`` gives it, too, so that pytest's ``ids=str`` shows it.
+        about: the promise, as the rest of a sentence that begins with the name of the subject.
+        run: takes the subject (and, for a model, the name of a device). Raises AssertionError with
+            a reason of one line, or whatever the subject raised; may return a remark.
     """
 
     name: str
@@ -41,14 +41,14 @@ class Check:
 
     @classmethod
     def of(cls, function: Callable[..., str | None]) -> Check:
-        """A check named after its function, and about what its docstring says."""
+        """A check named after its function; ``about`` is the first line of the docstring."""
         about = (function.__doc__ or "").partition("\n")[0].rstrip(".")
         name = function.__name__.replace("_", "-")
         return cls(name, about[:1].lower() + about[1:], _tidy(function))
 
 
 def _tidy(function: Callable[..., str | None]) -> Callable[..., str | None]:
-    """The function, and afterwards the process as it was, so that no check misleads the next."""
+    """Make a check restore the state of the process, so that it cannot affect the next check."""
 
     @functools.wraps(function)
     def run(subject: Any, *where: str, **keywords: str) -> str | None:
@@ -65,25 +65,25 @@ def _tidy(function: Callable[..., str | None]) -> Callable[..., str | None]:
 
 
 def require(kept: object, reason: str) -> None:
-    """Raise AssertionError unless a promise was kept; ``assert`` would go with ``python -O``."""
+    """Raise AssertionError unless a promise was kept; ``python -O`` would remove ``assert``."""
     if not kept:
         raise AssertionError(reason)
 
 
 def reason_of(error: BaseException) -> str:
-    """Why a check failed, in one line: its own words, or the name and text of what was raised."""
+    """Why a check failed, in one line: our own message, or a stranger's exception described."""
     ours = isinstance(error, AssertionError | HarnessError)
-    said = " ".join(str(error).split()) if ours else ""
-    return said or describe(error)
+    message = " ".join(str(error).split()) if ours else ""
+    return message or describe(error)
 
 
 def run_all(noun: str, subject: Any, checks: Sequence[Check], *where: str) -> None:
-    """Run every check and raise one AssertionError that lists all that failed, one a line."""
+    """Run all checks, and raise one AssertionError that lists all failures, one per line."""
     failed = []
     for check in checks:
         try:
             check.run(subject, *where)
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # a stranger's code raises anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers' code may raise it
             failed.append(f"  {check}: {reason_of(error)}")
     summary = f"{noun} '{subject.name}' fails {len(failed)} of {len(checks)} checks:"
     require(not failed, "\n".join([summary, *failed]))
@@ -91,13 +91,13 @@ def run_all(noun: str, subject: Any, checks: Sequence[Check], *where: str) -> No
 
 @contextmanager
 def other_luck(salt: int) -> Iterator[None]:
-    """The global random generators stand somewhere else, and afterwards where they stood before."""
+    """Seed the global random generators differently, and restore their states afterwards."""
     import random
 
     import numpy as np
 
     torch = sys.modules.get("torch")
-    before = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()  # noqa: NPY002  # the legacy generator is what is shuffled
+    before = random.getstate(), np.random.get_state(), torch and torch.get_rng_state()  # noqa: NPY002  # this is about the legacy generator
     random.seed(salt)
     np.random.seed(salt)  # noqa: NPY002
     if torch:
@@ -114,13 +114,13 @@ def other_luck(salt: int) -> Iterator[None]:
 def kebab_case_name(subject: Model | Dataset | Kernel | Report, _device: str = "cpu") -> None:
     """Has a name in kebab-case."""
     kept = isinstance(subject.name, str) and re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", subject.name)
-    require(kept, f"{subject.name!r} is not small letters and digits, in words joined by '-'")
+    require(kept, f"{subject.name!r} is not kebab-case: small letters and digits, joined by '-'")
 
 
 def require_defaults(function: Callable[..., Any], given: int = 1) -> None:
-    """Raise unless each parameter has a default that can stand between brackets.
+    """Raise unless each parameter has a default that can be written in brackets.
 
-    Those that the harness gives, in front, need none.
+    The first ``given`` parameters need none, because the harness passes them.
     """
     for parameter in parameters_of(function, given=given).values():
         default = parameter.default

@@ -1,4 +1,4 @@
-"""What the harness relies on in a dataset, tried on splits of its default parameters."""
+"""Checks of datasets, run on splits with their default parameters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from harness.contract.columns import Table
     from harness.contract.values import Array, Dataset
 
-FOLDS = 30  # that a check draws at most: of leave-one-out, not all
+FOLDS = 30  # the most folds that a check draws; leave-one-out has more
 PARTS = ("X_train", "y_train", "X_test", "y_test")
 
 
@@ -35,7 +35,7 @@ def check_dataset(dataset: Dataset) -> None:
     """Run all of ``DATASET_CHECKS`` on a dataset.
 
     Raises:
-        AssertionError: some failed; the message lists them, a line each.
+        AssertionError: some checks failed; the message lists them, one per line.
     """
     run_all("dataset", dataset, DATASET_CHECKS)
 
@@ -43,7 +43,7 @@ def check_dataset(dataset: Dataset) -> None:
 def known_kind(dataset: Dataset) -> None:
     """Says how its splits come about: fresh, resampled, fixed, or folds such as 10-fold."""
     kinds = ", ".join(KINDS_WITHOUT_FOLDS)
-    require(is_kind(dataset.kind), f"kind is {dataset.kind!r}, none of {kinds}, 10-fold and so on")
+    require(is_kind(dataset.kind), f"kind is {dataset.kind!r}, not one of {kinds}, 10-fold, ...")
 
 
 def parameters_have_defaults(dataset: Dataset) -> None:
@@ -62,7 +62,7 @@ def parts_fit_together(dataset: Dataset) -> None:
         (split.X_train, split.y_train, "train"),
         (split.X_test, split.y_test, "test"),
     ):
-        require(X.size, f"X_{part} has shape {X.shape}; there are rows and columns in a table")
+        require(X.size, f"X_{part} has shape {X.shape}; a table needs rows and columns")
         fits = f"y_{part} has shape {y.shape}, but X_{part} has {len(X)} rows"
         require(y.shape == (len(X),), fits)
     columns = f"X_train has {split.X_train.shape[1]} columns, X_test {split.X_test.shape[1]}"
@@ -119,7 +119,7 @@ def categories_recur(dataset: Dataset) -> str | None:
     try:
         names = encode(_given(dataset)).identifiers
     except DatasetError:
-        return None  # other checks tell what is wrong
+        return None  # another check reports this error
     if not names:
         return None
     return f"nearly every row has a category of its own in {in_words(names)}"
@@ -143,9 +143,9 @@ def splits_are_of_their_kind(dataset: Dataset) -> None:
         for part in ("X_test", "y_test"):
             same = all(_equal(getattr(first, part), getattr(other, part)) for other in others)
             require(same, f"{part} differs from seed to seed, though the kind is fixed")
-    elif not folds_in(dataset.kind):  # folds may be published, too
+    elif not folds_in(dataset.kind):  # folds may be fixed, too, as published ones are
         same = all(_equal(getattr(first, p), getattr(o, p)) for o in others for p in PARTS)
-        require(not same, f"seeds 0 to 3 give one and the same split; kind {dataset.kind} must not")
+        require(not same, f"seeds 0 to 3 give the same split; kind {dataset.kind} must not")
 
 
 def parts_share_no_rows(dataset: Dataset) -> str | None:
@@ -158,8 +158,8 @@ def parts_share_no_rows(dataset: Dataset) -> str | None:
     shared = sum(row in train for row in test)
     if not shared:
         return None
-    # A table's own duplicates fall on both sides alike: a row of the training part is as likely to
-    # have a twin in there as a row of the test part.
+    # Duplicates in the table fall into both parts: a test row is as likely to have a twin in the
+    # training part as a training row is.
     twins = sum(count for count in train.values() if count > 1) / len(split.X_train)
     bearable = min(3.0, 0.5 * len(test)) + 2 * twins * len(test)
     require(shared <= bearable, f"{shared} of {len(test)} test rows are training rows too")
@@ -191,7 +191,7 @@ def splits_share_no_memory(dataset: Dataset) -> None:
     for part in PARTS:
         a, b = (np.asarray(getattr(split, part)) for split in (first, second))
         shared = (a.flags.writeable or b.flags.writeable) and np.shares_memory(a, b)
-        require(not shared, f"writing to {part} of one split changes the next; hand out copies")
+        require(not shared, f"writing to {part} of one split changes the next; give copies")
 
 
 DATASET_CHECKS = tuple(
@@ -228,7 +228,7 @@ def _tables(split: Split) -> tuple[Table, Table]:
 
 
 def _split(dataset: Dataset, seed: int = 0, fold: int = 0) -> Split:
-    """A split as it is understood: arrays, whatever was given."""
+    """A split as the harness reads it: arrays, whatever types the dataset gave."""
     split = _given(dataset, seed, fold)
     train, test = _tables(split)
     return replace(
@@ -264,7 +264,7 @@ def _equal(a: Array, b: Array) -> bool:
 
 
 def _rows(X: Array, y: Array) -> list[str | bytes]:
-    """Each row and its label as something that can be looked up."""
+    """Each row with its label as a hashable value."""
     if X.dtype == object:
         return [repr(row) for row in zip(X.tolist(), y.tolist(), strict=True)]
     return [x.tobytes() + repr(label).encode() for x, label in zip(X, y.tolist(), strict=True)]

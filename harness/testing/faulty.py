@@ -1,4 +1,4 @@
-"""Models and datasets that misbehave, each in one way, to try isolation and error messages with.
+"""Models and datasets that misbehave, each in one way, to test isolation and error messages.
 
 A plugin like any other: ``harness run --plugin harness.testing.faulty -m 'faulty:*'``.
 """
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Uniform:
-    """Gives every class the same probability, unless its fault keeps it from doing so."""
+    """Gives every class the same probability, unless its fault prevents that."""
 
     def __init__(
         self,
@@ -45,13 +45,13 @@ class Uniform:
         self.distort = distort
 
     def fit(self, _X: Array, _y: Array, /) -> Uniform:
-        """Learn nothing, and commit the fault."""
+        """Learn nothing, but commit the fault."""
         if self.fault:
             self.fault()
         return self
 
     def predict_proba(self, X: Array, /) -> Array:
-        """Equal probabilities (n_samples, n_classes), distorted."""
+        """Equal probabilities (n_samples, n_classes), distorted if the fault is a distortion."""
         P = np.full((len(X), self.n_classes), 1 / self.n_classes)
         return self.distort(P) if self.distort else P
 
@@ -71,7 +71,7 @@ def raises() -> NoReturn:
 def unpicklable_exception() -> NoReturn:
     """Raises an exception that cannot be pickled."""
 
-    class Unpicklable(Exception):  # noqa: N818  # what it is matters, not that it is an error
+    class Unpicklable(Exception):  # noqa: N818  # the name says what matters
         def __init__(self) -> None:
             super().__init__("this exception cannot be pickled")
             self.lock = threading.Lock()
@@ -204,7 +204,7 @@ def unpicklable_result(P: Array) -> Array:
     return P.view(Unpicklable)
 
 
-# Faults that take a classifier of their own.
+# Faults that need a classifier of their own.
 
 
 class WritesInput(Uniform):
@@ -222,7 +222,7 @@ class KillsLater(Uniform):
     timer: threading.Timer | None = None
 
     def predict_proba(self, X: Array, /) -> Array:
-        """Equal probabilities, and another 0.2 s to live."""
+        """Equal probabilities; the process aborts in 0.2 s."""
         if self.timer:
             self.timer.cancel()
         self.timer = threading.Timer(0.2, os.abort)
@@ -295,7 +295,7 @@ def _model(
 ) -> Model:
     return Model(
         name,
-        make=lambda setting: build(setting),  # hides the fault, which is no parameter to choose
+        make=lambda setting: build(setting),  # hides ``fault``, which users must not choose
         description=about or "",
         tags=("faulty",),
         requires=requires,
@@ -361,7 +361,7 @@ def _split(
     train: tuple[int, ...] = (0, 1, 2),
     test: tuple[int, ...] = (0, 1, 2),
 ) -> Split:
-    """Rows scattered about their label, 30 to train on and 30 to test on."""
+    """A split whose rows scatter about their label: 30 training and 30 test rows."""
     y_train, y_test = (np.resize(classes, 30) for classes in (train, test))
     X_train, X_test = (rng.normal(y[:, None], 0.5, size=(30, 2)) for y in (y_train, y_test))
     return Split(X_train, y_train, X_test, y_test)

@@ -1,7 +1,7 @@
-"""What the harness relies on in a model, tried on small data of the kind that it declares to take.
+"""Checks of models, run on small data of the kind that a model declares to take.
 
-Every check makes its own classifiers and fits as few as it can, so that one that takes seconds to
-learn sixty rows can still be checked.
+Every check makes its own classifiers and fits as few as it can, so that even a model that takes
+seconds to fit sixty rows can be checked.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def check_model(model: Model, *, device: str = "cpu") -> None:
     """Run all of ``MODEL_CHECKS`` on a model.
 
     Raises:
-        AssertionError: some failed; the message lists them, a line each.
+        AssertionError: some checks failed; the message lists them, one per line.
     """
     run_all("model", model, MODEL_CHECKS, device)
 
@@ -51,12 +51,12 @@ def can_be_made_twice(model: Model, device: str = "cpu") -> None:
     """Can be made twice, and what one classifier learns is no matter to the other."""
     sample = sample_for(model.needs, device=device)
     first, second = model.make(sample.setting), model.make(sample.setting)
-    require(first is not second, "make gives the same object again")
+    require(first is not second, "make gives the same object twice")
     first.fit(sample.X_train, sample.y_train)
     before = _predict(first, sample.X_test)
     second.fit(sample.X_train, sample.setting.n_classes - 1 - sample.y_train)
     after = _predict(first, sample.X_test)
-    _require_same(after, before, _tolerance(model), "fitting a second one changes the first one")
+    _require_same(after, before, _tolerance(model), "fitting a second classifier changes the first")
 
 
 def leaves_its_input_alone(model: Model, device: str = "cpu") -> None:
@@ -96,9 +96,9 @@ def any_company_of_rows(model: Model, device: str = "cpu") -> None:
     classifier = _fitted(model, sample)
     together = _predict(classifier, sample.X_test)
     for rows in (*(slice(i, i + 1) for i in range(5)), slice(None, None, 3)):
-        found = _predict(classifier, sample.X_test[rows])
+        probabilities = _predict(classifier, sample.X_test[rows])
         what = f"{len(together[rows])} of {len(together)} rows predicted apart differ"
-        _require_same(found, together[rows], _tolerance(model), what)
+        _require_same(probabilities, together[rows], _tolerance(model), what)
 
 
 def gives_its_answers_away(model: Model, device: str = "cpu") -> None:
@@ -109,9 +109,9 @@ def gives_its_answers_away(model: Model, device: str = "cpu") -> None:
     given = np.asarray(classifier.predict_proba(sample.X_test))
     if given.flags.writeable:
         given[...] = np.nan
-    found = _predict(classifier, sample.X_test)
-    what = "an answer that was overwritten is given again"
-    _require_same(found, before, _tolerance(model), what)
+    after = _predict(classifier, sample.X_test)
+    what = "overwriting a returned array changes the next prediction"
+    _require_same(after, before, _tolerance(model), what)
 
 
 def any_order_of_rows(model: Model, device: str = "cpu") -> None:
@@ -120,8 +120,8 @@ def any_order_of_rows(model: Model, device: str = "cpu") -> None:
     classifier = _fitted(model, sample)
     straight = _predict(classifier, sample.X_test)
     order = np.random.default_rng(0).permutation(len(straight))
-    found = _predict(classifier, sample.X_test[order])
-    _require_same(found, straight[order], _tolerance(model), "rows in another order differ")
+    reordered = _predict(classifier, sample.X_test[order])
+    _require_same(reordered, straight[order], _tolerance(model), "rows in another order differ")
 
 
 def two_classes(model: Model, device: str = "cpu") -> None:
@@ -146,7 +146,7 @@ def any_order_of_labels(model: Model, device: str = "cpu") -> None:
     """Puts each class in its column, in whatever order the labels come."""
     sample = sample_for(model.needs, device=device)
     n_classes = sample.setting.n_classes
-    # The highest class first, then in turn: no batch of rows lacks a class.
+    # The highest class first, then all classes in turn, so that no batch of rows lacks a class.
     order = np.argsort(-sample.y_train, kind="stable").reshape(n_classes, -1).T.ravel()
     classifier = model.make(sample.setting)
     classifier.fit(sample.X_train[order], sample.y_train[order])
@@ -176,7 +176,7 @@ def keeps_to_its_devices(model: Model, device: str = "cpu") -> str:
     )
     require(
         device.partition(":")[0] in kinds,
-        f"is checked on {device}, but names only {', '.join(kinds)}",
+        f"is checked on {device}, but declares only {', '.join(kinds)}",
     )
     others = set(kinds) - {"cpu"}
     here = {d.kind: d.name for d in registry.load().devices.values()} if others else {}
@@ -198,11 +198,11 @@ def can_be_pickled(model: Model, device: str = "cpu") -> str | None:
     before = _predict(classifier, sample.X_test)
     try:
         pickled = pickle.dumps(classifier)
-    except Exception as error:  # noqa: BLE001  # a stranger's __reduce__ can raise anything
+    except Exception as error:  # noqa: BLE001  # strangers' __reduce__ may raise anything
         require(str(error), f"cannot be pickled, and {type(error).__name__} does not say why")
         return f"cannot be pickled: says '{registry.describe(error)}'"
     after = _predict(pickle.loads(pickled), sample.X_test)  # noqa: S301  # pickled just above
-    _require_same(after, before, _tolerance(model), "read back from a pickle it answers otherwise")
+    _require_same(after, before, _tolerance(model), "the unpickled classifier predicts differently")
     return None
 
 
@@ -212,7 +212,7 @@ def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
     classifier = model.make(sample.setting)
     try:
         takes_one = "monitor" in inspect.signature(classifier.fit).parameters
-    except (TypeError, ValueError):  # it is written in C
+    except (TypeError, ValueError):  # fit is written in C
         takes_one = False
     if not takes_one:
         return "takes no monitor"
@@ -221,21 +221,21 @@ def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
     def monitor(epoch: int, predict_log_proba: PredictLogProba) -> None:
         require(type(epoch) is int, f"epoch {epoch!r} is a {type(epoch).__name__}, not an int")
         due = epochs[-1] + 1 if epochs else 1
-        require(epoch >= due, f"epoch {epoch} is told when {due} or a later one is due")
+        require(epoch >= due, f"monitor gets epoch {epoch}, but the next is {due} or later")
         epochs.append(epoch)
-        # Ever more rarely, or an hour would go on the ten thousand epochs of some models.
+        # Ever more rarely, because some models of ten thousand epochs would take an hour.
         if len(epochs).bit_count() == 1:
             logs = np.array(predict_log_proba(sample.X_test), dtype=np.float64)
             shape = (len(sample.X_test), sample.setting.n_classes)
             require(logs.shape == shape, f"predict_log_proba gives shape {logs.shape}, not {shape}")
             off = np.abs(np.exp(logs).sum(axis=1) - 1).max()
-            require(off <= 1e-4, f"exp(predict_log_proba(X)) has a row that misses 1 by {off:.2g}")
+            require(off <= 1e-4, f"exp(predict_log_proba(X)): the sum of a row is off by {off:.2g}")
 
     classifier.fit(sample.X_train, sample.y_train, monitor=monitor)  # type: ignore[call-arg]  # it takes one
     require(epochs, "fit takes a monitor but never calls it")
     watched = _predict(classifier, sample.X_test)
     alone = _predict(_fitted(model, sample), sample.X_test)
-    _require_same(watched, alone, 0.0, "being monitored changes what it learns")
+    _require_same(watched, alone, 0.0, "a monitor changes what fit learns")
     return None
 
 
@@ -283,7 +283,7 @@ def _fitted(model: Model, sample: Sample) -> Classifier:
 
 
 def _predict(classifier: Classifier, X: Array) -> Array:
-    """A copy, as some classifiers write every answer into one array."""
+    """The probabilities, copied because some classifiers write every answer into one array."""
     return np.array(classifier.predict_proba(X), dtype=np.float64)
 
 
@@ -295,21 +295,21 @@ def _tolerance(model: Model) -> float:
     return 1e-4 if model.needs.dtype == "float32" else 1e-6
 
 
-def _require_same(found: Array, expected: Array, tolerance: float, what: str) -> None:
-    shapes = f"{what}: shape {found.shape}, not {expected.shape}"
-    require(found.shape == expected.shape, shapes)
-    same = np.allclose(found, expected, rtol=0.0, atol=tolerance, equal_nan=True)
-    require(same, f"{what}: a probability is off by {np.abs(found - expected).max():.2g}")
+def _require_same(actual: Array, expected: Array, tolerance: float, what: str) -> None:
+    shapes = f"{what}: shape {actual.shape}, not {expected.shape}"
+    require(actual.shape == expected.shape, shapes)
+    same = np.allclose(actual, expected, rtol=0.0, atol=tolerance, equal_nan=True)
+    require(same, f"{what}: a probability is off by {np.abs(actual - expected).max():.2g}")
 
 
-def _require_untouched(what: str, found: Array, given: Array) -> None:
-    # By their text, so that a missing value equals itself, among objects too.
-    n_changed = np.count_nonzero(found.astype(str) != given.astype(str))
+def _require_untouched(what: str, actual: Array, given: Array) -> None:
+    # Compared as texts, so that missing values are equal, in arrays of objects, too.
+    n_changed = np.count_nonzero(actual.astype(str) != given.astype(str))
     require(not n_changed, f"{what}: {n_changed} of {given.size} values differ")
 
 
 def _cuda_allocations() -> int:
-    """How often this process has ever asked torch for CUDA memory."""
+    """How often this process has asked torch for CUDA memory so far."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return 0

@@ -1,4 +1,4 @@
-"""What the harness relies on in a report, tried on a small made-up run."""
+"""Checks of reports, run on a small made-up run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def check_report(report: Report) -> None:
     """Run all of ``REPORT_CHECKS`` on a report.
 
     Raises:
-        AssertionError: some failed; the message lists them, a line each.
+        AssertionError: some checks failed; the message lists them, one per line.
     """
     run_all("report", report, REPORT_CHECKS)
 
@@ -31,14 +31,14 @@ def gives_named_tables(report: Report) -> None:
     import pandas as pd
 
     tables = report.tables(sample_frames(), **report.defaults)
-    require(tables, "tables gives none")
+    require(tables, "tables gives no table")
     for name, table in tables.items():
-        require(isinstance(name, str) and name, f"a table is named {name!r}, which is no text")
+        require(isinstance(name, str) and name, f"a table is named {name!r}, which is not a str")
         kind = type(table).__name__
         require(isinstance(table, pd.DataFrame), f"table '{name}' is a {kind}, not a DataFrame")
         columns = list(map(str, table.columns))
         twice = {column for column in columns if columns.count(column) > 1}
-        require(not twice, f"table '{name}' has columns twice: {', '.join(sorted(twice))}")
+        require(not twice, f"table '{name}' has duplicate columns: {', '.join(sorted(twice))}")
 
 
 def renders_every_format(report: Report) -> None:
@@ -48,12 +48,12 @@ def renders_every_format(report: Report) -> None:
 
 
 def renders_a_run_that_failed(report: Report) -> None:
-    """Renders a run in which no trial came to anything."""
+    """Renders a run in which no trial has scores."""
     _require_rendered(report, sample_frames(all_failed=True))
 
 
 def leaves_the_frames_alone(report: Report) -> None:
-    """Does not change the frames that it is given."""
+    """Does not change the frames that it gets."""
     frames = sample_frames()
     results, traces = frames.results.copy(), frames.traces()
     held = _held(frames, traces)
@@ -87,7 +87,7 @@ def _require_rendered(report: Report, frames: Frames) -> None:
         text = _printed(rendered) if form == "rich" else rendered
         kind = type(text).__name__
         fits = isinstance(text, str | bytes)
-        require(fits, f"{form}: render gives a {kind}, neither a text nor bytes")
+        require(fits, f"{form}: render gives a {kind}, neither str nor bytes")
         require(text.strip(), f"{form}: render gives nothing")
         if form == "json":
             json.loads(str(text))
@@ -102,9 +102,9 @@ def _printed(rendered: Any) -> str:
 
 
 def _held(frames: Frames, traces: pd.DataFrame) -> Frames:
-    """Frames that hand out one and the same DataFrame of traces, so that a change of it stays."""
+    """Frames that always give the same DataFrame of traces, so that changes to it can be seen."""
     return replace(frames, traces=lambda: traces)
 
 
-def _require_unchanged(who: str, what: str, found: pd.DataFrame, expected: pd.DataFrame) -> None:
-    require(found.equals(expected), f"{who} changes {what}")
+def _require_unchanged(who: str, what: str, actual: pd.DataFrame, expected: pd.DataFrame) -> None:
+    require(actual.equals(expected), f"{who} changes {what}")

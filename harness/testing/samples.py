@@ -1,9 +1,9 @@
-"""Small made-up data: for a model what it says that it can take, for a report a whole run."""
+"""Small made-up data: for a model, data that it declares to take; for a report, a whole run."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 N_TRAIN, N_TEST = 60, 30
 
-# Corners of a hypercube, a class each: far apart, and even two of them differ in every column.
+# Corners of a hypercube, one per class: far apart, and the first two differ in every column.
 CORNERS = np.array(
     [
         [+1, +1, +1, +1],
@@ -39,7 +39,7 @@ CORNERS = np.array(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Read-only arrays, as the harness hands them out, and the setting that goes with them."""
+    """Read-only arrays, as the harness passes them to models, and their setting."""
 
     setting: Setting
     X_train: Array  # (60, 4)
@@ -51,13 +51,13 @@ class Sample:
 def sample_for(
     needs: Needs, n_classes: int = 3, *, device: str = "cpu", categories: bool = True
 ) -> Sample:
-    """Classes far apart, prepared as the harness prepares data for a model of these needs.
+    """Data of classes far apart, prepared as the harness prepares data for a model of these needs.
 
     Args:
         needs: what the model declares. If it copes with missing values, some are missing.
-        n_classes: 2 to 10, each with as many rows as the others.
-        device: for the setting.
-        categories: the last column holds strings, if the model takes them.
+        n_classes: 2 to 10 classes of equal size.
+        device: name of the device in the setting.
+        categories: whether the last column holds strings, if the model takes them.
     """
     rng = np.random.default_rng(0)
     y = np.concatenate([rng.permutation(np.arange(m) % n_classes) for m in (N_TRAIN, N_TEST)])
@@ -91,7 +91,7 @@ def sample_for(
 
 
 DATASETS = {"tides": "fresh", "pebbles": "resampled", "shells": "fixed"}
-MODELS = {"prior": 0.34, "ridge[l2=0.1]": 0.75, "forest": 0.85}  # and how often they are right
+MODELS = {"prior": 0.34, "ridge[l2=0.1]": 0.75, "forest": 0.85}  # with their accuracy
 REPEATS = 3
 UNFINISHED = {
     ("tides", "forest", 2): ("failed", "exception", "ValueError: a tree without leaves"),
@@ -111,10 +111,10 @@ PREDICTION_COLUMNS = ("result_id", "row", *PREDICTED)
 
 
 def sample_frames(*, all_failed: bool = False) -> Frames:
-    """A run of three models, one of them a baseline, on a dataset of each kind, three times.
+    """A made-up run of three models, one a baseline, on a dataset of each kind, in three repeats.
 
-    One trial failed and one ran out of time, or else none came to anything. The scores follow from
-    the predictions, as they do in a true run.
+    One trial failed and one timed out; with ``all_failed``, no trial has scores. The scores follow
+    from the predictions, as in a real run.
     """
     import pandas as pd
 
@@ -122,13 +122,13 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
     from harness.store.frames import timings_frame
 
     rng = np.random.default_rng(0)
-    rows: list[dict[str, Any]] = []
+    rows: list[dict[str, object]] = []
     predicted: dict[int, Predictions] = {}
     for dataset, kind in DATASETS.items():
         for repeat in range(REPEATS):
             y = rng.permutation(np.arange(40) % 3)
             for model, skill in MODELS.items():
-                row = {
+                row: dict[str, object] = {
                     "result_id": len(rows) + 1,
                     "dataset": dataset,
                     "model": model,
@@ -190,7 +190,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
 
 
 def _sketch() -> Sketch:
-    """Of a classifier of three classes over one input, with a hidden layer of two units."""
+    """A sketch of a classifier: three classes over one input, with a hidden layer of two units."""
     x = np.linspace(-3, 3, 50, dtype=np.float32)
     logits = np.stack([-2 * x, 1 - x**2, 2 * x], axis=1)
     P = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
@@ -200,8 +200,8 @@ def _sketch() -> Sketch:
 
 
 def _timings(rng: np.random.Generator) -> list[Timing]:
-    """Of one pairing and of two kernels, in three processes, one kernel being wrong."""
-    found = []
+    """Timings of one pairing and of two kernels, one of them wrong, in three processes."""
+    timings = []
     for kind, subject, case, seconds, figures in (
         ("fit", "forest", "tides", 0.1, {"n_train": 120.0, "epochs": 50.0}),
         ("predict", "forest", "tides", 1e-4, {"n_test": 40.0}),
@@ -211,13 +211,13 @@ def _timings(rng: np.random.Generator) -> list[Timing]:
     ):
         samples = seconds * rng.uniform(0.9, 1.1, size=(3, 4))
         taken = tuple(map(tuple, samples.tolist()))
-        found.append(Timing(kind, subject, case, "cpu", 1, "ok", samples=taken, figures=figures))
+        timings.append(Timing(kind, subject, case, "cpu", 1, "ok", samples=taken, figures=figures))
     wrong = ("softmax", "hasty", "100x3 float32 warm", "cpu", 1, "wrong")
-    return [*found, Timing(*wrong, reason="a probability is off by 0.5")]  # type: ignore[arg-type]  # in order
+    return [*timings, Timing(*wrong, reason="a probability is off by 0.5")]  # type: ignore[arg-type]  # in order
 
 
 def _probabilities(rng: np.random.Generator, y: Array, skill: float) -> Array:
-    """Of three classes (n, 3): the right one is the likeliest as often as ``skill`` says."""
+    """Probabilities of three classes (n, 3); ``skill`` is the expected accuracy."""
     likeliest = np.where(rng.random(len(y)) < skill, y, (y + 1) % 3)
     sure = np.clip(rng.normal(skill, 0.05, size=len(y)), 0.34, 0.99)
     P = np.repeat((1 - sure)[:, None] / 2, 3, axis=1)

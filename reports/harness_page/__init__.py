@@ -1,4 +1,4 @@
-"""One run as one HTML page that needs nothing else: tables, pictures, and how they came about."""
+"""One run as a self-contained HTML page: tables, pictures, and the environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def harness_reports() -> Iterable[harness.Report]:
     )
 
 
-# Pandas, SciPy and matplotlib load with the first page that is asked for, not with the plugin.
+# The functions import what they need: the plugin loads without pandas, SciPy and matplotlib.
 def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
     from harness.analysis.ranking import tables
 
@@ -38,5 +38,5 @@ def _render(frames: Frames, style: str) -> str:
     from harness_page.page import page
 
     if style != "html":
-        raise UsageError(f"report 'page' has no format '{style}', but html")
+        raise UsageError(f"report 'page' has no format '{style}'; it has html")
     return page(frames)

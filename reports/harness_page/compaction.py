@@ -1,4 +1,4 @@
-"""Pictures that share a page share their styles, too: a fourth of the letters says the same."""
+"""Shorter SVG: the pictures of a page share their styles, which takes a quarter of the letters."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ LINE = re.compile(r"M -?[\d.]+ -?[\d.]+(?: L -?[\d.]+ -?[\d.]+)+")
 PLACES = ("d", "x", "y", "transform")
 
 SCALE = 1.5
-"""Pixels of a picture's unit on a wide screen."""
+"""Pixels per unit of a picture on a wide screen."""
 
 LEAST = 0.7
-"""Of that, on a narrow one, where a picture has a bar of its own: letters stay legible."""
+"""Pictures shrink to no less than this fraction of `SCALE`: then they scroll, and stay legible."""
 
 NEAR = 0.12
-"""Of a picture's units, about a point each: a line's points that lie no farther from the line
-without them are left out."""
+"""Tolerance of lines in a picture's units, about a point each: points of a line that are no farther
+from the line without them are left out."""
 
 
 @dataclass(slots=True)
 class Compaction:
-    """Makes pictures shorter, and keeps what they have in common.
+    """Shortens the pictures of a page, and collects the styles and ids that they share.
 
     Args:
-        classes: name of the class that stands for each style.
-        ids: short names of what is referred to.
+        classes: the CSS class for each style.
+        ids: the short id for each id.
     """
 
     classes: dict[str, str] = field(default_factory=dict)
@@ -49,22 +49,22 @@ class Compaction:
         return "".join(f".{name}{{{style}}}" for style, name in self.classes.items())
 
     def of(self, svg: str) -> str:
-        """A picture, as it looked before.
+        """The picture in fewer letters; it looks the same.
 
         Args:
-            svg: one element, our own.
+            svg: one ``<svg>`` element that we made.
         """
-        root = ET.fromstring(svg)  # noqa: S314  # it is our own, not a stranger's
+        root = ET.fromstring(svg)  # noqa: S314  # we made it, not a stranger
         for element in root.iter():
             element.tag = element.tag.partition("}")[2] or element.tag
             self._shorten(element)
         _flatten(root)
-        # Letters of one size in all of them, however wide they are.
-        wide = SCALE * float(root.attrib["viewBox"].split()[2])
+        # Widths in proportion give letters the same size in all pictures.
+        width = SCALE * float(root.attrib["viewBox"].split()[2])
         root.attrib = {
             "xmlns": "http://www.w3.org/2000/svg",
             **root.attrib,
-            "style": f"max-width:{wide:.0f}px;min-width:{wide * LEAST:.0f}px",
+            "style": f"max-width:{width:.0f}px;min-width:{width * LEAST:.0f}px",
         }
         return ET.tostring(root, encoding="unicode").replace(" />", "/>")
 
@@ -72,7 +72,7 @@ class Compaction:
         attributes = element.attrib
         styles = [re.sub(r"\s*([:;,])\s*", r"\1", attributes.pop("style", "").strip("; "))]
         if clip := attributes.pop("clip-path", ""):
-            styles.append("clip-path:" + IDENTITY.sub(lambda found: "#" + self._id(found[1]), clip))
+            styles.append("clip-path:" + IDENTITY.sub(lambda match: "#" + self._id(match[1]), clip))
         if names := [self._class(style) for style in styles if style]:
             attributes["class"] = " ".join(names)
         for key, value in list(attributes.items()):
@@ -83,7 +83,7 @@ class Compaction:
             elif key == "aria-labelledby":
                 attributes[key] = " ".join(map(self._id, value.split()))
             elif "#" in value:
-                attributes[key] = IDENTITY.sub(lambda found: "#" + self._id(found[1]), value)
+                attributes[key] = IDENTITY.sub(lambda match: "#" + self._id(match[1]), value)
 
     def _class(self, style: str) -> str:
         return self.classes.setdefault(style, f"s{len(self.classes)}")
@@ -93,17 +93,17 @@ class Compaction:
 
 
 def _rounded(value: str) -> str:
-    """Numbers to a tenth, and lines without the points that nobody would miss."""
+    """Coordinates rounded to a tenth, and lines without points that make no visible difference."""
     parts = [_thinned(part) for part in re.split(r"(?=M )", value) if part.strip()]
     return " ".join(NUMBER.sub(_tenth, part) for part in parts)
 
 
-def _tenth(found: re.Match[str]) -> str:
-    return f"{float(found[0]):.1f}".removesuffix(".0")
+def _tenth(match: re.Match[str]) -> str:
+    return f"{float(match[0]):.1f}".removesuffix(".0")
 
 
 def _thinned(line: str) -> str:
-    """A line without the points that nobody would miss."""
+    """A line without the points that make no visible difference."""
     numbers = LINE.fullmatch(line.strip()) and [float(text) for text in NUMBERS.findall(line)]
     if not numbers or len(numbers) < 2 * 3:
         return line.strip()
@@ -120,7 +120,7 @@ def _thinned(line: str) -> str:
 def _distances(
     points: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Of points (n, 2) from the stretch between a and b."""
+    """Distances of points (n, 2) from the segment between a and b."""
     along, beside = b - a, points - a
     squared = float(along @ along)
     part = np.clip(beside @ along / squared, 0, 1) if squared else np.zeros(len(points))
@@ -130,7 +130,7 @@ def _distances(
 
 
 def _flatten(parent: ET.Element) -> None:
-    """Groups that say nothing give their place to what they hold."""
+    """Replace groups without attributes by their children."""
     children: list[ET.Element] = []
     for child in parent:
         _flatten(child)

@@ -1,4 +1,4 @@
-"""Tables as a page shows them: captions, heads and cells, before anything is known of HTML."""
+"""Tables as a page shows them: captions, heads and cells, independent of HTML."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ FIGURE = re.compile(r"[-+<]?[\d.]|$")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What stands in a cell.
+    """A cell of a table.
 
     Args:
         text: the figure or name.
-        aside: its interval, or nothing.
-        mark: before it.
-        note: after it.
-        look: ``strong``, ``faint``, ``alarm`` or nothing.
+        aside: its interval, or empty.
+        mark: shown before the text.
+        note: shown after the text.
+        look: ``strong``, ``faint``, ``alarm`` or empty.
     """
 
     text: str
@@ -44,17 +44,17 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """A table.
+    """A table of a page.
 
     Args:
-        name: of its file, when it is downloaded.
-        caption: what it is about.
+        name: name of the table's file when it is downloaded.
+        caption: what the table is about.
         detail: the rest of the caption.
-        heads: of the columns.
-        named: which column names the row.
-        rows: of cells.
-        words: other columns of names and sentences, which stand left.
-        whole: where the rows are some of more, all of them: CSV, gzip, base64.
+        heads: heads of the columns.
+        named: index of the column that names the row.
+        rows: rows of cells.
+        words: indices of the other columns of text, which are aligned left.
+        whole: all rows, as CSV, gzipped, in base64; empty if ``rows`` holds all of them.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Grid:
 
 
 def of_sheet(sheet: Sheet, name: str) -> Grid:
-    """A table of a report."""
+    """The grid of a report's table."""
     columns = [[_cell(entry) for entry in column.entries] for column in sheet.columns]
     return Grid(
         name,
@@ -89,7 +89,7 @@ def of_rows(
     detail: str = "",
     named: int = 0,
 ) -> Grid:
-    """A table of texts."""
+    """The grid of a table of texts."""
     cells = tuple(tuple(Cell(text) for text in row) for row in rows)
     words = tuple(
         i for i in range(len(heads)) if any(FIGURE.match(row[i].text) is None for row in cells)
@@ -98,9 +98,10 @@ def of_rows(
 
 
 def of_frame(name: str, caption: str, frame: pd.DataFrame, most: int) -> Grid:
-    """The data under a picture.
+    """The grid of the data under a picture.
 
-    Of more rows than ``most``, so many that are evenly spaced, and all of them packed.
+    If there are more than ``most`` rows, the grid shows ``most`` of them, evenly spaced, and holds
+    all of them packed.
     """
     heads = [str(head) for head in frame.columns]
     rows = [[_written(value) for value in row] for row in frame.itertuples(index=False)]
@@ -117,7 +118,7 @@ def of_frame(name: str, caption: str, frame: pd.DataFrame, most: int) -> Grid:
 
 
 def _packed(rows: Iterable[Sequence[str]]) -> str:
-    """CSV, gzip, base64: the same for the same rows."""
+    """Rows as CSV, gzipped, in base64; the same rows give the same text."""
     heads, *lines = rows
     text = csv_text(heads, lines, end="\r\n")
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()

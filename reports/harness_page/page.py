@@ -1,4 +1,4 @@
-"""A run becomes a page: what is shown, in which order, and how much of it."""
+"""The page of a run: which sections it has, in which order, and how much each shows."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
     from harness.sheets.notes import Note
 
 DATASETS = 12
-"""Datasets that have pictures: the first ones of the run."""
+"""The most datasets that have pictures: the first ones of the run."""
 
 MODELS = 12
-"""Models that are compared in pairs: the likeliest ones."""
+"""The most models that are compared in pairs: the best ones by likelihood."""
 
 OPEN = 12
-"""Datasets whose tables stand open; of more all are folded."""
+"""Up to this many datasets, their tables are open; with more, all are folded."""
 TITLES = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 DUEL = (
@@ -60,11 +60,11 @@ HISTORY = (
 )
 CURVES = ("likelihood", "regions", "hidden", "history")
 POINTS, ROWS = 10, 100
-"""That are shown of the data under a picture, unpacked: of curves and clouds, which have hundreds,
-and of what has not."""
+"""Rows shown of the data under a picture: of curves and point clouds, which have hundreds, and of
+other data."""
 
 CLOSER = ("regions", "reliability", "confusion", "recall")
-"""Pictures of each dataset's likeliest model."""
+"""Pictures of each dataset's best model by likelihood."""
 
 VERSUS = (
     "Each of the {} likeliest models but the baselines beside each other, over the data sets that "
@@ -79,10 +79,10 @@ class Drawn:
     """A picture in a page.
 
     Args:
-        svg: the element.
-        title: of its caption.
-        description: the rest of it.
-        data: what is drawn.
+        svg: the ``<svg>`` element.
+        title: beginning of the caption.
+        description: the rest of the caption.
+        data: the data that are drawn.
     """
 
     svg: Markup
@@ -93,24 +93,24 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class _Gallery:
-    """Draws a run's pictures, which share what they have in common."""
+    """Draws a run's pictures, which share their styles."""
 
     frames: Frames
     compaction: Compaction
 
     def picture(self, kind: str, wanted: Wanted) -> Drawn | None:
-        """A picture, if it is offered and there is what it needs."""
-        known = self.frames.pictures.get(kind)
-        if known is None:
+        """A picture, if a plugin offers it and the run has the data for it."""
+        offered = self.frames.pictures.get(kind)
+        if offered is None:
             return None
         try:
-            drawing = known.draw(self.frames, wanted)
+            drawing = offered.draw(self.frames, wanted)
         except UsageError:
             return None
         return self.drawn(drawing, f"{kind} {wanted}")
 
     def drawn(self, picture: Drawing, name: str) -> Drawn:
-        """A picture with its data, which have a name."""
+        """A picture with its data; ``name`` becomes the name of the data's file."""
         svg = inline_svg(picture.figure, picture.title, picture.description)
         most = POINTS if name.startswith(CURVES) else ROWS
         data = of_frame(_file(name), f"Data: {picture.title}", picture.table, most)
@@ -124,7 +124,7 @@ class _Gallery:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page, with a heading that the contents lead to."""
+    """A part of the page, with a heading that the table of contents links to."""
 
     id: str
     title: str
@@ -136,7 +136,7 @@ class Section:
 
 
 def page(frames: Frames) -> str:
-    """The whole page: one text that needs no other file, the same for the same store."""
+    """The whole page as self-contained HTML; the same store gives the same text."""
     compaction = Compaction()
     gallery = _Gallery(frames, compaction)
     parts = [part for part in _sections(gallery, tables(frames)) if _has_content(part)]
@@ -152,22 +152,22 @@ def page(frames: Frames) -> str:
     return text
 
 
-def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
-    frames, ranking = gallery.frames, found["ranking"]
-    shown = sheets(ranking) if len(ranking) else []
-    by_dataset, overviews = shown[:-3], shown[-3:]
+def _sections(gallery: _Gallery, by_name: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
+    frames, ranking = gallery.frames, by_name["ranking"]
+    all_sheets = sheets(ranking) if len(ranking) else []
+    by_dataset, overviews = all_sheets[:-3], all_sheets[-3:]
     grids = tuple(of_sheet(sheet, _file(sheet.title)) for sheet in overviews)
     datasets = list(dict.fromkeys(ranking["dataset"]))
     yield Section("overview", "Overview", grids=grids[:2])
     yield Section("versus", "Who is better", *_versus(frames, ranking))
-    prices = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency")]
+    cost_pictures = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency")]
     bases = dict.fromkeys(map(base, datasets))
-    prices += [gallery.picture("sizes", Wanted(dataset=name)) for name in bases]
+    cost_pictures += [gallery.picture("sizes", Wanted(dataset=name)) for name in bases]
     yield Section(
         "costs",
         "At what price",
         grids=grids[2:],
-        pictures=tuple(drawn for drawn in prices if drawn),
+        pictures=tuple(drawn for drawn in cost_pictures if drawn),
     )
     yield Section(
         "datasets",
@@ -176,10 +176,13 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
         folded=len(by_dataset) > OPEN,
     )
     for number, dataset in enumerate(datasets[:DATASETS]):
-        its_own = replace(gallery, frames=_only(frames, dataset))
-        pictures = tuple(_of_dataset(its_own, ranking, dataset))
+        dataset_gallery = replace(gallery, frames=_only(frames, dataset))
+        pictures = tuple(_of_dataset(dataset_gallery, ranking, dataset))
         yield Section(f"pictures-{number}", f"Pictures: {dataset}", pictures=pictures)
-    timings = [*timed.training_sheets(found["training"]), *timed.softmax_sheets(found["softmax"])]
+    timings = [
+        *timed.training_sheets(by_name["training"]),
+        *timed.softmax_sheets(by_name["softmax"]),
+    ]
     softmax = gallery.picture("softmax", Wanted())
     yield Section(
         "timing",
@@ -188,27 +191,27 @@ def _sections(gallery: _Gallery, found: Mapping[str, pd.DataFrame]) -> Iterator[
         pictures=(softmax,) if softmax else (),
     )
     yield _history(gallery)
-    yield Section("failures", "Failures", grids=tuple(_failures(found["failures"])))
-    yield Section("notes", "How to read this", notes=tuple(_notes(frames, found)))
+    yield Section("failures", "Failures", grids=tuple(_failures(by_name["failures"])))
+    yield Section("notes", "How to read this", notes=tuple(_notes(frames, by_name)))
     yield Section("environment", "Environment", grids=tuple(_environment(frames)))
 
 
 def _history(gallery: _Gallery) -> Section:
-    """What the store keeps of earlier times."""
-    found = segments(gallery.frames.history())
-    known = gallery.frames.pictures.get("history")
+    """The section on the history that the store keeps."""
+    all_segments = segments(gallery.frames.history())
+    offered = gallery.frames.pictures.get("history")
     pictures = tuple(
-        gallery.drawn(known.draw(series, Wanted()), f"history {measure}")
-        for measure, series in by_measure(found)
-        if known
+        gallery.drawn(offered.draw(series, Wanted()), f"history {measure}")
+        for measure, series in by_measure(all_segments)
+        if offered
     )
-    grids = steps(found)
-    words = " ".join([HISTORY, CAUTION] if grids else [HISTORY])
-    return Section("history", "Over time", words if pictures else "", grids, pictures)
+    grids = steps(all_segments)
+    text = " ".join([HISTORY, CAUTION] if grids else [HISTORY])
+    return Section("history", "Over time", text if pictures else "", grids, pictures)
 
 
 def _only(frames: Frames, dataset: str) -> Frames:
-    """A run as if it had one dataset: the others would only be passed over again and again."""
+    """The run with one dataset only, so that its pictures need not filter all results again."""
     return replace(frames, results=frames.results[frames.results["dataset"] == dataset])
 
 
@@ -216,15 +219,15 @@ def _has_content(part: Section) -> bool:
     return bool(part.grids or part.pictures or part.notes or part.text)
 
 
-def _notes(frames: Frames, found: Mapping[str, pd.DataFrame]) -> list[Note]:
-    told = timed.notes(frames)
+def _notes(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> list[Note]:
+    all_notes = timed.notes(frames)
     if len(frames.results):
-        told = [*notes(frames, found["ranking"], found["failures"]), *told]
-    return told
+        all_notes = [*notes(frames, by_name["ranking"], by_name["failures"]), *all_notes]
+    return all_notes
 
 
 def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...]]:
-    """Every pair of the likeliest models, and how to read it."""
+    """How to read the pairwise comparison of the best models, and its tables."""
     scored = ranking[~ranking["baseline"].astype(bool)]
     means = scored.groupby(["model", "device"], sort=False)["nll"].mean().sort_values()
     best = [(str(model), str(device)) for model, device in means.dropna().index[:MODELS]]
@@ -232,28 +235,29 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
         return "", ()
     if len(best) < 2:
         return "There are no two models but the baselines that have scores.", ()
-    contenders = [one for one in two_models.chosen(frames, []) if one in best]
-    alone = len(contenders) == 2
-    found = two_models.matrix(frames, contenders, two_models.ROPE, turned=not alone)
+    contenders = [contender for contender in two_models.chosen(frames, []) if contender in best]
+    single_pair = len(contenders) == 2
+    pairs = two_models.matrix(frames, contenders, two_models.ROPE, turned=not single_pair)
     rope = f"{100 * two_models.ROPE:g}%"
     text, duels = VERSUS.format(len(contenders), rope), tuple[Grid, ...]()
-    if alone:
+    if single_pair:
         first, second = contenders
         text = f"{DUEL.format(rope)} {text}"
         duels = tuple(_duels(two_models.duel(frames, first, second, two_models.ROPE)))
-    silent = int((found["note"] != "").sum()) // 2
-    if silent:
+    n_untested = int((pairs["note"] != "").sum()) // 2
+    if n_untested:
         text += (
-            f" Of {silent} of {len(found) // 2} pairs neither is said: it takes six data sets that "
-            "both finished."
+            f" Of {n_untested} of {len(pairs) // 2} pairs neither is said: it takes six data sets "
+            "that both finished."
         )
-    least = two_models.least_p(found)
-    if least >= LEVEL:
+    smallest_p = two_models.least_p(pairs)
+    if smallest_p >= LEVEL:
         text += (
-            f" After Holm, no p of so many pairs over so few data sets can be below {least:.3f}."
+            " After Holm, no p of so many pairs over so few data sets can be below "
+            f"{smallest_p:.3f}."
         )
     heads = ("first", "second", "difference", "won", "tied", "lost", "p")
-    why = ("why not",) if silent else ()
+    why = ("why not",) if n_untested else ()
     return text, duels + tuple(
         of_rows(
             "pairs-" + str(score),
@@ -267,18 +271,18 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
                     *(str(row[name]) for name in ("wins", "ties", "losses")),
                     p_value(row["p_value"]),
                     *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
-                    *([row["note"]] if silent else []),
+                    *([row["note"]] if n_untested else []),
                 )
                 for row in rows.to_dict("records")
             ],
         )
-        for score, rows in found.groupby("score", sort=False)
+        for score, rows in pairs.groupby("score", sort=False)
     )
 
 
-def _duels(found: pd.DataFrame) -> Iterator[Grid]:
-    """Two models, data set by data set."""
-    for score, rows in found.groupby("score", sort=False):
+def _duels(duels: pd.DataFrame) -> Iterator[Grid]:
+    """Tables that compare two models dataset by dataset."""
+    for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield of_rows(
             "versus-" + str(score),
@@ -298,24 +302,24 @@ def _duels(found: pd.DataFrame) -> Iterator[Grid]:
 
 
 def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Iterator[Drawn]:
-    """What is drawn of a dataset: all models' curves, and its likeliest model more closely."""
+    """The pictures of a dataset: all models' curves, and its best model in detail."""
     rows = ranking[(ranking["dataset"] == dataset) & (ranking["ok"] > 0)]
     if rows.empty:
         return
     own = rows[~rows["baseline"].astype(bool)]
     best = (own if len(own) else rows).iloc[0]
-    found = [gallery.picture("likelihood", Wanted(dataset=dataset))]
-    one = Wanted(model=best["model"], dataset=dataset, device=best["device"])
-    found += [gallery.picture(kind, one) for kind in CLOSER]
+    pictures = [gallery.picture("likelihood", Wanted(dataset=dataset))]
+    best_pairing = Wanted(model=best["model"], dataset=dataset, device=best["device"])
+    pictures += [gallery.picture(kind, best_pairing) for kind in CLOSER]
     layered = Wanted(dataset=dataset, device=best["device"])
-    found += [
+    pictures += [
         gallery.picture("hidden", replace(layered, model=model)) for model in _with_layers(gallery)
     ]
-    yield from (drawn for drawn in found if drawn)
+    yield from (drawn for drawn in pictures if drawn)
 
 
 def _with_layers(gallery: _Gallery) -> list[str]:
-    """Models whose hidden layers are known."""
+    """Models with a sketch of their hidden layers."""
     results = gallery.frames.results
     firsts = results[(results["status"] == "ok") & (results["repeat"] == 0)]
     models = dict(zip(firsts["result_id"].tolist(), firsts["model"].tolist(), strict=True))
@@ -332,22 +336,23 @@ def _failures(failures: pd.DataFrame) -> Iterator[Grid]:
 
 
 def _environment(frames: Frames) -> Iterator[Grid]:
-    """Where the run happened, as it was kept."""
-    kept = frames.run.environment
-    machine = kept.get("machine", {})
+    """The environment of the run, as the store has it."""
+    environment = frames.run.environment
+    machine = environment.get("machine", {})
     facts = [
         (name, str(machine[name])) for name in ("processor", "cores", "system") if name in machine
     ]
     if "memory" in machine:
         facts.append(("memory", f"{machine['memory'] / 2**30:.1f} GiB"))
-    if "python" in kept:
-        facts.append(("Python", kept["python"]))
-    if project := kept.get("project"):
+    if "python" in environment:
+        facts.append(("Python", environment["python"]))
+    if project := environment.get("project"):
         facts.append(("project", _revision(project)))
     facts += [
-        (f"package {name}", str(version)) for name, version in kept.get("packages", {}).items()
+        (f"package {name}", str(version))
+        for name, version in environment.get("packages", {}).items()
     ]
-    for name, plugin in kept.get("plugins", {}).items():
+    for name, plugin in environment.get("plugins", {}).items():
         revision = f", {_revision(plugin['git'])}" if plugin.get("git") else ""
         facts.append((f"plugin {name}", f"code {plugin['digest']}{revision}"))
     if facts:
@@ -373,7 +378,7 @@ def _number(value: float, form: str) -> str:
 
 
 def _file(title: str) -> str:
-    """A file's name: letters of any script, digits and hyphens.
+    """The name of a file for a title: letters of any script, digits and hyphens.
 
     >>> _file("torch-mlp[hidden=64x64] on <iris>")
     'torch-mlp-hidden-64x64-on-iris'
@@ -388,7 +393,7 @@ def _read(name: str) -> str:
 
 @cache
 def _template(name: str) -> Any:
-    loader = DictLoader({one: _read(one) for one in ("page.html", "grid.html")})
+    loader = DictLoader({file_name: _read(file_name) for file_name in ("page.html", "grid.html")})
     environment = Environment(
         loader=loader,
         autoescape=True,

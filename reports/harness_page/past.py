@@ -12,31 +12,33 @@ if TYPE_CHECKING:
     from harness.analysis.history import Key, Segment
 
 SHOWN = 10
-"""Characters of a revision."""
+"""Characters shown of a revision."""
 
 HEADS = ("series", "points", "last", "step", "low", "high", "at", "since", "p", "state")
 
 
-def by_measure(found: Sequence[Segment]) -> Iterator[tuple[str, list[Segment]]]:
-    """Each measure and its series that are worth a look, those with steps first.
+def by_measure(segments: Sequence[Segment]) -> Iterator[tuple[str, list[Segment]]]:
+    """Each measure with its series to show, series with steps first.
 
-    They have two points or more; a score that never moved is none.
+    Series of one point and scores that never changed are left out.
     """
     series: dict[Key, list[Segment]] = {}
-    for segment in found:
+    for segment in segments:
         series.setdefault(segment.series, []).append(segment)
     shown = sorted(
         (members for members in series.values() if _moves(members)),
         key=lambda members: not any(segment.steps for segment in members),
     )
-    for measure in dict.fromkeys(segment.series[0] for segment in found):
-        if own := [one for members in shown for one in members if one.series[0] == measure]:
+    for measure in dict.fromkeys(segment.series[0] for segment in segments):
+        if own := [
+            member for members in shown for member in members if member.series[0] == measure
+        ]:
             yield measure, own
 
 
-def steps(found: Sequence[Segment]) -> tuple[Grid, ...]:
-    """A table of all steps, a row each; none without."""
-    rows = [row for segment in found for row in _rows(segment)]
+def steps(segments: Sequence[Segment]) -> tuple[Grid, ...]:
+    """A table with a row for each step; no table if there are no steps."""
+    rows = [row for segment in segments for row in _rows(segment)]
     return (of_rows("steps", "Steps of the history", HEADS, rows),) if rows else ()
 
 

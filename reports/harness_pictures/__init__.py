@@ -1,6 +1,6 @@
-"""Pictures of what was measured: a run's frames, or the segments of a history, in; drawings out.
+"""Pictures of a run or a history: a run's frames, or a history's segments, in; drawings out.
 
-Nothing here loads matplotlib until something is drawn.
+Matplotlib loads with the first drawing, not before.
 """
 
 from __future__ import annotations

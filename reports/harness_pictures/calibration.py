@@ -1,4 +1,4 @@
-"""Whether probabilities come true, and which classes are taken for which."""
+"""Pictures of calibration, of the confusion matrix, and of the recall of each class."""
 
 from __future__ import annotations
 
@@ -30,27 +30,30 @@ if TYPE_CHECKING:
     from harness.sheets.choosing import Pairing
 
 COUNTED = 15
-"""Classes up to which each cell of a confusion matrix tells its count."""
+"""Up to this many classes, each cell of a confusion matrix shows its count."""
 
 NAMED = 40
-"""Classes up to which each has its name on an axis."""
+"""Up to this many classes, each has its name on an axis."""
 
 LINE = 0.12
-"""Inches of a line of small print."""
+"""The height of a line of small print in inches."""
 
 INTERVAL = "95% interval, as if rows were independent"
 
 
 def reliability(frames: Frames, wanted: Wanted) -> Drawing:
-    """The share that is right by the probability of the predicted class, with counts.
+    """Reliability diagram: the accuracy by the probability of the predicted class, with counts.
 
-    Bins of equal width, those of the ECE; all repeats pooled.
+    The bins are those of the ECE, of equal width. All repeats are pooled.
 
     Raises:
-        UsageError: nothing was predicted by what is wanted, or by several.
+        UsageError: no wanted pairing has predictions, or several have.
     """
-    pairing, found = _predicted(frames, wanted)
-    table = bins(found["confidence"].to_numpy(), (found["true"] == found["predicted"]).to_numpy())
+    pairing, predictions = _predicted(frames, wanted)
+    table = bins(
+        predictions["confidence"].to_numpy(),
+        (predictions["true"] == predictions["predicted"]).to_numpy(),
+    )
     n = int(table["rows"].sum())
     gaps = (table["rows"] * (table["share right"] - table["mean confidence"]).abs()).sum()
     ece = float(gaps / n)
@@ -60,23 +63,23 @@ def reliability(frames: Frames, wanted: Wanted) -> Drawing:
             2, 1, width=6.4, height=5.0, title=title, sharex=True, height_ratios=[3, 1]
         )
         above, below = axes[:, 0]
-        some = table[table["rows"] > 0]
+        filled = table[table["rows"] > 0]
         above.plot([0, 1], [0, 1], color=FAINT, lw=1.0, ls=(0, (4, 3)))
-        x, y = some["mean confidence"], some["share right"]
-        above.vlines(x, some["low"], some["high"], color=colour(0), lw=1.0)
+        x, y = filled["mean confidence"], filled["share right"]
+        above.vlines(x, filled["low"], filled["high"], color=colour(0), lw=1.0)
         above.plot(x, y, "o-", color=colour(0), clip_on=False)
         above.set(ylim=(-0.02, 1.02), xlim=(0, 1))
         above.set_ylabel("share that is right")
-        above.set_title(f"{_pooled(pairing, found)}; ECE {ece:.3f}")
+        above.set_title(f"{_pooled(pairing, predictions)}; ECE {ece:.3f}")
         width = 1 / ECE_BINS
-        below.bar(some["from"], some["rows"], width=width, align="edge", color=colour(0),
+        below.bar(filled["from"], filled["rows"], width=width, align="edge", color=colour(0),
                   alpha=TINT, ec=colour(0), lw=0.6)  # fmt: skip
-        for _, row in some.iterrows():
+        for _, row in filled.iterrows():
             below.annotate(
                 f"{int(row['rows']):,}", (row["from"] + width / 2, row["rows"]), (0, 1.5),
                 textcoords="offset points", ha="center", va="bottom", fontsize=6.5,
             )  # fmt: skip
-        below.set_ylim(0, 1.25 * float(some["rows"].max()))
+        below.set_ylim(0, 1.25 * float(filled["rows"].max()))
         below.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         below.yaxis.set_major_formatter(FuncFormatter(lambda value, _: count(value)))
         below.set_ylabel("test rows")
@@ -87,18 +90,21 @@ def reliability(frames: Frames, wanted: Wanted) -> Drawing:
         ]
         beside(figure, handles)
         figure.align_ylabels([above, below])
-    mean, right = found["confidence"].mean(), (found["true"] == found["predicted"]).mean()
-    sure = "surer than it should be" if mean > right else "less sure than it could be"
+    mean, right = (
+        predictions["confidence"].mean(),
+        (predictions["true"] == predictions["predicted"]).mean(),
+    )
+    verdict = "surer than it should be" if mean > right else "less sure than it could be"
     description = (
         f"The share of {plural(n, 'test row')} that is right, by the probability of the predicted "
         f"class. The mean probability is {mean:.3f} where {right:.3f} are right: on the whole the "
-        f"model is {sure if abs(mean - right) > 0.005 else 'as sure as it should be'}."
+        f"model is {verdict if abs(mean - right) > 0.005 else 'as sure as it should be'}."
     )
     return Drawing(figure, title, description, table)
 
 
 def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> pd.DataFrame:
-    """A row for each bin of the confidence, empty ones too, with the exact 95% interval."""
+    """A row for each bin of the confidence, also for empty bins, with the exact 95% interval."""
     which = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     rows = np.bincount(which, minlength=ECE_BINS)
     hits = np.bincount(which, weights=right, minlength=ECE_BINS).astype(np.float64)
@@ -122,7 +128,7 @@ def bins(confidence: NDArray[np.float64], right: NDArray[np.bool_]) -> pd.DataFr
 def exact(
     hits: NDArray[np.floating], rows: NDArray[np.integer]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Ends of the 95% intervals of shares (Clopper & Pearson 1934); NaN for shares of nothing."""
+    """Bounds of the 95% intervals of shares (Clopper & Pearson 1934); NaN for shares of 0 rows."""
     misses = rows - hits
     low = np.where(hits > 0, special.betaincinv(np.maximum(hits, 1), misses + 1, 0.025), 0.0)
     high = np.where(misses > 0, special.betaincinv(hits + 1, np.maximum(misses, 1), 0.975), 1.0)
@@ -130,12 +136,12 @@ def exact(
 
 
 def confusion(frames: Frames, wanted: Wanted) -> Drawing:
-    """How many rows of each class were predicted to be of which; all repeats pooled.
+    """Confusion matrix: test rows by true and predicted class, all repeats pooled.
 
     Raises:
-        UsageError: nothing was predicted by what is wanted, or by several.
+        UsageError: no wanted pairing has predictions, or several have.
     """
-    pairing, found, counts, names = _by_class(frames, wanted)
+    pairing, predictions, counts, names = _by_class(frames, wanted)
     K = len(names)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     title = f"Confusion matrix: {text(pairing.model)} on {text(pairing.dataset)}"
@@ -145,7 +151,7 @@ def confusion(frames: Frames, wanted: Wanted) -> Drawing:
         ax = axes[0, 0]
         ax.grid(visible=False)
         at = [(int(i), int(j)) for i, j in np.argwhere(counts > 0)]
-        # Of one colour, so that a page can have it darker or lighter: it covers more or less.
+        # One colour of varying opacity, which a page can replace by that for dark paper.
         cells = PatchCollection([Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in at], lw=0)
         cells.set_facecolor([(colour(0), TINT * (0.08 + 0.92 * shares[i, j])) for i, j in at])
         ax.add_collection(cells)
@@ -160,7 +166,7 @@ def confusion(frames: Frames, wanted: Wanted) -> Drawing:
         _name(ax, names, side / K)
         ax.set_xlabel("predicted class")
         ax.set_ylabel("true class")
-        ax.set_title(_pooled(pairing, found))
+        ax.set_title(_pooled(pairing, predictions))
     table = pd.DataFrame(
         {
             "true class": [names[i] for i, _ in at],
@@ -169,17 +175,17 @@ def confusion(frames: Frames, wanted: Wanted) -> Drawing:
             "share of the true class": [shares[i, j] for i, j in at],
         }
     )
-    off = sorted((ij for ij in at if ij[0] != ij[1]), key=lambda ij: -counts[ij])
+    mistakes = sorted((ij for ij in at if ij[0] != ij[1]), key=lambda ij: -counts[ij])
     wrong = int(counts.sum() - np.trace(counts))
-    most = (
-        f" Most often {names[off[0][0]]} is taken for {names[off[0][1]]}: "
-        f"{plural(int(counts[off[0]]), 'time')}."
-        if off
+    most_frequent = (
+        f" Most often {names[mistakes[0][0]]} is taken for {names[mistakes[0][1]]}: "
+        f"{plural(int(counts[mistakes[0]]), 'time')}."
+        if mistakes
         else ""
     )
     description = (
         f"{plural(int(counts.sum()), 'test row')} by true and predicted class; {wrong:,} lie off "
-        f"the diagonal.{most}"
+        f"the diagonal.{most_frequent}"
     )
     return Drawing(figure, title, description, table)
 
@@ -187,20 +193,20 @@ def confusion(frames: Frames, wanted: Wanted) -> Drawing:
 def _by_class(
     frames: Frames, wanted: Wanted
 ) -> tuple[Pairing, pd.DataFrame, NDArray[np.int64], Sequence[str]]:
-    """The pairing, its predictions, how many of each class were taken for which, and the names."""
-    pairing, found = _predicted(frames, wanted)
-    counts = _counts(found)
+    """The pairing, its predictions, its confusion matrix, and the class names."""
+    pairing, predictions = _predicted(frames, wanted)
+    counts = _counts(predictions)
     names = class_names(frames, pairing.dataset, len(counts))
-    return pairing, found, np.pad(counts, (0, len(names) - len(counts))), names
+    return pairing, predictions, np.pad(counts, (0, len(names) - len(counts))), names
 
 
 def recall(frames: Frames, wanted: Wanted) -> Drawing:
-    """The share of each class that was found; all repeats pooled.
+    """Recall of each class, all repeats pooled.
 
     Raises:
-        UsageError: nothing was predicted by what is wanted, or by several.
+        UsageError: no wanted pairing has predictions, or several have.
     """
-    pairing, found, counts, names = _by_class(frames, wanted)
+    pairing, predictions, counts, names = _by_class(frames, wanted)
     K = len(names)
     rows, hits = counts.sum(axis=1), np.diag(counts).astype(np.float64)
     low, high = exact(hits, rows)
@@ -223,7 +229,7 @@ def recall(frames: Frames, wanted: Wanted) -> Drawing:
         ax.set_yticks(y[::step], names[::step], fontsize=size)
         ax.set(ylim=(K - 0.4, -0.6), xlim=(-0.02, 1.02))
         ax.set_xlabel(f"share of the class that is found, with {INTERVAL}", fontsize=8)
-        ax.set_title(_pooled(pairing, found))
+        ax.set_title(_pooled(pairing, predictions))
     table = pd.DataFrame({"class": names, "rows": rows, "recall": shares, "low": low, "high": high})
     known = table[table["rows"] > 0]
     worst = known.nsmallest(1, "recall").iloc[0]
@@ -235,7 +241,7 @@ def recall(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def _predicted(frames: Frames, wanted: Wanted) -> tuple[Pairing, pd.DataFrame]:
-    """The only pairing that is wanted, and all that it predicted."""
+    """The only wanted pairing, and all its predictions."""
 
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
         return pairings
@@ -244,20 +250,22 @@ def _predicted(frames: Frames, wanted: Wanted) -> tuple[Pairing, pd.DataFrame]:
     return pairing, frames.predictions(pairing.result_ids)
 
 
-def _counts(found: pd.DataFrame) -> NDArray[np.int64]:
-    """Rows by true and predicted class (K, K)."""
-    true, predicted = (found[name].to_numpy(dtype=np.int64) for name in ("true", "predicted"))
+def _counts(predictions: pd.DataFrame) -> NDArray[np.int64]:
+    """Numbers of rows by true and predicted class (K, K)."""
+    true, predicted = (predictions[name].to_numpy(dtype=np.int64) for name in ("true", "predicted"))
     K = int(max(true.max(initial=0), predicted.max(initial=0))) + 1
     return np.bincount(true * K + predicted, minlength=K * K).reshape(K, K)
 
 
-def _pooled(pairing: Pairing, found: pd.DataFrame) -> str:
-    of = plural(len(pairing.result_ids), "repeat")
-    return f"n = {plural(len(found), 'test row')} of {of}" + (" pooled" if "s" in of[-1] else "")
+def _pooled(pairing: Pairing, predictions: pd.DataFrame) -> str:
+    repeats = plural(len(pairing.result_ids), "repeat")
+    return f"n = {plural(len(predictions), 'test row')} of {repeats}" + (
+        " pooled" if "s" in repeats[-1] else ""
+    )
 
 
 def _name(ax: Axes, names: Sequence[str], cell: float) -> None:
-    """Classes on both axes, all of them named where there is room; a cell is so many inches."""
+    """Name the classes on both axes, all of them if there is room; ``cell`` is in inches."""
     step = 1 if len(names) <= NAMED else -(-len(names) // 25)
     at = range(0, len(names), step)
     size = 8.0 if len(names) <= 12 else 6.5

@@ -1,10 +1,10 @@
-"""What accuracy costs: time to fit and time to predict, and who gives the most for it."""
+"""Pictures of accuracy against the time to fit and to predict, with the Pareto front."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from harness import Frames, Wanted
     from harness.sheets.choosing import Pairing
+    from harness.sheets.palette import Look
 
     Cost: TypeAlias = Literal["fit", "predict-row"]
 
@@ -50,7 +51,7 @@ ALONE = "timed alone"
 AMONG = "taken while other trials ran"
 COLUMNS = {"fit": "fit_seconds", "predict-row": "predict_seconds"}
 COSTS = {"fit": "time of a fit", "predict-row": "time a row"}
-"""Whatever the clock."""
+"""The name of each cost, whatever the clock."""
 
 WORDS = {
     ("fit", ALONE): "time of a fit",
@@ -59,53 +60,53 @@ WORDS = {
     ("predict-row", AMONG): "time a row, predicting all",
 }
 CLOCKS = {ALONE: "alone", AMONG: "among trials"}
-"""As a table says it."""
+"""The name of each clock in a table."""
 
-DOT: dict[str, Any] = OTHERS | {"ls": "", "ms": 4}
-"""How a model looks that the legend does not name."""
+DOT: Look = OTHERS | {"ls": "", "ms": 4}
+"""The look of models that the legend does not name."""
 
 LABEL = 24
-"""Characters of a label."""
+"""The most characters of a label."""
 
 LONG = 80
-"""Characters of a name in a description."""
+"""The most characters of a name in a description."""
 
 NAMED = 5
-"""Of a panel's Pareto front, at most."""
+"""The most models that are named on a panel's Pareto front."""
 
 GAP = 0.085
-"""Between two labels, as a part of a panel's height."""
+"""The least distance between two labels, as a fraction of a panel's height."""
 
 AWAY = 12.0
-"""Points from which on a line leads from a label to its point."""
+"""From this distance in typographic points, a line leads from a label to its model."""
 
 FLAT = 2.0
-"""How much higher an axis may become for the intervals of what is not on the front."""
+"""The factor by which intervals of models off the front may stretch the accuracy axis."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """How long pairings take, by one way of timing: the two ways don't compare.
+    """Times of pairings, all taken in one way: times taken in different ways do not compare.
 
     Args:
-        how: that way, in words.
-        times: seconds and the ends of their interval, by dataset, model and device.
+        how: the way of timing, `ALONE` or `AMONG`.
+        times: seconds with the bounds of their interval, by dataset, model and device.
     """
 
     how: str
     times: Mapping[tuple[str, str, str], tuple[float, float, float]]
 
     def of(self, pairing: Pairing) -> tuple[float, float, float]:
-        """Seconds and the ends of their interval, NaN where unknown."""
+        """Seconds with the bounds of their interval; NaN if unknown."""
         unknown = (math.nan, math.nan, math.nan)
         return self.times.get((pairing.dataset, pairing.model, pairing.device), unknown)
 
 
 def clock(frames: Frames, results: pd.DataFrame, cost: Cost) -> Clock:
-    """Times of a panel's results, which have scores: those timed alone if all of them were.
+    """The times of a panel's results, which all have scores: timed alone if all pairings were.
 
-    Else the trials' own, which all have: whoever is missing might be the best. Of these the ends
-    are the least and the most of the repeats.
+    Otherwise the trials' own times, which all pairings have, because a missing pairing might be the
+    best. The bounds of these are the shortest and the longest repeat.
     """
     own = results.groupby(["dataset", "model", "device"], sort=False)[COLUMNS[cost]]
     among = {
@@ -113,7 +114,7 @@ def clock(frames: Frames, results: pd.DataFrame, cost: Cost) -> Clock:
         for (d, m, v), g in own
     }
     timings = frames.timings
-    # Of a fit that was cut short only the time of an epoch is known.
+    # A fit that was cut short tells only the time of an epoch.
     whole = ~(timings["cut_from"].astype(float) > 0)
     kept = timings[(timings["kind"] == cost) & (timings["status"] == "ok") & whole]
     names = ("case", "subject", "device", "median", "low", "high")
@@ -122,36 +123,36 @@ def clock(frames: Frames, results: pd.DataFrame, cost: Cost) -> Clock:
         for d, m, v, median, low, high in zip(*(kept[name] for name in names), strict=True)
         if (d, m, v) in among
     }
-    told = {key for key, (time, _, _) in among.items() if time > 0}
-    return Clock(ALONE, alone) if alone and told <= alone.keys() else Clock(AMONG, among)
+    timed = {key for key, (time, _, _) in among.items() if time > 0}
+    return Clock(ALONE, alone) if alone and timed <= alone.keys() else Clock(AMONG, among)
 
 
 def front(times: Sequence[float], accuracies: Sequence[float]) -> list[int]:
-    """Whom nobody beats in both: indices by growing time, and so by growing accuracy.
+    """The Pareto front, fast and accurate: indices by growing time, and so by growing accuracy.
 
-    Of those that are equal in both, each is on it. What has a NaN is not.
+    Of several points equal in both, all are on the front. Points with a NaN are not.
     """
     known = [
         i
         for i, pair in enumerate(zip(times, accuracies, strict=True))
         if all(map(math.isfinite, pair))
     ]
-    found: list[int] = []
+    indices: list[int] = []
     for i in sorted(known, key=lambda i: (times[i], -accuracies[i], i)):
-        last = found[-1] if found else i
+        last = indices[-1] if indices else i
         equal = times[i] == times[last] and accuracies[i] == accuracies[last]
         if equal or accuracies[i] > accuracies[last]:
-            found.append(i)
-    return found
+            indices.append(i)
+    return indices
 
 
 def fit_time(frames: Frames, wanted: Wanted) -> Drawing:
-    """Accuracy against the time of a fit, a panel a dataset, with the Pareto front."""
+    """Accuracy against the time of a fit, with the Pareto front, one panel per dataset."""
     return _against(frames, wanted, "fit", "Accuracy against time to fit")
 
 
 def latency(frames: Frames, wanted: Wanted) -> Drawing:
-    """Accuracy against the time of a prediction, a panel a dataset, with the Pareto front."""
+    """Accuracy against the time of a prediction, with the Pareto front, one panel per dataset."""
     return _against(frames, wanted, "predict-row", "Accuracy against prediction latency")
 
 
@@ -188,57 +189,68 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
             for ax, dataset in zip(axes, shown, strict=True):
                 how = f": {clocks[dataset].how}" if len(ways) > 1 else ""
                 above(ax, titles[dataset] + how)
-        words = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
-        label(figure, axes, words + (f", {ways[0]}" if len(ways) == 1 else ""), "accuracy")
-        # How large the panels are is known from here on.
+        axis_label = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
+        label(figure, axes, axis_label + (f", {ways[0]}" if len(ways) == 1 else ""), "accuracy")
+        # Drawing sets the size of the panels, which the labels need.
         figure.draw_without_rendering()
         names = _names(_keys(drawn), LABEL)
         for ax, dataset in zip(axes, shown, strict=True):
             on = drawn[(drawn["dataset"] == dataset) & drawn["on the front"]]
             _name_the_front(ax, on, time, names)
-    described = [f"Accuracy against {COSTS[cost]}, a panel a dataset."]
+    sentences = _described(drawn, cost, {dataset: clocks[dataset] for dataset in shown})
+    sentences += _left_out(results, own, table[~timed])
+    return Drawing(figure, title, " ".join(sentences), drawn)
+
+
+def _described(drawn: pd.DataFrame, cost: Cost, clocks: Mapping[str, Clock]) -> list[str]:
+    """Sentences about the cost, how it was timed in each panel, and the models on the fronts."""
+    sentences = [f"Accuracy against {COSTS[cost]}, a panel a dataset."]
+    ways = list(dict.fromkeys(clock.how for clock in clocks.values()))
     for how in ways:
-        whose = [text(dataset) for dataset in shown if clocks[dataset].how == how]
+        whose = [text(dataset) for dataset, clock in clocks.items() if clock.how == how]
         on = f" on {', '.join(whose)}" if len(ways) > 1 else ""
-        described.append(f"It is the {WORDS[cost, how]}, {how}{on}.")
+        sentences.append(f"It is the {WORDS[cost, how]}, {how}{on}.")
     best = "; ".join(
         f"on {text(dataset)}: {', '.join(text(model, LONG) for model in group['model'])}"
         for dataset, group in drawn[drawn["on the front"]].groupby("dataset", sort=False)
     )
-    described.append(f"On the Pareto front, by growing time, {best}.")
+    sentences.append(f"On the Pareto front, by growing time, {best}.")
     if withheld := without_interval(drawn["interval"]):
-        described.append(withheld)
-    described += _left_out(results, own, table[~timed])
-    return Drawing(figure, title, " ".join(described), drawn)
+        sentences.append(withheld)
+    return sentences
 
 
 def _left_out(results: pd.DataFrame, own: pd.DataFrame, untimed: pd.DataFrame) -> list[str]:
-    """Sentences of what has scores and is not drawn."""
+    """Sentences about models that have scores but are not drawn."""
     keys = set(zip(untimed["dataset"], untimed["model"], untimed["device"], strict=True))
-    without = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
-    told = (
-        [f"Left out, having no time: {text(listed(without, LISTED), LONG * 5)}."] if without else []
+    untimed_pairings = [p for p in pairings(own) if (p.dataset, p.model, p.device) in keys]
+    sentences = (
+        [f"Left out, having no time: {text(listed(untimed_pairings, LISTED), LONG * 5)}."]
+        if untimed_pairings
+        else []
     )
     models = set(own["model"])
     others = [name for name in dict.fromkeys(results["model"]) if name not in models]
     if others:
-        told.append(f"Baselines are left out: {', '.join(text(name, LONG) for name in others)}.")
-    return told
+        sentences.append(
+            f"Baselines are left out: {', '.join(text(name, LONG) for name in others)}."
+        )
+    return sentences
 
 
 def _legend(
     figure: Figure, drawn: pd.DataFrame, order: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], int]:
-    """Beside the panels, who is who; the looks of those that it names.
+    """Add the legend beside the panels; gives the index of the look of each model that it names.
 
-    Where there are too many, those on a front come first.
+    If there are too many models, those on a front come first.
     """
     present = set(_keys(drawn))
     keys = [key for key in order if key in present]
     best = set(_keys(drawn[drawn["on the front"]]))
     if len(keys) > ENTRIES:
         keys.sort(key=lambda key: key not in best)
-    # Else in the order of the run, so that a model looks the same beside another cost.
+    # Otherwise in the order of the run, so that a model looks the same in both costs' pictures.
     looks = {key: i for i, key in enumerate(keys[:ENTRIES])}
     names = _names(keys, NAME)
     handles = [
@@ -252,17 +264,17 @@ def _legend(
 
 
 def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.DataFrame:
-    """A row a pairing, by dataset and time."""
+    """A table with a row for each pairing, by dataset and time."""
     scores = cells(results)
     rows = []
     for pairing in pairings(results):
         cell = scores[pairing.dataset, pairing.model, pairing.device]
         ends = interval(cell, "accuracy")
-        timed = clocks[pairing.dataset]
-        value, low, high = timed.of(pairing)
+        dataset_clock = clocks[pairing.dataset]
+        value, low, high = dataset_clock.of(pairing)
         rows.append(
             {"dataset": pairing.dataset, "model": pairing.model, "device": pairing.device}
-            | {"clock": CLOCKS[timed.how], time: value, "low (s)": low, "high (s)": high}
+            | {"clock": CLOCKS[dataset_clock.how], time: value, "low (s)": low, "high (s)": high}
             | {"accuracy": float(cell.accuracy.mean())}
             | {"accuracy low": ends.low, "accuracy high": ends.high, "interval": ends.method}
             | {"on the front": False}
@@ -272,7 +284,7 @@ def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.
     table = table.iloc[np.lexsort((table[time], table["dataset"].map(order)))]
     table = table.reset_index(drop=True)
     for _, group in table.groupby("dataset", sort=False):
-        # A logarithmic axis has no place for no time at all.
+        # A logarithmic axis cannot show a time of 0.
         times = group[time].where(group[time] > 0)
         best = front(times.tolist(), group["accuracy"].tolist())
         table.loc[group.index[best], "on the front"] = True
@@ -291,7 +303,7 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
     ax.set_yticks([tick for tick in ax.get_yticks() if max(0, ax.get_ylim()[0]) <= tick <= 1])
     known = table[[time, "low (s)", "high (s)"]].to_numpy().ravel()
     known = known[known > 0]
-    # Labels go to the left, where the front leaves room.
+    # Labels stand to the left of their points, where the front leaves room.
     least, most = float(known.min()), float(known.max())
     logarithmic(ax, "x", seconds, (least / (most / least) ** 0.3 / 1.5, most))
     if len(best):
@@ -300,7 +312,7 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
             [*best[time], end], [*best["accuracy"], best["accuracy"].iloc[-1]],
             where="post", color=FAINT, lw=1.0, zorder=1.5,
         )  # fmt: skip
-    # Who is not named looks like all of those, and is drawn in one go with them.
+    # Models that the legend does not name share one look, and are drawn in one call.
     numbers = np.array([looks.get(key, -1) for key in _keys(table)])
     for i in np.unique(numbers).tolist():
         rows = table[numbers == i]
@@ -317,12 +329,12 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
 
 
 def _accuracies(table: pd.DataFrame) -> tuple[float, float]:
-    """From where to where a panel shows accuracies: all intervals, or those on the front whole.
+    """The range of accuracies that a panel shows: all intervals, or only the front's intervals.
 
-    The latter where one poor model's interval would flatten all that is to be seen.
+    The latter if one poor model's interval would flatten everything else.
     """
     ends = ["accuracy", "accuracy low", "accuracy high"]
-    # What pandas leaves out are intervals that are withheld.
+    # pandas skips NaN, which is the bound of an interval that is withheld.
     best = table.loc[table["on the front"], ends]
     low = float(np.nanmin([table["accuracy"].min(), best.min().min()]))
     high = float(np.nanmax([table["accuracy"].max(), best.max().max()]))
@@ -333,7 +345,7 @@ def _accuracies(table: pd.DataFrame) -> tuple[float, float]:
 def _name_the_front(
     ax: Axes, best: pd.DataFrame, time: str, names: Mapping[tuple[str, str], str]
 ) -> None:
-    """To the upper left of each point, where nobody is; a line leads to what had to move."""
+    """Label the front's points at their upper left, which is free; lines lead to moved labels."""
     box = ax.get_window_extent()
     figure = ax.get_figure(root=True)
     assert figure
@@ -359,11 +371,11 @@ def _name_the_front(
 
 
 def _heights(points: Iterable[float]) -> list[float]:
-    """Where labels stand, as parts of the panel's height: above their points, and apart."""
-    found: list[float] = []
+    """Heights of labels as fractions of the panel's height: above their points, and apart."""
+    heights: list[float] = []
     for point in points:
-        found.append(max(point + 0.025, found[-1] + GAP if found else 0.0))
-    return found
+        heights.append(max(point + 0.025, heights[-1] + GAP if heights else 0.0))
+    return heights
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
@@ -371,7 +383,7 @@ def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _names(keys: Collection[tuple[str, str]], most: int) -> dict[tuple[str, str], str]:
-    """Of models, with their devices where these are several."""
+    """The names of models, with their devices if there are several."""
     names = shortened((model for model, _ in keys), most)
     several = len({device for _, device in keys}) > 1
     return {(m, device): names[m] + (f" @ {device}" if several else "") for m, device in keys}

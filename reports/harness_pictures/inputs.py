@@ -1,4 +1,4 @@
-"""How a classifier divides its inputs, and what its hidden layers make of them."""
+"""Pictures of a classifier's decision regions and of the outputs of its hidden layers."""
 
 from __future__ import annotations
 
@@ -22,35 +22,36 @@ from harness.sheets.style import settings
 from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from harness import Frames, Sketch, Wanted
     from harness.sheets.choosing import Pairing
+    from harness.sheets.palette import Look
 
 CLASSES = 24
-"""In a legend, at most."""
+"""The most classes that a legend names."""
 
 UNITS = 64
-"""Of a hidden layer, at most."""
+"""The most units that are drawn of a hidden layer."""
 
 TIE = 1e-6
-"""By which a class must be more probable than one before it, to be the likelier one."""
+"""A class wins over an earlier one if it is more probable by at least this."""
 
 OWN = ("what", "predicted", "class", "misclassified", "row")
-"""Columns of a table whatever the inputs are called."""
+"""Columns that every table has; inputs of the same names are renamed."""
 
 FILL = 0.28
-"""How much of the paper a region's colour covers."""
+"""The opacity of a region's colour."""
 
 
 def regions(frames: Frames, wanted: Wanted) -> Drawing:
-    """How the first repeat's classifier divides its inputs, and where its test rows lie.
+    """Decision regions of the first repeat's classifier, with its test rows.
 
     Raises:
-        UsageError: none that is wanted has a sketch, or several do.
+        UsageError: no wanted pairing has a sketch, or several have.
     """
 
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
@@ -65,10 +66,10 @@ def regions(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def hidden(frames: Frames, wanted: Wanted) -> Drawing:
-    """What each hidden layer of the first repeat's classifier gives over one input.
+    """The output of each hidden layer of the first repeat's classifier over its only input.
 
     Raises:
-        UsageError: no classifier that is wanted tells, or several do.
+        UsageError: no wanted pairing has a sketch of hidden layers, or several have.
     """
 
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
@@ -87,8 +88,8 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
             shown = thin(n, UNITS)
             for i, unit in enumerate(shown):
                 ax.plot(x, layer[:, unit], color=colour(i), ls=dash(i // 8), lw=1.0)
-            some = f", {len(shown)} of them drawn" if len(shown) < n else ""
-            ax.set_title(f"hidden layer {number}: {plural(n, 'unit')}{some}")
+            note = f", {len(shown)} of them drawn" if len(shown) < n else ""
+            ax.set_title(f"hidden layer {number}: {plural(n, 'unit')}{note}")
             ax.set_ylabel("output")
         axes[-1, 0].set_xlabel(text(sketch.input_names[0]))
     table = pd.DataFrame({text(sketch.input_names[0]): x})
@@ -107,29 +108,29 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def class_names(frames: Frames, dataset: str, n: int) -> list[str]:
-    """A dataset's class names where a sketch tells them, at least n of them."""
+    """A dataset's class names, from a sketch if there is one; at least n of them."""
     results = frames.results
     own = results[(results["dataset"] == dataset) & (results["status"] == "ok")]
-    found = list(frames.sketches(own["result_id"].tolist()).values())
-    names = [text(name, 20) for name in found[0].class_names] if found else []
+    sketches = list(frames.sketches(own["result_id"].tolist()).values())
+    names = [text(name, 20) for name in sketches[0].class_names] if sketches else []
     return [*names, *(f"class {k}" for k in range(len(names), n))]
 
 
 def _sketches(frames: Frames, pairings: Sequence[Pairing]) -> dict[Pairing, Sketch]:
-    """The first sketch of each pairing that has one."""
-    found = frames.sketches([i for p in pairings for i in p.result_ids])
+    """The first sketch of each pairing that has a sketch."""
+    by_result = frames.sketches([i for p in pairings for i in p.result_ids])
     return {
-        p: found[next(i for i in p.result_ids if i in found)]
+        p: by_result[next(i for i in p.result_ids if i in by_result)]
         for p in pairings
-        if any(i in found for i in p.result_ids)
+        if any(i in by_result for i in p.result_ids)
     }
 
 
 def _of(frames: Frames, pairing: Pairing) -> tuple[Sketch, pd.DataFrame]:
-    """A pairing's sketch, and what was predicted of the rows that are its points."""
-    found: Mapping[int, Sketch] = frames.sketches(pairing.result_ids)
-    result_id = next(i for i in pairing.result_ids if i in found)
-    sketch = found[result_id]
+    """A pairing's sketch, and the true and predicted classes of its points."""
+    sketches: Mapping[int, Sketch] = frames.sketches(pairing.result_ids)
+    result_id = next(i for i in pairing.result_ids if i in sketches)
+    sketch = sketches[result_id]
     predicted = frames.predictions([result_id]).set_index("row")
     return sketch, predicted.reindex(sketch.rows)[["true", "predicted"]].astype(np.int64)
 
@@ -183,7 +184,7 @@ def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
 
 
 def _changes(likeliest: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Where the predicted class becomes another, and which."""
+    """The indices after which the predicted class changes, each with the new class."""
     return [(int(i), int(likeliest[i + 1])) for i in np.flatnonzero(np.diff(likeliest))]
 
 
@@ -222,10 +223,10 @@ def _plane(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
 def _divide(
     ax: Axes, x: NDArray[np.float32], y: NDArray[np.float32], grid: NDArray[np.float32]
 ) -> None:
-    """Fill the plane by likeliest class, without a gap where three of them meet.
+    """Fill the plane by the most probable class, without gaps where three regions meet.
 
-    Each class paints what is its own or a later one's, over the ones before. What is as probable as
-    an earlier class stays that one's, as it does where a class is predicted.
+    Each class paints over the earlier ones wherever it or a later class is the most probable. If
+    probabilities are equal, the earlier class keeps the place, as in predictions.
     """
     first, *others = np.unique(grid.argmax(axis=2)).tolist()
     ax.axvspan(x[0], x[-1], color=colour(first), alpha=FILL, lw=0)
@@ -256,7 +257,7 @@ def _components(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing
 
 
 def _points(ax: Axes, points: NDArray[np.float32], rows: pd.DataFrame, K: int) -> NDArray[np.bool_]:
-    """Dots by true class, rings around those that are misclassified; which those are."""
+    """Draw dots by true class, and rings around misclassified rows; gives which rows those are."""
     true = rows["true"].to_numpy()
     wrong: NDArray[np.bool_] = true != rows["predicted"].to_numpy()
     for k in range(K):
@@ -269,7 +270,7 @@ def _points(ax: Axes, points: NDArray[np.float32], rows: pd.DataFrame, K: int) -
     return wrong
 
 
-def _dot(k: int) -> dict[str, Any]:
+def _dot(k: int) -> Look:
     return {"marker": marker(k), "color": colour(k), "ls": "", "mec": PAPER, "mew": 0.5}
 
 
@@ -277,22 +278,22 @@ def _ring() -> Line2D:
     return Line2D([], [], marker="o", mfc="none", mec=INK, ms=9, ls="", label="misclassified")
 
 
-def _legend(names: Sequence[str], look: Any) -> list[Line2D]:
-    """An entry a class, and one for those that are too many."""
+def _legend(names: Sequence[str], look: Callable[[int], Look]) -> list[Line2D]:
+    """A legend entry for each class, and one for the classes beyond `CLASSES`."""
     lines = [Line2D([], [], label=name, **look(k)) for k, name in enumerate(names[:CLASSES])]
     rest = len(names) - CLASSES
     return [*lines, Line2D([], [], ls="", label=f"and {rest} more")] if rest > 0 else lines
 
 
 def _class_axis(ax: Axes, names: Sequence[str]) -> None:
-    """Classes from below, all of them named where there is room."""
+    """Put the classes on the y axis, from below; all are named if there is room."""
     step = max(1, -(-len(names) // 20))
     ax.set_yticks(range(0, len(names), step), names[::step])
     ax.set_ylim(-0.6, len(names) - 0.4)
 
 
 def _names(sketch: Sketch, rows: pd.DataFrame) -> list[str]:
-    """Of all classes, also of those that the rows are of and the sketch has no name for."""
+    """The names of all classes, also of rows' classes that the sketch does not name."""
     names = [text(name, 20) for name in sketch.class_names]
     return [*names, *(f"class {k}" for k in range(len(names), rows.to_numpy().max(initial=-1) + 1))]
 
@@ -304,14 +305,14 @@ def _probabilities(sketch: Sketch) -> NDArray[np.float32]:
 
 
 def _input_names(sketch: Sketch) -> list[str]:
-    """As they head columns, and as no other column is headed."""
+    """The inputs' names as heads of columns, different from the heads of all other columns."""
     names = [text(name, 60) for name in sketch.input_names[:2]]
     return [f"input {name}" if name in OWN or name in names[:i] else name
             for i, name in enumerate(names)]  # fmt: skip
 
 
 def _located(sketch: Sketch, rows: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """The test rows that are drawn."""
+    """A table of the test rows that are drawn."""
     inputs = {name: sketch.points[:, i] for i, name in enumerate(_input_names(sketch))}
     true, predicted = (rows[name].to_numpy() for name in ("true", "predicted"))
     return pd.DataFrame(
@@ -323,10 +324,10 @@ def _located(sketch: Sketch, rows: pd.DataFrame, names: Sequence[str]) -> pd.Dat
 
 
 def _beneath(drawn: pd.DataFrame, located: pd.DataFrame) -> pd.DataFrame:
-    """What is drawn over the inputs, and beneath it the test rows; empty where one has no such."""
+    """The data drawn over the inputs, then the test rows; cells that either lacks are empty."""
     table = pd.concat([drawn, located.astype({"misclassified": object, "row": object})])
-    words = ["class", "misclassified", "row"]
-    table[words] = table[words].astype(object).where(table[words].notna(), "")
+    text_columns = ["class", "misclassified", "row"]
+    table[text_columns] = table[text_columns].astype(object).where(table[text_columns].notna(), "")
     return table.reset_index(drop=True)
 
 

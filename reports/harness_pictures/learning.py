@@ -1,10 +1,10 @@
-"""How a model learns: its likelihood by epoch, and by the size of the training part."""
+"""Pictures of how models learn: likelihood by epoch, and by the number of training rows."""
 
 from __future__ import annotations
 
 import math
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -49,36 +49,37 @@ if TYPE_CHECKING:
 
     from harness import Frames
     from harness.sheets.choosing import Pairing
+    from harness.sheets.palette import Look
 
 PARTS = ("train", "test")
 COLUMNS = [f"{part}_likelihood" for part in PARTS]
 MEDIAN = "median"
-"""Where a table has the number of a repeat."""
+"""In a table, the median has this in place of the number of a repeat."""
 
 DIGITS = 3
-"""Of a likelihood in a table: finer than a line is thick."""
+"""Decimals of a likelihood in a table: finer than the thickness of a line."""
 
 NEAR = 0.003
-"""Of a likelihood: less than a thin line is thick."""
+"""Tolerance of a curve of likelihoods: less than the thickness of a thin line."""
 
 LONG = 50
-"""Epochs from which on their axis is logarithmic."""
+"""From this many epochs, their axis is logarithmic."""
 
-ALONE: dict[str, Any] = {"ls": "", "marker": "o", "ms": 9, "mfc": "none", "mec": FAINT, "mew": 0.8}
+ALONE: Look = {"ls": "", "marker": "o", "ms": 9, "mfc": "none", "mec": FAINT, "mew": 0.8}
 """A ring around a likelihood that has no interval."""
 
 TICKS = 8
-"""Sizes up to which each has a tick, where there is room."""
+"""Up to this many training sizes, each has a tick if there is room."""
 
 
 def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
     """Likelihood of the training and the test part by epoch: each repeat, and their median.
 
-    In the median, what a repeat was when it stopped it stays, be it diverged or not: at the last
-    epoch it is the median of the repeats' ends.
+    In the median, a repeat that stops keeps its last value, also if it diverged: at the last epoch,
+    the median is that of the repeats' final values.
 
     Raises:
-        UsageError: no trial that is wanted tells of its epochs.
+        UsageError: no wanted pairing has a likelihood by epoch.
     """
     traces = frames.traces()
     traced = set(traces["result_id"])
@@ -86,11 +87,11 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
         return [p for p in pairings if traced & set(p.result_ids)]
 
-    found = able(frames, wanted, "a likelihood by epoch", has)
-    shown = found[:PANELS]
-    some = f" ({len(shown)} of {len(found)})" if len(shown) < len(found) else ""
-    one = shown[0]
-    title = f"Likelihood by epoch{some}: " if len(shown) > 1 else "Likelihood by epoch"
+    traced_pairings = able(frames, wanted, "a likelihood by epoch", has)
+    shown = traced_pairings[:PANELS]
+    note = f" ({len(shown)} of {len(traced_pairings)})" if len(shown) < len(traced_pairings) else ""
+    first = shown[0]
+    title = f"Likelihood by epoch{note}: " if len(shown) > 1 else "Likelihood by epoch"
     if len(shown) > 1:
         title += _whose(shown)
     ids = [i for pairing in shown for i in pairing.result_ids]
@@ -102,10 +103,10 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
         kept = [_panel(ax, traces, p, shown, long) for ax, p in zip(axes, shown, strict=True)]
         table = pd.concat(kept, ignore_index=True)
         if len(shown) == 1:
-            title = f"Likelihood by epoch: {text(one.model)} on {text(one.dataset)}"
+            title = f"Likelihood by epoch: {text(first.model)} on {text(first.dataset)}"
             figure.suptitle(title, x=0.01, ha="left", weight="bold")
             diverged = int(table.loc[table["repeat"] == MEDIAN, "diverged"].max())
-            of = plural(len(one.result_ids), "repeat")
+            of = plural(len(first.result_ids), "repeat")
             axes[0].set_title(f"{diverged} of {of} diverged" if diverged else of)
         for ax in axes:
             if long:
@@ -118,9 +119,20 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
             Line2D([], [], color=colour(0), lw=0.6, alpha=0.6, label="each repeat"),
         ]  # fmt: skip
         beside(figure, lines, "median over repeats")
+    return Drawing(
+        figure,
+        title,
+        "Likelihood of the training and the test part against the epoch. Medians: "
+        f"{_final_medians(table)}.",
+        table,
+    )
+
+
+def _final_medians(table: pd.DataFrame) -> str:
+    """The median likelihoods of each pairing at its last epoch, in words."""
     medians = table[table["repeat"] == MEDIAN]
     last = medians.groupby(["dataset", "model", "device"], sort=False).tail(1)
-    ends = "; ".join(
+    return "; ".join(
         f"{text(m, 2 * NAME)} on {text(d)} "
         + (f"ends at {a:.3f} and {b:.3f}" if a + b >= 0 else "diverged")
         for m, d, a, b in zip(
@@ -130,12 +142,6 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
             ),
             strict=True,
         )
-    )
-    return Drawing(
-        figure,
-        title,
-        f"Likelihood of the training and the test part against the epoch. Medians: {ends}.",
-        table,
     )
 
 
@@ -147,7 +153,7 @@ def _whose(shown: Sequence[Pairing]) -> str:
 def _panel(
     ax: Axes, traces: pd.DataFrame, pairing: Pairing, shown: Sequence[Pairing], long: bool
 ) -> pd.DataFrame:
-    """Draw one pairing; its curves, the median first."""
+    """Draw one pairing; gives a table of its curves, the median first."""
     own = traces[traces["result_id"].isin(pairing.result_ids)]
     repeats = {number: group.set_index("epoch")[COLUMNS] for number, group in own.groupby("repeat")}
     median = _median(list(repeats.values()))
@@ -198,7 +204,7 @@ def _panel(
 
 
 def _seen(curve: pd.DataFrame, long: bool) -> pd.DataFrame:
-    """A curve's points without those that nobody would miss."""
+    """A curve without the points that make no visible difference."""
     curve = curve.iloc[thin(len(curve))]
     epochs = curve.index.to_numpy(dtype=np.float64)
     x = np.log(epochs) if long else epochs
@@ -206,11 +212,11 @@ def _seen(curve: pd.DataFrame, long: bool) -> pd.DataFrame:
 
 
 def _median(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """The medians by epoch, of how many repeats they are, and how many had diverged by then."""
+    """The medians by epoch, with how many repeats they are of and how many have diverged."""
     epochs = repeats[0].index
     for repeat in repeats:
         epochs = epochs.union(repeat.index)
-    # By place, not by value: what has become NaN stays so.
+    # Filling by index, not by value, keeps a repeat that became NaN at NaN.
     held = [repeat.reindex(epochs, method="ffill") for repeat in repeats]
     values = np.stack([repeat.to_numpy(dtype=np.float64) for repeat in held])
     begun = np.stack([epochs >= repeat.index[0] for repeat in repeats])
@@ -223,22 +229,22 @@ def _median(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def sizes(frames: Frames, wanted: Wanted) -> Drawing:
-    """Likelihood and time of a fit by the number of training rows, a line a model.
+    """Likelihood and time of a fit by the number of training rows, a line for each model.
 
-    Datasets that differ by nothing but a parameter ``train_size`` or ``n_train`` are one.
+    Datasets that differ only in a parameter ``train_size`` or ``n_train`` count as one.
 
     Raises:
-        UsageError: no dataset that is wanted was run with several sizes, or several were.
+        UsageError: no wanted dataset was run with several training sizes, or several were.
     """
-    every = scored(frames, Wanted(model=wanted.model, device=wanted.device))
-    bases = every["dataset"].map(base)
-    names = chosen([*bases, *every["dataset"]], wanted.dataset)
+    all_results = scored(frames, Wanted(model=wanted.model, device=wanted.device))
+    bases = all_results["dataset"].map(base)
+    names = chosen([*bases, *all_results["dataset"]], wanted.dataset)
     if not names:
-        scored(frames, wanted)  # which says what there is
-    asked = {base(name) for name in names}
-    counts = every["n_train"].groupby(bases).nunique()
+        scored(frames, wanted)  # raises an error that lists the datasets
+    wanted_bases = {base(name) for name in names}
+    counts = all_results["n_train"].groupby(bases).nunique()
     several = [name for name in dict.fromkeys(bases) if counts[name] > 1]
-    ready = [name for name in several if name in asked]
+    ready = [name for name in several if name in wanted_bases]
     if not ready:
         others = (
             f"{', '.join(several[:5])} was" if several else "`harness run --train-sizes` does so"
@@ -250,7 +256,7 @@ def sizes(frames: Frames, wanted: Wanted) -> Drawing:
             f"{len(ready)} datasets were run with several training sizes: "
             f"{', '.join(ready[:5])}; choose with -d"
         )
-    results = every[bases == ready[0]]
+    results = all_results[bases == ready[0]]
     if wanted.model is None and not results["baseline"].all():
         results = results[~results["baseline"].astype(bool)]
     timed = clock(frames, results, "fit")
@@ -258,7 +264,7 @@ def sizes(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
-    """A row a model, device and size."""
+    """A table with a row for each model, device and training size."""
     scores = cells(results)
     rows = []
     for pairing in pairings(results):
@@ -287,7 +293,7 @@ def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
 
 def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
     title = f"By training size: {text(dataset)}"
-    several = table["device"].nunique() > 1
+    several_devices = table["device"].nunique() > 1
     with settings():
         figure, axes = sheet(1, 2, width=9.2, height=3.8, title=title)
         left, right = axes[0]
@@ -300,7 +306,7 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
             model, device = map(str, key)
             line = look(i) if i < ENTRIES else OTHERS
             if i < ENTRIES:
-                name = names[model] + (f" @ {device}" if several else "")
+                name = names[model] + (f" @ {device}" if several_devices else "")
                 handles.append(Line2D([], [], label=name, **line))
             for ax, what in ((left, "likelihood"), (right, "fit")):
                 y = group["likelihood" if what == "likelihood" else "fit seconds"]
@@ -326,6 +332,13 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
         left.set_ylabel("likelihood, with 95% interval")
         right.set_ylabel(f"time of a fit, {timed.how}", wrap=True)
         beside(figure, handles)
+    return Drawing(
+        figure, title, _described(table, timed, withheld), table.assign(clock=CLOCKS[timed.how])
+    )
+
+
+def _described(table: pd.DataFrame, timed: Clock, withheld: str) -> str:
+    """What is drawn, the models without a time, the best model, and the missing intervals."""
     untimed = table[~(table["fit seconds"] > 0)]
     missing = (
         f" No time is known of {', '.join(text(m) for m in dict.fromkeys(untimed['model']))}."
@@ -334,25 +347,22 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
     )
     best = table[table["training rows"] == table["training rows"].max()]
     top = best.loc[best["likelihood"].idxmax()] if len(best) else None
-    words = (
+    best_sentence = (
         f" With {top['training rows']:,.0f} rows {text(top['model'], NAME)} has the highest "
         f"likelihood, {top['likelihood']:.3f}."
         if top is not None and np.isfinite(top["likelihood"])
         else ""
     )
-    return Drawing(
-        figure,
-        title,
-        f"Likelihood and time of a fit against the number of training rows, a line a model. "
-        f"The time is {timed.how}.{missing}{words}{' ' * bool(withheld)}{withheld}",
-        table.assign(clock=CLOCKS[timed.how]),
+    return (
+        "Likelihood and time of a fit against the number of training rows, a line a model. "
+        f"The time is {timed.how}.{missing}{best_sentence}{' ' * bool(withheld)}{withheld}"
     )
 
 
 def _beside_others(rows: Sequence[float], n: int) -> list[float]:
-    """By what to multiply the n series' places, so that their intervals stand beside each other.
+    """Factors for the x coordinates of n series, so that their intervals do not overlap.
 
-    A little: series of two sizes do not mix, and all stand by their tick.
+    They are close to 1: points stay near their tick, and different sizes do not mix.
     """
     span = math.log(rows[-1] / rows[0])
     closest = min(math.log(b / a) for a, b in pairwise(rows))

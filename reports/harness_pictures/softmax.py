@@ -1,4 +1,4 @@
-"""Softmax kernels side by side: time against size, with the time of a copy as the limit."""
+"""Picture of softmax kernels: time against size, with the time of a copy as the limit."""
 
 from __future__ import annotations
 
@@ -39,18 +39,18 @@ PANEL = ["dtype", "caches", "device"]
 def softmax(frames: Frames, wanted: Wanted) -> Drawing:
     """Time of a call against the number of elements, a panel for each type, caches and device.
 
-    ``wanted.model`` is a kernel.
+    ``wanted.model`` names kernels.
 
     Raises:
-        UsageError: no kernel that is wanted was timed.
+        UsageError: no wanted kernel was timed.
     """
     table = _table(frames, wanted)
     groups = list(table.groupby(PANEL, sort=False))
     shown = groups[:PANELS]
-    some = f" ({len(shown)} of {len(groups)} panels)" if len(shown) < len(groups) else ""
+    note = f" ({len(shown)} of {len(groups)} panels)" if len(shown) < len(groups) else ""
     kernels = [name for name in dict.fromkeys(table["kernel"]) if name != COPY]
-    title = f"Softmax: time against size{some}"
-    several = table["device"].nunique() > 1
+    title = f"Softmax: time against size{note}"
+    several_devices = table["device"].nunique() > 1
     with settings():
         figure, axes = panels(len(shown), title=title, legend=True, sharex=True, sharey=True)
         for ax, ((dtype, caches, device), group) in zip(axes, shown, strict=True):
@@ -61,7 +61,7 @@ def softmax(frames: Frames, wanted: Wanted) -> Drawing:
                 ax.vlines(own["elements"], own["low"], own["high"], color=line["color"], lw=0.8)
             limit = group[group["kernel"] == COPY]
             ax.plot(limit["elements"], limit["seconds"], color=INK, lw=2.6, alpha=0.75, zorder=1.5)
-            above(ax, f"{dtype}, {caches} caches" + (f" @ {device}" if several else ""))
+            above(ax, f"{dtype}, {caches} caches" + (f" @ {device}" if several_devices else ""))
             logarithmic(ax, "x", count, table["elements"])
             logarithmic(ax, "y", seconds, table["seconds"])
         label(figure, axes, "elements: rows × classes", "time of a call")
@@ -88,20 +88,20 @@ def softmax(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
-    """A row a kernel and case, and one for each copy, by size."""
+    """A table with a row for each kernel and case, and for each copy, by size."""
     timings, run = frames.timings, frames.run.id
     known = timings[timings["kind"].isin(["softmax", COPY]) & (timings["status"] == "ok")]
-    # What could not be timed in any shape has a case in words.
+    # A kernel that could not be timed in any shape has words in place of a case.
     known = known[known["case"].astype(str).str.count(" ") == 2]
     kernels = known[known["kind"] == "softmax"]
     if kernels.empty:
         raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
     if not (names := chosen(kernels["subject"], wanted.model)):
-        there = nearest(str(wanted.model), set(kernels["subject"]))
-        raise UsageError(f"run {run} timed no kernel '{wanted.model}': {there}")
+        nearest_names = nearest(str(wanted.model), set(kernels["subject"]))
+        raise UsageError(f"run {run} timed no kernel '{wanted.model}': {nearest_names}")
     if not (devices := chosen(kernels["device"], wanted.device)):
-        there = nearest(str(wanted.device), set(kernels["device"]))
-        raise UsageError(f"run {run} timed no softmax on device '{wanted.device}': {there}")
+        nearest_names = nearest(str(wanted.device), set(kernels["device"]))
+        raise UsageError(f"run {run} timed no softmax on device '{wanted.device}': {nearest_names}")
     kept = known[
         (known["subject"].isin(names) | (known["kind"] == COPY)) & known["device"].isin(devices)
     ]

@@ -1,4 +1,4 @@
-"""Series of a history and where they changed."""
+"""Picture of a history's series with their change points."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ STEPS: tuple[tuple[str, Any, bool], ...] = (
     ("step", "-", True),
     ("step, provisional", (0, (3, 2)), False),
 )
-"""Name, dashes, and whether it is firm."""
+"""The name and dashes of a step, and whether it is firm."""
 
 
 class Dates(ConciseDateFormatter):
-    """Dates in few letters, and in the corner the year, month or day that they are of.
+    """Short labels of dates; the axis's corner shows the year, month or day they belong to.
 
-    Where these are several, the corner says from which to which, not only the last.
+    If the dates span several of these, the corner shows the first and the last, not only the last.
 
     Args:
-        locator: of the ticks.
+        locator: places the ticks.
         ends: the first and the last time that is drawn.
     """
 
@@ -62,78 +62,82 @@ class Dates(ConciseDateFormatter):
         self.last = ends[1]
 
     def format_ticks(self, values: Any) -> list[str]:
-        """The ticks' labels."""
+        """The labels of the ticks."""
         self.last = num2date(values[-1]) if len(values) else self.ends[1]  # type: ignore[no-untyped-call]
         labels: list[str] = super().format_ticks(values)  # type: ignore[no-untyped-call]
         return labels
 
     def get_offset(self) -> str:
-        """What stands in the corner."""
-        said: str = super().get_offset()  # type: ignore[no-untyped-call]
-        forms = (form for form in self.offset_formats if self.last.strftime(form) == said)
+        """The text in the axis's corner."""
+        corner: str = super().get_offset()  # type: ignore[no-untyped-call]
+        forms = (form for form in self.offset_formats if self.last.strftime(form) == corner)
         form = next(forms, "")
         return " to ".join(dict.fromkeys(end.strftime(form) for end in self.ends))
 
 
-def history(found: Sequence[Segment], wanted: Wanted) -> Drawing:
-    """Series by time, a panel each, with their change points; segments by colour.
+def history(all_segments: Sequence[Segment], wanted: Wanted) -> Drawing:
+    """Series over time with their change points, one panel per series; colours show segments.
 
     Raises:
-        UsageError: there is none that is wanted.
+        UsageError: the history has no wanted series.
     """
     series: dict[Key, list[Segment]] = {}
-    for segment in _wanted(found, wanted):
+    for segment in _wanted(all_segments, wanted):
         series.setdefault(segment.series, []).append(segment)
     shown = dict(list(series.items())[:PANELS])
-    some = f" ({len(shown)} of {plural(len(series), 'series').removesuffix('s')})"
-    title = "History" + (some if len(shown) < len(series) else "")
+    note = f" ({len(shown)} of {plural(len(series), 'series').removesuffix('s')})"
+    title = "History" + (note if len(shown) < len(series) else "")
     if len(shown) == 1:
         title += f": {_name(next(iter(shown)))}"
     with settings():
         figure, axes = panels(len(shown), title=title, legend=True, sharex=len(shown) > 1)
-        # They share an axis.
+        # All panels share the time axis.
         ends = _ends([segment for segments in shown.values() for segment in segments])
         for ax, (key, segments) in zip(axes, shown.items(), strict=True):
             _panel(ax, segments, ends)
             if len(shown) > 1:
                 above(ax, _name(key))
-        most = max(len(segments) for segments in shown.values())
-        handles = [
-            Line2D([], [], color=colour(i), marker=marker(i), ms=4, lw=0.8, label=name)
-            for i, name in enumerate(
-                ["values"] if most == 1 else [f"segment {n}" for n in range(1, min(most, 8) + 1)]
-            )
-        ]
-        firm = {step.firm for segments in shown.values() for s in segments for step in s.steps}
-        handles += [
-            Line2D([], [], color=INK, lw=1.2, ls=ls, label=name)
-            for name, ls, is_firm in STEPS
-            if is_firm in firm
-        ]
-        beside(figure, handles)
+        beside(figure, _legend(list(shown.values())))
     table = pd.DataFrame([row for segments in shown.values() for row in _rows(segments)])
     steps = [(s, step) for segments in shown.values() for s in segments for step in s.steps]
-    told = "; ".join(
+    changes = "; ".join(
         f"{_name(s.series)} by {s.change(step.size)} on {s.points[step.index].time[:10]}"
         for s, step in steps[:5]
     )
     description = (
         f"{plural(len(shown), 'series').removesuffix('s') if len(shown) > 1 else 'One series'} "
-        f"by time with {plural(len(steps), 'change point')}{': ' + told if told else ''}."
+        f"by time with {plural(len(steps), 'change point')}{': ' + changes if changes else ''}."
     )
     return Drawing(figure, title, description, table)
 
 
-def _wanted(found: Sequence[Segment], wanted: Wanted) -> list[Segment]:
-    kept = list(found)
+def _legend(series: Sequence[Sequence[Segment]]) -> list[Line2D]:
+    """Legend entries for the segments, and for the kinds of steps that the series have."""
+    most = max(len(segments) for segments in series)
+    names = ["values"] if most == 1 else [f"segment {n}" for n in range(1, min(most, 8) + 1)]
+    handles = [
+        Line2D([], [], color=colour(i), marker=marker(i), ms=4, lw=0.8, label=name)
+        for i, name in enumerate(names)
+    ]
+    firm = {step.firm for segments in series for segment in segments for step in segment.steps}
+    handles += [
+        Line2D([], [], color=INK, lw=1.2, ls=ls, label=name)
+        for name, ls, is_firm in STEPS
+        if is_firm in firm
+    ]
+    return handles
+
+
+def _wanted(all_segments: Sequence[Segment], wanted: Wanted) -> list[Segment]:
+    kept = list(all_segments)
     if not kept:
         raise UsageError("the history is empty; `harness track record --anchor SIDE` begins one")
     for name, place in FIELDS.items():
-        asked = getattr(wanted, name)
-        names = chosen((segment.series[place] for segment in kept), asked)
+        wanted_name = getattr(wanted, name)
+        names = chosen((segment.series[place] for segment in kept), wanted_name)
         if not names:
-            there = nearest(asked, {segment.series[place] for segment in kept})
-            raise UsageError(f"the history has no {name} '{asked}': {there}")
+            nearest_names = nearest(wanted_name, {segment.series[place] for segment in kept})
+            raise UsageError(f"the history has no {name} '{wanted_name}': {nearest_names}")
         kept = [segment for segment in kept if segment.series[place] in names]
     return kept
 
@@ -171,7 +175,7 @@ def _panel(ax: Axes, segments: Sequence[Segment], ends: tuple[datetime, datetime
 
 
 def _value_axis(ax: Axes, segments: Sequence[Segment]) -> None:
-    """Scores as they are, ratios as a difference in percent, and times without an anchor."""
+    """Set up the y axis: scores as they are, ratios to the anchor in percent, times with units."""
     first = segments[0]
     if not first.timed:
         ax.set_ylabel(first.series[0])
@@ -188,7 +192,7 @@ def _relative(segments: Sequence[Segment]) -> bool:
 
 
 def _shown(segment: Segment) -> list[float]:
-    """Values in the units of their axis."""
+    """A segment's values in the units of the y axis."""
     if not segment.timed:
         return list(segment.values)
     if _relative([segment]):
@@ -223,7 +227,7 @@ def _time(written: str) -> datetime:
 
 
 def percent(value: float) -> str:
-    """A change in percent, as it stands on an axis.
+    """A change in percent, as an axis shows it.
 
     >>> percent(0.0), percent(2.5), percent(1040.0)
     ('0%', '+2.5%', '+1,040%')

@@ -28,7 +28,7 @@ def harness_reports() -> Iterable[harness.Report]:
     )
 
 
-# Pandas and SciPy load with the first report that is asked for, not with the plugin.
+# The functions import what they need, so that the plugin loads without pandas and SciPy.
 def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
     from harness.analysis.ranking import tables
 

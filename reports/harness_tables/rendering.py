@@ -1,4 +1,4 @@
-"""One report in the formats that people and programs read."""
+"""The report ``tables`` in each of its formats."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 
 
 def render(frames: Frames, style: str) -> RenderableType:
-    """A rich renderable that fits the console it is printed on, or a text.
+    """The report as a rich renderable, which fits its console, or as a text in another format.
 
     Raises:
-        UsageError: there is no such format.
+        UsageError: the report has no such format.
     """
     if style not in FORMATS:
-        raise UsageError(f"report 'tables' has no format '{style}', but {', '.join(FORMATS)}")
-    found = tables(frames)
+        raise UsageError(f"report 'tables' has no format '{style}'; it has {', '.join(FORMATS)}")
+    by_name = tables(frames)
     if style == "json":
-        return texts.json_text(frames, found)
+        return texts.json_text(frames, by_name)
     if style == "csv":
-        main = "ranking" if len(frames.results) else "training" if len(found["training"]) else ""
-        return frame_csv(found[main or "softmax"])
-    shown = [
-        *(sheets(found["ranking"]) if len(found["ranking"]) else []),
-        *timed.training_sheets(found["training"]),
-        *timed.softmax_sheets(found["softmax"]),
+        main = "ranking" if len(frames.results) else "training" if len(by_name["training"]) else ""
+        return frame_csv(by_name[main or "softmax"])
+    all_sheets = [
+        *(sheets(by_name["ranking"]) if len(by_name["ranking"]) else []),
+        *timed.training_sheets(by_name["training"]),
+        *timed.softmax_sheets(by_name["softmax"]),
     ]
-    told = timed.notes(frames)
+    all_notes = timed.notes(frames)
     if len(frames.results):
-        told = [*notes(frames, found["ranking"], found["failures"]), *told]
+        all_notes = [*notes(frames, by_name["ranking"], by_name["failures"]), *all_notes]
     if style == "rich":
-        return Page(shown, told)
-    written = {"markdown": texts.markdown, "latex": texts.latex, "html-fragment": texts.html}
-    return written[style](shown, told)
+        return Page(all_sheets, all_notes)
+    writers = {"markdown": texts.markdown, "latex": texts.latex, "html-fragment": texts.html}
+    return writers[style](all_sheets, all_notes)

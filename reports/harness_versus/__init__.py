@@ -1,4 +1,4 @@
-"""Which model is better: pairs of models with what is known of them, and each dataset's best."""
+"""Reports that compare models: pairs of models, and each dataset's best model."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def harness_reports() -> Iterable[harness.Report]:
     )
 
 
-# Pandas, SciPy and rich load with the first report that is asked for, not with the plugin.
+# The functions import what they need, so that the plugin loads without pandas, SciPy and rich.
 def _versus_tables(
     frames: harness.Frames, model: tuple[str, ...], rope: float, ranks: bool
 ) -> Mapping[str, pd.DataFrame]:
@@ -63,7 +63,7 @@ def _versus(
 
 def _part(rope: float) -> float:
     if not 0 < rope < 1:
-        raise harness.UsageError(f"--rope is above 0% and below 100%, not {100 * rope:g}%")
+        raise harness.UsageError(f"--rope must be above 0% and below 100%, not {100 * rope:g}%")
     return rope
 
 

@@ -1,10 +1,11 @@
-"""Each dataset's best model, in a line that fits a README."""
+"""The report ``best``: each dataset's best model on one line, for a README."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from rich import box
@@ -23,46 +24,76 @@ if TYPE_CHECKING:
     from harness import Frames
 
 NAMED = 2
-"""Models that are named beside the best; JSON and CSV have all."""
+"""The most models that are named as tied with the best; JSON and CSV name all."""
 
 HEADS = ("dataset", "best", "score", "95% interval", "not told apart from it")
 
 
-def table(frames: Frames, score: str) -> pd.DataFrame:
-    """A row for each dataset: its best model, how good, and which are not told from it.
+@dataclass(frozen=True, slots=True)
+class Best:
+    """A dataset's best model by a score.
 
     Args:
-        frames: of a run.
+        dataset: name of the dataset.
+        model: name of the best model.
+        score: the model's score.
+        low: lower bound of the score's interval; None without an interval.
+        high: upper bound of the interval.
+        tied: names of the models that are not significantly different from the best.
+    """
+
+    dataset: str
+    model: str
+    score: float
+    low: float | None
+    high: float | None
+    tied: tuple[str, ...]
+
+    def record(self, score: str) -> dict[str, object]:
+        """The fields as JSON has them, with the score under its name."""
+        ends = {"low": self.low, "high": self.high}
+        names = {"dataset": self.dataset, "model": self.model}
+        return {**names, score: self.score, **ends, "tied": list(self.tied)}
+
+    def row(self, score: str) -> dict[str, object]:
+        """The fields as a table has them, with the tied models in one cell."""
+        return self.record(score) | {"tied": ", ".join(self.tied)}
+
+
+def table(frames: Frames, score: str) -> pd.DataFrame:
+    """A row for each dataset: its best model, the score, and the models tied with the best.
+
+    Args:
+        frames: a run's frames.
         score: ``accuracy`` or ``likelihood``.
 
     Raises:
         UsageError: no model has finished any dataset.
     """
-    rows = (row | {"tied": ", ".join(row["tied"])} for row in _found(frames, score))
-    return pd.DataFrame(rows)
+    return pd.DataFrame(best.row(score) for best in _best_models(frames, score))
 
 
 def render(frames: Frames, style: str, score: str) -> RenderableType:
-    """Each dataset's best model in one of the formats; arguments as `table` takes them."""
-    found = _found(frames, score)
+    """Each dataset's best model in one of the formats; other arguments as for `table`."""
+    best_models = _best_models(frames, score)
     if style == "json":
-        return json.dumps(found, indent=2)
+        return json.dumps([best.record(score) for best in best_models], indent=2)
     if style == "csv":
-        rows = ((row | {"tied": ", ".join(row["tied"])}).values() for row in found)
-        return csv_text(tuple(found[0]), rows)
-    return _shown([_cells(row) for row in found], score, style)
+        rows = [best.row(score) for best in best_models]
+        return csv_text(tuple(rows[0]), (row.values() for row in rows))
+    return _shown([_cells(best) for best in best_models], score, style)
 
 
-def _found(frames: Frames, score: str) -> list[dict[str, Any]]:
-    found = _best(ranking.tables(frames)["ranking"], score)
-    if not found:
+def _best_models(frames: Frames, score: str) -> list[Best]:
+    best_models = _best(ranking.tables(frames)["ranking"], score)
+    if not best_models:
         raise UsageError("no model has finished a dataset; `harness report` tells why")
-    return found
+    return best_models
 
 
-def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
+def _best(ranked: pd.DataFrame, score: str) -> list[Best]:
     several = ranked["device"].nunique() > 1
-    found = []
+    best_models = []
     for dataset, rows in ranked.groupby("dataset", sort=False):
         names = rows["model"] + (" @ " + rows["device"] if several else "")
         first = rows[rows[f"{score}_best"]]
@@ -71,28 +102,28 @@ def _best(ranked: pd.DataFrame, score: str) -> list[dict[str, Any]]:
         best = first.iloc[0]
         others = rows[f"{score}_tied_with_best"] & ~rows["baseline"].astype(bool)
         tied = names[others & (names != names[first.index[0]])]
-        found.append(
-            {
-                "dataset": dataset,
-                "model": names[first.index[0]],
-                score: float(best[score]),
-                "low": _known(best[f"{score}_low"]),
-                "high": _known(best[f"{score}_high"]),
-                "tied": tied.tolist(),
-            }
+        best_models.append(
+            Best(
+                str(dataset),
+                names[first.index[0]],
+                float(best[score]),
+                _known(best[f"{score}_low"]),
+                _known(best[f"{score}_high"]),
+                tuple(tied),
+            )
         )
-    return found
+    return best_models
 
 
 def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
 
 
-def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    ends = [row["low"], row["high"]]
-    interval = "" if None in ends else " to ".join(map(_share, ends))
-    score = next(row[name] for name in ("accuracy", "likelihood") if name in row)
-    return row["dataset"], row["model"], _share(score), interval, listed(row["tied"], NAMED)
+def _cells(best: Best) -> tuple[str, ...]:
+    interval = ""
+    if best.low is not None and best.high is not None:
+        interval = f"{_share(best.low)} to {_share(best.high)}"
+    return best.dataset, best.model, _share(best.score), interval, listed(best.tied, NAMED)
 
 
 def _share(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Who is better: two models by dataset, or all pairs of several."""
+"""The report ``versus``: two models compared by dataset, or all pairs of several models."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 from dataclasses import dataclass
 from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pandas as pd
 from rich import box
@@ -24,22 +24,25 @@ from harness.statistics.scores import LEVEL
 from harness.words import listed, p_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
     from rich.console import RenderableType
 
     from harness import Frames
 
+    Record: TypeAlias = dict[Hashable, Any]
+    """A row of a comparison, as pandas gives it: names and numbers."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What is printed.
+    """A table to print.
 
     Args:
-        title: above it.
-        heads: of the columns, the first of which is of names.
-        rows: of texts.
-        clear: for each row, whether a p-value is below the level.
+        title: shown above the table.
+        heads: heads of the columns; the first column holds names.
+        rows: rows of texts.
+        clear: for each row, whether its difference is significant.
     """
 
     title: str
@@ -54,67 +57,69 @@ UNITS = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 def tables(
     frames: Frames, models: Sequence[str], rope: float, *, ranks: bool
 ) -> dict[str, pd.DataFrame]:
-    """Who is better, as DataFrames: two models by dataset and over all, more of them by pairs.
+    """The comparison as DataFrames: two models by dataset and over all datasets, or all pairs.
 
     Args:
-        frames: of a run.
-        models: names or globs; all but the baselines without.
-        rope: differences of no more than this do not matter.
-        ranks: with ranks and ratings, too; a note in their place where there can be none.
+        frames: a run's frames.
+        models: names or globs; if empty, all models except the baselines.
+        rope: differences of at most this count as equal.
+        ranks: whether to add ranks and ratings; a note takes their place if there can be none.
 
     Raises:
-        UsageError: there are no such models, or fewer than two.
+        UsageError: the run has no such models, or fewer than two.
     """
     contenders = two_models.chosen(frames, models)
-    alone = len(contenders) == 2
-    found = {"pairs": two_models.matrix(frames, contenders, rope, turned=not alone)}
-    if alone:
+    single_pair = len(contenders) == 2
+    by_name = {"pairs": two_models.matrix(frames, contenders, rope, turned=not single_pair)}
+    if single_pair:
         duel = two_models.duel(frames, contenders[0], contenders[1], rope)
-        found = {"datasets": duel} | found
+        by_name = {"datasets": duel} | by_name
     if ranks:
         try:
-            found["standings"] = two_models.standings(frames, contenders)
+            by_name["standings"] = two_models.standings(frames, contenders)
         except UsageError as error:
-            found["standings"] = pd.DataFrame({"note": [f"No ranks: {error}."]})
-    return found
+            by_name["standings"] = pd.DataFrame({"note": [f"No ranks: {error}."]})
+    return by_name
 
 
 def render(
     frames: Frames, style: str, models: Sequence[str], rope: float, *, ranks: bool
 ) -> RenderableType:
-    """Who is better, in one of the formats; arguments as `tables` takes them."""
-    found = tables(frames, models, rope, ranks=ranks)
+    """The comparison in one of the formats; other arguments as for `tables`."""
+    by_name = tables(frames, models, rope, ranks=ranks)
     if style == "csv":
-        return frame_csv(_in_one(found))
+        return frame_csv(_in_one(by_name))
     if style == "json":
-        return json.dumps({"rope": rope} | {name: _records(one) for name, one in found.items()})
-    pairs = found["pairs"]
-    if "datasets" in found:
-        shown = [*_duels(found["datasets"]), _overall(pairs)]
-        notes = [*_duel_notes(found["datasets"], rope), *_matrix_notes(pairs)]
+        return json.dumps(
+            {"rope": rope} | {name: _records(frame) for name, frame in by_name.items()}
+        )
+    pairs = by_name["pairs"]
+    if "datasets" in by_name:
+        printed = [*_duels(by_name["datasets"]), _overall(pairs)]
+        notes = [*_duel_notes(by_name["datasets"], rope), *_matrix_notes(pairs)]
     else:
-        shown, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
-    if "standings" in found:
-        standings = found["standings"]
+        printed, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
+    if "standings" in by_name:
+        standings = by_name["standings"]
         if "note" in standings:
             notes += standings["note"].tolist()
         else:
-            shown += _standings(standings)
+            printed += _standings(standings)
             notes.append(RANKS)
-    return _rich(shown, notes) if style == "rich" else _text(shown, notes, style)
+    return _rich(printed, notes) if style == "rich" else _text(printed, notes, style)
 
 
 NAMED = 4
-"""Data sets that a note names, at most."""
+"""The most datasets that a note names."""
 
 NAME = 26
-"""Characters of a name in a line of a matrix."""
+"""The most characters per line of a name in a table of pairs."""
 
 MINUS = "\u2212"
-"""A minus, until LaTeX has its own: tabulate would escape that."""
+"""Stands for LaTeX's minus until tabulate is done, which would escape LaTeX's."""
 
 BELOW = "\n  "
-"""Between the upper and the lower one of a pair."""
+"""Separates the names of a pair, which stand one below the other."""
 
 COUNTED = "w/t/l: datasets won, tied and lost by more than what does not matter."
 WILCOXON = (
@@ -136,8 +141,8 @@ ONCE = (
 )
 
 
-def _duels(found: pd.DataFrame) -> Iterator[Table]:
-    for score, rows in found.groupby("score", sort=False):
+def _duels(duels: pd.DataFrame) -> Iterator[Table]:
+    for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield Table(
             f"{UNITS[str(score)]}: {first} less {second}",
@@ -150,7 +155,7 @@ def _duels(found: pd.DataFrame) -> Iterator[Table]:
         )
 
 
-def _difference(row: Any) -> tuple[str, str]:
+def _difference(row: Record) -> tuple[str, str]:
     """A mean difference and its interval, or why there is none."""
     if not row["repeats"]:
         return row["method"] if row["total"] else "no scores", ""
@@ -159,7 +164,7 @@ def _difference(row: Any) -> tuple[str, str]:
 
 
 def _overall(pairs: pd.DataFrame) -> Table:
-    """The only pair, over all datasets: a row a score."""
+    """The table of a single pair over all datasets, with a row for each score."""
     first, second = pairs["first"].iloc[0], pairs["second"].iloc[0]
     return Table(
         f"{first} less {second}, over {_datasets(pairs)}",
@@ -172,7 +177,7 @@ def _overall(pairs: pd.DataFrame) -> Table:
     )
 
 
-def _over_all(row: Any) -> tuple[str, ...]:
+def _over_all(row: Record) -> tuple[str, ...]:
     counts = f"{row['wins']}/{row['ties']}/{row['losses']}"
     return _signed(row["difference"]), counts, p_value(row["p_value"]), *_chances(row)
 
@@ -181,8 +186,8 @@ def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
     return tuple((rows["p_value"] < LEVEL).tolist())
 
 
-def _matrices(found: pd.DataFrame) -> Iterator[Table]:
-    for score, rows in found.groupby("score", sort=False):
+def _matrices(pairs: pd.DataFrame) -> Iterator[Table]:
+    for score, rows in pairs.groupby("score", sort=False):
         yield Table(
             f"{UNITS[str(score)]}: the first less the second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
@@ -221,40 +226,44 @@ def _standings(rated: pd.DataFrame) -> Iterator[Table]:
         )
 
 
-def _duel_notes(found: pd.DataFrame, rope: float) -> list[str]:
-    """How to read a duel; the methods by dataset where there are several."""
-    judged = found[found["p_value"].notna()]
+def _duel_notes(duels: pd.DataFrame, rope: float) -> list[str]:
+    """Notes on how to read a comparison of two models; methods by dataset if there are several."""
+    judged = duels[duels["p_value"].notna()]
     methods = judged.groupby("method", sort=False)["dataset"].unique()
-    told = [
+    method_texts = [
         f"{method}" + (f" ({listed(names, NAMED)})" if len(methods) > 1 else "")
         for method, names in methods.items()
     ]
     notes = [_rope(rope)]
-    if told:
-        notes.append(f"On each dataset alone, intervals and p: {', '.join(told)}; bold below 5%.")
-    if ((found["repeats"] > 0) & found["low"].isna()).any():
+    if method_texts:
+        notes.append(
+            f"On each dataset alone, intervals and p: {', '.join(method_texts)}; bold below 5%."
+        )
+    if ((duels["repeats"] > 0) & duels["low"].isna()).any():
         notes.append(LACKING)
     if (judged["total"] == 1).any():
         notes.append(ONCE)
     return notes
 
 
-def _matrix_notes(found: pd.DataFrame) -> list[str]:
-    """How to read pairs over all datasets."""
-    several = len(found) > len(UNITS)
+def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
+    """Notes on how to read pairs over all datasets."""
+    several = len(pairs) > len(UNITS)
     notes = [COUNTED]
-    if found["p_value"].notna().any():
+    if pairs["p_value"].notna().any():
         notes.append(WILCOXON.format(", after Holm over the pairs" if several else ""))
-    least = least_p(found)
-    if least >= LEVEL:
+    smallest_p = least_p(pairs)
+    if smallest_p >= LEVEL:
         notes.append(
-            f"After Holm, no p of so many pairs over so few datasets can be below {least:.3f}: "
-            "choose fewer models with -m, or run more datasets."
+            "After Holm, no p of so many pairs over so few datasets can be below "
+            f"{smallest_p:.3f}: choose fewer models with -m, or run more datasets."
         )
-    silent = len(found.loc[found["note"] != ""]) // len(UNITS)
-    if silent:
+    n_untested = len(pairs.loc[pairs["note"] != ""]) // len(UNITS)
+    if n_untested:
         which = (
-            f"Of {silent} of {len(found) // len(UNITS)} pairs" if several else "Over all datasets"
+            f"Of {n_untested} of {len(pairs) // len(UNITS)} pairs"
+            if several
+            else "Over all datasets"
         )
         notes.append(
             f"{which} nothing is said but the means: fewer than {FEWEST} datasets, or some that "
@@ -287,12 +296,12 @@ def _interval(low: float, high: float) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def _chances(row: Any) -> tuple[str, str, str]:
+def _chances(row: Record) -> tuple[str, str, str]:
     return tuple(_chance(row[name]) for name in ("better", "equivalent", "worse"))  # type: ignore[return-value]  # of three
 
 
 def _chance(value: float) -> str:
-    """A probability in percent; what is not certain is not said to be.
+    """A probability in percent; only certainty is written as 0% or 100%.
 
     >>> [_chance(p) for p in (0.0, 0.004, 0.5, 0.996, 1.0)]
     ['0%', '<1%', '50%', '>99%', '100%']
@@ -304,14 +313,14 @@ def _chance(value: float) -> str:
     return ">99%" if 0.995 <= value < 1 else f"{100 * value:.0f}%"
 
 
-def _in_one(found: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Tables below each other, with a column that says which; what one lacks is empty."""
-    parts = [one.assign(table=name) for name, one in found.items()]
+def _in_one(by_name: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The tables in one, with their names in a column ``table``; missing cells are empty."""
+    parts = [frame.assign(table=name) for name, frame in by_name.items()]
     joined = pd.concat(parts, ignore_index=True)
     return joined[["table", *(name for name in joined.columns if name != "table")]]
 
 
-def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
+def _records(frame: pd.DataFrame) -> list[Record]:
     return [
         {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         for row in frame.to_dict("records")
@@ -320,26 +329,26 @@ def _records(frame: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _rich(tables: Sequence[Table], notes: Sequence[str]) -> Group:
     parts: list[RenderableType] = []
-    for one in tables:
-        heads = one.heads
-        table = RichTable(
-            title=one.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
+    for table in tables:
+        heads = table.heads
+        rich_table = RichTable(
+            title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
             pad_edge=False, padding=(0, 1, 0, 0),
         )  # fmt: skip
         for head in heads:
             is_name = head == heads[0]
-            table.add_column(
+            rich_table.add_column(
                 head, justify="left" if is_name else "right", overflow="fold", no_wrap=not is_name
             )
-        for row, clear in zip(one.rows, one.clear or repeat(False), strict=False):
+        for row, clear in zip(table.rows, table.clear or repeat(False), strict=False):
             name = _folded(row[0]) if heads[0] == "pair" else row[0]
-            table.add_row(name, *row[1:], style="bold" if clear else "")
-        parts.append(table)
+            rich_table.add_row(name, *row[1:], style="bold" if clear else "")
+        parts.append(rich_table)
     return Group(*parts, *(Text(note, style="dim") for note in notes))
 
 
 def _folded(pair: str) -> str:
-    r"""A pair in lines of `NAME` characters, broken after hyphens and commas rather than anywhere.
+    r"""A pair folded into lines of at most `NAME` characters, if possible after hyphens or commas.
 
     >>> print(_folded("sklearn-hist-gradient-boosting\n  prior"))
     sklearn-hist-gradient-
@@ -359,26 +368,26 @@ def _folded(pair: str) -> str:
 
 def _text(tables: Sequence[Table], notes: Sequence[str], style: str) -> str:
     parts = []
-    for one in tables:
-        between = " less " if one.heads[0] == "pair" else ": "
-        lines = [(_in_line(row[0], between), *row[1:]) for row in one.rows]
-        right = ("left", *("right" for _ in one.heads[1:]))
+    for table in tables:
+        between = " less " if table.heads[0] == "pair" else ": "
+        lines = [(_in_line(row[0], between), *row[1:]) for row in table.rows]
+        right = ("left", *("right" for _ in table.heads[1:]))
         options: Any = {"disable_numparse": True, "colalign": right if lines else None}
         if style == "markdown":
             lines = [tuple(map(markdown_text, line)) for line in lines]
-            table = tabulate(lines, one.heads, tablefmt="pipe", **options)
-            parts.append(f"**{markdown_text(one.title)}**\n\n{table}\n\n")
+            body = tabulate(lines, table.heads, tablefmt="pipe", **options)
+            parts.append(f"**{markdown_text(table.title)}**\n\n{body}\n\n")
         else:
             lines = [
                 (name, *(cell.replace("-", MINUS) for cell in cells)) for name, *cells in lines
             ]
-            table = tabulate(lines, one.heads, tablefmt="latex_booktabs", **options)
-            parts.append(f"% {one.title}\n{table.replace(MINUS, '$-$')}\n\n")
+            body = tabulate(lines, table.heads, tablefmt="latex_booktabs", **options)
+            parts.append(f"% {table.title}\n{body.replace(MINUS, '$-$')}\n\n")
     written = (f"{markdown_text(n)}\n\n" if style == "markdown" else f"% {n}\n" for n in notes)
     return "".join([*parts, *written])
 
 
 def _in_line(cell: str, between: str) -> str:
-    """A name's lines as one."""
+    """The lines of a first cell as one line."""
     first, *rest = cell.split(BELOW)
     return f"{first}{between}{'; '.join(rest)}" if rest else first

@@ -449,7 +449,7 @@ def test_the_only_pairing_that_has_the_data_is_drawn() -> None:
 def test_what_nothing_has_is_said_so() -> None:
     frames = replace(sample_frames(), sketches=lambda _: {})
     assert fault("regions", frames, WHOLE) == (
-        "no trial of ridge[l2=0.1] on tides has a picture of its inputs; nor has any other in run 1"
+        "no trial of ridge[l2=0.1] on tides has a picture of its inputs; no trial of run 1 has"
     )
 
 
@@ -1177,7 +1177,7 @@ def test_the_command_writes_a_file_and_prints_its_name(folder: Path) -> None:
     ("words", "line"),
     [
         (["recall"], "2 pairings have predictions: numpy-softmax on threshold, numpy-softmax on"),
-        (["recall", "-o", "a.gif"], "'a.gif' is none of .svg, .png, .pdf; name it so"),
+        (["recall", "-o", "a.gif"], "'a.gif' does not end in one of .svg, .png, .pdf; rename it"),
         (["recall", "-o", "none/a.svg"], "its folder does not exist"),
         (["recall", "7"], "has no run '7'"),
         (["recal"], "no picture 'recal': did you mean 'recall'?"),

@@ -127,8 +127,8 @@ def test_duplicates_of_the_table_itself_earn_a_remark() -> None:
 
 
 WRONG = [
-    (dataset(name="Toy set"), "kebab-case-name", "'Toy set' is not small letters"),
-    (dataset(kind="random"), "known-kind", "kind is 'random', none of fresh, resampled"),
+    (dataset(name="Toy set"), "kebab-case-name", "'Toy set' is not kebab-case"),
+    (dataset(kind="random"), "known-kind", "kind is 'random', not one of fresh, resampled"),
     (dataset(changed(X_train=np.ravel)), "parts-fit-together", "X_train has shape (90,)"),
     (dataset(changed(y_train=lambda y: np.stack([y, y], 1))), "parts-fit-together", "(30, 2)"),
     (dataset(changed(X_test=lambda X: X[:, :2])), "parts-fit-together", "3 columns, X_test 2"),
@@ -166,7 +166,7 @@ WRONG = [
     (
         dataset(lambda rng: resampled(np.random.default_rng(0))),
         "splits-are-of-their-kind",
-        "seeds 0 to 3 give one and the same split; kind resampled must not",
+        "seeds 0 to 3 give the same split; kind resampled must not",
     ),
     (dataset(resampled, "fixed"), "splits-are-of-their-kind", "X_test differs from seed to seed"),
     (dataset(leaky), "parts-share-no-rows", "10 of 10 test rows are training rows too"),
@@ -202,7 +202,7 @@ def test_the_message_lists_all_that_failed_one_a_line() -> None:
         harness.testing.check_dataset(dataset(leaky, name="Toy"))
     assert str(raised.value).splitlines() == [
         f"dataset 'Toy' fails 2 of {len(DATASET_CHECKS)} checks:",
-        "  kebab-case-name: 'Toy' is not small letters and digits, in words joined by '-'",
+        "  kebab-case-name: 'Toy' is not kebab-case: small letters and digits, joined by '-'",
         "  parts-share-no-rows: 10 of 10 test rows are training rows too",
     ]
 

@@ -109,13 +109,13 @@ def test_one_that_refuses_an_empty_array_passes_with_a_remark() -> None:
 
 
 WRONG = [
-    (kernel(name="Soft Max"), {"kebab-case-name"}, "'Soft Max' is not small letters"),
+    (kernel(name="Soft Max"), {"kebab-case-name"}, "'Soft Max' is not kebab-case"),
     (
         kernel(in_half_precision_if_single),
         {"float32-is-softmax", "survives-large-logits"},
         "float32 near",
     ),
-    (kernel(sums_to_all), {"rows-sum-to-one"}, "a row misses 1 by 1"),
+    (kernel(sums_to_all), {"rows-sum-to-one"}, "the sum of a row differs from 1 by 1"),
     (kernel(squeezes), {"one-row"}, "gives shape (3,), not (1, 3)"),
     (kernel(half_if_alone), {"one-class"}, "a probability is off by 0.5"),
     (kernel(keeps_a_row), {"no-rows"}, "gives shape (1, 3) for logits of shape (0, 3)"),

@@ -271,15 +271,15 @@ def without_default(setting: harness.Setting, depth: int) -> Centroids:
 
 ONE = Centroids(sample_for(harness.Needs()).setting)
 WRONG = [
-    (model(name="My_Model"), {"kebab-case-name"}, "'My_Model' is not small letters"),
+    (model(name="My_Model"), {"kebab-case-name"}, "'My_Model' is not kebab-case"),
     (model(with_list), {"parameters-have-defaults"}, "default of 'hidden' is a tuple"),
-    (model(SharesWhatItLearned), {"can-be-made-twice"}, "second one changes the first"),
+    (model(SharesWhatItLearned), {"can-be-made-twice"}, "second classifier changes the first"),
     (model(WritesWhereItCan), {"leaves-its-input-alone"}, "fit changes X: 4 of 240 values"),
     (model(WritesWhenItPredicts), {"leaves-its-input-alone"}, "predict_proba changes X: 8 of 120"),
     (model(LuckyNumbers), {"same-seed-same-result"}, "draw from a generator seeded with"),
     (model(LuckyNumPy), {"same-seed-same-result"}, "draw from a generator seeded with"),
     (model(NormalisesTheBatch), {"any-company-of-rows"}, "1 of 30 rows predicted apart differ"),
-    (model(KeepsItsAnswer), {"gives-its-answers-away"}, "overwritten is given again"),
+    (model(KeepsItsAnswer), {"gives-its-answers-away"}, "overwriting a returned array changes"),
     (model(CountsRows), {"any-order-of-rows"}, "rows in another order differ"),
     (model(OnlyThreeClasses), {"ten-classes"}, "(30, 3)"),
     (model(OneColumnForTwoClasses), {"two-classes"}, "(30,)"),
@@ -288,15 +288,19 @@ WRONG = [
     (model(StrangeClasses), {"any-order-of-labels"}, "classes_ is ['a', 'b', 'c'], not the labels"),
     (model(devices=()), {"keeps-to-its-devices"}, "devices is (), not a tuple of kinds"),
     (model(devices=("cuda:0",)), {"keeps-to-its-devices"}, "not a tuple of kinds"),
-    (model(devices=("quantum",)), {"keeps-to-its-devices"}, "is checked on cpu, but names only"),
-    (model(LosesItselfInAPickle), {"can-be-pickled"}, "from a pickle it answers otherwise"),
+    (model(devices=("quantum",)), {"keeps-to-its-devices"}, "is checked on cpu, but declares only"),
+    (model(LosesItselfInAPickle), {"can-be-pickled"}, "unpickled classifier predicts differently"),
     (model(Speechless), {"can-be-pickled"}, "TypeError does not say why"),
     (model(NumPyEpochs), {"calls-its-monitor"}, "is a int64, not an int"),
-    (model(SameEpoch), {"calls-its-monitor"}, "epoch 1 is told when 2 or a later one is due"),
-    (model(CountsFromZero), {"calls-its-monitor"}, "epoch 0 is told when 1 or a later one is due"),
-    (model(TellsProbabilities), {"calls-its-monitor"}, "exp(predict_log_proba(X)) has a row"),
+    (model(SameEpoch), {"calls-its-monitor"}, "monitor gets epoch 1, but the next is 2 or later"),
+    (model(CountsFromZero), {"calls-its-monitor"}, "gets epoch 0, but the next is 1 or later"),
+    (
+        model(TellsProbabilities),
+        {"calls-its-monitor"},
+        "exp(predict_log_proba(X)): the sum of a row",
+    ),
     (model(TellsNothing), {"calls-its-monitor"}, "takes a monitor but never calls it"),
-    (model(MindsBeingWatched), {"calls-its-monitor"}, "being monitored changes what it learns"),
+    (model(MindsBeingWatched), {"calls-its-monitor"}, "a monitor changes what fit learns"),
     (model(GoesAway), {"leaves-the-process-alone"}, "FAULTY was None and is 'yes'"),
 ]
 
@@ -314,7 +318,7 @@ def test_a_model_that_cannot_be_made_fails_with_what_make_raised() -> None:
     assert verdicts(model(without_default))["parameters-have-defaults"] == (
         "parameter 'depth' has no default; give it one"
     )
-    assert "same object again" in verdicts(model(partial(made, ONE)))["can-be-made-twice"]
+    assert "same object twice" in verdicts(model(partial(made, ONE)))["can-be-made-twice"]
 
 
 class OutOfOrderElsewhere(Centroids):
@@ -365,7 +369,7 @@ def test_the_message_lists_all_that_failed_one_a_line() -> None:
         harness.testing.check_model(model(WritesWhereItCan, name="Toy"))
     assert str(raised.value).splitlines() == [
         f"model 'Toy' fails 2 of {len(MODEL_CHECKS)} checks:",
-        "  kebab-case-name: 'Toy' is not small letters and digits, in words joined by '-'",
+        "  kebab-case-name: 'Toy' is not kebab-case: small letters and digits, joined by '-'",
         "  leaves-its-input-alone: fit changes X: 4 of 240 values differ",
     ]
 

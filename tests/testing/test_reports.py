@@ -97,17 +97,21 @@ def test_an_author_can_run_each_check_as_a_test_of_its_own(check: harness.testin
 
 RENDERS = {"renders-every-format", "renders-a-run-that-failed"}
 WRONG = [
-    (report("Table 1"), {"kebab-case-name"}, "'Table 1' is not small letters"),
-    (report(tables=no_tables), {"gives-named-tables"}, "tables gives none"),
+    (report("Table 1"), {"kebab-case-name"}, "'Table 1' is not kebab-case"),
+    (report(tables=no_tables), {"gives-named-tables"}, "tables gives no table"),
     (report(tables=a_list), {"gives-named-tables"}, "'accuracy' is a list, not a DataFrame"),
-    (report(tables=columns_twice), {"gives-named-tables"}, "has columns twice: mean"),
+    (report(tables=columns_twice), {"gives-named-tables"}, "has duplicate columns: mean"),
     (report(formats=()), {"renders-every-format"}, "formats is empty"),
     (report(render=names_its_best), {"renders-a-run-that-failed"}, "rich: render raised IndexErr"),
     (report(tables=sorts_in_place), {"leaves-the-frames-alone"}, "tables changes results"),
     (report(render=adds_to_traces), {"leaves-the-frames-alone"}, "render in rich changes traces"),
     (report(render=csv_for_json, formats=("json",)), RENDERS, "JSONDecodeError"),
     (report(render=nothing), RENDERS, "rich: render gives nothing"),
-    (report(render=an_object, formats=("csv",)), RENDERS, "csv: render gives a object, not a text"),
+    (
+        report(render=an_object, formats=("csv",)),
+        RENDERS,
+        "csv: render gives a object, neither str nor bytes",
+    ),
 ]
 
 
