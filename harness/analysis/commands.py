@@ -1,4 +1,4 @@
-"""The command line that asks for what a run was asked for."""
+"""The command line that repeats a run."""
 
 from __future__ import annotations
 
@@ -26,11 +26,14 @@ BENCH = {
     "--threads": ("threads", 1),
     "--budget": ("budget", 600.0),
 }
-"""Options, what they set and what that is without them: if so, they are left out."""
+"""Options of `harness run` and `harness bench`: the setting each stands for, and its default.
+
+The command line leaves an option out where the setting has its default.
+"""
 
 
 def command_of(run: Run) -> str:
-    """The command line that measures the same again."""
+    """The command line that measures the same again, without options that have their defaults."""
     asked = run.asked
     words = _bench(asked) if "bench" in asked else _run(asked)
     named = ("--name", run.name) if run.name else ()

@@ -1,8 +1,8 @@
-"""Who is better: two models on each dataset, or every pair of several over all datasets.
+"""Compares models: two on each dataset, or every pair of several over all datasets.
 
-Scores are compared over the repeats that both finished, with the interval that their kind of split
-demands (`harness.statistics`); probabilities of being better, as good, or worse hold a difference
-of no more than the ROPE for none. Of the NLL that is log(1 + rope): a likelihood so much larger.
+Scores are compared over the repeats that both models completed. The kind of split determines the
+confidence interval (`harness.statistics`). A difference within the region of practical equivalence
+(ROPE) counts as equal; for the NLL the ROPE is log(1 + rope), a likelihood larger by that fraction.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ STANDING_COLUMNS = (
     *("score", "model", "mean_rank", "rank_low", "rank_high", "elo", "elo_low", "elo_high"),
 )
 NAMED = 3
-"""Data sets that a note names; of more it gives the number."""
+"""The most datasets that a note names; beyond that it gives their number."""
 
 
 def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
-    """Contenders by name or glob, in the order of the run; all but the baselines without.
+    """The contenders that names or globs select; without names, all except the baselines.
 
-    With its device, as in ``torch-mlp @ cuda:0``, a name is of one contender.
+    A name may include the device, as in ``torch-mlp @ cuda:0``.
 
     Raises:
-        UsageError: a name matches none, or fewer than two are left.
+        UsageError: a name matches no model, or fewer than two contenders are left.
     """
     results = frames.results[frames.results["status"] != "skipped"]
     every = list(dict.fromkeys(zip(results["model"], results["device"], strict=True)))
@@ -82,30 +82,31 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
     if len(found) < 2:
         names = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
         raise UsageError(
-            f"run {frames.run.id}: who is better takes two models; choose some with -m ({names})"
+            f"run {frames.run.id}: a comparison needs two models; choose some with -m ({names})"
         )
     return found
 
 
 def named(contenders: Sequence[Contender]) -> dict[Contender, str]:
-    """Names to show: with the device where several take part."""
+    """The name to show for each contender, with its device if several devices take part."""
     several = len({device for _, device in contenders}) > 1
     return {one: f"{one[0]} @ {one[1]}" if several else one[0] for one in contenders}
 
 
 def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd.DataFrame:
-    """Two models on each dataset that either was run on: a row for each score.
+    """Two models on each dataset that either was run on: a row for each dataset and score.
 
-    ``difference`` is the first's mean score less the second's over the ``repeats`` that both
-    finished, of ``total``; ``low`` and ``high`` are the ends of its 95% interval, ``better``,
-    ``equivalent`` and ``worse`` probabilities of the first. They are NaN, and ``method`` says why,
-    where one has not finished: what failed is not like what did not.
+    ``difference`` is the first model's mean score − the second's, over the ``repeats`` (of
+    ``total``) that both completed. ``low`` and ``high`` are the ends of its 95% confidence
+    interval. ``better``, ``equivalent`` and ``worse`` are probabilities about the first model.
+    The interval and the probabilities are NaN where a model has not completed all repeats, and
+    ``method`` says so: failed repeats may differ systematically from completed ones.
 
     Args:
-        frames: of a run.
+        frames: the run.
         first: a model and its device.
-        second: another.
-        rope: differences of no more than this do not matter.
+        second: another model and its device.
+        rope: differences up to this count as equal.
     """
     rows = RowScores(frames.predictions)
     names = named([first, second])
@@ -146,13 +147,14 @@ def matrix(
 ) -> pd.DataFrame:
     """Every pair of models over all datasets: a row for each pair and score.
 
-    Pairs stand by the mean scores of their models, the best one's first, and the better one of a
-    pair is its first unless they are not to be ``turned``.
+    Pairs are ordered by the mean scores of their models, best first. If ``turned``, the better
+    model of a pair comes first; otherwise a pair keeps the order of the contenders.
 
-    ``difference`` is the mean over the ``datasets`` that both finished of the first's score less
-    the second's; ``wins``, ``ties`` and ``losses`` count datasets by the ROPE. ``p_value`` is
-    Wilcoxon's, after Holm over the pairs of a score; the probabilities are those of the Bayesian
-    signed-rank test. They are NaN, and ``note`` says why, where a score is missing or there are
+    ``difference`` is the first model's score − the second's, averaged over the ``datasets`` that
+    both completed. ``wins``, ``ties`` and ``losses`` count datasets; a tie is a difference within
+    the ROPE. ``p_value`` is Wilcoxon's, corrected by Holm over the pairs of a score. ``better``,
+    ``equivalent`` and ``worse`` are probabilities by the Bayesian signed-rank test. The p-value
+    and the probabilities are NaN, and ``note`` says why, where a score is missing or there are
     fewer than six datasets.
     """
     names = named(contenders)
@@ -191,7 +193,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
     """Mean ranks and Elo ratings with their 95% intervals, a row for each model and score.
 
     Raises:
-        UsageError: a model has not finished a dataset, or there are fewer than six.
+        UsageError: a model has not completed a dataset, or there are fewer than six datasets.
     """
     names = named(contenders)
     datasets, gains = _gains(frames, contenders)
@@ -233,8 +235,9 @@ def _grouped(frames: Frames) -> Grouped:
 def _gains(
     frames: Frames, contenders: Sequence[Contender]
 ) -> tuple[list[str], dict[Score, NDArray[np.float64]]]:
-    """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if unfinished."""
-    # Training sizes of one dataset are no sample of datasets: their mean is.
+    """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if incomplete."""
+    # Several training sizes of one dataset are not independent datasets, so their scores are
+    # averaged into one.
     bases: dict[str, list[Mapping[Contender, Cell]]] = {}
     for dataset, cells_ in _grouped(frames).items():
         bases.setdefault(base(dataset), []).append(cells_)
@@ -256,9 +259,9 @@ def _gains(
 
 
 def _places(gains: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Of models by their mean gain (n_models, n_datasets) over the datasets that all finished.
+    """The position of each model in the order of mean gains, from gains (n_models, n_datasets).
 
-    Those that have not finished one of the datasets come last, for their mean is of other ones.
+    Models that have not completed every dataset come last: their means would cover fewer datasets.
     """
     means = gains.mean(axis=1)
     order = np.argsort(np.where(np.isnan(means), np.inf, -means), kind="stable")
@@ -266,9 +269,9 @@ def _places(gains: NDArray[np.float64]) -> NDArray[np.intp]:
 
 
 def least_p(found: pd.DataFrame) -> float:
-    """The least p-value that a pair can have after Holm, of a `matrix`; NaN where none has any.
+    """The smallest p-value possible after Holm in a `matrix`; NaN where no pair has a p-value.
 
-    Each of m pairs over n datasets has no less than m 2^(1-n).
+    For m pairs over n datasets that is m 2^(1-n).
     """
     judged = found[found["p_value"].notna()]
     if judged.empty:
@@ -282,7 +285,7 @@ def _rope(score: Score, rope: float) -> float:
 
 
 def _note(n: int, missing: Sequence[str]) -> str:
-    """Why nothing is said of a pair; empty if it is."""
+    """The reason why a pair has no p-value; empty if it has one."""
     if missing:
         names = ", ".join(missing) if len(missing) <= NAMED else f"{len(missing)} datasets"
         return f"not both finished {names}"

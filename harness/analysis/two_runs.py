@@ -1,12 +1,14 @@
-"""Two stored runs, trial by trial and timing by timing: what became better, worse, or neither.
+"""Compares two stored runs, score by score and timing by timing: better, worse, or neither.
 
-Scores are paired: the same split in both runs, so that what is left is what changed. The measures
-of one pairing are one family, tested once (`harness.statistics.families`).
+Scores are paired: only splits that both runs share are compared, so that the difference comes from
+the code. The measures of one pairing (a model on a dataset and device) form one family, which is
+tested once (`harness.statistics.families`).
 
-Times are not paired: hours lie between them, and a machine drifts. How much shows in all timings
-together, since most of them did not change; that spread counts as an error of each, so that a busy
-machine is no regression. Fewer than `ENOUGH` timings do not show it, and are left undecided. What
-is to be seen below it, `harness ab` sees, which measures both in turns.
+Times are not paired: hours lie between two runs, and a machine drifts. Most timings did not really
+change, so the spread of all their changes estimates the drift. The drift counts as an error of
+every timing, so that a busy machine is not mistaken for a regression. Fewer than `ENOUGH` timings
+cannot show the drift; they stay undecided. `harness ab`, which measures both versions in turns,
+can see changes smaller than the drift.
 """
 
 from __future__ import annotations
@@ -44,55 +46,70 @@ if TYPE_CHECKING:
 MEASURES = (*SCORES, "time")
 FITS = FIT, TOGETHER = "fit", "together"
 KINDS = (*FITS, "predict", "predict-row", "logits", "softmax")
-"""Of timings, those that are of the code and not what it is held beside."""
+"""Kinds of timings that measure the code itself, rather than a reference to compare it with."""
 
 BUDGET = 0.25
-"""Slowdown that is called the same unless another is given. Of forty timings of the same code in
-two sessions, one or the other is 8% slower by chance: a smaller budget would leave it undecided."""
+"""Default slowdown that passes as "same". Of forty timings of the same code in two sessions, about
+one is 8% slower by chance; a smaller budget would leave it undecided."""
 
 BROKEN = ("failed", "wrong")
-"""Statuses of timings that say something of the code, not of the time that there was."""
+"""Statuses of a timing that are the code's fault; others mean that the time budget ran out."""
 
 LEAST_DRIFT = 0.02
-"""The least that a time of the same code is believed to vary by from one session to another."""
+"""Lower bound on the drift between two sessions, as a standard deviation of log(time)."""
 
 ENOUGH = 5
-"""Timings that together tell how much the machine drifted."""
+"""The least number of timings that can show how much the machine drifted."""
 
 POWER = 0.8
+"""Probability with which a change of the size `Row.visible` is detected."""
 
 MOST_FREEDOM = 1e6
-"""Of Student's t, which is the normal by then."""
+"""Upper bound on the degrees of freedom; Student's t is practically normal there."""
 
 TELL = 0.01
-"""Relative change of the likelihood; remarks say how many repeats find a change of this size."""
+"""Relative change of the likelihood; remarks say how many repeats would detect it."""
 
 ALONE = (
     "This holds for two models compared alone. ≈ is corrected for all models and looks, and takes "
     "larger differences or more repeats."
 )
-"""What `told_by_repeats` does not tell, for it would depend on how good the other models are."""
+"""A caveat to `told_by_repeats`, which leaves out corrections that depend on the other models."""
 
 ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
 TWO_SEEDS = "two repeats hardly show how much random seeds matter; more would tell"
-"""On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings had one at 1%."""
+"""On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings report a change at
+the 1% level."""
 
 FEW_TIMINGS = f"fewer than {ENOUGH} timings: may be the machine's drift; `harness ab` would tell"
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A row that is not judged yet, and the p-value of no change that matters."""
+    """A row without its verdict yet, and what the verdict depends on.
+
+    Args:
+        row: the row; its verdict is set later.
+        p_value: of the null hypothesis that nothing changed by an amount that matters; NaN where
+            there is nothing to test.
+        p_over: p-value of the null hypothesis that the slowdown is the budget or more.
+        open: there are too few repeats or timings for a verdict.
+        same: both runs agree in every test row.
+        reach: tells how many repeats would detect a change; None where that is unknown.
+        folded: the repeats are cross-validations, where more repeats add no information.
+        unit: converts a small change of the tested measure into one of the row's measure.
+        level: significance level of a single change.
+    """
 
     row: Row
-    p_value: float  # NaN where there is nothing to test
-    p_over: float = math.nan  # of being slower by the budget or more
-    open: bool = False  # has too few repeats or timings for a verdict
-    same: bool = False  # in every test row
+    p_value: float
+    p_over: float = math.nan
+    open: bool = False
+    same: bool = False
     reach: Reach | None = None
-    folded: bool = False  # over cross-validation, of which more repetitions tell nothing more
-    unit: float = 1.0  # what a small change of what was tested is of the row's measure
-    level: float = math.nan  # that the p-value of a single change is held against
+    folded: bool = False
+    unit: float = 1.0
+    level: float = math.nan
 
 
 def compare_runs(
@@ -104,21 +121,21 @@ def compare_runs(
     alpha: float = 0.01,
     only: Sequence[str] = (),
 ) -> tuple[list[Row], list[str]]:
-    """A row for each pairing and measure, and remarks on the whole.
+    """A row for each pairing and measure, and remarks on the whole comparison.
 
-    The false discovery rate is held at ``alpha`` over all that is tested: half of it over pairings
-    by their scores and half over timings, or all of it where there are only one of both. So where
-    nothing changed, ``alpha`` is the chance that anything is called better, worse, faster or
-    slower.
+    The false discovery rate is at most ``alpha`` over all tests: half of it goes to the scores and
+    half to the timings, or all of it to the only kind there is. So if nothing changed, ``alpha``
+    is the probability that any row is called better, worse, faster or slower.
 
     Args:
-        base: what is held to be right.
-        new: what may have become worse; of the same store.
+        base: the run to compare with.
+        new: the run that may have become worse, from the same store.
         budget: relative slowdown that passes. "slower" means shown to exceed it, "same" means
             shown to stay below it.
-        margin: difference of scores that is called the same where its interval lies within it.
-        alpha: see above.
-        only: some of `MEASURES`; all without.
+        margin: a score is the same where the confidence interval of its difference lies within
+            this margin.
+        alpha: false discovery rate; see above.
+        only: some of `MEASURES`; all of them if empty.
     """
     wanted = [measure for measure in MEASURES if not only or measure in only]
     scores = [measure for measure in wanted if measure in SCORES]
@@ -159,14 +176,15 @@ def _both_ran(base: Frames, new: Frames) -> bool:
 
 
 def _twin(measure: str) -> str:
-    """The measure that is tested for another: likelihood is exp(-NLL), and tested as that."""
+    """The measure to test in place of another: the NLL for the likelihood, which is exp(-NLL)."""
     return "nll" if measure == "likelihood" else measure
 
 
 def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
-    """The different measures of a family, and their p-values.
+    """The measures to test in a family, and their p-values.
 
-    What is the same in every test row is no test that could have gone wrong.
+    A finding that agrees in every test row has the p-value NaN: it cannot be a false discovery, so
+    it does not count as a test.
     """
     p_values = {
         _twin(one.row.measure): math.nan if one.same or one.open else one.p_value for one in family
@@ -175,7 +193,7 @@ def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
 
 
 def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
-    """A row of scores with its verdict, and what would decide it."""
+    """A row of scores with its verdict and, if undecided, a note on what would decide it."""
     row = one.row
     verdict: RowVerdict = "undecided"
     if one.same:
@@ -196,7 +214,7 @@ def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
 
 
 def _it_would_take(one: _Finding, margin: float) -> str:
-    """What would decide what is undecided, in a few words; empty where that is not known."""
+    """A note on what would decide an undecided finding; empty where that is unknown."""
     if one.folded:
         return f"no number of repeats would tell; {_more_rows('folds')} would"
     if one.reach is None:
@@ -211,12 +229,12 @@ def _it_would_take(one: _Finding, margin: float) -> str:
 
 
 def _more_rows(kind: str) -> str:
-    """What tells more where repeats share rows."""
+    """The additional data that would help where repeats share rows."""
     return "more test rows" if kind == "fixed" else "a larger table or fresh draws"
 
 
 def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
-    """What change of the likelihood these repeats tell, and what it would take to tell `TELL`."""
+    """Remarks on the smallest change of the likelihood that these repeats would detect."""
     by_nll = [
         next((one for one in family if _twin(one.row.measure) == "nll"), None)
         for family in families
@@ -228,11 +246,11 @@ def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
 
 
 def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
-    """What repeats tell of likelihoods, over several pairings.
+    """Two sentences: the differences that repeats detect, and the repeats that `TELL` requires.
 
     Args:
-        found: the reach in NLL, the number of repeats and the level, for each pairing.
-        what: names the differences, such as "changes of the likelihood".
+        found: for each pairing its reach in NLL, its number of repeats and its significance level.
+        what: name of the differences, such as "changes of the likelihood".
     """
     numbers = sorted({n for _, n, _ in found})
     repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
@@ -259,21 +277,21 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
 
 
 def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
-    """What differences in likelihood from a dataset's best model repeats tell, in words.
+    """Sentences on the differences in likelihood from a dataset's best model that repeats detect.
 
-    By the variances of a run, for two models that are compared alone, at
-    `harness.statistics.scores.LEVEL`; baselines do not count. Where the tables' marks are
-    corrected, for more models or for looks, a last line says so. Nothing where no dataset has two
-    models with two repeats.
+    They follow from the variances within a run, and hold for two models compared alone at
+    `harness.statistics.scores.LEVEL`; baselines are left out. If the tables' marks are corrected
+    for more models or for looks, the last sentence says so. The list is empty unless some dataset
+    has two models with two repeats each.
 
     Args:
-        frames: of the run.
-        repeats: of a run to come; those of this one without.
+        frames: the run.
+        repeats: number of repeats of a planned run; by default that of this run.
     """
     rows = RowScores(frames.predictions)
     baselines = set(frames.results.loc[frames.results["baseline"], "model"])
     by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
-    marked: Counter[str] = Counter()  # the tables' marks count baselines, too
+    marked: Counter[str] = Counter()  # models by dataset; the tables' marks count baselines, too
     for (dataset, model, device), cell in cells(frames.results).items():
         marked[dataset] += bool(len(cell.repeats))
         if model not in baselines and len(cell.repeats):
@@ -310,11 +328,11 @@ def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> RowVerdict:
 def _scores(
     base: Frames, new: Frames, measures: Sequence[str], alpha: float
 ) -> tuple[list[list[_Finding]], list[Row]]:
-    """A family of findings for each pairing that both have scores of, and rows of the others."""
+    """A family of findings for each pairing with scores in both runs, and rows for the others."""
     before, after = _paired(base.results, new.results)
     cells_before, cells_after = cells(before), cells(after)
     ran = [_ran(frames.results) for frames in (base, new)]
-    rows = RowScores(base.predictions)  # of either run, since result ids are the store's
+    rows = RowScores(base.predictions)  # serves both runs: result ids are unique in the store
     pairings: list[tuple[Row, Cell, Cell, dict[str, bool]]] = []
     lone: list[Row] = []
     for key in dict.fromkeys([*ran[0], *ran[1]]):
@@ -345,7 +363,7 @@ def _scores(
         note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
         same = {one: _identical(a, b, one, rows) for one in map(_twin, measures)}
         pairings.append((replace(row, note=note), a, b, same))
-    # What one measure of one family is held against at worst, if nothing else changed.
+    # The strictest level that a measure must pass: that of a single change among all the tests.
     n_tests = sum(not all(same.values()) for *_, same in pairings)
     level = alpha / (max(1, n_tests) * len(set(map(_twin, measures))))
     families = [
@@ -358,22 +376,23 @@ def _scores(
 def _score(
     row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
 ) -> _Finding:
-    """How a cell's score differs from the base's."""
+    """The finding for one measure of a pairing: its new cell ``a`` against the base's cell ``b``."""
     score = cast("Score", _twin(measure))
     found = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if same:
-        # No sample of anything: the new code does in each row what the old code did.
+        # Nothing varies between the runs, so there is no sampling error: the interval is exact.
         found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
     new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
-    # Two fits that differ by their random stream only differ in more rows than rows alone explain.
+    # Fits that differ only in their random stream differ by more than sampling of rows explains.
     few = "" if same else {1: ONE_REPEAT, 2: TWO_SEEDS if a.kind == "fixed" else ""}.get(len(i), "")
     if len(i) == 1 and few:
         found = replace(found, low=math.nan, high=math.nan, visible=math.nan)
     change, low, high, visible = found.difference, found.low, found.high, found.visible
     unit = 1.0
     if measure == "likelihood":
-        # exp(-NLL) turns an interval of the NLL around; what is left of the base by each end.
+        # exp(-NLL) falls as the NLL grows, so the interval's ends change places. The likelihood is
+        # the base's times exp(-difference), and stays within 0 and 1.
         old, new = math.exp(-old), math.exp(-new)
         unit = old
         change = new - old
@@ -404,7 +423,7 @@ def _score(
 
 
 def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
-    """Whether two cells agree in every test row of their common repeats."""
+    """Whether two cells have equal scores in every test row of their common repeats."""
     score = cast("Score", measure)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not np.array_equal(a.of(score)[i], b.of(score)[j]):
@@ -416,9 +435,9 @@ def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
 
 
 def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The trials that have the same split in both.
+    """The results of both runs, restricted to the splits that the runs share.
 
-    Splits of different kinds differ though their seeds are the same.
+    Splits of different kinds differ even if their seeds are equal.
     """
     key = ["dataset", "repeat", "split_seed"]
     scored = (results[results["status"] == "ok"] for results in (base, new))
@@ -431,7 +450,7 @@ def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
 
 @dataclass(slots=True)
 class _Ran:
-    """Splits of a pairing that came to something, those that did not, and why not."""
+    """A pairing's splits that succeeded, those that failed, and the first reason for a failure."""
 
     ok: set[tuple[int, int]] = field(default_factory=set)
     failed: set[tuple[int, int]] = field(default_factory=set)
@@ -439,7 +458,7 @@ class _Ran:
 
 
 def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
-    """Pairings that were not skipped, and what became of their repeats."""
+    """The pairings that were not skipped, with their splits by outcome."""
     found: dict[tuple[str, str, str], _Ran] = {}
     for row in results[results["status"] != "skipped"].to_dict("records"):
         key = (str(row["dataset"]), str(row["model"]), str(row["device"]))
@@ -456,7 +475,7 @@ def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
 def _pairs_of_times(
     base: Frames, new: Frames
 ) -> tuple[list[tuple[Row, Logs, Logs]], list[Row], list[str]]:
-    """Logarithms of what both have timings of, rows of the others, and remarks."""
+    """The timings to compare as (row, base's logs, new logs); rows of all others; remarks."""
     timed = [_timed(frames.timings) for frames in (base, new)]
     unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
     if not any(timed) and not any(unmeasured):
@@ -464,7 +483,7 @@ def _pairs_of_times(
     machines = [frames.run.environment["machine"] for frames in (base, new)]
     unlike = [
         f"{name} was {machines[0].get(name)} and is {machines[1].get(name)}"
-        for name in ("processor", "cores")  # and not the host's name, which containers make up
+        for name in ("processor", "cores")  # but not the host's name, which containers invent
         if machines[0].get(name) != machines[1].get(name)
     ]
     pairs: list[tuple[Row, Logs, Logs]] = []
@@ -531,13 +550,13 @@ def _pairs_of_times(
 
 
 def _drift(pairs: Sequence[tuple[Row, Logs, Logs]]) -> float:
-    """The standard deviation that all times moved by, robustly, about no change at all."""
+    """A robust standard deviation of the changes of all times, about zero."""
     shifts = [abs(float(after.mean() - before.mean())) for _, before, after in pairs]
     return max(LEAST_DRIFT, 1.4826 * median(shifts))
 
 
 def _times(pairs: Sequence[tuple[Row, Logs, Logs]], budget: float, alpha: float) -> list[_Finding]:
-    """Findings of what both have timings of."""
+    """A finding for each timing that both runs have."""
     if len(pairs) < ENOUGH:
         return [
             _Finding(replace(row, note=row.note or FEW_TIMINGS), math.nan, open=True)
@@ -550,11 +569,19 @@ def _times(pairs: Sequence[tuple[Row, Logs, Logs]], budget: float, alpha: float)
 def _time(
     row: Row, before: Logs, after: Logs, drift: tuple[float, float], budget: float, level: float
 ) -> _Finding:
-    """Student's t of the logarithms of the processes' medians, the drift an error beside theirs.
+    """Student's t-test on the logarithms of the processes' medians, with the drift as extra error.
 
-    The null is that the change lies between none and the budget: it is tested against being slower
-    by more than the budget and against being faster. The degrees of freedom are Welch and
-    Satterthwaite's (Biometrics Bulletin 2, 1946).
+    The null hypothesis is that the slowdown lies between 0 and the budget. The alternatives are a
+    slowdown beyond the budget, and a speedup. The degrees of freedom are Welch and Satterthwaite's
+    (Biometrics Bulletin 2, 1946).
+
+    Args:
+        row: the row; its verdict is set later.
+        before: log(seconds) of each process of the base.
+        after: log(seconds) of each process of the new run.
+        drift: the drift's standard deviation, and its degrees of freedom.
+        budget: relative slowdown that passes.
+        level: significance level of a single timing.
     """
     shift = float(after.mean() - before.mean())
     several = (logs for logs in (before, after) if len(logs) > 1)
@@ -580,13 +607,13 @@ def _time(
 
 
 def _cut(timed: Mapping[Key, dict[str, Any]], key: Key) -> bool:
-    """Whether a fit was timed with fewer epochs than it has, for lack of time."""
+    """Whether a fit was timed with fewer epochs than it has, because the time did not suffice."""
     fit = timed.get((FIT, *key[1:]))
     return fit is not None and fit["cut_from"] > 0
 
 
 def _of_an_epoch(timings: pd.DataFrame, timed: Mapping[Key, dict[str, Any]], key: Key) -> Any:
-    """Seconds an epoch in each process; empty where that is not known."""
+    """Seconds per epoch in each process; empty where they are unknown."""
     kind, subject, case, device = key
     fit = timed.get((FIT, subject, case, device))
     epochs = fit["epochs"] if fit is not None else math.nan
@@ -599,7 +626,7 @@ def _of_an_epoch(timings: pd.DataFrame, timed: Mapping[Key, dict[str, Any]], key
 def _timed(
     timings: pd.DataFrame, *, ok: bool = True, kinds: Sequence[str] = KINDS
 ) -> dict[Key, dict[str, Any]]:
-    """Timings by what was timed: those that came to something, or those that did not."""
+    """Timings by key: the successful ones, or all the others unless ``ok``."""
     found = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(kinds)]
     return {
         (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
