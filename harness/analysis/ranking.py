@@ -1,4 +1,4 @@
-"""A run's figures as DataFrames, each fit to be written as CSV."""
+"""A run's tables as DataFrames, ready to be written as CSV."""
 
 from __future__ import annotations
 
@@ -39,24 +39,26 @@ RANKING_COLUMNS = (
 )
 SECONDS = ("import", "make", "fit", "first_predict", "predict")
 ROUNDING = 1e-12
-"""Means that differ by less are equal."""
+"""Means that differ by less than this are equal."""
 
 
 def tables(frames: Frames) -> dict[str, pd.DataFrame]:
     """All tables of a run.
 
-    - ``ranking``: a row for each dataset and contender, datasets in the order of the run, those
-      with every repeat by mean NLL, then those with some, then those with none. ``rank`` is NaN
-      but for the first. Scores are means over the ``ok`` repeats of ``total``, each with the ends
-      of its 95% interval (`harness.statistics.scores`); ``likelihood`` is exp(-nll); seconds are
-      medians, but for ``import_seconds``, which only a process's first trial pays: the largest.
-      ``clipped`` counts test rows over all repeats. ``..._best``: no complete contender's mean is
-      better; ``..._tied_with_best``: of a group of several, the best among them, that cannot be
-      told apart; ``..._separated``: the best, and told apart from every other.
+    - ``ranking``: a row for each dataset and contender (a model on a device), datasets in the
+      order of the run. On each dataset come first the contenders that completed every repeat, by
+      mean NLL, then those that completed some, then those that completed none; only the first
+      have a ``rank``. Scores are means over the ``ok`` repeats of ``total``, each with the ends of
+      its 95% confidence interval (`harness.statistics.scores`). ``likelihood`` is exp(-nll).
+      Seconds are medians, except ``import_seconds``: only a process's first trial imports, so it is
+      the largest. ``clipped`` counts test rows over all repeats. ``..._best``: no complete
+      contender's mean is better. ``..._tied_with_best``: not significantly different from the
+      best, or the best itself if there is such a contender. ``..._separated``: the best, and
+      significantly better than every other contender.
     - ``accuracy`` and ``likelihood``: a row for each contender, a column for each dataset, and
-      the mean, where each dataset weighs one. What is incomplete is NaN.
+      the mean, in which every dataset has equal weight. Incomplete results are NaN.
     - ``failures``: a row for each trial that is not ok.
-    - ``training`` and ``softmax``: what was timed alone; see `harness.analysis.timings`.
+    - ``training`` and ``softmax``: isolated timings; see `harness.analysis.timings`.
     """
     ranking = _ranking(frames)
     failed = frames.results[frames.results["status"] != "ok"]
@@ -74,7 +76,13 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """Which contenders lead on one dataset by one score."""
+    """The contenders that lead on one dataset by one score.
+
+    Args:
+        best: no complete contender's mean is better.
+        tied: not significantly different from the leader, and the leader itself; empty if none is.
+        separated: the leader, if it is significantly better than every other contender.
+    """
 
     best: set[Contender]
     tied: set[Contender]
@@ -93,7 +101,7 @@ def _standing(
         for key, one in compared.items()
         if contenders[key].complete and abs(one.difference) < ROUNDING
     }
-    # What no test compares is neither equal to the leader nor worse.
+    # A contender without a p-value is neither tied with the leader nor worse.
     tied = {
         key for key, one in compared.items() if not one.told_apart and not math.isnan(one.p_value)
     }
@@ -153,7 +161,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
 
 
 def _scores(cell: Cell) -> dict[str, Any]:
-    """Means and intervals of the three scores that models are compared by."""
+    """Means and confidence intervals of accuracy, NLL and likelihood."""
     accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
     likelihood = scores.likelihood(nll)
     mean_nll = float(cell.nll.mean()) if len(cell.nll) else np.nan
@@ -176,7 +184,7 @@ def _scores(cell: Cell) -> dict[str, Any]:
 
 
 def _costs(measured: dict[str, list[float]]) -> dict[str, float]:
-    """Figures that are not compared; AUC is not defined for every repeat."""
+    """Figures that are not compared, each over the repeats for which it is defined."""
 
     def over(name: str, summary: Callable[[list[float]], float]) -> float:
         known = [value for value in measured[name] if not math.isnan(value)]
@@ -208,7 +216,7 @@ def _flags(score: str, standing: _Standing, key: Contender) -> dict[str, bool]:
 
 
 def _overview(ranking: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Contenders by datasets, the best mean first; what is incomplete is NaN, and last."""
+    """A score by contender and dataset, best mean first; incomplete results are NaN, and last."""
     several = ranking["device"].nunique() > 1
     datasets = list(dict.fromkeys(ranking["dataset"]))
     figures: dict[Contender, dict[str, float]] = {}

@@ -376,7 +376,7 @@ def _scores(
 def _score(
     row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
 ) -> _Finding:
-    """The finding for one measure of a pairing: its new cell ``a`` against the base's cell ``b``."""
+    """The finding for one measure of a pairing: new cell ``a`` against the base's cell ``b``."""
     score = cast("Score", _twin(measure))
     found = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)

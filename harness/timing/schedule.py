@@ -1,4 +1,4 @@
-"""What is to be timed: of a run that has ended, of all kernels, of all training loops."""
+"""Schedules timings: for a completed run, for kernels, or for training loops."""
 
 from __future__ import annotations
 
@@ -35,42 +35,44 @@ SHAPES = (
     (20_000, 1_000),
     (512, 50_257),
 )
-"""Samples by classes: a notebook's example, a table's, many rows, many classes, a vocabulary."""
+"""(n_samples, n_classes): a notebook's example, tables, many rows, many classes, a vocabulary."""
 
 DTYPES = ("float32", "float64")
 EPOCHS = 200
-"""Of a model that has a parameter of that name."""
+"""Default number of epochs for models that have a parameter ``epochs``."""
 
 MAKING = 60.0
-"""Seconds in which a model must be made."""
+"""Time limit in seconds for making a model."""
 
 TOGETHER = 32
+"""Default number of replicates that are fitted at once."""
+
 START, LIBRARIES = 0.7, 2.6
-"""Seconds until a fresh process is there, and until it has PyTorch or scikit-learn, roughly."""
+"""Estimated seconds to start a process, and to import PyTorch or scikit-learn in it."""
 
 SMALL, ONCE, SEVERAL = 0.07, 0.03, 0.09
-"""Seconds that a pairing's predictions and softmax take in a process, roughly, and what fits of one
-epoch do, one and several at once: mostly setting up and warming up."""
+"""Estimated seconds per process, mostly set-up and warm-up: of a pairing's predictions and softmax,
+of a fit of one epoch, and of several such fits at once."""
 
 CALLS, FEW_CALLS, SHORT = 6, 3, 0.1
-"""How often a fit is called in a process, warming up included, and how often if it takes longer
-than so many seconds, for then it is warm by its check."""
+"""Calls of a fit per process, warm-up included: `CALLS`, or `FEW_CALLS` if one takes longer than
+`SHORT` seconds, because its check then suffices as warm-up."""
 
 BRIEF = 0.005
-"""Seconds of a fit that is cut short because there is no time for all of them."""
+"""Target in seconds for a fit that is shortened because the budget does not suffice for all."""
 
 RECKONED = 0.9
-"""Part of a budget that is planned for: estimates are not better than that."""
+"""Fraction of the budget to plan for; the rest covers errors of the estimates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """Groups to time, and what there is no time for.
+    """The groups to time, and what is left out.
 
     Args:
-        groups: to time.
-        late: what is left out, as timings that say why.
-        seconds: that timing all of it would take, roughly.
+        groups: the groups to time.
+        late: timings that are left out, each with the reason.
+        seconds: estimated seconds for timing everything, or 0 if not estimated.
     """
 
     groups: tuple[SoftmaxGroup | TrainingGroup, ...]
@@ -79,16 +81,16 @@ class Agenda:
 
 
 def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
-    """The pairings of a run that came to something, the quickest first, as many as there is time.
+    """Schedules the successful pairings of a run, the fastest first, as many as the budget allows.
 
-    If there is not time for all, a model with a parameter ``epochs`` goes through fewer of them:
-    what a fit takes for its first epoch is taken off, and what the others take does not depend on
-    their number.
+    If the budget does not suffice for all, models with a parameter ``epochs`` are fitted with fewer
+    epochs. Their time per epoch stays valid: the time of the first epoch is subtracted, and the
+    later epochs take equally long each.
 
     Args:
-        registry: what there is.
-        frames: what the run measured.
-        trials: that were planned.
+        registry: all plugins' offers.
+        frames: the run's results.
+        trials: the run's planned trials.
         budget: seconds.
     """
     results = frames.results
@@ -105,7 +107,7 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
     for found in repeats.values():
         first = found[0]
         row = ok[str(first.dataset), str(first.model), first.device, first.repeat]
-        # Only repeats of one shape are trained in one go.
+        # Only repeats of equal shape can be fitted at once.
         alike = [
             trial
             for trial in found
@@ -114,7 +116,7 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         ]
         together = min(int(row["fitted_together"]), len(alike))
         share = float(row["fit_seconds"])
-        # A lone fit takes longer than its share of several, but no longer than all of them.
+        # A lone fit takes longer than its share of several fits at once, but not longer than all.
         alone = share * min(together, 4)
         rest = SMALL + 10 * float(row["first_predict_seconds"])
         epochs = int(last.get(row["result_id"], 0))
@@ -145,15 +147,15 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
 
 
 def _calls(seconds: float) -> float:
-    """Seconds that all calls of a fit take that takes so long."""
+    """Estimated seconds per process for a fit whose single call takes ``seconds``."""
     return seconds * (CALLS if seconds < SHORT else FEW_CALLS)
 
 
 def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Agenda:
-    """The lightest pairings that the budget has time for, by dataset and device.
+    """Schedules the pairings with the least weight that fit into the budget.
 
-    The others are told how many seconds would do for all. A process takes ``start`` seconds to
-    begin with.
+    The reason for each pairing left out names a budget that would suffice for all. ``start`` is the
+    time in seconds that a process takes to start.
     """
     time = RECKONED * budget / FEWEST - start
     whole = 0.0
@@ -190,17 +192,17 @@ def of_kernels(
     dtypes: Sequence[str] = (),
     devices: Sequence[str] = (),
 ) -> Agenda:
-    """Every kernel on every shape, type and device, with warm and with cold caches.
+    """Schedules every kernel on every shape, type and device, with warm and with cold caches.
 
     Args:
-        registry: what there is.
-        kernels: names or globs; all that are timed by default without.
-        shapes: (n_samples, n_classes); `SHAPES` without.
-        dtypes: `DTYPES` without.
-        devices: names, the kind alone being its first; all that are here without.
+        registry: all plugins' offers.
+        kernels: names or globs; by default all kernels that are timed by default.
+        shapes: (n_samples, n_classes); by default `SHAPES`.
+        dtypes: names of types; by default `DTYPES`.
+        devices: names, where a kind such as ``cuda`` means its first device; by default all.
 
     Raises:
-        UsageError: a kernel is not there, or none of the devices.
+        UsageError: a kernel does not exist, or nothing can be timed on these devices.
     """
     chosen = kernels_named(registry, kernels)
     here = [_device(registry, name) for name in devices] or list(registry.devices)
@@ -253,16 +255,16 @@ def of_training(
     epochs: int = EPOCHS,
     together: int = TOGETHER,
 ) -> Agenda:
-    """Every selected model that trains by epochs, on every dataset and device, and its reference.
+    """Schedules selected models that train by epochs, and their references, on every dataset.
 
-    The notebook's network is there in any case, for its plain loop is what others are read beside.
+    The notebook's network is always included, because its plain loop is the common reference.
 
     Args:
-        registry: what there is.
-        selection: datasets, models, devices and seed; its repeats don't matter.
-        ask: tells of models whether they train by epochs: `by_epochs`.
-        epochs: of models that have a parameter of that name and were given no other.
-        together: replicates of a fit of several at once; 1 for none.
+        registry: all plugins' offers.
+        selection: datasets, models, devices and seed; the number of repeats is ignored.
+        ask: returns for each model whether it trains by epochs, as `by_epochs` does.
+        epochs: number of epochs for models with a parameter ``epochs`` that the user has not set.
+        together: number of replicates to fit at once; 1 for lone fits only.
 
     Raises:
         UsageError: a selector matches nothing, or none of the models trains by epochs.
@@ -286,7 +288,7 @@ def of_training(
         if choice in chosen or not registry.models[choice.name].baseline
     ]
     trains = ask(candidates)
-    # What is skipped on every dataset is told by its skips.
+    # A model that is skipped on every dataset is reported by its skips, not here.
     named = chosen & set(candidates) if selection.models else set()
     if named and not any(trains[choice] for choice in named):
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
@@ -326,13 +328,13 @@ def of_training(
 
 
 def shape_of(text: str) -> tuple[int, int]:
-    """Samples by classes.
+    """Parse a shape, (n_samples, n_classes).
 
     >>> shape_of("100_000x10")
     (100000, 10)
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text is not a shape.
     """
     match = re.fullmatch(r"(\d+(?:_\d+)*)x(\d+(?:_\d+)*)", text.strip())
     sizes = tuple(int(part) for part in match.groups()) if match else ()
@@ -342,14 +344,14 @@ def shape_of(text: str) -> tuple[int, int]:
 
 
 def by_epochs(registry: Described, choices: Sequence[Choice]) -> dict[Choice, bool]:
-    """Whether each model's ``fit`` takes a monitor, which making one tells, in a process apart.
+    """Whether each model's ``fit`` takes a monitor, found by making the model in another process.
 
-    What ends or holds up that process counts as one that does: it will do so where it is timed,
-    too, and be told.
+    A model that crashes or blocks that process counts as one that does: it will fail again when it
+    is timed, and be reported then.
 
     Args:
-        registry: what there is.
-        choices: models.
+        registry: all plugins' offers.
+        choices: the models.
     """
     calls: dict[Choice, Call] = {}
     for choice in choices:
@@ -370,22 +372,25 @@ def _trains_there(inside: Inside, choice: Choice) -> tuple[bool, dict[str, Any]]
 
 
 def trains_by_epochs(registry: Registry, choice: Choice) -> bool:
-    """Whether a model's ``fit`` takes a monitor; if it cannot be made, its reference tells."""
+    """Whether a model's ``fit`` takes a monitor.
+
+    A model that cannot be made counts as one that does if it has a reference.
+    """
     from harness.contract.values import Setting
     from harness.trials.trial import takes_monitor
 
     model = registry.models[choice.name]
     try:
         return takes_monitor(model.make(Setting(0, "cpu", 1, 2), **dict(choice.parameters)))
-    except Exception:  # noqa: BLE001  # a stranger's; it will fail where it is timed, and be told
+    except Exception:  # noqa: BLE001  # plugins raise anything; reported when the model is timed
         return model.reference is not None
 
 
 def kernels_named(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
-    """Kernels by names or globs; those that are timed by default without.
+    """Kernels by names or globs; without any, the kernels that are timed by default.
 
     Raises:
-        UsageError: a kernel is not there.
+        UsageError: a name or glob matches no kernel.
     """
     found: dict[str, Kernel] = {}
     for glob in wanted or ("*",):
@@ -401,7 +406,7 @@ def kernels_named(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
 
 
 def _device(registry: Registry, name: str) -> str | None:
-    """A device's full name; None where it is not here."""
+    """A device's full name; None if this machine does not have it."""
     if name in registry.devices:
         return name
     return next((device for device in registry.devices if device.partition(":")[0] == name), None)

@@ -41,8 +41,8 @@ MOST = 10
 """The default maximum number of processes."""
 
 LEAST, PATIENCE, LONGEST = 10.0, 60.0, 600.0
-"""Time limit of a group: `LEAST` seconds + `PATIENCE` times the expected seconds of a workload's
-round, but no more than `LONGEST` seconds. A workload that exceeds it counts as hung."""
+"""A workload counts as hung after `LEAST` seconds + `PATIENCE` times the expected seconds of its
+round, but no later than after `LONGEST` seconds."""
 
 STOPS = {
     "tight": "until every interval was tight",
@@ -473,7 +473,7 @@ def _key(words: Sequence[str]) -> Key:
 
 
 def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Each figure over all processes: seconds as a median with its interval, others at their worst."""
+    """Each figure over all processes: seconds as median and interval, others at their worst."""
     found: dict[str, float] = {}
     for name, values in by_process.items():
         found[name] = median(values) if name.endswith("seconds") else worse(name, values)
@@ -488,7 +488,7 @@ def _start(bench: Bench) -> Worker:
 
 
 def _load(plugins: tuple[str, ...]) -> Registry:
-    """The registry with its devices, whose libraries must load before the first workload is timed."""
+    """The registry and its devices: their libraries must load before the first workload runs."""
     registry = load(plugins)
     _ = registry.devices
     return registry

@@ -1,10 +1,11 @@
-"""One side of a comparison, in an interpreter that may be another than ours and of another time.
+"""The process of one side of a comparison, in an interpreter that may have another harness version.
 
-This file is run by its path, and needs no more of a side than what plugins are promised: the
-registry, kernels and models. So both sides are measured by the same code, whatever they consist
-of. Two more files of ours are loaded by their paths for the same reason.
-It takes lines of JSON and answers each with one: first what there is to do, then, again and again,
-which of it to do how often.
+This file is run by its path. It uses only what every harness promises to plugins: the registry,
+kernels and models. So the same code measures both sides, whatever versions they are. For the same
+reason it loads two more files of this harness by their paths.
+
+It reads lines of JSON and answers in lines of JSON. The first line lists plugins and tasks; each
+later line names a task and a number of calls.
 """
 
 from __future__ import annotations
@@ -25,29 +26,28 @@ if TYPE_CHECKING:
     Calls = Callable[[int], float]
 
 WARM_UP = 0.1
-"""Seconds that everything is run before it is measured."""
+"""Seconds that each task runs before it is measured."""
 
 LONG = 1.0
-"""Seconds of a call that needs no more of them to be known."""
+"""A single call that takes more seconds than this needs no calibration."""
 
 CALIBRATED = 0.02
-"""Seconds that the calls take at least from whose time their number in a block follows."""
+"""The least number of seconds for calls that calibrate the number of calls in a block."""
 
 SCALE = 3.0
 """Standard deviation of random logits."""
 
 ROWS = 1 << 14
-"""Rows of a softmax that are checked."""
+"""About how many rows of a softmax are checked."""
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
-
 REGISTRY = ("harness.contract.registry", "harness.registry")
-"""Where a side has its registry; the second place is that of harnesses before 2026-11-27."""
+"""Modules that may hold a side's registry; the second is that of versions before 2026-11-27."""
 
 
 def _loader() -> Callable[[list[str]], Any]:
-    """The function of the side's harness that loads plugins."""
+    """The function of the side's harness that loads plugins into a registry."""
     first, second = REGISTRY
     try:
         return importlib.import_module(first).load  # type: ignore[no-any-return]  # see above
@@ -58,7 +58,7 @@ def _loader() -> Callable[[list[str]], Any]:
 
 
 def _ours(file: str) -> Any:
-    """A module of the harness that this file belongs to, whatever harness the side has."""
+    """A module of the harness that this file belongs to, instead of the side's own version."""
     path = Path(__file__).parents[1] / file
     spec = importlib.util.spec_from_file_location(f"_harness_ab_{path.stem}", path)
     assert spec is not None
@@ -69,16 +69,16 @@ def _ours(file: str) -> Any:
 
 
 class MissingError(Exception):
-    """The side has nothing of that name."""
+    """The side has no kernel, model or device of that name."""
 
 
 def main() -> None:
-    """Answer until there are no more lines."""
+    """Answer lines until the input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a plugin prints is no answer
+    os.dup2(2, 1)  # keeps what plugins print apart from the answers
     lines = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)  # and what it reads is no question
+    os.dup2(nothing, 0)  # keeps plugins from reading the questions
     os.close(nothing)
 
     def answer(value: object) -> None:
@@ -95,14 +95,13 @@ def main() -> None:
     answer({"faults": told})
     ready: list[Calls | None] = []
     for task in asked["tasks"]:
-        answer({"turn": len(ready)})  # so that what ends this process is known
+        answer({"turn": len(ready)})  # names the task to blame if this process ends
         calls: Calls | None = None
         try:
             calls = _prepare(registry, task)
             answer({"seconds": _warmed_up(calls)})
         except MissingError as error:
-            # What a plugin that cannot be used would have offered is broken rather than not there,
-            # as a side is that does not build.
+            # A broken plugin may be the one that offers the name, so the side counts as broken.
             faults = [" ".join(str(fault).split()) for fault in registry.faults]
             if faults:
                 answer({"broken": f"{error}; {'; '.join(faults)}"})
@@ -112,7 +111,7 @@ def main() -> None:
             answer({"fault": _describe(error)})
         ready.append(calls)
     gc.collect()
-    gc.freeze()  # what is there by now, so that to collect the rest takes next to nothing
+    gc.freeze()  # exempts all objects so far, so that later collections are fast
     gc.disable()
     for line in lines:
         turn = json.loads(line)
@@ -126,7 +125,7 @@ def main() -> None:
 
 
 def _warmed_up(calls: Calls) -> float:
-    """Seconds of a call once it is warm."""
+    """Warm a task up; returns the seconds of a call afterwards."""
     started = time.perf_counter()
     while time.perf_counter() - started < WARM_UP:
         each = calls(1)
@@ -141,14 +140,14 @@ def _warmed_up(calls: Calls) -> float:
 
 
 def _prepare(registry: Any, task: dict[str, Any]) -> Calls:
-    """What is timed: given a number of calls, the seconds of each, on average."""
+    """Set a task up; returns a function from a number of calls to their average seconds."""
     if task["kind"] == "softmax":
         return _softmax(registry, task)
     return _doing(registry, task)
 
 
 def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
-    """Returns when a device has done its work; the CPU has, always."""
+    """The function that waits until a device has finished its work; for the CPU it does nothing."""
     if device == "cpu":
         return _nothing
     if device not in registry.devices:
@@ -186,7 +185,7 @@ def _softmax(registry: Any, task: dict[str, Any]) -> Calls:
 
 
 def _doing(registry: Any, task: dict[str, Any]) -> Calls:
-    """A model's fit or prediction, on data that both sides were given."""
+    """A model's fit or prediction, on data that the coordinator wrote for both sides."""
     import numpy as np
 
     import harness
@@ -236,7 +235,7 @@ def _doing(registry: Any, task: dict[str, Any]) -> Calls:
 
 
 def _timed(run: Callable[[], object], synchronize: Callable[[], object], n: int) -> float:
-    """Seconds of each of n calls, on average."""
+    """The average seconds of n calls."""
     calls = range(n)
     synchronize()
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What both sides do: the same softmax, fit or prediction on the same data, fresh in every pair."""
+"""Tasks for both sides: the same softmax, fit or prediction, on data drawn anew for every pair."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ DATASETS = ("threshold",)
 SHAPES = ((100_000, 10),)
 DTYPES = ("float32",)
 EPOCHS = 200
-"""Of a model that has a parameter of that name: what an epoch takes does not depend on them."""
+"""Default number of epochs for models that have a parameter ``epochs``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Softmax:
-    """A kernel on random logits, or one on each side.
+    """A kernel on random logits; each side may have its own kernel.
 
     Args:
-        kernels: of the two sides.
+        kernels: names of the two sides' kernels.
         shape: (n_samples, n_classes).
         dtype: ``float32`` or ``float64``.
-        device: its name.
+        device: name of the device.
     """
 
     kernels: tuple[str, str]
@@ -58,7 +58,7 @@ class Softmax:
         return "softmax", _both(*self.kernels), f"{n}x{k} {self.dtype}", self.device
 
     def specs(self, _registry: Described, pair: int, seed: int, _folder: Path) -> tuple[Spec, Spec]:
-        """What the sides are told to do in a pair."""
+        """Each side's orders for a pair, as JSON."""
         first, second = (
             {
                 "kind": "softmax",
@@ -75,13 +75,13 @@ class Softmax:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """A model's fit, or its prediction of the whole test part.
+    """A model's fit, or its predictions for all test rows; each side may have its own model.
 
     Args:
         kind: ``fit`` or ``predict``.
-        models: of the two sides.
-        dataset: that both get, drawn here, so that neither side's code matters for it.
-        device: its name.
+        models: the two sides' models.
+        dataset: the dataset; drawn by the coordinator, so that neither side's code affects it.
+        device: name of the device.
     """
 
     kind: Literal["fit", "predict"]
@@ -95,7 +95,7 @@ class ModelCall:
         return self.kind, _both(*map(str, self.models)), str(self.dataset), self.device
 
     def specs(self, registry: Described, pair: int, seed: int, folder: Path) -> tuple[Spec, Spec]:
-        """What the sides are told to do in a pair; their data are written to the folder."""
+        """Each side's orders for a pair, as JSON; writes the data into the folder."""
         specs: list[Spec] = []
         for side, choice in enumerate(self.models):
             if side and choice == self.models[0]:
@@ -153,21 +153,21 @@ def tasks_of(
     epochs: int = EPOCHS,
     device: str = "cpu",
 ) -> tuple[Task, ...]:
-    """What to compare two versions by; where nothing is chosen, one softmax and two models.
+    """The tasks for comparing two versions; by default one softmax and two models.
 
     Args:
-        registry: what there is here.
-        kernels: names.
-        models: selectors, as for ``datasets``.
-        datasets: that models are fitted on.
+        registry: all plugins' offers in this environment.
+        kernels: names or globs of kernels.
+        models: selectors of models.
+        datasets: selectors of the datasets to fit models on.
         shapes: (n_samples, n_classes) of softmaxes.
-        dtypes: of softmaxes.
-        kinds: some of `KINDS`; all without.
-        epochs: of models that have a parameter of that name and were given no other.
-        device: where.
+        dtypes: types of softmaxes.
+        kinds: some of `KINDS`; all of them if empty.
+        epochs: number of epochs for models with a parameter ``epochs`` that the user has not set.
+        device: name of the device.
 
     Raises:
-        UsageError: a name is not there, or nothing is left.
+        UsageError: a name does not exist, or no task is left.
     """
     nothing = not (kernels or models or datasets or shapes or dtypes)
     if nothing or ((shapes or dtypes) and not kernels):
@@ -199,7 +199,7 @@ def tasks_of_two_kernels(
     kinds: Sequence[Kind] = (),
     device: str = "cpu",
 ) -> tuple[Task, ...]:
-    """Two kernels against each other."""
+    """The tasks for comparing two kernels."""
     first, second = (_known_kernels(registry, [kernel])[0] for kernel in kernels)
     found = [
         Softmax((first, second), shape, dtype, device)
@@ -218,12 +218,12 @@ def tasks_of_two_models(
     epochs: int = EPOCHS,
     device: str = "cpu",
 ) -> tuple[Task, ...]:
-    """Two models against each other, the same data for both."""
+    """The tasks for comparing two models on the same data."""
     pair = []
     for model in models:
         chosen = choose([model], registry.models, "model")
         if len(chosen) != 1:
-            raise UsageError(f"'{model}' is {len(chosen)} models; a side is one")
+            raise UsageError(f"'{model}' matches {len(chosen)} models; a side needs exactly one")
         pair += _shortened(registry, chosen, epochs)
     found: list[Task] = [
         ModelCall(kind, (pair[0], pair[1]), dataset, device)
@@ -234,10 +234,10 @@ def tasks_of_two_models(
 
 
 def _of_kinds(found: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
-    """Works of these kinds, or all, each once."""
+    """The tasks of the given kinds, or of all kinds, without duplicates."""
     chosen = tuple(task for task in dict.fromkeys(found) if not kinds or task.key[0] in kinds)
     if not chosen:
-        raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
+        raise UsageError(f"--only {','.join(kinds)} leaves nothing to measure")
     return chosen
 
 
