@@ -103,7 +103,7 @@ def rows_of(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> l
 
     from harness.statistics.verdicts import needed, smallest_visible
 
-    found = []
+    rows = []
     outcomes = list(outcomes)
     for outcome in outcomes:
         change, n = outcome.change, len(outcome.log_ratios)
@@ -130,8 +130,8 @@ def rows_of(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> l
                 high=math.expm1(change.high),
                 visible=math.expm1(smallest_visible(outcome.log_ratios, change.level)),
             )
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def _it_would_take(n: int, enough: int | None) -> str:

@@ -85,8 +85,8 @@ class Segment:
             ALIKE: step.autocorrelation > CORRELATED,
             TREND: step.trend,
         }
-        words = ["firm" if step.firm else "provisional"]
-        return ", ".join(words + [doubt for doubt, holds in doubts.items() if holds])
+        parts = ["firm" if step.firm else "provisional"]
+        return ", ".join(parts + [doubt for doubt, holds in doubts.items() if holds])
 
     def change(self, size: float) -> str:
         """A change as text, in percent for times; ``?`` unless it is finite."""
@@ -102,34 +102,38 @@ def segments(points: Iterable[Point], *, alpha: float = ALPHA) -> list[Segment]:
         points: the history, oldest first.
         alpha: false discovery rate over all segments; see `harness.statistics.change_points_of`.
     """
-    found: dict[Key, list[Point]] = {}
+    points_by_series: dict[Key, list[Point]] = {}
     for point in points:
-        found.setdefault(point.series, []).append(point)
-    split = [segment for key, members in found.items() for segment in _split(key, members)]
+        points_by_series.setdefault(point.series, []).append(point)
+    unsearched = [
+        segment
+        for key, series_points in points_by_series.items()
+        for segment in _split(key, series_points)
+    ]
     parts = {
         f"{i} from {start}": segment.values[start:stop]
-        for i, segment in enumerate(split)
+        for i, segment in enumerate(unsearched)
         for start, stop in _parts(segment)
     }
     steps = change_points_of(parts, alpha=alpha)
-    level = alpha / max(1, sum(len(segment.joints) for segment in split))
-    done = []
-    for i, segment in enumerate(split):
-        within = [
+    level = alpha / max(1, sum(len(segment.joints) for segment in unsearched))
+    searched = []
+    for i, segment in enumerate(unsearched):
+        in_parts = [
             replace(step, index=start + step.index)
             for start, _ in _parts(segment)
             for step in steps[f"{i} from {start}"]
         ]
-        between = [step for step in _at_joints(segment) if step.p_value <= level]
-        every = sorted((*within, *between), key=lambda step: step.index)
-        done.append(replace(segment, steps=tuple(every)))
-    return done
+        at_joints = [step for step in _at_joints(segment) if step.p_value <= level]
+        all_steps = sorted((*in_parts, *at_joints), key=lambda step: step.index)
+        searched.append(replace(segment, steps=tuple(all_steps)))
+    return searched
 
 
 def _parts(segment: Segment) -> list[tuple[int, int]]:
     """Start and stop index of each part of a segment, between one joint and the next."""
-    at = [0, *(index for index, _ in segment.joints), len(segment.values)]
-    return list(pairwise(at))
+    bounds = [0, *(index for index, _ in segment.joints), len(segment.values)]
+    return list(pairwise(bounds))
 
 
 def _at_joints(segment: Segment) -> Iterator[Step]:
@@ -156,23 +160,23 @@ def _at_joints(segment: Segment) -> Iterator[Step]:
 
 def _split(key: Key, members: Sequence[Point]) -> list[Segment]:
     """The segments of one series, oldest first."""
-    done: list[Segment] = []
-    open_: dict[str, _Open] = {}  # by machine
+    finished: list[Segment] = []
+    open_by_machine: dict[str, _Open] = {}
     for point in members:
-        here = open_.setdefault(point.machine, _Open(point.anchor))
+        current = open_by_machine.setdefault(point.machine, _Open(point.anchor))
         if point.source == "bridge":
             # A bridge from another machine may start at an anchor that this segment never had.
-            if here.points and point.revision == here.anchor:
-                here.go_over(point)
+            if current.points and point.revision == current.anchor:
+                current.go_over(point)
             continue
-        if point.anchor != here.anchor:
-            done += here.segment(key)
-            here = open_[point.machine] = _Open(point.anchor)
-        here.points.append(point)
-        here.values.append(point.value + here.shift)
-    for here in open_.values():
-        done += here.segment(key)
-    return sorted(done, key=lambda segment: segment.points[0].time)
+        if point.anchor != current.anchor:
+            finished += current.segment(key)
+            current = open_by_machine[point.machine] = _Open(point.anchor)
+        current.points.append(point)
+        current.values.append(point.value + current.shift)
+    for current in open_by_machine.values():
+        finished += current.segment(key)
+    return sorted(finished, key=lambda segment: segment.points[0].time)
 
 
 @dataclass(slots=True)
@@ -191,10 +195,10 @@ class _Open:
         self.shift += bridge.value
         width = bridge.high - bridge.low
         error = width / (2 * float(special.stdtrit(BRIDGE_FREEDOM, 0.975)))
-        at = len(self.values)
-        if self.joints and self.joints[-1][0] == at:  # no point lies between the two bridges
+        index = len(self.values)
+        if self.joints and self.joints[-1][0] == index:  # no point lies between the two bridges
             error = math.hypot(error, self.joints.pop()[1])
-        self.joints.append((at, error))
+        self.joints.append((index, error))
 
     def segment(self, key: Key) -> list[Segment]:
         """The finished segment, if it has points; a joint without points after it is dropped."""

@@ -16,5 +16,5 @@ def base(dataset: str) -> str:
     name, bracket, rest = dataset.partition("[")
     if not bracket or not rest.endswith("]"):
         return dataset
-    kept = [one for one in rest[:-1].split(",") if not _SIZE.match(one)]
+    kept = [parameter for parameter in rest[:-1].split(",") if not _SIZE.match(parameter)]
     return f"{name}[{','.join(kept)}]" if kept else name

@@ -98,14 +98,16 @@ def _standing(
     compared = against_best(contenders, score, rows, looks=looks)
     equal = {
         key
-        for key, one in compared.items()
-        if contenders[key].complete and abs(one.difference) < ROUNDING
+        for key, comparison in compared.items()
+        if contenders[key].complete and abs(comparison.difference) < ROUNDING
     }
     # A contender without a p-value is neither tied with the leader nor worse.
     tied = {
-        key for key, one in compared.items() if not one.told_apart and not math.isnan(one.p_value)
+        key
+        for key, comparison in compared.items()
+        if not comparison.told_apart and not math.isnan(comparison.p_value)
     }
-    ahead_of_all = bool(compared) and all(one.told_apart for one in compared.values())
+    ahead_of_all = bool(compared) and all(comparison.told_apart for comparison in compared.values())
     alone = {leader} if ahead_of_all else set()
     return _Standing({leader} | equal, tied | {leader} if tied else set(), alone)
 
@@ -116,15 +118,15 @@ def _ranking(frames: Frames) -> pd.DataFrame:
     grouped: dict[str, dict[Contender, Cell]] = {}
     for (dataset, model, device), cell in cells(results).items():
         grouped.setdefault(dataset, {})[model, device] = cell
-    position = {one: row for row, one in enumerate(results["result_id"].tolist())}
+    position = {result_id: row for row, result_id in enumerate(results["result_id"].tolist())}
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
         for name in (*MEANS, "clipped", *(f"{name}_seconds" for name in SECONDS))
     }
     baselines = set(results.loc[results["baseline"].astype(bool), "model"])
     statuses: dict[tuple[str, str, str], Counter[str]] = {}
-    named = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
-    for dataset, model, device, status in zip(*named, strict=True):
+    fields = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
+    for dataset, model, device, status in zip(*fields, strict=True):
         statuses.setdefault((dataset, model, device), Counter())[status] += 1
 
     records = []
@@ -139,8 +141,8 @@ def _ranking(frames: Frames) -> pd.DataFrame:
         )
         for *_, key in order:
             cell = contenders[key]
-            at = [position[i] for i in cell.result_ids.tolist()]
-            measured = {name: column[at].tolist() for name, column in columns.items()}
+            places = [position[i] for i in cell.result_ids.tolist()]
+            measured = {name: column[places].tolist() for name, column in columns.items()}
             records.append(
                 {
                     "dataset": dataset,
@@ -220,8 +222,8 @@ def _overview(ranking: pd.DataFrame, score: str) -> pd.DataFrame:
     several = ranking["device"].nunique() > 1
     datasets = list(dict.fromkeys(ranking["dataset"]))
     figures: dict[Contender, dict[str, float]] = {}
-    named = (ranking[name].tolist() for name in ("model", "device", "dataset", "status", score))
-    for model, device, dataset, status, value in zip(*named, strict=True):
+    fields = (ranking[name].tolist() for name in ("model", "device", "dataset", "status", score))
+    for model, device, dataset, status, value in zip(*fields, strict=True):
         figures.setdefault((model, device), {})[dataset] = value if status == "ok" else np.nan
     records = []
     for (model, device), row in figures.items():

@@ -86,45 +86,47 @@ def training(frames: Frames) -> pd.DataFrame:
             }
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
         once = {kind: _if_ok(kinds.get(f"{kind}{ONCE}")) for kind in kinds}
-        lone = epochs_of(fit, once["fit"], epochs)
-        record |= {"epochs": epochs} | _of_an_epoch(lone, fit["n_train"])
+        lone_epochs = epochs_of(fit, once["fit"], epochs)
+        record |= {"epochs": epochs} | _of_an_epoch(lone_epochs, fit["n_train"])
         if together:
             n = together["together"]
-            several = epochs_of(together, once["together"], epochs)
+            joint_epochs = epochs_of(together, once["together"], epochs)
             record["together"] = n
-            record |= _figure("together_microseconds_per_epoch", several, 1e6 / n)
-            record |= _figure("together_ratio", quotients(several, lone), 1 / n)
+            record |= _figure("together_microseconds_per_epoch", joint_epochs, 1e6 / n)
+            record |= _figure("together_ratio", quotients(joint_epochs, lone_epochs), 1 / n)
         if reference:
-            plain_loop = epochs_of(reference, once["reference"], epochs)
-            record |= _figure("reference_microseconds_per_epoch", plain_loop, 1e6)
-            record |= _figure("reference_ratio", quotients(lone, plain_loop))
+            reference_epochs = epochs_of(reference, once["reference"], epochs)
+            record |= _figure("reference_microseconds_per_epoch", reference_epochs, 1e6)
+            record |= _figure("reference_ratio", quotients(lone_epochs, reference_epochs))
             if together:
-                beside = quotients(several, plain_loop)
-                record |= _figure("together_reference_ratio", beside, 1 / n)
-        if single := _if_ok(kinds.get("predict-row")):
-            p99 = [(float(np.quantile(process, 0.99)),) for process in single["samples"]]
-            record |= _figure("row_microseconds", single["samples"], 1e6)
+                ratios = quotients(joint_epochs, reference_epochs)
+                record |= _figure("together_reference_ratio", ratios, 1 / n)
+        if row_prediction := _if_ok(kinds.get("predict-row")):
+            p99 = [(float(np.quantile(process, 0.99)),) for process in row_prediction["samples"]]
+            record |= _figure("row_microseconds", row_prediction["samples"], 1e6)
             record |= _figure("row_p99_microseconds", p99, 1e6)
-        if many := _if_ok(kinds.get("predict")):
-            record |= _figure("rows_per_second", _rates(many["n_test"], many["samples"]))
+        if prediction := _if_ok(kinds.get("predict")):
+            record |= _figure(
+                "rows_per_second", _rates(prediction["n_test"], prediction["samples"])
+            )
         if logits := _if_ok(kinds.get("logits")):
             record |= _figure("softmax_microseconds", logits["samples"], 1e6)
-            shares = _figure("softmax_share", quotients(logits["samples"], lone))
+            shares = _figure("softmax_share", quotients(logits["samples"], lone_epochs))
             if shares["softmax_share"] <= 1:  # otherwise the fit computes no such softmax
                 record |= shares
         records.append(record)
         if reference:
-            records.append(_plain_loop(record, reference, plain_loop))
+            records.append(_plain_loop(record, reference, reference_epochs))
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
 
 
 def _figure(name: str, samples: Sequence[Sequence[float]], scale: float = 1.0) -> Record:
     """A figure and its interval over all processes with samples; NaN if there are none."""
-    told = [process for process in samples if process]
-    if not told:
+    measured = [process for process in samples if process]
+    if not measured:
         return dict.fromkeys(with_intervals(name), math.nan)
-    found = summarise(told)
-    figures = (found.median, found.low, found.high)
+    summary = summarise(measured)
+    figures = (summary.median, summary.low, summary.high)
     return {key: scale * value for key, value in zip(with_intervals(name), figures, strict=True)}
 
 
@@ -160,8 +162,8 @@ def softmax(frames: Frames) -> pd.DataFrame:
     """
     rows = [row for row in _rows(frames, ("softmax", "copy")) if len(row["case"].split()) == 3]
     records = []
-    for (case, device), found in groupby(rows, key=lambda row: (row["case"], row["device"])):
-        group = list(found)
+    for (case, device), members in groupby(rows, key=lambda row: (row["case"], row["device"])):
+        group = list(members)
         shape, dtype, caches = case.split()
         size = math.prod(map(int, shape.split("x"))) * np.dtype(dtype).itemsize
         timed = [row for row in group if row["status"] == "ok"]
@@ -190,10 +192,14 @@ def _beside(name: str, row: Record, other: Record | None) -> Record:
     """A row's time / another row's time, within each process that measured both."""
     if other is None or row["status"] != "ok":
         return _figure(name, ())
-    these, those = row["samples"], other["samples"]
-    figure = _figure(name, quotients(these, those))
+    seconds, other_seconds = row["samples"], other["samples"]
+    figure = _figure(name, quotients(seconds, other_seconds))
     # If a process lacks one of them, the ratio of the overall medians replaces the figure.
-    return figure if len(these) == len(those) else figure | {name: ratio(these, those)}
+    return (
+        figure
+        if len(seconds) == len(other_seconds)
+        else figure | {name: ratio(seconds, other_seconds)}
+    )
 
 
 def _rows(frames: Frames, kinds: Sequence[str]) -> list[Record]:

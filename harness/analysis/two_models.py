@@ -62,35 +62,45 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
         UsageError: a name matches no model, or fewer than two contenders are left.
     """
     results = frames.results[frames.results["status"] != "skipped"]
-    every = list(dict.fromkeys(zip(results["model"], results["device"], strict=True)))
+    contenders = list(dict.fromkeys(zip(results["model"], results["device"], strict=True)))
     baselines = set(results.loc[results["baseline"].astype(bool), "model"])
     if models:
-        found = []
+        selected = []
         for model in models:
-            known = [(one, (one[0], f"{one[0]} @ {one[1]}")) for one in every]
-            named = [one for one, names in known if model in names] or [
-                one
-                for one, names in known
-                if any(fnmatch.fnmatchcase(name, model) for name in names)
+            named_contenders = [
+                (contender, (contender[0], f"{contender[0]} @ {contender[1]}"))
+                for contender in contenders
             ]
-            if not named:
-                there = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
-                raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {there}")
-            found += [one for one in named if one not in found]
+            matches = [
+                contender for contender, known_names in named_contenders if model in known_names
+            ] or [
+                contender
+                for contender, known_names in named_contenders
+                if any(fnmatch.fnmatchcase(name, model) for name in known_names)
+            ]
+            if not matches:
+                models_run = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
+                raise UsageError(
+                    f"no model '{model}' in run {frames.run.id}; there are: {models_run}"
+                )
+            selected += [contender for contender in matches if contender not in selected]
     else:
-        found = [one for one in every if one[0] not in baselines]
-    if len(found) < 2:
-        names = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
+        selected = [contender for contender in contenders if contender[0] not in baselines]
+    if len(selected) < 2:
+        models_run = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
         raise UsageError(
-            f"run {frames.run.id}: a comparison needs two models; choose some with -m ({names})"
+            f"run {frames.run.id}: a comparison needs two models; choose some with -m ({models_run})"
         )
-    return found
+    return selected
 
 
 def named(contenders: Sequence[Contender]) -> dict[Contender, str]:
     """The name to show for each contender, with its device if several devices take part."""
     several = len({device for _, device in contenders}) > 1
-    return {one: f"{one[0]} @ {one[1]}" if several else one[0] for one in contenders}
+    return {
+        contender: f"{contender[0]} @ {contender[1]}" if several else contender[0]
+        for contender in contenders
+    }
 
 
 def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd.DataFrame:
@@ -124,20 +134,20 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
                     record | {"repeats": 0, "total": 0, "method": f"no scores of {lacks}"}
                 )
                 continue
-            found = compare(ours, theirs, score, rows)
+            comparison = compare(ours, theirs, score, rows)
             common = len(np.intersect1d(ours.repeats, theirs.repeats))
-            record |= {"repeats": common, "total": ours.total, "difference": found.difference}
+            record |= {"repeats": common, "total": ours.total, "difference": comparison.difference}
             if not (ours.complete and theirs.complete):
-                one, its = (second, theirs) if ours.complete else (first, ours)
-                why = f"{names[one]} finished {len(its.repeats)} of {its.total} repeats"
+                unfinished, cell = (second, theirs) if ours.complete else (first, ours)
+                why = f"{names[unfinished]} finished {len(cell.repeats)} of {cell.total} repeats"
                 records.append(record | {"method": why})
                 continue
-            chances = odds(found.below, _rope(score, rope), more_is_better=score == "accuracy")
+            chances = odds(comparison.below, _rope(score, rope), more_is_better=score == "accuracy")
             records.append(
                 record
-                | {name: getattr(found, name) for name in ("low", "high", "p_value")}
+                | {name: getattr(comparison, name) for name in ("low", "high", "p_value")}
                 | {name: getattr(chances, name) for name in ("better", "equivalent", "worse")}
-                | {"method": found.method}
+                | {"method": comparison.method}
             )
     return pd.DataFrame(records, columns=list(DUEL_COLUMNS))
 
@@ -161,19 +171,19 @@ def matrix(
     datasets, gains = _gains(frames, contenders)
     records = []
     for score in SCORES:
-        found = contests(gains[score], _rope(score, rope))
+        pairs = contests(gains[score], _rope(score, rope))
         place = _places(gains[score])
-        for pair in sorted(found, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
+        for pair in sorted(pairs, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
             turn = turned and pair.difference < 0
-            one, other = (pair.second, pair.first) if turn else (pair.first, pair.second)
+            first, second = (pair.second, pair.first) if turn else (pair.first, pair.second)
             sign = (1 if score == "accuracy" else -1) * (-1 if turn else 1)
             chances = pair.odds
             missing = [datasets[i] for i in pair.missing]
             records.append(
                 {
                     "score": score,
-                    "first": names[contenders[one]],
-                    "second": names[contenders[other]],
+                    "first": names[contenders[first]],
+                    "second": names[contenders[second]],
                     "datasets": pair.n,
                     "difference": sign * pair.difference,
                     "wins": pair.losses if turn else pair.wins,
@@ -226,10 +236,10 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
 
 
 def _grouped(frames: Frames) -> Grouped:
-    found: dict[str, dict[Contender, Cell]] = {}
+    cells_by_dataset: dict[str, dict[Contender, Cell]] = {}
     for (dataset, model, device), cell in cells(frames.results).items():
-        found.setdefault(dataset, {})[model, device] = cell
-    return found
+        cells_by_dataset.setdefault(dataset, {})[model, device] = cell
+    return cells_by_dataset
 
 
 def _gains(
@@ -242,16 +252,21 @@ def _gains(
     for dataset, cells_ in _grouped(frames).items():
         bases.setdefault(base(dataset), []).append(cells_)
 
-    def gain(group: Sequence[Mapping[Contender, Cell]], one: Contender, score: Score) -> float:
-        found = [cells_.get(one) for cells_ in group]
-        if any(cell is None or not cell.complete for cell in found):
+    def gain(
+        group: Sequence[Mapping[Contender, Cell]], contender: Contender, score: Score
+    ) -> float:
+        group_cells = [cells_.get(contender) for cells_ in group]
+        if any(cell is None or not cell.complete for cell in group_cells):
             return math.nan
-        means = [float(cell.of(score).mean()) for cell in found if cell is not None]
+        means = [float(cell.of(score).mean()) for cell in group_cells if cell is not None]
         return (1 if score == "accuracy" else -1) * math.fsum(means) / len(means)
 
     gains: dict[Score, NDArray[np.float64]] = {
         score: np.array(
-            [[gain(group, one, score) for group in bases.values()] for one in contenders]
+            [
+                [gain(group, contender, score) for group in bases.values()]
+                for contender in contenders
+            ]
         ).reshape(len(contenders), len(bases))
         for score in SCORES
     }
@@ -268,16 +283,16 @@ def _places(gains: NDArray[np.float64]) -> NDArray[np.intp]:
     return np.argsort(order)
 
 
-def least_p(found: pd.DataFrame) -> float:
+def least_p(pairs: pd.DataFrame) -> float:
     """The smallest p-value possible after Holm in a `matrix`; NaN where no pair has a p-value.
 
     For m pairs over n datasets that is m 2^(1-n).
     """
-    judged = found[found["p_value"].notna()]
+    judged = pairs[pairs["p_value"].notna()]
     if judged.empty:
         return math.nan
-    pairs = int((judged["score"] == judged["score"].iloc[0]).sum())
-    return min(1.0, pairs * 2.0 ** (1 - int(judged["datasets"].max())))
+    n_pairs = int((judged["score"] == judged["score"].iloc[0]).sum())
+    return min(1.0, n_pairs * 2.0 ** (1 - int(judged["datasets"].max())))
 
 
 def _rope(score: Score, rope: float) -> float:

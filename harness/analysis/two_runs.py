@@ -137,28 +137,39 @@ def compare_runs(
         alpha: false discovery rate; see above.
         only: some of `MEASURES`; all of them if empty.
     """
-    wanted = [measure for measure in MEASURES if not only or measure in only]
-    scores = [measure for measure in wanted if measure in SCORES]
-    timed, lone_times, remarks = _pairs_of_times(base, new) if "time" in wanted else ([], [], [])
-    part = alpha / 2 if scores and len(timed) >= ENOUGH and _both_ran(base, new) else alpha
+    measures = [measure for measure in MEASURES if not only or measure in only]
+    scores = [measure for measure in measures if measure in SCORES]
+    timing_pairs, lone_times, remarks = (
+        _pairs_of_times(base, new) if "time" in measures else ([], [], [])
+    )
+    alpha_each = (
+        alpha / 2 if scores and len(timing_pairs) >= ENOUGH and _both_ran(base, new) else alpha
+    )
     rows: list[Row] = []
     if scores:
-        families, lone = _scores(base, new, scores, part)
+        families, lone = _scores(base, new, scores, alpha_each)
         rows += lone
-        found = discoveries([[p for _, p in _tested(family)] for family in families], part)
-        for family, flags in zip(families, found, strict=True):
-            told = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
+        significances = discoveries(
+            [[p for _, p in _tested(family)] for family in families], alpha_each
+        )
+        for family, flags in zip(families, significances, strict=True):
+            significant = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
             rows += [
-                _judged(one, margin, told=told.get(_twin(one.row.measure), False)) for one in family
+                _judged(
+                    finding, margin, significant=significant.get(_twin(finding.row.measure), False)
+                )
+                for finding in family
             ]
         remarks += _what_repeats_tell(families)
     rows += lone_times
-    if timed:
-        times = _times(timed, budget, part)
-        told_times = discoveries([[one.p_value] for one in times], part)
+    if timing_pairs:
+        times = _times(timing_pairs, budget, alpha_each)
+        times_significances = discoveries([[finding.p_value] for finding in times], alpha_each)
         rows += [
-            replace(one.row, verdict=_time_verdict(one, part, told=told))
-            for one, (told,) in zip(times, told_times, strict=True)
+            replace(
+                finding.row, verdict=_time_verdict(finding, alpha_each, significant=significant)
+            )
+            for finding, (significant,) in zip(times, times_significances, strict=True)
         ]
         rows = [
             replace(row, note="`harness ab` would tell")
@@ -171,8 +182,10 @@ def compare_runs(
 
 def _both_ran(base: Frames, new: Frames) -> bool:
     """Whether any pairing has scores in both runs."""
-    ran = [{key for key, one in _ran(frames.results).items() if one.ok} for frames in (base, new)]
-    return bool(ran[0] & ran[1])
+    pairings = [
+        {key for key, splits in _ran(frames.results).items() if splits.ok} for frames in (base, new)
+    ]
+    return bool(pairings[0] & pairings[1])
 
 
 def _twin(measure: str) -> str:
@@ -187,45 +200,46 @@ def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
     it does not count as a test.
     """
     p_values = {
-        _twin(one.row.measure): math.nan if one.same or one.open else one.p_value for one in family
+        _twin(finding.row.measure): math.nan if finding.same or finding.open else finding.p_value
+        for finding in family
     }
     return list(p_values.items())
 
 
-def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
+def _judged(finding: _Finding, margin: float, *, significant: bool) -> Row:
     """A row of scores with its verdict and, if undecided, a note on what would decide it."""
-    row = one.row
+    row = finding.row
     verdict: RowVerdict = "undecided"
-    if one.same:
+    if finding.same:
         verdict = "same"
-    elif one.open:
+    elif finding.open:
         pass
-    elif math.isnan(one.p_value):
+    elif math.isnan(finding.p_value):
         verdict = "not judged"
     elif -margin <= row.low and row.high <= margin:
         verdict = "same"
-    elif told:
+    elif significant:
         upwards = row.measure in ("accuracy", "likelihood")
         verdict = "better" if (row.change > 0) == upwards else "worse"
     note = row.note
     if verdict == "undecided" and not note:
-        note = _it_would_take(one, margin)
+        note = _it_would_take(finding, margin)
     return replace(row, verdict=verdict, note=note)
 
 
-def _it_would_take(one: _Finding, margin: float) -> str:
+def _it_would_take(finding: _Finding, margin: float) -> str:
     """A note on what would decide an undecided finding; empty where that is unknown."""
-    if one.folded:
+    if finding.folded:
         return f"no number of repeats would tell; {_more_rows('folds')} would"
-    if one.reach is None:
+    if finding.reach is None:
         return ""
-    change, equal = (abs(value / one.unit) for value in (one.row.change, margin))
-    needed = one.reach.needed(change, one.level, equal=equal)
+    change, equal = (abs(value / finding.unit) for value in (finding.row.change, margin))
+    needed = finding.reach.needed(change, finding.level, equal=equal)
     if math.isinf(needed):
-        return f"no number of repeats would tell; {_more_rows(one.reach.kind)} would"
+        return f"no number of repeats would tell; {_more_rows(finding.reach.kind)} would"
     if math.isnan(needed):
         return f"more than {MOST_REPEATS} repeats would tell"
-    return f"about {max(int(needed), one.row.n + 1)} repeats would tell"
+    return f"about {max(int(needed), finding.row.n + 1)} repeats would tell"
 
 
 def _more_rows(kind: str) -> str:
@@ -236,30 +250,32 @@ def _more_rows(kind: str) -> str:
 def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
     """Remarks on the smallest change of the likelihood that these repeats would detect."""
     by_nll = [
-        next((one for one in family if _twin(one.row.measure) == "nll"), None)
+        next((finding for finding in family if _twin(finding.row.measure) == "nll"), None)
         for family in families
     ]
-    found = [
-        (one.reach, one.row.n, one.level) for one in by_nll if one and one.reach and not one.same
+    reaches = [
+        (finding.reach, finding.row.n, finding.level)
+        for finding in by_nll
+        if finding and finding.reach and not finding.same
     ]
-    return in_words(found, "changes of the likelihood") if found else []
+    return in_words(reaches, "changes of the likelihood") if reaches else []
 
 
-def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
+def in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str) -> list[str]:
     """Two sentences: the differences that repeats detect, and the repeats that `TELL` requires.
 
     Args:
-        found: for each pairing its reach in NLL, its number of repeats and its significance level.
-        what: name of the differences, such as "changes of the likelihood".
+        reaches: for each pairing its reach in NLL, number of repeats and significance level.
+        differences: name of the differences, such as "changes of the likelihood".
     """
-    numbers = sorted({n for _, n, _ in found})
+    numbers = sorted({n for _, n, _ in reaches})
     repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
-    tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in found)
+    tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in reaches)
     middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
-    pairings = f"{len(found)} pairing{'s' * (len(found) != 1)}"
-    among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(found) > 1 else ""
-    first = f"{repeats} repeats find {what} of {middle} or more{among} 80% of the time."
-    needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in found]
+    pairings = f"{len(reaches)} pairing{'s' * (len(reaches) != 1)}"
+    among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(reaches) > 1 else ""
+    detected = f"{repeats} repeats find {differences} of {middle} or more{among} 80% of the time."
+    needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in reaches]
     enough = sorted(n for n, _ in needed if math.isfinite(n))
     never = [reach for n, reach in needed if math.isinf(n)]
     late = len(needed) - len(enough) - len(never)
@@ -273,7 +289,7 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
         parts.append(
             f"no number of repeats for {len(never)}, because they share rows ({cure} would)"
         )
-    return [first, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
+    return [detected, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
 
 
 def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
@@ -296,20 +312,20 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
         marked[dataset] += bool(len(cell.repeats))
         if model not in baselines and len(cell.repeats):
             by_dataset.setdefault(dataset, {})[model, device] = cell
-    found: list[tuple[Reach, int, float]] = []
+    reaches: list[tuple[Reach, int, float]] = []
     corrected = repeats is None and frames.run.n_looks > 1
     for dataset, contenders in by_dataset.items():
         leader = best(contenders, "nll")
         for key, cell in contenders.items():
             if leader is None or key == leader:
                 continue
-            its = reach(contenders[leader], cell, "nll", rows)
-            if its is not None:
-                found.append((its, repeats or len(cell.repeats), LEVEL))
+            its_reach = reach(contenders[leader], cell, "nll", rows)
+            if its_reach is not None:
+                reaches.append((its_reach, repeats or len(cell.repeats), LEVEL))
                 corrected |= marked[dataset] > 2
-    if not found:
+    if not reaches:
         return []
-    lines = in_words(found, "differences in likelihood from the best model")
+    lines = in_words(reaches, "differences in likelihood from the best model")
     return [*lines, ALONE] if corrected else lines
 
 
@@ -317,12 +333,12 @@ def _percent(part: float) -> str:
     return f"{100 * part:.2g}%" if part < 0.995 else "100%"
 
 
-def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> RowVerdict:
-    if one.open:
+def _time_verdict(finding: _Finding, alpha: float, *, significant: bool) -> RowVerdict:
+    if finding.open:
         return "undecided"
-    if told:
-        return "slower" if one.row.change > 0 else "faster"
-    return "same" if one.p_over < alpha else "undecided"
+    if significant:
+        return "slower" if finding.row.change > 0 else "faster"
+    return "same" if finding.p_over < alpha else "undecided"
 
 
 def _scores(
@@ -341,33 +357,33 @@ def _scores(
         if key not in ran[0] or key not in ran[1]:
             lone.append(replace(row, verdict="only base" if key in ran[0] else "only new"))
             continue
-        before_, after_ = ran[0][key], ran[1][key]
-        ok_before, ok_after = len(before_.ok), len(after_.ok)
+        splits_before, splits_after = ran[0][key], ran[1][key]
+        ok_before, ok_after = len(splits_before.ok), len(splits_after.ok)
         if not ok_after or not ok_before:
             if ok_before:
-                row = replace(row, verdict="failed", note=after_.reason)
+                row = replace(row, verdict="failed", note=splits_after.reason)
             elif ok_after:
                 row = replace(row, verdict="only new", note="failed in the base")
             else:
                 row = replace(row, note="failed in both")
             lone.append(row)
             continue
-        lost = len(before_.ok & after_.failed)
+        lost = len(splits_before.ok & splits_after.failed)
         if lost:
-            note = f"{lost} of {ok_before} repeats: {after_.reason}"
+            note = f"{lost} of {ok_before} repeats: {splits_after.reason}"
             lone.append(replace(row, verdict="failed", note=note))
         a, b = cells_after.get(key), cells_before.get(key)
         if a is None or b is None or not len(np.intersect1d(a.repeats, b.repeats)):
             lone.append(replace(row, note="no split in common: other seeds or repeats"))
             continue
         note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
-        same = {one: _identical(a, b, one, rows) for one in map(_twin, measures)}
+        same = {score: _identical(a, b, score, rows) for score in map(_twin, measures)}
         pairings.append((replace(row, note=note), a, b, same))
     # The strictest level that a measure must pass: that of a single change among all the tests.
     n_tests = sum(not all(same.values()) for *_, same in pairings)
     level = alpha / (max(1, n_tests) * len(set(map(_twin, measures))))
     families = [
-        [_score(row, a, b, one, rows, level, same=same[_twin(one)]) for one in measures]
+        [_score(row, a, b, score, rows, level, same=same[_twin(score)]) for score in measures]
         for row, a, b, same in pairings
     ]
     return families, lone
@@ -378,17 +394,24 @@ def _score(
 ) -> _Finding:
     """The finding for one measure of a pairing: new cell ``a`` against the base's cell ``b``."""
     score = cast("Score", _twin(measure))
-    found = compare(a, b, score, rows, level=level)
+    comparison = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if same:
         # Nothing varies between the runs, so there is no sampling error: the interval is exact.
-        found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
+        comparison = replace(
+            comparison, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0
+        )
     new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
     # Fits that differ only in their random stream differ by more than sampling of rows explains.
     few = "" if same else {1: ONE_REPEAT, 2: TWO_SEEDS if a.kind == "fixed" else ""}.get(len(i), "")
     if len(i) == 1 and few:
-        found = replace(found, low=math.nan, high=math.nan, visible=math.nan)
-    change, low, high, visible = found.difference, found.low, found.high, found.visible
+        comparison = replace(comparison, low=math.nan, high=math.nan, visible=math.nan)
+    change, low, high, visible = (
+        comparison.difference,
+        comparison.low,
+        comparison.high,
+        comparison.visible,
+    )
     unit = 1.0
     if measure == "likelihood":
         # exp(-NLL) falls as the NLL grows, so the interval's ends change places. The likelihood is
@@ -396,7 +419,7 @@ def _score(
         old, new = math.exp(-old), math.exp(-new)
         unit = old
         change = new - old
-        ends = (old * math.expm1(-end) for end in (found.high, found.low))
+        ends = (old * math.expm1(-end) for end in (comparison.high, comparison.low))
         low, high = (min(max(end, -old), 1 - old) for end in ends)
         visible = -old * math.expm1(-visible)
     return _Finding(
@@ -410,9 +433,9 @@ def _score(
             high=high,
             visible=visible,
             n=len(i),
-            note=row.note or few or (found.method if math.isnan(found.p_value) else ""),
+            note=row.note or few or (comparison.method if math.isnan(comparison.p_value) else ""),
         ),
-        found.p_value,
+        comparison.p_value,
         open=bool(few),
         same=same,
         reach=None if same else reach(a, b, score, rows),
@@ -441,8 +464,8 @@ def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
     """
     key = ["dataset", "repeat", "split_seed"]
     scored = (results[results["status"] == "ok"] for results in (base, new))
-    splits = [one[[*key, "split_kind"]].fillna({"split_kind": ""}) for one in scored]
-    before, after = (one.drop_duplicates() for one in splits)
+    splits = [frame[[*key, "split_kind"]].fillna({"split_kind": ""}) for frame in scored]
+    before, after = (frame.drop_duplicates() for frame in splits)
     common = before.merge(after, on=[*key, "split_kind"])[key]
     first, second = (results.merge(common, on=key, how="inner") for results in (base, new))
     return first, second
@@ -459,17 +482,17 @@ class _Ran:
 
 def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
     """The pairings that were not skipped, with their splits by outcome."""
-    found: dict[tuple[str, str, str], _Ran] = {}
+    by_pairing: dict[tuple[str, str, str], _Ran] = {}
     for row in results[results["status"] != "skipped"].to_dict("records"):
         key = (str(row["dataset"]), str(row["model"]), str(row["device"]))
-        ran = found.setdefault(key, _Ran())
+        ran = by_pairing.setdefault(key, _Ran())
         split = (int(row["repeat"]), int(row["split_seed"]))
         if row["status"] == "ok":
             ran.ok.add(split)
         else:
             ran.failed.add(split)
             ran.reason = ran.reason or str(row["reason"])
-    return found
+    return by_pairing
 
 
 def _pairs_of_times(
@@ -627,8 +650,8 @@ def _timed(
     timings: pd.DataFrame, *, ok: bool = True, kinds: Sequence[str] = KINDS
 ) -> dict[Key, dict[str, Any]]:
     """Timings by key: the successful ones, or all the others unless ``ok``."""
-    found = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(kinds)]
+    selected = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(kinds)]
     return {
         (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
-        for row in found.to_dict("records")
+        for row in selected.to_dict("records")
     }

@@ -111,7 +111,7 @@ def used(before: Look, after: Look) -> Usage:
 def total(usages: Iterable[Usage]) -> Usage:
     """The total usage of several timings, one after another."""
     listed = list(usages)
-    sums = (sum(getattr(one, field.name) for one in listed) for field in fields(Usage))
+    sums = (sum(getattr(usage, field.name) for usage in listed) for field in fields(Usage))
     return Usage(*sums)
 
 
@@ -135,11 +135,11 @@ def complaint(facts: Mapping[str, Any]) -> str:
         facts: the result of `Usage.facts`.
     """
     n = facts.get("processors", 1)
-    found = []
+    complaints = []
     if facts.get("others", 0.0) >= OTHERS * n:
-        found.append(f"other programs used {facts['others']:.1f} of {n} processors")
+        complaints.append(f"other programs used {facts['others']:.1f} of {n} processors")
     if facts.get("stolen", 0.0) >= STOLEN:
-        found.append(f"the host kept {100 * facts['stolen']:.0f}% of a processor from it")
+        complaints.append(f"the host kept {100 * facts['stolen']:.0f}% of a processor from it")
     if facts.get("own", 1.0) < OWN:
-        found.append(f"what was timed had one for {100 * facts['own']:.0f}% of the time")
-    return ", ".join(found)
+        complaints.append(f"what was timed had one for {100 * facts['own']:.0f}% of the time")
+    return ", ".join(complaints)

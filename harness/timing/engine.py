@@ -137,42 +137,46 @@ def measure(
     """
     deadline = clock() + seconds
     rng = np.random.default_rng(seed)
-    found = [Measured(workload) for workload in workloads]
+    results = [Measured(workload) for workload in workloads]
     ready: list[tuple[Measured, Callable[[], Any]]] = []
-    for one in found:
-        tell(one.workload)
-        with _blame(one):
-            run, again = checked(one, clock)
+    for measured in results:
+        tell(measured.workload)
+        with _blame(measured):
+            run, second_seconds = checked(measured, clock)
             # A call that takes this long is a sample by itself, without calibration.
-            slow = not one.workload.elapsed and again >= max(SAMPLE, warm_up)
-            if not (one.workload.before or one.workload.single or slow):
-                one.calls = _calibrated(one, run, clock)
-            _warm_up(one, run, clock, warm_up, again or one.figures["first_seconds"])
-            ready.append((one, run))
-        if (changes := settle()) and one.status == "ok":
-            one.status, one.reason = "failed", f"changes {'; '.join(changes)}"
+            slow = not measured.workload.elapsed and second_seconds >= max(SAMPLE, warm_up)
+            if not (measured.workload.before or measured.workload.single or slow):
+                measured.calls = _calibrated(measured, run, clock)
+            _warm_up(
+                measured, run, clock, warm_up, second_seconds or measured.figures["first_seconds"]
+            )
+            ready.append((measured, run))
+        if (changes := settle()) and measured.status == "ok":
+            measured.status, measured.reason = "failed", f"changes {'; '.join(changes)}"
     with without_garbage_collection():
         for i in range(rounds):
             if i >= fewest and clock() >= deadline:
                 break
             for j in rng.permutation(len(ready)):
-                one, run = ready[j]
-                if one.status != "ok":
+                measured, run = ready[j]
+                if measured.status != "ok":
                     continue
-                tell(one.workload)
+                tell(measured.workload)
                 gc.disable()  # lest one of them enabled it
-                with _blame(one):
-                    for _ in range(BURST if one.workload.single else 1):
-                        one.samples.append(_sample(one, run, clock))
-    for one, run in ready:
-        if one.status == "ok":
-            tell(one.workload)
-            with _blame(one, "after it was timed, "):
-                check_again(one, run)
-    return found
+                with _blame(measured):
+                    for _ in range(BURST if measured.workload.single else 1):
+                        measured.samples.append(_sample(measured, run, clock))
+    for measured, run in ready:
+        if measured.status == "ok":
+            tell(measured.workload)
+            with _blame(measured, "after it was timed, "):
+                check_again(measured, run)
+    return results
 
 
-def checked(one: Measured, clock: Clock = time.perf_counter) -> tuple[Callable[[], Any], float]:
+def checked(
+    measured: Measured, clock: Clock = time.perf_counter
+) -> tuple[Callable[[], Any], float]:
     """Set a workload up and check its output.
 
     Returns:
@@ -181,17 +185,17 @@ def checked(one: Measured, clock: Clock = time.perf_counter) -> tuple[Callable[[
     Raises:
         WrongOutputError: the output is wrong. Other exceptions of the workload pass through.
     """
-    workload = one.workload
+    workload = measured.workload
     started = clock()
     run = workload.setup()
-    one.figures["setup_seconds"] = clock() - started
-    output, one.figures["first_seconds"] = _call(one, run, clock)
-    again = 0.0
+    measured.figures["setup_seconds"] = clock() - started
+    output, measured.figures["first_seconds"] = _call(measured, run, clock)
+    second_seconds = 0.0
     if workload.poison:
         first, overwritten = output, workload.poison(output)
-        output, again = _call(one, run, clock)
+        output, second_seconds = _call(measured, run, clock)
     try:
-        one.figures |= workload.check(output)
+        measured.figures |= workload.check(output)
     except WrongOutputError:
         if workload.poison and output is first and overwritten:
             raise WrongOutputError(
@@ -203,10 +207,10 @@ def checked(one: Measured, clock: Clock = time.perf_counter) -> tuple[Callable[[
             "returns the same output again, which cannot be overwritten, so that nothing shows "
             "whether it was computed"
         )
-    return run, again
+    return run, second_seconds
 
 
-def check_again(one: Measured, run: Callable[[], Any]) -> None:
+def check_again(measured: Measured, run: Callable[[], Any]) -> None:
     """Check that a workload still computes after all its timed calls.
 
     A workload whose output cannot be overwritten, such as a fit, is judged by its last timed call.
@@ -214,32 +218,32 @@ def check_again(one: Measured, run: Callable[[], Any]) -> None:
     Raises:
         WrongOutputError: the output is wrong. Other exceptions of the workload pass through.
     """
-    output = one.last
-    if one.workload.poison:
-        one.workload.poison(_call(one, run, time.perf_counter)[0])
-        output, _ = _call(one, run, time.perf_counter)
-    one.last = None
+    output = measured.last
+    if measured.workload.poison:
+        measured.workload.poison(_call(measured, run, time.perf_counter)[0])
+        output, _ = _call(measured, run, time.perf_counter)
+    measured.last = None
     if output is not None:
-        for name, value in one.workload.check(output).items():
-            one.figures[name] = worse(name, (one.figures.get(name, value), value))
+        for name, value in measured.workload.check(output).items():
+            measured.figures[name] = worse(name, (measured.figures.get(name, value), value))
 
 
-def _call(one: Measured, run: Callable[[], Any], clock: Clock) -> tuple[Any, float]:
+def _call(measured: Measured, run: Callable[[], Any], clock: Clock) -> tuple[Any, float]:
     """The output of a single call, and its seconds."""
-    if one.workload.before:
-        one.workload.before()
+    if measured.workload.before:
+        measured.workload.before()
     started = clock()
     output = run()
-    one.workload.synchronize()
+    measured.workload.synchronize()
     return output, clock() - started
 
 
-def _calibrated(one: Measured, run: Callable[[], Any], clock: Clock) -> int:
+def _calibrated(measured: Measured, run: Callable[[], Any], clock: Clock) -> int:
     """The number of calls in a sample: enough for `SAMPLE` seconds."""
     calls = 1
     while True:
-        one.calls = calls
-        taken = calls * _sample(one, run, clock)
+        measured.calls = calls
+        taken = calls * _sample(measured, run, clock)
         if taken >= SAMPLE:
             return calls
         # Aims at the target directly, but by a factor of at most 10: a first, slow call misleads.
@@ -247,7 +251,7 @@ def _calibrated(one: Measured, run: Callable[[], Any], clock: Clock) -> int:
 
 
 def _warm_up(
-    one: Measured, run: Callable[[], Any], clock: Clock, seconds: float, usual: float
+    measured: Measured, run: Callable[[], Any], clock: Clock, seconds: float, usual: float
 ) -> None:
     """Run a workload for some time, until its samples no longer become faster.
 
@@ -255,7 +259,7 @@ def _warm_up(
     most of the time.
 
     Args:
-        one: the workload.
+        measured: the workload, which has been set up.
         run: its call.
         clock: monotonic clock, in seconds.
         seconds: the least duration of the warm-up.
@@ -268,7 +272,7 @@ def _warm_up(
     started = clock()
     best = math.inf
     while True:
-        last = min(_sample(one, run, clock) for _ in range(burst))
+        last = min(_sample(measured, run, clock) for _ in range(burst))
         spent = clock() - started
         if spent >= LONGEST_WARM_UP * seconds:
             return
@@ -277,26 +281,26 @@ def _warm_up(
         best = min(best, last)
 
 
-def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
+def _sample(measured: Measured, run: Callable[[], Any], clock: Clock) -> float:
     """Seconds per call."""
-    workload = one.workload
+    workload = measured.workload
     if workload.before:
         workload.before()
     workload.synchronize()
     if workload.elapsed:
-        return median(workload.elapsed(run, one.calls))
+        return median(workload.elapsed(run, measured.calls))
     if workload.before and not workload.poison:
-        one.last = None
+        measured.last = None
         started = clock()
-        one.last = run()
+        measured.last = run()
         workload.synchronize()
         return clock() - started
-    calls = range(one.calls)
+    calls = range(measured.calls)
     started = clock()
     for _ in calls:
         run()
     workload.synchronize()
-    return (clock() - started) / one.calls
+    return (clock() - started) / measured.calls
 
 
 def worse(name: str, values: Sequence[float]) -> float:
@@ -312,14 +316,14 @@ def worse(name: str, values: Sequence[float]) -> float:
 
 
 @contextlib.contextmanager
-def _blame(one: Measured, when: str = "") -> Iterator[None]:
+def _blame(measured: Measured, when: str = "") -> Iterator[None]:
     """Record an exception of a workload as its status and reason."""
     try:
         yield
     except WrongOutputError as error:
-        one.status, one.reason = "wrong", f"{when}{error}"
+        measured.status, measured.reason = "wrong", f"{when}{error}"
     except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
-        one.status, one.reason = "failed", f"{when}{describe(error)}"
+        measured.status, measured.reason = "failed", f"{when}{describe(error)}"
 
 
 @contextlib.contextmanager

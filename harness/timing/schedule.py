@@ -104,38 +104,42 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         if (str(trial.dataset), str(trial.model), trial.device, trial.repeat) in ok:
             repeats.setdefault((trial.dataset, trial.model, trial.device), []).append(trial)
     pairings, shorter = [], []
-    for found in repeats.values():
-        first = found[0]
+    for completed in repeats.values():
+        first = completed[0]
         row = ok[str(first.dataset), str(first.model), first.device, first.repeat]
         # Only repeats of equal shape can be fitted at once.
-        alike = [
+        same_shape = [
             trial
-            for trial in found
+            for trial in completed
             if ok[str(trial.dataset), str(trial.model), trial.device, trial.repeat]["n_train"]
             == row["n_train"]
         ]
-        together = min(int(row["fitted_together"]), len(alike))
+        together = min(int(row["fitted_together"]), len(same_shape))
         share = float(row["fit_seconds"])
         # A lone fit takes longer than its share of several fits at once, but not longer than all.
-        alone = share * min(together, 4)
-        rest = SMALL + 10 * float(row["first_predict_seconds"])
+        seconds_alone = share * min(together, 4)
+        other_seconds = SMALL + 10 * float(row["first_predict_seconds"])
         epochs = int(last.get(row["result_id"], 0))
         counted = "epochs" in parameters_of(registry.models[first.model.name].make)
         if counted:
-            rest += ONCE + (SEVERAL if together > 1 else 0.0)
-        several = share * together if together > 1 else 0.0
+            other_seconds += ONCE + (SEVERAL if together > 1 else 0.0)
+        seconds_together = share * together if together > 1 else 0.0
         whole = TimedPairing(
-            tuple(alike[:together]),
+            tuple(same_shape[:together]),
             epochs=epochs,
             together=together > 1,
             predict=True,
-            weight=rest + _calls(alone) + _calls(several),
+            weight=other_seconds + _calls(seconds_alone) + _calls(seconds_together),
         )
         pairings.append(whole)
-        fewer = max(2, int(epochs * BRIEF / alone)) if alone > BRIEF else epochs
+        fewer = max(2, int(epochs * BRIEF / seconds_alone)) if seconds_alone > BRIEF else epochs
         if fewer < epochs and counted:
-            part = fewer / epochs
-            weight = rest + _calls(alone * part) + _calls(several * part)
+            fraction = fewer / epochs
+            weight = (
+                other_seconds
+                + _calls(seconds_alone * fraction)
+                + _calls(seconds_together * fraction)
+            )
             whole = replace(whole, cut=fewer, weight=weight)
         shorter.append(whole)
     heavy = any(registry.models[pairing.trials[0].model.name].requires for pairing in pairings)
@@ -157,18 +161,18 @@ def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Ag
     The reason for each pairing left out names a budget that would suffice for all. ``start`` is the
     time in seconds that a process takes to start.
     """
-    time = RECKONED * budget / FEWEST - start
-    whole = 0.0
-    taken: dict[tuple[Choice, str], list[TimedPairing]] = {}
-    left: list[TimedPairing] = []
+    seconds = RECKONED * budget / FEWEST - start
+    total = 0.0
+    by_dataset: dict[tuple[Choice, str], list[TimedPairing]] = {}
+    left_out: list[TimedPairing] = []
     for pairing in sorted(pairings, key=lambda pairing: pairing.weight):
-        whole += pairing.weight
+        total += pairing.weight
         first = pairing.trials[0]
-        if whole <= time:
-            taken.setdefault((first.dataset, first.device), []).append(pairing)
+        if total <= seconds:
+            by_dataset.setdefault((first.dataset, first.device), []).append(pairing)
         else:
-            left.append(pairing)
-    needed = math.ceil(FEWEST * (whole + start) / RECKONED / 10) * 10
+            left_out.append(pairing)
+    needed = math.ceil(FEWEST * (total + start) / RECKONED / 10) * 10
     reason = f"{budget:g} s are too few, {needed:g} s would do (--timing-budget)"
     late = tuple(
         Timing(
@@ -180,9 +184,11 @@ def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Ag
             "unfinished",
             reason,
         )
-        for pairing in left
+        for pairing in left_out
     )
-    return Agenda(tuple(TrainingGroup(tuple(found)) for found in taken.values()), late, needed)
+    return Agenda(
+        tuple(TrainingGroup(tuple(chosen)) for chosen in by_dataset.values()), late, needed
+    )
 
 
 def of_kernels(
@@ -277,7 +283,7 @@ def of_training(
             if "notebook" in model.tags
             and model.reference
             and not importable(model.requires)
-            and not any(one.partition("[")[0] == name for one in models)
+            and not any(selector.partition("[")[0] == name for selector in models)
         )
     planned = plan(registry, replace(selection, models=models, repeats=together))
     repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
@@ -358,13 +364,13 @@ def by_epochs(registry: Described, choices: Sequence[Choice]) -> dict[Choice, bo
         origin, model = registry.origin("models", choice.name), registry.models[choice.name]
         parent = registry.parent(origin, model.requires)
         calls[choice] = parent.call(_trains_there, choice, limits=Limits(MAKING))
-    found: dict[Choice, bool] = {}
+    trains: dict[Choice, bool] = {}
     finish(calls.values())
     for choice, call in calls.items():
         value, failure = call.result()
         call.close()
-        found[choice] = bool(value) if failure is None else True
-    return found
+        trains[choice] = bool(value) if failure is None else True
+    return trains
 
 
 def _trains_there(inside: Inside, choice: Choice) -> tuple[bool, dict[str, Any]]:
@@ -392,17 +398,17 @@ def kernels_named(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
     Raises:
         UsageError: a name or glob matches no kernel.
     """
-    found: dict[str, Kernel] = {}
+    selected: dict[str, Kernel] = {}
     for glob in wanted or ("*",):
         names = [name for name in registry.kernels if fnmatch.fnmatchcase(name, glob)]
         if not names:
             raise UsageError(f"no kernel '{glob}': {nearest(glob, registry.kernels)}")
-        found |= {
+        selected |= {
             name: registry.kernels[name]
             for name in names
             if wanted or registry.kernels[name].by_default
         }
-    return list(found.values())
+    return list(selected.values())
 
 
 def _device(registry: Registry, name: str) -> str | None:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from harness.timing.workloads import Group, Key
 
     Clock = Callable[[], float]
-    Found = tuple["Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]]
+    Outcome = tuple[
+        "Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]
+    ]
 
 MOST = 10
 """The default maximum number of processes."""
@@ -72,15 +74,15 @@ class Answer:
         usage: use of the machine's processors during the measurement.
     """
 
-    found: Sequence[Found]
+    found: Sequence[Outcome]
     spare: float = 0.0
     usage: Usage = field(default_factory=Usage)
 
     @classmethod
-    def of(cls, told: Sequence[Any]) -> Answer:
+    def of(cls, message: Sequence[Any]) -> Answer:
         """Reads an answer from the JSON that the process sends."""
-        found, spare, usage = told
-        return cls([(_key(words), *rest) for words, *rest in found], spare, Usage(*usage))
+        found, spare, usage = message
+        return cls([(_key(key), *rest) for key, *rest in found], spare, Usage(*usage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,8 +351,8 @@ class _Bench:
                     continue
                 weight = group.weight + sum(other.weight for _, other in turn)
                 starting = self.start_seconds if worker is None else 0.0
-                left = max(0.0, deadline - self.clock() - starting)
-                share = left * group.weight / weight
+                seconds_left = max(0.0, deadline - self.clock() - starting)
+                share = seconds_left * group.weight / weight
                 if worker is None or not worker.usable:
                     if worker is not None:
                         worker.end()
@@ -358,24 +360,24 @@ class _Bench:
                 began = self.clock()
                 self.tell(number, group.case)
                 seed = self.order.randrange(2**32)
-                how = {
+                settings = {
                     "rounds": self.bench.rounds,
                     "warm_up": self.bench.warm_up,
                     "threads": self.bench.threads,
                 }
                 each = group.weight / len(group.keys)
                 limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
-                worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
+                worker.call(_measure_there, group, seed, share, settings, limits=limits, notes=True)
                 while (answer := worker.poll()) is None:
                     processes.wait([worker], POLL)
                 self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
                 value, failure = answer
                 if failure is None:
-                    told = Answer.of(value)
-                    self.least[i] = max(0.0, self.took[i] - told.spare)
+                    group_answer = Answer.of(value)
+                    self.least[i] = max(0.0, self.took[i] - group_answer.spare)
                     self.measured[i] += 1
-                    self.usages.append(told.usage)
-                    self._note(i, told.found)
+                    self.usages.append(group_answer.usage)
+                    self._note(i, group_answer.found)
                     continue
                 # A workload that hung or crashed must not take time from the others.
                 lost = self.took.pop(i)
@@ -396,20 +398,20 @@ class _Bench:
     ) -> list[tuple[int, Group]]:
         """The rest of a turn without a kernel that hung: it would hang on other logits, too."""
         kind, subject, case, device = culprit
-        left = []
+        remaining = []
         for i, group in turn:
-            others: Group | None = group
+            rest: Group | None = group
             for place, key in enumerate(group.keys):
-                if (key[0], key[1], key[3]) == (kind, subject, device) and others is not None:
+                if (key[0], key[1], key[3]) == (kind, subject, device) and rest is not None:
                     tally = _Tally((i, place), "failed", f"{reason} ({case})")
                     self.tallies.setdefault(key, tally)
-                    others = others.without(key)
-            if others is None:
+                    rest = rest.without(key)
+            if rest is None:
                 del self.groups[i]
             else:
-                self.groups[i] = others
-                left.append((i, others))
-        return left
+                self.groups[i] = rest
+                remaining.append((i, rest))
+        return remaining
 
     def _blame(self, index: int, noted: tuple[int, Key] | None, reason: str) -> Group | None:
         """The rest of a group after one of its workloads ended the process.
@@ -418,20 +420,20 @@ class _Bench:
         it.
         """
         group = self.groups.pop(index)
-        others = group.without(noted[1]) if noted else None
-        found = [noted] if noted else []
-        if noted is None or others == group:
-            found += enumerate(group.keys)
-            others = None
-        for place, key in found:
+        rest = group.without(noted[1]) if noted else None
+        culprits = [noted] if noted else []
+        if noted is None or rest == group:
+            culprits += enumerate(group.keys)
+            rest = None
+        for place, key in culprits:
             tally = self.tallies.setdefault(key, _Tally((index, place)))
             tally.status, tally.reason = "failed", reason
-        if others is not None:
-            self.groups[index] = others
-        return others
+        if rest is not None:
+            self.groups[index] = rest
+        return rest
 
-    def _note(self, index: int, found: Sequence[Found]) -> None:
-        for j, (key, status, reason, samples, calls, figures) in enumerate(found):
+    def _note(self, index: int, outcomes: Sequence[Outcome]) -> None:
+        for j, (key, status, reason, samples, calls, figures) in enumerate(outcomes):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
             if status != "ok" and key[0].endswith(ONCE):
                 del self.tallies[key]  # a model may refuse a fit of one epoch
@@ -462,25 +464,28 @@ class _Bench:
         )
 
 
-def _noted(told: Any) -> tuple[int, Key] | None:
+def _noted(value: Any) -> tuple[int, Key] | None:
     """Place and key of the workload that a process noted last; ``told`` is JSON."""
-    return (int(told[0]), _key(told[1])) if told else None
+    return (int(value[0]), _key(value[1])) if value else None
 
 
-def _key(words: Sequence[str]) -> Key:
-    kind, subject, case, device = words
+def _key(parts: Sequence[str]) -> Key:
+    kind, subject, case, device = parts
     return kind, subject, case, device
 
 
 def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Each figure over all processes: seconds as median and interval, others at their worst."""
-    found: dict[str, float] = {}
+    summary: dict[str, float] = {}
     for name, values in by_process.items():
-        found[name] = median(values) if name.endswith("seconds") else worse(name, values)
+        summary[name] = median(values) if name.endswith("seconds") else worse(name, values)
         if name.endswith("seconds") and min(values) > 0:
             low, high = interval(np.array(values))
-            found |= {f"{name}_low": min(low, found[name]), f"{name}_high": max(high, found[name])}
-    return found
+            summary |= {
+                f"{name}_low": min(low, summary[name]),
+                f"{name}_high": max(high, summary[name]),
+            }
+    return summary
 
 
 def _start(bench: Bench) -> Worker:
@@ -512,7 +517,7 @@ def _measure_there(
     group: Group,
     seed: int,
     seconds: float,
-    how: dict[str, Any],
+    settings: dict[str, Any],
 ) -> tuple[Any, ...]:
     """Measure a group in a worker; returns an `Answer` as plain values.
 
@@ -524,35 +529,42 @@ def _measure_there(
     # collections skip them.
     gc.collect()
     gc.freeze()
-    workloads = group.workloads(registry, seed, how["threads"])
+    workloads = group.workloads(registry, seed, settings["threads"])
     places = {workload.key: place for place, workload in enumerate(workloads)}
     seconds -= time.perf_counter() - started
-    fewest = min(how["rounds"], group.fewest_rounds)
+    fewest = min(settings["rounds"], group.fewest_rounds)
     measured = measure(
         workloads,
         seconds=seconds,
         seed=seed,
         fewest=fewest,
-        rounds=how["rounds"],
-        warm_up=how["warm_up"],
+        rounds=settings["rounds"],
+        warm_up=settings["warm_up"],
         tell=lambda workload: note((places[workload.key], workload.key)),
-        settle=partial(_settle, process_state.read(), how["threads"]),
+        settle=partial(_settle, process_state.read(), settings["threads"]),
     )
-    found = [
-        (one.workload.key, one.status, one.reason, one.samples, one.calls, one.figures)
-        for one in measured
+    outcomes = [
+        (
+            result.workload.key,
+            result.status,
+            result.reason,
+            result.samples,
+            result.calls,
+            result.figures,
+        )
+        for result in measured
     ]
     usage = busyness.used(before, Look.now())
     if any(workload.device != "cpu" for workload in workloads):
         # A process that waits for a device needs no processor meanwhile.
         usage = replace(usage, own=max(usage.own, usage.seconds))
-    return astuple(Answer(found, _spare(measured, fewest), usage))
+    return astuple(Answer(outcomes, _spare(measured, fewest), usage))
 
 
 def _spare(measured: Sequence[Measured], fewest: int) -> float:
     """Seconds spent on rounds beyond the fewest."""
     spare = 0.0
-    for one in measured:
-        kept = fewest * (BURST if one.workload.single else 1)
-        spare += math.fsum(one.samples[kept:]) * one.calls
+    for result in measured:
+        kept = fewest * (BURST if result.workload.single else 1)
+        spare += math.fsum(result.samples[kept:]) * result.calls
     return spare

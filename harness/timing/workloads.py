@@ -142,18 +142,22 @@ class SoftmaxGroup:
         owned: dict[str, Array] = {}
 
         def check(kernel: Kernel, output: Any) -> Mapping[str, float]:
-            own = owned[kernel.name]
-            if own is not logits and not np.array_equal(own, logits):
+            given = owned[kernel.name]
+            if given is not logits and not np.array_equal(given, logits):
                 raise WrongOutputError("writes to the logits that it was given")
-            found = np.asarray(kernel.collect(output))
-            if found.shape != logits.shape:
-                raise WrongOutputError(f"gives shape {found.shape} for logits {logits.shape}")
-            if found.dtype.kind != "f":
-                raise WrongOutputError(f"gives {found.dtype}, not floating-point probabilities")
-            error = np.abs(found[rows] - expected).max(initial=0.0)
+            probabilities = np.asarray(kernel.collect(output))
+            if probabilities.shape != logits.shape:
+                raise WrongOutputError(
+                    f"gives shape {probabilities.shape} for logits {logits.shape}"
+                )
+            if probabilities.dtype.kind != "f":
+                raise WrongOutputError(
+                    f"gives {probabilities.dtype}, not floating-point probabilities"
+                )
+            error = np.abs(probabilities[rows] - expected).max(initial=0.0)
             if not error <= TOLERANCE[self.dtype]:
                 raise WrongOutputError(f"a probability is off by {error:.2g}")
-            total = float(found.sum(dtype=np.float64))
+            total = float(probabilities.sum(dtype=np.float64))
             if not abs(total - len(logits)) <= 1e-5 * len(logits):
                 raise WrongOutputError(f"{len(logits)} rows sum to {total:.6g}")
             return {
@@ -168,7 +172,7 @@ class SoftmaxGroup:
             owned[kernel.name].flags.writeable = False
             return running(kernel, kernel.prepare(owned[kernel.name], self.device), device)
 
-        found = [
+        workloads = [
             Workload(
                 "softmax",
                 name,
@@ -180,8 +184,10 @@ class SoftmaxGroup:
             for name in self.kernels
         ]
         if device.copier:
-            found.append(Workload("copy", "copy", setup=partial(device.copier, logits), **common))
-        return found
+            workloads.append(
+                Workload("copy", "copy", setup=partial(device.copier, logits), **common)
+            )
+        return workloads
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,14 +270,14 @@ class TrainingGroup:
         return [
             workload
             for pairing in self.pairings
-            for workload in _Doings(pairing, registry, rng, threads, clock).workloads()
+            for workload in _PairingWorkloads(pairing, registry, rng, threads, clock).workloads()
         ]
 
 
 Group: TypeAlias = SoftmaxGroup | TrainingGroup
 
 
-class _Doings:
+class _PairingWorkloads:
     """A pairing's workloads, with the data and the fitted classifier that they share."""
 
     def __init__(
@@ -304,16 +310,16 @@ class _Doings:
         }
 
     def workloads(self) -> list[Workload]:
-        found = self._fits("fit", self.model.make)
+        workloads = self._fits("fit", self.model.make)
         if self.pairing.reference and self.model.reference:
-            found += self._fits("reference", self.model.reference)
+            workloads += self._fits("reference", self.model.reference)
         if self.pairing.together and self.model.fit_together and len(self.parts) > 1:
-            found.append(self._fit_together())
+            workloads.append(self._fit_together())
             if self._counted:
-                found.append(self._fit_together(1))
+                workloads.append(self._fit_together(1))
         if self.pairing.predict:
-            found += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
-        return found
+            workloads += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
+        return workloads
 
     def _fits(self, kind: str, make: Callable[..., Classifier]) -> list[Workload]:
         """A fit and, if epochs can be set, a fit of one epoch, which tells the fixed cost apart."""
@@ -370,12 +376,12 @@ class _Doings:
             epochs = self.pairing.cut or self.pairing.epochs
             if epochs is None:
                 epochs = self._count_epochs(make)
-            found: dict[str, float] = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+            counts: dict[str, float] = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
             if self.pairing.cut:
-                found["cut_from"] = self.pairing.epochs or 0
+                counts["cut_from"] = self.pairing.epochs or 0
             if epochs:
-                found["epochs"] = epochs
-            return found
+                counts["epochs"] = epochs
+            return counts
 
         name = kind if only is None else f"{kind}{ONCE}"
         return Workload(name, setup=setup, check=check, before=before, **self.common)
@@ -435,13 +441,13 @@ class _Doings:
         def check(classifiers: list[Classifier]) -> Mapping[str, float]:
             running = goes_on() if rests and not alone else 0.0
             firsts = [self._first(each, i) for i, each in enumerate(classifiers)]
-            found = [P for P, _ in firsts]
+            probabilities = [P for P, _ in firsts]
             # A lone fit of a random repeat checks that the fit at once really trained all of them.
             if not alone:
                 lone = self._make(self.model.make, chosen, epochs)
                 lone.fit(Xs[chosen], ys[chosen])
                 alone.append(self._probabilities(lone, chosen))
-            self._require_likelihood(alone[0], found[chosen], "alone", AGREEMENT, chosen)
+            self._require_likelihood(alone[0], probabilities[chosen], "alone", AGREEMENT, chosen)
             late = math.fsum(late for _, late in firsts)
             return {"together": len(classifiers), RUNNING: running, TO_PREDICT: late}
 
@@ -449,7 +455,7 @@ class _Doings:
         return Workload(kind, setup=setup, check=check, before=before, **self.common)
 
     def _require_likelihood(
-        self, expected: Array, found: Array, whose: str, tolerance: float, index: int = 0
+        self, expected: Array, actual: Array, whose: str, tolerance: float, index: int = 0
     ) -> None:
         """Check that probabilities reach about the same likelihood as the expected ones.
 
@@ -458,13 +464,13 @@ class _Doings:
         """
         _, data, _ = self.parts[index]
         y = np.searchsorted(data.trained, data.y_test)
-        wanted, likelihood = (
+        expected_likelihood, likelihood = (
             float(np.exp(np.log(np.maximum(P[np.arange(len(y)), y], scoring.CLIP)).mean()))
-            for P in (expected, found)
+            for P in (expected, actual)
         )
-        if abs(wanted - likelihood) > tolerance:
+        if abs(expected_likelihood - likelihood) > tolerance:
             raise WrongOutputError(
-                f"ends at likelihood {likelihood:.4f}, but {whose} at {wanted:.4f}"
+                f"ends at likelihood {likelihood:.4f}, but {whose} at {expected_likelihood:.4f}"
             )
 
     def _first(self, classifier: Classifier, index: int = 0) -> tuple[Array, float]:
@@ -595,8 +601,8 @@ def find_device(registry: Registry, name: str) -> Device:
         UsageError: this machine has no such device.
     """
     if name not in registry.devices:
-        there = ", ".join(registry.devices) or "none"
-        raise UsageError(f"no device '{name}' on this machine (there are: {there})")
+        present = ", ".join(registry.devices) or "none"
+        raise UsageError(f"no device '{name}' on this machine (there are: {present})")
     return registry.devices[name]
 
 
@@ -633,8 +639,8 @@ def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
     logits = (rng.normal(scale=SCALE, size=(16, n_classes)) + FAR).astype(dtype)
     try:
         with np.errstate(all="ignore"):
-            found = kernel(logits, device)
-        return bool(np.abs(found - reference(logits)).max() <= TOLERANCE[dtype])
+            probabilities = kernel(logits, device)
+        return bool(np.abs(probabilities - reference(logits)).max() <= TOLERANCE[dtype])
     except Exception:  # noqa: BLE001  # a stranger's code raises anything
         return False
 

@@ -278,20 +278,20 @@ class _Comparison:
         chance = self.random.randrange(2**32)
         try:
             for side in self._either_order():
-                asked = {"plugins": self.plan.plugins, "tasks": [spec[side] for spec in specs]}
+                orders = {"plugins": self.plan.plugins, "tasks": [spec[side] for spec in specs]}
                 chances = random.Random(chance)  # noqa: S311  # no secret
-                processes[side] = self.start(self.sides[side], asked, self.plan, chances)
+                processes[side] = self.start(self.sides[side], orders, self.plan, chances)
             ready = [processes[side].ready() for side in (0, 1)]
             self._refuse_broken(processes)
             self._reckon(self.clock() - began, len(tasks))
             live = self._live(indices, ready)
-            found = self._blocks(indices, processes, live)
+            blocks = self._blocks(indices, processes, live)
         finally:
             for process in processes.values():
                 process.end()
             for file in folder.iterdir():
                 file.unlink()
-        for j, (first, second) in found.items():
+        for j, (first, second) in blocks.items():
             tally = self.tallies[indices[j]]
             a, b = (_undisturbed(seconds) for seconds in (first, second))
             tally.log_ratios.append(math.log(b / a))
@@ -317,7 +317,7 @@ class _Comparison:
         live = {}
         for j, i in enumerate(indices):
             tally = self.tallies[i]
-            answers = [found[j] if j < len(found) else {} for found in ready]
+            answers = [side_answers[j] if j < len(side_answers) else {} for side_answers in ready]
             for side in (0, 1):
                 slow = answers[1 - side].get("seconds", 0.0)
                 if "hung" in answers[side] and slow > self.patience / TOO_LONG:
@@ -329,38 +329,38 @@ class _Comparison:
             if all("seconds" in answer for answer in answers):
                 live[j] = sum(answer["seconds"] for answer in answers) / 2
         # After a process has ended, the other tasks have to wait for the next pair.
-        return live if not any("ended" in found[-1] for found in ready) else {}
+        return live if not any("ended" in side_answers[-1] for side_answers in ready) else {}
 
     def _blocks(
         self, indices: list[int], processes: dict[int, SideProcess], live: dict[int, float]
     ) -> dict[int, tuple[list[float], list[float]]]:
         """Seconds per call of each block, for both sides, by the task's place in ``indices``."""
         side_seconds = min(SIDE, self.share / 2)
-        block = max(SHORTEST, side_seconds / MOST)
-        calls = {j: max(1, round(block / seconds)) for j, seconds in live.items()}
-        left = {}
+        block_seconds = max(SHORTEST, side_seconds / MOST)
+        calls = {j: max(1, round(block_seconds / seconds)) for j, seconds in live.items()}
+        remaining = {}
         for j, seconds in live.items():
             fewest = max(1, min(FEWEST, int(LONGEST / (calls[j] * seconds))))
-            left[j] = max(fewest, min(MOST, int(side_seconds / (calls[j] * seconds))))
-        found: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in live}
-        while turn := [j for j in found if left[j]]:
+            remaining[j] = max(fewest, min(MOST, int(side_seconds / (calls[j] * seconds))))
+        blocks: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in live}
+        while turn := [j for j in blocks if remaining[j]]:
             for j in self.random.sample(turn, len(turn)):
-                left[j] -= 1
+                remaining[j] -= 1
                 for side in self._either_order():
                     try:
-                        found[j][side].append(processes[side].run(j, calls[j]))
+                        blocks[j][side].append(processes[side].run(j, calls[j]))
                     except FaultError as fault:
                         self.tallies[indices[j]].faults[side] = str(fault)
                         if fault.ended:
                             return {}
-                        del found[j]
+                        del blocks[j]
                         break
-        return found
+        return blocks
 
-    def _reckon(self, started: float, n_works: int) -> None:
+    def _reckon(self, started: float, n_tasks: int) -> None:
         """Share a pair's time, minus the start of its processes, among the tasks."""
         left = self.plan.seconds / HOPED - started
-        self.share = max(2 * FEWEST * SHORTEST, left / max(n_works, 1))
+        self.share = max(2 * FEWEST * SHORTEST, left / max(n_tasks, 1))
 
     def _either_order(self) -> list[int]:
         return self.random.sample((0, 1), 2)
@@ -418,12 +418,12 @@ class Process:
     """
 
     def __init__(
-        self, side: Side, asked: Mapping[str, Any], plan: Design, chance: random.Random
+        self, side: Side, orders: Mapping[str, Any], plan: Design, chance: random.Random
     ) -> None:
         self.side = side
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._answers = b""
-        self._n_tasks = len(asked["tasks"])
+        self._n_tasks = len(orders["tasks"])
         self._patience = patience(plan)
         self.broken: dict[str, str] = {}
         self._turned = False  # whether a task has begun, to blame if the process ends
@@ -447,18 +447,18 @@ class Process:
             raise SideError(
                 f"side '{side.name}': {side.python} cannot be started: {error}"
             ) from error
-        self._tell(asked)
+        self._tell(orders)
 
     def ready(self) -> list[dict[str, Any]]:
         """See `SideProcess`."""
-        found: list[dict[str, Any]] = []
-        while len(found) < self._n_tasks:
+        answers: list[dict[str, Any]] = []
+        while len(answers) < self._n_tasks:
             answer = self._answer()
             if answer is None and not self._turned:
                 raise SideError(f"side '{self.side.name}': {self._fate()}")
             if answer is None:
                 hung = {"hung": True} if self._process.poll() is None else {}
-                return [*found, {"fault": self._fate(), "ended": True} | hung]
+                return [*answers, {"fault": self._fate(), "ended": True} | hung]
             if "broken" in answer:
                 raise SideError(f"side '{self.side.name}': {answer['broken']}")
             if "faults" in answer:
@@ -466,8 +466,8 @@ class Process:
             elif "turn" in answer:
                 self._turned = True
             else:
-                found.append(answer)
-        return found
+                answers.append(answer)
+        return answers
 
     def run(self, task: int, calls: int) -> float:
         """See `SideProcess`."""
@@ -507,16 +507,16 @@ class Process:
             self._answers += more
         line, _, self._answers = self._answers.partition(b"\n")
         try:
-            found = json.loads(line)
+            message = json.loads(line)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):  # printed before our own code could redirect it
-            said = line.decode(errors="replace").strip()
+            message = None
+        if not isinstance(message, dict):  # printed before our own code could redirect it
+            text = line.decode(errors="replace").strip()
             raise SideError(
-                f"side '{self.side.name}': {self.side.python} prints '{said[:80]}' when it "
+                f"side '{self.side.name}': {self.side.python} prints '{text[:80]}' when it "
                 "starts; keep it from printing"
             )
-        return found
+        return message
 
     def _fate(self) -> str:
         """One line on why a process does not answer: it ended, or exceeded the patience."""
@@ -525,7 +525,7 @@ class Process:
         except subprocess.TimeoutExpired:
             return f"did not answer within {self._patience:g} s; a longer --time waits longer"
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(said) if line.strip()), "")
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         how = f"died of signal {-status}" if status < 0 else f"ended with status {status}"
         return f"{how}{': ' if last else ''}{last}"

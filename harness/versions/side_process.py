@@ -85,17 +85,19 @@ def main() -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    asked = json.loads(lines.readline())
+    orders = json.loads(lines.readline())
     try:
-        registry = _loader()(asked["plugins"])
+        registry = _loader()(orders["plugins"])
     except BaseException as error:  # noqa: BLE001  # a side may be broken in any way
         answer({"broken": f"its harness cannot be used: {_describe(error)}"})
         return
-    told = [(fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults]
-    answer({"faults": told})
-    ready: list[Calls | None] = []
-    for task in asked["tasks"]:
-        answer({"turn": len(ready)})  # names the task to blame if this process ends
+    broken_plugins = [
+        (fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults
+    ]
+    answer({"faults": broken_plugins})
+    prepared: list[Calls | None] = []
+    for task in orders["tasks"]:
+        answer({"turn": len(prepared)})  # names the task to blame if this process ends
         calls: Calls | None = None
         try:
             calls = _prepare(registry, task)
@@ -109,16 +111,16 @@ def main() -> None:
             answer({"missing": str(error)})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
             answer({"fault": _describe(error)})
-        ready.append(calls)
+        prepared.append(calls)
     gc.collect()
     gc.freeze()  # exempts all objects so far, so that later collections are fast
     gc.disable()
     for line in lines:
-        turn = json.loads(line)
-        measured = ready[turn["work"]]
-        assert measured is not None
+        request = json.loads(line)
+        run_calls = prepared[request["work"]]
+        assert run_calls is not None
         try:
-            answer({"seconds": measured(turn["calls"])})
+            answer({"seconds": run_calls(request["calls"])})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
             answer({"fault": _describe(error)})
         gc.collect()
@@ -128,15 +130,19 @@ def _warmed_up(calls: Calls) -> float:
     """Warm a task up; returns the seconds of a call afterwards."""
     started = time.perf_counter()
     while time.perf_counter() - started < WARM_UP:
-        each = calls(1)
-        if each > LONG:
-            return each
+        seconds = calls(1)
+        if seconds > LONG:
+            return seconds
     n = 1
     while True:
-        each = calls(n)
-        if n * each >= CALIBRATED:
-            return each
-        n = 2 * n if n * each <= 0 else min(10 * n, max(n + 1, round(n * CALIBRATED / (n * each))))
+        seconds = calls(n)
+        if n * seconds >= CALIBRATED:
+            return seconds
+        n = (
+            2 * n
+            if n * seconds <= 0
+            else min(10 * n, max(n + 1, round(n * CALIBRATED / (n * seconds))))
+        )
 
 
 def _prepare(registry: Any, task: dict[str, Any]) -> Calls:
@@ -172,13 +178,13 @@ def _softmax(registry: Any, task: dict[str, Any]) -> Calls:
     def run() -> Any:
         return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
 
-    found = np.asarray(kernel.collect(run()))
+    output = np.asarray(kernel.collect(run()))
     step = max(1, len(logits) // ROWS)
     powers = np.exp(logits[::step].astype(np.float64))
     expected = powers / powers.sum(axis=1, keepdims=True)
     error = np.inf
-    if found.shape == logits.shape:
-        error = float(np.abs(found[::step] - expected).max(initial=0.0))
+    if output.shape == logits.shape:
+        error = float(np.abs(output[::step] - expected).max(initial=0.0))
     if not error <= TOLERANCE[task["dtype"]]:
         raise ValueError(f"wrong: a probability is off by {error:.2g}")
     return partial(_timed, run, synchronize)
@@ -207,7 +213,7 @@ def _doing(registry: Any, task: dict[str, Any]) -> Calls:
     answers, give_threads = _ours("trials/answers.py"), _ours("processes/threads.py").give_threads
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
-    def made() -> Any:
+    def make_classifier() -> Any:
         classifier = model.make(setting, **parameters)
         give_threads(classifier, threads)
         return classifier
@@ -219,11 +225,11 @@ def _doing(registry: Any, task: dict[str, Any]) -> Calls:
     def fits(n: int) -> float:
         spent = 0.0
         for _ in range(n):
-            classifier = made()
+            classifier = make_classifier()
             spent += _timed(partial(fit, classifier), synchronize, 1)
         return spent / n
 
-    classifier = made()
+    classifier = make_classifier()
     classifier.fit(X_train, y_train)
     P = np.asarray(answers.concrete(classifier.predict_proba(X_test)))
     if P.shape[0] != len(X_test) or not np.abs(P.sum(axis=1) - 1).max(initial=0.0) <= 1e-5:

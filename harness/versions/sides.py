@@ -134,13 +134,15 @@ def side_of(
     )
     if not top and (refusal := _refusal(folder)):
         raise UsageError(f"'{text}': git refuses to read the repository here: {refusal}")
-    around = (
+    enclosing = (
         repositories.line(path, "rev-parse", "--show-toplevel")
         if not revision and _offers(path)
         else ""
     )
-    if around:
-        with _built_as_it_is(text, Path(around), _project_of(path, Path(around)), tell) as side:
+    if enclosing:
+        with _built_as_it_is(
+            text, Path(enclosing), _project_of(path, Path(enclosing)), tell
+        ) as side:
             yield side
         return
     if not top or not revision:
@@ -182,9 +184,9 @@ def interpreter(path: Path) -> Path | None:
 
 def _refusal(folder: Path) -> str:
     """Why git refuses to read the repository around a folder; empty if there is no repository."""
-    done = repositories.asked(folder, "rev-parse", "--show-toplevel")
-    said = done.stderr.strip().splitlines() if done and done.returncode else []
-    first = said[0].removeprefix("fatal: ") if said else ""
+    answer = repositories.asked(folder, "rev-parse", "--show-toplevel")
+    lines = answer.stderr.strip().splitlines() if answer and answer.returncode else []
+    first = lines[0].removeprefix("fatal: ") if lines else ""
     return "" if "not a git repository" in first else first
 
 
@@ -205,9 +207,11 @@ def _built(
     missing = [submodule for submodule in submodules if not submodule.repository]
     for submodule in missing:
         tell(_left_out(submodule.path, f"{name} is built", f"commit {submodule.revision[:10]}"))
-    words = [str(top), revision, sys.executable, sys.version, *_here()]
-    words += [f"in {project}"] * (project != Path()) + [f"without {one.path}" for one in missing]
-    place = cache_folder() / hashlib.sha256("\0".join(words).encode()).hexdigest()[:20]
+    identity = [str(top), revision, sys.executable, sys.version, *_here()]
+    identity += [f"in {project}"] * (project != Path()) + [
+        f"without {submodule.path}" for submodule in missing
+    ]
+    place = cache_folder() / hashlib.sha256("\0".join(identity).encode()).hexdigest()[:20]
     about = f"revision {revision[:10]}"
     if not interpreter(place):
         tell(f"building {about} ({name})")
@@ -216,8 +220,8 @@ def _built(
             _check_out(name, _common(top), revision, source)
             for submodule in submodules:
                 if submodule.repository:
-                    place_of_it = source / submodule.path
-                    _check_out(name, submodule.repository, submodule.revision, place_of_it)
+                    target = source / submodule.path
+                    _check_out(name, submodule.repository, submodule.revision, target)
             _install(name, source, project, shop / "environment")
             place.parent.mkdir(parents=True, exist_ok=True)
             with _locked(place.parent):
@@ -241,8 +245,8 @@ def _clone(name: str, repository: Path, place: Path) -> None:
     killed.
     """
     # --shared copies none of the history.
-    words = ("clone", "--quiet", "--shared", "--no-checkout")
-    _do(name, "clone", "git", *words, repository, place)
+    options = ("clone", "--quiet", "--shared", "--no-checkout")
+    _do(name, "clone", "git", *options, repository, place)
     _lend(repository, place)
 
 
@@ -272,16 +276,16 @@ def _submodules(
             places.insert(0, _common(checkout / path))
         has = f"{commit}^{{commit}}"
         known = (p for p in places if _git_in(p, "rev-parse", "--verify", "--quiet", has))
-        found = Submodule(at / path, commit, next(known, None))
-        yield found
-        if found.repository:
-            yield from _submodules(found.repository, commit, checkout / path, found.path)
+        submodule = Submodule(at / path, commit, next(known, None))
+        yield submodule
+        if submodule.repository:
+            yield from _submodules(submodule.repository, commit, checkout / path, submodule.path)
 
 
 def _submodule_name(repository: Path, revision: str, path: str) -> str:
     """The name in .gitmodules of the submodule at a path; usually its first path."""
-    words = ("--blob", f"{revision}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
-    for entry in _git_in(repository, "config", "-z", *words).split("\0"):
+    options = ("--blob", f"{revision}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
+    for entry in _git_in(repository, "config", "-z", *options).split("\0"):
         key, _, value = entry.partition("\n")
         if value == path:
             return key.removeprefix("submodule.").removesuffix(".path")
@@ -429,8 +433,10 @@ def _install(name: str, tree: Path, project: Path, environment: Path) -> None:
     source = tree / project
     if not _offers(source):
         where = "at its top" if project == Path() else f"in '{project}'"
-        below = sorted(path.parent.relative_to(tree) for path in tree.glob("*/**/pyproject.toml"))
-        others = ", ".join(str(path) for path in below if _offers(tree / path))
+        project_folders = sorted(
+            path.parent.relative_to(tree) for path in tree.glob("*/**/pyproject.toml")
+        )
+        others = ", ".join(str(path) for path in project_folders if _offers(tree / path))
         raise UsageError(
             f"side '{name}' does not build: no pyproject.toml {where} has a project, so that there "
             "is nothing to install" + (f"; go into one of its projects: {others}" if others else "")
@@ -440,14 +446,14 @@ def _install(name: str, tree: Path, project: Path, environment: Path) -> None:
     pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
     install = ("install", "--quiet", "--no-deps", source)
     _do(name, "install", *pip, *install, scratch=environment.parent)
-    found = _do(
+    site_packages = _do(
         name,
         "look into its environment",
         *(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"),
     )
     # The side's own packages come first on the path, before those of this environment.
     lines = [f"import site; site.addsitedir({str(place)!r})" for place in _here()]
-    (Path(found.strip()) / SHARED).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (Path(site_packages.strip()) / SHARED).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _here() -> list[str]:
@@ -490,7 +496,7 @@ def _do(name: str, what: str, *command: str | Path, scratch: Path | None = None)
             start_new_session=True,
         ) as process:
             try:
-                said, errors = process.communicate(timeout=BUILD_LIMIT)
+                output, errors = process.communicate(timeout=BUILD_LIMIT)
             except BaseException:
                 # Ends its child processes, too: they would write into folders being removed.
                 with suppress(ProcessLookupError):
@@ -499,18 +505,18 @@ def _do(name: str, what: str, *command: str | Path, scratch: Path | None = None)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"side '{name}' does not build: cannot {what}: {error}") from error
     if process.returncode:
-        reason = _reason(said + errors) or f"status {process.returncode}"
+        reason = _reason(output + errors) or f"status {process.returncode}"
         raise UsageError(f"side '{name}' does not build: cannot {what}: {reason}")
-    return said
+    return output
 
 
-def _reason(said: str) -> str:
+def _reason(output: str) -> str:
     r"""The most informative line of output: an exception, or an error reported by pip or git.
 
     >>> _reason("error: subprocess-exited-with-error\n  OSError: no space left\n  [end]")
     'OSError: no space left'
     """
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     raised = [line for line in lines if RAISED.match(line)]
     errors = [line for line in lines if line.lower().startswith(("error", "fatal"))]
-    return next((found[-1] for found in (raised, errors, lines) if found), "")
+    return next((candidates[-1] for candidates in (raised, errors, lines) if candidates), "")

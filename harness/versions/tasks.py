@@ -169,25 +169,25 @@ def tasks_of(
     Raises:
         UsageError: a name does not exist, or no task is left.
     """
-    nothing = not (kernels or models or datasets or shapes or dtypes)
-    if nothing or ((shapes or dtypes) and not kernels):
+    nothing_chosen = not (kernels or models or datasets or shapes or dtypes)
+    if nothing_chosen or ((shapes or dtypes) and not kernels):
         kernels = KERNELS
-    if nothing or (datasets and not models):
+    if nothing_chosen or (datasets and not models):
         models = MODELS
-    found: list[Task] = [
+    tasks: list[Task] = [
         Softmax((kernel, kernel), shape, dtype, device)
         for kernel in _known_kernels(registry, kernels)
         for shape in shapes or SHAPES
         for dtype in dtypes or DTYPES
     ]
     if models:
-        found += [
+        tasks += [
             ModelCall(kind, (choice, choice), dataset, device)
             for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
             for choice in _shortened(registry, choose(models, registry.models, "model"), epochs)
             for kind in ("fit", "predict")
         ]
-    return _of_kinds(found, kinds)
+    return _of_kinds(tasks, kinds)
 
 
 def tasks_of_two_kernels(
@@ -201,12 +201,12 @@ def tasks_of_two_kernels(
 ) -> tuple[Task, ...]:
     """The tasks for comparing two kernels."""
     first, second = (_known_kernels(registry, [kernel])[0] for kernel in kernels)
-    found = [
+    tasks = [
         Softmax((first, second), shape, dtype, device)
         for shape in shapes or SHAPES
         for dtype in dtypes or DTYPES
     ]
-    return _of_kinds(found, kinds)
+    return _of_kinds(tasks, kinds)
 
 
 def tasks_of_two_models(
@@ -219,36 +219,36 @@ def tasks_of_two_models(
     device: str = "cpu",
 ) -> tuple[Task, ...]:
     """The tasks for comparing two models on the same data."""
-    pair = []
+    choices = []
     for model in models:
         chosen = choose([model], registry.models, "model")
         if len(chosen) != 1:
             raise UsageError(f"'{model}' matches {len(chosen)} models; a side needs exactly one")
-        pair += _shortened(registry, chosen, epochs)
-    found: list[Task] = [
-        ModelCall(kind, (pair[0], pair[1]), dataset, device)
+        choices += _shortened(registry, chosen, epochs)
+    tasks: list[Task] = [
+        ModelCall(kind, (choices[0], choices[1]), dataset, device)
         for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
         for kind in ("fit", "predict")
     ]
-    return _of_kinds(found, kinds)
+    return _of_kinds(tasks, kinds)
 
 
-def _of_kinds(found: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
+def _of_kinds(tasks: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
     """The tasks of the given kinds, or of all kinds, without duplicates."""
-    chosen = tuple(task for task in dict.fromkeys(found) if not kinds or task.key[0] in kinds)
+    chosen = tuple(task for task in dict.fromkeys(tasks) if not kinds or task.key[0] in kinds)
     if not chosen:
         raise UsageError(f"--only {','.join(kinds)} leaves nothing to measure")
     return chosen
 
 
 def _shortened(registry: Registry, choices: Sequence[Choice], epochs: int) -> list[Choice]:
-    found = []
+    shortened = []
     for choice in choices:
         given = dict(choice.parameters)
         if "epochs" in parameters_of(registry.models[choice.name].make):
             given.setdefault("epochs", epochs)
-        found.append(Choice(choice.name, tuple(given.items())))
-    return found
+        shortened.append(Choice(choice.name, tuple(given.items())))
+    return shortened
 
 
 def _known_kernels(registry: Registry, names: Sequence[str]) -> list[str]:
