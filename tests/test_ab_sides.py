@@ -119,7 +119,7 @@ def test_an_interpreter_that_must_not_be_run_is_none(tmp_path: Path) -> None:
 
 def test_what_is_none_of_them_is_one_clear_line(tmp_path: Path, repository: Path) -> None:
     for folder, where in ((repository, "of the repository"), (tmp_path, "is in no git repository")):
-        complaint = f"'nonsense' is no Python .*{where}"
+        complaint = f"'nonsense' is neither a Python .*{where}"
         with pytest.raises(UsageError, match=complaint), side_of("nonsense", folder):
             pass
     none = pytest.raises(UsageError, match="'--all' is neither a Python interpreter")

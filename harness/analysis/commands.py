@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Run
 
+    Settings = Mapping[str, Any]
+    """A run's settings, from the JSON in the store."""
+
 RUN = {
     "-r": ("repeats", REPEATS),
     "--seed": ("seed", SEED),
@@ -41,7 +44,7 @@ def command_of(run: Run) -> str:
     return shlex.join(["harness", *arguments, *plugin_options, *name_option])
 
 
-def _run(settings: Mapping[str, Any]) -> Iterator[str]:
+def _run(settings: Settings) -> Iterator[str]:
     yield "run"
     datasets, models = settings.get("datasets", ()), settings.get("models", ())
     if datasets or models:
@@ -64,7 +67,7 @@ def _run(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "--no-batching"
 
 
-def _bench(settings: Mapping[str, Any]) -> Iterator[str]:
+def _bench(settings: Settings) -> Iterator[str]:
     yield from ("bench", settings["bench"])
     repeatable = {"-d": "datasets", "-m": "models", "--kernel": "kernels"}
     repeatable |= {"--shape": "shapes", "--dtype": "dtypes", "--device": "devices"}
@@ -78,7 +81,7 @@ def _each(option: str, values: Iterable[str]) -> Iterator[str]:
         yield from (option, value)
 
 
-def _unusual(settings: Mapping[str, Any], defaults: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
+def _unusual(settings: Settings, defaults: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
     for option, (name, default) in defaults.items():
         value = settings.get(name, default)
         if value != default:

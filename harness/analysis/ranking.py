@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -162,7 +162,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(RANKING_COLUMNS))
 
 
-def _scores(cell: Cell) -> dict[str, Any]:
+def _scores(cell: Cell) -> dict[str, float | str]:
     """Means and confidence intervals of accuracy, NLL and likelihood."""
     accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
     likelihood = scores.likelihood(nll)

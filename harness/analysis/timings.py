@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames
 
     Record: TypeAlias = dict[str, Any]
+    """A row of a DataFrame, by the names of its columns."""
 
 
 def with_intervals(*names: str) -> tuple[str, ...]:

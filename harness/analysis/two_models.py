@@ -79,17 +79,15 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
                 if any(fnmatch.fnmatchcase(name, model) for name in known_names)
             ]
             if not matches:
-                models_run = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
-                raise UsageError(
-                    f"no model '{model}' in run {frames.run.id}; there are: {models_run}"
-                )
+                listed = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
+                raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {listed}")
             selected += [contender for contender in matches if contender not in selected]
     else:
         selected = [contender for contender in contenders if contender[0] not in baselines]
     if len(selected) < 2:
-        models_run = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
+        listed = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
         raise UsageError(
-            f"run {frames.run.id}: a comparison needs two models; choose some with -m ({models_run})"
+            f"run {frames.run.id}: a comparison needs two models; choose some with -m ({listed})"
         )
     return selected
 

@@ -17,7 +17,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
@@ -31,7 +31,7 @@ from harness.statistics.timings import epochs_of
 from harness.timing.workloads import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from harness.statistics.scores import Cell, Score
 
     Logs = NDArray[np.float64]
+    Samples = Sequence[Sequence[float]]
     Key = tuple[str, str, str, str]
 
 MEASURES = (*SCORES, "time")
@@ -183,7 +184,8 @@ def compare_runs(
 def _both_ran(base: Frames, new: Frames) -> bool:
     """Whether any pairing has scores in both runs."""
     pairings = [
-        {key for key, splits in _ran(frames.results).items() if splits.ok} for frames in (base, new)
+        {key for key, splits in _splits_by_pairing(frames.results).items() if splits.ok}
+        for frames in (base, new)
     ]
     return bool(pairings[0] & pairings[1])
 
@@ -347,26 +349,20 @@ def _scores(
     """A family of findings for each pairing with scores in both runs, and rows for the others."""
     before, after = _paired(base.results, new.results)
     cells_before, cells_after = cells(before), cells(after)
-    ran = [_ran(frames.results) for frames in (base, new)]
+    base_splits, new_splits = (_splits_by_pairing(frames.results) for frames in (base, new))
     rows = RowScores(base.predictions)  # serves both runs: result ids are unique in the store
     pairings: list[tuple[Row, Cell, Cell, dict[str, bool]]] = []
     lone: list[Row] = []
-    for key in dict.fromkeys([*ran[0], *ran[1]]):
+    for key in dict.fromkeys([*base_splits, *new_splits]):
         dataset, model, device = key
         row = Row("scores", model, dataset, device, math.nan, math.nan, "not judged")
-        if key not in ran[0] or key not in ran[1]:
-            lone.append(replace(row, verdict="only base" if key in ran[0] else "only new"))
+        if key not in base_splits or key not in new_splits:
+            lone.append(replace(row, verdict="only base" if key in base_splits else "only new"))
             continue
-        splits_before, splits_after = ran[0][key], ran[1][key]
+        splits_before, splits_after = base_splits[key], new_splits[key]
         ok_before, ok_after = len(splits_before.ok), len(splits_after.ok)
         if not ok_after or not ok_before:
-            if ok_before:
-                row = replace(row, verdict="failed", note=splits_after.reason)
-            elif ok_after:
-                row = replace(row, verdict="only new", note="failed in the base")
-            else:
-                row = replace(row, note="failed in both")
-            lone.append(row)
+            lone.append(_failed_pairing(row, splits_before, splits_after))
             continue
         lost = len(splits_before.ok & splits_after.failed)
         if lost:
@@ -387,6 +383,15 @@ def _scores(
         for row, a, b, same in pairings
     ]
     return families, lone
+
+
+def _failed_pairing(row: Row, before: _Splits, after: _Splits) -> Row:
+    """The row of a pairing that succeeded in one run at most."""
+    if before.ok:
+        return replace(row, verdict="failed", note=after.reason)
+    if after.ok:
+        return replace(row, verdict="only new", note="failed in the base")
+    return replace(row, note="failed in both")
 
 
 def _score(
@@ -472,7 +477,7 @@ def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.Dat
 
 
 @dataclass(slots=True)
-class _Ran:
+class _Splits:
     """A pairing's splits that succeeded, those that failed, and the first reason for a failure."""
 
     ok: set[tuple[int, int]] = field(default_factory=set)
@@ -480,12 +485,12 @@ class _Ran:
     reason: str = ""
 
 
-def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
+def _splits_by_pairing(results: pd.DataFrame) -> dict[tuple[str, str, str], _Splits]:
     """The pairings that were not skipped, with their splits by outcome."""
-    by_pairing: dict[tuple[str, str, str], _Ran] = {}
+    by_pairing: dict[tuple[str, str, str], _Splits] = {}
     for row in results[results["status"] != "skipped"].to_dict("records"):
         key = (str(row["dataset"]), str(row["model"]), str(row["device"]))
-        ran = by_pairing.setdefault(key, _Ran())
+        ran = by_pairing.setdefault(key, _Splits())
         split = (int(row["repeat"]), int(row["split_seed"]))
         if row["status"] == "ok":
             ran.ok.add(split)
@@ -495,48 +500,109 @@ def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
     return by_pairing
 
 
-def _pairs_of_times(
-    base: Frames, new: Frames
-) -> tuple[list[tuple[Row, Logs, Logs]], list[Row], list[str]]:
-    """The timings to compare as (row, base's logs, new logs); rows of all others; remarks."""
-    timed = [_timed(frames.timings) for frames in (base, new)]
-    unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
-    if not any(timed) and not any(unmeasured):
+class _Timed(TypedDict):
+    """The columns of a timing that a comparison reads."""
+
+    status: str
+    reason: str
+    samples: Samples
+    threads: int
+    together: float
+    epochs: float
+    cut_from: float
+
+
+@dataclass(frozen=True, slots=True)
+class _RunTimings:
+    """One run's timings by key.
+
+    Args:
+        ok: the successful timings.
+        failed: all other timings.
+        once: the successful fits of one epoch, by their kind.
+    """
+
+    ok: dict[Key, _Timed]
+    failed: dict[Key, _Timed]
+    once: dict[Key, _Timed]
+
+    @classmethod
+    def of(cls, timings: pd.DataFrame) -> _RunTimings:
+        """From a run's frame of timings."""
+        ok = timings["status"] == "ok"
+        compared = timings["kind"].isin(KINDS)
+        once = timings["kind"].isin([f"{kind}{ONCE}" for kind in FITS])
+        return cls(
+            _by_key(timings[ok & compared]),
+            _by_key(timings[~ok & compared]),
+            _by_key(timings[ok & once]),
+        )
+
+    def is_cut(self, key: Key) -> bool:
+        """Whether a fit was timed with fewer epochs than it has, because time was short."""
+        fit = self.ok.get((FIT, *key[1:]))
+        return fit is not None and fit["cut_from"] > 0
+
+    def per_epoch(self, key: Key) -> Samples:
+        """Seconds per epoch of a fit in each process; empty where they are unknown."""
+        kind, subject, case, device = key
+        fit = self.ok.get((FIT, subject, case, device))
+        epochs = fit["epochs"] if fit is not None else math.nan
+        if not epochs > 0:
+            return ()
+        once = self.once.get((f"{kind}{ONCE}", subject, case, device))
+        return tuple(filter(None, epochs_of(self.ok[key], once, epochs)))
+
+
+def _by_key(timings: pd.DataFrame) -> dict[Key, _Timed]:
+    return {
+        (row["kind"], row["subject"], row["case"], row["device"]): cast("_Timed", row)
+        for row in timings.to_dict("records")
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _TimePair:
+    """A timing that both runs have, not judged yet.
+
+    Args:
+        row: the row without its verdict.
+        before: log(seconds) of each process of the base.
+        after: log(seconds) of each process of the new run.
+    """
+
+    row: Row
+    before: Logs
+    after: Logs
+
+    @property
+    def shift(self) -> float:
+        """The estimated change, as log(new/base)."""
+        return float(self.after.mean() - self.before.mean())
+
+
+def _pairs_of_times(base: Frames, new: Frames) -> tuple[list[_TimePair], list[Row], list[str]]:
+    """The timings to compare, rows for all other timings, and remarks."""
+    before, after = (_RunTimings.of(frames.timings) for frames in (base, new))
+    keys = dict.fromkeys([*before.ok, *after.ok, *before.failed, *after.failed])
+    if not keys:
         return [], [], []
-    machines = [frames.run.environment["machine"] for frames in (base, new)]
-    unlike = [
-        f"{name} was {machines[0].get(name)} and is {machines[1].get(name)}"
-        for name in ("processor", "cores")  # but not the host's name, which containers invent
-        if machines[0].get(name) != machines[1].get(name)
-    ]
-    pairs: list[tuple[Row, Logs, Logs]] = []
+    machines = _machine_differences(base, new)
+    pairs: list[_TimePair] = []
     lone: list[Row] = []
-    for key in dict.fromkeys(key for found in (*timed, *unmeasured) for key in found):
+    for key in keys:
         row = Row(*key, math.nan, math.nan, "not judged")
-        first, second = timed[0].get(key), timed[1].get(key)
-        if first is None and second is None:
-            why = unmeasured[1].get(key) or unmeasured[0].get(key)
-            lone.append(replace(row, note=str(why["reason"]) if why else ""))
+        if key not in before.ok or key not in after.ok:
+            lone.append(_unpaired_time(row, key, before, after))
             continue
-        if first is None or second is None:
-            side = 0 if first is None else 1
-            verdict: RowVerdict = "only base" if side else "only new"
-            why = unmeasured[side].get(key)
-            if side and why and why["status"] in BROKEN:
-                verdict = "failed"
-            lone.append(replace(row, verdict=verdict, note=str(why["reason"]) if why else ""))
-            continue
-        samples = [first["samples"], second["samples"]]
-        if key[0] in FITS and any(_cut(found, key) for found in timed):
-            samples = [
-                _of_an_epoch(frames.timings, found, key)
-                for frames, found in zip((base, new), timed, strict=True)
-            ]
+        samples = [timings.ok[key]["samples"] for timings in (before, after)]
+        if key[0] in FITS and (before.is_cut(key) or after.is_cut(key)):
+            samples = [timings.per_epoch(key) for timings in (before, after)]
             row = replace(row, note="of an epoch")
         if not all(samples):
             lone.append(replace(row, note="other numbers of epochs, and none's time is clear"))
             continue
-        logs = [np.log([median(process) for process in one]) for one in samples]
+        logs = [np.log([median(process) for process in run_samples]) for run_samples in samples]
         row = replace(
             row,
             base=math.exp(np.median(logs[0])),
@@ -544,54 +610,89 @@ def _pairs_of_times(
             change=math.expm1(logs[1].mean() - logs[0].mean()),
             n=min(map(len, logs)),
         )
-        at_once = [one["together"] for one in (first, second)] if key[0] == TOGETHER else [0, 0]
-        if at_once[0] != at_once[1]:
-            numbers = f"{at_once[0]:.0f} and {at_once[1]:.0f} repeats at once"
-            lone.append(replace(row, note=numbers))
-        elif unlike:
-            lone.append(replace(row, note="another machine"))
-        elif first["threads"] != second["threads"]:
-            threads = f"{first['threads']} and {second['threads']} threads"
-            lone.append(replace(row, note=threads))
+        difference = _difference_of_conditions(
+            before.ok[key], after.ok[key], together=key[0] == TOGETHER, machines=machines
+        )
+        if difference:
+            lone.append(replace(row, note=difference))
         else:
-            pairs.append((row, logs[0], logs[1]))
-    remarks = []
-    if unlike:
-        remarks.append(f"Times are not judged, for the machines differ: {'; '.join(unlike)}.")
+            pairs.append(_TimePair(row, *logs))
+    return pairs, lone, _remarks_on_times(pairs, machines)
+
+
+def _machine_differences(base: Frames, new: Frames) -> list[str]:
+    """What differs between the machines of two runs, in words."""
+    before, after = (frames.run.environment["machine"] for frames in (base, new))
+    return [
+        f"{name} was {before.get(name)} and is {after.get(name)}"
+        for name in ("processor", "cores")  # but not the host's name, which containers invent
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _unpaired_time(row: Row, key: Key, before: _RunTimings, after: _RunTimings) -> Row:
+    """The row of a timing that did not succeed in both runs."""
+    verdict: RowVerdict = "not judged"
+    if key in before.ok:
+        failure = after.failed.get(key)
+        verdict = "failed" if failure and failure["status"] in BROKEN else "only base"
+    elif key in after.ok:
+        failure = before.failed.get(key)
+        verdict = "only new"
+    else:
+        failure = after.failed.get(key) or before.failed.get(key)
+    return replace(row, verdict=verdict, note=str(failure["reason"]) if failure else "")
+
+
+def _difference_of_conditions(
+    before: _Timed, after: _Timed, *, together: bool, machines: Sequence[str]
+) -> str:
+    """Why two successful timings cannot be compared; empty if they can."""
+    if together and before["together"] != after["together"]:
+        return f"{before['together']:.0f} and {after['together']:.0f} repeats at once"
+    if machines:
+        return "another machine"
+    if before["threads"] != after["threads"]:
+        return f"{before['threads']} and {after['threads']} threads"
+    return ""
+
+
+def _remarks_on_times(pairs: Sequence[_TimePair], machines: Sequence[str]) -> list[str]:
+    """A remark on how far the times can be judged, if there are any to compare."""
+    if machines:
+        remark = f"Times are not judged, for the machines differ: {'; '.join(machines)}."
     elif len(pairs) >= ENOUGH:
-        drift = 100 * _drift(pairs)
-        remarks.append(
-            f"Times of two sessions: taken to drift by {drift:.0f}%, as all of them do; `harness "
-            "ab` measures both in turns and sees less than that."
+        remark = (
+            f"Times of two sessions: taken to drift by {100 * _drift(pairs):.0f}%, as all of them "
+            "do; `harness ab` measures both in turns and sees less than that."
         )
     elif pairs:
-        remarks.append(
+        remark = (
             f"Times are undecided: {len(pairs)} of at least {ENOUGH} timings do not tell a change "
             "from the machine's drift; `harness ab` measures both in turns."
         )
-    return pairs, lone, remarks
+    else:
+        return []
+    return [remark]
 
 
-def _drift(pairs: Sequence[tuple[Row, Logs, Logs]]) -> float:
+def _drift(pairs: Sequence[_TimePair]) -> float:
     """A robust standard deviation of the changes of all times, about zero."""
-    shifts = [abs(float(after.mean() - before.mean())) for _, before, after in pairs]
-    return max(LEAST_DRIFT, 1.4826 * median(shifts))
+    return max(LEAST_DRIFT, 1.4826 * median(abs(pair.shift) for pair in pairs))
 
 
-def _times(pairs: Sequence[tuple[Row, Logs, Logs]], budget: float, alpha: float) -> list[_Finding]:
+def _times(pairs: Sequence[_TimePair], budget: float, alpha: float) -> list[_Finding]:
     """A finding for each timing that both runs have."""
     if len(pairs) < ENOUGH:
         return [
-            _Finding(replace(row, note=row.note or FEW_TIMINGS), math.nan, open=True)
-            for row, *_ in pairs
+            _Finding(replace(pair.row, note=pair.row.note or FEW_TIMINGS), math.nan, open=True)
+            for pair in pairs
         ]
     drift, level = (_drift(pairs), len(pairs) - 1), alpha / len(pairs)
-    return [_time(*pair, drift, budget, level) for pair in pairs]
+    return [_time(pair, drift, budget, level) for pair in pairs]
 
 
-def _time(
-    row: Row, before: Logs, after: Logs, drift: tuple[float, float], budget: float, level: float
-) -> _Finding:
+def _time(pair: _TimePair, drift: tuple[float, float], budget: float, level: float) -> _Finding:
     """Student's t-test on the logarithms of the processes' medians, with the drift as extra error.
 
     The null hypothesis is that the slowdown lies between 0 and the budget. The alternatives are a
@@ -599,15 +700,13 @@ def _time(
     (Biometrics Bulletin 2, 1946).
 
     Args:
-        row: the row; its verdict is set later.
-        before: log(seconds) of each process of the base.
-        after: log(seconds) of each process of the new run.
+        pair: the timing in both runs.
         drift: the drift's standard deviation, and its degrees of freedom.
         budget: relative slowdown that passes.
         level: significance level of a single timing.
     """
-    shift = float(after.mean() - before.mean())
-    several = (logs for logs in (before, after) if len(logs) > 1)
+    shift = pair.shift
+    several = (logs for logs in (pair.before, pair.after) if len(logs) > 1)
     variances = [
         (drift[0] ** 2, drift[1]),
         *((float(logs.var(ddof=1)) / len(logs), len(logs) - 1) for logs in several),
@@ -619,7 +718,7 @@ def _time(
     quantiles = special.stdtrit(freedom, 1 - level / 2) + special.stdtrit(freedom, POWER)
     allowed = math.log1p(budget)
     row = replace(
-        row,
+        pair.row,
         low=math.expm1(shift - half),
         high=math.expm1(shift + half),
         visible=math.expm1(allowed + float(quantiles) * spread),
@@ -627,31 +726,3 @@ def _time(
     slower, faster = (special.stdtr(freedom, z / spread) for z in (allowed - shift, shift))
     p_over = float(special.stdtr(freedom, (shift - allowed) / spread))
     return _Finding(row, float(min(1.0, 2 * min(slower, faster))), p_over)
-
-
-def _cut(timed: Mapping[Key, dict[str, Any]], key: Key) -> bool:
-    """Whether a fit was timed with fewer epochs than it has, because the time did not suffice."""
-    fit = timed.get((FIT, *key[1:]))
-    return fit is not None and fit["cut_from"] > 0
-
-
-def _of_an_epoch(timings: pd.DataFrame, timed: Mapping[Key, dict[str, Any]], key: Key) -> Any:
-    """Seconds per epoch in each process; empty where they are unknown."""
-    kind, subject, case, device = key
-    fit = timed.get((FIT, subject, case, device))
-    epochs = fit["epochs"] if fit is not None else math.nan
-    if not epochs > 0:
-        return ()
-    once = _timed(timings, kinds=(kind + ONCE,)).get((kind + ONCE, subject, case, device))
-    return tuple(filter(None, epochs_of(timed[key], once, epochs)))
-
-
-def _timed(
-    timings: pd.DataFrame, *, ok: bool = True, kinds: Sequence[str] = KINDS
-) -> dict[Key, dict[str, Any]]:
-    """Timings by key: the successful ones, or all the others unless ``ok``."""
-    selected = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(kinds)]
-    return {
-        (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
-        for row in selected.to_dict("records")
-    }

@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psutil
 
@@ -14,6 +14,9 @@ from harness.timing.leftovers import processor_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    Facts: TypeAlias = Mapping[str, Any]
+    """Use of the machine during a timing; stored as JSON with the environment."""
 
 OTHERS = 0.1
 """The machine counts as busy if other programs use this fraction of all processors."""
@@ -83,7 +86,7 @@ class Usage:
     others: float = 0.0
     stolen: float = 0.0
 
-    def facts(self, load: float | None = None) -> dict[str, Any]:
+    def facts(self, load: float | None = None) -> Facts:
         """The usage as fractions of the duration, to store; 1 is one processor all the time.
 
         Args:
@@ -123,7 +126,7 @@ def load() -> float | None:
         return None
 
 
-def complaint(facts: Mapping[str, Any]) -> str:
+def complaint(facts: Facts) -> str:
     """The reasons why a busy machine makes timings less reliable; empty if there are none.
 
     >>> complaint({"processors": 2, "load": 2.1, "others": 1.2, "stolen": 0.0, "own": 0.63})

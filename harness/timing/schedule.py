@@ -6,7 +6,7 @@ import fnmatch
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from harness.contract.parameters import parameters_of
 from harness.contract.values import Choice, Timing
@@ -80,6 +80,16 @@ class Agenda:
     seconds: float = 0.0
 
 
+class _Completed(TypedDict):
+    """The columns of a successful trial that a schedule reads."""
+
+    result_id: int
+    n_train: int
+    fitted_together: int
+    fit_seconds: float
+    first_predict_seconds: float
+
+
 def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
     """Schedules the successful pairings of a run, the fastest first, as many as the budget allows.
 
@@ -94,8 +104,8 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         budget: seconds.
     """
     results = frames.results
-    ok: dict[tuple[str, str, str, int], dict[str, Any]] = {
-        (row["dataset"], row["model"], row["device"], row["repeat"]): row  # type: ignore[misc]  # names are texts
+    ok = {
+        (row["dataset"], row["model"], row["device"], row["repeat"]): cast("_Completed", row)
         for row in results[results["status"] == "ok"].to_dict("records")
     }
     last: dict[int, int] = frames.traces().groupby("result_id")["epoch"].max().to_dict()  # type: ignore[assignment]  # ids
@@ -373,7 +383,7 @@ def by_epochs(registry: Described, choices: Sequence[Choice]) -> dict[Choice, bo
     return trains
 
 
-def _trains_there(inside: Inside, choice: Choice) -> tuple[bool, dict[str, Any]]:
+def _trains_there(inside: Inside, choice: Choice) -> tuple[bool, dict[str, object]]:
     return trains_by_epochs(inside.held.registry, choice), {}
 
 

@@ -360,11 +360,7 @@ class _Bench:
                 began = self.clock()
                 self.tell(number, group.case)
                 seed = self.order.randrange(2**32)
-                settings = {
-                    "rounds": self.bench.rounds,
-                    "warm_up": self.bench.warm_up,
-                    "threads": self.bench.threads,
-                }
+                settings = _Settings(self.bench.rounds, self.bench.warm_up, self.bench.threads)
                 each = group.weight / len(group.keys)
                 limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
                 worker.call(_measure_there, group, seed, share, settings, limits=limits, notes=True)
@@ -488,6 +484,15 @@ def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return summary
 
 
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Settings of a bench for its processes; see `Bench`."""
+
+    rounds: int
+    warm_up: float
+    threads: int
+
+
 def _start(bench: Bench) -> Worker:
     return Worker(_load, (bench.plugins,), modules=MODULES, threads=bench.threads)
 
@@ -517,7 +522,7 @@ def _measure_there(
     group: Group,
     seed: int,
     seconds: float,
-    settings: dict[str, Any],
+    settings: _Settings,
 ) -> tuple[Any, ...]:
     """Measure a group in a worker; returns an `Answer` as plain values.
 
@@ -529,19 +534,19 @@ def _measure_there(
     # collections skip them.
     gc.collect()
     gc.freeze()
-    workloads = group.workloads(registry, seed, settings["threads"])
+    workloads = group.workloads(registry, seed, settings.threads)
     places = {workload.key: place for place, workload in enumerate(workloads)}
     seconds -= time.perf_counter() - started
-    fewest = min(settings["rounds"], group.fewest_rounds)
+    fewest = min(settings.rounds, group.fewest_rounds)
     measured = measure(
         workloads,
         seconds=seconds,
         seed=seed,
         fewest=fewest,
-        rounds=settings["rounds"],
-        warm_up=settings["warm_up"],
+        rounds=settings.rounds,
+        warm_up=settings.warm_up,
         tell=lambda workload: note((places[workload.key], workload.key)),
-        settle=partial(_settle, process_state.read(), settings["threads"]),
+        settle=partial(_settle, process_state.read(), settings.threads),
     )
     outcomes = [
         (

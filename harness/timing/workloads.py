@@ -131,13 +131,14 @@ class SoftmaxGroup:
         rows = np.unique(np.concatenate([drawn, ends]))
         expected = reference(logits[rows])
         evict = device.evictor() if self.cold and device.evictor else None
-        common: dict[str, Any] = {
-            "case": self.case,
-            "device": self.device,
-            "synchronize": device.synchronize,
-            "elapsed": device.elapsed,
-            "before": evict,
-        }
+        workload = partial(
+            Workload,
+            case=self.case,
+            device=self.device,
+            synchronize=device.synchronize,
+            elapsed=device.elapsed,
+            before=evict,
+        )
 
         owned: dict[str, Array] = {}
 
@@ -173,20 +174,17 @@ class SoftmaxGroup:
             return running(kernel, kernel.prepare(owned[kernel.name], self.device), device)
 
         workloads = [
-            Workload(
+            workload(
                 "softmax",
                 name,
                 setup=partial(setup, registry.kernels[name]),
                 check=partial(check, registry.kernels[name]),
                 poison=poison,
-                **common,
             )
             for name in self.kernels
         ]
         if device.copier:
-            workloads.append(
-                Workload("copy", "copy", setup=partial(device.copier, logits), **common)
-            )
+            workloads.append(workload("copy", "copy", setup=partial(device.copier, logits)))
         return workloads
 
 
@@ -302,12 +300,13 @@ class _PairingWorkloads:
         self.fitted: Classifier | None = None
         self.settles = True
         self.figures: dict[str, Mapping[str, float]] = {}  # by kind of fit, computed once
-        self.common: dict[str, Any] = {
-            "subject": str(self.trial.model),
-            "case": str(self.trial.dataset),
-            "device": self.trial.device,
-            "synchronize": self.device.synchronize,
-        }
+        self.workload = partial(
+            Workload,
+            subject=str(self.trial.model),
+            case=str(self.trial.dataset),
+            device=self.trial.device,
+            synchronize=self.device.synchronize,
+        )
 
     def workloads(self) -> list[Workload]:
         workloads = self._fits("fit", self.model.make)
@@ -384,7 +383,7 @@ class _PairingWorkloads:
             return counts
 
         name = kind if only is None else f"{kind}{ONCE}"
-        return Workload(name, setup=setup, check=check, before=before, **self.common)
+        return self.workload(name, setup=setup, check=check, before=before)
 
     def _settle(self, made: list[Classifier]) -> None:
         """Wait for work that fits leave pending, inside the clock.
@@ -452,7 +451,7 @@ class _PairingWorkloads:
             return {"together": len(classifiers), RUNNING: running, TO_PREDICT: late}
 
         kind = "together" if epochs is None else f"together{ONCE}"
-        return Workload(kind, setup=setup, check=check, before=before, **self.common)
+        return self.workload(kind, setup=setup, check=check, before=before)
 
     def _require_likelihood(
         self, expected: Array, actual: Array, whose: str, tolerance: float, index: int = 0
@@ -527,7 +526,7 @@ class _PairingWorkloads:
             return {"n_test": len(X)}
 
         single = kind == "predict-row"
-        return Workload(kind, setup=setup, check=check, single=single, poison=poison, **self.common)
+        return self.workload(kind, setup=setup, check=check, single=single, poison=poison)
 
     def _softmax(self) -> list[Workload]:
         """The softmax of the model's own logits: up to a constant, its log probabilities."""
@@ -552,13 +551,12 @@ class _PairingWorkloads:
             return {}
 
         return [
-            Workload(
+            self.workload(
                 "logits",
                 setup=setup,
                 check=check,
                 poison=poison,
                 elapsed=self.device.elapsed,
-                **self.common,
             )
         ]
 

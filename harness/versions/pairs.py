@@ -28,7 +28,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from harness.errors import UsageError
 from harness.processes.client import THREADS
@@ -43,6 +43,12 @@ if TYPE_CHECKING:
     from harness.versions.tasks import Task
 
     Clock = Callable[[], float]
+
+    Orders = Mapping[str, Any]
+    """Plugins and tasks for a side's process, as JSON."""
+
+    Answer = dict[str, Any]
+    """A line from a side's process, from JSON."""
 
 FEWEST, MOST = 10, 50
 """Blocks of each side per pair and task: as many within these bounds as the time allows."""
@@ -87,7 +93,7 @@ class SideProcess(Protocol):
     broken: dict[str, str]
     """Reasons why the side cannot use plugins, by the plugin's name; complete after `ready`."""
 
-    def ready(self) -> list[dict[str, Any]]:
+    def ready(self) -> list[Answer]:
         """An answer for each task: ``seconds`` of a call, a ``fault``, or what is ``missing``.
 
         A fault that ended the process has ``ended``, and is the last answer. If the process did not
@@ -103,6 +109,10 @@ class SideProcess(Protocol):
 
     def end(self) -> None:
         """End the process and the processes that it started."""
+
+
+Start: TypeAlias = "Callable[[Side, Orders, Design, random.Random], SideProcess]"
+"""Starts a process of a side; `Process` by default."""
 
 
 class FaultError(Exception):
@@ -197,7 +207,7 @@ def compare(
     registry: Described,
     *,
     clock: Clock = time.monotonic,
-    start: Callable[[Side, Mapping[str, Any], Design, random.Random], SideProcess] | None = None,
+    start: Start | None = None,
     tell: Callable[[int, Sequence[TaskResult]], None] = lambda _pair, _outcomes: None,
 ) -> PairedRun:
     """Measure pairs until every task is decided or the time is up.
@@ -229,7 +239,7 @@ class _Comparison:
         plan: Design,
         registry: Described,
         clock: Clock,
-        start: Callable[[Side, Mapping[str, Any], Design, random.Random], SideProcess],
+        start: Start,
         tell: Callable[[int, Sequence[TaskResult]], None],
     ) -> None:
         self.sides, self.plan, self.registry = sides, plan, registry
@@ -309,7 +319,7 @@ class _Comparison:
                 if name not in processes[1 - side].broken:
                     raise SideError(f"side '{self.sides[side].name}': {fault}")
 
-    def _live(self, indices: list[int], ready: list[list[dict[str, Any]]]) -> dict[int, float]:
+    def _live(self, indices: list[int], ready: list[list[Answer]]) -> dict[int, float]:
         """Seconds per call of each task that both sides can perform; records faults in the tallies.
 
         The keys are places in ``indices``.
@@ -317,14 +327,16 @@ class _Comparison:
         live = {}
         for j, i in enumerate(indices):
             tally = self.tallies[i]
-            answers = [side_answers[j] if j < len(side_answers) else {} for side_answers in ready]
+            answers: list[Answer] = [
+                side_answers[j] if j < len(side_answers) else {} for side_answers in ready
+            ]
             for side in (0, 1):
                 slow = answers[1 - side].get("seconds", 0.0)
                 if "hung" in answers[side] and slow > self.patience / TOO_LONG:
                     why = f"a call takes {slow:.0f} s, too long for so little --time"
                     answers = [{"fault": why, "ended": True}] * 2
             for side, answer in enumerate(answers):
-                tally.faults[side] = answer.get("fault", answer.get("missing", ""))
+                tally.faults[side] = answer.get("fault" if "fault" in answer else "missing", "")
                 tally.missing[side] = "missing" in answer
             if all("seconds" in answer for answer in answers):
                 live[j] = sum(answer["seconds"] for answer in answers) / 2
@@ -409,7 +421,7 @@ class Process:
 
     Args:
         side: the side whose interpreter runs.
-        asked: plugins and tasks, sent to the process first.
+        orders: plugins and tasks, sent to the process first.
         plan: settings; the number of threads and the patience matter.
         chance: randomness that varies between pairs: hash seed and padding.
 
@@ -417,9 +429,7 @@ class Process:
         SideError: the interpreter cannot be started.
     """
 
-    def __init__(
-        self, side: Side, orders: Mapping[str, Any], plan: Design, chance: random.Random
-    ) -> None:
+    def __init__(self, side: Side, orders: Orders, plan: Design, chance: random.Random) -> None:
         self.side = side
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._answers = b""
@@ -449,9 +459,9 @@ class Process:
             ) from error
         self._tell(orders)
 
-    def ready(self) -> list[dict[str, Any]]:
+    def ready(self) -> list[Answer]:
         """See `SideProcess`."""
-        answers: list[dict[str, Any]] = []
+        answers: list[Answer] = []
         while len(answers) < self._n_tasks:
             answer = self._answer()
             if answer is None and not self._turned:
@@ -492,7 +502,7 @@ class Process:
             self._process.stdin.write(json.dumps(value).encode() + b"\n")
             self._process.stdin.flush()
 
-    def _answer(self) -> dict[str, Any] | None:
+    def _answer(self) -> Answer | None:
         """The next answer; None if the process ended or does not answer in time."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()

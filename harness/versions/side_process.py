@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Calls = Callable[[int], float]
+    """Performs a number of calls, and returns their average seconds."""
+
+    Spec = dict[str, Any]
+    """The orders for one task, from JSON; `harness.versions.tasks` writes it."""
 
 WARM_UP = 0.1
 """Seconds that each task runs before it is measured."""
@@ -145,7 +149,7 @@ def _warmed_up(calls: Calls) -> float:
         )
 
 
-def _prepare(registry: Any, task: dict[str, Any]) -> Calls:
+def _prepare(registry: Any, task: Spec) -> Calls:
     """Set a task up; returns a function from a number of calls to their average seconds."""
     if task["kind"] == "softmax":
         return _softmax(registry, task)
@@ -162,7 +166,7 @@ def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
     return synchronize
 
 
-def _softmax(registry: Any, task: dict[str, Any]) -> Calls:
+def _softmax(registry: Any, task: Spec) -> Calls:
     import numpy as np
 
     if task["subject"] not in registry.kernels:
@@ -190,7 +194,7 @@ def _softmax(registry: Any, task: dict[str, Any]) -> Calls:
     return partial(_timed, run, synchronize)
 
 
-def _doing(registry: Any, task: dict[str, Any]) -> Calls:
+def _doing(registry: Any, task: Spec) -> Calls:
     """A model's fit or prediction, on data that the coordinator wrote for both sides."""
     import numpy as np
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
     Spec: TypeAlias = dict[str, Any]
+    """The orders for one task, as JSON for `harness.versions.side_process`."""
 
 Kind: TypeAlias = Literal["softmax", "fit", "predict"]
 KINDS: tuple[Kind, ...] = ("softmax", "fit", "predict")
