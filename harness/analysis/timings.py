@@ -15,7 +15,7 @@ from harness.statistics.timings import epochs_of, quotients, ratio, summarise
 from harness.timing.workloads import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.contract.values import Frames
 
@@ -102,23 +102,34 @@ def training(frames: Frames) -> pd.DataFrame:
             if together:
                 ratios = quotients(joint_epochs, reference_epochs)
                 record |= _figure("together_reference_ratio", ratios, 1 / n)
-        if row_prediction := _if_ok(kinds.get("predict-row")):
-            p99 = [(float(np.quantile(process, 0.99)),) for process in row_prediction["samples"]]
-            record |= _figure("row_microseconds", row_prediction["samples"], 1e6)
-            record |= _figure("row_p99_microseconds", p99, 1e6)
-        if prediction := _if_ok(kinds.get("predict")):
-            record |= _figure(
-                "rows_per_second", _rates(prediction["n_test"], prediction["samples"])
-            )
-        if logits := _if_ok(kinds.get("logits")):
-            record |= _figure("softmax_microseconds", logits["samples"], 1e6)
-            shares = _figure("softmax_share", quotients(logits["samples"], lone_epochs))
-            if shares["softmax_share"] <= 1:  # otherwise the fit computes no such softmax
-                record |= shares
+        record |= _of_predictions(kinds) | _of_own_softmax(kinds, lone_epochs)
         records.append(record)
         if reference:
             records.append(_plain_loop(record, reference, reference_epochs))
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
+
+
+def _of_predictions(kinds: Mapping[str, Record]) -> Record:
+    """Figures of a pairing's predictions, of a single row and of all test rows."""
+    record: Record = {}
+    if single := _if_ok(kinds.get("predict-row")):
+        p99 = [(float(np.quantile(process, 0.99)),) for process in single["samples"]]
+        record |= _figure("row_microseconds", single["samples"], 1e6)
+        record |= _figure("row_p99_microseconds", p99, 1e6)
+    if batch := _if_ok(kinds.get("predict")):
+        record |= _figure("rows_per_second", _rates(batch["n_test"], batch["samples"]))
+    return record
+
+
+def _of_own_softmax(kinds: Mapping[str, Record], lone_epochs: Sequence[Sequence[float]]) -> Record:
+    """Figures of the softmax of a pairing's own logits, and its share of an epoch."""
+    logits = _if_ok(kinds.get("logits"))
+    if logits is None:
+        return {}
+    record = _figure("softmax_microseconds", logits["samples"], 1e6)
+    shares = _figure("softmax_share", quotients(logits["samples"], lone_epochs))
+    # A share above 1 shows that the fit computes no such softmax.
+    return record | shares if shares["softmax_share"] <= 1 else record
 
 
 def _figure(name: str, samples: Sequence[Sequence[float]], scale: float = 1.0) -> Record:

@@ -149,36 +149,40 @@ def compare_runs(
     rows: list[Row] = []
     if scores:
         families, lone = _scores(base, new, scores, alpha_each)
-        rows += lone
-        significances = discoveries(
-            [[p for _, p in _tested(family)] for family in families], alpha_each
-        )
-        for family, flags in zip(families, significances, strict=True):
-            significant = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
-            rows += [
-                _judged(
-                    finding, margin, significant=significant.get(_twin(finding.row.measure), False)
-                )
-                for finding in family
-            ]
+        rows += lone + _judged_scores(families, margin, alpha_each)
         remarks += _what_repeats_tell(families)
     rows += lone_times
     if timing_pairs:
-        times = _times(timing_pairs, budget, alpha_each)
-        times_significances = discoveries([[finding.p_value] for finding in times], alpha_each)
-        rows += [
-            replace(
-                finding.row, verdict=_time_verdict(finding, alpha_each, significant=significant)
-            )
-            for finding, (significant,) in zip(times, times_significances, strict=True)
-        ]
-        rows = [
-            replace(row, note="`harness ab` would tell")
-            if row.timed and row.verdict == "undecided" and not row.note
-            else row
-            for row in rows
-        ]
+        rows += _judged_times(_times(timing_pairs, budget, alpha_each), alpha_each)
     return rows, remarks
+
+
+def _judged_scores(
+    families: Sequence[Sequence[_Finding]], margin: float, alpha: float
+) -> list[Row]:
+    """The rows of all families with their verdicts."""
+    significances = discoveries([[p for _, p in _tested(family)] for family in families], alpha)
+    rows = []
+    for family, flags in zip(families, significances, strict=True):
+        significant = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
+        rows += [
+            _judged(finding, margin, significant=significant.get(_twin(finding.row.measure), False))
+            for finding in family
+        ]
+    return rows
+
+
+def _judged_times(times: Sequence[_Finding], alpha: float) -> list[Row]:
+    """The rows of all timings with their verdicts."""
+    significances = discoveries([[finding.p_value] for finding in times], alpha)
+    rows = []
+    for finding, (significant,) in zip(times, significances, strict=True):
+        verdict = _time_verdict(finding, alpha, significant=significant)
+        note = finding.row.note
+        if verdict == "undecided" and not note:
+            note = "`harness ab` would tell"
+        rows.append(replace(finding.row, verdict=verdict, note=note))
+    return rows
 
 
 def _both_ran(base: Frames, new: Frames) -> bool:
@@ -411,35 +415,24 @@ def _score(
     few = "" if same else {1: ONE_REPEAT, 2: TWO_SEEDS if a.kind == "fixed" else ""}.get(len(i), "")
     if len(i) == 1 and few:
         comparison = replace(comparison, low=math.nan, high=math.nan, visible=math.nan)
-    change, low, high, visible = (
-        comparison.difference,
-        comparison.low,
-        comparison.high,
-        comparison.visible,
+    row = replace(
+        row,
+        measure=measure,
+        base=old,
+        new=new,
+        change=comparison.difference,
+        low=comparison.low,
+        high=comparison.high,
+        visible=comparison.visible,
+        n=len(i),
+        note=row.note or few or (comparison.method if math.isnan(comparison.p_value) else ""),
     )
     unit = 1.0
     if measure == "likelihood":
-        # exp(-NLL) falls as the NLL grows, so the interval's ends change places. The likelihood is
-        # the base's times exp(-difference), and stays within 0 and 1.
-        old, new = math.exp(-old), math.exp(-new)
-        unit = old
-        change = new - old
-        ends = (old * math.expm1(-end) for end in (comparison.high, comparison.low))
-        low, high = (min(max(end, -old), 1 - old) for end in ends)
-        visible = -old * math.expm1(-visible)
+        row = _as_likelihood(row)
+        unit = row.base
     return _Finding(
-        replace(
-            row,
-            measure=measure,
-            base=old,
-            new=new,
-            change=change,
-            low=low,
-            high=high,
-            visible=visible,
-            n=len(i),
-            note=row.note or few or (comparison.method if math.isnan(comparison.p_value) else ""),
-        ),
+        row,
         comparison.p_value,
         open=bool(few),
         same=same,
@@ -448,6 +441,19 @@ def _score(
         unit=unit,
         level=level,
     )
+
+
+def _as_likelihood(row: Row) -> Row:
+    """A row whose figures are NLLs, with likelihoods, exp(-NLL), instead.
+
+    The likelihood falls as the NLL grows, so the interval's ends change places. The new likelihood
+    is the base's times exp(-change), and stays within 0 and 1.
+    """
+    base, new = math.exp(-row.base), math.exp(-row.new)
+    ends = (base * math.expm1(-end) for end in (row.high, row.low))
+    low, high = (min(max(end, -base), 1 - base) for end in ends)
+    visible = -base * math.expm1(-row.visible)
+    return replace(row, base=base, new=new, change=new - base, low=low, high=high, visible=visible)
 
 
 def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:

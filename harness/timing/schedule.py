@@ -124,40 +124,51 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
             if ok[str(trial.dataset), str(trial.model), trial.device, trial.repeat]["n_train"]
             == row["n_train"]
         ]
-        together = min(int(row["fitted_together"]), len(same_shape))
-        share = float(row["fit_seconds"])
-        # A lone fit takes longer than its share of several fits at once, but not longer than all.
-        seconds_alone = share * min(together, 4)
-        other_seconds = SMALL + 10 * float(row["first_predict_seconds"])
-        epochs = int(last.get(row["result_id"], 0))
         counted = "epochs" in parameters_of(registry.models[first.model.name].make)
-        if counted:
-            other_seconds += ONCE + (SEVERAL if together > 1 else 0.0)
-        seconds_together = share * together if together > 1 else 0.0
-        whole = TimedPairing(
-            tuple(same_shape[:together]),
-            epochs=epochs,
-            together=together > 1,
-            predict=True,
-            weight=other_seconds + _calls(seconds_alone) + _calls(seconds_together),
-        )
+        epochs = int(last.get(row["result_id"], 0))
+        whole, shortened = _whole_and_shortened(same_shape, row, epochs, counted=counted)
         pairings.append(whole)
-        fewer = max(2, int(epochs * BRIEF / seconds_alone)) if seconds_alone > BRIEF else epochs
-        if fewer < epochs and counted:
-            fraction = fewer / epochs
-            weight = (
-                other_seconds
-                + _calls(seconds_alone * fraction)
-                + _calls(seconds_together * fraction)
-            )
-            whole = replace(whole, cut=fewer, weight=weight)
-        shorter.append(whole)
+        shorter.append(shortened)
     heavy = any(registry.models[pairing.trials[0].model.name].requires for pairing in pairings)
     start = START + (LIBRARIES if heavy else 0.0)
     agenda = _within(pairings, budget, start)
     if not agenda.late:
         return agenda
     return _within(shorter, budget, start)
+
+
+def _whole_and_shortened(
+    trials: Sequence[Trial], row: _Completed, epochs: int, *, counted: bool
+) -> tuple[TimedPairing, TimedPairing]:
+    """A pairing with its own number of epochs, and with fewer epochs if these are too slow.
+
+    Args:
+        trials: the pairing's successful trials of equal shape.
+        row: results of the first trial.
+        epochs: number of epochs that the first trial took.
+        counted: whether the model has a parameter ``epochs``.
+    """
+    together = min(int(row["fitted_together"]), len(trials))
+    share = float(row["fit_seconds"])
+    # A lone fit takes longer than its share of several fits at once, but not longer than all.
+    seconds_alone = share * min(together, 4)
+    seconds_together = share * together if together > 1 else 0.0
+    other_seconds = SMALL + 10 * float(row["first_predict_seconds"])
+    if counted:
+        other_seconds += ONCE + (SEVERAL if together > 1 else 0.0)
+    whole = TimedPairing(
+        tuple(trials[:together]),
+        epochs=epochs,
+        together=together > 1,
+        predict=True,
+        weight=other_seconds + _calls(seconds_alone) + _calls(seconds_together),
+    )
+    fewer = max(2, int(epochs * BRIEF / seconds_alone)) if seconds_alone > BRIEF else epochs
+    if fewer >= epochs or not counted:
+        return whole, whole
+    fraction = fewer / epochs
+    weight = other_seconds + _calls(seconds_alone * fraction) + _calls(seconds_together * fraction)
+    return whole, replace(whole, cut=fewer, weight=weight)
 
 
 def _calls(seconds: float) -> float:
@@ -227,40 +238,53 @@ def of_kernels(
     present = list(dict.fromkeys(name for name in here if name))
     groups = []
     usable = [kernel for kernel in chosen if not importable(kernel.requires)]
+    wanted_dtypes = list(dict.fromkeys(dtypes or DTYPES))
     for device in present:
         kind = device.partition(":")[0]
-        fit = tuple(kernel.name for kernel in usable if kind in kernel.devices)
-        has = registry.devices[device].dtypes
-        wanted = list(dict.fromkeys(dtypes or DTYPES))
+        names = tuple(kernel.name for kernel in usable if kind in kernel.devices)
+        if not names:
+            continue
+        offered = registry.devices[device].dtypes
         late += [
             _unfit("softmax", "every kernel", device, f"has no {dtype}")
-            for dtype in wanted
-            if fit and dtype not in has
+            for dtype in wanted_dtypes
+            if dtype not in offered
         ]
         for shape in dict.fromkeys(shapes or SHAPES):
-            for dtype in (dtype for dtype in wanted if dtype in has):
-                warm = SoftmaxGroup(fit, shape, dtype, device)
-                if fit:
-                    groups.append(warm)
-                if fit and not warm.is_cold_anyhow:
-                    groups.append(SoftmaxGroup(fit, shape, dtype, device, cold=True))
-    kinds = {name.partition(":")[0] for name in present}
-    for kernel in chosen:
-        missing = importable(kernel.requires)
-        if missing:
-            reason = f"needs '{missing}', which is not installed here"
-            late.append(_unfit("softmax", kernel.name, kernel.devices[0], reason))
-        elif not kinds & set(kernel.devices) and (kernels or not devices):
-            known = {device.partition(":")[0] for device in registry.devices}
-            device = kernel.devices[0]
-            here_too = known & set(kernel.devices)
-            reason = f"runs on {', '.join(kernel.devices)}" if here_too else _absence(device)
-            late.append(_unfit("softmax", kernel.name, device, reason))
+            for dtype in (dtype for dtype in wanted_dtypes if dtype in offered):
+                warm = SoftmaxGroup(names, shape, dtype, device)
+                groups.append(warm)
+                if not warm.is_cold_anyhow:
+                    groups.append(replace(warm, cold=True))
+    # Who chose only devices does not expect to hear of kernels for other devices.
+    by_device = bool(kernels or not devices)
+    late += _kernels_left_out(registry, chosen, present, by_device=by_device)
     if not groups:
         reasons = [f"{timing.subject}: {timing.reason}" for timing in late]
         there = ", ".join(registry.devices) or "none"
         raise UsageError(f"nothing to time: {'; '.join(reasons[:3])} (devices here: {there})")
     return Agenda(tuple(groups), tuple(late))
+
+
+def _kernels_left_out(
+    registry: Registry, kernels: Sequence[Kernel], devices: Sequence[str], *, by_device: bool
+) -> list[Timing]:
+    """Timings for kernels that lack a library or, if ``by_device``, a device, with the reason."""
+    here = {device.partition(":")[0] for device in registry.devices}
+    scheduled = {device.partition(":")[0] for device in devices}
+    late = []
+    for kernel in kernels:
+        missing = importable(kernel.requires)
+        if missing:
+            reason = f"needs '{missing}', which is not installed here"
+        elif scheduled & set(kernel.devices) or not by_device:
+            continue
+        elif here & set(kernel.devices):
+            reason = f"runs on {', '.join(kernel.devices)}"
+        else:
+            reason = _absence(kernel.devices[0])
+        late.append(_unfit("softmax", kernel.name, kernel.devices[0], reason))
+    return late
 
 
 def of_training(
@@ -287,14 +311,7 @@ def of_training(
     """
     models = selection.models
     if models:
-        models += tuple(
-            name
-            for name, model in registry.models.items()
-            if "notebook" in model.tags
-            and model.reference
-            and not importable(model.requires)
-            and not any(selector.partition("[")[0] == name for selector in models)
-        )
+        models += _notebook_models(registry, models)
     planned = plan(registry, replace(selection, models=models, repeats=together))
     repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
     chosen = set(choose(selection.models, registry.models, "model"))
@@ -311,10 +328,7 @@ def of_training(
     for trial in planned.trials:
         if not trains.get(trial.model):
             continue
-        given = dict(trial.model.parameters)
-        if "epochs" in parameters_of(registry.models[trial.model.name].make):
-            given.setdefault("epochs", epochs)
-        choice = Choice(trial.model.name, tuple(given.items()))
+        choice = _with_epochs(registry, trial.model, epochs)
         shortened = replace(trial, model=choice)
         repeats.setdefault((trial.dataset, choice, trial.device), []).append(shortened)
     skipped = [skip for skip in planned.skips if not registry.models[skip.model.name].baseline]
@@ -341,6 +355,26 @@ def of_training(
         if choice in named and not trains[choice]
     )
     return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
+
+
+def _notebook_models(registry: Registry, selectors: Sequence[str]) -> tuple[str, ...]:
+    """Names of the models from the notebook that have a plain loop and are not selected yet."""
+    return tuple(
+        name
+        for name, model in registry.models.items()
+        if "notebook" in model.tags
+        and model.reference
+        and not importable(model.requires)
+        and not any(selector.partition("[")[0] == name for selector in selectors)
+    )
+
+
+def _with_epochs(registry: Registry, choice: Choice, epochs: int) -> Choice:
+    """A model with a number of epochs, if it has a parameter for it that is not set yet."""
+    given = dict(choice.parameters)
+    if "epochs" in parameters_of(registry.models[choice.name].make):
+        given.setdefault("epochs", epochs)
+    return Choice(choice.name, tuple(given.items()))
 
 
 def shape_of(text: str) -> tuple[int, int]:

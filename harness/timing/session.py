@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.contract.registry import Registry
+    from harness.contract.values import Failure
     from harness.timing.engine import Measured
     from harness.timing.workloads import Group, Key
 
@@ -359,15 +360,8 @@ class _Bench:
                     worker = self.start(self.bench)
                 began = self.clock()
                 self.tell(number, group.case)
-                seed = self.order.randrange(2**32)
-                settings = _Settings(self.bench.rounds, self.bench.warm_up, self.bench.threads)
-                each = group.weight / len(group.keys)
-                limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
-                worker.call(_measure_there, group, seed, share, settings, limits=limits, notes=True)
-                while (answer := worker.poll()) is None:
-                    processes.wait([worker], POLL)
+                value, failure = self._answer_of(worker, group, share)
                 self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
-                value, failure = answer
                 if failure is None:
                     group_answer = Answer.of(value)
                     self.least[i] = max(0.0, self.took[i] - group_answer.spare)
@@ -388,6 +382,19 @@ class _Bench:
         finally:
             if worker is not None:
                 worker.end()
+
+    def _answer_of(
+        self, worker: Worker, group: Group, seconds: float
+    ) -> tuple[Any, Failure | None]:
+        """Have a worker measure a group; returns the JSON of an `Answer`, or the failure."""
+        seed = self.order.randrange(2**32)
+        settings = _Settings(self.bench.rounds, self.bench.warm_up, self.bench.threads)
+        each = group.weight / len(group.keys)
+        limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
+        worker.call(_measure_there, group, seed, seconds, settings, limits=limits, notes=True)
+        while (answer := worker.poll()) is None:
+            processes.wait([worker], POLL)
+        return answer
 
     def _shun(
         self, culprit: Key, reason: str, turn: Sequence[tuple[int, Group]]

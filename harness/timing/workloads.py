@@ -125,10 +125,7 @@ class SoftmaxGroup:
         logits = random_logits(rng, self.shape, self.dtype)
         logits.flags.writeable = False
         device = find_device(registry, self.device)
-        n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
-        drawn = rng.choice(len(logits), n_checked, replace=False)
-        ends = np.arange(len(logits))[[*range(-min(ENDS, n_checked), min(ENDS, n_checked))]]
-        rows = np.unique(np.concatenate([drawn, ends]))
+        rows = _rows_to_check(rng, logits)
         expected = reference(logits[rows])
         evict = device.evictor() if self.cold and device.evictor else None
         workload = partial(
@@ -151,18 +148,8 @@ class SoftmaxGroup:
                 raise WrongOutputError(
                     f"gives shape {probabilities.shape} for logits {logits.shape}"
                 )
-            if probabilities.dtype.kind != "f":
-                raise WrongOutputError(
-                    f"gives {probabilities.dtype}, not floating-point probabilities"
-                )
-            error = np.abs(probabilities[rows] - expected).max(initial=0.0)
-            if not error <= TOLERANCE[self.dtype]:
-                raise WrongOutputError(f"a probability is off by {error:.2g}")
-            total = float(probabilities.sum(dtype=np.float64))
-            if not abs(total - len(logits)) <= 1e-5 * len(logits):
-                raise WrongOutputError(f"{len(logits)} rows sum to {total:.6g}")
             return {
-                "error": float(error),
+                "error": _error_of(probabilities, rows, expected, TOLERANCE[self.dtype]),
                 "survives": float(survives(kernel, self.device, self.dtype, self.shape[1])),
             }
 
@@ -559,6 +546,33 @@ class _PairingWorkloads:
                 elapsed=self.device.elapsed,
             )
         ]
+
+
+def _rows_to_check(rng: np.random.Generator, logits: Array) -> Array:
+    """Rows of a softmax to compare with the reference: random rows, and the first and last."""
+    n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
+    drawn = rng.choice(len(logits), n_checked, replace=False)
+    n_ends = min(ENDS, n_checked)
+    ends = np.arange(len(logits))[[*range(-n_ends, n_ends)]]
+    rows: Array = np.unique(np.concatenate([drawn, ends]))
+    return rows
+
+
+def _error_of(probabilities: Array, rows: Array, expected: Array, tolerance: float) -> float:
+    """The largest error of a softmax in the rows whose expected probabilities are known.
+
+    Raises:
+        WrongOutputError: the error exceeds the tolerance, or the output cannot be probabilities.
+    """
+    if probabilities.dtype.kind != "f":
+        raise WrongOutputError(f"gives {probabilities.dtype}, not floating-point probabilities")
+    error = float(np.abs(probabilities[rows] - expected).max(initial=0.0))
+    if not error <= tolerance:
+        raise WrongOutputError(f"a probability is off by {error:.2g}")
+    total, n_rows = float(probabilities.sum(dtype=np.float64)), len(probabilities)
+    if not abs(total - n_rows) <= 1e-5 * n_rows:
+        raise WrongOutputError(f"{n_rows} rows sum to {total:.6g}")
+    return error
 
 
 def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
