@@ -683,7 +683,7 @@ def _remarks_on_times(pairs: Sequence[_TimePair], machines: Sequence[str]) -> li
 
 
 def _drift(pairs: Sequence[_TimePair]) -> float:
-    """A robust standard deviation of the changes of all times, about zero."""
+    """The drift between two sessions: a robust standard deviation of all changes about zero."""
     return max(LEAST_DRIFT, 1.4826 * median(abs(pair.shift) for pair in pairs))
 
 

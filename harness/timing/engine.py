@@ -50,7 +50,7 @@ class WrongOutputError(Exception):
 
 
 def _nothing() -> None:
-    pass
+    """Nothing to wait for: the CPU computes at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -162,7 +162,7 @@ def measure(
                 if measured.status != "ok":
                     continue
                 tell(measured.workload)
-                gc.disable()  # lest one of them enabled it
+                gc.disable()  # a workload may have enabled it
                 with _blame(measured):
                     for _ in range(BURST if measured.workload.single else 1):
                         measured.samples.append(_sample(measured, run, clock))
@@ -322,7 +322,7 @@ def _blame(measured: Measured, when: str = "") -> Iterator[None]:
         yield
     except WrongOutputError as error:
         measured.status, measured.reason = "wrong", f"{when}{error}"
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
         measured.status, measured.reason = "failed", f"{when}{describe(error)}"
 
 

@@ -232,10 +232,10 @@ def of_kernels(
         UsageError: a kernel does not exist, or nothing can be timed on these devices.
     """
     chosen = kernels_named(registry, kernels)
-    here = [_device(registry, name) for name in devices] or list(registry.devices)
-    absent = [name for name, found in zip(devices, here, strict=False) if found is None]
+    full_names = [_device(registry, name) for name in devices] or list(registry.devices)
+    absent = [name for name, full in zip(devices, full_names, strict=False) if full is None]
     late = [_unfit("softmax", "every kernel", name, _absence(name)) for name in absent]
-    present = list(dict.fromkeys(name for name in here if name))
+    present = list(dict.fromkeys(name for name in full_names if name))
     groups = []
     usable = [kernel for kernel in chosen if not importable(kernel.requires)]
     wanted_dtypes = list(dict.fromkeys(dtypes or DTYPES))
@@ -261,8 +261,10 @@ def of_kernels(
     late += _kernels_left_out(registry, chosen, present, by_device=by_device)
     if not groups:
         reasons = [f"{timing.subject}: {timing.reason}" for timing in late]
-        there = ", ".join(registry.devices) or "none"
-        raise UsageError(f"nothing to time: {'; '.join(reasons[:3])} (devices here: {there})")
+        present_devices = ", ".join(registry.devices) or "none"
+        raise UsageError(
+            f"nothing to time: {'; '.join(reasons[:3])} (devices here: {present_devices})"
+        )
     return Agenda(tuple(groups), tuple(late))
 
 

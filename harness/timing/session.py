@@ -468,7 +468,7 @@ class _Bench:
 
 
 def _noted(value: Any) -> tuple[int, Key] | None:
-    """Place and key of the workload that a process noted last; ``told`` is JSON."""
+    """Place and key of the workload that a process noted last; ``value`` is JSON."""
     return (int(value[0]), _key(value[1])) if value else None
 
 

@@ -653,7 +653,7 @@ def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
         with np.errstate(all="ignore"):
             probabilities = kernel(logits, device)
         return bool(np.abs(probabilities - reference(logits)).max() <= TOLERANCE[dtype])
-    except Exception:  # noqa: BLE001  # a stranger's code raises anything
+    except Exception:  # noqa: BLE001  # plugins raise anything
         return False
 
 

@@ -244,7 +244,7 @@ class _Comparison:
     ) -> None:
         self.sides, self.plan, self.registry = sides, plan, registry
         self.clock, self.start, self.tell = clock, start, tell
-        self.random = random.Random(plan.seed)  # noqa: S311  # no secret
+        self.random = random.Random(plan.seed)  # noqa: S311  # not for secrets
         self.tallies = [_Tally() for _ in plan.tasks]
         self.share = 0.5 * plan.seconds / HOPED / len(plan.tasks)  # seconds of a task in a pair
         self.patience = patience(plan)
@@ -285,17 +285,17 @@ class _Comparison:
         began = self.clock()
         processes: dict[int, SideProcess] = {}
         # Both sides get the same hash seed and padding, which vary only between pairs.
-        chance = self.random.randrange(2**32)
+        pair_seed = self.random.randrange(2**32)
         try:
             for side in self._either_order():
                 orders = {"plugins": self.plan.plugins, "tasks": [spec[side] for spec in specs]}
-                chances = random.Random(chance)  # noqa: S311  # no secret
+                chances = random.Random(pair_seed)  # noqa: S311  # no secret
                 processes[side] = self.start(self.sides[side], orders, self.plan, chances)
-            ready = [processes[side].ready() for side in (0, 1)]
+            answers = [processes[side].ready() for side in (0, 1)]
             self._refuse_broken(processes)
             self._reckon(self.clock() - began, len(tasks))
-            live = self._live(indices, ready)
-            blocks = self._blocks(indices, processes, live)
+            call_seconds = self._call_seconds(indices, answers)
+            blocks = self._blocks(indices, processes, call_seconds)
         finally:
             for process in processes.values():
                 process.end()
@@ -319,42 +319,45 @@ class _Comparison:
                 if name not in processes[1 - side].broken:
                     raise SideError(f"side '{self.sides[side].name}': {fault}")
 
-    def _live(self, indices: list[int], ready: list[list[Answer]]) -> dict[int, float]:
+    def _call_seconds(
+        self, indices: list[int], answers_by_side: list[list[Answer]]
+    ) -> dict[int, float]:
         """Seconds per call of each task that both sides can perform; records faults in the tallies.
 
         The keys are places in ``indices``.
         """
-        live = {}
+        call_seconds = {}
         for j, i in enumerate(indices):
             tally = self.tallies[i]
-            answers: list[Answer] = [
-                side_answers[j] if j < len(side_answers) else {} for side_answers in ready
+            task_answers: list[Answer] = [
+                side_answers[j] if j < len(side_answers) else {} for side_answers in answers_by_side
             ]
             for side in (0, 1):
-                slow = answers[1 - side].get("seconds", 0.0)
-                if "hung" in answers[side] and slow > self.patience / TOO_LONG:
+                slow = task_answers[1 - side].get("seconds", 0.0)
+                if "hung" in task_answers[side] and slow > self.patience / TOO_LONG:
                     why = f"a call takes {slow:.0f} s, too long for so little --time"
-                    answers = [{"fault": why, "ended": True}] * 2
-            for side, answer in enumerate(answers):
+                    task_answers = [{"fault": why, "ended": True}] * 2
+            for side, answer in enumerate(task_answers):
                 tally.faults[side] = answer.get("fault" if "fault" in answer else "missing", "")
                 tally.missing[side] = "missing" in answer
-            if all("seconds" in answer for answer in answers):
-                live[j] = sum(answer["seconds"] for answer in answers) / 2
-        # After a process has ended, the other tasks have to wait for the next pair.
-        return live if not any("ended" in side_answers[-1] for side_answers in ready) else {}
+            if all("seconds" in answer for answer in task_answers):
+                call_seconds[j] = sum(answer["seconds"] for answer in task_answers) / 2
+        if any("ended" in side_answers[-1] for side_answers in answers_by_side):
+            return {}  # after a process has ended, the other tasks have to wait for the next pair
+        return call_seconds
 
     def _blocks(
-        self, indices: list[int], processes: dict[int, SideProcess], live: dict[int, float]
+        self, indices: list[int], processes: dict[int, SideProcess], call_seconds: dict[int, float]
     ) -> dict[int, tuple[list[float], list[float]]]:
         """Seconds per call of each block, for both sides, by the task's place in ``indices``."""
         side_seconds = min(SIDE, self.share / 2)
         block_seconds = max(SHORTEST, side_seconds / MOST)
-        calls = {j: max(1, round(block_seconds / seconds)) for j, seconds in live.items()}
+        calls = {j: max(1, round(block_seconds / seconds)) for j, seconds in call_seconds.items()}
         remaining = {}
-        for j, seconds in live.items():
+        for j, seconds in call_seconds.items():
             fewest = max(1, min(FEWEST, int(LONGEST / (calls[j] * seconds))))
             remaining[j] = max(fewest, min(MOST, int(side_seconds / (calls[j] * seconds))))
-        blocks: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in live}
+        blocks: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in call_seconds}
         while turn := [j for j in blocks if remaining[j]]:
             for j in self.random.sample(turn, len(turn)):
                 remaining[j] -= 1

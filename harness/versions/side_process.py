@@ -1,4 +1,4 @@
-"""The process of one side of a comparison, in an interpreter that may have another harness version.
+"""The process of one side of a comparison; its interpreter may have another harness version.
 
 This file is run by its path. It uses only what every harness promises to plugins: the registry,
 kernels and models. So the same code measures both sides, whatever versions they are. For the same
@@ -54,11 +54,11 @@ def _loader() -> Callable[[list[str]], Any]:
     """The function of the side's harness that loads plugins into a registry."""
     first, second = REGISTRY
     try:
-        return importlib.import_module(first).load  # type: ignore[no-any-return]  # see above
+        return importlib.import_module(first).load  # type: ignore[no-any-return]  # any version's
     except ModuleNotFoundError as error:
         if error.name is None or not first.startswith(error.name):
             raise
-    return importlib.import_module(second).load  # type: ignore[no-any-return]  # likewise
+    return importlib.import_module(second).load  # type: ignore[no-any-return]  # any version's
 
 
 def _ours(file: str) -> Any:
@@ -113,7 +113,7 @@ def main() -> None:
                 answer({"broken": f"{error}; {'; '.join(faults)}"})
                 return
             answer({"missing": str(error)})
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
             answer({"fault": _describe(error)})
         prepared.append(calls)
     gc.collect()
@@ -125,7 +125,7 @@ def main() -> None:
         assert run_calls is not None
         try:
             answer({"seconds": run_calls(request["calls"])})
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
             answer({"fault": _describe(error)})
         gc.collect()
 

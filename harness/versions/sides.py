@@ -367,7 +367,7 @@ def _files_of(
         place = top / path
         if place.is_symlink() or place.is_file():
             yield path
-        elif place.is_dir() and not entry.endswith("/"):  # "/" marks a repository, no submodule
+        elif place.is_dir() and not entry.endswith("/"):  # git marks other repositories by "/"
             if (place / ".git").exists():
                 yield from _files_of(name, top, tell, path)
             else:
