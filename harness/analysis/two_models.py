@@ -67,17 +67,7 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
     if models:
         selected = []
         for model in models:
-            named_contenders = [
-                (contender, (contender[0], f"{contender[0]} @ {contender[1]}"))
-                for contender in contenders
-            ]
-            matches = [
-                contender for contender, known_names in named_contenders if model in known_names
-            ] or [
-                contender
-                for contender, known_names in named_contenders
-                if any(fnmatch.fnmatchcase(name, model) for name in known_names)
-            ]
+            matches = _matching(contenders, model)
             if not matches:
                 listed = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
                 raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {listed}")
@@ -90,6 +80,17 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
             f"run {frames.run.id}: a comparison needs two models; choose some with -m ({listed})"
         )
     return selected
+
+
+def _matching(contenders: Sequence[Contender], pattern: str) -> list[Contender]:
+    """The contenders that a name selects, or else a glob; both may include the device."""
+    names = {(model, device): (model, f"{model} @ {device}") for model, device in contenders}
+    exact = [contender for contender in contenders if pattern in names[contender]]
+    return exact or [
+        contender
+        for contender in contenders
+        if any(fnmatch.fnmatchcase(name, pattern) for name in names[contender])
+    ]
 
 
 def named(contenders: Sequence[Contender]) -> dict[Contender, str]:

@@ -142,15 +142,7 @@ def measure(
     for measured in results:
         tell(measured.workload)
         with _blame(measured):
-            run, second_seconds = checked(measured, clock)
-            # A call that takes this long is a sample by itself, without calibration.
-            slow = not measured.workload.elapsed and second_seconds >= max(SAMPLE, warm_up)
-            if not (measured.workload.before or measured.workload.single or slow):
-                measured.calls = _calibrated(measured, run, clock)
-            _warm_up(
-                measured, run, clock, warm_up, second_seconds or measured.figures["first_seconds"]
-            )
-            ready.append((measured, run))
+            ready.append((measured, _made_ready(measured, clock, warm_up)))
         if (changes := settle()) and measured.status == "ok":
             measured.status, measured.reason = "failed", f"changes {'; '.join(changes)}"
     with without_garbage_collection():
@@ -172,6 +164,19 @@ def measure(
             with _blame(measured, "after it was timed, "):
                 check_again(measured, run)
     return results
+
+
+def _made_ready(measured: Measured, clock: Clock, warm_up: float) -> Callable[[], Any]:
+    """Set a workload up, check it, calibrate it and warm it up; returns the call to time."""
+    run, second_seconds = checked(measured, clock)
+    workload = measured.workload
+    # A call that takes this long is a sample by itself, without calibration.
+    slow = not workload.elapsed and second_seconds >= max(SAMPLE, warm_up)
+    if not (workload.before or workload.single or slow):
+        measured.calls = _calibrated(measured, run, clock)
+    usual = second_seconds or measured.figures["first_seconds"]
+    _warm_up(measured, run, clock, warm_up, usual)
+    return run
 
 
 def checked(
