@@ -1,1 +1,1 @@
-"""From what was measured to what it says: frames in, frames out."""
+"""Analysis of stored results: rankings, comparisons, timings and history. Frames in, frames out."""

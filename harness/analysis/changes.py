@@ -1,4 +1,4 @@
-"""What changed from one side to the other, a row a measure, and what a script should make of it."""
+"""Rows that compare two sides, one per measure, and the exit status they amount to."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ JUDGED: tuple[RowVerdict, ...] = (*BAD, "undecided", "faster", "better", "same")
 ORDER: tuple[RowVerdict, ...] = (*JUDGED, "only base", "only new", "not judged")
 
 FEW = 3
-"""Pairs whose spread says next to nothing."""
+"""With fewer pairs, their spread is too uncertain to predict how many pairs would be enough."""
 
 FINE, WORSE, USAGE, UNDECIDED, NOTHING = 0, 1, 2, 3, 4
 """Exit statuses."""
@@ -30,22 +30,22 @@ FINE, WORSE, USAGE, UNDECIDED, NOTHING = 0, 1, 2, 3, 4
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measure on two sides.
+    """One measure, compared between two sides.
 
     Args:
         measure: ``softmax``, ``fit``, ``predict`` and so on, or a score.
         subject: kernel or model.
         case: dataset, or shape and type.
-        device: its name.
-        base: of the first side: seconds, or the score.
-        new: of the second.
-        verdict: what can be said.
-        change: for times new/base - 1, for scores new - base.
-        low: lower end of its interval.
-        high: its upper end.
-        visible: the smallest change that could have been seen.
-        n: pairs, processes or repeats that it rests on.
-        note: what else is to be said, such as why there is nothing.
+        device: name of the device.
+        base: value on the first side: seconds, or the score.
+        new: value on the second side, in the same unit.
+        verdict: the conclusion.
+        change: new/base - 1 for times, new - base for scores.
+        low: lower end of the change's confidence interval.
+        high: upper end of that interval.
+        visible: the smallest change that the measurement could have detected.
+        n: number of pairs, processes or repeats behind the values.
+        note: a remark, such as the reason why there is no verdict.
     """
 
     measure: str
@@ -64,7 +64,7 @@ class Row:
 
     @property
     def timed(self) -> bool:
-        """Whether it is a time, in seconds, whose change is a part."""
+        """Whether the measure is a time in seconds, whose change is relative."""
         return self.measure not in SCORES
 
 
@@ -72,7 +72,7 @@ SCORES = ("accuracy", "likelihood", "nll", "brier")
 
 
 def status(rows: Sequence[Row], *, undecided_passes: bool = False) -> int:
-    """Exit status: slower or worse, nothing measured, undecided, or fine.
+    """The exit status for these rows: `FINE`, `WORSE`, `UNDECIDED`, or `NOTHING` was judged.
 
     >>> status([])
     4
@@ -86,24 +86,24 @@ def status(rows: Sequence[Row], *, undecided_passes: bool = False) -> int:
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """Such as ``1 slower, 2 same``."""
+    """The number of rows per verdict, such as ``1 slower, 2 same``."""
     counts = Counter(row.verdict for row in rows)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
 
 
 def rows_of(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> list[Row]:
-    """What measuring two sides in pairs found out.
+    """A row for each task that was measured in pairs.
 
     Args:
-        outcomes: of `harness.versions.pairs.compare`.
-        budget: that it was held against.
-        alpha: of the whole.
+        outcomes: results of `harness.versions.pairs.compare`.
+        budget: relative slowdown that passes.
+        alpha: error rate over all tasks together.
     """
     from statistics import median
 
     from harness.statistics.verdicts import needed, smallest_visible
 
-    found = []
+    rows = []
     outcomes = list(outcomes)
     for outcome in outcomes:
         change, n = outcome.change, len(outcome.log_ratios)
@@ -123,19 +123,19 @@ def rows_of(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> l
         if change is not None:
             row = replace(
                 row,
-                # As the pairs have it; the sides' own medians may say otherwise by their noise.
+                # The pairs' estimate: the quotient of the two medians is noisier and may disagree.
                 new=row.base * math.exp(change.effect),
                 change=math.expm1(change.effect),
                 low=math.expm1(change.low) if math.isfinite(change.low) else -math.inf,
                 high=math.expm1(change.high),
                 visible=math.expm1(smallest_visible(outcome.log_ratios, change.level)),
             )
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def _it_would_take(n: int, enough: int | None) -> str:
-    """What would decide it, in a few words, where so many pairs were measured."""
+    """A note that says how many pairs would decide the verdict, after ``n`` pairs."""
     from harness.statistics.verdicts import LOOKS
 
     if n < FEW:
@@ -148,7 +148,7 @@ def _it_would_take(n: int, enough: int | None) -> str:
 
 
 def _fault(outcome: TaskResult) -> tuple[RowVerdict, str]:
-    """What to call it where a side could not do its work."""
+    """Verdict and note of a task that failed on at least one side."""
     (first, second), (no_base, no_new) = outcome.faults, outcome.missing
     if first and second:
         return "not judged", first if first == second else f"{first}; {second}"

@@ -1,4 +1,4 @@
-"""The command line that asks for what a run was asked for."""
+"""The command line that repeats a run."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Run
 
+    Settings = Mapping[str, Any]
+    """A run's settings, from the JSON in the store."""
+
 RUN = {
     "-r": ("repeats", REPEATS),
     "--seed": ("seed", SEED),
@@ -26,48 +29,51 @@ BENCH = {
     "--threads": ("threads", 1),
     "--budget": ("budget", 600.0),
 }
-"""Options, what they set and what that is without them: if so, they are left out."""
+"""Options of `harness run` and `harness bench`: the setting each stands for, and its default.
+
+The command line leaves an option out where the setting has its default.
+"""
 
 
 def command_of(run: Run) -> str:
-    """The command line that measures the same again."""
-    asked = run.asked
-    words = _bench(asked) if "bench" in asked else _run(asked)
-    named = ("--name", run.name) if run.name else ()
-    plugins = _each("--plugin", asked.get("plugins", ()))
-    return shlex.join(["harness", *words, *plugins, *named])
+    """The command line that measures the same again, without options that have their defaults."""
+    settings = run.asked
+    arguments = _bench(settings) if "bench" in settings else _run(settings)
+    name_option = ("--name", run.name) if run.name else ()
+    plugin_options = _each("--plugin", settings.get("plugins", ()))
+    return shlex.join(["harness", *arguments, *plugin_options, *name_option])
 
 
-def _run(asked: Mapping[str, Any]) -> Iterator[str]:
+def _run(settings: Settings) -> Iterator[str]:
     yield "run"
-    datasets, models = asked.get("datasets", ()), asked.get("models", ())
+    datasets, models = settings.get("datasets", ()), settings.get("models", ())
     if datasets or models:
         yield from _each("-d", datasets or ("*",))
         yield from _each("-m", models or ("*",))
     else:
         yield "--all"
-    yield from _unusual(asked, RUN)
-    budget = asked.get("timing_budget", TIMING_BUDGET)
+    yield from _unusual(settings, RUN)
+    budget = settings.get("timing_budget", TIMING_BUDGET)
     if not budget:
         yield "--no-timing"
     elif budget != TIMING_BUDGET:
         yield from ("--timing-budget", f"{budget:g}")
-    if sizes := asked.get("train_sizes"):
+    if sizes := settings.get("train_sizes"):
         yield from ("--train-sizes", ",".join(map(str, sizes)))
-    devices = asked.get("devices", ())
+    devices = settings.get("devices", ())
     if tuple(devices) != ("cpu",):
         yield from _each("--device", devices)
-    if not asked.get("batching", True):
+    if not settings.get("batching", True):
         yield "--no-batching"
 
 
-def _bench(asked: Mapping[str, Any]) -> Iterator[str]:
-    yield from ("bench", asked["bench"])
+def _bench(settings: Settings) -> Iterator[str]:
+    yield from ("bench", settings["bench"])
     repeatable = {"-d": "datasets", "-m": "models", "--kernel": "kernels"}
     repeatable |= {"--shape": "shapes", "--dtype": "dtypes", "--device": "devices"}
     for option, name in repeatable.items():
-        yield from _each(option, asked.get(name, ()))
-    yield from _unusual(asked, BENCH)
+        yield from _each(option, settings.get(name, ()))
+    yield from _unusual(settings, BENCH)
 
 
 def _each(option: str, values: Iterable[str]) -> Iterator[str]:
@@ -75,8 +81,8 @@ def _each(option: str, values: Iterable[str]) -> Iterator[str]:
         yield from (option, value)
 
 
-def _unusual(asked: Mapping[str, Any], usual: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
-    for option, (name, default) in usual.items():
-        value = asked.get(name, default)
+def _unusual(settings: Settings, defaults: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
+    for option, (name, default) in defaults.items():
+        value = settings.get(name, default)
         if value != default:
             yield from (option, f"{value:g}" if isinstance(value, float) else str(value))

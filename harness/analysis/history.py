@@ -1,10 +1,12 @@
-"""Points in time become series, series segments, and segments have steps: pure.
+"""Splits the points of a history into segments of comparable values, and finds steps in them.
 
-A segment is what may be compared: points of one machine and one anchor. Where a new anchor was held
-against the one before, the segment goes on, its values moved by what lies between the two. That was
-measured once, and its error moves all later values alike, as a step would: so each part between two
-such joints is searched for steps by itself, and what lies between two parts is held against the
-error of the joint.
+A segment holds the points of one machine that were measured against one anchor. A bridge compares a
+new anchor with the previous one; then the segment continues, its later values shifted by the
+bridge. The bridge was measured only once, and its error shifts all later values together, just as a
+real step would. Therefore each part between two such joints is searched for steps by itself, and
+the difference between two neighbouring parts is tested against the error of their joint.
+
+All functions here are pure.
 """
 
 from __future__ import annotations
@@ -30,31 +32,31 @@ if TYPE_CHECKING:
 Key: TypeAlias = tuple[str, str, str, str]
 
 MIN_SEGMENT = 3
-"""Points on each side of a step, at least."""
+"""The least number of points on each side of a step."""
 
 ALIKE, TREND = "neighbours alike", "or a trend"
-"""What may make a step out of none."""
+"""Doubts about a step: autocorrelation, or a slow trend, can look like one."""
 
 CAUTION = (
     "A step may be none. Of simulated series without one, up to 4% have a step where neighbouring "
     "points correlate by .6, and 2 to 16% where a slow trend spans one standard deviation."
 )
-"""What goes with every list of steps. `tests/benchmarks/statistics/comparing.py` measures it."""
+"""The warning below every list of steps; `tests/benchmarks/statistics/comparing.py` measures it."""
 
 BRIDGE_FREEDOM = 9
-"""Degrees of freedom of the interval of a bridge, which is of ten pairs."""
+"""Degrees of freedom of a bridge's confidence interval, which comes from ten pairs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Points that may be compared.
+    """Points of one series whose values are comparable.
 
     Args:
         series: measure, subject, case and device.
-        points: oldest first, without bridges.
-        values: of the points, bridged: all in units of the segment's first anchor.
-        joints: index of the first point after each bridge, and the bridge's standard error.
-        steps: where the series changed, index of the first point after.
+        points: the points without bridges, oldest first.
+        values: the points' values after bridging, all relative to the segment's first anchor.
+        joints: for each bridge the index of the first point after it, and its standard error.
+        steps: changes of the series; a step's index is that of the first point after it.
     """
 
     series: Key
@@ -65,12 +67,12 @@ class Segment:
 
     @property
     def timed(self) -> bool:
-        """Whether it is of times, whose values are logarithms."""
+        """Whether the series measures times, whose values are logarithms."""
         return self.series[0] not in SCORES
 
     @property
     def last(self) -> str:
-        """Its last value in words: a ratio as a difference in percent."""
+        """The last value as text: a score, seconds, or percent above or below the anchor."""
         if not self.timed:
             return f"{self.values[-1]:.4f}"
         if not self.points[-1].anchor:
@@ -78,64 +80,69 @@ class Segment:
         return self.change(self.values[-1])
 
     def state(self, step: Step) -> str:
-        """How sure a step is, in words."""
+        """How certain a step is: firm or provisional, and the doubts that apply."""
         doubts = {
             "at a new anchor": step.index in dict(self.joints),
             ALIKE: step.autocorrelation > CORRELATED,
             TREND: step.trend,
         }
-        words = ["firm" if step.firm else "provisional"]
-        return ", ".join(words + [doubt for doubt, holds in doubts.items() if holds])
+        parts = ["firm" if step.firm else "provisional"]
+        return ", ".join(parts + [doubt for doubt, holds in doubts.items() if holds])
 
     def change(self, size: float) -> str:
-        """A change in words; ``?`` where it is not finite."""
+        """A change as text, in percent for times; ``?`` unless it is finite."""
         if not math.isfinite(size):
             return "?"
         return f"{100 * math.expm1(size):+.1f}%" if self.timed else f"{size:+.4f}"
 
 
 def segments(points: Iterable[Point], *, alpha: float = ALPHA) -> list[Segment]:
-    """All segments of a history with their steps, by series, oldest first.
+    """All segments of a history with their steps, grouped by series, oldest first.
 
     Args:
-        points: oldest first.
+        points: the history, oldest first.
         alpha: false discovery rate over all segments; see `harness.statistics.change_points_of`.
     """
-    found: dict[Key, list[Point]] = {}
+    points_by_series: dict[Key, list[Point]] = {}
     for point in points:
-        found.setdefault(point.series, []).append(point)
-    split = [segment for key, members in found.items() for segment in _split(key, members)]
+        points_by_series.setdefault(point.series, []).append(point)
+    unsearched = [
+        segment
+        for key, series_points in points_by_series.items()
+        for segment in _split(key, series_points)
+    ]
     parts = {
         f"{i} from {start}": segment.values[start:stop]
-        for i, segment in enumerate(split)
+        for i, segment in enumerate(unsearched)
         for start, stop in _parts(segment)
     }
     steps = change_points_of(parts, alpha=alpha)
-    level = alpha / max(1, sum(len(segment.joints) for segment in split))
-    done = []
-    for i, segment in enumerate(split):
-        within = [
+    level = alpha / max(1, sum(len(segment.joints) for segment in unsearched))
+    searched = []
+    for i, segment in enumerate(unsearched):
+        in_parts = [
             replace(step, index=start + step.index)
             for start, _ in _parts(segment)
             for step in steps[f"{i} from {start}"]
         ]
-        between = [step for step in _at_joints(segment) if step.p_value <= level]
-        every = sorted((*within, *between), key=lambda step: step.index)
-        done.append(replace(segment, steps=tuple(every)))
-    return done
+        at_joints = [step for step in _at_joints(segment) if step.p_value <= level]
+        all_steps = sorted((*in_parts, *at_joints), key=lambda step: step.index)
+        searched.append(replace(segment, steps=tuple(all_steps)))
+    return searched
 
 
 def _parts(segment: Segment) -> list[tuple[int, int]]:
-    """Beginning and end of what lies between two joints."""
-    at = [0, *(index for index, _ in segment.joints), len(segment.values)]
-    return list(pairwise(at))
+    """Start and stop index of each part of a segment, between one joint and the next."""
+    bounds = [0, *(index for index, _ in segment.joints), len(segment.values)]
+    return list(pairwise(bounds))
 
 
 def _at_joints(segment: Segment) -> Iterator[Step]:
-    """What lies between the parts on both sides of each joint that has enough points there.
+    """The step at each joint: the difference between the medians of the parts before and after it.
 
-    Its error is that of the joint beside those of both medians, whose variance is pi/2 times that
-    of a mean under normal noise.
+    Joints with fewer than `MIN_SEGMENT` points on a side are left out. The step's variance is the
+    joint's plus those of both medians; a median's variance is pi/2 times that of a mean under
+    normal noise.
     """
     for (start, index), (_, stop), (_, error) in zip(
         _parts(segment), _parts(segment)[1:], segment.joints, strict=False
@@ -153,29 +160,29 @@ def _at_joints(segment: Segment) -> Iterator[Step]:
 
 
 def _split(key: Key, members: Sequence[Point]) -> list[Segment]:
-    """Segments of one series."""
-    done: list[Segment] = []
-    open_: dict[str, _Open] = {}  # by machine
+    """The segments of one series, oldest first."""
+    finished: list[Segment] = []
+    open_by_machine: dict[str, _Open] = {}
     for point in members:
-        here = open_.setdefault(point.machine, _Open(point.anchor))
+        current = open_by_machine.setdefault(point.machine, _Open(point.anchor))
         if point.source == "bridge":
-            # Another machine may have gone over to an anchor that this segment never had.
-            if here.points and point.revision == here.anchor:
-                here.go_over(point)
+            # A bridge from another machine may start at an anchor that this segment never had.
+            if current.points and point.revision == current.anchor:
+                current.go_over(point)
             continue
-        if point.anchor != here.anchor:
-            done += here.segment(key)
-            here = open_[point.machine] = _Open(point.anchor)
-        here.points.append(point)
-        here.values.append(point.value + here.shift)
-    for here in open_.values():
-        done += here.segment(key)
-    return sorted(done, key=lambda segment: segment.points[0].time)
+        if point.anchor != current.anchor:
+            finished += current.segment(key)
+            current = open_by_machine[point.machine] = _Open(point.anchor)
+        current.points.append(point)
+        current.values.append(point.value + current.shift)
+    for current in open_by_machine.values():
+        finished += current.segment(key)
+    return sorted(finished, key=lambda segment: segment.points[0].time)
 
 
 @dataclass(slots=True)
 class _Open:
-    """A segment that may go on."""
+    """A segment that may still grow."""
 
     anchor: str
     shift: float = 0.0
@@ -184,18 +191,18 @@ class _Open:
     joints: list[tuple[int, float]] = field(default_factory=list)
 
     def go_over(self, bridge: Point) -> None:
-        """Go on with another anchor; the bridge is log(new/old), what a ratio to it lacks."""
+        """Continue with the bridge's anchor; its value, log(new/old), shifts all later points."""
         self.anchor = bridge.anchor
         self.shift += bridge.value
         width = bridge.high - bridge.low
         error = width / (2 * float(special.stdtrit(BRIDGE_FREEDOM, 0.975)))
-        at = len(self.values)
-        if self.joints and self.joints[-1][0] == at:  # nothing was measured against the last one
+        index = len(self.values)
+        if self.joints and self.joints[-1][0] == index:  # no point lies between the two bridges
             error = math.hypot(error, self.joints.pop()[1])
-        self.joints.append((at, error))
+        self.joints.append((index, error))
 
     def segment(self, key: Key) -> list[Segment]:
-        """It, unless nothing came of it; a joint that nothing follows is none."""
+        """The finished segment, if it has points; a joint without points after it is dropped."""
         joints = tuple(joint for joint in self.joints if joint[0] < len(self.values))
         if not self.points:
             return []

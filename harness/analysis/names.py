@@ -1,4 +1,4 @@
-"""Names as people write them, and as frames have them."""
+"""Names of datasets as they stand in frames."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _SIZE = re.compile(r"(?:train_size|n_train)=")
 
 
 def base(dataset: str) -> str:
-    """A dataset's name without the parameter that says how many rows there are to learn from.
+    """A dataset's name without the parameter that sets the number of training rows.
 
     >>> base("iris[train_size=50]"), base("threshold[n_test=9,n_train=50]"), base("iris")
     ('iris', 'threshold[n_test=9]', 'iris')
@@ -16,5 +16,5 @@ def base(dataset: str) -> str:
     name, bracket, rest = dataset.partition("[")
     if not bracket or not rest.endswith("]"):
         return dataset
-    kept = [one for one in rest[:-1].split(",") if not _SIZE.match(one)]
+    kept = [parameter for parameter in rest[:-1].split(",") if not _SIZE.match(parameter)]
     return f"{name}[{','.join(kept)}]" if kept else name

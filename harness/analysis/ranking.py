@@ -1,4 +1,4 @@
-"""A run's figures as DataFrames, each fit to be written as CSV."""
+"""A run's tables as DataFrames, ready to be written as CSV."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass
 from statistics import fmean, median
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -39,24 +39,26 @@ RANKING_COLUMNS = (
 )
 SECONDS = ("import", "make", "fit", "first_predict", "predict")
 ROUNDING = 1e-12
-"""Means that differ by less are equal."""
+"""Means that differ by less than this are equal."""
 
 
 def tables(frames: Frames) -> dict[str, pd.DataFrame]:
     """All tables of a run.
 
-    - ``ranking``: a row for each dataset and contender, datasets in the order of the run, those
-      with every repeat by mean NLL, then those with some, then those with none. ``rank`` is NaN
-      but for the first. Scores are means over the ``ok`` repeats of ``total``, each with the ends
-      of its 95% interval (`harness.statistics.scores`); ``likelihood`` is exp(-nll); seconds are
-      medians, but for ``import_seconds``, which only a process's first trial pays: the largest.
-      ``clipped`` counts test rows over all repeats. ``..._best``: no complete contender's mean is
-      better; ``..._tied_with_best``: of a group of several, the best among them, that cannot be
-      told apart; ``..._separated``: the best, and told apart from every other.
+    - ``ranking``: a row for each dataset and contender (a model on a device), datasets in the
+      order of the run. On each dataset come first the contenders that completed every repeat, by
+      mean NLL, then those that completed some, then those that completed none; only the first
+      have a ``rank``. Scores are means over the ``ok`` repeats of ``total``, each with the ends of
+      its 95% confidence interval (`harness.statistics.scores`). ``likelihood`` is exp(-nll).
+      Seconds are medians, except ``import_seconds``: only a process's first trial imports, so it is
+      the largest. ``clipped`` counts test rows over all repeats. ``..._best``: no complete
+      contender's mean is better. ``..._tied_with_best``: not significantly different from the
+      best, or the best itself if there is such a contender. ``..._separated``: the best, and
+      significantly better than every other contender.
     - ``accuracy`` and ``likelihood``: a row for each contender, a column for each dataset, and
-      the mean, where each dataset weighs one. What is incomplete is NaN.
+      the mean, in which every dataset has equal weight. Incomplete results are NaN.
     - ``failures``: a row for each trial that is not ok.
-    - ``training`` and ``softmax``: what was timed alone; see `harness.analysis.timings`.
+    - ``training`` and ``softmax``: isolated timings; see `harness.analysis.timings`.
     """
     ranking = _ranking(frames)
     failed = frames.results[frames.results["status"] != "ok"]
@@ -74,7 +76,13 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """Which contenders lead on one dataset by one score."""
+    """The contenders that lead on one dataset by one score.
+
+    Args:
+        best: no complete contender's mean is better.
+        tied: not significantly different from the leader, and the leader itself; empty if none is.
+        separated: the leader, if it is significantly better than every other contender.
+    """
 
     best: set[Contender]
     tied: set[Contender]
@@ -90,14 +98,16 @@ def _standing(
     compared = against_best(contenders, score, rows, looks=looks)
     equal = {
         key
-        for key, one in compared.items()
-        if contenders[key].complete and abs(one.difference) < ROUNDING
+        for key, comparison in compared.items()
+        if contenders[key].complete and abs(comparison.difference) < ROUNDING
     }
-    # What no test compares is neither equal to the leader nor worse.
+    # A contender without a p-value is neither tied with the leader nor worse.
     tied = {
-        key for key, one in compared.items() if not one.told_apart and not math.isnan(one.p_value)
+        key
+        for key, comparison in compared.items()
+        if not comparison.told_apart and not math.isnan(comparison.p_value)
     }
-    ahead_of_all = bool(compared) and all(one.told_apart for one in compared.values())
+    ahead_of_all = bool(compared) and all(comparison.told_apart for comparison in compared.values())
     alone = {leader} if ahead_of_all else set()
     return _Standing({leader} | equal, tied | {leader} if tied else set(), alone)
 
@@ -108,15 +118,15 @@ def _ranking(frames: Frames) -> pd.DataFrame:
     grouped: dict[str, dict[Contender, Cell]] = {}
     for (dataset, model, device), cell in cells(results).items():
         grouped.setdefault(dataset, {})[model, device] = cell
-    position = {one: row for row, one in enumerate(results["result_id"].tolist())}
+    position = {result_id: row for row, result_id in enumerate(results["result_id"].tolist())}
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
         for name in (*MEANS, "clipped", *(f"{name}_seconds" for name in SECONDS))
     }
     baselines = set(results.loc[results["baseline"].astype(bool), "model"])
     statuses: dict[tuple[str, str, str], Counter[str]] = {}
-    named = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
-    for dataset, model, device, status in zip(*named, strict=True):
+    fields = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
+    for dataset, model, device, status in zip(*fields, strict=True):
         statuses.setdefault((dataset, model, device), Counter())[status] += 1
 
     records = []
@@ -131,8 +141,8 @@ def _ranking(frames: Frames) -> pd.DataFrame:
         )
         for *_, key in order:
             cell = contenders[key]
-            at = [position[i] for i in cell.result_ids.tolist()]
-            measured = {name: column[at].tolist() for name, column in columns.items()}
+            places = [position[i] for i in cell.result_ids.tolist()]
+            measured = {name: column[places].tolist() for name, column in columns.items()}
             records.append(
                 {
                     "dataset": dataset,
@@ -152,8 +162,8 @@ def _ranking(frames: Frames) -> pd.DataFrame:
     return pd.DataFrame(records, columns=list(RANKING_COLUMNS))
 
 
-def _scores(cell: Cell) -> dict[str, Any]:
-    """Means and intervals of the three scores that models are compared by."""
+def _scores(cell: Cell) -> dict[str, float | str]:
+    """Means and confidence intervals of accuracy, NLL and likelihood."""
     accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
     likelihood = scores.likelihood(nll)
     mean_nll = float(cell.nll.mean()) if len(cell.nll) else np.nan
@@ -176,7 +186,7 @@ def _scores(cell: Cell) -> dict[str, Any]:
 
 
 def _costs(measured: dict[str, list[float]]) -> dict[str, float]:
-    """Figures that are not compared; AUC is not defined for every repeat."""
+    """Figures that are not compared, each over the repeats for which it is defined."""
 
     def over(name: str, summary: Callable[[list[float]], float]) -> float:
         known = [value for value in measured[name] if not math.isnan(value)]
@@ -208,12 +218,12 @@ def _flags(score: str, standing: _Standing, key: Contender) -> dict[str, bool]:
 
 
 def _overview(ranking: pd.DataFrame, score: str) -> pd.DataFrame:
-    """Contenders by datasets, the best mean first; what is incomplete is NaN, and last."""
+    """A score by contender and dataset, best mean first; incomplete results are NaN, and last."""
     several = ranking["device"].nunique() > 1
     datasets = list(dict.fromkeys(ranking["dataset"]))
     figures: dict[Contender, dict[str, float]] = {}
-    named = (ranking[name].tolist() for name in ("model", "device", "dataset", "status", score))
-    for model, device, dataset, status, value in zip(*named, strict=True):
+    fields = (ranking[name].tolist() for name in ("model", "device", "dataset", "status", score))
+    for model, device, dataset, status, value in zip(*fields, strict=True):
         figures.setdefault((model, device), {})[dataset] = value if status == "ok" else np.nan
     records = []
     for (model, device), row in figures.items():

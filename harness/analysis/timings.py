@@ -1,4 +1,4 @@
-"""What was timed alone, as DataFrames: pairings that train and predict, and softmax kernels."""
+"""Tables of isolated timings: fits and predictions of pairings, and softmax kernels."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from harness.statistics.timings import epochs_of, quotients, ratio, summarise
 from harness.timing.workloads import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from harness.contract.values import Frames
 
     Record: TypeAlias = dict[str, Any]
+    """A row of a DataFrame, by the names of its columns."""
 
 
 def with_intervals(*names: str) -> tuple[str, ...]:
-    """Names of columns, each followed by those of the ends of its interval."""
+    """Names of columns, each followed by the names for the ends of its confidence interval."""
     return tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
 
 
@@ -49,17 +50,17 @@ KINDS = (
     *("fit-once", "together-once", "reference-once"),
 )
 PLAIN = "plain "
-"""Before the name of a model's reference, which is timed beside it."""
+"""Prefix to a model's name for its reference, the plain loop that is timed with it."""
 
 
 def training(frames: Frames) -> pd.DataFrame:
-    """A row for each pairing that was timed; times in the units that the columns name.
+    """A row for each pairing that was timed, and one for its plain loop if it has one.
 
-    The plain loop of a model that has one has a row of its own. ``microseconds_per_epoch`` is what
-    each epoch beyond the first takes, where the model is told their number, and else the fit
-    divided by it. ``reference_ratio`` and ``together_ratio`` are these times, and those of one
-    replicate's share of a fit of several at once, as a part of the reference's and of a lone
-    fit's; medians over processes of what the same process measured.
+    Times are in the units that the columns name. ``microseconds_per_epoch`` is the time of each
+    epoch after the first, if the model has a parameter for epochs; otherwise the time of the fit
+    divided by the number of epochs. ``reference_ratio`` is a lone fit's time per epoch / the
+    reference's. ``together_ratio`` is one replicate's share of a fit of several at once / a lone
+    fit. Ratios are formed within each process; the columns hold medians over processes.
     """
     pairings: dict[tuple[str, str, str], dict[str, Record]] = {}
     for row in _rows(frames, KINDS):
@@ -75,7 +76,7 @@ def training(frames: Frames) -> pd.DataFrame:
         record["processes"] = fit["n_processes"]
         record |= {name: fit[name] for name in LEFT}
         epochs = fit["epochs"] if fit["epochs"] > 0 else math.nan
-        # Of a fit that was cut short, only an epoch's time says something.
+        # The time of a fit with fewer epochs is not comparable; only its time per epoch is.
         if not fit["cut_from"] > 0:
             record |= {
                 "fit_seconds": fit["median"],
@@ -86,50 +87,63 @@ def training(frames: Frames) -> pd.DataFrame:
             }
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
         once = {kind: _if_ok(kinds.get(f"{kind}{ONCE}")) for kind in kinds}
-        lone = epochs_of(fit, once["fit"], epochs)
-        record |= {"epochs": epochs} | _of_an_epoch(lone, fit["n_train"])
+        lone_epochs = epochs_of(fit, once["fit"], epochs)
+        record |= {"epochs": epochs} | _of_an_epoch(lone_epochs, fit["n_train"])
         if together:
             n = together["together"]
-            several = epochs_of(together, once["together"], epochs)
+            joint_epochs = epochs_of(together, once["together"], epochs)
             record["together"] = n
-            record |= _figure("together_microseconds_per_epoch", several, 1e6 / n)
-            record |= _figure("together_ratio", quotients(several, lone), 1 / n)
+            record |= _figure("together_microseconds_per_epoch", joint_epochs, 1e6 / n)
+            record |= _figure("together_ratio", quotients(joint_epochs, lone_epochs), 1 / n)
         if reference:
-            plain_loop = epochs_of(reference, once["reference"], epochs)
-            record |= _figure("reference_microseconds_per_epoch", plain_loop, 1e6)
-            record |= _figure("reference_ratio", quotients(lone, plain_loop))
+            reference_epochs = epochs_of(reference, once["reference"], epochs)
+            record |= _figure("reference_microseconds_per_epoch", reference_epochs, 1e6)
+            record |= _figure("reference_ratio", quotients(lone_epochs, reference_epochs))
             if together:
-                beside = quotients(several, plain_loop)
-                record |= _figure("together_reference_ratio", beside, 1 / n)
-        if single := _if_ok(kinds.get("predict-row")):
-            p99 = [(float(np.quantile(process, 0.99)),) for process in single["samples"]]
-            record |= _figure("row_microseconds", single["samples"], 1e6)
-            record |= _figure("row_p99_microseconds", p99, 1e6)
-        if many := _if_ok(kinds.get("predict")):
-            record |= _figure("rows_per_second", _rates(many["n_test"], many["samples"]))
-        if logits := _if_ok(kinds.get("logits")):
-            record |= _figure("softmax_microseconds", logits["samples"], 1e6)
-            shares = _figure("softmax_share", quotients(logits["samples"], lone))
-            if shares["softmax_share"] <= 1:  # otherwise it has no such softmax
-                record |= shares
+                ratios = quotients(joint_epochs, reference_epochs)
+                record |= _figure("together_reference_ratio", ratios, 1 / n)
+        record |= _of_predictions(kinds) | _of_own_softmax(kinds, lone_epochs)
         records.append(record)
         if reference:
-            records.append(_plain_loop(record, reference, plain_loop))
+            records.append(_plain_loop(record, reference, reference_epochs))
     return pd.DataFrame(records, columns=list(TRAINING_COLUMNS))
 
 
+def _of_predictions(kinds: Mapping[str, Record]) -> Record:
+    """Figures of a pairing's predictions, of a single row and of all test rows."""
+    record: Record = {}
+    if single := _if_ok(kinds.get("predict-row")):
+        p99 = [(float(np.quantile(process, 0.99)),) for process in single["samples"]]
+        record |= _figure("row_microseconds", single["samples"], 1e6)
+        record |= _figure("row_p99_microseconds", p99, 1e6)
+    if batch := _if_ok(kinds.get("predict")):
+        record |= _figure("rows_per_second", _rates(batch["n_test"], batch["samples"]))
+    return record
+
+
+def _of_own_softmax(kinds: Mapping[str, Record], lone_epochs: Sequence[Sequence[float]]) -> Record:
+    """Figures of the softmax of a pairing's own logits, and its share of an epoch."""
+    logits = _if_ok(kinds.get("logits"))
+    if logits is None:
+        return {}
+    record = _figure("softmax_microseconds", logits["samples"], 1e6)
+    shares = _figure("softmax_share", quotients(logits["samples"], lone_epochs))
+    # A share above 1 shows that the fit computes no such softmax.
+    return record | shares if shares["softmax_share"] <= 1 else record
+
+
 def _figure(name: str, samples: Sequence[Sequence[float]], scale: float = 1.0) -> Record:
-    """A figure and its interval over the processes that tell it; NaN where none does."""
-    told = [process for process in samples if process]
-    if not told:
+    """A figure and its interval over all processes with samples; NaN if there are none."""
+    measured = [process for process in samples if process]
+    if not measured:
         return dict.fromkeys(with_intervals(name), math.nan)
-    found = summarise(told)
-    figures = (found.median, found.low, found.high)
+    summary = summarise(measured)
+    figures = (summary.median, summary.low, summary.high)
     return {key: scale * value for key, value in zip(with_intervals(name), figures, strict=True)}
 
 
 def _rates(n: float, samples: Sequence[Sequence[float]]) -> list[tuple[float, ...]]:
-    """So many in each of these times, in each process that tells."""
+    """``n`` per second, in each process with samples; the samples are seconds per ``n``."""
     return [(n / median(process),) for process in samples if process]
 
 
@@ -140,7 +154,7 @@ def _of_an_epoch(epochs: Sequence[Sequence[float]], n_train: float) -> Record:
 
 
 def _plain_loop(record: Record, reference: Record, epochs: Sequence[Sequence[float]]) -> Record:
-    """The row of a model's reference."""
+    """The row of a model's reference, its plain loop."""
     kept = ("dataset", "device", "threads", "epochs")
     fit = {f"fit_{name}": reference[name] for name in ("low", "high", "minimum", "third_quartile")}
     return (
@@ -153,15 +167,15 @@ def _plain_loop(record: Record, reference: Record, epochs: Sequence[Sequence[flo
 
 
 def softmax(frames: Frames) -> pd.DataFrame:
-    """A row for each kernel, shape, dtype, device and state of the caches.
+    """A row for each kernel, shape, dtype, device and state of the caches that was timed.
 
-    What was not begun has no row. ``copies`` is the time as a multiple of a copy's of the same
-    array, ``bests`` of the fastest kernel's, both of what the same process measured.
+    ``copies`` is the time / the time of copying the same array. ``bests`` is the time / the time of
+    the fastest kernel. Both ratios are formed within each process.
     """
     rows = [row for row in _rows(frames, ("softmax", "copy")) if len(row["case"].split()) == 3]
     records = []
-    for (case, device), found in groupby(rows, key=lambda row: (row["case"], row["device"])):
-        group = list(found)
+    for (case, device), members in groupby(rows, key=lambda row: (row["case"], row["device"])):
+        group = list(members)
         shape, dtype, caches = case.split()
         size = math.prod(map(int, shape.split("x"))) * np.dtype(dtype).itemsize
         timed = [row for row in group if row["status"] == "ok"]
@@ -187,13 +201,17 @@ def softmax(frames: Frames) -> pd.DataFrame:
 
 
 def _beside(name: str, row: Record, other: Record | None) -> Record:
-    """How many times another's time it took, within each process where both were measured."""
+    """A row's time / another row's time, within each process that measured both."""
     if other is None or row["status"] != "ok":
         return _figure(name, ())
-    these, those = row["samples"], other["samples"]
-    figure = _figure(name, quotients(these, those))
-    # Where one is missing in some process the quotient is of the medians, and has no interval.
-    return figure if len(these) == len(those) else figure | {name: ratio(these, those)}
+    seconds, other_seconds = row["samples"], other["samples"]
+    figure = _figure(name, quotients(seconds, other_seconds))
+    # If a process lacks one of them, the ratio of the overall medians replaces the figure.
+    return (
+        figure
+        if len(seconds) == len(other_seconds)
+        else figure | {name: ratio(seconds, other_seconds)}
+    )
 
 
 def _rows(frames: Frames, kinds: Sequence[str]) -> list[Record]:

@@ -1,8 +1,8 @@
-"""Who is better: two models on each dataset, or every pair of several over all datasets.
+"""Compares models: two on each dataset, or every pair of several over all datasets.
 
-Scores are compared over the repeats that both finished, with the interval that their kind of split
-demands (`harness.statistics`); probabilities of being better, as good, or worse hold a difference
-of no more than the ROPE for none. Of the NLL that is log(1 + rope): a likelihood so much larger.
+Scores are compared over the repeats that both models completed. The kind of split determines the
+confidence interval (`harness.statistics`). A difference within the region of practical equivalence
+(ROPE) counts as equal; for the NLL the ROPE is log(1 + rope), a likelihood larger by that fraction.
 """
 
 from __future__ import annotations
@@ -50,62 +50,72 @@ STANDING_COLUMNS = (
     *("score", "model", "mean_rank", "rank_low", "rank_high", "elo", "elo_low", "elo_high"),
 )
 NAMED = 3
-"""Data sets that a note names; of more it gives the number."""
+"""The most datasets that a note names; beyond that it gives their number."""
 
 
 def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
-    """Contenders by name or glob, in the order of the run; all but the baselines without.
+    """The contenders that names or globs select; without names, all except the baselines.
 
-    With its device, as in ``torch-mlp @ cuda:0``, a name is of one contender.
+    A name may include the device, as in ``torch-mlp @ cuda:0``.
 
     Raises:
-        UsageError: a name matches none, or fewer than two are left.
+        UsageError: a name matches no model, or fewer than two contenders are left.
     """
     results = frames.results[frames.results["status"] != "skipped"]
-    every = list(dict.fromkeys(zip(results["model"], results["device"], strict=True)))
+    contenders = list(dict.fromkeys(zip(results["model"], results["device"], strict=True)))
     baselines = set(results.loc[results["baseline"].astype(bool), "model"])
     if models:
-        found = []
+        selected = []
         for model in models:
-            known = [(one, (one[0], f"{one[0]} @ {one[1]}")) for one in every]
-            named = [one for one, names in known if model in names] or [
-                one
-                for one, names in known
-                if any(fnmatch.fnmatchcase(name, model) for name in names)
-            ]
-            if not named:
-                there = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
-                raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {there}")
-            found += [one for one in named if one not in found]
+            matches = _matching(contenders, model)
+            if not matches:
+                listed = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
+                raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {listed}")
+            selected += [contender for contender in matches if contender not in selected]
     else:
-        found = [one for one in every if one[0] not in baselines]
-    if len(found) < 2:
-        names = ", ".join(dict.fromkeys(name for name, _ in every)) or "none"
+        selected = [contender for contender in contenders if contender[0] not in baselines]
+    if len(selected) < 2:
+        listed = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
         raise UsageError(
-            f"run {frames.run.id}: who is better takes two models; choose some with -m ({names})"
+            f"run {frames.run.id}: a comparison needs two models; choose some with -m ({listed})"
         )
-    return found
+    return selected
+
+
+def _matching(contenders: Sequence[Contender], pattern: str) -> list[Contender]:
+    """The contenders that a name selects, or else a glob; both may include the device."""
+    names = {(model, device): (model, f"{model} @ {device}") for model, device in contenders}
+    exact = [contender for contender in contenders if pattern in names[contender]]
+    return exact or [
+        contender
+        for contender in contenders
+        if any(fnmatch.fnmatchcase(name, pattern) for name in names[contender])
+    ]
 
 
 def named(contenders: Sequence[Contender]) -> dict[Contender, str]:
-    """Names to show: with the device where several take part."""
+    """The name to show for each contender, with its device if several devices take part."""
     several = len({device for _, device in contenders}) > 1
-    return {one: f"{one[0]} @ {one[1]}" if several else one[0] for one in contenders}
+    return {
+        contender: f"{contender[0]} @ {contender[1]}" if several else contender[0]
+        for contender in contenders
+    }
 
 
 def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd.DataFrame:
-    """Two models on each dataset that either was run on: a row for each score.
+    """Two models on each dataset that either was run on: a row for each dataset and score.
 
-    ``difference`` is the first's mean score less the second's over the ``repeats`` that both
-    finished, of ``total``; ``low`` and ``high`` are the ends of its 95% interval, ``better``,
-    ``equivalent`` and ``worse`` probabilities of the first. They are NaN, and ``method`` says why,
-    where one has not finished: what failed is not like what did not.
+    ``difference`` is the first model's mean score − the second's, over the ``repeats`` (of
+    ``total``) that both completed. ``low`` and ``high`` are the ends of its 95% confidence
+    interval. ``better``, ``equivalent`` and ``worse`` are probabilities about the first model.
+    The interval and the probabilities are NaN where a model has not completed all repeats, and
+    ``method`` says so: failed repeats may differ systematically from completed ones.
 
     Args:
-        frames: of a run.
+        frames: the run.
         first: a model and its device.
-        second: another.
-        rope: differences of no more than this do not matter.
+        second: another model and its device.
+        rope: differences up to this count as equal.
     """
     rows = RowScores(frames.predictions)
     names = named([first, second])
@@ -123,20 +133,20 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
                     record | {"repeats": 0, "total": 0, "method": f"no scores of {lacks}"}
                 )
                 continue
-            found = compare(ours, theirs, score, rows)
+            comparison = compare(ours, theirs, score, rows)
             common = len(np.intersect1d(ours.repeats, theirs.repeats))
-            record |= {"repeats": common, "total": ours.total, "difference": found.difference}
+            record |= {"repeats": common, "total": ours.total, "difference": comparison.difference}
             if not (ours.complete and theirs.complete):
-                one, its = (second, theirs) if ours.complete else (first, ours)
-                why = f"{names[one]} finished {len(its.repeats)} of {its.total} repeats"
+                unfinished, cell = (second, theirs) if ours.complete else (first, ours)
+                why = f"{names[unfinished]} finished {len(cell.repeats)} of {cell.total} repeats"
                 records.append(record | {"method": why})
                 continue
-            chances = odds(found.below, _rope(score, rope), more_is_better=score == "accuracy")
+            chances = odds(comparison.below, _rope(score, rope), more_is_better=score == "accuracy")
             records.append(
                 record
-                | {name: getattr(found, name) for name in ("low", "high", "p_value")}
+                | {name: getattr(comparison, name) for name in ("low", "high", "p_value")}
                 | {name: getattr(chances, name) for name in ("better", "equivalent", "worse")}
-                | {"method": found.method}
+                | {"method": comparison.method}
             )
     return pd.DataFrame(records, columns=list(DUEL_COLUMNS))
 
@@ -146,32 +156,33 @@ def matrix(
 ) -> pd.DataFrame:
     """Every pair of models over all datasets: a row for each pair and score.
 
-    Pairs stand by the mean scores of their models, the best one's first, and the better one of a
-    pair is its first unless they are not to be ``turned``.
+    Pairs are ordered by the mean scores of their models, best first. If ``turned``, the better
+    model of a pair comes first; otherwise a pair keeps the order of the contenders.
 
-    ``difference`` is the mean over the ``datasets`` that both finished of the first's score less
-    the second's; ``wins``, ``ties`` and ``losses`` count datasets by the ROPE. ``p_value`` is
-    Wilcoxon's, after Holm over the pairs of a score; the probabilities are those of the Bayesian
-    signed-rank test. They are NaN, and ``note`` says why, where a score is missing or there are
+    ``difference`` is the first model's score − the second's, averaged over the ``datasets`` that
+    both completed. ``wins``, ``ties`` and ``losses`` count datasets; a tie is a difference within
+    the ROPE. ``p_value`` is Wilcoxon's, corrected by Holm over the pairs of a score. ``better``,
+    ``equivalent`` and ``worse`` are probabilities by the Bayesian signed-rank test. The p-value
+    and the probabilities are NaN, and ``note`` says why, where a score is missing or there are
     fewer than six datasets.
     """
     names = named(contenders)
     datasets, gains = _gains(frames, contenders)
     records = []
     for score in SCORES:
-        found = contests(gains[score], _rope(score, rope))
+        pairs = contests(gains[score], _rope(score, rope))
         place = _places(gains[score])
-        for pair in sorted(found, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
+        for pair in sorted(pairs, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
             turn = turned and pair.difference < 0
-            one, other = (pair.second, pair.first) if turn else (pair.first, pair.second)
+            first, second = (pair.second, pair.first) if turn else (pair.first, pair.second)
             sign = (1 if score == "accuracy" else -1) * (-1 if turn else 1)
             chances = pair.odds
             missing = [datasets[i] for i in pair.missing]
             records.append(
                 {
                     "score": score,
-                    "first": names[contenders[one]],
-                    "second": names[contenders[other]],
+                    "first": names[contenders[first]],
+                    "second": names[contenders[second]],
                     "datasets": pair.n,
                     "difference": sign * pair.difference,
                     "wins": pair.losses if turn else pair.wins,
@@ -191,7 +202,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
     """Mean ranks and Elo ratings with their 95% intervals, a row for each model and score.
 
     Raises:
-        UsageError: a model has not finished a dataset, or there are fewer than six.
+        UsageError: a model has not completed a dataset, or there are fewer than six datasets.
     """
     names = named(contenders)
     datasets, gains = _gains(frames, contenders)
@@ -224,31 +235,37 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
 
 
 def _grouped(frames: Frames) -> Grouped:
-    found: dict[str, dict[Contender, Cell]] = {}
+    cells_by_dataset: dict[str, dict[Contender, Cell]] = {}
     for (dataset, model, device), cell in cells(frames.results).items():
-        found.setdefault(dataset, {})[model, device] = cell
-    return found
+        cells_by_dataset.setdefault(dataset, {})[model, device] = cell
+    return cells_by_dataset
 
 
 def _gains(
     frames: Frames, contenders: Sequence[Contender]
 ) -> tuple[list[str], dict[Score, NDArray[np.float64]]]:
-    """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if unfinished."""
-    # Training sizes of one dataset are no sample of datasets: their mean is.
+    """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if incomplete."""
+    # Several training sizes of one dataset are not independent datasets, so their scores are
+    # averaged into one.
     bases: dict[str, list[Mapping[Contender, Cell]]] = {}
     for dataset, cells_ in _grouped(frames).items():
         bases.setdefault(base(dataset), []).append(cells_)
 
-    def gain(group: Sequence[Mapping[Contender, Cell]], one: Contender, score: Score) -> float:
-        found = [cells_.get(one) for cells_ in group]
-        if any(cell is None or not cell.complete for cell in found):
+    def gain(
+        group: Sequence[Mapping[Contender, Cell]], contender: Contender, score: Score
+    ) -> float:
+        group_cells = [cells_.get(contender) for cells_ in group]
+        if any(cell is None or not cell.complete for cell in group_cells):
             return math.nan
-        means = [float(cell.of(score).mean()) for cell in found if cell is not None]
+        means = [float(cell.of(score).mean()) for cell in group_cells if cell is not None]
         return (1 if score == "accuracy" else -1) * math.fsum(means) / len(means)
 
     gains: dict[Score, NDArray[np.float64]] = {
         score: np.array(
-            [[gain(group, one, score) for group in bases.values()] for one in contenders]
+            [
+                [gain(group, contender, score) for group in bases.values()]
+                for contender in contenders
+            ]
         ).reshape(len(contenders), len(bases))
         for score in SCORES
     }
@@ -256,25 +273,25 @@ def _gains(
 
 
 def _places(gains: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Of models by their mean gain (n_models, n_datasets) over the datasets that all finished.
+    """The position of each model in the order of mean gains, from gains (n_models, n_datasets).
 
-    Those that have not finished one of the datasets come last, for their mean is of other ones.
+    Models that have not completed every dataset come last: their means would cover fewer datasets.
     """
     means = gains.mean(axis=1)
     order = np.argsort(np.where(np.isnan(means), np.inf, -means), kind="stable")
     return np.argsort(order)
 
 
-def least_p(found: pd.DataFrame) -> float:
-    """The least p-value that a pair can have after Holm, of a `matrix`; NaN where none has any.
+def least_p(pairs: pd.DataFrame) -> float:
+    """The smallest p-value possible after Holm in a `matrix`; NaN where no pair has a p-value.
 
-    Each of m pairs over n datasets has no less than m 2^(1-n).
+    For m pairs over n datasets that is m 2^(1-n).
     """
-    judged = found[found["p_value"].notna()]
+    judged = pairs[pairs["p_value"].notna()]
     if judged.empty:
         return math.nan
-    pairs = int((judged["score"] == judged["score"].iloc[0]).sum())
-    return min(1.0, pairs * 2.0 ** (1 - int(judged["datasets"].max())))
+    n_pairs = int((judged["score"] == judged["score"].iloc[0]).sum())
+    return min(1.0, n_pairs * 2.0 ** (1 - int(judged["datasets"].max())))
 
 
 def _rope(score: Score, rope: float) -> float:
@@ -282,7 +299,7 @@ def _rope(score: Score, rope: float) -> float:
 
 
 def _note(n: int, missing: Sequence[str]) -> str:
-    """Why nothing is said of a pair; empty if it is."""
+    """The reason why a pair has no p-value; empty if it has one."""
     if missing:
         names = ", ".join(missing) if len(missing) <= NAMED else f"{len(missing)} datasets"
         return f"not both finished {names}"

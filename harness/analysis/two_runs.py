@@ -1,12 +1,14 @@
-"""Two stored runs, trial by trial and timing by timing: what became better, worse, or neither.
+"""Compares two stored runs, score by score and timing by timing: better, worse, or neither.
 
-Scores are paired: the same split in both runs, so that what is left is what changed. The measures
-of one pairing are one family, tested once (`harness.statistics.families`).
+Scores are paired: only splits that both runs share are compared, so that the difference comes from
+the code. The measures of one pairing (a model on a dataset and device) form one family, which is
+tested once (`harness.statistics.families`).
 
-Times are not paired: hours lie between them, and a machine drifts. How much shows in all timings
-together, since most of them did not change; that spread counts as an error of each, so that a busy
-machine is no regression. Fewer than `ENOUGH` timings do not show it, and are left undecided. What
-is to be seen below it, `harness ab` sees, which measures both in turns.
+Times are not paired: hours lie between two runs, and a machine drifts. Most timings did not really
+change, so the spread of all their changes estimates the drift. The drift counts as an error of
+every timing, so that a busy machine is not mistaken for a regression. Fewer than `ENOUGH` timings
+cannot show the drift; they stay undecided. `harness ab`, which measures both versions in turns,
+can see changes smaller than the drift.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypedDict, cast
 
 import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
@@ -29,7 +31,7 @@ from harness.statistics.timings import epochs_of
 from harness.timing.workloads import ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -39,60 +41,76 @@ if TYPE_CHECKING:
     from harness.statistics.scores import Cell, Score
 
     Logs = NDArray[np.float64]
+    Samples = Sequence[Sequence[float]]
     Key = tuple[str, str, str, str]
 
 MEASURES = (*SCORES, "time")
 FITS = FIT, TOGETHER = "fit", "together"
 KINDS = (*FITS, "predict", "predict-row", "logits", "softmax")
-"""Of timings, those that are of the code and not what it is held beside."""
+"""Kinds of timings that measure the code itself, rather than a reference to compare it with."""
 
 BUDGET = 0.25
-"""Slowdown that is called the same unless another is given. Of forty timings of the same code in
-two sessions, one or the other is 8% slower by chance: a smaller budget would leave it undecided."""
+"""Default slowdown that passes as "same". Of forty timings of the same code in two sessions, about
+one is 8% slower by chance; a smaller budget would leave it undecided."""
 
 BROKEN = ("failed", "wrong")
-"""Statuses of timings that say something of the code, not of the time that there was."""
+"""Statuses of a timing that are the code's fault; others mean that the time budget ran out."""
 
 LEAST_DRIFT = 0.02
-"""The least that a time of the same code is believed to vary by from one session to another."""
+"""Lower bound on the drift between two sessions, as a standard deviation of log(time)."""
 
 ENOUGH = 5
-"""Timings that together tell how much the machine drifted."""
+"""The least number of timings that can show how much the machine drifted."""
 
 POWER = 0.8
+"""Probability with which a change of the size `Row.visible` is detected."""
 
 MOST_FREEDOM = 1e6
-"""Of Student's t, which is the normal by then."""
+"""Upper bound on the degrees of freedom; Student's t is practically normal there."""
 
 TELL = 0.01
-"""Relative change of the likelihood; remarks say how many repeats find a change of this size."""
+"""Relative change of the likelihood; remarks say how many repeats would detect it."""
 
 ALONE = (
     "This holds for two models compared alone. ≈ is corrected for all models and looks, and takes "
     "larger differences or more repeats."
 )
-"""What `told_by_repeats` does not tell, for it would depend on how good the other models are."""
+"""A caveat to `told_by_repeats`, which leaves out corrections that depend on the other models."""
 
 ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
 TWO_SEEDS = "two repeats hardly show how much random seeds matter; more would tell"
-"""On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings had one at 1%."""
+"""On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings report a change at
+the 1% level."""
 
 FEW_TIMINGS = f"fewer than {ENOUGH} timings: may be the machine's drift; `harness ab` would tell"
 
 
 @dataclass(frozen=True, slots=True)
 class _Finding:
-    """A row that is not judged yet, and the p-value of no change that matters."""
+    """A row without its verdict yet, and what the verdict depends on.
+
+    Args:
+        row: the row; its verdict is set later.
+        p_value: of the null hypothesis that nothing changed by an amount that matters; NaN where
+            there is nothing to test.
+        p_over: p-value of the null hypothesis that the slowdown is the budget or more.
+        open: there are too few repeats or timings for a verdict.
+        same: both runs agree in every test row.
+        reach: tells how many repeats would detect a change; None where that is unknown.
+        folded: the repeats are cross-validations, where more repeats add no information.
+        unit: converts a small change of the tested measure into one of the row's measure.
+        level: significance level of a single change.
+    """
 
     row: Row
-    p_value: float  # NaN where there is nothing to test
-    p_over: float = math.nan  # of being slower by the budget or more
-    open: bool = False  # has too few repeats or timings for a verdict
-    same: bool = False  # in every test row
+    p_value: float
+    p_over: float = math.nan
+    open: bool = False
+    same: bool = False
     reach: Reach | None = None
-    folded: bool = False  # over cross-validation, of which more repetitions tell nothing more
-    unit: float = 1.0  # what a small change of what was tested is of the row's measure
-    level: float = math.nan  # that the p-value of a single change is held against
+    folded: bool = False
+    unit: float = 1.0
+    level: float = math.nan
 
 
 def compare_runs(
@@ -104,144 +122,166 @@ def compare_runs(
     alpha: float = 0.01,
     only: Sequence[str] = (),
 ) -> tuple[list[Row], list[str]]:
-    """A row for each pairing and measure, and remarks on the whole.
+    """A row for each pairing and measure, and remarks on the whole comparison.
 
-    The false discovery rate is held at ``alpha`` over all that is tested: half of it over pairings
-    by their scores and half over timings, or all of it where there are only one of both. So where
-    nothing changed, ``alpha`` is the chance that anything is called better, worse, faster or
-    slower.
+    The false discovery rate is at most ``alpha`` over all tests: half of it goes to the scores and
+    half to the timings, or all of it to the only kind there is. So if nothing changed, ``alpha``
+    is the probability that any row is called better, worse, faster or slower.
 
     Args:
-        base: what is held to be right.
-        new: what may have become worse; of the same store.
+        base: the run to compare with.
+        new: the run that may have become worse, from the same store.
         budget: relative slowdown that passes. "slower" means shown to exceed it, "same" means
             shown to stay below it.
-        margin: difference of scores that is called the same where its interval lies within it.
-        alpha: see above.
-        only: some of `MEASURES`; all without.
+        margin: a score is the same where the confidence interval of its difference lies within
+            this margin.
+        alpha: false discovery rate; see above.
+        only: some of `MEASURES`; all of them if empty.
     """
-    wanted = [measure for measure in MEASURES if not only or measure in only]
-    scores = [measure for measure in wanted if measure in SCORES]
-    timed, lone_times, remarks = _pairs_of_times(base, new) if "time" in wanted else ([], [], [])
-    part = alpha / 2 if scores and len(timed) >= ENOUGH and _both_ran(base, new) else alpha
+    measures = [measure for measure in MEASURES if not only or measure in only]
+    scores = [measure for measure in measures if measure in SCORES]
+    timing_pairs, lone_times, remarks = (
+        _pairs_of_times(base, new) if "time" in measures else ([], [], [])
+    )
+    alpha_each = (
+        alpha / 2 if scores and len(timing_pairs) >= ENOUGH and _both_ran(base, new) else alpha
+    )
     rows: list[Row] = []
     if scores:
-        families, lone = _scores(base, new, scores, part)
-        rows += lone
-        found = discoveries([[p for _, p in _tested(family)] for family in families], part)
-        for family, flags in zip(families, found, strict=True):
-            told = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
-            rows += [
-                _judged(one, margin, told=told.get(_twin(one.row.measure), False)) for one in family
-            ]
+        families, lone = _scores(base, new, scores, alpha_each)
+        rows += lone + _judged_scores(families, margin, alpha_each)
         remarks += _what_repeats_tell(families)
     rows += lone_times
-    if timed:
-        times = _times(timed, budget, part)
-        told_times = discoveries([[one.p_value] for one in times], part)
-        rows += [
-            replace(one.row, verdict=_time_verdict(one, part, told=told))
-            for one, (told,) in zip(times, told_times, strict=True)
-        ]
-        rows = [
-            replace(row, note="`harness ab` would tell")
-            if row.timed and row.verdict == "undecided" and not row.note
-            else row
-            for row in rows
-        ]
+    if timing_pairs:
+        rows += _judged_times(_times(timing_pairs, budget, alpha_each), alpha_each)
     return rows, remarks
+
+
+def _judged_scores(
+    families: Sequence[Sequence[_Finding]], margin: float, alpha: float
+) -> list[Row]:
+    """The rows of all families with their verdicts."""
+    significances = discoveries([[p for _, p in _tested(family)] for family in families], alpha)
+    rows = []
+    for family, flags in zip(families, significances, strict=True):
+        significant = dict(zip((m for m, _ in _tested(family)), flags, strict=True))
+        rows += [
+            _judged(finding, margin, significant=significant.get(_twin(finding.row.measure), False))
+            for finding in family
+        ]
+    return rows
+
+
+def _judged_times(times: Sequence[_Finding], alpha: float) -> list[Row]:
+    """The rows of all timings with their verdicts."""
+    significances = discoveries([[finding.p_value] for finding in times], alpha)
+    rows = []
+    for finding, (significant,) in zip(times, significances, strict=True):
+        verdict = _time_verdict(finding, alpha, significant=significant)
+        note = finding.row.note
+        if verdict == "undecided" and not note:
+            note = "`harness ab` would tell"
+        rows.append(replace(finding.row, verdict=verdict, note=note))
+    return rows
 
 
 def _both_ran(base: Frames, new: Frames) -> bool:
     """Whether any pairing has scores in both runs."""
-    ran = [{key for key, one in _ran(frames.results).items() if one.ok} for frames in (base, new)]
-    return bool(ran[0] & ran[1])
+    pairings = [
+        {key for key, splits in _splits_by_pairing(frames.results).items() if splits.ok}
+        for frames in (base, new)
+    ]
+    return bool(pairings[0] & pairings[1])
 
 
 def _twin(measure: str) -> str:
-    """The measure that is tested for another: likelihood is exp(-NLL), and tested as that."""
+    """The measure to test in place of another: the NLL for the likelihood, which is exp(-NLL)."""
     return "nll" if measure == "likelihood" else measure
 
 
 def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
-    """The different measures of a family, and their p-values.
+    """The measures to test in a family, and their p-values.
 
-    What is the same in every test row is no test that could have gone wrong.
+    A finding that agrees in every test row has the p-value NaN: it cannot be a false discovery, so
+    it does not count as a test.
     """
     p_values = {
-        _twin(one.row.measure): math.nan if one.same or one.open else one.p_value for one in family
+        _twin(finding.row.measure): math.nan if finding.same or finding.open else finding.p_value
+        for finding in family
     }
     return list(p_values.items())
 
 
-def _judged(one: _Finding, margin: float, *, told: bool) -> Row:
-    """A row of scores with its verdict, and what would decide it."""
-    row = one.row
+def _judged(finding: _Finding, margin: float, *, significant: bool) -> Row:
+    """A row of scores with its verdict and, if undecided, a note on what would decide it."""
+    row = finding.row
     verdict: RowVerdict = "undecided"
-    if one.same:
+    if finding.same:
         verdict = "same"
-    elif one.open:
+    elif finding.open:
         pass
-    elif math.isnan(one.p_value):
+    elif math.isnan(finding.p_value):
         verdict = "not judged"
     elif -margin <= row.low and row.high <= margin:
         verdict = "same"
-    elif told:
+    elif significant:
         upwards = row.measure in ("accuracy", "likelihood")
         verdict = "better" if (row.change > 0) == upwards else "worse"
     note = row.note
     if verdict == "undecided" and not note:
-        note = _it_would_take(one, margin)
+        note = _it_would_take(finding, margin)
     return replace(row, verdict=verdict, note=note)
 
 
-def _it_would_take(one: _Finding, margin: float) -> str:
-    """What would decide what is undecided, in a few words; empty where that is not known."""
-    if one.folded:
+def _it_would_take(finding: _Finding, margin: float) -> str:
+    """A note on what would decide an undecided finding; empty where that is unknown."""
+    if finding.folded:
         return f"no number of repeats would tell; {_more_rows('folds')} would"
-    if one.reach is None:
+    if finding.reach is None:
         return ""
-    change, equal = (abs(value / one.unit) for value in (one.row.change, margin))
-    needed = one.reach.needed(change, one.level, equal=equal)
+    change, equal = (abs(value / finding.unit) for value in (finding.row.change, margin))
+    needed = finding.reach.needed(change, finding.level, equal=equal)
     if math.isinf(needed):
-        return f"no number of repeats would tell; {_more_rows(one.reach.kind)} would"
+        return f"no number of repeats would tell; {_more_rows(finding.reach.kind)} would"
     if math.isnan(needed):
         return f"more than {MOST_REPEATS} repeats would tell"
-    return f"about {max(int(needed), one.row.n + 1)} repeats would tell"
+    return f"about {max(int(needed), finding.row.n + 1)} repeats would tell"
 
 
 def _more_rows(kind: str) -> str:
-    """What tells more where repeats share rows."""
+    """The additional data that would help where repeats share rows."""
     return "more test rows" if kind == "fixed" else "a larger table or fresh draws"
 
 
 def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
-    """What change of the likelihood these repeats tell, and what it would take to tell `TELL`."""
+    """Remarks on the smallest change of the likelihood that these repeats would detect."""
     by_nll = [
-        next((one for one in family if _twin(one.row.measure) == "nll"), None)
+        next((finding for finding in family if _twin(finding.row.measure) == "nll"), None)
         for family in families
     ]
-    found = [
-        (one.reach, one.row.n, one.level) for one in by_nll if one and one.reach and not one.same
+    reaches = [
+        (finding.reach, finding.row.n, finding.level)
+        for finding in by_nll
+        if finding and finding.reach and not finding.same
     ]
-    return in_words(found, "changes of the likelihood") if found else []
+    return in_words(reaches, "changes of the likelihood") if reaches else []
 
 
-def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
-    """What repeats tell of likelihoods, over several pairings.
+def in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str) -> list[str]:
+    """Two sentences: the differences that repeats detect, and the repeats that `TELL` requires.
 
     Args:
-        found: the reach in NLL, the number of repeats and the level, for each pairing.
-        what: names the differences, such as "changes of the likelihood".
+        reaches: for each pairing its reach in NLL, number of repeats and significance level.
+        differences: name of the differences, such as "changes of the likelihood".
     """
-    numbers = sorted({n for _, n, _ in found})
+    numbers = sorted({n for _, n, _ in reaches})
     repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
-    tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in found)
+    tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in reaches)
     middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
-    pairings = f"{len(found)} pairing{'s' * (len(found) != 1)}"
-    among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(found) > 1 else ""
-    first = f"{repeats} repeats find {what} of {middle} or more{among} 80% of the time."
-    needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in found]
+    pairings = f"{len(reaches)} pairing{'s' * (len(reaches) != 1)}"
+    among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(reaches) > 1 else ""
+    detected = f"{repeats} repeats find {differences} of {middle} or more{among} 80% of the time."
+    needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in reaches]
     enough = sorted(n for n, _ in needed if math.isfinite(n))
     never = [reach for n, reach in needed if math.isinf(n)]
     late = len(needed) - len(enough) - len(never)
@@ -255,43 +295,43 @@ def in_words(found: Sequence[tuple[Reach, int, float]], what: str) -> list[str]:
         parts.append(
             f"no number of repeats for {len(never)}, because they share rows ({cure} would)"
         )
-    return [first, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
+    return [detected, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
 
 
 def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
-    """What differences in likelihood from a dataset's best model repeats tell, in words.
+    """Sentences on the differences in likelihood from a dataset's best model that repeats detect.
 
-    By the variances of a run, for two models that are compared alone, at
-    `harness.statistics.scores.LEVEL`; baselines do not count. Where the tables' marks are
-    corrected, for more models or for looks, a last line says so. Nothing where no dataset has two
-    models with two repeats.
+    They follow from the variances within a run, and hold for two models compared alone at
+    `harness.statistics.scores.LEVEL`; baselines are left out. If the tables' marks are corrected
+    for more models or for looks, the last sentence says so. The list is empty unless some dataset
+    has two models with two repeats each.
 
     Args:
-        frames: of the run.
-        repeats: of a run to come; those of this one without.
+        frames: the run.
+        repeats: number of repeats of a planned run; by default that of this run.
     """
     rows = RowScores(frames.predictions)
     baselines = set(frames.results.loc[frames.results["baseline"], "model"])
     by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
-    marked: Counter[str] = Counter()  # the tables' marks count baselines, too
+    marked: Counter[str] = Counter()  # models by dataset; the tables' marks count baselines, too
     for (dataset, model, device), cell in cells(frames.results).items():
         marked[dataset] += bool(len(cell.repeats))
         if model not in baselines and len(cell.repeats):
             by_dataset.setdefault(dataset, {})[model, device] = cell
-    found: list[tuple[Reach, int, float]] = []
+    reaches: list[tuple[Reach, int, float]] = []
     corrected = repeats is None and frames.run.n_looks > 1
     for dataset, contenders in by_dataset.items():
         leader = best(contenders, "nll")
         for key, cell in contenders.items():
             if leader is None or key == leader:
                 continue
-            its = reach(contenders[leader], cell, "nll", rows)
-            if its is not None:
-                found.append((its, repeats or len(cell.repeats), LEVEL))
+            its_reach = reach(contenders[leader], cell, "nll", rows)
+            if its_reach is not None:
+                reaches.append((its_reach, repeats or len(cell.repeats), LEVEL))
                 corrected |= marked[dataset] > 2
-    if not found:
+    if not reaches:
         return []
-    lines = in_words(found, "differences in likelihood from the best model")
+    lines = in_words(reaches, "differences in likelihood from the best model")
     return [*lines, ALONE] if corrected else lines
 
 
@@ -299,101 +339,101 @@ def _percent(part: float) -> str:
     return f"{100 * part:.2g}%" if part < 0.995 else "100%"
 
 
-def _time_verdict(one: _Finding, alpha: float, *, told: bool) -> RowVerdict:
-    if one.open:
+def _time_verdict(finding: _Finding, alpha: float, *, significant: bool) -> RowVerdict:
+    if finding.open:
         return "undecided"
-    if told:
-        return "slower" if one.row.change > 0 else "faster"
-    return "same" if one.p_over < alpha else "undecided"
+    if significant:
+        return "slower" if finding.row.change > 0 else "faster"
+    return "same" if finding.p_over < alpha else "undecided"
 
 
 def _scores(
     base: Frames, new: Frames, measures: Sequence[str], alpha: float
 ) -> tuple[list[list[_Finding]], list[Row]]:
-    """A family of findings for each pairing that both have scores of, and rows of the others."""
+    """A family of findings for each pairing with scores in both runs, and rows for the others."""
     before, after = _paired(base.results, new.results)
     cells_before, cells_after = cells(before), cells(after)
-    ran = [_ran(frames.results) for frames in (base, new)]
-    rows = RowScores(base.predictions)  # of either run, since result ids are the store's
+    base_splits, new_splits = (_splits_by_pairing(frames.results) for frames in (base, new))
+    rows = RowScores(base.predictions)  # serves both runs: result ids are unique in the store
     pairings: list[tuple[Row, Cell, Cell, dict[str, bool]]] = []
     lone: list[Row] = []
-    for key in dict.fromkeys([*ran[0], *ran[1]]):
+    for key in dict.fromkeys([*base_splits, *new_splits]):
         dataset, model, device = key
         row = Row("scores", model, dataset, device, math.nan, math.nan, "not judged")
-        if key not in ran[0] or key not in ran[1]:
-            lone.append(replace(row, verdict="only base" if key in ran[0] else "only new"))
+        if key not in base_splits or key not in new_splits:
+            lone.append(replace(row, verdict="only base" if key in base_splits else "only new"))
             continue
-        before_, after_ = ran[0][key], ran[1][key]
-        ok_before, ok_after = len(before_.ok), len(after_.ok)
+        splits_before, splits_after = base_splits[key], new_splits[key]
+        ok_before, ok_after = len(splits_before.ok), len(splits_after.ok)
         if not ok_after or not ok_before:
-            if ok_before:
-                row = replace(row, verdict="failed", note=after_.reason)
-            elif ok_after:
-                row = replace(row, verdict="only new", note="failed in the base")
-            else:
-                row = replace(row, note="failed in both")
-            lone.append(row)
+            lone.append(_failed_pairing(row, splits_before, splits_after))
             continue
-        lost = len(before_.ok & after_.failed)
+        lost = len(splits_before.ok & splits_after.failed)
         if lost:
-            note = f"{lost} of {ok_before} repeats: {after_.reason}"
+            note = f"{lost} of {ok_before} repeats: {splits_after.reason}"
             lone.append(replace(row, verdict="failed", note=note))
         a, b = cells_after.get(key), cells_before.get(key)
         if a is None or b is None or not len(np.intersect1d(a.repeats, b.repeats)):
             lone.append(replace(row, note="no split in common: other seeds or repeats"))
             continue
         note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
-        same = {one: _identical(a, b, one, rows) for one in map(_twin, measures)}
+        same = {score: _identical(a, b, score, rows) for score in map(_twin, measures)}
         pairings.append((replace(row, note=note), a, b, same))
-    # What one measure of one family is held against at worst, if nothing else changed.
+    # The strictest level that a measure must pass: that of a single change among all the tests.
     n_tests = sum(not all(same.values()) for *_, same in pairings)
     level = alpha / (max(1, n_tests) * len(set(map(_twin, measures))))
     families = [
-        [_score(row, a, b, one, rows, level, same=same[_twin(one)]) for one in measures]
+        [_score(row, a, b, score, rows, level, same=same[_twin(score)]) for score in measures]
         for row, a, b, same in pairings
     ]
     return families, lone
 
 
+def _failed_pairing(row: Row, before: _Splits, after: _Splits) -> Row:
+    """The row of a pairing that succeeded in one run at most."""
+    if before.ok:
+        return replace(row, verdict="failed", note=after.reason)
+    if after.ok:
+        return replace(row, verdict="only new", note="failed in the base")
+    return replace(row, note="failed in both")
+
+
 def _score(
     row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
 ) -> _Finding:
-    """How a cell's score differs from the base's."""
+    """The finding for one measure of a pairing: new cell ``a`` against the base's cell ``b``."""
     score = cast("Score", _twin(measure))
-    found = compare(a, b, score, rows, level=level)
+    comparison = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if same:
-        # No sample of anything: the new code does in each row what the old code did.
-        found = replace(found, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0)
+        # Nothing varies between the runs, so there is no sampling error: the interval is exact.
+        comparison = replace(
+            comparison, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0
+        )
     new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
-    # Two fits that differ by their random stream only differ in more rows than rows alone explain.
+    # Fits that differ only in their random stream differ by more than sampling of rows explains.
     few = "" if same else {1: ONE_REPEAT, 2: TWO_SEEDS if a.kind == "fixed" else ""}.get(len(i), "")
     if len(i) == 1 and few:
-        found = replace(found, low=math.nan, high=math.nan, visible=math.nan)
-    change, low, high, visible = found.difference, found.low, found.high, found.visible
+        comparison = replace(comparison, low=math.nan, high=math.nan, visible=math.nan)
+    row = replace(
+        row,
+        measure=measure,
+        base=old,
+        new=new,
+        change=comparison.difference,
+        low=comparison.low,
+        high=comparison.high,
+        visible=comparison.visible,
+        n=len(i),
+        note=row.note or few or (comparison.method if math.isnan(comparison.p_value) else ""),
+    )
     unit = 1.0
     if measure == "likelihood":
-        # exp(-NLL) turns an interval of the NLL around; what is left of the base by each end.
-        old, new = math.exp(-old), math.exp(-new)
-        unit = old
-        change = new - old
-        ends = (old * math.expm1(-end) for end in (found.high, found.low))
-        low, high = (min(max(end, -old), 1 - old) for end in ends)
-        visible = -old * math.expm1(-visible)
+        row = _as_likelihood(row)
+        unit = row.base
     return _Finding(
-        replace(
-            row,
-            measure=measure,
-            base=old,
-            new=new,
-            change=change,
-            low=low,
-            high=high,
-            visible=visible,
-            n=len(i),
-            note=row.note or few or (found.method if math.isnan(found.p_value) else ""),
-        ),
-        found.p_value,
+        row,
+        comparison.p_value,
         open=bool(few),
         same=same,
         reach=None if same else reach(a, b, score, rows),
@@ -403,8 +443,21 @@ def _score(
     )
 
 
+def _as_likelihood(row: Row) -> Row:
+    """A row whose figures are NLLs, with likelihoods, exp(-NLL), instead.
+
+    The likelihood falls as the NLL grows, so the interval's ends change places. The new likelihood
+    is the base's times exp(-change), and stays within 0 and 1.
+    """
+    base, new = math.exp(-row.base), math.exp(-row.new)
+    ends = (base * math.expm1(-end) for end in (row.high, row.low))
+    low, high = (min(max(end, -base), 1 - base) for end in ends)
+    visible = -base * math.expm1(-row.visible)
+    return replace(row, base=base, new=new, change=new - base, low=low, high=high, visible=visible)
+
+
 def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
-    """Whether two cells agree in every test row of their common repeats."""
+    """Whether two cells have equal scores in every test row of their common repeats."""
     score = cast("Score", measure)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not np.array_equal(a.of(score)[i], b.of(score)[j]):
@@ -416,85 +469,146 @@ def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
 
 
 def _paired(base: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The trials that have the same split in both.
+    """The results of both runs, restricted to the splits that the runs share.
 
-    Splits of different kinds differ though their seeds are the same.
+    Splits of different kinds differ even if their seeds are equal.
     """
     key = ["dataset", "repeat", "split_seed"]
     scored = (results[results["status"] == "ok"] for results in (base, new))
-    splits = [one[[*key, "split_kind"]].fillna({"split_kind": ""}) for one in scored]
-    before, after = (one.drop_duplicates() for one in splits)
+    splits = [frame[[*key, "split_kind"]].fillna({"split_kind": ""}) for frame in scored]
+    before, after = (frame.drop_duplicates() for frame in splits)
     common = before.merge(after, on=[*key, "split_kind"])[key]
     first, second = (results.merge(common, on=key, how="inner") for results in (base, new))
     return first, second
 
 
 @dataclass(slots=True)
-class _Ran:
-    """Splits of a pairing that came to something, those that did not, and why not."""
+class _Splits:
+    """A pairing's splits that succeeded, those that failed, and the first reason for a failure."""
 
     ok: set[tuple[int, int]] = field(default_factory=set)
     failed: set[tuple[int, int]] = field(default_factory=set)
     reason: str = ""
 
 
-def _ran(results: pd.DataFrame) -> dict[tuple[str, str, str], _Ran]:
-    """Pairings that were not skipped, and what became of their repeats."""
-    found: dict[tuple[str, str, str], _Ran] = {}
+def _splits_by_pairing(results: pd.DataFrame) -> dict[tuple[str, str, str], _Splits]:
+    """The pairings that were not skipped, with their splits by outcome."""
+    by_pairing: dict[tuple[str, str, str], _Splits] = {}
     for row in results[results["status"] != "skipped"].to_dict("records"):
         key = (str(row["dataset"]), str(row["model"]), str(row["device"]))
-        ran = found.setdefault(key, _Ran())
+        ran = by_pairing.setdefault(key, _Splits())
         split = (int(row["repeat"]), int(row["split_seed"]))
         if row["status"] == "ok":
             ran.ok.add(split)
         else:
             ran.failed.add(split)
             ran.reason = ran.reason or str(row["reason"])
-    return found
+    return by_pairing
 
 
-def _pairs_of_times(
-    base: Frames, new: Frames
-) -> tuple[list[tuple[Row, Logs, Logs]], list[Row], list[str]]:
-    """Logarithms of what both have timings of, rows of the others, and remarks."""
-    timed = [_timed(frames.timings) for frames in (base, new)]
-    unmeasured = [_timed(frames.timings, ok=False) for frames in (base, new)]
-    if not any(timed) and not any(unmeasured):
+class _Timed(TypedDict):
+    """The columns of a timing that a comparison reads."""
+
+    status: str
+    reason: str
+    samples: Samples
+    threads: int
+    together: float
+    epochs: float
+    cut_from: float
+
+
+@dataclass(frozen=True, slots=True)
+class _RunTimings:
+    """One run's timings by key.
+
+    Args:
+        ok: the successful timings.
+        failed: all other timings.
+        once: the successful fits of one epoch, by their kind.
+    """
+
+    ok: dict[Key, _Timed]
+    failed: dict[Key, _Timed]
+    once: dict[Key, _Timed]
+
+    @classmethod
+    def of(cls, timings: pd.DataFrame) -> _RunTimings:
+        """From a run's frame of timings."""
+        ok = timings["status"] == "ok"
+        compared = timings["kind"].isin(KINDS)
+        once = timings["kind"].isin([f"{kind}{ONCE}" for kind in FITS])
+        return cls(
+            _by_key(timings[ok & compared]),
+            _by_key(timings[~ok & compared]),
+            _by_key(timings[ok & once]),
+        )
+
+    def is_cut(self, key: Key) -> bool:
+        """Whether a fit was timed with fewer epochs than it has, because time was short."""
+        fit = self.ok.get((FIT, *key[1:]))
+        return fit is not None and fit["cut_from"] > 0
+
+    def per_epoch(self, key: Key) -> Samples:
+        """Seconds per epoch of a fit in each process; empty where they are unknown."""
+        kind, subject, case, device = key
+        fit = self.ok.get((FIT, subject, case, device))
+        epochs = fit["epochs"] if fit is not None else math.nan
+        if not epochs > 0:
+            return ()
+        once = self.once.get((f"{kind}{ONCE}", subject, case, device))
+        return tuple(filter(None, epochs_of(self.ok[key], once, epochs)))
+
+
+def _by_key(timings: pd.DataFrame) -> dict[Key, _Timed]:
+    return {
+        (row["kind"], row["subject"], row["case"], row["device"]): cast("_Timed", row)
+        for row in timings.to_dict("records")
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _TimePair:
+    """A timing that both runs have, not judged yet.
+
+    Args:
+        row: the row without its verdict.
+        before: log(seconds) of each process of the base.
+        after: log(seconds) of each process of the new run.
+    """
+
+    row: Row
+    before: Logs
+    after: Logs
+
+    @property
+    def shift(self) -> float:
+        """The estimated change, as log(new/base)."""
+        return float(self.after.mean() - self.before.mean())
+
+
+def _pairs_of_times(base: Frames, new: Frames) -> tuple[list[_TimePair], list[Row], list[str]]:
+    """The timings to compare, rows for all other timings, and remarks."""
+    before, after = (_RunTimings.of(frames.timings) for frames in (base, new))
+    keys = dict.fromkeys([*before.ok, *after.ok, *before.failed, *after.failed])
+    if not keys:
         return [], [], []
-    machines = [frames.run.environment["machine"] for frames in (base, new)]
-    unlike = [
-        f"{name} was {machines[0].get(name)} and is {machines[1].get(name)}"
-        for name in ("processor", "cores")  # and not the host's name, which containers make up
-        if machines[0].get(name) != machines[1].get(name)
-    ]
-    pairs: list[tuple[Row, Logs, Logs]] = []
+    machines = _machine_differences(base, new)
+    pairs: list[_TimePair] = []
     lone: list[Row] = []
-    for key in dict.fromkeys(key for found in (*timed, *unmeasured) for key in found):
+    for key in keys:
         row = Row(*key, math.nan, math.nan, "not judged")
-        first, second = timed[0].get(key), timed[1].get(key)
-        if first is None and second is None:
-            why = unmeasured[1].get(key) or unmeasured[0].get(key)
-            lone.append(replace(row, note=str(why["reason"]) if why else ""))
+        if key not in before.ok or key not in after.ok:
+            lone.append(_unpaired_time(row, key, before, after))
             continue
-        if first is None or second is None:
-            side = 0 if first is None else 1
-            verdict: RowVerdict = "only base" if side else "only new"
-            why = unmeasured[side].get(key)
-            if side and why and why["status"] in BROKEN:
-                verdict = "failed"
-            lone.append(replace(row, verdict=verdict, note=str(why["reason"]) if why else ""))
-            continue
-        samples = [first["samples"], second["samples"]]
-        if key[0] in FITS and any(_cut(found, key) for found in timed):
-            samples = [
-                _of_an_epoch(frames.timings, found, key)
-                for frames, found in zip((base, new), timed, strict=True)
-            ]
+        samples = [timings.ok[key]["samples"] for timings in (before, after)]
+        if key[0] in FITS and (before.is_cut(key) or after.is_cut(key)):
+            samples = [timings.per_epoch(key) for timings in (before, after)]
             row = replace(row, note="of an epoch")
         if not all(samples):
             lone.append(replace(row, note="other numbers of epochs, and none's time is clear"))
             continue
-        logs = [np.log([median(process) for process in one]) for one in samples]
+        logs = [np.log([median(process) for process in run_samples]) for run_samples in samples]
         row = replace(
             row,
             base=math.exp(np.median(logs[0])),
@@ -502,62 +616,103 @@ def _pairs_of_times(
             change=math.expm1(logs[1].mean() - logs[0].mean()),
             n=min(map(len, logs)),
         )
-        at_once = [one["together"] for one in (first, second)] if key[0] == TOGETHER else [0, 0]
-        if at_once[0] != at_once[1]:
-            numbers = f"{at_once[0]:.0f} and {at_once[1]:.0f} repeats at once"
-            lone.append(replace(row, note=numbers))
-        elif unlike:
-            lone.append(replace(row, note="another machine"))
-        elif first["threads"] != second["threads"]:
-            threads = f"{first['threads']} and {second['threads']} threads"
-            lone.append(replace(row, note=threads))
+        difference = _difference_of_conditions(
+            before.ok[key], after.ok[key], together=key[0] == TOGETHER, machines=machines
+        )
+        if difference:
+            lone.append(replace(row, note=difference))
         else:
-            pairs.append((row, logs[0], logs[1]))
-    remarks = []
-    if unlike:
-        remarks.append(f"Times are not judged, for the machines differ: {'; '.join(unlike)}.")
+            pairs.append(_TimePair(row, *logs))
+    return pairs, lone, _remarks_on_times(pairs, machines)
+
+
+def _machine_differences(base: Frames, new: Frames) -> list[str]:
+    """What differs between the machines of two runs, in words."""
+    before, after = (frames.run.environment["machine"] for frames in (base, new))
+    return [
+        f"{name} was {before.get(name)} and is {after.get(name)}"
+        for name in ("processor", "cores")  # but not the host's name, which containers invent
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _unpaired_time(row: Row, key: Key, before: _RunTimings, after: _RunTimings) -> Row:
+    """The row of a timing that did not succeed in both runs."""
+    verdict: RowVerdict = "not judged"
+    if key in before.ok:
+        failure = after.failed.get(key)
+        verdict = "failed" if failure and failure["status"] in BROKEN else "only base"
+    elif key in after.ok:
+        failure = before.failed.get(key)
+        verdict = "only new"
+    else:
+        failure = after.failed.get(key) or before.failed.get(key)
+    return replace(row, verdict=verdict, note=str(failure["reason"]) if failure else "")
+
+
+def _difference_of_conditions(
+    before: _Timed, after: _Timed, *, together: bool, machines: Sequence[str]
+) -> str:
+    """Why two successful timings cannot be compared; empty if they can."""
+    if together and before["together"] != after["together"]:
+        return f"{before['together']:.0f} and {after['together']:.0f} repeats at once"
+    if machines:
+        return "another machine"
+    if before["threads"] != after["threads"]:
+        return f"{before['threads']} and {after['threads']} threads"
+    return ""
+
+
+def _remarks_on_times(pairs: Sequence[_TimePair], machines: Sequence[str]) -> list[str]:
+    """A remark on how far the times can be judged, if there are any to compare."""
+    if machines:
+        remark = f"Times are not judged, for the machines differ: {'; '.join(machines)}."
     elif len(pairs) >= ENOUGH:
-        drift = 100 * _drift(pairs)
-        remarks.append(
-            f"Times of two sessions: taken to drift by {drift:.0f}%, as all of them do; `harness "
-            "ab` measures both in turns and sees less than that."
+        remark = (
+            f"Times of two sessions: taken to drift by {100 * _drift(pairs):.0f}%, as all of them "
+            "do; `harness ab` measures both in turns and sees less than that."
         )
     elif pairs:
-        remarks.append(
+        remark = (
             f"Times are undecided: {len(pairs)} of at least {ENOUGH} timings do not tell a change "
             "from the machine's drift; `harness ab` measures both in turns."
         )
-    return pairs, lone, remarks
+    else:
+        return []
+    return [remark]
 
 
-def _drift(pairs: Sequence[tuple[Row, Logs, Logs]]) -> float:
-    """The standard deviation that all times moved by, robustly, about no change at all."""
-    shifts = [abs(float(after.mean() - before.mean())) for _, before, after in pairs]
-    return max(LEAST_DRIFT, 1.4826 * median(shifts))
+def _drift(pairs: Sequence[_TimePair]) -> float:
+    """The drift between two sessions: a robust standard deviation of all changes about zero."""
+    return max(LEAST_DRIFT, 1.4826 * median(abs(pair.shift) for pair in pairs))
 
 
-def _times(pairs: Sequence[tuple[Row, Logs, Logs]], budget: float, alpha: float) -> list[_Finding]:
-    """Findings of what both have timings of."""
+def _times(pairs: Sequence[_TimePair], budget: float, alpha: float) -> list[_Finding]:
+    """A finding for each timing that both runs have."""
     if len(pairs) < ENOUGH:
         return [
-            _Finding(replace(row, note=row.note or FEW_TIMINGS), math.nan, open=True)
-            for row, *_ in pairs
+            _Finding(replace(pair.row, note=pair.row.note or FEW_TIMINGS), math.nan, open=True)
+            for pair in pairs
         ]
     drift, level = (_drift(pairs), len(pairs) - 1), alpha / len(pairs)
-    return [_time(*pair, drift, budget, level) for pair in pairs]
+    return [_time(pair, drift, budget, level) for pair in pairs]
 
 
-def _time(
-    row: Row, before: Logs, after: Logs, drift: tuple[float, float], budget: float, level: float
-) -> _Finding:
-    """Student's t of the logarithms of the processes' medians, the drift an error beside theirs.
+def _time(pair: _TimePair, drift: tuple[float, float], budget: float, level: float) -> _Finding:
+    """Student's t-test on the logarithms of the processes' medians, with the drift as extra error.
 
-    The null is that the change lies between none and the budget: it is tested against being slower
-    by more than the budget and against being faster. The degrees of freedom are Welch and
-    Satterthwaite's (Biometrics Bulletin 2, 1946).
+    The null hypothesis is that the slowdown lies between 0 and the budget. The alternatives are a
+    slowdown beyond the budget, and a speedup. The degrees of freedom are Welch and Satterthwaite's
+    (Biometrics Bulletin 2, 1946).
+
+    Args:
+        pair: the timing in both runs.
+        drift: the drift's standard deviation, and its degrees of freedom.
+        budget: relative slowdown that passes.
+        level: significance level of a single timing.
     """
-    shift = float(after.mean() - before.mean())
-    several = (logs for logs in (before, after) if len(logs) > 1)
+    shift = pair.shift
+    several = (logs for logs in (pair.before, pair.after) if len(logs) > 1)
     variances = [
         (drift[0] ** 2, drift[1]),
         *((float(logs.var(ddof=1)) / len(logs), len(logs) - 1) for logs in several),
@@ -569,7 +724,7 @@ def _time(
     quantiles = special.stdtrit(freedom, 1 - level / 2) + special.stdtrit(freedom, POWER)
     allowed = math.log1p(budget)
     row = replace(
-        row,
+        pair.row,
         low=math.expm1(shift - half),
         high=math.expm1(shift + half),
         visible=math.expm1(allowed + float(quantiles) * spread),
@@ -577,31 +732,3 @@ def _time(
     slower, faster = (special.stdtr(freedom, z / spread) for z in (allowed - shift, shift))
     p_over = float(special.stdtr(freedom, (shift - allowed) / spread))
     return _Finding(row, float(min(1.0, 2 * min(slower, faster))), p_over)
-
-
-def _cut(timed: Mapping[Key, dict[str, Any]], key: Key) -> bool:
-    """Whether a fit was timed with fewer epochs than it has, for lack of time."""
-    fit = timed.get((FIT, *key[1:]))
-    return fit is not None and fit["cut_from"] > 0
-
-
-def _of_an_epoch(timings: pd.DataFrame, timed: Mapping[Key, dict[str, Any]], key: Key) -> Any:
-    """Seconds an epoch in each process; empty where that is not known."""
-    kind, subject, case, device = key
-    fit = timed.get((FIT, subject, case, device))
-    epochs = fit["epochs"] if fit is not None else math.nan
-    if not epochs > 0:
-        return ()
-    once = _timed(timings, kinds=(kind + ONCE,)).get((kind + ONCE, subject, case, device))
-    return tuple(filter(None, epochs_of(timed[key], once, epochs)))
-
-
-def _timed(
-    timings: pd.DataFrame, *, ok: bool = True, kinds: Sequence[str] = KINDS
-) -> dict[Key, dict[str, Any]]:
-    """Timings by what was timed: those that came to something, or those that did not."""
-    found = timings[((timings["status"] == "ok") == ok) & timings["kind"].isin(kinds)]
-    return {
-        (row["kind"], row["subject"], row["case"], row["device"]): row  # type: ignore[misc]  # names are texts
-        for row in found.to_dict("records")
-    }

@@ -1,4 +1,4 @@
-"""Whether anything else kept the machine busy while something was timed on it."""
+"""Detects whether other programs kept the machine busy during a timing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import psutil
 
@@ -15,28 +15,31 @@ from harness.timing.leftovers import processor_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    Facts: TypeAlias = Mapping[str, Any]
+    """Use of the machine during a timing; stored as JSON with the environment."""
+
 OTHERS = 0.1
-"""Part of all processors that other programs use when the machine counts as busy."""
+"""The machine counts as busy if other programs use this fraction of all processors."""
 
 STOLEN = 0.02
-"""Part of the time that a virtual machine's host keeps from it, likewise."""
+"""The machine counts as busy if the host withholds this fraction of the time from it."""
 
 OWN = 0.8
 """Share of the time with a processor; below it, a note says that the timed code had to wait."""
 
 IDLE = ("idle", "iowait", "steal", "guest", "guest_nice")
-"""What of a machine's times is not this machine's work; guests are part of the user's time."""
+"""Kinds of processor time that are not this machine's work; user time already includes guests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Seconds so far, at one time.
+    """Counters of processor time at one moment, all in seconds.
 
     Args:
-        clock: that have passed.
-        busy: that all processors of the machine have worked.
-        stolen: that they would have, but that the host of a virtual machine gave to another.
-        own: that processors have worked for this process and its children.
+        clock: reading of the clock.
+        busy: processor time that the machine has worked.
+        stolen: processor time that the host of a virtual machine gave to other machines.
+        own: processor time of this process and its children.
     """
 
     clock: float
@@ -46,19 +49,19 @@ class Look:
 
     @classmethod
     def now(cls) -> Look:
-        """As things stand."""
+        """Read the counters."""
         times: dict[str, float] = {}
-        # Where a sandbox keeps the counters from us, there are no others.
+        # A sandbox may hide the machine's counters; then no other program counts as busy.
         with contextlib.suppress(psutil.Error, OSError, RuntimeError):
             times = psutil.cpu_times()._asdict()
         return cls(time.perf_counter(), *machine_seconds(times), processor_seconds())
 
 
 def machine_seconds(times: Mapping[str, float]) -> tuple[float, float]:
-    """Seconds that all processors have worked, and that were stolen from them.
+    """Processor seconds of the whole machine: worked, and stolen by its host.
 
     Args:
-        times: as `psutil.cpu_times` names them, which on Linux are those of ``/proc/stat``.
+        times: seconds by kind, named as in `psutil.cpu_times` (on Linux those of ``/proc/stat``).
 
     >>> machine_seconds({"user": 2.0, "system": 1.0, "idle": 9.0, "steal": 0.5, "guest": 1.0})
     (3.0, 0.5)
@@ -69,13 +72,13 @@ def machine_seconds(times: Mapping[str, float]) -> tuple[float, float]:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What was used while something was timed.
+    """Processor time used during a timing.
 
     Args:
-        seconds: that it took.
-        own: seconds of processors that went to what was timed.
-        others: seconds of processors that went to other programs.
-        stolen: seconds of processors that went to other virtual machines.
+        seconds: duration of the timing.
+        own: processor seconds of the timed code.
+        others: processor seconds of other programs.
+        stolen: processor seconds of other virtual machines.
     """
 
     seconds: float = 0.0
@@ -83,8 +86,8 @@ class Usage:
     others: float = 0.0
     stolen: float = 0.0
 
-    def facts(self, load: float | None = None) -> dict[str, Any]:
-        """As parts of the time, to store; 1 is one processor all the time.
+    def facts(self, load: float | None = None) -> Facts:
+        """The usage as fractions of the duration, to store; 1 is one processor all the time.
 
         Args:
             load: the load average when the timing began.
@@ -97,9 +100,9 @@ class Usage:
 
 
 def used(before: Look, after: Look) -> Usage:
-    """What was used between two looks."""
+    """The processor time used between two looks."""
     own = after.own - before.own
-    # The machine counts in hundredths of a second, so that what is left may be below nothing.
+    # The machine counts in hundredths of a second, so rounding can make the difference negative.
     return Usage(
         seconds=after.clock - before.clock,
         own=own,
@@ -109,9 +112,9 @@ def used(before: Look, after: Look) -> Usage:
 
 
 def total(usages: Iterable[Usage]) -> Usage:
-    """Of several timings one after another."""
+    """The total usage of several timings, one after another."""
     listed = list(usages)
-    sums = (sum(getattr(one, field.name) for one in listed) for field in fields(Usage))
+    sums = (sum(getattr(usage, field.name) for usage in listed) for field in fields(Usage))
     return Usage(*sums)
 
 
@@ -123,8 +126,8 @@ def load() -> float | None:
         return None
 
 
-def complaint(facts: Mapping[str, Any]) -> str:
-    """Why timings of that time are less sure than others, in words; empty if nothing speaks so.
+def complaint(facts: Facts) -> str:
+    """The reasons why a busy machine makes timings less reliable; empty if there are none.
 
     >>> complaint({"processors": 2, "load": 2.1, "others": 1.2, "stolen": 0.0, "own": 0.63})
     'other programs used 1.2 of 2 processors, what was timed had one for 63% of the time'
@@ -132,14 +135,14 @@ def complaint(facts: Mapping[str, Any]) -> str:
     ''
 
     Args:
-        facts: as `Usage.facts` gives them.
+        facts: the result of `Usage.facts`.
     """
     n = facts.get("processors", 1)
-    found = []
+    complaints = []
     if facts.get("others", 0.0) >= OTHERS * n:
-        found.append(f"other programs used {facts['others']:.1f} of {n} processors")
+        complaints.append(f"other programs used {facts['others']:.1f} of {n} processors")
     if facts.get("stolen", 0.0) >= STOLEN:
-        found.append(f"the host kept {100 * facts['stolen']:.0f}% of a processor from it")
+        complaints.append(f"the host kept {100 * facts['stolen']:.0f}% of a processor from it")
     if facts.get("own", 1.0) < OWN:
-        found.append(f"what was timed had one for {100 * facts['own']:.0f}% of the time")
-    return ", ".join(found)
+        complaints.append(f"what was timed had one for {100 * facts['own']:.0f}% of the time")
+    return ", ".join(complaints)

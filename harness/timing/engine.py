@@ -1,9 +1,9 @@
-"""Workloads become samples, and samples figures: how everything here is timed.
+"""Times workloads within one process.
 
-Inside a process the workloads that are to be compared take turns in random order, each sample a
-loop of calls long enough for the clock. Whatever differs between two processes differs for all of
-them. Two processes of the same code can differ by a third in their medians, so that the process is
-the unit: intervals are over the medians of processes, never over samples.
+Workloads that are to be compared take turns in random order, so that whatever is peculiar to the
+process affects all of them. Each sample is a loop of calls that is long enough for the clock. Two
+processes of the same code can differ by a third in their medians. Therefore the process is the unit
+of statistics: confidence intervals use the medians of processes, never single samples.
 """
 
 from __future__ import annotations
@@ -27,50 +27,50 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
 
 SAMPLE = 0.002
-"""Seconds that a sample takes at least, by which the number of calls in it is found."""
+"""The least number of seconds of a sample; determines the number of calls in it."""
 
 WARM_UP = 0.05
-"""Seconds that a workload is run at least before it is timed."""
+"""The least number of seconds that a workload runs before it is timed."""
 
 LONGEST_WARM_UP = 10
-"""How many times as long it is run at most, if its samples still fall."""
+"""The warm-up lasts at most this many times as long, if samples still become faster."""
 
 STABLE = 0.05
-"""Warm is what is no more than this part faster than it was."""
+"""Warmed up: the best sample improves by less than this fraction."""
 
 ROUNDS = 25
-"""Samples that a process takes of each workload at most."""
+"""The most samples that a process takes of each workload."""
 
 BURST = 20
-"""Single calls that a workload of single calls is given in each round."""
+"""Calls per round of a workload whose samples are single calls."""
 
 
 class WrongOutputError(Exception):
-    """What a workload computed is not what it should have."""
+    """A workload computed a wrong output."""
 
 
 def _nothing() -> None:
-    pass
+    """Nothing to wait for: the CPU computes at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Workload:
-    """A thing that can be set up, run once and checked.
+    """A computation that can be set up, timed and checked.
 
     Args:
         kind: see `harness.contract.values.Timing`, as for the next three.
         subject: the kernel or model.
-        case: on what.
-        device: its name.
-        setup: does all that is not to be timed and returns the call that is.
-        check: given what the call returned; figures to keep beside the samples.
-            Raises `WrongOutputError` with the reason why it is wrong.
-        before: done before each call, outside the clock; a sample is then a single call.
-        single: each call is a sample, for the sake of its distribution.
-        synchronize: returns when the device has done all it was given.
+        case: the dataset, or the shape and type of an array.
+        device: name of the device.
+        setup: does all the work that is not timed, and returns the call to time.
+        check: takes the output of a call, and returns figures to keep beside the samples.
+            Raises `WrongOutputError` with the reason if the output is wrong.
+        before: runs before each call, outside the clock; a sample is then a single call.
+        single: each call is a sample, because the distribution over calls is of interest.
+        synchronize: returns when the device has finished all its work.
         elapsed: the device's own clock, if it has one: `harness.contract.values.Device.elapsed`.
-        poison: overwrites what a call returned, before the call whose output is checked, and tells
-            whether it could.
+        poison: overwrites an output, before the call whose output is checked, and returns whether
+            it could.
     """
 
     kind: str
@@ -87,13 +87,13 @@ class Workload:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What no two workloads have in common."""
+        """The unique identity of a workload."""
         return self.kind, self.subject, self.case, self.device
 
 
 @dataclass(slots=True)
 class Measured:
-    """What one process found out about one workload."""
+    """One process's measurements of one workload."""
 
     workload: Workload
     status: Literal["ok", "wrong", "failed"] = "ok"
@@ -102,7 +102,7 @@ class Measured:
     calls: int = 1
     figures: dict[str, float] = field(default_factory=dict)
     last: Any = None
-    """What the last call gave, of what is set up anew for each call."""
+    """Output of the last call, if the workload has a `Workload.before` and no `Workload.poison`."""
 
 
 def measure(
@@ -117,149 +117,167 @@ def measure(
     tell: Callable[[Workload], object] = lambda _: None,
     settle: Callable[[], Sequence[str]] = tuple,
 ) -> list[Measured]:
-    """Samples of each workload, taken here and now, in turns.
+    """Time workloads in this process, in turns.
 
-    Each is set up, checked and warmed up; one that is wrong or raises is reported so and not timed.
-    Then come rounds, in each of which every workload is sampled once, in random order; and another
-    check, for what stopped computing meanwhile.
+    First each workload is set up, checked and warmed up. A workload that is wrong or raises is
+    reported as such and not timed. Then, in every round, each workload is sampled once, in random
+    order. A final check finds workloads that have stopped computing in the meantime.
 
     Args:
-        workloads: to compare with one another.
-        seconds: in which to begin rounds, set-up included.
-        seed: of the order.
-        clock: seconds, ever growing.
-        rounds: at most.
-        fewest: rounds at least, although the time may be up.
-        warm_up: seconds that each is run at least before it is timed.
-        tell: called with each workload before it is run, outside the clock.
-        settle: called after each was set up: puts back what it changed of the process's state, and
-            names what of it would have changed the others' times.
+        workloads: the workloads to compare with one another.
+        seconds: time for set-up and rounds; no round begins later.
+        seed: seed of the order.
+        clock: monotonic clock, in seconds.
+        rounds: the most rounds.
+        fewest: the least number of rounds, even if the time is up.
+        warm_up: the least number of seconds that each workload runs before it is timed.
+        tell: called with each workload before it runs, outside the clock.
+        settle: called after each set-up: undoes the workload's changes to the process's state, and
+            returns the changes that would have affected the other workloads' times.
     """
     deadline = clock() + seconds
     rng = np.random.default_rng(seed)
-    found = [Measured(workload) for workload in workloads]
+    results = [Measured(workload) for workload in workloads]
     ready: list[tuple[Measured, Callable[[], Any]]] = []
-    for one in found:
-        tell(one.workload)
-        with _blame(one):
-            run, again = checked(one, clock)
-            # Of what takes so long, a call is a sample, which need not be found out by calls.
-            slow = not one.workload.elapsed and again >= max(SAMPLE, warm_up)
-            if not (one.workload.before or one.workload.single or slow):
-                one.calls = _calibrated(one, run, clock)
-            _warm_up(one, run, clock, warm_up, again or one.figures["first_seconds"])
-            ready.append((one, run))
-        if (changes := settle()) and one.status == "ok":
-            one.status, one.reason = "failed", f"changes {'; '.join(changes)}"
+    for measured in results:
+        tell(measured.workload)
+        with _blame(measured):
+            ready.append((measured, _made_ready(measured, clock, warm_up)))
+        if (changes := settle()) and measured.status == "ok":
+            measured.status, measured.reason = "failed", f"changes {'; '.join(changes)}"
     with without_garbage_collection():
         for i in range(rounds):
             if i >= fewest and clock() >= deadline:
                 break
             for j in rng.permutation(len(ready)):
-                one, run = ready[j]
-                if one.status != "ok":
+                measured, run = ready[j]
+                if measured.status != "ok":
                     continue
-                tell(one.workload)
-                gc.disable()  # lest one of them enabled it
-                with _blame(one):
-                    for _ in range(BURST if one.workload.single else 1):
-                        one.samples.append(_sample(one, run, clock))
-    for one, run in ready:
-        if one.status == "ok":
-            tell(one.workload)
-            with _blame(one, "after it was timed, "):
-                check_again(one, run)
-    return found
+                tell(measured.workload)
+                gc.disable()  # a workload may have enabled it
+                with _blame(measured):
+                    for _ in range(BURST if measured.workload.single else 1):
+                        measured.samples.append(_sample(measured, run, clock))
+    for measured, run in ready:
+        if measured.status == "ok":
+            tell(measured.workload)
+            with _blame(measured, "after it was timed, "):
+                check_again(measured, run)
+    return results
 
 
-def checked(one: Measured, clock: Clock = time.perf_counter) -> tuple[Callable[[], Any], float]:
-    """The call to time, after its output was found right, and seconds of a second call, or 0.
+def _made_ready(measured: Measured, clock: Clock, warm_up: float) -> Callable[[], Any]:
+    """Set a workload up, check it, calibrate it and warm it up; returns the call to time."""
+    run, second_seconds = checked(measured, clock)
+    workload = measured.workload
+    # A call that takes this long is a sample by itself, without calibration.
+    slow = not workload.elapsed and second_seconds >= max(SAMPLE, warm_up)
+    if not (workload.before or workload.single or slow):
+        measured.calls = _calibrated(measured, run, clock)
+    usual = second_seconds or measured.figures["first_seconds"]
+    _warm_up(measured, run, clock, warm_up, usual)
+    return run
+
+
+def checked(
+    measured: Measured, clock: Clock = time.perf_counter
+) -> tuple[Callable[[], Any], float]:
+    """Set a workload up and check its output.
+
+    Returns:
+        The call to time, and the seconds of its second call, or 0 if there was none.
 
     Raises:
-        WrongOutputError: it was not. Whatever else the workload raises goes through.
+        WrongOutputError: the output is wrong. Other exceptions of the workload pass through.
     """
-    workload = one.workload
+    workload = measured.workload
     started = clock()
     run = workload.setup()
-    one.figures["setup_seconds"] = clock() - started
-    output, one.figures["first_seconds"] = _call(one, run, clock)
-    again = 0.0
+    measured.figures["setup_seconds"] = clock() - started
+    output, measured.figures["first_seconds"] = _call(measured, run, clock)
+    second_seconds = 0.0
     if workload.poison:
         first, overwritten = output, workload.poison(output)
-        output, again = _call(one, run, clock)
+        output, second_seconds = _call(measured, run, clock)
     try:
-        one.figures |= workload.check(output)
+        measured.figures |= workload.check(output)
     except WrongOutputError:
         if workload.poison and output is first and overwritten:
             raise WrongOutputError(
-                "gives the same array again, overwritten as it was, and does not compute it anew"
+                "returns the same array again, still overwritten: it does not compute it anew"
             ) from None
         raise
     if workload.poison and output is first and not overwritten:
         raise WrongOutputError(
-            "gives the same output again, which cannot be overwritten: nothing tells whether it "
-            "was computed"
+            "returns the same output again, which cannot be overwritten, so that nothing shows "
+            "whether it was computed"
         )
-    return run, again
+    return run, second_seconds
 
 
-def check_again(one: Measured, run: Callable[[], Any]) -> None:
-    """Whether it still computes, after having been called so many times.
+def check_again(measured: Measured, run: Callable[[], Any]) -> None:
+    """Check that a workload still computes after all its timed calls.
 
-    What is set up anew for each call and not overwritten, such as a fit, is judged by the last
-    that was timed.
+    A workload whose output cannot be overwritten, such as a fit, is judged by its last timed call.
 
     Raises:
-        WrongOutputError: it does not. Whatever else the workload raises goes through.
+        WrongOutputError: the output is wrong. Other exceptions of the workload pass through.
     """
-    output = one.last
-    if one.workload.poison:
-        one.workload.poison(_call(one, run, time.perf_counter)[0])
-        output, _ = _call(one, run, time.perf_counter)
-    one.last = None
+    output = measured.last
+    if measured.workload.poison:
+        measured.workload.poison(_call(measured, run, time.perf_counter)[0])
+        output, _ = _call(measured, run, time.perf_counter)
+    measured.last = None
     if output is not None:
-        for name, value in one.workload.check(output).items():
-            one.figures[name] = worse(name, (one.figures.get(name, value), value))
+        for name, value in measured.workload.check(output).items():
+            measured.figures[name] = worse(name, (measured.figures.get(name, value), value))
 
 
-def _call(one: Measured, run: Callable[[], Any], clock: Clock) -> tuple[Any, float]:
-    """The output of a single call, and the seconds that it took."""
-    if one.workload.before:
-        one.workload.before()
+def _call(measured: Measured, run: Callable[[], Any], clock: Clock) -> tuple[Any, float]:
+    """The output of a single call, and its seconds."""
+    if measured.workload.before:
+        measured.workload.before()
     started = clock()
     output = run()
-    one.workload.synchronize()
+    measured.workload.synchronize()
     return output, clock() - started
 
 
-def _calibrated(one: Measured, run: Callable[[], Any], clock: Clock) -> int:
-    """How many calls make a sample."""
+def _calibrated(measured: Measured, run: Callable[[], Any], clock: Clock) -> int:
+    """The number of calls in a sample: enough for `SAMPLE` seconds."""
     calls = 1
     while True:
-        one.calls = calls
-        taken = calls * _sample(one, run, clock)
+        measured.calls = calls
+        taken = calls * _sample(measured, run, clock)
         if taken >= SAMPLE:
             return calls
-        # Towards the target at once, but never by more than a first, slow call may mislead.
+        # Aims at the target directly, but by a factor of at most 10: a first, slow call misleads.
         calls = min(10 * calls, max(2 * calls, math.ceil(1.2 * calls * SAMPLE / max(taken, 1e-9))))
 
 
 def _warm_up(
-    one: Measured, run: Callable[[], Any], clock: Clock, seconds: float, usual: float
+    measured: Measured, run: Callable[[], Any], clock: Clock, seconds: float, usual: float
 ) -> None:
-    """Run until samples no longer fall, for a time and not for a number of calls.
+    """Run a workload for some time, until its samples no longer become faster.
 
-    What counts is the best of three samples, or each one where a call takes all of that time.
-    ``usual`` tells what a call takes, in seconds.
+    Compares the best of three samples with the best before; or single samples, where a call takes
+    most of the time.
+
+    Args:
+        measured: the workload, which has been set up.
+        run: its call.
+        clock: monotonic clock, in seconds.
+        seconds: the least duration of the warm-up.
+        usual: seconds that a call takes.
     """
-    # What takes longer than all of this was warmed up by its check.
+    # A call that takes longer than the whole warm-up was warmed up by the check.
     if usual > LONGEST_WARM_UP * seconds:
         return
     burst = 1 if usual >= 2 * seconds else 3
     started = clock()
     best = math.inf
     while True:
-        last = min(_sample(one, run, clock) for _ in range(burst))
+        last = min(_sample(measured, run, clock) for _ in range(burst))
         spent = clock() - started
         if spent >= LONGEST_WARM_UP * seconds:
             return
@@ -268,33 +286,33 @@ def _warm_up(
         best = min(best, last)
 
 
-def _sample(one: Measured, run: Callable[[], Any], clock: Clock) -> float:
+def _sample(measured: Measured, run: Callable[[], Any], clock: Clock) -> float:
     """Seconds per call."""
-    workload = one.workload
+    workload = measured.workload
     if workload.before:
         workload.before()
     workload.synchronize()
     if workload.elapsed:
-        return median(workload.elapsed(run, one.calls))
+        return median(workload.elapsed(run, measured.calls))
     if workload.before and not workload.poison:
-        one.last = None
+        measured.last = None
         started = clock()
-        one.last = run()
+        measured.last = run()
         workload.synchronize()
         return clock() - started
-    calls = range(one.calls)
+    calls = range(measured.calls)
     started = clock()
     for _ in calls:
         run()
     workload.synchronize()
-    return (clock() - started) / one.calls
+    return (clock() - started) / measured.calls
 
 
 def worse(name: str, values: Sequence[float]) -> float:
-    """The figure that speaks against a workload, of several that were found of the same name.
+    """The least favourable of several values of a figure.
 
-    What a fit leaves to its first prediction it leaves every time; what comes up once is the
-    process's.
+    The time that a fit leaves to its first prediction is an exception and takes the smallest value:
+    a fit that defers work does so every time, so a single large value is the process's doing.
 
     >>> worse("error", (1e-7, 2e-7)), worse("survives", (1.0, 0.0))
     (2e-07, 0.0)
@@ -303,19 +321,19 @@ def worse(name: str, values: Sequence[float]) -> float:
 
 
 @contextlib.contextmanager
-def _blame(one: Measured, when: str = "") -> Iterator[None]:
-    """Whatever a workload raises is its own affair."""
+def _blame(measured: Measured, when: str = "") -> Iterator[None]:
+    """Record an exception of a workload as its status and reason."""
     try:
         yield
     except WrongOutputError as error:
-        one.status, one.reason = "wrong", f"{when}{error}"
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
-        one.status, one.reason = "failed", f"{when}{describe(error)}"
+        measured.status, measured.reason = "wrong", f"{when}{error}"
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
+        measured.status, measured.reason = "failed", f"{when}{describe(error)}"
 
 
 @contextlib.contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """What is garbage is collected before, and none meanwhile."""
+    """Collect garbage first, then keep the collector off within the block."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()

@@ -1,6 +1,7 @@
-"""What a fit leaves undone when it returns: to its first prediction, or to threads that go on.
+"""Measures work that a fit defers: to the first prediction, or to threads that run on.
 
-Such a fit looks quicker than it is. The clock of the fit cannot know, so that it is measured after.
+Such a fit looks faster than it is. Its own clock cannot see the deferred work, so the work is
+measured after the fit.
 """
 
 from __future__ import annotations
@@ -20,24 +21,24 @@ if TYPE_CHECKING:
     Clock = Callable[[], float]
 
 LEAST = 1e-3
-"""Seconds below which a first prediction is not looked at: cold caches make up for so much."""
+"""A first prediction of fewer seconds is not examined: cold caches alone can explain it."""
 
 LOOK, LONGEST = 0.002, 0.25
-"""Seconds of a look at what goes on, and of all looks."""
+"""Seconds of one look at the process's activity, and of all looks together."""
 
 QUIET = 3
-"""Looks in a row that find nothing, after which nothing goes on: beside other programs a thread may
-have to wait for its turn."""
+"""Idle looks in a row after which the process counts as idle. One is not enough: beside other
+programs a thread may have to wait for its turn."""
 
 BUSY = 0.2
-"""Part of a look that a process has used when something goes on in it; asleep it uses a twentieth,
-and beside other programs a busy thread may get less than half."""
+"""A process counts as active if it uses the processor for this fraction of a look. A sleeping
+process uses a twentieth; a busy thread beside other programs may get less than half."""
 
 
 def first_answer(
     predict_proba: Callable[[], Any], clock: Clock = time.perf_counter
 ) -> tuple[Any, float]:
-    """What the first prediction gives, and the seconds by which it takes longer than the next."""
+    """The first prediction, and the seconds by which it takes longer than the next one."""
     started = clock()
     answer = predict_proba()
     concrete(answer)
@@ -54,14 +55,14 @@ def goes_on(
     clock: Clock = time.perf_counter,
     sleep: Callable[[float], object] = time.sleep,
 ) -> float:
-    """Seconds of processors that this process and its children use while nothing is asked of it.
+    """Processor seconds that this process and its children use although it was given no work.
 
-    Looked at until it is quiet, but no longer than `LONGEST`.
+    Observes the process until it is idle, but no longer than `LONGEST`.
 
     Args:
-        used: seconds of processors that were used so far.
-        clock: seconds, ever growing.
-        sleep: waits for so many seconds.
+        used: returns the processor seconds used so far.
+        clock: monotonic clock, in seconds.
+        sleep: waits for a number of seconds.
     """
     used = used or processor_seconds
     total, quiet = 0.0, 0
@@ -78,15 +79,15 @@ def goes_on(
 
 
 def at_rest(going_on: Callable[[], float] = goes_on) -> bool:
-    """Whether nothing goes on in this process, if need be after waiting for what does.
+    """Whether this process is idle, at the latest after a second period of observation.
 
-    Otherwise what one fit leaves running would be taken for the next one's.
+    Otherwise threads left over from one fit would be blamed on the next fit.
     """
     return going_on() == 0 or going_on() == 0
 
 
 def processor_seconds() -> float:
-    """Seconds of processors that this process, its threads and its children have used."""
+    """Processor seconds that this process, its threads and its children have used."""
     ended = os.times()
     children = ended.children_user + ended.children_system
     if _has_children():
@@ -98,7 +99,7 @@ def processor_seconds() -> float:
 
 
 def _has_children() -> bool:
-    """Whether there are any; to list them takes a hundred times as long."""
+    """Whether this process has children; listing them takes a hundred times as long."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -1,4 +1,4 @@
-"""What is to be timed: of a run that has ended, of all kernels, of all training loops."""
+"""Schedules timings: for a completed run, for kernels, or for training loops."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import fnmatch
 import math
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict, cast
 
 from harness.contract.parameters import parameters_of
 from harness.contract.values import Choice, Timing
@@ -35,42 +35,44 @@ SHAPES = (
     (20_000, 1_000),
     (512, 50_257),
 )
-"""Samples by classes: a notebook's example, a table's, many rows, many classes, a vocabulary."""
+"""(n_samples, n_classes): a notebook's example, tables, many rows, many classes, a vocabulary."""
 
 DTYPES = ("float32", "float64")
 EPOCHS = 200
-"""Of a model that has a parameter of that name."""
+"""Default number of epochs for models that have a parameter ``epochs``."""
 
 MAKING = 60.0
-"""Seconds in which a model must be made."""
+"""Time limit in seconds for making a model."""
 
 TOGETHER = 32
+"""Default number of replicates that are fitted at once."""
+
 START, LIBRARIES = 0.7, 2.6
-"""Seconds until a fresh process is there, and until it has PyTorch or scikit-learn, roughly."""
+"""Estimated seconds to start a process, and to import PyTorch or scikit-learn in it."""
 
 SMALL, ONCE, SEVERAL = 0.07, 0.03, 0.09
-"""Seconds that a pairing's predictions and softmax take in a process, roughly, and what fits of one
-epoch do, one and several at once: mostly setting up and warming up."""
+"""Estimated seconds per process, mostly set-up and warm-up: of a pairing's predictions and softmax,
+of a fit of one epoch, and of several such fits at once."""
 
 CALLS, FEW_CALLS, SHORT = 6, 3, 0.1
-"""How often a fit is called in a process, warming up included, and how often if it takes longer
-than so many seconds, for then it is warm by its check."""
+"""Calls of a fit per process, warm-up included: `CALLS`, or `FEW_CALLS` if one takes longer than
+`SHORT` seconds, because its check then suffices as warm-up."""
 
 BRIEF = 0.005
-"""Seconds of a fit that is cut short because there is no time for all of them."""
+"""Target in seconds for a fit that is shortened because the budget does not suffice for all."""
 
 RECKONED = 0.9
-"""Part of a budget that is planned for: estimates are not better than that."""
+"""Fraction of the budget to plan for; the rest covers errors of the estimates."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agenda:
-    """Groups to time, and what there is no time for.
+    """The groups to time, and what is left out.
 
     Args:
-        groups: to time.
-        late: what is left out, as timings that say why.
-        seconds: that timing all of it would take, roughly.
+        groups: the groups to time.
+        late: timings that are left out, each with the reason.
+        seconds: estimated seconds for timing everything, or 0 if not estimated.
     """
 
     groups: tuple[SoftmaxGroup | TrainingGroup, ...]
@@ -78,22 +80,32 @@ class Agenda:
     seconds: float = 0.0
 
 
-def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
-    """The pairings of a run that came to something, the quickest first, as many as there is time.
+class _Completed(TypedDict):
+    """The columns of a successful trial that a schedule reads."""
 
-    If there is not time for all, a model with a parameter ``epochs`` goes through fewer of them:
-    what a fit takes for its first epoch is taken off, and what the others take does not depend on
-    their number.
+    result_id: int
+    n_train: int
+    fitted_together: int
+    fit_seconds: float
+    first_predict_seconds: float
+
+
+def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
+    """Schedules the successful pairings of a run, the fastest first, as many as the budget allows.
+
+    If the budget does not suffice for all, models with a parameter ``epochs`` are fitted with fewer
+    epochs. Their time per epoch stays valid: the time of the first epoch is subtracted, and the
+    later epochs take equally long each.
 
     Args:
-        registry: what there is.
-        frames: what the run measured.
-        trials: that were planned.
+        registry: all plugins' offers.
+        frames: the run's results.
+        trials: the run's planned trials.
         budget: seconds.
     """
     results = frames.results
-    ok: dict[tuple[str, str, str, int], dict[str, Any]] = {
-        (row["dataset"], row["model"], row["device"], row["repeat"]): row  # type: ignore[misc]  # names are texts
+    ok = {
+        (row["dataset"], row["model"], row["device"], row["repeat"]): cast("_Completed", row)
         for row in results[results["status"] == "ok"].to_dict("records")
     }
     last: dict[int, int] = frames.traces().groupby("result_id")["epoch"].max().to_dict()  # type: ignore[assignment]  # ids
@@ -102,40 +114,21 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         if (str(trial.dataset), str(trial.model), trial.device, trial.repeat) in ok:
             repeats.setdefault((trial.dataset, trial.model, trial.device), []).append(trial)
     pairings, shorter = [], []
-    for found in repeats.values():
-        first = found[0]
+    for completed in repeats.values():
+        first = completed[0]
         row = ok[str(first.dataset), str(first.model), first.device, first.repeat]
-        # Only repeats of one shape are trained in one go.
-        alike = [
+        # Only repeats of equal shape can be fitted at once.
+        same_shape = [
             trial
-            for trial in found
+            for trial in completed
             if ok[str(trial.dataset), str(trial.model), trial.device, trial.repeat]["n_train"]
             == row["n_train"]
         ]
-        together = min(int(row["fitted_together"]), len(alike))
-        share = float(row["fit_seconds"])
-        # A lone fit takes longer than its share of several, but no longer than all of them.
-        alone = share * min(together, 4)
-        rest = SMALL + 10 * float(row["first_predict_seconds"])
-        epochs = int(last.get(row["result_id"], 0))
         counted = "epochs" in parameters_of(registry.models[first.model.name].make)
-        if counted:
-            rest += ONCE + (SEVERAL if together > 1 else 0.0)
-        several = share * together if together > 1 else 0.0
-        whole = TimedPairing(
-            tuple(alike[:together]),
-            epochs=epochs,
-            together=together > 1,
-            predict=True,
-            weight=rest + _calls(alone) + _calls(several),
-        )
+        epochs = int(last.get(row["result_id"], 0))
+        whole, shortened = _whole_and_shortened(same_shape, row, epochs, counted=counted)
         pairings.append(whole)
-        fewer = max(2, int(epochs * BRIEF / alone)) if alone > BRIEF else epochs
-        if fewer < epochs and counted:
-            part = fewer / epochs
-            weight = rest + _calls(alone * part) + _calls(several * part)
-            whole = replace(whole, cut=fewer, weight=weight)
-        shorter.append(whole)
+        shorter.append(shortened)
     heavy = any(registry.models[pairing.trials[0].model.name].requires for pairing in pairings)
     start = START + (LIBRARIES if heavy else 0.0)
     agenda = _within(pairings, budget, start)
@@ -144,29 +137,63 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
     return _within(shorter, budget, start)
 
 
+def _whole_and_shortened(
+    trials: Sequence[Trial], row: _Completed, epochs: int, *, counted: bool
+) -> tuple[TimedPairing, TimedPairing]:
+    """A pairing with its own number of epochs, and with fewer epochs if these are too slow.
+
+    Args:
+        trials: the pairing's successful trials of equal shape.
+        row: results of the first trial.
+        epochs: number of epochs that the first trial took.
+        counted: whether the model has a parameter ``epochs``.
+    """
+    together = min(int(row["fitted_together"]), len(trials))
+    share = float(row["fit_seconds"])
+    # A lone fit takes longer than its share of several fits at once, but not longer than all.
+    seconds_alone = share * min(together, 4)
+    seconds_together = share * together if together > 1 else 0.0
+    other_seconds = SMALL + 10 * float(row["first_predict_seconds"])
+    if counted:
+        other_seconds += ONCE + (SEVERAL if together > 1 else 0.0)
+    whole = TimedPairing(
+        tuple(trials[:together]),
+        epochs=epochs,
+        together=together > 1,
+        predict=True,
+        weight=other_seconds + _calls(seconds_alone) + _calls(seconds_together),
+    )
+    fewer = max(2, int(epochs * BRIEF / seconds_alone)) if seconds_alone > BRIEF else epochs
+    if fewer >= epochs or not counted:
+        return whole, whole
+    fraction = fewer / epochs
+    weight = other_seconds + _calls(seconds_alone * fraction) + _calls(seconds_together * fraction)
+    return whole, replace(whole, cut=fewer, weight=weight)
+
+
 def _calls(seconds: float) -> float:
-    """Seconds that all calls of a fit take that takes so long."""
+    """Estimated seconds per process for a fit whose single call takes ``seconds``."""
     return seconds * (CALLS if seconds < SHORT else FEW_CALLS)
 
 
 def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Agenda:
-    """The lightest pairings that the budget has time for, by dataset and device.
+    """Schedules the pairings with the least weight that fit into the budget.
 
-    The others are told how many seconds would do for all. A process takes ``start`` seconds to
-    begin with.
+    The reason for each pairing left out names a budget that would suffice for all. ``start`` is the
+    time in seconds that a process takes to start.
     """
-    time = RECKONED * budget / FEWEST - start
-    whole = 0.0
-    taken: dict[tuple[Choice, str], list[TimedPairing]] = {}
-    left: list[TimedPairing] = []
+    seconds = RECKONED * budget / FEWEST - start
+    total = 0.0
+    by_dataset: dict[tuple[Choice, str], list[TimedPairing]] = {}
+    left_out: list[TimedPairing] = []
     for pairing in sorted(pairings, key=lambda pairing: pairing.weight):
-        whole += pairing.weight
+        total += pairing.weight
         first = pairing.trials[0]
-        if whole <= time:
-            taken.setdefault((first.dataset, first.device), []).append(pairing)
+        if total <= seconds:
+            by_dataset.setdefault((first.dataset, first.device), []).append(pairing)
         else:
-            left.append(pairing)
-    needed = math.ceil(FEWEST * (whole + start) / RECKONED / 10) * 10
+            left_out.append(pairing)
+    needed = math.ceil(FEWEST * (total + start) / RECKONED / 10) * 10
     reason = f"{budget:g} s are too few, {needed:g} s would do (--timing-budget)"
     late = tuple(
         Timing(
@@ -178,9 +205,11 @@ def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Ag
             "unfinished",
             reason,
         )
-        for pairing in left
+        for pairing in left_out
     )
-    return Agenda(tuple(TrainingGroup(tuple(found)) for found in taken.values()), late, needed)
+    return Agenda(
+        tuple(TrainingGroup(tuple(chosen)) for chosen in by_dataset.values()), late, needed
+    )
 
 
 def of_kernels(
@@ -190,59 +219,74 @@ def of_kernels(
     dtypes: Sequence[str] = (),
     devices: Sequence[str] = (),
 ) -> Agenda:
-    """Every kernel on every shape, type and device, with warm and with cold caches.
+    """Schedules every kernel on every shape, type and device, with warm and with cold caches.
 
     Args:
-        registry: what there is.
-        kernels: names or globs; all that are timed by default without.
-        shapes: (n_samples, n_classes); `SHAPES` without.
-        dtypes: `DTYPES` without.
-        devices: names, the kind alone being its first; all that are here without.
+        registry: all plugins' offers.
+        kernels: names or globs; by default all kernels that are timed by default.
+        shapes: (n_samples, n_classes); by default `SHAPES`.
+        dtypes: names of types; by default `DTYPES`.
+        devices: names, where a kind such as ``cuda`` means its first device; by default all.
 
     Raises:
-        UsageError: a kernel is not there, or none of the devices.
+        UsageError: a kernel does not exist, or nothing can be timed on these devices.
     """
     chosen = kernels_named(registry, kernels)
-    here = [_device(registry, name) for name in devices] or list(registry.devices)
-    absent = [name for name, found in zip(devices, here, strict=False) if found is None]
+    full_names = [_device(registry, name) for name in devices] or list(registry.devices)
+    absent = [name for name, full in zip(devices, full_names, strict=False) if full is None]
     late = [_unfit("softmax", "every kernel", name, _absence(name)) for name in absent]
-    present = list(dict.fromkeys(name for name in here if name))
+    present = list(dict.fromkeys(name for name in full_names if name))
     groups = []
     usable = [kernel for kernel in chosen if not importable(kernel.requires)]
+    wanted_dtypes = list(dict.fromkeys(dtypes or DTYPES))
     for device in present:
         kind = device.partition(":")[0]
-        fit = tuple(kernel.name for kernel in usable if kind in kernel.devices)
-        has = registry.devices[device].dtypes
-        wanted = list(dict.fromkeys(dtypes or DTYPES))
+        names = tuple(kernel.name for kernel in usable if kind in kernel.devices)
+        if not names:
+            continue
+        offered = registry.devices[device].dtypes
         late += [
             _unfit("softmax", "every kernel", device, f"has no {dtype}")
-            for dtype in wanted
-            if fit and dtype not in has
+            for dtype in wanted_dtypes
+            if dtype not in offered
         ]
         for shape in dict.fromkeys(shapes or SHAPES):
-            for dtype in (dtype for dtype in wanted if dtype in has):
-                warm = SoftmaxGroup(fit, shape, dtype, device)
-                if fit:
-                    groups.append(warm)
-                if fit and not warm.is_cold_anyhow:
-                    groups.append(SoftmaxGroup(fit, shape, dtype, device, cold=True))
-    kinds = {name.partition(":")[0] for name in present}
-    for kernel in chosen:
+            for dtype in (dtype for dtype in wanted_dtypes if dtype in offered):
+                warm = SoftmaxGroup(names, shape, dtype, device)
+                groups.append(warm)
+                if not warm.is_cold_anyhow:
+                    groups.append(replace(warm, cold=True))
+    # Who chose only devices does not expect to hear of kernels for other devices.
+    by_device = bool(kernels or not devices)
+    late += _kernels_left_out(registry, chosen, present, by_device=by_device)
+    if not groups:
+        reasons = [f"{timing.subject}: {timing.reason}" for timing in late]
+        present_devices = ", ".join(registry.devices) or "none"
+        raise UsageError(
+            f"nothing to time: {'; '.join(reasons[:3])} (devices here: {present_devices})"
+        )
+    return Agenda(tuple(groups), tuple(late))
+
+
+def _kernels_left_out(
+    registry: Registry, kernels: Sequence[Kernel], devices: Sequence[str], *, by_device: bool
+) -> list[Timing]:
+    """Timings for kernels that lack a library or, if ``by_device``, a device, with the reason."""
+    here = {device.partition(":")[0] for device in registry.devices}
+    scheduled = {device.partition(":")[0] for device in devices}
+    late = []
+    for kernel in kernels:
         missing = importable(kernel.requires)
         if missing:
             reason = f"needs '{missing}', which is not installed here"
-            late.append(_unfit("softmax", kernel.name, kernel.devices[0], reason))
-        elif not kinds & set(kernel.devices) and (kernels or not devices):
-            known = {device.partition(":")[0] for device in registry.devices}
-            device = kernel.devices[0]
-            here_too = known & set(kernel.devices)
-            reason = f"runs on {', '.join(kernel.devices)}" if here_too else _absence(device)
-            late.append(_unfit("softmax", kernel.name, device, reason))
-    if not groups:
-        reasons = [f"{timing.subject}: {timing.reason}" for timing in late]
-        there = ", ".join(registry.devices) or "none"
-        raise UsageError(f"nothing to time: {'; '.join(reasons[:3])} (devices here: {there})")
-    return Agenda(tuple(groups), tuple(late))
+        elif scheduled & set(kernel.devices) or not by_device:
+            continue
+        elif here & set(kernel.devices):
+            reason = f"runs on {', '.join(kernel.devices)}"
+        else:
+            reason = _absence(kernel.devices[0])
+        late.append(_unfit("softmax", kernel.name, kernel.devices[0], reason))
+    return late
 
 
 def of_training(
@@ -253,30 +297,23 @@ def of_training(
     epochs: int = EPOCHS,
     together: int = TOGETHER,
 ) -> Agenda:
-    """Every selected model that trains by epochs, on every dataset and device, and its reference.
+    """Schedules selected models that train by epochs, and their references, on every dataset.
 
-    The notebook's network is there in any case, for its plain loop is what others are read beside.
+    The notebook's network is always included, because its plain loop is the common reference.
 
     Args:
-        registry: what there is.
-        selection: datasets, models, devices and seed; its repeats don't matter.
-        ask: tells of models whether they train by epochs: `by_epochs`.
-        epochs: of models that have a parameter of that name and were given no other.
-        together: replicates of a fit of several at once; 1 for none.
+        registry: all plugins' offers.
+        selection: datasets, models, devices and seed; the number of repeats is ignored.
+        ask: returns for each model whether it trains by epochs, as `by_epochs` does.
+        epochs: number of epochs for models with a parameter ``epochs`` that the user has not set.
+        together: number of replicates to fit at once; 1 for lone fits only.
 
     Raises:
         UsageError: a selector matches nothing, or none of the models trains by epochs.
     """
     models = selection.models
     if models:
-        models += tuple(
-            name
-            for name, model in registry.models.items()
-            if "notebook" in model.tags
-            and model.reference
-            and not importable(model.requires)
-            and not any(one.partition("[")[0] == name for one in models)
-        )
+        models += _notebook_models(registry, models)
     planned = plan(registry, replace(selection, models=models, repeats=together))
     repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
     chosen = set(choose(selection.models, registry.models, "model"))
@@ -286,17 +323,14 @@ def of_training(
         if choice in chosen or not registry.models[choice.name].baseline
     ]
     trains = ask(candidates)
-    # What is skipped on every dataset is told by its skips.
+    # A model that is skipped on every dataset is reported by its skips, not here.
     named = chosen & set(candidates) if selection.models else set()
     if named and not any(trains[choice] for choice in named):
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
     for trial in planned.trials:
         if not trains.get(trial.model):
             continue
-        given = dict(trial.model.parameters)
-        if "epochs" in parameters_of(registry.models[trial.model.name].make):
-            given.setdefault("epochs", epochs)
-        choice = Choice(trial.model.name, tuple(given.items()))
+        choice = _with_epochs(registry, trial.model, epochs)
         shortened = replace(trial, model=choice)
         repeats.setdefault((trial.dataset, choice, trial.device), []).append(shortened)
     skipped = [skip for skip in planned.skips if not registry.models[skip.model.name].baseline]
@@ -325,14 +359,34 @@ def of_training(
     return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
 
 
+def _notebook_models(registry: Registry, selectors: Sequence[str]) -> tuple[str, ...]:
+    """Names of the models from the notebook that have a plain loop and are not selected yet."""
+    return tuple(
+        name
+        for name, model in registry.models.items()
+        if "notebook" in model.tags
+        and model.reference
+        and not importable(model.requires)
+        and not any(selector.partition("[")[0] == name for selector in selectors)
+    )
+
+
+def _with_epochs(registry: Registry, choice: Choice, epochs: int) -> Choice:
+    """A model with a number of epochs, if it has a parameter for it that is not set yet."""
+    given = dict(choice.parameters)
+    if "epochs" in parameters_of(registry.models[choice.name].make):
+        given.setdefault("epochs", epochs)
+    return Choice(choice.name, tuple(given.items()))
+
+
 def shape_of(text: str) -> tuple[int, int]:
-    """Samples by classes.
+    """Parse a shape, (n_samples, n_classes).
 
     >>> shape_of("100_000x10")
     (100000, 10)
 
     Raises:
-        UsageError: it is something else.
+        UsageError: the text is not a shape.
     """
     match = re.fullmatch(r"(\d+(?:_\d+)*)x(\d+(?:_\d+)*)", text.strip())
     sizes = tuple(int(part) for part in match.groups()) if match else ()
@@ -342,66 +396,69 @@ def shape_of(text: str) -> tuple[int, int]:
 
 
 def by_epochs(registry: Described, choices: Sequence[Choice]) -> dict[Choice, bool]:
-    """Whether each model's ``fit`` takes a monitor, which making one tells, in a process apart.
+    """Whether each model's ``fit`` takes a monitor, found by making the model in another process.
 
-    What ends or holds up that process counts as one that does: it will do so where it is timed,
-    too, and be told.
+    A model that crashes or blocks that process counts as one that does: it will fail again when it
+    is timed, and be reported then.
 
     Args:
-        registry: what there is.
-        choices: models.
+        registry: all plugins' offers.
+        choices: the models.
     """
     calls: dict[Choice, Call] = {}
     for choice in choices:
         origin, model = registry.origin("models", choice.name), registry.models[choice.name]
         parent = registry.parent(origin, model.requires)
         calls[choice] = parent.call(_trains_there, choice, limits=Limits(MAKING))
-    found: dict[Choice, bool] = {}
+    trains: dict[Choice, bool] = {}
     finish(calls.values())
     for choice, call in calls.items():
         value, failure = call.result()
         call.close()
-        found[choice] = bool(value) if failure is None else True
-    return found
+        trains[choice] = bool(value) if failure is None else True
+    return trains
 
 
-def _trains_there(inside: Inside, choice: Choice) -> tuple[bool, dict[str, Any]]:
+def _trains_there(inside: Inside, choice: Choice) -> tuple[bool, dict[str, object]]:
     return trains_by_epochs(inside.held.registry, choice), {}
 
 
 def trains_by_epochs(registry: Registry, choice: Choice) -> bool:
-    """Whether a model's ``fit`` takes a monitor; if it cannot be made, its reference tells."""
+    """Whether a model's ``fit`` takes a monitor.
+
+    A model that cannot be made counts as one that does if it has a reference.
+    """
     from harness.contract.values import Setting
     from harness.trials.trial import takes_monitor
 
     model = registry.models[choice.name]
     try:
         return takes_monitor(model.make(Setting(0, "cpu", 1, 2), **dict(choice.parameters)))
-    except Exception:  # noqa: BLE001  # a stranger's; it will fail where it is timed, and be told
+    except Exception:  # noqa: BLE001  # plugins raise anything; reported when the model is timed
         return model.reference is not None
 
 
 def kernels_named(registry: Registry, wanted: Sequence[str]) -> list[Kernel]:
-    """Kernels by names or globs; those that are timed by default without.
+    """Kernels by names or globs; without any, the kernels that are timed by default.
 
     Raises:
-        UsageError: a kernel is not there.
+        UsageError: a name or glob matches no kernel.
     """
-    found: dict[str, Kernel] = {}
+    selected: dict[str, Kernel] = {}
     for glob in wanted or ("*",):
         names = [name for name in registry.kernels if fnmatch.fnmatchcase(name, glob)]
         if not names:
             raise UsageError(f"no kernel '{glob}': {nearest(glob, registry.kernels)}")
-        found |= {
+        selected |= {
             name: registry.kernels[name]
             for name in names
             if wanted or registry.kernels[name].by_default
         }
-    return list(found.values())
+    return list(selected.values())
 
 
 def _device(registry: Registry, name: str) -> str | None:
-    """A device's full name; None where it is not here."""
+    """A device's full name; None if this machine does not have it."""
     if name in registry.devices:
         return name
     return next((device for device in registry.devices if device.partition(":")[0] == name), None)

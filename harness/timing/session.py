@@ -1,4 +1,4 @@
-"""Groups of workloads become timings: fresh processes, one after another, until enough is known."""
+"""Times groups of workloads in fresh processes, one after another, until intervals are tight."""
 
 from __future__ import annotations
 
@@ -31,18 +31,21 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from harness.contract.registry import Registry
+    from harness.contract.values import Failure
     from harness.timing.engine import Measured
     from harness.timing.workloads import Group, Key
 
     Clock = Callable[[], float]
-    Found = tuple["Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]]
+    Outcome = tuple[
+        "Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]
+    ]
 
 MOST = 10
-"""Processes that are started at most, where nobody has set a budget."""
+"""The default maximum number of processes."""
 
 LEAST, PATIENCE, LONGEST = 10.0, 60.0, 600.0
-"""A workload hangs that takes so many seconds and so many times what a round of it is expected to
-take, or so many seconds in any case."""
+"""A workload counts as hung after `LEAST` seconds + `PATIENCE` times the expected seconds of its
+round, but no later than after `LONGEST` seconds."""
 
 STOPS = {
     "tight": "until every interval was tight",
@@ -53,47 +56,49 @@ STOPS = {
 }
 MODULES = ("harness.timing.session",)
 POLL = 0.05
+"""Seconds between two looks at a busy process."""
+
 LATE = 1.1
-"""By what factor processes may exceed their time before a group is given up for the others."""
+"""Factor by which processes may exceed their time before a group is put aside for the others."""
 
 CAP = 500
-"""Samples that are kept of each process."""
+"""The most samples that are kept of each process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a process found out about a group.
+    """A process's measurements of one group.
 
     Args:
-        found: of each workload.
-        spare: seconds that it would have saved with the fewest rounds.
-        usage: of the machine's processors meanwhile.
+        found: the measurement of each workload.
+        spare: seconds that the process would have saved with the fewest rounds.
+        usage: use of the machine's processors during the measurement.
     """
 
-    found: Sequence[Found]
+    found: Sequence[Outcome]
     spare: float = 0.0
     usage: Usage = field(default_factory=Usage)
 
     @classmethod
-    def of(cls, told: Sequence[Any]) -> Answer:
-        """From plain JSON, as it comes from the process."""
-        found, spare, usage = told
-        return cls([(_key(words), *rest) for words, *rest in found], spare, Usage(*usage))
+    def of(cls, message: Sequence[Any]) -> Answer:
+        """Reads an answer from the JSON that the process sends."""
+        found, spare, usage = message
+        return cls([(_key(key), *rest) for key, *rest in found], spare, Usage(*usage))
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What came of timing some groups.
+    """The timings of some groups, and how they were taken.
 
     Args:
         timings: in the order of the groups.
-        n_processes: that were started.
-        stopped: why no more were: ``tight`` (every interval is), ``budget`` (the time was up),
-            ``most`` (there were as many as were wanted), ``nothing`` (all that was left failed),
-            ``interrupted``.
-        seconds: that it took.
-        usage: of the machine's processors while something was measured.
-        load: the load average when it began.
+        n_processes: number of processes started.
+        stopped: why timing stopped: ``tight`` (every interval is tight), ``budget`` (the time was
+            up), ``most`` (the maximum number of processes was reached), ``nothing`` (everything
+            left has failed), ``interrupted``.
+        seconds: duration of the session.
+        usage: use of the machine's processors during the measurements.
+        load: the load average at the start.
     """
 
     timings: tuple[Timing, ...]
@@ -104,7 +109,7 @@ class Session:
     load: float | None = None
 
     def __str__(self) -> str:
-        """Such as ``timed for 31 s in 3 processes, until the budget was spent``."""
+        """A summary such as ``timed for 31 s in 3 processes, until the budget was spent``."""
         processes = f"{self.n_processes} process{'es' if self.n_processes != 1 else ''}"
         busy = busyness.complaint(self.usage.facts()) if self.usage.seconds else ""
         return (
@@ -113,7 +118,7 @@ class Session:
         )
 
     def facts(self, budget: float) -> dict[str, object]:
-        """To store with the environment."""
+        """The session's settings and use of the machine, to store with the environment."""
         return {
             "budget": budget,
             "processes": self.n_processes,
@@ -126,7 +131,7 @@ class Session:
 
 @dataclass(slots=True)
 class _Tally:
-    """What the processes so far have found out about one workload."""
+    """The measurements of one workload, collected over processes."""
 
     place: tuple[int, int]
     status: Literal["ok", "wrong", "failed", "unfinished"] = "ok"
@@ -138,17 +143,17 @@ class _Tally:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What is timed, and how.
+    """The workloads to time, and the settings.
 
     Args:
-        groups: of workloads that are compared with one another.
-        plugins: files or modules to discover in each process, besides what is installed.
-        budget: seconds for all of it; what has begun is finished.
-        threads: that libraries may use.
-        memory: bytes that a process may use; a share of the machine's by default.
-        rounds: samples of each workload that a process takes at most.
-        warm_up: seconds that a workload is run at least before it is timed.
-        most: processes that are started at most; None for as many as the budget has time for.
+        groups: groups of workloads; those of one group are compared with one another.
+        plugins: files or modules to discover in each process, besides installed plugins.
+        budget: seconds for all groups together; a measurement that has begun is finished.
+        threads: number of threads that libraries may use.
+        memory: bytes that a process may use; by default a share of the machine's memory.
+        rounds: the most samples of each workload per process.
+        warm_up: the least number of seconds that a workload runs before it is timed.
+        most: the most processes to start; None for as many as fit into the budget.
     """
 
     groups: tuple[Group, ...]
@@ -170,21 +175,23 @@ def time_groups(
     interrupts: tuple[type[BaseException], ...] = (),
     note: Callable[[BaseException], None] = lambda _: None,
 ) -> Session:
-    """Time groups in processes of their own, nothing beside them.
+    """Time groups in separate processes, one process at a time.
 
-    There are no fewer than `FEWEST` processes unless the budget is spent. The ones beyond measure
-    only what was not measured in so many yet, and then what has an interval that is not tight,
-    until every interval is or nothing more fits into the budget. A workload that crashes or hangs
-    ends its process; what is compared with it begins once more in another, without it, and the time
-    that it took is not the others'. A kernel that hangs is left out of the groups that come after.
+    At least `FEWEST` processes run unless the budget is spent. Further processes measure first the
+    groups that fewer processes have measured, then the groups with intervals that are not tight,
+    until every interval is tight or nothing more fits into the budget.
+
+    A workload that crashes or hangs ends its process. The rest of its group starts again in a new
+    process, without that workload, and the time lost is added to the deadline. A kernel that hangs
+    is also left out of all later groups.
 
     Args:
-        bench: what to time.
-        clock: seconds, ever growing.
+        bench: the workloads, and the settings.
+        clock: monotonic clock, in seconds.
         start: starts a process.
-        tell: called with the number of the process, from 1, and what it turns to.
-        interrupts: exceptions at which it ends with what is known so far.
-        note: called with such an exception.
+        tell: called with the number of the process, from 1, and the case that it measures next.
+        interrupts: exceptions that end the session early, keeping the timings so far.
+        note: called with the exception that ended the session early.
     """
     timed = _Bench(bench, clock, start or _start, tell)
     try:
@@ -196,7 +203,7 @@ def time_groups(
 
 
 class _Bench:
-    """A bench under way."""
+    """A bench in progress."""
 
     def __init__(
         self,
@@ -211,13 +218,13 @@ class _Bench:
         self.groups: dict[int, Group] = dict(enumerate(bench.groups))
         self.tallies: dict[Key, _Tally] = {}
         self.took: dict[int, float] = {}  # seconds of each group in the latest process
-        self.least: dict[int, float] = {}  # what it would have been with the fewest rounds
-        self.measured: Counter[int] = Counter()  # processes in which each group was
+        self.least: dict[int, float] = {}  # seconds of each group with the fewest rounds
+        self.measured: Counter[int] = Counter()  # number of processes that measured each group
         self.aside: set[int] = set()  # groups that wait until the others have been measured
-        self.start_seconds = 0.0  # of the latest process, until it measured
+        self.start_seconds = 0.0  # of the latest process, before it measured anything
         self.usages: list[Usage] = []
         self.load = busyness.load()
-        self.lost = 0.0  # seconds, to what hung or crashed
+        self.lost = 0.0  # seconds lost to workloads that hung or crashed
         self.order = random.Random(0)  # noqa: S311  # no secret
         self.memory = bench.memory or share_of_memory(1)
 
@@ -242,7 +249,7 @@ class _Bench:
         return self.started + self.bench.budget + self.lost
 
     def session(self) -> Session:
-        """What is known so far."""
+        """The timings so far."""
         ordered = sorted(self.tallies.items(), key=lambda item: item[1].place)
         timings = tuple(self._timing(key, tally) for key, tally in ordered)
         seconds = self.clock() - self.started
@@ -264,10 +271,11 @@ class _Bench:
         return "" if self._turn() else "budget"
 
     def _turn(self) -> list[tuple[int, Group]]:
-        """What the next process measures: in the given order in the first, then at random.
+        """The groups that the next process measures, by index.
 
-        Beyond the fewest processes that is what has been in fewer, if there is time for the rest of
-        them, or else what has wide intervals and takes no longer than there is time.
+        The first `FEWEST` processes measure all groups that are not put aside. Later ones measure
+        the groups that fewer than `FEWEST` processes have measured, if the time suffices to catch
+        up; otherwise the groups with wide intervals that fit into the time left.
         """
         if self.n_processes < FEWEST:
             active = [item for item in self.groups.items() if item[0] not in self.aside]
@@ -292,7 +300,7 @@ class _Bench:
         return [(i, self.groups[i]) for i in behind or open_]
 
     def _give_up(self, turn: Sequence[tuple[int, Group]], spent: float) -> None:
-        """Report groups that there was no time for, with a budget that would probably do."""
+        """Report groups for which the time did not suffice, with a budget that probably would."""
         left = sum(group.weight for _, group in turn)
         done = sum(group.weight for group in self.groups.values()) - left
         reason = f"{self.bench.budget:g} s are too few"
@@ -305,10 +313,10 @@ class _Bench:
             del self.groups[i]
 
     def _put_aside(self, seconds: float) -> None:
-        """Let the longest groups wait if all together take longer than the time for one process.
+        """Put the longest groups aside if all groups together exceed the time of one process.
 
-        Otherwise the fewest processes would end before the last groups, and none be reported. If
-        the others leave time, they have their turn.
+        Otherwise the first `FEWEST` processes would not reach the last groups, whose timings would
+        then be incomplete. Groups put aside are measured later if time is left.
         """
         least = {i: self.least.get(i, 0.0) for i in self.groups if i not in self.aside}
         while len(least) > 1 and self.start_seconds + sum(least.values()) > LATE * seconds:
@@ -317,11 +325,16 @@ class _Bench:
             self.aside.add(longest)
 
     def _process(self, number: int, deadline: float, turn: list[tuple[int, Group]]) -> None:
-        """One process: every group of its turn once, each with its share of the time.
+        """Run one process: each group of the turn once, with its share of the time.
 
-        The first takes them as they come, and what it does not come to in its time is given up, so
-        that all of the fewest processes measure the same. Beyond those, a process ends with its
-        time.
+        The first process measures the groups in the given order, and gives up those that it does
+        not reach in its time, so that the first `FEWEST` processes measure the same groups. Later
+        processes shuffle the groups. Processes beyond `FEWEST` skip groups that would end late.
+
+        Args:
+            number: number of the process, from 1.
+            deadline: when the process should end, by the clock.
+            turn: the groups to measure, by index; it is changed in place.
         """
         if number > 1:
             self.order.shuffle(turn)
@@ -333,41 +346,30 @@ class _Bench:
                     self._give_up(turn, self.clock() - entered)
                     return
                 i, group = turn.pop(0)
-                # The first of a turn fits, and what a process has begun with it ends with.
+                # The first group of a turn is known to fit, so it is always measured.
                 late = self.clock() + self.least.get(i, 0.0) > deadline
                 if number > FEWEST and self.took and late:
                     continue
                 weight = group.weight + sum(other.weight for _, other in turn)
                 starting = self.start_seconds if worker is None else 0.0
-                left = max(0.0, deadline - self.clock() - starting)
-                share = left * group.weight / weight
+                seconds_left = max(0.0, deadline - self.clock() - starting)
+                share = seconds_left * group.weight / weight
                 if worker is None or not worker.usable:
                     if worker is not None:
                         worker.end()
                     worker = self.start(self.bench)
                 began = self.clock()
                 self.tell(number, group.case)
-                seed = self.order.randrange(2**32)
-                how = {
-                    "rounds": self.bench.rounds,
-                    "warm_up": self.bench.warm_up,
-                    "threads": self.bench.threads,
-                }
-                each = group.weight / len(group.keys)
-                limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
-                worker.call(_measure_there, group, seed, share, how, limits=limits, notes=True)
-                while (answer := worker.poll()) is None:
-                    processes.wait([worker], POLL)
+                value, failure = self._answer_of(worker, group, share)
                 self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
-                value, failure = answer
                 if failure is None:
-                    told = Answer.of(value)
-                    self.least[i] = max(0.0, self.took[i] - told.spare)
+                    group_answer = Answer.of(value)
+                    self.least[i] = max(0.0, self.took[i] - group_answer.spare)
                     self.measured[i] += 1
-                    self.usages.append(told.usage)
-                    self._note(i, told.found)
+                    self.usages.append(group_answer.usage)
+                    self._note(i, group_answer.found)
                     continue
-                # What hung or crashed takes no time from the others.
+                # A workload that hung or crashed must not take time from the others.
                 lost = self.took.pop(i)
                 self.lost += lost
                 deadline += lost
@@ -381,49 +383,63 @@ class _Bench:
             if worker is not None:
                 worker.end()
 
+    def _answer_of(
+        self, worker: Worker, group: Group, seconds: float
+    ) -> tuple[Any, Failure | None]:
+        """Have a worker measure a group; returns the JSON of an `Answer`, or the failure."""
+        seed = self.order.randrange(2**32)
+        settings = _Settings(self.bench.rounds, self.bench.warm_up, self.bench.threads)
+        each = group.weight / len(group.keys)
+        limits = Limits(round(min(LONGEST, LEAST + PATIENCE * each), 1), self.memory)
+        worker.call(_measure_there, group, seed, seconds, settings, limits=limits, notes=True)
+        while (answer := worker.poll()) is None:
+            processes.wait([worker], POLL)
+        return answer
+
     def _shun(
         self, culprit: Key, reason: str, turn: Sequence[tuple[int, Group]]
     ) -> list[tuple[int, Group]]:
-        """What is left to do without a kernel that hangs, which would on other logits, too."""
+        """The rest of a turn without a kernel that hung: it would hang on other logits, too."""
         kind, subject, case, device = culprit
-        left = []
+        remaining = []
         for i, group in turn:
-            others: Group | None = group
+            rest: Group | None = group
             for place, key in enumerate(group.keys):
-                if (key[0], key[1], key[3]) == (kind, subject, device) and others is not None:
+                if (key[0], key[1], key[3]) == (kind, subject, device) and rest is not None:
                     tally = _Tally((i, place), "failed", f"{reason} ({case})")
                     self.tallies.setdefault(key, tally)
-                    others = others.without(key)
-            if others is None:
+                    rest = rest.without(key)
+            if rest is None:
                 del self.groups[i]
             else:
-                self.groups[i] = others
-                left.append((i, others))
-        return left
+                self.groups[i] = rest
+                remaining.append((i, rest))
+        return remaining
 
     def _blame(self, index: int, noted: tuple[int, Key] | None, reason: str) -> Group | None:
-        """What is left of a group in which something ended the process.
+        """The rest of a group after one of its workloads ended the process.
 
-        Where it is not known what that was, or the group cannot do without it, nothing.
+        None, and all workloads fail, where the culprit is unknown or the group cannot do without
+        it.
         """
         group = self.groups.pop(index)
-        others = group.without(noted[1]) if noted else None
-        found = [noted] if noted else []
-        if noted is None or others == group:
-            found += enumerate(group.keys)
-            others = None
-        for place, key in found:
+        rest = group.without(noted[1]) if noted else None
+        culprits = [noted] if noted else []
+        if noted is None or rest == group:
+            culprits += enumerate(group.keys)
+            rest = None
+        for place, key in culprits:
             tally = self.tallies.setdefault(key, _Tally((index, place)))
             tally.status, tally.reason = "failed", reason
-        if others is not None:
-            self.groups[index] = others
-        return others
+        if rest is not None:
+            self.groups[index] = rest
+        return rest
 
-    def _note(self, index: int, found: Sequence[Found]) -> None:
-        for j, (key, status, reason, samples, calls, figures) in enumerate(found):
+    def _note(self, index: int, outcomes: Sequence[Outcome]) -> None:
+        for j, (key, status, reason, samples, calls, figures) in enumerate(outcomes):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
             if status != "ok" and key[0].endswith(ONCE):
-                del self.tallies[key]  # a model may refuse to be fitted so shortly
+                del self.tallies[key]  # a model may refuse a fit of one epoch
                 continue
             if status != "ok":
                 tally.status, tally.reason = status, reason
@@ -451,25 +467,37 @@ class _Bench:
         )
 
 
-def _noted(told: Any) -> tuple[int, Key] | None:
-    """What a process noted last, place and key of a workload; it comes as JSON."""
-    return (int(told[0]), _key(told[1])) if told else None
+def _noted(value: Any) -> tuple[int, Key] | None:
+    """Place and key of the workload that a process noted last; ``value`` is JSON."""
+    return (int(value[0]), _key(value[1])) if value else None
 
 
-def _key(words: Sequence[str]) -> Key:
-    kind, subject, case, device = words
+def _key(parts: Sequence[str]) -> Key:
+    kind, subject, case, device = parts
     return kind, subject, case, device
 
 
 def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
-    """Of seconds the median over processes and its interval; of others what speaks against them."""
-    found: dict[str, float] = {}
+    """Each figure over all processes: seconds as median and interval, others at their worst."""
+    summary: dict[str, float] = {}
     for name, values in by_process.items():
-        found[name] = median(values) if name.endswith("seconds") else worse(name, values)
+        summary[name] = median(values) if name.endswith("seconds") else worse(name, values)
         if name.endswith("seconds") and min(values) > 0:
             low, high = interval(np.array(values))
-            found |= {f"{name}_low": min(low, found[name]), f"{name}_high": max(high, found[name])}
-    return found
+            summary |= {
+                f"{name}_low": min(low, summary[name]),
+                f"{name}_high": max(high, summary[name]),
+            }
+    return summary
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """Settings of a bench for its processes; see `Bench`."""
+
+    rounds: int
+    warm_up: float
+    threads: int
 
 
 def _start(bench: Bench) -> Worker:
@@ -477,20 +505,21 @@ def _start(bench: Bench) -> Worker:
 
 
 def _load(plugins: tuple[str, ...]) -> Registry:
-    """The registry, devices too: what is loaded for them is not the first workload's time."""
+    """The registry and its devices: their libraries must load before the first workload runs."""
     registry = load(plugins)
     _ = registry.devices
     return registry
 
 
 def _settle(state: dict[str, Any], threads: int) -> tuple[str, ...]:
-    """Put back what a workload changed of the process's state, and say what of it slows others."""
+    """Undo a workload's changes to the process's state, and return those that slow others down."""
     changes = process_state.restore(state)
     new = {name for name, value in state.items() if value is None}
-    if any(process_state.read()[name] is not None for name in new):  # PyTorch has come
+    if any(process_state.read()[name] is not None for name in new):  # PyTorch has been imported
         process_state.set_threads(threads)
         state |= {name: process_state.read()[name] for name in new}
-    # The environment, say, is changed by PyTorch itself, when it is first asked to compile.
+    # Other changes are not the workload's fault: PyTorch itself changes the environment, for
+    # example, when it first compiles.
     return tuple(change for change in changes if change.startswith("torch's"))
 
 
@@ -500,43 +529,54 @@ def _measure_there(
     group: Group,
     seed: int,
     seconds: float,
-    how: dict[str, Any],
+    settings: _Settings,
 ) -> tuple[Any, ...]:
-    """An `Answer` as plain values; notes what is being run, and its place."""
+    """Measure a group in a worker; returns an `Answer` as plain values.
+
+    Notes the place and key of each workload before running it.
+    """
     started = time.perf_counter()
     before = Look.now()
-    # Of libraries there are so many objects that to look at them takes a fifth of a second: once.
+    # Libraries hold so many objects that each collection takes 0.2 s. Freezing makes later
+    # collections skip them.
     gc.collect()
     gc.freeze()
-    workloads = group.workloads(registry, seed, how["threads"])
+    workloads = group.workloads(registry, seed, settings.threads)
     places = {workload.key: place for place, workload in enumerate(workloads)}
     seconds -= time.perf_counter() - started
-    fewest = min(how["rounds"], group.fewest_rounds)
+    fewest = min(settings.rounds, group.fewest_rounds)
     measured = measure(
         workloads,
         seconds=seconds,
         seed=seed,
         fewest=fewest,
-        rounds=how["rounds"],
-        warm_up=how["warm_up"],
+        rounds=settings.rounds,
+        warm_up=settings.warm_up,
         tell=lambda workload: note((places[workload.key], workload.key)),
-        settle=partial(_settle, process_state.read(), how["threads"]),
+        settle=partial(_settle, process_state.read(), settings.threads),
     )
-    found = [
-        (one.workload.key, one.status, one.reason, one.samples, one.calls, one.figures)
-        for one in measured
+    outcomes = [
+        (
+            result.workload.key,
+            result.status,
+            result.reason,
+            result.samples,
+            result.calls,
+            result.figures,
+        )
+        for result in measured
     ]
     usage = busyness.used(before, Look.now())
     if any(workload.device != "cpu" for workload in workloads):
-        # Who waits for a device need not have a processor.
+        # A process that waits for a device needs no processor meanwhile.
         usage = replace(usage, own=max(usage.own, usage.seconds))
-    return astuple(Answer(found, _spare(measured, fewest), usage))
+    return astuple(Answer(outcomes, _spare(measured, fewest), usage))
 
 
 def _spare(measured: Sequence[Measured], fewest: int) -> float:
-    """Seconds that rounds beyond the fewest took."""
+    """Seconds spent on rounds beyond the fewest."""
     spare = 0.0
-    for one in measured:
-        kept = fewest * (BURST if one.workload.single else 1)
-        spare += math.fsum(one.samples[kept:]) * one.calls
+    for result in measured:
+        kept = fewest * (BURST if result.workload.single else 1)
+        spare += math.fsum(result.samples[kept:]) * result.calls
     return spare

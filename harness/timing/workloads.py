@@ -1,7 +1,7 @@
-"""What is timed: softmax kernels on random logits, and pairings that train and predict.
+"""Defines the workloads: softmax kernels on random logits; fits and predictions of pairings.
 
-A group is a plain description that can be sent to a process of its own, where it becomes
-workloads that are measured in turns.
+A pairing is a model on a dataset and device. A group is a plain description that can be sent to
+another process, which turns it into workloads and times them in turns.
 """
 
 from __future__ import annotations
@@ -37,34 +37,36 @@ Key: TypeAlias = tuple[str, str, str, str]
 """Kind, subject, case and device of a workload."""
 
 OURS = "numpy-fast"
-"""The kernel that is taken for models whose plugin has none."""
+"""The kernel to time for models whose plugin offers no kernel."""
 
 ONCE = "-once"
-"""Behind the kind of a fit: the same of a single epoch."""
+"""Suffix of a fit's kind for the same fit with a single epoch."""
 
 SCALE = 3.0
-"""Standard deviation of random logits: those of a network that is fairly sure."""
+"""Standard deviation of random logits, as of a fairly confident network."""
 
 DRAWN = 1 << 25
-"""Random numbers that are drawn at most: to draw 1.6 GB of them takes longer than all else."""
+"""The most random numbers to draw: drawing 1.6 GB of them would take longer than all the rest."""
 
 FAR = -1e7
-"""Where logits overflow a softmax that does not take the maximum off."""
+"""Mean of logits at which a softmax fails unless it subtracts the maximum."""
 
 CHECKED, ENDS = 1 << 20, 1 << 10
-"""Numbers of an output that are compared with the reference, in rows drawn anew in each process,
-and how many of the first and last rows are among them: where blocks end, mistakes begin."""
+"""How many numbers of an output are compared with the reference, in rows that each process draws
+anew; and how many of the first and last rows are always compared, because errors often occur at the
+ends of blocks."""
 
 AGREEMENT = 1e-4
-"""By how much two ways to the same probabilities may differ."""
+"""Tolerance between probabilities that were computed in two ways."""
 
 LIKENESS = 0.02
-"""By how much the likelihood of a plain loop may differ: rounding drives two trainings apart."""
+"""Tolerance between the likelihoods of a model and its plain loop: rounding errors grow during
+training."""
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 CACHED, CACHED_ELSEWHERE = 1 << 25, 1 << 27
-"""Bytes of an array from which on the caches hold too little of it to matter: those of a core, and
-an accelerator's, of which the latest have 64 MiB."""
+"""Sizes in bytes from which an array is too large for caches to matter: a core's caches, and an
+accelerator's (the latest have 64 MiB)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,10 @@ class SoftmaxGroup:
     """Kernels side by side on one array.
 
     Args:
-        kernels: their names.
+        kernels: names of the kernels.
         shape: (n_samples, n_classes).
         dtype: ``float32`` or ``float64``.
-        device: its name.
+        device: name of the device.
         cold: the caches are overwritten before each call.
     """
 
@@ -88,32 +90,32 @@ class SoftmaxGroup:
 
     @property
     def case(self) -> str:
-        """Such as ``100000x10 float32 warm``."""
+        """Shape, type and state of the caches, such as ``100000x10 float32 warm``."""
         n_samples, n_classes = self.shape
         return f"{n_samples}x{n_classes} {self.dtype} {'cold' if self.cold else 'warm'}"
 
     @property
     def bytes(self) -> int:
-        """Of the array."""
+        """Size of the array."""
         return self.shape[0] * self.shape[1] * np.dtype(self.dtype).itemsize
 
     @property
     def is_cold_anyhow(self) -> bool:
-        """Whether the caches of its device hold too little of the array to matter."""
+        """Whether the array is so large that the device's caches do not matter."""
         return self.bytes >= (CACHED if self.device == "cpu" else CACHED_ELSEWHERE)
 
     @property
     def weight(self) -> float:
-        """Seconds that one round takes, roughly: what its share of the time is measured by."""
+        """Estimated seconds of one round, which determine the group's share of the time."""
         return len(self.kernels) * (0.1 + self.bytes * 3e-8)
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """Of its kernels' workloads."""
+        """Keys of the kernels' workloads."""
         return tuple(("softmax", kernel, self.case, self.device) for kernel in self.kernels)
 
     def without(self, key: Key) -> SoftmaxGroup | None:
-        """The kernels but one; None where none is left."""
+        """The group without the kernel of a key; None if no kernel is left."""
         left = tuple(kernel for kernel in self.kernels if kernel != key[1])
         return replace(self, kernels=left) if left else None
 
@@ -123,77 +125,68 @@ class SoftmaxGroup:
         logits = random_logits(rng, self.shape, self.dtype)
         logits.flags.writeable = False
         device = find_device(registry, self.device)
-        n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
-        drawn = rng.choice(len(logits), n_checked, replace=False)
-        ends = np.arange(len(logits))[[*range(-min(ENDS, n_checked), min(ENDS, n_checked))]]
-        rows = np.unique(np.concatenate([drawn, ends]))
+        rows = _rows_to_check(rng, logits)
         expected = reference(logits[rows])
         evict = device.evictor() if self.cold and device.evictor else None
-        common: dict[str, Any] = {
-            "case": self.case,
-            "device": self.device,
-            "synchronize": device.synchronize,
-            "elapsed": device.elapsed,
-            "before": evict,
-        }
+        workload = partial(
+            Workload,
+            case=self.case,
+            device=self.device,
+            synchronize=device.synchronize,
+            elapsed=device.elapsed,
+            before=evict,
+        )
 
         owned: dict[str, Array] = {}
 
         def check(kernel: Kernel, output: Any) -> Mapping[str, float]:
-            own = owned[kernel.name]
-            if own is not logits and not np.array_equal(own, logits):
-                raise WrongOutputError("writes to the logits that it is given")
-            found = np.asarray(kernel.collect(output))
-            if found.shape != logits.shape:
-                raise WrongOutputError(f"gives shape {found.shape} for logits {logits.shape}")
-            if found.dtype.kind != "f":
-                raise WrongOutputError(f"gives {found.dtype}, which probabilities are not")
-            error = np.abs(found[rows] - expected).max(initial=0.0)
-            if not error <= TOLERANCE[self.dtype]:
-                raise WrongOutputError(f"a probability is off by {error:.2g}")
-            total = float(found.sum(dtype=np.float64))
-            if not abs(total - len(logits)) <= 1e-5 * len(logits):
-                raise WrongOutputError(f"{len(logits)} rows sum to {total:.6g}")
+            given = owned[kernel.name]
+            if given is not logits and not np.array_equal(given, logits):
+                raise WrongOutputError("writes to the logits that it was given")
+            probabilities = np.asarray(kernel.collect(output))
+            if probabilities.shape != logits.shape:
+                raise WrongOutputError(
+                    f"gives shape {probabilities.shape} for logits {logits.shape}"
+                )
             return {
-                "error": float(error),
+                "error": _error_of(probabilities, rows, expected, TOLERANCE[self.dtype]),
                 "survives": float(survives(kernel, self.device, self.dtype, self.shape[1])),
             }
 
         def setup(kernel: Kernel) -> Callable[[], Any]:
-            # Each has its own, lest one that works in place spoils those of the others; elsewhere
-            # than on the processor each has its own in that memory.
+            # On the CPU each kernel gets a copy of the logits, so that a kernel that works in place
+            # cannot spoil the others' input. On other devices `prepare` makes a copy anyway.
             owned[kernel.name] = logits.copy() if device.kind == "cpu" else logits
             owned[kernel.name].flags.writeable = False
             return running(kernel, kernel.prepare(owned[kernel.name], self.device), device)
 
-        found = [
-            Workload(
+        workloads = [
+            workload(
                 "softmax",
                 name,
                 setup=partial(setup, registry.kernels[name]),
                 check=partial(check, registry.kernels[name]),
                 poison=poison,
-                **common,
             )
             for name in self.kernels
         ]
         if device.copier:
-            found.append(Workload("copy", "copy", setup=partial(device.copier, logits), **common))
-        return found
+            workloads.append(workload("copy", "copy", setup=partial(device.copier, logits)))
+        return workloads
 
 
 @dataclass(frozen=True, slots=True)
 class TimedPairing:
-    """A model on a dataset, and which of its doings are timed.
+    """A model on a dataset and device, and which of its calls to time.
 
     Args:
-        trials: its repeats; the first is the one that is timed by itself.
-        epochs: that a fit goes through, where it is known.
-        cut: epochs that the fits are cut short to, by the model's parameter of that name.
-        together: time the fit of all the trials at once, too.
-        reference: time the model's reference, too.
-        predict: time predictions and the softmax of its logits, too.
-        weight: seconds that one round takes, roughly.
+        trials: the pairing's repeats; the first is the one that is fitted alone.
+        epochs: number of epochs of a fit, if known.
+        cut: smaller number of epochs for the timed fits, set by the model's parameter ``epochs``.
+        together: also time the fit of all trials at once.
+        reference: also time the model's reference.
+        predict: also time predictions and the softmax of the model's logits.
+        weight: estimated seconds of one round.
     """
 
     trials: tuple[Trial, ...]
@@ -206,14 +199,14 @@ class TimedPairing:
 
     @property
     def key(self) -> Key:
-        """Of its fit."""
+        """The key of the pairing's fit."""
         trial = self.trials[0]
         return ("fit", str(trial.model), str(trial.dataset), trial.device)
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingGroup:
-    """Pairings of one dataset and device side by side."""
+    """Pairings of one dataset and device, which are timed in turns."""
 
     pairings: tuple[TimedPairing, ...]
     fewest_rounds: ClassVar[int] = 1
@@ -225,13 +218,13 @@ class TrainingGroup:
 
     @property
     def keys(self) -> tuple[Key, ...]:
-        """Of its pairings' fits."""
+        """Keys of the pairings' fits."""
         return tuple(pairing.key for pairing in self.pairings)
 
     def without(self, key: Key) -> TrainingGroup | None:
-        """The pairings, one of them without what it did under a key; None where none is left.
+        """The group without the workload of a key; None if no pairing is left.
 
-        Without its fit a pairing has nothing to predict with.
+        Without its fit a pairing is left out entirely, because it could not predict.
         """
         left = []
         for pairing in self.pairings:
@@ -247,7 +240,7 @@ class TrainingGroup:
 
     @property
     def weight(self) -> float:
-        """Seconds that one round takes, roughly."""
+        """Estimated seconds of one round."""
         return sum(pairing.weight for pairing in self.pairings)
 
     def workloads(
@@ -257,20 +250,20 @@ class TrainingGroup:
         threads: int = 1,
         clock: Callable[[], float] = time.perf_counter,
     ) -> list[Workload]:
-        """What each pairing does; the seed draws what of it is looked at."""
+        """The workloads of all pairings; the seed selects the fit to check among fits at once."""
         rng = np.random.default_rng(seed)
         return [
             workload
             for pairing in self.pairings
-            for workload in _Doings(pairing, registry, rng, threads, clock).workloads()
+            for workload in _PairingWorkloads(pairing, registry, rng, threads, clock).workloads()
         ]
 
 
 Group: TypeAlias = SoftmaxGroup | TrainingGroup
 
 
-class _Doings:
-    """A pairing's data, and the classifier that its fit leaves for its predictions."""
+class _PairingWorkloads:
+    """A pairing's workloads, with the data and the fitted classifier that they share."""
 
     def __init__(
         self,
@@ -293,28 +286,29 @@ class _Doings:
             self.parts.append((trial, data, prepare(data, self.model.needs)))
         self.fitted: Classifier | None = None
         self.settles = True
-        self.figures: dict[str, Mapping[str, float]] = {}  # by kind, found once
-        self.common: dict[str, Any] = {
-            "subject": str(self.trial.model),
-            "case": str(self.trial.dataset),
-            "device": self.trial.device,
-            "synchronize": self.device.synchronize,
-        }
+        self.figures: dict[str, Mapping[str, float]] = {}  # by kind of fit, computed once
+        self.workload = partial(
+            Workload,
+            subject=str(self.trial.model),
+            case=str(self.trial.dataset),
+            device=self.trial.device,
+            synchronize=self.device.synchronize,
+        )
 
     def workloads(self) -> list[Workload]:
-        found = self._fits("fit", self.model.make)
+        workloads = self._fits("fit", self.model.make)
         if self.pairing.reference and self.model.reference:
-            found += self._fits("reference", self.model.reference)
+            workloads += self._fits("reference", self.model.reference)
         if self.pairing.together and self.model.fit_together and len(self.parts) > 1:
-            found.append(self._fit_together())
+            workloads.append(self._fit_together())
             if self._counted:
-                found.append(self._fit_together(1))
+                workloads.append(self._fit_together(1))
         if self.pairing.predict:
-            found += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
-        return found
+            workloads += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
+        return workloads
 
     def _fits(self, kind: str, make: Callable[..., Classifier]) -> list[Workload]:
-        """A fit, and one of a single epoch, by which what happens once a fit is told apart."""
+        """A fit and, if epochs can be set, a fit of one epoch, which tells the fixed cost apart."""
         return [self._fit(kind, make), *([self._fit(kind, make, 1)] if self._counted else [])]
 
     def _make(
@@ -331,7 +325,7 @@ class _Doings:
         return made
 
     def _fit(self, kind: str, make: Callable[..., Classifier], only: int | None = None) -> Workload:
-        """A fit, of only so many epochs if asked."""
+        """A fit, of ``only`` so many epochs if given."""
         _, data, prepared = self.parts[0]
         made: list[Classifier] = []
         rests = False
@@ -368,27 +362,30 @@ class _Doings:
             epochs = self.pairing.cut or self.pairing.epochs
             if epochs is None:
                 epochs = self._count_epochs(make)
-            found: dict[str, float] = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
+            counts: dict[str, float] = {"n_train": len(data.y_train), "n_test": len(data.y_test)}
             if self.pairing.cut:
-                found["cut_from"] = self.pairing.epochs or 0
+                counts["cut_from"] = self.pairing.epochs or 0
             if epochs:
-                found["epochs"] = epochs
-            return found
+                counts["epochs"] = epochs
+            return counts
 
         name = kind if only is None else f"{kind}{ONCE}"
-        return Workload(name, setup=setup, check=check, before=before, **self.common)
+        return self.workload(name, setup=setup, check=check, before=before)
 
     def _settle(self, made: list[Classifier]) -> None:
-        """Inside the clock, until a fit is found to leave nothing that can be waited for."""
+        """Wait for work that fits leave pending, inside the clock.
+
+        Once a fit has left nothing to wait for, later fits are not waited for.
+        """
         self.settles = self.settles and settle(made)
 
     @property
     def _counted(self) -> bool:
-        """Whether the model is told how many epochs to go through."""
+        """Whether the model has a parameter ``epochs``."""
         return "epochs" in parameters_of(self.model.make)
 
     def _count_epochs(self, make: Callable[..., Classifier]) -> int:
-        """What a monitor is told by one more fit; 0 where none is taken."""
+        """The number of epochs of one more fit, by its monitor; 0 if the fit takes no monitor."""
         classifier = self._make(make)
         if not takes_monitor(classifier):
             return 0
@@ -415,7 +412,7 @@ class _Doings:
             nonlocal rests
             rests = at_rest()
             if len({X.shape for X in Xs}) > 1:
-                raise UsageError("its repeats differ in shape, and are trained one by one")
+                raise UsageError("its repeats differ in shape, so they are fitted one by one")
             return run
 
         def before() -> None:
@@ -430,42 +427,50 @@ class _Doings:
         def check(classifiers: list[Classifier]) -> Mapping[str, float]:
             running = goes_on() if rests and not alone else 0.0
             firsts = [self._first(each, i) for i, each in enumerate(classifiers)]
-            found = [P for P, _ in firsts]
-            # A lone fit tells whether one that nobody could foresee was really trained.
+            probabilities = [P for P, _ in firsts]
+            # A lone fit of a random repeat checks that the fit at once really trained all of them.
             if not alone:
                 lone = self._make(self.model.make, chosen, epochs)
                 lone.fit(Xs[chosen], ys[chosen])
                 alone.append(self._probabilities(lone, chosen))
-            self._require_likelihood(alone[0], found[chosen], "alone", AGREEMENT, chosen)
+            self._require_likelihood(alone[0], probabilities[chosen], "alone", AGREEMENT, chosen)
             late = math.fsum(late for _, late in firsts)
             return {"together": len(classifiers), RUNNING: running, TO_PREDICT: late}
 
         kind = "together" if epochs is None else f"together{ONCE}"
-        return Workload(kind, setup=setup, check=check, before=before, **self.common)
+        return self.workload(kind, setup=setup, check=check, before=before)
 
     def _require_likelihood(
-        self, expected: Array, found: Array, whose: str, tolerance: float, index: int = 0
+        self, expected: Array, actual: Array, whose: str, tolerance: float, index: int = 0
     ) -> None:
-        """Refuse probabilities that are not about as likely as others of the same training."""
+        """Check that probabilities reach about the same likelihood as the expected ones.
+
+        Raises:
+            WrongOutputError: the likelihoods differ by more than the tolerance.
+        """
         _, data, _ = self.parts[index]
         y = np.searchsorted(data.trained, data.y_test)
-        wanted, likelihood = (
+        expected_likelihood, likelihood = (
             float(np.exp(np.log(np.maximum(P[np.arange(len(y)), y], scoring.CLIP)).mean()))
-            for P in (expected, found)
+            for P in (expected, actual)
         )
-        if abs(wanted - likelihood) > tolerance:
+        if abs(expected_likelihood - likelihood) > tolerance:
             raise WrongOutputError(
-                f"ends at likelihood {likelihood:.4f}, but {whose} at {wanted:.4f}"
+                f"ends at likelihood {likelihood:.4f}, but {whose} at {expected_likelihood:.4f}"
             )
 
     def _first(self, classifier: Classifier, index: int = 0) -> tuple[Array, float]:
-        """Probabilities of one that has just been fitted, and what was left to do for them."""
+        """A fresh classifier's probabilities, and the seconds of work that its fit left to them."""
         X = self.parts[index][2].X_test
         answer, late = first_answer(lambda: classifier.predict_proba(X), self.clock)
         return self._checked(classifier, answer, index), late
 
     def _probabilities(self, classifier: Classifier, index: int = 0) -> Array:
-        """Of the test part; refused unless they are some."""
+        """The probabilities of the test rows.
+
+        Raises:
+            WrongOutputError: they are not valid probabilities.
+        """
         _, _, prepared = self.parts[index]
         return self._checked(classifier, classifier.predict_proba(prepared.X_test), index)
 
@@ -488,7 +493,7 @@ class _Doings:
             predict_proba = self.fitted.predict_proba
 
             def run() -> Any:
-                # As it came, so that one that comes again is known.
+                # The answer is returned unconverted, so that a repeated object is recognised.
                 answer = predict_proba(X)
                 concrete(answer)
                 return answer
@@ -508,10 +513,10 @@ class _Doings:
             return {"n_test": len(X)}
 
         single = kind == "predict-row"
-        return Workload(kind, setup=setup, check=check, single=single, poison=poison, **self.common)
+        return self.workload(kind, setup=setup, check=check, single=single, poison=poison)
 
     def _softmax(self) -> list[Workload]:
-        """The softmax of this pairing's own logits: log probabilities are, up to a constant."""
+        """The softmax of the model's own logits: up to a constant, its log probabilities."""
         kernel = kernel_for(self.registry, self.trial.model, self.trial.device)
         if kernel is None:
             return []
@@ -533,22 +538,48 @@ class _Doings:
             return {}
 
         return [
-            Workload(
+            self.workload(
                 "logits",
                 setup=setup,
                 check=check,
                 poison=poison,
                 elapsed=self.device.elapsed,
-                **self.common,
             )
         ]
 
 
-def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
-    """The call of a kernel that is timed: its output has been computed when it returns.
+def _rows_to_check(rng: np.random.Generator, logits: Array) -> Array:
+    """Rows of a softmax to compare with the reference: random rows, and the first and last."""
+    n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
+    drawn = rng.choice(len(logits), n_checked, replace=False)
+    n_ends = min(ENDS, n_checked)
+    ends = np.arange(len(logits))[[*range(-n_ends, n_ends)]]
+    rows: Array = np.unique(np.concatenate([drawn, ends]))
+    return rows
 
-    On a device that is waited for only the waiting is needed; to bring the output back from there
-    is not the kernel's work.
+
+def _error_of(probabilities: Array, rows: Array, expected: Array, tolerance: float) -> float:
+    """The largest error of a softmax in the rows whose expected probabilities are known.
+
+    Raises:
+        WrongOutputError: the error exceeds the tolerance, or the output cannot be probabilities.
+    """
+    if probabilities.dtype.kind != "f":
+        raise WrongOutputError(f"gives {probabilities.dtype}, not floating-point probabilities")
+    error = float(np.abs(probabilities[rows] - expected).max(initial=0.0))
+    if not error <= tolerance:
+        raise WrongOutputError(f"a probability is off by {error:.2g}")
+    total, n_rows = float(probabilities.sum(dtype=np.float64)), len(probabilities)
+    if not abs(total - n_rows) <= 1e-5 * n_rows:
+        raise WrongOutputError(f"{n_rows} rows sum to {total:.6g}")
+    return error
+
+
+def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
+    """The call of a kernel to time, which returns only after the output has been computed.
+
+    On a device other than the CPU, the clock waits for the device, so that nothing else is needed:
+    copying the output back is not the kernel's work.
     """
     waited_for = device.kind != "cpu"
 
@@ -559,7 +590,7 @@ def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
 
 
 def kernel_for(registry: Registry, model: Choice, device: str) -> Kernel | None:
-    """A stable kernel for a device: of the model's own plugin if it has one, or the harness's."""
+    """A stable kernel for a device: from the model's own plugin if possible, else the harness's."""
     kind = device.partition(":")[0]
     fit = [
         kernel
@@ -576,21 +607,21 @@ def kernel_for(registry: Registry, model: Choice, device: str) -> Kernel | None:
 
 
 def find_device(registry: Registry, name: str) -> Device:
-    """A device of this machine.
+    """A device of this machine, by name.
 
     Raises:
-        UsageError: it is not there.
+        UsageError: this machine has no such device.
     """
     if name not in registry.devices:
-        there = ", ".join(registry.devices) or "none"
-        raise UsageError(f"no device '{name}' on this machine (there are: {there})")
+        present = ", ".join(registry.devices) or "none"
+        raise UsageError(f"no device '{name}' on this machine (there are: {present})")
     return registry.devices[name]
 
 
 def random_logits(rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Array:
     """Normal logits of standard deviation `SCALE`.
 
-    Of more than `DRAWN` numbers, rows come again every so often, each time a little closer to 0.
+    Beyond `DRAWN` numbers the rows repeat, each time scaled a little closer to 0.
     """
     logits: Array = np.empty(shape, dtype)
     n_drawn = max(1, DRAWN // shape[1])
@@ -602,9 +633,9 @@ def random_logits(rng: np.random.Generator, shape: tuple[int, int], dtype: str) 
 
 
 def reference(logits: Array) -> Array:
-    """The softmax's definition, the maximum taken off, in more digits than the logits have.
+    """The softmax by definition, minus the maximum, in a higher precision than the logits have.
 
-    That is float64 for float32; for float64 what the processor has beyond, if it has.
+    float32 is computed in float64, and float64 in the longest type that the processor has.
     """
     powers: Any = logits.astype(np.longdouble if logits.dtype == np.float64 else np.float64)
     powers -= powers.max(axis=1, keepdims=True, initial=-np.inf)
@@ -615,29 +646,30 @@ def reference(logits: Array) -> Array:
 
 
 def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
-    """Whether it gives the right probabilities for logits near -1e7."""
+    """Whether a kernel gives the right probabilities for logits near -1e7."""
     rng = np.random.default_rng(0)
     logits = (rng.normal(scale=SCALE, size=(16, n_classes)) + FAR).astype(dtype)
     try:
         with np.errstate(all="ignore"):
-            found = kernel(logits, device)
-        return bool(np.abs(found - reference(logits)).max() <= TOLERANCE[dtype])
-    except Exception:  # noqa: BLE001  # a stranger's code raises anything
+            probabilities = kernel(logits, device)
+        return bool(np.abs(probabilities - reference(logits)).max() <= TOLERANCE[dtype])
+    except Exception:  # noqa: BLE001  # plugins raise anything
         return False
 
 
 def poison(output: Any) -> bool:
-    """Overwrite an array, NumPy's or another library's, so that it cannot pass for a new result.
+    """Overwrite an array with NaN, so that it cannot pass for a new result.
 
-    Of a tuple or list, each item. What refuses is left as it is, and False is returned.
+    Works for arrays of NumPy and other libraries, and for each item of a tuple or list. Returns
+    False if an array cannot be overwritten.
     """
     if isinstance(output, tuple | list):
-        return all([poison(item) for item in output])  # noqa: C419  # each, although one refused
+        return all([poison(item) for item in output])  # noqa: C419  # all, even if one refuses
     fill = getattr(output, "fill_", None) or getattr(output, "fill", None)
     with contextlib.suppress(ValueError, RuntimeError, TypeError):
         if callable(fill):
             fill(float("nan"))
-    # Some refuse only after they have done it.
+    # Some arrays raise although they were overwritten, so only their contents tell.
     with contextlib.suppress(Exception):
         numbers = output.reshape(-1)
         return len(numbers) == 0 or bool(numbers[0] != numbers[0])

@@ -1,16 +1,17 @@
-"""Two sides in turns, pair after pair of fresh processes, until enough is known.
+"""Measures two sides in turns, in pairs of fresh processes, until every task is decided.
 
-In a pair both sides run at the same time but never work at the same time: block after block, one
-computes and the other waits, in random order. What slows the machine down slows both. Whatever
-differs between two processes of the same code (where memory lies, how hashes fall) differs anew in
-every pair. A pair gives one number, the logarithm of the quotient of what undisturbed blocks take,
-and pairs are the unit.
+The two processes of a pair exist at the same time but never compute at the same time: in each
+block one computes while the other waits, in random order. So whatever slows the machine down slows
+both. Random differences between processes of the same code (memory layout, hash seeds) vary from
+pair to pair. Each pair yields one number per task: the log of the ratio of the sides' undisturbed
+times. Pairs are the unit of statistics.
 
-Undisturbed are the quickest tenth of many short blocks. A neighbour on the same core makes blocks
-a fifth slower for half a second, then leaves: the median over blocks of log(b/a) tells how often he
-was there for which side, and scatters by 6 to 17% over pairs of the same code where the quickest
-tenth does by 1%. What is slower by itself at every call is so in its quickest blocks, too. What is
-slow now and then, in fewer than nine of ten blocks, is not seen: it looks like a neighbour.
+The undisturbed time is that of the quickest tenth of many short blocks. Another program on the same
+core slows blocks by a fifth for half a second, then leaves. The median of log(b/a) over blocks
+mostly shows which side met the other program more often: over pairs of the same code it scatters by
+6 to 17%, the quickest tenth by only 1%. Code that is slower at every call is slower in its quickest
+blocks, too. Code that is slow occasionally, in fewer than nine of ten blocks, is not detected: it
+looks like a disturbance.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from harness.errors import UsageError
 from harness.processes.client import THREADS
@@ -43,37 +44,43 @@ if TYPE_CHECKING:
 
     Clock = Callable[[], float]
 
+    Orders = Mapping[str, Any]
+    """Plugins and tasks for a side's process, as JSON."""
+
+    Answer = dict[str, Any]
+    """A line from a side's process, from JSON."""
+
 FEWEST, MOST = 10, 50
-"""Blocks of each side in a pair, for each work: as many as there is time for."""
+"""Blocks of each side per pair and task: as many within these bounds as the time allows."""
 
 LONGEST = 2.0
-"""Seconds that a side computes in a pair for the sake of the fewest blocks, at most: of calls that
-take longer than a tenth of it there are fewer, down to one."""
+"""The most seconds per side, pair and task that are spent to reach `FEWEST` blocks. Calls that take
+longer than a tenth of this get fewer blocks, down to one."""
 
 SIDE = 0.5
-"""Seconds that a side computes in a pair, for each work, if there is time for so much."""
+"""Seconds that a side computes per pair and task, if the time allows."""
 
 SHORTEST = 0.005
-"""Seconds that a block takes at least."""
+"""The least number of seconds of a block."""
 
 UNDISTURBED = 0.1
-"""Part of the blocks that is taken for undisturbed."""
+"""Fraction of the blocks, the quickest ones, that count as undisturbed."""
 
 HOPED = 16
-"""Pairs that the time should suffice for, which blocks are shortened for."""
+"""Blocks are shortened so that the time suffices for this many pairs."""
 
 TOO_LONG = 10
-"""Of calls that take longer than such a part of the patience, a side that is given up may just as
-well be slow as the other one is: it needs three to get ready."""
+"""If a call takes longer than 1 / `TOO_LONG` of the patience on one side, the other side may have
+exceeded the patience only because it is equally slow: getting ready needs three calls."""
 
 PATIENCE = 30.0
-"""Seconds, at least, after which a side that does not answer is given up; else it is as many as all
-of it may take, since a call that takes longer cannot be measured in that."""
+"""The least number of seconds to wait for a side's answer. With a longer time limit for the whole
+comparison, that limit applies: a call that exceeds it cannot be measured anyway."""
 
 SIDE_PROCESS = Path(__file__).with_name("side_process.py")
 PADDING = 4096
-"""Bytes, at most, by which environments differ: where the stack begins can matter (Mytkowicz,
-Diwan, Hauswirth & Sweeney, ASPLOS 2009)."""
+"""The environments of processes vary in size by up to this many bytes, because the stack's address
+can affect speed (Mytkowicz, Diwan, Hauswirth & Sweeney, ASPLOS 2009)."""
 
 
 class SideError(UsageError):
@@ -84,24 +91,28 @@ class SideProcess(Protocol):
     """A process of one side; see `harness.versions.side_process`."""
 
     broken: dict[str, str]
-    """By the name of a plugin that the side cannot use, why; known once it is ready."""
+    """Reasons why the side cannot use plugins, by the plugin's name; complete after `ready`."""
 
-    def ready(self) -> list[dict[str, Any]]:
-        """For each work ``seconds`` of a call, or a ``fault``, or what is ``missing``.
+    def ready(self) -> list[Answer]:
+        """An answer for each task: ``seconds`` of a call, a ``fault``, or what is ``missing``.
 
-        Where a fault ended the process, it says so by ``ended``, and is the last; where the process
-        was given up, by ``hung``, too.
+        A fault that ended the process has ``ended``, and is the last answer. If the process did not
+        answer in time, the fault also has ``hung``.
         """
 
     def run(self, task: int, calls: int) -> float:
-        """Seconds per call of a block.
+        """Run a block of calls, and return the seconds per call.
 
         Raises:
-            FaultError: it failed.
+            FaultError: the task failed.
         """
 
     def end(self) -> None:
-        """End the process and what it started."""
+        """End the process and the processes that it started."""
+
+
+Start: TypeAlias = "Callable[[Side, Orders, Design, random.Random], SideProcess]"
+"""Starts a process of a side; `Process` by default."""
 
 
 class FaultError(Exception):
@@ -114,17 +125,17 @@ class FaultError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Design:
-    """What is to be found out, and how.
+    """The tasks of a comparison, and its settings.
 
     Args:
-        tasks: what both sides do.
-        plugins: files or modules to discover on both sides, besides what is installed.
-        budget: slowdown that may be called the same, as a part: 0.03.
-        alpha: probability that any of the tasks is called slower although none is.
-        seconds: for all of it; a pair that has begun is finished.
-        threads: that libraries may use.
-        seed: of data and order.
-        pairs: so many and no more, with one look at the end, rather than until all is decided.
+        tasks: the tasks that both sides perform.
+        plugins: files or modules to discover on both sides, besides installed plugins.
+        budget: relative slowdown that passes as the same, such as 0.03.
+        alpha: probability that any task is called slower although none is.
+        seconds: time limit for the comparison; a pair that has begun is finished.
+        threads: number of threads that libraries may use.
+        seed: seed of the data and the order.
+        pairs: fixed number of pairs, tested once at the end; None to stop when all is decided.
     """
 
     tasks: tuple[Task, ...]
@@ -139,15 +150,15 @@ class Design:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TaskResult:
-    """What came of one work.
+    """The measurements of one task.
 
     Args:
-        task: what both sides did.
+        task: the task that both sides performed.
         log_ratios: log(b/a) of each pair.
-        seconds: of a call, undisturbed, in each pair, for either side.
-        change: what these say; None where nothing was measured.
-        faults: why a side could not do it, empty where it could.
-        missing: whether a fault is that the side has nothing of that name.
+        seconds: for each side, the undisturbed seconds of a call in each pair.
+        change: the estimated change and its verdict; None if nothing was measured.
+        faults: for each side, why it could not perform the task; empty if it could.
+        missing: for each side, whether its fault is that it has no kernel or model of that name.
     """
 
     task: Task
@@ -160,14 +171,14 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class PairedRun:
-    """What came of comparing two sides.
+    """The result of comparing two sides.
 
     Args:
         outcomes: in the order of the tasks.
-        n_pairs: of processes.
-        seconds: that it took.
-        ended: why: everything was ``decided``, everything ``failed`` on a side, the ``time`` was
-            up, or the ``last`` look was reached.
+        n_pairs: number of pairs of processes.
+        seconds: duration of the comparison.
+        ended: why it ended: every task was ``decided``, every task ``failed`` on a side, the
+            ``time`` was up, or the ``last`` look was reached.
     """
 
     outcomes: tuple[TaskResult, ...]
@@ -196,22 +207,22 @@ def compare(
     registry: Described,
     *,
     clock: Clock = time.monotonic,
-    start: Callable[[Side, Mapping[str, Any], Design, random.Random], SideProcess] | None = None,
+    start: Start | None = None,
     tell: Callable[[int, Sequence[TaskResult]], None] = lambda _pair, _outcomes: None,
 ) -> PairedRun:
-    """Measure until every work is decided or the time is up.
+    """Measure pairs until every task is decided or the time is up.
 
-    One looks after the numbers of pairs in `harness.statistics.verdicts.LOOKS` only, or in place of
-    the next of these when the time is up, and the error rate is spread over looks and tasks, so
-    that ``alpha`` holds for all of them.
+    Verdicts are given only at looks: after the numbers of pairs in
+    `harness.statistics.verdicts.LOOKS`, or, when the time is up, in place of the next look. The
+    error rate is spread over looks and tasks, so that ``alpha`` holds for all of them together.
 
     Args:
-        sides: a and b, the first being what the second is held against.
-        plan: what to find out.
-        registry: where the data come from.
-        clock: seconds, ever growing.
+        sides: a, the base, and b, which is compared with it.
+        plan: the tasks, and the settings.
+        registry: source of the data.
+        clock: monotonic clock, in seconds.
         start: starts a process of a side.
-        tell: called with the number of pairs after each, and what is known so far.
+        tell: called after each pair with the number of pairs and the results so far.
 
     Raises:
         SideError: a side's process cannot be used.
@@ -220,7 +231,7 @@ def compare(
 
 
 class _Comparison:
-    """A comparison under way."""
+    """A comparison in progress."""
 
     def __init__(
         self,
@@ -228,14 +239,14 @@ class _Comparison:
         plan: Design,
         registry: Described,
         clock: Clock,
-        start: Callable[[Side, Mapping[str, Any], Design, random.Random], SideProcess],
+        start: Start,
         tell: Callable[[int, Sequence[TaskResult]], None],
     ) -> None:
         self.sides, self.plan, self.registry = sides, plan, registry
         self.clock, self.start, self.tell = clock, start, tell
-        self.random = random.Random(plan.seed)  # noqa: S311  # no secret  # no secret
+        self.random = random.Random(plan.seed)  # noqa: S311  # not for secrets
         self.tallies = [_Tally() for _ in plan.tasks]
-        self.share = 0.5 * plan.seconds / HOPED / len(plan.tasks)  # seconds of a work in a pair
+        self.share = 0.5 * plan.seconds / HOPED / len(plan.tasks)  # seconds of a task in a pair
         self.patience = patience(plan)
         self.started = 0.0
 
@@ -255,7 +266,7 @@ class _Comparison:
                     left = [len(tally.log_ratios) for tally in self.tallies if tally.open]
                     if not left:
                         break
-                    n = max(left)  # a pair that a fault spoiled told nothing
+                    n = max(left)  # less than `number` if a fault spoiled a pair
                 self._judge()
                 if not any(tally.open for tally in self.tallies):
                     spoilt = all(any(tally.faults) for tally in self.tallies)
@@ -267,30 +278,30 @@ class _Comparison:
         return PairedRun(tuple(self._outcomes()), number, self.clock() - began, ended)
 
     def _pair(self, number: int, folder: Path) -> None:
-        """One process of each side, and what they find out about all that is undecided."""
+        """Measure all undecided tasks in one process of each side."""
         indices = [i for i, tally in enumerate(self.tallies) if tally.open]
         tasks = [self.plan.tasks[i] for i in indices]
         specs = [task.specs(self.registry, number, self.plan.seed, folder) for task in tasks]
         began = self.clock()
         processes: dict[int, SideProcess] = {}
-        # One hash seed and one seed of data for both; what differs between pairs is common to them.
-        chance = self.random.randrange(2**32)
+        # Both sides get the same hash seed and padding, which vary only between pairs.
+        pair_seed = self.random.randrange(2**32)
         try:
             for side in self._either_order():
-                asked = {"plugins": self.plan.plugins, "tasks": [spec[side] for spec in specs]}
-                chances = random.Random(chance)  # noqa: S311  # no secret
-                processes[side] = self.start(self.sides[side], asked, self.plan, chances)
-            ready = [processes[side].ready() for side in (0, 1)]
+                orders = {"plugins": self.plan.plugins, "tasks": [spec[side] for spec in specs]}
+                chances = random.Random(pair_seed)  # noqa: S311  # no secret
+                processes[side] = self.start(self.sides[side], orders, self.plan, chances)
+            answers = [processes[side].ready() for side in (0, 1)]
             self._refuse_broken(processes)
             self._reckon(self.clock() - began, len(tasks))
-            live = self._live(indices, ready)
-            found = self._blocks(indices, processes, live)
+            call_seconds = self._call_seconds(indices, answers)
+            blocks = self._blocks(indices, processes, call_seconds)
         finally:
             for process in processes.values():
                 process.end()
             for file in folder.iterdir():
                 file.unlink()
-        for j, (first, second) in found.items():
+        for j, (first, second) in blocks.items():
             tally = self.tallies[indices[j]]
             a, b = (_undisturbed(seconds) for seconds in (first, second))
             tally.log_ratios.append(math.log(b / a))
@@ -298,65 +309,73 @@ class _Comparison:
             tally.seconds[1].append(b)
 
     def _refuse_broken(self, processes: dict[int, SideProcess]) -> None:
-        """Refuse a side with a plugin that only the other one can use, measured or not.
+        """Refuse a plugin that only one side can use, whether it is measured or not.
 
         Raises:
-            SideError: naming both.
+            SideError: a plugin is broken on one side only; names the side and the fault.
         """
         for side in (1, 0):
             for name, fault in processes[side].broken.items():
                 if name not in processes[1 - side].broken:
                     raise SideError(f"side '{self.sides[side].name}': {fault}")
 
-    def _live(self, indices: list[int], ready: list[list[dict[str, Any]]]) -> dict[int, float]:
-        """Seconds of a call of the tasks that both sides can do; faults go to the tallies."""
-        live = {}
+    def _call_seconds(
+        self, indices: list[int], answers_by_side: list[list[Answer]]
+    ) -> dict[int, float]:
+        """Seconds per call of each task that both sides can perform; records faults in the tallies.
+
+        The keys are places in ``indices``.
+        """
+        call_seconds = {}
         for j, i in enumerate(indices):
             tally = self.tallies[i]
-            answers = [found[j] if j < len(found) else {} for found in ready]
+            task_answers: list[Answer] = [
+                side_answers[j] if j < len(side_answers) else {} for side_answers in answers_by_side
+            ]
             for side in (0, 1):
-                slow = answers[1 - side].get("seconds", 0.0)
-                if "hung" in answers[side] and slow > self.patience / TOO_LONG:
+                slow = task_answers[1 - side].get("seconds", 0.0)
+                if "hung" in task_answers[side] and slow > self.patience / TOO_LONG:
                     why = f"a call takes {slow:.0f} s, too long for so little --time"
-                    answers = [{"fault": why, "ended": True}] * 2
-            for side, answer in enumerate(answers):
-                tally.faults[side] = answer.get("fault", answer.get("missing", ""))
+                    task_answers = [{"fault": why, "ended": True}] * 2
+            for side, answer in enumerate(task_answers):
+                tally.faults[side] = answer.get("fault" if "fault" in answer else "missing", "")
                 tally.missing[side] = "missing" in answer
-            if all("seconds" in answer for answer in answers):
-                live[j] = sum(answer["seconds"] for answer in answers) / 2
-        # Where a process ended, the others have to wait for the next pair.
-        return live if not any("ended" in found[-1] for found in ready) else {}
+            if all("seconds" in answer for answer in task_answers):
+                call_seconds[j] = sum(answer["seconds"] for answer in task_answers) / 2
+        if any("ended" in side_answers[-1] for side_answers in answers_by_side):
+            return {}  # after a process has ended, the other tasks have to wait for the next pair
+        return call_seconds
 
     def _blocks(
-        self, indices: list[int], processes: dict[int, SideProcess], live: dict[int, float]
+        self, indices: list[int], processes: dict[int, SideProcess], call_seconds: dict[int, float]
     ) -> dict[int, tuple[list[float], list[float]]]:
-        """Seconds per call of each block, of either side, by work."""
+        """Seconds per call of each block, for both sides, by the task's place in ``indices``."""
         side_seconds = min(SIDE, self.share / 2)
-        block = max(SHORTEST, side_seconds / MOST)
-        calls = {j: max(1, round(block / seconds)) for j, seconds in live.items()}
-        left = {}
-        for j, seconds in live.items():
+        block_seconds = max(SHORTEST, side_seconds / MOST)
+        calls = {j: max(1, round(block_seconds / seconds)) for j, seconds in call_seconds.items()}
+        remaining = {}
+        for j, seconds in call_seconds.items():
             fewest = max(1, min(FEWEST, int(LONGEST / (calls[j] * seconds))))
-            left[j] = max(fewest, min(MOST, int(side_seconds / (calls[j] * seconds))))
-        found: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in live}
-        while turn := [j for j in found if left[j]]:
+            remaining[j] = max(fewest, min(MOST, int(side_seconds / (calls[j] * seconds))))
+        blocks: dict[int, tuple[list[float], list[float]]] = {j: ([], []) for j in call_seconds}
+        while turn := [j for j in blocks if remaining[j]]:
             for j in self.random.sample(turn, len(turn)):
-                left[j] -= 1
+                remaining[j] -= 1
                 for side in self._either_order():
                     try:
-                        found[j][side].append(processes[side].run(j, calls[j]))
+                        blocks[j][side].append(processes[side].run(j, calls[j]))
                     except FaultError as fault:
                         self.tallies[indices[j]].faults[side] = str(fault)
                         if fault.ended:
                             return {}
-                        del found[j]
+                        del blocks[j]
                         break
-        return found
+        return blocks
 
-    def _reckon(self, started: float, n_works: int) -> None:
-        """Share what the start of processes leaves of a pair's time among the tasks."""
+    def _reckon(self, started: float, n_tasks: int) -> None:
+        """Share a pair's time, minus the start of its processes, among the tasks."""
         left = self.plan.seconds / HOPED - started
-        self.share = max(2 * FEWEST * SHORTEST, left / max(n_works, 1))
+        self.share = max(2 * FEWEST * SHORTEST, left / max(n_tasks, 1))
 
     def _either_order(self) -> list[int]:
         return self.random.sample((0, 1), 2)
@@ -387,12 +406,12 @@ class _Comparison:
 
 
 def patience(plan: Design) -> float:
-    """Seconds after which a side that does not answer is given up."""
+    """Seconds to wait for a side's answer."""
     return max(PATIENCE, plan.seconds)
 
 
 def _undisturbed(blocks: Sequence[float]) -> float:
-    """Seconds per call of the quickest blocks: the slowest of the quickest tenth, interpolated."""
+    """Undisturbed seconds per call: the first decile of the blocks, interpolated."""
     ordered = sorted(blocks)
     place = UNDISTURBED * (len(ordered) - 1)
     below = int(place)
@@ -401,28 +420,26 @@ def _undisturbed(blocks: Sequence[float]) -> float:
 
 
 class Process:
-    """A side's process, started anew.
+    """A fresh process of a side.
 
     Args:
-        side: whose interpreter is started.
-        asked: what it is given first.
-        plan: how many threads it may use.
-        chance: what differs between pairs.
+        side: the side whose interpreter runs.
+        orders: plugins and tasks, sent to the process first.
+        plan: settings; the number of threads and the patience matter.
+        chance: randomness that varies between pairs: hash seed and padding.
 
     Raises:
         SideError: the interpreter cannot be started.
     """
 
-    def __init__(
-        self, side: Side, asked: Mapping[str, Any], plan: Design, chance: random.Random
-    ) -> None:
+    def __init__(self, side: Side, orders: Orders, plan: Design, chance: random.Random) -> None:
         self.side = side
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process
         self._answers = b""
-        self._n_tasks = len(asked["tasks"])
+        self._n_tasks = len(orders["tasks"])
         self._patience = patience(plan)
         self.broken: dict[str, str] = {}
-        self._turned = False  # to a work, so that what ends the process is its doing
+        self._turned = False  # whether a task has begun, to blame if the process ends
         environment = os.environ | dict.fromkeys(THREADS, str(plan.threads))
         environment["PYTHONHASHSEED"] = str(chance.randrange(1, 2**32))
         environment["HARNESS_PADDING"] = "x" * chance.randrange(PADDING)
@@ -443,18 +460,18 @@ class Process:
             raise SideError(
                 f"side '{side.name}': {side.python} cannot be started: {error}"
             ) from error
-        self._tell(asked)
+        self._tell(orders)
 
-    def ready(self) -> list[dict[str, Any]]:
+    def ready(self) -> list[Answer]:
         """See `SideProcess`."""
-        found: list[dict[str, Any]] = []
-        while len(found) < self._n_tasks:
+        answers: list[Answer] = []
+        while len(answers) < self._n_tasks:
             answer = self._answer()
             if answer is None and not self._turned:
                 raise SideError(f"side '{self.side.name}': {self._fate()}")
             if answer is None:
                 hung = {"hung": True} if self._process.poll() is None else {}
-                return [*found, {"fault": self._fate(), "ended": True} | hung]
+                return [*answers, {"fault": self._fate(), "ended": True} | hung]
             if "broken" in answer:
                 raise SideError(f"side '{self.side.name}': {answer['broken']}")
             if "faults" in answer:
@@ -462,8 +479,8 @@ class Process:
             elif "turn" in answer:
                 self._turned = True
             else:
-                found.append(answer)
-        return found
+                answers.append(answer)
+        return answers
 
     def run(self, task: int, calls: int) -> float:
         """See `SideProcess`."""
@@ -484,12 +501,12 @@ class Process:
 
     def _tell(self, value: object) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # the answer that does not come tells why
+        with contextlib.suppress(BrokenPipeError):  # reported when the answer is missing
             self._process.stdin.write(json.dumps(value).encode() + b"\n")
             self._process.stdin.flush()
 
-    def _answer(self) -> dict[str, Any] | None:
-        """The next line; None where there is none, because the process ended or hangs."""
+    def _answer(self) -> Answer | None:
+        """The next answer; None if the process ended or does not answer in time."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
         deadline = time.monotonic() + self._patience
@@ -503,25 +520,25 @@ class Process:
             self._answers += more
         line, _, self._answers = self._answers.partition(b"\n")
         try:
-            found = json.loads(line)
+            message = json.loads(line)
         except ValueError:
-            found = None
-        if not isinstance(found, dict):  # said before our own code was there to keep it apart
-            said = line.decode(errors="replace").strip()
+            message = None
+        if not isinstance(message, dict):  # printed before our own code could redirect it
+            text = line.decode(errors="replace").strip()
             raise SideError(
-                f"side '{self.side.name}': {self.side.python} prints '{said[:80]}' when it "
-                "starts; keep it from that"
+                f"side '{self.side.name}': {self.side.python} prints '{text[:80]}' when it "
+                "starts; keep it from printing"
             )
-        return found
+        return message
 
     def _fate(self) -> str:
-        """What became of a process that does not answer, in a line."""
+        """One line on why a process does not answer: it ended, or exceeded the patience."""
         try:
             status = self._process.wait(1.0)
         except subprocess.TimeoutExpired:
             return f"did not answer within {self._patience:g} s; a longer --time waits longer"
         self._errors.seek(0)
-        said = self._errors.read().decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(said) if line.strip()), "")
+        lines = self._errors.read().decode(errors="replace").split("\n")
+        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
         how = f"died of signal {-status}" if status < 0 else f"ended with status {status}"
         return f"{how}{': ' if last else ''}{last}"

@@ -1,10 +1,11 @@
-"""One side of a comparison, in an interpreter that may be another than ours and of another time.
+"""The process of one side of a comparison; its interpreter may have another harness version.
 
-This file is run by its path, and needs no more of a side than what plugins are promised: the
-registry, kernels and models. So both sides are measured by the same code, whatever they consist
-of. Two more files of ours are loaded by their paths for the same reason.
-It takes lines of JSON and answers each with one: first what there is to do, then, again and again,
-which of it to do how often.
+This file is run by its path. It uses only what every harness promises to plugins: the registry,
+kernels and models. So the same code measures both sides, whatever versions they are. For the same
+reason it loads two more files of this harness by their paths.
+
+It reads lines of JSON and answers in lines of JSON. The first line lists plugins and tasks; each
+later line names a task and a number of calls.
 """
 
 from __future__ import annotations
@@ -23,42 +24,45 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Calls = Callable[[int], float]
+    """Performs a number of calls, and returns their average seconds."""
+
+    Spec = dict[str, Any]
+    """The orders for one task, from JSON; `harness.versions.tasks` writes it."""
 
 WARM_UP = 0.1
-"""Seconds that everything is run before it is measured."""
+"""Seconds that each task runs before it is measured."""
 
 LONG = 1.0
-"""Seconds of a call that needs no more of them to be known."""
+"""A single call that takes more seconds than this needs no calibration."""
 
 CALIBRATED = 0.02
-"""Seconds that the calls take at least from whose time their number in a block follows."""
+"""The least number of seconds for calls that calibrate the number of calls in a block."""
 
 SCALE = 3.0
 """Standard deviation of random logits."""
 
 ROWS = 1 << 14
-"""Rows of a softmax that are checked."""
+"""About how many rows of a softmax are checked."""
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
-
 REGISTRY = ("harness.contract.registry", "harness.registry")
-"""Where a side has its registry; the second place is that of harnesses before 2026-11-27."""
+"""Modules that may hold a side's registry; the second is that of versions before 2026-11-27."""
 
 
 def _loader() -> Callable[[list[str]], Any]:
-    """The function of the side's harness that loads plugins."""
+    """The function of the side's harness that loads plugins into a registry."""
     first, second = REGISTRY
     try:
-        return importlib.import_module(first).load  # type: ignore[no-any-return]  # see above
+        return importlib.import_module(first).load  # type: ignore[no-any-return]  # any version's
     except ModuleNotFoundError as error:
         if error.name is None or not first.startswith(error.name):
             raise
-    return importlib.import_module(second).load  # type: ignore[no-any-return]  # likewise
+    return importlib.import_module(second).load  # type: ignore[no-any-return]  # any version's
 
 
 def _ours(file: str) -> Any:
-    """A module of the harness that this file belongs to, whatever harness the side has."""
+    """A module of the harness that this file belongs to, instead of the side's own version."""
     path = Path(__file__).parents[1] / file
     spec = importlib.util.spec_from_file_location(f"_harness_ab_{path.stem}", path)
     assert spec is not None
@@ -69,86 +73,91 @@ def _ours(file: str) -> Any:
 
 
 class MissingError(Exception):
-    """The side has nothing of that name."""
+    """The side has no kernel, model or device of that name."""
 
 
 def main() -> None:
-    """Answer until there are no more lines."""
+    """Answer lines until the input ends."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # what a plugin prints is no answer
+    os.dup2(2, 1)  # keeps what plugins print apart from the answers
     lines = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)  # and what it reads is no question
+    os.dup2(nothing, 0)  # keeps plugins from reading the questions
     os.close(nothing)
 
     def answer(value: object) -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    asked = json.loads(lines.readline())
+    orders = json.loads(lines.readline())
     try:
-        registry = _loader()(asked["plugins"])
+        registry = _loader()(orders["plugins"])
     except BaseException as error:  # noqa: BLE001  # a side may be broken in any way
         answer({"broken": f"its harness cannot be used: {_describe(error)}"})
         return
-    told = [(fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults]
-    answer({"faults": told})
-    ready: list[Calls | None] = []
-    for task in asked["tasks"]:
-        answer({"turn": len(ready)})  # so that what ends this process is known
+    broken_plugins = [
+        (fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults
+    ]
+    answer({"faults": broken_plugins})
+    prepared: list[Calls | None] = []
+    for task in orders["tasks"]:
+        answer({"turn": len(prepared)})  # names the task to blame if this process ends
         calls: Calls | None = None
         try:
             calls = _prepare(registry, task)
             answer({"seconds": _warmed_up(calls)})
         except MissingError as error:
-            # What a plugin that cannot be used would have offered is broken rather than not there,
-            # as a side is that does not build.
+            # A broken plugin may be the one that offers the name, so the side counts as broken.
             faults = [" ".join(str(fault).split()) for fault in registry.faults]
             if faults:
                 answer({"broken": f"{error}; {'; '.join(faults)}"})
                 return
             answer({"missing": str(error)})
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
             answer({"fault": _describe(error)})
-        ready.append(calls)
+        prepared.append(calls)
     gc.collect()
-    gc.freeze()  # what is there by now, so that to collect the rest takes next to nothing
+    gc.freeze()  # exempts all objects so far, so that later collections are fast
     gc.disable()
     for line in lines:
-        turn = json.loads(line)
-        measured = ready[turn["work"]]
-        assert measured is not None
+        request = json.loads(line)
+        run_calls = prepared[request["work"]]
+        assert run_calls is not None
         try:
-            answer({"seconds": measured(turn["calls"])})
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # strangers raise anything
+            answer({"seconds": run_calls(request["calls"])})
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
             answer({"fault": _describe(error)})
         gc.collect()
 
 
 def _warmed_up(calls: Calls) -> float:
-    """Seconds of a call once it is warm."""
+    """Warm a task up; returns the seconds of a call afterwards."""
     started = time.perf_counter()
     while time.perf_counter() - started < WARM_UP:
-        each = calls(1)
-        if each > LONG:
-            return each
+        seconds = calls(1)
+        if seconds > LONG:
+            return seconds
     n = 1
     while True:
-        each = calls(n)
-        if n * each >= CALIBRATED:
-            return each
-        n = 2 * n if n * each <= 0 else min(10 * n, max(n + 1, round(n * CALIBRATED / (n * each))))
+        seconds = calls(n)
+        if n * seconds >= CALIBRATED:
+            return seconds
+        n = (
+            2 * n
+            if n * seconds <= 0
+            else min(10 * n, max(n + 1, round(n * CALIBRATED / (n * seconds))))
+        )
 
 
-def _prepare(registry: Any, task: dict[str, Any]) -> Calls:
-    """What is timed: given a number of calls, the seconds of each, on average."""
+def _prepare(registry: Any, task: Spec) -> Calls:
+    """Set a task up; returns a function from a number of calls to their average seconds."""
     if task["kind"] == "softmax":
         return _softmax(registry, task)
     return _doing(registry, task)
 
 
 def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
-    """Returns when a device has done its work; the CPU has, always."""
+    """The function that waits until a device has finished its work; for the CPU it does nothing."""
     if device == "cpu":
         return _nothing
     if device not in registry.devices:
@@ -157,7 +166,7 @@ def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
     return synchronize
 
 
-def _softmax(registry: Any, task: dict[str, Any]) -> Calls:
+def _softmax(registry: Any, task: Spec) -> Calls:
     import numpy as np
 
     if task["subject"] not in registry.kernels:
@@ -173,20 +182,20 @@ def _softmax(registry: Any, task: dict[str, Any]) -> Calls:
     def run() -> Any:
         return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
 
-    found = np.asarray(kernel.collect(run()))
+    output = np.asarray(kernel.collect(run()))
     step = max(1, len(logits) // ROWS)
     powers = np.exp(logits[::step].astype(np.float64))
     expected = powers / powers.sum(axis=1, keepdims=True)
     error = np.inf
-    if found.shape == logits.shape:
-        error = float(np.abs(found[::step] - expected).max(initial=0.0))
+    if output.shape == logits.shape:
+        error = float(np.abs(output[::step] - expected).max(initial=0.0))
     if not error <= TOLERANCE[task["dtype"]]:
         raise ValueError(f"wrong: a probability is off by {error:.2g}")
     return partial(_timed, run, synchronize)
 
 
-def _doing(registry: Any, task: dict[str, Any]) -> Calls:
-    """A model's fit or prediction, on data that both sides were given."""
+def _doing(registry: Any, task: Spec) -> Calls:
+    """A model's fit or prediction, on data that the coordinator wrote for both sides."""
     import numpy as np
 
     import harness
@@ -208,7 +217,7 @@ def _doing(registry: Any, task: dict[str, Any]) -> Calls:
     answers, give_threads = _ours("trials/answers.py"), _ours("processes/threads.py").give_threads
     threads = int(os.environ.get("OMP_NUM_THREADS", "1"))
 
-    def made() -> Any:
+    def make_classifier() -> Any:
         classifier = model.make(setting, **parameters)
         give_threads(classifier, threads)
         return classifier
@@ -220,11 +229,11 @@ def _doing(registry: Any, task: dict[str, Any]) -> Calls:
     def fits(n: int) -> float:
         spent = 0.0
         for _ in range(n):
-            classifier = made()
+            classifier = make_classifier()
             spent += _timed(partial(fit, classifier), synchronize, 1)
         return spent / n
 
-    classifier = made()
+    classifier = make_classifier()
     classifier.fit(X_train, y_train)
     P = np.asarray(answers.concrete(classifier.predict_proba(X_test)))
     if P.shape[0] != len(X_test) or not np.abs(P.sum(axis=1) - 1).max(initial=0.0) <= 1e-5:
@@ -236,7 +245,7 @@ def _doing(registry: Any, task: dict[str, Any]) -> Calls:
 
 
 def _timed(run: Callable[[], object], synchronize: Callable[[], object], n: int) -> float:
-    """Seconds of each of n calls, on average."""
+    """The average seconds of n calls."""
     calls = range(n)
     synchronize()
     started = time.perf_counter()

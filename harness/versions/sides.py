@@ -1,8 +1,8 @@
-"""What is compared: a git revision, a checkout as it is, an interpreter, or what is installed here.
+"""The sides of a comparison: a git revision, a checkout, an interpreter, or this environment.
 
-A revision is cloned next to nothing of the user's and installed into a virtual environment of its
-own, which is kept by revision. All it shares with the other side are the packages that both depend
-on: those of the environment that the harness runs in.
+A revision is cloned into the cache folder, away from the user's files, and installed into a virtual
+environment of its own, which is kept for the next time. The two sides share only the packages that
+both depend on, which come from the environment that the harness runs in.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 BUILD_LIMIT = 1800.0
-"""Seconds after which an installation is given up."""
+"""Time limit in seconds for each command of a build."""
 
 BUILDING = "building-"
-"""What names of folders begin with while something is built in them."""
+"""Prefix of the names of folders in which a build is in progress."""
 
 GITLINK = "160000"
-"""The mode of a submodule in a tree of git."""
+"""The mode of a submodule in a git tree."""
 
 SHARED = "shared_with_the_other_side.pth"
 
@@ -44,19 +44,19 @@ RAISED = re.compile(r"(\w+\.)*[A-Z]\w*[a-z]\w*: .+")
 """The last line of a traceback."""
 
 DATA = re.compile(r"\.(db|db-wal|db-shm|json|jsonl|csv|parquet|md|xml|html|svg|png|pdf)$")
-"""New files that are no code: stores and reports."""
+"""New files that cannot be code, such as stores and reports."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of two to compare.
+    """One of the two sides of a comparison.
 
     Args:
-        name: as the user gave it.
-        python: the interpreter that it runs in.
-        about: what it is, in a few words.
-        kind: the environment that the harness itself runs in (``here``), another one, a revision,
-            or a checkout as it is, with its changes.
+        name: the name that the user gave.
+        python: path of the interpreter that runs the side.
+        about: a short description.
+        kind: ``here`` is the environment that the harness itself runs in; ``environment`` is
+            another one; ``revision`` is a commit; ``checkout`` is a checkout with its changes.
         revision: full hash of the commit, or empty.
     """
 
@@ -69,12 +69,12 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Submodule:
-    """A repository within another one.
+    """A git repository within another one.
 
     Args:
-        path: from the top of the outermost.
+        path: path from the top of the outermost repository.
         revision: full hash of the commit.
-        repository: where that commit is on this machine; None if it is not.
+        repository: git folder on this machine that has the commit; None if there is none.
     """
 
     path: Path
@@ -86,7 +86,7 @@ HERE = Side("here", sys.executable, "this environment", "here")
 
 
 def cache_folder() -> Path:
-    """Where built revisions are kept; everything in it may be deleted at any time."""
+    """The folder of built revisions; everything in it may be deleted at any time."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(root) / "classification-harness" / "sides"
 
@@ -95,24 +95,24 @@ def cache_folder() -> Path:
 def side_of(
     text: str, folder: Path, *, tell: Callable[[str], object] = lambda _: None
 ) -> Iterator[Side]:
-    """A side as the user names it, for as long as it is needed.
+    """The side that the user names, built if necessary; a context manager.
 
     Args:
         text: an interpreter, a virtual environment, a git checkout (its top, the folder of a
-            project in it, or ``.`` anywhere in it; built as it is, changes included), or a revision
-            of the repository that ``folder`` is in.  ``.`` and a revision are of the project that
-            ``folder`` is in, where a repository has several.
-        folder: the current one.
-        tell: called with what takes time.
+            project in it, or ``.`` anywhere in it; built with all uncommitted changes), or a
+            revision of the repository that contains ``folder``. If the repository has several
+            projects, ``.`` and a revision mean the project that contains ``folder``.
+        folder: the current folder.
+        tell: called with a description of each slow step.
 
     Raises:
-        UsageError: it is none of these, or cannot be built.
+        UsageError: the text names none of these, or the side cannot be built.
     """
-    if not text:  # as a variable is that nobody set
-        raise UsageError("a side is a revision, an environment or a checkout, not nothing")
+    if not text:  # for example an unset variable of the shell
+        raise UsageError("a side is empty; name a revision, an environment or a checkout")
     try:
         path = Path(text).expanduser()
-    except RuntimeError as error:  # nobody of that name has a home
+    except RuntimeError as error:  # `~name` of a user without a home
         raise UsageError(f"'{text}': {error}") from error
     if not path.is_absolute():
         path = folder / path
@@ -123,7 +123,8 @@ def side_of(
     top = repositories.line(folder, "rev-parse", "--show-toplevel")
     checkout = path.resolve() if (path / ".git").exists() else None
     if top and path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
-        # `.` within a checkout is all of it. A folder further down may be a mistyped revision.
+        # `.` anywhere in a checkout means that checkout. Another folder in it may be a mistyped
+        # revision.
         checkout = checkout or (Path(top) if path.resolve().is_relative_to(top) else None)
     if checkout:
         with _built_as_it_is(text, checkout, _project_of(path, checkout), tell) as side:
@@ -133,46 +134,48 @@ def side_of(
         folder, "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"
     )
     if not top and (refusal := _refusal(folder)):
-        raise UsageError(f"'{text}': git does not read the repository here: {refusal}")
-    around = (
+        raise UsageError(f"'{text}': git refuses to read the repository here: {refusal}")
+    enclosing = (
         repositories.line(path, "rev-parse", "--show-toplevel")
         if not revision and _offers(path)
         else ""
     )
-    if around:
-        with _built_as_it_is(text, Path(around), _project_of(path, Path(around)), tell) as side:
+    if enclosing:
+        with _built_as_it_is(
+            text, Path(enclosing), _project_of(path, Path(enclosing)), tell
+        ) as side:
             yield side
         return
     if not top or not revision:
         where = f"of the repository {top}" if top else f"({folder} is in no git repository)"
         raise UsageError(
-            f"'{text}' is no Python interpreter, no virtual environment, no checkout, and no "
+            f"'{text}' is neither a Python interpreter, a virtual environment or a checkout, nor a "
             f"revision {where}"
         )
     yield _built(text, Path(top), _project_of(folder, Path(top)), revision, tell)
 
 
 def _project_of(folder: Path, top: Path) -> Path:
-    """Where the nearest project at or above a folder of a checkout is, from the checkout's top."""
+    """The nearest project at or above a folder, as a path from the top of its checkout."""
     folder, top = folder.resolve(), top.resolve()
     above = (place for place in (folder, *folder.parents) if place.is_relative_to(top))
     return next((place for place in above if _offers(place)), top).relative_to(top)
 
 
 def _offers(folder: Path) -> bool:
-    """Whether there is a project to install; many a pyproject.toml has settings of tools only."""
+    """Whether a folder has a project to install, not just a pyproject.toml with tools' settings."""
     try:
         settings = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     except OSError:
         settings = {}
-    except ValueError:  # whoever builds it tells what is wrong
+    except ValueError:  # the build will report what is wrong
         return True
     older = any((folder / file).is_file() for file in ("setup.py", "setup.cfg"))
     return older or bool({"project", "build-system"} & set(settings))
 
 
 def interpreter(path: Path) -> Path | None:
-    """The Python that a path names: itself, or that of a virtual environment."""
+    """The Python interpreter that a path names, by itself or by its virtual environment."""
     for candidate in (path, path / "bin" / "python", path / "Scripts" / "python.exe"):
         named = candidate != path or "python" in path.name
         if named and candidate.is_file() and os.access(candidate, os.X_OK):
@@ -181,17 +184,17 @@ def interpreter(path: Path) -> Path | None:
 
 
 def _refusal(folder: Path) -> str:
-    """Why git does not read the repository that a folder is in; empty where there is none."""
-    done = repositories.asked(folder, "rev-parse", "--show-toplevel")
-    said = done.stderr.strip().splitlines() if done and done.returncode else []
-    first = said[0].removeprefix("fatal: ") if said else ""
+    """Why git refuses to read the repository around a folder; empty if there is no repository."""
+    answer = repositories.asked(folder, "rev-parse", "--show-toplevel")
+    lines = answer.stderr.strip().splitlines() if answer and answer.returncode else []
+    first = lines[0].removeprefix("fatal: ") if lines else ""
     return "" if "not a git repository" in first else first
 
 
 def uncommitted(folder: Path) -> bool:
-    """Whether the checkout that a folder is in has changes that no revision has.
+    """Whether the checkout around a folder has uncommitted changes.
 
-    New files count where they may be code: what a measurement leaves behind is none.
+    New files count only if they may be code: stores and reports of measurements do not.
     """
     listed = repositories.line(folder, "status", "--porcelain", "-z").split("\0")
     return any(entry and not (entry.startswith("?? ") and DATA.search(entry)) for entry in listed)
@@ -200,14 +203,16 @@ def uncommitted(folder: Path) -> bool:
 def _built(
     name: str, top: Path, project: Path, revision: str, tell: Callable[[str], object]
 ) -> Side:
-    """A revision in an environment of its own, which is made unless it is there."""
+    """A revision in an environment of its own, which is built unless the cache has it."""
     submodules = list(_submodules(_common(top), revision, top))
     missing = [submodule for submodule in submodules if not submodule.repository]
     for submodule in missing:
         tell(_left_out(submodule.path, f"{name} is built", f"commit {submodule.revision[:10]}"))
-    words = [str(top), revision, sys.executable, sys.version, *_here()]
-    words += [f"in {project}"] * (project != Path()) + [f"without {one.path}" for one in missing]
-    place = cache_folder() / hashlib.sha256("\0".join(words).encode()).hexdigest()[:20]
+    identity = [str(top), revision, sys.executable, sys.version, *_here()]
+    identity += [f"in {project}"] * (project != Path()) + [
+        f"without {submodule.path}" for submodule in missing
+    ]
+    place = cache_folder() / hashlib.sha256("\0".join(identity).encode()).hexdigest()[:20]
     about = f"revision {revision[:10]}"
     if not interpreter(place):
         tell(f"building {about} ({name})")
@@ -216,50 +221,51 @@ def _built(
             _check_out(name, _common(top), revision, source)
             for submodule in submodules:
                 if submodule.repository:
-                    place_of_it = source / submodule.path
-                    _check_out(name, submodule.repository, submodule.revision, place_of_it)
+                    target = source / submodule.path
+                    _check_out(name, submodule.repository, submodule.revision, target)
             _install(name, source, project, shop / "environment")
             place.parent.mkdir(parents=True, exist_ok=True)
             with _locked(place.parent):
-                if not interpreter(place):  # else somebody else was quicker
-                    # What is there is of an interpreter that is there no more.
+                if not interpreter(place):  # unless another process was faster
+                    # An environment whose interpreter has been removed may be in the way.
                     shutil.rmtree(place, ignore_errors=True)
                     (shop / "environment").rename(place)
     return Side(name, str(interpreter(place)), about, "revision", revision)
 
 
 def _check_out(name: str, repository: Path, revision: str, place: Path) -> None:
-    """A revision of a git folder in a place of ours."""
+    """Check a revision out into a new clone at ``place``."""
     _clone(name, repository, place)
     _do(name, "check out", "git", "-C", place, "checkout", "--quiet", "--detach", revision)
 
 
 def _clone(name: str, repository: Path, place: Path) -> None:
-    """A clone of a git folder without files.
+    """Clone a git folder without checking files out.
 
-    A worktree would be noted in the user's repository, and stay there if this process were killed.
+    A worktree would be registered in the user's repository, and stay there if this process were
+    killed.
     """
     # --shared copies none of the history.
-    words = ("clone", "--quiet", "--shared", "--no-checkout")
-    _do(name, "clone", "git", *words, repository, place)
+    options = ("clone", "--quiet", "--shared", "--no-checkout")
+    _do(name, "clone", "git", *options, repository, place)
     _lend(repository, place)
 
 
 def _common(top: Path) -> Path:
-    """The git folder of a checkout, which its worktrees share."""
+    """The git folder of a checkout, which all worktrees of a repository share."""
     return (top / repositories.line(top, "rev-parse", "--git-common-dir")).resolve()
 
 
 def _submodules(
     repository: Path, revision: str, checkout: Path, at: Path = Path()
 ) -> Iterator[Submodule]:
-    """The submodules of a revision, outer ones first, as far as they are on this machine.
+    """The submodules of a revision, outer ones first; inner ones only as far as they are available.
 
     Args:
         repository: the git folder that has the revision.
-        revision: of it.
-        checkout: where the user has it checked out.
-        at: where it is itself, from the top of the outermost.
+        revision: a revision of that repository.
+        checkout: the user's checkout of that repository.
+        at: path of that repository from the top of the outermost.
     """
     for entry in filter(None, _git_in(repository, "ls-tree", "-r", "-z", revision).split("\0")):
         about, _, path = entry.partition("\t")
@@ -267,20 +273,20 @@ def _submodules(
         if mode != GITLINK:
             continue
         places = [repository / "modules" / _submodule_name(repository, revision, path)]
-        if (checkout / path / ".git").exists():  # else git would mean the one around it
+        if (checkout / path / ".git").exists():  # otherwise git would find the outer repository
             places.insert(0, _common(checkout / path))
         has = f"{commit}^{{commit}}"
         known = (p for p in places if _git_in(p, "rev-parse", "--verify", "--quiet", has))
-        found = Submodule(at / path, commit, next(known, None))
-        yield found
-        if found.repository:
-            yield from _submodules(found.repository, commit, checkout / path, found.path)
+        submodule = Submodule(at / path, commit, next(known, None))
+        yield submodule
+        if submodule.repository:
+            yield from _submodules(submodule.repository, commit, checkout / path, submodule.path)
 
 
 def _submodule_name(repository: Path, revision: str, path: str) -> str:
-    """What .gitmodules calls the submodule at a path, which is mostly its first path."""
-    words = ("--blob", f"{revision}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
-    for entry in _git_in(repository, "config", "-z", *words).split("\0"):
+    """The name in .gitmodules of the submodule at a path; usually its first path."""
+    options = ("--blob", f"{revision}:.gitmodules", "--get-regexp", r"^submodule\..*\.path$")
+    for entry in _git_in(repository, "config", "-z", *options).split("\0"):
         key, _, value = entry.partition("\n")
         if value == path:
             return key.removeprefix("submodule.").removesuffix(".path")
@@ -288,7 +294,7 @@ def _submodule_name(repository: Path, revision: str, path: str) -> str:
 
 
 def _git_in(repository: Path, *words: str) -> str:
-    """What git says of a git folder, wherever that one's files are or were."""
+    """Git's output for a git folder, wherever its files are or were."""
     return repositories.line(
         repository, "--git-dir", str(repository), "--work-tree", str(repository), *words
     )
@@ -302,9 +308,9 @@ def _left_out(path: Path, doing: str, what: str) -> str:
 
 
 def _lend(common: Path, source: Path) -> None:
-    """Let a clone have all objects of its original, which git denies to clones of shallow ones.
+    """Give a clone access to all objects of its original, even if the original is shallow.
 
-    In CI the base is often a commit that was fetched alone, and no clone gets that.
+    In CI the base is often a single commit that was fetched alone, which git would not clone.
     """
     alternates = source / ".git" / "objects" / "info" / "alternates"
     if not alternates.exists():
@@ -317,11 +323,11 @@ def _lend(common: Path, source: Path) -> None:
 def _built_as_it_is(
     name: str, top: Path, project: Path, tell: Callable[[str], object]
 ) -> Iterator[Side]:
-    """A checkout with all that is changed in it, built anew each time."""
+    """A checkout with all its uncommitted changes, built anew each time."""
     tell(f"building {top / project} as it is")
     with _workshop() as shop:
         if repositories.line(top, "rev-parse", "--verify", "--quiet", "HEAD"):
-            # What asks git for its version, as setuptools-scm does, is answered.
+            # Build tools such as setuptools-scm ask git for the version.
             source = shop / "source"
             _clone(name, _common(top), source)
             _do(
@@ -363,7 +369,7 @@ def _files_of(
         place = top / path
         if place.is_symlink() or place.is_file():
             yield path
-        elif place.is_dir() and not entry.endswith("/"):  # as of one that is no submodule
+        elif place.is_dir() and not entry.endswith("/"):  # git marks other repositories by "/"
             if (place / ".git").exists():
                 yield from _files_of(name, top, tell, path)
             else:
@@ -371,7 +377,7 @@ def _files_of(
 
 
 def _link(link: Path, top: Path) -> Path:
-    """Where a copy of a link leads: within the tree to the copied file, else to the same place."""
+    """The target for a copy of a link: the copied file if within the tree, else the same place."""
     target = link.readlink()
     there = Path(os.path.normpath(link.parent / target))
     return target if target.is_absolute() or there.is_relative_to(top) else there
@@ -379,7 +385,7 @@ def _link(link: Path, top: Path) -> Path:
 
 @contextmanager
 def _workshop() -> Iterator[Path]:
-    """A folder in the cache that is gone afterwards, so that what is done in it can be moved."""
+    """A temporary folder within the cache, so that its contents can be moved to the cache."""
     parent = cache_folder()
     try:
         parent.mkdir(parents=True, exist_ok=True)
@@ -398,7 +404,7 @@ def _workshop() -> Iterator[Path]:
 
 
 def _clean(parent: Path) -> None:
-    """Remove what builders left behind that were killed: nobody holds its lock."""
+    """Remove the folders of builds that were killed; no process holds their locks."""
     for shop in parent.glob(f"{BUILDING}*"):
         with suppress(OSError), _locked(shop, wait=False):
             shutil.rmtree(shop, ignore_errors=True)
@@ -406,10 +412,10 @@ def _clean(parent: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
-    """A folder that is this process's alone, as long as it lives; no process it starts inherits it.
+    """Lock a folder for this process; its child processes do not inherit the lock.
 
     Raises:
-        OSError: it is somebody else's and one does not wait, or there are no locks here.
+        OSError: unless ``wait``, another process holds the lock or there are no locks here.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
@@ -418,19 +424,21 @@ def _locked(folder: Path, *, wait: bool = True) -> Iterator[None]:
         except OSError:
             if not wait:
                 raise
-            # A file system without locks: nothing is ever found to be left behind on it.
+            # On a file system without locks `_clean` never removes anything.
         yield
     finally:
         os.close(descriptor)
 
 
 def _install(name: str, tree: Path, project: Path, environment: Path) -> None:
-    """Install a project of a tree alone; what it depends on comes from where the harness runs."""
+    """Install a project without its dependencies, which come from the harness's environment."""
     source = tree / project
     if not _offers(source):
         where = "at its top" if project == Path() else f"in '{project}'"
-        below = sorted(path.parent.relative_to(tree) for path in tree.glob("*/**/pyproject.toml"))
-        others = ", ".join(str(path) for path in below if _offers(tree / path))
+        project_folders = sorted(
+            path.parent.relative_to(tree) for path in tree.glob("*/**/pyproject.toml")
+        )
+        others = ", ".join(str(path) for path in project_folders if _offers(tree / path))
         raise UsageError(
             f"side '{name}' does not build: no pyproject.toml {where} has a project, so that there "
             "is nothing to install" + (f"; go into one of its projects: {others}" if others else "")
@@ -440,18 +448,18 @@ def _install(name: str, tree: Path, project: Path, environment: Path) -> None:
     pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check")
     install = ("install", "--quiet", "--no-deps", source)
     _do(name, "install", *pip, *install, scratch=environment.parent)
-    found = _do(
+    site_packages = _do(
         name,
         "look into its environment",
         *(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"),
     )
-    # Its own packages come first on the path; what is installed here fills in the rest.
+    # The side's own packages come first on the path, before those of this environment.
     lines = [f"import site; site.addsitedir({str(place)!r})" for place in _here()]
-    (Path(found.strip()) / SHARED).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (Path(site_packages.strip()) / SHARED).write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _here() -> list[str]:
-    """Where this environment's packages are."""
+    """The folders of this environment's packages."""
     places = [*site.getsitepackages(), *([site.getusersitepackages()] if _user_site() else [])]
     return [place for place in places if Path(place).is_dir()]
 
@@ -461,16 +469,22 @@ def _user_site() -> bool:
 
 
 def _environment() -> dict[str, str]:
-    """Ours, but for what would lead git to another repository and Python to other packages."""
+    """This process's environment without variables that redirect git or Python."""
     hidden = (*repositories.LOCAL, "PYTHONPATH", "PYTHONHOME")
     return {name: value for name, value in os.environ.items() if name not in hidden}
 
 
 def _do(name: str, what: str, *command: str | Path, scratch: Path | None = None) -> str:
-    """Run a command of a build, its temporary files in a folder that will be removed.
+    """Run a command of a build and return its output.
+
+    Args:
+        name: name of the side, for errors.
+        what: description of the step, for errors.
+        command: the command and its arguments.
+        scratch: folder for the command's temporary files.
 
     Raises:
-        UsageError: it fails; with the line that tells most of what it said.
+        UsageError: the command fails; with the most informative line of its output.
     """
     try:
         with subprocess.Popen(  # noqa: S603  # no shell
@@ -484,27 +498,27 @@ def _do(name: str, what: str, *command: str | Path, scratch: Path | None = None)
             start_new_session=True,
         ) as process:
             try:
-                said, errors = process.communicate(timeout=BUILD_LIMIT)
+                output, errors = process.communicate(timeout=BUILD_LIMIT)
             except BaseException:
-                # With all that it started: what goes on would write where it is tidied up.
+                # Ends its child processes, too: they would write into folders being removed.
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
                 raise
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UsageError(f"side '{name}' does not build: cannot {what}: {error}") from error
     if process.returncode:
-        reason = _reason(said + errors) or f"status {process.returncode}"
+        reason = _reason(output + errors) or f"status {process.returncode}"
         raise UsageError(f"side '{name}' does not build: cannot {what}: {reason}")
-    return said
+    return output
 
 
-def _reason(said: str) -> str:
-    r"""The line that tells most: what a build raised, or what pip or git calls an error.
+def _reason(output: str) -> str:
+    r"""The most informative line of output: an exception, or an error reported by pip or git.
 
     >>> _reason("error: subprocess-exited-with-error\n  OSError: no space left\n  [end]")
     'OSError: no space left'
     """
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     raised = [line for line in lines if RAISED.match(line)]
     errors = [line for line in lines if line.lower().startswith(("error", "fatal"))]
-    return next((found[-1] for found in (raised, errors, lines) if found), "")
+    return next((candidates[-1] for candidates in (raised, errors, lines) if candidates), "")

@@ -1,4 +1,4 @@
-"""What both sides do: the same softmax, fit or prediction on the same data, fresh in every pair."""
+"""Tasks for both sides: the same softmax, fit or prediction, on data drawn anew for every pair."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
     Spec: TypeAlias = dict[str, Any]
+    """The orders for one task, as JSON for `harness.versions.side_process`."""
 
 Kind: TypeAlias = Literal["softmax", "fit", "predict"]
 KINDS: tuple[Kind, ...] = ("softmax", "fit", "predict")
@@ -32,18 +33,18 @@ DATASETS = ("threshold",)
 SHAPES = ((100_000, 10),)
 DTYPES = ("float32",)
 EPOCHS = 200
-"""Of a model that has a parameter of that name: what an epoch takes does not depend on them."""
+"""Default number of epochs for models that have a parameter ``epochs``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Softmax:
-    """A kernel on random logits, or one on each side.
+    """A kernel on random logits; each side may have its own kernel.
 
     Args:
-        kernels: of the two sides.
+        kernels: names of the two sides' kernels.
         shape: (n_samples, n_classes).
         dtype: ``float32`` or ``float64``.
-        device: its name.
+        device: name of the device.
     """
 
     kernels: tuple[str, str]
@@ -58,7 +59,7 @@ class Softmax:
         return "softmax", _both(*self.kernels), f"{n}x{k} {self.dtype}", self.device
 
     def specs(self, _registry: Described, pair: int, seed: int, _folder: Path) -> tuple[Spec, Spec]:
-        """What the sides are told to do in a pair."""
+        """Each side's orders for a pair, as JSON."""
         first, second = (
             {
                 "kind": "softmax",
@@ -75,13 +76,13 @@ class Softmax:
 
 @dataclass(frozen=True, slots=True)
 class ModelCall:
-    """A model's fit, or its prediction of the whole test part.
+    """A model's fit, or its predictions for all test rows; each side may have its own model.
 
     Args:
         kind: ``fit`` or ``predict``.
-        models: of the two sides.
-        dataset: that both get, drawn here, so that neither side's code matters for it.
-        device: its name.
+        models: the two sides' models.
+        dataset: the dataset; drawn by the coordinator, so that neither side's code affects it.
+        device: name of the device.
     """
 
     kind: Literal["fit", "predict"]
@@ -95,7 +96,7 @@ class ModelCall:
         return self.kind, _both(*map(str, self.models)), str(self.dataset), self.device
 
     def specs(self, registry: Described, pair: int, seed: int, folder: Path) -> tuple[Spec, Spec]:
-        """What the sides are told to do in a pair; their data are written to the folder."""
+        """Each side's orders for a pair, as JSON; writes the data into the folder."""
         specs: list[Spec] = []
         for side, choice in enumerate(self.models):
             if side and choice == self.models[0]:
@@ -153,41 +154,41 @@ def tasks_of(
     epochs: int = EPOCHS,
     device: str = "cpu",
 ) -> tuple[Task, ...]:
-    """What to compare two versions by; where nothing is chosen, one softmax and two models.
+    """The tasks for comparing two versions; by default one softmax and two models.
 
     Args:
-        registry: what there is here.
-        kernels: names.
-        models: selectors, as for ``datasets``.
-        datasets: that models are fitted on.
+        registry: all plugins' offers in this environment.
+        kernels: names or globs of kernels.
+        models: selectors of models.
+        datasets: selectors of the datasets to fit models on.
         shapes: (n_samples, n_classes) of softmaxes.
-        dtypes: of softmaxes.
-        kinds: some of `KINDS`; all without.
-        epochs: of models that have a parameter of that name and were given no other.
-        device: where.
+        dtypes: types of softmaxes.
+        kinds: some of `KINDS`; all of them if empty.
+        epochs: number of epochs for models with a parameter ``epochs`` that the user has not set.
+        device: name of the device.
 
     Raises:
-        UsageError: a name is not there, or nothing is left.
+        UsageError: a name does not exist, or no task is left.
     """
-    nothing = not (kernels or models or datasets or shapes or dtypes)
-    if nothing or ((shapes or dtypes) and not kernels):
+    nothing_chosen = not (kernels or models or datasets or shapes or dtypes)
+    if nothing_chosen or ((shapes or dtypes) and not kernels):
         kernels = KERNELS
-    if nothing or (datasets and not models):
+    if nothing_chosen or (datasets and not models):
         models = MODELS
-    found: list[Task] = [
+    tasks: list[Task] = [
         Softmax((kernel, kernel), shape, dtype, device)
         for kernel in _known_kernels(registry, kernels)
         for shape in shapes or SHAPES
         for dtype in dtypes or DTYPES
     ]
     if models:
-        found += [
+        tasks += [
             ModelCall(kind, (choice, choice), dataset, device)
             for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
             for choice in _shortened(registry, choose(models, registry.models, "model"), epochs)
             for kind in ("fit", "predict")
         ]
-    return _of_kinds(found, kinds)
+    return _of_kinds(tasks, kinds)
 
 
 def tasks_of_two_kernels(
@@ -199,14 +200,14 @@ def tasks_of_two_kernels(
     kinds: Sequence[Kind] = (),
     device: str = "cpu",
 ) -> tuple[Task, ...]:
-    """Two kernels against each other."""
+    """The tasks for comparing two kernels."""
     first, second = (_known_kernels(registry, [kernel])[0] for kernel in kernels)
-    found = [
+    tasks = [
         Softmax((first, second), shape, dtype, device)
         for shape in shapes or SHAPES
         for dtype in dtypes or DTYPES
     ]
-    return _of_kinds(found, kinds)
+    return _of_kinds(tasks, kinds)
 
 
 def tasks_of_two_models(
@@ -218,37 +219,37 @@ def tasks_of_two_models(
     epochs: int = EPOCHS,
     device: str = "cpu",
 ) -> tuple[Task, ...]:
-    """Two models against each other, the same data for both."""
-    pair = []
+    """The tasks for comparing two models on the same data."""
+    choices = []
     for model in models:
         chosen = choose([model], registry.models, "model")
         if len(chosen) != 1:
-            raise UsageError(f"'{model}' is {len(chosen)} models; a side is one")
-        pair += _shortened(registry, chosen, epochs)
-    found: list[Task] = [
-        ModelCall(kind, (pair[0], pair[1]), dataset, device)
+            raise UsageError(f"'{model}' matches {len(chosen)} models; a side needs exactly one")
+        choices += _shortened(registry, chosen, epochs)
+    tasks: list[Task] = [
+        ModelCall(kind, (choices[0], choices[1]), dataset, device)
         for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
         for kind in ("fit", "predict")
     ]
-    return _of_kinds(found, kinds)
+    return _of_kinds(tasks, kinds)
 
 
-def _of_kinds(found: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
-    """Works of these kinds, or all, each once."""
-    chosen = tuple(task for task in dict.fromkeys(found) if not kinds or task.key[0] in kinds)
+def _of_kinds(tasks: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
+    """The tasks of the given kinds, or of all kinds, without duplicates."""
+    chosen = tuple(task for task in dict.fromkeys(tasks) if not kinds or task.key[0] in kinds)
     if not chosen:
-        raise UsageError(f"nothing to measure is left by --only {','.join(kinds)}")
+        raise UsageError(f"--only {','.join(kinds)} leaves nothing to measure")
     return chosen
 
 
 def _shortened(registry: Registry, choices: Sequence[Choice], epochs: int) -> list[Choice]:
-    found = []
+    shortened = []
     for choice in choices:
         given = dict(choice.parameters)
         if "epochs" in parameters_of(registry.models[choice.name].make):
             given.setdefault("epochs", epochs)
-        found.append(Choice(choice.name, tuple(given.items())))
-    return found
+        shortened.append(Choice(choice.name, tuple(given.items())))
+    return shortened
 
 
 def _known_kernels(registry: Registry, names: Sequence[str]) -> list[str]:

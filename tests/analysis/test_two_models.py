@@ -369,7 +369,7 @@ def test_a_wider_rope_makes_more_of_them_equal(stored: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--versus", "-m", "numpy-softmax"), "takes two models"),
+        (("--versus", "-m", "numpy-softmax"), "needs two models"),
         (("--versus", "-m", "nope", "-m", "numpy-softmax"), "no model 'nope'"),
         (("--rope", "2%"), "'versus' has it"),
         (("--versus", "--rope", "200%"), "200%"),
@@ -506,5 +506,5 @@ def empty(frames: Frames) -> Frames:
 
 
 def test_a_run_without_results_is_one_clear_line() -> None:
-    with pytest.raises(UsageError, match="takes two models"):
+    with pytest.raises(UsageError, match="needs two models"):
         two_models.chosen(empty(sample_frames()), [])

@@ -396,10 +396,10 @@ BAD = [
     (("--kernel", "a", "--model", "b"), "two things are compared"),
     (("--kernel", "numpy-fast", "numpy-fats"), "did you mean 'numpy-fast'"),
     (("--model", "numpy-softmax", "numpy-sotfmax"), "did you mean 'numpy-softmax'"),
-    (("--model", "numpy-softmax", "*"), "a side is one"),
+    (("--model", "numpy-softmax", "*"), "a side needs exactly one"),
     (("--model", "numpy-softmax", "prior", "-d", "irsi"), "did you mean 'iris'"),
     ((*KERNELS[1:], "-d", "iris"), "leave out --dataset"),
-    ((*KERNELS[1:], "--only", "fit"), "nothing to measure is left by --only fit"),
+    ((*KERNELS[1:], "--only", "fit"), "--only fit leaves nothing to measure"),
     ((*KERNELS[1:], "--only", "fti"), "'fti' is none of softmax, fit, predict"),
     ((*KERNELS[1:], "--shape", "5"), "'5' is no shape"),
     ((*KERNELS[1:], "--dtype", "float16"), "'float16' is not one of"),
@@ -416,7 +416,7 @@ BAD = [
     ((*KERNELS[1:], "--junit", "."), "is a directory"),
     ((*KERNELS[1:], "--plugin", "none.py"), "'none.py' does not exist"),
     (("--model", "numpy-softmax", "prior", "--shape", "5x3"), "are for kernels"),
-    (("nonsense", "HEAD"), "'nonsense' is no Python interpreter"),
+    (("nonsense", "HEAD"), "'nonsense' is neither a Python interpreter"),
 ]
 
 

@@ -226,7 +226,7 @@ BAD = [
     (("record", *SMALL), "no anchor is pinned yet; give one with --anchor"),
     (("record", "--anchor", "kernel:numpy-fats", *SMALL), "did you mean 'numpy-fast'"),
     (("record", "--anchor", "kernel:", *SMALL), "no kernel ''"),
-    (("record", "--anchor", "nonsense", *SMALL), "'nonsense' is no Python interpreter"),
+    (("record", "--anchor", "nonsense", *SMALL), "'nonsense' is neither a Python interpreter"),
     (("record", "--anchor", "kernel:numpy-fast", "-m", "prior"), "is for softmaxes"),
     ((*RECORD[1:], "--only", "fit"), "nothing to measure"),
     ((*RECORD[1:], "--store", "no/where.db"), "no/where.db"),

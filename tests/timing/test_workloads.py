@@ -202,7 +202,7 @@ def test_what_was_computed_once_and_kept_is_wrong() -> None:
             kept.append(softmax(Z))
         return kept[0]
 
-    reason = "gives the same array again, overwritten as it was, and does not compute it anew"
+    reason = "returns the same array again, still overwritten: it does not compute it anew"
     assert outcome(measured(lazy)) == ("wrong", reason)
 
 
@@ -227,13 +227,13 @@ def test_one_that_works_in_place_is_wrong_and_spoils_none_of_the_others() -> Non
     group = SoftmaxGroup(("in-place", "good"), (4, 3), "float32", "cpu")
     them = offering(kernel("in-place", writes), kernel("good", softmax))
     bad, good = measure(group.workloads(them, seed=0))
-    assert outcome(bad) == ("wrong", "writes to the logits that it is given")
+    assert outcome(bad) == ("wrong", "writes to the logits that it was given")
     assert good.status == "ok"
 
 
 def test_complex_numbers_are_wrong() -> None:
     found = measured(lambda Z: softmax(Z).astype(complex))
-    assert outcome(found) == ("wrong", "gives complex128, which probabilities are not")
+    assert outcome(found) == ("wrong", "gives complex128, not floating-point probabilities")
 
 
 def test_one_that_stops_computing_once_it_was_checked_is_wrong() -> None:

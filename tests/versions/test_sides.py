@@ -119,15 +119,15 @@ def test_an_interpreter_that_must_not_be_run_is_none(tmp_path: Path) -> None:
 
 def test_what_is_none_of_them_is_one_clear_line(tmp_path: Path, repository: Path) -> None:
     for folder, where in ((repository, "of the repository"), (tmp_path, "is in no git repository")):
-        complaint = f"'nonsense' is no Python .*{where}"
+        complaint = f"'nonsense' is neither a Python .*{where}"
         with pytest.raises(UsageError, match=complaint), side_of("nonsense", folder):
             pass
-    none = pytest.raises(UsageError, match="'--all' is no Python interpreter")
+    none = pytest.raises(UsageError, match="'--all' is neither a Python interpreter")
     with none, side_of("--all", repository):
         pass
 
 
-@pytest.mark.parametrize(("text", "said"), [("", "not nothing"), ("~nosuch/venv", "~nosuch")])
+@pytest.mark.parametrize(("text", "said"), [("", "a side is empty"), ("~nosuch/venv", "~nosuch")])
 def test_a_side_that_names_nothing_is_one_clear_line(tmp_path: Path, text: str, said: str) -> None:
     """A variable that nobody set would otherwise be the current folder."""
     with pytest.raises(UsageError, match=said), side_of(text, tmp_path):
@@ -138,7 +138,7 @@ def test_without_git_a_revision_is_unknown(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    none = pytest.raises(UsageError, match="'HEAD' is no Python interpreter")
+    none = pytest.raises(UsageError, match="'HEAD' is neither a Python interpreter")
     with none, side_of("HEAD", repository):
         pass
 
@@ -428,7 +428,7 @@ def test_a_folder_within_a_checkout_names_all_of_it_where_one_is_in_it(
             assert side.about == f"{repository} as it is"
     # Where one is not, it may be meant to be something else.
     for text, folder in (("some", repository), ("some/where", repository), ("../../..", inner)):
-        none = pytest.raises(UsageError, match=f"'{text}' is no Python interpreter")
+        none = pytest.raises(UsageError, match=f"'{text}' is neither a Python interpreter")
         with none, side_of(text, folder):
             pass
 
