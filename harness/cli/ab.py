@@ -29,7 +29,7 @@ DIRTY = "The checkout has uncommitted changes, which are in no revision ('.' has
 
 
 def work_options(function: F) -> F:
-    """What is measured, where and for how long."""
+    """Add the options that say what to measure, on which device and for how long."""
     for option in reversed(
         (
             click.option(
@@ -131,7 +131,13 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 def _chosen(
     registry: Registry, given: dict[str, Any]
 ) -> tuple[tuple[str, str] | None, tuple[Task, ...]]:
-    """The two sides by name, None where names are compared in one environment; and the tasks."""
+    """The names of the two sides, and the tasks to measure.
+
+    The sides are None if two kernels or two models of one environment are compared.
+
+    Raises:
+        UsageError: the options do not name exactly two sides, kernels or models.
+    """
     from harness.timing.schedule import shape_of
     from harness.versions.tasks import tasks_of_two_kernels, tasks_of_two_models
 
@@ -141,11 +147,12 @@ def _chosen(
     if len(sides) == 2:
         return (sides[0], sides[1]), works_chosen(registry, given)
     _check_device(registry, given["device"])
-    # `--kernel A B`: the option takes A, and B is left over.
+    # click gives the A of `--kernel A B` to the option, and B to the arguments.
     named = (*kernels, *models, *sides)
     if len(named) != 2 or (kernels and models):
         raise UsageError(
-            "two things are compared: `harness ab A B`, `harness ab --kernel A B` or "
+            "ab compares exactly two versions, kernels or models: `harness ab A B`, "
+            "`harness ab --kernel A B` or "
             "`harness ab --model A B -d DATASET`"
         )
     first, second = named
@@ -173,7 +180,7 @@ def _chosen(
 
 
 def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
-    """What the options choose to measure two versions by."""
+    """The tasks that the options select for a comparison of two versions."""
     from harness.timing.schedule import shape_of
     from harness.versions.tasks import tasks_of
 
@@ -194,12 +201,12 @@ def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
 def _check_device(registry: Registry, name: str) -> None:
     from harness.timing.workloads import find_device
 
-    if name != "cpu":  # finding others takes long, and that one is everywhere
+    if name != "cpu":  # always there; to look for other devices takes seconds
         find_device(registry, name)
 
 
 def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[tuple[Side, Side], list[str]]:
-    """Both sides, and what is to be said of the checkout."""
+    """Both sides, and remarks on uncommitted changes of the checkout."""
     from harness.versions.sides import HERE, side_of, uncommitted
 
     if pair is None:
@@ -248,7 +255,7 @@ def _remarks(sides: tuple[Side, Side]) -> list[str]:
 
 
 def _raw(session: PairedRun) -> list[dict[str, Any]]:
-    """What each pair found, for whoever wants to judge it otherwise."""
+    """The measurements of each pair of processes, for analyses of the reader's own."""
     return [
         {
             "work": list(outcome.task.key),
@@ -262,7 +269,7 @@ def _raw(session: PairedRun) -> list[dict[str, Any]]:
 
 @contextmanager
 def progress(n_works: int) -> Iterator[Callable[[int, Sequence[TaskResult]], None]]:
-    """A function that shows on a terminal how far a comparison is."""
+    """A function that shows the progress of a comparison on the terminal."""
     console = err()
     if not console.is_terminal:
         yield lambda _pair, _outcomes: None

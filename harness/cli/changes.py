@@ -1,4 +1,4 @@
-"""How changes are shown: a table, a comment on a pull request, or files for other programs."""
+"""Output of changes: a table, a comment on a pull request, or files for other programs."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FORMATS = ("rich", "markdown", "csv", "json")
 
 QUIET = ("same", "only base", "only new", "not judged")
+"""Verdicts that a long comment folds away."""
 
 STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "undecided": "yellow"}
 STYLES |= {"faster": "green", "better": "green"}
@@ -29,10 +30,10 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 NOTHING = "nothing was measured that both sides have"
 
 WIDE = 110
-"""Columns from which on there is room for what was measured beside the change."""
+"""Terminal width from which the table has room for the columns measure, base and new."""
 
 FEW = 12
-"""Rows that a comment shows all of; of more, those that nobody has to look at are folded."""
+"""Most rows that a comment shows in full; of more rows, it folds those with `QUIET` verdicts."""
 
 HEADS = ("verdict", "measure", "what", "base", "new", "change", "interval", "visible")
 NUMBERS = ("base", "new", "change", "interval", "visible")
@@ -46,15 +47,15 @@ def show(
     extra: dict[str, Any],
     how: str = "",
 ) -> None:
-    """Print changes.
+    """Print changes, the worst first.
 
     Args:
-        rows: what to show, the worst first.
-        title: what is compared.
+        rows: the changes.
+        title: names what is compared.
         style: one of `FORMATS`.
-        remarks: lines beneath.
-        extra: what JSON has besides.
-        how: a line on how it was measured, which a comment folds away.
+        remarks: lines below the table.
+        extra: additional keys of the JSON object.
+        how: a line on how the changes were measured; a comment folds it away.
     """
     text = rendered(rows, title, style, remarks, extra, how)
     if text:
@@ -121,7 +122,7 @@ def _rendered(
 
 
 def ordered(rows: Sequence[Row]) -> list[Row]:
-    """What matters most first."""
+    """Rows sorted by verdict, the worst first."""
     return sorted(rows, key=lambda row: ORDER.index(row.verdict))
 
 
@@ -130,7 +131,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
     base, new = _values(row)
     interval = ""
     if math.isfinite(row.low):
-        low = _change(row, row.low).removesuffix("%")  # once is enough
+        low = _change(row, row.low).removesuffix("%")  # the upper limit shows the unit
         interval = f"{low} to {_change(row, row.high)}"
     what = f"{row.subject}, {row.case}" + ("" if row.device == "cpu" else f" @ {row.device}")
     if row.note:
@@ -149,12 +150,12 @@ def cells_of(row: Row) -> tuple[str, ...]:
 
 
 def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
-    """Changes as a test suite, a case a row: bad ones failed, the others passed or skipped.
+    """Write changes as a JUnit test suite with a case for each row: failed, skipped or passed.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    from xml.etree import ElementTree as ET  # written, never read
+    from xml.etree import ElementTree as ET  # only writes: parsing untrusted XML would be unsafe
 
     suite = ET.Element(
         "testsuite",
@@ -187,7 +188,7 @@ def _is_open(row: Row) -> bool:
 
 
 def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str) -> str:
-    """A comment: the verdict, what is compared, the table; the rest is a click away."""
+    """A comment: the verdict, the title and the table; unimportant rows are folded."""
     lines = [f"### {summary(rows) or NOTHING}", "", markdown_text(title), ""]
     shown, folded = ordered(rows), []
     if len(shown) > FEW:
@@ -215,7 +216,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
-    """Markdown inside of HTML, which an empty line makes Markdown again."""
+    """A folded section; the empty line ends the HTML, so that Markdown works inside."""
     if not lines:
         return []
     return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
@@ -225,7 +226,7 @@ def _values(row: Row) -> tuple[str, str]:
     if not row.timed:
         return tuple(
             f"{value:.4f}" if math.isfinite(value) else "" for value in (row.base, row.new)
-        )  # type: ignore[return-value]  # of two
+        )  # type: ignore[return-value]  # has two items
     known = [value for value in (row.base, row.new) if value > 0]
     scale, unit = next(
         ((scale, unit) for scale, unit in UNITS if known and min(known) >= scale), UNITS[-1]
@@ -237,7 +238,7 @@ def _values(row: Row) -> tuple[str, str]:
 
 
 def _three(value: float) -> str:
-    """Three digits, but all those of a whole number.
+    """Three significant digits, or all digits before the decimal point if there are more.
 
     >>> _three(1234.5), _three(12.345)
     ('1234', '12.3')
@@ -251,14 +252,14 @@ def _change(row: Row, value: float) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     text = f"{100 * value:+.1f}%" if row.timed else f"{value:+.4f}"
-    return text if text.strip("+-0.%") else text.replace("-", "+")  # no minus before nothing
+    return text if text.strip("+-0.%") else text.replace("-", "+")  # no minus sign before zero
 
 
 def _number(value: object) -> object:
-    """JSON has no NaN and no infinity."""
+    """The value for JSON, which has no NaN and no infinity: they become None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _xml(text: str) -> str:
-    """Text without what XML 1.0 cannot hold."""
+    """Text in which characters that XML 1.0 cannot contain are replaced by question marks."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.store.database import Store
 
 SHORTEST_HASH = 4
+"""Fewest characters that are taken for the beginning of a git revision."""
 
 
 @click.command(
@@ -76,10 +77,10 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 
 def find_run(store: Store, text: str | None) -> Run:
-    """A run by id, name, ``last``, ``previous``, or a revision it was made at; the newest without.
+    """A run by id, name, ``last``, ``previous`` or the revision it was made at; None: the newest.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no run fits the text.
     """
     from harness.store import repositories
     from harness.store.database import WORDS
@@ -106,7 +107,7 @@ def find_run(store: Store, text: str | None) -> Run:
 
 
 def revision_of(run: Run) -> str:
-    """The revision of the project that a run was made in; empty outside of any."""
+    """The project's git revision that a run was made at; empty if there was no checkout."""
     project = run.environment.get("project") or {}
     return str(project.get("revision", ""))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KINDS = ("datasets", "models", "kernels", "devices", "reports", "pictures", "plugins")
 BY_DEFAULT = ("datasets", "models", "kernels", "reports", "pictures")
-"""What is listed without a word: looking for devices loads libraries that take seconds."""
+"""Kinds listed if none is given; not devices, because to look for them takes seconds."""
 
 
 @click.command(name="list", cls=options.Command, short_help="List what the plugins offer.")

@@ -25,7 +25,7 @@ class Listing(options.Command):
     """A command whose help ends with the reports and their options."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
-        """The installed reports, each with its formats and options."""
+        """Add the installed reports with their formats and options to the help text."""
         for report in options.discover(()).reports.values():
             with formatter.section(f"Report {report.name}, as {', '.join(report.formats)}"):
                 formatter.write_text(report.description)
@@ -119,7 +119,7 @@ def command(
         if file:
             _write(rendered, file)
         elif isinstance(rendered, bytes):
-            raise UsageError(f"report '{report.name}' gives {style} to a file only; add --to FILE")
+            raise UsageError(f"report '{report.name}' writes {style} to a file only; add --to FILE")
         elif isinstance(rendered, str):
             write(rendered)
         else:
@@ -129,24 +129,24 @@ def command(
 
 
 def _usual(registry: Registry, *, page: bool) -> Report:
-    """The report that is meant where none is named.
+    """The report to use if none is named: the one printed after runs, or one that makes a page.
 
     Raises:
-        UsageError: none is installed that could be meant.
+        UsageError: no such report is installed.
     """
     if not page:
         return reports.after_runs(registry)
     for report in registry.reports.values():
         if "html" in report.formats:
             return report
-    raise UsageError("no report is installed that makes a page; `harness list reports` has all")
+    raise UsageError("no installed report makes a page; `harness list reports` lists all")
 
 
 def _format(report: Report, style: str | None, file: Path | None) -> str:
-    """The format that is asked for, else that of the file's suffix, else the report's first.
+    """The given format, else the format of the file's suffix, else the report's first.
 
     Raises:
-        UsageError: the report has no such format, or a file cannot have it.
+        UsageError: the report does not have this format, or it cannot be written to a file.
     """
     if style is None and file is not None:
         kinds = {"md": "markdown", "tex": "latex"}

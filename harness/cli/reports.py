@@ -39,29 +39,32 @@ def after_runs(registry: Registry) -> Report:
     """The report that is printed at the end of a run.
 
     Raises:
-        UsageError: none is installed.
+        UsageError: no such report is installed.
     """
     for report in registry.reports.values():
         if report.after_runs:
             return report
     raise UsageError(
-        "no report is installed that is printed after runs; `harness list reports` has those that "
-        "are, and `harness report NAME` prints one"
+        "no installed report is printed after runs; `harness list reports` lists the reports, "
+        "and `harness report NAME` prints one of them"
     )
 
 
 def parsed(
     registry: Registry, report: Report, words: Sequence[str]
 ) -> tuple[str | None, dict[str, Any]]:
-    """The run that words name, and the report's options with their values.
+    """Parse the remaining command line into a run and the values of a report's options.
 
     Args:
-        registry: which knows other reports that may be meant.
-        report: whose options are looked for.
-        words: of the command line, but for the options that every report has.
+        registry: all reports, to suggest the one that has an unknown option.
+        report: the report whose options are parsed.
+        words: the command line without the options that every report has.
+
+    Returns:
+        The text that names the run, None if there is none; and the values by option.
 
     Raises:
-        UsageError: there are other options, or their values will not do.
+        UsageError: an option is unknown, or its value is not valid.
     """
     taken = click.Argument(["run"], required=False)
     command = options.Command(
@@ -86,7 +89,7 @@ def parsed(
 
 
 def in_help(option: Option) -> tuple[str, str]:
-    """How an option is spelled, and what it is."""
+    """An option as two columns of a help text: its spelling, and its description and default."""
     if isinstance(option.default, bool):
         value = ""
     elif option.choices:
@@ -115,7 +118,7 @@ def _option(option: Option) -> click.Option:
 
 
 def show_after_run(registry: Registry, frames: Frames) -> None:
-    """Print what a run ends with; the results are stored, so a missing report is no error."""
+    """Print the report that ends a run; if there is none, complain only: the results are stored."""
     try:
         report = after_runs(registry)
     except UsageError as error:

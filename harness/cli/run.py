@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from harness.trials.plan import Plan
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
+"""Exit statuses: a trial or timing failed, a dataset is broken, no trial succeeded."""
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
     *("timing_budget", "no_timing", "no_batching", "train_sizes"),
 )
-"""Options that a resumed run has already been given."""
+"""Options that `--resume` refuses, because the interrupted run has stored their values."""
 
 
 @click.command(
@@ -105,12 +106,12 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     _use_settings(ctx, given)
     typed = click.core.ParameterSource.COMMANDLINE
     if given["no_timing"] and ctx.get_parameter_source("timing_budget") == typed:
-        raise UsageError("--no-timing leaves nothing to do in --timing-budget; leave one out")
+        raise UsageError("--no-timing and --timing-budget contradict each other; leave one out")
     if given["pdb"] and not given["in_process"]:
         raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
     if given["watch"] and (given["no_progress"] or given["pdb"]):
         other = "--pdb" if given["pdb"] else "--no-progress"
-        raise UsageError(f"--watch and {other} are at odds over the terminal; leave one out")
+        raise UsageError(f"--watch and {other} cannot be used together; leave one out")
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
     if given["resume"] is not None:
@@ -120,7 +121,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     registry = (
         options.load_here(given["plugins"])
         if given["in_process"]
-        # The request's modules import pandas, which takes as long as the plugins' processes do.
+        # Building the request imports pandas: that takes as long as the plugins' processes take
+        # to start.
         else options.discover(given["plugins"], meanwhile=lambda: _request(given))
     )
     from harness.runs.campaign import begin
@@ -136,11 +138,14 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 
 RECENT = 5
-"""Finished runs that are looked through for the variances of what is planned."""
+"""Number of the newest finished runs in which the planned pairings are looked up."""
 
 
 def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
-    """What so many repeats will tell, by the newest finished run of what is planned."""
+    """Print which differences the planned repeats can detect.
+
+    The variances come from the newest finished run that contains all planned pairings.
+    """
     from harness.analysis.two_runs import told_by_repeats
     from harness.store.frames import load_frames
 
@@ -159,7 +164,13 @@ def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
 
 
 def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
-    """Fill in from the nearest pyproject.toml what neither command line nor environment gave."""
+    """Take options that were not given from the nearest pyproject.toml, and check the selection.
+
+    Command line and environment take precedence over the settings.
+
+    Raises:
+        UsageError: options contradict each other, or nothing is selected.
+    """
     defaults = dict(read_settings().run)
     if given["resume"] is not None:
         clash = [
@@ -171,13 +182,13 @@ def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
             word = clash[0] if clash else "plugin" if given["plugins"] else "all"
             option = {"datasets": "dataset", "models": "model"}.get(word, word)
             raise UsageError(
-                "--resume takes what was asked from the run itself; leave out "
+                "--resume uses the options that the run was started with; leave out "
                 f"--{option.replace('_', '-')}"
             )
         given["jobs"] = given["jobs"] or defaults.get("jobs")
         return
     if given["everything"] and (given["datasets"] or given["models"]):
-        raise UsageError("--all is every dataset with every model; leave it out to select some")
+        raise UsageError("--all selects every dataset and model; leave it out to use -d or -m")
     for name, value in defaults.items():
         selected = given["everything"] and name in ("datasets", "models")
         if not given[name] and given[name] != 0 and not selected:
@@ -298,7 +309,7 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
 
 
 def _added(campaign: Campaign, more: Campaign) -> str:
-    """What ``--repeats auto`` goes on with."""
+    """A line that names the datasets to which ``--repeats auto`` adds repeats, and why."""
     assert campaign.targets is not None
     assert more.targets is not None
     grown = [name for name, n in more.targets.items() if n > campaign.targets[name]]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
 FIRST_ROWS = 5
-COLUMNS = 5  # of a dataset's first rows; more do not fit on a page
+COLUMNS = 5  # columns shown of a dataset's first rows; more do not fit on a page
 SPLITTING = {
     "fresh": "fresh draws: every repeat has training and test data of its own",
     "resampled": "resampled: every repeat splits the same table anew, so repeats are not"
@@ -128,7 +128,7 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
 
 
 def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
-    """What there is to see of the first split, which is drawn in a process of its own."""
+    """A summary of the dataset's first split, which a separate process draws."""
     from harness.contract.values import Choice, Trial, folds_in
     from harness.processes.client import Limits
     from harness.trials.discovery import DRAWING
@@ -172,7 +172,7 @@ def _rows(seen: Mapping[str, Any]) -> Table:
 
 
 def _cell(value: object) -> str:
-    if value is None or value != value:  # NaN is what differs from itself
+    if value is None or value != value:  # only NaN differs from itself
         return "missing"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 

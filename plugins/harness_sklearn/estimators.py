@@ -1,4 +1,4 @@
-"""A class of scikit-learn's style as a recipe that the harness can read parameters from."""
+"""Adapter from classes with scikit-learn's conventions to ``harness.Model.make``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class estimator:  # noqa: N801  # called like a function, as functools.partial is
-    """A recipe for ``harness.Model.make``: a class by name, and defaults that differ from its own.
+    """A value for ``harness.Model.make``: the name of a class, and changed defaults.
 
-    The class is imported when the first one is made or its parameters are asked for. Any class
-    that keeps scikit-learn's conventions will do::
+    The class is imported when the first classifier is made or its parameters are read. It can be
+    any class that follows scikit-learn's conventions::
 
         harness.Model(
             "lightgbm",
@@ -26,7 +26,7 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
 
     Args:
         path: module and class, with a colon between them.
-        defaults: for parameters of the constructor.
+        defaults: parameters of the constructor with defaults that replace the class's own.
     """
 
     def __init__(self, path: str, **defaults: Any) -> None:
@@ -34,7 +34,7 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
         self._defaults = defaults
 
     def __call__(self, setting: harness.Setting, **parameters: Any) -> harness.Classifier:
-        """The classifier; its ``random_state`` is the setting's seed where it has one."""
+        """A new classifier; its ``random_state``, if it has one, is the setting's seed."""
         cls = self._imported()
         if "random_state" in {parameter.name for parameter in _constructor(cls)}:
             parameters["random_state"] = setting.seed
@@ -43,7 +43,7 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """``(setting, *, ...)`` with the constructor's parameters; the seed is the setting's."""
+        """``(setting, *, ...)`` with the constructor's parameters except ``random_state``."""
         known = {parameter.name: parameter for parameter in _constructor(self._imported())}
         known.pop("random_state", None)
         for name, default in self._defaults.items():
@@ -69,9 +69,9 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
 
 
 def _constructor(cls: type[Any]) -> Iterator[inspect.Parameter]:
-    """Named parameters of a constructor, and of its base's where it hands the rest on.
+    """The named parameters of a constructor, and of its bases' if it has ``**kwargs``.
 
-    XGBoost's classifier names one parameter and takes fifty more through ``**kwargs``.
+    XGBoost's classifier names one parameter and passes fifty more on through ``**kwargs``.
     """
     seen = {"self"}
     for owner in cls.__mro__:
@@ -90,9 +90,10 @@ def _constructor(cls: type[Any]) -> Iterator[inspect.Parameter]:
 
 
 def _allowed(parameter: inspect.Parameter) -> Any:
-    """An annotation for a parameter that has none: a default alone says too little about it.
+    """The parameter's annotation, or one derived from its default.
 
-    ``min_samples_leaf=1`` may be a share and ``max_features="sqrt"`` a number.
+    Some parameters take more types than their default's: ``min_samples_leaf=1`` may be a fraction,
+    ``max_features="sqrt"`` a number.
     """
     if parameter.annotation is not parameter.empty:
         return parameter.annotation
