@@ -79,12 +79,12 @@ def harness_datasets() -> Iterator[harness.Dataset]:
 def _split(name: str, rng: np.random.Generator) -> harness.Split:
     from harness_classics.tables import table
 
-    found = table(name)
+    data = table(name)
     return harness.resample(
-        found.X,
-        found.y,
+        data.X,
+        data.y,
         rng,
-        class_names=found.class_names,
-        feature_names=found.feature_names,
-        categorical=found.categorical,
+        class_names=data.class_names,
+        feature_names=data.feature_names,
+        categorical=data.categorical,
     )

@@ -129,7 +129,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 
 def _chosen(
-    registry: Registry, given: dict[str, Any]
+    registry: Registry, given: options.GivenOptions
 ) -> tuple[tuple[str, str] | None, tuple[Task, ...]]:
     """The names of the two sides, and the tasks to measure.
 
@@ -148,14 +148,14 @@ def _chosen(
         return (sides[0], sides[1]), works_chosen(registry, given)
     _check_device(registry, given["device"])
     # click gives the A of `--kernel A B` to the option, and B to the arguments.
-    named = (*kernels, *models, *sides)
-    if len(named) != 2 or (kernels and models):
+    names = (*kernels, *models, *sides)
+    if len(names) != 2 or (kernels and models):
         raise UsageError(
             "ab compares exactly two versions, kernels or models: `harness ab A B`, "
             "`harness ab --kernel A B` or "
             "`harness ab --model A B -d DATASET`"
         )
-    first, second = named
+    first, second = names
     if kernels:
         if given["datasets"]:
             raise UsageError("kernels need no dataset; leave out --dataset")
@@ -179,7 +179,7 @@ def _chosen(
     )
 
 
-def works_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
+def works_chosen(registry: Registry, given: options.GivenOptions) -> tuple[Task, ...]:
     """The tasks that the options select for a comparison of two versions."""
     from harness.timing.schedule import shape_of
     from harness.versions.tasks import tasks_of
@@ -212,9 +212,9 @@ def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[tuple[Side, 
     if pair is None:
         return (HERE, HERE), []
     first, second = (stack.enter_context(side_of(name, Path.cwd(), tell=remark)) for name in pair)
-    revisions = [side.about.startswith("revision") for side in (first, second)]
-    as_it_is = any(" as it is" in side.about for side in (first, second))
-    if any(revisions) and not as_it_is and uncommitted(Path.cwd()):
+    are_revisions = [side.about.startswith("revision") for side in (first, second)]
+    is_worktree = any(" as it is" in side.about for side in (first, second))
+    if any(are_revisions) and not is_worktree and uncommitted(Path.cwd()):
         return (first, second), [DIRTY]
     return (first, second), []
 
@@ -231,8 +231,8 @@ def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
 def _how(session: PairedRun, plan: Design) -> str:
     from harness.store.environment import machine
 
-    here = machine()
-    ended = {
+    computer = machine()
+    reason = {
         "decided": "everything was decided",
         "failed": "nothing was left that both sides can do",
         "time": "the time was up",
@@ -240,10 +240,10 @@ def _how(session: PairedRun, plan: Design) -> str:
     }[session.ended]
     return (
         f"{plural(session.n_pairs, 'pair')} of processes in "
-        f"{session.seconds:.0f} s, until {ended}; "
+        f"{session.seconds:.0f} s, until {reason}; "
         f"same: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the slowdown "
-        f"that is seen in four of five cases. On {here['processor']}, {here['cores']} cores, "
-        f"{plural(plan.threads, 'thread')}."
+        f"that is seen in four of five cases. On {computer['processor']}, "
+        f"{computer['cores']} cores, {plural(plan.threads, 'thread')}."
     )
 
 
@@ -254,8 +254,8 @@ def _remarks(sides: tuple[Side, Side]) -> list[str]:
     return []
 
 
-def _raw(session: PairedRun) -> list[dict[str, Any]]:
-    """The measurements of each pair of processes, for analyses of the reader's own."""
+def _raw(session: PairedRun) -> list[dict[str, object]]:
+    """The measurements of each task as JSON, for analyses of the reader's own."""
     return [
         {
             "work": list(outcome.task.key),
@@ -278,8 +278,11 @@ def progress(n_works: int) -> Iterator[Callable[[int, Sequence[TaskResult]], Non
 
         def tell(n_pairs: int, outcomes: Sequence[TaskResult]) -> None:
             decided = sum(
-                bool(any(one.faults) or (one.change and one.change.verdict != "undecided"))
-                for one in outcomes
+                bool(
+                    any(outcome.faults)
+                    or (outcome.change and outcome.change.verdict != "undecided")
+                )
+                for outcome in outcomes
             )
             status.update(f"{n_pairs} pairs of processes, {decided} of {n_works} decided")
 

@@ -6,7 +6,7 @@ import json
 import math
 import re
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.changes import BAD, ORDER, Row, summary
 from harness.errors import cannot_write
@@ -15,8 +15,10 @@ from harness.terminal.console import out, write
 from harness.untrusted import cleaned, csv_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from rich.table import Table
 
 FORMATS = ("rich", "markdown", "csv", "json")
 
@@ -44,7 +46,7 @@ def show(
     title: str,
     style: str,
     remarks: Sequence[str],
-    extra: dict[str, Any],
+    extra: Mapping[str, object],
     how: str = "",
 ) -> None:
     """Print changes, the worst first.
@@ -61,33 +63,37 @@ def show(
     if text:
         write(text)
         return
-    from rich import box
-    from rich.table import Table
-
     console = out()
     console.print(title, soft_wrap=True)
     if rows:
-        narrow = console.width < WIDE
-        heads = [head for head in HEADS if not narrow or head not in ("measure", "base", "new")]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for head in heads:
-            table.add_column(
-                head,
-                justify="right" if head in NUMBERS else "left",
-                no_wrap=head != "what",
-                overflow="fold",
-            )
-        for row in ordered(rows):
-            cells = dict(zip(HEADS, cells_of(row), strict=True))
-            if narrow:
-                cells["what"] = f"{cells['measure']} {cells['what']}"
-                if cells["base"] or cells["new"]:
-                    cells["what"] += f"\n{cells['base'] or '?'} → {cells['new'] or '?'}"
-            table.add_row(*(cells[head] for head in heads), style=STYLES.get(row.verdict, ""))
-        console.print(table)
+        console.print(_terminal_table(rows, narrow=console.width < WIDE))
     for line in (summary(rows) or NOTHING, how, *remarks):
         if line:
             console.print(line, soft_wrap=True)
+
+
+def _terminal_table(rows: Sequence[Row], *, narrow: bool) -> Table:
+    """The rows as a table; a narrow one has measure, base and new in the column ``what``."""
+    from rich import box
+    from rich.table import Table
+
+    heads = [head for head in HEADS if not narrow or head not in ("measure", "base", "new")]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        table.add_column(
+            head,
+            justify="right" if head in NUMBERS else "left",
+            no_wrap=head != "what",
+            overflow="fold",
+        )
+    for row in ordered(rows):
+        cells = dict(zip(HEADS, cells_of(row), strict=True))
+        if narrow:
+            cells["what"] = f"{cells['measure']} {cells['what']}"
+            if cells["base"] or cells["new"]:
+                cells["what"] += f"\n{cells['base'] or '?'} → {cells['new'] or '?'}"
+        table.add_row(*(cells[head] for head in heads), style=STYLES.get(row.verdict, ""))
+    return table
 
 
 def rendered(
@@ -95,7 +101,7 @@ def rendered(
     title: str,
     style: str,
     remarks: Sequence[str],
-    extra: dict[str, Any],
+    extra: Mapping[str, object],
     how: str = "",
 ) -> str:
     """Changes as text in one of `FORMATS`; empty for ``rich``, which depends on the console."""
@@ -107,13 +113,13 @@ def _rendered(
     title: str,
     style: str,
     remarks: Sequence[str],
-    extra: dict[str, Any],
+    extra: Mapping[str, object],
     how: str,
 ) -> str:
     if style == "json":
-        found = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
+        records = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
         lines = [line for line in (how, *remarks) if line]
-        return json.dumps({"title": title, "rows": found, "remarks": lines, **extra}, indent=2)
+        return json.dumps({"title": title, "rows": records, "remarks": lines, **extra}, indent=2)
     if style == "csv":
         return csv_text(Row.__slots__, (asdict(row).values() for row in ordered(rows)))
     if style == "markdown":
@@ -169,8 +175,8 @@ def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
         name = f"{row.measure} {row.subject}, {row.case} @ {row.device}"
         case = ET.SubElement(suite, "testcase", classname="harness", name=_xml(name))
         cells = dict(zip(HEADS, cells_of(row), strict=True))
-        words = [cells["change"], f"({cells['interval']})" if cells["interval"] else "", row.note]
-        text = " ".join((f"{row.verdict}:", *filter(None, words))).removesuffix(":")
+        parts = [cells["change"], f"({cells['interval']})" if cells["interval"] else "", row.note]
+        text = " ".join((f"{row.verdict}:", *filter(None, parts))).removesuffix(":")
         if row.verdict in BAD:
             ET.SubElement(case, "failure", message=_xml(text))
         elif _is_open(row):
@@ -193,21 +199,21 @@ def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str)
     shown, folded = ordered(rows), []
     if len(shown) > FEW:
         shown, folded = (
-            [row for row in shown if (row.verdict in QUIET) == q] for q in (False, True)
+            [row for row in shown if (row.verdict in QUIET) == quiet] for quiet in (False, True)
         )
-    lines += _table(shown)
+    lines += _markdown_table(shown)
     for remark in remarks:
         lines += [markdown_text(remark), ""]
-    lines += _folded(summary(folded), _table(folded))
+    lines += _folded(summary(folded), _markdown_table(folded))
     lines += _folded("How this was measured", [markdown_text(how), ""] if how else [])
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def _markdown_table(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return []
     lines = ["| " + " | ".join(HEADS) + " |"]
-    lines.append("|" + "|".join(" ---: " if h in NUMBERS else " --- " for h in HEADS) + "|")
+    lines.append("|" + "|".join(" ---: " if head in NUMBERS else " --- " for head in HEADS) + "|")
     for row in rows:
         first, *rest = map(markdown_text, cells_of(row))
         bold = f"**{first}**" if row.verdict in BAD else first
@@ -227,9 +233,9 @@ def _values(row: Row) -> tuple[str, str]:
         return tuple(
             f"{value:.4f}" if math.isfinite(value) else "" for value in (row.base, row.new)
         )  # type: ignore[return-value]  # has two items
-    known = [value for value in (row.base, row.new) if value > 0]
+    positive = [value for value in (row.base, row.new) if value > 0]
     scale, unit = next(
-        ((scale, unit) for scale, unit in UNITS if known and min(known) >= scale), UNITS[-1]
+        ((scale, unit) for scale, unit in UNITS if positive and min(positive) >= scale), UNITS[-1]
     )
     texts = [
         f"{_three(value / scale)} {unit}" if value > 0 else "" for value in (row.base, row.new)

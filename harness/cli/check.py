@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
     from harness.processes.serving import Inside
     from harness.trials.discovery import Described
+    from harness.trials.draw import Arrays
 
 SUITES = "harness.testing"
 SECONDS = 300.0  # time limit of a check
@@ -44,9 +45,9 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
         passed += reason is None
         line = Text("pass " if reason is None else "FAIL ", "green" if reason is None else "red")
         line.append(f"{name}: {check}" if kind else name, "")
-        said = reason if reason is not None else remark
-        if said:
-            line.append(f": {said}" if reason is not None else f" ({said})", "")
+        comment = reason if reason is not None else remark
+        if comment:
+            line.append(f": {comment}" if reason is not None else f" ({comment})", "")
         console.print(line, soft_wrap=True)
     console.print(f"{passed} passed, {failed} failed")
     click.get_current_context().exit(1 if failed else 0)
@@ -126,7 +127,7 @@ def _suite(kind: str) -> Any:
 
 def _check_there(
     inside: Inside, kind: str, name: str, check_name: str
-) -> tuple[tuple[str | None, str | None], dict[str, Any]]:
+) -> tuple[tuple[str | None, str | None], Arrays]:
     """Run one check inside a worker; give the reason of its failure or None, and a remark."""
     return _verdict(getattr(inside.held.registry, kind)[name], kind, check_name), {}
 

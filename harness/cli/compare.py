@@ -94,10 +94,12 @@ def find_run(store: Store, text: str | None) -> Run:
         revision = repositories.line(
             Path.cwd(), "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"
         )
-        wanted = revision or (str(text).lower() if len(str(text)) >= SHORTEST_HASH else "")
-        made = [run for run in runs if wanted and revision_of(run).startswith(wanted)]
-        if made:
-            return made[-1]
+        revision_prefix = revision or (str(text).lower() if len(str(text)) >= SHORTEST_HASH else "")
+        matching = [
+            run for run in runs if revision_prefix and revision_of(run).startswith(revision_prefix)
+        ]
+        if matching:
+            return matching[-1]
         if revision:
             raise UsageError(
                 f"no run in store '{store.name}' was made at {text} ({revision[:10]}); "
@@ -115,5 +117,5 @@ def revision_of(run: Run) -> str:
 def _named(run: Run) -> str:
     revision = revision_of(run)
     dirty = (run.environment.get("project") or {}).get("dirty")
-    about = [word for word in (run.name, revision[:10] + ("+" if dirty else "")) if word]
-    return f"run {run.id}" + (f" ({', '.join(about)})" if about else "")
+    details = [word for word in (run.name, revision[:10] + ("+" if dirty else "")) if word]
+    return f"run {run.id}" + (f" ({', '.join(details)})" if details else "")

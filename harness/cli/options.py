@@ -6,7 +6,7 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
@@ -16,7 +16,7 @@ from harness.settings import choose_store, read_settings
 from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.analysis.changes import Row
     from harness.contract.registry import Registry
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+GivenOptions: TypeAlias = dict[str, Any]
+"""The values of a command's parameters by name, as click passes them to the command."""
+
 
 class Command(click.Command):
     """A command that refuses a single-valued option given twice, where click takes the last."""
@@ -32,13 +35,13 @@ class Command(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Parse, after refusing options that are given twice."""
         _, _, order = self.make_parser(ctx).parse_args(list(args))
-        given: set[str | None] = set()
+        seen: set[str | None] = set()
         for option in order:
             if not isinstance(option, click.Option) or option.multiple or option.is_flag:
                 continue
-            if option.name in given:
+            if option.name in seen:
                 raise UsageError(f"{option.opts[-1]} is given twice; leave one out")
-            given.add(option.name)
+            seen.add(option.name)
         return super().parse_args(ctx, args)
 
 
@@ -69,10 +72,10 @@ class Finite(click.FloatRange):
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """The number."""
-        found = super().convert(value, param, ctx)
-        if not math.isfinite(found):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
             self.fail(f"{value} is no number", param, ctx)
-        return found
+        return number
 
 
 class Words(click.ParamType[Any]):
@@ -186,13 +189,13 @@ def store_of(ctx: click.Context) -> str | None:
         UsageError: ``--store`` was given to both.
     """
     typed = click.core.ParameterSource.COMMANDLINE
-    above = ctx.parent
-    own: str | None = ctx.params["store"]
-    if above is None or above.get_parameter_source("store") is not typed:
-        return own
+    group = ctx.parent
+    own_value: str | None = ctx.params["store"]
+    if group is None or group.get_parameter_source("store") is not typed:
+        return own_value
     if ctx.get_parameter_source("store") is typed:
         raise UsageError("--store is given twice; leave one out")
-    return str(above.params["store"])
+    return str(group.params["store"])
 
 
 def store_url(given: str | None) -> str:
@@ -265,7 +268,7 @@ class Verdicts:
     undecided_passes: bool
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> Verdicts:
+    def of(cls, given: GivenOptions) -> Verdicts:
         """Read the parsed options, check that the files can be written, and delete old ones.
 
         Raises:
@@ -292,7 +295,7 @@ class Verdicts:
         rows: Sequence[Row],
         title: str,
         remarks: Sequence[str],
-        extra: dict[str, Any],
+        extra: Mapping[str, object],
         how: str = "",
     ) -> None:
         """Print the changes and write the requested files; see `harness.cli.changes.show`."""

@@ -95,21 +95,16 @@ def command(
     from harness.store.frames import load_frames
 
     if sum((html is not None, best_of is not None, versus)) > 1:
-        raise UsageError("--html, --best-of and --versus are three reports; ask for one of them")
+        raise UsageError("--html, --best-of and --versus are three reports; use only one of them")
     if html and style:
-        raise UsageError("--html is a page; leave --format out")
+        raise UsageError("--html writes a page; leave --format out")
     if html and to:
         raise UsageError("--html and --to name two files; leave one out")
     file = html or to
     if file:
         options.require_writable(file)
     registry = options.discover(plugins)
-    rest = list(words)
-    if versus or best_of:
-        name = "versus" if versus else "best"
-        rest += ["--score", best_of] if best_of else []
-    elif not name and rest and rest[0] in registry.reports:
-        name = rest.pop(0)
+    name, rest = _named(registry, name, list(words), best_of=best_of, versus=versus)
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
     run, chosen = reports.parsed(registry, report, rest)
     style = "html" if html else _format(report, style, to)
@@ -126,6 +121,19 @@ def command(
             out().print(rendered)
         if output:
             _write_tables(report.tables(frames, **chosen), output)
+
+
+def _named(
+    registry: Registry, name: str | None, words: list[str], *, best_of: str | None, versus: bool
+) -> tuple[str | None, list[str]]:
+    """The name of the report, None if no report is named, and the remaining command line."""
+    if versus:
+        return "versus", words
+    if best_of:
+        return "best", [*words, "--score", best_of]
+    if not name and words and words[0] in registry.reports:
+        return words[0], words[1:]
+    return name, words
 
 
 def _usual(registry: Registry, *, page: bool) -> Report:
@@ -153,12 +161,12 @@ def _format(report: Report, style: str | None, file: Path | None) -> str:
         suffix = file.suffix.lower().removeprefix(".")
         style = kinds.get(suffix, suffix)
     style = style or report.formats[0]
-    known = [one for one in report.formats if file is None or one != "rich"]
-    if style not in known:
+    possible = [name for name in report.formats if file is None or name != "rich"]
+    if style not in possible:
         where = "for a file " if file else ""
         raise UsageError(
             f"report '{report.name}' has no format {style} {where}".rstrip()
-            + f", but {', '.join(known) or 'none'}"
+            + f", but {', '.join(possible) or 'none'}"
         )
     return style
 

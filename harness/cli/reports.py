@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from harness.contract.registry import Registry
     from harness.contract.values import Frames, Option, Report
+
+
+OptionValues: TypeAlias = dict[str, Any]
+"""The values of a report's options by name; the report declares their types."""
 
 
 class Number(click.ParamType[Any]):
@@ -52,7 +56,7 @@ def after_runs(registry: Registry) -> Report:
 
 def parsed(
     registry: Registry, report: Report, words: Sequence[str]
-) -> tuple[str | None, dict[str, Any]]:
+) -> tuple[str | None, OptionValues]:
     """Parse the remaining command line into a run and the values of a report's options.
 
     Args:
@@ -66,38 +70,38 @@ def parsed(
     Raises:
         UsageError: an option is unknown, or its value is not valid.
     """
-    taken = click.Argument(["run"], required=False)
+    run_argument = click.Argument(["run"], required=False)
     command = options.Command(
-        f"report {report.name}", params=[taken, *map(_option, report.options)]
+        f"report {report.name}", params=[run_argument, *map(_option, report.options)]
     )
     try:
         with command.make_context(None, list(words)) as context:
-            chosen = dict(context.params)
+            values = dict(context.params)
     except click.NoSuchOption as error:
         others = [
             other.name
             for other in registry.reports.values()
             if any(error.option_name in _spelled(option) for option in other.options)
         ]
-        way = f"'{others[0]}' has it" if others else "see 'harness report --help'"
+        hint = f"'{others[0]}' has it" if others else "see 'harness report --help'"
         raise UsageError(
-            f"report '{report.name}' has no option {error.option_name}; {way}"
+            f"report '{report.name}' has no option {error.option_name}; {hint}"
         ) from None
     except click.UsageError as error:
         raise UsageError(error.format_message().rstrip(".")) from None
-    return chosen.pop("run"), chosen
+    return values.pop("run"), values
 
 
 def in_help(option: Option) -> tuple[str, str]:
     """An option as two columns of a help text: its spelling, and its description and default."""
     if isinstance(option.default, bool):
-        value = ""
+        metavar = ""
     elif option.choices:
-        value = f" [{'|'.join(option.choices)}]"
+        metavar = f" [{'|'.join(option.choices)}]"
     else:
-        value = " NUMBER" if isinstance(option.default, int | float) else " TEXT"
-    ending = "" if option.default in (None, False, ()) else f" [{option.default}]"
-    return ", ".join(_spelled(option)) + value, option.description + ending
+        metavar = " NUMBER" if isinstance(option.default, int | float) else " TEXT"
+    default = "" if option.default in (None, False, ()) else f" [{option.default}]"
+    return ", ".join(_spelled(option)) + metavar, option.description + default
 
 
 def _spelled(option: Option) -> list[str]:
@@ -105,16 +109,16 @@ def _spelled(option: Option) -> list[str]:
 
 
 def _option(option: Option) -> click.Option:
-    words = [*_spelled(option), option.name.replace("-", "_")]
+    declarations = [*_spelled(option), option.name.replace("-", "_")]
     if isinstance(option.default, bool):
-        return click.Option(words, is_flag=True, default=option.default)
+        return click.Option(declarations, is_flag=True, default=option.default)
     kind: Any = str
     if option.choices:
         kind = click.Choice(option.choices)
     elif isinstance(option.default, int | float):
         kind = Number()
-    several = isinstance(option.default, tuple)
-    return click.Option(words, type=kind, multiple=several, default=option.default)
+    repeatable = isinstance(option.default, tuple)
+    return click.Option(declarations, type=kind, multiple=repeatable, default=option.default)
 
 
 def show_after_run(registry: Registry, frames: Frames) -> None:

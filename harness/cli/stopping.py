@@ -57,17 +57,18 @@ def interruptible() -> Once:
 @contextmanager
 def terminable() -> Iterator[None]:
     """Raise at SIGTERM and SIGHUP too, so that workers are ended and the results reported."""
-    known = signal.getsignal(signal.SIGINT)
-    outer = known if isinstance(known, Once) else None
-    once = outer or Once()
+    installed = signal.getsignal(signal.SIGINT)
+    outer_once = installed if isinstance(installed, Once) else None
+    once = outer_once or Once()
     # Signals that are ignored, as under `nohup`, stay ignored.
-    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
-    before = {number: signal.signal(number, once) for number in heard}
+    numbers = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, once) for number in numbers}
     try:
         yield
     finally:
-        if not outer or outer.since is None:  # otherwise the whole process is about to end
-            for number, handler in before.items():
+        # After a signal the outer handler stays, because the whole process is about to end.
+        if not outer_once or outer_once.since is None:
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
 

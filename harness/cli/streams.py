@@ -69,8 +69,8 @@ def _stream(given: TextIO | None, kind: type[Output], descriptor: int) -> TextIO
     if isinstance(given, io.TextIOWrapper):
         lines = given.line_buffering
         return kind(given.buffer, given.encoding, "backslashreplace", line_buffering=lines)
-    nowhere = open(descriptor, "wb", closefd=False)  # noqa: SIM115  # stays open until the end
-    return kind(nowhere, "utf-8", "backslashreplace")
+    raw = open(descriptor, "wb", closefd=False)  # noqa: SIM115  # stays open until the end
+    return kind(raw, "utf-8", "backslashreplace")
 
 
 def aside(call: Callable[[], T]) -> tuple[T, str]:
@@ -81,24 +81,24 @@ def aside(call: Callable[[], T]) -> tuple[T, str]:
     with tempfile.TemporaryFile() as file, os.fdopen(os.dup(file.fileno()), "w") as text:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        kept = [(number, os.dup(number)) for number in (1, 2)]
+        saved = [(number, os.dup(number)) for number in (1, 2)]
         try:
-            for number, _ in kept:
+            for number, _ in saved:
                 os.dup2(file.fileno(), number)
             with redirect_stdout(text), redirect_stderr(text):
-                found = call()
+                value = call()
         finally:
             text.flush()
-            for number, copy in kept:
-                os.dup2(copy, number)
-                os.close(copy)
+            for number, duplicate in saved:
+                os.dup2(duplicate, number)
+                os.close(duplicate)
         file.seek(0)
-        return found, bounded(file.read(MOST).decode(errors="replace"), TOLD).strip()
+        return value, bounded(file.read(MOST).decode(errors="replace"), TOLD).strip()
 
 
 def silence(stream: TextIO) -> None:
     """Redirect a stream to the null device, so that its remaining output is dropped."""
     with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, stream.fileno())
+        os.close(null_device)

@@ -70,19 +70,19 @@ class SoftmaxRegression:
             loss, gradient = penalised(self._shaped(flat))
             return loss, gradient.ravel()
 
-        def note(xk: Flat) -> None:
+        def after_iteration(xk: Flat) -> None:
             nonlocal iteration
             iteration += 1
             if monitor is not None:
                 self.weights_ = self._shaped(xk.copy())
                 monitor(iteration, self.predict_log_proba)
 
-        found = minimize(
+        result = minimize(
             objective,
             np.zeros(self.n_classes * (X.shape[1] + 1)),
             method="L-BFGS-B",
             jac=True,
-            callback=note,
+            callback=after_iteration,
             # 20 correction pairs instead of SciPy's 10 halve the iterations. ftol = 0, so that only
             # the gradient ends the search.
             options={
@@ -94,18 +94,22 @@ class SoftmaxRegression:
             },
         )
         self.n_iter_ = iteration
-        self.weights_ = self._shaped(found.x)
-        steepest = float(np.abs(found.jac).max())
-        if steepest > self.tol:
-            end = f"max_iter={iteration}" if iteration >= self.max_iter else f"{iteration}"
-            why = "" if iteration >= self.max_iter else "; no lower point was found: scale X"
-            warnings.warn(
-                f"stopped after {end} iterations with a gradient of {steepest:.1e}, above "
-                f"tol={self.tol:g}{why}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        self.weights_ = self._shaped(result.x)
+        largest_gradient = float(np.abs(result.jac).max())
+        if largest_gradient > self.tol:
+            self._warn_of_no_convergence(largest_gradient)
         return self
+
+    def _warn_of_no_convergence(self, largest_gradient: float) -> None:
+        n_iter, exhausted = self.n_iter_, self.n_iter_ >= self.max_iter
+        iterations = f"max_iter={n_iter}" if exhausted else f"{n_iter}"
+        advice = "" if exhausted else "; no lower point was found: scale X"
+        warnings.warn(
+            f"stopped after {iterations} iterations with a gradient of {largest_gradient:.1e}, "
+            f"above tol={self.tol:g}{advice}",
+            RuntimeWarning,
+            stacklevel=3,  # the caller of `fit`
+        )
 
     def predict_log_proba(self, X: Array) -> Floats:
         """Log probabilities (n_samples, n_classes)."""

@@ -38,30 +38,32 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
         cls = self._imported()
         if "random_state" in {parameter.name for parameter in _constructor(cls)}:
             parameters["random_state"] = setting.seed
-        made: harness.Classifier = cls(**(self._defaults | parameters))
-        return made
+        classifier: harness.Classifier = cls(**(self._defaults | parameters))
+        return classifier
 
     @property
     def __signature__(self) -> inspect.Signature:
         """``(setting, *, ...)`` with the constructor's parameters except ``random_state``."""
-        known = {parameter.name: parameter for parameter in _constructor(self._imported())}
-        known.pop("random_state", None)
+        parameters_by_name = {
+            parameter.name: parameter for parameter in _constructor(self._imported())
+        }
+        parameters_by_name.pop("random_state", None)
         for name, default in self._defaults.items():
             blank = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-            known[name] = known.get(name, blank).replace(default=default)
+            parameters_by_name[name] = parameters_by_name.get(name, blank).replace(default=default)
         return inspect.Signature(
             [
                 inspect.Parameter("setting", inspect.Parameter.POSITIONAL_OR_KEYWORD),
                 *(
                     parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=_allowed(parameter))
-                    for parameter in known.values()
+                    for parameter in parameters_by_name.values()
                 ),
             ]
         )
 
     def __repr__(self) -> str:
-        words = [repr(self._path), *(f"{k}={v!r}" for k, v in self._defaults.items())]
-        return f"estimator({', '.join(words)})"
+        arguments = [repr(self._path), *(f"{k}={v!r}" for k, v in self._defaults.items())]
+        return f"estimator({', '.join(arguments)})"
 
     def _imported(self) -> Any:
         module, _, name = self._path.partition(":")
@@ -73,17 +75,17 @@ def _constructor(cls: type[Any]) -> Iterator[inspect.Parameter]:
 
     XGBoost's classifier names one parameter and passes fifty more on through ``**kwargs``.
     """
-    seen = {"self"}
+    names = {"self"}
     for owner in cls.__mro__:
         if "__init__" not in vars(owner):
             continue
         parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
         for parameter in parameters:
-            if parameter.name not in seen and parameter.kind not in (
+            if parameter.name not in names and parameter.kind not in (
                 parameter.VAR_POSITIONAL,
                 parameter.VAR_KEYWORD,
             ):
-                seen.add(parameter.name)
+                names.add(parameter.name)
                 yield parameter
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return

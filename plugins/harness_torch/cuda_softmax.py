@@ -103,16 +103,16 @@ def layout(n_classes: int, size: int, *, clusters: bool = True) -> Layout:
     vectors = row // WIDTH
     if row % WIDTH:
         vectors = (n_classes + 2 * per_vector - 2) // per_vector
-    wanted = -(-vectors // PASSES)
-    if wanted <= 32:
-        threads, lanes = 128, max(4, 1 << (wanted - 1).bit_length())
+    n_threads = -(-vectors // PASSES)
+    if n_threads <= 32:
+        threads, lanes = 128, max(4, 1 << (n_threads - 1).bit_length())
         function = f"held_rows<{number}, {n_classes}, {threads}, {lanes}, 1>"
         return Layout(function, threads, threads // lanes)
     cluster = 1
-    while cluster * BLOCK < wanted:
+    while cluster * BLOCK < n_threads:
         cluster *= 2
     if cluster == 1 or (clusters and cluster <= CLUSTER):
-        threads = 32 * -(-wanted // (32 * cluster))
+        threads = 32 * -(-n_threads // (32 * cluster))
         function = f"held_rows<{number}, {n_classes}, {threads}, {threads}, {cluster}>"
         return Layout(function, threads, 1, cluster, 2 * size * cluster * threads // 32)
     function = f"streamed_rows<{number}, {n_classes}, {LARGEST}>"
@@ -194,8 +194,8 @@ def _launch(function: Any, chosen: Layout, blocks: int, addresses: Any, keep: An
 
     stream = torch.cuda.current_stream().cuda_stream
     block = (chosen.threads, 1, 1, chosen.memory)
-    where = ctypes.addressof(addresses)
-    _done(driver.cuLaunchKernel(function, blocks, 1, 1, *block, stream, where, 0))
+    address_of_arguments = ctypes.addressof(addresses)
+    _done(driver.cuLaunchKernel(function, blocks, 1, 1, *block, stream, address_of_arguments, 0))
 
 
 def _done(answer: tuple[Any, ...]) -> tuple[Any, ...]:

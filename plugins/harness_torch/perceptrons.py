@@ -67,13 +67,13 @@ class Perceptron:
 
     def hidden_activations(self, X: Array) -> list[Array]:
         """The outputs (n_samples, n_units) of each hidden layer for X (n_samples, n_features)."""
-        found, h = [], self._tensor(X, torch.float32)
+        activations, h = [], self._tensor(X, torch.float32)
         with torch.no_grad():
             for i, layer in enumerate(self.network):
                 h = layer(h)
                 if i % 2:  # an activation, after its linear layer
-                    found.append(h.cpu().numpy())
-        return found
+                    activations.append(h.cpu().numpy())
+        return activations
 
     def _log_proba(self, X: Array) -> Tensor:
         with torch.no_grad():
@@ -128,14 +128,16 @@ def fit_together(
     """
     first = perceptrons[0]
     with torch.no_grad():
-        generators = [each._draw() for each in perceptrons]  # noqa: SLF001  # same class
-        stack = Stack([each.network for each in perceptrons], ACTIVATIONS[first.activation])
+        generators = [perceptron._draw() for perceptron in perceptrons]  # noqa: SLF001  # same class
+        stack = Stack(
+            [perceptron.network for perceptron in perceptrons], ACTIVATIONS[first.activation]
+        )
         inputs = stacked_rows([first._tensor(X, torch.float32) for X in Xs])  # noqa: SLF001
         labels = [first._tensor(y, torch.int64) for y in ys]  # noqa: SLF001
         targets = indicators(labels, first.sizes[-1], inputs)
         watched = [
-            (monitor, each.predict_log_proba)
-            for monitor, each in zip(monitors, perceptrons, strict=True)
+            (monitor, perceptron.predict_log_proba)
+            for monitor, perceptron in zip(monitors, perceptrons, strict=True)
             if monitor is not None
         ]
 
@@ -144,9 +146,9 @@ def fit_together(
                 monitor(epoch, predict_log_proba)
 
         first._train(stack, generators, inputs, targets, tell)  # noqa: SLF001
-        for each in perceptrons:
+        for perceptron in perceptrons:
             # Copied, so that no network keeps the memory of all networks alive.
-            for parameter in each.network.parameters():
+            for parameter in perceptron.network.parameters():
                 parameter.data = parameter.data.clone()
 
 

@@ -224,24 +224,24 @@ class Batch:
         self.share = 1 / n_rows
         self.parts = []
         for start in range(0, n_replicates, size):
-            some = slice(start, min(start + size, n_replicates))
+            group = slice(start, min(start + size, n_replicates))
 
-            def first(arrays: list[Tensor], n: int = some.stop - start) -> list[Tensor]:
+            def used(arrays: list[Tensor], n: int = group.stop - start) -> list[Tensor]:
                 return [array[:n] for array in arrays]
 
-            inputs = [rows[some].mT, *first(hidden)]
+            inputs = [rows[group].mT, *used(hidden)]
             self.parts.append(
                 Part(
-                    weights=[weights[some] for weights in stack.weights],
-                    weights_back=[weights[some] for weights in stack.weights_back],
-                    gradients=[gradients[some] for gradients in stack.gradients],
+                    weights=[weights[group] for weights in stack.weights],
+                    weights_back=[weights[group] for weights in stack.weights_back],
+                    gradients=[gradients[group] for gradients in stack.gradients],
                     inputs=inputs,
                     inputs_back=[x.mT for x in inputs],
-                    sums=first(sums),
-                    forwards=list(map(stack.activation.bound, first(sums), first(outputs))),
-                    kept=first(kept),
-                    deltas=first(deltas),
-                    targets=targets[some].mT,
+                    sums=used(sums),
+                    forwards=list(map(stack.activation.bound, used(sums), used(outputs))),
+                    kept=used(kept),
+                    deltas=used(deltas),
+                    targets=targets[group].mT,
                 )
             )
 

@@ -77,11 +77,11 @@ def _short_rows(
     logits += first * n_classes
     row = tl.arange(0, n_rows)[:, None]
     column = tl.arange(0, width)[None, :]
-    at = row * n_classes + column
+    offset = row * n_classes + column
     inside = (row < (n_samples - first).to(tl.int32)) & (column < n_classes)
-    z = tl.load(logits + at, mask=inside, other=-float("inf"))
+    z = tl.load(logits + offset, mask=inside, other=-float("inf"))
     powers = tl.exp(z - tl.max(z, axis=1)[:, None])
-    tl.store(out + at, powers * (1 / tl.sum(powers, axis=1))[:, None], mask=inside)
+    tl.store(out + offset, powers * (1 / tl.sum(powers, axis=1))[:, None], mask=inside)
 
 
 @triton.jit
@@ -113,6 +113,6 @@ def _long_rows(
     # Backwards, because the numbers read last are still in the cache.
     n_chunks: tl.constexpr = (n_classes - n_held + n_streamed - 1) // n_streamed
     for k in range(n_chunks):
-        at = n_held + (n_chunks - 1 - k) * n_streamed + chunk
-        z = tl.load(logits + at, mask=at < n_classes)
-        tl.store(out + at, tl.exp(z - largest) * scale, mask=at < n_classes)
+        offset = n_held + (n_chunks - 1 - k) * n_streamed + chunk
+        z = tl.load(logits + offset, mask=offset < n_classes)
+        tl.store(out + offset, tl.exp(z - largest) * scale, mask=offset < n_classes)
