@@ -1,4 +1,4 @@
-"""Small real datasets that many have published results on; each repeat splits the table anew."""
+"""Small real datasets with many published results; each repeat splits the table anew."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ UCI = "CC BY 4.0, UCI Machine Learning Repository"
 
 @harness.hookimpl
 def harness_datasets() -> Iterator[harness.Dataset]:
-    """Four tables that scikit-learn carries, and penguins."""
+    """Four datasets that scikit-learn includes, and penguins."""
     for name, tag, description, citation in (
         (
             "iris",
@@ -79,12 +79,12 @@ def harness_datasets() -> Iterator[harness.Dataset]:
 def _split(name: str, rng: np.random.Generator) -> harness.Split:
     from harness_classics.tables import table
 
-    found = table(name)
+    data = table(name)
     return harness.resample(
-        found.X,
-        found.y,
+        data.X,
+        data.y,
         rng,
-        class_names=found.class_names,
-        feature_names=found.feature_names,
-        categorical=found.categorical,
+        class_names=data.class_names,
+        feature_names=data.feature_names,
+        categorical=data.categorical,
     )

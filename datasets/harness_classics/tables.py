@@ -1,4 +1,4 @@
-"""The tables themselves, loaded once a process."""
+"""The tables of the datasets, loaded once per process."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ CATEGORIES = ("island", "sex")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
-    """All rows of a dataset, read-only because every split of a process shares them.
+    """All rows of a dataset; read-only, because all splits in a process share them.
 
     Args:
-        X: (n_samples, n_features), floats, or objects where there are categorical columns.
+        X: (n_samples, n_features), floats, or objects if there are categorical columns.
         y: (n_samples,), integers that index ``class_names``.
         class_names: in the order of the labels.
-        feature_names: one a column.
-        categorical: columns that hold strings, None where missing.
+        feature_names: one for each column.
+        categorical: indices of the columns that hold strings, or None for a missing value.
     """
 
     X: Array
@@ -43,7 +43,7 @@ class Table:
 
 @cache
 def table(name: str) -> Table:
-    """A table by its dataset's name."""
+    """The table of a dataset, by the dataset's name."""
     return _penguins() if name == "penguins" else _from_sklearn(name.replace("-", "_"))
 
 

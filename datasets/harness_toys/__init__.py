@@ -1,7 +1,7 @@
-"""Toy datasets: drawn afresh for each repeat, at any size, from a law that is known.
+"""Toy datasets: drawn anew for each repeat, at any size, from known distributions.
 
-The draws use the generator's methods and the arrays' own operators alone, so that offering these
-datasets does not import NumPy.
+The draws use only methods of the generator and operators of arrays, so that this module need not
+import NumPy.
 """
 
 from __future__ import annotations
@@ -60,10 +60,10 @@ def threshold(
     n_test: int = 100,
     thresholds: tuple[float, ...] = (3.0, 6.0),
 ) -> harness.Split:
-    """Inputs (n, 1) uniform on [0, 10); the class is how many thresholds are at or below them.
+    """Inputs x (n, 1) uniform on [0, 10); the class is the number of thresholds at or below x.
 
     Raises:
-        UsageError: a part has no rows, or the thresholds do not increase from above 0 to below 10.
+        UsageError: a part has no rows, or the thresholds do not increase between 0 and 10.
     """
     if not thresholds or not all(a < b for a, b in pairwise((0.0, *thresholds, 10.0))):
         raise UsageError(
@@ -91,8 +91,8 @@ def three_integers(
 ) -> harness.Split:
     """Inputs (n, 3) uniform on the integers from low to high, both included.
 
-    Where negative integers let both the first and the second exceed the sum of the other two, the
-    first decides.
+    The class says whether the first or the second integer exceeds the sum of the other two. With
+    negative integers both can; the class is then "first exceeds".
 
     Raises:
         UsageError: a part has no rows, or low is above high.
@@ -119,7 +119,7 @@ def three_integers(
 def twonorm(
     rng: np.random.Generator, n_train: int = 300, n_test: int = 3000, n_features: int = 20
 ) -> harness.Split:
-    """Two equally likely Gaussians of unit covariance, their means +a and -a in every coordinate.
+    """Two equally likely Gaussians with unit covariance and means +a and -a in every coordinate.
 
     With a = 2 / sqrt(n_features) the means are 4 apart whatever the number of features, and
     P(first | x) = 1 / (1 + exp(-2 a sum(x))). So the best possible accuracy is Phi(2) = 0.97725,
@@ -129,7 +129,9 @@ def twonorm(
         UsageError: a part has no rows, or there are no features.
     """
     if n_features < 1:
-        raise UsageError(f"n_features={n_features} leaves nothing to learn from; ask for 1 or more")
+        raise UsageError(
+            f"n_features={n_features} leaves nothing to learn from; set it to 1 or more"
+        )
 
     def draw(n: int) -> tuple[Array, Array]:
         y = rng.integers(2, size=n)
@@ -148,7 +150,7 @@ def _split(
 ) -> harness.Split:
     for name, n in (("n_train", n_train), ("n_test", n_test)):
         if n < 1:
-            raise UsageError(f"{name}={n} leaves a part without rows; ask for 1 or more")
+            raise UsageError(f"{name}={n} leaves a part without rows; set it to 1 or more")
     X_train, y_train = draw(n_train)
     X_test, y_test = draw(n_test)
     return harness.Split(

@@ -34,14 +34,14 @@ from harness.terminal.console import complain, remark
 USAGE = 2
 INTERRUPTED = 130
 
-NO_FOLDER = "the current folder is not there any more; change to another and try again"
+NO_FOLDER = "the current folder does not exist any more; change to another and try again"
 
 
 class InOrder(options.Group):
     """Commands in the order in which a user meets them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature
-        """Names as they were added."""
+        """Names in the order in which the commands were added."""
         return list(self.commands)
 
 
@@ -98,12 +98,12 @@ def main(arguments: list[str] | None = None) -> None:
     once = interruptible()
     status = _status(sys.argv[1:])
     once.end()
-    gc.freeze()  # Python would look for cycles among all that pandas has made: .2 s
+    gc.freeze()  # saves 0.2 s: Python would search all of pandas' objects for cycles at exit
     sys.exit(status)
 
 
 def _status(arguments: list[str]) -> int:
-    """The exit status, after all there is to say."""
+    """Run the command, print its error if it fails, and give the exit status."""
     try:
         status: Any = harness_command.main(arguments, "harness", standalone_mode=False)
         sys.stdout.flush()
@@ -111,16 +111,16 @@ def _status(arguments: list[str]) -> int:
         return INTERRUPTED
     except Terminated as stop:
         return stop_status(stop)
-    except Exception as error:  # noqa: BLE001  # a fault of ours takes one line, too
+    except Exception as error:  # noqa: BLE001  # our own faults are printed in one line, too
         if "--debug" in arguments:
             remark(traceback.format_exc())
         complain(_fault(error))
-        return USAGE  # Python's own would be 1, which means that something failed or is slower
+        return USAGE  # Python's own status 1 would mean that a trial failed or code is slower
     return status if isinstance(status, int) else 0
 
 
 def _fault(error: Exception) -> str:
-    """What went wrong, in a line."""
+    """An error's message in one line."""
     match error:
         case HarnessError():
             return str(error)
@@ -132,7 +132,7 @@ def _fault(error: Exception) -> str:
         case OSError() if not _folder_is_there():
             return NO_FOLDER
         case OSError():
-            silence(sys.stdout)  # Python would write once more at the end, and complain again
+            silence(sys.stdout)  # Python flushes it at exit, and would complain once more
             return f"{error.filename or 'the output'} cannot be written: {error.strerror or error}"
     what = f"{type(error).__name__}: {error}"
-    return f"this is a fault of the harness itself: {what}; --debug shows where"
+    return f"this is a fault of the harness itself: {what}; --debug shows the traceback"

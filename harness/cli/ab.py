@@ -29,7 +29,7 @@ DIRTY = "The checkout has uncommitted changes, which are in no revision ('.' has
 
 
 def task_options(function: F) -> F:
-    """What is measured, where and for how long."""
+    """Add the options that say what to measure, on which device and for how long."""
     for option in reversed(
         (
             click.option(
@@ -129,9 +129,15 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 
 def _chosen(
-    registry: Registry, given: dict[str, Any]
+    registry: Registry, given: options.GivenOptions
 ) -> tuple[tuple[str, str] | None, tuple[Task, ...]]:
-    """The two sides by name, None where names are compared in one environment; and the tasks."""
+    """The names of the two sides, and the tasks to measure.
+
+    The sides are None if two kernels or two models of one environment are compared.
+
+    Raises:
+        UsageError: the options do not name exactly two sides, kernels or models.
+    """
     from harness.timing.schedule import shape_of
     from harness.versions.tasks import tasks_of_two_kernels, tasks_of_two_models
 
@@ -141,14 +147,15 @@ def _chosen(
     if len(sides) == 2:
         return (sides[0], sides[1]), tasks_chosen(registry, given)
     _check_device(registry, given["device"])
-    # `--kernel A B`: the option takes A, and B is left over.
-    named = (*kernels, *models, *sides)
-    if len(named) != 2 or (kernels and models):
+    # click gives the A of `--kernel A B` to the option, and B to the arguments.
+    names = (*kernels, *models, *sides)
+    if len(names) != 2 or (kernels and models):
         raise UsageError(
-            "two things are compared: `harness ab A B`, `harness ab --kernel A B` or "
+            "ab compares exactly two versions, kernels or models: `harness ab A B`, "
+            "`harness ab --kernel A B` or "
             "`harness ab --model A B -d DATASET`"
         )
-    first, second = named
+    first, second = names
     if kernels:
         if given["datasets"]:
             raise UsageError("kernels need no dataset; leave out --dataset")
@@ -172,8 +179,8 @@ def _chosen(
     )
 
 
-def tasks_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
-    """What the options choose to measure two versions by."""
+def tasks_chosen(registry: Registry, given: options.GivenOptions) -> tuple[Task, ...]:
+    """The tasks that the options select for a comparison of two versions."""
     from harness.timing.schedule import shape_of
     from harness.versions.tasks import tasks_of
 
@@ -194,12 +201,12 @@ def tasks_chosen(registry: Registry, given: dict[str, Any]) -> tuple[Task, ...]:
 def _check_device(registry: Registry, name: str) -> None:
     from harness.timing.workloads import find_device
 
-    if name != "cpu":  # finding others takes long, and that one is everywhere
+    if name != "cpu":  # always there; to look for other devices takes seconds
         find_device(registry, name)
 
 
 def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[tuple[Side, Side], list[str]]:
-    """Both sides, and what is to be said of the checkout."""
+    """Both sides, and remarks on uncommitted changes of the checkout."""
     from harness.versions.sides import HERE, side_of, uncommitted
 
     if pair is None:
@@ -223,8 +230,8 @@ def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
 def _how(session: PairedRun, plan: Design) -> str:
     from harness.store.environment import machine
 
-    here = machine()
-    ended = {
+    computer = machine()
+    reason = {
         "decided": "everything was decided",
         "failed": "nothing was left that both sides can do",
         "time": "the time was up",
@@ -232,10 +239,10 @@ def _how(session: PairedRun, plan: Design) -> str:
     }[session.ended]
     return (
         f"{plural(session.n_pairs, 'pair')} of processes in "
-        f"{session.seconds:.0f} s, until {ended}; "
+        f"{session.seconds:.0f} s, until {reason}; "
         f"same: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the slowdown "
-        f"that is seen in four of five cases. On {here['processor']}, {here['cores']} cores, "
-        f"{plural(plan.threads, 'thread')}."
+        f"that is seen in four of five cases. On {computer['processor']}, "
+        f"{computer['cores']} cores, {plural(plan.threads, 'thread')}."
     )
 
 
@@ -246,8 +253,8 @@ def _remarks(sides: tuple[Side, Side]) -> list[str]:
     return []
 
 
-def _raw(session: PairedRun) -> list[dict[str, Any]]:
-    """What each pair found, for whoever wants to judge it otherwise."""
+def _raw(session: PairedRun) -> list[dict[str, object]]:
+    """The measurements of each task as JSON, for analyses of the reader's own."""
     return [
         {
             "work": list(outcome.task.key),
@@ -261,7 +268,7 @@ def _raw(session: PairedRun) -> list[dict[str, Any]]:
 
 @contextmanager
 def progress(n_works: int) -> Iterator[Callable[[int, Sequence[TaskResult]], None]]:
-    """A function that shows on a terminal how far a comparison is."""
+    """A function that shows the progress of a comparison on the terminal."""
     console = err()
     if not console.is_terminal:
         yield lambda _pair, _outcomes: None
@@ -270,8 +277,11 @@ def progress(n_works: int) -> Iterator[Callable[[int, Sequence[TaskResult]], Non
 
         def tell(n_pairs: int, outcomes: Sequence[TaskResult]) -> None:
             decided = sum(
-                bool(any(one.faults) or (one.change and one.change.verdict != "undecided"))
-                for one in outcomes
+                bool(
+                    any(outcome.faults)
+                    or (outcome.change and outcome.change.verdict != "undecided")
+                )
+                for outcome in outcomes
             )
             status.update(f"{n_pairs} pairs of processes, {decided} of {n_works} decided")
 

@@ -1,4 +1,4 @@
-"""How changes are shown: a table, a comment on a pull request, or files for other programs."""
+"""Output of changes: a table, a comment on a pull request, or files for other programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import re
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from harness.analysis.changes import BAD, ORDER, Row, summary
 from harness.errors import cannot_write
@@ -15,12 +15,15 @@ from harness.terminal.console import out, write
 from harness.untrusted import cleaned, csv_text
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from rich.table import Table
 
 FORMATS = ("rich", "markdown", "csv", "json")
 
 QUIET = ("same", "only base", "only new", "not judged")
+"""Verdicts that a long comment folds away."""
 
 STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "undecided": "yellow"}
 STYLES |= {"faster": "green", "better": "green"}
@@ -29,10 +32,10 @@ UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 NOTHING = "nothing was measured that both sides have"
 
 WIDE = 110
-"""Columns from which on there is room for what was measured beside the change."""
+"""Terminal width from which the table has room for the columns measure, base and new."""
 
 FEW = 12
-"""Rows that a comment shows all of; of more, those that nobody has to look at are folded."""
+"""Most rows that a comment shows in full; of more rows, it folds those with `QUIET` verdicts."""
 
 HEADS = ("verdict", "measure", "what", "base", "new", "change", "interval", "visible")
 NUMBERS = ("base", "new", "change", "interval", "visible")
@@ -43,50 +46,54 @@ def show(
     title: str,
     style: str,
     remarks: Sequence[str],
-    extra: dict[str, Any],
+    extra: Mapping[str, object],
     how: str = "",
 ) -> None:
-    """Print changes.
+    """Print changes, the worst first.
 
     Args:
-        rows: what to show, the worst first.
-        title: what is compared.
+        rows: the changes.
+        title: names what is compared.
         style: one of `FORMATS`.
-        remarks: lines beneath.
-        extra: what JSON has besides.
-        how: a line on how it was measured, which a comment folds away.
+        remarks: lines below the table.
+        extra: additional keys of the JSON object.
+        how: a line on how the changes were measured; a comment folds it away.
     """
     text = rendered(rows, title, style, remarks, extra, how)
     if text:
         write(text)
         return
-    from rich import box
-    from rich.table import Table
-
     console = out()
     console.print(title, soft_wrap=True)
     if rows:
-        narrow = console.width < WIDE
-        heads = [head for head in HEADS if not narrow or head not in ("measure", "base", "new")]
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for head in heads:
-            table.add_column(
-                head,
-                justify="right" if head in NUMBERS else "left",
-                no_wrap=head != "what",
-                overflow="fold",
-            )
-        for row in ordered(rows):
-            cells = dict(zip(HEADS, cells_of(row), strict=True))
-            if narrow:
-                cells["what"] = f"{cells['measure']} {cells['what']}"
-                if cells["base"] or cells["new"]:
-                    cells["what"] += f"\n{cells['base'] or '?'} → {cells['new'] or '?'}"
-            table.add_row(*(cells[head] for head in heads), style=STYLES.get(row.verdict, ""))
-        console.print(table)
+        console.print(_terminal_table(rows, narrow=console.width < WIDE))
     for line in (summary(rows) or NOTHING, how, *remarks):
         if line:
             console.print(line, soft_wrap=True)
+
+
+def _terminal_table(rows: Sequence[Row], *, narrow: bool) -> Table:
+    """The rows as a table; a narrow one has measure, base and new in the column ``what``."""
+    from rich import box
+    from rich.table import Table
+
+    heads = [head for head in HEADS if not narrow or head not in ("measure", "base", "new")]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        table.add_column(
+            head,
+            justify="right" if head in NUMBERS else "left",
+            no_wrap=head != "what",
+            overflow="fold",
+        )
+    for row in ordered(rows):
+        cells = dict(zip(HEADS, cells_of(row), strict=True))
+        if narrow:
+            cells["what"] = f"{cells['measure']} {cells['what']}"
+            if cells["base"] or cells["new"]:
+                cells["what"] += f"\n{cells['base'] or '?'} → {cells['new'] or '?'}"
+        table.add_row(*(cells[head] for head in heads), style=STYLES.get(row.verdict, ""))
+    return table
 
 
 def rendered(
@@ -94,7 +101,7 @@ def rendered(
     title: str,
     style: str,
     remarks: Sequence[str],
-    extra: dict[str, Any],
+    extra: Mapping[str, object],
     how: str = "",
 ) -> str:
     """Changes as text in one of `FORMATS`; empty for ``rich``, which depends on the console."""
@@ -106,13 +113,13 @@ def _rendered(
     title: str,
     style: str,
     remarks: Sequence[str],
-    extra: dict[str, Any],
+    extra: Mapping[str, object],
     how: str,
 ) -> str:
     if style == "json":
-        found = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
+        records = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
         lines = [line for line in (how, *remarks) if line]
-        return json.dumps({"title": title, "rows": found, "remarks": lines, **extra}, indent=2)
+        return json.dumps({"title": title, "rows": records, "remarks": lines, **extra}, indent=2)
     if style == "csv":
         return csv_text(Row.__slots__, (asdict(row).values() for row in ordered(rows)))
     if style == "markdown":
@@ -121,7 +128,7 @@ def _rendered(
 
 
 def ordered(rows: Sequence[Row]) -> list[Row]:
-    """What matters most first."""
+    """Rows sorted by verdict, the worst first."""
     return sorted(rows, key=lambda row: ORDER.index(row.verdict))
 
 
@@ -130,7 +137,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
     base, new = _values(row)
     interval = ""
     if math.isfinite(row.low):
-        low = _change(row, row.low).removesuffix("%")  # once is enough
+        low = _change(row, row.low).removesuffix("%")  # the upper limit shows the unit
         interval = f"{low} to {_change(row, row.high)}"
     what = f"{row.subject}, {row.case}" + ("" if row.device == "cpu" else f" @ {row.device}")
     if row.note:
@@ -149,12 +156,12 @@ def cells_of(row: Row) -> tuple[str, ...]:
 
 
 def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
-    """Changes as a test suite, a case a row: bad ones failed, the others passed or skipped.
+    """Write changes as a JUnit test suite with a case for each row: failed, skipped or passed.
 
     Raises:
         UsageError: the file cannot be written.
     """
-    from xml.etree import ElementTree as ET  # written, never read
+    from xml.etree import ElementTree as ET  # only writes: parsing untrusted XML would be unsafe
 
     suite = ET.Element(
         "testsuite",
@@ -168,8 +175,8 @@ def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
         name = f"{row.measure} {row.subject}, {row.case} @ {row.device}"
         case = ET.SubElement(suite, "testcase", classname="harness", name=_xml(name))
         cells = dict(zip(HEADS, cells_of(row), strict=True))
-        words = [cells["change"], f"({cells['interval']})" if cells["interval"] else "", row.note]
-        text = " ".join((f"{row.verdict}:", *filter(None, words))).removesuffix(":")
+        parts = [cells["change"], f"({cells['interval']})" if cells["interval"] else "", row.note]
+        text = " ".join((f"{row.verdict}:", *filter(None, parts))).removesuffix(":")
         if row.verdict in BAD:
             ET.SubElement(case, "failure", message=_xml(text))
         elif _is_open(row):
@@ -187,26 +194,26 @@ def _is_open(row: Row) -> bool:
 
 
 def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str) -> str:
-    """A comment: the verdict, what is compared, the table; the rest is a click away."""
+    """A comment: the verdict, the title and the table; unimportant rows are folded."""
     lines = [f"### {summary(rows) or NOTHING}", "", markdown_text(title), ""]
     shown, folded = ordered(rows), []
     if len(shown) > FEW:
         shown, folded = (
-            [row for row in shown if (row.verdict in QUIET) == q] for q in (False, True)
+            [row for row in shown if (row.verdict in QUIET) == quiet] for quiet in (False, True)
         )
-    lines += _table(shown)
+    lines += _markdown_table(shown)
     for remark in remarks:
         lines += [markdown_text(remark), ""]
-    lines += _folded(summary(folded), _table(folded))
+    lines += _folded(summary(folded), _markdown_table(folded))
     lines += _folded("How this was measured", [markdown_text(how), ""] if how else [])
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _table(rows: Sequence[Row]) -> list[str]:
+def _markdown_table(rows: Sequence[Row]) -> list[str]:
     if not rows:
         return []
     lines = ["| " + " | ".join(HEADS) + " |"]
-    lines.append("|" + "|".join(" ---: " if h in NUMBERS else " --- " for h in HEADS) + "|")
+    lines.append("|" + "|".join(" ---: " if head in NUMBERS else " --- " for head in HEADS) + "|")
     for row in rows:
         first, *rest = map(markdown_text, cells_of(row))
         bold = f"**{first}**" if row.verdict in BAD else first
@@ -215,7 +222,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 
 def _folded(title: str, lines: Sequence[str]) -> list[str]:
-    """Markdown inside of HTML, which an empty line makes Markdown again."""
+    """A folded section; the empty line ends the HTML, so that Markdown works inside."""
     if not lines:
         return []
     return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
@@ -225,10 +232,10 @@ def _values(row: Row) -> tuple[str, str]:
     if not row.timed:
         return tuple(
             f"{value:.4f}" if math.isfinite(value) else "" for value in (row.base, row.new)
-        )  # type: ignore[return-value]  # of two
-    known = [value for value in (row.base, row.new) if value > 0]
+        )  # type: ignore[return-value]  # has two items
+    positive = [value for value in (row.base, row.new) if value > 0]
     scale, unit = next(
-        ((scale, unit) for scale, unit in UNITS if known and min(known) >= scale), UNITS[-1]
+        ((scale, unit) for scale, unit in UNITS if positive and min(positive) >= scale), UNITS[-1]
     )
     texts = [
         f"{_three(value / scale)} {unit}" if value > 0 else "" for value in (row.base, row.new)
@@ -237,7 +244,7 @@ def _values(row: Row) -> tuple[str, str]:
 
 
 def _three(value: float) -> str:
-    """Three digits, but all those of a whole number.
+    """Three significant digits, or all digits before the decimal point if there are more.
 
     >>> _three(1234.5), _three(12.345)
     ('1234', '12.3')
@@ -251,14 +258,14 @@ def _change(row: Row, value: float) -> str:
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     text = f"{100 * value:+.1f}%" if row.timed else f"{value:+.4f}"
-    return text if text.strip("+-0.%") else text.replace("-", "+")  # no minus before nothing
+    return text if text.strip("+-0.%") else text.replace("-", "+")  # no minus sign before zero
 
 
 def _number(value: object) -> object:
-    """JSON has no NaN and no infinity."""
+    """The value for JSON, which has no NaN and no infinity: they become None."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _xml(text: str) -> str:
-    """Text without what XML 1.0 cannot hold."""
+    """Text in which characters that XML 1.0 cannot contain are replaced by question marks."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)

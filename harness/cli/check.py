@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
     from harness.processes.serving import Inside
     from harness.trials.discovery import Described
+    from harness.trials.draw import Arrays
 
 SUITES = "harness.testing"
-SECONDS = 300.0  # a check may take
-MEMORY_JOBS = 4  # sixty rows need no more than a quarter of what trials may use
+SECONDS = 300.0  # time limit of a check
+MEMORY_JOBS = 4  # a check fits about 60 rows: a quarter of the memory of trials is enough
 KINDS = ("datasets", "models", "kernels", "reports")
 
 
@@ -44,16 +45,22 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
         passed += reason is None
         line = Text("pass " if reason is None else "FAIL ", "green" if reason is None else "red")
         line.append(f"{name}: {check}" if kind else name, "")
-        said = reason if reason is not None else remark
-        if said:
-            line.append(f": {said}" if reason is not None else f" ({said})", "")
+        comment = reason if reason is not None else remark
+        if comment:
+            line.append(f": {comment}" if reason is not None else f" ({comment})", "")
         console.print(line, soft_wrap=True)
     console.print(f"{passed} passed, {failed} failed")
     click.get_current_context().exit(1 if failed else 0)
 
 
 def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Kind and name of what to check; what cannot be checked here is left out, unless named."""
+    """Kind and name of each dataset, model, kernel and report to check.
+
+    Without names, items that cannot be checked here or are slow to prepare are left out.
+
+    Raises:
+        UsageError: a name is unknown, or its item cannot be checked here.
+    """
     offered = [(kind, name) for kind in KINDS for name in getattr(registry, kind)]
     for name in names:
         if name not in [known for _, known in offered]:
@@ -73,24 +80,24 @@ def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str
 
 
 def _obstacle(registry: Registry, kind: str, subject: Any) -> str | None:
-    """Why it cannot be checked here."""
+    """Why an item cannot be checked on this machine; None if it can."""
     from harness.trials.plan import importable
 
     missing = importable(getattr(subject, "requires", ()))
     if missing:
         return f"needs '{missing}', which is not installed here"
-    # Looking for devices takes seconds, and all but a few kernels run on the CPU.
+    # Looking for devices takes seconds, so only kernels that do not run on the CPU trigger it.
     if kind == "kernels" and "cpu" not in subject.devices:
         here = {device.kind for device in registry.devices.values()}
         if not here & set(subject.devices):
-            return f"runs on {', '.join(subject.devices)}, and there is none here"
+            return f"runs on {', '.join(subject.devices)} only, and no such device was found here"
     return None
 
 
 def _verdicts(
     registry: Described, subjects: list[tuple[str, str]]
 ) -> Iterator[tuple[str, str, str, str | None, str | None]]:
-    """Kind, name, check, reason of its failure or None, and a remark."""
+    """Run all checks; yield kind, name, check, reason of failure (None if passed) and remark."""
     from harness.processes.client import Limits, finish
     from harness.trials.executors.local import share_of_memory
 
@@ -120,8 +127,8 @@ def _suite(kind: str) -> Any:
 
 def _check_there(
     inside: Inside, kind: str, name: str, check_name: str
-) -> tuple[tuple[str | None, str | None], dict[str, Any]]:
-    """The reason why a check fails, or None and a remark, from a process of its own."""
+) -> tuple[tuple[str | None, str | None], Arrays]:
+    """Run one check inside a worker; give the reason of its failure or None, and a remark."""
     return _verdict(getattr(inside.held.registry, kind)[name], kind, check_name), {}
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from harness.store.database import Store
 
 SHORTEST_HASH = 4
+"""Fewest characters that are taken for the beginning of a git revision."""
 
 
 @click.command(
@@ -76,10 +77,10 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 
 def find_run(store: Store, text: str | None) -> Run:
-    """A run by id, name, ``last``, ``previous``, or a revision it was made at; the newest without.
+    """A run by id, name, ``last``, ``previous`` or the revision it was made at; None: the newest.
 
     Raises:
-        UsageError: there is none.
+        UsageError: no run fits the text.
     """
     from harness.store import repositories
     from harness.store.database import WORDS
@@ -93,10 +94,12 @@ def find_run(store: Store, text: str | None) -> Run:
         revision = repositories.line(
             Path.cwd(), "rev-parse", "--verify", "--quiet", f"{text}^{{commit}}"
         )
-        wanted = revision or (str(text).lower() if len(str(text)) >= SHORTEST_HASH else "")
-        made = [run for run in runs if wanted and run.revision.startswith(wanted)]
-        if made:
-            return made[-1]
+        revision_prefix = revision or (str(text).lower() if len(str(text)) >= SHORTEST_HASH else "")
+        matching = [
+            run for run in runs if revision_prefix and run.revision.startswith(revision_prefix)
+        ]
+        if matching:
+            return matching[-1]
         if revision:
             raise UsageError(
                 f"no run in store '{store.name}' was made at {text} ({revision[:10]}); "

@@ -21,9 +21,9 @@ def command(as_json: bool, plugins: tuple[str, ...]) -> None:
     """Print what is stored with every run: machine, packages, git revisions, plugin code."""
     from harness.store.environment import fingerprint
 
-    found = fingerprint(options.discover(plugins))
+    environment = fingerprint(options.discover(plugins))
     if as_json:
-        write(json.dumps(found, indent=2))
+        write(json.dumps(environment, indent=2))
         return
     from rich import box
     from rich.table import Table
@@ -31,19 +31,19 @@ def command(as_json: bool, plugins: tuple[str, ...]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    machine = found["machine"]
+    machine = environment["machine"]
     table.add_row("machine", f"{machine['node']}, {machine['system']}")
     table.add_row("processor", f"{machine['processor']}, {machine['cores']} cores")
     table.add_row("memory", f"{machine['memory'] / 2**30:.1f} GiB")
-    table.add_row("Python", found["python"])
-    table.add_row("project", _revision(found["project"]))
+    table.add_row("Python", environment["python"])
+    table.add_row("project", _revision(environment["project"]))
     out().print(table)
     packages = Table("package", "version", box=box.SIMPLE_HEAD)
-    for name, version in found["packages"].items():
+    for name, version in environment["packages"].items():
         packages.add_row(name, version)
     out().print(packages)
     code = Table("plugin", "code", "git revision", box=box.SIMPLE_HEAD)
-    for name, plugin in found["plugins"].items():
+    for name, plugin in environment["plugins"].items():
         code.add_row(name, plugin["digest"], _revision(plugin["git"]))
     out().print(code)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 KINDS = ("datasets", "models", "kernels", "devices", "reports", "pictures", "plugins")
 BY_DEFAULT = ("datasets", "models", "kernels", "reports", "pictures")
-"""What is listed without a word: looking for devices loads libraries that take seconds."""
+"""Kinds listed if none is given; not devices, because to look for them takes seconds."""
 
 
 @click.command(name="list", cls=options.Command, short_help="List what the plugins offer.")
@@ -29,8 +29,10 @@ def command(kind: str | None, plugins: tuple[str, ...]) -> None:
     """
     registry = options.discover(plugins)
     console = out()
-    for each in (kind,) if kind else BY_DEFAULT:
-        console.print(_plugins(registry) if each == "plugins" else _table(registry, each))
+    for listed_kind in (kind,) if kind else BY_DEFAULT:
+        console.print(
+            _plugins(registry) if listed_kind == "plugins" else _table(registry, listed_kind)
+        )
 
 
 def _table(registry: Registry, kind: str) -> Table:
@@ -42,13 +44,13 @@ def _table(registry: Registry, kind: str) -> Table:
     table.add_column({"datasets": "kind, tags", "models": "tags"}.get(kind, ""), ratio=2)
     table.add_column("what it is", ratio=5)
     for name, value in getattr(registry, kind).items():
-        words = [value.kind] if kind == "datasets" else []
-        words += getattr(value, "tags", ())
+        tags = [value.kind] if kind == "datasets" else []
+        tags += getattr(value, "tags", ())
         if getattr(value, "baseline", False):
-            words.append("baseline")
+            tags.append("baseline")
         if kind == "kernels" and not value.stable:
-            words.append("unstable")
-        table.add_row(name, ", ".join(dict.fromkeys(words)), value.description)
+            tags.append("unstable")
+        table.add_row(name, ", ".join(dict.fromkeys(tags)), value.description)
     return table
 
 

@@ -6,16 +6,17 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import click
 
 from harness import units
 from harness.errors import UsageError, cannot_write
 from harness.settings import choose_store, read_settings
+from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from harness.analysis.changes import Row
     from harness.contract.registry import Registry
@@ -24,25 +25,28 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+GivenOptions: TypeAlias = dict[str, Any]
+"""The values of a command's parameters by name, as click passes them to the command."""
+
 
 class Command(click.Command):
-    """A command that refuses an option given twice where it has one value; click takes the last."""
+    """A command that refuses a single-valued option given twice, where click takes the last."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, after a look at what is there twice."""
+        """Parse, after refusing options that are given twice."""
         _, _, order = self.make_parser(ctx).parse_args(list(args))
-        given: set[str | None] = set()
+        seen: set[str | None] = set()
         for option in order:
             if not isinstance(option, click.Option) or option.multiple or option.is_flag:
                 continue
-            if option.name in given:
+            if option.name in seen:
                 raise UsageError(f"{option.opts[-1]} is given twice; leave one out")
-            given.add(option.name)
+            seen.add(option.name)
         return super().parse_args(ctx, args)
 
 
 class Group(Command, click.Group):
-    """Commands, each of which does so."""
+    """A group of such commands, which refuse repeated single-valued options as well."""
 
     command_class = Command
     group_class = type
@@ -64,25 +68,25 @@ class Quantity(click.ParamType[Any]):
 
 
 class Finite(click.FloatRange):
-    """A number within bounds; NaN, which click lets through, is within none."""
+    """A finite number within bounds; click itself would accept NaN."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> Any:
         """The number."""
-        found = super().convert(value, param, ctx)
-        if not math.isfinite(found):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
             self.fail(f"{value} is no number", param, ctx)
-        return found
+        return number
 
 
 class Words(click.ParamType[Any]):
-    """Some of a few words, with commas between."""
+    """A comma-separated list of known words."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
         self.name = name
         self._known = known
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[str, ...]:
-        """The words, each once."""
+        """The words without duplicates."""
         words = tuple(dict.fromkeys(word.strip() for word in str(value).split(",")))
         for word in words:
             if word not in self._known:
@@ -91,12 +95,12 @@ class Words(click.ParamType[Any]):
 
 
 class Whole(click.ParamType[Any]):
-    """Whole numbers from 1, with commas between."""
+    """A comma-separated list of whole numbers from 1."""
 
     name = "numbers"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
-        """The numbers, each once."""
+        """The numbers without duplicates."""
         words = [word.strip() for word in str(value).split(",")]
         for word in words:
             if not word.isdecimal() or len(word) > DIGITS or int(word) < 1:
@@ -110,7 +114,7 @@ class Repeats(click.ParamType[Any]):
     name = "repeats"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> int | str:
-        """The number, or the word."""
+        """The number, or the word ``auto``."""
         word = str(value).strip()
         if word == "auto":
             return word
@@ -120,7 +124,7 @@ class Repeats(click.ParamType[Any]):
 
 
 DIGITS = 12
-"""Of a number of rows."""
+"""Longest whole number that is accepted, in digits."""
 
 TIME = Quantity("time", units.seconds)
 PART = Quantity("part", units.part)
@@ -130,7 +134,7 @@ REPEATS = Repeats()
 
 
 def plugin_option(function: F) -> F:
-    """``--plugin``, repeatable."""
+    """Add the option ``--plugin``, which may be repeated."""
     return click.option(
         "--plugin",
         "plugins",
@@ -141,7 +145,7 @@ def plugin_option(function: F) -> F:
 
 
 def threads_option(function: F) -> F:
-    """``--threads``, no more than there are cores."""
+    """Add the option ``--threads``, limited to the number of cores."""
     return click.option(
         "--threads", type=click.IntRange(1), default=1, callback=_threads, help="[1]"
     )(function)
@@ -151,25 +155,25 @@ def _threads(_ctx: click.Context, _option: click.Parameter, value: int) -> int:
     from harness.trials.executors.local import cores
 
     if value > cores():
-        raise UsageError(f"--threads {value}: there are {cores()} cores here to run them on")
+        raise UsageError(f"--threads {value}: this machine has only {plural(cores(), 'core')}")
     return value
 
 
 def require_writable(file: Path) -> None:
-    """Refuse a file that cannot be written to, before anything is measured.
+    """Check that a file can be written, so that a command fails before it measures.
 
     Raises:
-        UsageError: it cannot.
+        UsageError: the folder does not exist, or the file cannot be written.
     """
     folder = file.absolute().parent
     if not folder.is_dir():
-        raise UsageError(f"'{file}': its folder does not exist; make it first")
+        raise UsageError(f"'{file}': its folder does not exist; create it first")
     if not os.access(file if file.exists() else folder, os.W_OK):
         raise UsageError(f"'{file}' cannot be written to; name another file")
 
 
 def store_option(function: F) -> F:
-    """``--store``, or HARNESS_STORE, or the settings, or harness.db."""
+    """Add the option ``--store``, which defaults to HARNESS_STORE, the settings or harness.db."""
     return click.option(
         "--store",
         envvar="HARNESS_STORE",
@@ -179,44 +183,46 @@ def store_option(function: F) -> F:
 
 
 def store_of(ctx: click.Context) -> str | None:
-    """The store that a command's command, or it itself, was given: ``track --store X record``.
+    """The value of ``--store``, given to a subcommand or to its group (``track --store X record``).
 
     Raises:
-        UsageError: both were.
+        UsageError: ``--store`` was given to both.
     """
     typed = click.core.ParameterSource.COMMANDLINE
-    above = ctx.parent
-    own: str | None = ctx.params["store"]
-    if above is None or above.get_parameter_source("store") is not typed:
-        return own
+    group = ctx.parent
+    own_value: str | None = ctx.params["store"]
+    if group is None or group.get_parameter_source("store") is not typed:
+        return own_value
     if ctx.get_parameter_source("store") is typed:
         raise UsageError("--store is given twice; leave one out")
-    return str(above.params["store"])
+    return str(group.params["store"])
 
 
 def store_url(given: str | None) -> str:
-    """Where the results are."""
+    """The URL of the store: the given one, or the one from the settings, or the default."""
     return choose_store(given, read_settings())
 
 
 def open_store(given: str | None) -> Store:
-    """The store that a command reads; it must be there."""
+    """Open the store that a command reads; it must exist."""
     from harness.store.database import Store
 
     return Store(store_url(given))
 
 
 def all_plugins(given: tuple[str, ...]) -> tuple[str, ...]:
-    """The settings' plugins, then those of the command line."""
+    """The plugins of the settings, followed by those of the command line."""
     return (*read_settings().plugins, *given)
 
 
 def discover(
     given: tuple[str, ...], *, meanwhile: Callable[[], object] = lambda: None
 ) -> Described:
-    """What plugins offer, after a complaint about every one that cannot be used.
+    """A registry of what the plugins offer; plugins that cannot be used are complained about.
 
-    ``meanwhile`` is called while the plugins' processes start.
+    Args:
+        given: plugins from the command line.
+        meanwhile: called while the plugins' processes start.
     """
     from harness.terminal.console import complain_of, remark
     from harness.trials import discovery
@@ -229,7 +235,7 @@ def discover(
 
 
 def load_here(given: tuple[str, ...]) -> Registry:
-    """The same, with the plugins loaded into this process."""
+    """The registry that `discover` gives, but with the plugins loaded into this process."""
     from harness.cli.streams import aside
     from harness.contract.registry import load
     from harness.terminal.console import complain_of, remark
@@ -243,15 +249,15 @@ def load_here(given: tuple[str, ...]) -> Registry:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """What was asked of a comparison, whatever is compared.
+    """The options that all comparing commands share: how to judge changes and where to write them.
 
     Args:
-        budget: slowdown that is still called the same, as a part.
-        alpha: probability of calling something slower or worse that is not.
-        style: one of `harness.cli.changes.FORMATS`.
-        output: where to write the text rather than to standard output.
-        junit: where to write a test suite, too.
-        undecided_passes: whether undecided is status 0.
+        budget: largest slowdown that still counts as "same", as a fraction.
+        alpha: probability of a false "slower" or "worse".
+        style: output format, one of `harness.cli.changes.FORMATS`.
+        output: file for the comparison; standard output then shows a table.
+        junit: file for a JUnit test suite, written in addition.
+        undecided_passes: whether the verdict "undecided" gives exit status 0.
     """
 
     budget: float
@@ -262,13 +268,18 @@ class Verdicts:
     undecided_passes: bool
 
     @classmethod
-    def of(cls, given: dict[str, Any]) -> Verdicts:
-        """From the options; files are refused before anything is measured if they can't be."""
+    def of(cls, given: GivenOptions) -> Verdicts:
+        """Read the parsed options, check that the files can be written, and delete old ones.
+
+        Raises:
+            UsageError: a file cannot be written.
+        """
         files = [file for file in (given["output"], given["junit"]) if file]
         for file in files:
             require_writable(file)
-        for file in files:  # what an earlier call wrote must not be taken for this one's
-            if file.is_file():  # and no device
+        # If this call fails, a file of an earlier call must not be mistaken for its result.
+        for file in files:
+            if file.is_file():  # spares devices such as /dev/stdout
                 file.unlink()
         return cls(
             given["budget"],
@@ -284,15 +295,15 @@ class Verdicts:
         rows: Sequence[Row],
         title: str,
         remarks: Sequence[str],
-        extra: dict[str, Any],
+        extra: Mapping[str, object],
         how: str = "",
     ) -> None:
-        """Print and write what was asked for; see `harness.cli.changes.show`."""
+        """Print the changes and write the requested files; see `harness.cli.changes.show`."""
         from harness.cli import changes
 
         style = "rich" if self.output else self.style
         try:
-            # First, so that what took a minute to measure is seen even if no file can be written.
+            # Printed first, so that the user sees the results even if writing a file fails.
             changes.show(rows, title, style, remarks, extra, how)
         finally:
             if self.junit:
@@ -311,7 +322,12 @@ class Verdicts:
 
 
 def verdict_options(budget: str, meaning: str) -> Callable[[F], F]:
-    """What all comparisons take, with the slowdown that one allows, and what that means."""
+    """The options that all comparing commands share.
+
+    Args:
+        budget: default of ``--budget``, such as ``3%``.
+        meaning: help text of ``--budget``.
+    """
     file = click.Path(path_type=Path, dir_okay=False)
     options = (
         click.option(

@@ -27,7 +27,7 @@ class Listing(options.Command):
     """A command whose help ends with the kinds of pictures."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
-        """The kinds and what each shows."""
+        """Add the kinds of pictures with their descriptions to the help text."""
         with formatter.section("Kinds"):
             pictures = options.discover(()).pictures
             formatter.write_dl([(kind.name, kind.description) for kind in pictures.values()])
@@ -92,16 +92,20 @@ def command(
 
 
 def _require(picture: Picture, run: str | None, wanted: Wanted, file: Path) -> None:
-    """Refuse what cannot be meant or written, before anything is read."""
+    """Check the file and the combination of arguments before the store is read.
+
+    Raises:
+        UsageError: the file cannot be written, or the arguments contradict each other.
+    """
     from harness.sheets.output import require_suffix
 
     require_suffix(file)
     options.require_writable(file)
     of_history = picture.scope == "history"
     if of_history and run is not None:
-        raise UsageError(f"the history is of all runs; leave '{run}' out")
+        raise UsageError(f"the history covers all runs; leave '{run}' out")
     if wanted.measure is not None and not of_history:
-        raise UsageError("--measure chooses from the history; leave it out, or plot history")
+        raise UsageError("--measure is for the history only; leave it out, or plot history")
 
 
 def _segments(store: Store) -> Sequence[Segment]:

@@ -25,7 +25,7 @@ class Listing(options.Command):
     """A command whose help ends with the reports and their options."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
-        """The installed reports, each with its formats and options."""
+        """Add the installed reports with their formats and options to the help text."""
         for report in options.discover(()).reports.values():
             with formatter.section(f"Report {report.name}, as {', '.join(report.formats)}"):
                 formatter.write_text(report.description)
@@ -95,21 +95,16 @@ def command(
     from harness.store.frames import load_frames
 
     if sum((html is not None, best_of is not None, versus)) > 1:
-        raise UsageError("--html, --best-of and --versus are three reports; ask for one of them")
+        raise UsageError("--html, --best-of and --versus are three reports; use only one of them")
     if html and style:
-        raise UsageError("--html is a page; leave --format out")
+        raise UsageError("--html writes a page; leave --format out")
     if html and to:
         raise UsageError("--html and --to name two files; leave one out")
     file = html or to
     if file:
         options.require_writable(file)
     registry = options.discover(plugins)
-    rest = list(words)
-    if versus or best_of:
-        name = "versus" if versus else "best"
-        rest += ["--score", best_of] if best_of else []
-    elif not name and rest and rest[0] in registry.reports:
-        name = rest.pop(0)
+    name, rest = _named(registry, name, list(words), best_of=best_of, versus=versus)
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
     run, chosen = reports.parsed(registry, report, rest)
     style = _format(report, "html" if html else style, file)
@@ -119,7 +114,7 @@ def command(
         if file:
             _write(rendered, file)
         elif isinstance(rendered, bytes):
-            raise UsageError(f"report '{report.name}' gives {style} to a file only; add --to FILE")
+            raise UsageError(f"report '{report.name}' writes {style} to a file only; add --to FILE")
         elif isinstance(rendered, str):
             write(rendered)
         else:
@@ -128,37 +123,50 @@ def command(
             _write_tables(report.tables(frames, **chosen), output)
 
 
+def _named(
+    registry: Registry, name: str | None, words: list[str], *, best_of: str | None, versus: bool
+) -> tuple[str | None, list[str]]:
+    """The name of the report, None if no report is named, and the remaining command line."""
+    if versus:
+        return "versus", words
+    if best_of:
+        return "best", [*words, "--score", best_of]
+    if not name and words and words[0] in registry.reports:
+        return words[0], words[1:]
+    return name, words
+
+
 def _usual(registry: Registry, *, page: bool) -> Report:
-    """The report that is meant where none is named.
+    """The report to use if none is named: the one printed after runs, or one that makes a page.
 
     Raises:
-        UsageError: none is installed that could be meant.
+        UsageError: no such report is installed.
     """
     if not page:
         return reports.after_runs(registry)
     for report in registry.reports.values():
         if "html" in report.formats:
             return report
-    raise UsageError("no report is installed that makes a page; `harness list reports` has all")
+    raise UsageError("no installed report makes a page; `harness list reports` lists all")
 
 
 def _format(report: Report, style: str | None, file: Path | None) -> str:
-    """The format that is asked for, else that of the file's suffix, else the report's first.
+    """The given format, else the format of the file's suffix, else the report's first.
 
     Raises:
-        UsageError: the report has no such format, or a file cannot have it.
+        UsageError: the report does not have this format, or it cannot be written to a file.
     """
     if style is None and file is not None:
         kinds = {"md": "markdown", "tex": "latex"}
         suffix = file.suffix.lower().removeprefix(".")
         style = kinds.get(suffix, suffix)
     style = style or report.formats[0]
-    known = [one for one in report.formats if file is None or one != "rich"]
-    if style not in known:
+    possible = [name for name in report.formats if file is None or name != "rich"]
+    if style not in possible:
         where = "for a file " if file else ""
         raise UsageError(
             f"report '{report.name}' has no format {style} {where}".rstrip()
-            + f", but {', '.join(known) or 'none'}"
+            + f", but {', '.join(possible) or 'none'}"
         )
     return style
 

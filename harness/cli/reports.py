@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from harness.contract.registry import Registry
     from harness.contract.values import Frames, Option, Report
+
+
+OptionValues: TypeAlias = dict[str, Any]
+"""The values of a report's options by name; the report declares their types."""
 
 
 class Number(click.ParamType[Any]):
@@ -39,62 +43,65 @@ def after_runs(registry: Registry) -> Report:
     """The report that is printed at the end of a run.
 
     Raises:
-        UsageError: none is installed.
+        UsageError: no such report is installed.
     """
     for report in registry.reports.values():
         if report.after_runs:
             return report
     raise UsageError(
-        "no report is installed that is printed after runs; `harness list reports` has those that "
-        "are, and `harness report NAME` prints one"
+        "no installed report is printed after runs; `harness list reports` lists the reports, "
+        "and `harness report NAME` prints one of them"
     )
 
 
 def parsed(
     registry: Registry, report: Report, words: Sequence[str]
-) -> tuple[str | None, dict[str, Any]]:
-    """The run that words name, and the report's options with their values.
+) -> tuple[str | None, OptionValues]:
+    """Parse the remaining command line into a run and the values of a report's options.
 
     Args:
-        registry: which knows other reports that may be meant.
-        report: whose options are looked for.
-        words: of the command line, but for the options that every report has.
+        registry: all reports, to suggest the one that has an unknown option.
+        report: the report whose options are parsed.
+        words: the command line without the options that every report has.
+
+    Returns:
+        The text that names the run, None if there is none; and the values by option.
 
     Raises:
-        UsageError: there are other options, or their values will not do.
+        UsageError: an option is unknown, or its value is not valid.
     """
-    taken = click.Argument(["run"], required=False)
+    run_argument = click.Argument(["run"], required=False)
     command = options.Command(
-        f"report {report.name}", params=[taken, *map(_option, report.options)]
+        f"report {report.name}", params=[run_argument, *map(_option, report.options)]
     )
     try:
         with command.make_context(None, list(words)) as context:
-            chosen = dict(context.params)
+            values = dict(context.params)
     except click.NoSuchOption as error:
         others = [
             other.name
             for other in registry.reports.values()
             if any(error.option_name in _spelled(option) for option in other.options)
         ]
-        way = f"'{others[0]}' has it" if others else "see 'harness report --help'"
+        hint = f"'{others[0]}' has it" if others else "see 'harness report --help'"
         raise UsageError(
-            f"report '{report.name}' has no option {error.option_name}; {way}"
+            f"report '{report.name}' has no option {error.option_name}; {hint}"
         ) from None
     except click.UsageError as error:
         raise UsageError(error.format_message().rstrip(".")) from None
-    return chosen.pop("run"), chosen
+    return values.pop("run"), values
 
 
 def in_help(option: Option) -> tuple[str, str]:
-    """How an option is spelled, and what it is."""
+    """An option as two columns of a help text: its spelling, and its description and default."""
     if isinstance(option.default, bool):
-        value = ""
+        metavar = ""
     elif option.choices:
-        value = f" [{'|'.join(option.choices)}]"
+        metavar = f" [{'|'.join(option.choices)}]"
     else:
-        value = " NUMBER" if isinstance(option.default, int | float) else " TEXT"
-    ending = "" if option.default in (None, False, ()) else f" [{option.default}]"
-    return ", ".join(_spelled(option)) + value, option.description + ending
+        metavar = " NUMBER" if isinstance(option.default, int | float) else " TEXT"
+    default = "" if option.default in (None, False, ()) else f" [{option.default}]"
+    return ", ".join(_spelled(option)) + metavar, option.description + default
 
 
 def _spelled(option: Option) -> list[str]:
@@ -102,20 +109,20 @@ def _spelled(option: Option) -> list[str]:
 
 
 def _option(option: Option) -> click.Option:
-    words = [*_spelled(option), option.name.replace("-", "_")]
+    declarations = [*_spelled(option), option.name.replace("-", "_")]
     if isinstance(option.default, bool):
-        return click.Option(words, is_flag=True, default=option.default)
+        return click.Option(declarations, is_flag=True, default=option.default)
     kind: Any = str
     if option.choices:
         kind = click.Choice(option.choices)
     elif isinstance(option.default, int | float):
         kind = Number()
-    several = isinstance(option.default, tuple)
-    return click.Option(words, type=kind, multiple=several, default=option.default)
+    repeatable = isinstance(option.default, tuple)
+    return click.Option(declarations, type=kind, multiple=repeatable, default=option.default)
 
 
 def show_after_run(registry: Registry, frames: Frames) -> None:
-    """Print what a run ends with; the results are stored, so a missing report is no error."""
+    """Print the report that ends a run; if there is none, complain only: the results are stored."""
     try:
         report = after_runs(registry)
     except UsageError as error:

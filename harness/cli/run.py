@@ -20,17 +20,19 @@ from harness.settings import read_settings
 from harness.terminal.console import complain_of, out, remark, write
 
 if TYPE_CHECKING:
+    from harness.cli.options import GivenOptions
     from harness.runs.campaign import Campaign, Request
     from harness.store.database import Store
     from harness.trials.plan import Plan
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
+"""Exit statuses: a trial or timing failed, a dataset is broken, no trial succeeded."""
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
     *("timing_budget", "no_timing", "no_batching", "train_sizes"),
 )
-"""Options that a resumed run has already been given."""
+"""Options that `--resume` refuses, because the interrupted run has stored their values."""
 
 
 @click.command(
@@ -102,15 +104,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
       harness run -d 'toy:*' -m 'torch-*' -r 10
       harness run -d iris -m 'numpy-softmax[l2=0|0.1|1]'
     """  # noqa: D301  # click wants the character, not its escape
-    _use_settings(ctx, given)
-    typed = click.core.ParameterSource.COMMANDLINE
-    if given["no_timing"] and ctx.get_parameter_source("timing_budget") == typed:
-        raise UsageError("--no-timing leaves nothing to do in --timing-budget; leave one out")
-    if given["pdb"] and not given["in_process"]:
-        raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
-    if given["watch"] and (given["no_progress"] or given["pdb"]):
-        other = "--pdb" if given["pdb"] else "--no-progress"
-        raise UsageError(f"--watch and {other} are at odds over the terminal; leave one out")
+    if given["resume"] is None:
+        _use_settings(ctx, given)
+    else:
+        _use_settings_for_resume(ctx, given)
+    _refuse_contradictions(ctx, given)
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
     if given["resume"] is not None:
@@ -120,7 +118,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     registry = (
         options.load_here(given["plugins"])
         if given["in_process"]
-        # The request's modules import pandas, which takes as long as the plugins' processes do.
+        # Building the request imports pandas: that takes as long as the plugins' processes take
+        # to start.
         else options.discover(given["plugins"], meanwhile=lambda: _request(given))
     )
     from harness.runs.campaign import begin
@@ -136,51 +135,82 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 
 RECENT = 5
-"""Finished runs that are looked through for the variances of what is planned."""
+"""Number of the newest finished runs in which the planned pairings are looked up."""
 
 
 def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
-    """What so many repeats will tell, by the newest finished run of what is planned."""
+    """Print which differences the planned repeats can detect.
+
+    The variances come from the newest finished run that contains all planned pairings.
+    """
     from harness.analysis.two_runs import told_by_repeats
     from harness.store.frames import load_frames
 
-    wanted = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
+    planned_pairings = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
     finished = [run for run in store.runs() if run.finished and run.kind == "trials"]
     for run in finished[: -1 - RECENT : -1]:
         frames = load_frames(store, run)
         results = frames.results
-        pairings = set(zip(results["dataset"], results["model"], strict=True))
-        if wanted and wanted <= pairings:
-            pairs = zip(results["dataset"], results["model"], strict=True)
-            results = results[[pair in wanted for pair in pairs]]
+        pairings = list(zip(results["dataset"], results["model"], strict=True))
+        if planned_pairings and planned_pairings <= set(pairings):
+            results = results[[pairing in planned_pairings for pairing in pairings]]
             for line in told_by_repeats(replace(frames, results=results), repeats):
                 remark(f"by run {run.id}: {line}")
             return
 
 
-def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
-    """Fill in from the nearest pyproject.toml what neither command line nor environment gave."""
-    defaults = dict(read_settings().run)
-    if given["resume"] is not None:
-        clash = [
-            name
-            for name in ASKED
-            if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        ]
-        if clash or given["everything"] or given["plugins"]:
-            word = clash[0] if clash else "plugin" if given["plugins"] else "all"
-            option = {"datasets": "dataset", "models": "model"}.get(word, word)
-            raise UsageError(
-                "--resume takes what was asked from the run itself; leave out "
-                f"--{option.replace('_', '-')}"
-            )
-        given["jobs"] = given["jobs"] or defaults.get("jobs")
-        return
+def _refuse_contradictions(ctx: click.Context, given: GivenOptions) -> None:
+    """Check that the options can be used together.
+
+    Raises:
+        UsageError: they cannot.
+    """
+    typed = click.core.ParameterSource.COMMANDLINE
+    if given["no_timing"] and ctx.get_parameter_source("timing_budget") == typed:
+        raise UsageError("--no-timing and --timing-budget contradict each other; leave one out")
+    if given["pdb"] and not given["in_process"]:
+        raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
+    if given["watch"] and (given["no_progress"] or given["pdb"]):
+        other = "--pdb" if given["pdb"] else "--no-progress"
+        raise UsageError(f"--watch and {other} cannot be used together; leave one out")
+
+
+def _use_settings_for_resume(ctx: click.Context, given: GivenOptions) -> None:
+    """Take the number of jobs from the settings; a resumed run has stored everything else.
+
+    Raises:
+        UsageError: an option was given that the run has stored already.
+    """
+    defaults = read_settings().run
+    refused = [
+        name
+        for name in ASKED
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    ]
+    if refused or given["everything"] or given["plugins"]:
+        parameter = refused[0] if refused else "plugin" if given["plugins"] else "all"
+        option = {"datasets": "dataset", "models": "model"}.get(parameter, parameter)
+        raise UsageError(
+            "--resume uses the options that the run was started with; leave out "
+            f"--{option.replace('_', '-')}"
+        )
+    given["jobs"] = given["jobs"] or defaults.get("jobs")
+
+
+def _use_settings(ctx: click.Context, given: GivenOptions) -> None:
+    """Take options that were not given from the nearest pyproject.toml, and check the selection.
+
+    Command line and environment take precedence over the settings.
+
+    Raises:
+        UsageError: options contradict each other, or nothing is selected.
+    """
+    defaults = read_settings().run
     if given["everything"] and (given["datasets"] or given["models"]):
-        raise UsageError("--all is every dataset with every model; leave it out to select some")
+        raise UsageError("--all selects every dataset and model; leave it out to use -d or -m")
     for name, value in defaults.items():
-        selected = given["everything"] and name in ("datasets", "models")
-        if not given[name] and given[name] != 0 and not selected:
+        selected_by_all = given["everything"] and name in ("datasets", "models")
+        if not given[name] and given[name] != 0 and not selected_by_all:
             parse = {
                 "timeout": options.TIME,
                 "timing_budget": options.TIME,
@@ -191,7 +221,7 @@ def _use_settings(ctx: click.Context, given: dict[str, Any]) -> None:
         raise UsageError("nothing is selected; add --all, or -d and -m (`harness list` has names)")
 
 
-def _request(given: dict[str, Any]) -> Request:
+def _request(given: GivenOptions) -> Request:
     from harness.runs.campaign import TIMEOUT, Request
     from harness.trials.plan import REPEATS, SEED, Selection
 
@@ -217,7 +247,7 @@ def _request(given: dict[str, Any]) -> Request:
     )
 
 
-def _timing_budget(given: dict[str, Any]) -> float:
+def _timing_budget(given: GivenOptions) -> float:
     from harness.runs.campaign import TIMING_BUDGET
 
     if given["no_timing"]:
@@ -225,7 +255,7 @@ def _timing_budget(given: dict[str, Any]) -> float:
     return TIMING_BUDGET if given["timing_budget"] is None else float(given["timing_budget"])
 
 
-def _resume(store: Store, given: dict[str, Any]) -> Campaign:
+def _resume(store: Store, given: GivenOptions) -> Campaign:
     from harness.runs.campaign import resume
 
     run = find_run(store, given["resume"] or None)
@@ -241,16 +271,17 @@ def _resume(store: Store, given: dict[str, Any]) -> Campaign:
     if printed:
         remark(printed)
     complain_of(campaign.registry.faults)
-    left = len(campaign.left)
+    n_left = len(campaign.left)
     remark(
-        f"run {campaign.run.id}: {left} of {campaign.run.n_trials} left to run"
-        if left
+        f"run {campaign.run.id}: {n_left} of {campaign.run.n_trials} left to run"
+        if n_left
         else f"run {campaign.run.id} is complete; nothing is left to run"
     )
     return campaign
 
 
-def _run(campaign: Campaign, given: dict[str, Any]) -> int:
+def _run(campaign: Campaign, given: GivenOptions) -> int:
+    """Run a campaign, print its report and give the exit status."""
     from harness.analysis.two_runs import told_by_repeats
     from harness.store.frames import load_frames
     from harness.terminal.display import display, timing_display
@@ -261,17 +292,17 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
         remark("trials in this process are not timed alone afterwards (--in-process)")
     with terminable():
         try:
-            more: Campaign | None = campaign
-            while more is not None:
-                campaign = more
+            extended: Campaign | None = campaign
+            while extended is not None:
+                campaign = extended
                 with (
                     display(campaign, shown=shown, watch=watch) as tell,
                     closing(campaign.results(tell, epochs=watch)) as results,
                 ):
                     for _ in results:
                         pass
-                if more := campaign.further():
-                    remark(_added(campaign, more))
+                if extended := campaign.further():
+                    remark(_added(campaign, extended))
             with timing_display(shown=shown, watch=watch) as tell_case:
                 timed = campaign.time(tell_case, interrupts=(KeyboardInterrupt, Terminated))
         except (KeyboardInterrupt, Terminated) as stop:
@@ -297,14 +328,16 @@ def _run(campaign: Campaign, given: dict[str, Any]) -> int:
     )
 
 
-def _added(campaign: Campaign, more: Campaign) -> str:
-    """What ``--repeats auto`` goes on with."""
+def _added(campaign: Campaign, extended: Campaign) -> str:
+    """A line that names the datasets to which ``--repeats auto`` adds repeats, and why."""
     assert campaign.targets is not None
-    assert more.targets is not None
-    grown = [name for name, n in more.targets.items() if n > campaign.targets[name]]
-    n = max(more.targets.values())
-    names = ", ".join(grown)
-    return f"{n} repeats for {names}: by likelihood, the best is not told from all others"
+    assert extended.targets is not None
+    extended_datasets = [
+        name for name, repeats in extended.targets.items() if repeats > campaign.targets[name]
+    ]
+    n_repeats = max(extended.targets.values())
+    names = ", ".join(extended_datasets)
+    return f"{n_repeats} repeats for {names}: by likelihood, the best is not told from all others"
 
 
 def _status(statuses: list[str], kinds: list[str | None], timings: list[str]) -> int:
@@ -316,20 +349,20 @@ def _status(statuses: list[str], kinds: list[str | None], timings: list[str]) ->
 
 
 def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int:
-    done = len(campaign.store.done(campaign.run))
-    where = f" --store {shlex.quote(campaign.store.name)}" if named else ""
+    n_done = len(campaign.store.done(campaign.run))
+    store_option = f" --store {shlex.quote(campaign.store.name)}" if named else ""
     n_timed = sum(timing.status == "ok" for timing in campaign.store.timings(campaign.run))
-    complete = done == campaign.run.n_trials
-    what = f"{n_timed or 'no'} timings and " if complete else ""
-    stored = f"interrupted: {what}{done} of {campaign.run.n_trials} results are stored"
+    complete = n_done == campaign.run.n_trials
+    timings_part = f"{n_timed or 'no'} timings and " if complete else ""
+    stored = f"interrupted: {timings_part}{n_done} of {campaign.run.n_trials} results are stored"
     if n_timed:
         remark(f"{stored}; `harness report {campaign.run.id}` prints them")
     else:
-        remark(f"{stored}. Go on with\n  harness run --resume {campaign.run.id}{where}")
+        remark(f"{stored}. Go on with\n  harness run --resume {campaign.run.id}{store_option}")
     return stop_status(stop)
 
 
-def _dry_run(given: dict[str, Any]) -> int:
+def _dry_run(given: GivenOptions) -> int:
     if given["resume"] is not None:
         with closing(options.open_store(given["store"])) as store:
             campaign = _resume(store, given)
@@ -346,13 +379,14 @@ def _dry_run(given: dict[str, Any]) -> int:
     return status
 
 
-def _print_plan(planned: Plan, left: set[str]) -> int:
+def _print_plan(planned: Plan, keys: set[str]) -> int:
+    """Print the trials with these keys and the skipped pairings; give the exit status."""
     from rich import box
     from rich.table import Table
 
     repeats: dict[tuple[str, str, str], list[int]] = {}
     for trial in planned.trials:
-        if trial.key in left:
+        if trial.key in keys:
             pairing = str(trial.dataset), str(trial.model), trial.device
             repeats.setdefault(pairing, []).append(trial.repeat)
     table = Table("dataset", "model", "device", "repeats", box=box.SIMPLE_HEAD)

@@ -32,10 +32,10 @@ def command(ctx: click.Context, store: str | None) -> None:
 def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:  # noqa: ARG001  # in ctx
     """Delete each RUN, as `harness compare` takes it, and all that belongs to it."""
     with closing(options.open_store(options.store_of(ctx))) as opened:
-        found = {each.id: each for each in (find_run(opened, name) for name in run)}
-        for each in found.values():
-            opened.delete(each)
-            say(f"deleted run {each.id}{f' ({each.name})' if each.name else ''}")
+        runs_by_id = {chosen.id: chosen for chosen in (find_run(opened, name) for name in run)}
+        for chosen in runs_by_id.values():
+            opened.delete(chosen)
+            say(f"deleted run {chosen.id}{f' ({chosen.name})' if chosen.name else ''}")
 
 
 def _list(store: str | None) -> None:
@@ -43,13 +43,13 @@ def _list(store: str | None) -> None:
     from rich.table import Table
 
     with closing(options.open_store(store)) as opened:
-        found, statuses = opened.runs(), opened.statuses()
+        runs, statuses = opened.runs(), opened.statuses()
         timings = opened.timing_counts()
     table = Table(box=box.SIMPLE_HEAD)
     table.add_column("run", justify="right")
     for head in ("name", "started (UTC)", "state", "results"):
         table.add_column(head, overflow="fold")
-    for run in found:
+    for run in runs:
         counts = statuses.get(run.id, {})
         parts = [f"{count} {status}" for status, count in sorted(counts.items())]
         parts += [f"{timings[run.id]} timings"] if run.id in timings else []
@@ -58,7 +58,7 @@ def _list(store: str | None) -> None:
         state = "complete" if run.finished else f"{done} of {run.n_trials}"
         started = run.started.replace("T", " ").removesuffix("+00:00")
         table.add_row(str(run.id), run.name, started, state, listed)
-    if found:
+    if runs:
         out().print(table)
     else:
         say("no runs yet; `harness run --all` makes one")

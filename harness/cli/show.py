@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import click
 
@@ -24,7 +24,25 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
 FIRST_ROWS = 5
-COLUMNS = 5  # of a dataset's first rows; more do not fit on a page
+COLUMNS = 5  # columns shown of a dataset's first rows; more do not fit on a page
+
+
+class FirstSplit(TypedDict):
+    """A summary of a dataset's first split, as JSON from the process that drew it.
+
+    Args:
+        shape: training rows, columns, test rows.
+        classes: for each class its name, training rows and test rows.
+        features: names of the columns.
+        rows: the first training rows, each with its class's name at the end.
+    """
+
+    shape: list[int]
+    classes: list[list[Any]]  # text and numbers
+    features: list[str]
+    rows: list[list[Any]]  # numbers or texts, None where missing
+
+
 SPLITTING = {
     "fresh": "fresh draws: every repeat has training and test data of its own",
     "resampled": "resampled: every repeat splits the same table anew, so repeats are not"
@@ -112,37 +130,37 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
         facts["requires"] += " (not installed)"
         _show_facts("dataset", dataset.name, dataset.description, facts)
         return
-    seen = _glance(registry, dataset)
-    n_train, n_features, n_test = seen["shape"]
+    first_split = _glance(registry, dataset)
+    n_train, n_features, n_test = first_split["shape"]
     facts["shape"] = (
         f"{n_train} training and {n_test} test rows of {n_features} columns, "
-        f"{len(seen['classes'])} classes (first split)"
+        f"{len(first_split['classes'])} classes (first split)"
     )
     _show_facts("dataset", dataset.name, dataset.description, facts)
     console = out()
     parameters = split_parameters(dataset)
     if parameters:
         console.print(_parameters(parameters))
-    console.print(_classes(seen))
-    console.print(_rows(seen))
+    console.print(_classes(first_split))
+    console.print(_rows(first_split))
 
 
-def _glance(registry: Described, dataset: Dataset) -> dict[str, Any]:
-    """What there is to see of the first split, which is drawn in a process of its own."""
+def _glance(registry: Described, dataset: Dataset) -> FirstSplit:
+    """A summary of the dataset's first split, which a separate process draws."""
     from harness.contract.values import Choice, Trial, folds_in
     from harness.processes.client import Limits
     from harness.trials.discovery import DRAWING
     from harness.trials.draw import glance_there, told_by
 
     first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0, folds_in(dataset.kind))
-    asked = (first.dataset, first.split_seed, first.fold, FIRST_ROWS)
+    arguments = (first.dataset, first.split_seed, first.fold, FIRST_ROWS)
     with registry.answered(
-        "datasets", dataset.name, glance_there, *asked, limits=Limits(DRAWING)
+        "datasets", dataset.name, glance_there, *arguments, limits=Limits(DRAWING)
     ) as call:
-        return told_by(call, dataset.name)
+        return cast("FirstSplit", told_by(call, dataset.name))
 
 
-def _classes(seen: Mapping[str, Any]) -> Table:
+def _classes(first_split: FirstSplit) -> Table:
     from rich import box
     from rich.table import Table
 
@@ -150,29 +168,29 @@ def _classes(seen: Mapping[str, Any]) -> Table:
     table.add_column("class")
     table.add_column("training rows", justify="right")
     table.add_column("test rows", justify="right")
-    for name, *counts in seen["classes"]:
+    for name, *counts in first_split["classes"]:
         table.add_row(name, *map(str, counts))
     return table
 
 
-def _rows(seen: Mapping[str, Any]) -> Table:
+def _rows(first_split: FirstSplit) -> Table:
     from rich import box
     from rich.table import Table
 
-    shown = seen["features"][:COLUMNS]
-    hidden = len(seen["features"]) - len(shown)
+    features = first_split["features"][:COLUMNS]
+    n_hidden = len(first_split["features"]) - len(features)
     table = Table(box=box.SIMPLE_HEAD)
-    for name in (*shown, *(["..."] if hidden else []), "class"):
+    for name in (*features, *(["..."] if n_hidden else []), "class"):
         table.add_column(name, overflow="fold")
-    for *values, label in seen["rows"]:
+    for *values, label in first_split["rows"]:
         cells = [_cell(value) for value in values[:COLUMNS]]
-        more = [f"+{hidden}"] if hidden else []
-        table.add_row(*cells, *more, label)
+        ellipsis_cell = [f"+{n_hidden}"] if n_hidden else []
+        table.add_row(*cells, *ellipsis_cell, label)
     return table
 
 
 def _cell(value: object) -> str:
-    if value is None or value != value:  # NaN is what differs from itself
+    if value is None or value != value:  # only NaN differs from itself
         return "missing"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -182,8 +200,8 @@ def _show_model(registry: Registry, model: Model) -> None:
     from harness.trials.plan import importable
 
     needs = model.needs
-    wants: list[str] = [needs.dtype]
-    wants += [
+    needs_listed: list[str] = [needs.dtype]
+    needs_listed += [
         word
         for word, needed in (
             ("scaled columns", needs.scaled),
@@ -199,7 +217,7 @@ def _show_model(registry: Registry, model: Model) -> None:
         model.description,
         {
             "from": str(registry.origin("models", model.name)),
-            "needs": ", ".join(wants),
+            "needs": ", ".join(needs_listed),
             "devices": ", ".join(model.devices),
             "tags": ", ".join((*model.tags, *(["baseline"] if model.baseline else []))),
             "requires": ", ".join(model.requires) + (" (not installed)" if missing else ""),
@@ -216,7 +234,7 @@ def _show_run(registry: Registry, name: str, store: str | None, *, failures: boo
     from harness.store.database import WORDS
     from harness.store.frames import load_frames
 
-    known = [*registry.datasets, *registry.models, *registry.kernels, *registry.reports]
+    names = [*registry.datasets, *registry.models, *registry.kernels, *registry.reports]
     try:
         with closing(options.open_store(store)) as opened:
             frames = load_frames(opened, find_run(opened, name))
@@ -224,14 +242,14 @@ def _show_run(registry: Registry, name: str, store: str | None, *, failures: boo
         if failures or name.isdecimal() or name in WORDS:
             raise
         raise UsageError(
-            f"'{name}' is no dataset, model, kernel, report or run: {nearest(name, known)}"
+            f"'{name}' is no dataset, model, kernel, report or run: {nearest(name, names)}"
         ) from error
     if failures:
         _show_failures(frames)
         return
     run = frames.run
     counts = frames.results["status"].value_counts()
-    asked = {
+    stored_options = {
         key: written(value) if not isinstance(value, list) else " ".join(map(str, value))
         for key, value in run.asked.items()
     }
@@ -245,7 +263,7 @@ def _show_run(registry: Registry, name: str, store: str | None, *, failures: boo
             "finished": run.finished or "not yet",
             "results": ", ".join(f"{count} {status}" for status, count in counts.items())
             + f" ({len(frames.results)} of {run.n_trials})",
-            **{key: value for key, value in asked.items() if value not in ("", "none")},
+            **{key: value for key, value in stored_options.items() if value not in ("", "none")},
             "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['system']}",
             "packages": ", ".join(f"{k} {v}" for k, v in run.environment["packages"].items()),
         },

@@ -1,4 +1,4 @@
-"""Standard output and standard error, which may be closed, or be closed by whoever reads them."""
+"""Standard output and standard error that survive being closed by us or by their reader."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ T = TypeVar("T")
 
 
 TOLD, MOST = 4_000, 1_000_000
-"""Characters of what plugins print that are told, and bytes that are looked at."""
+"""Characters of the plugins' output that are shown, and bytes of it that are read."""
 
 
 class Output(io.TextIOWrapper):
-    """Standard output; whoever closes it has seen enough, and the command goes on to its status."""
+    """Standard output; if its reader closes it, the command still runs to its exit status."""
 
     unheard: tuple[type[OSError], ...] = (BrokenPipeError,)
 
     def write(self, text: str, /) -> int:
-        """Write, unless nobody reads."""
+        """Write the text, or drop it if the stream is closed."""
         try:
             return super().write(text)
         except self.unheard:
@@ -35,7 +35,7 @@ class Output(io.TextIOWrapper):
             return len(text)
 
     def flush(self) -> None:
-        """Flush, unless nobody reads."""
+        """Flush, or drop the rest if the stream is closed."""
         try:
             super().flush()
         except self.unheard:
@@ -44,60 +44,61 @@ class Output(io.TextIOWrapper):
 
 
 class Remarks(Output):
-    """Standard error; where remarks cannot be written, the command goes on without."""
+    """Standard error; if remarks cannot be written, the command goes on without them."""
 
     unheard = (OSError,)
 
 
 def open_streams() -> None:
-    """Standard streams that can be written to: to nowhere, where they are closed.
+    """Make sure that the three standard streams are open; closed ones go to the null device.
 
-    Nothing else may be opened in their place, or else what a plugin prints would end up in it.
+    Otherwise the next file that is opened, such as the store, would take a closed stream's
+    descriptor, and the output of plugins would be written into it.
     """
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free descriptor, which is this one
     sys.stdout = _stream(sys.stdout, Output, 1)
     sys.stderr = _stream(sys.stderr, Remarks, 2)
 
 
 def _stream(given: TextIO | None, kind: type[Output], descriptor: int) -> TextIO:
-    # What a terminal or a file cannot hold is written as its number.
+    # Characters that the stream's encoding cannot represent are written as escapes.
     if isinstance(given, io.TextIOWrapper):
         lines = given.line_buffering
         return kind(given.buffer, given.encoding, "backslashreplace", line_buffering=lines)
-    nowhere = open(descriptor, "wb", closefd=False)  # noqa: SIM115  # until the end
-    return kind(nowhere, "utf-8", "backslashreplace")
+    raw = open(descriptor, "wb", closefd=False)  # noqa: SIM115  # stays open until the end
+    return kind(raw, "utf-8", "backslashreplace")
 
 
 def aside(call: Callable[[], T]) -> tuple[T, str]:
-    """What a call returns, and what was printed meanwhile, by whatever means.
+    """Call a function; give its value, and what was printed meanwhile, by C code too.
 
-    What plugins print when they are imported is no part of a command's output.
+    The output of plugins during their import is no part of a command's output.
     """
     with tempfile.TemporaryFile() as file, os.fdopen(os.dup(file.fileno()), "w") as text:
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-        kept = [(number, os.dup(number)) for number in (1, 2)]
+        saved = [(number, os.dup(number)) for number in (1, 2)]
         try:
-            for number, _ in kept:
+            for number, _ in saved:
                 os.dup2(file.fileno(), number)
             with redirect_stdout(text), redirect_stderr(text):
-                found = call()
+                value = call()
         finally:
             text.flush()
-            for number, copy in kept:
-                os.dup2(copy, number)
-                os.close(copy)
+            for number, duplicate in saved:
+                os.dup2(duplicate, number)
+                os.close(duplicate)
         file.seek(0)
-        return found, bounded(file.read(MOST).decode(errors="replace"), TOLD).strip()
+        return value, bounded(file.read(MOST).decode(errors="replace"), TOLD).strip()
 
 
 def silence(stream: TextIO) -> None:
-    """Let what is still to be written go nowhere."""
+    """Redirect a stream to the null device, so that its remaining output is dropped."""
     with suppress(OSError, ValueError, AttributeError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
+        null_device = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null_device, stream.fileno())
+        os.close(null_device)

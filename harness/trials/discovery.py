@@ -143,7 +143,7 @@ class Described(Registry):
             for source in self._see_devices
         }
         self._origins["devices", "cpu"] = core()
-        values: dict[str, Device] = {"cpu": cpu()}
+        values: dict[str, Any] = {"cpu": cpu()}  # of devices; `_enter` takes any kind
         finish(calls.values())
         for source, call in calls.items():
             answer, failure = call.result()

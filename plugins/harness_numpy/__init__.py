@@ -1,4 +1,4 @@
-"""The baselines, softmax regression and softmax kernels, in NumPy; and the CPU as a device."""
+"""The baselines, softmax regression and softmax kernels, in NumPy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def harness_models() -> Iterator[harness.Model]:
 
 @harness.hookimpl
 def harness_kernels() -> Iterator[harness.Kernel]:
-    """The notebook's first and last, SciPy's, and ours."""
+    """The course notebook's first and last softmax, SciPy's, and this plugin's own fast softmax."""
     from harness_numpy import kernels, softmax
 
     yield harness.Kernel(
@@ -74,14 +74,14 @@ def harness_kernels() -> Iterator[harness.Kernel]:
 
 
 def make_prior(setting: harness.Setting) -> harness.Classifier:
-    """Class shares of the training part."""
+    """A classifier that always predicts the class shares of the training part."""
     from harness_numpy.baselines import Prior
 
     return Prior(setting.n_classes)
 
 
 def make_uniform(setting: harness.Setting) -> harness.Classifier:
-    """One over the number of classes."""
+    """A classifier that always predicts 1 / n_classes."""
     from harness_numpy.baselines import Uniform
 
     return Uniform(setting.n_classes)

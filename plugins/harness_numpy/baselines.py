@@ -1,4 +1,4 @@
-"""Classifiers that don't look at the input: what any other must beat."""
+"""Baselines: classifiers that ignore the input, and that any other model must beat."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Uniform:
         return self
 
     def predict_proba(self, X: Array) -> NDArray[np.float64]:
-        """The shares, once a row: (n_samples, n_classes)."""
+        """The same probabilities for each row: (n_samples, n_classes)."""
         return np.tile(self.shares, (len(X), 1))
 
 
 class Prior(Uniform):
-    """Each class with its share of the training part: the best there is without the input."""
+    """Each class with its share of the training part: the best prediction without the input."""
 
     def fit(self, X: Array, y: Array) -> Self:  # noqa: ARG002  # the protocol's
         """Count the labels y (n_samples,) of 0..K-1."""

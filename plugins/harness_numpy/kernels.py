@@ -1,4 +1,4 @@
-"""Softmax along the rows of an array (n_samples, n_classes), each a kernel's timed call."""
+"""Softmax kernels along the rows of an array (n_samples, n_classes)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,15 @@ if TYPE_CHECKING:
 
 
 def prepare(logits: Array, device: str) -> Array:  # noqa: ARG001  # always the CPU
-    """The logits in rows that lie one after the other."""
+    """The logits in C order, which makes each row contiguous."""
     return np.ascontiguousarray(logits)
 
 
 def naive(logits: Array) -> Array:
-    """Overflows for logits above 709 (float32: 88), and gives 0/0 where all are below -745."""
+    """exp(z) / sum(exp(z)) as it stands.
+
+    It overflows for logits above 709 (float32: 88), and gives 0/0 if all are below -745.
+    """
     powers: Array = np.exp(logits)
     total: Array = powers.sum(axis=1, keepdims=True)
     return powers / total
@@ -30,13 +33,13 @@ def stable(logits: Array) -> Array:
 
 
 def scipy(logits: Array) -> Array:
-    """SciPy's, along the rows."""
-    from scipy.special import softmax  # looked up in a dict once it is loaded
+    """SciPy's softmax, along the rows."""
+    from scipy.special import softmax  # after the first call only a dict lookup
 
     probabilities: Array = softmax(logits, axis=1)
     return probabilities
 
 
 def collect(probabilities: Array) -> Array:
-    """They are in NumPy already."""
+    """The probabilities, which are a NumPy array already."""
     return probabilities

@@ -23,23 +23,24 @@ if TYPE_CHECKING:
     Flat = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 CACHED = 1 << 16
-"""Numbers that a block takes of input and logits: 512 KiB, a part of a second-level cache."""
+"""Numbers in a block of inputs and logits: 512 KiB, which fits into a second-level cache."""
 
 
 class SoftmaxRegression:
-    """Linear logits, at the minimum of mean NLL + l2/2 ||W||^2; the intercepts are not penalised.
+    """Linear logits that minimise mean NLL + l2/2 ||W||^2; the intercepts are not penalised.
 
-    scikit-learn's ``C`` is 1 / (l2 n_samples) for three classes and more. For two it penalises the
-    one difference of weights, whose square is twice ||W||^2, and ``C`` is 2 / (l2 n_samples).
+    The equivalent ``C`` of scikit-learn is 1 / (l2 n_samples) for three or more classes. For two
+    classes scikit-learn penalises the difference of the two weight vectors, whose square is twice
+    ||W||^2, so that ``C`` is 2 / (l2 n_samples).
 
-    Without a penalty, on classes that a plane separates, there is no minimum: the weights grow and
+    Without a penalty there is no minimum if a plane separates the classes: the weights grow and
     the NLL falls towards 0 until its gradient is below ``tol``.
 
     Args:
         n_classes: K.
         l2: weight of the penalty.
-        max_iter: iterations of L-BFGS, after which it warns and stays where it is.
-        tol: the largest component of the gradient at which it stops, in nats per unit of weight.
+        max_iter: most iterations of L-BFGS; if they are not enough, ``fit`` warns.
+        tol: ``fit`` stops if no component of the gradient exceeds this, in nats per unit of weight.
 
     Raises:
         UsageError: an argument is negative, or ``max_iter`` below 1.
@@ -69,20 +70,21 @@ class SoftmaxRegression:
             loss, gradient = penalised(self._shaped(flat))
             return loss, gradient.ravel()
 
-        def note(xk: Flat) -> None:
+        def after_iteration(xk: Flat) -> None:
             nonlocal iteration
             iteration += 1
             if monitor is not None:
                 self.weights_ = self._shaped(xk.copy())
                 monitor(iteration, self.predict_log_proba)
 
-        found = minimize(
+        result = minimize(
             objective,
             np.zeros(self.n_classes * (X.shape[1] + 1)),
             method="L-BFGS-B",
             jac=True,
-            callback=note,
-            # More pairs than SciPy's 10 halve the iterations; only the gradient may end the search.
+            callback=after_iteration,
+            # 20 correction pairs instead of SciPy's 10 halve the iterations. ftol = 0, so that only
+            # the gradient ends the search.
             options={
                 "maxcor": 20,
                 "maxiter": self.max_iter,
@@ -92,23 +94,27 @@ class SoftmaxRegression:
             },
         )
         self.n_iter_ = iteration
-        self.weights_ = self._shaped(found.x)
-        steepest = float(np.abs(found.jac).max())
-        if steepest > self.tol:
-            end = f"max_iter={iteration}" if iteration >= self.max_iter else f"{iteration}"
-            why = "" if iteration >= self.max_iter else "; no lower point was found: scale X"
-            warnings.warn(
-                f"stopped after {end} iterations with a gradient of {steepest:.1e}, above "
-                f"tol={self.tol:g}{why}",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+        self.weights_ = self._shaped(result.x)
+        largest_gradient = float(np.abs(result.jac).max())
+        if largest_gradient > self.tol:
+            self._warn_of_no_convergence(largest_gradient)
         return self
+
+    def _warn_of_no_convergence(self, largest_gradient: float) -> None:
+        n_iter, exhausted = self.n_iter_, self.n_iter_ >= self.max_iter
+        iterations = f"max_iter={n_iter}" if exhausted else f"{n_iter}"
+        advice = "" if exhausted else "; no lower point was found: scale X"
+        warnings.warn(
+            f"stopped after {iterations} iterations with a gradient of {largest_gradient:.1e}, "
+            f"above tol={self.tol:g}{advice}",
+            RuntimeWarning,
+            stacklevel=3,  # the caller of `fit`
+        )
 
     def predict_log_proba(self, X: Array) -> Floats:
         """Log probabilities (n_samples, n_classes)."""
         Z = self._logits(X)
-        # Taking each sample's largest logit off first keeps exp from overflowing.
+        # Subtracting each sample's largest logit first keeps exp from overflowing.
         Z -= Z.max(axis=1, keepdims=True)
         Z -= np.log(np.exp(Z).sum(axis=1, keepdims=True))
         return Z
@@ -118,7 +124,7 @@ class SoftmaxRegression:
         return softmax(self._logits(X))
 
     def _logits(self, X: Array) -> Floats:
-        """(n_samples, n_classes)."""
+        """Logits (n_samples, n_classes)."""
         Z: Floats = X @ self.weights_[:, :-1].T
         Z += self.weights_[:, -1]
         return Z
@@ -128,13 +134,13 @@ class SoftmaxRegression:
 
 
 class Objective:
-    """Mean NLL + l2/2 ||W||^2 of weights, and its gradient, in blocks that stay in the cache.
+    """Mean NLL + l2/2 ||W||^2 and its gradient, computed in blocks that stay in the cache.
 
-    With probabilities P and labels as indicators Y, both (K, n), and the input X (n, d + 1) with a
-    last column of ones for the intercepts, the gradient of the mean NLL is (P - Y) X / n (Bishop
-    2006, eq. 4.109). Y X does not depend on the weights: it is computed once, and gives the
-    labels' own logits, too, since their sum is that of W * (Y X). What is left for every call is a
-    softmax between two products.
+    Let P be the probabilities and Y the one-hot labels, both (K, n), and X the inputs (n, d + 1)
+    with a last column of ones for the intercepts. The gradient of the mean NLL is (P - Y) X / n
+    (Bishop 2006, eq. 4.109). Y X does not depend on the weights, so it is computed once. The sum of
+    the labels' logits comes from it too: it is the sum of W * (Y X). Each call is left with a
+    softmax between two matrix products.
 
     Args:
         X: (n_samples, n_features).
@@ -147,7 +153,7 @@ class Objective:
         n_samples, n_features = X.shape
         self.l2 = l2
         self.n_rows = max(CACHED // (n_features + 1 + n_classes), 256)
-        # Samples along the long axis: products with few classes are twice as fast so.
+        # Samples along the last axis make products with few classes twice as fast.
         self.inputs = np.empty((n_features + 1, n_samples))
         self.inputs[-1] = 1.0
         self.labelled = np.zeros((n_classes, n_features + 1))  # Y X

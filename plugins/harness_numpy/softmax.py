@@ -1,14 +1,15 @@
-"""Softmax close to what the memory allows, in blocks that stay in the processor's cache.
+"""Softmax at nearly the speed of memory, in blocks that stay in the processor's cache.
 
-A reduction along a short inner axis, which is what ``max(axis=1)`` and ``sum(axis=1)`` are where a
-classifier has few classes, costs NumPy ten times what the exponentials do. Here there is none:
+With few classes, ``max(axis=1)`` and ``sum(axis=1)`` reduce along a short inner axis. In NumPy such
+a reduction costs ten times as much as the exponentials. This module avoids it:
 
-- The row's maximum need not be taken off where no exponential of the block can overflow or lose
-  digits, which two passes at the speed of the cache tell. The probabilities are the closer to the
-  true ones for it, because no difference is rounded before the exponential.
-- The rows' sums are a product with a matrix of ones; another puts each beside all that it divides.
+- The row's maximum is not subtracted if no exponential of the block can overflow or lose digits.
+  A pass or two over the cached block checks this. It also makes the probabilities more accurate,
+  because no difference is rounded before the exponential.
+- The rows' sums are a product with a matrix of ones. A second product repeats each sum for all
+  columns of its row.
 
-Where logits are larger, a block's maxima are taken from a transposed copy, along its long axis.
+If logits are larger, a block's maxima are taken from a transposed copy, along its long axis.
 """
 
 from __future__ import annotations
@@ -31,33 +32,35 @@ BLOCK = 1 << 15
 second-level cache of 1 MiB."""
 
 FEW = 7
-"""Classes up to which a product with a square of ones sums fastest."""
+"""Most classes for which a product with a square matrix of ones is the fastest sum."""
 
 SOME = 32
-"""Classes up to which a product with a column of ones does, before its rounding errors show."""
+"""Most classes for which rows are summed by a product with a column of ones. For more classes its
+rounding errors would show."""
 
 SPREAD = 4
-"""Rows whose sums one product puts beside all that they divide."""
+"""Number of rows whose sums one product repeats for all their columns."""
 
 SAFE = {np.dtype(np.float32): 80.0, np.dtype(np.float64): 700.0}
-"""Logits up to this size, less the logarithm of the number of classes, have exponentials and sums
-of them that are finite, and normal numbers."""
+"""Largest absolute logit, before the logarithm of the number of classes is subtracted, for which
+the exponentials and their sums are finite and normal numbers."""
 
 
 def softmax(logits: Array, out: Array | None = None) -> Array:
     """Probabilities exp(z) / sum(exp(z)) of each row.
 
     Args:
-        logits: (n_samples, n_classes), float32 or float64; all else becomes float64. A NaN makes
-            its own row NaN; -inf has probability 0.
-        out: where to write: a C-contiguous array like ``logits``, or ``logits`` itself.
+        logits: (n_samples, n_classes), float32 or float64; other types are converted to float64.
+            A row that contains NaN becomes NaN; -inf gets probability 0.
+        out: array to write to: C-contiguous with the shape and dtype of ``logits``, or ``logits``
+            itself.
 
     Returns:
-        ``out``, or a new array. Besides, no more than 1 MiB is in use, or a row where that is
-        longer; and a copy of logits that are neither float32 nor float64.
+        ``out``, or a new array. Besides it, at most 1 MiB is allocated, or one row if that is
+        larger; and a float64 copy of logits of another type.
 
     Raises:
-        UsageError: ``logits`` has not two axes, or ``out`` does not fit it.
+        UsageError: ``logits`` does not have two axes, or ``out`` does not fit it.
     """
     logits = np.asarray(logits)
     if logits.dtype not in SAFE:
@@ -84,7 +87,7 @@ def softmax(logits: Array, out: Array | None = None) -> Array:
 
 
 def softmax_by_class(logits: Array) -> Array:
-    """Turn logits (n_classes, n_samples) into probabilities, in their place.
+    """Turn logits (n_classes, n_samples) into probabilities in place.
 
     Returns:
         log(sum(exp(z))) of each sample, (n_samples,).
@@ -93,7 +96,7 @@ def softmax_by_class(logits: Array) -> Array:
     flat = logits.reshape(-1)
     top = None
     if not np.vdot(flat, flat) <= safe * safe:
-        # Taking each sample's largest logit off first keeps exp from overflowing.
+        # Subtracting each sample's largest logit first keeps exp from overflowing.
         top = np.maximum.reduce(logits, axis=0)
         np.subtract(logits, top, logits)
     np.exp(logits, logits)
@@ -104,11 +107,11 @@ def softmax_by_class(logits: Array) -> Array:
 
 
 def _block(logits: Array, safe: float, out: Array | None, scratch: Array | None) -> Array:
-    """The softmax of a few rows; ``scratch`` has the logits' shape where classes are few."""
+    """The softmax of a few rows; ``scratch`` has the logits' shape if there are few classes."""
     n_classes = logits.shape[1]
-    flat = logits.reshape(-1)  # a copy only where the rows do not lie one after the other
-    # The sum of squares takes one pass and is no less than the largest square; with a NaN, no
-    # comparison holds. It may overflow, of which vdot, unlike dot, does not warn.
+    flat = logits.reshape(-1)  # a view if the rows are contiguous
+    # The sum of squares takes one pass and bounds the largest square. With a NaN every comparison
+    # is false. The sum may overflow: vdot, unlike dot, gives no warning then.
     is_safe = np.vdot(flat, flat) <= safe * safe or (flat.max() <= safe and flat.min() >= -safe)
     if is_safe:
         powers = np.exp(logits, out)
@@ -120,7 +123,7 @@ def _block(logits: Array, safe: float, out: Array | None, scratch: Array | None)
             by_class = scratch.reshape(logits.shape[::-1])
             np.copyto(by_class, logits.T)
             top = np.maximum.reduce(by_class, axis=0)
-        # Taking each row's largest logit off first keeps exp from overflowing.
+        # Subtracting each row's largest logit first keeps exp from overflowing.
         powers = np.subtract(logits, top[:, None], out)
         np.exp(powers, powers)
     if n_classes <= FEW:
@@ -129,9 +132,10 @@ def _block(logits: Array, safe: float, out: Array | None, scratch: Array | None)
         totals = np.add.reduce(powers, axis=1, keepdims=True)
     else:
         sums = np.matmul(powers, _ones(n_classes, logits.dtype)[0])
-        # Where a NaN may be, no row's sum may be multiplied by another row's zeros.
+        # If there may be a NaN, rows must not be mixed: NaN times another row's zeros is NaN.
         if is_safe and scratch is not None and len(sums) % SPREAD == 0:
-            # Dividing once a row and multiplying from there on costs half a unit in the last place.
+            # One division per row, then multiplications: the error grows by half a unit in the last
+            # place.
             np.divide(1, sums, sums)
             spread = _spread(n_classes, logits.dtype)
             np.matmul(sums.reshape(-1, SPREAD), spread, scratch.reshape(-1, SPREAD * n_classes))
@@ -141,7 +145,11 @@ def _block(logits: Array, safe: float, out: Array | None, scratch: Array | None)
 
 
 def _require_fit(out: Array, logits: Array) -> None:
-    """See that probabilities can be written there."""
+    """Check that the probabilities can be written to ``out``.
+
+    Raises:
+        UsageError: ``out`` has another type, shape or layout, or is read-only.
+    """
     if not isinstance(out, np.ndarray):
         raise UsageError(f"out must be a NumPy array, not a {type(out).__name__}")
     fits = out.shape == logits.shape and out.dtype == logits.dtype
@@ -159,5 +167,5 @@ def _ones(n_classes: int, dtype: DTypeLike) -> Array:
 
 @lru_cache
 def _spread(n_classes: int, dtype: DTypeLike) -> Array:
-    """What `SPREAD` sums are multiplied with to stand beside their rows, one after another."""
+    """A matrix (SPREAD, SPREAD * n_classes) that repeats each of `SPREAD` sums n_classes times."""
     return np.kron(np.eye(SPREAD, dtype=dtype), np.ones((1, n_classes), dtype))

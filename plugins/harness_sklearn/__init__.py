@@ -1,4 +1,4 @@
-"""Classifiers of scikit-learn, and `estimator`, which makes a model of any class of its style."""
+"""Classifiers of scikit-learn, and `estimator`, which adapts any class with its conventions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ FIRST_USE = "harness_sklearn.first_use"
 
 @harness.hookimpl
 def harness_models() -> Iterator[harness.Model]:
-    """Six classifiers, with defaults that serve the likelihood as well as the accuracy."""
+    """Six classifiers, with defaults that are good for both likelihood and accuracy."""
     yield harness.Model(
         "sklearn-logistic",
         estimator("sklearn.linear_model:LogisticRegression", max_iter=1000),

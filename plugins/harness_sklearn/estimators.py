@@ -1,4 +1,4 @@
-"""A class of scikit-learn's style as a recipe that the harness can read parameters from."""
+"""Adapter from classes with scikit-learn's conventions to ``harness.Model.make``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class estimator:  # noqa: N801  # called like a function, as functools.partial is
-    """A recipe for ``harness.Model.make``: a class by name, and defaults that differ from its own.
+    """A value for ``harness.Model.make``: the name of a class, and changed defaults.
 
-    The class is imported when the first one is made or its parameters are asked for. Any class
-    that keeps scikit-learn's conventions will do::
+    The class is imported when the first classifier is made or its parameters are read. It can be
+    any class that follows scikit-learn's conventions::
 
         harness.Model(
             "lightgbm",
@@ -26,7 +26,7 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
 
     Args:
         path: module and class, with a colon between them.
-        defaults: for parameters of the constructor.
+        defaults: parameters of the constructor with defaults that replace the class's own.
     """
 
     def __init__(self, path: str, **defaults: Any) -> None:
@@ -34,34 +34,36 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
         self._defaults = defaults
 
     def __call__(self, setting: harness.Setting, **parameters: Any) -> harness.Classifier:
-        """The classifier; its ``random_state`` is the setting's seed where it has one."""
+        """A new classifier; its ``random_state``, if it has one, is the setting's seed."""
         cls = self._imported()
         if "random_state" in {parameter.name for parameter in _constructor(cls)}:
             parameters["random_state"] = setting.seed
-        made: harness.Classifier = cls(**(self._defaults | parameters))
-        return made
+        classifier: harness.Classifier = cls(**(self._defaults | parameters))
+        return classifier
 
     @property
     def __signature__(self) -> inspect.Signature:
-        """``(setting, *, ...)`` with the constructor's parameters; the seed is the setting's."""
-        known = {parameter.name: parameter for parameter in _constructor(self._imported())}
-        known.pop("random_state", None)
+        """``(setting, *, ...)`` with the constructor's parameters except ``random_state``."""
+        parameters_by_name = {
+            parameter.name: parameter for parameter in _constructor(self._imported())
+        }
+        parameters_by_name.pop("random_state", None)
         for name, default in self._defaults.items():
             blank = inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY)
-            known[name] = known.get(name, blank).replace(default=default)
+            parameters_by_name[name] = parameters_by_name.get(name, blank).replace(default=default)
         return inspect.Signature(
             [
                 inspect.Parameter("setting", inspect.Parameter.POSITIONAL_OR_KEYWORD),
                 *(
                     parameter.replace(kind=parameter.KEYWORD_ONLY, annotation=_allowed(parameter))
-                    for parameter in known.values()
+                    for parameter in parameters_by_name.values()
                 ),
             ]
         )
 
     def __repr__(self) -> str:
-        words = [repr(self._path), *(f"{k}={v!r}" for k, v in self._defaults.items())]
-        return f"estimator({', '.join(words)})"
+        arguments = [repr(self._path), *(f"{k}={v!r}" for k, v in self._defaults.items())]
+        return f"estimator({', '.join(arguments)})"
 
     def _imported(self) -> Any:
         module, _, name = self._path.partition(":")
@@ -69,30 +71,31 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
 
 
 def _constructor(cls: type[Any]) -> Iterator[inspect.Parameter]:
-    """Named parameters of a constructor, and of its base's where it hands the rest on.
+    """The named parameters of a constructor, and of its bases' if it has ``**kwargs``.
 
-    XGBoost's classifier names one parameter and takes fifty more through ``**kwargs``.
+    XGBoost's classifier names one parameter and passes fifty more on through ``**kwargs``.
     """
-    seen = {"self"}
+    names = {"self"}
     for owner in cls.__mro__:
         if "__init__" not in vars(owner):
             continue
         parameters = inspect.signature(vars(owner)["__init__"]).parameters.values()
         for parameter in parameters:
-            if parameter.name not in seen and parameter.kind not in (
+            if parameter.name not in names and parameter.kind not in (
                 parameter.VAR_POSITIONAL,
                 parameter.VAR_KEYWORD,
             ):
-                seen.add(parameter.name)
+                names.add(parameter.name)
                 yield parameter
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return
 
 
 def _allowed(parameter: inspect.Parameter) -> Any:
-    """An annotation for a parameter that has none: a default alone says too little about it.
+    """The parameter's annotation, or one derived from its default.
 
-    ``min_samples_leaf=1`` may be a share and ``max_features="sqrt"`` a number.
+    Some parameters take more types than their default's: ``min_samples_leaf=1`` may be a fraction,
+    ``max_features="sqrt"`` a number.
     """
     if parameter.annotation is not parameter.empty:
         return parameter.annotation

@@ -1,7 +1,8 @@
-"""What scikit-learn does once a process, at its first fit: done when this module is imported.
+"""The work that scikit-learn does once per process, at the first fit, done at import time instead.
 
-Trials are forks of a process that has imported what their models require. It looks through all
-installed packages for kinds of data frames, which takes longer than most fits of small tables.
+It searches all installed packages for data frame libraries, which takes longer than most fits on
+small datasets. Models name this module in ``requires``: trials are forked from a process that has
+imported it, so that their fit times do not contain this work.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons and softmax in PyTorch, and the accelerators that it sees."""
+"""Multilayer perceptrons and softmax kernels in PyTorch, and the accelerators that it finds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 @harness.hookimpl
 def harness_models() -> Iterator[harness.Model]:
-    """``torch-mlp`` to compete, ``notebook-mlp`` to compare with where this began."""
+    """``torch-mlp``, made to be good, and ``notebook-mlp``, the course notebook's network."""
     yield harness.Model(
         "torch-mlp",
         make_mlp,
@@ -48,7 +48,7 @@ def harness_models() -> Iterator[harness.Model]:
 
 @harness.hookimpl
 def harness_kernels() -> Iterator[harness.Kernel]:
-    """PyTorch's softmax, a compiled one, ours in Triton and CUDA C; and these as CUDA graphs."""
+    """Softmax by PyTorch, compiled, in Triton and in CUDA C; and the same as CUDA graphs."""
     yield _kernel("torch", "torch.softmax.")
     yield _kernel("torch-out", "torch.softmax, into an array made beforehand.")
     yield _kernel(
@@ -92,7 +92,7 @@ def harness_kernels() -> Iterator[harness.Kernel]:
 
 @harness.hookimpl
 def harness_devices() -> Iterator[harness.Device]:
-    """Every CUDA, XPU and MPS device that PyTorch sees; none where there is no PyTorch."""
+    """Every CUDA, XPU and MPS device that PyTorch finds; none if PyTorch is not installed."""
     if find_spec("torch") is None:
         return
     import torch
@@ -169,7 +169,7 @@ def make_plain_mlp(setting: harness.Setting, **parameters: Any) -> harness.Class
 
 
 def make_plain_notebook_mlp(setting: harness.Setting, **parameters: Any) -> harness.Classifier:
-    """`make_notebook_mlp`'s training as the notebook has it."""
+    """`make_notebook_mlp`'s training, written as in the notebook."""
     from harness_torch.plain import PlainLoop
 
     return PlainLoop(make_notebook_mlp(setting, **parameters))
@@ -188,19 +188,19 @@ def fit_together(
 
 
 def prepare_kernel(name: str, logits: Array, device: str) -> Callable[[], Tensor]:
-    """A call that gives the probabilities; see `harness_torch.kernels`."""
+    """A call that computes the probabilities; see `harness_torch.kernels`."""
     from harness_torch.kernels import prepare
 
     return prepare(name, logits, device)
 
 
 def run_kernel(prepared: Callable[[], Tensor]) -> Tensor:
-    """All that is left to do."""
+    """Compute the probabilities: the part that is timed."""
     return prepared()
 
 
 def collect(probabilities: Tensor) -> Array:
-    """In NumPy; on the CPU, the same memory."""
+    """The probabilities as a NumPy array; on the CPU it shares the tensor's memory."""
     array: Array = probabilities.cpu().numpy()
     return array
 

@@ -1,4 +1,4 @@
-"""What timing needs to know of an accelerator: its clock, its copies, its caches."""
+"""Functions that timing needs on an accelerator: its clock, copies in its memory, cold caches."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from harness import Array
 
 LEAST_CACHE = 1 << 26
-"""Bytes that are taken for a second-level cache where PyTorch does not tell."""
+"""Assumed size of the second-level cache in bytes where PyTorch does not report it."""
 
 QUEUED, FIRST = 64, 8
-"""Calls that are launched in one go, and so many at first, when nobody knows how long that takes. A
+"""Calls launched per batch, and calls in the first batch, when launch times are still unknown. A
 device's queue has room for about a thousand kernels and events."""
 
 HOLD, LONGEST_HOLD = 1e-3, 2e-2
-"""Seconds that the device is held up at least and at most while calls are launched."""
+"""Shortest and longest time in seconds that the device is kept waiting while calls are launched."""
 
 CYCLES = 2e9
-"""Of a device's clock in a second, about."""
+"""Approximate cycles per second of a device's clock."""
 
 
 def copier(device: str, array: Array) -> Callable[[], object]:
-    """A function that copies the array within the device, to memory that is there already."""
+    """A function that copies the array within the device's memory, into a preallocated tensor."""
     source = torch.tensor(array, device=device)
     return partial(torch.zeros_like(source).copy_, source)
 
 
 def evictor(device: str) -> Callable[[], object]:
-    """A function that overwrites the device's second-level cache, twice its size."""
+    """A function that writes to twice the size of the second-level cache, to evict its contents."""
     size = LEAST_CACHE
     if device.startswith("cuda"):
         properties = torch.cuda.get_device_properties(device)
@@ -45,10 +45,10 @@ def evictor(device: str) -> Callable[[], object]:
 def elapsed(
     device: str, call: Callable[[], object], n: int, clock: Callable[[], float] = perf_counter
 ) -> list[float]:
-    """Seconds of each of n calls, between CUDA events.
+    """Seconds that each of n calls takes on the device, measured between CUDA events.
 
-    The processor launches calls while the device is held up by a kernel that only waits: so the
-    device finds each call in its queue, and its time holds nothing of the processor's.
+    While a kernel that only waits keeps the device busy, the processor launches the calls. So each
+    call is in the device's queue before its turn, and its time contains no launch time.
     """
     seconds: list[float] = []
     hold = HOLD

@@ -1,7 +1,8 @@
-"""The softmax of ``softmax.cu``: its layouts, compiled by NVRTC for a number of classes.
+"""The softmax of ``softmax.cu``: its layouts, and its compilation for one number of classes.
 
-Triton's arrays are as wide as a power of 2, so that of a row of three numbers it loads neither 16
-bytes a thread nor memory that lies together; and a row that no block can hold it reads twice.
+It improves on the Triton kernel in two cases. A Triton array's width is a power of 2, so with rows
+of three numbers Triton cannot load 16 contiguous bytes per thread. And Triton reads a row twice if
+one block cannot hold it.
 """
 
 from __future__ import annotations
@@ -25,34 +26,34 @@ WIDTH = 16
 """Bytes that a thread loads or stores at once."""
 
 SHORT = 128
-"""Bytes of the longest row that one thread has to itself."""
+"""Bytes of the longest row that a single thread computes."""
 
 APIECE = 48
-"""Bytes of such rows that a thread has at least."""
+"""Fewest bytes that a thread computes of such short rows, if need be of several."""
 
 PASSES = 8
-"""Loads of a thread of a longer row, which then holds 128 bytes in 32 of its registers."""
+"""Loads per thread for longer rows: a thread then holds 128 bytes in 32 of its registers."""
 
 BLOCK = 512
-"""Threads of a block at most, so that while one reduces its row another can load."""
+"""Most threads in a block, so that one block can load while another reduces its row."""
 
 CLUSTER = 8
-"""Blocks of a cluster at most, on every GPU that has clusters."""
+"""Most blocks in a cluster, on every GPU that has clusters."""
 
 LARGEST = 1024
-"""Threads of a block that streams its row."""
+"""Threads in a block that streams its row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How rows are spread over threads.
+    """The distribution of rows over threads.
 
     Args:
-        function: of ``softmax.cu``, with its parameters.
-        threads: of a block.
-        rows: of a block, or of a cluster if there are several blocks in one.
-        cluster: blocks that share a row.
-        memory: bytes of shared memory of a block.
+        function: a function of ``softmax.cu`` with its template arguments.
+        threads: per block.
+        rows: per block, or per cluster if a cluster has several blocks.
+        cluster: number of blocks that share a row.
+        memory: bytes of shared memory per block.
     """
 
     function: str
@@ -63,7 +64,7 @@ class Layout:
 
     @property
     def code(self) -> str:
-        """The kernel that ``softmax.cu`` lacks, for its end."""
+        """Source of the kernel that calls ``function``, to be appended to ``softmax.cu``."""
         number = self.function.partition("<")[2].partition(",")[0]
         cluster = f"__cluster_dims__({self.cluster}, 1, 1) " if self.cluster > 1 else ""
         return (
@@ -76,22 +77,22 @@ class Layout:
         )
 
     def blocks(self, n_samples: int) -> int:
-        """How many there must be."""
+        """Number of blocks for this many rows."""
         return -(-n_samples // self.rows) * self.cluster
 
 
 def layout(n_classes: int, size: int, *, clusters: bool = True) -> Layout:
-    """How rows of so many numbers of ``size`` bytes are best spread.
+    """The fastest layout for rows of this length.
 
     Args:
-        n_classes: of a row.
-        size: 4 for float32, 8 for float64.
-        clusters: whether the GPU has them (compute capability 9.0).
+        n_classes: numbers per row.
+        size: bytes per number: 4 for float32, 8 for float64.
+        clusters: whether the GPU has clusters (compute capability 9.0).
     """
     number = {4: "float", 8: "double"}[size]
     row = n_classes * size
-    # Rows of whole vectors need no detour over shared memory, where four or more would meet in one
-    # of its banks.
+    # Rows of four or more whole vectors are loaded directly: in shared memory they would cause
+    # bank conflicts.
     if row <= SHORT and (row % WIDTH or row < 4 * WIDTH):
         threads, rows = 128, 1
         while rows * row < APIECE:
@@ -102,16 +103,16 @@ def layout(n_classes: int, size: int, *, clusters: bool = True) -> Layout:
     vectors = row // WIDTH
     if row % WIDTH:
         vectors = (n_classes + 2 * per_vector - 2) // per_vector
-    wanted = -(-vectors // PASSES)
-    if wanted <= 32:
-        threads, lanes = 128, max(4, 1 << (wanted - 1).bit_length())
+    n_threads = -(-vectors // PASSES)
+    if n_threads <= 32:
+        threads, lanes = 128, max(4, 1 << (n_threads - 1).bit_length())
         function = f"held_rows<{number}, {n_classes}, {threads}, {lanes}, 1>"
         return Layout(function, threads, threads // lanes)
     cluster = 1
-    while cluster * BLOCK < wanted:
+    while cluster * BLOCK < n_threads:
         cluster *= 2
     if cluster == 1 or (clusters and cluster <= CLUSTER):
-        threads = 32 * -(-wanted // (32 * cluster))
+        threads = 32 * -(-n_threads // (32 * cluster))
         function = f"held_rows<{number}, {n_classes}, {threads}, {threads}, {cluster}>"
         return Layout(function, threads, 1, cluster, 2 * size * cluster * threads // 32)
     function = f"streamed_rows<{number}, {n_classes}, {LARGEST}>"
@@ -122,7 +123,7 @@ def compile_for(chosen: Layout, capability: tuple[int, int]) -> bytes:
     """The kernel's machine code, for GPUs of a compute capability such as (9, 0).
 
     Raises:
-        RuntimeError: NVRTC refuses, with what it says.
+        RuntimeError: NVRTC cannot compile the kernel; the message contains its log.
     """
     from cuda.bindings import nvrtc
 
@@ -135,7 +136,9 @@ def compile_for(chosen: Layout, capability: tuple[int, int]) -> bytes:
             (size,) = _done(nvrtc.nvrtcGetProgramLogSize(program))
             log = b" " * size
             _done(nvrtc.nvrtcGetProgramLog(program, log))
-            raise RuntimeError(f"NVRTC refuses {chosen.function}: {log.decode(errors='replace')}")
+            raise RuntimeError(
+                f"NVRTC cannot compile {chosen.function}: {log.decode(errors='replace')}"
+            )
         (size,) = _done(nvrtc.nvrtcGetCUBINSize(program))
         code = b" " * size
         _done(nvrtc.nvrtcGetCUBIN(program, code))
@@ -148,14 +151,14 @@ def softmax_into(out: Tensor, logits: Tensor) -> Callable[[], Any]:
     """A call that writes the softmax of each row of ``logits`` into ``out``.
 
     Args:
-        out: (n_samples, n_classes), contiguous, of the logits' type, and not their memory.
+        out: (n_samples, n_classes), contiguous, with the logits' dtype, in memory of its own.
         logits: (n_samples, n_classes), contiguous, float32 or float64, on the CUDA device that is
-            the current one now and at the call. A NaN makes its own row NaN; -inf has probability
-            0.
+            current now and at the call. A row that contains NaN becomes NaN; -inf gets
+            probability 0.
 
     Raises:
-        ValueError: one of them does not begin at 16 bytes.
-        RuntimeError: NVRTC or the driver refuses.
+        ValueError: the address of ``out`` or ``logits`` is not a multiple of 16 bytes.
+        RuntimeError: NVRTC or the driver reports an error.
     """
     n_samples, n_classes = logits.shape
     if logits.data_ptr() % WIDTH or out.data_ptr() % WIDTH:
@@ -172,13 +175,13 @@ def softmax_into(out: Tensor, logits: Tensor) -> Callable[[], Any]:
     )
     addresses = (ctypes.c_void_p * 3)(*map(ctypes.addressof, arguments))
     launch = partial(_launch, function, chosen, chosen.blocks(n_samples), addresses)
-    # The addresses are those of what this keeps.
+    # The launch reads these addresses, so their objects must stay alive.
     return partial(launch, keep=(arguments, out, logits))
 
 
 @cache
 def _loaded(chosen: Layout, capability: tuple[int, int], _device: int) -> Any:
-    """The kernel in the current device's memory."""
+    """The compiled kernel, loaded into the current device's memory."""
     from cuda.bindings import driver
 
     (module,) = _done(driver.cuModuleLoadData(compile_for(chosen, capability)))
@@ -191,12 +194,16 @@ def _launch(function: Any, chosen: Layout, blocks: int, addresses: Any, keep: An
 
     stream = torch.cuda.current_stream().cuda_stream
     block = (chosen.threads, 1, 1, chosen.memory)
-    where = ctypes.addressof(addresses)
-    _done(driver.cuLaunchKernel(function, blocks, 1, 1, *block, stream, where, 0))
+    address_of_arguments = ctypes.addressof(addresses)
+    _done(driver.cuLaunchKernel(function, blocks, 1, 1, *block, stream, address_of_arguments, 0))
 
 
 def _done(answer: tuple[Any, ...]) -> tuple[Any, ...]:
-    """What a function of CUDA's gave, unless it failed."""
+    """The values that a CUDA function returned.
+
+    Raises:
+        RuntimeError: its status is not 0.
+    """
     status, *values = answer
     if int(status):
         raise RuntimeError(f"CUDA failed: {status!r}")

@@ -1,7 +1,7 @@
-"""Softmax along the rows of logits, each kind as a call that is all there is to be timed.
+"""Softmax along the rows of logits: recipes that prepare a call without arguments to be timed.
 
-What a recipe here gives takes no arguments: the logits are where they are computed on, buffers are
-made, graphs are captured. Only ``torch-compile`` has something left to do at its first call.
+When a recipe returns, the logits are on their device, buffers are allocated and graphs are
+captured. Only ``torch-compile`` has work left for its first call: the compilation.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 def prepare(name: str, logits: Array, device: str) -> Call:
-    """What computes the probabilities of logits (n_samples, n_classes) each time it is called.
+    """A call that computes the probabilities of logits (n_samples, n_classes) anew each time.
 
     Args:
-        name: of the kernel; ``-graph`` at the end makes a CUDA graph of it.
+        name: the kernel's name; one that ends with ``-graph`` replays a CUDA graph.
         logits: float32 or float64. They are copied.
         device: such as ``cpu`` or ``cuda:0``.
     """
@@ -38,37 +38,37 @@ def prepare(name: str, logits: Array, device: str) -> Call:
 
 
 def plain(logits: Tensor) -> Call:
-    """PyTorch's own, into a new array each time."""
+    """PyTorch's softmax, into a new array each time."""
     return partial(torch.softmax, logits, dim=1)
 
 
 def into_buffer(logits: Tensor) -> Call:
-    """PyTorch's own, into the same array each time."""
+    """PyTorch's softmax, into the same array each time."""
     return partial(torch.softmax, logits, dim=1, out=torch.empty_like(logits))
 
 
 def written_out(logits: Tensor) -> Tensor:
-    """The definition, each row's largest logit taken off first to keep exp from overflowing."""
+    """The definition; each row's largest logit is subtracted first, so that exp cannot overflow."""
     powers = torch.exp(logits - logits.amax(dim=1, keepdim=True))
     return powers / powers.sum(dim=1, keepdim=True)
 
 
 def compiled(logits: Tensor) -> Call:
     """The definition, compiled for these logits' shape at the first call."""
-    # A copy of the code, because the compiler runs one as it is written after eight shapes.
+    # A fresh copy of the code, because PyTorch stops compiling the same code after eight shapes.
     own = FunctionType(written_out.__code__.replace(), written_out.__globals__)
     return partial(torch.compile(own, fullgraph=True, dynamic=False), logits)
 
 
 def in_triton(logits: Tensor) -> Call:
-    """Ours, into the same array each time."""
-    from harness_torch.triton_softmax import softmax_into  # few have Triton
+    """The Triton kernel of this plugin, into the same array each time."""
+    from harness_torch.triton_softmax import softmax_into  # Triton is often not installed
 
     out = torch.empty_like(logits)
     launch = softmax_into(out, logits)
 
     def call() -> Tensor:
-        with torch.cuda.device(logits.device):  # Triton launches on the current one
+        with torch.cuda.device(logits.device):  # Triton launches on the current device
             launch()
         return out
 
@@ -76,8 +76,8 @@ def in_triton(logits: Tensor) -> Call:
 
 
 def in_cuda_c(logits: Tensor) -> Call:
-    """Ours in CUDA C, into the same array each time."""
-    from harness_torch.cuda_softmax import softmax_into  # few have NVRTC
+    """The CUDA C kernel of this plugin, into the same array each time."""
+    from harness_torch.cuda_softmax import softmax_into  # NVRTC is often not installed
 
     out = torch.empty_like(logits)
     with torch.cuda.device(logits.device):
@@ -92,17 +92,17 @@ def in_cuda_c(logits: Tensor) -> Call:
 
 
 class Replay:
-    """A call captured as a CUDA graph; it gives the same array each time.
+    """A call captured as a CUDA graph; every replay returns the same array.
 
     Args:
-        call: works on memory that stays where it is, and never waits for the device.
+        call: uses memory at fixed addresses, and never waits for the device.
         device: a CUDA device.
     """
 
     def __init__(self, call: Call, device: torch.device) -> None:
-        self._call = call  # the graph reads the memory that this holds
+        self._call = call  # keeps alive the memory that the graph reads
         with torch.cuda.device(device):
-            # What a first call compiles or allocates cannot be captured.
+            # First calls compile and allocate, which cannot be captured.
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
             with torch.cuda.stream(side):
@@ -114,7 +114,7 @@ class Replay:
                 self._out = call()
 
     def __call__(self) -> Tensor:
-        """Replay it."""
+        """Replay the graph, and return its output."""
         self._graph.replay()
         return self._out
 

@@ -1,8 +1,8 @@
-"""Optimisers of all parameters as one vector.
+"""Optimisers that treat all parameters as one vector.
 
-``torch.optim`` imports the compiler when first used, which takes seconds in every fresh process,
-and goes through the parameters one by one. On one vector a step is a few calls. What changes from
-step to step stands in tensors, so that a recorded step can be replayed.
+``torch.optim`` imports PyTorch's compiler at its first use, which takes seconds in every fresh
+process, and updates the parameters one by one. On one vector a step takes only a few calls. Values
+that change from step to step are kept in tensors, so that a recorded step can be replayed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Vector(Protocol):
-    """A point to move, the gradient there, and which of its entries are weights (1, else 0)."""
+    """The parameters, the gradient at them, and a mask of weights (1) and biases (0)."""
 
     point: Tensor
     gradient: Tensor
@@ -25,17 +25,17 @@ class Vector(Protocol):
 
 
 class Optimiser(Protocol):
-    """What moves a vector's point against its gradient."""
+    """An optimiser that moves a vector's point against its gradient."""
 
     @property
     def state(self) -> list[Tensor]:
-        """What a step changes beside the point."""
+        """The tensors that a step changes besides the point."""
 
     def prepare(self, rate: float) -> None:
         """Settle the learning rate of the next step."""
 
     def step(self) -> None:
-        """One move."""
+        """Move the point once."""
 
 
 class Sgd:
@@ -58,7 +58,7 @@ class Sgd:
         self._rate.fill_(rate)
 
     def step(self) -> None:
-        """Add the gradient to the velocity, and go against it."""
+        """Add the gradient to the velocity, and move the point against the velocity."""
         v = self._vector
         if self._decay is not None:
             v.gradient.addcmul_(self._decay, v.point)
@@ -71,8 +71,8 @@ class Adam:
     """Adam (Kingma & Ba 2015), betas 0.9 and 0.999, epsilon 1e-8.
 
     Args:
-        vector: what to optimise.
-        decay: of the weights; biases are free.
+        vector: the parameters to optimise.
+        decay: decay of the weights; biases do not decay.
         decoupled: shrink the weights apart from the gradient (AdamW, Loshchilov & Hutter 2019)
             instead of adding an L2 penalty's gradient to it.
     """
@@ -91,7 +91,7 @@ class Adam:
         return [self._mean, self._square]
 
     def prepare(self, rate: float) -> None:
-        """Settle the learning rate of the next step, and with it both corrections of bias."""
+        """Set the learning rate of the next step, together with Adam's bias corrections."""
         self._steps += 1
         correction = math.sqrt(1 - 0.999**self._steps)
         self._rate.fill_(rate * correction / (1 - 0.9**self._steps))
@@ -117,7 +117,7 @@ class Adam:
 
 
 def optimiser(name: str, vector: Vector, weight_decay: float) -> Optimiser:
-    """``adam``, ``adamw``, or ``sgd`` with a momentum of 0.9."""
+    """The optimiser of this name: ``adam``, ``adamw``, or ``sgd`` with a momentum of 0.9."""
     if name == "sgd":
         return Sgd(vector, weight_decay, momentum=0.9)
     return Adam(vector, weight_decay, decoupled=name == "adamw")

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: one to compete and the course notebook's."""
+"""Multilayer perceptrons: `Mlp`, made to be good, and `NotebookMlp`, the course notebook's."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
 
 class Perceptron:
-    """Linear layers with an activation between them: what its kinds share before and after ``fit``.
+    """A network of linear layers with activations; subclasses add the training.
 
-    It computes in float32 on the setting's device and draws from a generator of its own, so that
-    neither the global one nor another model's matters.
+    It computes in float32 on the setting's device. Its random numbers come from a generator of its
+    own, so that they depend neither on the global generator nor on other models.
     """
 
     network: nn.Sequential
@@ -66,30 +66,30 @@ class Perceptron:
         return self._log_proba(X).exp_().numpy()
 
     def hidden_activations(self, X: Array) -> list[Array]:
-        """What each hidden layer gives, (n_samples, n_units) each, of X (n_samples, n_features)."""
-        found, h = [], self._tensor(X, torch.float32)
+        """The outputs (n_samples, n_units) of each hidden layer for X (n_samples, n_features)."""
+        activations, h = [], self._tensor(X, torch.float32)
         with torch.no_grad():
             for i, layer in enumerate(self.network):
                 h = layer(h)
                 if i % 2:  # an activation, after its linear layer
-                    found.append(h.cpu().numpy())
-        return found
+                    activations.append(h.cpu().numpy())
+        return activations
 
     def _log_proba(self, X: Array) -> Tensor:
         with torch.no_grad():
             logits: Tensor = self.network(self._tensor(X, torch.float32))
-        # Rows of float64 sum to 1 within 1e-15; MPS has no float64, so the CPU it is.
+        # In float64 rows sum to 1 within 1e-15. On the CPU, because MPS has no float64.
         return logits.cpu().double().log_softmax(dim=1)
 
     def _draw(self) -> torch.Generator:
-        """Fresh weights, and the generator that they were drawn from."""
+        """Draw fresh weights, and give the generator that they were drawn from."""
         generator = torch.Generator().manual_seed(self.seed)
         module = ACTIVATIONS[self.activation].module
         self.network = network(self.sizes, module, generator).to(self.device)
         return generator
 
     def _tensor(self, array: Array, dtype: torch.dtype) -> Tensor:
-        """A copy, because the harness's arrays are read-only and a tensor of PyTorch's never is."""
+        """A tensor with a copy: the harness's arrays are read-only, which tensors cannot be."""
         return torch.tensor(np.asarray(array), dtype=dtype, device=self.device)
 
     def _train(
@@ -100,11 +100,11 @@ class Perceptron:
         targets: Tensor,
         tell: Callable[[int], None],
     ) -> None:
-        """Train replicates of this recipe from where the stack stands.
+        """Train replicates of this recipe, from the stack's current weights.
 
         Args:
-            stack: of as many networks as there are replicates.
-            generators: a replicate's own, each.
+            stack: the replicates' networks.
+            generators: one for each replicate.
             inputs: (n_replicates, n_samples, n_features + 1).
             targets: (n_replicates, n_samples, n_classes).
             tell: called after each epoch with its number, from 1.
@@ -118,24 +118,26 @@ def fit_together(
     ys: Sequence[Array],
     monitors: Sequence[Monitor | None],
 ) -> None:
-    """Train perceptrons that differ in their seeds and data only, as each alone would be.
+    """Train perceptrons that differ only in seed and data; the results equal separate fits.
 
     Args:
-        perceptrons: of one recipe, on one device.
-        Xs: of one shape, (n_samples, n_features).
-        ys: (n_samples,) of 0..K-1 each.
-        monitors: for each what `Perceptron.fit` takes.
+        perceptrons: with the same parameters, on the same device.
+        Xs: the inputs of each, all of the same shape (n_samples, n_features).
+        ys: the labels of each, (n_samples,) of 0..K-1.
+        monitors: the monitor of each, as in `Perceptron.fit`.
     """
     first = perceptrons[0]
     with torch.no_grad():
-        generators = [each._draw() for each in perceptrons]  # noqa: SLF001  # of our own kind
-        stack = Stack([each.network for each in perceptrons], ACTIVATIONS[first.activation])
+        generators = [perceptron._draw() for perceptron in perceptrons]  # noqa: SLF001  # same class
+        stack = Stack(
+            [perceptron.network for perceptron in perceptrons], ACTIVATIONS[first.activation]
+        )
         inputs = stacked_rows([first._tensor(X, torch.float32) for X in Xs])  # noqa: SLF001
         labels = [first._tensor(y, torch.int64) for y in ys]  # noqa: SLF001
         targets = indicators(labels, first.sizes[-1], inputs)
         watched = [
-            (monitor, each.predict_log_proba)
-            for monitor, each in zip(monitors, perceptrons, strict=True)
+            (monitor, perceptron.predict_log_proba)
+            for monitor, perceptron in zip(monitors, perceptrons, strict=True)
             if monitor is not None
         ]
 
@@ -144,31 +146,31 @@ def fit_together(
                 monitor(epoch, predict_log_proba)
 
         first._train(stack, generators, inputs, targets, tell)  # noqa: SLF001
-        for each in perceptrons:
-            # Of its own from now on, rather than a part of all.
-            for parameter in each.network.parameters():
+        for perceptron in perceptrons:
+            # Copied, so that no network keeps the memory of all networks alive.
+            for parameter in perceptron.network.parameters():
                 parameter.data = parameter.data.clone()
 
 
 class Mlp(Perceptron):
-    """A perceptron trained on shuffled batches; the learning rate falls to 0 as half a cosine.
+    """A perceptron trained on shuffled batches; the learning rate falls to 0 along half a cosine.
 
-    The schedule is that of Loshchilov & Hutter (2017) without restarts. With its end at rest and
-    the penalty on the weights, the probabilities don't grow overconfident on a few hundred rows.
+    The schedule is that of Loshchilov & Hutter (2017) without restarts. The vanishing learning rate
+    and the weight penalty keep the probabilities from overconfidence on a few hundred rows.
 
     Args:
-        setting: seed, device and sizes.
+        setting: seed, device, numbers of features and classes.
         hidden: units of each hidden layer.
         activation: ``tanh``, ``relu``, ``gelu`` or ``silu``.
         optimiser: ``adam``, ``adamw``, or ``sgd`` with a momentum of 0.9.
         learning_rate: at the start.
         epochs: passes over the training part.
-        batch_size: rows of the largest batch; the batches of an epoch differ by one row at most.
-        weight_decay: of weights, not of biases: of an L2 penalty weight_decay/2 ||W||^2 for
-            ``adam`` and ``sgd``, decoupled from the gradient for ``adamw``.
+        batch_size: rows of the largest batch; the batches of an epoch differ by at most one row.
+        weight_decay: decay of the weights, but not of the biases. For ``adam`` and ``sgd`` an L2
+            penalty weight_decay/2 ||W||^2; for ``adamw`` decoupled from the gradient.
 
     Raises:
-        UsageError: a size or number is too small.
+        UsageError: an argument is too small.
     """
 
     def __init__(
@@ -197,7 +199,7 @@ class Mlp(Perceptron):
         return self.learning_rate * 0.5 * (1 + math.cos(math.pi * epoch / self.epochs))
 
     def bounds(self, n_samples: int) -> list[tuple[int, int]]:
-        """First row and end of each batch."""
+        """First row and end (exclusive) of each batch."""
         n_batches = math.ceil(n_samples / self.batch_size)
         ends = [(i + 1) * n_samples // n_batches for i in range(n_batches)]
         return list(zip([0, *ends], ends, strict=False))
@@ -217,7 +219,7 @@ class Mlp(Perceptron):
         steps: dict[int, tuple[Tensor, Tensor, Callable[[], object]]] = {}
 
         def step_of(size: int) -> tuple[Tensor, Tensor, Callable[[], object]]:
-            """Where the rows of a batch of this size go, and what to call then."""
+            """Buffers for a batch of this size (rows, labels), and the step to call on them."""
             rows = aligned(inputs.new_empty(n_replicates, size, inputs.shape[2]))
             labels = targets.new_empty(n_replicates, size, targets.shape[2])
             batch = Batch(stack, rows, labels)
@@ -251,9 +253,9 @@ class NotebookMlp(Perceptron):
     """Hidden layers of 10, 20 and 10 tanh units, and full-batch gradient descent on the mean NLL.
 
     Args:
-        setting: seed, device and sizes.
-        zero_grad: clear the gradient before each epoch. The notebook forgot to: its steps follow
-            the sum of all gradients so far, which swings rather than settles.
+        setting: seed, device, numbers of features and classes.
+        zero_grad: clear the gradient before each epoch. The notebook forgot this: its steps follow
+            the sum of all gradients so far, so that the weights oscillate and do not settle.
         learning_rate: constant.
         epochs: passes over the training part.
 
@@ -280,7 +282,7 @@ class NotebookMlp(Perceptron):
         tell: Callable[[int], None],
     ) -> None:
         batch = Batch(stack, aligned(inputs), targets)
-        # A velocity that never slows is the sum of all gradients so far.
+        # With momentum 1 the velocity is the sum of all gradients so far.
         descent = Sgd(stack, momentum=0.0 if self.zero_grad else 1.0)
         descent.prepare(self.learning_rate)
 

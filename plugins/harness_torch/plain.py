@@ -1,4 +1,4 @@
-"""The same training as people write it in PyTorch: what ours is timed and tested against."""
+"""The perceptrons' training as usually written in PyTorch: the reference for timings and tests."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class PlainLoop(Perceptron):
-    """``zero_grad``, forward, ``backward``, ``step``: autograd and ``torch.optim``, by batch.
+    """The usual loop with autograd and ``torch.optim``: ``zero_grad``, ``backward``, ``step``.
 
     Args:
-        recipe: whose network, data, batches and optimiser to use.
+        recipe: the perceptron whose network, batches and optimiser are used.
     """
 
     def __init__(self, recipe: Mlp | NotebookMlp) -> None:
@@ -54,7 +54,7 @@ class PlainLoop(Perceptron):
         Callable[[], Iterator[Tensor | slice]],
         Callable[[int], float],
     ]:
-        """Optimiser, the batches of an epoch, and its learning rate."""
+        """The optimiser, and functions that give an epoch's batches and its learning rate."""
         recipe = self.recipe
         if isinstance(recipe, NotebookMlp):
             descent = torch.optim.SGD(self.network.parameters(), lr=recipe.learning_rate)

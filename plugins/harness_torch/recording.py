@@ -1,4 +1,4 @@
-"""Steps recorded once and replayed, which on CUDA saves launching each of their kernels."""
+"""Training steps recorded once and replayed, so that CUDA need not launch each kernel anew."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WARM_UP = 3
+"""Steps taken before recording."""
 
 
 def recorded(
@@ -19,13 +20,13 @@ def recorded(
 ) -> Callable[[], object]:
     """A step as a CUDA graph; on other devices the step itself.
 
-    The step must read and write the same memory each time. It is taken a few times to warm up, as
-    libraries allocate at their first calls, and ``state`` is put back to what it was.
+    The step must read and write the same memory each time. Before the recording it runs `WARM_UP`
+    times, because libraries allocate memory at their first calls; afterwards ``state`` is restored.
 
     Args:
-        step: what to record.
-        state: all that the step changes and reads again.
-        device: where it computes.
+        step: the function to record.
+        state: all tensors that the step changes and a later step reads.
+        device: the device that the step computes on.
     """
     if device.type != "cuda":
         return step

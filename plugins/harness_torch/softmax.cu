@@ -1,7 +1,7 @@
-// Softmax that reads each number from the GPU's memory once and writes it once, in 16 bytes a thread.
+// Softmax that reads each number from the GPU's memory once and writes it once, 16 bytes per thread.
 //
-// cuda_softmax.py chooses one of three layouts by the length of a row, and has it compiled by NVRTC
-// for one type and one number of classes K. A NaN or +inf makes its own row NaN; -inf has
+// cuda_softmax.py chooses one of three layouts by the length of a row, and compiles it with NVRTC
+// for one type and one number of classes K. A row that contains NaN or +inf becomes NaN; -inf gets
 // probability 0. Pointers are 16-byte aligned.
 
 typedef long long Index;
@@ -11,8 +11,9 @@ struct alignas(N * sizeof(T)) Vector {
     T at[N];
 };
 
-#ifndef EMULATED  // by tests, on a processor
-// A block of a cluster tells the others that it is as far, and has written what it wrote for them.
+#ifndef EMULATED  // tests emulate these functions on the CPU
+// Signals to the other blocks of the cluster that this block has arrived here, and that its earlier
+// writes are visible to them.
 static __device__ __forceinline__ void tell_cluster() {
     asm volatile("barrier.cluster.arrive.release.aligned;" ::: "memory");
 }
@@ -27,7 +28,7 @@ static __device__ __forceinline__ unsigned address_in_block(const void* here, in
     return address;
 }
 
-// Writes to where a block of the cluster has what this block has here.
+// Writes into another block's shared memory, at the address that `here` has in this block.
 static __device__ __forceinline__ void put(float* here, int block, float value) {
     asm volatile("st.shared::cluster.f32 [%0], %1;"
                  ::"r"(address_in_block(here, block)), "f"(value) : "memory");
@@ -38,7 +39,8 @@ static __device__ __forceinline__ void put(double* here, int block, double value
                  ::"r"(address_in_block(here, block)), "d"(value) : "memory");
 }
 
-// 16 bytes at once: where there is a branch for the ends of a row, the compiler makes four of them.
+// Writes 16 bytes at once. Without this, the compiler splits the store into four wherever there is a
+// branch for the ends of a row.
 static __device__ __forceinline__ void write(float* out, const Vector<float, 4>& z) {
     asm volatile("st.global.v4.f32 [%0], {%1, %2, %3, %4};"
                  ::"l"(__cvta_generic_to_global(out)),
@@ -69,20 +71,20 @@ struct Limits<double> {
 static __device__ __forceinline__ float power(float z) { return expf(z); }
 static __device__ __forceinline__ double power(double z) { return exp(z); }
 
-// These ignore a NaN, which goes on in the sum.
+// These ignore NaN; it still reaches the result through the sum.
 static __device__ __forceinline__ float larger(float a, float b) { return fmaxf(a, b); }
 static __device__ __forceinline__ double larger(double a, double b) { return fmax(a, b); }
 
-// Short rows, whose 16 bytes are no part of one row: a warp copies N_ROWS rows a lane to shared
-// memory as they lie, each lane takes its own rows from there, and all goes back the same way.
+// Short rows, where 16 bytes span several rows: a warp copies N_ROWS rows per lane to shared memory
+// unchanged, each lane computes its own rows there, and the warp copies the results back.
 template <typename T, int K, int THREADS, int N_ROWS>
 static __device__ __forceinline__ void short_rows(
     T* out, const T* logits, Index n, unsigned char* memory
 ) {
     constexpr int WIDTH = 16 / sizeof(T);
     constexpr int ROWS = 32 * N_ROWS, VECTORS = ROWS * K / WIDTH, PASSES = (VECTORS + 31) / 32;
-    // A row is read in pieces so wide that an odd number of them makes a row, if there are such:
-    // then the lanes of a warp meet in none of shared memory's banks.
+    // If possible, a row is read in pieces of a width that divides it into an odd number of pieces:
+    // then the lanes of a warp have no bank conflicts in shared memory.
     constexpr int PIECE = K % WIDTH == 0 ? WIDTH : K % 2 == 0 ? 2 : 1;
     using Whole = Vector<T, WIDTH>;
     using Part = Vector<T, PIECE>;
@@ -97,7 +99,7 @@ static __device__ __forceinline__ void short_rows(
     out += first * K;
 
     if (full) {
-        Whole z[PASSES];  // all on their way before the first is there
+        Whole z[PASSES];  // all loads are issued before the first is used
 #pragma unroll
         for (int p = 0; p < PASSES; p++)
             if (p * 32 + lane < VECTORS) z[p] = ((const Whole*)logits)[p * 32 + lane];
@@ -144,7 +146,7 @@ static __device__ __forceinline__ void short_rows(
     }
 }
 
-// The largest logit and the sum of powers of LANES threads of a warp, from those of each.
+// Combines the largest logits and sums of powers of LANES threads of a warp.
 template <int LANES, typename T>
 static __device__ __forceinline__ void reduce(T& top, T& sum) {
     T largest = top;
@@ -156,7 +158,7 @@ static __device__ __forceinline__ void reduce(T& top, T& sum) {
     top = largest;
 }
 
-// The same of all warps of a block, or of CLUSTER blocks.
+// The same for all warps of a block, or of CLUSTER blocks.
 template <int THREADS, int CLUSTER, typename T>
 static __device__ __forceinline__ void reduce_all(T& top, T& sum, unsigned char* memory) {
     constexpr int WARPS = THREADS / 32, N = WARPS * CLUSTER;
@@ -168,7 +170,7 @@ static __device__ __forceinline__ void reduce_all(T& top, T& sum, unsigned char*
         __syncthreads();
     } else {
         const int at = blockIdx.x % CLUSTER * WARPS + warp;
-        wait_for_cluster();  // whose blocks arrived when they began: nobody's memory is yet to come
+        wait_for_cluster();  // each block signals at its start: now all shared memories exist
         if (lane < CLUSTER) put(tops + at, lane, top), put(sums + at, lane, sum);
         tell_cluster();
         wait_for_cluster();
@@ -182,8 +184,8 @@ static __device__ __forceinline__ void reduce_all(T& top, T& sum, unsigned char*
     reduce<32>(top, sum);
 }
 
-// 16 bytes that begin at a column of a row, of which some may lie outside: those of the BLOCK
-// columns from p * BLOCK on, so that only for the first and last of them this must be found out.
+// Whether the 16 bytes that begin at a column lie inside the row. The column is among the BLOCK
+// columns of pass p, so that only the first and the last pass need a check at run time.
 template <int K, int BLOCK, int WIDTH>
 static __device__ __forceinline__ bool inside(int p, int column) {
     return (p || column >= 0) && ((p + 1) * BLOCK <= K || column + WIDTH <= K);
@@ -214,7 +216,7 @@ static __device__ __forceinline__ void store(
     }
 }
 
-// Rows that LANES threads of a warp hold in registers, or all THREADS of a block, or CLUSTER blocks.
+// Rows held in registers by LANES threads of a warp, by all THREADS of a block, or by CLUSTER blocks.
 template <typename T, int K, int THREADS, int LANES, int CLUSTER>
 static __device__ __forceinline__ void held_rows(
     T* out, const T* logits, Index n, unsigned char* memory
@@ -227,7 +229,7 @@ static __device__ __forceinline__ void held_rows(
 
     const int rank = blockIdx.x % CLUSTER * LANES + threadIdx.x % LANES;
     const Index asked = (Index)(blockIdx.x / CLUSTER) * (THREADS / LANES) + threadIdx.x / LANES;
-    const Index row = asked < n ? asked : n - 1;  // all threads of a warp meet
+    const Index row = asked < n ? asked : n - 1;  // all threads of a warp must take part in reductions
     const int column = rank * WIDTH - (K % WIDTH ? (int)(row * K % WIDTH) : 0);
     logits += row * K;
     out += row * K;
@@ -236,8 +238,8 @@ static __device__ __forceinline__ void held_rows(
 #pragma unroll
     for (int p = 0; p < PASSES; p++)
         z[p] = load<K, BLOCK, T, WIDTH>(logits, p, p * BLOCK + column);
-    // A thread's own largest logit comes off first, so that threads wait for each other only once.
-    // It is never -inf, lest nothing but -inf be NaN.
+    // Each thread first subtracts its own largest logit, so that threads wait for each other only
+    // once. It is never -inf: otherwise a thread with nothing but -inf would compute NaN.
     T own = Limits<T>::lowest(), sum = 0;
 #pragma unroll
     for (int p = 0; p < PASSES; p++)
@@ -262,8 +264,8 @@ static __device__ __forceinline__ void held_rows(
     }
 }
 
-// Rows longer than what is held: they are read twice, backwards the second time, because what was
-// read last may still be in a cache (Milakov & Gimelshein 2018, "Online normalizer calculation").
+// Rows too long to be held in registers: they are read twice, the second time backwards, because the
+// end may still be in a cache (Milakov & Gimelshein 2018, "Online normalizer calculation").
 template <typename T, int K, int THREADS>
 static __device__ __forceinline__ void streamed_rows(
     T* out, const T* logits, Index n, unsigned char* memory

@@ -1,14 +1,14 @@
-"""Perceptrons of one shape trained side by side: one batched product for all of them.
+"""Perceptrons of the same shape trained together, with one batched matrix product for all.
 
-On layers of ten units PyTorch's time goes into finding out what to do: recording operations to
-differentiate them later costs ten times what the arithmetic does. So the gradient is written out
-here by hand, into memory that is taken once, and a further axis in front holds as many replicates
-as there are: a product of thirty-two small matrices costs little more than that of one.
+On layers of ten units PyTorch's overhead dominates: autograd's recording costs ten times as much as
+the arithmetic. So the gradient is written out here by hand, into preallocated memory. The first
+axis of each array holds the replicates, because 32 small matrix products in one batch cost little
+more than one product.
 
-A replicate gets the same numbers whatever others there are beside it. For that, each one's part of
-an array begins where a cache line does: MKL's products round otherwise where an array begins
-elsewhere, and a network that is trained for ten thousand epochs on unscaled data makes a tenth of a
-likelihood of a last place.
+A replicate gets the same bits whichever replicates are trained beside it. To ensure this, its part
+of each array begins at a cache line, because the rounding of MKL's products depends on the
+alignment. In ten thousand epochs on unscaled data, a difference in the last place can grow to 0.1
+in likelihood.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ if TYPE_CHECKING:
 aten = torch.ops.aten
 
 LINE = 16
-"""float32 in a cache line of 64 bytes."""
+"""float32 numbers in a cache line of 64 bytes."""
 
 CACHE = 1 << 21
-"""Bytes that a group of replicates may need: what a core's caches hold. Half and twice as much take
-about as long; on 1,347 rows of 64 columns, all 32 replicates at once take nearly twice as long."""
+"""Most bytes that a group of replicates may use, so that they fit into a core's caches. Half or
+twice as many bytes are about as fast; without groups, 32 replicates on 1,347 rows of 64 columns
+take nearly twice as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class Activation:
-    """A function between two layers, and how its gradient is had.
+    """An activation function f, and its derivative.
 
     Args:
-        module: PyTorch's, for networks that predict.
+        module: PyTorch's module, for networks that predict.
         forward: ``forward(z, h)`` writes f(z) to h.
-        backward: ``backward(delta, kept)`` multiplies delta by f'(z), in its place.
-        keeps_input: ``kept`` is z; otherwise h, so that z need not be kept.
-        on_arrays: NumPy's own ``forward``, where that is quicker on a processor.
+        backward: ``backward(delta, kept)`` multiplies delta by f'(z) in place.
+        keeps_input: whether ``kept`` is z; otherwise it is h, and z need not be stored.
+        on_arrays: NumPy's version of ``forward``, if it is faster on the CPU.
     """
 
     module: Callable[[], nn.Module]
@@ -55,7 +56,7 @@ class Activation:
     on_arrays: Callable[[Any, Any], Any] | None = None
 
     def bound(self, z: Tensor, h: Tensor) -> Callable[[], object]:
-        """``forward`` of these two."""
+        """A call of ``forward`` on these two tensors, by NumPy where that is faster."""
         if self.on_arrays is None or z.device.type != "cpu":
             return partial(self.forward, z, h)
         return partial(self.on_arrays, z.numpy(), h.numpy())
@@ -66,7 +67,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
         nn.Tanh,
         lambda z, h: torch.tanh(z, out=h),
         lambda delta, h: aten.tanh_backward.grad_input(delta, h, grad_input=delta),
-        # Several times as quick as PyTorch's on x86; they differ in the last place.
+        # Several times as fast as PyTorch's on x86; the results differ in the last place.
         on_arrays=np.tanh,
     ),
     "relu": Activation(
@@ -90,15 +91,14 @@ ACTIVATIONS: Mapping[str, Activation] = {
 
 
 class Stack:
-    """The parameters of several networks as one vector, and their gradient as another.
+    """The parameters of several networks in one vector ``point``, and their gradient in another.
 
-    The networks' own tensors become views of the vector: what is written to ``point`` is what they
-    compute with.
+    The networks' own parameters become views of ``point``, so that they change with it.
 
     Args:
-        networks: of linear layers of the same sizes with an activation between each two, on the
-            device where they will stay.
-        activation: of all of them.
+        networks: linear layers of the same sizes with activations between them, already on the
+            device that they will be trained on.
+        activation: the networks' activation function.
     """
 
     def __init__(self, networks: Sequence[nn.Sequential], activation: Activation) -> None:
@@ -136,10 +136,10 @@ class Stack:
                 layer.bias.data = weights[i, :, -1]
 
     def step(self, batch: Batch) -> None:
-        """Write the gradient of each replicate's mean NLL on its rows to ``gradient``.
+        """Write the gradient of each replicate's mean NLL on the batch to ``gradient``.
 
-        Backpropagation (Rumelhart, Hinton & Williams 1986), the samples along the last axis: with
-        few units, sums and maxima over them go fastest so.
+        This is backpropagation (Rumelhart, Hinton & Williams 1986). Samples lie along the last
+        axis, because with few units this makes sums and maxima over units fastest.
         """
         bmm, last = torch.bmm, len(self.weights) - 1
         backward = self.activation.backward
@@ -160,19 +160,19 @@ class Stack:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Replicates that take their step together, and all that they need for it, layer by layer.
+    """A group of replicates that are computed together, with a tensor or call for each layer.
 
     Args:
-        weights: (n_replicates, out, in + 1).
-        weights_back: the same without biases, turned.
-        gradients: where they are written.
-        inputs: what goes into each layer (n_replicates, in + 1, n_rows), the last row 1.
-        inputs_back: the same, turned.
-        sums: what each hidden layer sums up.
-        forwards: computes what comes out of it, a part of what goes into the next.
-        kept: what its gradient is computed from.
-        deltas: the gradient in each layer's sums.
-        targets: labels as indicators.
+        weights: each layer's weights and biases (n_replicates, out, in + 1).
+        weights_back: the weights without biases, transposed.
+        gradients: buffers for the gradients of ``weights``.
+        inputs: each layer's inputs (n_replicates, in + 1, n_rows); the last row is 1.
+        inputs_back: the inputs, transposed.
+        sums: each hidden layer's values before the activation.
+        forwards: calls that apply the activation to ``sums``, and write to the next ``inputs``.
+        kept: each hidden layer's values that the activation's derivative is computed from.
+        deltas: the gradient of the loss with respect to each layer's sums.
+        targets: one-hot labels.
     """
 
     weights: list[Tensor]
@@ -188,15 +188,15 @@ class Part:
 
 
 class Batch:
-    """The rows of one step, and memory for what is computed from them.
+    """The rows of one training step, and memory for the values computed from them.
 
-    On a processor as many replicates are taken at once as its cache has room for, one group after
-    the other in the same memory.
+    On the CPU the replicates are divided into groups that fit into its cache. The groups are
+    computed one after another in the same memory.
 
     Args:
-        stack: that will take the step.
+        stack: the networks that take the step.
         rows: inputs (n_replicates, n_rows, n_features + 1), the last column 1; `aligned`.
-        targets: labels as indicators (n_replicates, n_rows, n_classes).
+        targets: one-hot labels (n_replicates, n_rows, n_classes).
     """
 
     def __init__(self, stack: Stack, rows: Tensor, targets: Tensor) -> None:
@@ -211,9 +211,10 @@ class Batch:
         outputs = [h[:, :-1] for h in hidden]
         deltas = [aligned(rows.new_empty(size, n_out, n_rows)) for n_out in outs]
         if stack.activation.keeps_input:
-            # With a gap behind each row. PyTorch's loop over memory without gaps treats the last
-            # numbers otherwise than the rest, and those are others where there are more
-            # replicates; and for a GELU it would call a library that rounds differently.
+            # A gap behind each row keeps results independent of the number of replicates. On
+            # contiguous memory PyTorch computes the last few numbers in a different way, and which
+            # numbers are last depends on the replicates; and for GELU it would call a library that
+            # rounds differently.
             sums = [
                 aligned(rows.new_empty(size, n_out, n_rows + 1))[:, :, :-1] for n_out in outs[:-1]
             ]
@@ -223,68 +224,68 @@ class Batch:
         self.share = 1 / n_rows
         self.parts = []
         for start in range(0, n_replicates, size):
-            some = slice(start, min(start + size, n_replicates))
+            group = slice(start, min(start + size, n_replicates))
 
-            def first(arrays: list[Tensor], n: int = some.stop - start) -> list[Tensor]:
+            def used(arrays: list[Tensor], n: int = group.stop - start) -> list[Tensor]:
                 return [array[:n] for array in arrays]
 
-            inputs = [rows[some].mT, *first(hidden)]
+            inputs = [rows[group].mT, *used(hidden)]
             self.parts.append(
                 Part(
-                    weights=[weights[some] for weights in stack.weights],
-                    weights_back=[weights[some] for weights in stack.weights_back],
-                    gradients=[gradients[some] for gradients in stack.gradients],
+                    weights=[weights[group] for weights in stack.weights],
+                    weights_back=[weights[group] for weights in stack.weights_back],
+                    gradients=[gradients[group] for gradients in stack.gradients],
                     inputs=inputs,
                     inputs_back=[x.mT for x in inputs],
-                    sums=first(sums),
-                    forwards=list(map(stack.activation.bound, first(sums), first(outputs))),
-                    kept=first(kept),
-                    deltas=first(deltas),
-                    targets=targets[some].mT,
+                    sums=used(sums),
+                    forwards=list(map(stack.activation.bound, used(sums), used(outputs))),
+                    kept=used(kept),
+                    deltas=used(deltas),
+                    targets=targets[group].mT,
                 )
             )
 
 
 def aligned(array: Tensor) -> Tensor:
-    """A copy (n_replicates, ...) in which each replicate begins where a cache line does."""
+    """A copy (n_replicates, ...) in which each replicate begins at a cache line."""
     n_replicates, *rest = array.shape
     memory = array.new_zeros(n_replicates, _lines(math.prod(rest)))
     return _without_gaps(memory, array.shape).copy_(array)
 
 
 def _lines(n: int) -> int:
-    """Numbers in as many cache lines as n of them need."""
+    """Numbers in as many whole cache lines as n numbers need."""
     return math.ceil(n / LINE) * LINE
 
 
 def _without_gaps(memory: Tensor, shape: Sequence[int]) -> Tensor:
-    """A view of the given shape, one replicate in each row of memory."""
+    """A view of the given shape, with one replicate in each row of ``memory``."""
     return memory[:, : math.prod(shape[1:])].view(*shape)
 
 
 def stacked_rows(Xs: Sequence[Tensor]) -> Tensor:
-    """(n_replicates, n_rows, n_features + 1), with a last column of ones for the biases."""
+    """Inputs (n_replicates, n_rows, n_features + 1) with a last column of ones for the biases."""
     X = torch.stack(list(Xs))
     return torch.cat([X, X.new_ones(*X.shape[:2], 1)], dim=2)
 
 
 def indicators(ys: Sequence[Tensor], n_classes: int, like: Tensor) -> Tensor:
-    """(n_replicates, n_rows, n_classes) of 0 and 1."""
+    """One-hot labels (n_replicates, n_rows, n_classes) of the dtype of ``like``."""
     return nn.functional.one_hot(torch.stack(list(ys)), n_classes).to(like.dtype)
 
 
 def network(
     sizes: Sequence[int], activation: Callable[[], nn.Module], generator: torch.Generator
 ) -> nn.Sequential:
-    """Linear layers with an activation between each two, weights as PyTorch's own defaults.
+    """Linear layers with activations between them, initialised like PyTorch's ``nn.Linear``.
 
-    Those are uniform on +-1/sqrt(fan_in), biases too: ``kaiming_uniform_`` with a = sqrt(5) is just
-    that. They are drawn here because ``nn.Linear`` draws from the global generator.
+    Weights and biases are uniform on +-1/sqrt(fan_in), which is what ``kaiming_uniform_`` with
+    a = sqrt(5) gives. They are drawn here because ``nn.Linear`` uses the global generator.
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
         layer = nn.Linear(n_in, n_out, device="meta")
-        # `to_empty` would import SymPy for it, which takes longer than many a fit.
+        # `to_empty` would import SymPy, which takes longer than many fits.
         for name, parameter in list(layer.named_parameters()):
             weights = torch.empty(parameter.shape)
             weights.uniform_(-(n_in**-0.5), n_in**-0.5, generator=generator)

@@ -1,9 +1,10 @@
 """Softmax in Triton that reads each number from the GPU's memory once and writes it once.
 
-A row of up to 200 KiB stays in the registers of one program, between the maximum, the sum and the
-division; short rows go many to a program. Of a longer row, a part stays there. The rest is added up
-as it streams by, with a running maximum in each lane (Milakov & Gimelshein 2018, "Online normalizer
-calculation for softmax"), and is read again to be written, mostly from a cache.
+A row of up to 200 KiB stays in the registers of one program from the maximum over the sum to the
+division; a program takes several short rows. Of a longer row, only the first part stays in the
+registers. The rest is streamed: it is summed with a running maximum in each lane (Milakov &
+Gimelshein 2018, "Online normalizer calculation for softmax"), and read a second time for the
+output, mostly from a cache.
 """
 
 # Triton ships no types, and its language only looks like Python.
@@ -23,29 +24,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WARPS = 32
-"""The most that a program has: 1,024 threads, for each of which a GPU has 64 registers."""
+"""Most warps in a program: 1,024 threads, each with 64 registers."""
 
 KEPT = 200 * 1024
-"""Bytes of the longest row that stays on the chip, in 50 of those registers.
+"""Bytes of the longest row that stays on the chip, in 50 of the 64 registers.
 
-Triton's arrays are as wide as the next power of 2, but the compiler knows how many classes there
-are, and spends nothing on what lies beyond.
+Triton rounds an array's width up to a power of 2. But the compiler knows the number of classes, so
+the columns beyond it cost no registers.
 """
 
 HELD = 128 * 1024
-"""Bytes of a longer row that stay on the chip, which leaves registers to stream the rest."""
+"""Bytes of a longer row that stay on the chip, so that registers are left to stream the rest."""
 
 STREAMED = 32 * 1024
-"""Bytes that stream by at a time, in 8 registers, with 16 more for their maxima and sums."""
+"""Bytes streamed at a time, in 8 registers, with 16 more for their maxima and sums."""
 
 
 def softmax_into(out: Tensor, logits: Tensor) -> Callable[[], Any]:
     """A call that writes the softmax of each row of ``logits`` into ``out``.
 
     Args:
-        out: (n_samples, n_classes), contiguous, of the logits' type, and not their memory.
+        out: (n_samples, n_classes), contiguous, with the logits' dtype, in memory of its own.
         logits: (n_samples, n_classes), contiguous, float32 or float64, on the CUDA device that is
-            the current one at the call. A NaN makes its own row NaN; -inf has probability 0.
+            current at the call. A row that contains NaN becomes NaN; -inf gets probability 0.
     """
     n_samples, n_classes = logits.shape
     size = logits.element_size()
@@ -53,10 +54,11 @@ def softmax_into(out: Tensor, logits: Tensor) -> Callable[[], Any]:
         launch = partial(_long_rows[(n_samples,)], n_held=HELD // size, n_streamed=STREAMED // size)
         return partial(launch, out, logits, n_classes=n_classes, num_warps=WARPS)
     width = triton.next_power_of_2(n_classes)
-    # Bytes for each of a warp's 32 lanes: enough loads at once to keep the memory busy.
-    if width <= 32:  # a row's columns lie in one warp, however many warps there are
+    # `per_lane` is bytes for each of a warp's 32 lanes: enough loads at once to keep the memory
+    # busy.
+    if width <= 32:  # one warp holds all columns of a row, whatever the number of warps
         n_warps, per_lane = 4, 64
-    else:  # as few warps as can keep a row, because they wait for each other at its sum
+    else:  # as few warps as can hold a row, because they wait for each other at its sum
         n_warps = min(WARPS, triton.next_power_of_2(triton.cdiv(n_classes * size, 5 * 1024)))
         per_lane = 128
     n_rows = max(n_warps * 32 * per_lane // (width * size), 1)
@@ -69,24 +71,24 @@ def _short_rows(
     out, logits, n_samples, n_classes: tl.constexpr, n_rows: tl.constexpr, width: tl.constexpr
 ):
     """Each program takes ``n_rows`` rows; ``width`` is the power of 2 that holds ``n_classes``."""
-    # Offsets in 64 bits for the program and in 32 within it, where they are many.
+    # The program's offset needs 64 bits; the many offsets within it need only 32.
     first = tl.program_id(0).to(tl.int64) * n_rows
     out += first * n_classes
     logits += first * n_classes
     row = tl.arange(0, n_rows)[:, None]
     column = tl.arange(0, width)[None, :]
-    at = row * n_classes + column
+    offset = row * n_classes + column
     inside = (row < (n_samples - first).to(tl.int32)) & (column < n_classes)
-    z = tl.load(logits + at, mask=inside, other=-float("inf"))
+    z = tl.load(logits + offset, mask=inside, other=-float("inf"))
     powers = tl.exp(z - tl.max(z, axis=1)[:, None])
-    tl.store(out + at, powers * (1 / tl.sum(powers, axis=1))[:, None], mask=inside)
+    tl.store(out + offset, powers * (1 / tl.sum(powers, axis=1))[:, None], mask=inside)
 
 
 @triton.jit
 def _long_rows(
     out, logits, n_classes: tl.constexpr, n_held: tl.constexpr, n_streamed: tl.constexpr
 ):
-    """Each program takes a row, and holds its first ``n_held`` numbers while the rest streams."""
+    """Each program takes one row; it holds the first ``n_held`` numbers and streams the rest."""
     start = tl.program_id(0).to(tl.int64) * n_classes
     out += start
     logits += start
@@ -95,21 +97,22 @@ def _long_rows(
     total = tl.zeros([n_streamed], logits.dtype.element_ty)
     for i in range(n_held, n_classes, n_streamed):
         z = tl.load(logits + i + chunk, mask=i + chunk < n_classes, other=-float("inf"))
-        # One exponential does: either of the old maximum or of the new number is 1. Where both are
-        # -inf, their difference would be NaN; what is counted then goes when it meets a maximum.
+        # One exponential is enough: of the factors for the old total and for the new number, one
+        # is always 1. If both z and top are -inf, their difference would be NaN. It is taken as 0;
+        # the total counted then is multiplied by 0 as soon as there is a finite maximum.
         power = tl.exp(tl.where(z == top, 0.0, -tl.abs(z - top)))
         total = tl.where(z > top, total * power + 1, total + power)
         top = tl.maximum(top, z)
     held = tl.arange(0, n_held)
-    # Past the first-level cache, which is to keep what has just streamed by.
+    # Bypasses the first-level cache, which should keep the numbers that have just been streamed.
     powers = tl.load(logits + held, cache_modifier=".cg")
     largest = tl.maximum(tl.max(powers, axis=0), tl.max(top, axis=0))
     powers = tl.exp(powers - largest)
     scale = 1 / (tl.sum(powers, axis=0) + tl.sum(total * tl.exp(top - largest), axis=0))
     tl.store(out + held, powers * scale)
-    # Backwards, because what was read last is still there.
+    # Backwards, because the numbers read last are still in the cache.
     n_chunks: tl.constexpr = (n_classes - n_held + n_streamed - 1) // n_streamed
     for k in range(n_chunks):
-        at = n_held + (n_chunks - 1 - k) * n_streamed + chunk
-        z = tl.load(logits + at, mask=at < n_classes)
-        tl.store(out + at, tl.exp(z - largest) * scale, mask=at < n_classes)
+        offset = n_held + (n_chunks - 1 - k) * n_streamed + chunk
+        z = tl.load(logits + offset, mask=offset < n_classes)
+        tl.store(out + offset, tl.exp(z - largest) * scale, mask=offset < n_classes)

@@ -271,7 +271,7 @@ def test_a_folder_that_is_not_there_any_more_is_one_line(tmp_path: Path, words: 
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "harness: the current folder is not there any more; change to another and try again\n"
+        "harness: the current folder does not exist any more; change to another and try again\n"
     )
 
 

@@ -29,7 +29,7 @@ NEXT_TO_NOTHING = re.compile(r"(?<![\w.])-?\d(?:\.\d+)?e-(?:1[3-9]|[2-9]\d|\d{3}
 RULES: tuple[tuple[str, str, str], ...] = (
     # The beginning of the command, what varies in its output, and the replacement.
     ("", r"(classification-harness|harness, version) \d[\w.]*", r"\1 VERSION"),
-    ("", r"there are \d+ cores here", "there are N cores here"),
+    ("", r"has only \d+ cores?", "has only N cores"),
     ("--debug", r"^Traceback[\s\S]*?^(?=harness: )", "Traceback ...\n"),
     ("report", r", \d+ KiB", ", N KiB"),
     ("list|env", r"─+", "─"),
