@@ -97,7 +97,7 @@ def test_nothing_selected_is_told_what_to_add(cli: Harness) -> None:
         (("run", "-m", "numpy-softmax[l2]"), "'l2' is no parameter=value"),
         (("run", "-m", "numpy-softmax[l2=1"), "is no selector"),
         (("run", "-d", "nothing:*"), "no dataset matches 'nothing:*'"),
-        (("run", "--all", "-d", "iris"), "--all is every dataset"),
+        (("run", "--all", "-d", "iris"), "--all selects every dataset"),
         (("run", "--all", "--timeout", "soon"), "'soon' is not a time"),
         (("run", "--all", "--memory", "lots"), "'lots' is not a size"),
         (("run", "--all", "-r", "0"), "'0' is neither a whole number from 1 nor auto"),
