@@ -2,7 +2,7 @@
 
     python tests/benchmarks/power [all|measure|scores|history|report] [--minutes N]
 
-Everything is kept in docs/measurements/regressions.jsonl as it is measured, and a later sitting
+Everything is kept in docs/measurements/regressions.jsonl as it is measured, and a later measurement run
 goes on where the last one ended.
 """
 

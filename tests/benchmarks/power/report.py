@@ -234,7 +234,9 @@ def _sessions(trace: Trace, command: str) -> str:
         rows.append(
             (str(line["number"]), line["date"], machine, line["versions"], str(len(made)), busy)
         )
-    table = _table(("sitting", "date", "machine", "versions", "comparisons", "median load"), rows)
+    table = _table(
+        ("measurement run", "date", "machine", "versions", "comparisons", "median load"), rows
+    )
     return f"Command: `{command}`.\n\n{table}"
 
 

@@ -13,7 +13,7 @@ Line: TypeAlias = dict[str, Any]
 
 
 class Trace:
-    """Lines of a file, which a sitting adds to and the next goes on from.
+    """Lines of a file, which a measurement run adds to and the next goes on from.
 
     Args:
         path: of the file; made with the first line.
@@ -26,7 +26,7 @@ class Trace:
             whole = path.read_text(encoding="utf-8")
             kept, _, cut_off = whole.rpartition("\n")
             self.lines = [json.loads(line) for line in kept.splitlines()]
-            if cut_off:  # a sitting was ended while it wrote
+            if cut_off:  # a measurement run was ended while it wrote
                 path.write_text(kept + "\n" if kept else "", encoding="utf-8")
 
     def add(self, kind: str, **values: Any) -> Line:

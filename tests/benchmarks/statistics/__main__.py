@@ -2,7 +2,7 @@
 
     python tests/benchmarks/statistics [all|report] [--minutes N] [--scale F]
 
-Everything is kept in docs/measurements/statistics.jsonl, and a later sitting goes on where the last
+Everything is kept in docs/measurements/statistics.jsonl, and a later measurement run goes on where the last
 one ended.
 """
 

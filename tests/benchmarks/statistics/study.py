@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from benchmarks.statistics.cases import Case
 
 PART = 200
-"""The most runs of a case that are lost when a sitting is interrupted."""
+"""The most runs of a case that are lost when a measurement run is interrupted."""
 
 FEWEST = 30
 """Answers without which a rate is not judged."""
@@ -148,7 +148,7 @@ def page(trace: Trace, cases: Iterable[Case]) -> str:
         by_claim.setdefault(case.claim, []).append(row)
         if "**" in judged:
             failing.append(f"- {case.claim}: {case.setting}: {rate}, withheld {share}.")
-    sittings = [
+    measurement_runs = [
         f"- {line['date']}: {line['processor']}, {line['cores']} cores; {line['versions']}; "
         f"revision {line['revision'][:10]}{'+' if line['dirty'] else ''}"
         for line in trace.of("session")
@@ -157,7 +157,7 @@ def page(trace: Trace, cases: Iterable[Case]) -> str:
     parts = [
         HEAD,
         f"Command: `make statistics`, {took / 60:.0f} minutes on one core.\n",
-        "\n".join(sittings) + "\n",
+        "\n".join(measurement_runs) + "\n",
         _summary(counts, len(failing)),
         "## What falls short\n\n" + ("\n".join(failing) if failing else "Nothing.") + "\n",
     ]
