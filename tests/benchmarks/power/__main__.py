@@ -2,8 +2,8 @@
 
     python tests/benchmarks/power [all|measure|scores|history|report] [--minutes N]
 
-Everything is kept in docs/measurements/regressions.jsonl as it is measured, and a later measurement run
-goes on where the last one ended.
+Everything is kept in docs/measurements/regressions.jsonl as it is measured, and a later run
+continues where the last one ended.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/statistics [all|report] [--minutes N] [--scale F]
 
-Everything is kept in docs/measurements/statistics.jsonl, and a later measurement run goes on where the last
-one ended.
+Everything is kept in docs/measurements/statistics.jsonl, and a later run continues where
+the last one ended.
 """
 
 from __future__ import annotations
