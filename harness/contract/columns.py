@@ -103,18 +103,7 @@ def read_labels(y: Any, part: str) -> Array:
     Raises:
         DatasetError: the labels cannot be read.
     """
-    _refuse_sparse(y, part)
-    if hasattr(y, "to_pandas"):
-        y = _converted(y, "to_pandas", part)
-    if _is_frame(y):
-        table = _frame(y)
-        if len(table.columns) != 1:
-            raise DatasetError(f"{part} has {len(table.columns)} columns; labels are one column")
-        array = table.columns[0]
-    elif _is_extended(y):
-        array = np.asarray(y, dtype=object)
-    else:
-        array = _array(y, part)
+    array = _label_array(y, part)
     if len(array.dtype.names or ()) == 1:
         array = array[array.dtype.names[0]]  # type: ignore[index]  # len() is 1
     if array.ndim == 2 and array.shape[1] == 1:
@@ -127,6 +116,19 @@ def read_labels(y: Any, part: str) -> Array:
     if array.ndim != 1:
         return array
     return _objects([None if absent(label) else _decoded(label) for label in array.tolist()])
+
+
+def _label_array(y: Any, part: str) -> Array:
+    """Labels of any type as an array."""
+    _refuse_sparse(y, part)
+    if hasattr(y, "to_pandas"):
+        y = _converted(y, "to_pandas", part)
+    if _is_frame(y):
+        table = _frame(y)
+        if len(table.columns) != 1:
+            raise DatasetError(f"{part} has {len(table.columns)} columns; labels are one column")
+        return table.columns[0]
+    return np.asarray(y, dtype=object) if _is_extended(y) else _array(y, part)
 
 
 def with_rows(X: Any, part: str) -> Any:

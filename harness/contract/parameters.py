@@ -265,7 +265,7 @@ def _option(kind: Any) -> Any:
         return {"none": None, "any": Any, **_PLAIN}[kind]
     form, *arguments = kind
     if form == "class":
-        # Only its name counts: `_parse_as` guesses the type of a value.
+        # Only its name counts: `_parse_by_look` guesses the type of a value.
         return type(arguments[0], (), {})
     if form == "literal":
         return _value(arguments[0])
@@ -338,19 +338,30 @@ def _parse_as(option: Any, text: str) -> Value:
     elif option in (int, float, str):
         return typing.cast("Value", option(text))
     elif typing.get_origin(option) is tuple:
-        parts = text.split("x") if text != "()" else []
-        items = typing.get_args(option)
-        if items[1:] == (...,):
-            items = items[:1] * len(parts)
-        if len(items) == len(parts):
-            return typing.cast("Value", tuple(map(_parse_as, items, parts)))
+        return _parse_tuple(option, text)
     elif option is Any or isinstance(option, type):
-        # It is unknown which values a plugin's class allows, so the text decides the type.
-        for looks in (type(None), bool, int, float, str):
-            try:
-                return _parse_as(looks, text)
-            except ValueError:
-                continue
+        return _parse_by_look(text)
     elif text == written(option):
         return typing.cast("Value", option)
     raise ValueError(text)
+
+
+def _parse_tuple(option: Any, text: str) -> Value:
+    """Parse a tuple, whose items are separated by x; raises ValueError if it does not fit."""
+    parts = text.split("x") if text != "()" else []
+    items = typing.get_args(option)
+    if items[1:] == (...,):
+        items = items[:1] * len(parts)
+    if len(items) != len(parts):
+        raise ValueError(text)
+    return typing.cast("Value", tuple(map(_parse_as, items, parts)))
+
+
+def _parse_by_look(text: str) -> Value:
+    """Parse a text of unknown type: it is unknown which values a plugin's class allows."""
+    for option in (type(None), bool, int, float):
+        try:
+            return _parse_as(option, text)
+        except ValueError:
+            continue
+    return text

@@ -425,16 +425,8 @@ def _breach(kind: str, value: Any) -> str | None:
     pattern = r"[a-z]+(:\d+)?" if kind == "devices" else r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
     if not isinstance(value.name, str) or not re.fullmatch(pattern, value.name):
         return f"a {noun} with the name {value.name!r}; names are words joined by '-'"
-    for field in CALLED[kind]:
-        if not callable(getattr(value, field)):
-            return f"{noun} '{value.name}', whose {field} is not callable"
-    for field in ("fit_together", "reference"):
-        if getattr(value, field, None) is not None and not callable(getattr(value, field)):
-            return f"{noun} '{value.name}', whose {field} is not callable"
-    for field in ("tags", "requires", "devices", "formats"):
-        texts = getattr(value, field, ())
-        if not isinstance(texts, tuple) or not all(isinstance(word, str) for word in texts):
-            return f"{noun} '{value.name}', whose {field} is {texts!r}; write a tuple of texts"
+    if wrong := _wrong_field(kind, value):
+        return f"{noun} '{value.name}', {wrong}"
     if isinstance(value, Dataset) and not is_kind(value.kind):
         kinds = f"{', '.join(KINDS_WITHOUT_FOLDS)}, and cross-validation such as 10-fold"
         return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
@@ -447,6 +439,21 @@ def _breach(kind: str, value: Any) -> str | None:
     ):
         return f"model '{value.name}', whose needs are {value.needs!r}; write harness.Needs(...)"
     return None
+
+
+def _wrong_field(kind: str, value: Any) -> str:
+    """The field of a value that has the wrong type, as a relative clause; empty if none has."""
+    for field in CALLED[kind]:
+        if not callable(getattr(value, field)):
+            return f"whose {field} is not callable"
+    for field in ("fit_together", "reference"):
+        if getattr(value, field, None) is not None and not callable(getattr(value, field)):
+            return f"whose {field} is not callable"
+    for field in ("tags", "requires", "devices", "formats"):
+        texts = getattr(value, field, ())
+        if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
+            return f"whose {field} is {texts!r}; write a tuple of texts"
+    return ""
 
 
 def _wrong_options(report: Report) -> str:

@@ -220,19 +220,23 @@ def _serve(server: _ForkServer, *, supervises: bool = False) -> None:
                 message, files = server.channel.receive()
             except (EOFError, OSError):
                 return
-            kind, *given = pickle.loads(message)  # noqa: S301  # from the coordinator
-            if kind in _ORDERS:
-                number, *arguments = given
-                _ORDERS[kind](server, *arguments)
-                server.channel.send(json.dumps(["done", number]).encode())
-            else:
-                _fork(server, poll, kind, files, *given)
+            _carry_out(server, poll, message, files)
         for pid in list(server.forks):
             if _PROCESS_FILES and server.forks[pid][0] not in [fd for fd, _ in events]:
                 continue
             _reap(server, poll, pid)
         if supervises:
             _reap_orphans(server)
+
+
+def _carry_out(server: _ForkServer, poll: Any, message: bytes, files: list[int]) -> None:
+    """Carry out a request of the coordinator: an order to the supervisor, or a fork."""
+    kind, number, *arguments = pickle.loads(message)  # noqa: S301  # from the coordinator
+    if kind in _ORDERS:
+        _ORDERS[kind](server, *arguments)
+        server.channel.send(json.dumps(["done", number]).encode())
+    else:
+        _fork(server, poll, kind, files, number, *arguments)
 
 
 def _fork(

@@ -758,6 +758,17 @@ def _numbers(packed: bytes, dtype: str) -> NDArray[Any]:
 
 
 def _engine(url: str, shown: str, secrets: Sequence[str], *, create: bool) -> sa.Engine:
+    """The engine of a database.
+
+    Args:
+        url: a SQLAlchemy URL, or the path of an SQLite file.
+        shown: the URL for error messages, without passwords.
+        secrets: the passwords, to be hidden in error messages.
+        create: whether the database may be new.
+
+    Raises:
+        StoreError: the URL or path is invalid, or the file or a driver is missing.
+    """
     if "://" not in url:
         path = Path(url)
         if create and not path.absolute().parent.is_dir():
@@ -778,24 +789,28 @@ def _engine(url: str, shown: str, secrets: Sequence[str], *, create: bool) -> sa
         ) from None
     except ImportError as error:
         raise StoreError(f"store '{shown}' needs a driver: {error}; pip install it") from error
-    if engine.dialect.name == "sqlite":
-        file = engine.url.database
-        if not create and file and not file.startswith("file:") and not Path(file).exists():
-            raise StoreError(
-                f"store '{hide_password(file)[0]}' does not exist; "
-                "`harness run` makes it, --store names another"
-            )
-        if file and not create and not _is_writable(file):
-            # Without `immutable`, SQLite cannot read a database in WAL mode in a read-only folder.
-            # It must not be set while the log file exists, because the log has the newest changes.
-            settled = "" if Path(f"{file}-wal").exists() else "&immutable=1"
-            uri = f"file:{quote(str(Path(file).absolute()))}?mode=ro{settled}"
-            return sa.create_engine(
-                "sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=sa.NullPool
-            )
-        sa.event.listen(engine, "connect", _prepare_sqlite)
-        # Python's driver would begin the transaction too late to include CREATE TABLE.
-        sa.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
+    return _sqlite_engine(engine, create=create) if engine.dialect.name == "sqlite" else engine
+
+
+def _sqlite_engine(engine: sa.Engine, *, create: bool) -> sa.Engine:
+    """The engine of an SQLite file, set up for several processes, or for a read-only file."""
+    file = engine.url.database
+    if not create and file and not file.startswith("file:") and not Path(file).exists():
+        raise StoreError(
+            f"store '{hide_password(file)[0]}' does not exist; "
+            "`harness run` makes it, --store names another"
+        )
+    if file and not create and not _is_writable(file):
+        # Without `immutable`, SQLite cannot read a database in WAL mode in a read-only folder.
+        # It must not be set while the log file exists, because the log has the newest changes.
+        immutable = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+        uri = f"file:{quote(str(Path(file).absolute()))}?mode=ro{immutable}"
+        return sa.create_engine(
+            "sqlite://", creator=lambda: sqlite3.connect(uri, uri=True), poolclass=sa.NullPool
+        )
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    # Python's driver would begin the transaction too late to include CREATE TABLE.
+    sa.event.listen(engine, "begin", lambda begun: begun.exec_driver_sql("BEGIN"))
     return engine
 
 
