@@ -493,7 +493,7 @@ def test_an_unfinished_run_says_so(report: Report) -> None:
 
 
 def test_an_unknown_format_is_refused_with_those_there_are(report: Report, whole: Frames) -> None:
-    with pytest.raises(UsageError, match=r"'xml', but rich, markdown, csv, json, latex"):
+    with pytest.raises(UsageError, match=r"'xml'; it has rich, markdown, csv, json, latex"):
         report.render(whole, "xml")
 
 
