@@ -21,7 +21,6 @@ from histories import point
 from harness.analysis.history import CAUTION
 from harness.statistics.verdicts import judge
 from harness.store.database import Store
-from harness.versions import pairs
 from harness.versions.pairs import Design, PairedRun, TaskResult
 
 if TYPE_CHECKING:
@@ -278,7 +277,7 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 outcomes.append(TaskResult(task, ratios, seconds, change))
         return PairedRun(tuple(outcomes), 10, 1.0, "decided")
 
-    monkeypatch.setattr(pairs, "compare", compare)
+    monkeypatch.setattr("harness.versions.record.compare", compare)
     return told
 
 

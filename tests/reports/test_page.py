@@ -349,7 +349,7 @@ def test_the_page_has_no_other_format() -> None:
 )
 def test_two_reports_at_once_are_one_clear_line(stored: Path, words: tuple[str, ...]) -> None:
     said = complaint_of(harness_in(stored, "report", "--versus", *words))
-    assert "ask for one of them" in said
+    assert "use only one of them" in said
 
 
 # Short forms to paste

@@ -15,6 +15,7 @@ import pytest
 from made_frames import make_frames
 from rich.console import Console
 
+from harness.analysis import timings
 from harness.contract.values import Timing
 from harness.sheets import timed
 from harness.sheets.layout import Page
@@ -92,18 +93,18 @@ def column(sheet: Sheet, head: str) -> list[str]:
 
 
 def test_gigabytes_per_second_are_those_of_the_array_read_and_written_once() -> None:
-    table = timed.softmax(frames_of(*KERNELS)).set_index("kernel")
+    table = timings.softmax(frames_of(*KERNELS)).set_index("kernel")
     # 1000 float32 are 4000 bytes; read and written, 8000 in 4, 18 and 1.5 µs.
     assert table["gigabytes_per_second"].to_dict() == pytest.approx(
         {"fast": 2.0, "naive": 8 / 18, "copy": 8 / 1.5}
     )
     double = [replace(one, case="100x10 float64 warm") for one in KERNELS]
-    table = timed.softmax(frames_of(*double)).set_index("kernel")
+    table = timings.softmax(frames_of(*double)).set_index("kernel")
     assert table.loc["fast", "gigabytes_per_second"] == pytest.approx(4.0)
 
 
 def test_a_ratio_is_the_median_of_what_each_process_measured() -> None:
-    table = timed.softmax(frames_of(*KERNELS)).set_index("kernel")
+    table = timings.softmax(frames_of(*KERNELS)).set_index("kernel")
     # 2/1, 4/4 and 6/1.5; the medians' quotient would be 4/1.5.
     assert table["copies"].to_dict() == pytest.approx({"fast": 2.0, "naive": 5.0, "copy": 1.0})
     # 4/2, 20/4 and 18/6; the medians' quotient would be 18/4.
@@ -113,7 +114,7 @@ def test_a_ratio_is_the_median_of_what_each_process_measured() -> None:
 
 
 def test_a_kernel_s_seconds_stand_in_their_interval() -> None:
-    row = timed.softmax(frames_of(KERNELS[0])).iloc[0]
+    row = timings.softmax(frames_of(KERNELS[0])).iloc[0]
     assert row["seconds"] == pytest.approx(4e-6)
     assert row["minimum"] == pytest.approx(1.8e-6)
     assert row["third_quartile"] == pytest.approx(5e-6)
@@ -133,7 +134,7 @@ def test_kernels_are_compared_only_on_the_same_shape_type_caches_and_device() ->
         )
         for one in KERNELS
     ]
-    table = timed.softmax(frames_of(*KERNELS, *other))
+    table = timings.softmax(frames_of(*KERNELS, *other))
     assert len(table) == 15
     fast = table[table["kernel"] == "fast"]
     assert fast["copies"].tolist() == pytest.approx([2.0] * 5)
@@ -149,7 +150,7 @@ def test_kernels_are_compared_only_on_the_same_shape_type_caches_and_device() ->
 
 
 def test_the_fastest_kernel_stands_first_and_what_is_not_timed_last() -> None:
-    (sheet,) = timed.softmax_sheets(timed.softmax(frames_of(*UNTIMED[:2], *KERNELS)))
+    (sheet,) = timed.softmax_sheets(timings.softmax(frames_of(*UNTIMED[:2], *KERNELS)))
     assert column(sheet, "kernel") == ["copy", "fast", "naive", "wrong-one", "late-one"]
     assert column(sheet, "µs") == ["1.50", "4.00", "18.0", "wrong", "unfinished"]
     assert column(sheet, "GB/s") == ["5.33", "2.00", ".44", "", ""]
@@ -175,10 +176,10 @@ def test_the_unit_is_the_largest_that_leaves_no_time_below_one(
     seconds: tuple[float, ...], unit: str
 ) -> None:
     kernels = [timing("softmax", f"k{i}", CASE, x, x, x) for i, x in enumerate(seconds)]
-    (sheet,) = timed.softmax_sheets(timed.softmax(frames_of(*kernels)))
+    (sheet,) = timed.softmax_sheets(timings.softmax(frames_of(*kernels)))
     assert sheet.columns[1].head == unit
     fits = [timing("fit", f"m{i}", "iris", x, x, x) for i, x in enumerate(seconds)]
-    (sheet,) = timed.training_sheets(timed.training(frames_of(*fits)))
+    (sheet,) = timed.training_sheets(timings.training(frames_of(*fits)))
     assert sheet.columns[1].head == f"fit {unit}"
 
 
@@ -186,7 +187,7 @@ def test_the_unit_is_the_largest_that_leaves_no_time_below_one(
 
 
 def test_a_pairing_is_a_row_of_figures_in_the_units_of_its_columns() -> None:
-    row = only(timed.training(frames_of(*PAIRING)))
+    row = only(timings.training(frames_of(*PAIRING)))
     assert (row["dataset"], row["model"], row["device"]) == ("iris", "mlp", "cpu")
     assert (row["status"], row["threads"], row["processes"]) == ("ok", 1, 3)
     expected = {
@@ -209,14 +210,14 @@ def test_a_pairing_is_a_row_of_figures_in_the_units_of_its_columns() -> None:
 
 
 def test_ratios_of_training_are_medians_of_what_each_process_measured() -> None:
-    row = only(timed.training(frames_of(*PAIRING)))
+    row = only(timings.training(frames_of(*PAIRING)))
     assert row["reference_ratio"] == pytest.approx(0.8)  # of 2/8, 1/1 and 4/5; not 2/5
     assert row["together_ratio"] == pytest.approx(4 / 4)  # of 2, 4 and 4, each of 4; not 2
     assert row["together_reference_ratio"] == pytest.approx(3.2 / 4)  # of .5, 4 and 3.2
 
 
 def test_the_plain_loop_has_a_row_of_its_own_with_its_interval() -> None:
-    table = timed.training(frames_of(*PAIRING))
+    table = timings.training(frames_of(*PAIRING))
     row = only(table, "plain mlp")
     assert row["fit_seconds"] == pytest.approx(0.5)
     assert row["fit_low"] < 0.5 < row["fit_high"]
@@ -242,7 +243,7 @@ def fits(epochs: int) -> list[Timing]:
 
 def test_what_happens_once_a_fit_is_not_an_epoch_s() -> None:
     """A fit takes 10 ms, and each epoch 1 ms; the plain one 20 ms, and 5 ms."""
-    row = only(timed.training(frames_of(*fits(20))))
+    row = only(timings.training(frames_of(*fits(20))))
     assert row["fit_seconds"] == pytest.approx(0.03)
     assert row["microseconds_per_epoch"] == pytest.approx(1000)
     assert row["reference_microseconds_per_epoch"] == pytest.approx(5000)
@@ -253,7 +254,7 @@ def test_what_happens_once_a_fit_is_not_an_epoch_s() -> None:
 
 def test_of_epochs_that_are_a_small_part_of_the_fit_no_time_is_told() -> None:
     """Three that take 1 ms each, in a fit of 12: what is once a fit differs by more."""
-    row = only(timed.training(frames_of(*fits(3))))
+    row = only(timings.training(frames_of(*fits(3))))
     for name in ("microseconds_per_epoch", "reference_ratio", "together_ratio"):
         assert math.isnan(row[name])
     assert row["fit_seconds"] == pytest.approx(0.013)
@@ -261,18 +262,18 @@ def test_of_epochs_that_are_a_small_part_of_the_fit_no_time_is_told() -> None:
 
 def test_a_model_without_epochs_has_no_figures_of_an_epoch() -> None:
     forest = timing("fit", "forest", "iris", 0.2, 0.2, 0.2, figures=SIZES | {"epochs": 0.0})
-    row = only(timed.training(frames_of(forest, PAIRING[3])), "forest")
+    row = only(timings.training(frames_of(forest, PAIRING[3])), "forest")
     assert row["fit_seconds"] == pytest.approx(0.2)
     for name in ("epochs", "microseconds_per_epoch", "samples_per_second", "together_ratio"):
         assert math.isnan(row[name])
-    (sheet,) = timed.training_sheets(timed.training(frames_of(forest)))
+    (sheet,) = timed.training_sheets(timings.training(frames_of(forest)))
     assert [each.head for each in sheet.columns] == ["model", "fit ms"]
 
 
 def test_of_a_fit_that_was_cut_short_only_the_time_of_an_epoch_is_given() -> None:
     cut = timing("fit", "mlp", "iris", 0.2, 0.1, 0.4, figures=SIZES | {"epochs": 4, "cut_from": 90})
     forest = timing("fit", "forest", "iris", 0.2, 0.2, 0.2, figures=SIZES)
-    table = timed.training(frames_of(cut, forest))
+    table = timings.training(frames_of(cut, forest))
     row = table[table["model"] == "mlp"].iloc[0]
     assert (row["epochs"], row["microseconds_per_epoch"]) == (4, pytest.approx(50_000.0))
     assert math.isnan(row["fit_seconds"])
@@ -285,7 +286,7 @@ def test_of_a_fit_that_was_cut_short_only_the_time_of_an_epoch_is_given() -> Non
 
 def test_what_is_left_of_a_pairing_of_which_a_part_failed_is_shown() -> None:
     broken = replace(PAIRING[2], status="failed", samples=(), reason="ValueError")
-    row = only(timed.training(frames_of(PAIRING[0], broken, *PAIRING[3:])))
+    row = only(timings.training(frames_of(PAIRING[0], broken, *PAIRING[3:])))
     assert row["status"] == "ok"
     assert math.isnan(row["together"])
     assert math.isnan(row["reference_ratio"])
@@ -294,7 +295,7 @@ def test_what_is_left_of_a_pairing_of_which_a_part_failed_is_shown() -> None:
 
 def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_no_place_in_a_sheet() -> None:
     broken = replace(PAIRING[0], status="failed", samples=(), reason="ValueError: no")
-    table = timed.training(frames_of(broken, *PAIRING[1:3]))
+    table = timings.training(frames_of(broken, *PAIRING[1:3]))
     row = only(table)
     assert (row["status"], row["reason"]) == ("failed", "ValueError: no")
     assert math.isnan(row["fit_seconds"])
@@ -309,7 +310,7 @@ def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None
         figures |= {f"left_{what}_seconds": seconds for what, seconds in left.items()}
         return timing(kind, name, "iris", 0.1, 0.1, 0.1, figures=figures)
 
-    timings = (
+    timed_fits = (
         fit("lazy", to_predict=0.05, running=0.0),
         fit("threaded", to_predict=0.0, running=0.25),
         fit("both", to_predict=0.3, running=0.02),
@@ -320,7 +321,7 @@ def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None
         timing("fit", "old", "iris", 0.1, 0.1, 0.1, figures=SIZES),
         timing("fit", "quick", "iris", *[1e-5] * 3, figures={"left_to_predict_seconds": 9e-4}),
     )
-    (note,) = [one for one in timed.notes(frames_of(*timings)) if "fit" in one.heading]
+    (note,) = [one for one in timed.notes(frames_of(*timed_fits)) if "fit" in one.heading]
     first, background = "to the first prediction", "of processor time in the background"
     returns = "its fit returns after 100 ms"
     predict = f"leaves 300 ms of its work {first}"
@@ -331,7 +332,7 @@ def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None
         f"iris, both, 4 at once: {returns}, {predict}",
         f"iris, plain both: {returns}, goes on for 100 ms {background}",
     )
-    row = only(timed.training(frames_of(*timings)), "lazy")
+    row = only(timings.training(frames_of(*timed_fits)), "lazy")
     assert (row["left_to_predict_seconds"], row["left_running_seconds"]) == (0.05, 0)
 
 
@@ -347,7 +348,7 @@ def test_a_process_that_something_else_held_up_tells_no_time_of_an_epoch() -> No
     once = of_processes("fit-once", 0.01, 0.02, 0.40, 0.03)
     plain = of_processes("reference", 0.21, 0.22, 0.9, 0.23)
     plain_once = of_processes("reference-once", 0.01, 0.02, 0.1, 0.03)
-    row = only(timed.training(frames_of(fit, once, plain, plain_once)))
+    row = only(timings.training(frames_of(fit, once, plain, plain_once)))
     assert row["microseconds_per_epoch"] == pytest.approx(10_000)
     assert row["reference_ratio"] == pytest.approx(0.5)
     assert row["reference_ratio_low"] == pytest.approx(0.5)
@@ -356,7 +357,7 @@ def test_a_process_that_something_else_held_up_tells_no_time_of_an_epoch() -> No
 @pytest.mark.parametrize("once", [(0.01, 0.02, 0.4), (0.01, 0.02, 0.03, 0.4, 0.4, 0.4)])
 def test_where_few_processes_tell_the_time_of_an_epoch_none_does(once: tuple[float, ...]) -> None:
     fit = of_processes("fit", *[0.11] * len(once))
-    row = only(timed.training(frames_of(fit, of_processes("fit-once", *once))))
+    row = only(timings.training(frames_of(fit, of_processes("fit-once", *once))))
     assert math.isnan(row["microseconds_per_epoch"])
 
 
@@ -370,7 +371,7 @@ def test_where_few_processes_tell_the_time_of_an_epoch_none_does(once: tuple[flo
     ],
 )
 def test_every_figure_of_training_has_an_interval_around_it(name: str) -> None:
-    row = only(timed.training(frames_of(*PAIRING)))
+    row = only(timings.training(frames_of(*PAIRING)))
     assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
 
 
@@ -378,7 +379,7 @@ def test_every_figure_of_training_has_an_interval_around_it(name: str) -> None:
 def test_every_figure_of_a_kernel_has_an_interval_around_it(name: str) -> None:
     more = {"first_seconds_low": 0.001, "first_seconds_high": 0.004}
     kernels = [replace(one, figures={**one.figures, **more}) for one in KERNELS]
-    row = timed.softmax(frames_of(*kernels)).set_index("kernel").loc["naive"]
+    row = timings.softmax(frames_of(*kernels)).set_index("kernel").loc["naive"]
     assert row[f"{name}_low"] <= row[f"{name}_high"]
     if name != "first_seconds":
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
@@ -386,7 +387,7 @@ def test_every_figure_of_a_kernel_has_an_interval_around_it(name: str) -> None:
 
 def test_a_ratio_to_what_was_not_measured_in_the_same_processes_has_no_interval() -> None:
     fewer = replace(KERNELS[2], samples=KERNELS[2].samples[:2])
-    row = timed.softmax(frames_of(KERNELS[0], fewer)).set_index("kernel").loc["fast"]
+    row = timings.softmax(frames_of(KERNELS[0], fewer)).set_index("kernel").loc["fast"]
     assert row["copies"] > 0
     assert math.isnan(row["copies_low"])
 
@@ -408,7 +409,7 @@ def test_a_narrow_page_leaves_out_intervals_rather_than_add_a_block() -> None:
         lines = Page(timed.training_sheets(table), []).lines(width)
         return "\n".join("".join(text for text, _ in line) for line in lines)
 
-    table = timed.training(frames_of(*PAIRING))
+    table = timings.training(frames_of(*PAIRING))
     ends = {name for name in table.columns if name.endswith(("_low", "_high"))}
     ends -= {"fit_low", "fit_high"}  # which are always shown
     bare = table.assign(**dict.fromkeys(ends, math.nan))
@@ -420,7 +421,7 @@ def test_a_narrow_page_leaves_out_intervals_rather_than_add_a_block() -> None:
 
 def test_devices_are_named_where_there_are_several() -> None:
     elsewhere = [replace(one, device="cuda:0") for one in PAIRING]
-    sheets = timed.training_sheets(timed.training(frames_of(*PAIRING, *elsewhere)))
+    sheets = timed.training_sheets(timings.training(frames_of(*PAIRING, *elsewhere)))
     names = [name for sheet in sheets for name in column(sheet, "model")]
     assert names == [
         *("mlp @ cpu", "mlp @ cuda:0"),
@@ -554,14 +555,14 @@ def test_csv_has_the_table_of_what_the_run_is_about(report: Report, tmp_path: Pa
         text = str(report.render(frames, "csv"))
         return next(csv.reader(io.StringIO(text)))
 
-    assert heads(*KERNELS) == list(timed.SOFTMAX_COLUMNS)
-    assert heads(*PAIRING) == list(timed.TRAINING_COLUMNS)
+    assert heads(*KERNELS) == list(timings.SOFTMAX_COLUMNS)
+    assert heads(*PAIRING) == list(timings.TRAINING_COLUMNS)
 
 
 def test_tables_of_nothing_have_their_columns(report: Report) -> None:
     found = report.tables(frames_of())
-    assert list(found["training"].columns) == list(timed.TRAINING_COLUMNS)
-    assert list(found["softmax"].columns) == list(timed.SOFTMAX_COLUMNS)
+    assert list(found["training"].columns) == list(timings.TRAINING_COLUMNS)
+    assert list(found["softmax"].columns) == list(timings.SOFTMAX_COLUMNS)
     assert found["training"].empty
     assert found["softmax"].empty
     assert not timed.notes(frames_of())
