@@ -356,7 +356,7 @@ def test_a_bridge_is_the_new_version_against_the_old_one(
     run_git(folder, "init", "-q")
     old, new = (commit(folder, {"file": text}) for text in "ab")
     built = lambda name, top, project, revision, tell: Side(  # noqa: E731
-        name, "python", f"revision {revision}", revision
+        name, "python", f"revision {revision}", "revision", revision
     )
     monkeypatch.setattr(sides, "_built", built)
     task = ("-m", "numpy-softmax", "-d", "threshold", "--only", "fit")
@@ -404,7 +404,7 @@ def test_a_revision_is_recorded_by_its_hash(
     run_git(folder, "init", "-q")
     commit(folder, {"mine.py": PLUGIN, ".gitignore": "harness.db*"})
     built = lambda name, top, project, revision, tell: Side(  # noqa: E731
-        name, "python", f"revision {revision}", revision
+        name, "python", f"revision {revision}", "revision", revision
     )
     monkeypatch.setattr(sides, "_built", built)
     words = ("--plugin", "mine.py", *SMALL)
