@@ -453,7 +453,7 @@ def test_what_is_timed_is_told_in_a_line_at_times_if_it_is_watched(
 @pytest.mark.parametrize("other", ["--no-progress", "--pdb"])
 def test_to_watch_without_a_display_is_refused_in_a_line(tmp_path: Path, other: str) -> None:
     done = harness_in(tmp_path, "run", "--all", "--watch", "--in-process", other)
-    assert f"--watch and {other} are at odds" in complaint_of(done)
+    assert f"--watch and {other} cannot be used together" in complaint_of(done)
 
 
 @pytest.mark.parametrize("words", [(), ("--in-process",)])
