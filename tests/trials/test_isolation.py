@@ -47,7 +47,7 @@ def outcome(result: Result) -> tuple[str, str | None]:
     [
         ("abort", "crashed", "signal", "SIGABRT"),
         ("segmentation-fault", "crashed", "signal", "SIGSEGV"),
-        ("exit-zero", "crashed", "exit", "exit status 0"),
+        ("exit-zero", "crashed", "exit", "exited with status 0"),
         ("sys-exit", "failed", "exit", "sys.exit"),
         ("keyboard-interrupt", "failed", "exception", "KeyboardInterrupt"),
         ("wrong-shape", "failed", "probabilities", "shape"),

@@ -105,7 +105,7 @@ def test_an_interpreter_and_a_virtual_environment_name_a_side(tmp_path: Path) ->
     for text in (str(tmp_path / "env"), str(tmp_path / "env" / "bin" / "python"), "env"):
         with side_of(text, tmp_path) as side:
             assert side.python == str(tmp_path / "env" / "bin" / "python")
-            assert (side.name, side.revision, side.here) == (text, "", False)
+            assert (side.name, side.revision, side.kind) == (text, "", "environment")
             assert side.about.startswith("the environment of")
 
 
@@ -412,7 +412,7 @@ def test_a_checkout_is_built_with_what_is_changed_and_new_in_it(
         assert value_in(side.python) == "3\n"
         assert side.about == f"{repository} as it is, with uncommitted changes"
         assert side.revision == run_git(repository, "rev-parse", "HEAD")
-        assert not side.here
+        assert side.kind == "checkout"
     assert not Path(side.python).exists()
     assert list(cache.iterdir()) == []
 

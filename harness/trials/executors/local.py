@@ -219,6 +219,8 @@ class _Work:
         for unit in self.running:
             if unit.call is not None:
                 unit.call.close()
+            if unit.answer is not None:
+                unit.answer.close()
         if self.scorer is not None:
             self.scorer.end()
         for split in self.splits.values():

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from harness.versions.pairs import SideProcess
     from harness.versions.tasks import Task
 
-A = Side("a", sys.executable, "the version before", here=True)
-B = Side("b", sys.executable, "the version after", here=True)
+A = Side("a", sys.executable, "the version before", "here")
+B = Side("b", sys.executable, "the version after", "here")
 
 
 def work_of(registry: Registry, subject: str) -> Task:
