@@ -115,32 +115,33 @@ def record(
 
 
 def pinned(points: Iterable[Point]) -> str:
-    """The anchor of the first point that is held against one."""
+    """The anchor of the first point that has one; empty if none has."""
     return next((point.anchor for point in points if point.source in ANCHORED), "")
 
 
 def _moved(
     history: Sequence[Point], tasks: Sequence[Task], here: str, anchor: str
 ) -> dict[str, tuple[Task, ...]]:
-    """Works whose series have another anchor as yet, by that.
+    """Tasks whose series still have another anchor, by that anchor.
 
-    What went over on another machine, or while other things were measured, has still to do so.
+    A series of this machine keeps its old anchor if the anchor was changed on another machine, or
+    while other tasks were measured.
     """
-    found: dict[str, tuple[Task, ...]] = {}
+    tasks_by_anchor: dict[str, tuple[Task, ...]] = {}
     for task in tasks:
         series = (task.key[0], _subject(task), *task.key[2:])
         last = pinned(
             point for point in reversed(history) if (point.series, point.machine) == (series, here)
         )
         if last and last != anchor:
-            found[last] = (*found.get(last, ()), task)
-    return found
+            tasks_by_anchor[last] = (*tasks_by_anchor.get(last, ()), task)
+    return tasks_by_anchor
 
 
 def _anchored(
     stack: ExitStack, registry: Registry, wanted: str, tasks: Sequence[Task], remark: Remark
 ) -> tuple[Side, str, tuple[Task, ...]]:
-    """The anchor's side, its name that will mean the same tomorrow, and the tasks against it."""
+    """The anchor's side, a name of it that does not change, and the tasks measured against it."""
     if wanted.startswith(KERNEL):
         (kernel,) = kernels_named(registry, [wanted.removeprefix(KERNEL)])[:1]
         held = tuple(
@@ -169,7 +170,7 @@ def _bridge(
     tell: Tell,
     remark: Remark,
 ) -> list[Point]:
-    """The new anchor held against the one before, where that can still be had."""
+    """Points that compare the new anchor with the last one, if the last one can still be built."""
     side, anchor = new
     try:
         if last.startswith(KERNEL) != anchor.startswith(KERNEL):
@@ -182,30 +183,32 @@ def _bridge(
     except UsageError as error:
         remark(f"the new anchor cannot be held against {short(last)}: {error}; a new segment")
         return []
-    # Of two kernels every series of that shape and type is moved by the same.
-    found = _points(session, here, anchor, last, "bridge")
+    # If both anchors are kernels, all series of one shape and dtype change by the same ratio.
+    points = _points(session, here, anchor, last, "bridge")
     if not anchor.startswith(KERNEL):
-        return found
+        return points
     return [
         replace(point, subject=subject)
-        for point in found
+        for point in points
         for subject in dict.fromkeys(_subject(task) for task in design.tasks)
     ]
 
 
 def _against(tasks: Sequence[Task], kernel: str) -> tuple[Task, ...]:
-    """The same softmaxes, each once, with a kernel on the second side."""
-    held = [task for task in tasks if isinstance(task, Softmax)]
-    return tuple(dict.fromkeys(replace(task, kernels=(task.kernels[0], kernel)) for task in held))
+    """The softmax tasks, each once, with a kernel on the second side."""
+    softmaxes = [task for task in tasks if isinstance(task, Softmax)]
+    return tuple(
+        dict.fromkeys(replace(task, kernels=(task.kernels[0], kernel)) for task in softmaxes)
+    )
 
 
 def _subject(task: Task) -> str:
-    """What is held against the anchor: the second side's."""
+    """The kernel or model that is measured against the anchor: that of the second side."""
     return task.kernels[1] if isinstance(task, Softmax) else str(task.models[1])
 
 
 def _points(session: PairedRun, here: str, anchor: str, at: str, source: str = "ab") -> list[Point]:
-    """Points of what was measured.
+    """The points of a measurement.
 
     Args:
         session: a comparison with the anchor, or of two anchors.
@@ -233,13 +236,13 @@ def _points(session: PairedRun, here: str, anchor: str, at: str, source: str = "
             len(outcome.log_ratios),
         )
         for outcome in session.outcomes
-        # A fault after a few pairs leaves none that were judged.
+        # A task that failed after a few pairs has no change.
         if outcome.change is not None and len(outcome.log_ratios) >= FEWEST
     ]
 
 
 def machine(threads: int) -> str:
-    """What ratios may depend on, in words; not the host's name, which CI makes up."""
+    """The facts that ratios may depend on; without the host's name, which CI makes up."""
     here = machine_facts()
     return (
         f"{here['processor']}, {here['cores']} cores, Python {platform.python_version()}, "
@@ -248,26 +251,26 @@ def machine(threads: int) -> str:
 
 
 def revision(registry: Registry) -> str:
-    """Of the current checkout, with a + if it has changes; empty if it is not what was measured.
+    """Revision of the current checkout, with a + if it has changes; empty if it was not measured.
 
-    It is, if the harness or a plugin that was found is there, or was installed from there.
+    It was measured if the harness or a plugin lies in it, or was installed from it.
     """
-    found, top = git(Path.cwd()), repositories.line(Path.cwd(), "rev-parse", "--show-toplevel")
-    if not found or not any(place.is_relative_to(top) for place in _sources(registry)):
+    checkout, top = git(Path.cwd()), repositories.line(Path.cwd(), "rev-parse", "--show-toplevel")
+    if not checkout or not any(place.is_relative_to(top) for place in _sources(registry)):
         return ""
-    return f"{found['revision']}{'+' if found['dirty'] else ''}"
+    return f"{checkout['revision']}{'+' if checkout['dirty'] else ''}"
 
 
 def _sources(registry: Registry) -> set[Path]:
-    """Folders and files that the code comes from which is measured here."""
+    """Folders and files that hold the measured code."""
     places = {Path(__file__).parents[1], *(Path(one.path) for one in registry.plugins if one.path)}
-    found = {place.resolve() for place in places if "site-packages" not in place.parts}
+    sources = {place.resolve() for place in places if "site-packages" not in place.parts}
     for name in {"classification-harness", *(one.distribution for one in registry.plugins)} - {""}:
         text = distribution(name).read_text("direct_url.json")
         url = json.loads(text).get("url", "") if text else ""
         if url.startswith("file://"):
-            found.add(Path(url2pathname(urlsplit(url).path)).resolve())
-    return found
+            sources.add(Path(url2pathname(urlsplit(url).path)).resolve())
+    return sources
 
 
 def now() -> str:
