@@ -21,7 +21,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_gives_data_frames_and_shows_as_tables_in_a_notebook() -> None:
-    outcome = harness.run(["threshold"], ["numpy-softmax"], repeats=2)
+    outcome = harness.run(["threshold"], ["numpy-softmax"], repeats=2, timing_budget="4s")
     assert set(outcome.ranking["model"]) == {"numpy-softmax", "prior", "uniform"}
     assert len(outcome.results) == 6
     assert (outcome.results["status"] == "ok").all()
@@ -32,7 +32,7 @@ def test_a_run_gives_data_frames_and_shows_as_tables_in_a_notebook() -> None:
 
 
 def test_a_run_gives_the_same_scores_as_the_command_line(tmp_path: Path) -> None:
-    outcome = harness.run(["threshold"], ["numpy-softmax"], repeats=2, store="api.db")
+    outcome = harness.run(["threshold"], ["numpy-softmax"], repeats=2, store="api.db", timing=False)
     words = ["run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2", "--store", "line.db"]
     subprocess.run([sys.executable, "-m", "harness", *words], check=True, capture_output=True)
     subprocess.run(
@@ -64,7 +64,7 @@ def test_a_wrong_name_is_a_harness_error() -> None:
 def test_a_script_without_a_main_guard_can_run_trials(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import harness\nprint(harness.run(['threshold'], ['prior'], repeats=1, jobs=1))\n"
+        "import harness\nprint(harness.run(['threshold'], ['prior'], repeats=1, jobs=1, timing_budget=4))\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert done.stdout == "<harness run 1: 2 ok>\n", done.stderr
@@ -92,7 +92,7 @@ def test_a_script_that_workers_load_by_mistake_does_not_start_runs_without_end(
 
 def test_settings_are_used_from_python_too(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.harness]\nstore = "mine.db"\n')
-    harness.run(["threshold"], ["prior"], repeats=1)
+    harness.run(["threshold"], ["prior"], repeats=1, timing=False)
     assert (tmp_path / "mine.db").exists()
 
 
