@@ -64,7 +64,8 @@ def test_a_wrong_name_is_a_harness_error() -> None:
 def test_a_script_without_a_main_guard_can_run_trials(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "import harness\nprint(harness.run(['threshold'], ['prior'], repeats=1, jobs=1, timing_budget=4))\n"
+        "import harness\n"
+        "print(harness.run(['threshold'], ['prior'], repeats=1, jobs=1, timing_budget=4))\n"
     )
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
     assert done.stdout == "<harness run 1: 2 ok>\n", done.stderr
