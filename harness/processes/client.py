@@ -363,14 +363,15 @@ class Parent:
             ours, theirs = socket.socketpair()
             self._printed = tempfile.TemporaryFile()  # noqa: SIM115  # as long as this lives
             _append(self._printed)
-            with theirs:
-                origin.fork(
-                    "grow", self, *self._grow, files=[theirs.fileno(), self._printed.fileno()]
-                )
+            # Before the fork: if the origin turns out to be dead, `give_up` closes both.
             self._end = ours
             self.processes.open += [ours, self._printed]
             ours.setblocking(False)
             self._state, self._deadline = "starting", time.monotonic() + self._limit
+            with theirs:
+                origin.fork(
+                    "grow", self, *self._grow, files=[theirs.fileno(), self._printed.fileno()]
+                )
 
     def _read(self) -> None:
         assert self._end is not None
