@@ -49,7 +49,7 @@ class DatasetError(HarnessError):
 
 
 class ProbabilityError(HarnessError):
-    """A classifier's ``predict_proba`` returned something other than probabilities."""
+    """A classifier's ``predict_proba`` did not return probabilities."""
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str:

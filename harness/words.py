@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
+"""Units of a time, in seconds, the largest first."""
+
 
 def plural(n: int, word: str) -> str:
     """A count with its noun, in the plural if needed.

@@ -13,6 +13,7 @@ from harness.errors import cannot_write
 from harness.sheets.texts import markdown_text
 from harness.terminal.console import out, write
 from harness.untrusted import cleaned, csv_text
+from harness.words import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +28,6 @@ QUIET = ("same", "only base", "only new", "not judged")
 
 STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "undecided": "yellow"}
 STYLES |= {"faster": "green", "better": "green"}
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
-
 NOTHING = "nothing was measured that both sides have"
 
 WIDE = 110

@@ -217,7 +217,7 @@ _PLAIN: Mapping[str, type] = {"bool": bool, "int": int, "float": float, "str": s
 
 
 def _plain(value: object) -> Any:
-    """A default as JSON, even if a plugin uses a subclass of int, str or the like."""
+    """A default as plain JSON; subclasses of int or str become int or str."""
     match value:
         case None | bool():
             return value

@@ -88,7 +88,7 @@ class Packing:
 
         Raises:
             OSError: the disk is full.
-            PackingError: the array holds something other than numbers.
+            PackingError: the array does not hold numbers.
         """
         array = np.ascontiguousarray(source)
         if array.dtype.kind not in KINDS:
@@ -140,7 +140,7 @@ def pack(file: int, value: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
 
     Raises:
         OSError: the disk is full.
-        PackingError: an array holds something other than numbers.
+        PackingError: an array does not hold numbers.
         TypeError: JSON cannot represent the value.
     """
     packing = Packing(file)

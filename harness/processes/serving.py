@@ -336,8 +336,8 @@ def _call(
 ) -> int:
     """Make a call in this process, write its answer, and return the exit status.
 
-    ``files`` are the answer, the output, the messages, then the call's own descriptors. The last
-    ``n_lent`` of them are lent: they stay with the parent.
+    ``files`` are the answer, the output, the messages, then the call's own descriptors. The
+    parent keeps the last ``n_lent`` of them open.
     """
     first = len(files) - n_lent
     can_lend = sys.platform == "linux"
@@ -401,7 +401,7 @@ _ORDERS: Mapping[str, Callable[..., None]] = {
     "terminate": _terminate,
     "sweep": _sweep,
 }
-"""The coordinator's requests to the supervisor, other than to fork."""
+"""All requests of the coordinator to the supervisor except forks."""
 
 
 def _reap_orphans(server: _ForkServer) -> None:

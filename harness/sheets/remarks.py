@@ -65,7 +65,7 @@ SAME = 1e-3
 
 
 def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
-    """The notes that a run needs; none of them is empty."""
+    """The notes that a run needs, without empty ones."""
     several = ranking["device"].nunique() > 1
     all_notes = [
         Note(FAILURES, _failures(failures, several)),

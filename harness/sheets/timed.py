@@ -12,7 +12,7 @@ from harness.sheets.figures import compact
 from harness.sheets.notes import Note, plain
 from harness.sheets.table import Column, Entry, Sheet
 from harness.timing.busyness import complaint
-from harness.words import listed, plural
+from harness.words import UNITS, listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,7 +30,6 @@ TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softm
 """Heads of the columns whose intervals a narrow page may leave out, the most important first."""
 LEAST_LEFT, PART_LEFT = 1e-3, 0.1
 """A note mentions work that a fit leaves undone from these seconds and this fraction of a fit."""
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"))
 
 
 def training_sheets(table: pd.DataFrame) -> list[Sheet]:
