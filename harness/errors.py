@@ -69,3 +69,13 @@ def nearest(wrong: str, known: Iterable[str]) -> str:
     if close:
         return "did you mean " + " or ".join(repr(name) for name in close) + "?"
     return "there are " + ", ".join(known) if known else "there are none"
+
+
+def describe(error: BaseException) -> str:
+    """An exception as one line that any terminal can print, even if its ``__str__`` raises."""
+    try:
+        text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
+    except Exception:  # noqa: BLE001  # a plugin's __str__ can raise anything
+        text = "(its text cannot be read)"
+    name = type(error).__name__
+    return f"{name}: {text}"[:500] if text else name

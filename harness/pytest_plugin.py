@@ -122,7 +122,8 @@ def harness_timed(benchmark: Any) -> Callable[[Workload], None]:
     """Times a workload after checking its output, with one thread and no garbage collection."""
     from threadpoolctl import threadpool_limits
 
-    from harness.timing.engine import Measured, check_again, checked, without_garbage_collection
+    from harness.timing.blocks import without_garbage_collection
+    from harness.timing.engine import Measured, check_again, checked
 
     def time(workload: Workload) -> None:
         measured = Measured(workload)

@@ -133,7 +133,7 @@ def _check_there(
 
 
 def _verdict(subject: Any, kind: str, check_name: str) -> tuple[str | None, str | None]:
-    from harness.contract.registry import describe
+    from harness.errors import describe
 
     check = next(check for check in _suite(kind) if check.name == check_name)
     try:

@@ -30,7 +30,7 @@ from harness.contract.values import (
     Report,
     is_kind,
 )
-from harness.errors import PluginError, UnknownNameError, nearest
+from harness.errors import PluginError, UnknownNameError, describe, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -334,16 +334,6 @@ def offers_nothing(registry: Registry, origin: Origin, module: ModuleType) -> st
     if any(registry.offers_of(origin).values()) or _has_hook(module, "devices"):
         return ""
     return f"plugin '{origin}' offers nothing: {_how_to_offer(module)}"
-
-
-def describe(error: BaseException) -> str:
-    """An exception as one line, even if its ``__str__`` raises."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:  # noqa: BLE001  # a plugin's __str__ can raise anything
-        text = "(its text cannot be read)"
-    name = type(error).__name__
-    return f"{name}: {text}"[:500] if text else name
 
 
 def _entry_origin(entry: importlib.metadata.EntryPoint) -> Origin:

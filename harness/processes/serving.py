@@ -435,8 +435,7 @@ def _high(fd: int) -> int:
 
 
 def _in_words(error: BaseException) -> str:
-    from harness.contract.registry import describe
-    from harness.errors import HarnessError
+    from harness.errors import HarnessError, describe
 
     return (str(error) if isinstance(error, HarnessError) else describe(error))[:REASON]
 

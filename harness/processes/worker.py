@@ -16,8 +16,8 @@ import socket
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.registry import describe
 from harness.contract.values import Failure
+from harness.errors import describe
 from harness.processes.client import Limits, Processes
 from harness.processes.serving import MESSAGE, Channel
 

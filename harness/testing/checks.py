@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.contract.parameters import parameters_of
-from harness.contract.registry import describe
-from harness.errors import HarnessError
+from harness.errors import HarnessError, describe
 from harness.processes import state
 
 if TYPE_CHECKING:

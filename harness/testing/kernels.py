@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.contract.registry import describe
+from harness.errors import describe
 from harness.testing.checks import Check, kebab_case_name, require, run_all
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.contract import registry
+from harness.errors import describe
 from harness.processes import state
 from harness.testing.checks import (
     Check,
@@ -200,7 +201,7 @@ def can_be_pickled(model: Model, device: str = "cpu") -> str | None:
         pickled = pickle.dumps(classifier)
     except Exception as error:  # noqa: BLE001  # strangers' __reduce__ may raise anything
         require(str(error), f"cannot be pickled, and {type(error).__name__} does not say why")
-        return f"cannot be pickled: says '{registry.describe(error)}'"
+        return f"cannot be pickled: says '{describe(error)}'"
     after = _predict(pickle.loads(pickled), sample.X_test)  # noqa: S301  # pickled just above
     _require_same(after, before, _tolerance(model), "the unpickled classifier predicts differently")
     return None

@@ -7,8 +7,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.registry import describe
-from harness.errors import HarnessError
+from harness.errors import HarnessError, describe
 from harness.testing.checks import Check, kebab_case_name, require, run_all
 from harness.testing.samples import sample_frames
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import math
 import time
 from dataclasses import dataclass, field
 from statistics import median
@@ -18,13 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.contract.registry import describe
 from harness.contract.values import TO_PREDICT
+from harness.errors import describe
+from harness.timing import blocks
+from harness.timing.blocks import nothing, without_garbage_collection
+from harness.timing.reference import WrongOutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    Clock = Callable[[], float]
+    from harness.timing.blocks import Clock
 
 SAMPLE = 0.002
 """The least number of seconds of a sample; determines the number of calls in it."""
@@ -32,25 +34,11 @@ SAMPLE = 0.002
 WARM_UP = 0.05
 """The least number of seconds that a workload runs before it is timed."""
 
-LONGEST_WARM_UP = 10
-"""The warm-up lasts at most this many times as long, if samples still become faster."""
-
-STABLE = 0.05
-"""Warmed up: the best sample improves by less than this fraction."""
-
 ROUNDS = 25
 """The most samples that a process takes of each workload."""
 
 BURST = 20
 """Calls per round of a workload whose samples are single calls."""
-
-
-class WrongOutputError(Exception):
-    """A workload computed a wrong output."""
-
-
-def _nothing() -> None:
-    """Nothing to wait for: the CPU computes at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +69,7 @@ class Workload:
     check: Callable[[Any], Mapping[str, float]] = lambda _: {}
     before: Callable[[], object] | None = None
     single: bool = False
-    synchronize: Callable[[], None] = _nothing
+    synchronize: Callable[[], None] = nothing
     elapsed: Callable[[Callable[[], object], int], Sequence[float]] | None = None
     poison: Callable[[Any], bool] | None = None
 
@@ -170,12 +158,17 @@ def _made_ready(measured: Measured, clock: Clock, warm_up: float) -> Callable[[]
     """Set a workload up, check it, calibrate it and warm it up; returns the call to time."""
     run, second_seconds = checked(measured, clock)
     workload = measured.workload
+    usual = second_seconds or measured.figures["first_seconds"]
+
+    def block(calls: int) -> float:
+        measured.calls = calls
+        return _sample(measured, run, clock)
+
     # A call that takes this long is a sample by itself, without calibration.
     slow = not workload.elapsed and second_seconds >= max(SAMPLE, warm_up)
     if not (workload.before or workload.single or slow):
-        measured.calls = _calibrated(measured, run, clock)
-    usual = second_seconds or measured.figures["first_seconds"]
-    _warm_up(measured, run, clock, warm_up, usual)
+        measured.calls = blocks.calibrated(block, SAMPLE)
+    blocks.warm_up(block, measured.calls, warm_up, usual, clock)
     return run
 
 
@@ -243,49 +236,6 @@ def _call(measured: Measured, run: Callable[[], Any], clock: Clock) -> tuple[Any
     return output, clock() - started
 
 
-def _calibrated(measured: Measured, run: Callable[[], Any], clock: Clock) -> int:
-    """The number of calls in a sample: enough for `SAMPLE` seconds."""
-    calls = 1
-    while True:
-        measured.calls = calls
-        taken = calls * _sample(measured, run, clock)
-        if taken >= SAMPLE:
-            return calls
-        # Aims at the target directly, but by a factor of at most 10: a first, slow call misleads.
-        calls = min(10 * calls, max(2 * calls, math.ceil(1.2 * calls * SAMPLE / max(taken, 1e-9))))
-
-
-def _warm_up(
-    measured: Measured, run: Callable[[], Any], clock: Clock, seconds: float, usual: float
-) -> None:
-    """Run a workload for some time, until its samples no longer become faster.
-
-    Compares the best of three samples with the best before; or single samples, where a call takes
-    most of the time.
-
-    Args:
-        measured: the workload, which has been set up.
-        run: its call.
-        clock: monotonic clock, in seconds.
-        seconds: the least duration of the warm-up.
-        usual: seconds that a call takes.
-    """
-    # A call that takes longer than the whole warm-up was warmed up by the check.
-    if usual > LONGEST_WARM_UP * seconds:
-        return
-    burst = 1 if usual >= 2 * seconds else 3
-    started = clock()
-    best = math.inf
-    while True:
-        last = min(_sample(measured, run, clock) for _ in range(burst))
-        spent = clock() - started
-        if spent >= LONGEST_WARM_UP * seconds:
-            return
-        if spent >= seconds and last >= (1 - STABLE) * best:
-            return
-        best = min(best, last)
-
-
 def _sample(measured: Measured, run: Callable[[], Any], clock: Clock) -> float:
     """Seconds per call."""
     workload = measured.workload
@@ -300,12 +250,7 @@ def _sample(measured: Measured, run: Callable[[], Any], clock: Clock) -> float:
         measured.last = run()
         workload.synchronize()
         return clock() - started
-    calls = range(measured.calls)
-    started = clock()
-    for _ in calls:
-        run()
-    workload.synchronize()
-    return (clock() - started) / measured.calls
+    return blocks.timed(run, measured.calls, workload.synchronize, clock)
 
 
 def worse(name: str, values: Sequence[float]) -> float:
@@ -329,16 +274,3 @@ def _blame(measured: Measured, when: str = "") -> Iterator[None]:
         measured.status, measured.reason = "wrong", f"{when}{error}"
     except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
         measured.status, measured.reason = "failed", f"{when}{describe(error)}"
-
-
-@contextlib.contextmanager
-def without_garbage_collection() -> Iterator[None]:
-    """Collect garbage first, then keep the collector off within the block."""
-    gc.collect()
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -19,8 +19,16 @@ from harness.contract.parameters import parameters_of
 from harness.contract.values import RUNNING, TO_PREDICT
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
-from harness.timing.engine import Workload, WrongOutputError
+from harness.timing.engine import Workload
 from harness.timing.leftovers import at_rest, first_answer, goes_on
+from harness.timing.reference import (
+    SCALE,
+    TOLERANCE,
+    SoftmaxCheck,
+    WrongOutputError,
+    random_logits,
+    softmax,
+)
 from harness.trials import scoring
 from harness.trials.answers import computed, concrete, settle
 from harness.trials.plan import importable
@@ -42,19 +50,8 @@ OURS = "numpy-fast"
 ONCE = "-once"
 """Suffix of a fit's kind for the same fit with a single epoch."""
 
-SCALE = 3.0
-"""Standard deviation of random logits, as of a fairly confident network."""
-
-DRAWN = 1 << 25
-"""The most random numbers to draw: drawing 1.6 GB of them would take longer than all the rest."""
-
 FAR = -1e7
 """Mean of logits at which a softmax fails unless it subtracts the maximum."""
-
-CHECKED, ENDS = 1 << 20, 1 << 10
-"""How many numbers of an output are compared with the reference, in rows that each process draws
-anew; and how many of the first and last rows are always compared, because errors often occur at the
-ends of blocks."""
 
 AGREEMENT = 1e-4
 """Tolerance between probabilities that were computed in two ways."""
@@ -63,7 +60,6 @@ LIKENESS = 0.02
 """Tolerance between the likelihoods of a model and its plain loop: rounding errors grow during
 training."""
 
-TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 CACHED, CACHED_ELSEWHERE = 1 << 25, 1 << 27
 """Sizes in bytes from which an array is too large for caches to matter: a core's caches, and an
 accelerator's (the latest have 64 MiB)."""
@@ -125,8 +121,7 @@ class SoftmaxGroup:
         logits = random_logits(rng, self.shape, self.dtype)
         logits.flags.writeable = False
         device = find_device(registry, self.device)
-        rows = _rows_to_check(rng, logits)
-        expected = reference(logits[rows])
+        reference = SoftmaxCheck(rng, logits)
         evict = device.evictor() if self.cold and device.evictor else None
         workload = partial(
             Workload,
@@ -143,13 +138,8 @@ class SoftmaxGroup:
             given = owned[kernel.name]
             if given is not logits and not np.array_equal(given, logits):
                 raise WrongOutputError("writes to the logits that it was given")
-            probabilities = np.asarray(kernel.collect(output))
-            if probabilities.shape != logits.shape:
-                raise WrongOutputError(
-                    f"gives shape {probabilities.shape} for logits {logits.shape}"
-                )
             return {
-                "error": _error_of(probabilities, rows, expected, TOLERANCE[self.dtype]),
+                "error": reference.error(np.asarray(kernel.collect(output))),
                 "survives": float(survives(kernel, self.device, self.dtype, self.shape[1])),
             }
 
@@ -548,33 +538,6 @@ class _PairingWorkloads:
         ]
 
 
-def _rows_to_check(rng: np.random.Generator, logits: Array) -> Array:
-    """Rows of a softmax to compare with the reference: random rows, and the first and last."""
-    n_checked = min(len(logits), max(1, CHECKED // logits.shape[1]))
-    drawn = rng.choice(len(logits), n_checked, replace=False)
-    n_ends = min(ENDS, n_checked)
-    ends = np.arange(len(logits))[[*range(-n_ends, n_ends)]]
-    rows: Array = np.unique(np.concatenate([drawn, ends]))
-    return rows
-
-
-def _error_of(probabilities: Array, rows: Array, expected: Array, tolerance: float) -> float:
-    """The largest error of a softmax in the rows whose expected probabilities are known.
-
-    Raises:
-        WrongOutputError: the error exceeds the tolerance, or the output cannot be probabilities.
-    """
-    if probabilities.dtype.kind != "f":
-        raise WrongOutputError(f"gives {probabilities.dtype}, not floating-point probabilities")
-    error = float(np.abs(probabilities[rows] - expected).max(initial=0.0))
-    if not error <= tolerance:
-        raise WrongOutputError(f"a probability is off by {error:.2g}")
-    total, n_rows = float(probabilities.sum(dtype=np.float64)), len(probabilities)
-    if not abs(total - n_rows) <= 1e-5 * n_rows:
-        raise WrongOutputError(f"{n_rows} rows sum to {total:.6g}")
-    return error
-
-
 def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
     """The call of a kernel to time, which returns only after the output has been computed.
 
@@ -618,33 +581,6 @@ def find_device(registry: Registry, name: str) -> Device:
     return registry.devices[name]
 
 
-def random_logits(rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Array:
-    """Normal logits of standard deviation `SCALE`.
-
-    Beyond `DRAWN` numbers the rows repeat, each time scaled a little closer to 0.
-    """
-    logits: Array = np.empty(shape, dtype)
-    n_drawn = max(1, DRAWN // shape[1])
-    drawn = rng.standard_normal((min(shape[0], n_drawn), shape[1]), np.dtype(dtype).type)
-    for start in range(0, shape[0], n_drawn):
-        rows = logits[start : start + n_drawn]
-        np.multiply(drawn[: len(rows)], SCALE * (1 - start / shape[0] / 2), out=rows)
-    return logits
-
-
-def reference(logits: Array) -> Array:
-    """The softmax by definition, minus the maximum, in a higher precision than the logits have.
-
-    float32 is computed in float64, and float64 in the longest type that the processor has.
-    """
-    powers: Any = logits.astype(np.longdouble if logits.dtype == np.float64 else np.float64)
-    powers -= powers.max(axis=1, keepdims=True, initial=-np.inf)
-    np.exp(powers, out=powers)
-    powers /= powers.sum(axis=1, keepdims=True)
-    probabilities: Array = powers
-    return probabilities
-
-
 def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
     """Whether a kernel gives the right probabilities for logits near -1e7."""
     rng = np.random.default_rng(0)
@@ -652,7 +588,7 @@ def survives(kernel: Kernel, device: str, dtype: str, n_classes: int) -> bool:
     try:
         with np.errstate(all="ignore"):
             probabilities = kernel(logits, device)
-        return bool(np.abs(probabilities - reference(logits)).max() <= TOLERANCE[dtype])
+        return bool(np.abs(probabilities - softmax(logits)).max() <= TOLERANCE[dtype])
     except Exception:  # noqa: BLE001  # plugins raise anything
         return False
 

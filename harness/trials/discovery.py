@@ -20,13 +20,12 @@ from harness.contract.registry import (
     Registry,
     Source,
     core,
-    describe,
     given_sources,
     installed_sources,
     offers_nothing,
 )
 from harness.contract.values import Device, Needs, Option
-from harness.errors import PluginError
+from harness.errors import PluginError, describe
 from harness.processes.client import Limits, Processes, finish
 from harness.processes.serving import MESSAGE
 

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.contract.parameters import split_parameters
-from harness.contract.registry import describe
 from harness.contract.values import (
     TRAIN_SIZE,
     Failure,
@@ -28,7 +27,7 @@ from harness.contract.values import (
     TracePoint,
     folds_in,
 )
-from harness.errors import DatasetError, HarnessError, ProbabilityError
+from harness.errors import DatasetError, HarnessError, ProbabilityError, describe
 from harness.processes.threads import give_threads
 from harness.trials import scoring
 from harness.trials.answers import concrete, settle

@@ -2,7 +2,7 @@
 
 This file is run by its path. It uses only what every harness promises to plugins: the registry,
 kernels and models. So the same code measures both sides, whatever versions they are. For the same
-reason it loads two more files of this harness by their paths.
+reason it loads a few more files of this harness by their paths: `_ours`.
 
 It reads lines of JSON and answers in lines of JSON. The first line lists plugins and tasks; each
 later line names a task and a number of calls.
@@ -16,15 +16,14 @@ import importlib.util
 import json
 import os
 import time
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Calls = Callable[[int], float]
-    """Performs a number of calls, and returns their average seconds."""
+    from harness.timing.blocks import Block
 
     Spec = dict[str, Any]
     """The orders for one task, from JSON; `harness.versions.tasks` writes it."""
@@ -32,19 +31,8 @@ if TYPE_CHECKING:
 WARM_UP = 0.1
 """Seconds that each task runs before it is measured."""
 
-LONG = 1.0
-"""A single call that takes more seconds than this needs no calibration."""
-
 CALIBRATED = 0.02
 """The least number of seconds for calls that calibrate the number of calls in a block."""
-
-SCALE = 3.0
-"""Standard deviation of random logits."""
-
-ROWS = 1 << 14
-"""About how many rows of a softmax are checked."""
-
-TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 
 REGISTRY = ("harness.contract.registry", "harness.registry")
 """Modules that may hold a side's registry; the second is that of versions before 2026-11-27."""
@@ -61,6 +49,7 @@ def _loader() -> Callable[[list[str]], Any]:
     return importlib.import_module(second).load  # type: ignore[no-any-return]  # any version's
 
 
+@cache
 def _ours(file: str) -> Any:
     """A module of the harness that this file belongs to, instead of the side's own version."""
     path = Path(__file__).parents[1] / file
@@ -93,19 +82,19 @@ def main() -> None:
     try:
         registry = _loader()(orders["plugins"])
     except BaseException as error:  # noqa: BLE001  # a side may be broken in any way
-        answer({"broken": f"its harness cannot be used: {_describe(error)}"})
+        answer({"broken": f"its harness cannot be used: {_ours('errors.py').describe(error)}"})
         return
     broken_plugins = [
         (fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults
     ]
     answer({"faults": broken_plugins})
-    prepared: list[Calls | None] = []
+    prepared: list[Block | None] = []
     for task in orders["tasks"]:
         answer({"turn": len(prepared)})  # names the task to blame if this process ends
-        calls: Calls | None = None
+        block: Block | None = None
         try:
-            calls = _prepare(registry, task)
-            answer({"seconds": _warmed_up(calls)})
+            block = _prepare(registry, task)
+            answer({"seconds": _made_ready(block)})
         except MissingError as error:
             # A broken plugin may be the one that offers the name, so the side counts as broken.
             faults = [" ".join(str(fault).split()) for fault in registry.faults]
@@ -114,42 +103,32 @@ def main() -> None:
                 return
             answer({"missing": str(error)})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
-            answer({"fault": _describe(error)})
-        prepared.append(calls)
+            answer({"fault": _ours("errors.py").describe(error)})
+        prepared.append(block)
     gc.collect()
     gc.freeze()  # exempts all objects so far, so that later collections are fast
     gc.disable()
     for line in lines:
         request = json.loads(line)
-        run_calls = prepared[request["work"]]
-        assert run_calls is not None
+        timed_block = prepared[request["work"]]
+        assert timed_block is not None
         try:
-            answer({"seconds": run_calls(request["calls"])})
+            answer({"seconds": timed_block(request["calls"])})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
-            answer({"fault": _describe(error)})
+            answer({"fault": _ours("errors.py").describe(error)})
         gc.collect()
 
 
-def _warmed_up(calls: Calls) -> float:
-    """Warm a task up; returns the seconds of a call afterwards."""
-    started = time.perf_counter()
-    while time.perf_counter() - started < WARM_UP:
-        seconds = calls(1)
-        if seconds > LONG:
-            return seconds
-    n = 1
-    while True:
-        seconds = calls(n)
-        if n * seconds >= CALIBRATED:
-            return seconds
-        n = (
-            2 * n
-            if n * seconds <= 0
-            else min(10 * n, max(n + 1, round(n * CALIBRATED / (n * seconds))))
-        )
+def _made_ready(block: Block) -> float:
+    """Calibrate a task and warm it up; returns the seconds of a call afterwards."""
+    blocks, clock = _ours("timing/blocks.py"), time.perf_counter
+    usual = block(1)
+    calls = blocks.calibrated(block, CALIBRATED) if usual < CALIBRATED else 1
+    seconds: float = blocks.warm_up(block, calls, WARM_UP, usual, clock)
+    return seconds
 
 
-def _prepare(registry: Any, task: Spec) -> Calls:
+def _prepare(registry: Any, task: Spec) -> Block:
     """Set a task up; returns a function from a number of calls to their average seconds."""
     if task["kind"] == "softmax":
         return _softmax(registry, task)
@@ -159,21 +138,22 @@ def _prepare(registry: Any, task: Spec) -> Calls:
 def _synchronizer(registry: Any, device: str) -> Callable[[], object]:
     """The function that waits until a device has finished its work; for the CPU it does nothing."""
     if device == "cpu":
-        return _nothing
+        return _ours("timing/blocks.py").nothing  # type: ignore[no-any-return]  # loaded by path
     if device not in registry.devices:
         raise MissingError(f"no device '{device}'")
     synchronize: Callable[[], object] = registry.devices[device].synchronize
     return synchronize
 
 
-def _softmax(registry: Any, task: Spec) -> Calls:
+def _softmax(registry: Any, task: Spec) -> Block:
     import numpy as np
 
     if task["subject"] not in registry.kernels:
         raise MissingError(f"no kernel '{task['subject']}'")
     kernel = registry.kernels[task["subject"]]
+    reference = _ours("timing/reference.py")
     rng = np.random.default_rng(task["seed"])
-    logits = rng.normal(scale=SCALE, size=tuple(task["shape"])).astype(task["dtype"])
+    logits = reference.random_logits(rng, tuple(task["shape"]), task["dtype"])
     logits.flags.writeable = False
     synchronize = _synchronizer(registry, task["device"])
     prepared = kernel.prepare(logits, task["device"])
@@ -182,19 +162,11 @@ def _softmax(registry: Any, task: Spec) -> Calls:
     def run() -> Any:
         return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
 
-    output = np.asarray(kernel.collect(run()))
-    step = max(1, len(logits) // ROWS)
-    powers = np.exp(logits[::step].astype(np.float64))
-    expected = powers / powers.sum(axis=1, keepdims=True)
-    error = np.inf
-    if output.shape == logits.shape:
-        error = float(np.abs(output[::step] - expected).max(initial=0.0))
-    if not error <= TOLERANCE[task["dtype"]]:
-        raise ValueError(f"wrong: a probability is off by {error:.2g}")
-    return partial(_timed, run, synchronize)
+    reference.SoftmaxCheck(rng, logits).error(np.asarray(kernel.collect(run())))
+    return _block(run, synchronize)
 
 
-def _doing(registry: Any, task: Spec) -> Calls:
+def _doing(registry: Any, task: Spec) -> Block:
     """A model's fit or prediction, on data that the coordinator wrote for both sides."""
     import numpy as np
 
@@ -230,7 +202,7 @@ def _doing(registry: Any, task: Spec) -> Calls:
         spent = 0.0
         for _ in range(n):
             classifier = make_classifier()
-            spent += _timed(partial(fit, classifier), synchronize, 1)
+            spent += _block(partial(fit, classifier), synchronize)(1)
         return spent / n
 
     classifier = make_classifier()
@@ -241,27 +213,12 @@ def _doing(registry: Any, task: Spec) -> Calls:
     if task["kind"] == "fit":
         return fits
     X = X_test[:1] if task["kind"] == "predict-row" else X_test
-    return partial(_timed, lambda: answers.concrete(classifier.predict_proba(X)), synchronize)
+    return _block(lambda: answers.concrete(classifier.predict_proba(X)), synchronize)
 
 
-def _timed(run: Callable[[], object], synchronize: Callable[[], object], n: int) -> float:
-    """The average seconds of n calls."""
-    calls = range(n)
-    synchronize()
-    started = time.perf_counter()
-    for _ in calls:
-        run()
-    synchronize()
-    return (time.perf_counter() - started) / n
-
-
-def _nothing() -> None:
-    pass
-
-
-def _describe(error: BaseException) -> str:
-    text = " ".join(str(error).split()).encode(errors="backslashreplace").decode()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+def _block(run: Callable[[], object], synchronize: Callable[[], object]) -> Block:
+    timed, clock = _ours("timing/blocks.py").timed, time.perf_counter
+    return lambda calls: timed(run, calls, synchronize, clock)
 
 
 if __name__ == "__main__":

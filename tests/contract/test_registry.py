@@ -10,8 +10,8 @@ import pytest
 
 import harness
 from harness.contract import hookspecs
-from harness.contract.registry import KINDS, Origin, Registry, describe, load
-from harness.errors import PluginError, UsageError
+from harness.contract.registry import KINDS, Origin, Registry, load
+from harness.errors import PluginError, UsageError, describe
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,16 +19,16 @@ from hypothesis import strategies as st
 
 from harness.statistics.timings import FEWEST, TIGHT_FROM, is_tight, ratio, summarise
 from harness.timing import engine, workloads
+from harness.timing.blocks import LONGEST_WARM_UP
 from harness.timing.engine import (
     BURST,
-    LONGEST_WARM_UP,
     ROUNDS,
     SAMPLE,
     WARM_UP,
     Measured,
     Workload,
-    WrongOutputError,
 )
+from harness.timing.reference import WrongOutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

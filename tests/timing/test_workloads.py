@@ -21,19 +21,16 @@ from harness.contract.registry import Offers
 from harness.contract.values import Choice, Device, Kernel, Trial
 from harness.errors import UsageError
 from harness.timing import engine
-from harness.timing import workloads as timed
+from harness.timing.reference import SCALE, TOLERANCE, random_logits
+from harness.timing.reference import softmax as reference
 from harness.timing.workloads import (
     FAR,
-    SCALE,
-    TOLERANCE,
     SoftmaxGroup,
     TimedPairing,
     TrainingGroup,
     find_device,
     kernel_for,
     poison,
-    random_logits,
-    reference,
     survives,
 )
 
@@ -127,7 +124,7 @@ def test_rows_that_do_not_sum_to_one_are_wrong() -> None:
 
 def test_a_row_is_wrong_even_where_it_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of large arrays only some rows, drawn anew each time, are; the sum is of all rows."""
-    monkeypatch.setattr("harness.timing.workloads.CHECKED", 12)
+    monkeypatch.setattr("harness.timing.reference.CHECKED", 12)
 
     def skips(Z: Array) -> Array:
         P = softmax(Z)
@@ -163,8 +160,8 @@ def test_the_first_and_the_last_rows_are_always_compared(
     row: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where blocks begin and end; what is wrong there may sum to 1 all the same."""
-    monkeypatch.setattr("harness.timing.workloads.CHECKED", 30)
-    monkeypatch.setattr("harness.timing.workloads.ENDS", 4)
+    monkeypatch.setattr("harness.timing.reference.CHECKED", 30)
+    monkeypatch.setattr("harness.timing.reference.ENDS", 4)
 
     def forgets(Z: Array) -> Array:
         P = softmax(Z)
@@ -286,7 +283,7 @@ def test_kernels_elsewhere_than_on_the_processor_share_its_memory(kind: str, sha
 def test_of_many_logits_no_row_comes_twice_although_few_are_drawn(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(timed, "DRAWN", 3 * 10 + 9)
+    monkeypatch.setattr("harness.timing.reference.DRAWN", 3 * 10 + 9)
     Z = random_logits(np.random.default_rng(0), (1000, 10), "float32")
     assert len(np.unique(Z, axis=0)) == 1000
     np.testing.assert_allclose(Z[4] / Z[1], Z[5] / Z[2], rtol=1e-5)
