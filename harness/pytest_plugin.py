@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from harness.contract.values import Choice
     from harness.timing.engine import Workload
 
-OURS = ("notebook-mlp[epochs=100]", "torch-mlp[epochs=5]", "numpy-softmax")
+EPOCHS = 20
+"""Number of epochs of the default models, where they count them."""
+
 SHAPES = ((100, 3), (100_000, 10))
 
 
@@ -26,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("harness")
     for name, about in (
         ("model", "A model to time, as on harness's command line; repeatable."),
-        ("dataset", "A dataset to time it on [threshold]; repeatable."),
+        ("dataset", "A dataset to time it on; repeatable."),
         ("plugin", "A .py file (or module) that offers it; repeatable."),
     ):
         group.addoption(f"--harness-{name}", action="append", default=[], help=about)
@@ -54,14 +56,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _parametrize(metafunc: pytest.Metafunc) -> None:
     config = metafunc.config
     if "harness_pairing" in metafunc.fixturenames:
-        from harness.trials.plan import choose
+        from harness.trials.plan import choose, choose_or_default
 
         registry = _registry(config)
         wanted = config.getoption("--harness-model")
-        models = choose(wanted or _here(registry), registry.models, "model")
-        datasets = choose(
-            config.getoption("--harness-dataset") or ["threshold"], registry.datasets, "dataset"
-        )
+        models = choose(wanted, registry.models, "model") if wanted else _here(registry)
+        selectors = config.getoption("--harness-dataset")
+        datasets = choose_or_default(selectors, "pytest", registry.datasets, "dataset")
         pairs = [(dataset, model) for dataset in datasets for model in models]
         metafunc.parametrize("harness_pairing", pairs, ids=[f"{m}-{d}" for d, m in pairs])
     if "harness_kernel" in metafunc.fixturenames:
@@ -79,15 +80,15 @@ def _parametrize(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("harness_shape", SHAPES, ids=lambda shape: "x".join(map(str, shape)))
 
 
-def _here(registry: Registry) -> list[str]:
-    """Those of our models whose library is installed."""
-    from harness.trials.plan import importable
+def _here(registry: Registry) -> list[Choice]:
+    """The default models whose libraries are installed, with few epochs."""
+    from harness.contract.values import Choice
+    from harness.trials.plan import default_in, importable
 
     return [
-        name
-        for name in OURS
-        if (base := name.partition("[")[0]) in registry.models
-        and not importable(registry.models[base].requires)
+        Choice(name, ((model.epochs, EPOCHS),) if model.epochs else ())
+        for name in default_in("pytest", registry.models)
+        if (model := registry.models[name]) and not importable(model.requires)
     ]
 
 

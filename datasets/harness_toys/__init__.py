@@ -33,6 +33,7 @@ def harness_datasets() -> Iterator[harness.Dataset]:
         licence="public domain",
         citation=NOTEBOOK,
         tags=("toy", "separable"),
+        default_in=("ab", "pytest"),
     )
     yield harness.Dataset(
         "three-integers",

@@ -18,7 +18,9 @@ import pluggy
 
 from harness.contract import hookspecs, plugin_files
 from harness.contract.cpu import cpu
+from harness.contract.parameters import parameters_of
 from harness.contract.values import (
+    DEFAULT_IN,
     KINDS_WITHOUT_FOLDS,
     Dataset,
     Device,
@@ -439,10 +441,28 @@ def _wrong_field(kind: str, value: Any) -> str:
     for field in ("fit_together", "reference"):
         if getattr(value, field, None) is not None and not callable(getattr(value, field)):
             return f"whose {field} is not callable"
-    for field in ("tags", "requires", "devices", "formats"):
+    for field in ("tags", "requires", "devices", "formats", "default_in"):
         texts = getattr(value, field, ())
         if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
             return f"whose {field} is {texts!r}; write a tuple of texts"
+    for command in getattr(value, "default_in", ()):
+        if command not in DEFAULT_IN:
+            return f"which is default in '{command}'; there are {', '.join(DEFAULT_IN)}"
+    if isinstance(value, Model) and value.epochs:
+        return _wrong_epochs(value)
+    return ""
+
+
+def _wrong_epochs(model: Model) -> str:
+    """Why a model's parameter for its epochs is none, as a relative clause; empty if it is."""
+    if not isinstance(model.epochs, str):
+        return f"whose epochs is {model.epochs!r:.80}; write the name of a parameter"
+    try:
+        parameters = parameters_of(model.make)
+    except PluginError:
+        return ""  # reported where the parameters are needed
+    if model.epochs not in parameters:
+        return f"whose make has no parameter '{model.epochs}' for its epochs"
     return ""
 
 

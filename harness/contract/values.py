@@ -79,6 +79,12 @@ class Split:
     categorical: Sequence[Any] = ()
 
 
+DEFAULT_IN = ("ab", "bench", "pytest")
+"""Commands with defaults that plugins declare: `harness ab` and `harness bench training` (which
+includes the models in any case, as a common reference), and the pytest suite
+`harness.benchmarks`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """A named source of splits.
@@ -98,6 +104,8 @@ class Dataset:
         citation: source of the data or of their definition.
         tags: words to select the dataset by, as in ``-d 'toy:*'``.
         requires: import names of packages that ``split`` needs.
+        default_in: names of commands that use the dataset unless the user names one; see
+            `DEFAULT_IN`.
     """
 
     name: str
@@ -108,6 +116,7 @@ class Dataset:
     citation: str = ""
     tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
+    default_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +177,12 @@ class Model:
             Only for models whose ``fit`` takes ``monitor``.
         reference: called as ``make`` is; returns a classifier that trains in the same way, in a
             straightforward implementation. The model's training time is compared with it.
+        epochs: name of the parameter of ``make`` that sets the number of epochs; empty if there is
+            none. Timings use it to shorten fits.
+        hidden_activations: whether the classifier has a method ``hidden_activations(X)``, which
+            returns the activations (n_rows, n_units) of each hidden layer.
+        default_in: names of commands that use the model unless the user names one; see
+            `DEFAULT_IN`.
     """
 
     name: str
@@ -180,6 +195,9 @@ class Model:
     baseline: bool = False
     fit_together: Callable[..., None] | None = None
     reference: Callable[..., Classifier] | None = None
+    epochs: str = ""
+    hidden_activations: bool = False
+    default_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,6 +215,8 @@ class Kernel:
         stable: whether its probabilities are correct even for logits near -1e7.
         requires: import names of packages that it needs.
         by_default: whether it is timed without being named; False if preparing it takes long.
+        default_in: names of commands that use the kernel unless the user names one; see
+            `DEFAULT_IN`.
     """
 
     name: str
@@ -208,6 +228,7 @@ class Kernel:
     stable: bool = True
     requires: tuple[str, ...] = ()
     by_default: bool = True
+    default_in: tuple[str, ...] = ()
 
     def __call__(self, logits: Array, device: str = "cpu") -> Array:
         """The probabilities of logits; both are NumPy arrays (n_samples, n_classes)."""

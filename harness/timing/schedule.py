@@ -8,7 +8,6 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypedDict, cast
 
-from harness.contract.parameters import parameters_of
 from harness.contract.values import Choice, Timing
 from harness.errors import UsageError, nearest
 from harness.processes.client import Limits, finish
@@ -39,7 +38,7 @@ SHAPES = (
 
 DTYPES = ("float32", "float64")
 EPOCHS = 200
-"""Default number of epochs for models that have a parameter ``epochs``."""
+"""Default number of epochs for models that count their epochs."""
 
 MAKING = 60.0
 """Time limit in seconds for making a model."""
@@ -93,7 +92,7 @@ class _Completed(TypedDict):
 def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
     """Schedules the successful pairings of a run, the fastest first, as many as the budget allows.
 
-    If the budget does not suffice for all, models with a parameter ``epochs`` are fitted with fewer
+    If the budget does not suffice for all, models that count their epochs are fitted with fewer
     epochs. Their time per epoch stays valid: the time of the first epoch is subtracted, and the
     later epochs take equally long each.
 
@@ -124,7 +123,7 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
             if ok[str(trial.dataset), str(trial.model), trial.device, trial.repeat]["n_train"]
             == row["n_train"]
         ]
-        counted = "epochs" in parameters_of(registry.models[first.model.name].make)
+        counted = bool(registry.models[first.model.name].epochs)
         epochs = int(last.get(row["result_id"], 0))
         whole, shortened = _whole_and_shortened(same_shape, row, epochs, counted=counted)
         pairings.append(whole)
@@ -146,7 +145,7 @@ def _whole_and_shortened(
         trials: the pairing's successful trials of equal shape.
         row: results of the first trial.
         epochs: number of epochs that the first trial took.
-        counted: whether the model has a parameter ``epochs``.
+        counted: whether a parameter sets the number of epochs.
     """
     together = min(int(row["fitted_together"]), len(trials))
     share = float(row["fit_seconds"])
@@ -299,13 +298,14 @@ def of_training(
 ) -> Agenda:
     """Schedules selected models that train by epochs, and their references, on every dataset.
 
-    The notebook's network is always included, because its plain loop is the common reference.
+    Models that are default in ``bench`` are always included: their plain loops are the common
+    reference.
 
     Args:
         registry: all plugins' offers.
         selection: datasets, models, devices and seed; the number of repeats is ignored.
         ask: returns for each model whether it trains by epochs, as `by_epochs` does.
-        epochs: number of epochs for models with a parameter ``epochs`` that the user has not set.
+        epochs: number of epochs for models that count their epochs, where the user has not set.
         together: number of replicates to fit at once; 1 for lone fits only.
 
     Raises:
@@ -313,7 +313,7 @@ def of_training(
     """
     models = selection.models
     if models:
-        models += _notebook_models(registry, models)
+        models += _common_references(registry, models)
     planned = plan(registry, replace(selection, models=models, repeats=together))
     repeats: dict[tuple[Choice, Choice, str], list[Trial]] = {}
     chosen = set(choose(selection.models, registry.models, "model"))
@@ -359,12 +359,12 @@ def of_training(
     return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
 
 
-def _notebook_models(registry: Registry, selectors: Sequence[str]) -> tuple[str, ...]:
-    """Names of the models from the notebook that have a plain loop and are not selected yet."""
+def _common_references(registry: Registry, selectors: Sequence[str]) -> tuple[str, ...]:
+    """Names of the models with a plain loop that every model is compared with, if not selected."""
     return tuple(
         name
         for name, model in registry.models.items()
-        if "notebook" in model.tags
+        if "bench" in model.default_in
         and model.reference
         and not importable(model.requires)
         and not any(selector.partition("[")[0] == name for selector in selectors)
@@ -374,8 +374,8 @@ def _notebook_models(registry: Registry, selectors: Sequence[str]) -> tuple[str,
 def _with_epochs(registry: Registry, choice: Choice, epochs: int) -> Choice:
     """A model with a number of epochs, if it has a parameter for it that is not set yet."""
     given = dict(choice.parameters)
-    if "epochs" in parameters_of(registry.models[choice.name].make):
-        given.setdefault("epochs", epochs)
+    if counted := registry.models[choice.name].epochs:
+        given.setdefault(counted, epochs)
     return Choice(choice.name, tuple(given.items()))
 
 

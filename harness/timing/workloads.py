@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from harness.contract.parameters import parameters_of
 from harness.contract.values import RUNNING, TO_PREDICT
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
 
 Key: TypeAlias = tuple[str, str, str, str]
 """Kind, subject, case and device of a workload."""
-
-OURS = "numpy-fast"
-"""The kernel to time for models whose plugin offers no kernel."""
 
 ONCE = "-once"
 """Suffix of a fit's kind for the same fit with a single epoch."""
@@ -172,7 +168,7 @@ class TimedPairing:
     Args:
         trials: the pairing's repeats; the first is the one that is fitted alone.
         epochs: number of epochs of a fit, if known.
-        cut: smaller number of epochs for the timed fits, set by the model's parameter ``epochs``.
+        cut: smaller number of epochs for the timed fits, set by `Model.epochs`.
         together: also time the fit of all trials at once.
         reference: also time the model's reference.
         predict: also time predictions and the softmax of the model's logits.
@@ -308,7 +304,7 @@ class _PairingWorkloads:
         parameters = dict(trial.model.parameters)
         epochs = epochs or self.pairing.cut
         if epochs is not None:
-            parameters["epochs"] = epochs
+            parameters[self.model.epochs] = epochs
         seed_globals(trial.model_seed)
         made = make(setting_of(trial, len(data.trained), prepared), **parameters)
         give_threads(made, self.threads)
@@ -371,8 +367,8 @@ class _PairingWorkloads:
 
     @property
     def _counted(self) -> bool:
-        """Whether the model has a parameter ``epochs``."""
-        return "epochs" in parameters_of(self.model.make)
+        """Whether a parameter of the model sets the number of epochs."""
+        return bool(self.model.epochs)
 
     def _count_epochs(self, make: Callable[..., Classifier]) -> int:
         """The number of epochs of one more fit, by its monitor; 0 if the fit takes no monitor."""
@@ -553,7 +549,7 @@ def running(kernel: Kernel, prepared: Any, device: Device) -> Callable[[], Any]:
 
 
 def kernel_for(registry: Registry, model: Choice, device: str) -> Kernel | None:
-    """A stable kernel for a device: from the model's own plugin if possible, else the harness's."""
+    """A stable kernel for a device: from the model's plugin if possible, else the default one."""
     kind = device.partition(":")[0]
     fit = [
         kernel
@@ -565,8 +561,8 @@ def kernel_for(registry: Registry, model: Choice, device: str) -> Kernel | None:
     ]
     origin = registry.origin("models", model.name)
     own = [kernel for kernel in fit if registry.origin("kernels", kernel.name) == origin]
-    ours = [kernel for kernel in own or fit if kernel.name == OURS]
-    return next(iter(ours or own or fit), None)
+    default = [kernel for kernel in own or fit if "ab" in kernel.default_in]
+    return next(iter(default or own or fit), None)
 
 
 def find_device(registry: Registry, name: str) -> Device:

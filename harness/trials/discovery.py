@@ -403,9 +403,9 @@ def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
     return {"devices": devices, "faults": [fault.reason for fault in registry.faults[n_known:]]}, {}
 
 
-_TEXTS = ("name", "description", "licence", "citation", "kind", "scope")
-_FLAGS = ("baseline", "stable", "by_default", "after_runs")
-_TUPLES = ("tags", "requires", "devices", "formats", "dtypes")
+_TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs")
+_FLAGS = ("baseline", "stable", "by_default", "after_runs", "hidden_activations")
+_TUPLES = ("tags", "requires", "devices", "formats", "dtypes", "default_in")
 _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("split",),
     "models": ("make", "fit_together", "reference"),

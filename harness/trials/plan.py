@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.contract.registry import Registry
-    from harness.contract.values import Model
+    from harness.contract.values import Kernel, Model
 
 REPEATS = 5
 SEED = 0
@@ -164,6 +164,30 @@ def choose(
         for name, parameters in itertools.product(names, _expand(selector, match["given"])):
             chosen[_settled(offers[name], parameters)] = None
     return list(chosen)
+
+
+def default_in(
+    command: str, offers: Mapping[str, Dataset] | Mapping[str, Model] | Mapping[str, Kernel]
+) -> list[str]:
+    """Names of what plugins declare as the default of a command: see `DEFAULT_IN`."""
+    return [name for name, value in offers.items() if command in value.default_in]
+
+
+def choose_or_default(
+    selectors: Sequence[str],
+    command: str,
+    offers: Mapping[str, Dataset] | Mapping[str, Model],
+    noun: str,
+) -> list[Choice]:
+    """The choices that selectors match; without any, the default of a command.
+
+    Raises:
+        UsageError: as `choose`, or no installed plugin declares a default.
+    """
+    names = selectors or default_in(command, offers)
+    if not names:
+        raise UsageError(f"no installed plugin has a default {noun} for this; name one")
+    return choose(names, offers, noun)
 
 
 def importable(requires: Iterable[str]) -> str | None:

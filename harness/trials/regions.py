@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.contract.values import Array, Classifier
+    from harness.contract.values import Array, Classifier, Model
     from harness.trials.preparation import Encoded, Prepared
 
     Floats = NDArray[np.float64]
@@ -52,7 +52,7 @@ def is_asked(data: Encoded) -> bool:
 def asked(
     data: Encoded,
     classifier: Classifier,
-    needs: Needs,
+    model: Model,
     order: Callable[[Any], Any],
     *,
     predict_seconds: float,
@@ -60,13 +60,13 @@ def asked(
     """How a fitted classifier divides its one or two inputs; None if it is slow or raises.
 
     The classifier predicts class probabilities over the range of one input, or on a grid of two.
-    With one input, the activations of each hidden layer are added if the classifier has a method
-    ``hidden_activations(X)``.
+    With one input, the activations of each hidden layer are added if the model declares them:
+    `Model.hidden_activations`.
 
     Args:
         data: the split; its labels are not used.
         classifier: the classifier, fitted on the training part.
-        needs: the model's needs.
+        model: the model; its needs and its hidden activations matter.
         order: sorts the columns of a prediction by label.
         predict_seconds: seconds that predicting the test part takes.
     """
@@ -83,11 +83,12 @@ def asked(
         grid = np.stack([coordinates.ravel() for coordinates in np.meshgrid(*axes)], axis=1)
         # The grid stands in for the test part, so that all statistics come from the training part.
         grid_split = replace(data, X_test=grid, y_test=np.zeros(len(grid), dtype=np.intp))
-        X = prepare(grid_split, needs).X_test
+        X = prepare(grid_split, model.needs).X_test
         K = len(data.trained)
         P = np.zeros((len(grid), len(data.class_names)))
         P[:, data.trained] = check_probabilities(order(classifier.predict_proba(X)), len(grid), K)
-        hidden = _hidden(classifier, X) if n_inputs == 1 else ()
+        shown = model.hidden_activations and n_inputs == 1
+        hidden = _hidden(classifier, X) if shown else ()
     except Exception:  # noqa: BLE001  # a plugin's model may raise anything; then there is no picture
         return None
     return Sketch(
@@ -114,11 +115,9 @@ def _axis(values: Floats, n: int) -> Floats:
 
 
 def _hidden(classifier: Classifier, X: Array) -> tuple[NDArray[np.float32], ...]:
-    """Activations of each hidden layer (n_rows, n_units); empty if the classifier has none."""
-    tell = getattr(classifier, "hidden_activations", None)
-    if not callable(tell):
-        return ()
-    layers = tuple(np.asarray(layer, dtype=np.float32) for layer in tell(X))
+    """Activations of each hidden layer (n_rows, n_units); empty if they are not well shaped."""
+    told = classifier.hidden_activations(X)  # type: ignore[attr-defined]  # as the model declares
+    layers = tuple(np.asarray(layer, dtype=np.float32) for layer in told)
     well_shaped = all(layer.ndim == 2 and len(layer) == len(X) for layer in layers)
     return layers if well_shaped and all(np.isfinite(layer).all() for layer in layers) else ()
 

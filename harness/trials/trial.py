@@ -460,7 +460,7 @@ class _Begun:
     """A trial that is ready to fit: its classifier and its data."""
 
     trial: Trial
-    needs: Needs
+    model: Model
     material: Material
     classifier: Classifier
     monitor: EpochScores | None
@@ -497,7 +497,7 @@ def _begin(
         # `encode` makes sure that every class of the test part occurs in the training part.
         y_test = np.searchsorted(facts.trained, facts.y_test)
         monitor = EpochScores(prepared, y_test, clock, tell)
-    return _Begun(trial, model.needs, material, classifier, monitor, import_seconds, make_seconds)
+    return _Begun(trial, model, material, classifier, monitor, import_seconds, make_seconds)
 
 
 def setting_of(trial: Trial, n_classes: int, prepared: Prepared) -> Setting:
@@ -545,7 +545,7 @@ def _sketch(begun: _Begun, predict_seconds: float) -> Sketch | None:
     return asked(
         begun.material.data,
         begun.classifier,
-        begun.needs,
+        begun.model,
         lambda raw: ordered(begun.classifier, raw, K),
         predict_seconds=predict_seconds,
     )

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from harness.contract.parameters import parameters_of
 from harness.contract.values import Choice, Trial, folds_in
 from harness.errors import UsageError
-from harness.trials.plan import choose
+from harness.trials.plan import choose, choose_or_default, default_in
 from harness.trials.trial import setting_of
 
 if TYPE_CHECKING:
@@ -27,13 +26,10 @@ if TYPE_CHECKING:
 Kind: TypeAlias = Literal["softmax", "fit", "predict"]
 KINDS: tuple[Kind, ...] = ("softmax", "fit", "predict")
 
-KERNELS = ("numpy-fast",)
-MODELS = ("numpy-softmax", "notebook-mlp")
-DATASETS = ("threshold",)
 SHAPES = ((100_000, 10),)
 DTYPES = ("float32",)
 EPOCHS = 200
-"""Default number of epochs for models that have a parameter ``epochs``."""
+"""Default number of epochs for models that count them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +150,7 @@ def tasks_of(
     epochs: int = EPOCHS,
     device: str = "cpu",
 ) -> tuple[Task, ...]:
-    """The tasks for comparing two versions; by default one softmax and two models.
+    """The tasks for comparing two versions; by default those that plugins declare for ``ab``.
 
     Args:
         registry: all plugins' offers in this environment.
@@ -164,7 +160,7 @@ def tasks_of(
         shapes: (n_samples, n_classes) of softmaxes.
         dtypes: types of softmaxes.
         kinds: some of `KINDS`; all of them if empty.
-        epochs: number of epochs for models with a parameter ``epochs`` that the user has not set.
+        epochs: number of epochs for models that count their epochs, where the user has not set.
         device: name of the device.
 
     Raises:
@@ -172,9 +168,9 @@ def tasks_of(
     """
     nothing_chosen = not (kernels or models or datasets or shapes or dtypes)
     if nothing_chosen or ((shapes or dtypes) and not kernels):
-        kernels = KERNELS
+        kernels = default_in("ab", registry.kernels)
     if nothing_chosen or (datasets and not models):
-        models = MODELS
+        models = default_in("ab", registry.models)
     tasks: list[Task] = [
         Softmax((kernel, kernel), shape, dtype, device)
         for kernel in _known_kernels(registry, kernels)
@@ -184,7 +180,7 @@ def tasks_of(
     if models:
         tasks += [
             ModelCall(kind, (choice, choice), dataset, device)
-            for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
+            for dataset in choose_or_default(datasets, "ab", registry.datasets, "dataset")
             for choice in _shortened(registry, choose(models, registry.models, "model"), epochs)
             for kind in ("fit", "predict")
         ]
@@ -228,7 +224,7 @@ def tasks_of_two_models(
         choices += _shortened(registry, chosen, epochs)
     tasks: list[Task] = [
         ModelCall(kind, (choices[0], choices[1]), dataset, device)
-        for dataset in choose(datasets or DATASETS, registry.datasets, "dataset")
+        for dataset in choose_or_default(datasets, "ab", registry.datasets, "dataset")
         for kind in ("fit", "predict")
     ]
     return _of_kinds(tasks, kinds)
@@ -237,6 +233,8 @@ def tasks_of_two_models(
 def _of_kinds(tasks: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
     """The tasks of the given kinds, or of all kinds, without duplicates."""
     chosen = tuple(task for task in dict.fromkeys(tasks) if not kinds or task.key[0] in kinds)
+    if not tasks:
+        raise UsageError("no installed plugin has a default kernel or model for this; name one")
     if not chosen:
         raise UsageError(f"--only {','.join(kinds)} leaves nothing to measure")
     return chosen
@@ -246,8 +244,8 @@ def _shortened(registry: Registry, choices: Sequence[Choice], epochs: int) -> li
     shortened = []
     for choice in choices:
         given = dict(choice.parameters)
-        if "epochs" in parameters_of(registry.models[choice.name].make):
-            given.setdefault("epochs", epochs)
+        if counted := registry.models[choice.name].epochs:
+            given.setdefault(counted, epochs)
         shortened.append(Choice(choice.name, tuple(given.items())))
     return shortened
 

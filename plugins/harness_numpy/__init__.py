@@ -34,6 +34,7 @@ def harness_models() -> Iterator[harness.Model]:
         description="Softmax regression with an L2 penalty, trained to the optimum.",
         tags=("linear",),
         requires=("scipy.optimize",),
+        default_in=("ab", "pytest"),
     )
 
 
@@ -63,6 +64,7 @@ def harness_kernels() -> Iterator[harness.Kernel]:
         run=softmax.softmax,
         collect=kernels.collect,
         description="In blocks that stay in the cache, without a reduction along the short axis.",
+        default_in=("ab",),
     )
     yield harness.Kernel(
         "scipy",

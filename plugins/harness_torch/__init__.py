@@ -32,6 +32,9 @@ def harness_models() -> Iterator[harness.Model]:
         requires=("torch",),
         fit_together=fit_together,
         reference=make_plain_mlp,
+        epochs="epochs",
+        hidden_activations=True,
+        default_in=("pytest",),
     )
     yield harness.Model(
         "notebook-mlp",
@@ -43,6 +46,9 @@ def harness_models() -> Iterator[harness.Model]:
         requires=("torch",),
         fit_together=fit_together,
         reference=make_plain_notebook_mlp,
+        epochs="epochs",
+        hidden_activations=True,
+        default_in=("ab", "bench", "pytest"),
     )
 
 

@@ -203,6 +203,8 @@ def test_an_exception_whose_text_fails_is_described_all_the_same() -> None:
         (harness.Model("a b[c]", print), "a model with the name 'a b[c]'"),
         (harness.Model("m", None), "'m', whose make is not callable"),  # type: ignore[arg-type]
         (harness.Model("m", print, tags="toy"), "whose tags is 'toy'; write a tuple"),  # type: ignore[arg-type]
+        (harness.Model("m", lambda _: None, epochs="n"), "'m', whose make has no parameter 'n'"),
+        (harness.Model("m", print, default_in=("run",)), "'m', which is default in 'run'; there"),
         (harness.Model("m", print, needs=harness.Needs("float16")), "whose needs are"),  # type: ignore[arg-type]
     ],
 )

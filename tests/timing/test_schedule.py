@@ -88,10 +88,10 @@ def two(rng: np.random.Generator) -> harness.Split:
 def registry() -> Registry:
     def models() -> Iterator[harness.Model]:
         yield harness.Model("half", Half)
-        yield harness.Model("loop", Loop, fit_together=together, reference=Loop)
+        yield harness.Model("loop", Loop, fit_together=together, reference=Loop, epochs="epochs")
         yield harness.Model("endless", Endless)
         yield harness.Model("refuses", refuses)
-        yield harness.Model("gpu-loop", Loop, devices=("cuda",))
+        yield harness.Model("gpu-loop", Loop, devices=("cuda",), epochs="epochs")
         yield harness.Model("refuses-with-reference", refuses, reference=Loop)
         yield harness.Model("loop-baseline", Endless, baseline=True)
 
@@ -436,7 +436,12 @@ def agenda_of(measured: Frames, trials: list[Trial], budget: float) -> Agenda:
     module: Any = ModuleType("mine")
     names = {one.model.name for one in trials}
     module.harness_models = harness.hookimpl(
-        lambda: [harness.Model(name, Loop if "loop" in name else Half) for name in names]
+        lambda: [
+            harness.Model(name, Loop, epochs="epochs")
+            if "loop" in name
+            else harness.Model(name, Half)
+            for name in names
+        ]
     )
     registry = Registry([(Origin("mine", "mine", path="mine.py"), module)], [])
     return of_run(registry, measured, trials, budget)

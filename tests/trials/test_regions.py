@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from harness.contract.registry import load
-from harness.contract.values import Choice, Needs, Split, Trial
+from harness.contract.values import Choice, Model, Needs, Split, Trial
 from harness.trials.preparation import encode, prepare
 from harness.trials.regions import MARGIN, POINTS, ROWS, SIDE, asked, is_asked, principal
 from harness.trials.trial import run_trial
@@ -31,13 +31,21 @@ def encoded(n_inputs: int, n: int = 60, *, classes: int = 3, **more: Any) -> Enc
     return encode(Split(X[:n], y[:n], X[n:], y[n:], class_names=names, **more))
 
 
-def made(data: Encoded, needs: Needs = SCALED, classifier: Any = None, **how: Any) -> Sketch | None:
+def made(
+    data: Encoded,
+    needs: Needs = SCALED,
+    classifier: Any = None,
+    *,
+    hidden: bool = False,
+    **how: Any,
+) -> Sketch | None:
     prepared = prepare(data, needs)
     model = classifier or LogisticRegression().fit(prepared.X_train, prepared.y_train)
     how.setdefault("predict_seconds", 0.0)
     if not is_asked(data):
         return principal(data)
-    return asked(data, model, needs, lambda raw: raw, **how)
+    offered = Model("any", lambda _: model, needs=needs, hidden_activations=hidden)
+    return asked(data, model, offered, lambda raw: raw, **how)
 
 
 def test_over_one_input_there_are_the_probabilities_that_the_classifier_gives_there() -> None:
@@ -150,8 +158,25 @@ def test_hidden_layers_of_another_shape_are_left_out(told: Any) -> None:
         def hidden_activations(self, X: Any) -> Any:  # the method's signature
             return told
 
-    found = made(encoded(1), classifier=Teller(lambda X: np.full((len(X), 3), 1 / 3)))
-    assert found is None or found.hidden == ()
+    classifier = Teller(lambda X: np.full((len(X), 3), 1 / 3))
+    sketch = made(encoded(1), classifier=classifier, hidden=True)
+    assert sketch is None or sketch.hidden == ()
+
+
+def test_hidden_layers_are_asked_for_only_where_the_model_declares_them() -> None:
+    layers = [np.zeros((POINTS, 2))]
+
+    class Teller(Odd):
+        def hidden_activations(self, X: Any) -> Any:  # the method's signature
+            return layers
+
+    classifier = Teller(lambda X: np.full((len(X), 3), 1 / 3))
+    declared = made(encoded(1), classifier=classifier, hidden=True)
+    silent = made(encoded(1), classifier=classifier)
+    assert declared is not None
+    assert silent is not None
+    assert [layer.shape for layer in declared.hidden] == [(POINTS, 2)]
+    assert silent.hidden == ()
 
 
 @pytest.mark.parametrize(("model", "units"), [("notebook-mlp", [10, 20, 10]), ("torch-mlp", None)])
