@@ -33,7 +33,7 @@ RANKING_COLUMNS = (
     *("brier", "balanced_accuracy", "auc", "ece", "clipped"),
     *("fit_seconds", "predict_microseconds_per_row"),
     *("import_seconds", "make_seconds", "first_predict_milliseconds"),
-    *("ok", "total", "split_kind", "interval_method", "n_train", "n_test"),
+    *("ok", "total", "split_kind", "accuracy_basis", "nll_basis", "n_train", "n_test"),
     *("accuracy_best", "accuracy_tied_with_best", "accuracy_separated"),
     *("likelihood_best", "likelihood_tied_with_best", "likelihood_separated"),
 )
@@ -167,10 +167,6 @@ def _scores(cell: Cell) -> dict[str, float | str]:
     accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
     likelihood = scores.likelihood(nll)
     mean_nll = float(cell.nll.mean()) if len(cell.nll) else np.nan
-    if accuracy.method == nll.method:
-        method = nll.method
-    else:
-        method = f"accuracy: {accuracy.method}; NLL: {nll.method}"
     return {
         "accuracy": float(cell.accuracy.mean()) if len(cell.accuracy) else np.nan,
         "accuracy_low": accuracy.low,
@@ -181,7 +177,8 @@ def _scores(cell: Cell) -> dict[str, float | str]:
         "nll": mean_nll,
         "nll_low": nll.low,
         "nll_high": nll.high,
-        "interval_method": method,
+        "accuracy_basis": accuracy.basis,
+        "nll_basis": nll.basis,
     }
 
 

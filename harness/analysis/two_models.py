@@ -146,7 +146,7 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
                 record
                 | {name: getattr(comparison, name) for name in ("low", "high", "p_value")}
                 | {name: getattr(chances, name) for name in ("better", "equivalent", "worse")}
-                | {"method": comparison.method}
+                | {"method": comparison.basis}
             )
     return pd.DataFrame(records, columns=list(DUEL_COLUMNS))
 

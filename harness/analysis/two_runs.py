@@ -425,7 +425,7 @@ def _score(
         high=comparison.high,
         visible=comparison.visible,
         n=len(i),
-        note=row.note or few or (comparison.method if math.isnan(comparison.p_value) else ""),
+        note=row.note or few or (comparison.basis if math.isnan(comparison.p_value) else ""),
     )
     unit = 1.0
     if measure == "likelihood":

@@ -17,7 +17,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullForma
 from harness.sheets.output import png
 from harness.sheets.palette import FAINT
 from harness.sheets.style import settings, unwritable
-from harness.statistics.scores import WITHHELD
+from harness.statistics.scores import Basis
 from harness.words import plural
 
 if TYPE_CHECKING:
@@ -156,21 +156,19 @@ def more(n: int, **look: Any) -> list[Line2D]:
     return [Line2D([], [], label=f"and {n:,} more", **look)] if n > 0 else []
 
 
-def without_interval(methods: Iterable[str]) -> str:
+def without_interval(bases: Iterable[str]) -> str:
     """A sentence on how many scores have no interval, and why; empty if all have one.
 
-    >>> without_interval(["Wilson over test rows", "no interval: fewer than 10 rows carry the NLL"])
+    >>> without_interval([Basis.WILSON, Basis.FEW_CARRYING])
     '1 of 2 points has no interval: fewer than 10 rows carry the NLL.'
     """
-    all_methods = list(methods)
-    reasons = [
-        method.removeprefix(WITHHELD) for method in all_methods if method.startswith(WITHHELD)
-    ]
+    all_bases = [Basis(basis) for basis in bases]
+    reasons = [basis.withheld for basis in all_bases if basis.withheld]
     if not reasons:
         return ""
     has = "has" if len(reasons) == 1 else "have"
     why = "; ".join(dict.fromkeys(reasons))
-    return f"{len(reasons)} of {plural(len(all_methods), 'point')} {has} no interval: {why}."
+    return f"{len(reasons)} of {plural(len(all_bases), 'point')} {has} no interval: {why}."
 
 
 def label(figure: Figure, axes: Sequence[Axes], x: str, y: str) -> None:

@@ -9,7 +9,7 @@ from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, Note, plain
 from harness.sheets.ranked import named_rows
 from harness.sheets.table import CLIPPED, PARTIAL, TIED
-from harness.statistics.scores import FEW_CARRYING, MANY_FOLDS, MOST_FOLDS
+from harness.statistics.scores import MOST_FOLDS, Basis
 from harness.trials.scoring import CLIP
 
 if TYPE_CHECKING:
@@ -223,13 +223,17 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     lines += [text for kind, text in INTERVALS.items() if kind in kinds]
     folded = ranking["split_kind"].map(folds_in) > 0
     if (folded & (ranking["ok"] > 0)).any():
-        without_intervals = ranking["interval_method"] == MANY_FOLDS
+        without_intervals = ranking["nll_basis"] == Basis.MANY_FOLDS
         if (folded & ~without_intervals).any():
             lines.append(FOLDS)
         if without_intervals.any():
             lines.append(FOLDS_WITHOUT)
         lines += _untested_folds(ranking[folded])
-    over_test_rows = ranking["interval_method"].str.contains("test rows", regex=False)
+    over_test_rows = (
+        ranking[["accuracy_basis", "nll_basis"]]
+        .isin([basis for basis in Basis if basis.over_test_rows])
+        .any(axis=1)
+    )
     if (over_test_rows & (ranking["split_kind"] != "fixed")).any():
         lines.append(
             "Where there is one repeat, or all agree exactly: Wilson's interval (accuracy) and "
@@ -238,7 +242,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if ((ranking["split_kind"] == "fixed") & (ranking["total"] == 1) & (ranking["ok"] > 0)).any():
         lines.append(ONE_SEED)
     lines.append("The likelihood's interval is the mean NLL's, transformed.")
-    if ranking["interval_method"].str.contains(FEW_CARRYING, regex=False).any():
+    if (ranking["nll_basis"] == Basis.FEW_CARRYING).any():
         lines.append(NO_INTERVAL)
     if clipped := [
         f"{row['dataset']}, {row['name']} ({row['clipped']:.0f} of "

@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -63,22 +64,9 @@ LEVEL = 0.05
 CEILING: dict[Score, float] = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0}
 """The largest possible value of each score; the smallest is 0."""
 
-OVER_DRAWS = "t over draws"
-OVER_SPLITS = "corrected t over splits"
-OVER_ROWS = "t over test rows"
-OVER_FOLDS = "corrected t over folds"
-OVER_FOLDED_ROWS = "corrected t over the rows of all folds"
-WILSON_FOLDED = "corrected Wilson over the rows of all folds"
-OVER_SEEDS = "t over test rows and seeds"
-WILSON = "Wilson over test rows"
-MCNEMAR = "McNemar's exact test"
 FEWEST_CARRYING = 10.0
 """An interval of the NLL needs at least this many carrying rows (`Cell.carrying`)."""
 
-WITHHELD = "no interval: "
-"""Prefix of the method of an interval that is not computed; the reason follows."""
-
-FEW_CARRYING = f"{WITHHELD}fewer than 10 rows carry the NLL"
 MOST_FOLDS = 10
 """With more folds there are no intervals and no tests.
 
@@ -88,18 +76,58 @@ in 26% of cases, with 60 rows as with 200: fits on nearly the same rows make the
 rows' losses do not show that, and it grows with the number of features that a stump can choose.
 """
 
-MANY_FOLDS = f"{WITHHELD}more than {MOST_FOLDS} folds, or folds of one row"
-NOT_OVER_MANY = f"no test: more than {MOST_FOLDS} folds, or folds of one row"
-NO_ROW_SCORES = "no row scores for brier"
+
+class Basis(StrEnum):
+    """The sample and the method of an interval or a comparison, or why there is none."""
+
+    DRAWS = "t over draws"
+    SPLITS = "corrected t over splits"
+    ROWS = "t over test rows"
+    FOLDS = "corrected t over folds"
+    FOLDED_ROWS = "corrected t over the rows of all folds"
+    WILSON = "Wilson over test rows"
+    WILSON_FOLDED = "corrected Wilson over the rows of all folds"
+    NO_SCORES = "no scores"
+    NO_ROW_SCORES = "no row scores for brier"
+    FEW_CARRYING = "no interval: fewer than 10 rows carry the NLL"
+    MANY_FOLDS = f"no interval: more than {MOST_FOLDS} folds, or folds of one row"
+
+    PAIRED_DRAWS = "paired t over draws"
+    PAIRED_SPLITS = "paired corrected t over splits"
+    PAIRED_ROWS = "paired t over test rows"
+    PAIRED_FOLDED_ROWS = "paired corrected t over the rows of all folds"
+    PAIRED_SEEDS = "paired t over test rows and seeds"
+    MCNEMAR = "McNemar's exact test"
+    SIGNS = "sign test over test rows"
+    EQUAL = "no difference in any repeat"
+    NO_COMMON_REPEAT = "no repeat in common"
+    NO_COMMON_ROWS = "no test rows in common"
+    FEW_ROWS = "too few test rows"
+    NO_TEST = f"no test: more than {MOST_FOLDS} folds, or folds of one row"
+
+    @property
+    def withheld(self) -> str:
+        """Why there is no interval although there are scores; empty if there is one."""
+        return self.partition(": ")[2] if self in (Basis.FEW_CARRYING, Basis.MANY_FOLDS) else ""
+
+    @property
+    def over_test_rows(self) -> bool:
+        """Whether an interval's sample is the test rows of one split."""
+        return self in (Basis.ROWS, Basis.WILSON)
+
+    @property
+    def over_repeats(self) -> bool:
+        """Whether a comparison's sample is the repeats."""
+        return self in (Basis.PAIRED_DRAWS, Basis.PAIRED_SPLITS)
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A 95% confidence interval, and its method in a few words."""
+    """A 95% confidence interval, and its sample and method."""
 
     low: float
     high: float
-    method: str
+    basis: Basis
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +137,7 @@ class Comparison:
     Args:
         difference: mean of the first's score - the second's, over the repeats that both have.
         p_value: two-sided, of the null of no difference; NaN if the two cannot be compared.
-        method: the test, in a few words.
+        basis: the test.
         low: lower end of the difference's 95% interval, by the same method: it excludes 0 if the
             difference is significant by itself. NaN if the two cannot be compared.
         high: its upper end.
@@ -123,7 +151,7 @@ class Comparison:
 
     difference: float
     p_value: float
-    method: str
+    basis: Basis
     low: float = math.nan
     high: float = math.nan
     visible: float = math.nan
@@ -261,31 +289,31 @@ def interval(cell: Cell, score: Score) -> Interval:
     Over several splits or folds the interval holds for the learning algorithm. If the test rows of
     one split are the sample, it holds for the fitted models. The NLL has no interval if fewer than
     `FEWEST_CARRYING` test rows carry it (`Cell.carrying`), and no score has one over more than
-    `MOST_FOLDS` folds: then the ends are NaN, and the method gives the reason.
+    `MOST_FOLDS` folds: then the ends are NaN, and the basis gives the reason.
     """
     values = cell.of(score)
     J = len(values)
     if J == 0:
-        return Interval(math.nan, math.nan, "no scores")
+        return Interval(math.nan, math.nan, Basis.NO_SCORES)
     if cell.too_many_folds:
-        return Interval(math.nan, math.nan, MANY_FOLDS)
+        return Interval(math.nan, math.nan, Basis.MANY_FOLDS)
     mean = float(values.mean())
     if score == "nll" and cell.carrying < FEWEST_CARRYING:
-        return Interval(math.nan, math.nan, FEW_CARRYING)
+        return Interval(math.nan, math.nan, Basis.FEW_CARRYING)
     if folds_in(cell.kind) and J > 1:
         return _over_folds(cell, score)
     if cell.kind == "fixed" or J == 1 or _constant(values):
         if score == "accuracy":
             return _wilson(mean, cell.rows)
         if score == "brier":
-            return Interval(math.nan, math.nan, NO_ROW_SCORES)
+            return Interval(math.nan, math.nan, Basis.NO_ROW_SCORES)
         spread = math.sqrt(float(np.square(cell.nll_sd).mean()) / cell.rows)
-        half, method = _half_width(spread, cell.rows - 1), OVER_ROWS
+        half, basis = _half_width(spread, cell.rows - 1), Basis.ROWS
     else:
         spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
-        method = OVER_SPLITS if cell.kind == "resampled" else OVER_DRAWS
+        basis = Basis.SPLITS if cell.kind == "resampled" else Basis.DRAWS
         half = _half_width(spread, J - 1)
-    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), method)
+    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), basis)
 
 
 def _over_folds(cell: Cell, score: Score) -> Interval:
@@ -297,14 +325,14 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
         variance = mean * (1 - mean) * n / (n - 1)
         between, freedom = _between_folds(values, variance, cell.n_test, k)
         if not between:
-            return replace(_wilson(mean, cell.rows), method=WILSON_FOLDED)
+            return replace(_wilson(mean, cell.rows), basis=Basis.WILSON_FOLDED)
         # Wilson's interval widens with fewer rows: reduce them until it is as wide as it has to be.
         z = float(special.ndtri(1 - LEVEL / 2))
         rows_only = variance / cell.rows
         variance_ratio = (
             1 + between * (float(special.stdtrit(freedom, 1 - LEVEL / 2)) / z) ** 2 / rows_only
         )
-        return replace(_wilson(mean, cell.rows / variance_ratio), method=WILSON_FOLDED)
+        return replace(_wilson(mean, cell.rows / variance_ratio), basis=Basis.WILSON_FOLDED)
     if score == "nll":
         within = float(np.square(np.nan_to_num(cell.nll_sd)).mean()) * (1 - 1 / cell.n_test)
         variance = (within + float(values.var())) * n / (n - 1)
@@ -312,22 +340,22 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
         half = _parts_half_width(
             ((variance / cell.rows, cell.rows - 1), (between, freedom)), LEVEL / 2
         )
-        method = OVER_FOLDED_ROWS
+        basis = Basis.FOLDED_ROWS
     else:
         if _constant(values):
-            return Interval(math.nan, math.nan, NO_ROW_SCORES)
+            return Interval(math.nan, math.nan, Basis.NO_ROW_SCORES)
         spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
-        half, method = _half_width(spread, _parts(cell.kind, J) - 1), OVER_FOLDS
-    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), method)
+        half, basis = _half_width(spread, _parts(cell.kind, J) - 1), Basis.FOLDS
+    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), basis)
 
 
 def likelihood(nll: Interval) -> Interval:
     """The likelihood's interval: exp(-NLL) of the NLL's ends, in reverse order.
 
-    >>> likelihood(Interval(0.0, float("inf"), "t over draws"))
-    Interval(low=0.0, high=1.0, method='t over draws')
+    >>> likelihood(Interval(0.0, float("inf"), Basis.DRAWS))
+    Interval(low=0.0, high=1.0, basis=<Basis.DRAWS: 't over draws'>)
     """
-    return Interval(math.exp(-nll.high), math.exp(-nll.low), nll.method)
+    return Interval(math.exp(-nll.high), math.exp(-nll.low), nll.basis)
 
 
 class RowScores:
@@ -375,25 +403,25 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
     """
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not len(i):
-        return Comparison(math.nan, math.nan, "no repeat in common")
+        return Comparison(math.nan, math.nan, Basis.NO_COMMON_REPEAT)
     differences = a.of(score)[i] - b.of(score)[j]
     mean, J = float(differences.mean()), len(differences)
     if a.too_many_folds:
-        return Comparison(mean, math.nan, NOT_OVER_MANY)
+        return Comparison(mean, math.nan, Basis.NO_TEST)
     worth = _rows(a.kind, J, a.n_test, a.n_train)
     folded = folds_in(a.kind) > 0 and J > 1
     if a.kind != "fixed" and J > 1:
         if not _constant(differences) and not folded:
             factor = _factor(a.kind, J, a.n_test, a.n_train)
             spread = float(differences.std(ddof=1)) * math.sqrt(factor)
-            method = OVER_SPLITS if a.kind == "resampled" else OVER_DRAWS
-            return _by_t(mean, spread, J - 1, f"paired {method}", score, level)
+            basis = Basis.PAIRED_SPLITS if a.kind == "resampled" else Basis.PAIRED_DRAWS
+            return _by_t(mean, spread, J - 1, basis, score, level)
         if _constant(differences) and abs(mean) < 1e-12:
             return _equal_scores(a, b, score, rows, (i, j), worth, level)
     scores_a = rows.of(a.result_ids[i].tolist(), score)
     scores_b = rows.of(b.result_ids[j].tolist(), score)
     if any(len(x) != len(y) or not len(x) for x, y in zip(scores_a, scores_b, strict=True)):
-        return Comparison(mean, math.nan, "no test rows in common")
+        return Comparison(mean, math.nan, Basis.NO_COMMON_ROWS)
     paired = [x - y for x, y in zip(scores_a, scores_b, strict=True)]
     if folded and worth > 1 and not _constant(np.concatenate(paired)):
         return _over_folded_rows(mean, paired, worth, folds_in(a.kind), score, level)
@@ -454,7 +482,7 @@ def against_best(
     paired = {
         index: _paired(best_cell, scored[key], score)
         for index, (key, comparison) in enumerate(comparisons.items())
-        if comparison.method in (f"paired {OVER_DRAWS}", f"paired {OVER_SPLITS}")
+        if comparison.basis.over_repeats
     }
     leads_by_index = leads(paired)
 
@@ -529,7 +557,7 @@ def _wilson(p: float, n: float) -> Interval:
     centre = (p + z * z / (2 * n)) / shrink
     half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / shrink
     # Rounding may exclude p just so if it is 0 or 1.
-    return Interval(max(min(centre - half, p), 0.0), min(max(centre + half, p), 1.0), WILSON)
+    return Interval(max(min(centre - half, p), 0.0), min(max(centre + half, p), 1.0), Basis.WILSON)
 
 
 def _half_width(spread: float, freedom: float) -> float:
@@ -544,14 +572,14 @@ def _p_value(t: float, freedom: float) -> float:
 
 
 def _by_t(
-    mean: float, spread: float, freedom: float, method: str, score: Score, level: float
+    mean: float, spread: float, freedom: float, basis: Basis, score: Score, level: float
 ) -> Comparison:
     """Compare by a t-test of a mean difference whose standard error is the spread."""
     half = _half_width(spread, freedom)
     return Comparison(
         mean,
         _p_value(mean / spread, freedom),
-        method,
+        basis,
         max(mean - half, -CEILING[score]),
         min(mean + half, CEILING[score]),
         spread * standard_errors_told(freedom, level),
@@ -589,7 +617,7 @@ def _over_seeds(mean: float, differences: Floats, score: Score, level: float) ->
     R, S, E = mean_squares(differences)
     parts = ((max(R - E, 0.0) / (J * n), n - 1.0), (S / (J * n), J - 1.0))
     spread = math.sqrt(max(R + S - E, R, S) / (J * n))
-    return _by_parts(mean, parts, spread, f"paired {OVER_SEEDS}", score, level)
+    return _by_parts(mean, parts, spread, Basis.PAIRED_SEEDS, score, level)
 
 
 def _over_folded_rows(
@@ -605,11 +633,11 @@ def _over_folded_rows(
     variance = float(differences.var(ddof=1))
     means = np.array([fold.mean() for fold in paired])
     between, freedom = _between_folds(means, variance, len(differences) / len(paired), k)
-    method = f"paired {OVER_FOLDED_ROWS}"
+    basis = Basis.PAIRED_FOLDED_ROWS
     if not between:
-        return _by_t(mean, math.sqrt(variance / worth), worth - 1, method, score, level)
+        return _by_t(mean, math.sqrt(variance / worth), worth - 1, basis, score, level)
     parts = ((variance / worth, worth - 1), (between, freedom))
-    return _by_parts(mean, parts, math.sqrt(variance / worth + between), method, score, level)
+    return _by_parts(mean, parts, math.sqrt(variance / worth + between), basis, score, level)
 
 
 def _between_folds(means: Floats, variance: float, n_test: float, k: int) -> tuple[float, float]:
@@ -642,7 +670,7 @@ def _by_parts(
     mean: float,
     parts: Sequence[tuple[float, float]],
     spread: float,
-    method: str,
+    basis: Basis,
     score: Score,
     level: float,
 ) -> Comparison:
@@ -652,7 +680,7 @@ def _by_parts(
         mean: the mean difference.
         parts: variance and degrees of freedom of each part; the second has fewer degrees.
         spread: standard error of the mean difference.
-        method: the test, in a few words.
+        basis: the test.
         score: the score to compare.
         level: significance level for the smallest visible difference.
     """
@@ -675,7 +703,7 @@ def _by_parts(
     return Comparison(
         mean,
         min(2 * tail_beyond(abs(mean)), 1.0),
-        method,
+        basis,
         max(mean - half, -CEILING[score]),
         min(mean + half, CEILING[score]),
         _visible_by(_parts_half_width(parts, level / 2), spread, min_freedom, max_freedom, level),
@@ -717,24 +745,23 @@ def _equal_scores(
     level: float,
 ) -> Comparison:
     """Compare two contenders with equal scores in each of several common repeats."""
-    method = "no difference in any repeat"
     if score != "accuracy":
-        return Comparison(0.0, 1.0, method, 0.0, 0.0, 0.0, point(0.0))
+        return Comparison(0.0, 1.0, Basis.EQUAL, 0.0, 0.0, 0.0, point(0.0))
     # Equal accuracies, but perhaps not on the same rows.
     i, j = common
     scores_a = np.concatenate(rows.of(a.result_ids[i].tolist(), score))
     scores_b = np.concatenate(rows.of(b.result_ids[j].tolist(), score))
     if len(scores_a) != len(scores_b):
-        return Comparison(0.0, math.nan, "no test rows in common")
+        return Comparison(0.0, math.nan, Basis.NO_COMMON_ROWS)
     discordant = float((scores_a > scores_b).mean()) * worth
     low, high = _tango(discordant, discordant, worth)
     below = paired_shares(discordant, discordant, worth)
     return Comparison(
-        0.0, 1.0, method, low, high, _visible_apart(2 * discordant, worth, level), below
+        0.0, 1.0, Basis.EQUAL, low, high, _visible_apart(2 * discordant, worth, level), below
     )
 
 
-def _by_signs(mean: float, n: float, method: str, score: Score, level: float) -> Comparison:
+def _by_signs(mean: float, n: float, basis: Basis, score: Score, level: float) -> Comparison:
     """Compare by n independent differences that are all equal.
 
     A t-test needs some variance, but the sign test does not: n differences have the same sign.
@@ -744,7 +771,7 @@ def _by_signs(mean: float, n: float, method: str, score: Score, level: float) ->
     significant = smallest_p < LEVEL
     low, high = (mean, mean) if significant else (-CEILING[score], CEILING[score])
     visible = 0.0 if smallest_p < level else math.inf
-    return Comparison(mean, p, method, low, high, visible, point(mean) if significant else unknown)
+    return Comparison(mean, p, basis, low, high, visible, point(mean) if significant else unknown)
 
 
 def _over_rows(
@@ -762,11 +789,11 @@ def _over_rows(
         )
     ceiling = CEILING[score]
     if _constant(differences):
-        return _by_signs(mean, rows, "sign test over test rows", score, level)
+        return _by_signs(mean, rows, Basis.SIGNS, score, level)
     if rows <= 1:
-        return Comparison(mean, math.nan, "too few test rows", -ceiling, ceiling, math.inf)
+        return Comparison(mean, math.nan, Basis.FEW_ROWS, -ceiling, ceiling, math.inf)
     spread = float(differences.std(ddof=1)) / math.sqrt(rows)
-    return _by_t(mean, spread, rows - 1, f"paired {OVER_ROWS}", score, level)
+    return _by_t(mean, spread, rows - 1, Basis.PAIRED_ROWS, score, level)
 
 
 def _mcnemar(mean: float, better: int, worse: int, n: int, level: float) -> Comparison:
@@ -780,7 +807,7 @@ def _mcnemar(mean: float, better: int, worse: int, n: int, level: float) -> Comp
     if p >= LEVEL:
         low, high = min(low, 0.0), max(high, 0.0)
     visible = _visible_apart(better + worse, n, level)
-    return Comparison(mean, p, MCNEMAR, low, high, visible, paired_shares(better, worse, n))
+    return Comparison(mean, p, Basis.MCNEMAR, low, high, visible, paired_shares(better, worse, n))
 
 
 def _tango(better: float, worse: float, n: float) -> tuple[float, float]:

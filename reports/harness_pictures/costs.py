@@ -276,7 +276,7 @@ def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.
             {"dataset": pairing.dataset, "model": pairing.model, "device": pairing.device}
             | {"clock": CLOCKS[dataset_clock.how], time: value, "low (s)": low, "high (s)": high}
             | {"accuracy": float(cell.accuracy.mean())}
-            | {"accuracy low": ends.low, "accuracy high": ends.high, "interval": ends.method}
+            | {"accuracy low": ends.low, "accuracy high": ends.high, "interval": ends.basis}
             | {"on the front": False}
         )
     table = pd.DataFrame(rows)

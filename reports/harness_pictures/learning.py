@@ -280,7 +280,7 @@ def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
                 "likelihood": math.exp(-float(cell.nll.mean())),
                 "likelihood low": ends.low,
                 "likelihood high": ends.high,
-                "interval": ends.method,
+                "interval": ends.basis,
                 "fit seconds": time,
                 "fit low": low,
                 "fit high": high,

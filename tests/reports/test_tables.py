@@ -141,7 +141,7 @@ def test_models_are_ranked_by_their_mean_nll_on_each_dataset(report: Report, who
     for score in ("accuracy", "likelihood", "nll"):
         inside = ranking[(ranking["ok"] > 0) & ranking[f"{score}_low"].notna()]
         assert len(inside) > 10
-        withheld = ranking["interval_method"].str.contains("no interval", regex=False)
+        withheld = ranking["nll_basis"].str.contains("no interval", regex=False)
         missing = ranking[f"{score}_low"].isna() & (ranking["ok"] > 0)
         assert (missing <= (withheld & (score != "accuracy"))).all()
         assert (inside[f"{score}_low"] <= inside[score]).all()

@@ -17,11 +17,7 @@ from statsmodels.stats.anova import anova_lm
 
 from harness.statistics import multiplicity
 from harness.statistics.scores import (
-    FEW_CARRYING,
-    OVER_DRAWS,
-    OVER_ROWS,
-    OVER_SPLITS,
-    WILSON,
+    Basis,
     Cell,
     Comparison,
     RowScores,
@@ -48,7 +44,7 @@ def test_fresh_draws_have_a_plain_t_interval() -> None:
     found = interval(cell("fresh", scores), "accuracy")
     expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=stats.sem(scores))
     assert (found.low, found.high) == pytest.approx(expected)
-    assert found.method == OVER_DRAWS
+    assert found.basis == Basis.DRAWS
 
 
 def test_resampled_splits_have_nadeau_and_bengios_variance() -> None:
@@ -57,7 +53,7 @@ def test_resampled_splits_have_nadeau_and_bengios_variance() -> None:
     scale = np.std(scores, ddof=1) * math.sqrt(1 / 5 + 20 / 80)
     expected = stats.t.interval(0.95, 4, loc=np.mean(scores), scale=scale)
     assert (found.low, found.high) == pytest.approx(expected)
-    assert found.method == OVER_SPLITS
+    assert found.basis == Basis.SPLITS
 
 
 @pytest.mark.parametrize(
@@ -71,7 +67,7 @@ def test_where_repeats_say_nothing_accuracy_has_wilsons_interval(
     found = interval(cell(kind, [right / 20] * repeats), "accuracy")
     exact = stats.binomtest(right * n // 20, n).proportion_ci(0.95, method="wilson")
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
-    assert found.method == WILSON
+    assert found.basis == Basis.WILSON
 
 
 def test_resampled_splits_that_agree_are_worth_fewer_rows_than_they_have() -> None:
@@ -95,7 +91,7 @@ def test_a_single_test_row_gives_the_nll_no_interval() -> None:
     found = interval(cell("fresh", nll=[0.7], n_test=1, nll_sd=0.0), "nll")
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    assert likelihood(found).method == FEW_CARRYING
+    assert likelihood(found).basis == Basis.FEW_CARRYING
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, False), (2, False), (40, True)])
@@ -105,11 +101,11 @@ def test_an_nll_that_a_handful_of_wrong_rows_make_up_has_no_interval(
     losses = np.array([3.0] * wrong + [0.01] * (400 - wrong))
     one = cell("fresh", nll=[losses.mean()], nll_sd=float(losses.std(ddof=1)), n_test=400)
     found = interval(one, "nll")
-    assert (found.method == OVER_ROWS) == shown
-    assert (found.method == FEW_CARRYING) != shown
+    assert (found.basis == Basis.ROWS) == shown
+    assert (found.basis == Basis.FEW_CARRYING) != shown
     missed = np.append(losses, 1 + math.log(400))  # one more row, which was missed by chance
     assert one.carrying == pytest.approx(missed.sum() ** 2 / np.square(missed).sum(), rel=0.01)
-    assert interval(one, "accuracy").method == WILSON
+    assert interval(one, "accuracy").basis == Basis.WILSON
 
 
 @given(
@@ -135,7 +131,7 @@ def test_the_likelihoods_interval_is_the_nlls_turned_around(
     kind: SplitKind, nll: list[float], sd: float
 ) -> None:
     found = interval(cell(kind, nll=nll, nll_sd=sd, n_test=200), "nll")
-    if found.method == FEW_CARRYING:
+    if found.basis == Basis.FEW_CARRYING:
         assert math.isnan(found.low)
         return
     assert 0 <= found.low <= np.mean(nll) + 1e-9
@@ -186,7 +182,7 @@ def test_one_repeat_is_compared_row_by_row() -> None:
     better, worse = sum((a < 0.5) & (b >= 0.5)), sum((a >= 0.5) & (b < 0.5))
     exact = stats.binomtest(int(better), int(better + worse)).pvalue
     assert accuracy.p_value == pytest.approx(exact)
-    assert accuracy.method == "McNemar's exact test"
+    assert accuracy.basis == "McNemar's exact test"
 
 
 def test_a_fixed_split_is_compared_over_rows_and_seeds() -> None:
@@ -211,7 +207,7 @@ def test_a_fixed_split_is_compared_over_rows_and_seeds() -> None:
         assert (found.low, found.high) == pytest.approx(ends)
         assert found.below(found.low) == pytest.approx(0.025)
         assert found.below(found.high) == pytest.approx(0.975)
-        assert found.method == "paired t over test rows and seeds"
+        assert found.basis == "paired t over test rows and seeds"
         assert not found.of_fits
 
 
@@ -249,7 +245,7 @@ def test_seeds_that_make_no_difference_leave_the_rows() -> None:
     theirs = cell("fixed", nll=[b.mean()] * 2, first_id=3, n_test=60)
     found = compare(ours, theirs, "nll", rows)
     assert found.p_value == pytest.approx(stats.ttest_rel(a, b).pvalue)
-    assert found.method == "paired t over test rows"
+    assert found.basis == "paired t over test rows"
 
 
 def test_repeats_that_differ_by_the_same_amount_are_compared_row_by_row() -> None:
@@ -258,7 +254,7 @@ def test_repeats_that_differ_by_the_same_amount_are_compared_row_by_row() -> Non
     rows = rows_of({1: ours, 2: ours, 3: theirs, 4: theirs})
     a, b = cell("resampled", [0.9, 0.9]), cell("resampled", [0.6, 0.6], first_id=3)
     found = compare(a, b, "accuracy", rows)
-    assert found.method == f"paired {OVER_ROWS}"
+    assert found.basis == "paired t over test rows"
     assert 0.001 < found.p_value < 0.05
     fresh = compare(
         cell("fresh", [0.9, 0.9]), cell("fresh", [0.6, 0.6], first_id=3), "accuracy", rows
@@ -476,10 +472,10 @@ def test_the_brier_score_is_compared_as_the_nll_is() -> None:
             ours = cell(kind, **{score: means[0]})  # type: ignore[arg-type]
             theirs = cell(kind, first_id=5, **{score: means[1]})  # type: ignore[arg-type]
             found = compare(ours, theirs, score, rows)  # type: ignore[arg-type]
-            assert found.method == "paired t over test rows"
+            assert found.basis == "paired t over test rows"
             each = np.mean([losses[i + 1] - losses[i + 5] for i in range(n)], axis=0)
             assert found.p_value == pytest.approx(stats.ttest_1samp(each, 0).pvalue)
-        assert interval(ours, "brier").method == "no row scores for brier"
+        assert interval(ours, "brier").basis == "no row scores for brier"
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))
