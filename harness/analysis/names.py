@@ -1,8 +1,12 @@
-"""Names of datasets as they stand in frames."""
+"""Names as they stand in frames."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from harness.contract.values import Frames
 
 _SIZE = re.compile(r"(?:train_size|n_train)=")
 
@@ -18,3 +22,10 @@ def base(dataset: str) -> str:
         return dataset
     kept = [parameter for parameter in rest[:-1].split(",") if not _SIZE.match(parameter)]
     return f"{name}[{','.join(kept)}]" if kept else name
+
+
+def baselines(frames: Frames) -> set[str]:
+    """The baselines of a run: those with results, and those that were planned."""
+    results = frames.results
+    planned = {pairing.model for pairing in frames.run.planned if pairing.baseline}
+    return planned | set(results.loc[results["baseline"].astype(bool), "model"])

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from harness.analysis import timings
+from harness.analysis.names import baselines
 from harness.statistics import scores
 from harness.statistics.scores import RowScores, Score, against_best, best, cells, interval
 
@@ -38,6 +39,9 @@ RANKING_COLUMNS = (
     *("likelihood_best", "likelihood_tied_with_best", "likelihood_separated"),
 )
 SECONDS = ("import", "make", "fit", "first_predict", "predict")
+MISSING = "missing"
+"""Status of a planned contender of which no trial has a result."""
+
 ROUNDING = 1e-12
 """Means that differ by less than this are equal."""
 
@@ -46,15 +50,16 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
     """All tables of a run.
 
     - ``ranking``: a row for each dataset and contender (a model on a device), datasets in the
-      order of the run. On each dataset come first the contenders that completed every repeat, by
-      mean NLL, then those that completed some, then those that completed none; only the first
-      have a ``rank``. Scores are means over the ``ok`` repeats of ``total``, each with the ends of
-      its 95% confidence interval (`harness.statistics.scores`). ``likelihood`` is exp(-nll).
-      Seconds are medians, except ``import_seconds``: only a process's first trial imports, so it is
-      the largest. ``clipped`` counts test rows over all repeats. ``..._best``: no complete
-      contender's mean is better. ``..._tied_with_best``: not significantly different from the
-      best, or the best itself if there is such a contender. ``..._separated``: the best, and
-      significantly better than every other contender.
+      order of the run. On each dataset come first the contenders that completed every planned
+      repeat, by mean NLL, then those that completed some (status ``partial``), then those that
+      completed none (their most frequent status, or ``missing`` if they were planned and have no
+      result); only the first have a ``rank``. Scores are means over the ``ok`` repeats of
+      ``total``, each with the ends of its 95% confidence interval (`harness.statistics.scores`).
+      ``likelihood`` is exp(-nll). Seconds are medians, except ``import_seconds``: only a process's
+      first trial imports, so it is the largest. ``clipped`` counts test rows over all repeats.
+      ``..._best``: no complete contender's mean is better. ``..._tied_with_best``: not
+      significantly different from the best, or the best itself if there is such a contender.
+      ``..._separated``: the best, and significantly better than every other contender.
     - ``accuracy`` and ``likelihood``: a row for each contender, a column for each dataset, and
       the mean, in which every dataset has equal weight. Incomplete results are NaN.
     - ``failures``: a row for each trial that is not ok.
@@ -116,14 +121,14 @@ def _ranking(frames: Frames) -> pd.DataFrame:
     results = frames.results
     rows, looks = RowScores(frames.predictions), frames.run.n_looks
     grouped: dict[str, dict[Contender, Cell]] = {}
-    for (dataset, model, device), cell in cells(results).items():
+    for (dataset, model, device), cell in cells(results, frames.run.planned).items():
         grouped.setdefault(dataset, {})[model, device] = cell
     position = {result_id: row for row, result_id in enumerate(results["result_id"].tolist())}
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
         for name in (*MEANS, "clipped", *(f"{name}_seconds" for name in SECONDS))
     }
-    baselines = set(results.loc[results["baseline"].astype(bool), "model"])
+    baseline_names = baselines(frames)
     statuses: dict[tuple[str, str, str], Counter[str]] = {}
     fields = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
     for dataset, model, device, status in zip(*fields, strict=True):
@@ -149,8 +154,8 @@ def _ranking(frames: Frames) -> pd.DataFrame:
                     "rank": complete.index(nll[key]) + 1 if cell.complete else np.nan,
                     "model": key[0],
                     "device": key[1],
-                    "baseline": key[0] in baselines,
-                    "status": _status(cell, statuses[(dataset, *key)]),
+                    "baseline": key[0] in baseline_names,
+                    "status": _status(cell, statuses.get((dataset, *key))),
                 }
                 | _scores(cell)
                 | _costs(measured)
@@ -200,10 +205,13 @@ def _costs(measured: dict[str, list[float]]) -> dict[str, float]:
     }
 
 
-def _status(cell: Cell, counts: Counter[str]) -> str:
+def _status(cell: Cell, counts: Counter[str] | None) -> str:
+    """``ok``, ``partial``, the most frequent status of the failures, or `MISSING` without rows."""
     if cell.complete:
         return "ok"
-    return "partial" if len(cell.repeats) else counts.most_common(1)[0][0]
+    if len(cell.repeats):
+        return "partial"
+    return counts.most_common(1)[0][0] if counts else MISSING
 
 
 def _flags(score: str, standing: _Standing, key: Contender) -> dict[str, bool]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness.analysis.names import base
+from harness.analysis.names import base, baselines
 from harness.errors import UsageError
 from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
 from harness.statistics.posteriors import odds
@@ -62,8 +62,9 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
         UsageError: a name matches no model, or fewer than two contenders are left.
     """
     results = frames.results[frames.results["status"] != "skipped"]
-    contenders = list(dict.fromkeys(zip(results["model"], results["device"], strict=True)))
-    baselines = set(results.loc[results["baseline"].astype(bool), "model"])
+    planned = ((pairing.model, pairing.device) for pairing in frames.run.planned)
+    ran = zip(results["model"], results["device"], strict=True)
+    contenders: list[Contender] = list(dict.fromkeys((*planned, *ran)))
     if models:
         selected = []
         for model in models:
@@ -73,7 +74,8 @@ def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
                 raise UsageError(f"no model '{model}' in run {frames.run.id}; there are: {listed}")
             selected += [contender for contender in matches if contender not in selected]
     else:
-        selected = [contender for contender in contenders if contender[0] not in baselines]
+        baseline_names = baselines(frames)
+        selected = [contender for contender in contenders if contender[0] not in baseline_names]
     if len(selected) < 2:
         listed = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
         raise UsageError(
@@ -236,7 +238,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
 
 def _grouped(frames: Frames) -> Grouped:
     cells_by_dataset: dict[str, dict[Contender, Cell]] = {}
-    for (dataset, model, device), cell in cells(frames.results).items():
+    for (dataset, model, device), cell in cells(frames.results, frames.run.planned).items():
         cells_by_dataset.setdefault(dataset, {})[model, device] = cell
     return cells_by_dataset
 

@@ -23,6 +23,7 @@ import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.analysis.changes import SCORES, Row
+from harness.analysis.names import baselines
 from harness.contract.values import folds_in
 from harness.statistics.families import discoveries
 from harness.statistics.reach import MOST_REPEATS, Reach, reach
@@ -311,12 +312,12 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
         repeats: number of repeats of a planned run; by default that of this run.
     """
     rows = RowScores(frames.predictions)
-    baselines = set(frames.results.loc[frames.results["baseline"], "model"])
+    baseline_names = baselines(frames)
     by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
     marked: Counter[str] = Counter()  # models by dataset; the tables' marks count baselines, too
-    for (dataset, model, device), cell in cells(frames.results).items():
+    for (dataset, model, device), cell in cells(frames.results, frames.run.planned).items():
         marked[dataset] += bool(len(cell.repeats))
-        if model not in baselines and len(cell.repeats):
+        if model not in baseline_names and len(cell.repeats):
             by_dataset.setdefault(dataset, {})[model, device] = cell
     reaches: list[tuple[Reach, int, float]] = []
     corrected = repeats is None and frames.run.n_looks > 1
@@ -361,7 +362,7 @@ def _scores(
         dataset, model, device = key
         row = Row("scores", model, dataset, device, math.nan, math.nan, "not judged")
         if key not in base_splits or key not in new_splits:
-            lone.append(replace(row, verdict="only base" if key in base_splits else "only new"))
+            lone.append(_only_one_ran(row, base, new, only_base=key in base_splits))
             continue
         splits_before, splits_after = base_splits[key], new_splits[key]
         ok_before, ok_after = len(splits_before.ok), len(splits_after.ok)
@@ -387,6 +388,16 @@ def _scores(
         for row, a, b, same in pairings
     ]
     return families, lone
+
+
+def _only_one_ran(row: Row, base: Frames, new: Frames, *, only_base: bool) -> Row:
+    """The row of a pairing that one run has results of; tells if the other was to have some."""
+    pairings = {
+        (pairing.dataset, pairing.model, pairing.device)
+        for pairing in (new if only_base else base).run.planned
+    }
+    note = "planned, but not run" if (row.case, row.subject, row.device) in pairings else ""
+    return replace(row, verdict="only base" if only_base else "only new", note=note)
 
 
 def _failed_pairing(row: Row, before: _Splits, after: _Splits) -> Row:

@@ -708,6 +708,25 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """A pairing that a run was to try, and how often; skipped pairings are not planned.
+
+    Args:
+        dataset: the dataset, with its parameters in brackets, as in `Frames.results`.
+        model: the model, likewise.
+        device: the device's name.
+        repeats: number of repeats, from repeat 0.
+        baseline: whether the model is a baseline.
+    """
+
+    dataset: str
+    model: str
+    device: str
+    repeats: int
+    baseline: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One invocation of the harness: its times, its request and its environment's fingerprint.
 
@@ -719,6 +738,8 @@ class Run:
         asked: the request: all that is needed to plan the same trials again.
         environment: see `harness.store.environment.fingerprint`.
         n_trials: number of planned trials, including skips.
+        planned: the planned pairings, in the order of their trials. Empty if the run is a bench, or
+            if it is not known, because the run was stored before schema 6.
     """
 
     id: int
@@ -728,6 +749,7 @@ class Run:
     asked: Mapping[str, Any]  # JSON
     environment: Mapping[str, Any]  # JSON
     n_trials: int
+    planned: tuple[Planned, ...] = ()
 
     @property
     def kind(self) -> Literal["trials", "bench"]:

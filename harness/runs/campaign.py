@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.contract.registry import Registry, load
-from harness.contract.values import AUTO, AUTO_REPEATS, Failure, Result
+from harness.contract.values import AUTO, AUTO_REPEATS, Failure, Planned, Result
 from harness.errors import RefusedResultError, UsageError
 from harness.runs.looks import next_look, undecided
 from harness.store.environment import changes, fingerprint
@@ -150,9 +151,10 @@ class Campaign:
         if not targets:
             self._finish()
             return None
-        n_trials = len(_wanted(self.plan.trials, targets)) + len(self.plan.skips)
-        # A resumed run may have got beyond this look before.
-        run = self.store.extend(self.run, max(n_trials, self.run.n_trials))
+        wanted, run = _wanted(self.plan.trials, targets), self.run
+        n_trials = len(wanted) + len(self.plan.skips)
+        if n_trials > run.n_trials:  # a resumed run may have got beyond this look before
+            run = self.store.extend(run, n_trials, _planned(self.registry, wanted))
         return replace(self, run=run, targets=targets, done=frozenset(self.store.done(self.run)))
 
     def _finish(self) -> None:
@@ -313,11 +315,13 @@ class Campaign:
 def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> Campaign:
     """Store a new run, and return its campaign."""
     targets = _first_targets(request, planned)
+    wanted = _wanted(planned.trials, targets)
     run = store.begin(
         request.name,
         request.to_json(),
         fingerprint(registry),
-        len(_wanted(planned.trials, targets)) + len(planned.skips),
+        len(wanted) + len(planned.skips),
+        _planned(registry, wanted),
     )
     return Campaign(store, run, registry, request, planned, targets=targets)
 
@@ -332,6 +336,15 @@ def _wanted(trials: Sequence[Trial], targets: Mapping[str, int] | None) -> tuple
     if targets is None:
         return tuple(trials)
     return tuple(trial for trial in trials if trial.repeat < targets[str(trial.dataset)])
+
+
+def _planned(registry: Registry, trials: Sequence[Trial]) -> tuple[Planned, ...]:
+    """The pairings of trials and their numbers of repeats, in the order of the trials."""
+    repeats = Counter((trial.dataset, trial.model, trial.device) for trial in trials)
+    return tuple(
+        Planned(str(dataset), str(model), device, n, registry.models[model.name].baseline)
+        for (dataset, model, device), n in repeats.items()
+    )
 
 
 def resume(

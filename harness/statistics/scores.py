@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from harness.contract.values import SplitKind
+    from harness.contract.values import Planned, SplitKind
     from harness.statistics.posteriors import Posterior
 
     Floats: TypeAlias = NDArray[np.float64]
@@ -170,7 +170,7 @@ class Cell:
 
     Args:
         kind: kind of the dataset's splits; None if no trial had a split.
-        total: number of repeats of the dataset.
+        total: number of planned repeats of the dataset.
         n_train: mean number of training rows in a repeat.
         n_test: mean number of test rows in a repeat.
         repeats: (J,), numbers of the completed repeats.
@@ -238,11 +238,18 @@ class Cell:
         return float((n * self.nll.mean() + missed_loss) ** 2 / (squares + missed_loss**2))
 
 
-def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
-    """A cell for each (dataset, model, device) of `harness.store.frames.Frames.results`.
+def cells(
+    results: pd.DataFrame, planned: Sequence[Planned] = ()
+) -> dict[tuple[str, str, str], Cell]:
+    """A cell for each (dataset, model, device) of `harness.contract.values.Frames.results`.
 
-    A dataset's repeats are those that any contender ran on. So a repeat without a row counts as
-    incomplete, like a failed trial.
+    A dataset's repeats are those that were planned, and those that any contender ran on. So a
+    repeat without a row counts as incomplete, like a failed trial.
+
+    Args:
+        results: as in `Frames`.
+        planned: as in `Run`; a planned contender without a row gets a cell without repeats. Empty
+            if it is not known: then only rows tell which repeats and contenders there are.
     """
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
@@ -251,13 +258,16 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
     ids = results["result_id"].to_numpy(dtype=np.int64)
     repeat = results["repeat"].to_numpy(dtype=np.int64)
     kinds: dict[str, SplitKind] = {}
-    planned: dict[str, set[int]] = {}
+    repeats_by_dataset: dict[str, set[int]] = {}
     groups: dict[tuple[str, str, str], list[int]] = {}
+    for pairing in planned:
+        groups[pairing.dataset, pairing.model, pairing.device] = []
+        repeats_by_dataset.setdefault(pairing.dataset, set()).update(range(pairing.repeats))
     named = (results[name].tolist() for name in ("dataset", "model", "device"))
     stated = (results[name].tolist() for name in ("status", "split_kind"))
     for row, (dataset, model, device, status, kind) in enumerate(zip(*named, *stated, strict=True)):
         group = groups.setdefault((dataset, model, device), [])
-        repeats = planned.setdefault(dataset, set())
+        repeats = repeats_by_dataset.setdefault(dataset, set())
         if status != "skipped":
             repeats.add(int(repeat[row]))
         if status == "ok":
@@ -270,7 +280,7 @@ def cells(results: pd.DataFrame) -> dict[tuple[str, str, str], Cell]:
         rows = rows[np.argsort(repeat[rows])]
         cells_by_contender[key] = Cell(
             kind=kinds.get(key[0]),
-            total=len(planned[key[0]]),
+            total=len(repeats_by_dataset[key[0]]),
             n_train=float(columns["n_train"][rows].mean()) if group else math.nan,
             n_test=float(columns["n_test"][rows].mean()) if group else math.nan,
             repeats=repeat[rows],

@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 
 from harness.contract.columns import in_words
-from harness.contract.values import Point, Predictions, Run, Sketch, Timing, written
+from harness.contract.values import Planned, Point, Predictions, Run, Sketch, Timing, written
 from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
 from harness.untrusted import bounded, hide_password, without, without_passwords
 
@@ -45,12 +45,13 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Result, Skip, Value
 
-SCHEMA = 5
+SCHEMA = 6
 MIGRATIONS = {
     4: (
         "ALTER TABLE results ADD COLUMN n_repeated INTEGER",
         "ALTER TABLE results ADD COLUMN identifiers TEXT",
     ),
+    5: ("ALTER TABLE runs ADD COLUMN planned JSON",),
 }
 """SQL statements that turn each schema into the next one; older schemas are refused."""
 
@@ -82,6 +83,7 @@ runs = Table(
     Column("asked", JSON, nullable=False),
     Column("environment", JSON, nullable=False),
     Column("n_trials", Integer, nullable=False),
+    Column("planned", JSON),  # NULL in runs of earlier schemas
 )
 
 results = Table(
@@ -237,8 +239,9 @@ class Store:
         asked: Mapping[str, object],
         environment: Mapping[str, object],
         n_trials: int,
+        planned: Sequence[Planned] = (),
     ) -> Run:
-        """Add a run, and return it.
+        """Add a run, and return it; its arguments are the fields of `Run`.
 
         Raises:
             UsageError: the name is too long for its column, or is a word such as ``last``.
@@ -256,17 +259,19 @@ class Store:
             "asked": dict(asked),
             "environment": dict(environment),
             "n_trials": n_trials,
+            "planned": [asdict(pairing) for pairing in planned],
         }
         with self._faults(), self.engine.begin() as connection:
             added = connection.execute(runs.insert().values(values))
             (run_id,) = added.inserted_primary_key or (0,)
-        return Run(id=int(run_id), **values)  # type: ignore[arg-type]  # the columns are its fields
+        return _run({"id": int(run_id), **values})
 
-    def extend(self, run: Run, n_trials: int) -> Run:
-        """Change a run's number of planned trials (including skips), and return the run."""
+    def extend(self, run: Run, n_trials: int, planned: Sequence[Planned]) -> Run:
+        """Change a run's planned trials and their number (including skips), and return the run."""
+        values = {"n_trials": n_trials, "planned": [asdict(pairing) for pairing in planned]}
         with self._faults(), self.engine.begin() as connection:
-            connection.execute(runs.update().where(runs.c.id == run.id).values(n_trials=n_trials))
-        return replace(run, n_trials=n_trials)
+            connection.execute(runs.update().where(runs.c.id == run.id).values(values))
+        return replace(run, n_trials=n_trials, planned=tuple(planned))
 
     def add(self, run: Run, position: int, result: Result, *, baseline: bool) -> None:
         """Add a result; it is on disk when this returns. A trial's second result is ignored.
@@ -501,7 +506,7 @@ class Store:
         """All runs, oldest first."""
         with self._faults(), self.engine.connect() as connection:
             rows = connection.execute(sa.select(runs).order_by(runs.c.id)).mappings().all()
-        return [Run(**row) for row in rows]
+        return [_run(row) for row in rows]
 
     def statuses(self) -> dict[int, dict[str, int]]:
         """The number of results by run and status."""
@@ -545,7 +550,7 @@ class Store:
                 f"no {wanted or ''} run".replace("  ", " ") if is_word else f"no run '{wanted}'"
             )
             raise UsageError(f"store '{self.name}' has {missing}; `harness runs` lists them")
-        return Run(**row)
+        return _run(row)
 
     def done(self, run: Run) -> set[str]:
         """Keys of the trials and skips that are stored."""
@@ -665,6 +670,12 @@ class Store:
         except OSError:
             return None
         return (status.st_dev, status.st_ino) if status else None
+
+
+def _run(row: sa.RowMapping | Mapping[str, Any]) -> Run:
+    """A run from a row of the table ``runs``."""
+    planned = tuple(Planned(**pairing) for pairing in row["planned"] or ())
+    return Run(**{**row, "planned": planned})
 
 
 def pack(rows: Predictions) -> dict[str, bytes]:

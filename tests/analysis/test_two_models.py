@@ -7,6 +7,7 @@ import io
 import json
 import math
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import baycomp
@@ -27,7 +28,7 @@ from statsmodels.stats.multitest import multipletests
 
 from harness.analysis import two_models
 from harness.api import run
-from harness.contract.values import Run
+from harness.contract.values import Planned, Run
 from harness.errors import UsageError
 from harness.statistics import posteriors
 from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
@@ -493,6 +494,37 @@ def test_rounding_is_no_difference() -> None:
     assert elo(np.stack([plain[0], shuffled[0]])).figure == pytest.approx([1000, 1000])
     (zero,) = contests(np.stack([plain[0], shuffled[0]]), 0.0)
     assert zero.odds.better == zero.odds.worse == 0.5
+
+
+def interrupted() -> Frames:
+    """A run that ended after three of five repeats, before a model had begun."""
+    frames = make_frames(
+        {"iris": DATASETS["iris"]}, {"numpy-softmax": 0.3, "torch-mlp": 0.35}, repeats=3
+    )
+    planned = tuple(
+        Planned("iris", model, "cpu", 5, model == "prior")
+        for model in ("numpy-softmax", "torch-mlp", "sklearn-knn", "prior")
+    )
+    return replace(frames, run=replace(frames.run, planned=planned))
+
+
+def test_models_with_equally_many_repeats_of_an_unfinished_run_are_not_judged() -> None:
+    frames = interrupted()
+    first, second, third = two_models.chosen(frames, [])
+    assert third == ("sklearn-knn", "cpu")
+    found = two_models.duel(frames, first, second, 0.01)
+    assert set(found["method"]) == {"numpy-softmax finished 3 of 5 repeats"}
+    assert (found["repeats"] == 3).all()
+    assert (found["total"] == 5).all()
+    assert found[["low", "high", "p_value", "better"]].isna().all(axis=None)
+
+
+def test_a_planned_model_without_results_can_be_chosen_and_has_no_scores() -> None:
+    frames = interrupted()
+    contenders = two_models.chosen(frames, ["torch-mlp", "sklearn-*"])
+    found = two_models.duel(frames, contenders[0], contenders[1], 0.01)
+    assert set(found["method"]) == {"no scores of sklearn-knn"}
+    assert set(two_models.matrix(frames, contenders, 0.01)["note"]) == {"not both finished iris"}
 
 
 def empty(frames: Frames) -> Frames:

@@ -17,6 +17,7 @@ from harness.analysis.two_runs import compare_runs, told_by_repeats
 from harness.contract.values import (
     Choice,
     Failure,
+    Planned,
     Predictions,
     Result,
     Run,
@@ -196,6 +197,18 @@ def test_what_only_one_run_has_is_listed(made: Made) -> None:
     found = verdicts(rows)
     assert (found["scores", "b"], found["scores", "c"]) == ("only base", "only new")
     assert status(rows) == 0
+
+
+def test_what_only_one_run_has_although_the_other_planned_it_says_so(made: Made) -> None:
+    planned = tuple(Planned("data", model, "cpu", REPEATS, False) for model in "ab")
+    base, new = made.run({"a": 0.9, "b": 0.9}), made.run({"a": 0.9}, finished=False)
+    new = made.store.extend(new, 2 * REPEATS, planned)
+    rows, _ = made.compare(base, new)
+    found = {row.subject: (row.verdict, row.note) for row in rows}
+    assert found["b"] == ("only base", "planned, but not run")
+    rows, _ = made.compare(new, base)
+    found = {row.subject: (row.verdict, row.note) for row in rows}
+    assert found["b"] == ("only new", "planned, but not run")
 
 
 def test_runs_of_other_seeds_are_not_judged_and_say_so(made: Made) -> None:
@@ -701,6 +714,13 @@ def test_a_run_says_before_and_after_what_its_repeats_tell(tmp_path: Path) -> No
     assert "by run 1" not in first.remarks
     second = harness_in(tmp_path, *words[:-1], "4", "--no-timing", "--no-progress")
     assert "by run 1: 4 repeats find differences" in second.remarks
+
+
+def test_an_unfinished_run_has_no_best_model_that_others_differ_from(made: Made) -> None:
+    run = made.run({"a": 0.9, "b": 0.85}, repeats=3, finished=False)
+    assert told_by_repeats(made.frames(run))
+    planned = tuple(Planned("data", model, "cpu", 5, False) for model in "ab")
+    assert not told_by_repeats(made.frames(made.store.extend(run, 10, planned)))
 
 
 def test_where_marks_are_corrected_a_run_says_what_its_remarks_leave_out(made: Made) -> None:

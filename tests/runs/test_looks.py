@@ -95,6 +95,8 @@ def test_repeats_are_added_only_where_the_best_is_not_told_apart(
     assert counted(outcome.frames.results) == {"clear": 5, "guessed": 40}
     assert outcome.run.finished is not None
     assert outcome.run.n_trials == len(outcome.frames.results) == 4 * 5 + 4 * 40
+    planned = {(pairing.dataset, pairing.repeats) for pairing in outcome.run.planned}
+    assert planned == {("clear", 5), ("guessed", 40)}
 
 
 @pytest.mark.parametrize("n_results", [0, 7, 20, 33, 61, 150])
@@ -116,7 +118,7 @@ def test_an_interrupted_run_adds_the_same_repeats_when_it_goes_on(
         assert run_to_the_end(resume(store, None, in_process=True))
         run = store.find(None)
         assert run.finished is not None
-        found.append((sorted(store.done(run)), run.n_trials))
+        found.append((sorted(store.done(run)), run.n_trials, run.planned))
         store.close()
     assert found[0] == found[1]
 

@@ -15,6 +15,7 @@ from scipy import optimize, stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
+from harness.contract.values import Planned
 from harness.statistics import multiplicity
 from harness.statistics.scores import (
     Basis,
@@ -528,6 +529,40 @@ def test_a_repeat_that_is_missing_counts_as_much_as_one_that_failed() -> None:
         found = cells(frame)["iris", "b", "cpu"]
         assert (len(found.repeats), found.total, found.complete) == (3, 4, False)
         assert found.n_test == 20
+
+
+def test_repeats_that_no_contender_ran_are_missing_if_they_were_planned() -> None:
+    planned = [Planned("iris", model, "cpu", 6, False) for model in "ab"]
+    found = cells(results(), planned)
+    assert list(found) == [("iris", "a", "cpu"), ("iris", "b", "cpu")]
+    for one in found.values():
+        assert (len(one.repeats), one.total, one.complete) == (4, 6, False)
+
+
+def test_a_planned_contender_without_a_row_has_a_cell_without_repeats() -> None:
+    planned = [
+        Planned("iris", "b", "cpu", 4, False),
+        Planned("iris", "c", "cpu", 4, False),
+        Planned("wine", "a", "cpu", 2, False),
+    ]
+    found = cells(results(), planned)
+    assert list(found) == [
+        ("iris", "b", "cpu"),
+        ("iris", "c", "cpu"),
+        ("wine", "a", "cpu"),
+        ("iris", "a", "cpu"),
+    ]
+    assert found["iris", "a", "cpu"].complete  # run, although it was not planned
+    for key, total in ((("iris", "c", "cpu"), 4), (("wine", "a", "cpu"), 2)):
+        assert (len(found[key].repeats), found[key].total) == (0, total)
+        assert math.isnan(found[key].n_train)
+        assert math.isnan(interval(found[key], "nll").low)
+
+
+def test_what_ran_beyond_the_plan_counts() -> None:
+    """As when a run goes on with changed code, and other repeats are added."""
+    found = cells(results(), [Planned("iris", "a", "cpu", 2, False)])
+    assert {one.total for one in found.values()} == {4}
 
 
 def test_what_was_skipped_has_no_part_in_the_repeats() -> None:

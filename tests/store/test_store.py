@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from harness.contract.values import (
     Choice,
     Failure,
+    Planned,
     Predictions,
     Result,
     Run,
@@ -194,6 +195,33 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
     assert not store.timings(gone)
 
 
+PLANNED = (
+    Planned("iris", "mlp[hidden=8x8]", "cpu", 3, False),
+    Planned("é", "prior", "cpu", 2, True),
+)
+
+
+def test_what_was_planned_reads_back_as_it_was_written(store: Store) -> None:
+    run = store.begin("", {}, ENVIRONMENT, 5, PLANNED)
+    assert run.planned == PLANNED
+    assert store.find() == run
+    assert store.runs() == [run]
+
+
+def test_a_run_that_adds_repeats_plans_them(store: Store) -> None:
+    run = store.begin("", {}, ENVIRONMENT, 5, PLANNED)
+    more = tuple(dataclasses.replace(pairing, repeats=10) for pairing in PLANNED)
+    extended = store.extend(run, 20, more)
+    assert (extended.n_trials, extended.planned) == (20, more)
+    assert store.find() == extended
+
+
+def test_a_bench_plans_no_trials(store: Store) -> None:
+    store.begin("", {"bench": "softmax"}, ENVIRONMENT, 0)
+    assert store.find().kind == "bench"
+    assert store.find().planned == ()
+
+
 def test_a_run_is_found_by_id_by_name_or_as_the_newest(store: Store) -> None:
     first, second = begin(store, "nightly"), begin(store, "nightly")
     third = begin(store)
@@ -279,26 +307,37 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"UPDATE harness_schema SET version = {version}")
-    complaint = f"has schema {version}, this harness reads and writes schema 5; use the harness"
+    complaint = f"has schema {version}, this harness reads and writes schema 6; use the harness"
     with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
     assert "\n" not in str(refused.value)
 
 
-def of_schema_4(file: Path) -> None:
-    """A store with a result, as it was before repeated rows were counted."""
+LATER = {
+    4: ("results.n_repeated", "results.identifiers", "runs.planned"),
+    5: ("runs.planned",),
+}
+"""Columns that stores of earlier schemas lack."""
+
+
+def of_schema(version: int, file: Path) -> None:
+    """A store with a result, as it was in an earlier schema."""
     with closing(Store(str(file), create=True)) as store:
         store.add(begin(store), 0, a_result(), baseline=False)
     with closing(sqlite3.connect(file)) as connection, connection:
-        for column in ("n_repeated", "identifiers"):
-            connection.execute(f"ALTER TABLE results DROP COLUMN {column}")
-        connection.execute("UPDATE harness_schema SET version = 4")
+        for later in LATER[version]:
+            table, column = later.split(".")
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute(f"UPDATE harness_schema SET version = {version}")
 
 
+@pytest.mark.parametrize("version", LATER)
 @pytest.mark.parametrize("create", [True, False])
-def test_a_store_of_the_schema_before_is_brought_to_this_one(tmp_path: Path, create: bool) -> None:
+def test_a_store_of_an_earlier_schema_is_brought_to_this_one(
+    tmp_path: Path, create: bool, version: int
+) -> None:
     file = tmp_path / "harness.db"
-    of_schema_4(file)
+    of_schema(version, file)
     for _ in range(2):
         with closing(Store(str(file), create=create)) as store:
             store.add(begin(store), 0, a_result(n_repeated=3), baseline=False)
@@ -309,13 +348,26 @@ def test_a_store_of_the_schema_before_is_brought_to_this_one(tmp_path: Path, cre
     assert old["n_repeated"].isna().all()
 
 
-def test_a_store_of_the_schema_before_that_nobody_may_write_to_is_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_was_planned_is_not_known_of_a_run_of_schema_5_until_it_adds_repeats(
+    tmp_path: Path,
 ) -> None:
     file = tmp_path / "harness.db"
-    of_schema_4(file)
+    of_schema(5, file)
+    with closing(Store(str(file))) as store:
+        run = store.find()
+        assert run.planned == ()
+        assert store.extend(run, 5, PLANNED).planned == store.find().planned == PLANNED
+
+
+@pytest.mark.parametrize("version", LATER)
+def test_a_store_of_an_earlier_schema_that_nobody_may_write_to_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int
+) -> None:
+    file = tmp_path / "harness.db"
+    of_schema(version, file)
     monkeypatch.setattr("harness.store.database._is_writable", lambda _: False)
-    with pytest.raises(StoreError, match="has schema 4 and cannot be brought to schema 5 here"):
+    complaint = f"has schema {version} and cannot be brought to schema 6 here"
+    with pytest.raises(StoreError, match=complaint):
         Store(str(file))
 
 
