@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from harness.contract.values import LEFT
+from harness.contract.values import LEFT, TimedCall
 from harness.statistics.timings import epochs_of, quotients, ratio, summarise
-from harness.timing.workloads import ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,17 +85,17 @@ def training(frames: Frames) -> pd.DataFrame:
                 "fit_third_quartile": fit["third_quartile"],
             }
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
-        once = {kind: _if_ok(kinds.get(f"{kind}{ONCE}")) for kind in kinds}
-        lone_epochs = epochs_of(fit, once["fit"], epochs)
+        once = {call: _if_ok(kinds.get(call.once or "")) for call in map(TimedCall, kinds)}
+        lone_epochs = epochs_of(fit, once[TimedCall.FIT], epochs)
         record |= {"epochs": epochs} | _of_an_epoch(lone_epochs, fit["n_train"])
         if together:
             n = together["together"]
-            joint_epochs = epochs_of(together, once["together"], epochs)
+            joint_epochs = epochs_of(together, once[TimedCall.TOGETHER], epochs)
             record["together"] = n
             record |= _figure("together_microseconds_per_epoch", joint_epochs, 1e6 / n)
             record |= _figure("together_ratio", quotients(joint_epochs, lone_epochs), 1 / n)
         if reference:
-            reference_epochs = epochs_of(reference, once["reference"], epochs)
+            reference_epochs = epochs_of(reference, once[TimedCall.REFERENCE], epochs)
             record |= _figure("reference_microseconds_per_epoch", reference_epochs, 1e6)
             record |= _figure("reference_ratio", quotients(lone_epochs, reference_epochs))
             if together:

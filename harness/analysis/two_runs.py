@@ -24,12 +24,11 @@ from scipy import special  # scipy.stats takes 0.6 s to import
 
 from harness.analysis.changes import SCORES, Row
 from harness.analysis.names import baselines
-from harness.contract.values import folds_in
+from harness.contract.values import TimedCall, WorkloadKey, folds_in
 from harness.statistics.families import discoveries
 from harness.statistics.reach import MOST_REPEATS, Reach, reach
 from harness.statistics.scores import LEVEL, RowScores, best, cells, compare
 from harness.statistics.timings import epochs_of
-from harness.timing.workloads import ONCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,11 +42,16 @@ if TYPE_CHECKING:
 
     Logs = NDArray[np.float64]
     Samples = Sequence[Sequence[float]]
-    Key = tuple[str, str, str, str]
 
 MEASURES = (*SCORES, "time")
-FITS = FIT, TOGETHER = "fit", "together"
-KINDS = (*FITS, "predict", "predict-row", "logits", "softmax")
+FITS = (TimedCall.FIT, TimedCall.TOGETHER)
+KINDS = (
+    *FITS,
+    TimedCall.PREDICT,
+    TimedCall.PREDICT_ROW,
+    TimedCall.LOGITS,
+    TimedCall.SOFTMAX,
+)
 """Kinds of timings that measure the code itself, rather than a reference to compare it with."""
 
 BUDGET = 0.25
@@ -539,41 +543,42 @@ class _RunTimings:
         once: the successful fits of one epoch, by their kind.
     """
 
-    ok: dict[Key, _Timed]
-    failed: dict[Key, _Timed]
-    once: dict[Key, _Timed]
+    ok: dict[WorkloadKey, _Timed]
+    failed: dict[WorkloadKey, _Timed]
+    once: dict[WorkloadKey, _Timed]
 
     @classmethod
     def of(cls, timings: pd.DataFrame) -> _RunTimings:
         """From a run's frame of timings."""
         ok = timings["status"] == "ok"
         compared = timings["kind"].isin(KINDS)
-        once = timings["kind"].isin([f"{kind}{ONCE}" for kind in FITS])
+        once = timings["kind"].isin([fit.once for fit in FITS])
         return cls(
             _by_key(timings[ok & compared]),
             _by_key(timings[~ok & compared]),
             _by_key(timings[ok & once]),
         )
 
-    def is_cut(self, key: Key) -> bool:
+    def is_cut(self, key: WorkloadKey) -> bool:
         """Whether a fit was timed with fewer epochs than it has, because time was short."""
-        fit = self.ok.get((FIT, *key[1:]))
+        fit = self.ok.get(key._replace(kind=TimedCall.FIT))
         return fit is not None and fit["cut_from"] > 0
 
-    def per_epoch(self, key: Key) -> Samples:
+    def per_epoch(self, key: WorkloadKey) -> Samples:
         """Seconds per epoch of a fit in each process; empty where they are unknown."""
-        kind, subject, case, device = key
-        fit = self.ok.get((FIT, subject, case, device))
+        fit = self.ok.get(key._replace(kind=TimedCall.FIT))
         epochs = fit["epochs"] if fit is not None else math.nan
         if not epochs > 0:
             return ()
-        once = self.once.get((f"{kind}{ONCE}", subject, case, device))
+        once = self.once.get(key._replace(kind=key.kind.once)) if key.kind.once else None
         return tuple(filter(None, epochs_of(self.ok[key], once, epochs)))
 
 
-def _by_key(timings: pd.DataFrame) -> dict[Key, _Timed]:
+def _by_key(timings: pd.DataFrame) -> dict[WorkloadKey, _Timed]:
     return {
-        (row["kind"], row["subject"], row["case"], row["device"]): cast("_Timed", row)
+        WorkloadKey(TimedCall(row["kind"]), row["subject"], row["case"], row["device"]): cast(
+            "_Timed", row
+        )
         for row in timings.to_dict("records")
     }
 
@@ -613,7 +618,7 @@ def _pairs_of_times(base: Frames, new: Frames) -> tuple[list[_TimePair], list[Ro
             lone.append(_unpaired_time(row, key, before, after))
             continue
         samples = [timings.ok[key]["samples"] for timings in (before, after)]
-        if key[0] in FITS and (before.is_cut(key) or after.is_cut(key)):
+        if key.kind in FITS and (before.is_cut(key) or after.is_cut(key)):
             samples = [timings.per_epoch(key) for timings in (before, after)]
             row = replace(row, note="of an epoch")
         if not all(samples):
@@ -628,7 +633,10 @@ def _pairs_of_times(base: Frames, new: Frames) -> tuple[list[_TimePair], list[Ro
             n=min(map(len, logs)),
         )
         difference = _difference_of_conditions(
-            before.ok[key], after.ok[key], together=key[0] == TOGETHER, machines=machines
+            before.ok[key],
+            after.ok[key],
+            together=key.kind is TimedCall.TOGETHER,
+            machines=machines,
         )
         if difference:
             lone.append(replace(row, note=difference))
@@ -647,7 +655,7 @@ def _machine_differences(base: Frames, new: Frames) -> list[str]:
     ]
 
 
-def _unpaired_time(row: Row, key: Key, before: _RunTimings, after: _RunTimings) -> Row:
+def _unpaired_time(row: Row, key: WorkloadKey, before: _RunTimings, after: _RunTimings) -> Row:
     """The row of a timing that did not succeed in both runs."""
     verdict: RowVerdict = "not judged"
     if key in before.ok:

@@ -6,7 +6,16 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+from enum import StrEnum
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    runtime_checkable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -629,12 +638,54 @@ takes longer than the next, and the processor time used after the fit while the 
 idle."""
 
 
+class TimedCall(StrEnum):
+    """What a workload does within the clock."""
+
+    SOFTMAX = "softmax"
+    COPY = "copy"
+    FIT = "fit"
+    TOGETHER = "together"
+    REFERENCE = "reference"
+    PREDICT = "predict"
+    PREDICT_ROW = "predict-row"
+    LOGITS = "logits"
+    FIT_ONCE = "fit-once"
+    TOGETHER_ONCE = "together-once"
+    REFERENCE_ONCE = "reference-once"
+
+    @property
+    def once(self) -> TimedCall | None:
+        """The same fit with a single epoch; None for calls that are no whole fit."""
+        return _ONCE.get(self)
+
+    @property
+    def whole(self) -> TimedCall:
+        """The fit of which this is a single epoch; otherwise the call itself."""
+        return next((whole for whole, once in _ONCE.items() if once is self), self)
+
+
+_ONCE = {
+    TimedCall.FIT: TimedCall.FIT_ONCE,
+    TimedCall.TOGETHER: TimedCall.TOGETHER_ONCE,
+    TimedCall.REFERENCE: TimedCall.REFERENCE_ONCE,
+}
+
+
+class WorkloadKey(NamedTuple):
+    """What identifies a workload: see `Timing`."""
+
+    kind: TimedCall
+    subject: str
+    case: str
+    device: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Timing:
     """The timing of a workload on a device: samples of seconds per call, grouped by process.
 
     Args:
-        kind: the timed call: ``softmax``, ``copy``, ``fit``, ``together``, ``reference``,
+        kind: a `TimedCall`: ``softmax``, ``copy``, ``fit``, ``together``, ``reference``,
             ``predict``, ``predict-row``, or ``logits`` (a softmax of a pairing's own logits). For
             the three fits, the ending ``-once`` means a single epoch.
         subject: the kernel or the model, with its parameters in brackets.
@@ -659,6 +710,11 @@ class Timing:
     samples: tuple[tuple[float, ...], ...] = ()
     calls: int = 1
     figures: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def key(self) -> WorkloadKey:
+        """What was timed."""
+        return WorkloadKey(TimedCall(self.kind), self.subject, self.case, self.device)
 
 
 @dataclass(frozen=True, slots=True)

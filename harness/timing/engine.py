@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from harness.contract.values import TO_PREDICT
+from harness.contract.values import TO_PREDICT, WorkloadKey
 from harness.errors import describe
 from harness.timing import blocks
 from harness.timing.blocks import nothing, without_garbage_collection
@@ -26,6 +26,7 @@ from harness.timing.reference import WrongOutputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from harness.contract.values import TimedCall
     from harness.timing.blocks import Clock
 
 SAMPLE = 0.002
@@ -61,7 +62,7 @@ class Workload:
             it could.
     """
 
-    kind: str
+    kind: TimedCall
     subject: str
     case: str
     device: str
@@ -74,9 +75,9 @@ class Workload:
     poison: Callable[[Any], bool] | None = None
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """The unique identity of a workload."""
-        return self.kind, self.subject, self.case, self.device
+    def key(self) -> WorkloadKey:
+        """What identifies the workload."""
+        return WorkloadKey(self.kind, self.subject, self.case, self.device)
 
 
 @dataclass(slots=True)

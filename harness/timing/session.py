@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from harness.contract.registry import load
-from harness.contract.values import Timing
+from harness.contract.values import TimedCall, Timing, WorkloadKey
 from harness.processes import state as process_state
 from harness.processes import worker as processes
 from harness.processes.client import Limits
@@ -24,7 +24,7 @@ from harness.statistics.timings import FEWEST, interval, is_tight
 from harness.timing import busyness
 from harness.timing.busyness import Look, Usage
 from harness.timing.engine import BURST, ROUNDS, WARM_UP, measure, worse
-from harness.timing.workloads import ONCE, SoftmaxGroup
+from harness.timing.workloads import SoftmaxGroup
 from harness.trials.executors.local import share_of_memory
 
 if TYPE_CHECKING:
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
     from harness.contract.values import Failure
     from harness.timing.engine import Measured
-    from harness.timing.workloads import Group, Key
+    from harness.timing.workloads import Group
 
     Clock = Callable[[], float]
     Outcome = tuple[
-        "Key", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]
+        "WorkloadKey", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]
     ]
 
 MOST = 10
@@ -216,7 +216,7 @@ class _Bench:
         self.n_processes, self.stopped = 0, ""
         self.started = clock()
         self.groups: dict[int, Group] = dict(enumerate(bench.groups))
-        self.tallies: dict[Key, _Tally] = {}
+        self.tallies: dict[WorkloadKey, _Tally] = {}
         self.took: dict[int, float] = {}  # seconds of each group in the latest process
         self.least: dict[int, float] = {}  # seconds of each group with the fewest rounds
         self.measured: Counter[int] = Counter()  # number of processes that measured each group
@@ -397,16 +397,15 @@ class _Bench:
         return answer
 
     def _shun(
-        self, culprit: Key, reason: str, turn: Sequence[tuple[int, Group]]
+        self, culprit: WorkloadKey, reason: str, turn: Sequence[tuple[int, Group]]
     ) -> list[tuple[int, Group]]:
         """The rest of a turn without a kernel that hung: it would hang on other logits, too."""
-        kind, subject, case, device = culprit
         remaining = []
         for i, group in turn:
             rest: Group | None = group
             for place, key in enumerate(group.keys):
-                if (key[0], key[1], key[3]) == (kind, subject, device) and rest is not None:
-                    tally = _Tally((i, place), "failed", f"{reason} ({case})")
+                if key._replace(case="") == culprit._replace(case="") and rest is not None:
+                    tally = _Tally((i, place), "failed", f"{reason} ({culprit.case})")
                     self.tallies.setdefault(key, tally)
                     rest = rest.without(key)
             if rest is None:
@@ -416,7 +415,9 @@ class _Bench:
                 remaining.append((i, rest))
         return remaining
 
-    def _blame(self, index: int, noted: tuple[int, Key] | None, reason: str) -> Group | None:
+    def _blame(
+        self, index: int, noted: tuple[int, WorkloadKey] | None, reason: str
+    ) -> Group | None:
         """The rest of a group after one of its workloads ended the process.
 
         None, and all workloads fail, where the culprit is unknown or the group cannot do without
@@ -438,7 +439,7 @@ class _Bench:
     def _note(self, index: int, outcomes: Sequence[Outcome]) -> None:
         for j, (key, status, reason, samples, calls, figures) in enumerate(outcomes):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
-            if status != "ok" and key[0].endswith(ONCE):
+            if status != "ok" and key.kind.whole is not key.kind:
                 del self.tallies[key]  # a model may refuse a fit of one epoch
                 continue
             if status != "ok":
@@ -449,7 +450,7 @@ class _Bench:
             for name, value in figures.items():
                 tally.figures.setdefault(name, []).append(value)
 
-    def _timing(self, key: Key, tally: _Tally) -> Timing:
+    def _timing(self, key: WorkloadKey, tally: _Tally) -> Timing:
         status, reason = tally.status, tally.reason
         if status == "ok" and len(tally.samples) < FEWEST:
             status = "unfinished"
@@ -467,14 +468,14 @@ class _Bench:
         )
 
 
-def _noted(value: Any) -> tuple[int, Key] | None:
+def _noted(value: Any) -> tuple[int, WorkloadKey] | None:
     """Place and key of the workload that a process noted last; ``value`` is JSON."""
     return (int(value[0]), _key(value[1])) if value else None
 
 
-def _key(parts: Sequence[str]) -> Key:
-    kind, subject, case, device = parts
-    return kind, subject, case, device
+def _key(parts: Sequence[str]) -> WorkloadKey:
+    kind, *rest = parts
+    return WorkloadKey(TimedCall(kind), *rest)
 
 
 def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -525,7 +526,7 @@ def _settle(state: dict[str, Any], threads: int) -> tuple[str, ...]:
 
 def _measure_there(
     registry: Registry,
-    note: Callable[[tuple[int, Key]], None],
+    note: Callable[[tuple[int, WorkloadKey]], None],
     group: Group,
     seed: int,
     seconds: float,

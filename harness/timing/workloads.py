@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from harness.contract.values import RUNNING, TO_PREDICT
+from harness.contract.values import RUNNING, TO_PREDICT, TimedCall, WorkloadKey
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
 from harness.timing.engine import Workload
@@ -39,12 +39,6 @@ if TYPE_CHECKING:
 
     from harness.contract.registry import Registry
     from harness.contract.values import Array, Choice, Classifier, Device, Kernel, Trial
-
-Key: TypeAlias = tuple[str, str, str, str]
-"""Kind, subject, case and device of a workload."""
-
-ONCE = "-once"
-"""Suffix of a fit's kind for the same fit with a single epoch."""
 
 FAR = -1e7
 """Mean of logits at which a softmax fails unless it subtracts the maximum."""
@@ -102,13 +96,16 @@ class SoftmaxGroup:
         return len(self.kernels) * (0.1 + self.bytes * 3e-8)
 
     @property
-    def keys(self) -> tuple[Key, ...]:
+    def keys(self) -> tuple[WorkloadKey, ...]:
         """Keys of the kernels' workloads."""
-        return tuple(("softmax", kernel, self.case, self.device) for kernel in self.kernels)
+        return tuple(
+            WorkloadKey(TimedCall.SOFTMAX, kernel, self.case, self.device)
+            for kernel in self.kernels
+        )
 
-    def without(self, key: Key) -> SoftmaxGroup | None:
+    def without(self, key: WorkloadKey) -> SoftmaxGroup | None:
         """The group without the kernel of a key; None if no kernel is left."""
-        left = tuple(kernel for kernel in self.kernels if kernel != key[1])
+        left = tuple(kernel for kernel in self.kernels if kernel != key.subject)
         return replace(self, kernels=left) if left else None
 
     def workloads(self, registry: Registry, seed: int, _threads: int = 1) -> list[Workload]:
@@ -148,7 +145,7 @@ class SoftmaxGroup:
 
         workloads = [
             workload(
-                "softmax",
+                TimedCall.SOFTMAX,
                 name,
                 setup=partial(setup, registry.kernels[name]),
                 check=partial(check, registry.kernels[name]),
@@ -157,7 +154,7 @@ class SoftmaxGroup:
             for name in self.kernels
         ]
         if device.copier:
-            workloads.append(workload("copy", "copy", setup=partial(device.copier, logits)))
+            workloads.append(workload(TimedCall.COPY, "copy", setup=partial(device.copier, logits)))
         return workloads
 
 
@@ -184,10 +181,10 @@ class TimedPairing:
     weight: float = 1.0
 
     @property
-    def key(self) -> Key:
+    def key(self) -> WorkloadKey:
         """The key of the pairing's fit."""
         trial = self.trials[0]
-        return ("fit", str(trial.model), str(trial.dataset), trial.device)
+        return WorkloadKey(TimedCall.FIT, str(trial.model), str(trial.dataset), trial.device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,24 +200,24 @@ class TrainingGroup:
         return str(self.pairings[0].trials[0].dataset)
 
     @property
-    def keys(self) -> tuple[Key, ...]:
+    def keys(self) -> tuple[WorkloadKey, ...]:
         """Keys of the pairings' fits."""
         return tuple(pairing.key for pairing in self.pairings)
 
-    def without(self, key: Key) -> TrainingGroup | None:
+    def without(self, key: WorkloadKey) -> TrainingGroup | None:
         """The group without the workload of a key; None if no pairing is left.
 
         Without its fit a pairing is left out entirely, because it could not predict.
         """
         left = []
         for pairing in self.pairings:
-            if pairing.key[1:] != key[1:]:
+            if pairing.key != key._replace(kind=TimedCall.FIT):
                 left.append(pairing)
-            elif key[0].startswith("together"):
+            elif key.kind.whole is TimedCall.TOGETHER:
                 left.append(replace(pairing, together=False))
-            elif key[0].startswith("reference"):
+            elif key.kind.whole is TimedCall.REFERENCE:
                 left.append(replace(pairing, reference=False))
-            elif not key[0].startswith("fit"):
+            elif key.kind.whole is not TimedCall.FIT:
                 left.append(replace(pairing, predict=False))
         return TrainingGroup(tuple(left)) if left else None
 
@@ -282,20 +279,27 @@ class _PairingWorkloads:
         )
 
     def workloads(self) -> list[Workload]:
-        workloads = self._fits("fit", self.model.make)
+        workloads = self._fits(TimedCall.FIT, self.model.make)
         if self.pairing.reference and self.model.reference:
-            workloads += self._fits("reference", self.model.reference)
+            workloads += self._fits(TimedCall.REFERENCE, self.model.reference)
         if self.pairing.together and self.model.fit_together and len(self.parts) > 1:
             workloads.append(self._fit_together())
             if self._counted:
                 workloads.append(self._fit_together(1))
         if self.pairing.predict:
-            workloads += [self._predict("predict"), self._predict("predict-row"), *self._softmax()]
+            workloads += [
+                self._predict(TimedCall.PREDICT),
+                self._predict(TimedCall.PREDICT_ROW),
+                *self._softmax(),
+            ]
         return workloads
 
-    def _fits(self, kind: str, make: Callable[..., Classifier]) -> list[Workload]:
+    def _fits(self, kind: TimedCall, make: Callable[..., Classifier]) -> list[Workload]:
         """A fit and, if epochs can be set, a fit of one epoch, which tells the fixed cost apart."""
-        return [self._fit(kind, make), *([self._fit(kind, make, 1)] if self._counted else [])]
+        return [
+            self._fit(kind, make),
+            *([self._fit(kind.once, make)] if self._counted and kind.once else []),
+        ]
 
     def _make(
         self, make: Callable[..., Classifier], index: int = 0, epochs: int | None = None
@@ -310,8 +314,9 @@ class _PairingWorkloads:
         give_threads(made, self.threads)
         return made
 
-    def _fit(self, kind: str, make: Callable[..., Classifier], only: int | None = None) -> Workload:
-        """A fit, of ``only`` so many epochs if given."""
+    def _fit(self, kind: TimedCall, make: Callable[..., Classifier]) -> Workload:
+        """A fit, or a fit of a single epoch."""
+        only = 1 if kind.whole is not kind else None
         _, data, prepared = self.parts[0]
         made: list[Classifier] = []
         rests = False
@@ -335,7 +340,7 @@ class _PairingWorkloads:
                 return {}
             running = goes_on() if rests and kind not in self.figures else 0.0
             P, late = self._first(classifier)
-            if kind == "fit":
+            if kind is TimedCall.FIT:
                 self.fitted = classifier
             elif self.fitted is not None:
                 expected = self._probabilities(self.fitted)
@@ -355,8 +360,7 @@ class _PairingWorkloads:
                 counts["epochs"] = epochs
             return counts
 
-        name = kind if only is None else f"{kind}{ONCE}"
-        return self.workload(name, setup=setup, check=check, before=before)
+        return self.workload(kind, setup=setup, check=check, before=before)
 
     def _settle(self, made: list[Classifier]) -> None:
         """Wait for work that fits leave pending, inside the clock.
@@ -423,7 +427,7 @@ class _PairingWorkloads:
             late = math.fsum(late for _, late in firsts)
             return {"together": len(classifiers), RUNNING: running, TO_PREDICT: late}
 
-        kind = "together" if epochs is None else f"together{ONCE}"
+        kind = TimedCall.TOGETHER if epochs is None else TimedCall.TOGETHER_ONCE
         return self.workload(kind, setup=setup, check=check, before=before)
 
     def _require_likelihood(
@@ -469,9 +473,9 @@ class _PairingWorkloads:
         except ProbabilityError as error:
             raise WrongOutputError(str(error)) from None
 
-    def _predict(self, kind: str) -> Workload:
+    def _predict(self, kind: TimedCall) -> Workload:
         _, _, prepared = self.parts[0]
-        X = prepared.X_test[:1] if kind == "predict-row" else prepared.X_test
+        X = prepared.X_test[:1] if kind is TimedCall.PREDICT_ROW else prepared.X_test
 
         def setup() -> Callable[[], Any]:
             if self.fitted is None:
@@ -489,7 +493,7 @@ class _PairingWorkloads:
         def check(output: Any) -> Mapping[str, float]:
             assert self.fitted is not None
             P = self._checked(self.fitted, output, n=len(X))
-            if kind == "predict-row":
+            if kind is TimedCall.PREDICT_ROW:
                 batch = self._probabilities(self.fitted)
                 error = float(np.abs(P[0] - batch[0]).max())
                 if not error <= AGREEMENT:
@@ -498,7 +502,7 @@ class _PairingWorkloads:
                     )
             return {"n_test": len(X)}
 
-        single = kind == "predict-row"
+        single = kind is TimedCall.PREDICT_ROW
         return self.workload(kind, setup=setup, check=check, single=single, poison=poison)
 
     def _softmax(self) -> list[Workload]:
@@ -525,7 +529,7 @@ class _PairingWorkloads:
 
         return [
             self.workload(
-                "logits",
+                TimedCall.LOGITS,
                 setup=setup,
                 check=check,
                 poison=poison,

@@ -214,7 +214,7 @@ def perceptrons() -> dict[str, float]:
     from sklearn.neural_network import MLPClassifier
 
     from harness.contract.registry import load
-    from harness.contract.values import Setting, Trial
+    from harness.contract.values import Setting, TimedCall, Trial
     from harness.timing.engine import Workload, measure
     from harness.timing.workloads import TimedPairing, TrainingGroup
     from harness.trials.plan import choose
@@ -271,7 +271,7 @@ def perceptrons() -> dict[str, float]:
         ).fit(X, y)
 
     workloads = [
-        Workload("fit", name, "digits", "cpu", setup=lambda call=call: call)
+        Workload(TimedCall.FIT, name, "digits", "cpu", setup=lambda call=call: call)
         for name, call in (("ours", ours), ("theirs", theirs))
     ]
     took = {
@@ -338,6 +338,7 @@ def perceptron_floor() -> dict[str, float]:
 
 def engine() -> dict[str, float]:
     """What the engine finds for a call of ten microseconds, over what timeit does."""
+    from harness.contract.values import TimedCall
     from harness.timing.engine import Workload, measure
 
     def busy() -> int:
@@ -348,7 +349,7 @@ def engine() -> dict[str, float]:
 
     calls, _ = timeit.Timer(busy).autorange()
     bare, engines = [], []
-    workload = Workload("softmax", "busy", "", "cpu", setup=lambda: busy)
+    workload = Workload(TimedCall.SOFTMAX, "busy", "", "cpu", setup=lambda: busy)
     for _ in range(7):
         bare.append(median(timeit.repeat(busy, number=calls // 20, repeat=20)) / (calls // 20))
         engines.append(median(measure([workload], seconds=0.5, seed=0)[0].samples))

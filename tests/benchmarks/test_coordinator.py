@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.contract.values import Choice, Trial
+from harness.contract.values import Choice, TimedCall, Trial
 from harness.timing.engine import Workload, measure
 from harness.trials.executors.local import run_isolated
 
@@ -31,7 +31,7 @@ def by_timeit() -> float:
 
 
 def by_engine() -> float:
-    workload = Workload("softmax", "busy", "", "cpu", setup=lambda: busy)
+    workload = Workload(TimedCall.SOFTMAX, "busy", "", "cpu", setup=lambda: busy)
     return min(measure([workload], seconds=0.2, seed=0)[0].samples)
 
 

@@ -17,6 +17,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from harness.contract.values import TimedCall
 from harness.statistics.timings import FEWEST, TIGHT_FROM, is_tight, ratio, summarise
 from harness.timing import engine, workloads
 from harness.timing.blocks import LONGEST_WARM_UP
@@ -71,7 +72,7 @@ def workload(
         clock.sleep(seconds() if callable(seconds) else seconds)
         return does()
 
-    return Workload("fake", name, "case", "cpu", **{"setup": lambda: run} | options)
+    return Workload(TimedCall.SOFTMAX, name, "case", "cpu", **{"setup": lambda: run} | options)
 
 
 def measure(clock: Clock, *them: Workload, **options: Any) -> list[Measured]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from harness.contract.values import Failure
+from harness.contract.values import Failure, TimedCall, WorkloadKey
 from harness.processes import worker as processes
 from harness.statistics.timings import FEWEST, TIGHT_FROM
 from harness.timing.busyness import Usage
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Timing
     from harness.processes.client import Limits
-    from harness.timing.workloads import Key
 
 
 class Clock:
@@ -48,14 +47,20 @@ class Group:
     copy: bool = False
 
     @property
-    def keys(self) -> list[Key]:
-        return [("fake", subject, self.case, "cpu") for subject in self.subjects]
+    def keys(self) -> list[WorkloadKey]:
+        return [
+            WorkloadKey(TimedCall.SOFTMAX, subject, self.case, "cpu") for subject in self.subjects
+        ]
 
-    def workloads(self) -> list[Key]:
-        return [*self.keys, ("copy", "copy", self.case, "cpu")] if self.copy else self.keys
+    def workloads(self) -> list[WorkloadKey]:
+        return (
+            [*self.keys, WorkloadKey(TimedCall.COPY, "copy", self.case, "cpu")]
+            if self.copy
+            else self.keys
+        )
 
-    def without(self, key: Key) -> Group | None:
-        left = tuple(subject for subject in self.subjects if subject != key[1])
+    def without(self, key: WorkloadKey) -> Group | None:
+        left = tuple(subject for subject in self.subjects if subject != key.subject)
         return replace(self, subjects=left) if left else None
 
 
@@ -123,7 +128,7 @@ class Process:
         self.usable, self.ended, self.polls = True, False, 0
         self.fresh, self.start_seconds = True, 0.0
         self.answer: tuple[Any, Failure | None] | None = None
-        self.noted: tuple[int, Key] | None = None
+        self.noted: tuple[int, WorkloadKey] | None = None
 
     def call(
         self, _: Any, group: Group, seed: int, share: float, how: Any, *, limits: Any, notes: bool
@@ -152,7 +157,7 @@ class Process:
             told = Answer(found, self.machine.spare(share), self.machine.usage)
             self.answer = astuple(told), None
 
-    def _found(self, key: Key) -> Any:
+    def _found(self, key: WorkloadKey) -> Any:
         usual: Finding = {
             "status": "ok",
             "reason": "",
@@ -476,7 +481,7 @@ def test_calls_and_figures_are_the_most_of_all_processes() -> None:
     machine = Machine(lambda _s, _c, n: {"calls": 10 - n, "figures": {"error": n / 8}})
     (timing,) = machine.time(Group("x"), threads=4).timings
     assert (timing.calls, dict(timing.figures)) == (9, {"error": TIGHT_FROM / 8})
-    assert (timing.kind, timing.subject, timing.case, timing.device) == ("fake", "a", "x", "cpu")
+    assert (timing.kind, timing.subject, timing.case, timing.device) == ("softmax", "a", "x", "cpu")
     assert timing.threads == 4
 
 

@@ -18,7 +18,7 @@ from hypothesis.extra.numpy import arrays
 
 from harness.contract import registry
 from harness.contract.registry import Offers
-from harness.contract.values import Choice, Device, Kernel, Trial
+from harness.contract.values import Choice, Device, Kernel, TimedCall, Trial, WorkloadKey
 from harness.errors import UsageError
 from harness.timing import engine
 from harness.timing.reference import SCALE, TOLERANCE, random_logits
@@ -338,7 +338,7 @@ def test_a_group_is_told_by_its_case_and_can_do_without_a_kernel() -> None:
     assert alone is not None
     assert (alone.kernels, alone.case) == (("b",), group.case)
     assert alone.without(group.keys[1]) is None
-    assert group.without(("copy", "copy", group.case, "cpu")) == group
+    assert group.without(WorkloadKey(TimedCall.COPY, "copy", group.case, "cpu")) == group
 
 
 # The true softmax
@@ -611,7 +611,7 @@ def test_a_training_group_can_do_without_a_pairing() -> None:
     )
     group = TrainingGroup(two)
     assert (group.case, group.weight) == ("threshold", 5.0)
-    keys = [("fit", name, "threshold", "cpu") for name in "ab"]
+    keys = [WorkloadKey(TimedCall.FIT, name, "threshold", "cpu") for name in "ab"]
     assert group.keys == tuple(keys)
     assert group.without(keys[0]) == TrainingGroup(two[1:])
     assert TrainingGroup(two[:1]).without(keys[0]) is None
@@ -626,7 +626,8 @@ def test_a_pairing_can_do_without_anything_but_its_fit(
     kind: str, left: tuple[bool, bool, bool]
 ) -> None:
     pairing = TimedPairing(trials(Choice("a")), together=True, reference=True, predict=True)
-    group = TrainingGroup((pairing,)).without((kind, "a", "threshold", "cpu"))
+    key = WorkloadKey(TimedCall(kind), "a", "threshold", "cpu")
+    group = TrainingGroup((pairing,)).without(key)
     assert group is not None
     (found,) = group.pairings
     assert (found.together, found.reference, found.predict) == left
