@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,9 +17,10 @@ from harness.errors import cannot_write
 from harness.terminal.console import remark, write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from harness.contract.registry import Registry
+    from harness.contract.values import Run, Timing
     from harness.timing.schedule import Agenda
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -150,71 +150,57 @@ def training(
 
 def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dict[str, Any]) -> int:
     from harness.interchange import require_pytest_benchmark
+    from harness.runs.benches import BUDGET, BenchRequest, bench
     from harness.store.database import Store
-    from harness.store.environment import fingerprint
     from harness.store.frames import load_frames
     from harness.terminal.display import timing_display
-    from harness.timing.session import MOST, Bench, time_groups
 
     if given["benchmark_json"]:
         require_pytest_benchmark()
         options.require_writable(given["benchmark_json"])
-    budget = given["budget"] or 600.0
     plugins = options.all_plugins(given["plugins"])
-    asked |= {"devices": given["devices"], "threads": given["threads"], "budget": budget}
-    asked["plugins"] = plugins
+    asked |= {name: given[name] for name in ("devices", "threads")}
+    asked |= {"budget": given["budget"] or BUDGET, "plugins": plugins}
+    request = BenchRequest(
+        {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
+        agenda,
+        plugins,
+        given["budget"],
+        given["threads"],
+        given["name"],
+    )
     with closing(Store(options.store_url(given["store"]), create=True)) as store:
-        environment = fingerprint(registry)
-        # Begun before anything is measured, so that a store that refuses costs no time.
-        run = store.begin(
-            given["name"],
-            {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
-            environment,
-            0,
-        )
-        most = None if given["budget"] else MOST  # whoever sets a budget wants it used
-        bench = Bench(agenda.groups, plugins, budget=budget, threads=given["threads"], most=most)
-        stops: list[BaseException] = []
-        try:
-            with terminable(), timing_display(shown=not given["no_progress"]) as tell:
-                session = time_groups(
-                    bench, tell=tell, interrupts=(KeyboardInterrupt, Terminated), note=stops.append
-                )
-        except BaseException:
-            store.delete(run)
-            raise
-        if stops and not any(timing.status == "ok" for timing in session.timings):
-            store.delete(run)
+        with terminable(), timing_display(shown=not given["no_progress"]) as tell:
+            interrupts = (KeyboardInterrupt, Terminated)
+            outcome = bench(store, registry, request, tell=tell, interrupts=interrupts)
+        if outcome.run is None:
             remark("interrupted before anything was measured often enough; nothing is stored")
-            return stop_status(stops[0])
-        late = (replace(timing, threads=given["threads"]) for timing in agenda.late)
-        store.add_timings(run, (*session.timings, *late))
-        store.finish(run, environment | {"timing": session.facts(budget)})
-        frames = load_frames(store, store.find(str(run.id)))
-        if given["as_json"]:
-            from harness.analysis.ranking import tables
-            from harness.sheets.texts import json_text
-
-            write(json_text(frames, tables(frames)))
         else:
-            show_after_run(registry, frames)
-        remark(f"run {run.id} is in {store.name}; {session}")
-        if given["benchmark_json"]:
-            _write_json(given["benchmark_json"], run, session.timings)
-    if stops:
-        return stop_status(stops[0])
-    statuses = {timing.status for timing in session.timings}
+            frames = load_frames(store, outcome.run)
+            if given["as_json"]:
+                from harness.analysis.ranking import tables
+                from harness.sheets.texts import json_text
+
+                write(json_text(frames, tables(frames)))
+            else:
+                show_after_run(registry, frames)
+            remark(f"run {outcome.run.id} is in {store.name}; {outcome.session}")
+            if given["benchmark_json"]:
+                _write_json(given["benchmark_json"], outcome.run, outcome.session.timings)
+    if outcome.stop:
+        return stop_status(outcome.stop)
+    statuses = {timing.status for timing in outcome.session.timings}
     if statuses & {"wrong", "failed"}:
         return FAILED
     return 0 if "ok" in statuses else NOTHING
 
 
-def _write_json(file: Path, run: Any, timings: Any) -> None:
+def _write_json(file: Path, run: Run, timings: Sequence[Timing]) -> None:
     from harness.interchange import benchmark_json
 
-    found = benchmark_json(run, timings, Path.cwd())
+    content = benchmark_json(run, timings, Path.cwd())
     try:
-        file.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise cannot_write(file, error) from error
-    remark(f"wrote {len(found['benchmarks'])} benchmarks to {file}")
+    remark(f"wrote {len(content['benchmarks'])} benchmarks to {file}")

@@ -63,7 +63,7 @@ def harness_in(folder: Path, *words: str) -> Done:
         patch.delenv("HARNESS_STORE", raising=False)
         patch.delenv("HARNESS_RUN_NO_TIMING", raising=False)
         patch.setenv("COLUMNS", "80")
-        for name in ("harness.timing.session", "harness.runs.campaign"):
+        for name in ("harness.runs.benches", "harness.runs.campaign"):
             module = importlib.import_module(name)
             patch.setattr(module, "time_groups", in_three_processes(module.time_groups))
         with redirect_stdout(printed), redirect_stderr(remarks):
@@ -309,7 +309,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         asked.append(bench)
         return session(timing("ok", kind="softmax" if _softmax(bench) else "fit"))
 
-    monkeypatch.setattr("harness.timing.session.time_groups", time_groups)
+    monkeypatch.setattr("harness.runs.benches.time_groups", time_groups)
     monkeypatch.setattr("harness.runs.campaign.time_groups", time_groups)
     return asked
 
@@ -476,7 +476,7 @@ def test_a_bench_remembers_what_it_was_asked(folder: Path, instant: list[Any]) -
 def test_the_status_tells_whether_all_was_right_and_any_was_timed(
     folder: Path, monkeypatch: pytest.MonkeyPatch, found: list[Timing], status: int
 ) -> None:
-    monkeypatch.setattr("harness.timing.session.time_groups", lambda bench, **_: session(*found))
+    monkeypatch.setattr("harness.runs.benches.time_groups", lambda bench, **_: session(*found))
     done = harness_in(folder, *SOFTMAX)
     assert done.status == status
     told = re.sub(r"\s+", " ", done.printed)
@@ -490,7 +490,7 @@ def test_a_bench_that_is_interrupted_leaves_no_run(
     def interrupted(bench: Any, **_: Any) -> Session:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("harness.timing.session.time_groups", interrupted)
+    monkeypatch.setattr("harness.runs.benches.time_groups", interrupted)
     done = harness_in(folder, *SOFTMAX)
     assert done.status == 130
     assert "Traceback" not in done.remarks
