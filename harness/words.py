@@ -42,3 +42,13 @@ def p_value(p: float) -> str:
     if math.isnan(p):
         return ""
     return "<.001" if p < 0.0005 else f"{p:.3f}".removeprefix("0")
+
+
+def plain(text: object) -> str:
+    r"""A stranger's text on one line, without characters that could control a terminal.
+
+    >>> plain("no module\n\x1b[31m 'x'")
+    "no module ?[31m 'x'"
+    """
+    line = " ".join(str(text).split())
+    return "".join(letter if letter.isprintable() else "?" for letter in line)

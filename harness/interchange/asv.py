@@ -13,11 +13,11 @@ from harness.interchange.fields import (
     as_kind,
     member,
     named,
-    plain,
     seconds,
     utc_of,
 )
 from harness.interchange.points import Imported, Point, why_not
+from harness.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,6 +6,8 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias, TypeVar, cast
 
+from harness.words import plain
+
 KINDS: dict[type, str] = {
     dict: "an object",
     list: "an array",
@@ -92,15 +94,6 @@ def seconds(value: object, where: str) -> float:
         MalformedError: the value is neither.
     """
     return math.nan if value is None else as_kind(value, float, where)
-
-
-def plain(text: str) -> str:
-    """Text on one line, without characters that could control a terminal.
-
-    >>> plain("two" + chr(10) + "lines ")
-    'two lines'
-    """
-    return "".join(c if c.isprintable() else " " for c in text).strip()
 
 
 def named(text: str, where: str) -> str:

@@ -11,11 +11,11 @@ from harness.interchange.fields import (
     machine_of,
     member,
     named,
-    plain,
     seconds,
     utc,
 )
 from harness.interchange.points import Imported, Point, why_not
+from harness.words import plain
 
 VERSIONS = ("1.0", 6)
 """The versions of the format since pyperf 0.9.6 of 2017."""

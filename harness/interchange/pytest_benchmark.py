@@ -15,12 +15,12 @@ from harness.interchange.fields import (
     machine_of,
     member,
     named,
-    plain,
     seconds,
     utc,
 )
 from harness.interchange.points import Imported, Point, why_not
 from harness.store.environment import git, machine
+from harness.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from harness.analysis.names import base
 from harness.contract.values import AUTO_REPEATS, folds_in
-from harness.sheets.notes import FAILURES, Note, plain
+from harness.sheets.notes import FAILURES, Note
 from harness.sheets.ranked import named_rows
 from harness.sheets.table import CLIPPED, PARTIAL, TIED
 from harness.statistics.scores import MOST_FOLDS, Basis
 from harness.trials.scoring import CLIP
+from harness.words import plain
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from harness.analysis.timings import PLAIN, with_intervals
 from harness.contract.values import RUNNING, TO_PREDICT
 from harness.sheets.figures import compact
-from harness.sheets.notes import Note, plain
+from harness.sheets.notes import Note
 from harness.sheets.table import Column, Entry, Sheet
 from harness.timing.busyness import complaint
-from harness.words import UNITS, listed, plural
+from harness.words import UNITS, listed, plain, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
