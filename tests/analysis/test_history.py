@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +11,12 @@ import pytest
 from histories import point
 
 from harness.analysis.history import segments
-from harness.store.database import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from harness.contract.values import Point
+    from harness.store.database import Store
 
 
 def bridge(day: int, value: float, old: str, new: str, **changes: Any) -> Point:
@@ -159,12 +157,6 @@ def test_scores_are_no_times() -> None:
 
 
 # In the store
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(str(tmp_path / "harness.db"), create=True)) as opened:
-        yield opened
 
 
 def test_points_read_back_as_they_were_written_oldest_first(store: Store) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,25 +24,19 @@ from harness.contract.values import (
     Trial,
     folds_in,
 )
-from harness.store.database import Store
 from harness.store.frames import load_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.analysis.changes import Row
     from harness.contract.values import Frames, SplitKind
+    from harness.store.database import Store
 
 MACHINE = {"node": "here", "processor": "fast", "cores": 2}
 ROWS, REPEATS = 200, 10
 SCORES = ("accuracy", "likelihood", "nll", "brier")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(str(tmp_path / "harness.db"), create=True)) as opened:
-        yield opened
 
 
 @dataclass

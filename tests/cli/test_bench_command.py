@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import os
 import re
 import sys
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import command_line
 import pytest
 
-from harness.cli import main
 from harness.contract.registry import load
 from harness.contract.values import Timing
 from harness.store.database import Store
@@ -43,32 +42,25 @@ TIMES = {
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command did, and where."""
+class DoneIn(command_line.Done):
+    """What a command did, and the folder it ran in."""
 
     folder: Path
-    status: int
-    printed: str
-    remarks: str
 
-    def then(self, *words: str) -> Done:
-        """Another command in the same folder."""
+    def then(self, *words: str) -> DoneIn:
+        """What another command does in the same folder."""
         return harness_in(self.folder, *words)
 
 
-def harness_in(folder: Path, *words: str) -> Done:
-    printed, remarks = io.StringIO(), io.StringIO()
+def harness_in(folder: Path, *words: str) -> DoneIn:
+    """Run a command in a folder, with timing that takes at most three processes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("HARNESS_STORE", raising=False)
         patch.delenv("HARNESS_RUN_NO_TIMING", raising=False)
-        patch.setenv("COLUMNS", "80")
         for name in ("harness.timing.session", "harness.runs.campaign"):
             module = importlib.import_module(name)
             patch.setattr(module, "time_groups", in_three_processes(module.time_groups))
-        with redirect_stdout(printed), redirect_stderr(remarks):
-            status = ended(*words)
-    return Done(folder, status, printed.getvalue(), remarks.getvalue())
+        done = command_line.harness_in(folder, *words, columns=80)
+    return DoneIn(done.status, done.printed, done.remarks, folder)
 
 
 def in_three_processes(time_groups: Callable[..., Session]) -> Callable[..., Session]:
@@ -94,17 +86,6 @@ def calm(timing: Timing) -> Timing:
     return replace(timing, samples=samples)
 
 
-def ended(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(list(words))
-    return int(stop.value.code or 0)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
-
-
 # Three that are true, each of three fresh processes
 
 SOFTMAX = (
@@ -115,14 +96,14 @@ RUN = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2")
 
 
 @pytest.fixture(scope="module")
-def softmax_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def softmax_bench(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
     folder = tmp_path_factory.mktemp("softmax")
     more = ("--budget", CALM, "--json", "--benchmark-json", "out.json")
     return harness_in(folder, *SOFTMAX, *more)
 
 
 @pytest.fixture(scope="module")
-def training_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def training_bench(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
     pytest.importorskip("torch")
     words = ("bench", "training", "-d", "threshold", "-m", "notebook-mlp", "--device", "cpu")
     more = ("--epochs", "20", "--together", "3", "--budget", CALM)
@@ -130,18 +111,18 @@ def training_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 
 @pytest.fixture(scope="module")
-def timed_run(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def timed_run(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
     return harness_in(tmp_path_factory.mktemp("run"), *RUN, "--timing-budget", CALM)
 
 
-def records(done: Done, table: str) -> list[dict[str, Any]]:
+def records(done: DoneIn, table: str) -> list[dict[str, Any]]:
     report = done.then("report", "--format", "json")
     assert report.status == 0
     found: list[dict[str, Any]] = json.loads(report.printed)["tables"][table]
     return found
 
 
-def test_kernels_are_timed_side_by_side_and_beside_a_copy(softmax_bench: Done) -> None:
+def test_kernels_are_timed_side_by_side_and_beside_a_copy(softmax_bench: DoneIn) -> None:
     assert softmax_bench.status == 0
     rows = json.loads(softmax_bench.printed)["tables"]["softmax"]
     assert [(row["kernel"], row["caches"]) for row in rows] == [
@@ -164,7 +145,7 @@ def test_kernels_are_timed_side_by_side_and_beside_a_copy(softmax_bench: Done) -
         assert 1 in [r["bests"] for r in rows if r["caches"] == caches]
 
 
-def test_a_bench_is_stored_like_a_run_and_reported_again_the_same(softmax_bench: Done) -> None:
+def test_a_bench_is_stored_like_a_run_and_reported_again_the_same(softmax_bench: DoneIn) -> None:
     again = softmax_bench.then("report", "--format", "json")
     assert (again.status, again.printed) == (0, softmax_bench.printed)
     assert "run 1 is in harness.db; timed for " in softmax_bench.remarks
@@ -173,7 +154,7 @@ def test_a_bench_is_stored_like_a_run_and_reported_again_the_same(softmax_bench:
     assert by_name.printed == softmax_bench.printed
 
 
-def test_a_kernel_that_does_not_survive_is_told_in_capitals(softmax_bench: Done) -> None:
+def test_a_kernel_that_does_not_survive_is_told_in_capitals(softmax_bench: DoneIn) -> None:
     report = softmax_bench.then("report")
     assert report.status == 0
     assert max(map(len, report.printed.splitlines())) <= 80
@@ -186,7 +167,7 @@ def test_a_kernel_that_does_not_survive_is_told_in_capitals(softmax_bench: Done)
     assert all(re.search(r"\byes\b", line) for line in fast)
 
 
-def test_a_bench_is_listed_among_the_runs(softmax_bench: Done) -> None:
+def test_a_bench_is_listed_among_the_runs(softmax_bench: DoneIn) -> None:
     listed = softmax_bench.then("runs")
     assert listed.status == 0
     (line,) = [line for line in listed.printed.splitlines() if "tiny" in line]
@@ -194,7 +175,7 @@ def test_a_bench_is_listed_among_the_runs(softmax_bench: Done) -> None:
     assert "6 timings" in line
 
 
-def test_a_bench_cannot_be_resumed(softmax_bench: Done) -> None:
+def test_a_bench_cannot_be_resumed(softmax_bench: DoneIn) -> None:
     refused = softmax_bench.then("run", "--resume")
     assert refused.status == 2
     assert (
@@ -203,7 +184,7 @@ def test_a_bench_cannot_be_resumed(softmax_bench: Done) -> None:
     )
 
 
-def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: Done) -> None:
+def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: DoneIn) -> None:
     assert "wrote 6 benchmarks to out.json" in softmax_bench.remarks
     written = json.loads((softmax_bench.folder / "out.json").read_text())
     assert len(written["benchmarks"]) == 6
@@ -218,7 +199,7 @@ def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: Do
 
 
 def test_training_is_timed_beside_the_plain_loop_and_several_at_once(
-    training_bench: Done,
+    training_bench: DoneIn,
 ) -> None:
     assert training_bench.status == 0
     row, plain = records(training_bench, "training")
@@ -238,7 +219,7 @@ def test_training_is_timed_beside_the_plain_loop_and_several_at_once(
     assert training_bench.then("report").printed == training_bench.printed
 
 
-def test_a_run_times_its_pairings_alone_after_the_trials(timed_run: Done) -> None:
+def test_a_run_times_its_pairings_alone_after_the_trials(timed_run: DoneIn) -> None:
     assert timed_run.status == 0
     printed = timed_run.printed
     assert printed.index("threshold · 2 fresh draws") < printed.index("threshold, timed alone")
@@ -255,7 +236,7 @@ def test_a_run_times_its_pairings_alone_after_the_trials(timed_run: Done) -> Non
     assert timed_run.then("report").printed == printed
 
 
-def test_a_run_keeps_how_its_timing_went(timed_run: Done) -> None:
+def test_a_run_keeps_how_its_timing_went(timed_run: DoneIn) -> None:
     with closing(Store(str(timed_run.folder / "harness.db"))) as store:
         kept = store.find().environment
     assert (kept["timing"]["processes"], kept["timing"]["stopped"]) == (3, "most")
@@ -279,7 +260,7 @@ def test_a_budget_that_is_set_is_used_whatever_the_number_of_processes(
     assert asked[0].most == most
 
 
-def test_a_run_that_was_timed_is_not_timed_again(timed_run: Done) -> None:
+def test_a_run_that_was_timed_is_not_timed_again(timed_run: DoneIn) -> None:
     resumed = timed_run.then("run", "--resume")
     assert (resumed.status, resumed.printed) == (0, timed_run.printed)
     assert "timed for" not in resumed.remarks

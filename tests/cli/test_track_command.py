@@ -8,7 +8,7 @@ import json
 import math
 import re
 import shutil
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ from harness.analysis.history import CAUTION
 from harness.statistics.verdicts import judge
 from harness.store.database import Store
 from harness.versions.pairs import Design, PairedRun, TaskResult
+from harness.versions.sides import Side, side_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from harness.contract.values import Point
 
@@ -281,6 +282,19 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return told
 
 
+@contextmanager
+def unbuilt_side_of(
+    text: str, folder: Path, *, tell: Callable[[str], object] = lambda _: None
+) -> Iterator[Side]:
+    """`side_of`, without the minutes that building a revision takes."""
+    if text == ".":
+        with side_of(text, folder, tell=tell) as side:
+            yield side
+    else:
+        revision = run_git(folder, "rev-parse", "--verify", f"{text}^{{commit}}")
+        yield Side(text, "python", f"revision {revision}", "revision", revision)
+
+
 def test_a_store_that_cannot_be_written_to_is_told_before_anything_is_measured(
     folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -350,15 +364,9 @@ def test_a_bridge_is_the_new_version_against_the_old_one(
     folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Half as slow again as the old anchor, and as fast as the new one: all is as it was."""
-    from harness.versions import sides
-    from harness.versions.sides import Side
-
     run_git(folder, "init", "-q")
     old, new = (commit(folder, {"file": text}) for text in "ab")
-    built = lambda name, top, project, revision, tell: Side(  # noqa: E731
-        name, "python", f"revision {revision}", "revision", revision
-    )
-    monkeypatch.setattr(sides, "_built", built)
+    monkeypatch.setattr("harness.versions.record.side_of", unbuilt_side_of)
     task = ("-m", "numpy-softmax", "-d", "threshold", "--only", "fit")
     found["ratio"] = math.log(1.5)
     harness_in(folder, "track", "record", "--anchor", old, *task)
@@ -398,15 +406,9 @@ def test_an_anchor_of_another_machine_is_no_reason_for_a_bridge(
 def test_a_revision_is_recorded_by_its_hash(
     folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.versions import sides
-    from harness.versions.sides import Side
-
     run_git(folder, "init", "-q")
     commit(folder, {"mine.py": PLUGIN, ".gitignore": "harness.db*"})
-    built = lambda name, top, project, revision, tell: Side(  # noqa: E731
-        name, "python", f"revision {revision}", "revision", revision
-    )
-    monkeypatch.setattr(sides, "_built", built)
+    monkeypatch.setattr("harness.versions.record.side_of", unbuilt_side_of)
     words = ("--plugin", "mine.py", *SMALL)
     done = harness_in(folder, "track", "record", "--anchor", "HEAD", *words)
     assert done.status == 0

@@ -8,14 +8,14 @@ import json
 import math
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import harness_tables
 import numpy as np
 import pandas as pd
 import pytest
 from made_frames import DATASETS, FAULTS, MODELS, make_frames
 from rich.console import Console
+from terminals import printed
 
 from harness.errors import UsageError
 
@@ -28,20 +28,8 @@ Fault = tuple[str, str, str]  # status, kind, reason
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
-    (found,) = harness_tables.harness_reports()
-    return found
-
-
-@pytest.fixture(scope="module")
 def whole() -> Frames:
     return make_frames(faults=FAULTS, clipped={("digits", "sklearn-knn", 0): 3})
-
-
-def printed(report: Report, frames: Frames, width: int = 80, **options: Any) -> str:
-    file = io.StringIO()
-    Console(file=file, width=width, **options).print(report.render(frames, "rich"))
-    return file.getvalue()
 
 
 SMALL = {"iris": DATASETS["iris"], "three-integers": DATASETS["three-integers"]}

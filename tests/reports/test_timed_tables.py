@@ -10,10 +10,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import harness_tables
 import pytest
 from made_frames import make_frames
-from rich.console import Console
+from terminals import printed
 
 from harness.analysis import timings
 from harness.contract.values import Timing
@@ -432,12 +431,6 @@ def test_devices_are_named_where_there_are_several() -> None:
 # Pages
 
 
-@pytest.fixture(scope="module")
-def report() -> Report:
-    (found,) = harness_tables.harness_reports()
-    return found
-
-
 @pytest.fixture
 def timings_only(tmp_path: Path) -> Frames:
     """As `harness bench` stores it."""
@@ -445,12 +438,6 @@ def timings_only(tmp_path: Path) -> Frames:
         run = store.begin("", {"bench": "softmax"}, {}, 0)
         store.add_timings(run, (*KERNELS, *PAIRING, *UNTIMED))
         return load_frames(store, store.find())
-
-
-def printed(report: Report, frames: Frames, width: int = 80) -> str:
-    file = io.StringIO()
-    Console(file=file, width=width).print(report.render(frames, "rich"))
-    return file.getvalue()
 
 
 def in_style(report: Report, frames: Frames, style: str) -> str:

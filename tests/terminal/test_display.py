@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from command_line import complaint_of, harness_in
+from doubles import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -413,14 +414,6 @@ def test_a_frame_says_what_runs_and_what_is_slow_without_curves_too() -> None:
     bar, counts = shot(scene, 6.0, (60, 24), watch=False)
     assert bar == "run 12  ━━━━━━━━━────────────────────  1/3  0:06  0:07 left"
     assert counts == "1 running · slowest: torch-mlp 4.0 s a trial"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_without_a_terminal_a_line_comes_at_times_and_later_on_seldom() -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from failed_checks import failed_checks
 
 import harness
 import harness.testing
 from harness.errors import DatasetError
 from harness.testing import DATASET_CHECKS, faulty
-from harness.testing.checks import reason_of
 from harness.trials.preparation import encode
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -87,15 +88,7 @@ def dataset(split: Any = resampled, kind: Any = "resampled", name: str = "toy") 
     return harness.Dataset(name, kind, split)
 
 
-def verdicts(subject: harness.Dataset) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in DATASET_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong dataset raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, DATASET_CHECKS)
 
 
 @pytest.mark.parametrize(

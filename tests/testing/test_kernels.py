@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from failed_checks import failed_checks
+from softmaxes import softmax
 
 import harness
 import harness.testing
 from harness.testing import KERNEL_CHECKS
-from harness.testing.checks import reason_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def softmax(Z: Array) -> Array:
-    E = np.exp(Z - Z.max(axis=1, keepdims=True))
-    return np.asarray(E / E.sum(axis=1, keepdims=True))
 
 
 def notebook(Z: Array) -> Array:
@@ -77,15 +74,7 @@ def kernel(run: Any = softmax, **details: Any) -> harness.Kernel:
     return harness.Kernel(run=run, **options)
 
 
-def verdicts(subject: harness.Kernel) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in KERNEL_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong kernel raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, KERNEL_CHECKS)
 
 
 def test_a_good_kernel_passes() -> None:

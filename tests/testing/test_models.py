@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from failed_checks import failed_checks
 
 import harness
 import harness.testing
 from harness.contract import registry
 from harness.testing import MODEL_CHECKS, faulty, sample_for
-from harness.testing.checks import reason_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -211,15 +211,7 @@ def model(make: Any = Centroids, name: str = "toy", **details: Any) -> harness.M
     return harness.Model(name, make, **details)
 
 
-def verdicts(subject: harness.Model) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in MODEL_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong model raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, MODEL_CHECKS)
 
 
 NEEDS = (

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from failed_checks import failed_checks
 
 import harness
 import harness.testing
 from harness.testing import REPORT_CHECKS, sample_frames
-from harness.testing.checks import reason_of
 
 if TYPE_CHECKING:
     from harness.contract.values import Frames
@@ -75,15 +76,7 @@ def report(name: str = "toy", tables: Any = tables, render: Any = render, **deta
     return harness.Report(name, tables, render, **details)
 
 
-def verdicts(subject: harness.Report) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in REPORT_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong report raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, REPORT_CHECKS)
 
 
 def test_a_good_report_passes() -> None:

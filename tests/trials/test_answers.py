@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from doubles import Clock
+from softmaxes import softmax
 
 import harness
 from harness.contract.registry import Origin, Registry
@@ -25,19 +27,6 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, np.dtype[Any]]
 WORK = 5.0
 """Seconds that an answer takes; the call that promises it takes 1."""
-
-
-class Clock:
-    """Seconds that pass only where a test lets them."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Promise:
@@ -196,11 +185,6 @@ def test_a_timed_fit_takes_as_long_as_what_it_begins() -> None:
 
 
 # Kernels
-
-
-def softmax(Z: Array) -> Array:
-    P = np.exp(Z - Z.max(axis=1, keepdims=True))
-    return np.asarray(P / P.sum(axis=1, keepdims=True))
 
 
 def lazy_kernel(clock: Clock, kind: Kind, device: str) -> engine.Measured:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 import pytest
+from doubles import Clock
 
 import harness
 from harness.contract.registry import Origin, Registry, load
@@ -308,15 +309,6 @@ def test_a_repeat_whose_shape_no_other_has_is_trained_by_itself(plugin: str) -> 
         small[1]: 2,
         large[0]: 1,
     }
-
-
-class Clock:
-    """Seconds that pass only where a test lets them."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def test_fit_seconds_are_an_equal_share_less_what_the_monitors_took() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import mannwhitneyu
 from sklearn import metrics
+from softmaxes import softmax
 
 from harness.errors import ProbabilityError
 from harness.trials.scoring import (
@@ -23,11 +24,6 @@ from harness.trials.scoring import (
 )
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def softmax(Z: Array) -> Array:
-    Z = np.exp(Z - Z.max(axis=1, keepdims=True))
-    return np.asarray(Z / Z.sum(axis=1, keepdims=True))
 
 
 @st.composite
