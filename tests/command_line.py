@@ -1,4 +1,4 @@
-"""The command line as tests of it use it: what it did, and a repository to do it in."""
+"""Functions that run the command line, git and virtual environments for tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from harness.cli import main
 
 @dataclass(frozen=True)
 class Done:
-    """What a command did."""
+    """The result of a command: its exit status and what it wrote to stdout and stderr."""
 
     status: int
     printed: str
@@ -25,7 +25,7 @@ class Done:
 
 
 def harness_in(folder: Path, *words: str, columns: int | str = 200) -> Done:
-    """Run the command in a folder, in this process."""
+    """Run `harness` in a folder, in this process."""
     printed, remarks = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -41,7 +41,7 @@ def harness_in(folder: Path, *words: str, columns: int | str = 200) -> Done:
 
 
 def complaint_of(done: Done) -> str:
-    """The one clear line of a command that could not do what it was asked to."""
+    """The error message of a command that failed with status 2; the message is one line."""
     assert done.status == 2, done
     assert not done.printed
     assert done.remarks.startswith("harness: ")
@@ -50,7 +50,7 @@ def complaint_of(done: Done) -> str:
 
 
 def run_git(folder: Path, *words: str) -> str:
-    """What git says, as an author who has no settings."""
+    """The output of a git command in a folder; git needs no settings of the user."""
     who = ("-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "commit.gpgsign=false")
     command = ["git", "-C", str(folder), *who, *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -58,7 +58,7 @@ def run_git(folder: Path, *words: str) -> str:
 
 
 def commit(folder: Path, files: dict[str, str]) -> str:
-    """A commit of all that is in a folder, these files written before; its hash."""
+    """Write these files, commit everything in the folder, and return the commit's hash."""
     for name, text in files.items():
         (folder / name).write_text(text)
     run_git(folder, "add", "-A")
@@ -67,10 +67,10 @@ def commit(folder: Path, files: dict[str, str]) -> str:
 
 
 def environment(place: Path, **modules: str) -> Path:
-    """A virtual environment that has all that this one has, by paths, and these modules."""
+    """Make a virtual environment with these modules and all packages of this environment."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     (site,) = place.glob("lib/python*/site-packages")
-    # The standard library stays in its place: pip builds packages where no others are to be seen.
+    # Without the standard library: pip builds packages where only that can be imported.
     library = Path(sysconfig.get_path("stdlib"))
     paths = [
         path

@@ -1,4 +1,4 @@
-"""What all tests share."""
+"""Settings and options that all tests share."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from hypothesis import HealthCheck, settings
 if TYPE_CHECKING:
     import pytest
 
-# A busy machine is no fault of what is tested.
+# A test must not fail because the machine is busy.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
 
-# Tests run beside each other: where each has as many threads as cores, they wait for one another.
+# Parallel tests with as many threads as cores each would slow each other down.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Runs in tests end with their trials, but for those that are about timing.
+# Runs in tests skip timing; tests of timing remove this variable.
 os.environ["HARNESS_RUN_NO_TIMING"] = "1"
 
-# Whoever runs in the background of a script ignores Ctrl-C, and so does what it starts; some tests
-# interrupt what they start.
+# A script's background processes and their children ignore Ctrl-C, but some tests interrupt the
+# processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

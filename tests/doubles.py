@@ -1,4 +1,4 @@
-"""What tests have done in other processes, which must be able to import it."""
+"""Fakes that tests share: a clock, and functions that other processes import and run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,20 @@ if TYPE_CHECKING:
 Answer = tuple[Any, dict[str, Any]]
 
 
-# Calls in a process of their own.
+class Clock:
+    """Seconds that pass only where a test lets them."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+# Functions that run in a process of their own.
 
 
 def doubles(_: Inside, number: int) -> Answer:
@@ -151,7 +164,7 @@ def ends_while_it_loads(_: Any) -> object:
     os.abort()
 
 
-# Calls of workers, which make one after another.
+# Functions that a worker runs one after another.
 
 
 def nothing() -> None:

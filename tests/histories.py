@@ -1,4 +1,4 @@
-"""Points of a history, as tests make them."""
+"""Made-up points of a history."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells and rows of scores that no model reached, for statistics to judge."""
+"""Made-up scores of results and of their rows, for tests of the statistics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def cell(
 
 
 def rows_of(scores: dict[int, Any]) -> RowScores:
-    """Rows of each result, as losses; those below 0.5 are right."""
+    """Row scores made from each result's losses; a row with a loss below 0.5 is right."""
 
     def predictions(ids: Sequence[int]) -> pd.DataFrame:
         parts = [
@@ -63,7 +63,7 @@ def rows_of(scores: dict[int, Any]) -> RowScores:
             )
             for i in ids
         ]
-        return pd.concat(parts).sample(frac=1, random_state=0)  # any order of rows will do
+        return pd.concat(parts).sample(frac=1, random_state=0)  # the order of rows must not matter
 
     return RowScores(predictions)
 

@@ -1,4 +1,4 @@
-"""Frames of runs that never ran, for reports to show."""
+"""Made-up frames of a run, for tests of reports."""
 
 from __future__ import annotations
 
@@ -59,10 +59,11 @@ def make_frames(
     clipped: Mapping[tuple[str, str, int], int] | None = None,
     planned: int | None = None,
 ) -> Frames:
-    """A run on made-up data: rows are easy or hard for all models alike, and models are skilled.
+    """Frames of a run on made-up data, in which each row is equally hard for all models.
 
-    Log odds of the right class are normal around a dataset's ease plus a model's skill; the rest
-    follows from them, as in a true run.
+
+    The log odds of the right class are normal around the dataset's ease plus the model's skill.
+    All scores follow from these log odds, as in a real run.
     """
     rows: list[dict[str, Any]] = []
     losses: dict[int, Any] = {}

@@ -1,4 +1,4 @@
-"""Logits that are hard on a softmax, and what its probabilities must be."""
+"""A softmax by its formula, logits that are hard for a softmax, and a check of its output."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ if TYPE_CHECKING:
     from harness.contract.values import Array
 
 
+def softmax(Z: Array) -> Array:
+    E = np.exp(Z - Z.max(axis=1, keepdims=True))
+    return np.asarray(E / E.sum(axis=1, keepdims=True))
+
+
 def awkward(n_samples: int, n_classes: int, dtype: Any) -> Array:
-    """Logits of which every seventh row holds a NaN; of the others, most are large or infinite."""
+    """Logits with a NaN in every seventh row and large or infinite values in most others."""
     Z = np.random.default_rng(0).normal(scale=3, size=(n_samples, n_classes))
     Z[1::7] -= 1e7
     Z[2::7] += 1e7
@@ -23,7 +28,6 @@ def awkward(n_samples: int, n_classes: int, dtype: Any) -> Array:
 
 
 def require_softmax(P: Array, Z: Array) -> None:
-    E = np.exp(Z.astype(np.float64) - Z.max(axis=1, keepdims=True))
     bound = 1e-6 if Z.dtype == np.float32 else 1e-13
     assert P.dtype == Z.dtype
-    np.testing.assert_allclose(P, E / E.sum(axis=1, keepdims=True), rtol=10 * bound, atol=bound)
+    np.testing.assert_allclose(P, softmax(Z.astype(np.float64)), rtol=10 * bound, atol=bound)

@@ -1,4 +1,4 @@
-"""The harness from Python."""
+"""The Python API of the harness."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_run_gives_the_same_scores_as_the_command_line(tmp_path: Path) -> None
     )
 
 
-def test_the_registry_is_a_set_of_mappings() -> None:
+def test_the_registry_maps_names_to_values() -> None:
     registry = harness.discover()
     assert registry.datasets["iris"].kind == "resampled"
     assert registry.models["prior"].baseline
@@ -74,7 +74,7 @@ def test_a_script_without_a_main_guard_can_run_trials(tmp_path: Path) -> None:
 def test_a_script_that_workers_load_by_mistake_does_not_start_runs_without_end(
     tmp_path: Path,
 ) -> None:
-    """Named as a module of the library, it is loaded wherever that module is wanted."""
+    """A script named like a library module is imported in place of that module."""
     script = tmp_path / "html.py"
     script.write_text(
         "import harness\n"
@@ -111,7 +111,7 @@ HEAVY = ["matplotlib", "torch", "pandas", "sklearn", "scipy", "sqlalchemy", "num
         ),
     ],
 )
-def test_what_is_light_loads_nothing_heavy(statement: str, heavy: list[str]) -> None:
+def test_light_imports_load_no_heavy_library(statement: str, heavy: list[str]) -> None:
     tell = f"print('loaded:', *[m for m in {heavy} if m in sys.modules])"
     words = [sys.executable, "-c", f"import sys\n{statement}\n{tell}"]
     done = subprocess.run(words, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""The pytest-benchmark suite that comes with the package, pointed at a stranger's model."""
+"""The pytest-benchmark suite that ships with the package, run on somebody else's model."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def harness_models():
 
 
 def suite(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """As an author calls it, away from our tree."""
+    """Run the suite as a plugin's author does, outside this repository."""
     (folder / "mine.py").write_text(PLUGIN)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     return subprocess.run(
         [*command, "--pyargs", "harness.benchmarks", "--harness-plugin", "mine.py", *words],
         cwd=folder,
-        # Beside other workers pytest-benchmark times nothing.
+        # In a worker of pytest-xdist, pytest-benchmark times nothing.
         env={name: value for name, value in os.environ.items() if "XDIST" not in name},
         capture_output=True,
         text=True,
@@ -58,20 +58,20 @@ def suite(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 def test_a_stranger_s_model_is_timed_with_one_thread_and_without_garbage_collection(
     tmp_path: Path,
 ) -> None:
-    """The model itself looks whether that is so in all calls of ``fit`` but the check's."""
+    """The model itself asserts both in every call of ``fit`` except the check's."""
     done = suite(
         tmp_path,
         *("--harness-model", "constant", "--harness-dataset", "iris"),
         *("--benchmark-json", "found.json", "--benchmark-max-time", "0.01"),
     )
     assert done.returncode == 0, done.stdout
-    found = json.loads((tmp_path / "found.json").read_text())["benchmarks"]
-    names = [f"test_{what}[constant-iris]" for what in ("fit", "predict", "predict_row")]
-    assert sorted(one["name"] for one in found) == sorted(names)
-    assert all(one["stats"]["min"] > 0 for one in found)
+    benchmarks = json.loads((tmp_path / "found.json").read_text())["benchmarks"]
+    names = [f"test_{call}[constant-iris]" for call in ("fit", "predict", "predict_row")]
+    assert sorted(benchmark["name"] for benchmark in benchmarks) == sorted(names)
+    assert all(benchmark["stats"]["min"] > 0 for benchmark in benchmarks)
 
 
-def test_a_model_that_is_not_there_is_a_usage_error(tmp_path: Path) -> None:
+def test_an_unknown_model_is_a_usage_error(tmp_path: Path) -> None:
     done = suite(tmp_path, "--harness-model", "constnat")
     assert done.returncode != 0
     assert "no model matches 'constnat': did you mean 'constant'" in done.stdout + done.stderr

@@ -1,7 +1,7 @@
-"""The workflows for GitHub: they fit its schema, and their shell does what they promise.
+"""The workflows for GitHub follow its schema, and their shell steps do what they promise.
 
-Steps of the shell are run one after the other, as GitHub runs them; steps that use an action are
-left out, and ``gh`` is a stand-in that notes what it is told.
+The tests run the shell steps one after the other, as GitHub does. They skip steps that use an
+action, and replace ``gh`` by a fake that writes down its arguments.
 """
 
 from __future__ import annotations
@@ -57,24 +57,26 @@ def test_a_workflow_fits_githubs_schema(name: str) -> None:
 
 
 @both
-def test_a_workflow_may_as_little_as_it_can(name: str) -> None:
+def test_a_workflow_has_the_fewest_permissions(name: str) -> None:
     workflow = WORKFLOWS[name]
     assert workflow["permissions"] == {"contents": "read"}
     jobs = workflow["jobs"]
     assert "permissions" not in jobs["measure"]
     assert jobs["comment"]["permissions"] == {"pull-requests": "write"}
-    # The job that may write runs nothing of the pull request's.
+    # The job that may write runs no code of the pull request.
     assert not any("checkout" in step.get("uses", "") for step in jobs["comment"]["steps"])
     assert set(workflow["on"]) == {"pull_request"}
     for job in jobs.values():
         assert job["timeout-minutes"]
         for step in job["steps"]:
-            assert "uses" in step or "${{" not in step["run"]  # else titles could be commands
+            assert (
+                "uses" in step or "${{" not in step["run"]
+            )  # otherwise a title could run commands
             assert step.get("uses", "actions/cache@v5") in ACTIONS
 
 
 @both
-def test_a_workflow_has_both_versions_and_keeps_what_was_built(name: str) -> None:
+def test_a_workflow_checks_out_both_versions_and_caches_builds(name: str) -> None:
     steps = {step["uses"].partition("@")[0]: step for step in steps_of(name, "measure", "uses")}
     assert steps["actions/checkout"]["with"]["fetch-depth"] == 0
     kept = steps["actions/cache"]["with"]["path"]
@@ -85,7 +87,7 @@ def test_a_workflow_has_both_versions_and_keeps_what_was_built(name: str) -> Non
     assert sent == ["comment.md", "ab.xml"]
 
 
-def test_the_two_workflows_differ_in_what_they_install_and_measure_only() -> None:
+def test_the_two_workflows_differ_only_in_what_they_install_and_measure() -> None:
     ours, theirs = (WORKFLOWS[name]["jobs"] for name in ("harness-ab", "plugin-ab"))
     assert ours["comment"] == theirs["comment"]
     kept = [step for step in ours["measure"]["steps"] if step.get("name") != "Install"]
@@ -101,11 +103,11 @@ def steps_of(workflow: str, job: str, kind: str) -> list[dict[str, Any]]:
 
 @dataclass
 class Runner:
-    """Runs the steps of jobs in a checkout, as a runner of GitHub's does.
+    """Runs the steps of jobs in a checkout, as a GitHub runner does.
 
     Args:
-        folder: where all of it is.
-        changes: variables of the workflow that are others here.
+        folder: contains the checkout and everything else that the runner writes.
+        changes: values that replace variables of the workflow.
     """
 
     folder: Path
@@ -117,8 +119,8 @@ class Runner:
         return self.folder / "checkout"
 
     def run(self, workflow: str, job: str) -> int:
-        """The status of the first step that fails, or 0."""
-        found = WORKFLOWS[workflow]["jobs"][job]
+        """Run a job; the status of the first step that fails, or 0."""
+        job_steps = WORKFLOWS[workflow]["jobs"][job]
         for step in steps_of(workflow, job, "run"):
             output = self.folder / "output"
             output.write_text("")
@@ -135,7 +137,9 @@ class Runner:
                 "SEEN": str(self.folder / "seen"),
                 "XDG_CACHE_HOME": str(self.folder / "cache"),
             }
-            given = WORKFLOWS[workflow].get("env", {}) | found.get("env", {}) | step.get("env", {})
+            given = (
+                WORKFLOWS[workflow].get("env", {}) | job_steps.get("env", {}) | step.get("env", {})
+            )
             given = {name: self.filled(str(value)) for name, value in given.items()}
             done = subprocess.run(
                 ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
@@ -153,7 +157,7 @@ class Runner:
         return 0
 
     def filled(self, text: str) -> str:
-        """A text with the values of its expressions; of an unknown one, there is none."""
+        """A text with its expressions replaced by their values; fails for an unknown expression."""
         known = {
             "github.event.pull_request.number": "7",
             "github.token": "secret",
@@ -168,7 +172,7 @@ class Runner:
 def runner(
     folder: Path, files: Path, change: dict[str, str], before: dict[str, str], **changes: str
 ) -> Runner:
-    """A checkout of a pull request: ``origin/main`` has the files, and HEAD a change to them."""
+    """A checkout of a pull request: ``origin/main`` has the files, and HEAD changes them."""
     shutil.copytree(files, folder / "origin")
     run_git(folder, "init", "-q", "-b", "main", "origin")
     commit(folder / "origin", before)
@@ -179,7 +183,7 @@ def runner(
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
     (folder / "seen").write_text("")
-    # What the environment here has, that one has, too, so that only what builds is fetched.
+    # The new environment has all packages of this one, so that only build tools are downloaded.
     environment(folder / "env")
     offline = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_EXTRA_INDEX_URL": ""}
     if "PIP_EXTRA_INDEX_URL" in os.environ:
@@ -192,7 +196,7 @@ CLASSIFIER = Path("harness_nearest_mean") / "classifier.py"
 
 
 def slowed(pause: float) -> dict[str, str]:
-    """The example's classifier, which takes its time to predict."""
+    """The example's classifier, slowed down by a pause in each prediction."""
     text = (NEAREST_MEAN / CLASSIFIER).read_text()
     start = "        distances ="
     assert start in text
@@ -202,7 +206,7 @@ def slowed(pause: float) -> dict[str, str]:
 
 
 @pytest.mark.slow
-def test_a_slower_plugin_is_told_and_the_comment_is_updated(tmp_path: Path) -> None:
+def test_a_slower_plugin_is_reported_and_the_comment_is_updated(tmp_path: Path) -> None:
     change = slowed(0.002)
     limit = {"TIME_LIMIT": "15s", "CHOICE": "-m nearest-mean -d rings --only predict"}
     here = runner(tmp_path, NEAREST_MEAN, change, {}, **limit)
@@ -211,10 +215,10 @@ def test_a_slower_plugin_is_told_and_the_comment_is_updated(tmp_path: Path) -> N
     assert comment.startswith("### 1 slower\n")
     assert "| **slower** | predict | nearest-mean, rings" in comment
     assert comment == here.written("summary.md")
-    assert here.written("errors.txt").count("\n") == 2  # what was built, and no complaint
+    assert here.written("errors.txt").count("\n") == 2  # stderr has only the notes about builds
     suite = ET.parse(here.checkout / "ab.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
-    # The comment's job, without a comment and with one
+    # The job that comments, first without and then with an earlier comment
     assert here.run("plugin-ab", "comment") == 0
     first, second, *body = here.written("seen").split("\n", 2)
     assert first.startswith("api --paginate repos/someone/something/issues/7/comments --jq")
@@ -251,7 +255,7 @@ def test_this_repository_is_compared_with_a_change_of_it(tmp_path: Path) -> None
             shutil.copy(ROOT / name, files / name)
     change = {"README.md": (ROOT / "README.md").read_text() + "\nMore.\n"}
     here = runner(tmp_path, files, change, {}, CHOICE="--kernel numpy-fast --shape 100x3")
-    assert here.run("harness-ab", "measure") in (0, 1)  # in two seconds nothing is sure
+    assert here.run("harness-ab", "measure") in {0, 1}  # two seconds are short
     comment = here.written("checkout/comment.md")
     assert "| verdict |" in comment
     assert "softmax | numpy-fast, 100x3 float32" in comment
@@ -261,7 +265,7 @@ def test_this_repository_is_compared_with_a_change_of_it(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("status", [0, 1, 2, 3, 4, 127])
 @both
-def test_the_last_step_ends_with_the_status_and_says_what_it_is(
+def test_the_last_step_ends_with_the_status_and_explains_it(
     tmp_path: Path, name: str, status: int
 ) -> None:
     *_, judge = steps_of(name, "measure", "run")

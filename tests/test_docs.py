@@ -1,4 +1,4 @@
-"""What the docs say is so."""
+"""The docs agree with the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_every_hook_is_documented() -> None:
         assert f"`harness_{kind}()`" in text
 
 
-def test_every_room_of_the_core_stands_in_the_picture_of_the_house() -> None:
+def test_the_architecture_picture_shows_every_package_of_the_core() -> None:
     text = (DOCS / "design.md").read_text()
     picture = text[text.index("harness/\n") : text.index("plugins/  ")]
     drawn = set(re.findall(r"^    ([\w.]+)", picture, re.MULTILINE))
@@ -61,7 +61,7 @@ def test_the_plugins_page_shows_plugins_that_load(tmp_path: Path) -> None:
     assert "my-softmax" in registry.kernels
 
 
-def test_the_gallery_shows_every_kind_of_picture_and_the_command_that_made_it() -> None:
+def test_the_gallery_shows_every_kind_of_picture_and_its_command() -> None:
     from harness_pictures import KINDS as PICTURES
 
     text, script = ((DOCS / name).read_text() for name in ("gallery.md", "gallery/make.sh"))
@@ -78,7 +78,7 @@ def test_the_gallery_shows_the_commands_that_filled_its_store() -> None:
     text, script = ((DOCS / name).read_text() for name in ("gallery.md", "gallery/make.sh"))
     shown = re.findall(r"```sh\n(harness run .*?)\n```", text, re.DOTALL)
     filled = script.partition("# What is drawn.\n")[2].partition("\n\n# The pictures")[0]
-    # What only keeps the script quiet and its files together.
+    # Options that only silence the script and choose its folders.
     for aside in (" > /dev/null", " || test $? = 1", " --no-progress"):
         filled = filled.replace(aside, "")
     assert shown == [filled.replace('"$work/kernel.py"', "kernel.py")]

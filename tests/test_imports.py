@@ -1,4 +1,4 @@
-"""Files of pytest-benchmark, pyperf and asv become points of a history, or one clear line."""
+"""Files of pytest-benchmark, pyperf and asv become points of a history, or a one-line error."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SECOND = "f418e3db6ab6c3257052e159358b468cc924c053"
 
 
 def sample(file: Path, **changes: Any) -> dict[str, Any]:
-    """A copy of a sample file's document, of which these members are others."""
+    """The document of a sample file, with these members changed."""
     return {**json.loads(json.dumps(SAMPLES[file.name])), **changes}
 
 
@@ -45,7 +45,7 @@ def reading(document: Any, folder: Path) -> Imported:
 
 
 def fault(path: Path) -> str:
-    """The one line that reading it ends with."""
+    """The one-line error of reading a file."""
     with pytest.raises(UsageError) as caught:
         read(path)
     line = str(caught.value)
@@ -58,8 +58,8 @@ def fault(path: Path) -> str:
 # -- each tool's own file
 
 
-def test_pytest_benchmarks_points_have_the_medians_that_it_shows() -> None:
-    """The seconds are what ``py.test-benchmark compare`` shows as Median, in full."""
+def test_points_from_pytest_benchmark_have_the_medians_that_it_shows() -> None:
+    """The expected seconds are the Median of ``py.test-benchmark compare``, with all digits."""
     same = ("", 1, "AMD EPYC, 2 cores", "3.11.7", "pytest-benchmark")
     time = "2026-11-25T10:27:15.269155+00:00"
     assert read(PYTEST) == Imported(
@@ -75,8 +75,8 @@ def point(series: str, time: str, seconds: float, revision: str, *rest: Any) -> 
     return Point(series, time, revision, seconds, *rest)
 
 
-def test_pyperfs_points_have_the_median_of_its_processes_medians() -> None:
-    """pyperf's loader gives each run's values as 4.28e-6, 8.01e-6, 7.43e-6 in the median."""
+def test_points_from_pyperf_have_the_median_of_the_process_medians() -> None:
+    """According to pyperf's loader, the medians of the runs are 4.28e-6, 8.01e-6 and 7.43e-6."""
     same = ("", 3, "AMD EPYC, 2 cores", "3.11.7 (64-bit)", "pyperf")
     assert read(PYPERF) == Imported(
         (
@@ -94,11 +94,11 @@ ASVS = {
     "sums.Sums.time_sum(100000, 'tuple')": (0.0004935675001433992, 0.0004450100000212842),
     "sums.time_sort": (1.2253551297815781e-05, 2.182199978051358e-05),
 }
-"""What asv shows for the two revisions, in full."""
+"""The values that asv shows for the two revisions, with all digits."""
 
 
 @pytest.mark.parametrize("path", [ASV, ASV / "bench-box"], ids=lambda path: path.name)
-def test_a_folder_of_asv_has_each_set_of_parameters_as_a_series_oldest_first(path: Path) -> None:
+def test_each_parameter_set_in_an_asv_folder_is_a_series_oldest_first(path: Path) -> None:
     box = ("bench-box", "3.11, tabulate 0.9.0", "asv")
     first = [
         point(name, "2026-03-01T10:00:00+00:00", values[0], FIRST, 2, *box)
@@ -111,12 +111,12 @@ def test_a_folder_of_asv_has_each_set_of_parameters_as_a_series_oldest_first(pat
     assert read(path).points == (*first, *second)
 
 
-def test_one_file_of_asv_is_read_beside_its_machine() -> None:
-    found = read(OLD)
-    assert {point.series: point.seconds for point in found.points} == {
+def test_one_asv_result_file_is_read_with_its_machine_file() -> None:
+    imported = read(OLD)
+    assert {point.series: point.seconds for point in imported.points} == {
         name: values[0] for name, values in ASVS.items()
     }
-    assert found.skipped == (
+    assert imported.skipped == (
         ("sums.Sums.time_sum(1000, 'tuple')", "NaN: it was skipped (50d241c3)"),
         ("sums.Sums.time_sum(100000, 'list')", "null: it failed or timed out (50d241c3)"),
         ("sums.mem_list", "a memory benchmark has no times (its unit: bytes) (50d241c3)"),
@@ -125,8 +125,8 @@ def test_one_file_of_asv_is_read_beside_its_machine() -> None:
     )
 
 
-def test_asvs_first_format_says_the_same() -> None:
-    """No benchmarks.json stands beside it, so its units and its processes are not known."""
+def test_the_first_format_of_asv_gives_the_same_points() -> None:
+    """Without benchmarks.json, the units and the number of processes are unknown."""
     old, new = read(OLD_ASV), read(OLD)
     assert [(p.series, p.time, p.revision, p.seconds, p.machine) for p in old.points] == [
         (p.series, p.time, p.revision, p.seconds, p.machine) for p in new.points
@@ -135,7 +135,7 @@ def test_asvs_first_format_says_the_same() -> None:
     assert ("sums.mem_list", "a memory benchmark has no times (50d241c3)") in old.skipped
 
 
-# -- what is no time
+# -- values that are not times
 
 
 @pytest.mark.parametrize(
@@ -149,29 +149,29 @@ def test_asvs_first_format_says_the_same() -> None:
         (-1.5, "-1.5 seconds are no time"),
     ],
 )
-def test_a_value_that_is_no_time_is_skipped_and_the_rest_is_read(
+def test_a_value_that_is_not_a_time_is_skipped_and_the_rest_is_read(
     tmp_path: Path, value: Any, reason: str
 ) -> None:
     document = sample(PYTEST)
     document["benchmarks"][0]["stats"]["data"][2] = value
-    found = reading(document, tmp_path)
-    assert [point.series for point in found.points] == ["test_sums.py::test_sum[1000]"]
-    assert found.skipped == (("test_sums.py::test_sort", reason),)
+    imported = reading(document, tmp_path)
+    assert [point.series for point in imported.points] == ["test_sums.py::test_sum[1000]"]
+    assert imported.skipped == (("test_sums.py::test_sort", reason),)
     document = sample(PYPERF)
     document["benchmarks"][1]["runs"][2]["values"][0] = value
-    found = reading(document, tmp_path)
-    assert [point.series for point in found.points] == ["sort"]
-    assert found.skipped == (("sum of 100", reason),)
+    imported = reading(document, tmp_path)
+    assert [point.series for point in imported.points] == ["sort"]
+    assert imported.skipped == (("sum of 100", reason),)
 
 
-def test_asvs_infinity_is_no_time(tmp_path: Path) -> None:
+def test_infinity_in_an_asv_file_is_not_a_time(tmp_path: Path) -> None:
     document = sample(OLD)
     document["results"]["sums.time_sort"][0] = [math.inf]
-    found = reading(document, tmp_path)
-    assert ("sums.time_sort", "Infinity is no time (50d241c3)") in found.skipped
+    imported = reading(document, tmp_path)
+    assert ("sums.time_sort", "Infinity is no time (50d241c3)") in imported.skipped
 
 
-def test_medians_of_huge_numbers_are_no_times_either(tmp_path: Path) -> None:
+def test_an_infinite_median_of_huge_numbers_is_not_a_time(tmp_path: Path) -> None:
     document = sample(PYTEST)
     document["benchmarks"][0]["stats"]["data"] = [1.7e308, 1.7e308]
     assert reading(document, tmp_path).skipped == (
@@ -179,29 +179,29 @@ def test_medians_of_huge_numbers_are_no_times_either(tmp_path: Path) -> None:
     )
 
 
-def test_pyperfs_other_units_are_no_times(tmp_path: Path) -> None:
+def test_pyperf_values_in_other_units_are_not_times(tmp_path: Path) -> None:
     document = sample(PYPERF)
     document["metadata"]["unit"] = "byte"
-    found = reading(document, tmp_path)
-    assert found.points == ()
-    assert found.skipped[0] == ("sort", "its unit is byte, not second")
+    imported = reading(document, tmp_path)
+    assert imported.points == ()
+    assert imported.skipped[0] == ("sort", "its unit is byte, not second")
 
 
-def test_pyperfs_benchmarks_without_a_date_have_no_place_in_a_history(tmp_path: Path) -> None:
+def test_a_pyperf_benchmark_without_a_date_is_skipped(tmp_path: Path) -> None:
     document = sample(PYPERF)
     for run in document["benchmarks"][0]["runs"]:
         del run["metadata"]["date"]
     assert reading(document, tmp_path).skipped == (("sort", "no date says when it was measured"),)
 
 
-def test_pyperfs_calibration_alone_is_no_measurement(tmp_path: Path) -> None:
+def test_a_pyperf_file_with_only_calibration_has_no_points(tmp_path: Path) -> None:
     document = sample(PYPERF)
     document["benchmarks"][0]["runs"] = document["benchmarks"][0]["runs"][:1]
     assert reading(document, tmp_path).skipped == (("sort", "nothing was measured"),)
 
 
 def asv_folder(tmp_path: Path, **benchmarks: Any) -> Path:
-    """A copy of asv's folder in which benchmarks.json has these of other kinds."""
+    """A copy of asv's sample folder, with these benchmarks changed in benchmarks.json."""
     folder = tmp_path / "results"
     shutil.copytree(ASV, folder)
     known = json.loads(json.dumps(BENCHMARKS))
@@ -211,25 +211,25 @@ def asv_folder(tmp_path: Path, **benchmarks: Any) -> Path:
     return folder
 
 
-def test_results_of_another_version_of_an_asv_benchmark_are_of_another_benchmark(
+def test_results_of_another_version_of_an_asv_benchmark_are_skipped(
     tmp_path: Path,
 ) -> None:
-    found = read(asv_folder(tmp_path, time_sort={"version": "other"}))
-    assert "sums.time_sort" not in {point.series for point in found.points}
-    assert dict(found.skipped)["sums.time_sort"].startswith("it is of another version")
+    imported = read(asv_folder(tmp_path, time_sort={"version": "other"}))
+    assert "sums.time_sort" not in {point.series for point in imported.points}
+    assert dict(imported.skipped)["sums.time_sort"].startswith("it is of another version")
 
 
-def test_an_asv_benchmark_whose_name_says_nothing_needs_a_unit(tmp_path: Path) -> None:
+def test_an_asv_benchmark_whose_name_does_not_tell_its_unit_needs_one(tmp_path: Path) -> None:
     document = sample(OLD)
     document["results"]["sums.sorting"] = document["results"].pop("sums.time_sort")
     reason = dict(reading(document, tmp_path).skipped)["sums.sorting"]
     assert reason.startswith("neither its name nor benchmarks.json says that it has times")
 
 
-# -- where it was measured, and of what
+# -- the machine and the revision
 
 
-def test_pytest_benchmarks_medians_will_do_where_it_saved_no_data(tmp_path: Path) -> None:
+def test_medians_from_pytest_benchmark_are_used_if_it_saved_no_data(tmp_path: Path) -> None:
     document = sample(PYTEST)
     for benchmark in document["benchmarks"]:
         del benchmark["stats"]["data"]
@@ -247,11 +247,11 @@ def test_pytest_benchmarks_medians_will_do_where_it_saved_no_data(tmp_path: Path
         (None, ""),
     ],
 )
-def test_pytest_benchmarks_revision_is_told_if_it_is_one(
+def test_a_valid_revision_from_pytest_benchmark_is_kept(
     tmp_path: Path, commit: Any, revision: str
 ) -> None:
-    found = reading(sample(PYTEST, commit_info=commit), tmp_path)
-    assert {point.revision for point in found.points} == {revision}
+    imported = reading(sample(PYTEST, commit_info=commit), tmp_path)
+    assert {point.revision for point in imported.points} == {revision}
 
 
 @pytest.mark.parametrize(
@@ -262,11 +262,11 @@ def test_pytest_benchmarks_revision_is_told_if_it_is_one(
     ],
 )
 def test_times_are_utc(tmp_path: Path, written: str, time: str) -> None:
-    found = reading(sample(PYTEST, datetime=written), tmp_path)
-    assert {point.time for point in found.points} == {time}
+    imported = reading(sample(PYTEST, datetime=written), tmp_path)
+    assert {point.time for point in imported.points} == {time}
 
 
-def test_pyperformance_adds_revisions_to_pyperfs_file(tmp_path: Path) -> None:
+def test_the_revision_that_pyperformance_adds_to_a_pyperf_file_is_kept(tmp_path: Path) -> None:
     document = sample(PYPERF)
     document["metadata"]["commit_id"] = "abc"
     assert {point.revision for point in reading(document, tmp_path).points} == {"abc"}
@@ -292,13 +292,13 @@ def test_runs_that_pytest_benchmark_saved_in_a_folder_are_a_history(tmp_path: Pa
         ]
 
 
-def test_names_fit_into_a_line_and_say_nothing_to_a_terminal(tmp_path: Path) -> None:
+def test_names_become_one_line_without_terminal_escapes(tmp_path: Path) -> None:
     document = sample(PYTEST)
     document["benchmarks"][0]["fullname"] = "a\nb\x1b[31m\ud800"
     assert reading(document, tmp_path).points[0].series == "a b [31m"
 
 
-# -- what cannot be read
+# -- files that cannot be read
 
 
 @pytest.mark.parametrize(
@@ -321,7 +321,7 @@ def test_names_fit_into_a_line_and_say_nothing_to_a_terminal(tmp_path: Path) -> 
     ],
     ids=range(14),
 )
-def test_a_file_that_is_none_of_the_three_is_one_line(
+def test_a_file_of_another_tool_is_a_one_line_error(
     tmp_path: Path, content: bytes, words: str
 ) -> None:
     file = tmp_path / "file.json"
@@ -339,24 +339,26 @@ def test_a_file_that_was_cut_off_is_never_read_as_a_shorter_one(tmp_path: Path, 
         assert "ends in the middle" in line or "is not JSON" in line
 
 
-def test_a_file_that_ends_in_the_middle_is_called_that(tmp_path: Path) -> None:
+def test_the_error_says_that_a_file_is_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "cut.json"
     file.write_text(PYTEST.read_text()[:1000])
     assert "ends in the middle" in fault(file)
 
 
-def test_what_is_not_there_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_one_line_error(tmp_path: Path) -> None:
     assert "there is no such file or folder" in fault(tmp_path / "none.json")
     (tmp_path / "empty").mkdir()
     assert "holds no results" in fault(tmp_path / "empty")
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+def test_reading_does_not_wait_for_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert "neither a file nor a folder" in fault(tmp_path / "pipe")
 
 
-def test_what_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_without_read_permission_is_a_one_line_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(file: Path) -> bytes:
         raise PermissionError(13, "Permission denied")
 
@@ -367,7 +369,7 @@ def test_what_may_not_be_read_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("name", ["bench-box/machine.json", "benchmarks.json"])
-def test_asvs_other_files_lead_to_its_folder(name: str) -> None:
+def test_other_files_of_asv_point_to_its_results_folder(name: str) -> None:
     assert "holds no times; name the folder" in fault(ASV / name)
 
 
@@ -400,7 +402,7 @@ AMISS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("make", AMISS.values(), ids=AMISS)
 @pytest.mark.parametrize("place", [".", "below"])
-def test_of_a_folder_what_cannot_be_read_is_named_and_the_rest_is_read(
+def test_unreadable_files_in_a_folder_are_named_and_the_rest_is_read(
     tmp_path: Path, make: Callable[[Path], object], place: str
 ) -> None:
     (tmp_path / "below").mkdir()
@@ -408,16 +410,16 @@ def test_of_a_folder_what_cannot_be_read_is_named_and_the_rest_is_read(
     shutil.copy(PYTEST, tmp_path / "zero.json")
     amiss = tmp_path / place / "it's amiss.json"
     make(amiss)
-    found = read(tmp_path)
+    imported = read(tmp_path)
     whole = [*read(PYTEST).points, *read(PYPERF).points]
-    assert sorted(found.points, key=str) == sorted(whole, key=str)
-    ((named, reason),) = [skip for skip in found.skipped if "amiss" in skip[0]]
+    assert sorted(imported.points, key=str) == sorted(whole, key=str)
+    ((named, reason),) = [skip for skip in imported.skipped if "amiss" in skip[0]]
     assert named == f"'{amiss}'"
     assert reason
     assert "\n" not in reason
 
 
-def test_a_folder_of_which_nothing_can_be_read_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_readable_files_is_a_one_line_error(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{")
     (tmp_path / "b.json").write_text("")
     fault(tmp_path)
@@ -441,7 +443,7 @@ def test_a_folder_of_which_nothing_can_be_read_is_one_line(tmp_path: Path) -> No
     ],
     ids=range(12),
 )
-def test_a_wrong_type_is_one_line_that_says_where(
+def test_a_wrong_type_is_a_one_line_error_that_says_where(
     tmp_path: Path, document: dict[str, Any], words: str
 ) -> None:
     file = tmp_path / "file.json"
@@ -451,7 +453,7 @@ def test_a_wrong_type_is_one_line_that_says_where(
     assert words in line
 
 
-# -- whatever is in it
+# -- arbitrary content
 
 SCALARS = (
     st.none()
@@ -475,7 +477,7 @@ JSON = st.recursive(
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """The way to each value in a document."""
+    """The path of each value in a document: its keys and indices."""
     inside = (
         value.items()
         if isinstance(value, dict)
@@ -483,7 +485,7 @@ def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         if isinstance(value, list)
         else ()
     )
-    return [at, *(place for key, one in inside for place in places(one, (*at, key)))]
+    return [at, *(place for key, member in inside for place in places(member, (*at, key)))]
 
 
 def replaced(document: Any, place: tuple[Any, ...], value: Any) -> Any:
@@ -505,25 +507,25 @@ def read_or_line(path: Path) -> Imported | str:
 
 
 def reads_or_says_why(path: Path) -> None:
-    found = read_or_line(path)
-    if isinstance(found, str):
-        assert len(found.splitlines()) == 1
+    imported = read_or_line(path)
+    if isinstance(imported, str):
+        assert len(imported.splitlines()) == 1
         return
-    for one in found.points:
-        assert 0 < one.seconds < math.inf
-        assert one.processes >= 1
-        assert one.series
-        assert one.time.endswith("+00:00")
-        json.dumps([one.series, one.revision, one.machine, one.python]).encode()
-        (one.series + one.revision + one.machine + one.python).encode()
-    for words in found.skipped:
+    for point in imported.points:
+        assert 0 < point.seconds < math.inf
+        assert point.processes >= 1
+        assert point.series
+        assert point.time.endswith("+00:00")
+        json.dumps([point.series, point.revision, point.machine, point.python]).encode()
+        (point.series + point.revision + point.machine + point.python).encode()
+    for words in imported.skipped:
         assert len(" ".join(words).splitlines()) == 1
-    times = [one.time for one in found.points]
+    times = [point.time for point in imported.points]
     assert times == sorted(times)
 
 
 @given(document=JSON)
-def test_arbitrary_json_is_read_or_one_line(
+def test_arbitrary_json_is_read_or_is_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, document: Any
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "arbitrary.json"
@@ -532,7 +534,7 @@ def test_arbitrary_json_is_read_or_one_line(
 
 
 @given(content=st.binary(max_size=40))
-def test_arbitrary_bytes_are_one_line(
+def test_arbitrary_bytes_are_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes
 ) -> None:
     file = tmp_path_factory.getbasetemp() / "bytes.json"
@@ -542,7 +544,7 @@ def test_arbitrary_bytes_are_one_line(
 
 @given(where=st.sampled_from(PLACES), value=JSON)
 @example(where=("pytest_benchmark.json", ("benchmarks", 0, "stats", "median")), value=10**400)
-def test_a_file_with_any_one_value_replaced_is_read_or_one_line(
+def test_a_file_with_any_value_replaced_is_read_or_is_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, where: tuple[str, tuple[Any, ...]], value: Any
 ) -> None:
     name, place = where
@@ -552,7 +554,7 @@ def test_a_file_with_any_one_value_replaced_is_read_or_one_line(
 
 
 @given(place=st.sampled_from(places(BENCHMARKS)), value=JSON)
-def test_a_benchmarks_json_with_any_one_value_replaced_is_read_or_one_line(
+def test_a_benchmarks_json_with_any_value_replaced_is_read_or_is_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, place: tuple[Any, ...], value: Any
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "asv"

@@ -1,4 +1,4 @@
-"""What a notebook shows."""
+"""A notebook shows a run's progress, and results as tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NAN = float("nan")
 
 
 class Shown:
-    """What a fake notebook has under a cell, and all that it had there before."""
+    """A fake notebook: the output under a cell now, and all earlier outputs."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -36,12 +36,12 @@ class Shown:
 
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shown:
-    """Where the kernel of a notebook would be."""
-    found = Shown()
+    """Make this process look like a notebook's kernel."""
+    notebook_output = Shown()
     shell = type("ZMQInteractiveShell", (), {})()
     fakes: dict[str, dict[str, Any]] = {
         "IPython": {"get_ipython": lambda: shell},
-        "IPython.display": {"display": found.display, "HTML": str},
+        "IPython.display": {"display": notebook_output.display, "HTML": str},
     }
     for name, content in fakes.items():
         module = ModuleType(name)
@@ -49,7 +49,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Shown:
         monkeypatch.setitem(sys.modules, name, module)
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HARNESS_STORE", raising=False)
-    return found
+    return notebook_output
 
 
 def run(**options: Any) -> harness.Outcome:
@@ -57,7 +57,7 @@ def run(**options: Any) -> harness.Outcome:
 
 
 @pytest.mark.parametrize("in_process", [False, True])
-def test_in_a_notebook_a_bar_tells_how_far_a_run_is(
+def test_a_notebook_shows_a_progress_bar_of_a_run(
     shown: Shown, monkeypatch: pytest.MonkeyPatch, in_process: bool
 ) -> None:
     monkeypatch.setattr(notebook, "EVERY", 0.0)
@@ -67,18 +67,20 @@ def test_in_a_notebook_a_bar_tells_how_far_a_run_is(
     assert shown.texts[-1] == '<div><progress value="4" max="4"></progress> 4 of 4 done</div>'
 
 
-def test_updates_of_a_bar_are_few(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_bar_is_updated_only_now_and_then(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(notebook, "EVERY", 1e6)
     run()
     assert len(shown.texts) == 2
 
 
-def test_a_bar_can_be_left_out(shown: Shown) -> None:
+def test_the_bar_can_be_turned_off(shown: Shown) -> None:
     run(progress=False)
     assert not shown.texts
 
 
-def test_an_interrupted_run_leaves_the_bar_where_it_was(
+def test_an_interrupted_run_leaves_the_bar_at_its_last_state(
     shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupt(*_: object, **__: object) -> None:
@@ -91,10 +93,10 @@ def test_an_interrupted_run_leaves_the_bar_where_it_was(
 
 
 @pytest.mark.parametrize("shell", [None, "TerminalInteractiveShell"])
-def test_elsewhere_nothing_is_shown(
+def test_outside_a_notebook_nothing_is_shown(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any, shell: str | None
 ) -> None:
-    """Neither in a script nor in IPython's own terminal, unless it is asked for."""
+    """A script and IPython's terminal show no bar unless the caller asks for a bar."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delitem(sys.modules, "IPython", raising=False)
     if shell:
@@ -108,7 +110,7 @@ def test_elsewhere_nothing_is_shown(
 
 
 class Cells(HTMLParser):
-    """The texts of a page by their tags, and all tags."""
+    """Collects the texts of a page by tag, and all tags."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -155,7 +157,7 @@ def test_a_ranking_is_a_table_for_each_dataset_with_few_digits() -> None:
     assert cells.tags.count("b") == 2 + 1
 
 
-def test_names_are_text_whatever_they_look_like() -> None:
+def test_names_that_look_like_html_are_shown_as_text() -> None:
     name = '<script>alert("&")</script>'
     failures = pd.DataFrame([{"dataset": name, "reason": "<b>bad</b>"}])
     cells = Cells(
@@ -166,7 +168,7 @@ def test_names_are_text_whatever_they_look_like() -> None:
     assert "<b>bad</b>" in cells.texts
 
 
-def test_what_has_no_rows_or_says_nothing_is_left_out() -> None:
+def test_empty_tables_and_empty_columns_are_left_out() -> None:
     overview = pd.DataFrame([{"model": "mine", "mean": 0.5, "iris": 0.5}])
     tables = {
         "ranking": ranking(rank=NAN, nll=NAN, ok=0),

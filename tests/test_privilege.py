@@ -1,4 +1,4 @@
-"""What ships has no privilege: any plugin can be removed, and the rest works or says what lacks."""
+"""Shipped plugins are ordinary plugins: the rest works, or says what is missing, without them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def harness_datasets():
 
 
 def without(package: str, folder: Path, *commands: list[str]) -> list[tuple[int, str, str]]:
-    """What commands do where a shipped plugin is not installed: status, output, remarks."""
+    """Status, stdout and stderr of commands where one shipped plugin is not installed."""
     site = folder / "site"
     info = site / "classification_harness-0.1.0.dist-info"
     info.mkdir(parents=True)
@@ -138,11 +138,13 @@ OTHERS = {
     "versus": ("tables",),
     "pictures": ("page", "tables"),
 }
-"""What is tried where a plugin of reports is removed; of others, the tables."""
+"""Reports to try when a plugin of reports is removed; for other plugins, only the tables."""
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_without_a_shipped_plugin_what_does_not_need_it_works(name: str, tmp_path: Path) -> None:
+def test_without_a_shipped_plugin_everything_that_does_not_need_it_works(
+    name: str, tmp_path: Path
+) -> None:
     assert set(EACH) == set(SHIPPED)
     readers = [EACH[other] for other in OTHERS.get(name, ("tables",))]
     done = without(SHIPPED[name], tmp_path, LIST, RUN, EACH[name], *readers)

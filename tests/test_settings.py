@@ -1,4 +1,4 @@
-"""The nearest pyproject.toml settles what the command line and the environment leave open."""
+"""The nearest pyproject.toml gives defaults for the command line and environment variables."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def write(folder: Path, text: str) -> Path:
     return folder
 
 
-def test_everything_is_read(tmp_path: Path) -> None:
+def test_every_setting_is_read(tmp_path: Path) -> None:
     write(
         tmp_path,
         """
@@ -37,10 +37,10 @@ def test_everything_is_read(tmp_path: Path) -> None:
         memory = "2G"
         """,
     )
-    found = read_settings(tmp_path)
-    assert found.plugins == (str(tmp_path / "models/mine.py"), "my_package.models")
-    assert found.store == str(tmp_path / "results/all.db")
-    assert found.run == {
+    settings = read_settings(tmp_path)
+    assert settings.plugins == (str(tmp_path / "models/mine.py"), "my_package.models")
+    assert settings.store == str(tmp_path / "results/all.db")
+    assert settings.run == {
         "datasets": ["toy:*"],
         "models": ["torch-*", "numpy-softmax[l2=0|1]"],
         "repeats": 10,
@@ -52,7 +52,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
     }
 
 
-def test_the_nearest_file_counts_and_its_paths_are_relative_to_it(tmp_path: Path) -> None:
+def test_the_nearest_file_is_used_and_its_paths_are_relative_to_its_folder(tmp_path: Path) -> None:
     write(tmp_path, '[tool.harness]\nplugins = ["far.py"]')
     near = write(tmp_path / "near", '[tool.harness]\nplugins = ["a.py"]')
     below = near / "one" / "two"
@@ -60,22 +60,22 @@ def test_the_nearest_file_counts_and_its_paths_are_relative_to_it(tmp_path: Path
     assert read_settings(below).plugins == (str(near / "a.py"),)
 
 
-def test_the_current_folder_is_where_to_look(
+def test_the_search_begins_in_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(write(tmp_path, "[tool.harness.run]\nrepeats = 7"))
     assert read_settings().run == {"repeats": 7}
 
 
-def test_without_a_table_of_ours_nothing_is_settled(tmp_path: Path) -> None:
+def test_a_file_without_the_harness_table_sets_nothing(tmp_path: Path) -> None:
     assert read_settings(write(tmp_path, '[project]\nname = "x"')) == Settings()
 
 
-def test_a_store_s_url_and_absolute_paths_stay(tmp_path: Path) -> None:
+def test_a_store_s_url_and_absolute_paths_are_unchanged(tmp_path: Path) -> None:
     write(tmp_path, '[tool.harness]\nstore = "postgresql://host/db"\nplugins = ["/opt/a.py"]')
-    found = read_settings(tmp_path)
-    assert found.store == "postgresql://host/db"
-    assert found.plugins == ("/opt/a.py",)
+    settings = read_settings(tmp_path)
+    assert settings.store == "postgresql://host/db"
+    assert settings.plugins == ("/opt/a.py",)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_store_s_url_and_absolute_paths_stay(tmp_path: Path) -> None:
         ("[tool.harness.run]\nmemory = 1.5", "memory = 1.5 is not an integer or a string"),
     ],
 )
-def test_a_fault_is_named_with_its_file(tmp_path: Path, text: str, fault: str) -> None:
+def test_a_fault_is_reported_with_its_file(tmp_path: Path, text: str, fault: str) -> None:
     write(tmp_path, text)
     with pytest.raises(UsageError) as caught:
         read_settings(tmp_path)
@@ -108,7 +108,7 @@ def test_a_fault_is_named_with_its_file(tmp_path: Path, text: str, fault: str) -
     assert fault in str(caught.value)
 
 
-def test_a_file_that_is_no_text_is_a_usage_error(tmp_path: Path) -> None:
+def test_a_binary_file_is_a_usage_error(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(UsageError, match="is not valid TOML"):
         read_settings(tmp_path)
@@ -126,6 +126,6 @@ def test_command_line_beats_environment_beats_file_beats_default(
     assert choose_store(None, Settings()) == STORE == "harness.db"
 
 
-def test_an_empty_variable_is_none_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_environment_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HARNESS_STORE", "")
     assert choose_store(None, Settings()) == STORE

@@ -1,4 +1,4 @@
-"""Times and sizes are read as people write them, and what is neither is told so."""
+"""Times and sizes are read as people write them; any other text is a usage error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_size_is_read_as_written(written: str | float, expected: int) -> None:
     "written",
     ["", "s", "soon", "0", "-1", "-1m", "nan", "inf", "1d", "1 2", "1e308h", "5k", math.inf, True],
 )
-def test_what_is_no_time_is_refused(written: str | float) -> None:
+def test_text_that_is_not_a_time_is_refused(written: str | float) -> None:
     with pytest.raises(
         UsageError, match="is not a time; write seconds, or a number with s, m or h"
     ):
@@ -64,7 +64,7 @@ def test_what_is_no_time_is_refused(written: str | float) -> None:
     "written",
     ["", "G", "lots", "0", "0.5", "-1M", "nan", "inf", "5i", "5ib", "1e308T", "1h", math.nan],
 )
-def test_what_is_no_size_is_refused(written: str | float) -> None:
+def test_text_that_is_not_a_size_is_refused(written: str | float) -> None:
     with pytest.raises(
         UsageError, match="is not a size; write bytes, or a number with K, M, G or T"
     ):

@@ -1,4 +1,4 @@
-"""What strangers wrote gives no orders to terminals or spreadsheets, and passwords are hidden."""
+"""Text from plugins and files cannot command terminals or spreadsheets; passwords are hidden."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ ANY = st.text(st.characters() | st.sampled_from("\x1b\x9b\u202e\r=+-@\t"))
 
 
 @pytest.mark.parametrize("order", ORDERS.values(), ids=ORDERS)
-def test_nothing_that_a_terminal_obeys_is_left(order: str) -> None:
-    found = cleaned(f"before{order}after\n\tnext")
-    assert re.fullmatch(r"before\??[^\W\d_]*[\[\]\w;?]*after\n\tnext", found)
-    assert not set(order) & set(found) - set("[]0;T31m")
+def test_terminal_escapes_are_removed(order: str) -> None:
+    clean_text = cleaned(f"before{order}after\n\tnext")
+    assert re.fullmatch(r"before\??[^\W\d_]*[\[\]\w;?]*after\n\tnext", clean_text)
+    assert not set(order) & set(clean_text) - set("[]0;T31m")
 
 
 @given(ANY)
-def test_text_that_is_clean_is_left_as_it_is(text: str) -> None:
+def test_clean_text_is_unchanged(text: str) -> None:
     assert cleaned(cleaned(text)) == cleaned(text)
     cleaned(text).encode()
     printable = "".join(letter for letter in text if letter.isprintable())
@@ -83,16 +83,16 @@ def _table(cell: str | Text) -> Table:
 
 
 @pytest.mark.parametrize("printed", PRINTED.values(), ids=PRINTED)
-def test_whatever_prints_it_a_strangers_text_stays_text(
+def test_every_printing_function_removes_terminal_escapes(
     printed: Callable[[str], object], capfd: pytest.CaptureFixture[str]
 ) -> None:
     printed("name" + "".join(ORDERS.values()))
-    found = "".join(capfd.readouterr())
-    assert "name" in found
-    assert all(letter.isprintable() or letter == "\n" for letter in found)
+    output = "".join(capfd.readouterr())
+    assert "name" in output
+    assert all(letter.isprintable() or letter == "\n" for letter in output)
 
 
-def test_colours_of_our_own_are_left(
+def test_our_own_colours_are_kept(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -108,23 +108,23 @@ PLAIN = ("", "a=1", "-1.5", "+2", "1e-9", "-1e-09", "-inf", "3.5", "plain, text"
 
 
 @pytest.mark.parametrize("formula", FORMULAS)
-def test_no_cell_begins_a_formula(formula: str) -> None:
-    for found in (
+def test_a_cell_that_looks_like_a_formula_is_quoted(formula: str) -> None:
+    for csv_file in (
         csv_text([formula], [[formula, -1.5]]),
         frame_csv(pd.DataFrame({formula: [formula], "number": [-1.5]})),
         frame_csv(pd.DataFrame({formula: pd.Categorical([formula]), "number": [-1.5]})),
     ):
-        rows = list(csv.reader(io.StringIO(found, newline="")))
+        rows = list(csv.reader(io.StringIO(csv_file, newline="")))
         assert [row[0][:1] for row in rows] == ["'", "'"]
         assert rows[1][1] == "-1.5"
 
 
 @pytest.mark.parametrize("text", PLAIN)
-def test_a_cell_that_is_no_formula_is_left_as_it_is(text: str) -> None:
+def test_a_cell_that_is_not_a_formula_is_unchanged(text: str) -> None:
     assert csv_cell(text) == text
 
 
-def test_numbers_keep_all_their_digits_and_what_is_missing_is_empty() -> None:
+def test_numbers_keep_all_their_digits_and_missing_values_are_empty() -> None:
     frame = pd.DataFrame(
         {
             "value": [-1 / 3, np.nan, -np.inf],
@@ -160,7 +160,7 @@ SECRETS = ("s3cret", "s3c%40ret", "s3c:ret", "s3c/ret", "s3c@ret", "s3c+ret", "s
 
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("url", PASSWORDS.values(), ids=PASSWORDS)
-def test_a_password_is_hidden_wherever_it_stands_in_a_url(url: str, secret: str) -> None:
+def test_a_password_is_hidden_anywhere_in_a_url(url: str, secret: str) -> None:
     shown, secrets = hide_password(url.replace("{}", secret))
     assert not re.search("s3c|ret$|ret@", shown)
     assert "***" in shown
@@ -171,7 +171,7 @@ def test_a_password_is_hidden_wherever_it_stands_in_a_url(url: str, secret: str)
 @pytest.mark.parametrize(
     "name", ["plain", "driver", "nobody", "option", "of a key", "passwd", "pwd"]
 )
-def test_a_password_is_hidden_in_what_somebody_else_says(name: str, secret: str) -> None:
+def test_a_password_is_hidden_in_error_messages_of_libraries(name: str, secret: str) -> None:
     url = PASSWORDS[name].replace("{}", secret)
     said = without_passwords(f"OperationalError: cannot open '{url}' (see https://x.org/a?b=c)")
     assert "s3c" not in said
@@ -182,14 +182,14 @@ def test_a_password_is_hidden_in_what_somebody_else_says(name: str, secret: str)
     "url",
     ["results.db", "/home/me/a:b.db", "sqlite:////home/me@work/x.db", "postgresql://h:5432/d"],
 )
-def test_what_has_no_password_is_shown_as_it_is(url: str) -> None:
+def test_text_without_a_password_is_unchanged(url: str) -> None:
     assert hide_password(url) == (url, ())
     assert without_passwords(url) == url
 
 
 @given(ANY, st.integers(3, 50))
-def test_a_text_that_is_too_long_keeps_its_beginning_and_its_end(text: str, most: int) -> None:
-    found = bounded(text, most)
-    assert found == text or (len(text) > most and len(found) < most + 60)
-    assert found.startswith(text[: most // 3])
-    assert found.endswith(text[len(text) - most + most // 3 :])
+def test_a_long_text_keeps_its_beginning_and_its_end(text: str, most: int) -> None:
+    shortened = bounded(text, most)
+    assert shortened == text or (len(text) > most and len(shortened) < most + 60)
+    assert shortened.startswith(text[: most // 3])
+    assert shortened.endswith(text[len(text) - most + most // 3 :])

@@ -41,13 +41,13 @@ def check_dataset(dataset: Dataset) -> None:
 
 
 def known_kind(dataset: Dataset) -> None:
-    """Says how its splits come about: fresh, resampled, fixed, or folds such as 10-fold."""
+    """Declares its kind of split: fresh, resampled, fixed, or folds such as 10-fold."""
     kinds = ", ".join(KINDS_WITHOUT_FOLDS)
     require(is_kind(dataset.kind), f"kind is {dataset.kind!r}, not one of {kinds}, 10-fold, ...")
 
 
 def parameters_have_defaults(dataset: Dataset) -> None:
-    """Takes a generator first, then the fold if it has folds, and the rest has defaults."""
+    """Takes a generator first, then the fold if it has folds; all others have defaults."""
     given = given_to(dataset)
     taken = inspect.signature(dataset.split).parameters
     require(taken, "split takes no generator")
@@ -56,7 +56,7 @@ def parameters_have_defaults(dataset: Dataset) -> None:
 
 
 def parts_fit_together(dataset: Dataset) -> None:
-    """Gives two tables of the same columns, each with rows, and a label a row."""
+    """Gives two tables with the same columns, each with rows, and one label per row."""
     split = _split(dataset)
     for X, y, part in (
         (split.X_train, split.y_train, "train"),
@@ -85,7 +85,7 @@ def two_classes_to_learn(dataset: Dataset) -> None:
 
 
 def every_class_is_in_training(dataset: Dataset) -> None:
-    """Tests no class that does not occur in training."""
+    """Has every class of the test part in the training part, too."""
     split = _split(dataset)
     strange = _classes(split, "y_test") - _classes(split, "y_train")
     require(not strange, f"y_test holds {_listed(strange)}, which y_train does not")
@@ -106,7 +106,7 @@ def class_names_cover_the_labels(dataset: Dataset) -> None:
 
 
 def columns_are_described(dataset: Dataset) -> None:
-    """Names every column if any, and lists as categorical those that are not finite numbers."""
+    """Names all columns or none, and declares columns without finite numbers as categorical."""
     split = _given(dataset)
     train, test = _tables(split)
     tables = (train, test if len(test.columns) == len(train.columns) else train)
@@ -115,7 +115,7 @@ def columns_are_described(dataset: Dataset) -> None:
 
 
 def categories_recur(dataset: Dataset) -> str | None:
-    """Has categories that recur; tells of a column in which nearly each row has its own."""
+    """Has categories that recur; a remark names columns in which nearly all values differ."""
     try:
         names = encode(_given(dataset)).identifiers
     except DatasetError:
@@ -126,7 +126,7 @@ def categories_recur(dataset: Dataset) -> str | None:
 
 
 def same_seed_same_split(dataset: Dataset) -> None:
-    """Draws from the generator that it is given, and from nothing else."""
+    """Uses the given random generator, and no other randomness."""
     splits = []
     for salt in (1, 2):
         with other_luck(salt):
@@ -137,7 +137,7 @@ def same_seed_same_split(dataset: Dataset) -> None:
 
 
 def splits_are_of_their_kind(dataset: Dataset) -> None:
-    """Differs from seed to seed, unless its test part or its folds are fixed."""
+    """Gives different splits for different seeds, unless its test part or its folds are fixed."""
     first, *others = (_split(dataset, seed) for seed in range(4))
     if dataset.kind == "fixed":
         for part in ("X_test", "y_test"):
@@ -149,7 +149,7 @@ def splits_are_of_their_kind(dataset: Dataset) -> None:
 
 
 def parts_share_no_rows(dataset: Dataset) -> str | None:
-    """Keeps rows of the training part out of the test part, if both are of one table."""
+    """Has no row in both parts, if the parts come from one table; a remark counts duplicates."""
     if dataset.kind != "resampled" and not folds_in(dataset.kind):
         return None
     split = _split(dataset)
@@ -167,7 +167,7 @@ def parts_share_no_rows(dataset: Dataset) -> str | None:
 
 
 def folds_test_each_row_once(dataset: Dataset) -> None:
-    """Divides one table, if it has folds: they test each row once, and train on all others."""
+    """Divides one table into folds, if any; folds test each row once and train on all others."""
     n_folds = folds_in(dataset.kind)
     whole: Counter[str | bytes] = Counter()
     tested: Counter[str | bytes] = Counter()
@@ -186,7 +186,7 @@ def folds_test_each_row_once(dataset: Dataset) -> None:
 
 
 def splits_share_no_memory(dataset: Dataset) -> None:
-    """Hands out arrays that nobody else has, or that cannot be written to."""
+    """Gives each split its own arrays, or arrays that are read-only."""
     first, second = _given(dataset), _given(dataset)
     for part in PARTS:
         a, b = (np.asarray(getattr(split, part)) for split in (first, second))

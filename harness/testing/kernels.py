@@ -49,17 +49,17 @@ def rows_sum_to_one(kernel: Kernel) -> None:
 
 
 def one_row(kernel: Kernel) -> None:
-    """Copes with a single row."""
+    """Works with a single row."""
     _require_softmax(kernel, _logits(1, 3))
 
 
 def one_class(kernel: Kernel) -> None:
-    """Copes with a single class, whose probability is 1."""
+    """Works with a single class, whose probability is 1."""
     _require_softmax(kernel, _logits(10, 1))
 
 
 def no_rows(kernel: Kernel) -> str | None:
-    """Gives no rows for no rows, or says why not."""
+    """Gives no rows for an empty array, or raises an error."""
     try:
         probabilities = _run(kernel, _logits(0, 3))
     except Exception as error:  # noqa: BLE001  # strangers' code may raise anything
@@ -72,14 +72,14 @@ def no_rows(kernel: Kernel) -> str | None:
 
 
 def any_layout(kernel: Kernel) -> None:
-    """Takes arrays that are not contiguous."""
+    """Accepts arrays that are not contiguous."""
     logits = _logits(40, 6)
     for view in (logits[::2], logits[:, ::2], logits.T):
         _require_softmax(kernel, view)
 
 
 def shift_invariant(kernel: Kernel) -> None:
-    """Gives the same if a constant is added to all the logits of a row."""
+    """Gives the same if a constant is added to all logits of a row."""
     logits = _logits(100, 5)
     shifts = np.linspace(-8, 8, len(logits))[:, None]  # small enough for kernels that overflow
     probabilities, expected = _run(kernel, logits + shifts), _run(kernel, logits)
@@ -97,7 +97,7 @@ def survives_large_logits(kernel: Kernel) -> str | None:
 
 
 def leaves_its_input_alone(kernel: Kernel) -> None:
-    """Does not write into the array that it gets."""
+    """Does not write to its input array."""
     logits = _logits(100, 3)
     given = logits.copy()
     _run(kernel, given)

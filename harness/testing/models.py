@@ -43,13 +43,13 @@ def check_model(model: Model, *, device: str = "cpu") -> None:
 
 
 def parameters_have_defaults(model: Model, _device: str = "cpu") -> None:
-    """Takes a setting first, and every parameter after it has a default."""
+    """Takes a setting first, and all other parameters have defaults."""
     require(inspect.signature(model.make).parameters, "make takes no setting")
     require_defaults(model.make)
 
 
 def can_be_made_twice(model: Model, device: str = "cpu") -> None:
-    """Can be made twice, and what one classifier learns is no matter to the other."""
+    """Can be made twice, and fitting one classifier does not change the other."""
     sample = sample_for(model.needs, device=device)
     first, second = model.make(sample.setting), model.make(sample.setting)
     require(first is not second, "make gives the same object twice")
@@ -61,7 +61,7 @@ def can_be_made_twice(model: Model, device: str = "cpu") -> None:
 
 
 def leaves_its_input_alone(model: Model, device: str = "cpu") -> None:
-    """Does not modify what it is given, even where it could."""
+    """Does not change its input arrays, although they are writable."""
     sample = sample_for(model.needs, device=device)
     classifier = model.make(sample.setting)
     X, y = sample.X_train.copy(), sample.y_train.copy()
@@ -74,14 +74,14 @@ def leaves_its_input_alone(model: Model, device: str = "cpu") -> None:
 
 
 def gives_valid_probabilities(model: Model, device: str = "cpu") -> None:
-    """Gives probabilities: a column a class, finite, not negative, rows that sum to 1."""
+    """Predicts probabilities: one column per class, finite, not negative, rows that sum to 1."""
     for categories in {False, not model.needs.numeric}:
         sample = sample_for(model.needs, device=device, categories=categories)
         _valid(_fitted(model, sample), sample, sample.X_test)
 
 
 def same_seed_same_result(model: Model, device: str = "cpu") -> None:
-    """Gives the same result for the same seed, wherever the global random generators stand."""
+    """Predicts the same for the same seed, in any state of the global random generators."""
     sample = sample_for(model.needs, device=device)
     answers = []
     for salt in (1, 2):
@@ -92,7 +92,7 @@ def same_seed_same_result(model: Model, device: str = "cpu") -> None:
 
 
 def any_company_of_rows(model: Model, device: str = "cpu") -> None:
-    """Gives a row the same answer whatever rows come with it."""
+    """Predicts the same for a row alone as for the row among others."""
     sample = sample_for(model.needs, device=device)
     classifier = _fitted(model, sample)
     together = _predict(classifier, sample.X_test)
@@ -103,7 +103,7 @@ def any_company_of_rows(model: Model, device: str = "cpu") -> None:
 
 
 def gives_its_answers_away(model: Model, device: str = "cpu") -> None:
-    """Gives the same answer again, whatever was done to the array that it gave before."""
+    """Predicts the same again after the caller has overwritten the returned array."""
     sample = sample_for(model.needs, device=device)
     classifier = _fitted(model, sample)
     before = _predict(classifier, sample.X_test)
@@ -116,7 +116,7 @@ def gives_its_answers_away(model: Model, device: str = "cpu") -> None:
 
 
 def any_order_of_rows(model: Model, device: str = "cpu") -> None:
-    """Gives a row the same answer in whatever order the rows come."""
+    """Predicts the same for a row in any order of the rows."""
     sample = sample_for(model.needs, device=device)
     classifier = _fitted(model, sample)
     straight = _predict(classifier, sample.X_test)
@@ -126,13 +126,13 @@ def any_order_of_rows(model: Model, device: str = "cpu") -> None:
 
 
 def two_classes(model: Model, device: str = "cpu") -> None:
-    """Copes with 2 classes, and gives both of them a column."""
+    """Works with 2 classes, and gives each a column."""
     sample = sample_for(model.needs, 2, device=device)
     _valid(_fitted(model, sample), sample, sample.X_test)
 
 
 def ten_classes(model: Model, device: str = "cpu") -> None:
-    """Copes with 10 classes."""
+    """Works with 10 classes."""
     sample = sample_for(model.needs, 10, device=device)
     _valid(_fitted(model, sample), sample, sample.X_test)
 
@@ -144,7 +144,7 @@ def one_sample(model: Model, device: str = "cpu") -> None:
 
 
 def any_order_of_labels(model: Model, device: str = "cpu") -> None:
-    """Puts each class in its column, in whatever order the labels come."""
+    """Puts each class in its column, in any order of the training labels."""
     sample = sample_for(model.needs, device=device)
     n_classes = sample.setting.n_classes
     # The highest class first, then all classes in turn, so that no batch of rows lacks a class.
@@ -169,7 +169,7 @@ def any_order_of_labels(model: Model, device: str = "cpu") -> None:
 
 
 def keeps_to_its_devices(model: Model, device: str = "cpu") -> str:
-    """Works on each kind of device that it names, and leaves accelerators alone on the CPU."""
+    """Works on each kind of device that it declares, and uses no accelerator on the CPU."""
     kinds = model.devices
     require(
         isinstance(kinds, tuple) and kinds and all(str(kind).isidentifier() for kind in kinds),
@@ -193,7 +193,7 @@ def keeps_to_its_devices(model: Model, device: str = "cpu") -> str:
 
 
 def can_be_pickled(model: Model, device: str = "cpu") -> str | None:
-    """Can be pickled once fitted, or says why not."""
+    """Can be pickled after fitting, or raises an error that says why not."""
     sample = sample_for(model.needs, device=device)
     classifier = _fitted(model, sample)
     before = _predict(classifier, sample.X_test)
@@ -208,7 +208,7 @@ def can_be_pickled(model: Model, device: str = "cpu") -> str | None:
 
 
 def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
-    """Tells a monitor, if fit takes one, its epochs and log probabilities, and learns the same."""
+    """Calls the monitor, if fit takes one, with epochs and log probabilities; learns the same."""
     sample = sample_for(model.needs, device=device)
     classifier = model.make(sample.setting)
     try:
@@ -241,7 +241,7 @@ def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
 
 
 def leaves_the_process_alone(model: Model, device: str = "cpu") -> None:
-    """Leaves directory, environment, NumPy's errors, signals and torch's threads as they were."""
+    """Does not change directory, environment, NumPy's errors, signals or torch's threads."""
     for name in model.requires:
         importlib.import_module(name)
     sample = sample_for(model.needs, device=device)

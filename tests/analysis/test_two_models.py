@@ -1,4 +1,4 @@
-"""Who is better: oracles, error rates by simulation, and what must not be said."""
+"""Comparisons of models: oracles, error rates by simulation, and cases without a verdict."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 UNREAD = RowScores(no_rows)
 
-# Two on one dataset
+# Two models on one dataset
 
 
 @pytest.mark.parametrize("runs", [1, 3])
@@ -53,35 +53,35 @@ def test_resampled_splits_have_the_odds_of_baycomps_correlated_t(runs: int, rope
     rng = np.random.default_rng(runs)
     a, b = 0.8 + 0.05 * rng.normal(size=(2, 5 * runs))
     ours, theirs = (cell("resampled", x, n_train=80, n_test=20) for x in (a, b))
-    found = odds(compare(ours, theirs, "accuracy", UNREAD).below, rope, more_is_better=True)
-    expected = baycomp.two_on_single(b, a, rope, runs)  # of the second being worse, equal, better
+    computed = odds(compare(ours, theirs, "accuracy", UNREAD).below, rope, more_is_better=True)
+    expected = baycomp.two_on_single(b, a, rope, runs)  # that the second is worse, equal, better
     if rope:
-        assert (found.worse, found.equivalent, found.better) == pytest.approx(expected)
+        assert (computed.worse, computed.equivalent, computed.better) == pytest.approx(expected)
     else:
-        assert (found.worse, found.better) == pytest.approx(expected)
+        assert (computed.worse, computed.better) == pytest.approx(expected)
 
 
-def test_of_a_loss_less_is_better() -> None:
+def test_a_smaller_loss_is_better() -> None:
     a, b = [0.3, 0.35, 0.32], [0.5, 0.55, 0.56]
-    found = compare(cell(nll=a), cell(nll=b), "nll", UNREAD)
-    assert odds(found.below, 0.01, more_is_better=False).better > 0.95
-    assert odds(found.below, 0.01, more_is_better=True).worse > 0.95
+    comparison = compare(cell(nll=a), cell(nll=b), "nll", UNREAD)
+    assert odds(comparison.below, 0.01, more_is_better=False).better > 0.95
+    assert odds(comparison.below, 0.01, more_is_better=True).worse > 0.95
 
 
 @given(st.integers(0, 40), st.integers(0, 40), st.integers(0, 100))
 @settings(max_examples=50, deadline=None)
-def test_odds_add_up_and_turn_around(better: int, worse: int, rest: int) -> None:
+def test_odds_sum_to_1_and_swap_with_the_models(better: int, worse: int, rest: int) -> None:
     n = better + worse + rest
-    one, other = paired_shares(better, worse, n), paired_shares(worse, better, n)
-    ours = odds(one, 0.01, more_is_better=True)
-    theirs = odds(other, 0.01, more_is_better=True)
+    shares, swapped = paired_shares(better, worse, n), paired_shares(worse, better, n)
+    ours = odds(shares, 0.01, more_is_better=True)
+    theirs = odds(swapped, 0.01, more_is_better=True)
     assert ours.better + ours.equivalent + ours.worse == pytest.approx(1)
     assert (ours.better, ours.worse) == pytest.approx((theirs.worse, theirs.better), abs=2e-3)
     assert min(ours.better, ours.equivalent, ours.worse) >= -1e-12
 
 
 @pytest.mark.parametrize(("better", "worse", "n"), [(0, 0, 5), (7, 3, 30), (40, 40, 400)])
-def test_paired_shares_are_a_dirichlet_posterior(better: int, worse: int, n: int) -> None:
+def test_paired_shares_have_a_dirichlet_posterior(better: int, worse: int, n: int) -> None:
     rng = np.random.default_rng(0)
     drawn = rng.dirichlet([better + 0.5, worse + 0.5, n - better - worse + 0.5], 200_000)
     differences = drawn[:, 0] - drawn[:, 1]
@@ -90,25 +90,25 @@ def test_paired_shares_are_a_dirichlet_posterior(better: int, worse: int, n: int
         assert below(value) == pytest.approx((differences < value).mean(), abs=5e-3)
 
 
-def test_rows_that_agree_are_no_proof_of_being_equal_but_many_are_evidence() -> None:
-    found = []
+def test_few_equal_predictions_do_not_show_that_models_are_equal_but_many_do() -> None:
+    odds_of_equal = []
     for n in (5, 2000):
         rows = rows_of({1: np.zeros(n), 2: np.zeros(n)})
         ours, theirs = (cell(accuracy=[1.0], first_id=i, n_test=n) for i in (1, 2))
         below = compare(ours, theirs, "accuracy", rows).below
-        found.append(odds(below, 0.01, more_is_better=True).equivalent)
-    assert found[0] < 0.5 < 0.99 < found[1]
+        odds_of_equal.append(odds(below, 0.01, more_is_better=True).equivalent)
+    assert odds_of_equal[0] < 0.5 < 0.99 < odds_of_equal[1]
 
 
-# How often equal ones are told apart
+# False positives: equal models that differ significantly
 
 
-def equal_ones(kind: SplitKind, J: int, n: int) -> tuple[Any, Any, RowScores]:
-    """Two classifiers that are as good as each other, on J repeats of one data set of a kind.
+def equal_models(kind: SplitKind, J: int, n: int) -> tuple[Any, Any, RowScores]:
+    """Two equal classifiers on J repeats of a dataset with this kind of split.
 
-    Each has a feature of its own, as informative as the other's, and cuts it between the means of
-    the classes in its training part, or where its seed says on a split that is always the same.
-    The NLL is that of the logistic function of the distance.
+    Each classifier uses one of two equally informative features. Its threshold is the midpoint of
+    the class means in the training part, or random by seed on a fixed split. The probabilities are
+    the logistic function of the distance from the threshold.
     """
     rng = np.random.default_rng(n)
     n_rows, n_test = 200, 40
@@ -159,35 +159,39 @@ def equal_ones(kind: SplitKind, J: int, n: int) -> tuple[Any, Any, RowScores]:
 @pytest.mark.parametrize(
     ("kind", "J"), [("fresh", 10), ("resampled", 10), ("fixed", 1), ("fixed", 2), ("fixed", 5)]
 )
-def test_equal_classifiers_are_told_apart_in_one_of_twenty_cases(kind: SplitKind, J: int) -> None:
+def test_equal_classifiers_differ_significantly_in_5_percent_of_cases(
+    kind: SplitKind, J: int
+) -> None:
     n = 1500
     rejected = {"accuracy": 0, "nll": 0}
     for i in range(n):
-        ours, theirs, rows = equal_ones(kind, J, i)
+        ours, theirs, rows = equal_models(kind, J, i)
         for score in ("accuracy", "nll"):
             rejected[score] += compare(ours, theirs, score, rows).told_apart  # type: ignore[arg-type]
-    # Two seeds may look alike by chance: the test is careful there, and rejects less often.
+    # Two seeds may agree by chance; the test is conservative there and rejects less often.
     fewest = 0.005 if (kind, J) == ("fixed", 2) else 0.02
     for score, count in rejected.items():
         assert fewest <= count / n <= 0.07, (kind, J, score, count / n)
 
 
-# Many on many
+# Several models on several datasets
 
 
 @pytest.mark.parametrize("n", [6, 15, 40])
 @pytest.mark.parametrize("rope", [0.0, 0.01])
-def test_the_signed_rank_odds_are_baycomps(n: int, rope: float) -> None:
+def test_the_signed_rank_odds_equal_baycomps(n: int, rope: float) -> None:
     z = np.random.default_rng(n).normal(0.01, 0.02, size=n)
-    found = signed_rank_odds(z, rope)
+    computed = signed_rank_odds(z, rope)
     expected = baycomp.SignedRankTest.probs(np.zeros(n), z, rope, nsamples=20_000, random_state=0)
     if rope:
-        assert (found.worse, found.equivalent, found.better) == pytest.approx(expected, abs=0.015)
+        assert (computed.worse, computed.equivalent, computed.better) == pytest.approx(
+            expected, abs=0.015
+        )
     else:
-        assert (found.worse, found.better) == pytest.approx(expected, abs=0.015)
+        assert (computed.worse, computed.better) == pytest.approx(expected, abs=0.015)
 
 
-def test_wilcoxons_p_with_holm_is_that_of_scikit_posthocs() -> None:
+def test_wilcoxons_p_values_with_holm_equal_those_of_scikit_posthocs() -> None:
     rng = np.random.default_rng(1)
     gains = rng.normal(size=(4, 12)) + np.array([0.0, 0.3, 1.0, 2.0])[:, None]
     expected = scikit_posthocs.posthoc_wilcoxon(
@@ -197,20 +201,20 @@ def test_wilcoxons_p_with_holm_is_that_of_scikit_posthocs() -> None:
         assert pair.p_value == pytest.approx(expected[pair.first, pair.second], rel=1e-6)
 
 
-def test_holm_is_that_of_statsmodels() -> None:
+def test_holms_correction_equals_that_of_statsmodels() -> None:
     rng = np.random.default_rng(2)
     gains = rng.normal(size=(5, 9)) + np.linspace(0, 2, 5)[:, None]
-    found = [pair.p_value for pair in contests(gains, 0.0)]
+    p_values = [pair.p_value for pair in contests(gains, 0.0)]
     raw = [stats.wilcoxon(gains[i] - gains[j]).pvalue for i in range(5) for j in range(i + 1, 5)]
-    assert found == pytest.approx(multipletests(raw, method="holm")[1], rel=1e-6)
+    assert p_values == pytest.approx(multipletests(raw, method="holm")[1], rel=1e-6)
 
 
-def test_wins_and_losses_are_by_more_than_the_rope() -> None:
+def test_a_win_or_loss_is_a_difference_larger_than_the_rope() -> None:
     (pair,) = contests(np.array([[0.5, 0.6, 0.7, 0.8], [0.505, 0.5, 0.8, 0.8]]), 0.01)
     assert (pair.wins, pair.ties, pair.losses, pair.n) == (1, 2, 1, 4)
 
 
-def test_fewer_than_six_datasets_and_missing_ones_have_means_and_no_verdict() -> None:
+def test_with_fewer_than_six_shared_datasets_there_are_means_and_no_verdict() -> None:
     gains = np.tile([0.9, 0.5], (FEWEST, 1)).T + 0.01 * np.arange(FEWEST)
     (enough,) = contests(gains, 0.01)
     assert enough.judged
@@ -228,29 +232,29 @@ def test_fewer_than_six_datasets_and_missing_ones_have_means_and_no_verdict() ->
     assert math.isnan(nothing.difference)
 
 
-def test_what_is_said_of_two_does_not_depend_on_who_else_is_there() -> None:
+def test_the_comparison_of_two_models_does_not_depend_on_other_models() -> None:
     gains = np.random.default_rng(3).normal(size=(5, 10))
     among, alone = contests(gains, 0.01)[0], contests(gains[:2], 0.01)[0]
     assert (among.difference, among.odds) == (alone.difference, alone.odds)
 
 
 @pytest.mark.slow
-def test_equal_classifiers_over_many_datasets_are_told_apart_in_one_of_twenty_cases() -> None:
+def test_equal_classifiers_over_many_datasets_differ_significantly_in_5_percent_of_cases() -> None:
     rng = np.random.default_rng(4)
-    found = [contests(rng.normal(size=(2, 12)), 0.0)[0].p_value < 0.05 for _ in range(400)]
-    assert 0.02 <= np.mean(found) <= 0.07
+    significant = [contests(rng.normal(size=(2, 12)), 0.0)[0].p_value < 0.05 for _ in range(400)]
+    assert 0.02 <= np.mean(significant) <= 0.07
 
 
-def test_ranks_are_scipys_and_their_intervals_hold_them() -> None:
+def test_ranks_equal_scipys_and_lie_in_their_intervals() -> None:
     gains = np.random.default_rng(5).normal(size=(6, 20)).round(1)
-    found = mean_ranks(gains)
+    ranks = mean_ranks(gains)
     expected = stats.rankdata(-gains, axis=0).mean(axis=1)
-    assert found.figure == pytest.approx(expected)
-    assert (found.low <= found.figure).all()
-    assert (found.figure <= found.high).all()
+    assert ranks.figure == pytest.approx(expected)
+    assert (ranks.low <= ranks.figure).all()
+    assert (ranks.figure <= ranks.high).all()
 
 
-def test_elo_is_a_logistic_regression_on_who_won() -> None:
+def test_elo_is_a_logistic_regression_on_wins() -> None:
     rng = np.random.default_rng(6)
     gains = rng.normal(size=(4, 200)) + np.array([0.0, 0.2, 0.5, 0.9])[:, None]
     rows, won = [], []
@@ -260,27 +264,29 @@ def test_elo_is_a_logistic_regression_on_who_won() -> None:
             row[i], row[j] = 1, -1
             games = [bool(x) for x in gains[i] > gains[j]]
             rows += [row] * (len(games) + 1) * 2
-            # Each game twice, so that the tie that is added is one game of each outcome.
+            # Each game counts twice, so that the added tie is one win and one loss.
             won += games * 2 + [True, False]
     model = LogisticRegression(C=1e9, fit_intercept=False, tol=1e-10, max_iter=1000).fit(rows, won)
     expected = 400 / math.log(10) * model.coef_[0]
-    found = elo(gains)
-    assert found.figure - found.figure.mean() == pytest.approx(expected - expected.mean(), abs=1)
-    assert found.figure.mean() == pytest.approx(1000)
+    ratings = elo(gains)
+    assert ratings.figure - ratings.figure.mean() == pytest.approx(
+        expected - expected.mean(), abs=1
+    )
+    assert ratings.figure.mean() == pytest.approx(1000)
 
 
-def test_who_always_wins_has_a_finite_rating() -> None:
-    found = elo(np.array([[1.0] * 8, [0.5] * 8, [0.1] * 8]))
-    assert np.isfinite(found.figure).all()
-    assert (np.diff(found.figure) < 0).all()
+def test_a_model_that_always_wins_has_a_finite_rating() -> None:
+    ratings = elo(np.array([[1.0] * 8, [0.5] * 8, [0.1] * 8]))
+    assert np.isfinite(ratings.figure).all()
+    assert (np.diff(ratings.figure) < 0).all()
 
 
-# As the command shows it
+# Output of the command
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three models on six small datasets."""
+    """A folder whose store has a run of three models on six small datasets."""
     folder = tmp_path_factory.mktemp("versus")
     sizes = [f"threshold[n_train=30,n_test={n}]" for n in (40, 50, 60, 70, 80, 90)]
     models = ["numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb"]
@@ -298,24 +304,24 @@ def test_two_models_are_shown_by_dataset(stored: Path) -> None:
     assert max(map(len, done.printed.splitlines())) <= 80
 
 
-def test_several_models_are_shown_by_pairs_without_the_baselines(stored: Path) -> None:
+def test_several_models_are_shown_in_pairs_without_the_baselines(stored: Path) -> None:
     done = harness_in(stored, "report", "--versus", "--format", "json")
-    found = json.loads(done.printed)["pairs"]
-    assert len(found) == 2 * 3
-    names = {row["first"] for row in found} | {row["second"] for row in found}
+    pairs = json.loads(done.printed)["pairs"]
+    assert len(pairs) == 2 * 3
+    names = {row["first"] for row in pairs} | {row["second"] for row in pairs}
     assert names == {"numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb"}
-    assert {row["datasets"] for row in found} == {6}
-    assert all(row["p_value"] is not None for row in found)
-    for row in found:
+    assert {row["datasets"] for row in pairs} == {6}
+    assert all(row["p_value"] is not None for row in pairs)
+    for row in pairs:
         assert row["difference"] >= 0 if row["score"] == "accuracy" else row["difference"] <= 0
-    # The best model's pairs come first, those of the two others last.
+    # The pairs of the best model come first, the pair of the two others last.
     for score in ("accuracy", "nll"):
-        first, second, third = (row for row in found if row["score"] == score)
+        first, second, third = (row for row in pairs if row["score"] == score)
         assert first["first"] == second["first"] not in (third["first"], third["second"])
         assert (first["second"], second["second"]) == (third["first"], third["second"])
 
 
-def test_figures_in_latex_and_markdown_stand_to_the_right_with_a_minus(stored: Path) -> None:
+def test_figures_in_latex_and_markdown_are_right_aligned_with_a_minus_sign(stored: Path) -> None:
     words = ("report", "--versus", "-m", "numpy-softmax", "-m", "sklearn-gaussian-nb")
     latex = harness_in(stored, *words, "--format", "latex").printed
     assert latex.count("{lrrrrrr}") == 3
@@ -325,25 +331,25 @@ def test_figures_in_latex_and_markdown_stand_to_the_right_with_a_minus(stored: P
     assert len(re.findall(r"^\|:-+\|(-+:\|){6}$", markdown, re.MULTILINE)) == 3
 
 
-def test_training_sizes_of_one_dataset_are_no_sample_of_datasets(tmp_path: Path) -> None:
+def test_training_sizes_of_one_dataset_do_not_count_as_several_datasets(tmp_path: Path) -> None:
     models = ["numpy-softmax", "sklearn-gaussian-nb"]
     how: Any = {"store": tmp_path / "harness.db", "in_process": True, "timing": False}
     run(["threshold", "iris"], models, repeats=2, train_sizes=(10, 20, 40), **how)
     done = harness_in(tmp_path, "report", "--versus", "-m", "*", "--format", "json")
-    found = json.loads(done.printed)["pairs"]
-    assert {row["datasets"] for row in found} == {2}
-    assert {row["p_value"] for row in found} == {None}
-    assert all("it takes 6" in row["note"] for row in found)
+    pairs = json.loads(done.printed)["pairs"]
+    assert {row["datasets"] for row in pairs} == {2}
+    assert {row["p_value"] for row in pairs} == {None}
+    assert all("it takes 6" in row["note"] for row in pairs)
 
 
-def test_so_many_pairs_that_none_can_be_told_apart_are_said_to_be(stored: Path) -> None:
+def test_the_note_says_when_no_pair_can_be_significant(stored: Path) -> None:
     done = harness_in(stored, "report", "--versus", "-m", "*")
     assert "can be below .312" in done.printed.replace("0.312", ".312")
     two = harness_in(stored, "report", "--versus", "-m", "sklearn-*", "-m", "numpy-softmax")
     assert "can be below" in two.printed  # three pairs over six datasets: 3/32
 
 
-def test_baselines_take_part_where_they_are_named(stored: Path) -> None:
+def test_named_baselines_are_compared(stored: Path) -> None:
     done = harness_in(stored, "report", "--versus", "-m", "*", "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.printed)))
     assert len(rows) == 2 * 10
@@ -359,7 +365,7 @@ def test_every_format_has_the_pairs_and_the_ranks_on_request(stored: Path, style
     assert "sklearn-gaussian-nb" in done.printed
 
 
-def test_a_wider_rope_makes_more_of_them_equal(stored: Path) -> None:
+def test_a_wider_rope_makes_models_more_likely_equal(stored: Path) -> None:
     def equal(rope: str) -> float:
         done = harness_in(stored, "report", "--versus", "--rope", rope, "--format", "json")
         return float(np.mean([row["equivalent"] for row in json.loads(done.printed)["pairs"]]))
@@ -376,18 +382,18 @@ def test_a_wider_rope_makes_more_of_them_equal(stored: Path) -> None:
         (("--versus", "--rope", "200%"), "200%"),
     ],
 )
-def test_what_cannot_be_compared_is_one_clear_line(
+def test_an_impossible_comparison_is_a_one_line_error(
     stored: Path, words: tuple[str, ...], said: str
 ) -> None:
     assert said in complaint_of(harness_in(stored, "report", *words))
 
 
-def test_missing_scores_are_told_and_no_ranks_given() -> None:
+def test_with_missing_scores_there_is_a_note_and_no_ranks() -> None:
     frames = sample_frames()
     contenders = two_models.chosen(frames, ["*"])
-    found = two_models.matrix(frames, contenders, 0.01)
-    assert found["p_value"].isna().all()
-    assert found["note"].str.contains("not both finished").any()
+    pairs = two_models.matrix(frames, contenders, 0.01)
+    assert pairs["p_value"].isna().all()
+    assert pairs["note"].str.contains("not both finished").any()
     with pytest.raises(UsageError, match="has not finished"):
         two_models.standings(frames, contenders)
 
@@ -398,12 +404,12 @@ def shown(rendered: Any) -> str:
     return file.getvalue()
 
 
-def test_where_one_did_not_finish_all_repeats_there_is_no_verdict() -> None:
+def test_without_all_repeats_of_both_models_there_is_no_verdict() -> None:
     lost = {("iris", "one", i): ("failed", "exception", "no luck") for i in (0, 3, 4)}
     frames = make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, faults=lost)
     ours, theirs = two_models.chosen(frames, [])
-    found = two_models.duel(frames, ours, theirs, 0.01).set_index(["dataset", "score"])
-    part, whole = found.loc["iris", "accuracy"], found.loc["digits", "accuracy"]
+    rows = two_models.duel(frames, ours, theirs, 0.01).set_index(["dataset", "score"])
+    part, whole = rows.loc["iris", "accuracy"], rows.loc["digits", "accuracy"]
     assert part[["p_value", "low", "high", "better", "equivalent", "worse"]].isna().all()
     assert (part["repeats"], part["total"]) == (2, 5)
     assert part["method"] == "one finished 2 of 5 repeats"
@@ -419,16 +425,20 @@ def test_two_models_have_a_row_over_all_datasets_too(stored: Path) -> None:
     words = ("report", "--versus", "-m", "sklearn-gaussian-nb", "-m", "numpy-softmax")
     done = harness_in(stored, *words)
     assert "sklearn-gaussian-nb less numpy-softmax, over 6 datasets" in done.printed
-    found = json.loads(harness_in(stored, *words, "--format", "json").printed)
-    for row in found["pairs"]:
-        each = [one["difference"] for one in found["datasets"] if one["score"] == row["score"]]
+    tables = json.loads(harness_in(stored, *words, "--format", "json").printed)
+    for row in tables["pairs"]:
+        each = [
+            dataset_row["difference"]
+            for dataset_row in tables["datasets"]
+            if dataset_row["score"] == row["score"]
+        ]
         assert row["first"] == "sklearn-gaussian-nb"
         assert row["difference"] == pytest.approx(np.mean(each))
         p = stats.wilcoxon(each).pvalue
         assert row["p_value"] == pytest.approx(p)
 
 
-def test_the_tables_of_a_csv_are_one_with_a_column_that_says_which(stored: Path) -> None:
+def test_csv_is_one_table_with_a_column_that_names_the_table(stored: Path) -> None:
     words = ("-m", "sklearn-gaussian-nb", "-m", "numpy-softmax", "--ranks", "--format", "csv")
     frame = pd.read_csv(io.StringIO(harness_in(stored, "report", "--versus", *words).printed))
     counts = frame["table"].value_counts().to_dict()
@@ -436,14 +446,14 @@ def test_the_tables_of_a_csv_are_one_with_a_column_that_says_which(stored: Path)
     assert frame.loc[frame["table"] == "standings", "elo"].notna().all()
 
 
-def test_fewer_than_six_datasets_have_no_ranks_and_the_rest_is_there() -> None:
+def test_with_fewer_than_six_datasets_only_the_ranks_are_missing() -> None:
     frames = make_frames(dict(list(DATASETS.items())[:3]), repeats=2)
-    found = json.loads(render(frames, "json", [], 0.01, ranks=True))
-    assert set(found) == {"rope", "pairs", "standings"}
-    assert "ranks take 6 datasets, and there are 3" in found["standings"][0]["note"]
+    tables = json.loads(render(frames, "json", [], 0.01, ranks=True))
+    assert set(tables) == {"rope", "pairs", "standings"}
+    assert "ranks take 6 datasets, and there are 3" in tables["standings"][0]["note"]
 
 
-def test_of_one_repeat_the_verdict_is_said_to_be_of_the_models_that_were_fitted() -> None:
+def test_with_one_repeat_the_note_limits_the_verdict_to_the_fitted_models() -> None:
     models = {"prior": -1.9, "one": 0.3, "other": 0.2}
     for repeats in (1, 2):
         frames = make_frames(models=models, repeats=repeats)
@@ -451,7 +461,7 @@ def test_of_one_repeat_the_verdict_is_said_to_be_of_the_models_that_were_fitted(
         assert ("Of one repeat" in said) == (repeats == 1)
 
 
-def test_a_contender_on_one_of_several_devices_is_chosen_by_the_name_that_is_shown() -> None:
+def test_a_model_on_one_of_several_devices_is_selected_by_its_printed_name() -> None:
     frames = make_frames(models={"one": 0.3, "other": 0.2}, devices=("cpu", "cuda:0"), repeats=2)
     assert len(two_models.chosen(frames, ["one", "other"])) == 4
     assert two_models.chosen(frames, ["one @ cpu", "other @ cpu"]) == [
@@ -461,27 +471,27 @@ def test_a_contender_on_one_of_several_devices_is_chosen_by_the_name_that_is_sho
     assert two_models.chosen(frames, ["* @ cuda*"]) == [("one", "cuda:0"), ("other", "cuda:0")]
 
 
-def test_a_run_of_failures_says_so_on_each_dataset() -> None:
+def test_a_run_of_failures_has_a_reason_for_each_dataset() -> None:
     frames = sample_frames(all_failed=True)
     ours, theirs = two_models.chosen(frames, ["forest", "ridge*"])
-    found = two_models.duel(frames, ours, theirs, 0.01)
-    assert (found["repeats"] == 0).all()
-    assert found["method"].str.startswith("no scores of forest").all()
+    rows = two_models.duel(frames, ours, theirs, 0.01)
+    assert (rows["repeats"] == 0).all()
+    assert rows["method"].str.startswith("no scores of forest").all()
 
 
-def test_many_pairs_share_their_draws_which_take_longest() -> None:
+def test_many_pairs_share_their_random_draws_because_drawing_is_slow() -> None:
     posteriors._weights.cache_clear()
     assert len(contests(np.random.default_rng(7).normal(size=(8, 50)), 0.01)) == 28
-    found = posteriors._weights.cache_info()
-    assert (found.misses, found.hits) == (1, 27)
+    cache = posteriors._weights.cache_info()
+    assert (cache.misses, cache.hits) == (1, 27)
 
 
-def test_rounding_is_no_difference() -> None:
-    """Means of the same counts, added up in another order; a difference of just the ROPE."""
+def test_rounding_does_not_count_as_a_difference() -> None:
+    """Means of equal counts in another order are equal; so is a difference of exactly the ROPE."""
     rng = np.random.default_rng(8)
     counts = rng.integers(300, 1000, size=(3, 9, 10)) / 1000
     plain = counts.mean(axis=2)
-    shuffled = np.array([[rng.permutation(one).sum() / 10 for one in row] for row in counts])
+    shuffled = np.array([[rng.permutation(digits).sum() / 10 for digits in row] for row in counts])
     shuffled[2] = shuffled[1] + 0.01
     assert (plain != shuffled)[:2].any()
     for gains in (np.stack([plain[0], shuffled[0]]), np.stack([plain[1], shuffled[2]])):
@@ -537,6 +547,6 @@ def empty(frames: Frames) -> Frames:
     )
 
 
-def test_a_run_without_results_is_one_clear_line() -> None:
+def test_a_run_without_results_is_a_one_line_error() -> None:
     with pytest.raises(UsageError, match="needs two models"):
         two_models.chosen(empty(sample_frames()), [])

@@ -1,10 +1,9 @@
-"""Two stored runs: what changed is found, what did not is not, and drift is no regression."""
+"""Comparisons of two stored runs find changes, and report neither noise nor drift as a change."""
 
 from __future__ import annotations
 
 import json
 import re
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -26,30 +25,24 @@ from harness.contract.values import (
     Trial,
     folds_in,
 )
-from harness.store.database import Store
 from harness.store.frames import load_frames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from harness.analysis.changes import Row
     from harness.contract.values import Frames, SplitKind
+    from harness.store.database import Store
 
 MACHINE = {"node": "here", "processor": "fast", "cores": 2}
 ROWS, REPEATS = 200, 10
 SCORES = ("accuracy", "likelihood", "nll", "brier")
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with closing(Store(str(tmp_path / "harness.db"), create=True)) as opened:
-        yield opened
-
-
 @dataclass
 class Made:
-    """Makes runs whose scores and timings a test decides."""
+    """Stores runs with scores and timings that a test chooses."""
 
     store: Store
 
@@ -69,13 +62,13 @@ class Made:
         finished: bool = True,
         kind: SplitKind = "fresh",
     ) -> Run:
-        """A run where each model is right in a part of the rows.
+        """A run in which each model is right on a given share of the rows.
 
         Args:
-            models: name and accuracy.
+            models: the accuracy of each model, by name.
             loss: added to each row's NLL.
-            losses: added to that of each row of a repeat.
-            failed: models and their repeats that failed.
+            losses: for each repeat, what is added to the NLL of each row.
+            failed: the failed repeats of each model.
         """
         environment: dict[str, Any] = {"machine": machine, "python": "3.11", "packages": {}}
         environment["project"] = {"revision": revision, "dirty": False} if revision else None
@@ -107,7 +100,7 @@ class Made:
 
 
 def scored(trial: Trial, accuracy: float, loss: float) -> Result:
-    """The same rows are hard for every model of a repeat, as they are in truth."""
+    """A result in which the same rows are hard for every model of a repeat, as in real runs."""
     rng = np.random.default_rng(trial.repeat)
     hard = rng.random(ROWS)
     right = hard < accuracy
@@ -169,9 +162,9 @@ def test_identical_runs_are_the_same_in_every_score(made: Made) -> None:
 def test_a_change_of_accuracy_is_found(made: Made, base: float, new: float, verdict: str) -> None:
     runs = made.run({"a": base, "b": 0.9}), made.run({"a": new, "b": 0.9})
     rows, _ = made.compare(*runs)
-    found = verdicts(rows)
-    assert found["accuracy", "a"] == verdict
-    assert found["accuracy", "b"] == "same"
+    verdict_of = verdicts(rows)
+    assert verdict_of["accuracy", "a"] == verdict
+    assert verdict_of["accuracy", "b"] == "same"
     (row,) = [row for row in rows if (row.measure, row.subject) == ("accuracy", "a")]
     assert row.low <= row.change <= row.high
     assert row.change == pytest.approx(row.new - row.base)
@@ -183,19 +176,19 @@ def test_a_change_of_likelihood_is_found_in_each_of_its_measures(
     made: Made, loss: float, verdict: str
 ) -> None:
     rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.9}, loss=loss))
-    found = {row.measure: row for row in rows}
-    assert found["accuracy"].verdict == "same"
+    row_of = {row.measure: row for row in rows}
+    assert row_of["accuracy"].verdict == "same"
     for measure in ("likelihood", "nll"):
-        row = found[measure]
+        row = row_of[measure]
         assert row.verdict == verdict
         assert row.low <= row.change <= row.high
-    assert found["likelihood"].change * found["nll"].change < 0
+    assert row_of["likelihood"].change * row_of["nll"].change < 0
 
 
-def test_what_only_one_run_has_is_listed(made: Made) -> None:
+def test_pairings_that_only_one_run_has_are_listed(made: Made) -> None:
     rows, _ = made.compare(made.run({"a": 0.9, "b": 0.9}), made.run({"a": 0.9, "c": 0.9}))
-    found = verdicts(rows)
-    assert (found["scores", "b"], found["scores", "c"]) == ("only base", "only new")
+    verdict_of = verdicts(rows)
+    assert (verdict_of["scores", "b"], verdict_of["scores", "c"]) == ("only base", "only new")
     assert status(rows) == 0
 
 
@@ -211,7 +204,7 @@ def test_what_only_one_run_has_although_the_other_planned_it_says_so(made: Made)
     assert found["b"] == ("only new", "planned, but not run")
 
 
-def test_runs_of_other_seeds_are_not_judged_and_say_so(made: Made) -> None:
+def test_runs_with_different_seeds_are_not_judged_and_a_note_says_so(made: Made) -> None:
     rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.5}, seed=1))
     (row,) = rows
     assert (row.verdict, row.note) == (
@@ -221,7 +214,7 @@ def test_runs_of_other_seeds_are_not_judged_and_say_so(made: Made) -> None:
     assert status(rows) == 4
 
 
-def test_a_model_that_fails_in_the_new_run_failed(made: Made) -> None:
+def test_a_model_that_fails_in_the_new_run_has_the_verdict_failed(made: Made) -> None:
     all_of_a = [("a", repeat) for repeat in range(REPEATS)]
     rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.9}, failed=all_of_a))
     (row,) = rows
@@ -234,25 +227,25 @@ def test_a_model_that_fails_in_the_new_run_failed(made: Made) -> None:
     assert [row.verdict for row in rows] == ["not judged"]
 
 
-def test_a_model_that_fails_in_some_repeats_that_went_well_failed_too(made: Made) -> None:
+def test_a_model_that_newly_fails_in_a_few_repeats_has_the_verdict_failed_too(made: Made) -> None:
     runs = made.run({"a": 0.9}), made.run({"a": 0.9}, failed=[("a", 3), ("a", 4)])
     rows, _ = made.compare(*runs)
-    found = {row.measure: row for row in rows}
-    assert found["scores"].verdict == "failed"
-    assert found["scores"].note == "2 of 10 repeats: ValueError: [no]"
-    assert found["accuracy"].verdict == "same"
+    row_of = {row.measure: row for row in rows}
+    assert row_of["scores"].verdict == "failed"
+    assert row_of["scores"].note == "2 of 10 repeats: ValueError: [no]"
+    assert row_of["accuracy"].verdict == "same"
     assert status(rows) == 1
     rows, _ = made.compare(runs[1], runs[1])
     assert status(rows) == 0
 
 
-def test_fewer_repeats_are_no_failure(made: Made) -> None:
+def test_fewer_repeats_are_not_a_failure(made: Made) -> None:
     rows, _ = made.compare(made.run({"a": 0.9}), made.run({"a": 0.9}, repeats=5))
     assert {row.verdict for row in rows} == {"same"}
     assert {(row.n, row.note) for row in rows} == {(5, "5 of 10 repeats")}
 
 
-def test_only_some_measures_are_compared_where_only_these_are_wanted(made: Made) -> None:
+def test_only_the_selected_measures_are_compared(made: Made) -> None:
     runs = made.run({"a": 0.9}, timings=timed(1)), made.run({"a": 0.8}, timings=timed(2))
     assert {row.measure for row in made.compare(*runs, only=("accuracy",))[0]} == {"accuracy"}
     assert {row.measure for row in made.compare(*runs, only=("time",))[0]} == {"fit"}
@@ -271,19 +264,19 @@ def timed(
     processes: int = 10,
     threads: int = 1,
 ) -> list[Timing]:
-    """Timings of one session: what all drift by in common, and what each process differs by."""
+    """Timings of one session, with a common drift and noise in each process."""
     rng = np.random.default_rng(seed)
-    found = []
+    timings = []
     for i in range(n):
         centre = 1e-3 * (1 + i) * np.exp(drift) * (slower or {}).get(i, 1.0)
         medians = centre * np.exp(noise * rng.standard_normal(processes))
         samples = tuple(tuple(m * (1 + 0.01 * rng.random(3))) for m in medians)
-        found.append(Timing("fit", f"m{i}", "data", "cpu", threads, "ok", "", samples))
-    return found
+        timings.append(Timing("fit", f"m{i}", "data", "cpu", threads, "ok", "", samples))
+    return timings
 
 
-def test_the_drift_of_a_session_is_hardly_ever_a_change(made: Made) -> None:
-    """5% that all drift by, 5% between processes, forty rows a comparison."""
+def test_the_drift_of_a_session_is_rarely_reported_as_a_change(made: Made) -> None:
+    """Drift of 5% and noise of 5% between processes, with forty rows per comparison."""
     rng = np.random.default_rng(0)
     rows: list[Row] = []
     for i in range(50):
@@ -309,7 +302,7 @@ def test_a_slowdown_well_beyond_the_budget_is_found(made: Made) -> None:
 
 
 def test_a_slowdown_within_the_budget_is_not_called_slower(made: Made) -> None:
-    """What the help says: slower is what is shown to be slower by more than the budget."""
+    """As the help says, "slower" means significantly slower by more than the budget."""
     called = []
     for seed in range(50):
         runs = [
@@ -321,7 +314,7 @@ def test_a_slowdown_within_the_budget_is_not_called_slower(made: Made) -> None:
     assert called.count("same") >= 25
 
 
-def test_with_fewer_than_five_timings_drift_is_charged_to_none_of_them(made: Made) -> None:
+def test_with_fewer_than_five_timings_no_drift_is_estimated(made: Made) -> None:
     for n in (1, 4):
         runs = made.run({}, timings=timed(1, n)), made.run({}, timings=timed(2, n, drift=0.7))
         rows, remarks = made.compare(*runs)
@@ -331,7 +324,7 @@ def test_with_fewer_than_five_timings_drift_is_charged_to_none_of_them(made: Mad
         assert status(rows) == 3
 
 
-def test_times_of_another_machine_are_not_judged_and_it_says_so(made: Made) -> None:
+def test_times_of_another_machine_are_not_judged_and_a_note_says_so(made: Made) -> None:
     other = MACHINE | {"processor": "slow"}
     runs = made.run({}, timings=timed(1)), made.run({}, timings=timed(2), machine=other)
     rows, remarks = made.compare(*runs)
@@ -342,7 +335,7 @@ def test_times_of_another_machine_are_not_judged_and_it_says_so(made: Made) -> N
     assert status(rows) == 4
 
 
-def test_times_with_other_threads_are_not_judged_and_it_says_so(made: Made) -> None:
+def test_times_with_another_number_of_threads_are_not_judged_and_a_note_says_so(made: Made) -> None:
     runs = made.run({}, timings=timed(1)), made.run({}, timings=timed(2, threads=4))
     rows, _ = made.compare(*runs)
     assert [(row.verdict, row.note) for row in rows] == [("not judged", "1 and 4 threads")]
@@ -354,7 +347,7 @@ def test_timings_that_only_one_run_has_are_listed(made: Made) -> None:
     assert {row.subject: row.verdict for row in rows}["m1"] == "only base"
 
 
-def test_what_is_no_longer_timed_because_it_is_wrong_failed(made: Made) -> None:
+def test_a_kernel_that_is_no_longer_timed_because_its_output_is_wrong_failed(made: Made) -> None:
     wrong = replace(timed(2)[0], status="wrong", samples=(), reason="off by 0.1")
     runs = made.run({}, timings=timed(1)), made.run({}, timings=[wrong])
     rows, _ = made.compare(*runs)
@@ -371,7 +364,7 @@ def test_one_process_is_compared_without_a_warning(made: Made) -> None:
     assert [row.verdict for row in rows] in (["undecided"], ["same"])
 
 
-def test_runs_with_nothing_in_them_are_nothing(made: Made) -> None:
+def test_empty_runs_have_no_rows(made: Made) -> None:
     rows, remarks = made.compare(made.run({}), made.run({}))
     assert (rows, remarks, status(rows)) == ([], [], 4)
 
@@ -381,7 +374,7 @@ def test_runs_with_nothing_in_them_are_nothing(made: Made) -> None:
 
 @pytest.fixture
 def three(made: Made, tmp_path: Path) -> Path:
-    """Runs 1 to 3; the last is worse."""
+    """A folder whose store has runs 1 to 3; the last run is worse."""
     made.run({"a": 0.9}, name="first", revision="1234567890abcdef")
     made.run({"a": 0.9}, name="second", revision="abcdef1234567890")
     made.run({"a": 0.8}, name="third", finished=False)
@@ -420,7 +413,7 @@ def test_a_run_is_named_by_a_revision_that_git_knows(made: Made, tmp_path: Path)
     assert "was made at HEAD" in complaint_of(done)
 
 
-def test_a_run_that_is_not_complete_and_one_compared_with_itself_are_remarked(three: Path) -> None:
+def test_remarks_mention_an_incomplete_run_and_a_run_compared_with_itself(three: Path) -> None:
     assert "Run 3 is not complete." in harness_in(three, "compare", "1", "3").printed
     done = harness_in(three, "compare", "1", "1")
     assert "This is one run, compared with itself." in done.printed
@@ -450,7 +443,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "complaint"), BAD)
-def test_bad_input_is_one_clear_line_and_status_2(
+def test_bad_input_is_a_one_line_error_with_status_2(
     three: Path, words: tuple[str, ...], complaint: str
 ) -> None:
     before = (three / "harness.db").read_bytes()
@@ -458,22 +451,25 @@ def test_bad_input_is_one_clear_line_and_status_2(
     assert (three / "harness.db").read_bytes() == before
 
 
-def test_previous_of_a_single_run_is_unknown(made: Made, tmp_path: Path) -> None:
+def test_previous_needs_two_runs(made: Made, tmp_path: Path) -> None:
     made.run({"a": 0.9})
     done = harness_in(tmp_path, "compare", "previous", "last")
     assert "has no previous run" in complaint_of(done)
 
 
 def fits(seed: int, epochs: int, *, slower: float = 1.0, cut: bool = True) -> list[Timing]:
-    """A fit of so many epochs of 10 us, after a millisecond that happens once."""
-    found = []
+    """Timings of a fit: one millisecond, and 10 µs for each epoch."""
+    timings = []
     for kind, n in (("fit", epochs), ("fit-once", 1)):
         rng = np.random.default_rng((seed, n))
         centre = 1e-3 + n * 1e-5 * slower
         samples = tuple((float(centre * np.exp(0.01 * rng.standard_normal())),) for _ in range(10))
         figures = {"epochs": float(n)} | ({"cut_from": 2000.0} if cut else {})
-        found.append(Timing(kind, "m", "data", "cpu", 1, "ok", "", samples, figures=figures))
-    return [*found, *timed(seed, 10, noise=0.01)]  # others, which tell how the machine drifts
+        timings.append(Timing(kind, "m", "data", "cpu", 1, "ok", "", samples, figures=figures))
+    return [
+        *timings,
+        *timed(seed, 10, noise=0.01),
+    ]  # other timings, to estimate the drift of the machine
 
 
 def of_m(rows: Sequence[Row]) -> Row:
@@ -481,8 +477,8 @@ def of_m(rows: Sequence[Row]) -> Row:
     return row
 
 
-def test_fits_that_were_cut_short_are_compared_by_the_time_of_an_epoch(made: Made) -> None:
-    """How many epochs there was time for is chance; a slowdown would only make them fewer."""
+def test_fits_that_were_cut_short_are_compared_by_the_time_per_epoch(made: Made) -> None:
+    """The number of epochs in the time limit is random; a slowdown only makes it smaller."""
     runs = made.run({}, timings=fits(1, 500)), made.run({}, timings=fits(2, 200))
     row = of_m(made.compare(*runs)[0])
     assert (row.verdict, row.note) == ("same", "of an epoch")
@@ -491,14 +487,14 @@ def test_fits_that_were_cut_short_are_compared_by_the_time_of_an_epoch(made: Mad
     assert of_m(made.compare(*runs)[0]).verdict == "slower"
 
 
-def test_a_cut_fit_whose_epochs_have_no_clear_time_is_not_judged(made: Made) -> None:
+def test_a_cut_fit_without_a_reliable_time_per_epoch_is_not_judged(made: Made) -> None:
     runs = made.run({}, timings=fits(1, 500)), made.run({}, timings=fits(2, 3))
     row = of_m(made.compare(*runs)[0])
     assert row.verdict == "not judged"
     assert "epochs" in row.note
 
 
-def test_fits_of_other_numbers_of_repeats_at_once_are_not_judged(made: Made) -> None:
+def test_fits_of_different_numbers_of_repeats_together_are_not_judged(made: Made) -> None:
     runs = []
     for n in (5.0, 10.0):
         fit, *_ = fits(1, 500, cut=False)
@@ -507,21 +503,21 @@ def test_fits_of_other_numbers_of_repeats_at_once_are_not_judged(made: Made) -> 
     assert (row.verdict, row.note) == ("not judged", "5 and 10 repeats at once")
 
 
-def test_two_runs_of_the_same_code_are_mostly_the_same_in_time(made: Made) -> None:
-    """As after `harness run` twice: what is asked of a build that nothing slowed down."""
+def test_the_times_of_two_runs_of_the_same_code_are_the_same(made: Made) -> None:
+    """As after `harness run` twice with the same code."""
     runs = [made.run({}, timings=timed(seed, 40, noise=0.03, processes=4)) for seed in (1, 2)]
-    found = [row.verdict for row in made.compare(*runs)[0]]
-    assert found.count("same") == len(found)
+    verdicts_of_rows = [row.verdict for row in made.compare(*runs)[0]]
+    assert verdicts_of_rows.count("same") == len(verdicts_of_rows)
 
 
-def test_a_time_that_is_undecided_says_what_would_tell(made: Made) -> None:
+def test_the_note_of_an_undecided_time_recommends_harness_ab(made: Made) -> None:
     runs = made.run({}, timings=timed(1, 5)), made.run({}, timings=timed(2, 5, slower={0: 1.25}))
     rows, _ = made.compare(*runs)
-    found = {(row.verdict, row.note) for row in rows if row.subject == "m0"}
-    assert found == {("undecided", "`harness ab` would tell")}
+    verdicts_and_notes = {(row.verdict, row.note) for row in rows if row.subject == "m0"}
+    assert verdicts_and_notes == {("undecided", "`harness ab` would tell")}
 
 
-def test_as_many_repeats_as_it_says_decide_about_scores(made: Made) -> None:
+def test_the_recommended_number_of_repeats_decides_a_comparison_of_scores(made: Made) -> None:
     def compared(repeats: int, **how: Any) -> Row:
         runs = [made.run({"a": share}, repeats=repeats, **how) for share in (0.8, 0.76)]
         ((row,), _) = made.compare(*runs, only=("accuracy",))
@@ -532,13 +528,13 @@ def test_as_many_repeats_as_it_says_decide_about_scores(made: Made) -> None:
     assert row.verdict == "undecided"
     assert wanted
     assert compared(int(wanted[1])).verdict == "worse"
-    # Splits that share rows, two in three of them tested on, soon say nothing new.
+    # Splits that share rows, of which two thirds are tested, soon add no information.
     assert compared(3, kind="resampled").note == (
         "no number of repeats would tell; a larger table or fresh draws would"
     )
 
 
-def test_the_remarks_tell_what_these_repeats_see_and_how_many_would_see_one_percent(
+def test_the_remarks_have_the_detectable_difference_and_the_repeats_needed_for_one_percent(
     made: Made,
 ) -> None:
     rows, remarks = made.compare(*other_streams(made, 5, sd=0.02))
@@ -550,7 +546,7 @@ def test_the_remarks_tell_what_these_repeats_see_and_how_many_would_see_one_perc
     enough = re.fullmatch(r"To find 1%: about (\d+) repeats for 1 of 1 pairing.", second)
     assert told
     assert enough
-    # Ten times the reach takes rather less than a hundred times the repeats: t has more freedom.
+    # A tenth of the difference needs slightly less than 100 times the repeats: t has more degrees.
     assert 1 < float(told[1]) < 20
     assert 5 < int(enough[1]) <= 5 * float(told[1]) ** 2
     _, remarks = made.compare(*other_streams(made, 5, sd=0.02, kind="resampled"))
@@ -559,7 +555,7 @@ def test_the_remarks_tell_what_these_repeats_see_and_how_many_would_see_one_perc
 
 
 def other_streams(made: Made, repeats: int, *, sd: float, **how: Any) -> list[Run]:
-    """Two runs whose fits differ by chance, each repeat in all of its rows alike."""
+    """Two runs whose fits differ by chance, by the same amount in all rows of a repeat."""
     rng = np.random.default_rng(3)
     losses = sd * rng.standard_normal((2, repeats))
     return [made.run({"a": 0.8}, repeats=repeats, losses=side, **how) for side in losses.tolist()]
@@ -579,10 +575,10 @@ def test_two_runs_of_the_same_folds_are_paired_row_by_row(made: Made) -> None:
     assert status(rows) == 1
 
 
-def test_folds_whose_seeds_differ_by_chance_are_undecided_and_no_repeats_would_tell(
+def test_folds_with_random_seed_effects_are_undecided_with_any_number_of_repeats(
     made: Made,
 ) -> None:
-    """Each fold has a fit of its own, whose seed may move all of its rows alike."""
+    """Each fold has its own fit, whose seed may shift all rows of the fold."""
     rows, remarks = made.compare(*other_streams(made, 10, sd=0.2, kind="10-fold"))
     undecided = [row for row in rows if row.verdict == "undecided"]
     assert {row.measure for row in undecided} == {"nll", "likelihood", "brier"}
@@ -592,16 +588,16 @@ def test_folds_whose_seeds_differ_by_chance_are_undecided_and_no_repeats_would_t
     assert remarks == []
 
 
-def test_of_two_runs_that_share_some_folds_only_these_are_compared(made: Made) -> None:
+def test_only_the_folds_that_both_runs_have_are_compared(made: Made) -> None:
     base = made.run({"a": 0.9}, kind="10-fold")
-    some = made.run({"a": 0.9}, kind="10-fold", repeats=4)
-    rows, _ = made.compare(base, some)
+    partial = made.run({"a": 0.9}, kind="10-fold", repeats=4)
+    rows, _ = made.compare(base, partial)
     assert {(row.verdict, row.n, row.note) for row in rows} == {("same", 4, "4 of 10 repeats")}
 
 
 @pytest.mark.parametrize("kind", ["5-fold", "resampled", "fresh"])
-def test_splits_of_another_kind_are_no_splits_in_common(made: Made, kind: SplitKind) -> None:
-    """Though their first repeat has the same seed, the rows that it tests are others."""
+def test_splits_of_different_kinds_are_not_shared(made: Made, kind: SplitKind) -> None:
+    """The first repeats have the same seed but different test rows."""
     rows, _ = made.compare(made.run({"a": 0.9}, kind="10-fold"), made.run({"a": 0.8}, kind=kind))
     assert [(row.verdict, row.note) for row in rows] == [
         ("not judged", "no split in common: other seeds or repeats")
@@ -619,7 +615,7 @@ def test_more_than_ten_folds_are_the_same_or_not_judged_with_the_reason(made: Ma
 
 
 @pytest.mark.parametrize("kind", ["fixed", "fresh", "resampled"])
-def test_one_repeat_is_undecided_because_seeds_may_matter_any_amount(
+def test_one_repeat_is_undecided_because_the_effect_of_seeds_is_unknown(
     made: Made, kind: SplitKind
 ) -> None:
     rows, remarks = made.compare(*other_streams(made, 1, sd=0.1, kind=kind))
@@ -643,8 +639,8 @@ def test_one_repeat_whose_predictions_are_identical_is_the_same(
     assert status(rows) == 0
 
 
-def test_the_measures_of_a_pairing_are_one_family(made: Made) -> None:
-    """Likelihood, NLL and Brier score say the same: more of them cost the verdict nothing."""
+def test_the_measures_of_a_pairing_count_as_one_test_in_the_correction(made: Made) -> None:
+    """Likelihood, NLL and Brier score are related, so more measures do not weaken the verdict."""
     losses = [0.1, 0.11, 0.09, 0.1, 0.12, 0.1]
     runs = made.run({"a": 0.8}, repeats=6), made.run({"a": 0.8}, repeats=6, losses=losses)
     alone = {row.measure: row.verdict for row in made.compare(*runs, only=("nll",))[0]}
@@ -654,11 +650,11 @@ def test_the_measures_of_a_pairing_are_one_family(made: Made) -> None:
     assert among == {"accuracy": "same"} | worse
 
 
-def test_the_visible_difference_is_that_of_all_rows_together(made: Made) -> None:
-    """What one row must show grows with the number of rows that are looked at."""
-    one = made.run({"a": 0.9}), made.run({"a": 0.85})
+def test_the_visible_difference_grows_with_the_number_of_rows_compared(made: Made) -> None:
+    """With more rows in the table, the correction requires a larger difference in each."""
+    single = made.run({"a": 0.9}), made.run({"a": 0.85})
     several = [made.run(dict.fromkeys("abcdefgh", share)) for share in (0.9, 0.85)]
-    ((alone,), _) = made.compare(*one, only=("accuracy",))
+    ((alone,), _) = made.compare(*single, only=("accuracy",))
     among = made.compare(*several, only=("accuracy",))[0][0]
     assert among.visible > alone.visible
 
@@ -669,33 +665,33 @@ def test_timings_that_neither_run_has_finished_are_listed(made: Made) -> None:
     assert [(row.verdict, row.note) for row in rows] == [("not judged", "30 s are too few")]
 
 
-def test_a_likelihood_s_interval_keeps_within_0_and_1(made: Made) -> None:
+def test_the_interval_of_a_likelihood_lies_between_0_and_1(made: Made) -> None:
     runs = [made.run({"a": 0.5}, loss=loss, repeats=2) for loss in (3.0, 0.0)]
     row = next(row for row in made.compare(*runs)[0] if row.measure == "likelihood")
     assert 0 <= row.base + row.low <= row.base + row.high <= 1
 
 
-def test_what_did_not_change_at_all_leaves_the_others_their_error_rate(made: Made) -> None:
+def test_identical_results_do_not_weaken_the_test_of_the_others(made: Made) -> None:
     same = dict.fromkeys("bcdefghijklmnop", 0.9)
     alone = made.run({"a": 0.9}, repeats=4), made.run({"a": 0.8}, repeats=4)
     among = made.run({"a": 0.9} | same, repeats=4), made.run({"a": 0.8} | same, repeats=4)
-    found = [
+    verdicts_of_a = [
         next(
             row.verdict for row in made.compare(*runs, only=("accuracy",))[0] if row.subject == "a"
         )
         for runs in (alone, among)
     ]
-    assert found[0] == found[1] == "worse"
+    assert verdicts_of_a[0] == verdicts_of_a[1] == "worse"
 
 
-def test_nothing_in_common_says_so(made: Made, tmp_path: Path) -> None:
+def test_runs_with_nothing_in_common_have_status_4_and_a_note(made: Made, tmp_path: Path) -> None:
     made.run({"a": 0.9}), made.run({"a": 0.9})
     done = harness_in(tmp_path, "compare", "previous", "last", "--only", "time")
     assert done.status == 4
     assert "nothing was measured that both sides have" in done.printed
 
 
-def test_what_an_earlier_comparison_wrote_does_not_outlive_one_that_fails(
+def test_a_failed_comparison_removes_the_files_of_an_earlier_comparison(
     made: Made, tmp_path: Path
 ) -> None:
     (tmp_path / "comment.md").write_text("1 slower")
@@ -704,13 +700,15 @@ def test_what_an_earlier_comparison_wrote_does_not_outlive_one_that_fails(
     assert not (tmp_path / "comment.md").exists()
 
 
-def test_a_run_says_before_and_after_what_its_repeats_tell(tmp_path: Path) -> None:
-    """Before by the variances of an earlier run of the same pairings, after by its own."""
+def test_a_run_prints_before_and_after_which_differences_its_repeats_can_detect(
+    tmp_path: Path,
+) -> None:
+    """The line before uses the variances of an earlier run; the line after uses the run's own."""
     words = ("run", "-d", "threshold", "-m", "numpy-softmax", "-m", "sklearn-knn", "-r", "3")
     first = harness_in(tmp_path, *words, "--no-timing", "--no-progress")
     assert "3 repeats find differences in likelihood from the best model of" in first.remarks
     assert "To find 1%:" in first.remarks
-    assert "two models compared alone" in first.remarks  # the tables hold the baselines, too
+    assert "two models compared alone" in first.remarks  # the tables contain the baselines, too
     assert "by run 1" not in first.remarks
     second = harness_in(tmp_path, *words[:-1], "4", "--no-timing", "--no-progress")
     assert "by run 1: 4 repeats find differences" in second.remarks
@@ -723,17 +721,19 @@ def test_an_unfinished_run_has_no_best_model_that_others_differ_from(made: Made)
     assert not told_by_repeats(made.frames(made.store.extend(run, 10, planned)))
 
 
-def test_where_marks_are_corrected_a_run_says_what_its_remarks_leave_out(made: Made) -> None:
-    """By how much ≈ is corrected depends on how good the other models are."""
+def test_where_marks_are_corrected_the_remarks_say_that_they_are_not(made: Made) -> None:
+    """The correction of ≈ depends on the scores of the other models."""
     frames = made.frames(made.run({"a": 0.9, "b": 0.85, "c": 0.8}))
     assert told_by_repeats(frames)[-1] == (
         "This holds for two models compared alone. ≈ is corrected for all models and looks, and "
         "takes larger differences or more repeats."
     )
-    # Two models, and marks that a run with --repeats auto corrects for its looks.
+    # With two models, marks are corrected only for the looks of --repeats auto.
     two = made.frames(made.run({"a": 0.9, "b": 0.85}))
     looking = replace(two, run=replace(two.run, asked={"repeats": "auto"}))
-    assert [("compared alone" in told_by_repeats(one)[-1]) for one in (two, looking)] == [
+    assert [
+        ("compared alone" in told_by_repeats(frames_of_run)[-1]) for frames_of_run in (two, looking)
+    ] == [
         False,
         True,
     ]

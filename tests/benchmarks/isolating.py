@@ -1,10 +1,10 @@
-"""What isolation costs, and what it keeps: each figure beside what it is to reach.
+"""The cost of isolating trials, and its guarantees: each figure beside its goal.
 
     python tests/benchmarks/isolating.py            # all, in about five minutes
     python tests/benchmarks/isolating.py trials     # or a part: trials, table, kills
     python tests/benchmarks/isolating.py release ../before    # beside a checkout of another version
 
-Nothing fails here: figures depend on the machine. Nothing else should run meanwhile.
+No figure is an error, because figures depend on the machine. Nothing else should run meanwhile.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def harness_datasets():
 
 
 def main() -> None:
-    """Print the figures that are asked for."""
+    """Print the requested figures."""
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}\n")
     before = Path(sys.argv[-1]).resolve()
     with tempfile.TemporaryDirectory() as folder:
@@ -80,13 +80,13 @@ def main() -> None:
                 parts[name]()
 
 
-def tell(what: str, figure: str, goal: str) -> None:
-    """One line of the table, at once."""
-    print(f"{what:58} {figure:>22}   {goal}", flush=True)
+def tell(name: str, figure: str, goal: str) -> None:
+    """Print one line of the table immediately."""
+    print(f"{name:58} {figure:>22}   {goal}", flush=True)
 
 
 def trials() -> None:
-    """Milliseconds of a trial that does nothing: the slope between few repeats and many."""
+    """Milliseconds of an empty trial, from the difference between few and many repeats."""
     for library, goal in (("numpy", 8), ("sklearn", 16), ("torch", 16)):
         words = ["run", "--plugin", "costs.py", "-d", "threshold", "-m", f"nothing-{library}"]
         times = []
@@ -95,7 +95,7 @@ def trials() -> None:
                 seconds([*words, *QUIET, "-j", "2", "-r", str(n), "--store", f"{time.time()}.db"])
                 for n in (10, 10 + TRIALS // 3)
             )
-            # Two baselines run beside it, which need NumPy only.
+            # Two baselines, which need only NumPy, run as well.
             times.append(1000 * (many - few) / TRIALS)
         cost = median(times)
         if library == "numpy":
@@ -106,7 +106,7 @@ def trials() -> None:
 
 
 def table() -> None:
-    """A large table beside a bare loop that does the same."""
+    """A run on a large table, compared with a bare loop that does the same."""
     names = ("numpy-softmax", "sklearn-logistic", "sklearn-gaussian-nb")
     models = [word for name in names for word in ("-m", name)]
     run = ["run", "--plugin", "costs.py", *models, *QUIET, "-r", "2", "-j", "1"]
@@ -123,16 +123,16 @@ def table() -> None:
     shown = ", ".join(f"{ours:.1f}/{theirs:.1f} s" for ours, theirs in pairs)
     tell(f"1,000,000 x 28 beside a bare loop ({shown})", f"{ratio:.2f}", "at most 1.25")
     tell("the same beside one that scores no epochs", f"{median(bare):.2f}", "")
-    one = 1_000_000 * 28 * 8 / 2**20
+    table_mib = 1_000_000 * 28 * 8 / 2**20
     tell(
         "the same: peak of the tree's memory less that on iris",
         f"{(peak - small_peak) / 2**20:.0f} MiB",
-        f"at most {loop_peak / 2**20 + one:.0f} MiB: the loop's and a table",
+        f"at most {loop_peak / 2**20 + table_mib:.0f} MiB: the loop's and a table",
     )
 
 
 def release(before: Path) -> None:
-    """All that ships, beside another version of the harness, in turns."""
+    """All shipped plugins, alternating with another version of the harness."""
     here = Path(__file__).resolve().parents[2]
     times: dict[Path, list[float]] = {before: [], here: []}
     for i in range(3):
@@ -148,10 +148,10 @@ def release(before: Path) -> None:
 
 
 def loop() -> None:
-    """What a person would write: draw, scale, fit, predict as often, score in the same way.
+    """A bare loop: draw, scale, fit, predict as often as a trial, and score the same way.
 
-    numpy-softmax tells its epochs, at each of which a trial predicts and scores both parts; so does
-    the loop, unless ``HARNESS_BARE`` is set.
+    numpy-softmax reports its epochs; at each epoch a trial predicts and scores both parts. The loop
+    does the same unless ``HARNESS_BARE`` is set.
     """
     sys.path.insert(0, str(Path.cwd()))
     namespace: dict[str, Any] = {}
@@ -199,7 +199,7 @@ def loop() -> None:
 
 
 def kills() -> None:
-    """Kill the coordinator at random moments: nothing lives on, and a resumed run ends alike."""
+    """Kill the coordinator at random: no process survives, and the resumed run ends the same."""
     models = ["-m", "numpy-softmax", "-m", "sklearn-gaussian-nb"]
     words = ["run", "-d", "threshold", "-d", "iris", *models, "-r", "3", *QUIET]
     whole = seconds([*words, "--store", "whole.db"])
@@ -222,7 +222,7 @@ def kills() -> None:
         resumed = subprocess.run(
             [*COMMAND, "run", "--resume", "--no-progress", "--store", store], capture_output=True
         )
-        if resumed.returncode == 2:  # it had not begun
+        if resumed.returncode == 2:  # the run had not begun
             seconds([*words, "--store", store])
         alike += scores(store) == expected
     tell(f"killed {KILLS} times: no process after 2 s", f"{alone} of {KILLS}", "all")
@@ -230,19 +230,19 @@ def kills() -> None:
 
 
 def marked(value: str) -> list[int]:
-    """Processes that were started by a coordinator of ours, directly or not."""
-    found = []
+    """Processes that our coordinators started, directly or indirectly."""
+    pids = []
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == value and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process.pid)
+                pids.append(process.pid)
         except psutil.Error:
             continue
-    return found
+    return pids
 
 
 def scores(store: str) -> list[tuple[Any, ...]]:
-    """Every trial of a store with its scores."""
+    """Every trial in a store with its scores."""
     with sqlite3.connect(store) as connection:
         rows = connection.execute("select id, dataset, model, repeat, status from results")
         return sorted(
@@ -257,7 +257,7 @@ def scores(store: str) -> list[tuple[Any, ...]]:
 
 
 def seconds(words: list[str]) -> float:
-    """Wall-clock seconds of a command as a whole process."""
+    """Wall-clock seconds of a command that runs as a process."""
     started = time.perf_counter()
     subprocess.run([*COMMAND, *words], check=True, capture_output=True)
     return time.perf_counter() - started

@@ -1,6 +1,6 @@
-"""What the harness itself costs: start-up, a trial, a report, the coordinator's memory.
+"""The harness's own cost: start-up, a trial, a report, the coordinator's memory.
 
-Prints each figure beside what it is to reach. Nothing fails here: figures depend on the machine.
+Prints each figure beside its goal. No figure is an error, because figures depend on the machine.
 
     python tests/benchmarks/own_cost.py [--trials 10000]
 """
@@ -54,13 +54,13 @@ def main() -> None:
         )
 
 
-def tell(what: str, figure: str, goal: str) -> None:
-    """One line of the table, at once."""
-    print(f"{what:42} {figure:>18}   {goal}", flush=True)
+def tell(name: str, figure: str, goal: str) -> None:
+    """Print one line of the table immediately."""
+    print(f"{name:42} {figure:>18}   {goal}", flush=True)
 
 
 def seconds(words: list[str], times: int = 7) -> float:
-    """Median wall-clock seconds of a command as a whole process."""
+    """Median wall-clock seconds of a command that runs as a process."""
     samples = []
     for _ in range(times):
         started = time.perf_counter()
@@ -70,7 +70,7 @@ def seconds(words: list[str], times: int = 7) -> float:
 
 
 def cost_of_a_trial(n: int) -> float:
-    """Milliseconds a trial of a run with 2 jobs, start-up and tables and all."""
+    """Milliseconds per trial of a run with 2 jobs, including start-up and tables."""
     baselines = 2
     repeats = str(n // (1 + baselines))
     words = ["run", "-d", "threshold", *NOTHING, *QUIET, "-j", "2", "-r", repeats]
@@ -78,11 +78,11 @@ def cost_of_a_trial(n: int) -> float:
 
 
 def fill(store: Store) -> int:
-    """A store with 1,000,000 rows of scores in 100 runs of 1,000 results; the id of one run."""
+    """Fill a store with 100 runs of 1,000 results (1,000,000 rows of scores); the id of one run."""
     environment = {"python": "", "packages": {}, "plugins": {}}
     with closing(store):
-        found = [store.begin("", {}, environment, 1000) for _ in range(100)]
-        wanted = found[50]
+        runs = [store.begin("", {}, environment, 1000) for _ in range(100)]
+        wanted = runs[50]
         names = [f"model-{i}" for i in range(20)], [f"dataset-{i}" for i in range(10)]
         trials = [
             Trial(Choice(dataset), Choice(model), "cpu", repeat, 0)
@@ -102,7 +102,7 @@ def fill(store: Store) -> int:
             )
             store.add(wanted, position, result, baseline=False)
         with store.engine.begin() as connection:
-            for run in found:
+            for run in runs:
                 if run is wanted:
                     continue
                 source = results.select().where(results.c.run_id == wanted.id)
@@ -129,7 +129,7 @@ def fill(store: Store) -> int:
 
 
 def report(run_id: int) -> float:
-    """Seconds of ``harness report`` as a whole process."""
+    """Seconds of ``harness report`` that runs as a process."""
     return seconds(["report", str(run_id)], times=5)
 
 
@@ -152,7 +152,7 @@ def memory(n: int) -> tuple[float, float]:
     watcher.start()
     process.wait()
     watcher.join()
-    # The tables at the very end load pandas, which is not what grows with the trials.
+    # The tables at the end load pandas, whose memory does not grow with the trials.
     running = samples[: int(0.97 * len(samples))]
     tenth = len(running) // 10
     return median(running[tenth : 2 * tenth]), median(running[-tenth:])

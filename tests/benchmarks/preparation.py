@@ -1,7 +1,7 @@
-"""What preparing a split costs, beside the least that it could cost.
+"""The cost of preparing a split, compared with a lower bound.
 
-Prints each figure beside what it is to reach. Nothing fails here: figures depend on the machine.
-Everything is measured in turns in one process, with one thread.
+Prints each figure beside its goal. No figure is an error, because figures depend on the machine.
+The measurements alternate in one process with one thread.
 
     OMP_NUM_THREADS=1 python tests/benchmarks/preparation.py
 """
@@ -42,7 +42,7 @@ def main() -> None:
     (counted,) = in_turns(lambda: repeated(X[:750_000], X[750_000:]))
     tell("repeated rows of 1,000,000 x 28", counted, "well below 1 s", counted)
 
-    # Every category occurs, and the test part is as small as it may be.
+    # Every category occurs, and the test part is as small as possible.
     users = np.array([f"user {i % CATEGORIES}" for i in range(CODES)], dtype=object)[:, None]
     split = Split(users, np.arange(CODES) % 2, users[:2], [0, 1], categorical=(0,))
     (coded,) = in_turns(lambda: encode(split))
@@ -62,7 +62,7 @@ def _one_hot(data: Encoded, needs: Needs) -> tuple[Callable[[], object], Callabl
 
 
 def in_turns(*calls: Callable[[], object]) -> list[float]:
-    """Median seconds of each call, taken in turns."""
+    """Median seconds of each call; the calls alternate."""
     samples: list[list[float]] = [[] for _ in calls]
     for _ in range(ROUNDS):
         for call, own in zip(calls, samples, strict=True):
@@ -72,9 +72,9 @@ def in_turns(*calls: Callable[[], object]) -> list[float]:
     return [median(own) for own in samples]
 
 
-def tell(what: str, figure: float, goal: str, seconds: float) -> None:
-    """One line of the table, at once."""
-    print(f"{what:42} {figure:7.3f}   {goal:16} ({seconds:.3f} s)", flush=True)
+def tell(name: str, figure: float, goal: str, seconds: float) -> None:
+    """Print one line of the table immediately."""
+    print(f"{name:42} {figure:7.3f}   {goal:16} ({seconds:.3f} s)", flush=True)
 
 
 if __name__ == "__main__":

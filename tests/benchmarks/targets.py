@@ -1,9 +1,9 @@
-"""Ours beside theirs: prints every figure of docs/performance.md.
+"""Our times compared with those of other libraries: prints every figure of docs/performance.md.
 
     python tests/benchmarks/targets.py [softmax|floor|error|memory|...]
 
-Each part is measured in three fresh processes, one thread, what is compared taking turns; printed
-is the median over processes of the quotient within a process, and the least and the largest.
+Each part is measured in three new processes with one thread; the compared calls alternate. The
+output has the median over processes of the ratio within a process, its minimum and its maximum.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 
 
 def softmax() -> dict[str, float]:
-    """numpy-fast beside scipy, torch and the notebook's stable version."""
+    """numpy-fast compared with scipy, torch and the notebook's stable version."""
     from harness.contract.registry import load
     from harness.timing.engine import measure
     from harness.timing.schedule import SHAPES
     from harness.timing.workloads import SoftmaxGroup
 
     registry = load()
-    found = {}
+    figures = {}
     for shape in SHAPES:
         for dtype in ("float32", "float64"):
             group = SoftmaxGroup(
@@ -47,20 +47,22 @@ def softmax() -> dict[str, float]:
             )
             workloads = group.workloads(registry, seed=0)
             took = {
-                one.workload.subject: median(one.samples)
-                for one in measure(workloads, seconds=1.0, seed=0, fewest=5)
+                measured.workload.subject: median(measured.samples)
+                for measured in measure(workloads, seconds=1.0, seed=0, fewest=5)
             }
             name = f"{shape[0]}x{shape[1]} {dtype}"
             better = min(took["scipy"], took["torch"])
-            found[f"{name}: better of scipy and torch / numpy-fast"] = better / took["numpy-fast"]
-            found[f"{name}: scipy / numpy-fast"] = took["scipy"] / took["numpy-fast"]
-            found[f"{name}: numpy-fast / numpy-stable"] = took["numpy-fast"] / took["numpy-stable"]
-            found[f"{name}: numpy-fast / copy"] = took["numpy-fast"] / took["copy"]
-    return found
+            figures[f"{name}: better of scipy and torch / numpy-fast"] = better / took["numpy-fast"]
+            figures[f"{name}: scipy / numpy-fast"] = took["scipy"] / took["numpy-fast"]
+            figures[f"{name}: numpy-fast / numpy-stable"] = (
+                took["numpy-fast"] / took["numpy-stable"]
+            )
+            figures[f"{name}: numpy-fast / copy"] = took["numpy-fast"] / took["copy"]
+    return figures
 
 
 def floor() -> dict[str, float]:
-    """Nanoseconds a number of what numpy-fast consists of, and of memory, float64."""
+    """Nanoseconds per float64 of the parts of numpy-fast, and of memory access."""
     import scipy.special
     from harness_numpy.softmax import BLOCK, SPREAD, softmax
 
@@ -79,7 +81,7 @@ def floor() -> dict[str, float]:
         np.matmul(e, ones, s)
         np.matmul(s.reshape(-1, SPREAD), spread, t.reshape(-1, SPREAD * k))
 
-    found = {
+    figures = {
         "exponential": nanoseconds(lambda: np.exp(z, e), z.size),
         "sums, spread over their rows": nanoseconds(sums, z.size),
         "division": nanoseconds(lambda: np.divide(e, t, t), z.size),
@@ -87,7 +89,7 @@ def floor() -> dict[str, float]:
     }
     large = np.random.default_rng(0).normal(size=(1_000_000, 5))
     old = np.zeros_like(large)
-    found |= {
+    figures |= {
         "copy of 40 MB to an old array": nanoseconds(lambda: np.copyto(old, large), large.size),
         "copy of 40 MB to a new array": nanoseconds(large.copy, large.size),
     }
@@ -95,17 +97,17 @@ def floor() -> dict[str, float]:
         nanoseconds(call, large.size)
         for call in (lambda: softmax(large, old), lambda: scipy.special.softmax(large, axis=1))
     )
-    return found | {"1000000x5: scipy / numpy-fast with out=": theirs / ours}
+    return figures | {"1000000x5: scipy / numpy-fast with out=": theirs / ours}
 
 
 def error() -> dict[str, float]:
-    """Units in the last place beyond the stable version's, the worst of all shapes."""
+    """The error minus that of the stable version, in units in the last place; the worst shape."""
     from harness_numpy.kernels import stable
     from harness_numpy.softmax import softmax
 
     from harness.timing.reference import softmax as reference
 
-    found = {}
+    figures = {}
     rng = np.random.default_rng()
     for dtype in (np.float32, np.float64):
         worst, off = -np.inf, 0.0
@@ -122,16 +124,16 @@ def error() -> dict[str, float]:
                 )
                 worst = max(worst, ours - theirs)
                 off = max(off, float(np.abs(softmax(logits).sum(axis=1) - 1).max()))
-        found[f"{dtype.__name__}: units in the last place beyond numpy-stable"] = worst
-        found[f"{dtype.__name__}: a row's sum misses 1 by"] = off
-    return found
+        figures[f"{dtype.__name__}: units in the last place beyond numpy-stable"] = worst
+        figures[f"{dtype.__name__}: a row's sum misses 1 by"] = off
+    return figures
 
 
 def memory() -> dict[str, float]:
-    """MiB beside the output, at most."""
+    """Peak of memory in MiB, without the output."""
     from harness_numpy.softmax import softmax
 
-    found = {}
+    figures = {}
     for shape in ((4_000_000, 3), (100_000, 10), (20_000, 1_000), (512, 50_257)):
         logits = np.random.default_rng(0).normal(size=shape)
         out = np.empty_like(logits)
@@ -141,12 +143,12 @@ def memory() -> dict[str, float]:
             softmax(logits, **keywords)
             peak = tracemalloc.get_traced_memory()[1] - less
             tracemalloc.stop()
-            found[f"{shape[0]}x{shape[1]} float64{name}: MiB beside the output"] = peak / 2**20
-    return found
+            figures[f"{shape[0]}x{shape[1]} float64{name}: MiB beside the output"] = peak / 2**20
+    return figures
 
 
 def regression() -> dict[str, float]:
-    """scikit-learn's fastest solver beside numpy-softmax, to the optimum within 1e-6 of NLL."""
+    """scikit-learn's fastest solver compared with numpy-softmax, until the NLL is within 1e-6."""
     from harness_numpy.regression import SoftmaxRegression
     from sklearn.datasets import load_digits
     from sklearn.linear_model import LogisticRegression
@@ -169,7 +171,7 @@ def regression() -> dict[str, float]:
         "200,000x50x10": drawn(200_000, 50, 10),
         "digits": digits,
     }
-    found: dict[str, float] = {}
+    figures: dict[str, float] = {}
     for case, (X, y) in cases.items():
         n, k = len(y), int(y.max()) + 1
         makes: dict[str, Callable[[], Any]] = {}
@@ -198,18 +200,18 @@ def regression() -> dict[str, float]:
         reached = {name: min(took[name]) for name in makes if loss[name] <= least + 1e-6}
         ours = min(seconds for name, seconds in reached.items() if name.startswith("ours"))
         theirs = min(seconds for name, seconds in reached.items() if not name.startswith("ours"))
-        found[f"{case}: scikit-learn's fastest / numpy-softmax"] = theirs / ours
-        found[f"{case}: scikit-learn's fastest / numpy-softmax as it comes (tol=1e-6)"] = (
+        figures[f"{case}: scikit-learn's fastest / numpy-softmax"] = theirs / ours
+        figures[f"{case}: scikit-learn's fastest / numpy-softmax as it comes (tol=1e-6)"] = (
             theirs / min(took["ours 1e-06"])
         )
     for end in ("numpy-softmax", "numpy-softmax as it comes (tol=1e-6)"):
         name = f"geometric mean: scikit-learn's fastest / {end}"
-        found[name] = geometric_mean([v for k, v in found.items() if k.endswith(f"/ {end}")])
-    return found
+        figures[name] = geometric_mean([v for k, v in figures.items() if k.endswith(f"/ {end}")])
+    return figures
 
 
 def perceptrons() -> dict[str, float]:
-    """Training loops beside the plain ones, alone and 32 together, and MLPClassifier."""
+    """Our training loops, alone and 32 together, compared with plain loops and MLPClassifier."""
     import torch
     from sklearn.neural_network import MLPClassifier
 
@@ -222,7 +224,7 @@ def perceptrons() -> dict[str, float]:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
     registry = load()
-    found = {}
+    figures = {}
     for dataset, model in (
         ("threshold", "notebook-mlp[epochs=300]"),
         ("digits", "notebook-mlp[epochs=60]"),
@@ -234,16 +236,16 @@ def perceptrons() -> dict[str, float]:
         (data,) = choose([dataset], registry.datasets, "dataset")
         (choice,) = choose([model], registry.models, "model")
         trials = tuple(Trial(data, choice, "cpu", repeat, 0) for repeat in range(32))
-        # The epochs are told by the model; what counts is what each beyond the first takes.
+        # The model reports its epochs; the time counts for each epoch after the first.
         group = TrainingGroup((TimedPairing(trials, epochs=1, together=True, reference=True),))
         took = {
-            one.workload.kind: median(one.samples)
-            for one in measure(group.workloads(registry, 0), seconds=8.0, seed=0, fewest=3)
+            measured.workload.kind: median(measured.samples)
+            for measured in measure(group.workloads(registry, 0), seconds=8.0, seed=0, fewest=3)
         }
         epochs = {kind: took[kind] - took[f"{kind}-once"] for kind in took if "-" not in kind}
         plain = epochs["reference"]
-        found[f"{model} on {dataset}: ours / plain loop"] = epochs["fit"] / plain
-        found[f"{model} on {dataset}: one of 32 together / plain loop"] = (
+        figures[f"{model} on {dataset}: ours / plain loop"] = epochs["fit"] / plain
+        figures[f"{model} on {dataset}: one of 32 together / plain loop"] = (
             epochs["together"] / 32 / plain
         )
     split = registry.datasets["digits"].split(np.random.default_rng(0))
@@ -275,15 +277,15 @@ def perceptrons() -> dict[str, float]:
         for name, call in (("ours", ours), ("theirs", theirs))
     ]
     took = {
-        one.workload.subject: median(one.samples)
-        for one in measure(workloads, seconds=3.0, seed=0, fewest=5)
+        measured.workload.subject: median(measured.samples)
+        for measured in measure(workloads, seconds=3.0, seed=0, fewest=5)
     }
-    found["torch-mlp / MLPClassifier on digits"] = took["ours"] / took["theirs"]
-    return found
+    figures["torch-mlp / MLPClassifier on digits"] = took["ours"] / took["theirs"]
+    return figures
 
 
 def perceptron_floor() -> dict[str, float]:
-    """What an epoch of 32 of the notebook's networks on digits consists of, a replicate."""
+    """The parts of an epoch of 32 notebook networks on digits, in time per replicate."""
     import torch
     from harness_torch.stack import ACTIVATIONS, Batch, Stack, aligned, indicators, network
     from harness_torch.stack import stacked_rows as with_ones
@@ -320,24 +322,26 @@ def perceptron_floor() -> dict[str, float]:
 
         return {"step": lambda: stack.step(batch), "products": products, "tangents": tangents}
 
-    found = {}
+    figures = {}
     for count in (1, replicates):
         for name, call in of(count).items():
             call()
             seconds = min(timeit.repeat(call, number=20, repeat=10)) / 20 / count
-            found[f"{count} on digits, us a replicate: {name}"] = 1e6 * seconds
+            figures[f"{count} on digits, us a replicate: {name}"] = 1e6 * seconds
     pairs = list(pairwise(sizes))
-    # Forwards, the weights' gradients, and what goes back through all layers but the first.
+    # Forward pass, gradients of weights, and the backward pass through all layers except the first.
     operations = 2 * n * (2 * sum(a * b for a, b in pairs) + sum(a * b for a, b in pairs[1:]))
     square = torch.randn(1024, 1024, generator=generator)
     large = min(timeit.repeat(lambda: square @ square, number=3, repeat=5)) / 3
-    found["1e6 operations of the products"] = 1e-6 * operations
-    found["us at the speed of a product of 1024 x 1024"] = 1e6 * operations * large / (2 * 1024**3)
-    return found
+    figures["1e6 operations of the products"] = 1e-6 * operations
+    figures["us at the speed of a product of 1024 x 1024"] = (
+        1e6 * operations * large / (2 * 1024**3)
+    )
+    return figures
 
 
 def engine() -> dict[str, float]:
-    """What the engine finds for a call of ten microseconds, over what timeit does."""
+    """The engine's time of a call of ten microseconds, divided by that of timeit."""
     from harness.contract.values import TimedCall
     from harness.timing.engine import Workload, measure
 
@@ -360,7 +364,7 @@ def engine() -> dict[str, float]:
 
 
 def run() -> dict[str, float]:
-    """Seconds of all trials, default repeats."""
+    """Seconds of all trials with the default repeats."""
     harness = [sys.executable, "-m", "harness"]
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
@@ -395,7 +399,7 @@ def main() -> None:
         doc = PARTS[name].__doc__ or ""
         print(f"\n{name}: {doc}")
         environment = os.environ | ({} if name == "run" else ONE_THREAD)
-        found = [
+        results = [
             json.loads(
                 subprocess.run(
                     [sys.executable, str(Path(__file__)), "--one", name],
@@ -406,8 +410,8 @@ def main() -> None:
             )
             for _ in range(1 if name in ("run", "memory") else PROCESSES)
         ]
-        for figure in found[0]:
-            values = sorted(one[figure] for one in found)
+        for figure in results[0]:
+            values = sorted(result[figure] for result in results)
             spread = f"  ({values[0]:.3g} to {values[-1]:.3g})" if len(values) > 1 else ""
             print(f"  {figure}: {median(values):.3g}{spread}", flush=True)
 

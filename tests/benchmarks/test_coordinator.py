@@ -1,4 +1,4 @@
-"""What a trial costs besides itself, and what the timing engine adds to what it times."""
+"""The overhead of a trial, and the overhead of the timing engine."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def by_engine() -> float:
 @pytest.mark.benchmark(group="engine")
 @pytest.mark.parametrize("engine", [by_timeit, by_engine])
 def test_a_call_of_ten_microseconds(benchmark: Any, engine: Callable[[], float]) -> None:
-    """The time of the whole measurement; extra_info has the microseconds a call that it found."""
+    """The time of the whole measurement; extra_info has the measured microseconds per call."""
     benchmark.extra_info["microseconds"] = 1e6 * benchmark.pedantic(engine, rounds=3)
 
 
 @pytest.mark.benchmark(group="coordinator")
 def test_trials_that_do_nothing(benchmark: Any) -> None:
-    """Twenty of the quickest trials, processes and all."""
+    """Twenty of the fastest trials, including their processes."""
     trials = [Trial(Choice("threshold"), Choice("uniform"), "cpu", i, 0) for i in range(TRIALS)]
     results = benchmark.pedantic(lambda: list(run_isolated(trials, (), jobs=2)), rounds=3)
     assert [result.status for result in results] == ["ok"] * TRIALS

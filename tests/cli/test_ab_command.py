@@ -1,4 +1,4 @@
-"""``harness ab`` as its users meet it: what it prints and writes, and what a script makes of it."""
+"""``harness ab`` as users see it: its output, its files, and its exit status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.analysis.changes import Row, rows_of, status
 from harness.cli import changes
 from harness.statistics.verdicts import judge
 from harness.untrusted import cleaned
-from harness.versions import pairs, tasks
+from harness.versions import pairs
 from harness.versions.pairs import Design, PairedRun, TaskResult
 
 if TYPE_CHECKING:
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
 
 KERNELS = ("ab", "--kernel", "numpy-fast", "numpy-stable")
 TINY = ("--shape", "100x3")
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
 
 
 # Real processes
@@ -79,21 +74,21 @@ def harness_kernels():
 
 
 @pytest.mark.slow
-def test_two_kernels_are_measured_in_turns(folder: Path) -> None:
+def test_two_kernels_are_measured_alternately(folder: Path) -> None:
     done = harness_in(folder, *KERNELS, *TINY, "--time", "3s", "--format", "json")
-    found = json.loads(done.printed)
-    (row,) = found["rows"]
+    report = json.loads(done.printed)
+    (row,) = report["rows"]
     assert (row["measure"], row["subject"]) == ("softmax", "numpy-fast | numpy-stable")
     assert (row["case"], row["device"]) == ("100x3 float32", "cpu")
     assert row["base"] > 0
     assert row["new"] > 0
-    assert row["n"] == len(found["pairs"][0]["log_ratios"]) >= 1
+    assert row["n"] == len(report["pairs"][0]["log_ratios"]) >= 1
     assert done.status == {"undecided": 3, "slower": 1}.get(row["verdict"], 0)
-    assert "two names in this environment" in found["title"]
+    assert "two names in this environment" in report["title"]
 
 
 @pytest.mark.slow
-def test_two_models_are_measured_in_turns(folder: Path) -> None:
+def test_two_models_are_measured_alternately(folder: Path) -> None:
     words = ("ab", "--model", "numpy-softmax", "prior", "-d", "threshold", "--time", "3s")
     done = harness_in(folder, *words, "--format", "json", "--epochs", "20")
     rows = {row["measure"]: row for row in json.loads(done.printed)["rows"]}
@@ -116,7 +111,7 @@ def test_two_models_are_measured_in_turns(folder: Path) -> None:
         ("my-reads", "EOFError"),
     ],
 )
-def test_a_kernel_that_fails_on_the_new_side_is_status_1_and_says_why(
+def test_a_kernel_that_fails_on_the_new_side_is_status_1_with_the_reason(
     folder: Path, kernel: str, reason: str
 ) -> None:
     (folder / "mine.py").write_text(PLUGIN)
@@ -129,7 +124,7 @@ def test_a_kernel_that_fails_on_the_new_side_is_status_1_and_says_why(
 
 
 @pytest.mark.slow
-def test_a_kernel_that_hangs_is_given_up_after_what_was_asked_for(
+def test_a_kernel_that_hangs_is_stopped_after_the_time_limit(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pairs, "PATIENCE", 5.0)
@@ -142,7 +137,7 @@ def test_a_kernel_that_hangs_is_given_up_after_what_was_asked_for(
 
 
 @pytest.mark.slow
-def test_a_kernel_that_fails_on_the_base_is_nothing_measured(folder: Path) -> None:
+def test_a_kernel_that_fails_on_the_base_side_is_not_measured(folder: Path) -> None:
     (folder / "mine.py").write_text(PLUGIN)
     words = ("ab", "--kernel", "my-crashes", "my-softmax", *TINY, "--plugin", "mine.py")
     done = harness_in(folder, *words, "--time", "2s")
@@ -152,7 +147,7 @@ def test_a_kernel_that_fails_on_the_base_is_nothing_measured(folder: Path) -> No
 
 
 @pytest.mark.slow
-def test_what_a_plugin_prints_is_no_answer(folder: Path) -> None:
+def test_output_of_a_plugin_does_not_disturb_the_measurement(folder: Path) -> None:
     (folder / "mine.py").write_text(PLUGIN)
     words = ("ab", "--kernel", "my-prints", "my-prints", *TINY, "--plugin", "mine.py")
     done = harness_in(folder, *words, "--time", "2s", "--undecided", "pass", "--format", "json")
@@ -167,7 +162,7 @@ def test_an_environment_without_the_harness_is_status_2(folder: Path) -> None:
 
 
 def with_plugin(place: Path, plugin: str) -> None:
-    """A virtual environment that has the harness, and a plugin installed."""
+    """Make a virtual environment with the harness and an installed plugin."""
     about = environment(place, mine=plugin) / "mine-1.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1\n")
@@ -176,12 +171,12 @@ def with_plugin(place: Path, plugin: str) -> None:
 
 @pytest.mark.slow
 def test_a_side_whose_plugin_is_broken_is_status_2(folder: Path) -> None:
-    """As after a careless change: it is no slowdown, and what it would have offered is not gone."""
+    """A broken plugin is an error, not a slowdown and not a removed kernel."""
     with_plugin(folder / "old", PLUGIN)
     with_plugin(folder / "new", "raise ImportError('broken')")
     with pytest.MonkeyPatch.context() as patch:
-        # What is asked for must be known here, too.
-        patch.setattr(tasks, "_known_kernels", lambda _registry, names: list(names))
+        # The command looks the kernel up in its own environment, too.
+        patch.syspath_prepend(next((folder / "old").glob("lib/python*/site-packages")))
         words = ("--kernel", "my-softmax", "--kernel", "numpy-fast", *TINY, "--time", "3s")
         done = harness_in(folder, "ab", "old", "new", *words)
     complaint = complaint_of(done)
@@ -202,7 +197,7 @@ def test_a_plugin_file_that_one_side_cannot_import_is_status_2(folder: Path) -> 
     assert "side 'new': its harness cannot be used: PluginError" in complaint_of(done)
 
 
-# No process is started by what follows
+# The following tests start no process
 
 NOISE = [0.001 * (-1) ** i * (1 + i / 10) for i in range(10)]
 LOG_RATIOS = {
@@ -214,8 +209,8 @@ LOG_RATIOS = {
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Measuring takes no time and finds what a test says, one verdict a work; what was planned."""
+def fake_compare(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Replaces the measurement by verdicts that a test sets; keeps the sides and the plan."""
     told: dict[str, Any] = {"verdicts": ["same"]}
 
     def compare(sides: Any, plan: Design, registry: Any, **_: Any) -> PairedRun:
@@ -253,17 +248,21 @@ TWO = (*KERNELS, "--shape", "5x3", "--shape", "100x3")
         (["nothing"], (), 3),
     ],
 )
-def test_the_status_is_what_a_script_can_act_on(
-    folder: Path, found: dict[str, Any], verdicts: list[str], more: tuple[str, ...], expected: int
+def test_the_exit_status_follows_from_the_verdicts(
+    folder: Path,
+    fake_compare: dict[str, Any],
+    verdicts: list[str],
+    more: tuple[str, ...],
+    expected: int,
 ) -> None:
-    found["verdicts"] = verdicts
+    fake_compare["verdicts"] = verdicts
     assert harness_in(folder, *TWO, *more).status == expected
 
 
-def test_the_table_has_the_worst_first_and_tells_what_could_have_been_seen(
-    folder: Path, found: dict[str, Any]
+def test_the_table_has_the_worst_row_first_and_the_detectable_difference(
+    folder: Path, fake_compare: dict[str, Any]
 ) -> None:
-    found["verdicts"] = ["same", "slower"]
+    fake_compare["verdicts"] = ["same", "slower"]
     done = harness_in(folder, *TWO)
     lines = done.printed.splitlines()
     slower = next(i for i, line in enumerate(lines) if line.lstrip().startswith("slower"))
@@ -274,13 +273,15 @@ def test_the_table_has_the_worst_first_and_tells_what_could_have_been_seen(
     assert "visible: the slowdown that is seen in four of five cases" in done.printed
 
 
-def test_undecided_says_what_it_would_take(folder: Path, found: dict[str, Any]) -> None:
-    found["verdicts"] = ["undecided"]
+def test_the_note_of_an_undecided_row_says_how_to_decide(
+    folder: Path, fake_compare: dict[str, Any]
+) -> None:
+    fake_compare["verdicts"] = ["undecided"]
     assert re.search(r"about \d+ pairs would tell", harness_in(folder, *KERNELS).printed)
 
 
-def test_csv_has_a_line_a_row(folder: Path, found: dict[str, Any]) -> None:
-    found["verdicts"] = ["same", "failed"]
+def test_csv_has_one_line_per_row(folder: Path, fake_compare: dict[str, Any]) -> None:
+    fake_compare["verdicts"] = ["same", "failed"]
     done = harness_in(folder, *TWO, "--format", "csv")
     rows = list(csv.DictReader(io.StringIO(done.printed)))
     assert [row["verdict"] for row in rows] == ["failed", "same"]
@@ -288,15 +289,19 @@ def test_csv_has_a_line_a_row(folder: Path, found: dict[str, Any]) -> None:
     assert rows[0]["note"] == "ValueError: a|b"
 
 
-def test_json_has_what_each_pair_found_and_no_nan(folder: Path, found: dict[str, Any]) -> None:
-    found["verdicts"] = ["same", "failed"]
+def test_json_has_the_ratio_of_each_pair_and_no_nan(
+    folder: Path, fake_compare: dict[str, Any]
+) -> None:
+    fake_compare["verdicts"] = ["same", "failed"]
     text = harness_in(folder, *TWO, "--format", "json").printed
     document = json.loads(text, parse_constant=lambda name: pytest.fail(name))
     assert len(document["pairs"][0]["log_ratios"]) == 10
     assert document["rows"][0]["change"] is None
 
 
-def test_a_file_is_markdown_and_the_table_is_printed(folder: Path, found: dict[str, Any]) -> None:
+def test_a_file_is_markdown_and_the_table_is_printed(
+    folder: Path, fake_compare: dict[str, Any]
+) -> None:
     done = harness_in(folder, *TWO, "--output", "comment.md", "--junit", "tests.xml")
     comment = (folder / "comment.md").read_text()
     assert comment.startswith("### 2 same\n\nharness ab: ")
@@ -308,8 +313,8 @@ def test_a_file_is_markdown_and_the_table_is_printed(folder: Path, found: dict[s
 
 
 @pytest.mark.parametrize("option", ["--output", "--junit"])
-def test_what_was_measured_is_shown_though_a_file_cannot_be_written(
-    folder: Path, found: dict[str, Any], option: str
+def test_results_are_printed_even_if_a_file_cannot_be_written(
+    folder: Path, fake_compare: dict[str, Any], option: str
 ) -> None:
     done = harness_in(folder, *KERNELS, option, "/dev/full")
     assert done.status == 2
@@ -317,8 +322,10 @@ def test_what_was_measured_is_shown_though_a_file_cannot_be_written(
     assert done.remarks == "harness: cannot write to '/dev/full': No space left on device\n"
 
 
-def test_markdown_has_as_many_cells_in_each_line(folder: Path, found: dict[str, Any]) -> None:
-    found["verdicts"] = ["failed", "undecided", "slower", "same"]
+def test_every_line_of_a_markdown_table_has_the_same_number_of_cells(
+    folder: Path, fake_compare: dict[str, Any]
+) -> None:
+    fake_compare["verdicts"] = ["failed", "undecided", "slower", "same"]
     words = ("ab", "--kernel", "numpy-fast", "numpy-stable", "--shape", "5x3", "--shape", "9x3")
     done = harness_in(
         folder, *words, "--dtype", "float32", "--dtype", "float64", "--format", "markdown"
@@ -331,22 +338,22 @@ def test_markdown_has_as_many_cells_in_each_line(folder: Path, found: dict[str, 
     assert r"numpy-fast \| numpy-stable" in table[3]
 
 
-def test_a_comment_starts_with_the_verdict_and_folds_how_it_was_measured(
-    folder: Path, found: dict[str, Any]
+def test_a_comment_starts_with_the_verdict_and_folds_the_details(
+    folder: Path, fake_compare: dict[str, Any]
 ) -> None:
-    found["verdicts"] = ["same", "slower"]
+    fake_compare["verdicts"] = ["same", "slower"]
     lines = harness_in(folder, *TWO, "--format", "markdown").printed.splitlines()
     assert lines[0] == "### 1 slower, 1 same"
     assert lines[2].startswith("harness ab: two names")
     assert lines[4].startswith("| verdict |")
     fold = lines.index("<details><summary>How this was measured</summary>")
-    assert lines[fold + 1] == ""  # else what follows would not be Markdown
+    assert lines[fold + 1] == ""  # without the empty line, GitHub would not read Markdown
     assert lines[fold + 2].startswith("10 pairs of processes in 12 s")
     assert lines[-1] == "</details>"
     assert not any("<details>" in line for line in lines[:fold])
 
 
-def test_a_long_comment_folds_what_nobody_has_to_look_at() -> None:
+def test_a_long_comment_folds_unchanged_rows() -> None:
     rows = [strange(f"m{i}", "same") for i in range(12)]
     text = changes.rendered(rows, "t", "markdown", [], {})
     assert "<details>" not in text
@@ -358,30 +365,30 @@ def test_a_long_comment_folds_what_nobody_has_to_look_at() -> None:
     assert folded.count("| same |") == 12
 
 
-def test_sides_and_options_reach_the_plan(folder: Path, found: dict[str, Any]) -> None:
+def test_sides_and_options_reach_the_plan(folder: Path, fake_compare: dict[str, Any]) -> None:
     words = ("--time", "90s", "--budget", "5%", "--alpha", "0.02", "--seed", "7", "--threads", "2")
     harness_in(folder, "ab", sys.executable, sys.executable, *words, "--kernel", "numpy-fast")
-    plan = found["plan"]
+    plan = fake_compare["plan"]
     assert (plan.seconds, plan.budget, plan.alpha) == (90.0, 0.05, 0.02)
     assert (plan.seed, plan.threads) == (7, 2)
     assert [task.key[:2] for task in plan.tasks] == [("softmax", "numpy-fast")]
-    assert [side.python for side in found["sides"]] == [sys.executable] * 2
+    assert [side.python for side in fake_compare["sides"]] == [sys.executable] * 2
 
 
-def test_what_is_named_twice_is_measured_once(folder: Path, found: dict[str, Any]) -> None:
+def test_a_kernel_named_twice_is_measured_once(folder: Path, fake_compare: dict[str, Any]) -> None:
     harness_in(folder, *KERNELS, "--shape", "5x3", "--shape", "5x3")
-    assert len(found["plan"].tasks) == 1
+    assert len(fake_compare["plan"].tasks) == 1
     words = ("-m", "numpy-softmax", "-m", "numpy-*", "--only", "fit")
     harness_in(folder, "ab", sys.executable, sys.executable, *words)
-    keys = [task.key for task in found["plan"].tasks]
+    keys = [task.key for task in fake_compare["plan"].tasks]
     assert len(keys) == len(set(keys))
 
 
-def test_without_a_choice_a_softmax_and_two_models_are_measured(
-    folder: Path, found: dict[str, Any]
+def test_by_default_a_softmax_and_two_models_are_measured(
+    folder: Path, fake_compare: dict[str, Any]
 ) -> None:
     harness_in(folder, "ab", sys.executable, sys.executable)
-    assert [task.key[0] for task in found["plan"].tasks] == [
+    assert [task.key[0] for task in fake_compare["plan"].tasks] == [
         "softmax",
         *("fit", "predict"),
         *("fit", "predict"),
@@ -421,11 +428,11 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "complaint"), BAD)
-def test_bad_input_is_one_clear_line_and_status_2(
-    folder: Path, found: dict[str, Any], words: tuple[str, ...], complaint: str
+def test_bad_input_is_a_one_line_error_with_status_2(
+    folder: Path, fake_compare: dict[str, Any], words: tuple[str, ...], complaint: str
 ) -> None:
     assert complaint in complaint_of(harness_in(folder, "ab", *words))
-    assert "plan" not in found
+    assert "plan" not in fake_compare
     assert not list(folder.iterdir())
 
 
@@ -446,7 +453,7 @@ def strange(name: str, verdict: Any = "slower") -> Row:
 
 
 @pytest.mark.parametrize("name", STRANGE)
-def test_markdown_shows_strange_names_as_they_are(name: str) -> None:
+def test_markdown_shows_strange_names_unchanged(name: str) -> None:
     text = changes.rendered([strange(name)], f"title {name}", "markdown", [f"remark {name}"], {})
     (line,) = [line for line in text.splitlines() if line.startswith("| **slower**")]
     assert len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) == 9
@@ -484,14 +491,14 @@ def test_strange_names_are_written_to_a_file(tmp_path: Path, style: str) -> None
     assert "😀" in file.read_text() or "\\ud83d" in file.read_text()
 
 
-def test_a_failure_without_numbers_reads_well_in_junit(tmp_path: Path) -> None:
+def test_a_failure_without_numbers_has_a_readable_message_in_junit(tmp_path: Path) -> None:
     row = Row("fit", "m", "d", "cpu", math.nan, math.nan, "failed", note="ValueError: no")
     changes.write_junit([row], "t", tmp_path / "tests.xml")
     (case,) = ET.parse(tmp_path / "tests.xml").getroot()
     assert case[0].get("message") == "failed: ValueError: no"
 
 
-def test_nothing_measured_is_a_title_in_every_format() -> None:
+def test_without_measurements_every_format_has_a_title() -> None:
     assert changes.rendered([], "title", "markdown", [], {}) == (
         "### nothing was measured that both sides have\n\ntitle\n"
     )

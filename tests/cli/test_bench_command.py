@@ -1,20 +1,19 @@
-"""``harness bench``, and the timing that follows a run, as their users meet them."""
+"""``harness bench``, and the timing after a run, as users see them."""
 
 from __future__ import annotations
 
 import importlib
-import io
 import json
 import os
 import re
 import sys
-from contextlib import closing, redirect_stderr, redirect_stdout
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import command_line
 import pytest
 
-from harness.cli import main
 from harness.contract.registry import load
 from harness.contract.values import Timing
 from harness.store.database import Store
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CALM = "600s"
-"""More than is needed however busy the machine: there are no more than three processes."""
+"""A budget that is never used up, even on a busy machine, because at most three processes run."""
 
 TIMES = {
     "fit": 0.012,
@@ -39,42 +38,35 @@ TIMES = {
     "logits": 1e-5,
     "predict-row": 2e-5,
 }
-"""Seconds of a fit of 20 epochs, and of one: .5 ms an epoch, 2 of the plain loop."""
+"""Seconds of fits with 20 epochs and one epoch: .5 ms per epoch, and 2 ms in the plain loop."""
 
 
 @dataclass(frozen=True)
-class Done:
-    """What a command did, and where."""
+class DoneIn(command_line.Done):
+    """What a command did, and the folder it ran in."""
 
     folder: Path
-    status: int
-    printed: str
-    remarks: str
 
-    def then(self, *words: str) -> Done:
-        """Another command in the same folder."""
+    def then(self, *words: str) -> DoneIn:
+        """What another command does in the same folder."""
         return harness_in(self.folder, *words)
 
 
-def harness_in(folder: Path, *words: str) -> Done:
-    printed, remarks = io.StringIO(), io.StringIO()
+def harness_in(folder: Path, *words: str) -> DoneIn:
+    """Run a command in a folder, with timing that takes at most three processes."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.delenv("HARNESS_STORE", raising=False)
         patch.delenv("HARNESS_RUN_NO_TIMING", raising=False)
-        patch.setenv("COLUMNS", "80")
         for name in ("harness.runs.benches", "harness.runs.campaign"):
             module = importlib.import_module(name)
             patch.setattr(module, "time_groups", in_three_processes(module.time_groups))
-        with redirect_stdout(printed), redirect_stderr(remarks):
-            status = ended(*words)
-    return Done(folder, status, printed.getvalue(), remarks.getvalue())
+        done = command_line.harness_in(folder, *words, columns=80)
+    return DoneIn(done.status, done.printed, done.remarks, folder)
 
 
 def in_three_processes(time_groups: Callable[..., Session]) -> Callable[..., Session]:
-    """Everything is done, and checked, as ever; only the clock is another's.
+    """A `time_groups` that measures and checks as usual, and then replaces the times.
 
-    What else the machine does may drive real times so far apart that no time of an epoch is told.
+    On a busy machine, real times may differ so much that the time per epoch is not reported.
     """
 
     def timed(bench: Bench, **how: Any) -> Session:
@@ -86,7 +78,7 @@ def in_three_processes(time_groups: Callable[..., Session]) -> Callable[..., Ses
 
 
 def calm(timing: Timing) -> Timing:
-    """As it would be where nothing else runs: the same work takes the same time."""
+    """A timing as on an idle machine, where the same work takes the same time."""
     if timing.kind not in TIMES:
         return timing
     times = {process: TIMES[timing.kind] * (1 + process / 100) for process in range(3)}
@@ -94,18 +86,7 @@ def calm(timing: Timing) -> Timing:
     return replace(timing, samples=samples)
 
 
-def ended(*words: str) -> int:
-    with pytest.raises(SystemExit) as stop:
-        main(list(words))
-    return int(stop.value.code or 0)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path
-
-
-# Three that are true, each of three fresh processes
+# Three real measurements, each in three new processes
 
 SOFTMAX = (
     *("bench", "softmax", "--shape", "5x3", "--dtype", "float32", "--device", "cpu"),
@@ -115,14 +96,14 @@ RUN = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2")
 
 
 @pytest.fixture(scope="module")
-def softmax_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def softmax_bench(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
     folder = tmp_path_factory.mktemp("softmax")
     more = ("--budget", CALM, "--json", "--benchmark-json", "out.json")
     return harness_in(folder, *SOFTMAX, *more)
 
 
 @pytest.fixture(scope="module")
-def training_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def training_bench(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
     pytest.importorskip("torch")
     words = ("bench", "training", "-d", "threshold", "-m", "notebook-mlp", "--device", "cpu")
     more = ("--epochs", "20", "--together", "3", "--budget", CALM)
@@ -130,18 +111,18 @@ def training_bench(tmp_path_factory: pytest.TempPathFactory) -> Done:
 
 
 @pytest.fixture(scope="module")
-def timed_run(tmp_path_factory: pytest.TempPathFactory) -> Done:
+def timed_run(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
     return harness_in(tmp_path_factory.mktemp("run"), *RUN, "--timing-budget", CALM)
 
 
-def records(done: Done, table: str) -> list[dict[str, Any]]:
+def records(done: DoneIn, table: str) -> list[dict[str, Any]]:
     report = done.then("report", "--format", "json")
     assert report.status == 0
-    found: list[dict[str, Any]] = json.loads(report.printed)["tables"][table]
-    return found
+    rows: list[dict[str, Any]] = json.loads(report.printed)["tables"][table]
+    return rows
 
 
-def test_kernels_are_timed_side_by_side_and_beside_a_copy(softmax_bench: Done) -> None:
+def test_kernels_are_timed_together_with_a_copy(softmax_bench: DoneIn) -> None:
     assert softmax_bench.status == 0
     rows = json.loads(softmax_bench.printed)["tables"]["softmax"]
     assert [(row["kernel"], row["caches"]) for row in rows] == [
@@ -164,7 +145,9 @@ def test_kernels_are_timed_side_by_side_and_beside_a_copy(softmax_bench: Done) -
         assert 1 in [r["bests"] for r in rows if r["caches"] == caches]
 
 
-def test_a_bench_is_stored_like_a_run_and_reported_again_the_same(softmax_bench: Done) -> None:
+def test_a_bench_is_stored_like_a_run_and_its_report_is_the_same_later(
+    softmax_bench: DoneIn,
+) -> None:
     again = softmax_bench.then("report", "--format", "json")
     assert (again.status, again.printed) == (0, softmax_bench.printed)
     assert "run 1 is in harness.db; timed for " in softmax_bench.remarks
@@ -173,7 +156,7 @@ def test_a_bench_is_stored_like_a_run_and_reported_again_the_same(softmax_bench:
     assert by_name.printed == softmax_bench.printed
 
 
-def test_a_kernel_that_does_not_survive_is_told_in_capitals(softmax_bench: Done) -> None:
+def test_a_kernel_that_overflows_is_marked_in_capitals(softmax_bench: DoneIn) -> None:
     report = softmax_bench.then("report")
     assert report.status == 0
     assert max(map(len, report.printed.splitlines())) <= 80
@@ -186,7 +169,7 @@ def test_a_kernel_that_does_not_survive_is_told_in_capitals(softmax_bench: Done)
     assert all(re.search(r"\byes\b", line) for line in fast)
 
 
-def test_a_bench_is_listed_among_the_runs(softmax_bench: Done) -> None:
+def test_a_bench_is_listed_among_the_runs(softmax_bench: DoneIn) -> None:
     listed = softmax_bench.then("runs")
     assert listed.status == 0
     (line,) = [line for line in listed.printed.splitlines() if "tiny" in line]
@@ -194,7 +177,7 @@ def test_a_bench_is_listed_among_the_runs(softmax_bench: Done) -> None:
     assert "6 timings" in line
 
 
-def test_a_bench_cannot_be_resumed(softmax_bench: Done) -> None:
+def test_a_bench_cannot_be_resumed(softmax_bench: DoneIn) -> None:
     refused = softmax_bench.then("run", "--resume")
     assert refused.status == 2
     assert (
@@ -203,7 +186,7 @@ def test_a_bench_cannot_be_resumed(softmax_bench: Done) -> None:
     )
 
 
-def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: Done) -> None:
+def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: DoneIn) -> None:
     assert "wrote 6 benchmarks to out.json" in softmax_bench.remarks
     written = json.loads((softmax_bench.folder / "out.json").read_text())
     assert len(written["benchmarks"]) == 6
@@ -217,8 +200,8 @@ def test_pytest_benchmark_s_file_has_a_number_for_each_process(softmax_bench: Do
         assert benchmark["stats"]["median"] == seconds[benchmark["params"]["subject"], caches]
 
 
-def test_training_is_timed_beside_the_plain_loop_and_several_at_once(
-    training_bench: Done,
+def test_training_is_timed_together_with_the_plain_loop_and_several_repeats_at_once(
+    training_bench: DoneIn,
 ) -> None:
     assert training_bench.status == 0
     row, plain = records(training_bench, "training")
@@ -227,7 +210,7 @@ def test_training_is_timed_beside_the_plain_loop_and_several_at_once(
     assert row["reference_ratio"] == pytest.approx(0.25)
     assert row["together_ratio"] == pytest.approx((9 / 19) / 0.5 / 3)
     assert row["together_reference_ratio"] == pytest.approx((9 / 19) / 2 / 3)
-    # Less than the fit divided by its epochs, for a part of it happens once.
+    # Less than the fit divided by its epochs, because a part of the fit happens only once.
     assert row["microseconds_per_epoch"] == pytest.approx(505)
     assert row["fit_seconds"] == pytest.approx(0.01212)
     assert row["samples_per_second"] == pytest.approx(100 * 1e6 / row["microseconds_per_epoch"])
@@ -238,7 +221,7 @@ def test_training_is_timed_beside_the_plain_loop_and_several_at_once(
     assert training_bench.then("report").printed == training_bench.printed
 
 
-def test_a_run_times_its_pairings_alone_after_the_trials(timed_run: Done) -> None:
+def test_a_run_times_its_pairings_one_at_a_time_after_the_trials(timed_run: DoneIn) -> None:
     assert timed_run.status == 0
     printed = timed_run.printed
     assert printed.index("threshold · 2 fresh draws") < printed.index("threshold, timed alone")
@@ -255,7 +238,7 @@ def test_a_run_times_its_pairings_alone_after_the_trials(timed_run: Done) -> Non
     assert timed_run.then("report").printed == printed
 
 
-def test_a_run_keeps_how_its_timing_went(timed_run: Done) -> None:
+def test_a_run_stores_facts_about_its_timing(timed_run: DoneIn) -> None:
     with closing(Store(str(timed_run.folder / "harness.db"))) as store:
         kept = store.find().environment
     assert (kept["timing"]["processes"], kept["timing"]["stopped"]) == (3, "most")
@@ -264,7 +247,7 @@ def test_a_run_keeps_how_its_timing_went(timed_run: Done) -> None:
 
 
 @pytest.mark.parametrize(("words", "most"), [((), MOST), (("--budget", "20s"), None)])
-def test_a_budget_that_is_set_is_used_whatever_the_number_of_processes(
+def test_a_given_budget_is_used_with_any_number_of_processes(
     folder: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], most: int | None
 ) -> None:
     asked: list[Bench] = []
@@ -279,13 +262,13 @@ def test_a_budget_that_is_set_is_used_whatever_the_number_of_processes(
     assert asked[0].most == most
 
 
-def test_a_run_that_was_timed_is_not_timed_again(timed_run: Done) -> None:
+def test_a_timed_run_is_not_timed_again(timed_run: DoneIn) -> None:
     resumed = timed_run.then("run", "--resume")
     assert (resumed.status, resumed.printed) == (0, timed_run.printed)
     assert "timed for" not in resumed.remarks
 
 
-# No process is started by what follows
+# The following tests start no process
 
 
 def session(*timings: Timing) -> Session:
@@ -302,7 +285,7 @@ def timing(status: Any = "ok", reason: str = "", kind: str = "softmax") -> Timin
 
 @pytest.fixture
 def instant(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Timing takes no time and finds what a test says; gives what was asked to be timed."""
+    """Replaces timing by an instant result; a list of the requested benches."""
     asked: list[Any] = []
 
     def time_groups(bench: Any, **_: Any) -> Session:
@@ -318,16 +301,14 @@ def _softmax(bench: Any) -> bool:
     return bool(bench.groups) and hasattr(bench.groups[0], "shape")
 
 
-def test_a_run_is_not_timed_where_that_is_not_wanted(folder: Path, instant: list[Any]) -> None:
+def test_a_run_is_not_timed_if_timing_is_turned_off(folder: Path, instant: list[Any]) -> None:
     done = harness_in(folder, *RUN, "--no-timing")
     assert done.status == 0
     assert "timed alone" not in done.printed
     assert not instant
 
 
-def test_a_run_is_timed_for_half_a_minute_without_being_asked(
-    folder: Path, instant: list[Any]
-) -> None:
+def test_a_run_is_timed_for_half_a_minute_by_default(folder: Path, instant: list[Any]) -> None:
     done = harness_in(folder, *RUN)
     assert "timed alone" in done.printed
     (bench,) = instant
@@ -342,7 +323,7 @@ def test_a_run_in_this_process_is_not_timed(folder: Path, instant: list[Any]) ->
     assert not instant
 
 
-def test_a_run_that_was_interrupted_before_its_timing_is_timed_when_resumed(
+def test_a_run_interrupted_before_its_timing_is_timed_when_resumed(
     folder: Path, instant: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(bench: Any, **_: Any) -> Session:
@@ -360,7 +341,7 @@ def test_a_run_that_was_interrupted_before_its_timing_is_timed_when_resumed(
     assert [bench.budget for bench in instant] == [40]
 
 
-def test_a_run_that_was_interrupted_while_it_was_timed_keeps_what_was_timed_by_then(
+def test_a_run_interrupted_during_its_timing_keeps_the_finished_timings(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(bench: Any, *, note: Any, **_: Any) -> Session:
@@ -375,10 +356,10 @@ def test_a_run_that_was_interrupted_while_it_was_timed_keeps_what_was_timed_by_t
     assert (report.status, "threshold, timed alone" in report.printed) == (0, True)
 
 
-def test_a_run_that_is_timed_after_something_changed_says_so(
+def test_timing_a_run_after_the_code_changed_needs_permission(
     folder: Path, instant: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Lest the timings pass for those of the code that the run began with."""
+    """Otherwise the timings would be taken for those of the code that ran the trials."""
     with monkeypatch.context() as patch:
 
         def interrupted(bench: Any, **_: Any) -> Session:
@@ -416,7 +397,7 @@ def test_a_bench_of_training_needs_a_model_that_trains_by_epochs(folder: Path) -
     assert "none of the selected models trains by epochs" in done.remarks
 
 
-def test_what_a_run_has_no_time_to_time_is_told_with_a_budget_that_would_do(
+def test_a_run_without_time_for_its_timing_recommends_a_budget(
     folder: Path,
 ) -> None:
     done = harness_in(folder, *RUN, "--timing-budget", "1s")
@@ -425,7 +406,7 @@ def test_what_a_run_has_no_time_to_time_is_told_with_a_budget_that_would_do(
     assert re.search(r"3 × 1 s are too few, \d+ s would do \(--timing-budget\): threshold,", told)
 
 
-def test_a_run_that_had_no_time_to_time_does_not_boast_of_the_most_processes(
+def test_a_run_without_time_for_its_timing_does_not_mention_processes(
     folder: Path,
 ) -> None:
     done = harness_in(folder, *RUN, "--timing-budget", "1s")
@@ -446,7 +427,7 @@ def test_a_bench_of_training_times_every_model_that_has_epochs(
     assert {dict(each[0].model.parameters).get("epochs", 7) for each in trials} == {7}
 
 
-def test_a_bench_remembers_what_it_was_asked(folder: Path, instant: list[Any]) -> None:
+def test_a_bench_stores_its_options(folder: Path, instant: list[Any]) -> None:
     from contextlib import closing
 
     from harness.store.database import Store
@@ -463,7 +444,7 @@ def test_a_bench_remembers_what_it_was_asked(folder: Path, instant: list[Any]) -
 
 
 @pytest.mark.parametrize(
-    ("found", "status"),
+    ("timings", "status"),
     [
         ([timing()], 0),
         ([timing(), timing("unfinished", "the time was up")], 0),
@@ -473,20 +454,18 @@ def test_a_bench_remembers_what_it_was_asked(folder: Path, instant: list[Any]) -
         ([], 4),
     ],
 )
-def test_the_status_tells_whether_all_was_right_and_any_was_timed(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, found: list[Timing], status: int
+def test_the_exit_status_of_a_bench_follows_from_its_timings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, timings: list[Timing], status: int
 ) -> None:
-    monkeypatch.setattr("harness.runs.benches.time_groups", lambda bench, **_: session(*found))
+    monkeypatch.setattr("harness.runs.benches.time_groups", lambda bench, **_: session(*timings))
     done = harness_in(folder, *SOFTMAX)
     assert done.status == status
     told = re.sub(r"\s+", " ", done.printed)
-    for one in found:
-        assert one.reason in told
+    for measured_timing in timings:
+        assert measured_timing.reason in told
 
 
-def test_a_bench_that_is_interrupted_leaves_no_run(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_interrupted_bench_leaves_no_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(bench: Any, **_: Any) -> Session:
         raise KeyboardInterrupt
 
@@ -497,10 +476,10 @@ def test_a_bench_that_is_interrupted_leaves_no_run(
     assert "no runs yet" in done.then("runs").printed
 
 
-def test_a_file_that_cannot_be_written_costs_no_measurement(
+def test_a_file_that_cannot_be_written_does_not_lose_the_measurement(
     folder: Path, instant: list[Any]
 ) -> None:
-    """What was measured is stored, and printed, before the file is written."""
+    """Results are stored and printed before the file is written."""
     if not os.path.exists("/dev/full"):  # noqa: PTH110  # a device
         pytest.skip("there is no /dev/full")
     done = harness_in(folder, *SOFTMAX, "--benchmark-json", "/dev/full")
@@ -534,7 +513,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "complaint"), BAD)
-def test_bad_input_to_a_bench_is_one_clear_line_and_status_2(
+def test_bad_input_to_a_bench_is_a_one_line_error_with_status_2(
     folder: Path, instant: list[Any], words: tuple[str, ...], complaint: str
 ) -> None:
     done = harness_in(folder, "bench", *words)
@@ -549,7 +528,7 @@ def test_bad_input_to_a_bench_is_one_clear_line_and_status_2(
 @pytest.mark.parametrize(
     "words", [("softmax",), ("training", "-d", "threshold"), ("training", "-m", "torch-mlp")]
 )
-def test_a_bench_on_cuda_where_there_is_none_says_that_there_is_none(
+def test_a_bench_on_a_missing_cuda_device_is_an_error(
     folder: Path, instant: list[Any], words: tuple[str, ...]
 ) -> None:
     if any(device.kind == "cuda" for device in load().devices.values()):
@@ -561,7 +540,7 @@ def test_a_bench_on_cuda_where_there_is_none_says_that_there_is_none(
     assert not instant
 
 
-def test_a_device_that_is_not_here_is_told_beside_one_that_is(
+def test_a_missing_device_is_reported_and_an_available_device_is_timed(
     folder: Path, instant: list[Any]
 ) -> None:
     done = harness_in(folder, *SOFTMAX, "--device", "xpu")

@@ -1,4 +1,4 @@
-"""The command line, as its users meet it."""
+"""The command line, as users see it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def harness_models():
 
 @pytest.fixture
 def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Harness:
-    """``cli("run", ...)`` gives exit status, standard output and standard error."""
+    """A function that runs a command and returns its exit status, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("HARNESS_STORE", raising=False)
     monkeypatch.setenv("COLUMNS", "80")
@@ -69,7 +69,7 @@ def quick(*more: str) -> tuple[str, ...]:
     return ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2", *more)
 
 
-def test_a_run_prints_ranked_tables_and_a_report_prints_them_again(cli: Harness) -> None:
+def test_a_run_prints_ranked_tables_and_a_report_prints_the_same_tables(cli: Harness) -> None:
     status, printed, remarks = cli(*quick())
     assert status == 0
     assert "threshold" in printed
@@ -81,7 +81,7 @@ def test_a_run_prints_ranked_tables_and_a_report_prints_them_again(cli: Harness)
     assert again[:2] == (0, printed)
 
 
-def test_nothing_selected_is_told_what_to_add(cli: Harness) -> None:
+def test_the_error_of_an_empty_selection_says_what_to_add(cli: Harness) -> None:
     status, _, complaint = cli("run")
     assert status == 2
     assert "add --all, or -d and -m" in complaint
@@ -116,7 +116,7 @@ def test_nothing_selected_is_told_what_to_add(cli: Harness) -> None:
         (("runs", "delete", "5"), "does not exist"),
     ],
 )
-def test_bad_input_is_one_clear_line_and_status_2(
+def test_bad_input_is_a_one_line_error_with_status_2(
     cli: Harness, words: tuple[str, ...], complaint: str
 ) -> None:
     status, printed, said = cli(*words)
@@ -127,16 +127,16 @@ def test_bad_input_is_one_clear_line_and_status_2(
     assert complaint in said
 
 
-def test_what_strangers_write_in_an_error_stays_text(cli: Harness, tmp_path: Path) -> None:
+def test_markup_from_plugins_in_an_error_is_printed_as_text(cli: Harness, tmp_path: Path) -> None:
     (tmp_path / "odd.py").write_text("raise RuntimeError('needs [torch] [/] extras')")
     _, _, said = cli("list", "--plugin", "odd.py")
     assert "needs [torch] [/] extras" in said
 
 
-def test_a_fault_of_our_own_is_status_2_and_never_a_regression(
+def test_an_internal_error_is_status_2_and_not_a_regression(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """1 would tell a script that something is slower, or failed."""
+    """Status 1 would mean to a script that a kernel is slower or a trial failed."""
 
     def broken(*_: object) -> None:
         raise ZeroDivisionError("of ours")
@@ -163,7 +163,7 @@ def test_a_failed_trial_gives_status_1_a_footer_and_a_traceback_on_request(cli: 
     assert "Traceback (most recent call last)" in printed
 
 
-def test_a_broken_dataset_gives_status_2_and_the_others_go_on(cli: Harness) -> None:
+def test_a_broken_dataset_gives_status_2_and_the_other_datasets_run(cli: Harness) -> None:
     words = ("--plugin", "harness.testing.faulty", "-d", "faulty-one-class", "-d", "threshold")
     status, printed, _ = cli("run", *words, "-m", "prior", "-r", "2")
     assert status == 2
@@ -175,7 +175,7 @@ def test_a_broken_dataset_gives_status_2_and_the_others_go_on(cli: Harness) -> N
 @pytest.mark.parametrize(
     "dataset", ["one-class", "nan-labels", "no-rows", "test-only-class", "raises", "ragged"]
 )
-def test_a_dataset_that_breaks_the_contract_says_how(cli: Harness, dataset: str) -> None:
+def test_the_error_of_a_dataset_says_how_it_breaks_the_contract(cli: Harness, dataset: str) -> None:
     status, _, complaint = cli("show", f"faulty-{dataset}", "--plugin", "harness.testing.faulty")
     assert status == 2
     assert complaint.startswith(f"harness: dataset 'faulty-{dataset}': ")
@@ -190,7 +190,7 @@ def test_a_test_part_that_lacks_a_class_is_scored_with_all_columns(cli: Harness)
     assert {row["ok"] for row in ranking} == {1}
 
 
-def test_a_device_that_is_not_here_is_skipped_with_the_reason(cli: Harness) -> None:
+def test_a_missing_device_is_skipped_with_the_reason(cli: Harness) -> None:
     pytest.importorskip("torch")
     words = ("-d", "threshold", "-m", "torch-mlp", "--device", "xpu", "-r", "1")
     status, printed, _ = cli("run", *words)
@@ -198,7 +198,7 @@ def test_a_device_that_is_not_here_is_skipped_with_the_reason(cli: Harness) -> N
     assert "no XPU device here" in re.sub(r"\s+", " ", printed)
 
 
-def test_nothing_that_can_run_gives_status_4(cli: Harness, tmp_path: Path) -> None:
+def test_a_selection_that_cannot_run_gives_status_4(cli: Harness, tmp_path: Path) -> None:
     (tmp_path / "needy.py").write_text(
         "import harness\n"
         "@harness.hookimpl\n"
@@ -217,7 +217,7 @@ def test_a_dry_run_prints_the_trials_and_stores_nothing(cli: Harness, tmp_path: 
     assert not (tmp_path / "harness.db").exists()
 
 
-def test_json_is_all_that_is_printed(cli: Harness) -> None:
+def test_with_json_nothing_else_is_printed(cli: Harness) -> None:
     status, printed, _ = cli(*quick("--json"))
     assert status == 0
     assert {"ranking", "accuracy", "likelihood"} <= set(json.loads(printed)["tables"])
@@ -229,7 +229,7 @@ def test_several_values_of_a_parameter_are_several_models(cli: Harness) -> None:
     assert "numpy-softmax[l2=1.0]" in printed
 
 
-def test_the_command_line_beats_the_environment_beats_the_file(
+def test_the_command_line_overrides_the_environment_which_overrides_the_file(
     cli: Harness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "pyproject.toml").write_text(
@@ -286,13 +286,13 @@ def test_runs_are_listed_and_deleted(cli: Harness) -> None:
 
 
 @pytest.mark.parametrize("kind", ["datasets", "models", "kernels", "devices", "reports", "plugins"])
-def test_every_kind_can_be_listed(cli: Harness, kind: str) -> None:
+def test_every_kind_of_plugin_value_can_be_listed(cli: Harness, kind: str) -> None:
     status, printed, _ = cli("list", kind)
     assert status == 0
     assert kind in printed
 
 
-def test_a_dataset_is_shown_with_all_that_a_reader_wants(cli: Harness) -> None:
+def test_a_dataset_is_shown_with_its_facts_and_source(cli: Harness) -> None:
     status, printed, _ = cli("show", "penguins")
     assert status == 0
     for word in ("Adelie", "island", "CC0", "Gorman", "resampled", "classification-harness"):
@@ -311,7 +311,7 @@ def test_a_model_from_a_file_is_shown_with_the_file(cli: Harness, tmp_path: Path
     assert "mine.py" in printed
 
 
-def test_a_check_is_a_line_and_a_model_that_crashes_is_one_too(cli: Harness) -> None:
+def test_each_check_is_one_line_even_if_the_model_crashes(cli: Harness) -> None:
     status, printed, _ = cli("check", "half", "--plugin", "mine.py")
     assert status == 0
     assert "0 failed" in printed
@@ -330,7 +330,7 @@ def test_the_environment_is_printed(cli: Harness) -> None:
 
 
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
-    """The command in a process of its own, to be interrupted."""
+    """Start a command in its own process, so that a test can interrupt it."""
     return subprocess.Popen(
         [sys.executable, "-m", "harness", *words],
         cwd=folder,
@@ -345,7 +345,7 @@ SLOW = ("run", "--plugin", "mine.py", "-d", "threshold", "-m", "slow", "-r", "12
 
 
 def held(folder: Path) -> subprocess.Popen[str]:
-    """A run that goes no further than a few trials, however long one takes to look at it."""
+    """A running command that stops after a few trials and waits for the test."""
     (folder / "hold").touch()
     return start(folder, *SLOW)
 
@@ -372,7 +372,7 @@ def scores(cli: Harness, run: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_keeps_what_is_finished_and_tells_how_to_go_on(
+def test_an_interrupted_run_keeps_finished_trials_and_says_how_to_resume(
     cli: Harness, tmp_path: Path, number: signal.Signals
 ) -> None:
     process = held(tmp_path)
@@ -390,7 +390,7 @@ def test_an_interrupted_run_keeps_what_is_finished_and_tells_how_to_go_on(
     assert "36 ok" in printed
 
 
-def test_a_killed_run_resumes_to_the_tables_of_an_uninterrupted_one(
+def test_a_killed_and_resumed_run_has_the_tables_of_an_uninterrupted_run(
     cli: Harness, tmp_path: Path
 ) -> None:
     process = held(tmp_path)
@@ -403,7 +403,7 @@ def test_a_killed_run_resumes_to_the_tables_of_an_uninterrupted_one(
     assert scores(cli, "1") == scores(cli, "2")
 
 
-def test_a_run_whose_plugin_has_changed_goes_on_only_when_told_to(
+def test_a_run_whose_plugin_has_changed_resumes_only_with_accept_changes(
     cli: Harness, tmp_path: Path
 ) -> None:
     words = ("run", "--plugin", "mine.py", "-d", "threshold", "-m", "half", "-r", "1")
@@ -416,7 +416,7 @@ def test_a_run_whose_plugin_has_changed_goes_on_only_when_told_to(
     assert cli("run", "--resume", "--accept-changes")[0] == 0
 
 
-def test_two_runs_into_one_store_at_the_same_time_both_finish(cli: Harness, tmp_path: Path) -> None:
+def test_two_runs_can_write_to_a_store_at_the_same_time(cli: Harness, tmp_path: Path) -> None:
     words = ("run", "-d", "threshold", "-m", "prior", "-r", "20", "-j", "1")
     both = [start(tmp_path, *words) for _ in range(2)]
     for process in both:
@@ -464,13 +464,13 @@ def harness_models():
 
 
 @pytest.mark.parametrize(("model", "status"), [("forks", 0), ("repeats", 1), ("patches", 0)])
-def test_an_odd_model_costs_no_other_trial_its_result(
+def test_a_misbehaving_model_does_not_affect_other_trials(
     cli: Harness, tmp_path: Path, model: str, status: int
 ) -> None:
     (tmp_path / "odd.py").write_text(ODD)
     words = ("run", "--plugin", "odd.py", "-d", "threshold", "-m", model, "-m", "slow", "-r", "2")
-    found, printed, _ = cli(*words, "-j", "1", "--json")
-    assert found == status
+    exit_status, printed, _ = cli(*words, "-j", "1", "--json")
+    assert exit_status == status
     ranking = {row["model"]: row for row in json.loads(printed)["tables"]["ranking"]}
     assert {name: ranking[name]["ok"] for name in ("slow", "prior", "uniform")} == {
         "slow": 2,
@@ -497,25 +497,25 @@ def test_a_hung_trial_does_not_outlive_a_killed_coordinator(cli: Harness, tmp_pa
 
 
 def workers_of(folder: Path) -> list[psutil.Process]:
-    """Supervisors and what they have forked whose current folder is this one, the busiest first."""
-    found = []
+    """Supervisors and their children whose current folder is this one, the busiest first."""
+    workers = []
     for process in psutil.process_iter():
         try:
             if process.cwd() == str(folder) and "harness.processes" in " ".join(process.cmdline()):
-                found.append(process)
+                workers.append(process)
         except psutil.Error:
             continue
-    return sorted(found, key=lambda process: -process.cpu_times().user)
+    return sorted(workers, key=lambda process: -process.cpu_times().user)
 
 
-def test_one_plugin_given_twice_is_one_plugin(cli: Harness) -> None:
+def test_a_plugin_given_twice_is_loaded_once(cli: Harness) -> None:
     words = ("--plugin", "mine.py", "--plugin", "./mine.py", "--plugin", "harness_toys")
     status, printed, _ = cli("list", "models", *words)
     assert status == 0
     assert printed.count("half") == 1
 
 
-def test_a_resumed_run_that_is_complete_is_left_as_it_is(cli: Harness, tmp_path: Path) -> None:
+def test_resuming_a_complete_run_changes_nothing(cli: Harness, tmp_path: Path) -> None:
     words = ("run", "--plugin", "mine.py", "-d", "threshold", "-m", "half", "-r", "1")
     cli(*words)
     before = cli("show", "1", "--plugin", "mine.py")
@@ -524,12 +524,12 @@ def test_a_resumed_run_that_is_complete_is_left_as_it_is(cli: Harness, tmp_path:
     assert cli("show", "1", "--plugin", "mine.py") == before
 
 
-def test_a_wrong_name_leaves_no_store_behind(cli: Harness, tmp_path: Path) -> None:
+def test_a_wrong_name_creates_no_store(cli: Harness, tmp_path: Path) -> None:
     cli("run", "-d", "irsi")
     assert not (tmp_path / "harness.db").exists()
 
 
-def test_a_closed_pipe_is_no_failure(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_not_a_failure(tmp_path: Path) -> None:
     line = f"{sys.executable} -m harness list | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -537,7 +537,7 @@ def test_a_closed_pipe_is_no_failure(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_one_line_error(tmp_path: Path) -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             [sys.executable, "-m", "harness", "list"],
@@ -551,13 +551,13 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert done.stderr == "harness: the output cannot be written: No space left on device\n"
 
 
-def test_a_trial_runs_in_this_process_when_asked_to(cli: Harness) -> None:
+def test_with_in_process_a_trial_runs_in_this_process(cli: Harness) -> None:
     status, printed, _ = cli(*quick("--in-process"))
     assert status == 0
     assert "numpy-softmax" in printed
 
 
-def test_a_debugger_stands_where_a_trial_failed(
+def test_the_debugger_starts_where_a_trial_failed(
     cli: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import pdb
@@ -570,7 +570,7 @@ def test_a_debugger_stands_where_a_trial_failed(
     assert len(stood) == 1
 
 
-def test_train_sizes_are_run_each_in_turn(cli: Harness) -> None:
+def test_a_run_has_every_given_train_size(cli: Harness) -> None:
     words = ("-d", "threshold", "-m", "numpy-softmax", "-r", "2", "--no-timing")
     status, printed, _ = cli("run", *words, "--train-sizes", "10,20", "--json")
     assert status == 0
@@ -580,7 +580,7 @@ def test_train_sizes_are_run_each_in_turn(cli: Harness) -> None:
 
 
 @pytest.mark.parametrize("given", ["0", "ten", "5,,6", "-3", "1e3"])
-def test_train_sizes_that_are_no_numbers_are_one_clear_line(cli: Harness, given: str) -> None:
+def test_train_sizes_that_are_not_numbers_are_a_one_line_error(cli: Harness, given: str) -> None:
     status, _, said = cli("run", "-d", "iris", "--train-sizes", given)
     assert status == 2
     assert "no whole number from 1" in said

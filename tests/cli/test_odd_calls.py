@@ -1,4 +1,4 @@
-"""The command line where its terminal, its streams, its folder or its words are odd."""
+"""The command line with unusual terminals, streams, folders and arguments."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(measured: Path, tmp_path: Path) -> Path:
-    """A copy of it."""
+    """A copy of the measured folder."""
     shutil.copytree(measured, tmp_path / "copy")
     return tmp_path / "copy"
 
 
-# How wide a terminal says it is.
+# The width of the terminal.
 
 TABLES = (
     "list",
@@ -76,7 +76,7 @@ TABLES = (
 
 
 @pytest.mark.parametrize("columns", ["1", "2", "3", "7", "0", "-1", "", "x", "٣", "9" * 5000])
-def test_however_wide_a_terminal_says_it_is_the_tables_are_printed(
+def test_tables_are_printed_for_any_reported_width_of_the_terminal(
     measured: Path, columns: str
 ) -> None:
     for words in TABLES:
@@ -86,7 +86,7 @@ def test_however_wide_a_terminal_says_it_is_the_tables_are_printed(
         assert letters > 50, words
 
 
-# What a run is called.
+# Names of runs.
 
 
 READ = (
@@ -103,7 +103,7 @@ NAMES = {"last": "2", "previous": "1", "first": "1", "second": "2"}
 
 
 @pytest.mark.parametrize("words", READ)
-def test_a_run_may_be_named_in_every_way_wherever_it_is_named(measured: Path, words: str) -> None:
+def test_every_command_accepts_every_kind_of_run_name(measured: Path, words: str) -> None:
     for name, number in NAMES.items():
         named, numbered = (
             harness_in(measured, *words.format(text).split()) for text in (name, number)
@@ -113,7 +113,7 @@ def test_a_run_may_be_named_in_every_way_wherever_it_is_named(measured: Path, wo
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_is_resumed_drawn_and_deleted_by_every_name(folder: Path, name: str) -> None:
+def test_a_run_is_resumed_drawn_and_deleted_by_every_kind_of_name(folder: Path, name: str) -> None:
     number = NAMES[name]
     resumed = harness_in(folder, "run", "--resume", name, "--no-progress")
     assert f"run {number} is complete" in resumed.remarks
@@ -121,11 +121,11 @@ def test_a_run_is_resumed_drawn_and_deleted_by_every_name(folder: Path, name: st
     assert harness_in(folder, "runs", "delete", name).printed.startswith(f"deleted run {number} (")
 
 
-# What is given twice.
+# Options given twice.
 
 
 def _commands(command: click.Command, *words: str) -> Iterator[tuple[str, ...]]:
-    """Each command with each option of it that takes one value."""
+    """Pairs of a command and each of its options that takes one value."""
     for option in command.params:
         if isinstance(option, click.Option) and not (option.is_flag or option.multiple):
             yield (*words, option.opts[-1])
@@ -138,13 +138,15 @@ SINGLE = list(_commands(harness_command))
 
 
 @pytest.mark.parametrize("words", SINGLE, ids=" ".join)
-def test_what_may_be_given_once_is_refused_twice(tmp_path: Path, words: tuple[str, ...]) -> None:
+def test_an_option_with_one_value_cannot_be_given_twice(
+    tmp_path: Path, words: tuple[str, ...]
+) -> None:
     *command, option = words
     said = complaint_of(harness_in(tmp_path, *command, option, "1", option, "1"))
     assert said == f"harness: {option} is given twice; leave one out\n"
 
 
-def test_there_are_options_that_may_be_given_once() -> None:
+def test_the_list_of_options_with_one_value_is_not_empty() -> None:
     assert len(SINGLE) > 60
     assert ("report", "--format") in SINGLE
     assert ("track", "import", "--store") in SINGLE
@@ -153,12 +155,14 @@ def test_there_are_options_that_may_be_given_once() -> None:
 @pytest.mark.parametrize(
     "words", ["runs --store a delete --store b 1", "track --store a export --store b"]
 )
-def test_a_store_is_given_once_to_a_command_and_its_command(tmp_path: Path, words: str) -> None:
+def test_a_store_cannot_be_given_to_both_a_group_and_its_command(
+    tmp_path: Path, words: str
+) -> None:
     said = complaint_of(harness_in(tmp_path, *words.split()))
     assert said == "harness: --store is given twice; leave one out\n"
 
 
-def test_a_typed_store_beats_the_environment_whichever_command_it_was_given_to(
+def test_a_store_on_the_command_line_overrides_the_environment_at_any_level(
     folder: Path,
 ) -> None:
     (folder / "harness.db").rename(folder / "mine.db")
@@ -170,7 +174,7 @@ def test_a_typed_store_beats_the_environment_whichever_command_it_was_given_to(
 
 
 def started(folder: Path, *words: str, redirect: str = "", **variables: str) -> Done:
-    """The command in a process of its own, its streams redirected as a shell does that."""
+    """Run a command in its own process, with streams redirected as by a shell."""
     line = f'exec "$0" -m harness "$@" {redirect}'
     environment = {k: v for k, v in os.environ.items() if k != "HARNESS_STORE"} | variables
     done = subprocess.run(
@@ -203,7 +207,7 @@ WRONG = ("list", "--plugin", "nowhere.py")
         (("report", "--format", "json"), ">&-", 0, ""),
     ],
 )
-def test_closed_and_full_streams_are_no_fault(
+def test_closed_and_full_streams_raise_no_traceback(
     measured: Path, words: tuple[str, ...], redirect: str, status: int, said: str
 ) -> None:
     done = started(measured, *words, redirect=redirect)
@@ -223,8 +227,10 @@ def test_closed_and_full_streams_are_no_fault(
         ("compare first second --format csv --budget 1%", 0),
     ],
 )
-def test_who_stops_reading_changes_no_status(measured: Path, words: str, status: int) -> None:
-    """The reader is gone before anything is written."""
+def test_a_reader_that_stops_reading_does_not_change_the_exit_status(
+    measured: Path, words: str, status: int
+) -> None:
+    """The reader closes its end before the command writes."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -242,14 +248,14 @@ def test_who_stops_reading_changes_no_status(measured: Path, words: str, status:
     assert (done.returncode, done.stderr) == (status, "")
 
 
-def test_a_failed_trial_is_status_1_whoever_reads_on(tmp_path: Path) -> None:
+def test_a_failed_trial_is_status_1_even_if_nobody_reads_the_output(tmp_path: Path) -> None:
     faulty = ("--plugin", "harness.testing.faulty", "-m", "faulty-raises", "-d", "threshold")
     words = ("run", *faulty, "-r", "1", "--no-progress")
     assert started(tmp_path, *words, redirect=">&-").status == 1
     assert started(tmp_path, *words, redirect=">/dev/full").status == 2
 
 
-def test_what_a_terminal_has_no_letters_for_is_written_as_numbers(measured: Path) -> None:
+def test_characters_that_the_terminal_cannot_encode_are_escaped(measured: Path) -> None:
     done = started(measured, "report", "--format", "markdown", PYTHONIOENCODING="ascii")
     assert done.status == 0
     assert done.printed.isascii()
@@ -258,7 +264,7 @@ def test_what_a_terminal_has_no_letters_for_is_written_as_numbers(measured: Path
 @pytest.mark.parametrize(
     "words", ["list kernels", "env --json", "runs", "report", "run --all", "ab . HEAD"]
 )
-def test_a_folder_that_is_not_there_any_more_is_one_line(tmp_path: Path, words: str) -> None:
+def test_a_deleted_current_folder_is_a_one_line_error(tmp_path: Path, words: str) -> None:
     gone = tmp_path / "gone"
     gone.mkdir()
     line = f'rmdir "{gone}"; exec "$0" -m harness "$@"'
@@ -278,7 +284,7 @@ def test_a_folder_that_is_not_there_any_more_is_one_line(tmp_path: Path, words: 
 @pytest.mark.parametrize(
     "numbers", [(signal.SIGINT,) * 2, (signal.SIGINT, signal.SIGTERM), (signal.SIGTERM,) * 3]
 )
-def test_asking_twice_to_stop_is_asking_to_stop(
+def test_a_second_interrupt_has_the_same_effect_as_the_first(
     tmp_path: Path, numbers: tuple[signal.Signals, ...]
 ) -> None:
     (tmp_path / "mine.py").write_text(SLOW)
@@ -308,9 +314,7 @@ def test_asking_twice_to_stop_is_asking_to_stop(
 @pytest.mark.parametrize(
     "words", ["list kernels", "show slow", "env --json", "run --dry-run -d iris -m slow"]
 )
-def test_what_plugins_print_when_they_are_imported_stands_beside_the_output(
-    tmp_path: Path, words: str
-) -> None:
+def test_output_of_plugins_during_import_goes_to_stderr(tmp_path: Path, words: str) -> None:
     (tmp_path / "mine.py").write_text(SLOW)
     done = started(tmp_path, *words.split(), "--plugin", "mine.py")
     assert done.status == 0

@@ -1,4 +1,4 @@
-"""Reports of strangers: their options on the command line, and their files."""
+"""Reports of plugins: their options on the command line, and their files."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def folder(tmp_path: Path) -> Path:
         (("--title", "--bare"), {"title": "--bare"}),
     ],
 )
-def test_an_option_that_a_report_declares_reaches_it(
+def test_an_option_that_a_report_declares_reaches_the_report(
     folder: Path, words: tuple[str, ...], given: dict[str, object]
 ) -> None:
     done = harness_in(folder, "report", "mine", "base", *words, "--plugin", "mine.py")
@@ -73,7 +73,7 @@ def test_an_option_that_a_report_declares_reaches_it(
     assert json.loads(done.printed) == {"format": "json", "run": "base"} | DEFAULTS | given
 
 
-def test_the_newest_run_is_meant_where_none_is_named(folder: Path) -> None:
+def test_the_default_run_is_the_newest(folder: Path) -> None:
     done = harness_in(folder, "report", "mine", "--bare", "--plugin", "mine.py")
     assert json.loads(done.printed)["bare"] is True
 
@@ -95,7 +95,7 @@ def test_the_newest_run_is_meant_where_none_is_named(folder: Path) -> None:
         (("--to", "a.zip", "--html", "b.html"), "leave one out"),
     ],
 )
-def test_what_a_report_cannot_do_is_one_clear_line(
+def test_a_request_that_a_report_cannot_fulfil_is_a_one_line_error(
     folder: Path, words: tuple[str, ...], complaint: str
 ) -> None:
     assert complaint in complaint_of(
@@ -110,7 +110,7 @@ def test_a_report_may_give_bytes_to_a_file(folder: Path) -> None:
     assert json.loads((folder / "out.zip").read_bytes())["format"] == "zip"
 
 
-def test_tables_are_written_beside_what_is_printed(folder: Path) -> None:
+def test_tables_are_written_to_files_and_printed(folder: Path) -> None:
     words = ("report", "mine", "base", "--output", "tables", "--plugin", "mine.py")
     assert harness_in(folder, *words).status == 0
     assert (folder / "tables" / "results.csv").read_text().startswith("dataset,model\n")

@@ -1,4 +1,4 @@
-"""``harness track`` as its users meet it."""
+"""``harness track``, as users see it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import json
 import math
 import re
 import shutil
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +22,10 @@ from harness.analysis.history import CAUTION
 from harness.statistics.verdicts import judge
 from harness.store.database import Store
 from harness.versions.pairs import Design, PairedRun, TaskResult
+from harness.versions.sides import Side, side_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from harness.contract.values import Point
 
@@ -46,7 +47,7 @@ def harness_kernels():
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("harness.versions.record.FEWEST", 1)  # as many pairs as a test has time for
+    monkeypatch.setattr("harness.versions.record.FEWEST", 1)  # a test has no time for more pairs
     return tmp_path
 
 
@@ -68,7 +69,7 @@ def stepped() -> list[Point]:
     return [point(day, float(noise[day]) + 0.1 * (day >= 18)) for day in range(30)]
 
 
-def test_a_step_is_shown_with_where_how_big_and_how_sure(folder: Path) -> None:
+def test_a_step_is_shown_with_its_date_size_and_certainty(folder: Path) -> None:
     keep(folder, stepped())
     done = harness_in(folder, "track")
     assert (done.status, done.remarks) == (0, "")
@@ -83,12 +84,12 @@ def test_a_step_is_shown_with_where_how_big_and_how_sure(folder: Path) -> None:
 def test_json_has_all_points_and_steps(folder: Path) -> None:
     keep(folder, [*stepped(), point(0, 0.9, measure="accuracy", low=math.nan, seconds=math.nan)])
     done = harness_in(folder, "track", "--format", "json")
-    found = json.loads(done.printed, parse_constant=lambda name: pytest.fail(name))
-    assert [len(segment["points"]) for segment in found] == [30, 1]
-    assert [(step["firm"], step["state"]) for step in found[0]["steps"]] == [(True, "firm")]
+    segments = json.loads(done.printed, parse_constant=lambda name: pytest.fail(name))
+    assert [len(segment["points"]) for segment in segments] == [30, 1]
+    assert [(step["firm"], step["state"]) for step in segments[0]["steps"]] == [(True, "firm")]
 
 
-def test_csv_and_markdown_have_a_line_a_step(folder: Path) -> None:
+def test_csv_and_markdown_have_one_line_per_step(folder: Path) -> None:
     keep(folder, [*stepped(), point(0, 0.9, measure="accuracy", subject="a|b <c>")])
     rows = list(csv.reader(io.StringIO(harness_in(folder, "track", "--format", "csv").printed)))
     assert len(rows) == 3
@@ -103,7 +104,7 @@ def test_csv_and_markdown_have_a_line_a_step(folder: Path) -> None:
 
 
 def cautions(folder: Path) -> dict[str, list[str]]:
-    """What each format says of how often a step is none."""
+    """The sentence about false steps in each format."""
     printed = {
         style: harness_in(folder, "track", "--format", style).printed
         for style in ("rich", "markdown", "csv", "json")
@@ -115,18 +116,20 @@ def cautions(folder: Path) -> dict[str, list[str]]:
             style: re.findall(r"A step may be none\..*deviation\.", whole[style]) for style in whole
         },
         "csv": [row["caution"] for row in rows if row["caution"]],
-        "json": [one["caution"] for one in json.loads(printed["json"]) if one["caution"]],
+        "json": [
+            segment["caution"] for segment in json.loads(printed["json"]) if segment["caution"]
+        ],
     }
 
 
-def test_every_format_says_what_the_test_of_steps_does_not_hold(folder: Path) -> None:
+def test_every_format_has_the_caution_about_false_steps(folder: Path) -> None:
     keep(folder, stepped())
     said = cautions(folder)
     assert {style: len(words) for style, words in said.items()} == dict.fromkeys(said, 1)
     assert len({words[0] for words in said.values()}) == 1
 
 
-def test_without_a_step_no_format_says_how_often_one_is_none(folder: Path) -> None:
+def test_without_a_step_no_format_has_the_caution_about_false_steps(folder: Path) -> None:
     keep(folder, [point(day, 0.001 * (day % 2)) for day in range(12)])
     assert cautions(folder) == {"rich": [], "markdown": [], "csv": [], "json": []}
 
@@ -140,8 +143,10 @@ def test_the_caution_has_the_rates_that_the_study_measured() -> None:
             rates.setdefault(setting, []).append(runs["rate"] / runs["n"])
 
     def percent(words: str) -> list[str]:
-        found = sorted(sum(one) / len(one) for key, one in rates.items() if words in key)
-        return [f"{100 * found[0]:.0f}", f"{100 * found[-1]:.0f}"]
+        shares = sorted(
+            sum(outcomes) / len(outcomes) for key, outcomes in rates.items() if words in key
+        )
+        return [f"{100 * shares[0]:.0f}", f"{100 * shares[-1]:.0f}"]
 
     least, most = percent("trend")
     assert f"up to {percent('autocorrelation .6')[1]}% have a step" in CAUTION
@@ -149,7 +154,7 @@ def test_the_caution_has_the_rates_that_the_study_measured() -> None:
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
-def test_a_series_of_few_points_says_that_they_are_few(folder: Path, n: int) -> None:
+def test_a_series_of_few_points_has_a_note_that_says_so(folder: Path, n: int) -> None:
     keep(folder, [point(day, 0.01 * day) for day in range(n)])
     done = harness_in(folder, "track")
     assert done.status == 0
@@ -157,7 +162,9 @@ def test_a_series_of_few_points_says_that_they_are_few(folder: Path, n: int) -> 
 
 
 @pytest.mark.parametrize("words", [("track",), ("track", "export")])
-def test_an_empty_history_is_one_line_and_status_4(folder: Path, words: tuple[str, ...]) -> None:
+def test_an_empty_history_is_a_one_line_message_with_status_4(
+    folder: Path, words: tuple[str, ...]
+) -> None:
     keep(folder, [])
     done = harness_in(folder, *words)
     assert (done.status, done.printed) == (4, "")
@@ -166,7 +173,7 @@ def test_an_empty_history_is_one_line_and_status_4(folder: Path, words: tuple[st
     assert harness_in(folder, "track", "--format", "json").printed == "[]\n"
 
 
-def test_without_a_store_none_is_made(folder: Path) -> None:
+def test_showing_a_history_creates_no_store(folder: Path) -> None:
     for words in (("track",), ("track", "export"), ("track", "record", *SMALL)):
         complaint_of(harness_in(folder, *words))
     assert not list(folder.iterdir())
@@ -193,9 +200,13 @@ def test_a_file_is_imported_once(folder: Path, file: str) -> None:
 
 def test_imported_times_keep_their_seconds(folder: Path) -> None:
     harness_in(folder, "track", "import", str(DATA / "pyperf.json"))
-    for one in points_in(folder):
-        assert one.value == pytest.approx(math.log(one.seconds))
-        assert (one.measure, one.source, one.anchor) == ("time", "pyperf", "")
+    for imported_point in points_in(folder):
+        assert imported_point.value == pytest.approx(math.log(imported_point.seconds))
+        assert (imported_point.measure, imported_point.source, imported_point.anchor) == (
+            "time",
+            "pyperf",
+            "",
+        )
 
 
 def test_a_history_is_exported_for_other_tools(folder: Path) -> None:
@@ -242,8 +253,8 @@ BAD = [
 
 
 @pytest.mark.parametrize(("words", "complaint"), BAD)
-def test_bad_input_is_one_clear_line_and_status_2_and_leaves_the_store(
-    folder: Path, found: dict[str, Any], words: tuple[str, ...], complaint: str
+def test_bad_input_is_a_one_line_error_with_status_2_and_does_not_change_the_store(
+    folder: Path, fake_compare: dict[str, Any], words: tuple[str, ...], complaint: str
 ) -> None:
     keep(folder, [point(0, 0.1, source="asv", anchor="")])
     (folder / "empty.json").write_text("")
@@ -258,8 +269,8 @@ def test_bad_input_is_one_clear_line_and_status_2_and_leaves_the_store(
 
 
 @pytest.fixture
-def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Measuring takes no time and finds a ratio that a test says; what was planned."""
+def fake_compare(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Replaces the measurement by ratios that a test sets; keeps the sides and the plans."""
     told: dict[str, Any] = {"ratio": 0.1, "faults": ("", ""), "plans": [], "sides": []}
 
     def compare(sides: Any, plan: Design, registry: Any, **_: Any) -> PairedRun:
@@ -281,43 +292,60 @@ def found(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return told
 
 
-def test_a_store_that_cannot_be_written_to_is_told_before_anything_is_measured(
-    folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+@contextmanager
+def unbuilt_side_of(
+    text: str, folder: Path, *, tell: Callable[[str], object] = lambda _: None
+) -> Iterator[Side]:
+    """`side_of`, without the minutes that building a revision takes."""
+    if text == ".":
+        with side_of(text, folder, tell=tell) as side:
+            yield side
+    else:
+        revision = run_git(folder, "rev-parse", "--verify", f"{text}^{{commit}}")
+        yield Side(text, "python", f"revision {revision}", "revision", revision)
+
+
+def test_a_read_only_store_is_an_error_before_anything_is_measured(
+    folder: Path, fake_compare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Root may write everywhere, so that permissions alone would not do.
+    # File permissions are not enough for this test, because root may write anyway.
     monkeypatch.setattr("os.access", lambda *_: False)
     complaint = complaint_of(harness_in(folder, *RECORD))
     assert "store 'harness.db' cannot be written to" in complaint
-    assert not found["plans"]
+    assert not fake_compare["plans"]
 
 
 @pytest.mark.slow
-def test_a_kernel_is_recorded_against_another(folder: Path) -> None:
+def test_a_kernel_is_recorded_against_another_kernel(folder: Path) -> None:
     done = harness_in(folder, *RECORD, "--time", "3s")
     assert done.status == 0
     assert "kept 1 point in harness.db, anchor kernel:numpy-stable" in done.printed
-    (one,) = points_in(folder)
-    assert one.series == ("softmax", "numpy-fast", "100x3 float32", "cpu")
-    assert (one.anchor, one.source) == ("kernel:numpy-stable", "ab")
-    assert math.isnan(one.low) or one.low <= one.value <= one.high  # unknown for too few pairs
-    assert one.seconds > 0
-    assert one.n >= 1
+    (recorded,) = points_in(folder)
+    assert recorded.series == ("softmax", "numpy-fast", "100x3 float32", "cpu")
+    assert (recorded.anchor, recorded.source) == ("kernel:numpy-stable", "ab")
+    assert (
+        math.isnan(recorded.low) or recorded.low <= recorded.value <= recorded.high
+    )  # NaN if there are too few pairs
+    assert recorded.seconds > 0
+    assert recorded.n >= 1
 
 
-def test_the_anchor_stays_until_another_is_given(folder: Path, found: dict[str, Any]) -> None:
+def test_the_anchor_stays_until_another_anchor_is_given(
+    folder: Path, fake_compare: dict[str, Any]
+) -> None:
     harness_in(folder, *RECORD)
     done = harness_in(folder, "track", "record", *SMALL)
     assert done.status == 0
-    assert [one.anchor for one in points_in(folder)] == ["kernel:numpy-stable"] * 2
-    assert [plan.pairs for plan in found["plans"]] == [10, 10]
-    assert len({plan.seed for plan in found["plans"]}) == 2
+    assert [recorded.anchor for recorded in points_in(folder)] == ["kernel:numpy-stable"] * 2
+    assert [plan.pairs for plan in fake_compare["plans"]] == [10, 10]
+    assert len({plan.seed for plan in fake_compare["plans"]}) == 2
 
 
-def test_another_kernel_as_anchor_is_bridged(folder: Path, found: dict[str, Any]) -> None:
+def test_another_kernel_as_anchor_is_bridged(folder: Path, fake_compare: dict[str, Any]) -> None:
     harness_in(folder, *RECORD)
     done = harness_in(folder, "track", "record", "--anchor", "kernel:numpy-naive", *SMALL)
     assert (done.status, done.remarks) == (0, "")
-    held = [plan.tasks[0].kernels for plan in found["plans"]]
+    held = [plan.tasks[0].kernels for plan in fake_compare["plans"]]
     assert held == [
         ("numpy-stable", "numpy-fast"),
         ("numpy-naive", "numpy-fast"),
@@ -328,11 +356,13 @@ def test_another_kernel_as_anchor_is_bridged(folder: Path, found: dict[str, Any]
     assert across.series == last.series
     shown = json.loads(harness_in(folder, "track", "--format", "json").printed)
     (segment,) = shown
-    assert [one["bridged"] for one in segment["points"]] == pytest.approx([0.1, 0.2])
+    assert [shown_point["bridged"] for shown_point in segment["points"]] == pytest.approx(
+        [0.1, 0.2]
+    )
 
 
-def test_what_was_not_measured_when_the_anchor_changed_is_bridged_when_it_is(
-    folder: Path, found: dict[str, Any]
+def test_a_series_not_measured_at_a_change_of_anchor_is_bridged_at_its_next_measurement(
+    folder: Path, fake_compare: dict[str, Any]
 ) -> None:
     other = ("--kernel", "numpy-fast", "--shape", "50x3")
     harness_in(folder, *RECORD, "--shape", "50x3")
@@ -341,38 +371,34 @@ def test_what_was_not_measured_when_the_anchor_changed_is_bridged_when_it_is(
     harness_in(folder, *naive, *other)
     harness_in(folder, *naive, *other)
     shown = json.loads(harness_in(folder, "track", "--format", "json").printed)
-    bridged = [[one["bridged"] for one in segment["points"]] for segment in shown]
+    bridged = [[shown_point["bridged"] for shown_point in segment["points"]] for segment in shown]
     assert bridged == [pytest.approx([0.1, 0.2]), pytest.approx([0.1, 0.2, 0.2])]
-    assert [one.source for one in points_in(folder)].count("bridge") == 2
+    assert [shown_point.source for shown_point in points_in(folder)].count("bridge") == 2
 
 
 def test_a_bridge_is_the_new_version_against_the_old_one(
-    folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    folder: Path, fake_compare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Half as slow again as the old anchor, and as fast as the new one: all is as it was."""
-    from harness.versions import sides
-    from harness.versions.sides import Side
-
+    """The code is 1.5 times slower than the old anchor and equal to the new anchor."""
     run_git(folder, "init", "-q")
     old, new = (commit(folder, {"file": text}) for text in "ab")
-    built = lambda name, top, project, revision, tell: Side(  # noqa: E731
-        name, "python", f"revision {revision}", "revision", revision
-    )
-    monkeypatch.setattr(sides, "_built", built)
+    monkeypatch.setattr("harness.versions.record.side_of", unbuilt_side_of)
     task = ("-m", "numpy-softmax", "-d", "threshold", "--only", "fit")
-    found["ratio"] = math.log(1.5)
+    fake_compare["ratio"] = math.log(1.5)
     harness_in(folder, "track", "record", "--anchor", old, *task)
     ratios = {old: {new: math.log(1.5)}, new: {"": 0.0}}
-    found["ratio_of"] = lambda pair: ratios[pair[0].revision][pair[1].revision]
+    fake_compare["ratio_of"] = lambda pair: ratios[pair[0].revision][pair[1].revision]
     done = harness_in(folder, "track", "record", "--anchor", new, *task)
     assert done.status == 0, done.remarks
     (segment,) = json.loads(harness_in(folder, "track", "--format", "json").printed)
-    assert [one["bridged"] for one in segment["points"]] == pytest.approx([math.log(1.5)] * 2)
+    assert [shown_point["bridged"] for shown_point in segment["points"]] == pytest.approx(
+        [math.log(1.5)] * 2
+    )
 
 
 @pytest.mark.parametrize("pinned", ["0" * 40, "/nowhere/python"])
-def test_an_anchor_that_cannot_be_had_any_more_begins_a_segment(
-    folder: Path, found: dict[str, Any], pinned: str
+def test_a_new_segment_begins_if_the_old_anchor_is_no_longer_available(
+    folder: Path, fake_compare: dict[str, Any], pinned: str
 ) -> None:
     harness_in(folder, *RECORD)
     (first,) = points_in(folder)
@@ -386,39 +412,35 @@ def test_an_anchor_that_cannot_be_had_any_more_begins_a_segment(
     assert len(json.loads(harness_in(folder, "track", "--format", "json").printed)) == 2
 
 
-def test_an_anchor_of_another_machine_is_no_reason_for_a_bridge(
-    folder: Path, found: dict[str, Any]
+def test_an_anchor_of_another_machine_needs_no_bridge(
+    folder: Path, fake_compare: dict[str, Any]
 ) -> None:
     keep(folder, [point(0, 0.1, machine="elsewhere", anchor="kernel:numpy-naive")])
     assert harness_in(folder, *RECORD).status == 0
-    assert len(found["plans"]) == 1
-    assert [one.source for one in points_in(folder)] == ["ab", "ab"]
+    assert len(fake_compare["plans"]) == 1
+    assert [recorded.source for recorded in points_in(folder)] == ["ab", "ab"]
 
 
 def test_a_revision_is_recorded_by_its_hash(
-    folder: Path, found: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    folder: Path, fake_compare: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from harness.versions import sides
-    from harness.versions.sides import Side
-
     run_git(folder, "init", "-q")
     commit(folder, {"mine.py": PLUGIN, ".gitignore": "harness.db*"})
-    built = lambda name, top, project, revision, tell: Side(  # noqa: E731
-        name, "python", f"revision {revision}", "revision", revision
-    )
-    monkeypatch.setattr(sides, "_built", built)
+    monkeypatch.setattr("harness.versions.record.side_of", unbuilt_side_of)
     words = ("--plugin", "mine.py", *SMALL)
     done = harness_in(folder, "track", "record", "--anchor", "HEAD", *words)
     assert done.status == 0
-    (one,) = points_in(folder)
-    assert one.anchor == one.revision.removesuffix("+")
-    assert len(one.anchor) == 40
+    (recorded,) = points_in(folder)
+    assert recorded.anchor == recorded.revision.removesuffix("+")
+    assert len(recorded.anchor) == 40
     refused = harness_in(folder, "track", "record", "--anchor", ".", *SMALL)
     assert refused.status == 2
 
 
-def test_what_fails_is_no_point_and_says_why(folder: Path, found: dict[str, Any]) -> None:
-    found["faults"] = ("", "ValueError: no")
+def test_a_failed_measurement_gives_a_reason_and_no_point(
+    folder: Path, fake_compare: dict[str, Any]
+) -> None:
+    fake_compare["faults"] = ("", "ValueError: no")
     done = harness_in(folder, *RECORD)
     assert done.status == 4
     assert "softmax, numpy-stable | numpy-fast, 100x3 float32: ValueError: no; no point" in (
@@ -426,18 +448,20 @@ def test_what_fails_is_no_point_and_says_why(folder: Path, found: dict[str, Any]
     )
 
 
-def test_the_last_run_s_scores_go_along_once(folder: Path, found: dict[str, Any]) -> None:
+def test_the_scores_of_the_last_run_are_recorded_once(
+    folder: Path, fake_compare: dict[str, Any]
+) -> None:
     run = ("run", "-d", "threshold", "-m", "prior", "-r", "2", "--no-timing", "--in-process")
     assert harness_in(folder, *run).status == 0
     for _ in range(2):
         assert harness_in(folder, *RECORD).status == 0
-    scores = [one for one in points_in(folder) if one.source == "run"]
-    series = [one.series for one in scores]
+    scores = [recorded for recorded in points_in(folder) if recorded.source == "run"]
+    series = [recorded.series for recorded in scores]
     assert len(set(series)) == len(series) >= 4
     assert ("accuracy", "prior", "threshold", "cpu") in series
 
 
-# What is kept of where it was measured
+# The store and the revision of a point
 
 
 def test_a_history_can_begin_in_a_database_url(folder: Path) -> None:
@@ -448,21 +472,21 @@ def test_a_history_can_begin_in_a_database_url(folder: Path) -> None:
         assert store.points()
 
 
-def test_the_revision_of_a_checkout_that_was_not_measured_is_not_kept(folder: Path) -> None:
-    """Code that is installed apart is not what stands in the current folder."""
+def test_the_revision_of_a_checkout_is_not_kept_if_its_code_was_not_measured(folder: Path) -> None:
+    """The measured code is installed elsewhere and does not come from the current folder."""
     run_git(folder, "init", "-q")
     commit(folder, {"other.py": ""})
     done = harness_in(folder, *RECORD, "--time", "2s")
     assert "no revision is kept" in done.remarks
-    assert {one.revision for one in points_in(folder)} == {""}
+    assert {recorded.revision for recorded in points_in(folder)} == {""}
 
 
-def test_the_revision_is_kept_where_a_plugin_of_the_checkout_was_measured(folder: Path) -> None:
+def test_the_revision_of_a_checkout_is_kept_if_its_plugin_was_measured(folder: Path) -> None:
     run_git(folder, "init", "-q")
     revision = commit(folder, {"mine.py": PLUGIN, ".gitignore": "harness.db*"})
     done = harness_in(folder, *RECORD, "--time", "2s", "--plugin", "mine.py")
     assert done.status == 0, done.remarks
-    assert {one.revision for one in points_in(folder)} == {revision}
+    assert {recorded.revision for recorded in points_in(folder)} == {revision}
 
 
 def test_a_point_of_too_few_pairs_is_not_kept(tmp_path: Path) -> None:
@@ -472,8 +496,8 @@ def test_a_point_of_too_few_pairs_is_not_kept(tmp_path: Path) -> None:
     assert points_in(tmp_path) == []
 
 
-def test_an_anchor_that_is_nothing_is_refused(folder: Path) -> None:
-    """A variable that nobody set."""
+def test_an_empty_anchor_is_refused(folder: Path) -> None:
+    """For example, from an unset shell variable."""
     said = complaint_of(harness_in(folder, "track", "record", "--anchor", "", *SMALL))
     assert "not nothing" in said
 

@@ -1,4 +1,4 @@
-"""What ships keeps the contract: the harness's own checks on everything that is installed."""
+"""Every installed plugin passes the harness's own checks of the contract."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ OFFERED = [
 
 
 @pytest.mark.parametrize(("subject", "check"), OFFERED)
-def test_what_is_installed_keeps_the_contract(subject: Any, check: Check) -> None:
+def test_installed_plugins_keep_the_contract(subject: Any, check: Check) -> None:
     check.run(subject)

@@ -1,4 +1,4 @@
-"""Parameters are read off a signature and written between brackets, and neither loses anything."""
+"""Parameters are read from a signature and written in brackets, both without loss."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def make(
-    setting: Setting,  # known to type checkers only
+    setting: Setting,  # only type checkers know this name
     hidden: tuple[int, ...] = (64, 64),
     *,
     activation: Literal["relu", "tanh"] = "tanh",
@@ -39,7 +39,7 @@ def settled(**given: object) -> dict[str, Value]:
     return dict(settle("torch-mlp", KNOWN, given))
 
 
-def test_a_signature_is_read_whatever_its_annotations_are() -> None:
+def test_a_signature_is_read_with_any_kind_of_annotation() -> None:
     assert {name: (p.kind, p.default) for name, p in KNOWN.items()} == {
         "hidden": ("ints joined by x", (64, 64)),
         "activation": ("relu or tanh", "tanh"),
@@ -54,7 +54,7 @@ def test_a_signature_is_read_whatever_its_annotations_are() -> None:
 def bare(setting, l2=0.1, hidden=(8,), depth=3, fast=False, solver="lbfgs", limit=None): ...  # type: ignore[no-untyped-def]
 
 
-def test_where_there_is_no_annotation_the_default_tells_the_type() -> None:
+def test_without_an_annotation_the_default_gives_the_type() -> None:
     assert {name: p.kind for name, p in parameters_of(bare).items()} == {
         "l2": "float",
         "hidden": "ints joined by x",
@@ -69,10 +69,12 @@ def test_where_there_is_no_annotation_the_default_tells_the_type() -> None:
     ("text", "value"),
     [("none", None), ("true", True), ("3", 3), ("0.5", 0.5), ("relu", "relu")],
 )
-def test_a_parameter_that_may_be_anything_is_read_as_it_looks(text: str, value: object) -> None:
-    found = Parameter("limit", None).parse(text)
-    assert found == value
-    assert type(found) is type(value)
+def test_a_parameter_of_any_type_is_read_as_the_type_that_it_looks_like(
+    text: str, value: object
+) -> None:
+    parsed = Parameter("limit", None).parse(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 class Made:
@@ -84,7 +86,7 @@ class Made:
     [Made, functools.partial(Made, others=1), lambda setting, *rest, l2=0.0: None],
     ids=["class", "partial", "lambda"],
 )
-def test_parameters_are_read_off_anything_that_is_called(recipe: Any) -> None:
+def test_parameters_are_read_from_any_callable(recipe: Any) -> None:
     assert parameters_of(recipe)["l2"].kind == "float"
 
 
@@ -115,7 +117,7 @@ def test_unusual_annotations_are_understood(name: str, text: str, value: object)
 
 
 @pytest.mark.parametrize("text", ["8", "8x0.25x1", "()", "0.25x8"])
-def test_a_tuple_of_two_takes_two(text: str) -> None:
+def test_a_tuple_of_two_takes_exactly_two_values(text: str) -> None:
     with pytest.raises(ValueError, match=r"8|0\.25|\(\)"):
         parameters_of(odd)["pair"].parse(text)
 
@@ -125,17 +127,17 @@ def test_a_parameter_without_a_default_is_the_author_s_fault() -> None:
         parameters_of(lambda setting, l2: None)
 
 
-def test_what_has_no_signature_is_the_author_s_fault() -> None:
+def test_a_callable_without_a_signature_is_the_author_s_fault() -> None:
     with pytest.raises(PluginError, match="has no signature"):
         parameters_of(5)  # type: ignore[arg-type]
 
 
-def test_an_unknown_parameter_is_answered_with_the_nearest_ones() -> None:
+def test_the_error_of_an_unknown_parameter_names_the_nearest_parameters() -> None:
     with pytest.raises(UsageError, match="no parameter 'epoch': did you mean 'epochs'"):
         settled(epoch="3")
 
 
-def test_an_unknown_parameter_like_no_other_is_answered_with_all() -> None:
+def test_the_error_of_an_unknown_parameter_without_a_near_match_names_all_parameters() -> None:
     with pytest.raises(UsageError, match="there are activation, clip, epochs, hidden, l2, "):
         settled(zzz="3")
 
@@ -153,7 +155,7 @@ def test_an_unknown_parameter_like_no_other_is_answered_with_all() -> None:
         ("l2", None, "l2=none is not float (default 1)"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_told_the_right_one(
+def test_the_error_of_a_wrong_value_names_the_right_type(
     name: str, value: object, fault: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
@@ -176,26 +178,26 @@ def test_parameters_that_equal_the_default_are_dropped() -> None:
     )
 
 
-def test_an_int_and_a_float_of_one_value_are_one_parameter() -> None:
+def test_an_int_and_an_equal_float_are_the_same_parameter_value() -> None:
     assert settled(l2=2) == settled(l2=2.0) == settled(l2="2") == {"l2": 2.0}
 
 
-def test_true_is_not_one_to_a_model_that_takes_either() -> None:
+def test_true_and_1_differ_for_a_parameter_that_takes_both_types() -> None:
     known = {"depth": Parameter("depth", 1, int | bool)}
     assert settle("m", known, {"depth": "true"}) == (("depth", True),)
     assert settle("m", known, {"depth": "1"}) == ()
 
 
-def test_none_is_not_a_word_where_none_is_allowed() -> None:
+def test_the_text_none_means_none_where_none_is_allowed() -> None:
     assert settled(scheduler="none") == settled(scheduler=None) == {"scheduler": None}
     assert settled(scheduler="linear") == {"scheduler": "linear"}
 
 
-def test_parameters_come_in_order_of_name() -> None:
+def test_parameters_are_sorted_by_name() -> None:
     assert list(settled(l2=3, epochs=2, clip=0.1)) == ["clip", "epochs", "l2"]
 
 
-def test_python_values_are_checked_like_written_ones() -> None:
+def test_python_values_are_checked_like_text() -> None:
     assert settled(hidden=[8, 4], clip=1) == settled(hidden="8x4", clip="1")
     assert settled(hidden=()) == settled(hidden="()") == {"hidden": ()}
 
@@ -225,9 +227,9 @@ CASES: list[tuple[Any, st.SearchStrategy[Any]]] = [
 @example((tuple[float, ...], (float("inf"), -0.0, 1e-300)))
 def test_a_parameter_reads_back_as_it_was_written(case: tuple[Any, Value]) -> None:
     annotation, value = case
-    found = Parameter("it", None, annotation).parse(written(value))
-    assert found == value
-    assert type(found) is type(value)
+    parsed = Parameter("it", None, annotation).parse(written(value))
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 @given(
@@ -246,7 +248,7 @@ def test_settling_twice_changes_nothing(given: dict[str, object]) -> None:
 
 @pytest.mark.parametrize("value", ["\x1b[31mred", "two\nlines", "\u202eback"])
 def test_a_character_that_cannot_be_shown_is_refused(value: str) -> None:
-    """It would reach a terminal with the name."""
+    """A terminal would get the character as part of the model's name."""
     known = {"tag": Parameter("tag", "none", str)}
     with pytest.raises(UsageError, match="cannot be shown") as caught:
         settle("m", known, {"tag": value})

@@ -1,4 +1,4 @@
-"""Discovery: what is offered, from where, and what is wrong with it."""
+"""Discovery of plugins: which values they offer, where they come from, and their faults."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def harness_models():
 
 
 def plugin(name: str = "mine", **hooks: Callable[[], Any]) -> tuple[Origin, ModuleType]:
-    """An installed plugin as discovery finds it."""
+    """An installed plugin with these hooks, as discovery finds installed plugins."""
     module = ModuleType(name)
     for hook, function in hooks.items():
         setattr(module, hook, harness.hookimpl(function))
@@ -44,7 +44,7 @@ def offers(*names: str) -> Callable[[], list[harness.Model]]:
     return lambda: [harness.Model(name, lambda setting: None) for name in names]
 
 
-def test_what_ships_comes_in_through_entry_points() -> None:
+def test_shipped_plugins_are_found_by_their_entry_points() -> None:
     registry = load()
     assert "classification-harness" in str(registry.origin("models", "numpy-softmax"))
     assert {"threshold", "iris"} <= set(registry.datasets)
@@ -61,7 +61,7 @@ def test_a_file_of_ten_lines_is_a_plugin(tmp_path: Path) -> None:
     assert str(registry.origin("models", "half")) == str(file)
 
 
-def test_a_module_can_be_a_plugin_by_its_name() -> None:
+def test_a_plugin_can_be_given_as_a_module_name() -> None:
     registry = load(["harness.testing.faulty"])
     assert "faulty-abort" in registry.models
 
@@ -100,17 +100,17 @@ def test_a_plugin_file_that_cannot_be_used_is_one_clear_error(
     assert "\n" not in str(raised.value)
 
 
-def test_a_plugin_file_that_does_not_exist_is_told() -> None:
+def test_a_missing_plugin_file_is_an_error() -> None:
     with pytest.raises(PluginError, match=r"'nowhere/x\.py' does not exist"):
         load(["nowhere/x.py"])
 
 
-def test_a_module_that_does_not_exist_is_told() -> None:
+def test_a_missing_module_is_an_error() -> None:
     with pytest.raises(PluginError, match=r"neither a \.py file nor a module"):
         load(["nowhere_at_all"])
 
 
-def test_two_plugins_that_offer_one_name_are_an_error_that_names_both() -> None:
+def test_two_plugins_that_offer_the_same_name_are_an_error_that_names_both() -> None:
     with pytest.raises(PluginError, match=r"'logreg'.*'pkg-a 1.2'.*'pkg-b 1.2'.*rename"):
         Registry(
             [
@@ -121,7 +121,7 @@ def test_two_plugins_that_offer_one_name_are_an_error_that_names_both() -> None:
         )
 
 
-def test_an_installed_plugin_with_a_misspelt_hook_is_a_fault_and_the_rest_goes_on() -> None:
+def test_an_installed_plugin_with_a_misspelt_hook_is_a_fault_and_the_others_load() -> None:
     registry = Registry(
         [
             plugin("a", harness_modles=offers("a-model")),
@@ -135,7 +135,7 @@ def test_an_installed_plugin_with_a_misspelt_hook_is_a_fault_and_the_rest_goes_o
     ]
 
 
-def test_an_installed_plugin_that_raises_is_a_fault_and_the_rest_goes_on() -> None:
+def test_an_installed_plugin_that_raises_is_a_fault_and_the_others_load() -> None:
     def raises() -> None:
         raise RuntimeError("no licence")
 
@@ -146,7 +146,7 @@ def test_an_installed_plugin_that_raises_is_a_fault_and_the_rest_goes_on() -> No
     assert "no licence" in registry.faults[0].reason
 
 
-def test_devices_are_asked_for_only_when_they_are_wanted() -> None:
+def test_the_devices_hook_is_called_only_when_devices_are_needed() -> None:
     asked = []
 
     def devices() -> list[harness.Device]:
@@ -160,13 +160,13 @@ def test_devices_are_asked_for_only_when_they_are_wanted() -> None:
     assert len(asked) == 1
 
 
-def test_an_unknown_name_tells_the_nearest_ones() -> None:
+def test_the_error_of_an_unknown_name_suggests_the_nearest_names() -> None:
     registry = Registry([plugin(harness_models=offers("numpy-softmax"))], [])
     with pytest.raises(UsageError, match="no model 'numpy-sofmax': did you mean 'numpy-softmax'"):
         registry.models["numpy-sofmax"]
 
 
-def test_an_origin_tells_what_it_offers() -> None:
+def test_an_origin_lists_the_values_that_it_offers() -> None:
     registry = Registry([plugin(harness_models=offers("one", "two"))], [])
     (origin,) = registry.plugins
     assert registry.offers_of(origin)["models"] == ("one", "two")
@@ -188,7 +188,7 @@ def test_every_kind_has_a_hook_without_arguments() -> None:
         assert hook.__doc__
 
 
-def test_an_exception_whose_text_fails_is_described_all_the_same() -> None:
+def test_an_exception_whose_str_raises_is_described_by_its_type() -> None:
     class MuteError(Exception):
         def __str__(self) -> str:
             raise ValueError
@@ -208,13 +208,13 @@ def test_an_exception_whose_text_fails_is_described_all_the_same() -> None:
         (harness.Model("m", print, needs=harness.Needs("float16")), "whose needs are"),  # type: ignore[arg-type]
     ],
 )
-def test_a_value_that_will_not_do_is_a_fault(value: Any, complaint: str) -> None:
+def test_an_invalid_value_is_a_fault(value: Any, complaint: str) -> None:
     registry = Registry([plugin(harness_models=lambda: [value])], [])
     assert not registry.models
     assert complaint in str(registry.faults[0])
 
 
-def test_a_kind_of_split_that_there_is_not_is_a_fault() -> None:
+def test_an_unknown_kind_of_split_is_a_fault() -> None:
     dataset = harness.Dataset("d", "stale", print)  # type: ignore[arg-type]
     registry = Registry([plugin(harness_datasets=lambda: [dataset])], [])
     assert "of kind 'stale'; there are fresh, resampled, fixed" in str(registry.faults[0])
@@ -237,7 +237,7 @@ def test_a_hook_that_exits_or_takes_arguments_is_a_fault() -> None:
     ]
 
 
-def test_a_missing_name_is_a_missing_key() -> None:
+def test_looking_up_a_missing_name_raises_key_error() -> None:
     registry = Registry([plugin(harness_models=offers("one"))], [])
     assert registry.models.get("two") is None
     with pytest.raises(KeyError):

@@ -1,4 +1,4 @@
-"""A table is split so that each class gives its share and no row is lost."""
+"""A table is split in proportion to its classes, and no row is lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def table(*counts: int) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
-    """Rows that are numbered, of classes a, b, ... so many times."""
+    """Numbered rows: the first count of class a, the second of class b, and so on."""
     y = np.repeat([chr(ord("a") + k) for k in range(len(counts))], counts)
     return np.arange(float(len(y)))[:, None], y
 
@@ -43,7 +43,7 @@ def test_every_row_is_in_one_part_with_its_label(
 
 
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=5), st.floats(0, 1))
-def test_each_class_gives_its_share_but_a_row_at_least_and_never_all(
+def test_each_class_gives_its_share_of_test_rows_but_at_least_one_and_not_all(
     counts: list[int], test_size: float
 ) -> None:
     X, y = table(*counts)
@@ -63,14 +63,14 @@ def test_the_same_generator_gives_the_same_split() -> None:
 
 
 def test_the_rows_come_in_random_order() -> None:
-    """Some models look at the order of the rows, and it must tell them nothing."""
+    """Some models use the order of the rows, so the order must not reveal the labels."""
     X, y = table(50, 50)
     split = resample(X, y, np.random.default_rng(0))
     for labels in (split.y_train, split.y_test):
         assert len(set(labels[: len(labels) // 4])) == 2
 
 
-def test_what_is_known_of_the_columns_is_handed_on() -> None:
+def test_column_names_and_kinds_are_kept() -> None:
     X, y = table(4, 4)
     split = resample(
         X,
@@ -118,11 +118,11 @@ def test_rows_and_labels_belong_together_by_position(way: Callable[..., Any]) ->
     X, y = table(7, 9)
     order = np.random.default_rng(0).permutation(16)
     plain = encode(resample(X[order], y[order], np.random.default_rng(1)))
-    found = encode(resample(*way(X[order], y[order]), np.random.default_rng(1)))
+    encoded = encode(resample(*way(X[order], y[order]), np.random.default_rng(1)))
     for part in ("X_train", "y_train", "X_test", "y_test"):
-        np.testing.assert_array_equal(getattr(found, part), getattr(plain, part))
-    rows = found.X_train[:, 0].astype(int)
-    assert [found.class_names[code] for code in found.y_train] == y[rows].tolist()
+        np.testing.assert_array_equal(getattr(encoded, part), getattr(plain, part))
+    rows = encoded.X_train[:, 0].astype(int)
+    assert [encoded.class_names[code] for code in encoded.y_train] == y[rows].tolist()
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,9 @@ def test_rows_and_labels_belong_together_by_position(way: Callable[..., Any]) ->
         ({"X": 7}, "X is a int, not a table"),
     ],
 )
-def test_what_does_not_belong_together_is_refused(changes: dict[str, Any], fault: str) -> None:
+def test_arrays_that_do_not_belong_together_are_refused(
+    changes: dict[str, Any], fault: str
+) -> None:
     usual: dict[str, Any] = {"X": np.zeros((6, 1)), "y": list("ababab")}
     with pytest.raises(DatasetError) as caught:
         resample(**usual | changes, rng=np.random.default_rng(0))
@@ -157,7 +159,7 @@ def test_rows_of_a_group_are_never_on_both_sides(
 ) -> None:
     groups, y = np.array([g for g, _ in rows]), np.array([label for _, label in rows])
     X = np.arange(float(len(y)))[:, None]
-    # A class that only one group has must be learned from, and so must that group.
+    # If only one group has a class, that group must be in the training part.
     free = [
         g for g in set(groups) if all((groups[y == label] != g).any() for label in y[groups == g])
     ]
@@ -175,7 +177,7 @@ def test_rows_of_a_group_are_never_on_both_sides(
     assert (split.y_train == y[train]).all()
 
 
-def test_with_groups_the_classes_keep_their_shares_as_far_as_that_goes() -> None:
+def test_with_groups_the_classes_keep_their_shares_as_far_as_possible() -> None:
     rng = np.random.default_rng(0)
     groups = rng.integers(0, 200, 2000)
     y = np.where(rng.random(2000) < 0.2, "rare", "usual")

@@ -1,4 +1,4 @@
-"""Identity and seeds follow from what a trial is, and from nothing else."""
+"""The key and the seeds of a trial depend only on its dataset, model, device, repeat and seed."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ def test_the_split_differs_by_repeat_dataset_and_seed(change: dict[str, object])
     assert other.model_seed != TRIAL.model_seed
 
 
-def test_two_settings_of_one_model_begin_from_one_seed() -> None:
+def test_two_parameter_choices_of_a_model_share_a_seed() -> None:
     assert replace(TRIAL, model=Choice("numpy-softmax", (("l2", 1.0),))).model_seed == (
         TRIAL.model_seed
     )
 
 
-def test_two_models_begin_from_two_seeds_and_neither_is_the_split_s() -> None:
+def test_two_models_have_different_seeds_which_also_differ_from_the_split_s() -> None:
     other = replace(TRIAL, model=Choice("torch-mlp"))
     assert len({TRIAL.model_seed, other.model_seed, TRIAL.split_seed}) == 3
 
 
 def test_seeds_do_not_change_between_versions_of_the_harness() -> None:
-    """A stored run resumes, and a published table is had again, with the very same draws."""
+    """Stored runs resume, and published tables are reproduced, with the same random draws."""
     assert (TRIAL.split_seed, TRIAL.model_seed) == (3098268449, 2303646086)
 
 
-def test_every_library_takes_the_seeds() -> None:
+def test_every_library_accepts_the_seeds() -> None:
     seeds = [replace(TRIAL, repeat=repeat).split_seed for repeat in range(1000)]
     assert all(type(seed) is int and 0 <= seed < 2**32 for seed in seeds)
     assert len(set(seeds)) == 1000

@@ -26,7 +26,7 @@ def split(name: str, seed: int = 0) -> harness.Split:
     return DATASETS[name].split(np.random.default_rng(seed))
 
 
-def test_the_plugin_offers_the_five_tables() -> None:
+def test_the_plugin_offers_five_datasets() -> None:
     assert set(DATASETS) == set(SHAPES)
 
 
@@ -41,7 +41,7 @@ def test_every_row_is_in_one_part_and_every_class_in_both(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_dataset_says_whose_it_is_and_may_be_selected_as_real(name: str) -> None:
+def test_a_dataset_has_a_licence_a_citation_and_the_tag_real(name: str) -> None:
     dataset = DATASETS[name]
     assert dataset.kind == "resampled"
     assert "real" in dataset.tags
@@ -51,7 +51,7 @@ def test_a_dataset_says_whose_it_is_and_may_be_selected_as_real(name: str) -> No
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_writing_to_a_split_leaves_the_next_one_as_it_was(name: str) -> None:
+def test_writing_to_a_split_does_not_change_the_next_split(name: str) -> None:
     first = split(name)
     before = first.X_train.copy()
     first.X_train[:] = 0
@@ -65,7 +65,7 @@ def test_a_table_cannot_be_written_to() -> None:
         table("iris").X[0, 0] = 1.0
 
 
-def test_the_first_penguin_is_as_its_observers_wrote_it_down() -> None:
+def test_the_first_penguin_has_its_published_measurements() -> None:
     penguins = table("penguins")
     assert [*penguins.X[0]] == ["Torgersen", 39.1, 18.7, 181.0, 3750.0, "male"]
     assert penguins.class_names[penguins.y[0]] == "Adelie"
@@ -83,6 +83,6 @@ def test_a_missing_length_is_nan_and_a_missing_sex_is_none() -> None:
     assert np.isnan(X[:, 1].astype(float)).sum() == 2
 
 
-def test_a_split_follows_from_its_seed() -> None:
+def test_the_same_seed_gives_the_same_split() -> None:
     np.testing.assert_array_equal(split("wine", 3).X_test, split("wine", 3).X_test)
     assert not np.array_equal(split("wine", 3).X_test, split("wine", 4).X_test)

@@ -36,7 +36,7 @@ def test_a_threshold_row_below_three_is_low_and_one_at_six_is_high() -> None:
         ((1.0, 2.5, 9.0), ("below 1", "1 to 2.5", "2.5 to 9", "9 and above")),
     ],
 )
-def test_any_number_of_thresholds_makes_one_class_more(
+def test_n_thresholds_make_n_plus_one_classes(
     thresholds: tuple[float, ...], names: tuple[str, ...]
 ) -> None:
     split = harness_toys.threshold(rng(), n_train=500, thresholds=thresholds)
@@ -76,7 +76,7 @@ def test_the_best_scores_on_twonorm_are_the_known_ones(n_features: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["threshold", "three-integers", "twonorm"])
-def test_a_draw_follows_from_its_seed_and_has_the_size_asked_for(name: str) -> None:
+def test_the_same_seed_gives_the_same_draw_of_the_requested_size(name: str) -> None:
     dataset = next(d for d in harness_toys.harness_datasets() if d.name == name)
     a, b, other = (dataset.split(rng(seed), n_train=40, n_test=7) for seed in (0, 0, 1))
     assert a.X_train.shape[0] == len(a.y_train) == 40
@@ -101,7 +101,7 @@ def test_a_draw_follows_from_its_seed_and_has_the_size_asked_for(name: str) -> N
         (harness_toys.twonorm, {"n_features": 0}, "n_features=0 leaves nothing to learn from"),
     ],
 )
-def test_parameters_without_sense_are_one_clear_line(split, parameters, line) -> None:  # type: ignore[no-untyped-def]
+def test_invalid_parameters_are_a_one_line_error(split, parameters, line) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(UsageError, match=line) as caught:
         split(rng(), **parameters)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""A plugin for measure.sh: notebook-mlp's loop as it is, but launched kernel by kernel."""
+"""A plugin for measure.sh: notebook-mlp's loop without a CUDA graph."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @harness.hookimpl
 def harness_models() -> Iterator[harness.Model]:
-    """What a CUDA graph saves of notebook-mlp's time is the difference."""
+    """The difference from notebook-mlp is the time that a CUDA graph saves."""
     yield harness.Model(
         "notebook-mlp-eager",
         make,

@@ -1,6 +1,6 @@
-"""What measure.sh found: each figure beside what is wanted.
+"""The results of measure.sh: each figure beside its goal.
 
-``summary.py environment OUT`` tells what card and versions there are; ``summary.py summary OUT``
+``summary.py environment OUT`` prints the card and versions; ``summary.py summary OUT``
 reads the store, and prints tables and writes them to ``tables.md`` and ``results.json``.
 """
 
@@ -27,38 +27,38 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames
 
 BANDWIDTH = 0.9
-"""Part of a copy's bandwidth that a kernel should reach on the same bytes."""
+"""Fraction of a copy's bandwidth that a kernel should reach on the same bytes."""
 
 OF_TORCH = 1.05
-"""Times of torch.softmax that a kernel may take at most, on any shape."""
+"""Largest ratio of a kernel's time to that of torch.softmax, on any shape."""
 
 RECORDED = 1 / 3
-"""Part of the eager loop's epoch that a recorded one may take."""
+"""Largest ratio of a recorded epoch's time to an eager epoch's."""
 
 AT_ONCE = 4.0
-"""Times of one replicate's epoch that one of 1,024 at once may take."""
+"""Largest ratio of an epoch's time with 1,024 replicates at once to one replicate's."""
 
 LIKELIHOOD = 1e-3
-"""By how much a likelihood may differ between devices."""
+"""Largest difference of a likelihood between devices."""
 
 TORCHS = ("torch", "torch-out", "torch-graph")
 PACKAGES = ("torch", "triton", "numpy", "scipy", "cuda-bindings", "classification-harness")
 
 
 def environment(out: Path) -> None:
-    """Card, driver and versions, printed and kept."""
+    """Print card, driver and versions, and write them to a file."""
     import torch
 
-    found: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="minutes")}
-    found |= {"python": platform.python_version(), "cuda": torch.version.cuda}
+    facts: dict[str, Any] = {"date": datetime.now(UTC).isoformat(timespec="minutes")}
+    facts |= {"python": platform.python_version(), "cuda": torch.version.cuda}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            facts[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
+            facts[package] = None
     if torch.cuda.is_available():
         card = torch.cuda.get_device_properties(0)
-        found |= {
+        facts |= {
             "card": card.name,
             "memory": card.total_memory,
             "multiprocessors": card.multi_processor_count,
@@ -67,9 +67,9 @@ def environment(out: Path) -> None:
             "clocks": _said("nvidia-smi", "--query-gpu=clocks.sm,clocks.mem", "--format=csv"),
         }
     else:
-        found["card"] = None
-    (out / "environment.json").write_text(json.dumps(found, indent=2) + "\n")
-    for name, value in found.items():
+        facts["card"] = None
+    (out / "environment.json").write_text(json.dumps(facts, indent=2) + "\n")
+    for name, value in facts.items():
         print(f"{name}: {value}")
 
 
@@ -82,14 +82,14 @@ def _said(*command: str) -> str | None:
 
 
 def verdict(figure: float, wanted: float, *, least: bool = False) -> str:
-    """Whether a figure is what is wanted: at most so much, or at least."""
+    """Whether a figure reaches its goal: at most, or at least, this much."""
     if math.isnan(figure):
         return "not measured"
     return "reached" if (figure >= wanted if least else figure <= wanted) else "MISSED"
 
 
 def softmax(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for each kernel and shape: its bandwidth, the copy's, and what torch takes."""
+    """A row for each kernel and shape: its bandwidth, the copy's, and the time of torch."""
     rows = []
     for (shape, dtype, caches, device), group in table.groupby(
         ["shape", "dtype", "caches", "device"], sort=False
@@ -126,7 +126,7 @@ def softmax(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def training(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """A row for each model: an epoch eager, as it is, and of all replicates at once."""
+    """A row for each model: the time of an epoch eager, recorded, and for all replicates."""
     rows = []
     for _, row in table[~table["model"].str.startswith("plain ")].iterrows():
         figures = {"model": row["model"], "device": row["device"], "status": row["status"]}
@@ -176,28 +176,28 @@ def scores(results: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def summary(out: Path) -> None:
-    """All that the store holds, beside what is wanted."""
+    """Print and write all results in the store, beside their goals."""
     from harness.contract.registry import load
     from harness.store.database import Store
     from harness.store.frames import load_frames
 
     report = load(()).reports["tables"]
-    found: dict[str, list[dict[str, Any]]] = {"softmax": [], "training": [], "scores": []}
+    tables_by_name: dict[str, list[dict[str, Any]]] = {"softmax": [], "training": [], "scores": []}
     texts = []
     if (out / "harness.db").exists():
         with closing(Store(f"sqlite:///{out / 'harness.db'}")) as store:
             for run in sorted(store.runs(), key=lambda run: run.id):
                 frames: Frames = load_frames(store, run)
                 tables = report.tables(frames)
-                found["softmax"] += softmax(tables["softmax"])
-                found["training"] += training(tables["training"])
-                found["scores"] += scores(frames.results)
+                tables_by_name["softmax"] += softmax(tables["softmax"])
+                tables_by_name["training"] += training(tables["training"])
+                tables_by_name["scores"] += scores(frames.results)
                 texts.append(f"## {run.name}\n\n{report.render(frames, 'markdown')}")
     (out / "tables.md").write_text("\n".join(texts))
     steps = [line.split("\t") for line in (out / "steps.tsv").read_text().splitlines()[1:]]
     kept = out / "environment.json"
     results = {"environment": json.loads(kept.read_text())} if kept.exists() else {}
-    results |= {"steps": steps} | found
+    results |= {"steps": steps} | tables_by_name
     (out / "results.json").write_text(json.dumps(results, indent=1, default=float) + "\n")
     headings = {
         "softmax": f"Softmax (wanted: {BANDWIDTH:.0%} of the copy / {OF_TORCH} of torch's time)",
@@ -205,7 +205,7 @@ def summary(out: Path) -> None:
         f"{AT_ONCE:g} times one)",
         "scores": f"Scores beside the CPU's (wanted: likelihood within {LIKELIHOOD:g})",
     }
-    for name, rows in found.items():
+    for name, rows in tables_by_name.items():
         print(f"\n{headings[name]}")
         print(_table(rows) if rows else "  not measured")
     print("\nSteps")

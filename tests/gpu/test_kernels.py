@@ -1,4 +1,4 @@
-"""Softmax on a CUDA device: every kernel, graphs, and the clock that times them."""
+"""Softmax on a CUDA device: every kernel, and CUDA graphs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
-    # PyTorch's compiler imports parts of PyTorch that PyTorch itself calls outdated, and tells
-    # where it might have compiled better.
+    # PyTorch's compiler imports deprecated parts of PyTorch, and warns about compilations that
+    # could be better.
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning"),
 ]
 
@@ -32,10 +32,10 @@ OURS = [name for name in ON_CUDA if "cpu" not in KERNELS[name].devices]
 DTYPES = [np.float32, np.float64]
 
 SHAPES = [(5, 3), (100_001, 10), (2_000, 1_000), (64, 50_257), (33, 70_001)]
-"""One of each way in which our kernels lay out their rows."""
+"""A number of classes for each layout of rows in our kernels."""
 
 WIDTHS = (1, 2, 3, 5, 8, 10, 16, 31, 33, 40, 65, 129, 1_001, 4_097, 16_385)
-"""Both sides of where one layout ends and the next begins; each is compiled, for seconds in all."""
+"""Numbers of classes on both sides of each change of layout; compiling all takes seconds."""
 
 
 def each(names: Iterable[str]) -> Any:
@@ -56,7 +56,7 @@ def installed(request: pytest.FixtureRequest) -> None:
 @each(ON_CUDA)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_gpu_gives_the_softmax_of_awkward_rows(
+def test_a_gpu_computes_the_softmax_of_awkward_rows(
     name: str, shape: tuple[int, int], dtype: Any
 ) -> None:
     Z = awkward(*shape, dtype)
@@ -65,19 +65,19 @@ def test_a_gpu_gives_the_softmax_of_awkward_rows(
 
 @each(name for name in OURS if not name.endswith("-graph"))
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_gpu_gives_the_softmax_at_every_width(name: str, dtype: Any) -> None:
+def test_a_gpu_computes_the_softmax_at_every_width(name: str, dtype: Any) -> None:
     for width in WIDTHS:
         Z = awkward(301, width, dtype)
         require_softmax(KERNELS[name](Z, "cuda:0"), Z)
 
 
 @each(OURS)
-def test_what_needs_a_gpu_keeps_the_contract_there(name: str) -> None:
+def test_kernels_that_need_a_gpu_keep_the_contract(name: str) -> None:
     harness.testing.check_kernel(KERNELS[name])
 
 
 @each(GRAPHS)
-def test_a_replayed_graph_reads_its_input_anew(name: str) -> None:
+def test_a_replayed_graph_reads_its_input_again(name: str) -> None:
     first, second = awkward(50, 7, np.float32), awkward(50, 7, np.float32)[::-1].copy()
     logits = torch.tensor(first, device="cuda:0")
     replay = kernels.Replay(kernels.RECIPES[name.removesuffix("-graph")](logits), logits.device)

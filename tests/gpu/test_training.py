@@ -31,7 +31,7 @@ def setting(device: str, seed: int = 11) -> harness.Setting:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_gpu_learns_what_the_cpu_does(name: str) -> None:
+def test_a_gpu_learns_the_same_as_the_cpu(name: str) -> None:
     data = threshold(name)
     here, there = (
         MODELS[name].make(setting(device), epochs=20).fit(data.X_train, data.y_train)
@@ -44,14 +44,14 @@ def test_a_gpu_learns_what_the_cpu_does(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_gpu_trains_several_at_once_as_it_trains_one(name: str) -> None:
+def test_a_gpu_trains_several_models_at_once_as_it_trains_each_alone(name: str) -> None:
     model, parts = MODELS[name], [threshold(name, seed) for seed in range(3)]
     together = [model.make(setting("cuda:0", seed), epochs=20) for seed in range(3)]
     assert model.fit_together is not None
     Xs, ys = [part.X_train for part in parts], [part.y_train for part in parts]
     model.fit_together(together, Xs, ys, [None] * 3)
-    for seed, (part, one) in enumerate(zip(parts, together, strict=True)):
+    for seed, (part, batched) in enumerate(zip(parts, together, strict=True)):
         lone = model.make(setting("cuda:0", seed), epochs=20).fit(part.X_train, part.y_train)
         np.testing.assert_allclose(
-            one.predict_proba(part.X_test), lone.predict_proba(part.X_test), atol=1e-4
+            batched.predict_proba(part.X_test), lone.predict_proba(part.X_test), atol=1e-4
         )

@@ -1,4 +1,4 @@
-"""Timings and histories go out in formats that other tools read, pytest-benchmark first."""
+"""Timings and histories are exported in formats of other tools, mainly pytest-benchmark."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ SAME = ("min", "max", "mean", "stddev", "median", "q1", "q3", "iqr", "ops", "rou
 
 
 def timing(subject: str = "numpy-fast", *medians: float, **options: Any) -> Timing:
-    """One whose processes have these medians, of three samples each."""
+    """A timing whose processes have these medians, each of three samples."""
     usual: dict[str, Any] = {
         "kind": "softmax",
         "case": "5x3 float64 warm",
@@ -54,14 +54,14 @@ def stats(*medians: float) -> dict[str, Any]:
 
 
 def theirs(data: list[float]) -> dict[str, Any]:
-    """What pytest-benchmark makes of the same data."""
-    them = Stats()
+    """The statistics that pytest-benchmark computes from the same data."""
+    stats_of_data = Stats()
     for seconds in data:
-        them.update(seconds)
-    return them.as_dict()
+        stats_of_data.update(seconds)
+    return stats_of_data.as_dict()
 
 
-# A worker of pytest-xdist tells its children that they are in one, too, and may not time.
+# In a child process of a pytest-xdist worker, pytest-benchmark refuses to time.
 OUTSIDE = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
 
 
@@ -80,7 +80,7 @@ def python(*words: str | Path, folder: Path) -> str:
 
 @pytest.fixture(scope="module")
 def example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What pytest-benchmark writes about a benchmark of its own."""
+    """The file that pytest-benchmark writes about its own benchmark."""
     folder = tmp_path_factory.mktemp("example")
     (folder / "test_example.py").write_text(
         "import pytest\n"
@@ -93,7 +93,7 @@ def example(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(json.loads((folder / "out.json").read_text()))
 
 
-def test_everything_is_there_that_pytest_benchmark_writes_itself(example: dict[str, Any]) -> None:
+def test_the_export_has_every_key_that_pytest_benchmark_writes(example: dict[str, Any]) -> None:
     ours = written(timing())
     assert ours.keys() >= example.keys()
     (benchmark,), (model,) = ours["benchmarks"], example["benchmarks"]
@@ -103,7 +103,7 @@ def test_everything_is_there_that_pytest_benchmark_writes_itself(example: dict[s
     assert ours["machine_info"].keys() <= example["machine_info"].keys()
 
 
-def test_figures_are_of_the_same_kinds_as_pytest_benchmarks(example: dict[str, Any]) -> None:
+def test_figures_have_the_same_types_as_in_pytest_benchmark(example: dict[str, Any]) -> None:
     (benchmark,), (model,) = written(timing())["benchmarks"], example["benchmarks"]
     for name, value in model["stats"].items():
         number = isinstance(value, int | float)
@@ -112,7 +112,7 @@ def test_figures_are_of_the_same_kinds_as_pytest_benchmarks(example: dict[str, A
 
 @pytest.mark.parametrize("name", SAME)
 @pytest.mark.parametrize("n", [3, 4, 5, 6, 10])
-def test_figures_are_those_that_pytest_benchmark_has_for_the_same_data(n: int, name: str) -> None:
+def test_figures_equal_those_of_pytest_benchmark_for_the_same_data(n: int, name: str) -> None:
     data = [1e-3 * (1 + i) ** 2 for i in range(n)]
     assert stats(*data)[name] == pytest.approx(theirs(data)[name])
 
@@ -124,13 +124,13 @@ def test_outliers_are_counted_as_pytest_benchmark_counts_them(name: str) -> None
 
 
 @pytest.mark.parametrize("name", ["ld15iqr", "hd15iqr"])
-def test_whiskers_end_where_pytest_benchmarks_do(name: str) -> None:
-    """A histogram of pytest-benchmark draws a box with these; it leaves outliers out of them."""
+def test_whiskers_end_where_those_of_pytest_benchmark_end(name: str) -> None:
+    """The histogram of pytest-benchmark draws boxes with these whiskers, without outliers."""
     data = [0.1, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 9.0]
     assert stats(*data)[name] == pytest.approx(theirs(data)[name])
 
 
-@settings(max_examples=20)  # git is asked each time
+@settings(max_examples=20)  # each example calls git
 @given(st.lists(st.floats(1e-9, 1e3), min_size=3, max_size=10))
 def test_data_are_the_medians_of_the_processes(medians: list[float]) -> None:
     (benchmark,) = written(timing("any", *medians))["benchmarks"]
@@ -140,19 +140,21 @@ def test_data_are_the_medians_of_the_processes(medians: list[float]) -> None:
     assert benchmark["stats"]["iterations"] == 7
 
 
-def test_only_what_is_ok_is_written() -> None:
-    them = [
+def test_only_timings_with_status_ok_are_written() -> None:
+    timings = [
         timing("good"),
         *[
             timing(status, status=status, reason="no", samples=())
             for status in ("wrong", "failed", "unfinished")
         ],
     ]
-    assert [one["params"]["subject"] for one in written(*them)["benchmarks"]] == ["good"]
+    assert [benchmark["params"]["subject"] for benchmark in written(*timings)["benchmarks"]] == [
+        "good"
+    ]
     assert written()["benchmarks"] == []
 
 
-def test_two_workloads_never_have_one_name() -> None:
+def test_two_workloads_never_share_a_name() -> None:
     changes: list[dict[str, Any]] = [
         {},
         {"kind": "logits"},
@@ -160,17 +162,19 @@ def test_two_workloads_never_have_one_name() -> None:
         {"device": "cuda:0"},
         {"threads": 2},
     ]
-    them = [timing("a"), *[timing("b", **change) for change in changes]]
-    assert len({one["fullname"] for one in written(*them)["benchmarks"]}) == len(them)
+    timings = [timing("a"), *[timing("b", **change) for change in changes]]
+    assert len({benchmark["fullname"] for benchmark in written(*timings)["benchmarks"]}) == len(
+        timings
+    )
 
 
-def test_what_is_compared_with_one_another_is_a_group() -> None:
-    them = [timing("a"), timing("b"), timing("a", case="9x9 float32 warm")]
-    first, second, other = (one["group"] for one in written(*them)["benchmarks"])
+def test_timings_that_can_be_compared_share_a_group() -> None:
+    timings = [timing("a"), timing("b"), timing("a", case="9x9 float32 warm")]
+    first, second, other = (benchmark["group"] for benchmark in written(*timings)["benchmarks"])
     assert first == second != other
 
 
-def test_a_benchmark_says_what_was_timed_and_what_was_found_beside() -> None:
+def test_a_benchmark_has_the_parameters_and_the_other_figures_of_its_timing() -> None:
     (benchmark,) = written(timing("numpy-fast"))["benchmarks"]
     assert benchmark["params"] == {
         "subject": "numpy-fast",
@@ -182,7 +186,7 @@ def test_a_benchmark_says_what_was_timed_and_what_was_found_beside() -> None:
     assert benchmark["name"] == f"softmax[{benchmark['param']}]"
 
 
-def test_a_folder_without_git_is_no_obstacle(tmp_path: Path) -> None:
+def test_a_folder_without_git_can_be_exported(tmp_path: Path) -> None:
     assert benchmark_json(RUN, [timing()], tmp_path)["commit_info"] == {
         "id": "unversioned",
         "dirty": False,
@@ -195,12 +199,14 @@ def test_json_has_no_nan(medians: tuple[float, ...]) -> None:
     assert json.loads(text)["datetime"] == RUN.started
 
 
-def test_pytest_benchmark_compares_what_we_write(tmp_path: Path) -> None:
+def test_pytest_benchmark_compares_exported_files(tmp_path: Path) -> None:
     storage = tmp_path / ".benchmarks" / "here"
     storage.mkdir(parents=True)
     for number, factor in (("0001", 1.0), ("0002", 2.0)):
-        them = [timing(name, *(factor * m for m in (1e-6, 2e-6, 4e-6))) for name in ("old", "new")]
-        (storage / f"{number}_run.json").write_text(json.dumps(written(*them)))
+        timings = [
+            timing(name, *(factor * m for m in (1e-6, 2e-6, 4e-6))) for name in ("old", "new")
+        ]
+        (storage / f"{number}_run.json").write_text(json.dumps(written(*timings)))
     cli = ("-m", "pytest_benchmark", "--storage", "file://.benchmarks", "compare")
     by_number = python(*cli, "0001", "0002", folder=tmp_path)
     by_file = python(*cli, *sorted(storage.iterdir()), folder=tmp_path)
@@ -212,7 +218,7 @@ def test_pytest_benchmark_compares_what_we_write(tmp_path: Path) -> None:
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 1 + 4
 
 
-def test_pytest_benchmark_compares_ours_with_its_own(
+def test_pytest_benchmark_compares_an_exported_file_with_its_own(
     tmp_path: Path, example: dict[str, Any]
 ) -> None:
     (tmp_path / "0001_ours.json").write_text(json.dumps(written(timing())))
@@ -223,8 +229,10 @@ def test_pytest_benchmark_compares_ours_with_its_own(
     assert "test_sum" in table
 
 
-def test_what_we_write_we_read_as_the_process_medians_median(tmp_path: Path) -> None:
-    """Its data are of one process each, which in a file of pytest-benchmark's own they are not."""
+def test_an_exported_file_is_imported_with_the_median_of_the_process_medians(
+    tmp_path: Path,
+) -> None:
+    """Each value of an exported file is from one process; in pytest-benchmark's files it is not."""
     file = tmp_path / "ours.json"
     file.write_text(json.dumps(written(timing("numpy-fast", 3e-6, 1e-6, 2e-6))))
     (point,) = read(file).points
@@ -239,7 +247,7 @@ NO_SECONDS = {"seconds": NAN, "log_ratio": -0.5, "low": NAN, "high": NAN}
 
 
 def row(series: str, day: int, seconds: float, **others: Any) -> dict[str, Any]:
-    """A point of the day of March, on which the revision is the day twice."""
+    """A point of this day of March; its revision is the day written twice."""
     usual = {
         "series": series,
         "time": f"2026-03-{day:02}T10:00:00+00:00",
@@ -270,7 +278,7 @@ HISTORY = pd.DataFrame(
 
 
 def loaded(text: str) -> Any:
-    """As strictly as JSON is: without NaN."""
+    """Parse JSON strictly, so that NaN is an error."""
 
     def refuse(word: str) -> None:
         raise AssertionError(f"{word} is no JSON")
@@ -286,8 +294,8 @@ def test_bencher_gets_the_newest_point_of_each_series_in_nanoseconds() -> None:
     }
 
 
-def test_what_bencher_gets_fits_its_schema() -> None:
-    """The schema of Bencher Metric Format: numbers, of which only the value is required."""
+def test_the_export_for_bencher_follows_its_schema() -> None:
+    """Bencher Metric Format has numbers only, and requires only the value."""
     for metrics in loaded(to_bencher(HISTORY)).values():
         assert list(metrics) == ["latency"]
         assert "value" in metrics["latency"]
@@ -296,16 +304,18 @@ def test_what_bencher_gets_fits_its_schema() -> None:
 
 
 def test_pytest_benchmark_gets_the_newest_run() -> None:
-    found = loaded(to_pytest_benchmark(HISTORY))
-    assert found["datetime"] == "2026-03-02T10:00:00+00:00"
-    assert found["commit_info"] == {"id": "22", "dirty": False}
-    medians = {one["fullname"]: one["stats"]["median"] for one in found["benchmarks"]}
+    exported = loaded(to_pytest_benchmark(HISTORY))
+    assert exported["datetime"] == "2026-03-02T10:00:00+00:00"
+    assert exported["commit_info"] == {"id": "22", "dirty": False}
+    medians = {
+        benchmark["fullname"]: benchmark["stats"]["median"] for benchmark in exported["benchmarks"]
+    }
     assert medians in ({"sort": 2e-6, "sum": 4e-6}, {"sum": 1.0})
-    # The machine of one of the two that measured at once: never a mixture of them.
-    assert found["machine_info"] == {"node": "here" if "sort" in medians else "there"}
+    # Two machines measured at the same time: the export takes one of them and never mixes both.
+    assert exported["machine_info"] == {"node": "here" if "sort" in medians else "there"}
 
 
-def test_pytest_benchmark_is_told_of_what_else_is_known() -> None:
+def test_the_export_for_pytest_benchmark_has_the_other_facts_of_a_point() -> None:
     sort = HISTORY[HISTORY["series"] == "sort"]
     (benchmark,) = loaded(to_pytest_benchmark(sort))["benchmarks"]
     assert benchmark["extra_info"] == {
@@ -316,7 +326,7 @@ def test_pytest_benchmark_is_told_of_what_else_is_known() -> None:
     }
 
 
-def test_a_dirty_revision_is_told_as_pytest_benchmark_tells_it(tmp_path: Path) -> None:
+def test_a_dirty_revision_is_written_as_pytest_benchmark_writes_it(tmp_path: Path) -> None:
     text = to_pytest_benchmark(pd.DataFrame([row("sort", 1, 1e-6, revision="abc+")]))
     assert loaded(text)["commit_info"] == {"id": "abc", "dirty": True}
     (tmp_path / "file.json").write_text(text)
@@ -337,7 +347,9 @@ def test_pytest_benchmark_compares_a_run_of_a_history_with_its_own(
     with (tmp_path / "out.csv").open() as file:
         medians = {line["name"]: float(line["median"]) for line in csv.DictReader(file)}
     ours = loaded(to_pytest_benchmark(HISTORY))["benchmarks"]
-    assert {one["name"]: one["stats"]["median"] for one in ours}.items() <= medians.items()
+    assert {
+        benchmark["name"]: benchmark["stats"]["median"] for benchmark in ours
+    }.items() <= medians.items()
 
 
 def test_csv_has_all_points_and_reads_back_to_the_last_digit() -> None:
@@ -354,7 +366,7 @@ def test_csv_has_all_points_and_reads_back_to_the_last_digit() -> None:
                 assert line[str(name)] == str(value)
 
 
-def test_an_empty_history_is_csv_without_lines_and_nothing_else() -> None:
+def test_an_empty_history_is_csv_with_a_header_only_and_no_other_format() -> None:
     empty = HISTORY.iloc[:0]
     assert to_csv(empty) == (
         "series,time,revision,seconds,log_ratio,low,high,machine,processes,anchor,score\n"
@@ -380,8 +392,8 @@ def test_an_empty_history_is_csv_without_lines_and_nothing_else() -> None:
         max_size=4,
     )
 )
-@explicit([row("a", 1, 5e-324)])  # its calls per second are Infinity
-@explicit([row("a", 1, 1.7e308)])  # and its nanoseconds
+@explicit([row("a", 1, 5e-324)])  # calls per second are infinite
+@explicit([row("a", 1, 1.7e308)])  # nanoseconds are infinite
 def test_no_export_has_nan(rows: list[dict[str, Any]]) -> None:
     points = pd.DataFrame(rows)
     to_csv(points)
@@ -393,7 +405,7 @@ def test_no_export_has_nan(rows: list[dict[str, Any]]) -> None:
         loaded(text)
 
 
-def test_machines_are_told_apart_by_their_processor_not_by_what_ci_calls_them(
+def test_machines_are_told_apart_by_processor_not_by_the_name_that_ci_gives_them(
     tmp_path: Path, example: dict[str, Any]
 ) -> None:
     def machine(info: dict[str, Any]) -> str:

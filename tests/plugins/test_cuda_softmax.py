@@ -1,7 +1,7 @@
-"""Our softmax in CUDA C, as far as a machine without a GPU can tell.
+"""The softmax in CUDA C, tested as far as possible without a GPU.
 
-Its code runs on the processor, each of its threads as a fibre (emulated_cuda.h), and is compiled
-for GPUs by NVRTC where that is installed, which needs no GPU.
+The code runs on the processor, with a fibre for each GPU thread (emulated_cuda.h). Where NVRTC is
+installed, it compiles the code for GPUs, which needs no GPU.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ DTYPES = (np.float32, np.float64)
 
 NARROW = (1, 2, 3, 5, 6, 8, 10, 15, 16, 17, 31, 32, 33, 40, 65, 100)
 WIDE = (127, 128, 129, 1000, 1001, 4097)
-"""Both sides of where one layout ends and another begins, and both kinds of ends of rows."""
+"""Numbers of classes just below and above each change of layout, even and odd."""
 
 WIDEST = (16_384, 16_385, 50_257, 131_073)
-"""Of one block, of clusters, and streamed; too slow to be emulated for more than a few rows."""
+"""Widths for one block, clusters and streaming; their emulation is slow, so few rows are used."""
 
 
 def rows_of(n_classes: int, chosen: Layout) -> list[int]:
-    """One row; a few blocks; and as many with a remainder."""
+    """Numbers of rows to test: one, a few whole blocks, and a few blocks with a remainder."""
     if n_classes in WIDEST:
         return [4]
     return [1, chosen.rows * 2, chosen.rows * 3 - max(1, chosen.rows // 3) + (chosen.rows == 1)]
@@ -47,7 +47,7 @@ def name_of(n_classes: int, dtype: Any, clusters: bool = True) -> str:
 
 @pytest.fixture(scope="module")
 def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
-    """A library of all of these layouts."""
+    """A compiled library with all tested layouts."""
     if not shutil.which(COMPILER):
         pytest.skip("there is no C++ compiler")
     place = tmp_path_factory.mktemp("emulated")
@@ -56,12 +56,12 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     cases += [(50_257, np.float32, False)]
     for n_classes, dtype, clusters in cases:
         size = np.dtype(dtype).itemsize
-        one = layout(n_classes, size, clusters=clusters)
+        chosen = layout(n_classes, size, clusters=clusters)
         number = {4: "float", 8: "double"}[size]
         code.append(
-            f"static const auto f_{len(code)} = {one.function};\n"
+            f"static const auto f_{len(code)} = {chosen.function};\n"
             f"EMULATE({name_of(n_classes, dtype, clusters)}, {number}, {n_classes}, f_{len(code)}, "
-            f"{one.threads}, {one.rows}, {one.cluster}, {one.memory})"
+            f"{chosen.threads}, {chosen.rows}, {chosen.cluster}, {chosen.memory})"
         )
     (place / "all.cc").write_text("\n".join(code) + "\n")
     folders = [f"-I{Path(__file__).parents[1]}", f"-I{SOURCE.parent}"]
@@ -82,7 +82,7 @@ def computed(library: ctypes.CDLL, Z: Array, clusters: bool = True) -> Array:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_classes", [*NARROW, *WIDE, *WIDEST])
-def test_it_is_the_softmax_of_awkward_rows_at_every_width(
+def test_awkward_rows_of_every_width_get_the_right_softmax(
     n_classes: int, dtype: Any, emulated: ctypes.CDLL
 ) -> None:
     for n_samples in rows_of(n_classes, layout(n_classes, np.dtype(dtype).itemsize)):
@@ -97,7 +97,7 @@ def test_without_clusters_wide_rows_are_streamed(emulated: ctypes.CDLL) -> None:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n_classes", [3, 10, 33, 1001])
-def test_rows_without_a_number_that_is_finite_are_nan_and_no_others(
+def test_only_rows_without_a_finite_logit_are_nan(
     n_classes: int, dtype: Any, emulated: ctypes.CDLL
 ) -> None:
     Z = np.random.default_rng(0).normal(size=(5, n_classes)).astype(dtype)
@@ -109,26 +109,28 @@ def test_rows_without_a_number_that_is_finite_are_nan_and_no_others(
 
 
 @pytest.mark.parametrize("size", [4, 8])
-def test_every_row_has_a_layout_that_a_gpu_takes(size: int) -> None:
+def test_every_width_has_a_layout_that_a_gpu_accepts(size: int) -> None:
     widths = {*range(1, 3000), *(2**k + d for k in range(12, 20) for d in (-1, 0, 1)), 50_257}
     for n_classes in widths:
         for clusters in (True, False):
-            one = layout(n_classes, size, clusters=clusters)
-            assert one.threads % 32 == 0
-            assert one.threads <= 1024
-            assert one.cluster in ((1, 2, 4, 8) if clusters else (1,))
-            assert one.memory <= 48 * 1024
-            for n_samples in (1, one.rows, one.rows + 1, 1000):
-                blocks = one.blocks(n_samples)
-                assert blocks % one.cluster == 0
-                assert (blocks // one.cluster - 1) * one.rows < n_samples
-                assert n_samples <= blocks // one.cluster * one.rows
+            chosen = layout(n_classes, size, clusters=clusters)
+            assert chosen.threads % 32 == 0
+            assert chosen.threads <= 1024
+            assert chosen.cluster in ((1, 2, 4, 8) if clusters else (1,))
+            assert chosen.memory <= 48 * 1024
+            for n_samples in (1, chosen.rows, chosen.rows + 1, 1000):
+                blocks = chosen.blocks(n_samples)
+                assert blocks % chosen.cluster == 0
+                assert (blocks // chosen.cluster - 1) * chosen.rows < n_samples
+                assert n_samples <= blocks // chosen.cluster * chosen.rows
 
 
 @pytest.mark.skipif(bool(importable(["cuda.bindings"])), reason="cuda.bindings is not installed")
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)])
 @pytest.mark.parametrize("n_classes", [3, 10, 33, 1000, 50_257, 200_000])
-def test_nvrtc_compiles_it_without_a_gpu(n_classes: int, capability: tuple[int, int]) -> None:
+def test_nvrtc_compiles_every_layout_without_a_gpu(
+    n_classes: int, capability: tuple[int, int]
+) -> None:
     for size in (4, 8):
-        one = layout(n_classes, size, clusters=capability >= (9, 0))
-        assert compile_for(one, capability).startswith(b"\x7fELF")
+        chosen = layout(n_classes, size, clusters=capability >= (9, 0))
+        assert compile_for(chosen, capability).startswith(b"\x7fELF")

@@ -45,17 +45,17 @@ def softmax(n_classes: int, **parameters: Any) -> Any:
     return harness_numpy.make_softmax(setting(n_classes), **parameters)
 
 
-def test_the_prior_gives_every_row_the_shares_of_the_classes() -> None:
+def test_the_prior_predicts_the_class_frequencies_for_every_row() -> None:
     prior = MODELS["prior"].make(setting(3)).fit(np.zeros((4, 1)), np.array([0, 2, 2, 2]))
     np.testing.assert_array_equal(prior.predict_proba(np.zeros((2, 1))), [[0.25, 0, 0.75]] * 2)
 
 
-def test_uniform_gives_every_class_the_same() -> None:
+def test_uniform_predicts_equal_probabilities() -> None:
     uniform = MODELS["uniform"].make(setting(4)).fit(np.zeros((2, 1)), np.array([0, 1]))
     np.testing.assert_array_equal(uniform.predict_proba(np.zeros((1, 1))), [[0.25] * 4])
 
 
-def test_the_two_that_do_not_look_at_the_input_are_the_baselines() -> None:
+def test_the_two_models_that_ignore_the_input_are_the_baselines() -> None:
     assert {name for name, model in MODELS.items() if model.baseline} == {"prior", "uniform"}
 
 
@@ -69,7 +69,9 @@ def test_the_two_that_do_not_look_at_the_input_are_the_baselines() -> None:
 def test_log_probabilities_are_scipys_log_softmax(Z: Any) -> None:
     n_classes = Z.shape[1]
     model = softmax(n_classes)
-    model.weights_ = np.eye(n_classes, n_classes + 1)  # the input's columns are the logits
+    model.weights_ = np.eye(
+        n_classes, n_classes + 1
+    )  # with identity weights the logits are the input's columns
     np.testing.assert_allclose(
         model.predict_log_proba(Z), scipy_log_softmax(Z, axis=1), rtol=1e-12, atol=1e-12
     )
@@ -82,7 +84,7 @@ def test_log_probabilities_are_scipys_log_softmax(Z: Any) -> None:
     n_features=st.integers(1, 4),
     l2=st.floats(0, 10),
 )
-def test_the_gradient_is_that_of_the_loss(
+def test_the_gradient_is_the_gradient_of_the_loss(
     seed: int, n_classes: int, n_features: int, l2: float
 ) -> None:
     rng = np.random.default_rng(seed)
@@ -103,7 +105,7 @@ def test_the_gradient_is_that_of_the_loss(
     ("n_samples", "n_features", "n_classes"), [(20_001, 3, 4), (1_000, 500, 4), (600, 3, 300)]
 )
 @pytest.mark.parametrize("size", [1, 100])
-def test_in_blocks_the_loss_and_the_gradient_are_those_of_the_whole(
+def test_loss_and_gradient_computed_in_blocks_equal_those_of_all_rows_at_once(
     n_samples: int, n_features: int, n_classes: int, size: float
 ) -> None:
     rng = np.random.default_rng(0)
@@ -126,7 +128,7 @@ def test_in_blocks_the_loss_and_the_gradient_are_those_of_the_whole(
     )
 
 
-def test_the_objective_leaves_weights_and_data_alone_and_gives_the_same_again() -> None:
+def test_the_objective_changes_neither_weights_nor_data_and_repeats_itself() -> None:
     rng = np.random.default_rng(0)
     X, y = rng.standard_normal((50, 2)), rng.integers(3, size=50)
     weights = rng.standard_normal((3, 3))
@@ -141,7 +143,7 @@ def test_the_objective_leaves_weights_and_data_alone_and_gives_the_same_again() 
         np.testing.assert_array_equal(array, copy)
 
 
-def test_the_loss_is_the_mean_nll_and_half_the_squared_weights_without_the_intercepts() -> None:
+def test_the_loss_is_the_mean_nll_plus_half_the_squared_weights_without_the_intercepts() -> None:
     weights = np.array([[1.0, 5.0], [-2.0, 5.0]])
     X, y = np.array([[0.0], [0.0]]), np.array([0, 1])
     loss, _ = Objective(X, y, 2, l2=0.1)(weights)
@@ -151,7 +153,7 @@ def test_the_loss_is_the_mean_nll_and_half_the_squared_weights_without_the_inter
 @pytest.mark.parametrize("name", ["iris", "wine", "digits"])
 @pytest.mark.parametrize("l2", [1e-2, 1e-3])
 @pytest.mark.parametrize(("parameters", "within"), [({"tol": 1e-8}, 1e-6), ({}, 1e-5)])
-def test_it_reaches_scikit_learns_nll_where_both_are_regularised_alike(
+def test_softmax_reaches_scikit_learns_nll_with_the_same_regularisation(
     name: str, l2: float, parameters: Any, within: float
 ) -> None:
     X, y = training_part(name)
@@ -164,24 +166,24 @@ def test_it_reaches_scikit_learns_nll_where_both_are_regularised_alike(
 
 @pytest.mark.parametrize("name", ["iris", "wine", "digits"])
 @pytest.mark.parametrize(("parameters", "within"), [({"tol": 1e-8}, 1e-6), ({}, 1e-5)])
-def test_without_a_penalty_it_comes_as_far_down_as_scikit_learn(
+def test_softmax_without_a_penalty_reaches_an_nll_as_low_as_scikit_learns(
     name: str, parameters: Any, within: float
 ) -> None:
-    """Wine and digits are separable: the NLL falls towards 0, which no finite weights reach."""
+    """Wine and digits are separable, so the NLL tends to 0 as the weights grow without bound."""
     X, y = training_part(name)
     ours = softmax(y.max() + 1, l2=0.0, **parameters).fit(X, y)
     theirs = LogisticRegression(C=np.inf, tol=1e-8, max_iter=10_000).fit(X, y)
     assert nll(ours.predict_proba(X), y) < nll(theirs.predict_proba(X), y) + within
 
 
-def test_two_classes_count_twice_the_penalty_that_one_difference_of_weights_does() -> None:
+def test_with_two_classes_our_l2_is_half_of_scikit_learns() -> None:
     X, y = training_part("breast-cancer")
     ours = softmax(2, l2=1e-2, tol=1e-8).fit(X, y)
     theirs = LogisticRegression(C=2 / (1e-2 * len(y)), tol=1e-10, max_iter=10_000).fit(X, y)
     np.testing.assert_allclose(ours.predict_proba(X), theirs.predict_proba(X), atol=1e-6)
 
 
-def test_the_monitor_sees_every_iteration_and_the_last_is_the_model() -> None:
+def test_the_monitor_sees_every_iteration_and_the_last_one_is_the_fitted_model() -> None:
     X, y = training_part("iris")
     seen: list[tuple[int, float]] = []
 
@@ -195,20 +197,20 @@ def test_the_monitor_sees_every_iteration_and_the_last_is_the_model() -> None:
     assert seen[0][1] > seen[-1][1] == pytest.approx(nll(model.predict_proba(X), y), abs=1e-12)
 
 
-def test_a_monitor_changes_nothing() -> None:
+def test_a_monitor_does_not_change_the_fit() -> None:
     X, y = training_part("wine")
     watched = softmax(3).fit(X, y, monitor=lambda *_: None)
     np.testing.assert_array_equal(watched.weights_, softmax(3).fit(X, y).weights_)
 
 
-def test_stopping_short_of_the_optimum_is_a_warning() -> None:
+def test_stopping_before_the_optimum_is_a_warning() -> None:
     X, y = training_part("iris")
     with pytest.warns(RuntimeWarning, match="stopped after max_iter=3 iterations"):
         softmax(3, max_iter=3).fit(X, y)
 
 
-def test_a_search_that_ends_above_its_tolerance_without_having_reached_max_iter_says_so() -> None:
-    """Input far from 0 has logits so large that the loss lacks the digits of a line search."""
+def test_a_search_that_stops_early_without_reaching_max_iter_is_a_warning() -> None:
+    """Input far from 0 makes logits so large that rounding of the loss stops the line search."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((500, 5))
     y = (X @ rng.standard_normal((5, 4))).argmax(axis=1)
@@ -242,7 +244,7 @@ def test_logits_of_ten_thousand_give_probabilities() -> None:
         ({"tol": float("nan")}, "tol=nan is below 0"),
     ],
 )
-def test_parameters_without_sense_are_one_clear_line(parameters: Any, line: str) -> None:
+def test_invalid_parameters_are_a_one_line_error(parameters: Any, line: str) -> None:
     with pytest.raises(UsageError, match=line):
         softmax(3, **parameters)
 
@@ -251,7 +253,7 @@ KERNELS = {kernel.name: kernel for kernel in harness_numpy.harness_kernels()}
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_a_kernel_gives_the_notebooks_figures(name: str) -> None:
+def test_a_kernel_gives_the_probabilities_of_the_notebook(name: str) -> None:
     P = KERNELS[name](np.array([[-2.3, 8.2]]))
     np.testing.assert_allclose(P, [[2.75356911e-05, 9.99972464e-01]], rtol=1e-8)
 
@@ -264,7 +266,7 @@ def test_a_kernel_gives_the_notebooks_figures(name: str) -> None:
         elements=st.floats(-50, 50, width=32),
     )
 )
-def test_a_kernel_is_scipys_softmax_in_the_dtype_it_was_given(name: str, logits: Any) -> None:
+def test_a_kernel_equals_scipys_softmax_in_the_input_dtype(name: str, logits: Any) -> None:
     before = logits.copy()
     P = KERNELS[name](logits)
     assert P.dtype == logits.dtype

@@ -26,7 +26,7 @@ SETTING = harness.Setting(seed=7, device="cpu", n_features=1, n_classes=2)
 
 @pytest.fixture(autouse=True)
 def one_thread() -> Iterator[None]:
-    """As in a worker; OpenMP's threads wait for each other where other tests have the cores."""
+    """One thread, as in a worker; with more, OpenMP is slow while other tests use the cores."""
     with threadpoolctl.threadpool_limits(1):
         yield
 
@@ -49,8 +49,8 @@ def test_the_plugin_offers_six_classifiers() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_model_tells_penguins_apart_and_repeats_itself(name: str) -> None:
-    """With missing values where it takes them, and without a warning."""
+def test_a_model_learns_penguins_and_the_same_seed_gives_the_same_predictions(name: str) -> None:
+    """Models that accept missing values get them; no model warns."""
     model = MODELS[name]
     prepared, y_test = penguins(model.needs)
     assert np.isnan(prepared.X_train).any() != model.needs.finite
@@ -64,14 +64,14 @@ def test_a_model_tells_penguins_apart_and_repeats_itself(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_a_models_parameters_can_be_read_by_the_harness_and_lack_the_seed(name: str) -> None:
+def test_the_harness_reads_a_models_parameters_without_the_seed(name: str) -> None:
     known = parameters_of(MODELS[name].make)
     assert known
     assert "random_state" not in known
     assert "setting" not in known
 
 
-def test_our_defaults_stand_in_the_signature_and_reach_the_constructor() -> None:
+def test_our_defaults_are_in_the_signature_and_reach_the_constructor() -> None:
     make = estimator("sklearn.neighbors:KNeighborsClassifier", n_neighbors=15)
     parameters = inspect.signature(make).parameters
     assert next(iter(parameters)) == "setting"
@@ -81,13 +81,13 @@ def test_our_defaults_stand_in_the_signature_and_reach_the_constructor() -> None
     assert (made.n_neighbors, made.weights) == (15, "distance")
 
 
-def test_the_seed_is_the_settings_where_the_constructor_takes_one() -> None:
+def test_a_constructor_that_takes_a_seed_gets_the_seed_of_the_setting() -> None:
     forest: Any = estimator("sklearn.ensemble:RandomForestClassifier")(SETTING)
     assert forest.random_state == 7
     assert not hasattr(estimator("sklearn.naive_bayes:GaussianNB")(SETTING), "random_state")
 
 
-def test_a_default_of_one_kind_does_not_keep_the_other_kinds_out() -> None:
+def test_a_parameter_accepts_other_types_than_that_of_its_default() -> None:
     known = parameters_of(estimator("sklearn.ensemble:RandomForestClassifier"))
     assert known["max_features"].parse("0.5") == 0.5
     assert known["max_features"].parse("log2") == "log2"
@@ -102,7 +102,7 @@ class Base:
 
 
 class HandsTheRestOn(Base):
-    """As XGBoost's classifier does."""
+    """Passes further arguments to its base class, like XGBoost's classifier."""
 
     def __init__(self, *, objective: str = "softmax", **rest: Any) -> None:
         super().__init__(**rest)
@@ -113,7 +113,7 @@ class Quiet(HandsTheRestOn):
     pass
 
 
-def test_parameters_that_a_constructor_hands_to_its_base_are_known_too() -> None:
+def test_parameters_that_a_constructor_passes_to_its_base_class_are_known_too() -> None:
     sys.modules["strangers"] = type(sys)("strangers")
     sys.modules["strangers"].Quiet = Quiet  # type: ignore[attr-defined]
     make = estimator("strangers:Quiet", depth=5)

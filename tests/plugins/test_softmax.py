@@ -1,4 +1,4 @@
-"""The fast softmax against SciPy's, against more digits, and against the memory it may use."""
+"""The fast softmax agrees with SciPy and with wider floats, and uses little memory."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from harness.errors import UsageError
 
 FLOATS = (np.float32, np.float64)
 
-# SciPy rounds each difference from its row's maximum, of which those up to about 100 (float32) or
-# 750 (float64) leave a probability above 0: so many units of rounding is it off itself.
+# SciPy rounds each difference from the row's maximum. Differences up to about 100 (float32) or 750
+# (float64) give a probability above 0, so SciPy's own error is that many units of rounding.
 CLOSE = {
     np.dtype(np.float32): {"rtol": 2e-5, "atol": np.finfo(np.float32).tiny},
     np.dtype(np.float64): {"rtol": 1e-12, "atol": np.finfo(np.float64).tiny},
@@ -29,7 +29,7 @@ CLOSE = {
 
 MB = 1_000_000
 
-# Those of one summation or another, and both sides of where one ends and the next begins.
+# Numbers of classes for each way of summing, on both sides of the limits between them.
 CLASSES = (1, 2, 3, 10, 16, 17, 40, 64, 65, 100)
 
 
@@ -44,9 +44,9 @@ def assert_scipys(P: Any, logits: Any) -> None:
 
 @st.composite
 def stretches_of_logits(draw: st.DrawFn) -> Any:
-    """(n_samples, n_classes) of either dtype: up to three blocks, in up to four stretches of rows.
+    """Logits (n_samples, n_classes) of up to three blocks and either dtype.
 
-    Each stretch has its own size of logits and its own distance from 0.
+    Up to four stretches of rows each have their own scale and offset of logits.
     """
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     n_classes = draw(st.integers(1, 80))
@@ -61,11 +61,11 @@ def stretches_of_logits(draw: st.DrawFn) -> Any:
     return Z.astype(draw(st.sampled_from(FLOATS)))
 
 
-# What it equals.
+# Correctness.
 
 
 @given(stretches_of_logits())
-def test_it_is_scipys_softmax_of_logits_of_any_size(logits: Any) -> None:
+def test_softmax_equals_scipys_for_logits_of_any_size(logits: Any) -> None:
     assert_scipys(softmax(logits), logits)
 
 
@@ -76,14 +76,14 @@ def test_it_is_scipys_softmax_of_logits_of_any_size(logits: Any) -> None:
         elements=st.floats(-1e7, 1e7, width=32),
     )
 )
-def test_it_is_scipys_softmax_of_logits_picked_one_by_one(logits: Any) -> None:
+def test_softmax_equals_scipys_for_arbitrary_logits(logits: Any) -> None:
     assert_scipys(softmax(logits), logits)
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n_classes", CLASSES)
 @pytest.mark.parametrize("n_blocks", [1, 2.5])
-def test_one_row_of_large_logits_changes_no_row_beside_it(
+def test_a_row_of_large_logits_does_not_change_other_rows(
     n_classes: int, n_blocks: float, dtype: Any
 ) -> None:
     logits = normal(max(int(n_blocks * BLOCK / n_classes), 2), n_classes, dtype=dtype)
@@ -94,7 +94,9 @@ def test_one_row_of_large_logits_changes_no_row_beside_it(
 @pytest.mark.parametrize("n_numbers", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
 @pytest.mark.parametrize("rows_are", ["short", "long"])
 @pytest.mark.parametrize("size", [1, 1e5])
-def test_blocks_join_without_a_seam(n_numbers: int, rows_are: str, size: float) -> None:
+def test_the_result_does_not_depend_on_the_division_into_blocks(
+    n_numbers: int, rows_are: str, size: float
+) -> None:
     logits = normal(*((n_numbers, 1) if rows_are == "short" else (1, n_numbers))) * size
     assert_scipys(softmax(logits), logits)
 
@@ -109,12 +111,12 @@ def test_rows_sum_to_one(logits: Any) -> None:
 @pytest.mark.parametrize(
     ("dtype", "logit", "n_classes"),
     [
-        # So many exponentials of the largest logit that it takes for safe overflow when summed.
+        # Enough exponentials of the largest logit without a shift that their sum would overflow.
         (np.float32, 80, 6_500),
         (np.float64, 700, 18_000),
         (np.float32, -80, 6_500),
         (np.float64, -700, 18_000),
-        # The largest whose exponentials are numbers.
+        # The largest logits whose exponentials are finite.
         (np.float32, 88, 10),
         (np.float64, 709, 10),
     ],
@@ -130,16 +132,16 @@ def test_the_sum_of_many_equal_and_large_exponentials_does_not_overflow(
     ("dtype", "logit"), [(np.float32, 1e30), (np.float32, -3e38), (np.float64, -1e200)]
 )
 @pytest.mark.parametrize("shape", [(1, 3), (30_000, 3), (3, 100)])
-def test_a_logit_whose_square_overflows_is_no_warning(
+def test_a_logit_whose_square_overflows_raises_no_warning(
     shape: tuple[int, int], dtype: Any, logit: float
 ) -> None:
     logits = normal(*shape, dtype=dtype)
     logits[0, 1] = logit
-    expected = scipy_softmax(logits, axis=1)  # which does not warn
+    expected = scipy_softmax(logits, axis=1)  # SciPy does not warn
     np.testing.assert_allclose(softmax(logits), expected, **CLOSE[logits.dtype])
 
 
-# How close it comes.
+# Rounding errors.
 
 
 SIZES: dict[str, Any] = {
@@ -148,7 +150,7 @@ SIZES: dict[str, Any] = {
     "about 10": lambda Z, edge: Z * 10,
     "near 60": lambda Z, edge: Z + 60,
     "up to the edge": lambda Z, edge: np.clip(Z / 3, -1, 1) * edge,
-    # These have the row's largest taken off.
+    # For these the row's largest logit is subtracted first.
     "near -1,000": lambda Z, edge: Z * 10 - 1_000,
     "about 10,000": lambda Z, edge: Z * 10_000,
     "near -10,000,000": lambda Z, edge: Z - 10_000_000,
@@ -158,7 +160,7 @@ WIDER = {np.dtype(np.float32): np.float64, np.dtype(np.float64): np.longdouble}
 
 
 def units_in_the_last_place(P: Any, true: Any) -> float:
-    """The largest error, among the probabilities that are normal numbers."""
+    """The largest error in units in the last place, over probabilities that are normal floats."""
     is_normal = true >= np.finfo(P.dtype).tiny
     P, true = P[is_normal], true[is_normal]
     return float((np.abs(P - true) / np.spacing(true.astype(P.dtype))).max())
@@ -167,7 +169,7 @@ def units_in_the_last_place(P: Any, true: Any) -> float:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("n_classes", [2, 3, 5, 10, 16, 17, 64, 65, 1_000, 5_000])
 @pytest.mark.parametrize("dtype", FLOATS)
-def test_it_is_at_most_two_units_in_the_last_place_further_off_than_the_notebooks_stable_version(
+def test_the_error_is_at_most_two_units_in_the_last_place_above_the_notebooks_stable_version(
     dtype: Any, n_classes: int, size: str
 ) -> None:
     if np.finfo(np.longdouble).eps > np.finfo(np.float64).eps / 100 and dtype is np.float64:
@@ -182,19 +184,19 @@ def test_it_is_at_most_two_units_in_the_last_place_further_off_than_the_notebook
     assert ours <= theirs + 2
 
 
-# What is no finite number.
+# Infinite logits and NaN.
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("n_classes", CLASSES[1:])
 @pytest.mark.parametrize("n_blocks", [0, 2.5])
 class TestOneLogit:
-    """In the second of three rows, or of two and a half blocks."""
+    """One infinite or NaN logit in the second row, of three rows or of two and a half blocks."""
 
     def logits(self, n_blocks: float, n_classes: int, dtype: Any) -> Any:
         return normal(int(n_blocks * BLOCK / n_classes) or 3, n_classes, dtype=dtype)
 
-    def test_of_minus_infinity_has_probability_zero(
+    def test_minus_infinity_has_probability_zero(
         self, n_blocks: float, n_classes: int, dtype: Any
     ) -> None:
         logits = self.logits(n_blocks, n_classes, dtype)
@@ -204,12 +206,12 @@ class TestOneLogit:
         assert_scipys(P, logits)
 
     @pytest.mark.parametrize("logit", [np.nan, np.inf])
-    def test_of_nan_or_infinity_makes_its_own_row_nan_and_no_other(
+    def test_nan_or_infinity_makes_only_its_own_row_nan(
         self, n_blocks: float, n_classes: int, dtype: Any, logit: float
     ) -> None:
         logits = self.logits(n_blocks, n_classes, dtype)
         logits[1, n_classes // 2] = logit
-        with np.errstate(invalid="ignore"):  # infinity less infinity, in SciPy's as in ours
+        with np.errstate(invalid="ignore"):  # both compute infinity − infinity
             P = softmax(logits)
             assert_scipys(P, logits)
         assert np.isnan(P[1]).all()
@@ -218,7 +220,7 @@ class TestOneLogit:
 
 @pytest.mark.parametrize("n_classes", CLASSES)
 @pytest.mark.parametrize("logit", [-np.inf, np.inf, np.nan])
-def test_a_row_of_nothing_else_is_nan_and_no_other(n_classes: int, logit: float) -> None:
+def test_only_a_row_of_equal_infinities_or_nan_is_nan(n_classes: int, logit: float) -> None:
     logits = normal(3, n_classes)
     logits[1] = logit
     with np.errstate(invalid="ignore"):
@@ -228,7 +230,7 @@ def test_a_row_of_nothing_else_is_nan_and_no_other(n_classes: int, logit: float)
 
 
 @pytest.mark.parametrize("n_classes", CLASSES)
-def test_a_nan_is_no_warning(n_classes: int) -> None:
+def test_a_nan_raises_no_warning(n_classes: int) -> None:
     logits = normal(3, n_classes)
     logits[1, 0] = np.nan
     with warnings.catch_warnings():
@@ -236,21 +238,23 @@ def test_a_nan_is_no_warning(n_classes: int) -> None:
         softmax(logits)
 
 
-# Where it writes, and what it takes.
+# Output arrays and accepted input.
 
 
 @pytest.mark.parametrize("size", [1, 1e6])
 @pytest.mark.parametrize("n_classes", CLASSES)
 @pytest.mark.parametrize("n_blocks", [0, 2.5])
 class TestOut:
-    def test_is_written_to_and_returned(self, n_blocks: float, n_classes: int, size: float) -> None:
+    def test_out_is_written_to_and_returned(
+        self, n_blocks: float, n_classes: int, size: float
+    ) -> None:
         logits = normal(int(n_blocks * BLOCK / n_classes) or 4, n_classes) * size
         before, out = logits.copy(), np.full_like(logits, np.nan)
         assert softmax(logits, out=out) is out
         np.testing.assert_array_equal(out, softmax(logits))
         np.testing.assert_array_equal(logits, before)
 
-    def test_may_be_the_logits(self, n_blocks: float, n_classes: int, size: float) -> None:
+    def test_out_may_be_the_logits(self, n_blocks: float, n_classes: int, size: float) -> None:
         logits = normal(int(n_blocks * BLOCK / n_classes) or 4, n_classes) * size
         expected = softmax(logits)
         assert softmax(logits, out=logits) is logits
@@ -271,7 +275,7 @@ class TestOut:
     ],
     ids=lambda out: f"{out.dtype}-{out.shape}-{out.strides}",
 )
-def test_an_out_of_another_shape_dtype_or_layout_is_refused_and_left_alone(out: Any) -> None:
+def test_an_out_of_another_shape_dtype_or_layout_is_refused_and_not_changed(out: Any) -> None:
     out[...] = 7
     with pytest.raises(
         UsageError, match="out must be a writable C-contiguous array of float64 and shape"
@@ -295,7 +299,7 @@ VIEWS: dict[str, Any] = {
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("size", [1, 1e6])
 @pytest.mark.parametrize("shape", [(4, 3), (30_000, 3), (1_000, 40), (500, 100), (2, 40_000)])
-def test_any_layout_gives_the_same_and_is_left_alone(
+def test_any_memory_layout_gives_the_same_result_and_is_not_changed(
     shape: tuple[int, int], size: float, view: str
 ) -> None:
     logits = VIEWS[view](normal(*shape) * size)
@@ -315,7 +319,9 @@ def test_any_layout_gives_the_same_and_is_left_alone(
     "dtype", [np.int8, np.uint8, np.int64, np.bool_, np.float16, np.longdouble]
 )
 @pytest.mark.parametrize("shape", [(4, 3), (30_000, 3)])
-def test_all_but_float32_and_float64_becomes_float64(shape: tuple[int, int], dtype: Any) -> None:
+def test_dtypes_except_float32_and_float64_become_float64(
+    shape: tuple[int, int], dtype: Any
+) -> None:
     logits = np.abs(normal(*shape) * 10).astype(dtype)
     before = logits.copy()
     np.testing.assert_array_equal(softmax(logits), softmax(logits.astype(np.float64)))
@@ -323,30 +329,30 @@ def test_all_but_float32_and_float64_becomes_float64(shape: tuple[int, int], dty
     np.testing.assert_array_equal(logits, before)
 
 
-def test_lists_are_taken_too() -> None:
+def test_lists_are_accepted() -> None:
     np.testing.assert_allclose(softmax([[0, np.log(3)], [5, 5]]), [[0.25, 0.75], [0.5, 0.5]])
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (1, 2, 3), (0,)])
-def test_other_than_two_axes_are_refused(shape: tuple[int, ...]) -> None:
+def test_logits_need_two_axes(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match=r"softmax takes logits \(n_samples, n_classes\)"):
         softmax(np.zeros(shape))
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("shape", [(0, 3), (3, 0), (0, 0), (0, 40), (0, 100), (100_000, 0)])
-def test_nothing_gives_nothing(shape: tuple[int, int], dtype: Any) -> None:
+def test_empty_logits_give_empty_probabilities(shape: tuple[int, int], dtype: Any) -> None:
     logits = np.empty(shape, dtype)
     P = softmax(logits)
     assert (P.shape, P.dtype) == (shape, dtype)
     assert softmax(logits, out=logits) is logits
 
 
-# How much memory it uses.
+# Memory.
 
 
 def peak_bytes(logits: Any, out: Any = None) -> int:
-    """The most that was in use at a time, beyond what was before."""
+    """The peak of memory in bytes that a call allocates."""
     tracemalloc.start()
     try:
         softmax(logits, out=out)
@@ -358,19 +364,21 @@ def peak_bytes(logits: Any, out: Any = None) -> int:
 @pytest.mark.parametrize("centre", [0, -1e7])
 @pytest.mark.parametrize("shape", [(400_000, 3), (20_000, 100), (500, 5_003)])
 class TestMemory:
-    def test_is_the_output_and_little_more(self, shape: tuple[int, int], centre: float) -> None:
+    def test_memory_is_little_more_than_the_output(
+        self, shape: tuple[int, int], centre: float
+    ) -> None:
         logits = normal(*shape) + centre
         assert peak_bytes(logits) <= logits.nbytes + 4 * MB
 
-    def test_is_little_where_the_output_is_given(
-        self, shape: tuple[int, int], centre: float
-    ) -> None:
+    def test_memory_is_little_if_out_is_given(self, shape: tuple[int, int], centre: float) -> None:
         logits = normal(*shape) + centre
         assert peak_bytes(logits, out=np.empty_like(logits)) <= 4 * MB
         assert peak_bytes(logits, out=logits) <= 4 * MB
 
     @pytest.mark.parametrize("view", ["transposed", "every other column"])
-    def test_is_no_more_for_a_view(self, shape: tuple[int, int], centre: float, view: str) -> None:
+    def test_a_view_needs_no_more_memory(
+        self, shape: tuple[int, int], centre: float, view: str
+    ) -> None:
         logits = VIEWS[view](normal(*shape) + centre)
         assert peak_bytes(logits) <= logits.nbytes + 4 * MB
         assert peak_bytes(logits, out=np.empty(shape)) <= 4 * MB
@@ -380,7 +388,7 @@ class TestMemory:
 
 
 @given(stretches_of_logits())
-def test_by_class_it_is_in_place_the_softmax_of_the_transpose_and_returns_scipys_logsumexp(
+def test_softmax_by_class_works_in_place_on_the_transpose_and_returns_scipys_logsumexp(
     logits: Any,
 ) -> None:
     by_class = logits.T.copy()
@@ -392,7 +400,7 @@ def test_by_class_it_is_in_place_the_softmax_of_the_transpose_and_returns_scipys
 
 
 @pytest.mark.parametrize("size", [1, 1e6])
-def test_by_class_it_takes_a_part_of_the_samples(size: float) -> None:
+def test_softmax_by_class_works_on_a_part_of_the_samples(size: float) -> None:
     by_class = normal(3, 1_000) * size
     before = by_class.copy()
     log_totals = softmax_by_class(by_class[:, 100:200])
@@ -403,7 +411,7 @@ def test_by_class_it_takes_a_part_of_the_samples(size: float) -> None:
     )
 
 
-def test_by_class_minus_infinity_counts_nothing_and_nan_stays_with_its_sample() -> None:
+def test_softmax_by_class_gives_minus_infinity_no_weight_and_keeps_nan_in_its_sample() -> None:
     by_class = np.array([[0.0, 1.0, 2.0], [-np.inf, np.nan, 2.0]])
     log_totals = softmax_by_class(by_class)
     np.testing.assert_array_equal(by_class, [[1, np.nan, 0.5], [0, np.nan, 0.5]])
@@ -411,8 +419,8 @@ def test_by_class_minus_infinity_counts_nothing_and_nan_stays_with_its_sample() 
 
 
 @pytest.mark.parametrize("n", [100, 300])
-def test_logits_may_lie_in_the_same_memory_in_another_order(n: int) -> None:
-    """In one block, and in several, of which the first would overwrite what the next reads."""
+def test_out_may_share_memory_with_logits_in_another_order(n: int) -> None:
+    """With several blocks, writing the first must not overwrite logits that the next one reads."""
     array = np.random.default_rng(0).normal(size=(n, n))
     expected = scipy_softmax(array.T, axis=1)
     np.testing.assert_allclose(softmax(array.T, out=array), expected, rtol=1e-9)

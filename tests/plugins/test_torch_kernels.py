@@ -1,4 +1,4 @@
-"""Softmax in PyTorch and Triton: what is special about each; test_contract.py has the rest."""
+"""Softmax in PyTorch and Triton, beyond the contract that test_contract.py checks."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ needs_compiler = pytest.mark.skipif(
     or not Path(sysconfig.get_path("include"), "Python.h").exists(),
     reason="no C++ compiler, or not Python's headers, which torch.compile needs on the CPU",
 )
-# PyTorch's compiler imports parts of PyTorch that PyTorch itself calls outdated, and tells where it
-# might have compiled better.
+# PyTorch's compiler imports deprecated parts of PyTorch, and warns about compilations that could be
+# better.
 compiles = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 
 
@@ -47,14 +47,14 @@ def test_infinite_and_large_logits_have_probabilities_and_nan_stays_in_its_row(
 
 
 @pytest.mark.parametrize("name", ["torch", "torch-out"])
-def test_logits_may_be_read_only_and_lie_anyhow(name: str) -> None:
+def test_logits_may_be_read_only_and_have_any_memory_layout(name: str) -> None:
     Z = np.random.default_rng(0).normal(size=(12, 8))
     Z.flags.writeable = False
     for view in (Z, Z.T, Z[::-2, ::3]):
         require_softmax(KERNELS[name](view), view)
 
 
-def test_logits_are_copied_so_that_nobody_changes_them_between_timings() -> None:
+def test_logits_are_copied_so_that_they_cannot_change_between_timings() -> None:
     Z = awkward(5, 4, np.float64)
     prepared = KERNELS["torch"].prepare(Z, "cpu")
     before = Z.copy()
@@ -62,7 +62,7 @@ def test_logits_are_copied_so_that_nobody_changes_them_between_timings() -> None
     require_softmax(KERNELS["torch"].collect(prepared()), before)
 
 
-def test_torch_makes_an_array_each_time_and_torch_out_writes_into_the_same_one() -> None:
+def test_torch_makes_a_new_array_each_time_and_torch_out_reuses_its_array() -> None:
     Z = awkward(5, 4, np.float64)
     places = {}
     for name in ("torch", "torch-out"):
@@ -75,7 +75,7 @@ def test_torch_makes_an_array_each_time_and_torch_out_writes_into_the_same_one()
 
 
 @pytest.mark.parametrize("name", ["torch", "torch-out"])
-def test_what_is_collected_on_the_cpu_is_what_the_kernel_wrote_and_no_copy(name: str) -> None:
+def test_collecting_an_output_on_the_cpu_makes_no_copy(name: str) -> None:
     kernel = KERNELS[name]
     out = kernel.run(kernel.prepare(awkward(5, 4, np.float64), "cpu"))
     kernel.collect(out)[:] = 7
@@ -95,8 +95,8 @@ def test_the_compiled_kernel_keeps_the_contract_and_nan_in_its_row() -> None:
 
 @pytest.mark.slow
 @compiles
-def test_every_shape_is_compiled_however_many_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiled over and over, one function would soon run as it is written, and be timed so."""
+def test_every_shape_is_compiled_even_if_there_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch stops compiling a function after several shapes; timings would then be uncompiled."""
     n_compiled = 0
 
     def count(module: Any, inputs: Any) -> Any:
@@ -107,13 +107,13 @@ def test_every_shape_is_compiled_however_many_there_are(monkeypatch: pytest.Monk
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=count))
     kernel = KERNELS["torch-compile"]
     all_prepared = [kernel.prepare(np.ones((n, n + 1)), "cpu") for n in range(2, 14)]
-    assert n_compiled == 0  # not before the first run
+    assert n_compiled == 0  # nothing is compiled before the first run
     for prepared in all_prepared * 2:
         kernel.run(prepared)
     assert n_compiled == len(all_prepared)
 
 
-def test_naming_the_kernels_loads_neither_torch_nor_triton() -> None:
+def test_listing_the_kernels_imports_neither_torch_nor_triton() -> None:
     code = (
         "import sys, harness_torch as h; list(h.harness_kernels()); "
         "sys.exit(bool({'torch', 'triton', 'numpy'} & set(sys.modules)))"
@@ -121,7 +121,7 @@ def test_naming_the_kernels_loads_neither_torch_nor_triton() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_what_takes_long_to_prepare_is_timed_only_when_named() -> None:
+def test_kernels_that_are_slow_to_prepare_are_timed_only_when_named() -> None:
     assert {name for name, kernel in KERNELS.items() if not kernel.by_default} == {
         "torch-compile",
         "torch-compile-graph",
@@ -129,7 +129,7 @@ def test_what_takes_long_to_prepare_is_timed_only_when_named() -> None:
 
 
 class SimulatedGpu:
-    """A device with a queue, and a processor that launches into it; their clocks, in seconds."""
+    """A simulated GPU with a queue and a processor that launches work; clocks are in seconds."""
 
     launch = 5e-6
 
@@ -137,7 +137,7 @@ class SimulatedGpu:
         self.now = self.idle_from = 0.0
 
     def run(self, seconds: float, launch: float = launch) -> float:
-        """Launch what takes the device so long; when that is done."""
+        """Launch work that takes the device this many seconds; the time at which it is done."""
         self.now += launch
         self.idle_from = max(self.now, self.idle_from) + seconds
         return self.idle_from
@@ -172,17 +172,19 @@ class SimulatedGpu:
 @pytest.mark.parametrize("n", [1, 7, 500])
 @pytest.mark.parametrize("launch", [5e-6, 30e-6, 100e-6])
 @pytest.mark.parametrize("seconds", [2e-6, 30e-6, 1e-3])
-def test_the_time_of_a_call_on_a_gpu_holds_nothing_of_its_launch(
+def test_the_time_of_a_gpu_call_does_not_include_its_launch(
     seconds: float, launch: float, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gpu = SimulatedGpu()
     monkeypatch.setattr(torch, "cuda", gpu)
-    found = accelerators.elapsed("cuda:0", lambda: gpu.run(seconds, launch), n, clock=gpu.clock)
-    assert len(found) == n
-    assert found == pytest.approx([seconds] * n)
+    seconds_of_calls = accelerators.elapsed(
+        "cuda:0", lambda: gpu.run(seconds, launch), n, clock=gpu.clock
+    )
+    assert len(seconds_of_calls) == n
+    assert seconds_of_calls == pytest.approx([seconds] * n)
 
 
-def test_a_call_that_waits_for_the_gpu_does_not_hold_it_up_for_long(
+def test_a_call_that_waits_for_the_gpu_does_not_block_it_for_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gpu = SimulatedGpu()
@@ -192,8 +194,8 @@ def test_a_call_that_waits_for_the_gpu_does_not_hold_it_up_for_long(
         gpu.run(0.1)
         gpu.synchronize()
 
-    found = accelerators.elapsed("cuda:0", call, 70, clock=gpu.clock)
-    assert found == pytest.approx([0.1] * 70, rel=1e-3)
+    seconds_of_calls = accelerators.elapsed("cuda:0", call, 70, clock=gpu.clock)
+    assert seconds_of_calls == pytest.approx([0.1] * 70, rel=1e-3)
     assert gpu.now < 1.1 * 70 * 0.1
 
 
@@ -214,7 +216,7 @@ np.savez(sys.argv[2], **found)
 
 @pytest.mark.skipif(not find_spec("triton"), reason="Triton is not installed")
 def test_our_triton_kernel_is_right_in_tritons_interpreter(tmp_path: Path) -> None:
-    """At all of its layouts: many rows a program, a row, and a row in part with the rest streamed.
+    """All layouts: many rows per program, one row, and one row of which a part is streamed.
 
     Rows stay whole up to 51,200 float32 or 25,600 float64.
     """
@@ -237,6 +239,6 @@ def test_our_triton_kernel_is_right_in_tritons_interpreter(tmp_path: Path) -> No
         env={**os.environ, "TRITON_INTERPRET": "1"},
         check=True,
     )
-    with np.load(tmp_path / "found.npz") as found:
+    with np.load(tmp_path / "found.npz") as outputs:
         for name, Z in logits.items():
-            require_softmax(found[name], Z)
+            require_softmax(outputs[name], Z)

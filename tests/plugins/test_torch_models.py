@@ -30,7 +30,7 @@ FEW: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread() -> Iterator[None]:
-    """As in a worker; threads on such small networks only wait for each other."""
+    """One thread, as in a worker; on small networks more threads only wait for each other."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -59,11 +59,11 @@ def test_the_default_perceptron_learns_the_thresholds() -> None:
 
 
 @pytest.mark.slow
-def test_the_notebooks_loop_reaches_the_likelihood_it_should_have_had() -> None:
-    """With the gradients cleared: .954 to .979 on four draws of the notebook's data.
+def test_the_notebooks_loop_with_cleared_gradients_reaches_its_likelihood() -> None:
+    """Four draws of the notebook's data gave likelihoods from .954 to .979.
 
-    Ten thousand steps carry a last place far: on this draw an Intel processor ended with every row
-    right, an AMD one with the row at 5.943 on the wrong side of 6, and PyTorch's own loop likewise.
+    Ten thousand steps amplify rounding: on this draw an Intel processor got every row right, and
+    an AMD processor got the row at 5.943, just below 6, wrong. PyTorch's own loop did the same.
     """
     data, _ = threshold("notebook-mlp")
     model = MODELS["notebook-mlp"].make(setting()).fit(data.X_train, data.y_train)
@@ -75,7 +75,7 @@ def test_the_notebooks_loop_reaches_the_likelihood_it_should_have_had() -> None:
 @pytest.mark.parametrize("zero_grad", [True, False])
 def test_the_notebooks_network_is_a_plain_autograd_loop(zero_grad: bool) -> None:
     data, _ = threshold("notebook-mlp")
-    epochs = 200 if zero_grad else 40  # gradients that pile up blow up what rounding leaves
+    epochs = 200 if zero_grad else 40  # accumulated gradients amplify rounding
     ours, plain = (
         make(setting(), zero_grad=zero_grad, epochs=epochs).fit(data.X_train, data.y_train)
         for make in (MODELS["notebook-mlp"].make, MODELS["notebook-mlp"].reference)
@@ -89,7 +89,7 @@ def test_the_notebooks_network_is_a_plain_autograd_loop(zero_grad: bool) -> None
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("name", ["adam", "adamw", "sgd"])
 def test_the_competing_perceptron_is_a_plain_autograd_loop(name: str, activation: str) -> None:
-    """For a few epochs; rounding tells them apart later."""
+    """Compared for a few epochs only; later, rounding makes the two differ."""
     data, _ = threshold("torch-mlp")
     recipe: dict[str, Any] = {"optimiser": name, "activation": activation, "epochs": 4}
     ours, plain = (
@@ -104,7 +104,7 @@ def test_the_competing_perceptron_is_a_plain_autograd_loop(name: str, activation
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("hidden", [(), (7,), (16, 9)])
-def test_the_gradient_written_by_hand_is_autograds(
+def test_the_gradient_written_by_hand_equals_autograds(
     activation: str, hidden: tuple[int, ...]
 ) -> None:
     generator = torch.Generator().manual_seed(3)
@@ -140,8 +140,8 @@ def test_the_gradient_written_by_hand_is_autograds(
     ],
     ids=str,
 )
-def test_a_perceptron_learns_the_same_bits_whatever_others_learn_beside_it(recipe: Any) -> None:
-    """With sizes that fill no vector register."""
+def test_a_perceptron_trained_with_others_gets_the_same_bits_as_alone(recipe: Any) -> None:
+    """The sizes are no multiples of a vector register's."""
     rng = np.random.default_rng(0)
     n, d, K = 111, 5, 3
     Xs = [rng.normal(size=(n, d)).astype(np.float32) for _ in range(5)]
@@ -159,13 +159,13 @@ def test_a_perceptron_learns_the_same_bits_whatever_others_learn_beside_it(recip
         if together:
             fit_together(made, Xs, ys, [None] * 5)
         else:
-            for one, X, y in zip(made, Xs, ys, strict=True):
-                one.fit(X, y)
-        kept.append([one.predict_proba(X) for one, X in zip(made, Xs, strict=True)])
+            for perceptron, X, y in zip(made, Xs, ys, strict=True):
+                perceptron.fit(X, y)
+        kept.append([perceptron.predict_proba(X) for perceptron, X in zip(made, Xs, strict=True)])
     np.testing.assert_array_equal(*kept)
 
 
-def test_perceptrons_trained_together_go_their_own_ways_afterwards() -> None:
+def test_perceptrons_trained_together_are_independent_afterwards() -> None:
     data, _ = threshold("notebook-mlp")
     first, second = (harness_torch.make_notebook_mlp(setting(seed=i), epochs=3) for i in (1, 2))
     X, y = data.X_train, data.y_train
@@ -178,8 +178,8 @@ def test_perceptrons_trained_together_go_their_own_ways_afterwards() -> None:
     assert len(pickle.dumps(second)) < 10_000
 
 
-def test_gradients_that_pile_up_lead_astray() -> None:
-    """The notebook's fault, which ``zero_grad=false`` keeps."""
+def test_accumulated_gradients_ruin_the_fit() -> None:
+    """``zero_grad=false`` reproduces the notebook's fault."""
     data, _ = threshold("notebook-mlp")
     right, wrong = (
         harness_torch.make_notebook_mlp(setting(), zero_grad=zero_grad, epochs=2000)
@@ -190,8 +190,8 @@ def test_gradients_that_pile_up_lead_astray() -> None:
     assert likelihood(wrong, data.y_train) < likelihood(right, data.y_train)
 
 
-def test_a_fresh_layer_is_drawn_as_pytorch_draws_one() -> None:
-    """Uniform on +-1/sqrt(fan_in), weights and biases alike."""
+def test_a_new_layer_is_initialised_as_pytorch_does() -> None:
+    """Weights and biases are uniform on ±1/sqrt(fan_in)."""
     torch_state = torch.get_rng_state()
     drawn: Any = network((25, 4000), nn.Tanh, torch.Generator().manual_seed(0))[0]
     theirs = nn.Linear(25, 4000)
@@ -213,7 +213,7 @@ def test_a_fresh_layer_is_drawn_as_pytorch_draws_one() -> None:
     ],
 )
 @pytest.mark.parametrize("decay", [0.0, 0.3])
-def test_an_optimiser_steps_as_pytorchs_does_and_spares_the_biases(
+def test_an_optimiser_steps_as_pytorchs_does_without_weight_decay_of_biases(
     name: str, oracle: Any, decay: float
 ) -> None:
     start = torch.tensor([1.0, -2.0, 0.5, 3.0])
@@ -242,7 +242,7 @@ def test_an_optimiser_steps_as_pytorchs_does_and_spares_the_biases(
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_the_same_seed_gives_the_same_bits_and_leaves_the_global_generator_alone(
+def test_the_same_seed_gives_the_same_bits_without_using_the_global_generator(
     name: str,
 ) -> None:
     data, _ = threshold(name)
@@ -307,10 +307,12 @@ def test_every_activation_learns_with_every_optimiser(activation: Any, name: Any
     data, _ = threshold("torch-mlp")
     model: Any = harness_torch.make_mlp(setting(), activation=activation, optimiser=name, epochs=40)
     model.fit(data.X_train, data.y_train)
-    assert likelihood(model.predict_proba(data.X_train), data.y_train) > 0.5  # the prior's is 0.36
+    assert (
+        likelihood(model.predict_proba(data.X_train), data.y_train) > 0.5
+    )  # the prior's likelihood is 0.36
 
 
-def test_parameters_are_read_and_written_as_the_command_line_has_them() -> None:
+def test_parameters_are_read_and_written_as_on_the_command_line() -> None:
     known = parameters_of(harness_torch.make_mlp)
     assert known["hidden"].parse("32x16") == (32, 16)
     assert known["activation"].parse("relu") == "relu"
@@ -329,18 +331,18 @@ def test_parameters_are_read_and_written_as_the_command_line_has_them() -> None:
         ({"weight_decay": float("nan")}, "weight_decay=nan is below 0"),
     ],
 )
-def test_parameters_without_sense_are_one_clear_line(parameters: Any, line: str) -> None:
+def test_invalid_parameters_are_a_one_line_error(parameters: Any, line: str) -> None:
     with pytest.raises(UsageError, match=line):
         harness_torch.make_mlp(setting(), **parameters)
 
 
-def test_without_hidden_layers_it_is_softmax_regression() -> None:
+def test_a_perceptron_without_hidden_layers_is_softmax_regression() -> None:
     data, _ = threshold("torch-mlp")
     model: Any = harness_torch.make_mlp(setting(), hidden=()).fit(data.X_train, data.y_train)
     assert [type(layer) for layer in model.network] == [nn.Linear]
 
 
-def test_every_device_can_be_waited_for_and_is_of_a_kind_that_the_models_take() -> None:
+def test_every_device_can_be_synchronized_and_has_a_kind_that_the_models_support() -> None:
     for device in harness_torch.harness_devices():
         device.synchronize()
         assert device.description

@@ -1,4 +1,4 @@
-"""Calls in processes of their own: what they find, how they answer, and that all of it ends."""
+"""Calls that run in processes of their own: their input, their answers, and their end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Failure
 
-LONG = 120.0  # seconds, which nothing here takes, whatever else the machine does
+LONG = 120.0  # seconds; nothing here takes this long, even on a busy machine
 MODULES = ("doubles",)
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone adopts orphans")
 
@@ -49,13 +49,13 @@ NUMBERS = arrays_of.arrays(
 
 
 @given(JSON, st.dictionaries(st.text(max_size=9), NUMBERS, max_size=3))
-def test_what_is_packed_is_unpacked_bit_for_bit_and_cannot_be_written_to(
+def test_packed_values_are_unpacked_bit_for_bit_and_arrays_are_read_only(
     value: Any, arrays: dict[str, Any]
 ) -> None:
     with tempfile.TemporaryFile() as file:
         pack(file.fileno(), value, arrays)
-        found, unpacked = unpack(file.fileno())
-    assert found == value
+        unpacked_value, unpacked = unpack(file.fileno())
+    assert unpacked_value == value
     assert unpacked.keys() == arrays.keys()
     for name, array in arrays.items():
         same = unpacked[name]
@@ -68,7 +68,7 @@ def test_what_is_packed_is_unpacked_bit_for_bit_and_cannot_be_written_to(
 
 
 @given(st.lists(st.tuples(NUMBERS, st.booleans()), max_size=4))
-def test_arrays_may_be_made_in_the_file_between_those_that_are_put_in(
+def test_arrays_may_be_created_in_the_file_between_added_arrays(
     given: list[tuple[Any, bool]],
 ) -> None:
     with tempfile.TemporaryFile() as file:
@@ -87,7 +87,7 @@ def test_arrays_may_be_made_in_the_file_between_those_that_are_put_in(
         assert same.tobytes() == np.ascontiguousarray(array).tobytes()
 
 
-def test_an_array_that_has_two_names_is_in_the_file_once() -> None:
+def test_an_array_with_two_names_is_written_once() -> None:
     once, twice = np.ones(10_000), np.zeros(10_000)
     with tempfile.TemporaryFile() as file:
         packing = Packing(file.fileno())
@@ -109,7 +109,9 @@ def test_an_array_that_has_two_names_is_in_the_file_once() -> None:
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))
-def test_what_somebody_else_wrote_is_refused_or_read_as_plain_values(junk: bytes, cut: int) -> None:
+def test_bytes_of_another_program_are_refused_or_read_as_plain_values(
+    junk: bytes, cut: int
+) -> None:
     with tempfile.TemporaryFile() as file:
         pack(file.fileno(), {"a": 1}, {"x": np.arange(4.0)})
         whole = os.pread(file.fileno(), 10_000, 0)
@@ -137,7 +139,7 @@ def test_what_somebody_else_wrote_is_refused_or_read_as_plain_values(junk: bytes
         "7",
     ],
 )
-def test_an_array_that_is_of_no_type_or_outside_of_its_file_is_refused(entry: str) -> None:
+def test_an_array_with_an_unknown_dtype_or_outside_its_file_is_refused(entry: str) -> None:
     words = b'{"value": 1, "arrays": [' + entry.encode() + b"]}"
     with tempfile.TemporaryFile() as file:
         os.pwrite(
@@ -157,9 +159,9 @@ def test_objects_are_not_packed() -> None:
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[Processes]:
-    found = Processes(MODULES)
-    yield found
-    found.close()
+    started = Processes(MODULES)
+    yield started
+    started.close()
 
 
 def ended(call: Call) -> Call:
@@ -196,12 +198,12 @@ def test_arrays_go_there_and_back_in_files(processes: Processes) -> None:
     assert arrays["doubled"].tolist() == [0, 2, 4]
 
 
-def test_what_a_call_does_to_its_process_ends_with_it(processes: Processes) -> None:
+def test_changes_of_a_call_to_its_process_end_with_the_call(processes: Processes) -> None:
     assert result(processes.root, doubles.patches_numpy) is None
     assert result(processes.root, doubles.tells_whether_numpy_is_whole)
 
 
-def test_a_parent_loads_once_and_its_calls_find_it(processes: Processes) -> None:
+def test_a_parent_loads_once_for_all_its_calls(processes: Processes) -> None:
     first = processes.parent("first", doubles.holds, 1)
     second = processes.grown("second", first, doubles.holds, 2)
     assert result(second, doubles.tells_what_is_held) == [[None, 1], 2]
@@ -216,7 +218,7 @@ def test_a_parent_loads_once_and_its_calls_find_it(processes: Processes) -> None
         (doubles.ends_while_it_loads, "signal", "died of SIGABRT"),
     ],
 )
-def test_a_parent_that_cannot_load_is_the_failure_of_all_its_calls(
+def test_if_a_parent_cannot_load_all_its_calls_fail(
     processes: Processes, load: Callable[..., Any], kind: str, reason: str
 ) -> None:
     for _ in range(2):
@@ -227,50 +229,52 @@ def test_a_parent_that_cannot_load_is_the_failure_of_all_its_calls(
 
 
 @LINUX
-def test_a_call_has_no_descriptor_where_others_are_looked_for(processes: Processes) -> None:
+def test_a_call_has_no_low_file_descriptors_except_the_standard_streams(
+    processes: Processes,
+) -> None:
     with tempfile.TemporaryFile() as file:
         numbers = result(processes.root, doubles.tells_its_descriptors, files=[file.fileno()])
     low = [number for number in numbers if number < 64]
-    # Standard streams, and the folder that is being listed.
+    # Besides the standard streams, only the folder that is being listed is open.
     assert len([number for number in low if number > 2]) <= 1
 
 
 @LINUX
-def test_a_call_borrows_what_its_parent_keeps(processes: Processes) -> None:
+def test_a_call_reads_files_that_its_parent_keeps_open(processes: Processes) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"labels")
         file.flush()
         assert result(processes.root, doubles.borrows, lent=[file.fileno()]) == "labels"
 
 
-def test_an_answer_that_is_none_is_a_failure_of_its_own(processes: Processes) -> None:
+def test_an_answer_of_junk_is_a_failure(processes: Processes) -> None:
     failure = failure_of(processes.root, doubles.answers_by_hand, "junk")
     assert (failure.kind, failure.reason) == ("exit", "exited with status 0")
 
 
-def test_a_fork_that_comes_back_gives_no_answer(processes: Processes) -> None:
+def test_a_fork_that_returns_gives_no_answer(processes: Processes) -> None:
     assert result(processes.root, doubles.comes_back_twice) == "parent"
 
 
-def test_what_a_call_says_is_heard_in_order_and_before_its_end(processes: Processes) -> None:
+def test_messages_of_a_call_arrive_in_order_and_before_its_end(processes: Processes) -> None:
     said: list[Any] = []
     assert result(processes.root, doubles.says, 1, None, "two", listen=said.append) == "said"
     assert said == [1, None, "two"]
 
 
-def test_threads_may_speak_at_once(processes: Processes) -> None:
+def test_threads_of_a_call_may_send_messages_at_once(processes: Processes) -> None:
     said: list[Any] = []
     result(processes.root, doubles.says_from_threads, listen=said.append)
     assert sorted(i for i, _ in said) == [i for i in range(4) for _ in range(200)]
 
 
-def test_a_fork_of_a_call_is_not_heard(processes: Processes) -> None:
+def test_messages_of_a_fork_are_dropped(processes: Processes) -> None:
     said: list[Any] = []
     result(processes.root, doubles.says_in_a_fork, listen=said.append)
     assert said == ["from the call"]
 
 
-def test_a_call_that_ends_its_parent_is_an_orphan_and_others_go_on(processes: Processes) -> None:
+def test_a_call_that_kills_its_parent_fails_and_other_calls_go_on(processes: Processes) -> None:
     parent = processes.parent("mortal", doubles.holds, 1)
     call = ended(parent.call(doubles.ends_its_parent))
     assert call.is_orphan
@@ -286,15 +290,15 @@ def test_a_call_that_ends_its_parent_is_an_orphan_and_others_go_on(processes: Pr
 
 
 def left(processes: Processes) -> list[str]:
-    """What lives below the supervisor besides parents."""
+    """Command lines of the `sleep` processes below the supervisor."""
     processes.sweep()
-    found = []
+    command_lines = []
     for pid in trees.descendants(processes.pid):
         try:
-            found.append(" ".join(psutil.Process(pid).cmdline()))
+            command_lines.append(" ".join(psutil.Process(pid).cmdline()))
         except psutil.NoSuchProcess:
             continue
-    return [line for line in found if "sleep" in line]
+    return [line for line in command_lines if "sleep" in line]
 
 
 @LINUX
@@ -307,7 +311,7 @@ def test_a_daemon_ends_with_the_call_that_started_it(
 
 
 @LINUX
-def test_a_daemon_ends_with_a_call_that_takes_too_long(
+def test_a_daemon_ends_with_a_call_that_exceeds_its_time_limit(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "GRACE", 0.2)
@@ -318,7 +322,7 @@ def test_a_daemon_ends_with_a_call_that_takes_too_long(
     assert not left(processes)
 
 
-def test_what_a_parent_prints_while_it_loads_does_not_fill_the_disk(
+def test_the_output_of_a_loading_parent_is_cut_before_it_fills_the_disk(
     processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "OUTPUT_LIMIT", 1_000_000)
@@ -327,7 +331,7 @@ def test_what_a_parent_prints_while_it_loads_does_not_fill_the_disk(
 
 
 @LINUX
-def test_memory_counts_that_is_mapped_nowhere(processes: Processes) -> None:
+def test_the_memory_limit_counts_memory_that_is_not_mapped(processes: Processes) -> None:
     limits = Limits(LONG, 200 * 2**20)
     much = 300 * 2**20
     failure = failure_of(
@@ -355,7 +359,7 @@ time.sleep(600)
 
 @LINUX
 @pytest.mark.parametrize("when", ["at once", "later"])
-def test_nothing_outlives_a_killed_coordinator(when: str) -> None:
+def test_no_process_outlives_a_killed_coordinator(when: str) -> None:
     folder = str(Path(doubles.__file__).parent)
     coordinator = subprocess.Popen(
         [sys.executable, "-c", COORDINATOR, folder, when], stdout=subprocess.PIPE, text=True
@@ -383,7 +387,7 @@ def test_nothing_outlives_a_killed_coordinator(when: str) -> None:
         ["guard", "coordinator"],
     ],
 )
-def test_a_daemon_ends_if_the_coordinator_is_killed_with_the_guard_or_the_supervisor(
+def test_a_daemon_ends_if_the_guard_or_the_supervisor_is_killed_with_the_coordinator(
     killed: list[str],
 ) -> None:
     folder = str(Path(doubles.__file__).parent)
@@ -426,16 +430,16 @@ def test_a_supervisor_that_is_stopped_ends_with_its_coordinator() -> None:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    found = Worker(doubles.nothing, modules=MODULES)
-    yield found
-    found.end()
+    started = Worker(doubles.nothing, modules=MODULES)
+    yield started
+    started.end()
 
 
 def answer(worker: Worker, function: Callable[..., Any], *words: Any, **how: Any) -> Any:
     worker.call(function, *words, limits=Limits(LONG), **how)
-    while (found := worker.poll()) is None:
+    while (outcome := worker.poll()) is None:
         wait([worker], 0.05)
-    return found
+    return outcome
 
 
 def test_a_worker_makes_all_its_calls_in_one_process(worker: Worker) -> None:
@@ -456,7 +460,7 @@ def test_a_worker_that_dies_is_not_used_again(worker: Worker) -> None:
     assert not worker.usable
 
 
-def test_a_worker_that_waits_for_its_next_call_is_held_to_no_limit(worker: Worker) -> None:
+def test_an_idle_worker_has_no_time_limit(worker: Worker) -> None:
     worker.call(doubles.counts_calls, limits=Limits(0.5))
     while worker.poll() is None:
         wait([worker], 0.05)
@@ -467,15 +471,17 @@ def test_a_worker_that_waits_for_its_next_call_is_held_to_no_limit(worker: Worke
     assert answer(worker, doubles.counts_calls) == (2, None)
 
 
-def test_what_a_call_of_a_worker_noted_last_is_known(worker: Worker) -> None:
+def test_the_last_note_of_a_worker_s_call_is_known(worker: Worker) -> None:
     assert answer(worker, doubles.notes, [1, "a"], [2, "b"], notes=True) == ("noted", None)
     assert worker.noted == [2, "b"]
 
 
-def test_a_worker_that_is_ended_leaves_no_process_behind() -> None:
+def test_an_ended_worker_leaves_no_process_behind() -> None:
     worker = Worker(doubles.nothing, modules=MODULES)
     answer(worker, doubles.counts_calls)
     process = psutil.Process(worker.pid)
     worker.end()
-    _, alive = psutil.wait_procs([process], timeout=LONG)  # until somebody has waited for it
+    _, alive = psutil.wait_procs(
+        [process], timeout=LONG
+    )  # a zombie until its parent has waited for it
     assert not alive

@@ -1,4 +1,4 @@
-"""Estimators are given their trial's threads, unless somebody has chosen a number."""
+"""Estimators get the number of threads of their trial, unless their author chose a number."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ if TYPE_CHECKING:
 
 
 class Fits:
-    """Is an estimator by its method."""
+    """An estimator, recognised by its method `fit`."""
 
     def fit(self, X: Any, y: Any) -> None: ...
 
 
 class Greedy(BaseEstimator, Fits):  # type: ignore[misc]  # scikit-learn has no types
-    """Takes every core unless told otherwise, as LightGBM does."""
+    """Uses all cores by default, like LightGBM."""
 
     def __init__(self, n_jobs: int | None = None) -> None:
         self.n_jobs = n_jobs
 
 
 class All(BaseEstimator, Fits):  # type: ignore[misc]
-    """The same, its default being the number of all cores."""
+    """Uses all cores by default; the default is their number."""
 
     def __init__(self, n_jobs: int = -1) -> None:
         self.n_jobs = n_jobs
 
 
 class Aliased(BaseEstimator, Fits):  # type: ignore[misc]
-    """Takes other names for the same in its ``kwargs``, as LightGBM and XGBoost do."""
+    """Accepts other names of the parameter in ``kwargs``, like LightGBM and XGBoost."""
 
     def __init__(self, *, n_jobs: int | None = None, **kwargs: Any) -> None:
         self.n_jobs = n_jobs
@@ -51,14 +51,14 @@ class Aliased(BaseEstimator, Fits):  # type: ignore[misc]
 
 
 class Derived(Aliased):
-    """Names no parameter of its own, as XGBoost's classifier."""
+    """Has no parameter of its own, like XGBoost's classifier."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
 
 
 class Sparing(Fits):
-    """Tells and keeps only what differs from a default, as CatBoost does."""
+    """Keeps and reports only parameters that differ from the default, like CatBoost."""
 
     def __init__(self, thread_count: int | None = None) -> None:
         self._given = {} if thread_count is None else {"thread_count": thread_count}
@@ -71,14 +71,14 @@ class Sparing(Fits):
 
 
 class Bare(Fits):
-    """No scikit-learn, but an attribute of the parameter's name."""
+    """Not a scikit-learn estimator, but with an attribute of the parameter's name."""
 
     def __init__(self, nthread: int = 0) -> None:
         self.nthread = nthread
 
 
 class Slotted(Fits):
-    """Nor has it a ``__dict__``."""
+    """Not a scikit-learn estimator, and without a ``__dict__``."""
 
     __slots__ = ("num_threads",)
 
@@ -88,30 +88,30 @@ class Slotted(Fits):
 
 @dataclass
 class Data(Fits):
-    """Its parameters are fields."""
+    """A dataclass, whose parameters are fields."""
 
     num_threads: int = -1
 
 
 class Attribute(Fits):
-    """The number of threads is the class's."""
+    """Has the number of threads as a class attribute."""
 
     n_jobs = -1
 
 
 class Wrapper(Fits):
-    """Holds estimators in its attributes, and one twice."""
+    """Holds estimators in its attributes, one of them twice."""
 
     def __init__(self, *inside: Any) -> None:
         self.model = inside[0]
-        self.models = {"all": [("name", one) for one in inside]}
+        self.models = {"all": [("name", estimator) for estimator in inside]}
         self.itself = self
 
 
-def read(thing: Any) -> Any:
-    if isinstance(thing, Sparing):
-        return thing.get_params().get("thread_count")
-    return next(getattr(thing, name) for name in NAMES if hasattr(thing, name))
+def read(estimator: Any) -> Any:
+    if isinstance(estimator, Sparing):
+        return estimator.get_params().get("thread_count")
+    return next(getattr(estimator, name) for name in NAMES if hasattr(estimator, name))
 
 
 KINDS: list[Callable[[], Any]] = [
@@ -130,7 +130,7 @@ KINDS: list[Callable[[], Any]] = [
 
 @pytest.mark.parametrize("n", [2, 3])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_number_of_threads_that_nobody_chose_is_the_trial_s(
+def test_without_a_chosen_number_of_threads_an_estimator_gets_that_of_the_trial(
     kind: Callable[[], Any], n: int
 ) -> None:
     estimator = kind()
@@ -139,7 +139,7 @@ def test_a_number_of_threads_that_nobody_chose_is_the_trial_s(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not RandomForestClassifier])
-def test_one_thread_is_given_too(kind: Callable[[], Any]) -> None:
+def test_a_trial_with_one_thread_sets_one_thread(kind: Callable[[], Any]) -> None:
     estimator = kind()
     give_threads(estimator, 1)
     assert read(estimator) == 1
@@ -166,7 +166,7 @@ def chosen_attribute() -> Attribute:
         chosen_attribute,
     ],
 )
-def test_a_number_of_threads_that_somebody_chose_stays(make: Callable[[], Any]) -> None:
+def test_a_chosen_number_of_threads_stays(make: Callable[[], Any]) -> None:
     estimator = make()
     give_threads(estimator, 1)
     assert read(estimator) == 7
@@ -174,14 +174,16 @@ def test_a_number_of_threads_that_somebody_chose_stays(make: Callable[[], Any]) 
 
 @pytest.mark.parametrize("kind", [Aliased, Derived])
 @pytest.mark.parametrize("name", ["nthread", "num_threads", "thread_count"])
-def test_a_number_chosen_by_another_name_stays_the_only_one(kind: Any, name: str) -> None:
-    """Two numbers for one parameter are an error or a warning in such libraries."""
+def test_a_number_chosen_under_another_parameter_name_stays_the_only_number(
+    kind: Any, name: str
+) -> None:
+    """These libraries raise or warn if one parameter gets two numbers."""
     estimator = kind(**{name: 7})
     give_threads(estimator, 1)
     assert estimator.get_params() == {"n_jobs": None, name: 7}
 
 
-def test_a_number_that_its_author_writes_in_the_code_stays() -> None:
+def test_a_number_written_in_the_model_s_code_stays() -> None:
     class Decided(Fits):
         def __init__(self) -> None:
             self.n_jobs = 4
@@ -198,15 +200,15 @@ def test_every_step_of_a_pipeline_is_given_threads() -> None:
     assert pipeline.get_params()["randomforestclassifier__n_jobs"] == 5
 
 
-def test_estimators_in_attributes_of_a_stranger_s_class_are_given_threads() -> None:
+def test_estimators_in_attributes_of_any_class_are_given_threads() -> None:
     inside = [Greedy(), Sparing(), make_pipeline(All())]
     give_threads(Wrapper(*inside), 2)
     assert [read(inside[0]), read(inside[1]), read(inside[2][0])] == [2, 2, 2]
 
 
 @pytest.mark.parametrize("n", [1, 2])
-def test_what_stands_inside_one_that_has_threads_gets_one(n: int) -> None:
-    """A search with two workers, each with two threads, would take four."""
+def test_an_estimator_inside_one_with_threads_gets_one_thread(n: int) -> None:
+    """A search with two workers of two threads each would use four threads."""
     search = GridSearchCV(Greedy(), {"n_jobs": [None]})
     vote = VotingClassifier([("one", Greedy()), ("other", make_pipeline(All()))])
     for estimator in (search, vote):
@@ -216,8 +218,8 @@ def test_what_stands_inside_one_that_has_threads_gets_one(n: int) -> None:
     assert vote.estimators[0][1].n_jobs == vote.estimators[1][1][0].n_jobs == 1
 
 
-def test_scikit_learn_s_none_is_one_thread_and_stays() -> None:
-    """Some of its classes warn of a parameter that they no longer use."""
+def test_none_means_one_thread_in_scikit_learn_and_stays() -> None:
+    """Some scikit-learn classes warn if a deprecated `n_jobs` is set."""
     estimator = LogisticRegression()
     give_threads(estimator, 1)
     assert estimator.n_jobs is None
@@ -264,10 +266,10 @@ class Signed(Fits):
         lambda: Fits,
     ],
 )
-def test_what_refuses_is_left_as_it_is(make: Callable[[], Any]) -> None:
-    thing = make()
-    give_threads(thing, 2)
-    if isinstance(thing, Greedy):
-        assert thing.n_jobs is None
-    if isinstance(thing, Signed):
-        assert thing.n_jobs == "deprecated"
+def test_an_estimator_that_raises_is_left_unchanged(make: Callable[[], Any]) -> None:
+    estimator = make()
+    give_threads(estimator, 2)
+    if isinstance(estimator, Greedy):
+        assert estimator.n_jobs is None
+    if isinstance(estimator, Signed):
+        assert estimator.n_jobs == "deprecated"

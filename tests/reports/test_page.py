@@ -1,4 +1,4 @@
-"""The page: all of a run in one file, safe from what plugins write, and usable in a browser."""
+"""The page shows a run in one file, escapes text of plugins, and works in a browser."""
 
 from __future__ import annotations
 
@@ -69,13 +69,13 @@ def page_of(frames: Frames) -> str:
 
 @pytest.fixture(scope="module")
 def made() -> Frames:
-    """Eight datasets and twelve models, with failures."""
+    """A made-up run of eight datasets and twelve models, with failures."""
     return make_frames(faults=FAULTS)
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small real run, with traces, sketches and timings of none."""
+    """A small real run, with traces and sketches but without timings."""
     folder = tmp_path_factory.mktemp("page")
     models = ["notebook-mlp[epochs=30]", "numpy-softmax", "sklearn-gaussian-nb"]
     run(
@@ -89,7 +89,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-# What stands in it
+# Content of the page
 
 
 def test_the_report_keeps_the_contract() -> None:
@@ -109,7 +109,7 @@ def test_every_table_has_a_caption_and_scopes(made: Frames) -> None:
             assert row.count('scope="row"') == 1
 
 
-def test_it_names_every_model_and_dataset_and_every_failure(made: Frames) -> None:
+def test_the_page_names_every_model_dataset_and_failure(made: Frames) -> None:
     page = page_of(made)
     for name in (*DATASETS, *MODELS):
         assert name in page
@@ -118,7 +118,7 @@ def test_it_names_every_model_and_dataset_and_every_failure(made: Frames) -> Non
     assert "harness run --all" in page
 
 
-def test_it_needs_no_other_file_and_no_network(made: Frames) -> None:
+def test_the_page_needs_no_other_file_and_no_network(made: Frames) -> None:
     page = page_of(made)
     without = page.replace("http://www.w3.org/2000/svg", "")
     assert not re.findall(r"(?:https?:)?//[\w.-]+\.\w+", re.sub(r"//[^\n]*\n", "\n", without))
@@ -137,7 +137,7 @@ def test_the_same_store_gives_the_same_bytes_and_less_than_a_megabyte(stored: Pa
 
 
 @pytest.mark.parametrize("where", ["datasets", "models"])
-def test_names_from_strangers_are_text(where: str) -> None:
+def test_names_from_plugins_are_escaped(where: str) -> None:
     usual = {"datasets": {"iris": DATASETS["iris"]}, "models": {"prior": -1.9, "mine": 0.3}}
     values: Any = DATASETS["iris"] if where == "datasets" else 0.3
     usual[where] |= dict.fromkeys(NAMES, values)
@@ -150,7 +150,7 @@ def test_names_from_strangers_are_text(where: str) -> None:
     assert "🦊" in page
 
 
-def test_a_reason_and_a_run_s_name_are_text() -> None:
+def test_a_reason_and_a_run_s_name_are_escaped() -> None:
     evil = "<img src=x onerror=alert(1)>"
     faults = {("iris", "mine", 0): ("failed", "exception", evil)}
     frames = make_frames({"iris": DATASETS["iris"]}, {"prior": 0.0, "mine": 0.1}, faults=faults)
@@ -169,7 +169,7 @@ def test_a_reason_and_a_run_s_name_are_text() -> None:
         "bench training -d iris -m numpy-softmax --epochs 2 --together 4 --budget 1s",
     ],
 )
-def test_the_command_that_made_it_asks_for_the_same(line: str, tmp_path: Path) -> None:
+def test_the_printed_command_has_the_options_of_the_run(line: str, tmp_path: Path) -> None:
     assert harness_in(tmp_path, *shlex.split(line)).status in (0, 1, 4)
     assert harness_in(tmp_path, "report", "--html", "page.html").status == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
@@ -185,7 +185,9 @@ def test_the_command_that_made_it_asks_for_the_same(line: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("datasets", "models", "repeats"), [(1, 1, 1), (1, 5, 1), (3, 1, 2), (2, 12, 1)]
 )
-def test_few_of_anything_make_a_page(datasets: int, models: int, repeats: int) -> None:
+def test_a_run_with_few_models_datasets_or_repeats_makes_a_page(
+    datasets: int, models: int, repeats: int
+) -> None:
     page = page_of(
         make_frames(
             dict(list(DATASETS.items())[:datasets]),
@@ -203,7 +205,7 @@ def test_two_models_are_compared_by_dataset() -> None:
     assert page.count("corrected t over splits") >= 4
 
 
-def test_a_run_without_results_and_one_of_failures_make_a_page() -> None:
+def test_a_run_without_results_and_a_run_of_failures_make_a_page() -> None:
     page = page_of(sample_frames(all_failed=True))
     assert "ValueError: no luck" in page
     frames = sample_frames()
@@ -218,13 +220,13 @@ def test_a_run_without_results_and_one_of_failures_make_a_page() -> None:
     assert "Who is better" not in page
 
 
-def test_scores_that_are_all_perfect_make_a_page() -> None:
+def test_perfect_scores_make_a_page() -> None:
     frames = make_frames({"iris": DATASETS["iris"]}, {"prior": 0.0, "a": 0.1, "b": 0.2})
     results = frames.results.assign(accuracy=1.0, likelihood=1.0, nll=0.0, nll_sd=0.0)
     assert "1.000" in page_of(replace(frames, results=results))
 
 
-def test_an_enormous_trace_stays_small() -> None:
+def test_an_enormous_trace_is_thinned() -> None:
     frames = sample_frames()
     ids = frames.results.loc[frames.results["status"] == "ok", "result_id"].tolist()
     n = 20_000
@@ -241,7 +243,7 @@ def test_an_enormous_trace_stays_small() -> None:
 
 @pytest.fixture(scope="module")
 def large() -> Frames:
-    """Two hundred models on fifty datasets."""
+    """A made-up run of two hundred models on fifty datasets."""
     datasets = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(50)}
     models = {"prior": -1.9} | {f"model-{i:03}": i / 400 for i in range(199)}
     return make_frames(datasets, models, repeats=2)
@@ -257,7 +259,7 @@ def test_two_hundred_models_on_fifty_datasets_fit_into_five_megabytes(large: Fra
 @given(
     st.lists(st.tuples(st.text(max_size=9), st.floats(allow_nan=False)), min_size=11, max_size=30)
 )
-def test_of_many_rows_some_are_shown_and_all_are_packed(rows: list[tuple[str, float]]) -> None:
+def test_of_many_rows_a_part_is_shown_and_all_are_saved(rows: list[tuple[str, float]]) -> None:
     frame = pd.DataFrame(rows, columns=["na,me", "value"])
     grid = of_frame("data", "Data", frame, 10)
     assert grid.detail == f"10 of {len(rows)} rows"
@@ -266,16 +268,16 @@ def test_of_many_rows_some_are_shown_and_all_are_packed(rows: list[tuple[str, fl
     first, *rest = csv.reader(io.StringIO(packed, newline=""))
     assert first == ["na,me", "value"]
     assert [float(value) for _, value in rest] == [float(f"{value:.4g}") for _, value in rows]
-    for (found, _), (name, _) in zip(rest, rows, strict=True):
-        # What a spreadsheet would take for a formula is text there.
-        assert found in (cleaned(name), f"'{cleaned(name)}")
-        assert found[:1] not in tuple("=@\t\r")
+    for (saved_name, _), (name, _) in zip(rest, rows, strict=True):
+        # A name that a spreadsheet would read as a formula is quoted.
+        assert saved_name in (cleaned(name), f"'{cleaned(name)}")
+        assert saved_name[:1] not in tuple("=@\t\r")
     assert of_frame("data", "Data", frame, 10) == grid
     assert of_frame("data", "Data", frame, len(rows)).whole == ""
 
 
 @pytest.mark.parametrize("formula", ["=1+1", "-2+3+cmd|' /C calc'!A0", "+x", "@sum", "-1-1"])
-def test_a_formula_is_text_in_what_is_packed_and_a_number_is_a_number(formula: str) -> None:
+def test_saved_data_quote_formulas_and_keep_numbers(formula: str) -> None:
     frame = pd.DataFrame({"name": [formula, "-2", "plain"], "value": [-np.inf, 1e-9, -2.5e-9]})
     packed = gzip.decompress(base64.b64decode(of_frame("data", "Data", frame, 1).whole)).decode()
     rows = list(csv.reader(io.StringIO(packed, newline="")))
@@ -283,20 +285,20 @@ def test_a_formula_is_text_in_what_is_packed_and_a_number_is_a_number(formula: s
 
 
 def points_of(level: float, n: int = 24, **changes: Any) -> list[Point]:
-    """A series that goes up by so much in its middle."""
+    """A series with a step of this size in its middle."""
     wave = [0.004 * np.sin(2.4 * day) for day in range(n)]
     return [point(day, wave[day] + level * (day >= n // 2), **changes) for day in range(n)]
 
 
-def test_a_history_stands_with_its_steps(made: Frames) -> None:
+def test_a_history_is_shown_with_its_steps(made: Frames) -> None:
     assert "Over time" not in page_of(made)
     scores: dict[str, Any] = {"measure": "accuracy", "machine": "", "anchor": "", "source": "run"}
     still = [point(day, 0.5, subject="still", **scores) for day in range(9)]
-    found = [*points_of(0.0, subject="flat"), *points_of(0.1, subject="<i>slower"), *still]
-    page = page_of(replace(made, history=lambda: found))
+    points = [*points_of(0.0, subject="flat"), *points_of(0.1, subject="<i>slower"), *still]
+    page = page_of(replace(made, history=lambda: points))
     section = page[page.index('<section id="history"') :].partition("</section>")[0]
     assert section.count("<svg") == 1
-    # The one with a step comes first; a score that never moved has no picture.
+    # The series with a step comes first; a constant score has no picture.
     assert section.index("fit: &lt;i&gt;slower") < section.index("fit: flat")
     assert "still" not in section
     (row,) = re.findall(r"<tr><th scope=\"row\">.*?</tr>", section[section.index("Steps of") :])
@@ -307,7 +309,7 @@ def test_a_history_stands_with_its_steps(made: Frames) -> None:
     assert "A step may be none." in section
 
 
-def test_a_history_without_points_to_compare_has_no_section(made: Frames) -> None:
+def test_a_history_without_comparable_points_has_no_section(made: Frames) -> None:
     assert "Over time" not in page_of(replace(made, history=lambda: [point(0, 0.1)]))
 
 
@@ -319,13 +321,13 @@ def test_the_history_of_the_store_is_in_the_page(stored: Path, tmp_path: Path) -
     assert "Steps of the history" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
-def test_a_page_that_cannot_be_written_is_one_clear_line(stored: Path) -> None:
+def test_a_page_that_cannot_be_written_is_a_one_line_error(stored: Path) -> None:
     (stored / "folder").mkdir(exist_ok=True)
     assert "no/such" in complaint_of(harness_in(stored, "report", "--html", "no/such/page.html"))
     assert "folder" in complaint_of(harness_in(stored, "report", "--html", "folder"))
 
 
-def test_a_report_that_has_no_page_says_so(stored: Path) -> None:
+def test_asking_a_report_without_a_page_for_html_is_an_error(stored: Path) -> None:
     (stored / "mine.py").write_text(
         "import harness\n"
         "@harness.hookimpl\n"
@@ -347,29 +349,29 @@ def test_the_page_has_no_other_format() -> None:
 @pytest.mark.parametrize(
     "words", [("--html", "x.html", "--versus"), ("--best-of", "accuracy", "--versus")]
 )
-def test_two_reports_at_once_are_one_clear_line(stored: Path, words: tuple[str, ...]) -> None:
+def test_two_reports_at_once_are_a_one_line_error(stored: Path, words: tuple[str, ...]) -> None:
     said = complaint_of(harness_in(stored, "report", "--versus", *words))
     assert "use only one of them" in said
 
 
-# Short forms to paste
+# Short formats for pasting
 
 
-def test_the_best_of_each_dataset_is_a_line(stored: Path) -> None:
+def test_the_best_model_of_each_dataset_is_one_line(stored: Path) -> None:
     done = harness_in(stored, "report", "--best-of", "accuracy", "--format", "markdown")
     assert done.status == 0, done.remarks
     assert len(done.printed.strip().splitlines()) == 2 + 3
-    found = json.loads(
+    best_rows = json.loads(
         harness_in(stored, "report", "--best-of", "likelihood", "--format", "json").printed
     )
-    assert [row["dataset"] for row in found] == ["threshold", "twonorm[n_test=100]", "iris"]
-    for row in found:
+    assert [row["dataset"] for row in best_rows] == ["threshold", "twonorm[n_test=100]", "iris"]
+    for row in best_rows:
         assert row["model"] not in row["tied"]
-    # A likelihood that rests on a few rows has no interval.
-    shown = [row for row in found if row["low"] is not None]
+    # A likelihood of few test rows has no interval.
+    shown = [row for row in best_rows if row["low"] is not None]
     assert shown
     assert all(row["low"] <= row["likelihood"] <= row["high"] for row in shown)
-    assert all(row["high"] is None for row in found if row not in shown)
+    assert all(row["high"] is None for row in best_rows if row not in shown)
     rows = list(
         csv.DictReader(
             io.StringIO(
@@ -382,12 +384,12 @@ def test_the_best_of_each_dataset_is_a_line(stored: Path) -> None:
     assert max(map(len, wide.splitlines())) <= 80
 
 
-def test_best_of_latex_is_refused_in_one_line(stored: Path) -> None:
+def test_best_in_latex_is_a_one_line_error(stored: Path) -> None:
     words = ("--best-of", "accuracy", "--format", "latex")
     assert "no format latex" in complaint_of(harness_in(stored, "report", *words))
 
 
-def test_a_fragment_is_tables_to_paste_and_nothing_else(stored: Path) -> None:
+def test_a_fragment_has_only_tables(stored: Path) -> None:
     done = harness_in(stored, "report", "--format", "html-fragment")
     assert done.status == 0
     assert done.printed.startswith("<table>")
@@ -396,7 +398,7 @@ def test_a_fragment_is_tables_to_paste_and_nothing_else(stored: Path) -> None:
     assert done.printed.count("<caption>") == done.printed.count("</table>") == 3 + 3
 
 
-def test_names_in_a_fragment_are_text() -> None:
+def test_names_in_a_fragment_are_escaped() -> None:
     import harness_tables
 
     (report,) = harness_tables.harness_reports()
@@ -424,17 +426,17 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chro
         options.add_argument(word)
     options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
     try:
-        found.set_window_size(1200, 900)
-        yield found
+        chrome.set_window_size(1200, 900)
+        yield chrome
     finally:
-        found.quit()
+        chrome.quit()
 
 
 @pytest.fixture
 def opened(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Any]:
-    """Opens a page from a file; afterwards nothing was complained of, and nothing asked for."""
+    """Opens a page from a file; in the end, checks for console errors and network requests."""
 
     def open_page(text: str) -> webdriver.Chrome:
         file = tmp_path / "page.html"
@@ -463,10 +465,10 @@ def table_of(driver: webdriver.Chrome, name: str) -> WebElement:
 
 
 def tools_of(table: WebElement) -> WebElement:
-    """What stands above a table: filter, columns, and the button that saves it."""
+    """The tools above a table: filter, choice of columns, and the save button."""
     script = "return arguments[0].parentElement.previousElementSibling"
-    found: WebElement = table.parent.execute_script(script, table)
-    return found
+    tools: WebElement = table.parent.execute_script(script, table)
+    return tools
 
 
 def column(table: WebElement, number: int) -> list[str]:
@@ -474,18 +476,18 @@ def column(table: WebElement, number: int) -> list[str]:
         "return [...arguments[0].tBodies[0].rows].filter((row) => !row.hidden)"
         ".map((row) => row.cells[arguments[1]].textContent.trim())"
     )
-    found: list[str] = table.parent.execute_script(script, table, number)
-    return found
+    texts: list[str] = table.parent.execute_script(script, table, number)
+    return texts
 
 
 def saves_into(driver: webdriver.Chrome, folder: Path) -> None:
-    """Downloads go to a folder from here on."""
+    """Set the folder for downloads."""
     behaviour = {"behavior": "allow", "downloadPath": str(folder)}
     driver.execute_cdp_cmd("Browser.setDownloadBehavior", behaviour)
 
 
 def saved_in(folder: Path, name: str) -> bytes:
-    """What was downloaded, once it is there."""
+    """The content of a downloaded file; waits until the download is complete."""
     file, deadline = folder / name, time.monotonic() + 20
     while not file.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -493,13 +495,13 @@ def saved_in(folder: Path, name: str) -> bytes:
 
 
 def press(element: WebElement) -> None:
-    """As from the keyboard, wherever the page is scrolled to."""
+    """Activate an element by the keyboard, which works at any scroll position."""
     element.parent.execute_script("arguments[0].focus()", element)
     element.send_keys(Keys.ENTER)
 
 
 @pytest.mark.slow
-def test_a_table_is_sorted_up_and_down_by_its_heads(opened: Any, made: Frames) -> None:
+def test_a_table_is_sorted_in_both_directions_by_its_heads(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     table = table_of(driver, "accuracy")
     head = table.find_elements(By.CSS_SELECTOR, "thead th")[1]
@@ -513,7 +515,7 @@ def test_a_table_is_sorted_up_and_down_by_its_heads(opened: Any, made: Frames) -
     texts = column(table, 1)
     known = [float(text) for text in texts if text]
     assert known == sorted(known)
-    # What has no mean, for it failed somewhere, is last both ways.
+    # A model without a mean, because it failed on a dataset, is last in both directions.
     assert texts[-1] == ""
     names = table.find_elements(By.CSS_SELECTOR, "thead th")[0]
     press(names.find_element(By.TAG_NAME, "button"))
@@ -535,7 +537,7 @@ def test_a_table_is_filtered_and_says_how_many_rows_are_left(opened: Any, made: 
 
 
 @pytest.mark.slow
-def test_columns_are_chosen_and_what_is_seen_is_saved(
+def test_columns_can_be_hidden_and_the_visible_table_is_saved(
     opened: Any, made: Frames, tmp_path: Path
 ) -> None:
     driver = opened(page_of(made))
@@ -545,17 +547,17 @@ def test_columns_are_chosen_and_what_is_seen_is_saved(
     press(tools.find_element(By.TAG_NAME, "summary"))
     heads = [head.text for head in table.find_elements(By.CSS_SELECTOR, "thead th")]
     boxes = tools.find_elements(By.CSS_SELECTOR, "input[type=checkbox]")
-    assert len(boxes) == len(heads) - 1  # the name of a row stays
+    assert len(boxes) == len(heads) - 1  # the name of a row cannot be hidden
     driver.execute_script("arguments[0].focus()", boxes[2])
     boxes[2].send_keys(Keys.SPACE)
     assert not table.find_elements(By.CSS_SELECTOR, "thead th")[3].is_displayed()
     press(tools.find_elements(By.TAG_NAME, "button")[-1])
     rows = list(csv.reader(io.StringIO(saved_in(tmp_path, "iris.csv").decode())))
     assert len(rows) == 1 + len(MODELS)
-    # The accuracy has columns of its own for its interval; the likelihood is hidden.
+    # Accuracy has separate columns for its interval; likelihood is hidden.
     plain = [head for head in rows[0] if not head.endswith((" low", " high", " mark"))]
     assert plain == [head.removesuffix(" [95%]") for head in heads[:3] + heads[4:]]
-    assert rows[0][2:6] == [f"accuracy{what}" for what in ("", " low", " high", " mark")]
+    assert rows[0][2:6] == [f"accuracy{suffix}" for suffix in ("", " low", " high", " mark")]
     assert {row[1] for row in rows[1:]} == set(MODELS)
     for row in rows[1:]:
         low, value, high = (float(row[i]) for i in (3, 2, 4))
@@ -581,8 +583,8 @@ def test_the_figures_of_an_overview_are_saved_as_numbers(
 
 @pytest.mark.slow
 def test_dates_are_sorted_as_dates(opened: Any, made: Frames) -> None:
-    found = [*points_of(0.1, subject="one"), *points_of(0.2, n=40, subject="other")]
-    driver = opened(page_of(replace(made, history=lambda: found)))
+    points = [*points_of(0.1, subject="one"), *points_of(0.2, n=40, subject="other")]
+    driver = opened(page_of(replace(made, history=lambda: points)))
     table = table_of(driver, "steps")
     heads = [head.text for head in table.find_elements(By.CSS_SELECTOR, "thead th")]
     since = next(i for i, head in enumerate(heads) if head.startswith("since"))
@@ -593,7 +595,7 @@ def test_dates_are_sorted_as_dates(opened: Any, made: Frames) -> None:
 
 
 @pytest.mark.slow
-def test_what_is_wider_than_paper_is_printed_in_parts(opened: Any) -> None:
+def test_tables_wider_than_paper_are_printed_in_parts(opened: Any) -> None:
     datasets = {f"dataset-number-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(14)}
     driver = opened(page_of(make_frames(datasets, {"prior": 0.0, "a": 0.1, "b": 0.2}, repeats=2)))
     driver.execute_script("dispatchEvent(new Event('beforeprint'))")
@@ -606,7 +608,7 @@ def test_what_is_wider_than_paper_is_printed_in_parts(opened: Any) -> None:
     ]
     assert {names[0] for names in heads} == {"model"}
     assert sorted(name for names in heads for name in names[1:]) == sorted(["mean", *datasets])
-    assert all(part.size["width"] < 760 for part in parts)  # A4, less its margins
+    assert all(part.size["width"] < 760 for part in parts)  # A4 without its margins
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
     driver.execute_script("dispatchEvent(new Event('afterprint'))")
     assert driver.find_elements(By.CSS_SELECTOR, ".paper") == []
@@ -614,7 +616,7 @@ def test_what_is_wider_than_paper_is_printed_in_parts(opened: Any) -> None:
 
 
 @pytest.mark.slow
-def test_only_what_scrolls_is_a_stop_of_the_keyboard(opened: Any, made: Frames) -> None:
+def test_only_elements_that_scroll_are_tab_stops(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     script = (
         "return [...document.querySelectorAll('[role=region]')].filter((one) =>"
@@ -627,7 +629,7 @@ def test_only_what_scrolls_is_a_stop_of_the_keyboard(opened: Any, made: Frames) 
 
 
 @pytest.mark.slow
-def test_all_data_of_a_picture_are_there_once_it_is_unfolded(
+def test_unfolding_a_picture_s_data_shows_all_rows(
     opened: Any, stored: Path, tmp_path: Path
 ) -> None:
     harness_in(stored, "report", "--html", "page.html")
@@ -695,27 +697,27 @@ def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
     assert (dark == "rgb(255, 255, 255)") == (scheme == "light")
     for summary in driver.find_elements(By.CSS_SELECTOR, "figcaption > details > summary")[:3]:
         press(summary)
-    # Nothing but tables, which have a bar of their own, is wider than the screen.
+    # Only tables, which have their own scroll bar, are wider than the screen.
     heights = (
         "return [...document.querySelectorAll('svg text')]"
         ".map((text) => text.getBoundingClientRect().height)"
     )
-    assert min(driver.execute_script(heights)) > 6  # pixels; a picture has a bar of its own
+    assert min(driver.execute_script(heights)) > 6  # pixels; a picture has its own scroll bar
     overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert driver.execute_script(overflow) <= 0
-    # Injected past the page's own policy, as no page could.
+    # The test driver can inject a script in spite of the page's security policy.
     driver.execute_cdp_cmd("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
-    found = driver.execute_async_script(
+    violations = driver.execute_async_script(
         "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then("
         "(found) => done(found.violations.map((one) => "
         "[one.id, one.help, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))])))"
     )
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
-    assert found == []
+    assert violations == []
 
 
 @pytest.mark.slow
-def test_without_script_tables_and_pictures_are_there(opened: Any, stored: Path) -> None:
+def test_without_script_tables_and_pictures_are_shown(opened: Any, stored: Path) -> None:
     harness_in(stored, "report", "--html", "plain.html")
     text = (stored / "plain.html").read_text(encoding="utf-8")
     opened("<title>nothing</title>").execute_cdp_cmd(
@@ -728,7 +730,7 @@ def test_without_script_tables_and_pictures_are_there(opened: Any, stored: Path)
 
 
 @pytest.mark.slow
-def test_the_keyboard_alone_reaches_heads_filters_and_folds(opened: Any, made: Frames) -> None:
+def test_heads_filters_and_folds_can_be_reached_by_keyboard(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     seen = set()
     for _ in range(60):
@@ -739,8 +741,8 @@ def test_the_keyboard_alone_reaches_heads_filters_and_folds(opened: Any, made: F
 
 
 @pytest.mark.slow
-def test_ten_thousand_cells_are_sorted_at_once(opened: Any, large: Frames) -> None:
-    """How long that takes is printed and not judged here: a machine may be busy."""
+def test_a_table_of_ten_thousand_cells_is_sorted(opened: Any, large: Frames) -> None:
+    """The time is printed but not tested, because the machine may be busy."""
     driver = opened(page_of(large))
     table = table_of(driver, "accuracy")
     took = driver.execute_script(
@@ -755,18 +757,18 @@ def test_ten_thousand_cells_are_sorted_at_once(opened: Any, large: Frames) -> No
 
 
 @pytest.mark.slow
-def test_it_prints_without_tools(opened: Any, made: Frames) -> None:
+def test_the_page_prints_without_tools(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert not driver.find_element(By.CSS_SELECTOR, ".tools").is_displayed()
     assert driver.find_element(By.CSS_SELECTOR, "table[data-name='iris']").is_displayed()
-    # A button would be left out of the heads that are repeated on further pages.
+    # Browsers drop buttons from heads that are repeated on further pages.
     button = driver.find_element(By.CSS_SELECTOR, "th button")
     assert button.value_of_css_property("display") == "contents"
     assert driver.print_page()
 
 
-# How pictures share a page
+# Pictures in a page
 
 
 def drawn(path: str) -> str:
@@ -780,10 +782,10 @@ def drawn(path: str) -> str:
 
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 50)), min_size=2, max_size=40))
-def test_a_line_is_shorter_and_nobody_sees_it(points: list[tuple[float, float]]) -> None:
+def test_compacted_lines_are_shorter_and_visibly_equal(points: list[tuple[float, float]]) -> None:
     line = "M " + " L ".join(f"{x:.2f} {y:.2f}" for x, y in points)
-    found = re.findall(r' d="M ?([^"]+)"', Compaction().of(drawn(line)))[0]
-    numbers = [float(text) for text in re.findall(r"-?[\d.]+", found)]
+    path = re.findall(r' d="M ?([^"]+)"', Compaction().of(drawn(line)))[0]
+    numbers = [float(text) for text in re.findall(r"-?[\d.]+", path)]
     kept = np.array(numbers).reshape(-1, 2)
     assert len(kept) <= len(points)
     for place in np.array(points):
@@ -794,7 +796,7 @@ def test_a_line_is_shorter_and_nobody_sees_it(points: list[tuple[float, float]])
         assert np.hypot(*(beside - part[:, None] * along).T).min() <= NEAR + 0.11
 
 
-def test_pictures_share_styles_and_no_ids() -> None:
+def test_pictures_share_styles_but_no_ids() -> None:
     compaction = Compaction()
     first = compaction.of(drawn("M 0 0 L 1 1"))
     second = compaction.of(drawn("M 0 0 L 1 1").replace("p0123456789", "pabcdef0123"))

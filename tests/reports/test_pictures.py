@@ -1,4 +1,4 @@
-"""Pictures show what was measured, the same bytes for the same data, whatever names are like."""
+"""Pictures show the measured values, are reproducible byte for byte, and accept any names."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ from harness.store.frames import timings_frame
 from harness.testing.samples import sample_frames
 
 WHOLE = Wanted("ridge[l2=0.1]", "tides")
-"""The sample's pairing that has everything."""
+"""The pairing of the sample run that has all data for pictures."""
 
 STRANGE = """<b a="'">&$x_1$^ עברית مرحبا 🦜"""
-"""Markup, what would be a formula, text from right to left, and what no font of ours has."""
+"""A name with markup, a formula, right-to-left text, and characters missing from our fonts."""
 
 
 def drawn(kind: str, frames: Frames | None = None, wanted: Wanted = WHOLE) -> Drawing:
@@ -70,7 +70,7 @@ def drawn(kind: str, frames: Frames | None = None, wanted: Wanted = WHOLE) -> Dr
 
 
 def fault(kind: str, source: Any, wanted: Wanted | None = None) -> str:
-    """The one line that drawing it ends with."""
+    """The one-line error of drawing a picture."""
     with pytest.raises(UsageError) as caught:
         KINDS[kind].draw(source, wanted)
     assert "\n" not in str(caught.value)
@@ -78,7 +78,7 @@ def fault(kind: str, source: Any, wanted: Wanted | None = None) -> str:
 
 
 def sized() -> Frames:
-    """The sample run, its data sets being one at three training sizes; it has all pictures."""
+    """The sample run with one dataset at three training sizes; every picture can be drawn."""
     frames = sample_frames()
     results = frames.results.copy()
     names = {"pebbles": "tides[n_train=60]", "shells": "tides[n_train=30,n_test=40]"}
@@ -89,7 +89,7 @@ def sized() -> Frames:
 
 
 def renamed(frames: Frames, **names: str) -> Frames:
-    """The same run of other data sets, models and classes."""
+    """The same run with other names of datasets, models and classes."""
     results = frames.results.copy()
     for old, new in names.items():
         results = results.replace({"dataset": {old: new}, "model": {old: new}})
@@ -97,7 +97,7 @@ def renamed(frames: Frames, **names: str) -> Frames:
 
 
 def predicting(true: Any, predicted: Any, confidence: Any = 0.9, K: int = 0) -> Frames:
-    """A run of one trial that predicted this."""
+    """A run of one trial with these predictions."""
     frames = sample_frames()
     results = frames.results.iloc[[1]].copy()
     table = pd.DataFrame(
@@ -115,7 +115,7 @@ def predicting(true: Any, predicted: Any, confidence: Any = 0.9, K: int = 0) -> 
 
 
 def traced(*lines: tuple[int, Any, Any]) -> Frames:
-    """The sample run with these traces: result id, likelihoods of train and test by epoch."""
+    """The sample run with these traces: result id, and training and test likelihoods by epoch."""
     table = pd.concat(
         pd.DataFrame(
             {"result_id": i, "epoch": np.arange(1, len(train) + 1)}
@@ -141,11 +141,11 @@ def wanted_of(kind: str) -> Wanted:
     return WHOLE if KINDS[kind].scope == "pairing" else Wanted()
 
 
-# -- all of them
+# -- all pictures
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_is_drawn_told_and_tabled(kind: str) -> None:
+def test_every_kind_has_a_drawing_a_description_and_a_table(kind: str) -> None:
     picture = KINDS[kind].draw(source_of(kind), wanted_of(kind))
     assert isinstance(picture.figure, Figure)
     assert picture.title
@@ -196,7 +196,7 @@ def test_the_same_data_give_the_same_bytes_in_every_process_and_order(tmp_path: 
     assert "pyplot False" in printed[0]
 
 
-def test_the_users_settings_of_matplotlib_change_nothing(tmp_path: Path) -> None:
+def test_the_users_settings_of_matplotlib_have_no_effect(tmp_path: Path) -> None:
     usual, others = tmp_path / "usual.svg", tmp_path / "others.svg"
     save(drawn("recall").figure, usual)
     mine = {"text.usetex": True, "svg.fonttype": "path", "axes.facecolor": "red", "font.size": 30}
@@ -214,20 +214,20 @@ def linear(colour: str) -> np.ndarray[Any, Any]:
     return np.where(values <= 0.04045, values / 12.92, ((values + 0.055) / 1.055) ** 2.4)
 
 
-def contrast(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
-    """As WCAG 2 defines it."""
-    low, high = sorted(float(c @ [0.2126, 0.7152, 0.0722]) for c in (one, other))
+def contrast(colour: np.ndarray[Any, Any], other_colour: np.ndarray[Any, Any]) -> float:
+    """The contrast ratio as WCAG 2 defines it."""
+    low, high = sorted(float(c @ [0.2126, 0.7152, 0.0722]) for c in (colour, other_colour))
     return (high + 0.05) / (low + 0.05)
 
 
 @pytest.mark.parametrize("shown", [{c: c for c in DARK}, DARK], ids=["light", "dark"])
-def test_texts_and_lines_stand_out_from_the_paper(shown: dict[str, str]) -> None:
+def test_texts_and_lines_have_enough_contrast_to_the_background(shown: dict[str, str]) -> None:
     paper = linear(shown[PAPER])
     for ink in (INK, FAINT):
         assert contrast(linear(shown[ink]), paper) >= 4.5
     for line in SERIES:
         assert contrast(linear(shown[line]), paper) >= 3
-    # Ink over a tint, which browsers and printers mix in sRGB.
+    # Text on a tint; browsers and printers blend in sRGB.
     channels = [[int(shown[c][i : i + 2], 16) for i in (1, 3, 5)] for c in (SERIES[0], PAPER)]
     mixed = [round(TINT * a + (1 - TINT) * b) for a, b in zip(*channels, strict=True)]
     assert contrast(linear("#" + "".join(f"{c:02x}" for c in mixed)), linear(shown[INK])) >= 4.5
@@ -254,19 +254,19 @@ def cielab(colour: str, sight: Any) -> np.ndarray[Any, Any]:
 
 
 @pytest.mark.parametrize("sight", SIGHT)
-def test_series_are_told_apart_by_all_eyes(sight: str) -> None:
+def test_series_have_distinct_colours_for_colour_blind_people(sight: str) -> None:
     for colours in (SERIES, [DARK[c] for c in SERIES]):
         seen = [cielab(c, SIGHT[sight]) for c in colours]
         assert min(math.dist(a, b) for a, b in itertools.combinations(seen, 2)) >= 15
 
 
-def test_series_are_told_apart_without_colour() -> None:
+def test_series_differ_in_more_than_colour() -> None:
     assert len(set(MARKERS)) == len(set(DASHES)) == len(SERIES)
     looks = [look(i) for i in range(64)]
-    assert len({tuple(map(str, one.values())) for one in looks}) == 64
+    assert len({tuple(map(str, look.values())) for look in looks}) == 64
 
 
-def test_the_style_sheet_says_every_colour_for_light_and_for_dark() -> None:
+def test_the_style_sheet_defines_every_colour_for_light_and_dark() -> None:
     light, dark = CSS.split("@media (prefers-color-scheme: dark)")
     for colour, variable in VARIABLES.items():
         assert f"{variable}: {colour};" in light
@@ -274,7 +274,7 @@ def test_the_style_sheet_says_every_colour_for_light_and_for_dark() -> None:
     assert len(set(VARIABLES)) == len(set(VARIABLES.values())) == len(SERIES) + 4
 
 
-def test_no_colour_stands_anywhere_but_in_the_palette() -> None:
+def test_colours_are_defined_only_in_the_palette() -> None:
     core, plugin = (Path(str(package.__file__)).parent for package in (harness, harness_pictures))
     files = [*plugin.glob("*.py"), *(core / "sheets").glob("*.py")]
     assert len(files) > 10
@@ -315,7 +315,7 @@ def test_figures_in_one_page_do_not_share_ids() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_names_are_text_whatever_they_are_like(tmp_path: Path, kind: str) -> None:
+def test_names_with_special_characters_are_escaped(tmp_path: Path, kind: str) -> None:
     if KINDS[kind].scope == "history":
         points = [point(day, 0.0, subject=STRANGE, case=STRANGE) for day in range(9)]
         picture = KINDS[kind].draw(segments(points))
@@ -337,20 +337,20 @@ def test_names_are_text_whatever_they_are_like(tmp_path: Path, kind: str) -> Non
         )
     svg = inline_svg(picture.figure, picture.title, picture.description)
     shown = [element.text or "" for element in ET.fromstring(svg).findall(".//{*}text")]
-    assert any(STRANGE[:15] in one for one in shown)
+    assert any(STRANGE[:15] in text_of_picture for text_of_picture in shown)
     assert "<b " not in svg
     for suffix in (".png", ".pdf", ".svg"):
         save(picture.figure, tmp_path / f"file{suffix}")
     ET.parse(tmp_path / "file.svg")
 
 
-def test_what_xml_cannot_hold_is_shown_to_be_missing() -> None:
+def test_characters_that_xml_cannot_hold_are_replaced_visibly() -> None:
     assert text("a\nb\tc" + "d" * 99).startswith("a b cddd")
     assert len(text("x" * 99)) == 34
     assert text("\ud800\x00\ufffe\U0001fffe🦜") == "\ufffd" * 4 + "🦜"
 
 
-def test_what_would_turn_a_caption_around_is_shown_to_be_missing() -> None:
+def test_characters_that_change_text_direction_are_replaced_visibly() -> None:
     for invisible in "\u202e\u2066\u200f\u200b\u00ad\ufeff\u200d":
         assert text(f"a{invisible}b") == "a\ufffdb"
     together = "\U0001f469\U0001f3fd\u200d\U0001f4bb ❤\ufe0f\u200d\U0001f525"
@@ -363,7 +363,7 @@ def test_what_would_turn_a_caption_around_is_shown_to_be_missing() -> None:
         assert "\ufffdtserof" in svg
 
 
-def test_names_that_differ_differ_when_they_are_cut() -> None:
+def test_different_names_stay_different_when_shortened() -> None:
     sweep = [f"mlp[hidden=64x64,epochs={n},lr={lr},batch_size=32]" for n in (5, 50) for lr in "12"]
     names = shortened([*sweep, "forest", "a" * 99 + "b" + "c" * 99, "a" * 99 + "d" + "c" * 99])
     assert len(set(names.values())) == len(names)
@@ -373,7 +373,7 @@ def test_names_that_differ_differ_when_they_are_cut() -> None:
 
 
 def visible(axis: Any) -> list[Any]:
-    """A drawn axis' labels that can be seen."""
+    """The visible tick labels of a drawn axis."""
     low, high = sorted(axis.get_view_interval())
     ticks = [tick for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
     labels = [tick.label1 for tick in ticks if tick.label1.get_visible()]
@@ -381,7 +381,7 @@ def visible(axis: Any) -> list[Any]:
 
 
 def overlapping(texts: list[Any]) -> list[tuple[str, str]]:
-    """Pairs of texts that cover each other."""
+    """Pairs of texts that overlap."""
     pairs = itertools.combinations(texts, 2)
     return [
         (a.get_text(), b.get_text())
@@ -392,7 +392,7 @@ def overlapping(texts: list[Any]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("low", [2.3e-5, 0.75])
 @pytest.mark.parametrize("ratio", [1.0, 1.0003, 1.25, 2.6, 7.0, 45.0, 3e3, 3e11])
-def test_the_labels_of_ticks_never_cover_each_other(low: float, ratio: float) -> None:
+def test_tick_labels_never_overlap(low: float, ratio: float) -> None:
     frames = sized()
     times = np.geomspace(low, low * ratio, len(frames.results))
     results = frames.results.assign(fit_seconds=times)
@@ -405,10 +405,10 @@ def test_the_labels_of_ticks_never_cover_each_other(low: float, ratio: float) ->
                     assert len(visible(axis)) in range(1, 8)
 
 
-# -- what is chosen
+# -- selection of data
 
 
-def test_the_very_name_is_chosen_before_a_glob() -> None:
+def test_an_exact_name_has_priority_over_a_glob() -> None:
     names = ["knn", "knn[k=3]", "knn[k=*]", "forest"]
     assert chosen(names, "knn") == ["knn"]
     assert chosen(names, "knn*") == ["knn", "knn[k=3]", "knn[k=*]"]
@@ -418,7 +418,7 @@ def test_the_very_name_is_chosen_before_a_glob() -> None:
     assert chosen(names, None) == names
 
 
-def test_a_picture_of_one_pairing_asks_which() -> None:
+def test_a_picture_of_one_pairing_needs_a_selection() -> None:
     line = fault("confusion", sample_frames())
     assert line == (
         "6 pairings have predictions: ridge[l2=0.1] on tides, forest on tides, "
@@ -427,7 +427,7 @@ def test_a_picture_of_one_pairing_asks_which() -> None:
     )
 
 
-def test_baselines_are_passed_over_unless_named() -> None:
+def test_baselines_are_left_out_unless_named() -> None:
     frames = sample_frames()
     results = frames.results[frames.results["model"] != "forest"]
     alone = replace(frames, results=results)
@@ -435,18 +435,20 @@ def test_baselines_are_passed_over_unless_named() -> None:
     assert "prior" in drawn("recall", alone, Wanted("prior", "tides")).title
 
 
-def test_the_only_pairing_that_has_the_data_is_drawn() -> None:
+def test_the_only_pairing_with_the_data_is_drawn() -> None:
     frames = sample_frames()
     sketch = next(iter(frames.sketches([2]).values()))
-    one = replace(frames, sketches=lambda ids: {2: sketch} if 2 in ids else {})
-    assert drawn("hidden", one, Wanted()).title == "Hidden layers: ridge[l2=0.1] on tides"
-    line = fault("hidden", one, Wanted("forest", "shells"))
+    with_one_sketch = replace(frames, sketches=lambda ids: {2: sketch} if 2 in ids else {})
+    assert (
+        drawn("hidden", with_one_sketch, Wanted()).title == "Hidden layers: ridge[l2=0.1] on tides"
+    )
+    line = fault("hidden", with_one_sketch, Wanted("forest", "shells"))
     assert line == (
         "no trial of forest on shells has hidden layers over one input; ridge[l2=0.1] on tides has"
     )
 
 
-def test_what_nothing_has_is_said_so() -> None:
+def test_the_error_says_if_no_pairing_has_the_data() -> None:
     frames = replace(sample_frames(), sketches=lambda _: {})
     assert fault("regions", frames, WHOLE) == (
         "no trial of ridge[l2=0.1] on tides has a picture of its inputs; no trial of run 1 has"
@@ -461,13 +463,13 @@ def test_what_nothing_has_is_said_so() -> None:
         (Wanted(device="cuda:0"), "run 1 has no device 'cuda:0': there are cpu"),
     ],
 )
-def test_an_unknown_name_leads_to_the_nearest(wanted: Wanted, words: str) -> None:
+def test_the_error_of_an_unknown_name_suggests_the_nearest_name(wanted: Wanted, words: str) -> None:
     for kind in ("likelihood", "recall", "fit-time"):
         assert fault(kind, sample_frames(), wanted) == words
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].scope != "history"])
-def test_a_run_of_nothing_and_one_of_failures_are_one_line(kind: str) -> None:
+def test_an_empty_run_and_a_run_of_failures_are_one_line_errors(kind: str) -> None:
     failed = sample_frames(all_failed=True)
     empty = replace(failed, results=failed.results.iloc[:0])
     if kind == "softmax":
@@ -479,10 +481,10 @@ def test_a_run_of_nothing_and_one_of_failures_are_one_line(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("history", "sizes")])
-def test_one_model_on_one_data_set_once_is_enough(kind: str) -> None:
+def test_one_result_is_enough_for_a_picture(kind: str) -> None:
     frames = sample_frames()
-    one = replace(frames, results=frames.results.iloc[[1]].assign(accuracy=1.0))
-    assert len(drawn(kind, one, Wanted()).table)
+    single = replace(frames, results=frames.results.iloc[[1]].assign(accuracy=1.0))
+    assert len(drawn(kind, single, Wanted()).table)
 
 
 # -- learning
@@ -503,7 +505,7 @@ def test_likelihood_is_the_median_over_repeats() -> None:
     assert table["diverged"].tolist() == [0, 0]
 
 
-def test_a_repeat_that_has_stopped_stays_what_it_was_in_the_median() -> None:
+def test_a_repeat_that_stopped_early_keeps_its_last_value_in_the_median() -> None:
     frames = traced(
         (2, [0.1, 0.2], [0.1, 0.15]), (5, [0.3, 0.6, 0.7], [0.2] * 3), (8, [0.2] * 4, [0.9] * 4)
     )
@@ -516,7 +518,7 @@ def test_a_repeat_that_has_stopped_stays_what_it_was_in_the_median() -> None:
     assert "ends at 0.200 and 0.200" in picture.description
 
 
-def test_a_diverged_repeat_is_said_so_and_does_not_hide_the_others() -> None:
+def test_a_diverged_repeat_is_mentioned_and_does_not_hide_the_others() -> None:
     nan = float("nan")
     picture = drawn(
         "likelihood", traced((2, [0.3, nan], [0.3, nan]), (5, [0.4, 0.5, 0.6], [0.4, 0.5, 0.6]))
@@ -531,7 +533,7 @@ def test_a_diverged_repeat_is_said_so_and_does_not_hide_the_others() -> None:
     assert "nan" not in never.description
 
 
-def test_under_a_likelihood_lie_the_curves_of_each_repeat() -> None:
+def test_a_likelihood_picture_has_the_curve_of_each_repeat() -> None:
     table = drawn("likelihood", traced((2, [0.1, 0.2], [0.1, 0.3]), (5, [0.3], [0.4]))).table
     assert table["repeat"].tolist() == ["median", "median", 0, 0, 1]
     own = table[table["repeat"] == 0]
@@ -552,7 +554,7 @@ def test_an_enormous_trace_stays_a_small_picture(tmp_path: Path) -> None:
         assert (tmp_path / "file.svg").stat().st_size < 200_000
 
 
-def test_what_is_left_out_of_a_line_is_not_missed() -> None:
+def test_a_simplified_line_stays_close_to_the_original() -> None:
     rng = np.random.default_rng(0)
     x = np.arange(300.0)
     lines = np.stack([np.tanh(x / 50) + rng.normal(0, noise, 300) for noise in (0, 0.01)], axis=1)
@@ -564,7 +566,7 @@ def test_what_is_left_out_of_a_line_is_not_missed() -> None:
     assert {99, 100, 199, 200} <= set(bends(x, lines, 0.02))
 
 
-def test_more_models_than_fit_are_said_to_be_left_out() -> None:
+def test_the_description_mentions_models_that_do_not_fit() -> None:
     frames = sample_frames()
     ok = frames.results[frames.results["status"] == "ok"].iloc[:1]
     many = pd.concat([ok.assign(model=f"m{i}", result_id=i) for i in range(20)])
@@ -600,11 +602,11 @@ def test_sizes_are_lines_over_the_number_of_training_rows() -> None:
         ("a[b_n_train=5]", "a[b_n_train=5]"),
     ],
 )
-def test_a_data_set_of_several_sizes_has_one_name(dataset: str, name: str) -> None:
+def test_a_dataset_with_several_training_sizes_has_one_name(dataset: str, name: str) -> None:
     assert base(dataset) == name
 
 
-def test_without_several_sizes_there_is_nothing_to_draw() -> None:
+def test_the_picture_of_sizes_needs_several_training_sizes() -> None:
     assert fault("sizes", sample_frames(), Wanted(dataset="tides")) == (
         "tides was not run with several training sizes; `harness run --train-sizes` does so"
     )
@@ -614,9 +616,9 @@ def test_without_several_sizes_there_is_nothing_to_draw() -> None:
     assert "tides was" in fault("sizes", sized(), Wanted(dataset="tides[n_train=30,n_test=40]"))
 
 
-def test_intervals_of_models_at_one_size_stand_beside_each_other() -> None:
+def test_intervals_of_models_at_the_same_size_are_drawn_side_by_side() -> None:
     frames = crowded(3, 2)
-    # Of enough test rows for each likelihood to have an interval.
+    # With enough test rows, each likelihood has an interval.
     frames = replace(frames, results=frames.results.assign(n_test=2000))
     left, right = drawn("sizes", frames, Wanted()).figure.axes
     for ax in (left, right):
@@ -625,8 +627,8 @@ def test_intervals_of_models_at_one_size_stand_beside_each_other() -> None:
         assert all(min(abs(x - 100), abs(x - 200)) < 10 for x in places)
 
 
-def test_likelihoods_without_an_interval_are_ringed_and_the_legend_says_so() -> None:
-    """Two of four rest on too few rows: those of the dataset's smaller test part."""
+def test_likelihoods_without_an_interval_are_open_circles_explained_in_the_legend() -> None:
+    """Two of four likelihoods have too few test rows for an interval."""
     frames = crowded(2, 2)
     first = frames.results["dataset"] == frames.results["dataset"].iloc[0]
     frames = replace(frames, results=frames.results.assign(n_test=np.where(first, 2000, 3)))
@@ -656,7 +658,7 @@ def crowded_with(n_test: int) -> Frames:
 
 @pytest.mark.filterwarnings("error")
 def test_accuracies_without_any_interval_are_drawn_and_the_description_says_why() -> None:
-    """As over more than ten folds."""
+    """This happens with more than ten folds."""
     frames = sample_frames()
     picture = drawn(
         "fit-time",
@@ -679,16 +681,18 @@ def brute_force(times: list[float], accuracies: list[float]) -> set[int]:
 @given(
     st.lists(st.tuples(st.sampled_from([1.0, 2.0, 3.0, 5.0]) | st.floats(0.1, 9), st.floats(0, 1)))
 )
-def test_on_the_front_are_those_that_nobody_beats_in_both(pairs: list[tuple[float, float]]) -> None:
+def test_the_pareto_front_has_the_models_that_no_other_beats_in_both(
+    pairs: list[tuple[float, float]],
+) -> None:
     times, accuracies = [t for t, _ in pairs], [a for _, a in pairs]
-    found = front(times, accuracies)
-    assert set(found) == brute_force(times, accuracies)
-    assert [times[i] for i in found] == sorted(times[i] for i in found)
-    assert front([*times, math.nan], [*accuracies, 1.0]) == found
+    indices = front(times, accuracies)
+    assert set(indices) == brute_force(times, accuracies)
+    assert [times[i] for i in indices] == sorted(times[i] for i in indices)
+    assert front([*times, math.nan], [*accuracies, 1.0]) == indices
 
 
 def timed_alone(*pairings: tuple[str, str], kind: Any = "fit") -> pd.DataFrame:
-    """Timings of models on datasets: 1 s, 2 s and so on."""
+    """Timings of these pairings: 1 s, 2 s and so on."""
     return timings_frame(
         [
             Timing(kind, model, dataset, "cpu", 1, "ok", samples=((t, t), (t, t), (t, t)))
@@ -700,7 +704,7 @@ def timed_alone(*pairings: tuple[str, str], kind: Any = "fit") -> pd.DataFrame:
 RIDGE, FOREST = ("ridge[l2=0.1]", "tides"), ("forest", "tides")
 
 
-def test_costs_are_those_timed_alone_where_all_were() -> None:
+def test_costs_are_from_timings_if_every_model_was_timed() -> None:
     frames = sample_frames()
     alone = replace(frames, timings=timed_alone(FOREST, RIDGE, ("prior", "tides")))
     picture = drawn("fit-time", alone, Wanted(dataset="tides"))
@@ -713,13 +717,13 @@ def test_costs_are_those_timed_alone_where_all_were() -> None:
 
 
 @pytest.mark.parametrize("kind", ["fit-time", "latency"])
-def test_no_model_is_missing_because_it_was_not_timed_alone(kind: str) -> None:
+def test_if_a_model_was_not_timed_costs_are_from_trials_so_that_none_is_missing(kind: str) -> None:
     measure = "fit" if kind == "fit-time" else "predict-row"
     timings = timed_alone(FOREST, RIDGE, ("forest", "shells"), kind=measure)
     picture = drawn(kind, replace(sample_frames(), timings=timings), Wanted())
     table = picture.table
     assert sorted(table["model"]) == ["forest"] * 3 + ["ridge[l2=0.1]"] * 3
-    # One clock a panel, and each says which.
+    # Each panel uses one source of times and names it.
     clocks = table.groupby("dataset")["clock"].agg(set)
     assert clocks["tides"] == {"alone"}
     assert clocks["shells"] == clocks["pebbles"] == {"among trials"}
@@ -734,7 +738,7 @@ def test_no_model_is_missing_because_it_was_not_timed_alone(kind: str) -> None:
     assert "Baselines are left out: prior." in picture.description
 
 
-def test_whoever_has_no_time_is_said_to_be_left_out() -> None:
+def test_the_description_mentions_models_without_a_time() -> None:
     frames = sample_frames()
     forest = frames.results["model"] == "forest"
     seconds = frames.results["fit_seconds"].mask(forest)
@@ -748,7 +752,7 @@ def test_whoever_has_no_time_is_said_to_be_left_out() -> None:
     assert "No time is known of forest." in sizes.description
 
 
-def test_training_sizes_share_one_clock() -> None:
+def test_training_sizes_of_a_dataset_share_one_source_of_times() -> None:
     timings = timed_alone(FOREST, RIDGE)
     table = KINDS["sizes"].draw(replace(sized(), timings=timings)).table
     assert set(table["clock"]) == {"among trials"}
@@ -756,7 +760,7 @@ def test_training_sizes_share_one_clock() -> None:
 
 
 def crowded(n_models: int, n_datasets: int) -> Frames:
-    """A sweep over models with long names, on a dataset at several sizes, and as many kernels."""
+    """A run of many models with long names on a dataset at several sizes, and many kernels."""
     rng = np.random.default_rng(0)
     names = [f"torch-mlp[hidden=64x64,epochs={i},lr=0.0001,batch=32]" for i in range(n_models)]
     frames, n = sample_frames(), n_models * n_datasets
@@ -787,7 +791,9 @@ def crowded(n_models: int, n_datasets: int) -> Frames:
 @pytest.mark.parametrize("n_models", [1, 20, 40, pytest.param(200, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("n_datasets", [1, 12])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind].scope == "run"])
-def test_a_crowd_leaves_room_for_the_panels(kind: str, n_models: int, n_datasets: int) -> None:
+def test_many_long_names_leave_room_for_the_panels(
+    kind: str, n_models: int, n_datasets: int
+) -> None:
     if kind == "sizes" and n_datasets == 1:
         return
     picture = KINDS[kind].draw(crowded(n_models, n_datasets))
@@ -813,7 +819,9 @@ def test_a_crowd_leaves_room_for_the_panels(kind: str, n_models: int, n_datasets
 
 @pytest.mark.parametrize("kind", ["fit-time", "latency"])
 @pytest.mark.parametrize("n_models", [2, 6, 40])
-def test_labels_of_the_front_stay_within_their_panel_and_apart(kind: str, n_models: int) -> None:
+def test_labels_of_the_front_stay_within_their_panel_and_do_not_overlap(
+    kind: str, n_models: int
+) -> None:
     picture = KINDS[kind].draw(crowded(n_models, 9))
     for ax in picture.figure.axes:
         box, labels = ax.get_window_extent(), [note for note in ax.texts if note.get_text()]
@@ -824,12 +832,12 @@ def test_labels_of_the_front_stay_within_their_panel_and_apart(kind: str, n_mode
             assert own.x1 <= box.x1
             assert box.y0 <= own.y0
             assert own.y1 <= box.y1
-        for one, other in itertools.combinations(labels, 2):
-            assert not Text.get_window_extent(one).overlaps(Text.get_window_extent(other))
+        for label, other_label in itertools.combinations(labels, 2):
+            assert not Text.get_window_extent(label).overlaps(Text.get_window_extent(other_label))
         assert len({note.get_text() for note in labels}) == len(labels)
 
 
-def test_intervals_are_shown_whole() -> None:
+def test_intervals_fit_into_the_axes() -> None:
     picture = drawn("fit-time", crowded(5, 3), Wanted())
     for ax, (_, group) in zip(
         picture.figure.axes, picture.table.groupby("dataset", sort=False), strict=True
@@ -840,7 +848,7 @@ def test_intervals_are_shown_whole() -> None:
         assert all(0 <= tick <= 1 for tick in ax.get_yticks())
 
 
-def test_one_poor_models_interval_does_not_flatten_the_others() -> None:
+def test_the_wide_interval_of_a_poor_model_does_not_flatten_the_others() -> None:
     frames = sample_frames()
     own = frames.results[frames.results["dataset"] == "pebbles"]
     own = own[own["status"] == "ok"]
@@ -881,7 +889,7 @@ def test_perfect_accuracies_are_drawn_too() -> None:
 
 
 def in_the_plane(K: int = 3, n_axes: int = 2) -> Frames:
-    """The sample run, its sketches being of two inputs, or of principal components."""
+    """The sample run with sketches of two inputs or of principal components."""
     frames = sample_frames()
     axis = np.linspace(-1, 1, 20, dtype=np.float32)
     x, y = np.meshgrid(axis, axis)
@@ -900,14 +908,16 @@ def in_the_plane(K: int = 3, n_axes: int = 2) -> Frames:
     return replace(frames, sketches=lambda ids: {i: sketch for i in ids if i == 2})
 
 
-def test_over_one_input_stand_classes_and_probabilities() -> None:
+def test_a_sketch_of_one_input_has_classes_and_probabilities() -> None:
     frames = sample_frames()
     picture = drawn("regions", frames, WHOLE)
     sketch = frames.sketches([2])[2]
     assert sketch.probabilities is not None
     classes, chances = picture.figure.axes
     names = np.array(sketch.class_names)
-    curve, rows = (picture.table[picture.table["what"] == what] for what in ("curve", "test row"))
+    curve, rows = (
+        picture.table[picture.table["what"] == kind_of_row] for kind_of_row in ("curve", "test row")
+    )
     assert curve["predicted"].tolist() == names[sketch.probabilities.argmax(1)].tolist()
     assert len(curve) + len(rows) == len(picture.table)
     assert rows["x0"].tolist() == sketch.points[:, 0].tolist()
@@ -922,7 +932,7 @@ def test_over_one_input_stand_classes_and_probabilities() -> None:
 
 
 @pytest.mark.parametrize("K", [2, 3, 12])
-def test_over_two_inputs_stand_regions(K: int) -> None:
+def test_a_sketch_of_two_inputs_has_regions(K: int) -> None:
     picture = drawn("regions", in_the_plane(K), WHOLE)
     assert picture.title == "Decision regions: ridge[l2=0.1] on tides"
     rows = picture.table[picture.table["what"] == "test row"]
@@ -948,7 +958,7 @@ def test_regions_leave_no_gap_where_several_classes_meet(ties: bool) -> None:
     changed = replace(sketch, probabilities=P)
     figure = drawn("regions", replace(frames, sketches=lambda _: {2: changed}), WHOLE).figure
     (ax,) = figure.axes
-    for line in list(ax.lines):  # the dots, whose rims are of the paper's colour
+    for line in list(ax.lines):  # hides the dots, whose rims have the background colour
         line.remove()
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -956,7 +966,7 @@ def test_regions_leave_no_gap_where_several_classes_meet(ties: bool) -> None:
     box = ax.get_window_extent()
     inner = pixels[int(box.y0) + 2 : int(box.y1) - 2, int(box.x0) + 2 : int(box.x1) - 2]
     assert (inner < 0.999).any(axis=2).all()
-    # Within a region is its class's colour; of classes that are as probable, the first's.
+    # A region has the colour of its class; with equal probabilities, of the first class.
     likeliest = P.argmax(axis=1).reshape(20, 20)
     for i, j in itertools.product(range(1, 19), repeat=2):
         if len(set(likeliest[i - 1 : i + 2, j - 1 : j + 2].ravel())) == 1:
@@ -966,21 +976,21 @@ def test_regions_leave_no_gap_where_several_classes_meet(ties: bool) -> None:
             assert np.abs(pixels[y, x] - wanted).max() < 0.02
 
 
-def test_inputs_whatever_they_are_called_have_columns_of_their_own() -> None:
+def test_inputs_with_any_names_have_their_own_columns() -> None:
     frames = in_the_plane()
     named = replace(frames.sketches([2])[2], input_names=("class", "class"))
     table = drawn("regions", replace(frames, sketches=lambda _: {2: named}), WHOLE).table
     assert len(set(table.columns)) == len(table.columns)
 
 
-def test_over_more_inputs_it_says_that_they_are_principal_components() -> None:
+def test_a_sketch_of_more_inputs_says_that_it_shows_principal_components() -> None:
     picture = drawn("regions", in_the_plane(n_axes=0), WHOLE)
     assert "first two principal components" in picture.title
     rings = picture.figure.axes[0].lines[-1]
     assert len(rings.get_xdata()) == picture.table["misclassified"].sum()  # type: ignore[arg-type]
 
 
-def test_hidden_layers_stand_in_a_panel_each() -> None:
+def test_each_hidden_layer_has_its_own_panel() -> None:
     frames = sample_frames()
     sketch = frames.sketches([2])[2]
     wide = replace(sketch, hidden=(sketch.hidden[0], np.zeros((50, 500), np.float32)))
@@ -995,7 +1005,7 @@ def test_hidden_layers_stand_in_a_panel_each() -> None:
 # -- calibration
 
 
-def test_reliability_is_scikit_learns_calibration_curve() -> None:
+def test_reliability_equals_scikit_learns_calibration_curve() -> None:
     calibration = pytest.importorskip("sklearn.calibration")
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 500)
@@ -1003,11 +1013,11 @@ def test_reliability_is_scikit_learns_calibration_curve() -> None:
     frames = predicting(right.astype(int), np.ones(500, int), confidence)
     table = drawn("reliability", frames, Wanted()).table
     share, mean = calibration.calibration_curve(right, confidence, n_bins=ECE_BINS)
-    some = table[table["rows"] > 0]
-    assert some["share right"].to_numpy() == pytest.approx(share)
-    assert some["mean confidence"].to_numpy() == pytest.approx(mean)
+    bins = table[table["rows"] > 0]
+    assert bins["share right"].to_numpy() == pytest.approx(share)
+    assert bins["mean confidence"].to_numpy() == pytest.approx(mean)
     assert table["rows"].sum() == 500
-    assert ((some["low"] <= some["share right"]) & (some["share right"] <= some["high"])).all()
+    assert ((bins["low"] <= bins["share right"]) & (bins["share right"] <= bins["high"])).all()
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=50))
@@ -1018,14 +1028,14 @@ def test_every_row_is_in_one_bin(rows: list[tuple[float, bool]]) -> None:
     assert (table["rows"] * table["share right"].fillna(0)).sum() == pytest.approx(right.sum())
 
 
-def test_all_certain_and_all_right_is_drawn() -> None:
+def test_predictions_that_are_all_certain_and_right_are_drawn() -> None:
     frames = predicting(np.zeros(10, int), np.zeros(10, int), 1.0)
     for kind in ("reliability", "confusion", "recall"):
         drawn(kind, frames, Wanted())
 
 
 @pytest.mark.parametrize("K", [2, 10, 50])
-def test_confusion_and_recall_are_scikit_learns(K: int, tmp_path: Path) -> None:
+def test_confusion_and_recall_equal_scikit_learns(K: int, tmp_path: Path) -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(0)
     true = rng.permutation(np.arange(2000) % K)
@@ -1033,23 +1043,23 @@ def test_confusion_and_recall_are_scikit_learns(K: int, tmp_path: Path) -> None:
     frames = predicting(true, predicted, K=K)
     picture = drawn("confusion", frames, Wanted())
     names = [f"species number {k}" for k in range(K)]
-    found = (
+    confusion = (
         picture.table.pivot_table(index="true class", columns="predicted class", values="rows")
         .reindex(index=names, columns=names)
         .fillna(0)
     )
-    assert np.array_equal(found.to_numpy(), metrics.confusion_matrix(true, predicted))
+    assert np.array_equal(confusion.to_numpy(), metrics.confusion_matrix(true, predicted))
     recall = drawn("recall", frames, Wanted())
     expected = metrics.recall_score(true, predicted, average=None)
     assert recall.table["recall"].to_numpy() == pytest.approx(expected)
     assert recall.table["class"].tolist() == names
-    for one in (picture, recall):
-        save(one.figure, tmp_path / "file.png")
-        assert len(inline_svg(one.figure, "a", "b")) < 250_000
+    for picture_kind in (picture, recall):
+        save(picture_kind.figure, tmp_path / "file.png")
+        assert len(inline_svg(picture_kind.figure, "a", "b")) < 250_000
 
 
 @pytest.mark.parametrize("K", [10, 60, 200, 1000])
-def test_what_is_said_of_many_classes_can_be_read(K: int) -> None:
+def test_the_description_of_many_classes_is_readable(K: int) -> None:
     true = np.arange(4 * K) % K
     (ax,) = drawn("recall", predicting(true, true, K=K), Wanted()).figure.axes
     assert not overlapping(visible(ax.yaxis))
@@ -1074,7 +1084,7 @@ def test_all_repeats_are_pooled_and_counted() -> None:
 # -- softmax and the history
 
 
-def test_softmaxes_stand_by_size_with_the_copy_as_their_limit() -> None:
+def test_softmaxes_are_drawn_by_size_with_the_copy_as_limit() -> None:
     made = [
         Timing(
             kind, kernel, f"{shape} float32 {caches}", "cpu", 1, "ok", samples=((t,), (t,), (t,))
@@ -1099,7 +1109,7 @@ def test_softmaxes_stand_by_size_with_the_copy_as_their_limit() -> None:
     assert "did you mean 'quick'?" in fault("softmax", frames, Wanted("quik"))
 
 
-def test_a_history_stands_with_its_steps_the_provisional_ones_dashed() -> None:
+def test_a_history_has_its_steps_and_provisional_steps_are_dashed() -> None:
     (segment,) = segments([point(day, 0.0) for day in range(20)])
     steps = (Step(8, 0.1, 0.05, 0.15, 0.001, True), Step(17, 0.2, 0.1, 0.3, 0.001, False))
     picture = KINDS["history"].draw([replace(segment, steps=steps)])
@@ -1114,7 +1124,7 @@ def test_a_history_stands_with_its_steps_the_provisional_ones_dashed() -> None:
     assert picture.table["step"].tolist()[8] == "+10.5%"
 
 
-def test_the_legend_of_a_history_names_what_is_there() -> None:
+def test_the_legend_of_a_history_names_only_drawn_elements() -> None:
     def entries(*steps: Step) -> list[str]:
         (segment,) = segments([point(day, 0.0) for day in range(20)])
         (legend,) = KINDS["history"].draw([replace(segment, steps=steps)]).figure.legends
@@ -1130,16 +1140,16 @@ def test_the_legend_of_a_history_names_what_is_there() -> None:
     ("days", "corner"),
     [(20, "2026-Jan"), (45, "2026-Jan to 2026-Feb"), (300, "")],
 )
-def test_the_corner_of_a_history_says_from_when_to_when(days: int, corner: str) -> None:
+def test_the_corner_of_a_history_has_its_first_and_last_date(days: int, corner: str) -> None:
     picture = KINDS["history"].draw(segments([point(day, 0.0) for day in range(days)]))
     shown = picture.figure.axes[0].xaxis.get_offset_text().get_text()
     assert shown == corner
 
 
-def test_a_history_is_chosen_by_what_it_measures() -> None:
-    found = history()
-    assert KINDS["history"].draw(found, Wanted(model="knn")).title == "History: fit: knn, iris"
-    assert "no measure 'fat'" in fault("history", found, Wanted(measure="fat"))
+def test_a_history_is_selected_by_its_measure() -> None:
+    segments = history()
+    assert KINDS["history"].draw(segments, Wanted(model="knn")).title == "History: fit: knn, iris"
+    assert "no measure 'fat'" in fault("history", segments, Wanted(measure="fat"))
     assert "history is empty" in fault("history", [])
 
 
@@ -1148,7 +1158,7 @@ def test_a_history_is_chosen_by_what_it_measures() -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the store of a small run."""
+    """A folder with the store of a small run."""
     place = tmp_path_factory.mktemp("pictures")
     harness.run(
         ["threshold", "iris"],
@@ -1188,11 +1198,13 @@ def test_the_command_writes_a_file_and_prints_its_name(folder: Path) -> None:
         (["recall", "--store", "none.db"], "does not exist"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_drawn_is_one_line(folder: Path, words: list[str], line: str) -> None:
+def test_a_picture_that_cannot_be_drawn_is_a_one_line_error(
+    folder: Path, words: list[str], line: str
+) -> None:
     assert line in complaint_of(harness_in(folder, "plot", *words))
 
 
-def test_a_file_that_cannot_be_written_is_one_line(
+def test_a_file_that_cannot_be_written_is_a_one_line_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(file: Path, data: bytes) -> int:
@@ -1203,7 +1215,7 @@ def test_a_file_that_cannot_be_written_is_one_line(
         save(drawn("recall").figure, tmp_path / "a.svg")
 
 
-def test_no_history_is_one_line_and_nothing(folder: Path) -> None:
+def test_an_empty_history_is_a_one_line_error_without_a_file(folder: Path) -> None:
     done = harness_in(folder, "plot", "history")
     assert (done.status, done.printed) == (4, "")
     assert done.remarks.startswith("no history yet")
@@ -1221,7 +1233,7 @@ def test_the_commands_help_lists_the_kinds(folder: Path) -> None:
         assert re.search(rf"^  {kind.name} +{kind.description.split()[0]}", printed, re.MULTILINE)
 
 
-def test_an_outcome_plots_what_a_notebook_shows(tmp_path: Path) -> None:
+def test_plots_of_an_outcome_are_shown_in_a_notebook(tmp_path: Path) -> None:
     outcome = harness.run(
         ["threshold"],
         ["numpy-softmax"],

@@ -1,4 +1,4 @@
-"""The tables of a run: what stands in them, and how they look where they are printed."""
+"""The tables of a run: their content and their layout in each format."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import json
 import math
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import harness_tables
 import numpy as np
 import pandas as pd
 import pytest
 from made_frames import DATASETS, FAULTS, MODELS, make_frames
 from rich.console import Console
+from terminals import printed
 
 from harness.errors import UsageError
 
@@ -28,20 +28,8 @@ Fault = tuple[str, str, str]  # status, kind, reason
 
 
 @pytest.fixture(scope="module")
-def report() -> Report:
-    (found,) = harness_tables.harness_reports()
-    return found
-
-
-@pytest.fixture(scope="module")
 def whole() -> Frames:
     return make_frames(faults=FAULTS, clipped={("digits", "sklearn-knn", 0): 3})
-
-
-def printed(report: Report, frames: Frames, width: int = 80, **options: Any) -> str:
-    file = io.StringIO()
-    Console(file=file, width=width, **options).print(report.render(frames, "rich"))
-    return file.getvalue()
 
 
 SMALL = {"iris": DATASETS["iris"], "three-integers": DATASETS["three-integers"]}
@@ -148,7 +136,7 @@ def test_models_are_ranked_by_their_mean_nll_on_each_dataset(report: Report, who
         assert (inside[score] <= inside[f"{score}_high"]).all()
 
 
-def test_the_best_is_separated_or_one_of_those_that_are_tied(report: Report, whole: Frames) -> None:
+def test_the_best_model_is_significantly_better_or_tied(report: Report, whole: Frames) -> None:
     ranking = report.tables(whole)["ranking"]
     kinds = set()
     for _, rows in ranking.groupby("dataset"):
@@ -160,7 +148,7 @@ def test_the_best_is_separated_or_one_of_those_that_are_tied(report: Report, who
             complete = rows[rows["status"] == "ok"]
             assert (leaders[leaders[f"{score}_best"]][score] == complete[score].max()).all()
             kinds.add(bool(tied.any()))
-    assert kinds == {True, False}  # the sample shows both
+    assert kinds == {True, False}  # the made-up run has both
 
 
 def test_a_model_that_failed_in_some_repeats_has_no_rank_and_is_never_the_best(
@@ -168,8 +156,8 @@ def test_a_model_that_failed_in_some_repeats_has_no_rank_and_is_never_the_best(
 ) -> None:
     faults = {("iris", "torch-mlp", 1): ("crashed", "signal", "killed by SIGSEGV")}
     frames = make_frames(SMALL, {"prior": -1.9, "torch-mlp": 0.35}, faults=faults)
-    found = report.tables(frames)
-    row = found["ranking"].query("dataset == 'iris' and model == 'torch-mlp'").iloc[0]
+    tables = report.tables(frames)
+    row = tables["ranking"].query("dataset == 'iris' and model == 'torch-mlp'").iloc[0]
     assert (row["ok"], row["total"], row["status"]) == (4, 5, "partial")
     assert pd.isna(row["rank"])
     flags = [name for name in row.index if name.endswith(("_best", "_separated"))]
@@ -180,12 +168,12 @@ def test_a_model_that_failed_in_some_repeats_has_no_rank_and_is_never_the_best(
     assert "never the best" in " ".join(text.split())
 
 
-def test_overviews_weigh_each_dataset_one_and_leave_out_what_is_incomplete(
+def test_overviews_weigh_datasets_equally_and_leave_out_incomplete_models(
     report: Report, whole: Frames
 ) -> None:
-    found = report.tables(whole)
+    tables = report.tables(whole)
     for score in ("accuracy", "likelihood"):
-        overview = found[score].set_index("model")
+        overview = tables[score].set_index("model")
         complete = overview.loc["torch-mlp"]
         assert complete["mean"] == pytest.approx(complete[list(DATASETS)].mean())
         assert overview["digits"].isna()["notebook-mlp"]
@@ -205,25 +193,27 @@ def test_every_trial_that_is_not_ok_is_listed(report: Report, whole: Frames) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_order_in_which_trials_ended_does_not_show(report: Report, seed: int) -> None:
+def test_the_order_in_which_trials_ended_does_not_matter(report: Report, seed: int) -> None:
     frames = make_frames(SMALL, FEW)
     shuffled = frames.results.sample(frac=1, random_state=seed)
     other = replace(frames, results=shuffled)
     by = ["dataset"]
     expected = report.tables(frames)["ranking"].sort_values(by, kind="stable", ignore_index=True)
-    found = report.tables(other)["ranking"].sort_values(by, kind="stable", ignore_index=True)
-    pd.testing.assert_frame_equal(found, expected)
+    ranking = report.tables(other)["ranking"].sort_values(by, kind="stable", ignore_index=True)
+    pd.testing.assert_frame_equal(ranking, expected)
 
 
-def test_devices_are_told_apart_where_there_are_several(report: Report) -> None:
+def test_devices_are_named_if_there_are_several(report: Report) -> None:
     frames = make_frames(SMALL, {"prior": -1.9, "torch-mlp": 0.3}, devices=("cpu", "cuda:0"))
-    found = report.tables(frames)
-    assert len(found["ranking"]) == 2 * 2 * 2
-    assert list(found["accuracy"].columns[:2]) == ["model", "device"]
+    tables = report.tables(frames)
+    assert len(tables["ranking"]) == 2 * 2 * 2
+    assert list(tables["accuracy"].columns[:2]) == ["model", "device"]
     assert "torch-mlp @ cuda:0" in printed(report, frames)
 
 
-def test_a_likelihood_that_depends_on_the_device_is_told_below_the_tables(report: Report) -> None:
+def test_a_likelihood_that_depends_on_the_device_has_a_note_below_the_tables(
+    report: Report,
+) -> None:
     frames = make_frames(SMALL, {"torch-mlp": 0.3}, devices=("cpu", "cuda:0"))
     results = frames.results
     here, there = (results["device"] == device for device in ("cpu", "cuda:0"))
@@ -270,8 +260,8 @@ def test_a_class_with_few_test_rows_is_named(report: Report) -> None:
 
     def with_positives(n: int) -> Frames:
         def predictions(ids: Sequence[int]) -> pd.DataFrame:
-            found = frames.predictions(ids)
-            return found.assign(true=(np.arange(len(found)) < n).astype(int))
+            rows = frames.predictions(ids)
+            return rows.assign(true=(np.arange(len(rows)) < n).astype(int))
 
         return replace(frames, predictions=predictions)
 
@@ -289,37 +279,39 @@ def test_a_class_with_few_test_rows_is_named(report: Report) -> None:
         (40, "resampled", 100, 10, ""),
         (4, "4-fold", 100, 8, "4 different test rows"),
         (4, "fixed", 100, 10, "1 different test rows"),
-        # Fresh draws share no rows: ten draws test ten positives.
+        # Fresh draws share no rows, so ten draws test ten positives.
         (4, "fresh", 100, 10, ""),
     ],
 )
-def test_a_row_that_several_repeats_test_counts_once_for_its_class(
+def test_a_row_tested_by_several_repeats_counts_once_for_its_class(
     report: Report, positives: int, kind: str, n_test: int, repeats: int, said: str
 ) -> None:
-    """Of a table of 400 rows, stratified splits test a quarter of the positives each."""
+    """Each stratified split of a table of 400 rows tests a quarter of the positives."""
     frames = make_frames({"rare": (kind, 400 - n_test, n_test, 1.0)}, FEW, repeats=repeats)
     each = positives * n_test // 400
 
     def predictions(ids: Sequence[int]) -> pd.DataFrame:
-        found = frames.predictions(ids)
-        return found.assign(true=(found["row"] < each).astype(int))
+        rows = frames.predictions(ids)
+        return rows.assign(true=(rows["row"] < each).astype(int))
 
     text = " ".join(printed(report, replace(frames, predictions=predictions)).split())
     assert ("rarest class" in text) == bool(said)
     assert said in text
 
 
-def test_one_seed_on_a_fixed_split_says_what_its_comparisons_speak_of(report: Report) -> None:
+def test_with_one_seed_on_a_fixed_split_the_note_limits_comparisons_to_these_fits(
+    report: Report,
+) -> None:
     digits = {"digits": ("fixed", 1000, 300, 1.0)}
-    one, several = (
+    with_one_repeat, with_several_repeats = (
         " ".join(printed(report, make_frames(digits, FEW, repeats=n)).split()) for n in (1, 3)
     )
-    assert "comparisons speak of these fits only" in one
-    assert "comparisons speak of these fits only" not in several
+    assert "comparisons speak of these fits only" in with_one_repeat
+    assert "comparisons speak of these fits only" not in with_several_repeats
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
-def test_nothing_is_cut_off_whatever_the_width(report: Report, whole: Frames, width: int) -> None:
+def test_nothing_is_cut_off_at_any_width(report: Report, whole: Frames, width: int) -> None:
     text = printed(report, whole, width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
@@ -329,7 +321,7 @@ def test_nothing_is_cut_off_whatever_the_width(report: Report, whole: Frames, wi
             assert f"{row.nll:.3f}".removeprefix("0") in text
 
 
-def test_colours_are_for_terminals_and_not_where_no_color_is_set(
+def test_colours_are_used_only_in_terminals_and_without_no_color(
     report: Report, whole: Frames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -341,7 +333,7 @@ def test_colours_are_for_terminals_and_not_where_no_color_is_set(
     assert "\x1b[33m" not in printed(report, whole, force_terminal=True)
 
 
-def test_a_console_that_knows_ascii_only_gets_ascii_only(report: Report, whole: Frames) -> None:
+def test_an_ascii_console_gets_only_ascii(report: Report, whole: Frames) -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     Console(file=file, width=80).print(report.render(whole, "rich"))
     file.seek(0)
@@ -349,7 +341,7 @@ def test_a_console_that_knows_ascii_only_gets_ascii_only(report: Report, whole: 
 
 
 @pytest.mark.parametrize("style", ["rich", "markdown"])
-def test_what_a_stranger_wrote_stays_text(report: Report, style: str) -> None:
+def test_markup_from_plugins_is_printed_as_text(report: Report, style: str) -> None:
     reason = "no [bold]luck[/bold] | with\nharness[torch]\x1b[31m"
     faults = {("iris", "m[a=x|y]", r): ("failed", "exception", reason) for r in range(5)}
     frames = make_frames(SMALL, {"prior": -1.9, "m[a=x|y]": 0.0}, faults=faults)
@@ -385,16 +377,16 @@ def test_json_holds_the_run_and_every_table(report: Report, whole: Frames) -> No
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    found = json.loads(str(report.render(whole, "json")), parse_constant=refuse)
-    assert found["run"] == {
+    document = json.loads(str(report.render(whole, "json")), parse_constant=refuse)
+    assert document["run"] == {
         "id": 7,
         "name": "a sample",
         "started": "2026-01-01T00:00:00+00:00",
     }
-    assert {name: len(rows) for name, rows in found["tables"].items()} == {
+    assert {name: len(rows) for name, rows in document["tables"].items()} == {
         name: len(table) for name, table in report.tables(whole).items()
     }
-    failed = [row for row in found["tables"]["ranking"] if row["status"] == "failed"]
+    failed = [row for row in document["tables"]["ranking"] if row["status"] == "failed"]
     assert [row["nll"] for row in failed] == [None]
 
 
@@ -410,7 +402,7 @@ def test_latex_escapes_names_and_keeps_its_commands(report: Report, whole: Frame
 
 
 @pytest.mark.parametrize("style", ["rich", "markdown", "csv", "json", "latex"])
-def test_a_run_without_a_single_score_is_still_shown(report: Report, style: str) -> None:
+def test_a_run_without_any_score_is_shown(report: Report, style: str) -> None:
     faults = {
         (dataset, model, repeat): ("crashed", "exit", "exit status 3")
         for dataset in SMALL
@@ -428,7 +420,7 @@ def test_a_run_without_a_single_score_is_still_shown(report: Report, style: str)
     )
 
 
-def test_what_was_skipped_is_told_once_with_its_reason(report: Report) -> None:
+def test_a_skipped_pairing_is_listed_once_with_its_reason(report: Report) -> None:
     frames = make_frames(DATASETS, FEW, repeats=2)
     skips = [
         {
@@ -467,7 +459,7 @@ def test_clipped_probabilities_are_counted_in_a_footnote(report: Report, whole: 
         ([math.nan, math.nan], None),
     ],
 )
-def test_test_rows_that_are_training_rows_too_are_told(
+def test_a_note_mentions_test_rows_that_are_also_training_rows(
     report: Report, counts: list[float], told: str | None
 ) -> None:
     frames = make_frames(SMALL, FEW, repeats=2)
@@ -479,7 +471,7 @@ def test_test_rows_that_are_training_rows_too_are_told(
     assert told in text if told else "also occur" not in text
 
 
-def test_a_column_that_only_identifies_rows_is_told_once(report: Report) -> None:
+def test_a_note_mentions_a_column_that_only_identifies_rows_once(report: Report) -> None:
     frames = make_frames(SMALL, FEW, repeats=2)
     frames.results["identifiers"] = frames.results["dataset"].map({"iris": "column 'user'"})
     text = " ".join(printed(report, frames).split())
@@ -492,23 +484,25 @@ def test_an_unfinished_run_says_so(report: Report) -> None:
     assert "The run is not finished: 16 of 40 trials." in printed(report, frames)
 
 
-def test_an_unknown_format_is_refused_with_those_there_are(report: Report, whole: Frames) -> None:
+def test_the_error_of_an_unknown_format_lists_the_known_formats(
+    report: Report, whole: Frames
+) -> None:
     with pytest.raises(UsageError, match=r"'xml'; it has rich, markdown, csv, json, latex"):
         report.render(whole, "xml")
 
 
-def test_a_thousand_results_take_no_longer_than_they_may(report: Report) -> None:
+def test_tables_of_a_thousand_results_are_fast(report: Report) -> None:
     frames = make_frames(repeats=10)
 
     def seconds() -> float:
-        start = time.process_time()  # whatever else the machine does
+        start = time.process_time()  # the minimum, because the machine may be busy
         printed(report, frames)
         return time.process_time() - start
 
     assert min(seconds() for _ in range(3)) < 0.6  # 0.15 on two quiet cores
 
 
-def test_seconds_of_repeats_that_were_trained_in_one_go_are_told_to_be_shares(
+def test_a_note_says_that_seconds_of_repeats_trained_together_are_shares(
     report: Report,
 ) -> None:
     frames = make_frames(SMALL, FEW)

@@ -1,4 +1,4 @@
-"""The tables of what was timed alone: figures checked by hand, and pages that hold them."""
+"""The tables of timings: figures checked by hand, and their layout on pages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import harness_tables
 import pytest
 from made_frames import make_frames
-from rich.console import Console
+from terminals import printed
 
 from harness.analysis import timings
 from harness.contract.values import Timing
@@ -35,7 +34,7 @@ CASE = "100x10 float32 warm"
 
 
 def timing(kind: str, subject: str, case: str, *medians: float, **more: Any) -> Timing:
-    """Of processes with these medians, each of which took three samples."""
+    """A timing of processes with these medians, with three samples in each process."""
     samples = tuple((0.9 * median, median, 1.5 * median) for median in medians)
     usual: dict[str, Any] = {"device": "cpu", "threads": 1, "status": "ok", "samples": samples}
     return Timing(kind, subject, case, **usual | more)
@@ -68,14 +67,14 @@ UNTIMED = (
 LONG = (
     timing("softmax", "a-kernel-with-a-long-name-of-its-own-graph", CASE, 1e-3, 1e-2, 1e-1),
     *(
-        replace(one, subject="torch-mlp[hidden=64x64x64,activation=tanh]", case="a-long[n=1000]")
-        for one in PAIRING
+        replace(base, subject="torch-mlp[hidden=64x64x64,activation=tanh]", case="a-long[n=1000]")
+        for base in PAIRING
     ),
 )
 
 
 def frames_of(*timings: Timing) -> Frames:
-    """Of a run without trials."""
+    """Frames of a run without trials and with these timings."""
     return replace(make_frames(), timings=timings_frame(timings))
 
 
@@ -85,54 +84,54 @@ def only(table: pd.DataFrame, model: str = "mlp") -> dict[str, Any]:
 
 
 def column(sheet: Sheet, head: str) -> list[str]:
-    (found,) = [each for each in sheet.columns if each.head == head]
-    return [entry.text for entry in found.entries]
+    (matching,) = [each for each in sheet.columns if each.head == head]
+    return [entry.text for entry in matching.entries]
 
 
 # Kernels
 
 
-def test_gigabytes_per_second_are_those_of_the_array_read_and_written_once() -> None:
+def test_gigabytes_per_second_count_the_array_once_read_and_once_written() -> None:
     table = timings.softmax(frames_of(*KERNELS)).set_index("kernel")
     # 1000 float32 are 4000 bytes; read and written, 8000 in 4, 18 and 1.5 µs.
     assert table["gigabytes_per_second"].to_dict() == pytest.approx(
         {"fast": 2.0, "naive": 8 / 18, "copy": 8 / 1.5}
     )
-    double = [replace(one, case="100x10 float64 warm") for one in KERNELS]
+    double = [replace(base, case="100x10 float64 warm") for base in KERNELS]
     table = timings.softmax(frames_of(*double)).set_index("kernel")
     assert table.loc["fast", "gigabytes_per_second"] == pytest.approx(4.0)
 
 
-def test_a_ratio_is_the_median_of_what_each_process_measured() -> None:
+def test_a_ratio_is_the_median_of_the_ratios_of_the_processes() -> None:
     table = timings.softmax(frames_of(*KERNELS)).set_index("kernel")
-    # 2/1, 4/4 and 6/1.5; the medians' quotient would be 4/1.5.
+    # 2/1, 4/4 and 6/1.5; the ratio of the medians would be 4/1.5.
     assert table["copies"].to_dict() == pytest.approx({"fast": 2.0, "naive": 5.0, "copy": 1.0})
-    # 4/2, 20/4 and 18/6; the medians' quotient would be 18/4.
+    # 4/2, 20/4 and 18/6; the ratio of the medians would be 18/4.
     assert table.loc["naive", "bests"] == pytest.approx(3.0)
     assert table.loc["fast", "bests"] == 1
     assert math.isnan(table.loc["copy", "bests"])
 
 
-def test_a_kernel_s_seconds_stand_in_their_interval() -> None:
+def test_a_kernel_s_seconds_lie_in_their_interval() -> None:
     row = timings.softmax(frames_of(KERNELS[0])).iloc[0]
     assert row["seconds"] == pytest.approx(4e-6)
     assert row["minimum"] == pytest.approx(1.8e-6)
     assert row["third_quartile"] == pytest.approx(5e-6)
     assert row["low"] < row["seconds"] < row["high"]
     assert row["processes"] == 3
-    assert math.isnan(row["copies"])  # for nothing was copied
+    assert math.isnan(row["copies"])  # because no copy was timed
 
 
-def test_kernels_are_compared_only_on_the_same_shape_type_caches_and_device() -> None:
+def test_kernels_are_compared_only_on_the_same_shape_dtype_caches_and_device() -> None:
     other = [
-        replace(one, **change, samples=tuple(tuple(10 * x for x in p) for p in one.samples))
+        replace(base, **change, samples=tuple(tuple(10 * x for x in p) for p in base.samples))
         for change in (
             {"case": "100x10 float32 cold"},
             {"case": "100x10 float64 warm"},
             {"case": "7x10 float32 warm"},
             {"device": "cuda:0"},
         )
-        for one in KERNELS
+        for base in KERNELS
     ]
     table = timings.softmax(frames_of(*KERNELS, *other))
     assert len(table) == 15
@@ -149,7 +148,7 @@ def test_kernels_are_compared_only_on_the_same_shape_type_caches_and_device() ->
     ]
 
 
-def test_the_fastest_kernel_stands_first_and_what_is_not_timed_last() -> None:
+def test_the_fastest_kernel_is_first_and_kernels_without_a_time_are_last() -> None:
     (sheet,) = timed.softmax_sheets(timings.softmax(frames_of(*UNTIMED[:2], *KERNELS)))
     assert column(sheet, "kernel") == ["copy", "fast", "naive", "wrong-one", "late-one"]
     assert column(sheet, "µs") == ["1.50", "4.00", "18.0", "wrong", "unfinished"]
@@ -172,7 +171,7 @@ def test_the_fastest_kernel_stands_first_and_what_is_not_timed_last() -> None:
         ((1e-8,), "µs"),
     ],
 )
-def test_the_unit_is_the_largest_that_leaves_no_time_below_one(
+def test_the_unit_is_the_largest_in_which_no_time_is_below_1(
     seconds: tuple[float, ...], unit: str
 ) -> None:
     kernels = [timing("softmax", f"k{i}", CASE, x, x, x) for i, x in enumerate(seconds)]
@@ -186,7 +185,7 @@ def test_the_unit_is_the_largest_that_leaves_no_time_below_one(
 # Training
 
 
-def test_a_pairing_is_a_row_of_figures_in_the_units_of_its_columns() -> None:
+def test_a_pairing_is_a_row_with_figures_in_the_units_of_the_columns() -> None:
     row = only(timings.training(frames_of(*PAIRING)))
     assert (row["dataset"], row["model"], row["device"]) == ("iris", "mlp", "cpu")
     assert (row["status"], row["threads"], row["processes"]) == ("ok", 1, 3)
@@ -209,14 +208,14 @@ def test_a_pairing_is_a_row_of_figures_in_the_units_of_its_columns() -> None:
     assert {name: row[name] for name in expected} == pytest.approx(expected)
 
 
-def test_ratios_of_training_are_medians_of_what_each_process_measured() -> None:
+def test_ratios_of_training_are_medians_of_the_ratios_of_the_processes() -> None:
     row = only(timings.training(frames_of(*PAIRING)))
     assert row["reference_ratio"] == pytest.approx(0.8)  # of 2/8, 1/1 and 4/5; not 2/5
     assert row["together_ratio"] == pytest.approx(4 / 4)  # of 2, 4 and 4, each of 4; not 2
     assert row["together_reference_ratio"] == pytest.approx(3.2 / 4)  # of .5, 4 and 3.2
 
 
-def test_the_plain_loop_has_a_row_of_its_own_with_its_interval() -> None:
+def test_the_plain_loop_has_its_own_row_with_an_interval() -> None:
     table = timings.training(frames_of(*PAIRING))
     row = only(table, "plain mlp")
     assert row["fit_seconds"] == pytest.approx(0.5)
@@ -228,7 +227,7 @@ def test_the_plain_loop_has_a_row_of_its_own_with_its_interval() -> None:
 
 
 def fits(epochs: int) -> list[Timing]:
-    found = []
+    timings_of_fits = []
     for kind, once, each in (
         ("fit", 0.01, 0.001),
         ("reference", 0.02, 0.005),
@@ -236,13 +235,13 @@ def fits(epochs: int) -> list[Timing]:
     ):
         figures = SIZES | {"epochs": float(epochs), "together": 4.0}
         for name, seconds in ((kind, once + epochs * each), (f"{kind}-once", once + each)):
-            one = timing(name, "mlp", "iris", figures=figures)
-            found.append(replace(one, samples=((seconds,) * 3,) * 3))
-    return found
+            base = timing(name, "mlp", "iris", figures=figures)
+            timings_of_fits.append(replace(base, samples=((seconds,) * 3,) * 3))
+    return timings_of_fits
 
 
-def test_what_happens_once_a_fit_is_not_an_epoch_s() -> None:
-    """A fit takes 10 ms, and each epoch 1 ms; the plain one 20 ms, and 5 ms."""
+def test_the_time_of_an_epoch_does_not_include_work_done_once_per_fit() -> None:
+    """A fit takes 10 ms plus 1 ms per epoch; in the plain loop, 20 ms plus 5 ms per epoch."""
     row = only(timings.training(frames_of(*fits(20))))
     assert row["fit_seconds"] == pytest.approx(0.03)
     assert row["microseconds_per_epoch"] == pytest.approx(1000)
@@ -252,15 +251,15 @@ def test_what_happens_once_a_fit_is_not_an_epoch_s() -> None:
     assert row["together_reference_ratio"] == pytest.approx(0.1)
 
 
-def test_of_epochs_that_are_a_small_part_of_the_fit_no_time_is_told() -> None:
-    """Three that take 1 ms each, in a fit of 12: what is once a fit differs by more."""
+def test_without_a_large_share_of_epochs_in_the_fit_there_is_no_time_per_epoch() -> None:
+    """Three epochs of 1 ms in a fit of 12 ms: the other 9 ms vary by more than an epoch."""
     row = only(timings.training(frames_of(*fits(3))))
     for name in ("microseconds_per_epoch", "reference_ratio", "together_ratio"):
         assert math.isnan(row[name])
     assert row["fit_seconds"] == pytest.approx(0.013)
 
 
-def test_a_model_without_epochs_has_no_figures_of_an_epoch() -> None:
+def test_a_model_without_epochs_has_no_figures_per_epoch() -> None:
     forest = timing("fit", "forest", "iris", 0.2, 0.2, 0.2, figures=SIZES | {"epochs": 0.0})
     row = only(timings.training(frames_of(forest, PAIRING[3])), "forest")
     assert row["fit_seconds"] == pytest.approx(0.2)
@@ -270,7 +269,7 @@ def test_a_model_without_epochs_has_no_figures_of_an_epoch() -> None:
     assert [each.head for each in sheet.columns] == ["model", "fit ms"]
 
 
-def test_of_a_fit_that_was_cut_short_only_the_time_of_an_epoch_is_given() -> None:
+def test_a_fit_that_was_cut_short_has_only_a_time_per_epoch() -> None:
     cut = timing("fit", "mlp", "iris", 0.2, 0.1, 0.4, figures=SIZES | {"epochs": 4, "cut_from": 90})
     forest = timing("fit", "forest", "iris", 0.2, 0.2, 0.2, figures=SIZES)
     table = timings.training(frames_of(cut, forest))
@@ -284,7 +283,7 @@ def test_of_a_fit_that_was_cut_short_only_the_time_of_an_epoch_is_given() -> Non
     assert shown == [("forest", "200"), ("mlp", "")]
 
 
-def test_what_is_left_of_a_pairing_of_which_a_part_failed_is_shown() -> None:
+def test_a_pairing_with_a_failed_part_shows_its_other_figures() -> None:
     broken = replace(PAIRING[2], status="failed", samples=(), reason="ValueError")
     row = only(timings.training(frames_of(PAIRING[0], broken, *PAIRING[3:])))
     assert row["status"] == "ok"
@@ -293,7 +292,7 @@ def test_what_is_left_of_a_pairing_of_which_a_part_failed_is_shown() -> None:
     assert row["rows_per_second"] == pytest.approx(1e6)
 
 
-def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_no_place_in_a_sheet() -> None:
+def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_is_in_no_sheet() -> None:
     broken = replace(PAIRING[0], status="failed", samples=(), reason="ValueError: no")
     table = timings.training(frames_of(broken, *PAIRING[1:3]))
     row = only(table)
@@ -304,10 +303,12 @@ def test_a_pairing_whose_fit_failed_has_a_row_with_the_reason_and_no_place_in_a_
     assert column(sheet, "model") == ["plain mlp"]
 
 
-def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None:
+def test_a_note_mentions_work_that_a_fit_leaves_to_later_if_it_is_a_large_part() -> None:
     def fit(name: str, kind: str = "fit", **left: float) -> Timing:
         figures = SIZES | {"epochs": 100.0, "together": 4.0}
-        figures |= {f"left_{what}_seconds": seconds for what, seconds in left.items()}
+        figures |= {
+            f"left_{kind_of_work}_seconds": seconds for kind_of_work, seconds in left.items()
+        }
         return timing(kind, name, "iris", 0.1, 0.1, 0.1, figures=figures)
 
     timed_fits = (
@@ -321,7 +322,9 @@ def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None
         timing("fit", "old", "iris", 0.1, 0.1, 0.1, figures=SIZES),
         timing("fit", "quick", "iris", *[1e-5] * 3, figures={"left_to_predict_seconds": 9e-4}),
     )
-    (note,) = [one for one in timed.notes(frames_of(*timed_fits)) if "fit" in one.heading]
+    (note,) = [
+        section for section in timed.notes(frames_of(*timed_fits)) if "fit" in section.heading
+    ]
     first, background = "to the first prediction", "of processor time in the background"
     returns = "its fit returns after 100 ms"
     predict = f"leaves 300 ms of its work {first}"
@@ -338,12 +341,12 @@ def test_what_fits_leave_undone_is_noted_where_it_is_a_part_of_the_fit() -> None
 
 def of_processes(kind: str, *seconds: float) -> Timing:
     figures = SIZES | {"epochs": 11.0, "together": 4.0}
-    one = timing(kind, "mlp", "iris", figures=figures)
-    return replace(one, samples=tuple((value,) for value in seconds))
+    base = timing(kind, "mlp", "iris", figures=figures)
+    return replace(base, samples=tuple((value,) for value in seconds))
 
 
-def test_a_process_that_something_else_held_up_tells_no_time_of_an_epoch() -> None:
-    """In the third a fit of one epoch took longer than the whole, which cannot be."""
+def test_a_process_that_was_delayed_gives_no_time_per_epoch() -> None:
+    """In the third process a fit of one epoch took longer than the whole fit."""
     fit = of_processes("fit", 0.11, 0.12, 0.11, 0.13)
     once = of_processes("fit-once", 0.01, 0.02, 0.40, 0.03)
     plain = of_processes("reference", 0.21, 0.22, 0.9, 0.23)
@@ -355,7 +358,7 @@ def test_a_process_that_something_else_held_up_tells_no_time_of_an_epoch() -> No
 
 
 @pytest.mark.parametrize("once", [(0.01, 0.02, 0.4), (0.01, 0.02, 0.03, 0.4, 0.4, 0.4)])
-def test_where_few_processes_tell_the_time_of_an_epoch_none_does(once: tuple[float, ...]) -> None:
+def test_with_the_time_per_epoch_of_few_processes_none_is_given(once: tuple[float, ...]) -> None:
     fit = of_processes("fit", *[0.11] * len(once))
     row = only(timings.training(frames_of(fit, of_processes("fit-once", *once))))
     assert math.isnan(row["microseconds_per_epoch"])
@@ -378,21 +381,21 @@ def test_every_figure_of_training_has_an_interval_around_it(name: str) -> None:
 @pytest.mark.parametrize("name", ["gigabytes_per_second", "copies", "bests", "first_seconds"])
 def test_every_figure_of_a_kernel_has_an_interval_around_it(name: str) -> None:
     more = {"first_seconds_low": 0.001, "first_seconds_high": 0.004}
-    kernels = [replace(one, figures={**one.figures, **more}) for one in KERNELS]
+    kernels = [replace(base, figures={**base.figures, **more}) for base in KERNELS]
     row = timings.softmax(frames_of(*kernels)).set_index("kernel").loc["naive"]
     assert row[f"{name}_low"] <= row[f"{name}_high"]
     if name != "first_seconds":
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
 
 
-def test_a_ratio_to_what_was_not_measured_in_the_same_processes_has_no_interval() -> None:
+def test_a_ratio_of_times_from_different_processes_has_no_interval() -> None:
     fewer = replace(KERNELS[2], samples=KERNELS[2].samples[:2])
     row = timings.softmax(frames_of(KERNELS[0], fewer)).set_index("kernel").loc["fast"]
     assert row["copies"] > 0
     assert math.isnan(row["copies_low"])
 
 
-def test_that_the_machine_was_busy_is_noted_below_the_timings() -> None:
+def test_a_note_below_the_timings_says_that_the_machine_was_busy() -> None:
     def told(**machine: float) -> str:
         frames = frames_of(*PAIRING)
         facts = {"timing": {"machine": {"processors": 2, **machine}}}
@@ -404,7 +407,7 @@ def test_that_the_machine_was_busy_is_noted_below_the_timings() -> None:
     assert "busy" not in " ".join(timed.notes(frames_of(*PAIRING))[0].lines)
 
 
-def test_a_narrow_page_leaves_out_intervals_rather_than_add_a_block() -> None:
+def test_a_narrow_page_leaves_out_intervals_instead_of_adding_a_block() -> None:
     def page(width: int, table: pd.DataFrame) -> str:
         lines = Page(timed.training_sheets(table), []).lines(width)
         return "\n".join("".join(text for text, _ in line) for line in lines)
@@ -416,11 +419,11 @@ def test_a_narrow_page_leaves_out_intervals_rather_than_add_a_block() -> None:
     for width in (80, 120, 400):
         assert page(width, table).count("model") == page(width, bare).count("model")
     assert 1 <= page(80, table).count("[") < page(400, table).count("[")
-    assert page(400, table).count("[") == 10 + 3  # of each figure, and of the plain loop
+    assert page(400, table).count("[") == 10 + 3  # intervals of each figure, and of the plain loop
 
 
-def test_devices_are_named_where_there_are_several() -> None:
-    elsewhere = [replace(one, device="cuda:0") for one in PAIRING]
+def test_devices_are_named_if_there_are_several() -> None:
+    elsewhere = [replace(base, device="cuda:0") for base in PAIRING]
     sheets = timed.training_sheets(timings.training(frames_of(*PAIRING, *elsewhere)))
     names = [name for sheet in sheets for name in column(sheet, "model")]
     assert names == [
@@ -432,25 +435,13 @@ def test_devices_are_named_where_there_are_several() -> None:
 # Pages
 
 
-@pytest.fixture(scope="module")
-def report() -> Report:
-    (found,) = harness_tables.harness_reports()
-    return found
-
-
 @pytest.fixture
 def timings_only(tmp_path: Path) -> Frames:
-    """As `harness bench` stores it."""
+    """A run without trials, stored as `harness bench` stores it."""
     with closing(Store(str(tmp_path / "harness.db"), create=True)) as store:
         run = store.begin("", {"bench": "softmax"}, {}, 0)
         store.add_timings(run, (*KERNELS, *PAIRING, *UNTIMED))
         return load_frames(store, store.find())
-
-
-def printed(report: Report, frames: Frames, width: int = 80) -> str:
-    file = io.StringIO()
-    Console(file=file, width=width).print(report.render(frames, "rich"))
-    return file.getvalue()
 
 
 def in_style(report: Report, frames: Frames, style: str) -> str:
@@ -466,7 +457,7 @@ def test_no_line_is_longer_than_the_page_is_wide(report: Report, width: int) -> 
         assert word in text
 
 
-def test_what_was_not_timed_is_listed_with_its_reason(report: Report) -> None:
+def test_pairings_and_kernels_without_a_time_are_listed_with_the_reason(report: Report) -> None:
     text = printed(report, frames_of(*KERNELS, *PAIRING, *UNTIMED), 1000)
     assert f"wrong-one, {CASE} (softmax) @ cpu: wrong: a probability is off by 0.1" in text
     assert f"1 × the time was up: {CASE}, late-one" in text
@@ -474,7 +465,7 @@ def test_what_was_not_timed_is_listed_with_its_reason(report: Report) -> None:
     assert "1 × no XPU here: every shape, every kernel" in text
 
 
-def test_many_that_were_not_timed_for_one_reason_are_one_line(report: Report) -> None:
+def test_many_pairings_without_a_time_for_the_same_reason_are_one_line(report: Report) -> None:
     late = [
         timing("fit", f"m{i}", "digits", status="unfinished", reason="1 s are too few")
         for i in range(9)
@@ -484,7 +475,7 @@ def test_many_that_were_not_timed_for_one_reason_are_one_line(report: Report) ->
     assert f"9 × 1 s are too few: {listed}; and 3 more" in text
 
 
-def test_what_strangers_wrote_stays_text(report: Report) -> None:
+def test_markup_from_plugins_is_printed_as_text(report: Report) -> None:
     text = printed(report, frames_of(*PAIRING, *UNTIMED, *LONG), 1000)
     assert "odd[x=1], iris (fit) @ cpu: failed: ValueError: [bold]no?[31m [/]" in text
     assert "torch-mlp[hidden=64x64x64,activation=tanh]" in text
@@ -521,9 +512,7 @@ def test_trials_without_timings_are_rendered_in_every_format(report: Report, sty
 
 
 @pytest.mark.parametrize("style", FORMATS)
-def test_trials_and_timings_are_rendered_in_every_format_the_trials_first(
-    report: Report, style: str
-) -> None:
+def test_trials_and_then_timings_are_rendered_in_every_format(report: Report, style: str) -> None:
     frames = frames_of(*KERNELS, *PAIRING)
     text = in_style(report, frames, style)
     assert "numpy-softmax" in text
@@ -531,7 +520,7 @@ def test_trials_and_timings_are_rendered_in_every_format_the_trials_first(
         assert text.index("sklearn") < text.index("iris, timed alone") < text.index("100x10")
 
 
-def test_json_has_every_figure_and_null_where_there_is_none(
+def test_json_has_every_figure_and_null_for_missing_figures(
     report: Report, timings_only: Frames
 ) -> None:
     tables = json.loads(str(report.render(timings_only, "json")))["tables"]
@@ -546,7 +535,7 @@ def test_json_has_every_figure_and_null_where_there_is_none(
     assert not tables["ranking"]
 
 
-def test_csv_has_the_table_of_what_the_run_is_about(report: Report, tmp_path: Path) -> None:
+def test_csv_has_the_main_table_of_the_run(report: Report, tmp_path: Path) -> None:
     def heads(*timings: Timing) -> list[str]:
         with closing(Store(str(tmp_path / "harness.db"), create=True)) as store:
             run = store.begin("", {"bench": "x"}, {}, 0)
@@ -559,10 +548,10 @@ def test_csv_has_the_table_of_what_the_run_is_about(report: Report, tmp_path: Pa
     assert heads(*PAIRING) == list(timings.TRAINING_COLUMNS)
 
 
-def test_tables_of_nothing_have_their_columns(report: Report) -> None:
-    found = report.tables(frames_of())
-    assert list(found["training"].columns) == list(timings.TRAINING_COLUMNS)
-    assert list(found["softmax"].columns) == list(timings.SOFTMAX_COLUMNS)
-    assert found["training"].empty
-    assert found["softmax"].empty
+def test_empty_tables_have_their_columns(report: Report) -> None:
+    tables = report.tables(frames_of())
+    assert list(tables["training"].columns) == list(timings.TRAINING_COLUMNS)
+    assert list(tables["softmax"].columns) == list(timings.SOFTMAX_COLUMNS)
+    assert tables["training"].empty
+    assert tables["softmax"].empty
     assert not timed.notes(frames_of())

@@ -1,4 +1,4 @@
-"""``--repeats auto``: as many repeats as tell the best from the others, whatever interrupts it."""
+"""``--repeats auto`` adds repeats until the best model is known, also after interruptions."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ def plugin(tmp_path: Path) -> str:
 
 
 def counted(results: pd.DataFrame) -> dict[str, int]:
-    """Repeats by dataset, of which every model has all."""
+    """The number of repeats by dataset; every model must have all of them."""
     numbers = results.groupby(["dataset", "model"])["repeat"].nunique()
     assert (numbers.groupby("dataset").nunique() == 1).all()
     return {str(name): int(n) for name, n in numbers.groupby("dataset").first().items()}
 
 
 def run_to_the_end(campaign: Campaign) -> list[str]:
-    """Run all that is wanted; keys of the trials in the order of their results."""
+    """Run a campaign to its end; keys of the trials in the order of their results."""
     keys = [result.trial.key for result in campaign.results()]
     more = campaign.further()
     return keys + (run_to_the_end(more) if more else [])
 
 
-def test_repeats_are_added_only_where_the_best_is_not_told_apart(
+def test_repeats_are_added_only_on_datasets_where_the_best_model_is_uncertain(
     plugin: str, tmp_path: Path
 ) -> None:
     outcome = harness.run(
@@ -106,7 +106,7 @@ def test_an_interrupted_run_adds_the_same_repeats_when_it_goes_on(
     request = Request(Selection(**ASKED, repeats="auto"), (plugin,), in_process=True)
     registry = load(request.plugins)
     planned = plan(registry, request.selection)
-    found = []
+    outcomes = []
     for name, stops in (("whole", False), ("cut", True)):
         store = Store(f"sqlite:///{tmp_path / name}.db", create=True)
         campaign: Campaign | None = begin(store, registry, request, planned)
@@ -118,12 +118,12 @@ def test_an_interrupted_run_adds_the_same_repeats_when_it_goes_on(
         assert run_to_the_end(resume(store, None, in_process=True))
         run = store.find(None)
         assert run.finished is not None
-        found.append((sorted(store.done(run)), run.n_trials, run.planned))
+        outcomes.append((sorted(store.done(run)), run.n_trials, run.planned))
         store.close()
-    assert found[0] == found[1]
+    assert outcomes[0] == outcomes[1]
 
 
-def test_what_was_looked_at_several_times_is_told_in_the_notes_and_judged_more_strictly(
+def test_several_looks_are_mentioned_in_the_notes_and_corrected_for(
     plugin: str, tmp_path: Path
 ) -> None:
     words = ["run", "--plugin", plugin, "-d", "guessed", "-m", "first", "-m", "second"]
@@ -138,6 +138,6 @@ def test_what_was_looked_at_several_times_is_told_in_the_notes_and_judged_more_s
 
 
 @pytest.mark.parametrize("word", ["0", "some", "-3", "1.5", ""])
-def test_repeats_are_a_number_or_auto(tmp_path: Path, word: str) -> None:
+def test_repeats_must_be_a_number_or_auto(tmp_path: Path, word: str) -> None:
     done = harness_in(tmp_path, "run", "--all", "-r", word, "--dry-run")
     assert "neither a whole number from 1 nor auto" in complaint_of(done)

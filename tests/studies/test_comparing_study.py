@@ -1,4 +1,4 @@
-"""The study of `compare` and `track` in small: rates that their claims allow, and what is found."""
+"""A small study of `compare` and `track`: the rates of false alarms and of found changes."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ SMALL = [
 
 
 def case_of(words: str) -> Case:
-    (found,) = [case for key, case in CASES.items() if words in key]
-    return found
+    (case_with_words,) = [case for key, case in CASES.items() if words in key]
+    return case_with_words
 
 
 def counted(case: Case, runs: int) -> tuple[int, int]:
@@ -52,10 +52,10 @@ def test_false_verdicts_are_as_rare_as_claimed(words: str, runs: int) -> None:
         ("30 points, 10 of them after it, autocorrelation 0.3", 40, 0.6),
     ],
 )
-def test_what_is_there_is_found(words: str, runs: int, least: float) -> None:
+def test_real_changes_are_found(words: str, runs: int, least: float) -> None:
     k, n = counted(case_of(words), runs)
     assert k / n >= least
 
 
-def test_each_case_has_an_identity_of_its_own() -> None:
+def test_each_case_has_a_unique_identity() -> None:
     assert len(CASES) == len(cases())

@@ -1,6 +1,6 @@
-"""The script that measures on a GPU, as far as a machine without one can tell.
+"""The script that measures on a GPU, tested as far as possible without a GPU.
 
-``tests/gpu/measure.sh OUT cpu`` runs all of it, which takes minutes.
+``tests/gpu/measure.sh OUT cpu`` runs the whole script, which takes minutes.
 """
 
 from __future__ import annotations
@@ -59,17 +59,17 @@ def fake_python(folder: Path, fails: str = "nothing") -> None:
     (folder / "python").chmod(0o755)
 
 
-def test_a_step_that_fails_keeps_no_other_from_running(tmp_path: Path) -> None:
+def test_a_failed_step_does_not_stop_other_steps(tmp_path: Path) -> None:
     fake_python(tmp_path, fails="training")
     status, last, steps = measured(tmp_path)
     assert status == 1
     assert last == "the summary"
     assert [name for name in steps if name != "install"] == STEPS
-    assert {name for name, found in steps.items() if found != "ok"} == {"training"}
+    assert {name for name, state in steps.items() if state != "ok"} == {"training"}
     assert steps["training"] == "exit 3"
 
 
-def test_all_results_are_few_files_and_nobody_fails_where_all_went_well(tmp_path: Path) -> None:
+def test_all_results_are_in_few_files_and_the_status_is_0_without_failures(tmp_path: Path) -> None:
     fake_python(tmp_path)
     status, _, steps = measured(tmp_path)
     assert (status, set(steps.values())) == (0, {"ok"})
@@ -77,7 +77,7 @@ def test_all_results_are_few_files_and_nobody_fails_where_all_went_well(tmp_path
     assert files == {"steps.tsv", "summary.txt", "logs.tar.gz"}
 
 
-def test_what_comes_when_the_time_is_up_is_left_out_and_the_summary_comes_all_the_same(
+def test_steps_after_the_time_limit_are_skipped_and_the_summary_is_written(
     tmp_path: Path,
 ) -> None:
     fake_python(tmp_path)
@@ -85,14 +85,14 @@ def test_what_comes_when_the_time_is_up_is_left_out_and_the_summary_comes_all_th
     assert (status, last, set(steps.values())) == (1, "the summary", {"no time"})
 
 
-def test_without_a_folder_it_tells_how_to_call_it() -> None:
+def test_without_a_folder_the_script_prints_its_usage() -> None:
     done = subprocess.run([HERE / "measure.sh"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "tests/gpu/measure.sh OUT cpu" in done.stdout
 
 
 def kernels(seconds: Mapping[str, float]) -> pd.DataFrame:
-    """4,000,000 x 3 float32: a copy of 96 MB in 32 microseconds is 3 TB/s."""
+    """Timings for 4,000,000 x 3 float32; copying 96 MB in 32 microseconds is 3 TB/s."""
     return pd.DataFrame(
         {
             "shape": "4000000x3",
@@ -110,7 +110,7 @@ def kernels(seconds: Mapping[str, float]) -> pd.DataFrame:
     )
 
 
-def test_a_kernel_is_judged_by_the_copy_and_by_torch(summary: Any) -> None:
+def test_a_kernel_is_compared_with_the_copy_and_with_torch(summary: Any) -> None:
     table = kernels({"copy": 32e-6, "torch-out": 50e-6, "cuda-c": 35e-6, "triton": 60e-6})
     rows = {row["kernel"]: row for row in summary.softmax(table)}
     assert rows["cuda-c"]["GB/s"] == pytest.approx(2743, abs=1)
@@ -121,26 +121,30 @@ def test_a_kernel_is_judged_by_the_copy_and_by_torch(summary: Any) -> None:
     assert "verdict" not in rows["torch-out"]
 
 
-def test_a_kernel_that_failed_says_why_and_the_others_are_judged(summary: Any) -> None:
+def test_a_failed_kernel_has_its_reason_and_the_others_are_judged(summary: Any) -> None:
     table = kernels({"copy": 32e-6, "cuda-c": 33e-6, "triton": 33e-6})
     table.loc[table["kernel"] == "triton", ["status", "reason"]] = ["wrong", "is off by 1"]
     rows = {row["kernel"]: row for row in summary.softmax(table)}
     assert rows["triton"]["verdict"] == "wrong: is off by 1"
-    assert rows["cuda-c"]["verdict"] == "reached / not measured"  # there is no torch
+    assert (
+        rows["cuda-c"]["verdict"] == "reached / not measured"
+    )  # torch failed, so there is no time to compare with
 
 
-def test_an_epoch_is_judged_by_the_eager_loop_and_replicates_by_one(summary: Any) -> None:
+def test_an_epoch_is_compared_with_the_eager_loop_and_replicates_with_a_single_fit(
+    summary: Any,
+) -> None:
     row = {"model": "notebook-mlp", "device": "cuda:0", "status": "ok", "reason": ""}
     row |= {"microseconds_per_epoch": 100.0, "reference_microseconds_per_epoch": 400.0}
     row |= {"reference_ratio": 0.25, "together": 1024.0, "together_ratio": 5 / 1024}
     row |= {"together_microseconds_per_epoch": 500 / 1024}
     plain = row | {"model": "plain notebook-mlp"}
-    (found,) = summary.training(pd.DataFrame([row, plain]))
-    assert (found["recorded"], found["together"]) == ("reached", "MISSED")
-    assert (found["all at once"], found["of one"]) == (500, 5)
+    (row_of_summary,) = summary.training(pd.DataFrame([row, plain]))
+    assert (row_of_summary["recorded"], row_of_summary["together"]) == ("reached", "MISSED")
+    assert (row_of_summary["all at once"], row_of_summary["of one"]) == (500, 5)
 
 
-def test_likelihoods_are_judged_by_the_cpus(summary: Any) -> None:
+def test_likelihoods_are_compared_with_those_of_the_cpu(summary: Any) -> None:
     results = pd.DataFrame(
         {
             "dataset": "digits",
@@ -156,7 +160,7 @@ def test_likelihoods_are_judged_by_the_cpus(summary: Any) -> None:
     assert summary.scores(results[results["device"] == "cpu"]) == []
 
 
-def test_without_a_store_the_summary_tells_the_steps(summary: Any, tmp_path: Path) -> None:
+def test_without_a_store_the_summary_lists_the_steps(summary: Any, tmp_path: Path) -> None:
     (tmp_path / "steps.tsv").write_text("step\tstatus\tseconds\nsoftmax\ttime was up\t110\n")
     done = subprocess.run(
         [sys.executable, HERE / "summary.py", "summary", tmp_path],
@@ -166,5 +170,5 @@ def test_without_a_store_the_summary_tells_the_steps(summary: Any, tmp_path: Pat
     )
     assert done.stdout.count("not measured") == 3
     assert "time was up" in done.stdout
-    found = json.loads((tmp_path / "results.json").read_text())
-    assert found["steps"] == [["softmax", "time was up", "110"]]
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["steps"] == [["softmax", "time was up", "110"]]

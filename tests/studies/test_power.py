@@ -1,4 +1,4 @@
-"""The study of how often regressions are found: its trace, its page, and a very short one."""
+"""The study of how often `harness ab` finds regressions: its trace, its page and a short run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MEASUREMENTS = Path(__file__).parents[2] / "docs" / "measurements"
 
 
 def compared(verdict: str, *, way: str = "same", size: int = 0, slower: float = 0.0) -> Line:
-    """A comparison's line whose interval holds what is 1% about ``slower``."""
+    """The trace line of a comparison whose interval is ±1% around ``slower``."""
     blocks = [[0.01 + 1e-5 * i for i in range(10)] for _ in range(10)]
     return {
         "kind": "ab",
@@ -46,7 +46,7 @@ def compared(verdict: str, *, way: str = "same", size: int = 0, slower: float = 
         "load": [0.5, 0.5],
         "log_ratios": [slower + 0.001 * i for i in range(-5, 5)],
         "seconds": [[0.01] * 10, [0.01] * 10],
-        "blocks": [blocks, [[value * math.exp(slower) for value in one] for one in blocks]],
+        "blocks": [blocks, [[value * math.exp(slower) for value in calls] for calls in blocks]],
     }
 
 
@@ -55,16 +55,16 @@ def trace_of(path: Path, *lines: Line) -> Trace:
     return Trace(path)
 
 
-def found(text: str, what: str) -> list[str]:
-    """The cells of the table's row that begins with these words."""
-    (row,) = (line for line in text.splitlines() if line.startswith(f"| {what} |"))
+def cells_of_row(text: str, words: str) -> list[str]:
+    """The other cells of the table row whose first cell has these words."""
+    (row,) = (line for line in text.splitlines() if line.startswith(f"| {words} |"))
     return [cell.strip() for cell in row.strip("|").split("|")][1:]
 
 
 # The trace
 
 
-def test_a_trace_goes_on_from_whole_lines(tmp_path: Path) -> None:
+def test_a_trace_resumes_after_its_last_complete_line(tmp_path: Path) -> None:
     path = tmp_path / "new" / "trace.jsonl"
     Trace(path).add("session", number=1)
     path.write_text(path.read_text() + '{"kind":"ab","cut o')
@@ -82,10 +82,10 @@ def test_a_trace_that_was_cut_off_in_its_first_line_is_empty(tmp_path: Path) -> 
     assert path.read_text() == ""
 
 
-# What is planted
+# Planted slowdowns
 
 
-def test_the_study_has_as_many_comparisons_as_were_asked_for() -> None:
+def test_the_study_has_the_requested_number_of_comparisons() -> None:
     assert sum(cell.wanted for cell in cells() if cell.way in AA) >= 300
     for size in SIZES:
         assert sum(cell.wanted for cell in cells() if cell.size == size) >= 40
@@ -101,7 +101,7 @@ def test_every_version_computes_the_same_softmax(way: str, tmp_path: Path) -> No
     assert {"power-loop", "power-torch"} <= set(registry.models)
 
 
-def test_nothing_but_what_is_planted_differs(tmp_path: Path) -> None:
+def test_versions_differ_only_in_the_planted_slowdown(tmp_path: Path) -> None:
     before, after = (
         version(tmp_path / name, *planted).read_text().splitlines()
         for name, planted in (("a", ()), ("b", ("copy", 7)))
@@ -113,11 +113,11 @@ def test_nothing_but_what_is_planted_differs(tmp_path: Path) -> None:
     assert version(tmp_path, "path").parent != tmp_path
 
 
-# A very short one
+# A very short study
 
 
 def test_a_study_is_resumed_where_it_ended(tmp_path: Path) -> None:
-    """With real processes: one pair each, for that is all that so little time allows."""
+    """Real processes; the short time allows only one pair per comparison."""
     path = tmp_path / "trace.jsonl"
     wanted = (Cell("softmax", "hash", 0, 1), Cell("loop", "steps", 10, 1))
     said: list[str] = []
@@ -147,7 +147,7 @@ def test_a_study_is_resumed_where_it_ended(tmp_path: Path) -> None:
     assert (first["way"], second["way"]) == ("hash", "steps")
     assert (first["seed"], second["seed"]) == (1, 2)
     assert (first["true"], second["true"]) == (0.0, 0.1)
-    assert [[len(one) for one in side] for side in second["blocks"]] == [[10], [10]]
+    assert [[len(calls) for calls in side] for side in second["blocks"]] == [[10], [10]]
     assert second["low"] is None
     assert covers(second)
     assert not any(left(trace, wanted).values())
@@ -171,7 +171,7 @@ def test_a_side_that_cannot_be_measured_ends_the_study(
 # The page
 
 
-def test_the_page_counts_what_the_trace_holds(tmp_path: Path) -> None:
+def test_the_page_has_the_counts_of_the_trace(tmp_path: Path) -> None:
     lines = [
         *[compared("same")] * 297,
         *[compared("slower", way="hash")] * 3,
@@ -183,32 +183,34 @@ def test_the_page_counts_what_the_trace_holds(tmp_path: Path) -> None:
         *[compared("same", way="fixed", size=2, slower=0.02)] * 2,
     ]
     text = report(trace_of(tmp_path / "trace.jsonl", *lines))
-    assert found(text, "false alarms (slower), A/A")[1:] == ["3/300 = 1.0% (0.3-2.9)", "yes"]
-    assert found(text, "start-up only, called slower")[1:] == [
+    assert cells_of_row(text, "false alarms (slower), A/A")[1:] == ["3/300 = 1.0% (0.3-2.9)", "yes"]
+    assert cells_of_row(text, "start-up only, called slower")[1:] == [
         "1/1 = 100.0% (20.7-100.0)",
         "**no**",
     ]
-    assert found(text, "20% found")[1:] == ["9/10 = 90.0% (59.6-98.2)", "**no**"]
-    assert found(text, "10% found")[1:] == ["20/20 = 100.0% (83.9-100.0)", "yes"]
-    assert found(text, "5% found")[1:] == ["none measured", "**no**"]
-    assert found(text, "2% called slower or undecided")[1].startswith("8/10 = 80.0%")
-    assert found(text, "the interval contains the planted size")[1].startswith("39/40 = 97.5%")
+    assert cells_of_row(text, "20% found")[1:] == ["9/10 = 90.0% (59.6-98.2)", "**no**"]
+    assert cells_of_row(text, "10% found")[1:] == ["20/20 = 100.0% (83.9-100.0)", "yes"]
+    assert cells_of_row(text, "5% found")[1:] == ["none measured", "**no**"]
+    assert cells_of_row(text, "2% called slower or undecided")[1].startswith("8/10 = 80.0%")
+    assert cells_of_row(text, "the interval contains the planted size")[1].startswith(
+        "39/40 = 97.5%"
+    )
     by_group = ["3/300 = 1.0%", "0/10 = 0.0%", "0/0 = 0.0%", "20/20 = 100.0%", "9/10 = 90.0%"]
-    assert found(text, "harness ab") == by_group
+    assert cells_of_row(text, "harness ab") == by_group
     assert "| loop | steps | 20% | 10 | 9 | 0 | 1 | 0 | 9/10 | 20 | 2.0% |" in text
     assert "- 20% found: 9/10 = 90.0% (59.6-98.2); wanted: at least 99%." in text
 
 
-def test_too_few_comparisons_meet_nothing(tmp_path: Path) -> None:
+def test_too_few_comparisons_meet_no_goal(tmp_path: Path) -> None:
     text = report(trace_of(tmp_path / "trace.jsonl", *[compared("same")] * 299))
-    assert found(text, "false alarms (slower), A/A")[2] == "**no**"
+    assert cells_of_row(text, "false alarms (slower), A/A")[2] == "**no**"
 
 
-def test_an_empty_trace_is_a_page_that_says_so(tmp_path: Path) -> None:
+def test_the_page_of_an_empty_trace_says_that_it_is_empty(tmp_path: Path) -> None:
     assert "none measured" in report(Trace(tmp_path / "nothing.jsonl"))
 
 
-def test_losses_of_scores_are_counted_by_row(tmp_path: Path) -> None:
+def test_lower_scores_are_counted_by_row(tmp_path: Path) -> None:
     row = ["wine", "power-swapped", "worse", -0.1, -0.2, -0.05, 0.1]
     other = ["digits", "power-swapped", "undecided", -0.1, -0.2, 0.05, 0.1]
     line = {"kind": "scores", "loss": 100, "seed": 1, "rows": [row, other]}
@@ -217,27 +219,27 @@ def test_losses_of_scores_are_counted_by_row(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 300), (3, 300), (10, 10), (1, 2)])
-def test_the_intervals_are_those_of_scipy(k: int, n: int) -> None:
+def test_the_intervals_equal_scipys(k: int, n: int) -> None:
     interval = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
     assert wilson(k, n) == pytest.approx((interval.low, interval.high), abs=1e-6)
 
 
-def test_an_interval_with_an_infinite_end_contains_what_lies_there() -> None:
+def test_an_interval_with_an_infinite_end_contains_every_value_on_that_side() -> None:
     line = compared("undecided", size=20)
     assert not covers(line)
     assert covers(line | {"high": None})
 
 
-# Other rules
+# Other rules of decision
 
 
-def test_other_rules_call_a_clear_slowdown_slower_and_nothing_not() -> None:
+def test_other_rules_report_a_clear_slowdown_and_no_change_otherwise() -> None:
     slower, same = compared("slower", size=20, slower=0.2), compared("same")
     assert {name for name, rule in RULES.items() if not rule(slower)} == set()
     assert {name for name, rule in RULES.items() if rule(same)} == set()
 
 
-def test_a_rule_that_sees_one_process_sees_the_first_pair() -> None:
+def test_a_rule_for_one_process_uses_the_first_pair() -> None:
     line = compared("same")
     line["blocks"][1][0] = [2 * value for value in line["blocks"][1][0]]
     called = {name for name, rule in RULES.items() if rule(line)}
@@ -262,6 +264,6 @@ def test_a_history_is_simulated_with_the_noise_of_the_comparisons(tmp_path: Path
 
 
 @pytest.mark.skipif(not (MEASUREMENTS / "regressions.jsonl").exists(), reason="not measured yet")
-def test_the_page_that_is_published_is_that_of_the_published_trace() -> None:
+def test_the_published_page_is_made_from_the_published_trace() -> None:
     published = (MEASUREMENTS / "regressions.md").read_text(encoding="utf-8")
     assert published == report(Trace(MEASUREMENTS / "regressions.jsonl"))

@@ -1,4 +1,4 @@
-"""The statistics study: a small version of it, its trace and its page."""
+"""The statistics study: a small version, its trace and its page."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SMALL = (
 
 
 def test_a_small_study_contradicts_no_claim(tmp_path: Path) -> None:
-    cases = [replace(one, runs=40) for one in all_cases() if one.setting.startswith(SMALL)]
+    cases = [replace(case, runs=40) for case in all_cases() if case.setting.startswith(SMALL)]
     assert len(cases) >= len(SMALL)
     trace = Trace(tmp_path / "trace.jsonl")
     assert simulate(trace, cases, minutes=5)
@@ -42,7 +42,9 @@ def test_a_small_study_contradicts_no_claim(tmp_path: Path) -> None:
         assert verdict(case, line["rate"], known, line["withheld"]) == "holds", case.key
 
 
-def test_a_rate_that_misses_its_goal_fails_and_silence_is_not_judged(tmp_path: Path) -> None:
+def test_a_rate_that_misses_its_goal_fails_and_a_case_without_verdicts_is_not_judged(
+    tmp_path: Path,
+) -> None:
     trace = Trace(tmp_path / "trace.jsonl")
     cases = [COIN, LOADED, SILENT, replace(SILENT, setting="too silent", withheld=0.1)]
     assert simulate(trace, cases, minutes=1)
@@ -54,7 +56,7 @@ def test_a_rate_that_misses_its_goal_fails_and_silence_is_not_judged(tmp_path: P
     assert "a coin shows heads: loaded" in text.partition("## A coin")[0]
 
 
-def test_a_study_goes_on_where_it_ended(tmp_path: Path) -> None:
+def test_a_study_resumes_where_it_ended(tmp_path: Path) -> None:
     seeds: list[int] = []
     case = replace(COIN, run=lambda seed: float(bool(seeds.append(seed)) or seed % 2))
     path = tmp_path / "trace.jsonl"
@@ -64,7 +66,7 @@ def test_a_study_goes_on_where_it_ended(tmp_path: Path) -> None:
     assert seeds == list(range(400))
 
 
-def test_the_page_is_what_the_trace_says_and_every_case_is_in_it() -> None:
+def test_the_page_agrees_with_the_trace_and_has_every_case() -> None:
     trace = Trace(MEASUREMENTS / "statistics.jsonl")
     known = {line["case"] for line in trace.of("runs")}
     assert (MEASUREMENTS / "statistics.md").read_text(encoding="utf-8") == page(trace, all_cases())
@@ -72,12 +74,12 @@ def test_the_page_is_what_the_trace_says_and_every_case_is_in_it() -> None:
     assert known >= {case.key for module in modules for case in module.cases()}
 
 
-def test_two_cases_of_one_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_cases_with_the_same_name_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(leaders, "cases", lambda: [COIN, COIN])
     with pytest.raises(ValueError, match="a coin shows heads"):
         all_cases()
 
 
-def test_each_line_of_the_trace_can_be_read_alone() -> None:
+def test_each_line_of_the_trace_is_json() -> None:
     text = (MEASUREMENTS / "statistics.jsonl").read_text(encoding="utf-8")
     assert {json.loads(line)["kind"] for line in text.splitlines()} == {"session", "runs"}

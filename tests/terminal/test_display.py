@@ -1,4 +1,4 @@
-"""What there is to see of a run while it runs, and that seeing it changes nothing."""
+"""The live display of a run: progress, time left and curves; watching does not change results."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from command_line import complaint_of, harness_in
+from doubles import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
@@ -40,10 +41,10 @@ def trial(model: str = "torch-mlp", dataset: str = "threshold", repeat: int = 0)
     return Trial(Choice(dataset), Choice(model), "cpu", repeat, 0)
 
 
-# How fast it goes.
+# Estimates of the time left.
 
 
-def test_what_has_ended_tells_how_long_the_rest_of_its_pairing_will_take() -> None:
+def test_finished_trials_give_the_time_left_of_their_pairing() -> None:
     repeats = [trial(repeat=repeat) for repeat in range(4)]
     pace = Pace.of(repeats, jobs=1)
     assert pace.left(0.0) is None
@@ -52,7 +53,7 @@ def test_what_has_ended_tells_how_long_the_rest_of_its_pairing_will_take() -> No
     assert pace.started(repeats[1:2], 10.0).left(14.0) == 26.0
 
 
-def test_jobs_share_what_is_left_but_nothing_ends_before_its_longest_part() -> None:
+def test_jobs_share_the_time_left_but_it_is_at_least_that_of_the_longest_trial() -> None:
     repeats = [trial(repeat=repeat) for repeat in range(4)]
     pace = Pace.of(repeats, jobs=3).started(repeats[:1], 0.0).ended(repeats[:1], 10.0)
     assert pace.left(10.0) == 10.0
@@ -60,14 +61,14 @@ def test_jobs_share_what_is_left_but_nothing_ends_before_its_longest_part() -> N
     assert pace.left(10.0) == 15.0
 
 
-def test_a_batch_is_one_job_and_its_trials_share_its_time() -> None:
+def test_a_batch_is_one_job_whose_trials_share_its_time() -> None:
     first, second = ([trial(dataset=d, repeat=r) for r in range(4)] for d in ("iris", "wine"))
     pace = Pace.of([*first, *second], jobs=2).started(first, 0.0).ended(first, 8.0)
     assert pace.slowest == ("torch-mlp", 2.0)
     assert pace.started(second, 8.0).left(9.0) == 7.0
 
 
-def test_a_pairing_that_is_unknown_takes_what_its_model_takes_elsewhere_or_else_the_mean() -> None:
+def test_the_estimate_of_a_new_pairing_is_that_of_its_model_elsewhere_or_the_mean() -> None:
     known, same, other = trial("slow"), trial("slow", "iris"), trial("other", "iris")
     quick = trial("quick")
     pace = Pace.of([known, quick, same, other], jobs=1)
@@ -89,7 +90,7 @@ TRIALS = [trial(m, d, r) for m in ("a", "b", "c") for d in ("x", "y") for r in r
 
 
 @given(st.integers(0, 2**32), st.integers(1, 4))
-def test_the_time_left_is_never_negative_and_nothing_when_all_is_done(seed: int, jobs: int) -> None:
+def test_the_time_left_is_never_negative_and_0_at_the_end(seed: int, jobs: int) -> None:
     random = Random(seed)
     waiting = random.sample(TRIALS, len(TRIALS))
     pace, now, running = Pace.of(waiting, jobs), 0.0, list[Trial]()
@@ -108,7 +109,7 @@ def test_the_time_left_is_never_negative_and_nothing_when_all_is_done(seed: int,
     assert pace.left(now) == 0.0
 
 
-# What there is to see.
+# The scene: the state that is shown.
 
 
 def after(scene: Scene, *events: Event, now: float = 0.0) -> Scene:
@@ -125,7 +126,7 @@ FIRST, SECOND, THIRD = ((trial(repeat=repeat),) for repeat in range(3))
 ALL = (*FIRST, *SECOND, *THIRD)
 
 
-def test_what_began_first_of_those_that_tell_their_epochs_is_in_front() -> None:
+def test_the_curve_in_front_is_that_of_the_first_trial_that_reports_epochs() -> None:
     scene = after(Scene.of(ALL, 3, 0.0), *map(Started, (FIRST, SECOND, THIRD)))
     assert scene.front is None
     scene = after(scene, Reached(THIRD, point(1)), Reached(SECOND, point(7)))
@@ -136,7 +137,7 @@ def test_what_began_first_of_those_that_tell_their_epochs_is_in_front() -> None:
     assert scene.front.trial == THIRD[0]
 
 
-def test_the_last_curve_stays_whole_until_there_is_another() -> None:
+def test_the_last_curve_stays_until_the_next_one_begins() -> None:
     trace = (point(1), point(2), point(3))
     scene = after(Scene.of(ALL, 1, 0.0), Started(FIRST), Reached(FIRST, point(1)))
     scene = after(scene, Ended(FIRST, (Result(FIRST[0], "ok", trace=trace),)), Started(SECOND))
@@ -155,7 +156,7 @@ def test_a_trial_that_runs_again_begins_its_curve_anew() -> None:
     assert (scene.done, scene.failed, scene.running) == (0, 0, 1)
 
 
-def test_a_line_tells_what_there_is_to_tell() -> None:
+def test_the_line_has_counts_curve_values_and_the_time_left() -> None:
     scene = Scene.of(ALL, 2, 0.0)
     assert scene.line(0.0) == "0 of 3 done"
     scene = after(scene, Started(FIRST), Started(SECOND), Reached(SECOND, point(400, 0.81, 0.79)))
@@ -171,7 +172,7 @@ def test_a_line_tells_what_there_is_to_tell() -> None:
     assert after(scene, *rest).line(80.0) == "3 of 3 done, 1 failed"
 
 
-# How a trial tells.
+# Reports of epochs from a trial.
 
 
 def epoch_scores(clock: Callable[[], float], tell: Callable[[TracePoint], None]) -> EpochScores:
@@ -183,20 +184,20 @@ def certain(X: Any) -> Any:
     return np.tile([0.0, -np.inf], (len(X), 1))
 
 
-def test_a_million_epochs_are_told_of_no_more_often_than_an_eye_can_follow() -> None:
+def test_reports_of_a_million_epochs_are_limited_to_a_visible_rate() -> None:
     told: list[TracePoint] = []
     calls = iter(range(10_000_000))
     monitor = epoch_scores(lambda: next(calls) * 0.001, told.append)
     for epoch in range(1, 20_001):
         monitor(epoch, certain)
     assert told[0] == TracePoint(1, 1.0, 1.0)
-    # 200 epochs are scored, then 100 for each time that their number doubles.
+    # 200 epochs are scored, then 100 more for each doubling of the number of epochs.
     scored = 200 + 100 * 7
     assert 20 < len(told) < scored * 0.003 / 0.05
 
 
-def test_a_copy_of_what_a_model_was_given_tells_nobody() -> None:
-    """Models copy themselves, to keep their best weights or to train elsewhere."""
+def test_a_copy_of_the_monitor_reports_nothing() -> None:
+    """Models copy themselves, for example to keep their best weights."""
     told: list[TracePoint] = []
     monitor = epoch_scores(lambda: 0.0, lambda point: told.append(point))
     for twin in (
@@ -232,8 +233,8 @@ def harness_models():
 """
 
 
-def test_the_epochs_of_a_trial_are_told_while_it_runs(tmp_path: Path) -> None:
-    """It would wait for ever, were it not seen to have begun."""
+def test_the_epochs_of_a_trial_are_reported_while_it_runs(tmp_path: Path) -> None:
+    """The model waits until the test has received its first epoch."""
     go = tmp_path / "go"
     (tmp_path / "patient.py").write_text(f"GO = {str(go)!r}\n{PATIENT}")
     told: list[Event] = []
@@ -276,33 +277,35 @@ def test_watching_changes_no_score_and_no_trace(batched: bool) -> None:
     points = [event.point for event in told if isinstance(event, Reached)]
     traces = [trace for _, _, trace in watched.values()]
     assert points
-    # A slow machine has time to tell of every epoch, also of the last, whose likelihoods a trace
-    # has of the finished classifier.
+    # A slow machine may report every epoch, including the last. In a trace, the last epoch has the
+    # likelihoods of the finished classifier.
     last = traces[0][-1].epoch
     assert {point for trace in traces for point in trace} >= {
         point for point in points if point.epoch != last
     }
 
 
-def test_of_repeats_in_one_go_the_first_tells() -> None:
+def test_the_first_of_several_repeats_trained_together_reports_its_epochs() -> None:
     pytest.importorskip("torch")
     registry, told = load(), list[TracePoint]()
     trials = [trial(repeat=repeat) for repeat in range(2)]
     first, second = run_together(trials, registry, tell=told.append)
     assert told
     for point in told:
-        if point.epoch != first.trace[-1].epoch:  # which is the finished classifier's
+        if (
+            point.epoch != first.trace[-1].epoch
+        ):  # the last point is that of the finished classifier
             assert point in first.trace
             assert point not in second.trace
 
 
-def test_a_trial_in_this_process_tells_too() -> None:
+def test_a_trial_in_this_process_reports_its_epochs_too() -> None:
     told: list[TracePoint] = []
     result = run_trial(trial("numpy-softmax"), load(), tell=told.append)
     assert told[:1] == [result.trace[0]]
 
 
-# What it looks like.
+# The drawing.
 
 
 def drawn(canvas: Canvas) -> list[str]:
@@ -318,14 +321,14 @@ def test_a_character_of_braille_holds_eight_dots() -> None:
     assert drawn(canvas) == ["⣿⢀"]
 
 
-def test_without_braille_a_character_is_a_dot() -> None:
+def test_without_braille_a_character_holds_one_dot() -> None:
     canvas = Canvas(5, 3, braille=False)
     canvas.draw(path([(0, 2), (4, 0)]))
     canvas.draw([(0, 0)], mark=".")
     assert drawn(canvas) == [".  **", "  *  ", "**   "]
 
 
-def test_a_path_has_every_dot_once_and_a_dotted_one_every_other_pair() -> None:
+def test_a_path_has_every_dot_once_and_a_dotted_path_every_other_pair() -> None:
     steep = [(0, 0), (0, 0), (1, 7), (1, 7)]
     assert list(path(steep)) == [
         (0, 0),
@@ -343,7 +346,7 @@ def plain(points: list[TracePoint], *size: int, braille: bool = False) -> list[s
     return [line.plain.rstrip() for line in chart(points, *size, braille=braille)]
 
 
-def test_a_chart_has_the_tenths_around_its_curves_and_its_epochs_for_a_scale() -> None:
+def test_the_axes_of_a_chart_are_the_tenths_around_its_curves_and_its_epochs() -> None:
     points = trace((0.5, 0.4), (0.75, 0.6), (1.0, 0.8))
     assert plain(points, 20, 3) == [
         "1.00 ┤          ****",
@@ -354,7 +357,7 @@ def test_a_chart_has_the_tenths_around_its_curves_and_its_epochs_for_a_scale() -
     ]
 
 
-def test_where_a_likelihood_is_not_a_number_there_is_a_gap() -> None:
+def test_a_nan_likelihood_is_a_gap_in_the_curve() -> None:
     gap = (math.nan, math.nan)
     rows = plain(trace((0.25, 0.25), (0.25, 0.25), gap, (0.25, 0.25), (0.25, 0.25)), 15, 3)
     assert rows[:3] == [" .30 ┤", " .25 ┤..*   *..", " .20 ┤"]
@@ -375,7 +378,7 @@ ODD_NAMES = (
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 @pytest.mark.parametrize("size", [(80, 24), (200, 60), (40, 10), (23, 5), (8, 3)])
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_a_frame_fits_the_terminal_whatever_the_names_are(
+def test_a_frame_fits_the_terminal_with_names_of_any_length(
     name: str, size: tuple[int, int], encoding: str
 ) -> None:
     unit = (trial(name, name),)
@@ -397,7 +400,7 @@ def test_a_frame_fits_the_terminal_whatever_the_names_are(
 def shot(
     scene: Scene, now: float, size: tuple[int, int], encoding: str = "utf-8", *, watch: bool = True
 ) -> list[str]:
-    """The lines on a terminal of a size."""
+    """The lines of a frame on a terminal of this size."""
     file = TextIOWrapper(BytesIO(), encoding)
     width, height = size
     console = Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
@@ -407,7 +410,7 @@ def shot(
     return file.buffer.getvalue().decode(encoding).splitlines()
 
 
-def test_a_frame_says_what_runs_and_what_is_slow_without_curves_too() -> None:
+def test_a_frame_without_curves_shows_progress_and_the_slowest_model() -> None:
     scene = after(Scene.of(ALL, 1, 0.0), Started(FIRST))
     scene = after(scene, Ended(FIRST, (Result(FIRST[0], "ok"),), start=1.0), Started(SECOND), now=5)
     bar, counts = shot(scene, 6.0, (60, 24), watch=False)
@@ -415,15 +418,7 @@ def test_a_frame_says_what_runs_and_what_is_slow_without_curves_too() -> None:
     assert counts == "1 running · slowest: torch-mlp 4.0 s a trial"
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_without_a_terminal_a_line_comes_at_times_and_later_on_seldom() -> None:
+def test_without_a_terminal_a_line_is_printed_now_and_then_later_less_often() -> None:
     clock, said = Clock(), list[str]()
     lines = Lines(Stage(Scene.of(ALL, 1, 0.0), clock), said.append)
     lines(Started(FIRST))
@@ -436,7 +431,7 @@ def test_without_a_terminal_a_line_comes_at_times_and_later_on_seldom() -> None:
     assert set(said) == {"0 of 3 done, 1 running"}
 
 
-def test_what_is_timed_is_told_in_a_line_at_times_if_it_is_watched(
+def test_a_watched_timing_prints_a_line_now_and_then(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     clock = Clock()
@@ -451,7 +446,7 @@ def test_what_is_timed_is_told_in_a_line_at_times_if_it_is_watched(
 
 
 @pytest.mark.parametrize("other", ["--no-progress", "--pdb"])
-def test_to_watch_without_a_display_is_refused_in_a_line(tmp_path: Path, other: str) -> None:
+def test_watching_without_a_display_is_a_one_line_error(tmp_path: Path, other: str) -> None:
     done = harness_in(tmp_path, "run", "--all", "--watch", "--in-process", other)
     assert f"--watch and {other} cannot be used together" in complaint_of(done)
 
@@ -473,7 +468,7 @@ class Terminal(StringIO):
         return True
 
 
-def test_a_file_is_no_terminal_even_where_colours_are_forced(
+def test_a_file_is_not_treated_as_a_terminal_even_if_colours_are_forced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
@@ -485,7 +480,7 @@ def test_a_file_is_no_terminal_even_where_colours_are_forced(
 
 
 @pytest.mark.parametrize("words", [(), ("--in-process",)])
-def test_a_terminal_shows_the_curves_and_is_left_clean(
+def test_a_terminal_shows_the_curves_and_is_clean_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
@@ -499,4 +494,4 @@ def test_a_terminal_shows_the_curves_and_is_left_clean(
     assert "threshold · numpy-softmax · repeat 0" in shown
     assert "┅ test ." in shown
     assert "3/3" in shown
-    assert shown.endswith("\x1b[2K")  # every line that it took is empty again
+    assert shown.endswith("\x1b[2K")  # every line of the display is erased

@@ -1,18 +1,19 @@
-"""check_dataset passes a good dataset, and says of a wrong one what is wrong with it."""
+"""check_dataset passes a good dataset, and names the fault of a wrong dataset."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from failed_checks import failed_checks
 
 import harness
 import harness.testing
 from harness.errors import DatasetError
 from harness.testing import DATASET_CHECKS, faulty
-from harness.testing.checks import reason_of
 from harness.trials.preparation import encode
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -56,7 +57,7 @@ def twins(rng: np.random.Generator) -> harness.Split:
 
 
 def changed(**parts: Any) -> Any:
-    """A good split, but for some of its parts: each a value or a function of the good one."""
+    """A dataset whose split has replaced parts: new values, or functions of the good parts."""
 
     def split(rng: np.random.Generator) -> harness.Split:
         good = resampled(rng)
@@ -87,15 +88,7 @@ def dataset(split: Any = resampled, kind: Any = "resampled", name: str = "toy") 
     return harness.Dataset(name, kind, split)
 
 
-def verdicts(subject: harness.Dataset) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in DATASET_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong dataset raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, DATASET_CHECKS)
 
 
 @pytest.mark.parametrize(
@@ -117,11 +110,11 @@ def test_a_good_dataset_passes(good: harness.Dataset) -> None:
 
 
 @pytest.mark.parametrize("check", DATASET_CHECKS, ids=str)
-def test_an_author_can_run_each_check_as_a_test_of_its_own(check: harness.testing.Check) -> None:
+def test_an_author_can_run_each_check_as_a_separate_test(check: harness.testing.Check) -> None:
     check.run(dataset())
 
 
-def test_duplicates_of_the_table_itself_earn_a_remark() -> None:
+def test_duplicate_rows_of_the_table_give_a_remark() -> None:
     (check,) = (check for check in DATASET_CHECKS if check.name == "parts-share-no-rows")
     assert "the table has duplicates" in str(check.run(dataset(twins)))
 
@@ -179,25 +172,25 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "check", "reason"), WRONG, ids=[w[2] for w in WRONG])
-def test_a_wrong_dataset_fails_the_check_of_what_is_wrong(
+def test_a_wrong_dataset_fails_the_check_of_its_fault(
     wrong: harness.Dataset, check: str, reason: str
 ) -> None:
     with np.errstate(divide="ignore"):
         failed = verdicts(wrong)
     assert check in failed
     assert reason in failed[check]
-    # What has not the form of a table trips other checks too.
+    # Data that are not a table fail other checks, too.
     assert set(failed) == {check} or check == "parts-fit-together"
 
 
-def test_a_parameter_without_default_and_a_split_of_another_type_are_told() -> None:
+def test_a_parameter_without_default_and_a_split_of_another_type_fail() -> None:
     told = verdicts(dataset(without_default))["parameters-have-defaults"]
     assert told == "parameter 'n' has no default; give it one"
     told = verdicts(dataset(as_lists))["parts-fit-together"]
     assert told == "split gives a dict, not a harness.Split"
 
 
-def test_the_message_lists_all_that_failed_one_a_line() -> None:
+def test_the_message_lists_all_failed_checks_one_per_line() -> None:
     with pytest.raises(AssertionError) as raised:
         harness.testing.check_dataset(dataset(leaky, name="Toy"))
     assert str(raised.value).splitlines() == [
@@ -224,7 +217,7 @@ def test_a_faulty_dataset_fails_the_check_of_its_fault(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAULTS)
-def test_what_fails_a_check_is_what_the_harness_would_refuse_to_run(name: str) -> None:
+def test_a_dataset_that_the_harness_refuses_fails_a_check(name: str) -> None:
     (wrong,) = (d for d in faulty.harness_datasets() if d.name == name)
     split = wrong.split(np.random.default_rng(0))
     if FAULTS[name]:
@@ -234,6 +227,6 @@ def test_what_fails_a_check_is_what_the_harness_would_refuse_to_run(name: str) -
         assert len(encode(split).class_names) == 3
 
 
-def test_a_dataset_that_raises_fails_with_what_it_raised() -> None:
+def test_a_dataset_that_raises_fails_with_its_exception() -> None:
     (wrong,) = (d for d in faulty.harness_datasets() if d.name == "faulty-raises")
     assert verdicts(wrong)["parts-fit-together"] == "ValueError: faulty-raises raises"

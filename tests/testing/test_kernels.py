@@ -1,23 +1,20 @@
-"""check_kernel passes a good softmax, and says of a wrong one what is wrong with it."""
+"""check_kernel passes a good softmax, and names the fault of a wrong softmax."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pytest
+from failed_checks import failed_checks
+from softmaxes import softmax
 
 import harness
 import harness.testing
 from harness.testing import KERNEL_CHECKS
-from harness.testing.checks import reason_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def softmax(Z: Array) -> Array:
-    E = np.exp(Z - Z.max(axis=1, keepdims=True))
-    return np.asarray(E / E.sum(axis=1, keepdims=True))
 
 
 def notebook(Z: Array) -> Array:
@@ -77,15 +74,7 @@ def kernel(run: Any = softmax, **details: Any) -> harness.Kernel:
     return harness.Kernel(run=run, **options)
 
 
-def verdicts(subject: harness.Kernel) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in KERNEL_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong kernel raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, KERNEL_CHECKS)
 
 
 def test_a_good_kernel_passes() -> None:
@@ -93,16 +82,16 @@ def test_a_good_kernel_passes() -> None:
 
 
 @pytest.mark.parametrize("check", KERNEL_CHECKS, ids=str)
-def test_an_author_can_run_each_check_as_a_test_of_its_own(check: harness.testing.Check) -> None:
+def test_an_author_can_run_each_check_as_a_separate_test(check: harness.testing.Check) -> None:
     check.run(kernel())
 
 
-def test_one_that_overflows_passes_if_it_says_so() -> None:
+def test_a_kernel_that_overflows_passes_if_it_declares_that() -> None:
     harness.testing.check_kernel(kernel(notebook, stable=False))
     assert set(verdicts(kernel(notebook))) == {"survives-large-logits"}
 
 
-def test_one_that_refuses_an_empty_array_passes_with_a_remark() -> None:
+def test_a_kernel_that_refuses_an_empty_array_passes_with_a_remark() -> None:
     (check,) = (check for check in KERNEL_CHECKS if check.name == "no-rows")
     remark = check.run(kernel(refuses_nothing))
     assert remark == "refuses an empty array: says 'ValueError: a grid needs a block'"
@@ -136,7 +125,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "checks", "reason"), WRONG)
-def test_a_wrong_kernel_fails_the_check_of_what_is_wrong(
+def test_a_wrong_kernel_fails_the_check_of_its_fault(
     wrong: harness.Kernel, checks: set[str], reason: str
 ) -> None:
     failed = verdicts(wrong)
@@ -148,7 +137,7 @@ def test_float64_logits_need_more_than_single_precision() -> None:
     assert "float64-is-softmax" in verdicts(kernel(in_single_precision))
 
 
-def test_the_message_lists_all_that_failed_one_a_line() -> None:
+def test_the_message_lists_all_failed_checks_one_per_line() -> None:
     with pytest.raises(AssertionError) as raised:
         harness.testing.check_kernel(kernel(in_place, prepare=lambda Z, _: Z.copy(), name="Toy"))
     first, *others = str(raised.value).splitlines()

@@ -1,4 +1,4 @@
-"""check_model passes a good model, and says of a wrong one what is wrong with it."""
+"""check_model passes a good model, and names the fault of a wrong model."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from failed_checks import failed_checks
 
 import harness
 import harness.testing
 from harness.contract import registry
 from harness.testing import MODEL_CHECKS, faulty, sample_for
-from harness.testing.checks import reason_of
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Centroids:
-    """Softmax of the negative squared distances to the classes' means: all that a model must be."""
+    """A minimal model: the softmax of the negative squared distances to the class means."""
 
     def __init__(self, setting: harness.Setting) -> None:
         self.setting = setting
@@ -211,15 +211,7 @@ def model(make: Any = Centroids, name: str = "toy", **details: Any) -> harness.M
     return harness.Model(name, make, **details)
 
 
-def verdicts(subject: harness.Model) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in MODEL_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong model raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, MODEL_CHECKS)
 
 
 NEEDS = (
@@ -233,12 +225,12 @@ NEEDS = (
 
 @pytest.mark.parametrize("needs", NEEDS, ids=str)
 @pytest.mark.parametrize("make", [Centroids, Monitored])
-def test_a_good_model_passes_whatever_it_needs(make: Any, needs: harness.Needs) -> None:
+def test_a_good_model_passes_with_any_needs(make: Any, needs: harness.Needs) -> None:
     harness.testing.check_model(model(make, needs=needs))
 
 
 @pytest.mark.parametrize("check", MODEL_CHECKS, ids=str)
-def test_an_author_can_run_each_check_as_a_test_of_its_own(check: harness.testing.Check) -> None:
+def test_an_author_can_run_each_check_as_a_separate_test(check: harness.testing.Check) -> None:
     check.run(model())
 
 
@@ -247,7 +239,7 @@ def test_a_model_that_learns_nothing_passes_too() -> None:
     harness.testing.check_model(nothing)
 
 
-def test_classes_may_be_in_any_order_that_classes_tells() -> None:
+def test_columns_may_have_any_order_given_by_classes() -> None:
     class Reversed(Centroids):
         classes_ = (2, 1, 0)
 
@@ -306,7 +298,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "checks", "reason"), WRONG, ids=[w[2] for w in WRONG])
-def test_a_wrong_model_fails_the_check_of_what_is_wrong(
+def test_a_wrong_model_fails_the_check_of_its_fault(
     wrong: harness.Model, checks: set[str], reason: str
 ) -> None:
     failed = verdicts(wrong)
@@ -314,7 +306,7 @@ def test_a_wrong_model_fails_the_check_of_what_is_wrong(
     assert all(reason in text for text in failed.values())
 
 
-def test_a_model_that_cannot_be_made_fails_with_what_make_raised() -> None:
+def test_a_model_that_cannot_be_made_fails_with_the_exception_of_make() -> None:
     assert verdicts(model(without_default))["parameters-have-defaults"] == (
         "parameter 'depth' has no default; give it one"
     )
@@ -328,9 +320,9 @@ class OutOfOrderElsewhere(Centroids):
         return super().fit(X, y)
 
 
-def test_a_model_is_tried_on_an_accelerator_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = SimpleNamespace(devices={name: harness.Device(name) for name in ("cpu", "quantum:0")})
-    monkeypatch.setattr(registry, "load", lambda: found)
+def test_a_model_is_checked_on_an_available_accelerator(monkeypatch: pytest.MonkeyPatch) -> None:
+    plugins = SimpleNamespace(devices={name: harness.Device(name) for name in ("cpu", "quantum:0")})
+    monkeypatch.setattr(registry, "load", lambda: plugins)
     (check,) = (check for check in MODEL_CHECKS if check.name == "keeps-to-its-devices")
     kinds = ("cpu", "quantum", "optical")
     assert check.run(model(devices=kinds)) == "tried on cpu, quantum:0; no optical here"
@@ -338,7 +330,7 @@ def test_a_model_is_tried_on_an_accelerator_that_is_there(monkeypatch: pytest.Mo
         check.run(model(OutOfOrderElsewhere, devices=kinds))
 
 
-def test_a_model_told_to_compute_on_the_cpu_may_not_take_cuda_memory(
+def test_a_model_on_the_cpu_may_not_allocate_cuda_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counts = {"allocation.all.allocated": 0}
@@ -364,7 +356,7 @@ def test_a_model_told_to_compute_on_the_cpu_may_not_take_cuda_memory(
         check.run(model(Allocates))
 
 
-def test_the_message_lists_all_that_failed_one_a_line() -> None:
+def test_the_message_lists_all_failed_checks_one_per_line() -> None:
     with pytest.raises(AssertionError) as raised:
         harness.testing.check_model(model(WritesWhereItCan, name="Toy"))
     assert str(raised.value).splitlines() == [
@@ -374,12 +366,12 @@ def test_the_message_lists_all_that_failed_one_a_line() -> None:
     ]
 
 
-def test_what_cannot_be_pickled_passes_with_a_remark() -> None:
+def test_a_model_that_cannot_be_pickled_passes_with_a_remark() -> None:
     (check,) = (check for check in MODEL_CHECKS if check.name == "can-be-pickled")
     assert str(check.run(model(WithLambda))).startswith("cannot be pickled: says '")
 
 
-def test_a_check_leaves_the_process_as_it_found_it() -> None:
+def test_a_check_restores_the_state_of_the_process() -> None:
     before = np.geterr(), dict(os.environ), random.getstate(), np.random.get_state()[1].tolist()  # type: ignore[index]  # noqa: NPY002
     (wild,) = (m for m in faulty.harness_models() if m.name == "faulty-changes-error-state")
     (check,) = (check for check in MODEL_CHECKS if check.name == "leaves-the-process-alone")

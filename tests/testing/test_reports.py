@@ -1,17 +1,18 @@
-"""check_report passes a good report, and says of a wrong one what is wrong with it."""
+"""check_report passes a good report, and names the fault of a wrong report."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from failed_checks import failed_checks
 
 import harness
 import harness.testing
 from harness.testing import REPORT_CHECKS, sample_frames
-from harness.testing.checks import reason_of
 
 if TYPE_CHECKING:
     from harness.contract.values import Frames
@@ -75,15 +76,7 @@ def report(name: str = "toy", tables: Any = tables, render: Any = render, **deta
     return harness.Report(name, tables, render, **details)
 
 
-def verdicts(subject: harness.Report) -> dict[str, str]:
-    """The reason of each check that fails, by its name."""
-    failed = {}
-    for check in REPORT_CHECKS:
-        try:
-            check.run(subject)
-        except Exception as error:  # noqa: BLE001  # whatever the wrong report raises
-            failed[check.name] = reason_of(error)
-    return failed
+verdicts = partial(failed_checks, REPORT_CHECKS)
 
 
 def test_a_good_report_passes() -> None:
@@ -91,7 +84,7 @@ def test_a_good_report_passes() -> None:
 
 
 @pytest.mark.parametrize("check", REPORT_CHECKS, ids=str)
-def test_an_author_can_run_each_check_as_a_test_of_its_own(check: harness.testing.Check) -> None:
+def test_an_author_can_run_each_check_as_a_separate_test(check: harness.testing.Check) -> None:
     check.run(report())
 
 
@@ -116,7 +109,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("wrong", "checks", "reason"), WRONG, ids=[w[2] for w in WRONG])
-def test_a_wrong_report_fails_the_check_of_what_is_wrong(
+def test_a_wrong_report_fails_the_check_of_its_fault(
     wrong: harness.Report, checks: set[str], reason: str
 ) -> None:
     failed = verdicts(wrong)
@@ -129,7 +122,7 @@ def test_a_format_that_cannot_be_rendered_is_named() -> None:
     assert told == "latex: render raised KeyError: 'latex'"
 
 
-def test_the_sample_has_every_kind_of_split_and_of_outcome() -> None:
+def test_the_sample_run_has_every_kind_of_split_and_every_status() -> None:
     results = sample_frames().results
     assert set(results["split_kind"].dropna()) == {"fresh", "resampled", "fixed"}
     assert results["status"].value_counts().to_dict() == {"ok": 25, "failed": 1, "timeout": 1}
@@ -137,7 +130,7 @@ def test_the_sample_has_every_kind_of_split_and_of_outcome() -> None:
     assert set(sample_frames(all_failed=True).results["status"]) == {"failed", "timeout"}
 
 
-def test_the_scores_of_the_sample_follow_from_its_predictions() -> None:
+def test_the_scores_of_the_sample_run_agree_with_its_predictions() -> None:
     frames = sample_frames()
     ok = frames.results[frames.results["status"] == "ok"].set_index("result_id")
     rows = frames.predictions(ok.index.tolist()).groupby("result_id")
@@ -149,7 +142,7 @@ def test_the_scores_of_the_sample_follow_from_its_predictions() -> None:
     np.testing.assert_allclose(np.exp(mean), ok["likelihood"], rtol=1e-5)
 
 
-def test_models_of_the_sample_are_tested_on_the_same_rows() -> None:
+def test_models_of_the_sample_run_share_their_test_rows() -> None:
     frames = sample_frames()
     first = frames.results.query("dataset == 'shells' and repeat == 0")
     labels = [frames.predictions([i])["true"].tolist() for i in first["result_id"]]

@@ -1,4 +1,4 @@
-"""The clock stops when an answer has been computed, not when a library says that it will be."""
+"""The clock stops when an answer is computed, not when a lazy library returns a promise."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from doubles import Clock
+from softmaxes import softmax
 
 import harness
 from harness.contract.registry import Origin, Registry
@@ -24,24 +26,11 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]
 WORK = 5.0
-"""Seconds that an answer takes; the call that promises it takes 1."""
-
-
-class Clock:
-    """Seconds that pass only where a test lets them."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
+"""Seconds until a lazy answer is computed; the call that returns it takes 1 second."""
 
 
 class Promise:
-    """An array that is computed, anew each time, when NumPy looks at it, as Dask's."""
+    """An array that is computed each time that NumPy reads it, like Dask's."""
 
     def __init__(self, clock: Clock, array: Array) -> None:
         self.clock, self.array = clock, array
@@ -52,7 +41,7 @@ class Promise:
 
 
 class Begun:
-    """An array that is computed in the background, and can be waited for, as JAX's."""
+    """An array that is computed in the background and can be waited for, like JAX's."""
 
     def __init__(self, clock: Clock, array: Array) -> None:
         self.clock, self.array, self.ready = clock, array, False
@@ -68,7 +57,7 @@ class Begun:
 
 
 class Number:
-    """A number that is computed when it is looked at."""
+    """A number that is computed when it is converted to a float."""
 
     def __init__(self, clock: Clock, value: float, seconds: float) -> None:
         self.clock, self.value, self.seconds = clock, value, seconds
@@ -87,35 +76,35 @@ def objects(clock: Clock, array: Array) -> Array:
 
 
 class Plugin(SimpleNamespace):
-    """Hooks, as a module has them."""
+    """A plugin with these hooks."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]  # pluggy keeps plugins in sets
 
 
-Kind = Any  # of (clock, array), what stands for the array
+Kind = Any  # called with (clock, array), returns a lazy array
 LAZY: list[Kind] = [Promise, Begun, numbers, objects]
 
 
 @pytest.mark.parametrize("kind", LAZY)
 def test_an_answer_is_computed_into_an_array(kind: Kind) -> None:
     clock = Clock()
-    found = concrete(kind(clock, np.eye(2)))
+    computed_array = concrete(kind(clock, np.eye(2)))
     assert clock.now == pytest.approx(WORK)
-    np.testing.assert_array_equal(found, np.eye(2))
+    np.testing.assert_array_equal(computed_array, np.eye(2))
 
 
-def test_an_array_is_left_as_it_is() -> None:
+def test_an_array_is_returned_unchanged() -> None:
     P = np.eye(2)
     assert concrete(P) is P
 
 
 @pytest.mark.parametrize("answer", [[[0.5, 0.5], [1.0]], object(), [["a", None], [None, 1]]])
-def test_what_is_no_array_is_left_to_whoever_checks_it(answer: Any) -> None:
+def test_an_answer_that_is_not_an_array_is_returned_unchanged(answer: Any) -> None:
     assert concrete(answer) is answer
 
 
 class Lazy:
-    """A classifier whose answers and whatever it learns are of some lazy kind."""
+    """A classifier whose answers and learned arrays are lazy."""
 
     def __init__(self, clock: Clock, kind: Kind, fits: Kind = lambda _clock, array: array) -> None:
         self.clock, self.kind, self.fits = clock, kind, fits
@@ -140,7 +129,7 @@ def registry(make: Callable[..., Any]) -> Registry:
         harness_datasets=harness.hookimpl(lambda: [harness.Dataset("two", "fixed", split)]),
         harness_models=harness.hookimpl(lambda: [harness.Model("lazy", make)]),
     )
-    return Registry([(Origin("mine", "mine", path="mine.py"), plugin)], [])  # type: ignore[list-item]  # as good as
+    return Registry([(Origin("mine", "mine", path="mine.py"), plugin)], [])  # type: ignore[list-item]  # has a module's hooks
 
 
 def lazy_trial() -> Trial:
@@ -148,7 +137,7 @@ def lazy_trial() -> Trial:
 
 
 @pytest.mark.parametrize("kind", LAZY)
-def test_a_trial_s_predictions_take_as_long_as_their_answers(kind: Kind) -> None:
+def test_a_trial_s_predict_seconds_include_computing_lazy_answers(kind: Kind) -> None:
     clock = Clock()
     result = run_trial(lazy_trial(), registry(lambda _: Lazy(clock, kind)), clock=clock)
     assert result.status == "ok"
@@ -157,7 +146,7 @@ def test_a_trial_s_predictions_take_as_long_as_their_answers(kind: Kind) -> None
     assert result.seconds.predict == pytest.approx((1 + WORK) / 2)  # a row
 
 
-def test_a_trial_s_fit_takes_as_long_as_what_it_begins() -> None:
+def test_a_trial_s_fit_seconds_include_work_in_the_background() -> None:
     clock = Clock()
     lazy = registry(lambda _: Lazy(clock, Promise, fits=Begun))
     result = run_trial(lazy_trial(), lazy, clock=clock)
@@ -166,41 +155,37 @@ def test_a_trial_s_fit_takes_as_long_as_what_it_begins() -> None:
 
 
 def measured(clock: Clock, workloads: list[engine.Workload]) -> dict[str, engine.Measured]:
-    found = engine.measure(
+    measurements = engine.measure(
         workloads, seconds=0, seed=0, clock=clock, rounds=2, fewest=2, warm_up=0.0
     )
-    assert {one.workload.kind: (one.status, one.reason) for one in found} == {
-        one.workload.kind: ("ok", "") for one in found
-    }
-    return {one.workload.kind: one for one in found}
+    assert {
+        measurement.workload.kind: (measurement.status, measurement.reason)
+        for measurement in measurements
+    } == {measurement.workload.kind: ("ok", "") for measurement in measurements}
+    return {measurement.workload.kind: measurement for measurement in measurements}
 
 
 def lazy_pairing(clock: Clock, kind: Kind, fits: Kind = np.asarray) -> dict[str, engine.Measured]:
     group = TrainingGroup((TimedPairing((lazy_trial(),), epochs=0, predict=True),))
-    them = registry(
+    plugins = registry(
         lambda _: Lazy(clock, kind, lambda c, a: a if fits is np.asarray else fits(c, a))
     )
-    return measured(clock, group.workloads(them, 0, clock=clock))
+    return measured(clock, group.workloads(plugins, 0, clock=clock))
 
 
 @pytest.mark.parametrize("kind", LAZY)
-def test_timed_predictions_take_as_long_as_their_answers(kind: Kind) -> None:
-    found = lazy_pairing(Clock(), kind)
-    for what in ("predict", "predict-row"):
-        assert median(found[what].samples) == pytest.approx(1 + WORK)
+def test_timings_of_predict_include_computing_lazy_answers(kind: Kind) -> None:
+    measurements = lazy_pairing(Clock(), kind)
+    for kind_of_timing in ("predict", "predict-row"):
+        assert median(measurements[kind_of_timing].samples) == pytest.approx(1 + WORK)
 
 
-def test_a_timed_fit_takes_as_long_as_what_it_begins() -> None:
-    found = lazy_pairing(Clock(), Promise, fits=Begun)
-    assert found["fit"].samples == pytest.approx([1 + WORK] * 2)
+def test_timings_of_fit_include_work_in_the_background() -> None:
+    measurements = lazy_pairing(Clock(), Promise, fits=Begun)
+    assert measurements["fit"].samples == pytest.approx([1 + WORK] * 2)
 
 
 # Kernels
-
-
-def softmax(Z: Array) -> Array:
-    P = np.exp(Z - Z.max(axis=1, keepdims=True))
-    return np.asarray(P / P.sum(axis=1, keepdims=True))
 
 
 def lazy_kernel(clock: Clock, kind: Kind, device: str) -> engine.Measured:
@@ -215,27 +200,27 @@ def lazy_kernel(clock: Clock, kind: Kind, device: str) -> engine.Measured:
         clock.sleep(0.25)
 
     kernel = harness.Kernel("lazy", lambda Z, _device: Z, run, collect, (device.partition(":")[0],))
-    them: Any = SimpleNamespace(
+    plugins: Any = SimpleNamespace(
         kernels={"lazy": kernel}, devices={device: Device(device, synchronize=synchronize)}
     )
     group = SoftmaxGroup(("lazy",), (4, 3), "float64", device)
-    return measured(clock, group.workloads(them, 0))["softmax"]
+    return measured(clock, group.workloads(plugins, 0))["softmax"]
 
 
 @pytest.mark.parametrize("kind", LAZY)
-def test_a_lazy_kernel_on_the_cpu_takes_as_long_as_its_output(kind: Kind) -> None:
+def test_timings_of_a_kernel_on_the_cpu_include_computing_its_lazy_output(kind: Kind) -> None:
     assert median(lazy_kernel(Clock(), kind, "cpu").samples) == pytest.approx(1 + WORK + 0.25)
 
 
-def test_an_output_on_a_device_is_waited_for_and_not_brought_back() -> None:
+def test_timings_of_a_kernel_on_a_device_include_no_copy_to_the_cpu() -> None:
     assert median(lazy_kernel(Clock(), Promise, "xpu:0").samples) == pytest.approx(1 + 0.25)
 
 
-def test_an_output_that_can_be_waited_for_is_on_any_device() -> None:
+def test_an_output_that_can_be_waited_for_is_waited_for_on_any_device() -> None:
     assert median(lazy_kernel(Clock(), Begun, "xpu:0").samples) == pytest.approx(1 + WORK + 0.25)
 
 
-def test_a_tensor_of_pytorch_is_computed_and_need_not_be_collected() -> None:
+def test_a_pytorch_tensor_counts_as_computed_without_being_collected() -> None:
     torch = pytest.importorskip("torch")
 
     def collect(_output: Any) -> Any:
@@ -247,7 +232,7 @@ def test_a_tensor_of_pytorch_is_computed_and_need_not_be_collected() -> None:
 # Fits
 
 
-def test_a_fit_is_settled_wherever_its_arrays_are() -> None:
+def test_settling_a_fit_waits_for_arrays_at_any_depth() -> None:
     clock = Clock()
     held = SimpleNamespace(w=(Begun(clock, np.eye(2)), [Begun(clock, np.eye(2))]))
     held.itself = held
@@ -256,7 +241,7 @@ def test_a_fit_is_settled_wherever_its_arrays_are() -> None:
 
 
 class Refuses:
-    """Cannot be looked into."""
+    """Raises on any access to an attribute."""
 
     def __getattribute__(self, name: str) -> Any:
         raise RuntimeError(name)
@@ -267,13 +252,13 @@ class Odd(dict[str, Any]):
         raise RuntimeError
 
 
-def test_what_cannot_be_looked_into_is_passed_by() -> None:
+def test_objects_that_raise_when_inspected_are_skipped() -> None:
     clock = Clock()
     assert settle([Refuses(), Odd(), Begun(clock, np.eye(2))])
     assert clock.now == WORK
 
 
-def test_of_a_large_model_only_so_much_is_looked_at() -> None:
+def test_only_a_limited_part_of_a_large_model_is_inspected() -> None:
     looked: list[int] = []
 
     class Counts:

@@ -1,4 +1,4 @@
-"""Repeats of a pairing that are trained in one go, and stored as if each had been alone."""
+"""Batches train several repeats of a pairing together; the results are the same as alone."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 import pytest
+from doubles import Clock
 
 import harness
 from harness.contract.registry import Origin, Registry, load
@@ -153,21 +154,21 @@ def repeats(model: str, n: int = 3, dataset: str = "threshold") -> list[Trial]:
 
 
 def calls(plugin: str) -> Counter[str]:
-    """How often which function of the plugin was called, over all processes."""
+    """The number of calls of each function of the plugin, over all processes."""
     file = Path(plugin).parent / "calls.txt"
     return Counter(file.read_text().splitlines()) if file.exists() else Counter()
 
 
 def isolated(plugin: str, trials: list[Trial], **options: Any) -> list[Result]:
-    """Results of trials that are one batch, in the order of their repeats."""
+    """Results of trials that run as one batch, ordered by repeat."""
     options = {"jobs": 1, "seconds": 30.0, "batches": [trials]} | options
-    found = list(run_isolated(trials, [plugin], **options))
-    assert len(found) == len(trials)
-    return sorted(found, key=lambda result: result.trial.repeat)
+    results = list(run_isolated(trials, [plugin], **options))
+    assert len(results) == len(trials)
+    return sorted(results, key=lambda result: result.trial.repeat)
 
 
 def measured(result: Result) -> tuple[Any, ...]:
-    """All of a result that does not depend on how long it took."""
+    """The parts of a result that do not depend on time."""
     assert result.predictions is not None
     return (
         result.trial,
@@ -182,7 +183,7 @@ def measured(result: Result) -> tuple[Any, ...]:
 
 
 def run(folder: Path, *plugins: str, **changes: Any) -> Frames:
-    """A whole run on a store of its own."""
+    """A complete run with its own store."""
     selected = {
         name: changes.pop(name) for name in ("datasets", "models", "repeats") if name in changes
     }
@@ -195,21 +196,21 @@ def run(folder: Path, *plugins: str, **changes: Any) -> Frames:
 
 
 def of(frames: Frames, model: str) -> list[dict[str, Any]]:
-    """The rows of a model, without what a run gives them and what takes time."""
+    """The rows of a model, without ids of the run and without times."""
     rows = frames.results[frames.results["model"] == model]
     kept = [name for name in rows.columns if "seconds" not in name and name != "result_id"]
     return rows.sort_values("repeat")[kept].to_dict("records")  # type: ignore[return-value]
 
 
 def by_trial(frames: Frames, rows: Any) -> dict[tuple[str, int], list[tuple[Any, ...]]]:
-    """Rows of each result under its model and repeat, for results come in any order."""
+    """Rows of each result by model and repeat, because results are stored in any order."""
     names = {
         row["result_id"]: (row["model"], row["repeat"]) for row in frames.results.to_dict("records")
     }
-    found: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
+    rows_by_trial: dict[tuple[str, int], list[tuple[Any, ...]]] = {}
     for result_id, *values in rows.itertuples(index=False):
-        found.setdefault(names[result_id], []).append(tuple(values))
-    return found
+        rows_by_trial.setdefault(names[result_id], []).append(tuple(values))
+    return rows_by_trial
 
 
 def curves(frames: Frames) -> dict[tuple[str, int], list[tuple[Any, ...]]]:
@@ -220,10 +221,10 @@ def predictions(frames: Frames) -> dict[tuple[str, int], list[tuple[Any, ...]]]:
     return by_trial(frames, frames.predictions(frames.results["result_id"].tolist()))
 
 
-# What comes of a batch
+# Results of a batch
 
 
-def test_repeats_in_one_go_give_each_the_result_that_it_has_alone(plugin: str) -> None:
+def test_each_repeat_of_a_batch_gets_the_same_result_as_alone(plugin: str) -> None:
     trials = repeats("walk-together", 4)
     together = isolated(plugin, trials)
     assert calls(plugin) == {"together 4": 1}
@@ -235,7 +236,7 @@ def test_repeats_in_one_go_give_each_the_result_that_it_has_alone(plugin: str) -
     assert [result.seconds.together for result in alone if result.seconds] == [1] * 4
 
 
-def test_a_batch_is_what_each_trial_here_and_now_would_have_been(plugin: str) -> None:
+def test_a_batch_in_this_process_gives_the_results_of_single_trials(plugin: str) -> None:
     registry = load([plugin])
     trials = repeats("walk-together")
     together = run_together(trials, registry)
@@ -251,7 +252,10 @@ def test_a_run_stores_the_same_with_batches_and_without(
     batched = run(tmp_path, plugin, **asked)
     assert calls(plugin) == {"together 4": 1}
     single = run(tmp_path, plugin, **asked, batching=False)
-    assert calls(plugin) == {"together 4": 1, "fit": 4}  # --no-batching calls it no more
+    assert calls(plugin) == {
+        "together 4": 1,
+        "fit": 4,
+    }  # with --no-batching, fit_together is not called
     rows, others = of(batched, "walk-together"), of(single, "walk-together")
     assert [row.pop("fitted_together") for row in rows] == [4] * 4
     assert [row.pop("fitted_together") for row in others] == [1] * 4
@@ -262,7 +266,7 @@ def test_a_run_stores_the_same_with_batches_and_without(
 
 
 @pytest.mark.parametrize("model", ["torch-mlp[epochs=4]", "notebook-mlp[epochs=20]"])
-def test_perceptrons_in_one_go_score_as_they_do_alone(tmp_path: Path, model: str) -> None:
+def test_perceptrons_score_the_same_in_a_batch_as_alone(tmp_path: Path, model: str) -> None:
     pytest.importorskip("torch")
     asked = {"datasets": ("threshold",), "models": (model,), "repeats": 3}
     batched = run(tmp_path, **asked, jobs=2)
@@ -274,12 +278,14 @@ def test_perceptrons_in_one_go_score_as_they_do_alone(tmp_path: Path, model: str
         assert row["model_seed"] == other["model_seed"]
         for score in ("likelihood", "train_likelihood"):
             assert row[score] == pytest.approx(other[score], abs=1e-4)
-            assert row[score] == other[score]  # the very bits, for batched products are no others
+            assert (
+                row[score] == other[score]
+            )  # bit by bit, because batched matrix products are exactly equal
     assert curves(batched) == curves(single)
     assert predictions(batched) == predictions(single)
 
 
-def test_repeats_of_different_shape_are_trained_with_those_of_theirs(plugin: str) -> None:
+def test_repeats_are_trained_with_repeats_of_the_same_shape(plugin: str) -> None:
     trials = repeats("walk-together", 6, dataset="uneven")
     together = isolated(plugin, trials)
     sizes = Counter(result.n_train for result in together)
@@ -292,7 +298,7 @@ def test_repeats_of_different_shape_are_trained_with_those_of_theirs(plugin: str
     assert [measured(result) for result in together] == [measured(result) for result in alone]
 
 
-def test_a_repeat_whose_shape_no_other_has_is_trained_by_itself(plugin: str) -> None:
+def test_a_repeat_with_a_shape_of_its_own_is_trained_alone(plugin: str) -> None:
     sizes = {
         result.trial.repeat: result.n_train
         for result in isolated(plugin, repeats("walk", 6, dataset="uneven"), batches=())
@@ -301,25 +307,16 @@ def test_a_repeat_whose_shape_no_other_has_is_trained_by_itself(plugin: str) -> 
     wanted = [*small[:2], large[0]]
     before = calls(plugin)
     trials = [t for t in repeats("walk-together", 6, dataset="uneven") if t.repeat in wanted]
-    found = isolated(plugin, trials)
+    results = isolated(plugin, trials)
     assert calls(plugin) - before == {"together 2": 1, "fit": 1}
-    assert {r.trial.repeat: r.seconds.together for r in found if r.seconds} == {
+    assert {r.trial.repeat: r.seconds.together for r in results if r.seconds} == {
         small[0]: 2,
         small[1]: 2,
         large[0]: 1,
     }
 
 
-class Clock:
-    """Seconds that pass only where a test lets them."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_fit_seconds_are_an_equal_share_less_what_the_monitors_took() -> None:
+def test_fit_seconds_are_an_equal_share_minus_the_time_of_the_monitors() -> None:
     clock = Clock()
 
     class Even:
@@ -330,7 +327,7 @@ def test_fit_seconds_are_an_equal_share_less_what_the_monitors_took() -> None:
             raise AssertionError("is fitted with the others")
 
         def predict_log_proba(self, X: Any) -> Any:
-            clock.now += 100  # scoring an epoch is the harness' business
+            clock.now += 100  # called by the harness, to score an epoch
             return np.log(self.predict_proba(X))
 
         def predict_proba(self, X: Any) -> Any:
@@ -352,58 +349,58 @@ def test_fit_seconds_are_an_equal_share_less_what_the_monitors_took() -> None:
     module.harness_datasets = harness.hookimpl(lambda: [dataset])  # type: ignore[attr-defined]
     module.harness_models = harness.hookimpl(lambda: [model])  # type: ignore[attr-defined]
     registry = Registry([(Origin("mine", "mine", path="mine.py"), module)], [])
-    found = run_together(repeats("even", 4, dataset="two"), registry, clock=clock)
-    assert [result.seconds.fit for result in found if result.seconds] == [6 / 4] * 4
-    assert [result.seconds.make for result in found if result.seconds] == [0.25] * 4
-    assert [result.seconds.together for result in found if result.seconds] == [4] * 4
+    results = run_together(repeats("even", 4, dataset="two"), registry, clock=clock)
+    assert [result.seconds.fit for result in results if result.seconds] == [6 / 4] * 4
+    assert [result.seconds.make for result in results if result.seconds] == [0.25] * 4
+    assert [result.seconds.together for result in results if result.seconds] == [4] * 4
 
 
-# What goes wrong in a batch
+# Failures in a batch
 
 
 @pytest.mark.parametrize("model", ["raises", "exits", "forgets", "aborts", "hangs"])
-def test_repeats_that_cannot_be_trained_in_one_go_are_trained_one_by_one(
+def test_repeats_that_cannot_be_trained_together_are_trained_one_by_one(
     plugin: str, model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "GRACE", 0.2)
     trials = repeats(f"walk-{model}", 2)
-    seconds = 5.0 if model == "hangs" else 60.0  # alone they take a hundredth of it
-    found = isolated(plugin, trials, seconds=seconds)
-    assert [result.status for result in found] == ["ok", "ok"]
-    assert [result.seconds.together for result in found if result.seconds] == [1, 1]
+    seconds = 5.0 if model == "hangs" else 60.0  # alone they take a hundredth of this limit
+    results = isolated(plugin, trials, seconds=seconds)
+    assert [result.status for result in results] == ["ok", "ok"]
+    assert [result.seconds.together for result in results if result.seconds] == [1, 1]
     assert calls(plugin)["fit"] == 2
     alone = isolated(plugin, trials, batches=())
-    assert [measured(result) for result in found] == [measured(result) for result in alone]
+    assert [measured(result) for result in results] == [measured(result) for result in alone]
 
 
-def test_one_repeat_that_cannot_be_scored_costs_the_others_nothing(plugin: str) -> None:
+def test_a_repeat_that_cannot_be_scored_fails_alone(plugin: str) -> None:
     trials = repeats("walk-together", 4)
     bad = PLUGIN.replace("BAD_SEED = 0", f"BAD_SEED = {trials[2].model_seed}")
     Path(plugin).write_text(bad)
-    found = isolated(plugin, trials)
-    assert [result.status for result in found] == ["ok", "ok", "failed", "ok"]
-    failure = found[2].failure
+    results = isolated(plugin, trials)
+    assert [result.status for result in results] == ["ok", "ok", "failed", "ok"]
+    failure = results[2].failure
     assert failure is not None
     assert failure.kind == "probabilities"
     assert "sum to" in failure.reason
     assert calls(plugin)["together 4"] == 1
 
 
-def test_a_dataset_that_breaks_the_contract_is_blamed_in_a_batch_too(plugin: str) -> None:
+def test_in_a_batch_too_a_broken_dataset_is_the_failure(plugin: str) -> None:
     trials = repeats("walk-together", 2, dataset="faulty-nan-labels")
-    found = list(run_isolated(trials, [plugin, "harness.testing.faulty"], batches=[trials], jobs=1))
-    assert {(r.status, r.failure.kind if r.failure else "") for r in found} == {
+    results = list(
+        run_isolated(trials, [plugin, "harness.testing.faulty"], batches=[trials], jobs=1)
+    )
+    assert {(r.status, r.failure.kind if r.failure else "") for r in results} == {
         ("failed", "dataset")
     }
-    assert len(found) == 2
+    assert len(results) == 2
 
 
-def test_a_batch_that_crashes_costs_no_other_pairing_its_result(
-    plugin: str, tmp_path: Path
-) -> None:
+def test_a_crashed_batch_does_not_affect_other_pairings(plugin: str, tmp_path: Path) -> None:
     models = ("walk-aborts", "walk-together", "walk")
     frames = run(tmp_path, plugin, datasets=("threshold",), models=models, repeats=2, jobs=2)
-    assert frames.results["status"].tolist() == ["ok"] * 10  # with the two baselines
+    assert frames.results["status"].tolist() == ["ok"] * 10  # including the two baselines
     assert {
         model: group["fitted_together"].tolist()
         for model, group in frames.results.groupby("model")
@@ -411,24 +408,26 @@ def test_a_batch_that_crashes_costs_no_other_pairing_its_result(
     } == {"walk-aborts": [1, 1], "walk-together": [2, 2], "walk": [1, 1]}
 
 
-def test_a_batch_is_ended_although_nobody_asks_for_more_than_the_first_result(
+def test_a_batch_is_ended_if_only_the_first_result_is_taken(
     plugin: str,
 ) -> None:
-    """As when a run is interrupted while a result is being stored."""
+    """This happens if a run is interrupted while it stores a result."""
     trials = [*repeats("walk-waits", 1), *repeats("walk-hangs", 2)]
     file = Path(plugin).parent / "calls.txt"
     with closing(run_isolated(trials, [plugin], batches=[trials[1:]], jobs=2)) as results:  # type: ignore[type-var]  # a generator
         assert next(results).trial == trials[0]
         pid = next(word for word in file.read_text().split() if word.isdigit())
         process = psutil.Process(int(pid))
-    _, alive = psutil.wait_procs([process], timeout=60)  # until somebody has waited for it
+    _, alive = psutil.wait_procs(
+        [process], timeout=60
+    )  # a zombie until its parent has waited for it
     assert not alive
 
 
-# What is batched
+# The choice of batches
 
 
-def test_a_batch_has_no_more_trials_than_memory_allows(
+def test_memory_limits_the_trials_of_a_batch(
     plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("harness.runs.campaign.BATCH", 2)
@@ -438,7 +437,7 @@ def test_a_batch_has_no_more_trials_than_memory_allows(
     assert calls(plugin) == {"together 2": 2, "fit": 1}
 
 
-def test_one_repeat_is_no_batch(plugin: str, tmp_path: Path) -> None:
+def test_a_single_repeat_is_not_batched(plugin: str, tmp_path: Path) -> None:
     run(tmp_path, plugin, datasets=("threshold",), models=("walk-together",), repeats=1)
     assert calls(plugin) == {"fit": 1}
 
@@ -450,7 +449,7 @@ def test_trials_in_this_process_run_one_by_one(plugin: str, tmp_path: Path) -> N
     assert [row["fitted_together"] for row in of(here, "walk-together")] == [1, 1]
 
 
-def test_a_resumed_run_batches_what_is_left_and_scores_the_same(
+def test_a_resumed_run_batches_the_missing_trials_and_scores_the_same(
     plugin: str, tmp_path: Path
 ) -> None:
     asked = {"datasets": ("threshold",), "models": ("walk-together",), "repeats": 4}
@@ -473,7 +472,7 @@ def test_a_resumed_run_batches_what_is_left_and_scores_the_same(
     np.testing.assert_equal(rows, others)
 
 
-def test_a_run_without_batches_is_resumed_without(plugin: str) -> None:
+def test_a_run_without_batching_is_resumed_without_batching(plugin: str) -> None:
     request = Request(Selection(), plugins=(plugin,), batching=False, timing_budget=7.0)
     again = Request.from_json(request.to_json())
     assert again == request
@@ -481,7 +480,7 @@ def test_a_run_without_batches_is_resumed_without(plugin: str) -> None:
 
 
 @pytest.mark.parametrize("field", ["fit_together", "reference"])
-def test_what_cannot_be_called_is_the_plugin_s_fault_in_one_line(
+def test_a_fit_together_that_is_not_callable_is_a_one_line_plugin_error(
     tmp_path: Path, field: str
 ) -> None:
     file = tmp_path / "odd.py"

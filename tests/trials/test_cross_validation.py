@@ -1,4 +1,4 @@
-"""Cross-validation: folds that partition a table, what is run of them, and what is said of it."""
+"""Cross-validation: folds partition a table; runs and statistics take folds into account."""
 
 from __future__ import annotations
 
@@ -67,13 +67,13 @@ def run_of(plugin: str, folder: Path, *datasets: str, repeats: int) -> harness.O
 
 
 def report_of(outcome: harness.Outcome) -> str:
-    """What `harness report --format markdown` prints, on one line."""
+    """The output of `harness report --format markdown`, joined to one line."""
     tables = harness.discover().reports["tables"]
     return " ".join(str(tables.render(outcome.frames, "markdown")).split())
 
 
 @given(st.lists(st.integers(2, 20), min_size=2, max_size=4), st.integers(2, 6), st.integers(0, 99))
-def test_folds_test_each_row_once_and_differ_by_a_row_in_size_and_in_each_class(
+def test_folds_test_each_row_once_and_their_sizes_and_class_counts_differ_by_one(
     counts: list[int], n_folds: int, seed: int
 ) -> None:
     y = np.repeat(np.arange(len(counts)), counts)
@@ -94,7 +94,7 @@ def test_folds_test_each_row_once_and_differ_by_a_row_in_size_and_in_each_class(
 
 
 @given(st.lists(st.integers(1, 8), min_size=5, max_size=12), st.integers(0, 99))
-def test_rows_of_a_group_come_into_one_fold(sizes: list[int], seed: int) -> None:
+def test_all_rows_of_a_group_are_in_one_fold(sizes: list[int], seed: int) -> None:
     groups = np.repeat(np.arange(len(sizes)), sizes)
     X, y = groups[:, None].astype(float), np.arange(len(groups)) % 2
     parts = [
@@ -114,7 +114,7 @@ def test_rows_of_a_group_come_into_one_fold(sizes: list[int], seed: int) -> None
         (0, 3, [0, 0, 0, 0, 1, 1, 1, 1], "3 folds of 2 groups"),
     ],
 )
-def test_what_cannot_be_folded_is_told(
+def test_data_that_cannot_be_divided_into_folds_are_an_error(
     fold: int, n_folds: int, groups: list[int] | None, fault: str
 ) -> None:
     with pytest.raises(DatasetError, match=fault):
@@ -128,7 +128,7 @@ def test_what_cannot_be_folded_is_told(
         )
 
 
-def test_folds_of_one_repetition_have_one_seed_and_the_next_has_another() -> None:
+def test_folds_of_a_repetition_share_a_seed_and_repetitions_differ() -> None:
     trials = [Trial(Choice("four"), Choice("m"), "cpu", repeat, 0, 4) for repeat in range(8)]
     assert [trial.fold for trial in trials] == [0, 1, 2, 3] * 2
     assert list(Counter(trial.split_seed for trial in trials).values()) == [4, 4]
@@ -136,7 +136,7 @@ def test_folds_of_one_repetition_have_one_seed_and_the_next_has_another() -> Non
 
 
 @pytest.mark.parametrize("kind", ["1-fold", "0-fold", "k-fold", "-3-fold", "leave-one-out"])
-def test_a_kind_names_two_folds_at_least(kind: str, tmp_path: Path) -> None:
+def test_a_kind_of_split_needs_at_least_two_folds(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "odd.py"
     path.write_text(PLUGIN.replace("4-fold", kind))
     with pytest.raises(PluginError, match=f"kind '{kind}'.*such as 10-fold"):
@@ -169,8 +169,8 @@ def test_leave_one_out_and_unfinished_folds_are_named_and_a_parameter_can_be_set
     assert "More than 10 folds, leave-one-out included: no intervals and no ≈." in text
     assert "the rows of all folds are the sample" not in text
     assert "≈" not in text.partition("How to read this")[0]
-    some = run_of(plugin, tmp_path, "four[shift=1.0]", repeats=3)
-    text = report_of(some)
+    outcome = run_of(plugin, tmp_path, "four[shift=1.0]", repeats=3)
+    text = report_of(outcome)
     assert "3 folds of 4-fold cross-validation" in text
     assert "-r 4" in text
 
@@ -178,13 +178,13 @@ def test_leave_one_out_and_unfinished_folds_are_named_and_a_parameter_can_be_set
 def folded(
     losses: np.ndarray[Any, Any], k: int
 ) -> tuple[dict[tuple[str, str, str], Any], RowScores]:
-    """Cells and rows of losses (n_models, J, n_test); a row is right below log 2."""
+    """Cells and row scores from losses (n_models, J, n_test); a loss below log 2 is right."""
     results, predictions = frames_of(losses, k)
     return cells(results), RowScores(predictions)
 
 
 def frames_of(losses: np.ndarray[Any, Any], k: int) -> tuple[pd.DataFrame, Any]:
-    """Results and predictions of such losses."""
+    """Frames with the results and predictions of these losses."""
     import pandas as pd
 
     m, J, n = losses.shape
@@ -232,9 +232,10 @@ def losses_of(m: int, J: int, n: int) -> np.ndarray[Any, Any]:
 
 
 def half_width(values: np.ndarray[Any, Any], k: int, tail: float) -> float:
-    """Of the mean of values (k, n) of k folds, written anew.
+    """Half the width of an interval of the mean of values (k, n); an independent implementation.
 
-    Nadeau and Bengio's variance of all rows, and what fold means vary by beyond their rows.
+    The variance is Nadeau and Bengio's for all rows, plus the variance of the fold means beyond
+    that of their rows.
     """
     n = values.shape[1]
     worth = n / (1 / k + 1 / (k - 1))
@@ -253,60 +254,62 @@ def test_the_nlls_interval_is_a_t_interval_over_all_rows_with_nadeau_and_bengios
     losses = losses_of(1, k, n)
     losses += 1 - losses.mean(axis=2, keepdims=True) + moved * np.arange(k)[:, None]
     (cell,) = folded(losses, k)[0].values()
-    found, half = interval(cell, "nll"), half_width(losses[0], k, 0.025)
-    assert found.low == pytest.approx(losses.mean() - half)
-    assert found.high == pytest.approx(losses.mean() + half)
-    assert found.method == "corrected t over the rows of all folds"
+    computed, half = interval(cell, "nll"), half_width(losses[0], k, 0.025)
+    assert computed.low == pytest.approx(losses.mean() - half)
+    assert computed.high == pytest.approx(losses.mean() + half)
+    assert computed.method == "corrected t over the rows of all folds"
     worth = n / (1 / k + 1 / (k - 1))
     plain = stats.t.interval(0.95, worth - 1, losses.mean(), losses.std(ddof=1) / math.sqrt(worth))
-    assert (found.low == pytest.approx(plain[0])) == (moved == 0)
+    assert (computed.low == pytest.approx(plain[0])) == (moved == 0)
 
 
-def test_accuracy_has_wilsons_interval_over_the_rows_that_folds_are_worth() -> None:
+def test_accuracy_has_wilsons_interval_for_the_effective_number_of_rows() -> None:
     losses = losses_of(1, 10, 12)
     (cell,) = folded(losses, 10)[0].values()
     worth = 12 / (1 / 10 + 1 / 9)
     share, z = (losses < math.log(2)).mean(), stats.norm.ppf(0.975)
-    found = interval(cell, "accuracy")
-    for end in (found.low, found.high):  # where the score test rejects no more (Wilson 1927)
+    wilson = interval(cell, "accuracy")
+    for end in (wilson.low, wilson.high):  # where the score test just does not reject (Wilson 1927)
         assert abs(end - share) == pytest.approx(z * math.sqrt(end * (1 - end) / worth))
 
 
 @pytest.mark.parametrize("score", ["accuracy", "nll", "brier"])
 @pytest.mark.parametrize(("k", "n", "shown"), [(10, 12, True), (11, 12, False), (10, 1, False)])
-def test_over_more_than_ten_folds_or_folds_of_a_row_nothing_is_said_with_a_reason(
+def test_with_more_than_ten_folds_or_one_row_per_fold_there_is_a_reason_and_no_interval(
     k: int, n: int, shown: bool, score: Any
 ) -> None:
-    """Two equal models that change a lot with a row would be told apart in a quarter of cases."""
+    """Otherwise two equal models that depend much on single rows would differ in 25% of cases."""
     losses = losses_of(2, k, n)
     losses[1] += 1.0
     contenders, rows = folded(losses, k)
     a, b = contenders.values()
-    alone, found = interval(a, score), compare(a, b, score, rows)
-    assert [math.isnan(x) for x in (alone.low, alone.high, found.p_value, found.low)] == (
+    alone, paired = interval(a, score), compare(a, b, score, rows)
+    assert [math.isnan(x) for x in (alone.low, alone.high, paired.p_value, paired.low)] == (
         [not shown] * 4
     )
     assert ("more than 10 folds" in alone.method) == (not shown)
-    assert ("more than 10 folds" in found.method) == (not shown)
-    assert found.difference == pytest.approx(a.of(score).mean() - b.of(score).mean())
+    assert ("more than 10 folds" in paired.method) == (not shown)
+    assert paired.difference == pytest.approx(a.of(score).mean() - b.of(score).mean())
     (marked,) = against_best(contenders, score, rows).values()
     assert marked.told_apart == shown
 
 
-def test_looks_add_no_repeats_where_nothing_is_tested() -> None:
+def test_looks_add_no_repeats_where_there_is_no_test() -> None:
     assert undecided(*frames_of(losses_of(2, 10, 12), 10), 10) == {"d"}
     assert undecided(*frames_of(losses_of(2, 20, 12), 20), 20) == set()
 
 
 @pytest.mark.parametrize("score", ["accuracy", "nll", "brier"])
-def test_the_same_folds_again_narrow_no_interval(score: Any) -> None:
+def test_repeating_the_same_folds_does_not_narrow_an_interval(score: Any) -> None:
     once = losses_of(1, 10, 12)
     widths = []
     for losses in (once, np.concatenate([once] * 4, axis=1)):
         (cell,) = folded(losses, 10)[0].values()
-        found = interval(cell, score)
-        widths.append(found.high - found.low)
-    assert widths[1] == pytest.approx(widths[0], rel=0.06)  # of 40 folds, s has another divisor
+        computed = interval(cell, score)
+        widths.append(computed.high - computed.low)
+    assert widths[1] == pytest.approx(
+        widths[0], rel=0.06
+    )  # with 40 folds, the variance has another divisor
 
 
 def test_two_models_are_compared_by_their_rows() -> None:
@@ -315,33 +318,33 @@ def test_two_models_are_compared_by_their_rows() -> None:
     each = (losses[0] - losses[1]).ravel()
     worth = 12 / (1 / 10 + 1 / 9)
     t = each.mean() / (each.std(ddof=1) / math.sqrt(worth))
-    found = compare(a, b, "nll", rows)
-    assert found.p_value == pytest.approx(2 * stats.t.sf(abs(t), worth - 1))
-    assert found.method == "paired corrected t over the rows of all folds"
+    paired = compare(a, b, "nll", rows)
+    assert paired.p_value == pytest.approx(2 * stats.t.sf(abs(t), worth - 1))
+    assert paired.method == "paired corrected t over the rows of all folds"
 
 
-def test_seeds_that_move_all_rows_of_a_fold_are_a_part_of_the_variance() -> None:
+def test_noise_shared_by_all_rows_of_a_fold_is_part_of_the_variance() -> None:
     losses = losses_of(2, 10, 12)
     losses[0] += np.random.default_rng(8).normal(0.3, 0.5, size=(10, 1))
     (a, b), rows = folded(losses, 10)[0].values(), folded(losses, 10)[1]
     each = losses[0] - losses[1]
-    found = compare(a, b, "nll", rows)
-    # The interval at the p-value's level just reaches 0.
-    assert half_width(each, 10, found.p_value / 2) == pytest.approx(abs(each.mean()))
-    assert found.high - found.low == pytest.approx(2 * half_width(each, 10, 0.025))
+    paired = compare(a, b, "nll", rows)
+    # At the level of the p-value, the interval just reaches 0.
+    assert half_width(each, 10, paired.p_value / 2) == pytest.approx(abs(each.mean()))
+    assert paired.high - paired.low == pytest.approx(2 * half_width(each, 10, 0.025))
     shares = (losses < math.log(2)).mean(axis=2)
     wide = interval(a, "accuracy")
     rows_alone = math.sqrt(shares[0].mean() * (1 - shares[0].mean()) / 120)
     assert wide.high - wide.low > 2 * 1.96 * rows_alone
 
 
-def test_a_worse_model_is_told_from_the_best_and_an_equal_one_is_not() -> None:
+def test_a_worse_model_differs_significantly_from_the_best_and_an_equal_one_does_not() -> None:
     losses = losses_of(3, 10, 40)
     losses[1] = losses[0] + np.random.default_rng(4).normal(0.002, 0.05, size=losses[0].shape)
     losses[2] += 0.3
     contenders, rows = folded(losses, 10)
-    found = against_best(contenders, "nll", rows)
-    told = {key[1]: one.told_apart for key, one in found.items()}
+    comparisons = against_best(contenders, "nll", rows)
+    told = {key[1]: comparison.told_apart for key, comparison in comparisons.items()}
     assert told == {"m1": False, "m2": True}
 
 
@@ -382,7 +385,7 @@ def test_folds_that_do_not_partition_one_table_fail_the_contract(split: Any, fau
         check_dataset(dataset(split))
 
 
-def test_of_folds_nothing_is_said_of_what_more_repeats_would_tell() -> None:
+def test_for_folds_there_is_no_estimate_of_the_repeats_still_needed() -> None:
     contenders, rows = folded(losses_of(2, 10, 12), 10)
     a, b = contenders.values()
     assert reach(a, b, "nll", rows) is None

@@ -1,4 +1,4 @@
-"""A trial's crash, hang, exit or memory blow-up is that trial's result and nobody else's."""
+"""A trial that crashes, hangs, exits or exhausts memory does not affect other trials."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 FAULTY = "harness.testing.faulty"
 MIB = 2**20
-LONG = 120.0  # seconds, which nothing here takes, whatever else the machine does
+LONG = 120.0  # seconds; nothing here takes this long, even on a busy machine
 
 
 def trials(*models: str, dataset: str = "threshold", repeats: int = 1) -> list[Trial]:
@@ -61,7 +61,7 @@ def outcome(result: Result) -> tuple[str, str | None]:
         ("raises", "failed", "exception", "ValueError"),
     ],
 )
-def test_a_faulty_model_fails_alone_and_says_why(
+def test_a_faulty_model_fails_alone_with_its_reason(
     model: str, status: str, kind: str, reason: str
 ) -> None:
     faulty, after = run(f"faulty-{model}", "faulty-none")
@@ -83,7 +83,7 @@ def test_a_faulty_model_fails_alone_and_says_why(
         "unpicklable-result",
     ],
 )
-def test_a_model_that_leaves_traces_is_not_noticed_by_the_next_trial(model: str) -> None:
+def test_a_model_that_changes_its_process_does_not_affect_the_next_trial(model: str) -> None:
     before, faulty, after = run("faulty-none", f"faulty-{model}", "faulty-none")
     assert faulty.status == "ok"
     assert after.status == "ok"
@@ -91,7 +91,7 @@ def test_a_model_that_leaves_traces_is_not_noticed_by_the_next_trial(model: str)
 
 
 @pytest.mark.parametrize("model", ["endless-loop", "ignores-sigterm", "endless-c-loop"])
-def test_a_time_limit_stops_what_does_not_want_to_stop(
+def test_a_time_limit_stops_a_model_that_resists(
     model: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "GRACE", 0.2)
@@ -100,7 +100,7 @@ def test_a_time_limit_stops_what_does_not_want_to_stop(
     assert after.status == "ok"
 
 
-def test_what_a_trial_has_started_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_a_trial_started_end_with_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client, "GRACE", 0.2)
     registry = discover([FAULTY])
     given = trials("faulty-leaves-a-child")
@@ -109,23 +109,23 @@ def test_what_a_trial_has_started_ends_with_it(monkeypatch: pytest.MonkeyPatch) 
     left = trees.descendants(registry.processes.pid)
     lines = [" ".join(psutil.Process(pid).cmdline()) for pid in left]
     registry.processes.close()
-    assert lines  # the parents, which wait for more to do
+    assert lines  # the parents stay and wait for the next trial
     assert not [line for line in lines if "sleep" in line]
 
 
-def test_a_memory_limit_stops_what_allocates_without_bound() -> None:
+def test_a_memory_limit_stops_a_model_that_allocates_without_bound() -> None:
     faulty, after = run("faulty-allocates-without-bound", "faulty-none", memory=600 * MIB)
     assert outcome(faulty) == ("crashed", "memory")
     assert after.status == "ok"
 
 
-def test_what_a_crashed_trial_printed_is_kept() -> None:
+def test_the_output_of_a_crashed_trial_is_kept() -> None:
     (faulty,) = run("faulty-segmentation-fault")
     assert faulty.failure is not None
     assert "Segmentation fault" in faulty.failure.traceback
 
 
-def test_a_broken_dataset_is_told_from_a_broken_model() -> None:
+def test_the_failure_of_a_broken_dataset_is_the_dataset_s() -> None:
     results = run_isolated(trials("faulty-none", dataset="faulty-nan-labels"), [FAULTY], jobs=1)
     assert [outcome(result) for result in results] == [("failed", "dataset")]
 
@@ -403,21 +403,23 @@ INNOCENT = ("prior", "numpy-softmax", "uniform")
 
 
 def beside(registry: Described, model: str, jobs: int = 1) -> tuple[Result, list[Result]]:
-    """The result of a model in the midst of innocent ones, and theirs."""
+    """The result of a model that runs among innocent models, and the results of these."""
     given = [*trials(*INNOCENT), *trials(model), *trials(*INNOCENT, repeats=2)[1::2]]
-    found = {
+    result_by_key = {
         result.trial.key: result
         for result in run_isolated(given, registry=registry, jobs=jobs, seconds=LONG)
     }
-    results = [found[trial.key] for trial in given]
+    results = [result_by_key[trial.key] for trial in given]
     return results.pop(len(INNOCENT)), results
 
 
 @pytest.fixture(scope="module")
 def undisturbed(hostile: Described) -> list[dict[str, float]]:
     given = [*trials(*INNOCENT), *trials(*INNOCENT, repeats=2)[1::2]]
-    found = {result.trial.key: result for result in run_isolated(given, registry=hostile, jobs=1)}
-    return [dict(found[trial.key].scores) for trial in given]
+    result_by_key = {
+        result.trial.key: result for result in run_isolated(given, registry=hostile, jobs=1)
+    }
+    return [dict(result_by_key[trial.key].scores) for trial in given]
 
 
 @pytest.mark.parametrize(
@@ -432,7 +434,7 @@ def undisturbed(hostile: Described) -> list[dict[str, float]]:
     ],
 )
 @pytest.mark.parametrize("jobs", [1, 2])
-def test_what_a_model_does_changes_no_score(
+def test_a_hostile_model_changes_no_score_of_other_models(
     hostile: Described, undisturbed: list[dict[str, float]], model: str, status: str, jobs: int
 ) -> None:
     guilty, innocent = beside(hostile, model, jobs)
@@ -442,7 +444,9 @@ def test_what_a_model_does_changes_no_score(
     assert [dict(result.scores) for result in innocent] == undisturbed
 
 
-def test_what_one_model_loads_reaches_no_other_model_of_its_plugin(hostile: Described) -> None:
+def test_modules_that_a_model_imports_do_not_reach_other_models_of_its_plugin(
+    hostile: Described,
+) -> None:
     given = trials("LoadsAPatch", repeats=2)
     assert {result.status for result in run_isolated(given, registry=hostile, jobs=1)} == {"ok"}
     origin = hostile.origin("models", "LoadsAPatch")
@@ -455,25 +459,25 @@ def test_two_splits_drawn_at_once_do_not_blame_each_other(hostile: Described) ->
         *trials("prior", dataset="ends_its_parent"),
         *trials("prior", dataset="is_drawn_beside_it"),
     ]
-    found = {
+    outcomes = {
         result.trial.dataset.name: outcome(result)
         for result in run_isolated(given, registry=hostile, jobs=2, seconds=LONG)
     }
-    assert found == {
+    assert outcomes == {
         "ends_its_parent": ("failed", "dataset"),
         "is_drawn_beside_it": ("ok", None),
     }
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="Linux lists descriptors")
-def test_results_that_are_kept_hold_no_descriptors(hostile: Described) -> None:
+def test_kept_results_hold_no_file_descriptors(hostile: Described) -> None:
     before = len(list(Path("/proc/self/fd").iterdir()))
     kept = list(run_isolated(trials("prior", repeats=40), registry=hostile, jobs=1))
     assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
     assert {result.status for result in kept} == {"ok"}
 
 
-def test_a_call_finds_a_new_supervisor_where_the_last_one_was_killed() -> None:
+def test_a_killed_supervisor_is_replaced_at_the_next_call() -> None:
     registry = discover([FAULTY])
     try:
         supervisor = psutil.Process(registry.processes.pid).children()[0]
@@ -486,23 +490,25 @@ def test_a_call_finds_a_new_supervisor_where_the_last_one_was_killed() -> None:
         registry.processes.close()
 
 
-def test_what_cannot_be_loaded_twice_is_not_loaded_beforehand(hostile: Described) -> None:
+def test_a_module_that_aborts_a_parent_is_not_loaded_in_advance(hostile: Described) -> None:
     given = trials("LoadsWhatBreaksItsParent", repeats=1)
     (first,) = run_isolated(given, registry=hostile, jobs=1, seconds=LONG)
     assert first.status == "ok"
-    # The parent that would have loaded it aborts, so the trial runs without it, and aborts itself.
+    # The parent aborts while it loads the module. The trial runs without it, and aborts, too.
     (second,) = run_isolated(given, registry=hostile, jobs=1, seconds=LONG)
     assert second.failure is not None
     assert second.failure.reason == "died of SIGABRT"
 
 
-def test_what_cannot_be_loaded_beforehand_is_loaded_by_each_trial(hostile: Described) -> None:
+def test_a_module_that_cannot_be_loaded_in_advance_is_loaded_by_each_trial(
+    hostile: Described,
+) -> None:
     given = trials("LoadsWhatBearsNoOtherPlace", repeats=3)
     results = list(run_isolated(given, registry=hostile, jobs=1, seconds=LONG))
     assert [result.status for result in results] == ["ok"] * 3
 
 
-def test_a_plugin_that_kills_the_supervisor_is_told_from_those_that_are_asked_beside_it(
+def test_of_several_plugins_only_the_one_that_kills_the_supervisor_is_blamed(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "kills.py"
@@ -512,7 +518,7 @@ def test_a_plugin_that_kills_the_supervisor_is_told_from_those_that_are_asked_be
 
 
 @pytest.mark.parametrize("model", ["Pool", "Spawns", "Executor", "Loky", "Searches"])
-def test_pools_work_in_a_trial_over_what_a_plugin_file_defines(
+def test_process_pools_in_a_trial_can_use_functions_of_a_plugin_file(
     hostile: Described, model: str
 ) -> None:
     pytest.importorskip("sklearn")
@@ -529,7 +535,7 @@ def test_pools_work_in_a_trial_over_what_a_plugin_file_defines(
         ("aborts", "died of SIGABRT"),
     ],
 )
-def test_a_dataset_that_cannot_be_drawn_is_to_blame_itself(
+def test_the_failure_of_a_dataset_that_cannot_be_drawn_is_the_dataset_s(
     hostile: Described, dataset: str, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "GRACE", 0.2)
@@ -543,7 +549,7 @@ def test_a_dataset_that_cannot_be_drawn_is_to_blame_itself(
         assert result.failure.reason.endswith(reason)
 
 
-def test_a_full_disk_is_told_as_such(hostile: Described) -> None:
+def test_the_failure_reason_says_that_the_disk_is_full(hostile: Described) -> None:
     (result,) = run_isolated(trials("prior", dataset="fills_the_disk"), registry=hostile, jobs=1)
     assert outcome(result) == ("failed", "dataset")
     assert result.failure is not None
@@ -552,7 +558,7 @@ def test_a_full_disk_is_told_as_such(hostile: Described) -> None:
 
 
 @pytest.mark.parametrize(
-    ("what", "reason"),
+    ("forged", "reason"),
     [
         ("labels", "labels out of range"),
         ("test_labels", "labels out of range"),
@@ -565,12 +571,14 @@ def test_a_full_disk_is_told_as_such(hostile: Described) -> None:
         ("all", "its process gave an answer that does not fit"),
     ],
 )
-def test_a_split_that_breaks_the_contract_behind_our_back_is_the_datasets_fault(
-    hostile: Described, what: str, reason: str
+def test_a_split_forged_after_the_checks_is_the_failure_of_its_dataset(
+    hostile: Described, forged: str, reason: str
 ) -> None:
-    given = [*trials("prior", "uniform", dataset=f"forges_{what}"), *trials("prior")]
-    found = {result.trial: result for result in run_isolated(given, registry=hostile, jobs=1)}
-    *broken, fine = (found[trial] for trial in given)
+    given = [*trials("prior", "uniform", dataset=f"forges_{forged}"), *trials("prior")]
+    result_by_trial = {
+        result.trial: result for result in run_isolated(given, registry=hostile, jobs=1)
+    }
+    *broken, fine = (result_by_trial[trial] for trial in given)
     assert fine.status == "ok"
     for result in broken:
         assert outcome(result) == ("failed", "dataset")
@@ -578,7 +586,7 @@ def test_a_split_that_breaks_the_contract_behind_our_back_is_the_datasets_fault(
         assert result.failure.reason.endswith(reason)
 
 
-def test_a_plugin_that_allocates_without_end_while_it_is_imported_is_named(
+def test_a_plugin_whose_import_allocates_without_end_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client, "MEMORY_SHARE", 400 * 2**20 / psutil.virtual_memory().total)

@@ -1,4 +1,4 @@
-"""What was asked becomes trials, and what cannot run is skipped with its reason."""
+"""A selection becomes trials; pairings that cannot run are skipped with a reason."""
 
 from __future__ import annotations
 
@@ -54,28 +54,28 @@ def registry(
 
 
 def planned(asked: Registry | None = None, **selection: Any) -> list[str]:
-    found = plan(asked or registry(), Selection(**{"repeats": 1} | selection))
-    return [f"{trial.dataset} {trial.model} {trial.device}" for trial in found.trials]
+    planned_run = plan(asked or registry(), Selection(**{"repeats": 1} | selection))
+    return [f"{trial.dataset} {trial.model} {trial.device}" for trial in planned_run.trials]
 
 
 def skipped(asked: Registry, **selection: Any) -> dict[tuple[str, str], str]:
-    found = plan(asked, Selection(**{"repeats": 1} | selection))
-    return {(str(skip.model), skip.device): skip.reason for skip in found.skips}
+    planned_run = plan(asked, Selection(**{"repeats": 1} | selection))
+    return {(str(skip.model), skip.device): skip.reason for skip in planned_run.skips}
 
 
 def chosen(*selectors: str, offers: Any = None) -> list[str]:
     return [str(choice) for choice in choose(selectors, offers or registry().datasets, "dataset")]
 
 
-def test_every_pairing_runs_where_nothing_is_selected() -> None:
+def test_without_a_selection_every_pairing_runs() -> None:
     assert len(planned()) == len(DATASETS) * len(MODELS)
 
 
-def test_each_pairing_runs_once_a_repeat_and_all_trials_differ() -> None:
-    found = plan(registry(), Selection(repeats=3, seed=7)).trials
-    assert len(found) == 27
-    assert len({trial.key for trial in found}) == 27
-    assert {(trial.repeat, trial.seed) for trial in found} == {(0, 7), (1, 7), (2, 7)}
+def test_each_pairing_runs_once_per_repeat_and_all_trials_differ() -> None:
+    trials = plan(registry(), Selection(repeats=3, seed=7)).trials
+    assert len(trials) == 27
+    assert len({trial.key for trial in trials}) == 27
+    assert {(trial.repeat, trial.seed) for trial in trials} == {(0, 7), (1, 7), (2, 7)}
 
 
 @pytest.mark.parametrize(
@@ -130,18 +130,18 @@ def test_brackets_give_parameters_and_several_values_expand(
     assert chosen(selector, offers=registry().models) == choices
 
 
-def test_a_choice_as_it_is_written_selects_itself() -> None:
+def test_a_printed_choice_selects_itself() -> None:
     choice = Choice("numpy-softmax", (("hidden", (4, 4)), ("l2", 0.1)))
     assert choose([str(choice)], registry().models, "model") == [choice]
 
 
-def test_what_is_selected_twice_runs_once() -> None:
+def test_a_pairing_selected_twice_runs_once() -> None:
     assert planned(datasets=("iris", "iris", "classic:*"), models=("prior", "prior")) == [
         "iris prior cpu"
     ]
 
 
-def test_the_baselines_run_whatever_was_selected() -> None:
+def test_the_baselines_run_with_every_selection() -> None:
     assert planned(datasets=("iris",), models=("torch-mlp",)) == [
         "iris torch-mlp cpu",
         "iris prior cpu",
@@ -166,7 +166,7 @@ def test_the_baselines_run_whatever_was_selected() -> None:
         ("iris[n_train=few]", "'iris': n_train=few is not int (default 100)"),
     ],
 )
-def test_a_selector_that_is_wrong_is_answered_with_the_way_out(selector: str, fault: str) -> None:
+def test_the_error_of_a_wrong_selector_suggests_a_remedy(selector: str, fault: str) -> None:
     with pytest.raises(UsageError) as caught:
         chosen(selector)
     assert fault in str(caught.value)
@@ -183,13 +183,13 @@ def test_a_selector_that_is_wrong_is_answered_with_the_way_out(selector: str, fa
         ({"devices": ("xla:0",)}, "no model computes on a device 'xla:0': there are cpu, cuda"),
     ],
 )
-def test_what_cannot_be_planned_is_a_usage_error(selection: dict[str, Any], fault: str) -> None:
+def test_an_impossible_plan_is_a_usage_error(selection: dict[str, Any], fault: str) -> None:
     with pytest.raises(UsageError) as caught:
         planned(**selection)
     assert fault in str(caught.value)
 
 
-def test_a_device_that_is_not_there_is_skipped_with_the_reason() -> None:
+def test_a_missing_device_is_skipped_with_the_reason() -> None:
     here = registry()
     asked = {"datasets": ("iris",), "models": ("torch-mlp",), "devices": ("cpu", "cuda")}
     assert planned(here, **asked) == ["iris torch-mlp cpu", "iris prior cpu"]
@@ -204,7 +204,7 @@ def test_a_device_that_a_model_cannot_use_is_skipped_with_the_reason() -> None:
     }
 
 
-def test_a_baseline_runs_on_the_cpu_where_it_cannot_use_the_device() -> None:
+def test_a_baseline_that_cannot_use_the_device_runs_on_the_cpu() -> None:
     asked = {"datasets": ("iris",), "models": ("torch-mlp",), "devices": ("cuda",)}
     assert planned(registry(devices=GPUS), **asked) == [
         "iris torch-mlp cuda:0",
@@ -213,21 +213,21 @@ def test_a_baseline_runs_on_the_cpu_where_it_cannot_use_the_device() -> None:
     assert planned(registry(), **asked) == ["iris prior cpu"]
 
 
-def test_a_kind_of_device_is_its_first_and_each_runs_once() -> None:
+def test_a_kind_of_device_means_its_first_device_and_each_device_runs_once() -> None:
     devices = ("cuda", "cuda:0", "cuda:1", "cuda")
     assert planned(
         registry(devices=GPUS), datasets=("iris",), models=("torch-mlp",), devices=devices
     ) == ["iris torch-mlp cuda:0", "iris torch-mlp cuda:1", "iris prior cpu"]
 
 
-def test_a_cpu_is_always_there() -> None:
+def test_the_cpu_is_always_available() -> None:
     assert planned(registry(devices=()), datasets=("iris",), models=("prior",)) == [
         "iris prior cpu"
     ]
 
 
-def test_accelerators_are_not_looked_for_until_one_is_asked_for() -> None:
-    """Looking for them loads libraries that take seconds."""
+def test_accelerators_are_searched_only_when_one_is_selected() -> None:
+    """The search imports libraries that take seconds to load."""
 
     def looked() -> Any:
         raise AssertionError("looked for devices")
@@ -253,8 +253,8 @@ def test_a_missing_package_is_skipped_with_its_name() -> None:
         ],
     )
     assert planned(here) == ["iris prior cpu"]
-    found = plan(here, Selection(repeats=1)).skips
-    assert {(skip.dataset.name, skip.model.name): skip.reason for skip in found} == {
+    skips = plan(here, Selection(repeats=1)).skips
+    assert {(skip.dataset.name, skip.model.name): skip.reason for skip in skips} == {
         (
             "iris",
             "boosted",
@@ -282,7 +282,7 @@ def test_a_recipe_that_breaks_the_contract_is_named() -> None:
         planned(here, models=("mine[l2=1]",))
 
 
-def test_the_first_missing_package_is_told() -> None:
+def test_the_first_missing_package_is_named() -> None:
     assert importable(["json", "os.path"]) is None
     assert importable(["json", "no_such_package_4", "no_such_package_5"]) == "no_such_package_4"
 
@@ -292,7 +292,7 @@ def test_the_first_missing_package_is_told() -> None:
     [
         ("shared", True),
         ("shared.part", True),
-        ("shared.part.any", True),  # what is in a package with code is not looked for
+        ("shared.part.any", True),  # modules inside a package with code are not checked
         ("shared.single", True),
         ("shared.other", False),
         ("shared.deep.part", True),
@@ -300,7 +300,7 @@ def test_the_first_missing_package_is_told() -> None:
         ("whole.part", True),
     ],
 )
-def test_of_a_namespace_that_packages_share_it_is_the_part_that_must_be_installed(
+def test_in_a_shared_namespace_the_named_part_must_be_installed(
     name: str, is_there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boom = "raise AssertionError('looking for a package runs none of its code')"
@@ -317,23 +317,27 @@ def test_of_a_namespace_that_packages_share_it_is_the_part_that_must_be_installe
     assert importable(["json", name]) == (None if is_there else name)
 
 
-def test_train_sizes_are_datasets_of_their_own_on_the_same_splits() -> None:
-    found = plan(registry(), Selection(("iris",), ("numpy-softmax",), train_sizes=(50, 20, 50)))
-    names = list(dict.fromkeys(str(trial.dataset) for trial in found.trials))
+def test_each_train_size_is_a_separate_dataset_on_the_same_splits() -> None:
+    planned_run = plan(
+        registry(), Selection(("iris",), ("numpy-softmax",), train_sizes=(50, 20, 50))
+    )
+    names = list(dict.fromkeys(str(trial.dataset) for trial in planned_run.trials))
     assert names == ["iris[train_size=50]", "iris[train_size=20]"]
-    seeds = {str(one.dataset): one.split_seed for one in found.trials if one.repeat == 1}
+    seeds = {
+        str(trial.dataset): trial.split_seed for trial in planned_run.trials if trial.repeat == 1
+    }
     whole = plan(registry(), Selection(("iris",), ("numpy-softmax",))).trials
-    assert set(seeds.values()) == {one.split_seed for one in whole if one.repeat == 1}
-    assert len({trial.key for trial in found.trials}) == len(found.trials)
+    assert set(seeds.values()) == {trial.split_seed for trial in whole if trial.repeat == 1}
+    assert len({trial.key for trial in planned_run.trials}) == len(planned_run.trials)
 
 
-def test_a_dataset_of_a_train_size_is_selected_as_it_is_written() -> None:
-    found = choose(["threshold[n_train=30,train_size=10]"], registry().datasets, "dataset")
-    assert found == [Choice("threshold", (("n_train", 30), ("train_size", 10)))]
+def test_a_printed_dataset_with_a_train_size_selects_itself() -> None:
+    choices = choose(["threshold[n_train=30,train_size=10]"], registry().datasets, "dataset")
+    assert choices == [Choice("threshold", (("n_train", 30), ("train_size", 10)))]
     with pytest.raises(UsageError, match="train_size=few"):
         choose(["iris[train_size=few]"], registry().datasets, "dataset")
 
 
-def test_train_sizes_below_one_are_none() -> None:
+def test_train_sizes_below_1_are_refused() -> None:
     with pytest.raises(UsageError, match="from 1"):
         plan(registry(), Selection(train_sizes=(0,)))

@@ -1,4 +1,4 @@
-"""A split is checked, its labels become codes, and its columns what a model needs."""
+"""A split is checked, its labels become codes, and its columns are prepared for a model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def split(**changes: Any) -> Split:
 
 
 def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Encoded:
-    """One column, object if it holds categories."""
+    """An encoded split of one column; its dtype is object if it holds categories."""
     kind = object if categorical else np.float64
     X_train, X_test = (np.array([[v] for v in part], dtype=kind) for part in (train, test))
     y_train, y_test = np.arange(len(X_train)) % 2, np.zeros(len(X_test), dtype=int)
@@ -112,7 +112,7 @@ def test_a_split_that_breaks_the_contract_is_refused(changes: dict[str, Any], fa
     assert fault in str(caught.value)
 
 
-def test_what_is_no_split_is_refused() -> None:
+def test_a_value_that_is_not_a_split_is_refused() -> None:
     with pytest.raises(DatasetError, match=r"split gave a tuple, not a harness\.Split"):
         encode((np.zeros((2, 1)), [0, 1]))  # type: ignore[arg-type]
 
@@ -140,23 +140,23 @@ def test_what_is_no_split_is_refused() -> None:
 def test_labels_become_codes_of_the_class_names(
     y_train: Any, y_test: Any, class_names: Any, names: tuple[str, ...], codes: list[int]
 ) -> None:
-    found = encode(
+    encoded = encode(
         split(y_train=np.asarray(y_train), y_test=np.asarray(y_test), class_names=class_names)
     )
-    assert found.class_names == names
-    assert found.y_train.tolist() == codes
+    assert encoded.class_names == names
+    assert encoded.y_train.tolist() == codes
 
 
-def test_a_test_part_may_lack_a_class_and_all_classes_are_kept() -> None:
-    found = encode(split(y_train=np.array(["a", "b", "c", "a"]), y_test=np.array(["c", "c"])))
-    assert found.class_names == ("a", "b", "c")
-    assert found.y_test.tolist() == [2, 2]
+def test_a_class_that_the_test_part_lacks_is_kept() -> None:
+    encoded = encode(split(y_train=np.array(["a", "b", "c", "a"]), y_test=np.array(["c", "c"])))
+    assert encoded.class_names == ("a", "b", "c")
+    assert encoded.y_test.tolist() == [2, 2]
 
 
-def test_a_class_may_be_in_neither_part() -> None:
-    found = encode(split(class_names=("a", "b", "never")))
-    assert found.class_names == ("a", "b", "never")
-    assert found.trained.tolist() == [0, 1]
+def test_a_class_without_any_rows_is_kept() -> None:
+    encoded = encode(split(class_names=("a", "b", "never")))
+    assert encoded.class_names == ("a", "b", "never")
+    assert encoded.trained.tolist() == [0, 1]
 
 
 def test_columns_without_names_are_numbered() -> None:
@@ -165,14 +165,14 @@ def test_columns_without_names_are_numbered() -> None:
 
 
 def test_integers_and_booleans_become_floats() -> None:
-    found = encode(split(X_train=np.array([[True, False]] * 4), X_test=np.array([[1, 2]] * 2)))
-    assert (found.X_train.dtype, found.X_test.dtype) == (np.float64, np.float64)
+    encoded = encode(split(X_train=np.array([[True, False]] * 4), X_test=np.array([[1, 2]] * 2)))
+    assert (encoded.X_train.dtype, encoded.X_test.dtype) == (np.float64, np.float64)
 
 
 # Preparing
 
 
-def test_labels_are_without_gaps_where_the_training_part_lacks_a_middle_class() -> None:
+def test_training_labels_have_no_gaps_if_the_training_part_lacks_a_class() -> None:
     data = encode(
         split(y_train=np.array([0, 2, 2, 0]), y_test=np.array([2, 0]), class_names=("a", "b", "c"))
     )
@@ -181,7 +181,7 @@ def test_labels_are_without_gaps_where_the_training_part_lacks_a_middle_class() 
 
 @st.composite
 def quantities(draw: st.DrawFn) -> tuple[Array, Array]:
-    """Both parts of a table with missing values, no training column without any value."""
+    """Both parts of a table with missing values; every training column has at least one value."""
     n_train, n_test, n_columns = (draw(st.integers(2, 8)) for _ in range(3))
     values = st.floats(-1e6, 1e6, width=32) | st.sampled_from([NAN, 0.0, 1.0])
     X_train = draw(hnp.arrays(float, (n_train, n_columns), elements=values))
@@ -203,66 +203,68 @@ def table(X_train: Array, X_test: Array, categorical: tuple[int, ...] = ()) -> E
 
 
 @given(quantities())
-def test_missing_quantities_become_the_median_as_scikit_learn_has_it(
+def test_missing_quantities_become_the_median_as_in_scikit_learn(
     parts: tuple[Array, Array],
 ) -> None:
-    found = prepare(table(*parts), Needs())
+    prepared = prepare(table(*parts), Needs())
     oracle = SimpleImputer(strategy="median").fit(parts[0])
-    np.testing.assert_allclose(found.X_train, oracle.transform(parts[0]))
-    np.testing.assert_allclose(found.X_test, oracle.transform(parts[1]))
+    np.testing.assert_allclose(prepared.X_train, oracle.transform(parts[0]))
+    np.testing.assert_allclose(prepared.X_test, oracle.transform(parts[1]))
 
 
 @given(quantities())
-def test_columns_are_scaled_as_scikit_learn_has_it(parts: tuple[Array, Array]) -> None:
-    found = prepare(table(*parts), Needs(scaled=True))
+def test_columns_are_scaled_as_in_scikit_learn(parts: tuple[Array, Array]) -> None:
+    prepared = prepare(table(*parts), Needs(scaled=True))
     imputer = SimpleImputer(strategy="median").fit(parts[0])
     filled = imputer.transform(parts[0])
-    # A deviation at the edge of rounding is scaled by one of us and not by the other.
+    # If a deviation is barely above rounding, only one of the two implementations scales.
     usual = (filled.std(axis=0) == 0) | (filled.std(axis=0) > 1e-6 * np.abs(filled).max(axis=0))
     oracle = StandardScaler().fit(filled)
-    for X, part in zip((found.X_train, found.X_test), parts, strict=True):
+    for X, part in zip((prepared.X_train, prepared.X_test), parts, strict=True):
         expected = np.clip(oracle.transform(imputer.transform(part)), -LARGEST, LARGEST)
         np.testing.assert_allclose(X[:, usual], expected[:, usual], rtol=1e-6, atol=1e-6)
 
 
-def test_scaling_without_filling_in_keeps_what_is_missing() -> None:
-    found = prepare(column([1.0, 3.0, NAN], [5.0, NAN]), Needs(scaled=True, finite=False))
-    np.testing.assert_allclose(found.X_train[:, 0], [-1, 1, NAN])
-    np.testing.assert_allclose(found.X_test[:, 0], [3, NAN])
+def test_scaling_without_imputation_keeps_missing_values() -> None:
+    prepared = prepare(column([1.0, 3.0, NAN], [5.0, NAN]), Needs(scaled=True, finite=False))
+    np.testing.assert_allclose(prepared.X_train[:, 0], [-1, 1, NAN])
+    np.testing.assert_allclose(prepared.X_test[:, 0], [3, NAN])
 
 
 @pytest.mark.parametrize("size", [1e-30, 1e-15, 1.0, 1e30])
-def test_a_column_on_any_scale_is_scaled(size: float) -> None:
-    found = prepare(column([1 * size, 3 * size], [5 * size]), Needs(scaled=True))
-    np.testing.assert_allclose(found.X_train[:, 0], [-1, 1])
-    np.testing.assert_allclose(found.X_test[:, 0], [3])
+def test_a_column_of_any_magnitude_is_scaled(size: float) -> None:
+    prepared = prepare(column([1 * size, 3 * size], [5 * size]), Needs(scaled=True))
+    np.testing.assert_allclose(prepared.X_train[:, 0], [-1, 1])
+    np.testing.assert_allclose(prepared.X_test[:, 0], [3])
 
 
 @pytest.mark.parametrize("spread", [1e-100, 1e-320])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_test_row_far_beyond_the_training_part_stays_finite(spread: float, dtype: Any) -> None:
     data = column([0.0, spread], [1e38, -1e38])
-    found = prepare(data, Needs(dtype=dtype, scaled=True)).X_test[:, 0]
-    assert found[0] == -found[1] >= 1e38
-    assert np.isfinite(found).all()
+    scaled = prepare(data, Needs(dtype=dtype, scaled=True)).X_test[:, 0]
+    assert scaled[0] == -scaled[1] >= 1e38
+    assert np.isfinite(scaled).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e30, -1e-30])
-def test_a_column_that_does_not_vary_is_only_centred(value: float) -> None:
-    found = prepare(column([value] * 7, [value, value + 2]), Needs(scaled=True))
-    np.testing.assert_allclose(found.X_train[:, 0], 0, atol=1e-12 * max(1, abs(value)))
-    np.testing.assert_allclose(found.X_test[:, 0], [0, value + 2 - value], atol=1e-12 * abs(value))
+def test_a_constant_column_is_only_centred(value: float) -> None:
+    prepared = prepare(column([value] * 7, [value, value + 2]), Needs(scaled=True))
+    np.testing.assert_allclose(prepared.X_train[:, 0], 0, atol=1e-12 * max(1, abs(value)))
+    np.testing.assert_allclose(
+        prepared.X_test[:, 0], [0, value + 2 - value], atol=1e-12 * abs(value)
+    )
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_a_column_missing_throughout_the_training_part_becomes_zeros(scaled: bool) -> None:
     needs = Needs(scaled=scaled)
-    found = prepare(column([NAN, NAN], [NAN, 3.0]), needs)
-    assert found.X_train.tolist() == [[0], [0]]
-    assert found.X_test.tolist() == [[0], [3]]
-    found = prepare(column([None, None], [None, "red"], categorical=True), needs)
-    assert found.X_train.tolist() == [[0], [0]]
-    assert found.X_test.tolist() == [[0], [0]]
+    prepared = prepare(column([NAN, NAN], [NAN, 3.0]), needs)
+    assert prepared.X_train.tolist() == [[0], [0]]
+    assert prepared.X_test.tolist() == [[0], [3]]
+    prepared = prepare(column([None, None], [None, "red"], categorical=True), needs)
+    assert prepared.X_train.tolist() == [[0], [0]]
+    assert prepared.X_test.tolist() == [[0], [0]]
 
 
 CATEGORIES = st.sampled_from(["red", "green", "blue", "1"])
@@ -272,26 +274,26 @@ CATEGORIES = st.sampled_from(["red", "green", "blue", "1"])
     st.lists(CATEGORIES | st.none(), min_size=1, max_size=8),
     st.lists(CATEGORIES | st.none() | st.just("unseen"), min_size=1, max_size=8),
 )
-def test_categories_are_encoded_as_scikit_learn_has_it(
+def test_categories_are_encoded_as_in_scikit_learn(
     train: list[str | None], test: list[str | None]
 ) -> None:
     train = ["red", *train]
     oracle = SimpleImputer(strategy="most_frequent", missing_values=None)
     filled = oracle.fit_transform(np.array(train, dtype=object)[:, None])
     encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False).fit(filled)
-    found = prepare(column(train, test, categorical=True), Needs())
-    np.testing.assert_array_equal(found.X_train, encoder.transform(filled))
+    prepared = prepare(column(train, test, categorical=True), Needs())
+    np.testing.assert_array_equal(prepared.X_train, encoder.transform(filled))
     filled = oracle.transform(np.array(test, dtype=object)[:, None])
-    np.testing.assert_array_equal(found.X_test, encoder.transform(filled))
-    assert found.categorical == ()
+    np.testing.assert_array_equal(prepared.X_test, encoder.transform(filled))
+    assert prepared.categorical == ()
 
 
 def test_an_unseen_category_is_a_row_of_zeros() -> None:
-    found = prepare(column(["a", "b"], ["c", "b"], categorical=True), Needs())
-    assert found.X_test.tolist() == [[0, 0], [0, 1]]
+    prepared = prepare(column(["a", "b"], ["c", "b"], categorical=True), Needs())
+    assert prepared.X_test.tolist() == [[0, 0], [0, 1]]
 
 
-def test_a_missing_category_is_a_row_of_zeros_where_nothing_need_be_filled_in() -> None:
+def test_a_missing_category_is_a_row_of_zeros_without_imputation() -> None:
     data = column(["a", "b", "b", NAN], [None, "a"], categorical=True)
     assert prepare(data, Needs(finite=False)).X_train.tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
     assert prepare(data, Needs()).X_train.tolist() == [[1, 0], [0, 1], [0, 1], [0, 1]]
@@ -301,26 +303,26 @@ def test_a_model_that_takes_categories_gets_them_as_strings() -> None:
     X_train = np.array([[1.5, 3], [NAN, 4], [2.5, 4], [2.5, None]], dtype=object)
     X_test = np.array([[1.0, 9], [None, 3]], dtype=object)
     data = encode(split(X_train=X_train, X_test=X_test, categorical=(1,)))
-    found = prepare(data, Needs(numeric=False))
-    assert found.X_train.dtype == object
-    assert found.X_train.tolist() == [[1.5, "3"], [2.5, "4"], [2.5, "4"], [2.5, "4"]]
-    assert found.X_test.tolist() == [[1.0, "9"], [2.5, "3"]]
-    assert found.categorical == (1,)
+    prepared = prepare(data, Needs(numeric=False))
+    assert prepared.X_train.dtype == object
+    assert prepared.X_train.tolist() == [[1.5, "3"], [2.5, "4"], [2.5, "4"], [2.5, "4"]]
+    assert prepared.X_test.tolist() == [[1.0, "9"], [2.5, "3"]]
+    assert prepared.categorical == (1,)
     raw = prepare(data, Needs(numeric=False, finite=False))
     assert raw.X_train[3, 1] is None
     assert np.isnan(raw.X_train[1, 0])
 
 
-def test_columns_keep_their_order_around_a_one_hot_encoded_one() -> None:
+def test_columns_keep_their_order_around_one_hot_columns() -> None:
     X = np.array([[1.0, "a", 7.0], [2.0, "b", 8.0], [3.0, "a", 9.0]], dtype=object)
-    found = prepare(table(X, X[:1], categorical=(1,)), Needs())
-    assert found.X_train.tolist() == [[1, 1, 0, 7], [2, 0, 1, 8], [3, 1, 0, 9]]
-    assert found.X_test.tolist() == [[1, 1, 0, 7]]
+    prepared = prepare(table(X, X[:1], categorical=(1,)), Needs())
+    assert prepared.X_train.tolist() == [[1, 1, 0, 7], [2, 0, 1, 8], [3, 1, 0, 9]]
+    assert prepared.X_test.tolist() == [[1, 1, 0, 7]]
 
 
-def test_strings_are_categories_where_declared() -> None:
-    found = prepare(table(np.array([["a"], ["b"]]), np.array([["b"]]), (0,)), Needs())
-    assert found.X_train.tolist() == [[1, 0], [0, 1]]
+def test_strings_in_a_declared_column_are_categories() -> None:
+    prepared = prepare(table(np.array([["a"], ["b"]]), np.array([["b"]]), (0,)), Needs())
+    assert prepared.X_train.tolist() == [[1, 0], [0, 1]]
 
 
 NEEDS = st.builds(
@@ -343,24 +345,26 @@ def mixed(draw: st.DrawFn) -> tuple[Array, Array]:
 
 
 @given(mixed(), mixed(), NEEDS)
-def test_the_test_part_changes_nothing_of_the_training_part(
+def test_preparing_the_training_part_does_not_depend_on_the_test_part(
     parts: tuple[Array, Array], others: tuple[Array, Array], needs: Needs
 ) -> None:
-    found = prepare(table(*parts, (1,)), needs)
+    prepared = prepare(table(*parts, (1,)), needs)
     other = prepare(table(parts[0], others[1], (1,)), needs)
-    assert found.X_train.astype(str).tolist() == other.X_train.astype(str).tolist()
+    assert prepared.X_train.astype(str).tolist() == other.X_train.astype(str).tolist()
     alone = prepare(table(parts[0], parts[1][:1], (1,)), needs)
-    assert found.X_test[:1].astype(str).tolist() == alone.X_test.astype(str).tolist()
+    assert prepared.X_test[:1].astype(str).tolist() == alone.X_test.astype(str).tolist()
 
 
 @given(mixed(), NEEDS)
-def test_what_a_model_gets_is_what_it_needs(parts: tuple[Array, Array], needs: Needs) -> None:
+def test_prepared_data_meet_the_needs_of_the_model(
+    parts: tuple[Array, Array], needs: Needs
+) -> None:
     given = [part.astype(str).tolist() for part in parts]
-    found = prepare(table(*parts, (1,)), needs)
+    prepared = prepare(table(*parts, (1,)), needs)
     assert [part.astype(str).tolist() for part in parts] == given
-    assert found.X_train.shape[1] == found.X_test.shape[1]
-    assert (len(found.X_train), len(found.X_test)) == (len(parts[0]), len(parts[1]))
-    for X in (found.X_train, found.X_test):
+    assert prepared.X_train.shape[1] == prepared.X_test.shape[1]
+    assert (len(prepared.X_train), len(prepared.X_test)) == (len(parts[0]), len(parts[1]))
+    for X in (prepared.X_train, prepared.X_test):
         assert not X.flags.writeable
         assert X.flags.c_contiguous
         assert X.dtype == (needs.dtype if needs.numeric else object)
@@ -369,16 +373,16 @@ def test_what_a_model_gets_is_what_it_needs(parts: tuple[Array, Array], needs: N
         elif needs.finite:
             assert not any(value is None or value != value for value in X.ravel().tolist())
     with pytest.raises(ValueError, match="read-only"):
-        found.y_train[0] = 0
+        prepared.y_train[0] = 0
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_the_dtype_is_the_one_asked_for(dtype: Any) -> None:
-    found = prepare(encode(split()), Needs(dtype=dtype))
-    assert (found.X_train.dtype, found.X_test.dtype) == (dtype, dtype)
+def test_prepared_data_have_the_needed_dtype(dtype: Any) -> None:
+    prepared = prepare(encode(split()), Needs(dtype=dtype))
+    assert (prepared.X_train.dtype, prepared.X_test.dtype) == (dtype, dtype)
 
 
-# What a table may look like
+# Accepted types of tables
 
 
 def frame(**columns: Any) -> pd.DataFrame:
@@ -391,7 +395,7 @@ OBJECTS = NUMBERS.astype(object)
 
 
 class Lazy:
-    """An array of some other library's, which NumPy can ask for one of its own."""
+    """Another library's array, which NumPy can convert."""
 
     def __init__(self, array: Array) -> None:
         self.array = array
@@ -401,7 +405,7 @@ class Lazy:
 
 
 class Foreign:
-    """A DataFrame of some other library's."""
+    """Another library's DataFrame, which can be converted to pandas."""
 
     def to_pandas(self) -> pd.DataFrame:
         return frame(x0=NUMBERS[:, 0], x1=NUMBERS[:, 1])
@@ -413,9 +417,9 @@ class ToNumpy:
 
 
 def filled(missing: Any) -> Array:
-    found = OBJECTS.copy()
-    found[1, 1] = missing
-    return found
+    objects = OBJECTS.copy()
+    objects[1, 1] = missing
+    return objects
 
 
 ALIKE = {
@@ -466,11 +470,11 @@ ALIKE = {
 
 
 @pytest.mark.parametrize("X", ALIKE.values(), ids=ALIKE)
-def test_a_table_is_the_same_whatever_it_comes_as(X: Any) -> None:
-    found = encode(split(X_train=X, X_test=X, y_test=["a", "b", "a", "b"]))
-    np.testing.assert_array_equal(found.X_train, NUMBERS)
-    np.testing.assert_array_equal(found.X_test, NUMBERS)
-    for part in (found.X_train, found.X_test):
+def test_a_table_of_any_type_is_encoded_the_same(X: Any) -> None:
+    encoded = encode(split(X_train=X, X_test=X, y_test=["a", "b", "a", "b"]))
+    np.testing.assert_array_equal(encoded.X_train, NUMBERS)
+    np.testing.assert_array_equal(encoded.X_test, NUMBERS)
+    for part in (encoded.X_train, encoded.X_test):
         assert type(part) is np.ndarray
         assert part.dtype in (np.float32, np.float64)
         assert part.dtype.isnative
@@ -504,10 +508,10 @@ LABELS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
-def test_labels_are_the_same_whatever_they_come_as(y: Any) -> None:
-    found = encode(split(y_train=y))
-    assert found.class_names == ("a", "b")
-    assert found.y_train.tolist() == [1, 0, 1, 0]
+def test_labels_of_any_type_are_encoded_the_same(y: Any) -> None:
+    encoded = encode(split(y_train=y))
+    assert encoded.class_names == ("a", "b")
+    assert encoded.y_train.tolist() == [1, 0, 1, 0]
 
 
 INDICES: dict[str, Any] = {
@@ -528,8 +532,8 @@ INDICES: dict[str, Any] = {
 
 @pytest.mark.parametrize("y", INDICES.values(), ids=INDICES)
 def test_whole_numbers_index_the_class_names(y: Any) -> None:
-    found = encode(split(y_train=y, y_test=y[:2], class_names=("no", "yes")))
-    assert found.y_train.tolist() == [1, 0, 1, 0]
+    encoded = encode(split(y_train=y, y_test=y[:2], class_names=("no", "yes")))
+    assert encoded.y_train.tolist() == [1, 0, 1, 0]
 
 
 MISSING_LABELS: dict[str, Any] = {
@@ -547,12 +551,12 @@ MISSING_LABELS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("y", MISSING_LABELS.values(), ids=MISSING_LABELS)
-def test_a_missing_label_is_named_as_one(y: Any) -> None:
+def test_the_error_names_a_missing_label(y: Any) -> None:
     with pytest.raises(DatasetError, match="1 of the 4 labels of the training part are missing"):
         encode(split(y_train=y, y_test=y[[0, 2]] if not isinstance(y, list) else ["a", "b"]))
 
 
-def test_labels_that_are_dates_are_classes_of_dates_not_nanoseconds() -> None:
+def test_labels_that_are_dates_have_dates_as_class_names_not_nanoseconds() -> None:
     y = np.array(["2026-01-02", "2026-01-01", "2026-01-02", "2026-01-01"], dtype="M8[D]")
     assert encode(split(y_train=y, y_test=y[:2])).class_names == ("2026-01-01", "2026-01-02")
 
@@ -579,13 +583,15 @@ CATEGORIES_ALIKE: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("colour", CATEGORIES_ALIKE.values(), ids=CATEGORIES_ALIKE)
-def test_a_dataframes_texts_and_categories_are_categories_without_being_named(colour: Any) -> None:
+def test_string_and_category_columns_of_a_dataframe_are_categories_without_declaration(
+    colour: Any,
+) -> None:
     X = frame(size=[1.0, 2.0, 3.0, 4.0], colour=colour)
-    found = encode(split(X_train=X, X_test=X.iloc[::-1][:2]))
-    assert (found.categorical, found.categories) == ((1,), (("blue", "red"),))
-    assert found.feature_names == ("size", "colour")
-    np.testing.assert_array_equal(found.X_train[:, 1], [1, NAN, 0, 1])
-    np.testing.assert_array_equal(found.X_test[:, 1], [1, 0])
+    encoded = encode(split(X_train=X, X_test=X.iloc[::-1][:2]))
+    assert (encoded.categorical, encoded.categories) == ((1,), (("blue", "red"),))
+    assert encoded.feature_names == ("size", "colour")
+    np.testing.assert_array_equal(encoded.X_train[:, 1], [1, NAN, 0, 1])
+    np.testing.assert_array_equal(encoded.X_test[:, 1], [1, 0])
 
 
 TOWNS: dict[str, Any] = {
@@ -601,20 +607,22 @@ TOWNS: dict[str, Any] = {
 
 @pytest.mark.parametrize("train", TOWNS.values(), ids=TOWNS)
 @pytest.mark.parametrize("test", TOWNS.values(), ids=TOWNS)
-def test_a_category_is_the_same_in_both_parts_whatever_its_type(train: Any, test: Any) -> None:
-    """Missing values in one part alone make floats of its integers."""
-    found = encode(
+def test_a_category_of_different_dtypes_in_both_parts_is_the_same(train: Any, test: Any) -> None:
+    """Missing values in only one part turn the integers of that part into floats."""
+    encoded = encode(
         split(X_train=frame(town=train), X_test=frame(town=test)[:2], categorical=("town",))
     )
-    assert found.categories == (("10", "3"),)
-    assert found.X_train[:, 0].tolist() == [1, 0, 1, 0]
-    assert found.X_test[:, 0].tolist() == [1, 0]
+    assert encoded.categories == (("10", "3"),)
+    assert encoded.X_train[:, 0].tolist() == [1, 0, 1, 0]
+    assert encoded.X_test[:, 0].tolist() == [1, 0]
 
 
-def test_large_whole_numbers_do_not_run_into_each_other() -> None:
+def test_large_integers_stay_distinct_categories() -> None:
     users = pd.array([2**53, 2**53 + 1, None, 2**53], dtype="Int64")
-    found = encode(split(X_train=frame(user=users), X_test=frame(user=users[:2]), categorical=[0]))
-    assert found.categories == ((str(2**53), str(2**53 + 1)),)
+    encoded = encode(
+        split(X_train=frame(user=users), X_test=frame(user=users[:2]), categorical=[0])
+    )
+    assert encoded.categories == ((str(2**53), str(2**53 + 1)),)
 
 
 DECLARED: dict[str, Any] = {
@@ -634,7 +642,7 @@ DECLARED: dict[str, Any] = {
 @pytest.mark.parametrize("categorical", DECLARED.values(), ids=DECLARED)
 def test_columns_of_categories_are_declared_by_index_mask_or_name(categorical: Any) -> None:
     X = np.array([[1, 0.5, 3], [2, 1.5, 4], [1, 2.5, 3], [2, 3.5, 4]])
-    found = encode(
+    encoded = encode(
         split(
             X_train=X,
             X_test=X[:2],
@@ -642,8 +650,8 @@ def test_columns_of_categories_are_declared_by_index_mask_or_name(categorical: A
             categorical=categorical,
         )
     )
-    assert found.categorical == (0, 2)
-    assert found.categories == (("1", "2"), ("3", "4"))
+    assert encoded.categorical == (0, 2)
+    assert encoded.categories == (("1", "2"), ("3", "4"))
 
 
 @pytest.mark.parametrize(
@@ -659,7 +667,9 @@ def test_columns_of_categories_are_declared_by_index_mask_or_name(categorical: A
         ("town", "categorical names 'town', which is no column; the columns are x0, x1"),
     ],
 )
-def test_what_declares_no_columns_is_refused(categorical: Any, fault: str) -> None:
+def test_an_invalid_declaration_of_categorical_columns_is_refused(
+    categorical: Any, fault: str
+) -> None:
     with pytest.raises(DatasetError) as caught:
         encode(split(categorical=categorical))
     assert fault in str(caught.value)
@@ -679,7 +689,7 @@ def test_what_declares_no_columns_is_refused(categorical: Any, fault: str) -> No
         (("\u202eabc", "été 日本 🦊"), ("\\u202eabc", "été 日本 🦊")),
     ],
 )
-def test_names_of_columns_are_texts_that_can_be_printed_and_told_apart(
+def test_column_names_become_printable_and_distinct_strings(
     given: Any, names: tuple[str, str]
 ) -> None:
     assert encode(split(feature_names=given)).feature_names == names
@@ -690,18 +700,18 @@ def test_names_of_columns_are_texts_that_can_be_printed_and_told_apart(
         name.encode()
 
 
-def test_names_told_apart_do_not_run_into_a_third() -> None:
+def test_names_made_distinct_do_not_equal_a_third_name() -> None:
     X = np.arange(12.0).reshape(4, 3)
-    found = encode(split(X_train=X, X_test=X[:2], feature_names=("a", "a", "a (2)")))
-    assert len(set(found.feature_names)) == 3
+    encoded = encode(split(X_train=X, X_test=X[:2], feature_names=("a", "a", "a (2)")))
+    assert len(set(encoded.feature_names)) == 3
 
 
-def test_names_of_classes_and_categories_can_be_printed_too() -> None:
+def test_class_and_category_names_become_printable() -> None:
     y = np.array(["a\udc80", "b\n", "a\udc80", "b\n"], dtype=object)
     X = np.array([["\x1b[1m"], ["x"], ["x"], ["x"]], dtype=object)
-    found = encode(split(X_train=X, X_test=X[:2], y_train=y, y_test=y[:2], categorical=[0]))
-    assert found.class_names == ("a\\udc80", "b\\n")
-    assert found.categories == (("\\x1b[1m", "x"),)
+    encoded = encode(split(X_train=X, X_test=X[:2], y_train=y, y_test=y[:2], categorical=[0]))
+    assert encoded.class_names == ("a\\udc80", "b\\n")
+    assert encoded.categories == (("\\x1b[1m", "x"),)
     given = encode(split(y_train=y, y_test=y[:2], class_names=("b\n", "a\udc80")))
     assert given.class_names == ("b\\n", "a\\udc80")
     assert given.y_train.tolist() == [1, 0, 1, 0]
@@ -779,7 +789,7 @@ class Broken:
         ),
     ],
 )
-def test_what_cannot_be_read_is_refused_in_a_line_that_says_how_to_mend_it(
+def test_unreadable_data_are_a_one_line_error_with_a_remedy(
     changes: dict[str, Any], fault: str
 ) -> None:
     with pytest.raises(DatasetError) as caught:
@@ -788,7 +798,7 @@ def test_what_cannot_be_read_is_refused_in_a_line_that_says_how_to_mend_it(
     assert "\n" not in str(caught.value)
 
 
-def test_an_error_lists_the_first_of_very_many_names() -> None:
+def test_an_error_lists_only_the_first_of_many_names() -> None:
     y = np.arange(1000)
     X = np.zeros((1000, 1))
     with pytest.raises(DatasetError) as caught:
@@ -798,21 +808,21 @@ def test_an_error_lists_the_first_of_very_many_names() -> None:
 
 
 @given(st.permutations(range(6)), st.data())
-def test_an_index_of_pandas_changes_nothing(index: list[int], data: st.DataObject) -> None:
+def test_a_pandas_index_does_not_affect_the_encoding(index: list[int], data: st.DataObject) -> None:
     y = np.array(data.draw(st.lists(st.sampled_from("ab"), min_size=6, max_size=6)))
     y[:2] = "a", "b"
     X = np.arange(12.0).reshape(6, 2)
     plain = encode(Split(X, y, X, y))
-    found = encode(
+    encoded = encode(
         Split(pd.DataFrame(X, index=index), pd.Series(y, index=index), X, pd.Series(y, index=index))
     )
-    assert found.class_names == plain.class_names
-    np.testing.assert_array_equal(found.y_train, plain.y_train)
-    np.testing.assert_array_equal(found.y_test, plain.y_test)
-    np.testing.assert_array_equal(found.X_train, plain.X_train)
+    assert encoded.class_names == plain.class_names
+    np.testing.assert_array_equal(encoded.y_train, plain.y_train)
+    np.testing.assert_array_equal(encoded.y_test, plain.y_test)
+    np.testing.assert_array_equal(encoded.X_train, plain.X_train)
 
 
-# What is noticed of a table
+# Facts that are recorded about a table
 
 
 ROWS = st.lists(
@@ -826,15 +836,15 @@ def test_rows_of_the_test_part_that_are_training_rows_are_counted(train: Any, te
         return tuple("missing" if v != v else v + 0.0 for v in row)
 
     known = {key(row) for row in train}
-    found = table(np.array(train), np.array(test))
-    assert found.n_repeated == sum(key(row) in known for row in test)
+    encoded = table(np.array(train), np.array(test))
+    assert encoded.n_repeated == sum(key(row) in known for row in test)
 
 
-def test_rows_of_categories_are_counted_too_and_again_for_a_part_of_the_training_rows() -> None:
+def test_repeated_rows_with_categories_are_counted_also_for_fewer_training_rows() -> None:
     X = np.array([["a", 1], ["b", 2], [None, 3], ["c", 4]], dtype=object)
-    found = table(X, X[[0, 2]], (0,))
-    assert found.n_repeated == 2
-    assert found.learning_from(np.array([0, 1])).n_repeated == 1
+    encoded = table(X, X[[0, 2]], (0,))
+    assert encoded.n_repeated == 2
+    assert encoded.learning_from(np.array([0, 1])).n_repeated == 1
 
 
 def test_columns_that_identify_their_rows_are_named() -> None:
@@ -849,7 +859,7 @@ def test_columns_that_identify_their_rows_are_named() -> None:
     assert data.learning_from(np.arange(10)).identifiers == ()
 
 
-def test_large_tables_are_prepared_block_by_block_as_small_ones_at_once(
+def test_large_tables_are_prepared_in_blocks_with_the_same_result(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(0)
@@ -864,24 +874,24 @@ def test_large_tables_are_prepared_block_by_block_as_small_ones_at_once(
         np.testing.assert_allclose(by_block.X_test, at_once.X_test, rtol=1e-12)
 
 
-def test_numbers_that_are_right_already_are_not_copied() -> None:
+def test_numbers_that_need_no_preparation_are_not_copied() -> None:
     data = encode(split())
-    found = prepare(data, Needs())
-    assert np.shares_memory(found.X_train, data.X_train)
-    assert not found.X_train.flags.writeable
+    prepared = prepare(data, Needs())
+    assert np.shares_memory(prepared.X_train, data.X_train)
+    assert not prepared.X_train.flags.writeable
     assert data.X_train.flags.writeable
 
 
-def test_one_hot_columns_are_scaled_as_scikit_learn_has_it() -> None:
+def test_one_hot_columns_are_scaled_as_in_scikit_learn() -> None:
     X = np.array([["a"], ["b"], ["b"], ["c"], ["b"], [None]], dtype=object)
-    found = prepare(table(X, np.array([["a"], ["d"]], dtype=object), (0,)), Needs(scaled=True))
+    prepared = prepare(table(X, np.array([["a"], ["d"]], dtype=object), (0,)), Needs(scaled=True))
     dense = np.array([[1, 0, 0], [0, 1, 0], [0, 1, 0], [0, 0, 1], [0, 1, 0], [0, 1, 0]], float)
     oracle = StandardScaler().fit(dense)
-    np.testing.assert_allclose(found.X_train, oracle.transform(dense))
-    np.testing.assert_allclose(found.X_test, oracle.transform([[1.0, 0, 0], [0, 0, 0]]))
+    np.testing.assert_allclose(prepared.X_train, oracle.transform(dense))
+    np.testing.assert_allclose(prepared.X_test, oracle.transform([[1.0, 0, 0], [0, 0, 0]]))
 
 
-def test_a_table_that_memory_does_not_hold_is_the_datasets_fault(
+def test_a_table_too_large_for_memory_is_the_datasets_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     X = np.array([["a", 1.0], ["b", 2.0]], dtype=object)

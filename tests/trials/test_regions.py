@@ -1,4 +1,4 @@
-"""What is kept for pictures: what a classifier says over its inputs, and where the rows lie."""
+"""The data kept for pictures: a classifier's probabilities over its inputs, and the rows."""
 
 from __future__ import annotations
 
@@ -48,85 +48,85 @@ def made(
     return asked(data, model, offered, lambda raw: raw, **how)
 
 
-def test_over_one_input_there_are_the_probabilities_that_the_classifier_gives_there() -> None:
+def test_over_one_input_the_probabilities_are_those_of_the_classifier() -> None:
     data = encoded(1)
-    found = made(data)
-    assert found is not None
-    (axis,) = found.axes
+    regions = made(data)
+    assert regions is not None
+    (axis,) = regions.axes
     inputs = np.concatenate([data.X_train, data.X_test])
     assert axis[0] < inputs.min() < inputs.max() < axis[-1]
     assert axis[-1] - axis[0] == pytest.approx(np.ptp(inputs) * (1 + 2 * MARGIN), rel=1e-5)
     scaler = StandardScaler().fit(data.X_train)
     model = LogisticRegression().fit(scaler.transform(data.X_train), data.y_train)
     expected = model.predict_proba(scaler.transform(axis[:, None].astype(np.float64)))
-    assert found.probabilities is not None
-    assert found.probabilities.shape == (POINTS, 3)
-    assert found.probabilities == pytest.approx(expected, abs=1e-5)
-    assert found.hidden == ()
-    assert found.class_names == ("a", "b", "c")
+    assert regions.probabilities is not None
+    assert regions.probabilities.shape == (POINTS, 3)
+    assert regions.probabilities == pytest.approx(expected, abs=1e-5)
+    assert regions.hidden == ()
+    assert regions.class_names == ("a", "b", "c")
 
 
-def test_over_two_inputs_the_first_varies_fastest() -> None:
-    found = made(encoded(2))
-    assert found is not None
-    assert [len(axis) for axis in found.axes] == [SIDE, SIDE]
-    assert found.probabilities is not None
-    likely = found.probabilities.argmax(axis=1).reshape(SIDE, SIDE)
-    # The class depends on the first input: along a row of the picture it goes up.
+def test_over_two_inputs_the_first_input_varies_fastest() -> None:
+    regions = made(encoded(2))
+    assert regions is not None
+    assert [len(axis) for axis in regions.axes] == [SIDE, SIDE]
+    assert regions.probabilities is not None
+    likely = regions.probabilities.argmax(axis=1).reshape(SIDE, SIDE)
+    # The class depends on the first input, so it increases along each row of the picture.
     assert (np.diff(likely, axis=1) >= 0).mean() > 0.95
     assert likely[:, 0].max() == 0
     assert likely[:, -1].min() == 2
 
 
-def test_a_class_that_was_not_trained_has_probability_0() -> None:
+def test_a_class_without_training_rows_has_probability_0() -> None:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 1))
     y = np.where(X[:, 0] > 0, 2, 0)
     data = encode(Split(X[:20], y[:20], X[20:], y[20:], class_names=("a", "b", "c")))
-    found = made(data)
-    assert found is not None
-    assert found.probabilities is not None
-    assert (found.probabilities[:, 1] == 0).all()
-    assert found.probabilities.sum(axis=1) == pytest.approx(1)
+    regions = made(data)
+    assert regions is not None
+    assert regions.probabilities is not None
+    assert (regions.probabilities[:, 1] == 0).all()
+    assert regions.probabilities.sum(axis=1) == pytest.approx(1)
 
 
-def test_more_inputs_are_seen_on_their_first_two_principal_components() -> None:
+def test_more_than_two_inputs_are_projected_on_two_principal_components() -> None:
     data = encoded(5)
-    found = made(data)
-    assert found is not None
+    regions = made(data)
+    assert regions is not None
     scaler = StandardScaler().fit(data.X_train)
     pca = PCA(2).fit(scaler.transform(data.X_train))
     expected = pca.transform(scaler.transform(data.X_test))
-    assert np.abs(found.points) == pytest.approx(np.abs(expected), abs=1e-4)
-    for name, share in zip(found.input_names, pca.explained_variance_ratio_, strict=True):
+    assert np.abs(regions.points) == pytest.approx(np.abs(expected), abs=1e-4)
+    for name, share in zip(regions.input_names, pca.explained_variance_ratio_, strict=True):
         assert f"({100 * share:.0f}%)" in name
-    assert found.probabilities is None
+    assert regions.probabilities is None
 
 
-def test_categories_are_seen_on_components_however_few_columns_there_are() -> None:
+def test_categories_are_projected_on_components_even_with_few_columns() -> None:
     X = np.array([["red"], ["blue"], ["green"]] * 10, dtype=object)
     y = np.array([0, 1, 1] * 10)
     data = encode(Split(X, y, X, y, categorical=(0,)))
-    found = made(data)
-    assert found is not None
-    assert len(np.unique(found.points.round(4), axis=0)) == 3
+    regions = made(data)
+    assert regions is not None
+    assert len(np.unique(regions.points.round(4), axis=0)) == 3
 
 
-def test_of_many_rows_some_are_kept_the_first_and_the_last_among_them() -> None:
-    found = made(encoded(1, 3000))
-    assert found is not None
-    assert len(found.rows) == len(found.points) == ROWS
-    assert (found.rows[0], found.rows[-1]) == (0, 2999)
+def test_of_many_rows_a_part_is_kept_including_the_first_and_the_last() -> None:
+    regions = made(encoded(1, 3000))
+    assert regions is not None
+    assert len(regions.rows) == len(regions.points) == ROWS
+    assert (regions.rows[0], regions.rows[-1]) == (0, 2999)
 
 
-def test_a_missing_value_is_no_obstacle() -> None:
+def test_rows_with_missing_values_are_allowed() -> None:
     data = encoded(1)
     data.X_train[3] = np.nan
     assert made(data) is not None
 
 
 class Odd:
-    """A classifier that does something odd where it is asked for more than the test part."""
+    """A classifier that misbehaves when it predicts rows outside the test part."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -143,19 +143,19 @@ def raising(_: Any) -> Any:
     "answer",
     [raising, lambda _: None, lambda X: np.ones((3, 3)), lambda X: np.full((len(X), 3), np.nan)],
 )
-def test_a_classifier_that_answers_no_more_has_no_picture_and_no_failure(answer: Any) -> None:
+def test_a_classifier_that_fails_on_the_grid_gets_no_picture_and_no_failure(answer: Any) -> None:
     assert made(encoded(1), classifier=Odd(answer)) is None
 
 
-def test_a_slow_classifier_is_asked_no_more() -> None:
+def test_a_slow_classifier_does_not_predict_the_grid() -> None:
     assert made(encoded(1), classifier=Odd(raising), predict_seconds=10.0) is None
-    assert made(encoded(5), predict_seconds=10.0) is not None  # nothing has to be asked
+    assert made(encoded(5), predict_seconds=10.0) is not None  # five inputs need no predictions
 
 
 @pytest.mark.parametrize("told", [[np.zeros((3, 2))], [np.zeros(POINTS)], None, "layers"])
 def test_hidden_layers_of_another_shape_are_left_out(told: Any) -> None:
     class Teller(Odd):
-        def hidden_activations(self, X: Any) -> Any:  # the method's signature
+        def hidden_activations(self, X: Any) -> Any:  # the signature of the contract
             return told
 
     classifier = Teller(lambda X: np.full((len(X), 3), 1 / 3))
@@ -180,7 +180,7 @@ def test_hidden_layers_are_asked_for_only_where_the_model_declares_them() -> Non
 
 
 @pytest.mark.parametrize(("model", "units"), [("notebook-mlp", [10, 20, 10]), ("torch-mlp", None)])
-def test_hidden_layers_of_perceptrons_are_kept_over_the_input(
+def test_hidden_activations_of_perceptrons_over_the_input_are_kept(
     model: str, units: list[int] | None
 ) -> None:
     trial = Trial(
@@ -194,7 +194,7 @@ def test_hidden_layers_of_perceptrons_are_kept_over_the_input(
     assert units is None or [n for _, n in shapes] == units
 
 
-def test_the_last_hidden_layer_gives_the_logits_of_what_a_perceptron_predicts() -> None:
+def test_the_kept_last_hidden_layer_gives_the_logits_of_a_perceptron() -> None:
     torch = pytest.importorskip("torch")
     import harness
 
@@ -210,7 +210,7 @@ def test_the_last_hidden_layer_gives_the_logits_of_what_a_perceptron_predicts() 
     assert classifier.predict_proba(X) == pytest.approx(expected, abs=1e-6)
 
 
-def test_only_the_first_repeat_has_a_sketch() -> None:
+def test_only_the_first_repeat_keeps_data_for_pictures() -> None:
     registry = load()
     for repeat in (0, 1):
         trial = Trial(Choice("threshold"), Choice("numpy-softmax"), "cpu", repeat, 0)

@@ -1,4 +1,4 @@
-"""Scores against scikit-learn, and probabilities that are none."""
+"""Scores agree with scikit-learn, and invalid probabilities are refused."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.stats import mannwhitneyu
 from sklearn import metrics
+from softmaxes import softmax
 
 from harness.errors import ProbabilityError
 from harness.trials.scoring import (
@@ -25,11 +26,6 @@ from harness.trials.scoring import (
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def softmax(Z: Array) -> Array:
-    Z = np.exp(Z - Z.max(axis=1, keepdims=True))
-    return np.asarray(Z / Z.sum(axis=1, keepdims=True))
-
-
 @st.composite
 def tables(draw: st.DrawFn) -> tuple[Array, Array]:
     """Checked probabilities (n, K), with ties, zeros and ones among them, and labels (n,)."""
@@ -41,27 +37,27 @@ def tables(draw: st.DrawFn) -> tuple[Array, Array]:
 
 
 @given(tables())
-def test_scores_are_scikit_learn_s(table: tuple[Array, Array]) -> None:
+def test_scores_equal_scikit_learn_s(table: tuple[Array, Array]) -> None:
     P, y = table
     K = P.shape[1]
-    found = score(P, y)
+    scores = score(P, y)
     close = {"rel": 1e-9, "abs": 1e-12}
-    # It renormalises in a place where the harness does not, by rounding only.
-    assert found["nll"] == pytest.approx(
+    # scikit-learn renormalises the probabilities, which changes the result by rounding only.
+    assert scores["nll"] == pytest.approx(
         metrics.log_loss(y, P, labels=range(K)), rel=1e-9, abs=1e-9
     )
-    assert found["accuracy"] == pytest.approx(metrics.accuracy_score(y, P.argmax(axis=1)), **close)
-    assert found["brier"] == pytest.approx(
+    assert scores["accuracy"] == pytest.approx(metrics.accuracy_score(y, P.argmax(axis=1)), **close)
+    assert scores["brier"] == pytest.approx(
         metrics.brier_score_loss(y, P, labels=range(K), scale_by_half=False), **close
     )
     matrix = metrics.confusion_matrix(y, P.argmax(axis=1), labels=range(K))
     occurring = matrix.sum(axis=1) > 0
     recalls = matrix.diagonal()[occurring] / matrix.sum(axis=1)[occurring]
-    assert found["balanced_accuracy"] == pytest.approx(recalls.mean(), **close)
+    assert scores["balanced_accuracy"] == pytest.approx(recalls.mean(), **close)
 
 
 @given(tables())
-def test_auc_is_scikit_learn_s_average_over_the_classes_that_occur(
+def test_auc_equals_scikit_learn_s_average_over_the_classes_that_occur(
     table: tuple[Array, Array],
 ) -> None:
     P, y = table
@@ -71,14 +67,14 @@ def test_auc_is_scikit_learn_s_average_over_the_classes_that_occur(
     assert score(P, y)["auc"] == pytest.approx(expected, abs=1e-12)
 
 
-def test_auc_and_balanced_accuracy_where_all_classes_occur() -> None:
+def test_auc_and_balanced_accuracy_equal_scikit_learn_s_if_all_classes_occur() -> None:
     rng = np.random.default_rng(0)
     P, y = softmax(rng.normal(size=(200, 4))), rng.integers(4, size=200)
-    found = score(P, y)
+    scores = score(P, y)
     expected = metrics.roc_auc_score(y, P, multi_class="ovr", average="macro")
-    assert found["auc"] == pytest.approx(expected, abs=1e-12)
+    assert scores["auc"] == pytest.approx(expected, abs=1e-12)
     expected = metrics.balanced_accuracy_score(y, P.argmax(axis=1))
-    assert found["balanced_accuracy"] == pytest.approx(expected, abs=1e-12)
+    assert scores["balanced_accuracy"] == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -93,23 +89,23 @@ def test_ties_count_half_in_the_auc(scores: list[float], auc: float) -> None:
     assert score(P, y)["auc"] == pytest.approx(rank_sum / 4)
 
 
-def test_there_is_no_auc_where_one_class_occurs() -> None:
+def test_there_is_no_auc_if_only_one_class_occurs() -> None:
     assert "auc" not in score(np.array([[0.6, 0.4], [0.3, 0.7]]), np.array([0, 0]))
 
 
 @given(tables())
 def test_scores_keep_their_bounds(table: tuple[Array, Array]) -> None:
     P, y = table
-    found = score(P, y)
-    assert all(type(value) is float and np.isfinite(value) for value in found.values())
-    assert found["likelihood"] == pytest.approx(np.exp(-found["nll"]), rel=1e-12)
+    scores = score(P, y)
+    assert all(type(value) is float and np.isfinite(value) for value in scores.values())
+    assert scores["likelihood"] == pytest.approx(np.exp(-scores["nll"]), rel=1e-12)
     for name in ("accuracy", "balanced_accuracy", "likelihood", "ece", "auc"):
-        assert -1e-12 <= found.get(name, 0.0) <= 1 + 1e-12, name
-    assert 0 <= found["brier"] <= 2 + 1e-12
-    assert found["likelihood"] <= 1
-    assert 0 <= found["nll"] <= -np.log(CLIP)
-    assert 0 <= found["clipped"] <= len(y)
-    assert found["nll_sd"] >= 0
+        assert -1e-12 <= scores.get(name, 0.0) <= 1 + 1e-12, name
+    assert 0 <= scores["brier"] <= 2 + 1e-12
+    assert scores["likelihood"] <= 1
+    assert 0 <= scores["nll"] <= -np.log(CLIP)
+    assert 0 <= scores["clipped"] <= len(y)
+    assert scores["nll_sd"] >= 0
 
 
 @given(tables(), st.randoms(use_true_random=False))
@@ -124,44 +120,44 @@ def test_the_order_of_rows_changes_no_score(table: tuple[Array, Array], random: 
 def test_the_order_of_classes_changes_no_score_of_probabilities(
     table: tuple[Array, Array], random: Any
 ) -> None:
-    """Of two classes with the largest probability the first is predicted, so accuracy may."""
+    """Accuracy may change, because in a tie the first of the most probable classes is predicted."""
     P, y = table
     classes = list(range(P.shape[1]))
     random.shuffle(classes)
-    found, expected = score(P[:, classes], np.argsort(classes)[y]), score(P, y)
+    scores, expected = score(P[:, classes], np.argsort(classes)[y]), score(P, y)
     for name in expected.keys() - {"accuracy", "balanced_accuracy", "ece"}:
-        assert found[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-9), name
+        assert scores[name] == pytest.approx(expected[name], rel=1e-9, abs=1e-9), name
 
 
 @given(tables())
-def test_the_truth_scores_best(table: tuple[Array, Array]) -> None:
+def test_the_true_probabilities_score_best(table: tuple[Array, Array]) -> None:
     P, y = table
     truth = score(np.eye(P.shape[1])[y], y)
     assert (truth["accuracy"], truth["likelihood"], truth["brier"], truth["ece"]) == (1, 1, 0, 0)
-    found = score(P, y)
-    assert found["nll"] >= truth["nll"] - 1e-12
-    assert found["brier"] >= truth["brier"]
+    scores = score(P, y)
+    assert scores["nll"] >= truth["nll"] - 1e-12
+    assert scores["brier"] >= truth["brier"]
 
 
-def test_the_uniform_scores_are_known() -> None:
-    found = score(np.full((6, 3), 1 / 3), np.array([0, 0, 1, 1, 2, 2]))
-    assert found["likelihood"] == pytest.approx(1 / 3)
-    assert found["nll"] == pytest.approx(np.log(3))
-    assert found["nll_sd"] == pytest.approx(0)
-    assert found["brier"] == pytest.approx(2 / 3)
-    assert found["accuracy"] == pytest.approx(1 / 3)
-    assert found["auc"] == 0.5
-    assert found["ece"] == pytest.approx(0, abs=1e-12)
+def test_the_scores_of_uniform_probabilities_are_known() -> None:
+    scores = score(np.full((6, 3), 1 / 3), np.array([0, 0, 1, 1, 2, 2]))
+    assert scores["likelihood"] == pytest.approx(1 / 3)
+    assert scores["nll"] == pytest.approx(np.log(3))
+    assert scores["nll_sd"] == pytest.approx(0)
+    assert scores["brier"] == pytest.approx(2 / 3)
+    assert scores["accuracy"] == pytest.approx(1 / 3)
+    assert scores["auc"] == 0.5
+    assert scores["ece"] == pytest.approx(0, abs=1e-12)
 
 
 def test_a_certain_mistake_is_clipped_and_counted() -> None:
     P = np.array([[1.0, 0.0], [1.0, 0.0], [CLIP / 2, 1 - CLIP / 2], [0.5, 0.5]])
-    found = score(P, np.array([0, 1, 0, 0]))
-    assert found["clipped"] == 2
-    assert found["nll"] == pytest.approx((-2 * np.log(CLIP) + np.log(2)) / 4)
+    scores = score(P, np.array([0, 1, 0, 0]))
+    assert scores["clipped"] == 2
+    assert scores["nll"] == pytest.approx((-2 * np.log(CLIP) + np.log(2)) / 4)
 
 
-def test_the_spread_of_the_nll_is_that_of_a_sample() -> None:
+def test_nll_sd_is_the_sample_standard_deviation() -> None:
     P = np.array([[0.9, 0.1], [0.5, 0.5], [0.2, 0.8]])
     y = np.array([0, 0, 0])
     assert score(P, y)["nll_sd"] == pytest.approx(np.std(-np.log(P[:, 0]), ddof=1))
@@ -178,11 +174,11 @@ def test_the_calibration_error_by_hand() -> None:
 
 def test_each_test_row_is_kept_with_its_class_prediction_and_log_probability() -> None:
     P = np.array([[0.7, 0.2, 0.1], [0.0, 0.5, 0.5]])
-    found = predictions(P, np.array([1, 0]))
-    assert found.true.tolist() == [1, 0]
-    assert found.predicted.tolist() == [0, 1]
-    np.testing.assert_allclose(found.log_probability, np.log([0.2, CLIP]), rtol=1e-6)
-    assert (found.true.dtype, found.predicted.dtype, found.log_probability.dtype) == (
+    kept = predictions(P, np.array([1, 0]))
+    assert kept.true.tolist() == [1, 0]
+    assert kept.predicted.tolist() == [0, 1]
+    np.testing.assert_allclose(kept.log_probability, np.log([0.2, CLIP]), rtol=1e-6)
+    assert (kept.true.dtype, kept.predicted.dtype, kept.log_probability.dtype) == (
         np.uint16,
         np.uint16,
         np.float32,
@@ -190,12 +186,12 @@ def test_each_test_row_is_kept_with_its_class_prediction_and_log_probability() -
 
 
 @given(tables())
-def test_what_is_kept_of_the_rows_gives_the_scores_again(table: tuple[Array, Array]) -> None:
+def test_the_kept_rows_reproduce_the_scores(table: tuple[Array, Array]) -> None:
     P, y = table
-    kept, found = predictions(P, y), score(P, y)
-    assert np.mean(kept.true == kept.predicted) == pytest.approx(found["accuracy"])
+    kept, scores = predictions(P, y), score(P, y)
+    assert np.mean(kept.true == kept.predicted) == pytest.approx(scores["accuracy"])
     nll = -kept.log_probability.astype(np.float64).mean()
-    assert nll == pytest.approx(found["nll"], rel=1e-6, abs=1e-6)
+    assert nll == pytest.approx(scores["nll"], rel=1e-6, abs=1e-6)
 
 
 @given(tables())
@@ -236,14 +232,14 @@ def test_the_likelihood_of_an_impossible_class_is_zero_and_of_nan_is_nan() -> No
         ([[0, 0], [0.5, 0.5]], "do not sum to 1 in 1 of 2 rows"),
     ],
 )
-def test_what_are_no_probabilities_is_said(raw: Any, fault: str) -> None:
+def test_the_error_says_why_probabilities_are_invalid(raw: Any, fault: str) -> None:
     with pytest.raises(ProbabilityError) as caught:
         check_probabilities(raw, 2, 2)
     assert fault in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_row_of_many_classes_is_told_in_one_line() -> None:
+def test_the_error_about_a_row_of_many_classes_is_one_line() -> None:
     with pytest.raises(ProbabilityError) as caught:
         check_probabilities(np.ones((3, 1000)), 3, 1000)
     assert "\n" not in str(caught.value)
@@ -251,12 +247,12 @@ def test_a_row_of_many_classes_is_told_in_one_line() -> None:
 
 
 @pytest.mark.parametrize("off", [0.9e-5, -0.9e-5])
-def test_rows_may_miss_1_by_what_float32_needs(off: float) -> None:
+def test_row_sums_may_miss_1_by_float32_rounding(off: float) -> None:
     assert check_probabilities([[0.5, 0.5 + off]], 1, 2).shape == (1, 2)
 
 
 @pytest.mark.parametrize("off", [1.1e-5, -1.1e-5])
-def test_rows_may_not_miss_1_by_more(off: float) -> None:
+def test_row_sums_may_not_miss_1_by_more(off: float) -> None:
     with pytest.raises(ProbabilityError, match="do not sum to 1"):
         check_probabilities([[0.5, 0.5 + off]], 1, 2)
 
@@ -264,15 +260,15 @@ def test_rows_may_not_miss_1_by_more(off: float) -> None:
 @given(hnp.arrays(np.float32, (5, 4), elements=st.floats(-50, 50, width=32)))
 def test_any_softmax_in_float32_is_accepted_and_copied(Z: Array) -> None:
     P = softmax(Z)
-    found = check_probabilities(P, 5, 4)
-    assert found.dtype == np.float64
-    assert not np.shares_memory(found, P)
-    np.testing.assert_allclose(found, P.astype(np.float64), rtol=1e-6)
+    checked = check_probabilities(P, 5, 4)
+    assert checked.dtype == np.float64
+    assert not np.shares_memory(checked, P)
+    np.testing.assert_allclose(checked, P.astype(np.float64), rtol=1e-6)
 
 
 @st.composite
 def nearly_probabilities(draw: st.DrawFn) -> tuple[Array, Array]:
-    """Rows whose sums miss 1 by up to the tolerance and a little more, and labels."""
+    """Labels, and rows whose sums miss 1 by up to slightly more than the tolerance."""
     P, y = draw(tables())
     off = draw(hnp.arrays(float, len(P), elements=st.floats(-1.1 * TOLERANCE, 1.1 * TOLERANCE)))
     return P * (1 + off)[:, None], y
@@ -286,17 +282,17 @@ def test_no_likelihood_of_accepted_probabilities_is_above_1(table: tuple[Array, 
     except ProbabilityError:
         assume(False)
     np.testing.assert_allclose(checked.sum(axis=1), 1, rtol=1e-15 * P.shape[1])
-    found = score(checked, y)
-    assert found["likelihood"] <= 1
-    assert found["nll"] >= 0
+    scores = score(checked, y)
+    assert scores["likelihood"] <= 1
+    assert scores["nll"] >= 0
 
 
 @given(nearly_probabilities())
 def test_no_likelihood_of_an_epoch_is_above_1(table: tuple[Array, Array]) -> None:
     P, y = table
     with np.errstate(divide="ignore"):
-        found = likelihood(np.log(P), y)
-    assert np.isnan(found) or 0 <= found <= 1
+        epoch_likelihood = likelihood(np.log(P), y)
+    assert np.isnan(epoch_likelihood) or 0 <= epoch_likelihood <= 1
 
 
 def test_rows_are_divided_by_their_sum_before_they_are_scored() -> None:
@@ -305,7 +301,7 @@ def test_rows_are_divided_by_their_sum_before_they_are_scored() -> None:
     np.testing.assert_allclose(P[1], np.array([0.25, 0.749995]) / 0.999995, rtol=1e-15)
 
 
-def test_rows_that_sum_to_1_are_scored_as_they_are() -> None:
+def test_rows_that_sum_to_1_are_scored_unchanged() -> None:
     given = np.array([[0.25, 0.75], [1.0, 0.0]])
     np.testing.assert_array_equal(check_probabilities(given, 2, 2), given)
 
@@ -322,8 +318,8 @@ def test_rows_that_sum_to_1_are_scored_as_they_are() -> None:
         ([-np.inf, -np.inf], np.nan),
     ],
 )
-def test_an_epoch_s_likelihood_is_of_probabilities_that_sum_to_1_or_is_nan(
+def test_an_epoch_s_likelihood_is_nan_unless_probabilities_sum_to_1(
     row: list[float], expected: float
 ) -> None:
-    found = likelihood(np.array([row]), np.array([0]))
-    assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
+    epoch_likelihood = likelihood(np.array([row]), np.array([0]))
+    assert epoch_likelihood == pytest.approx(expected, rel=1e-12, nan_ok=True)

@@ -1,4 +1,4 @@
-"""One trial becomes a result, whatever the plugins do."""
+"""A trial becomes a result, even if the plugins misbehave."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from doubles import Clock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,21 +28,8 @@ X_TRAIN = np.array([[0.0], [1.0], [2.0], [3.0]])
 X_TEST = np.array([[0.5], [2.5]])
 
 
-class Clock:
-    """Seconds that pass only where a test lets them."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 class Threshold:
-    """Probability .9 for class 0 below 1.5 and for class 1 above."""
+    """Predicts class 0 below 1.5 and class 1 above, each with probability .9."""
 
     def __init__(self, setting: harness.Setting) -> None:
         self.setting = setting
@@ -73,7 +61,7 @@ def run(
     requires: tuple[str, ...] = (),
     **options: Any,
 ) -> Result:
-    """The result of a model on a dataset, both without an entry point or a file."""
+    """The result of a trial of a model and a dataset that are made here."""
     module = ModuleType("mine")
     dataset = harness.Dataset("two", "fixed", draw)
     model = harness.Model("mine", make, requires=requires)
@@ -91,7 +79,7 @@ def failure(result: Result) -> tuple[str, str]:
     return result.failure.kind, result.failure.reason
 
 
-# What comes of a good model
+# Good models
 
 
 def test_a_trial_becomes_scores() -> None:
@@ -119,7 +107,7 @@ def test_a_model_knows_its_setting_and_parameters_before_it_sees_data() -> None:
     ]
 
 
-def test_a_model_gets_integers_and_never_sees_the_test_labels() -> None:
+def test_a_model_gets_integer_labels_and_never_the_test_labels() -> None:
     made: list[Threshold] = []
     run(lambda setting: made.append(Threshold(setting)) or made[0])
     assert made[0].y.tolist() == [0, 0, 1, 1]
@@ -127,7 +115,7 @@ def test_a_model_gets_integers_and_never_sees_the_test_labels() -> None:
 
 
 @pytest.mark.parametrize("part", ["X", "y"])
-def test_writing_to_its_input_fails_a_trial(part: str) -> None:
+def test_a_model_that_writes_to_its_training_rows_fails(part: str) -> None:
     class Writes(Threshold):
         def fit(self, X: Array, y: Array) -> Any:
             {"X": X, "y": y}[part][0] = 7
@@ -137,7 +125,7 @@ def test_writing_to_its_input_fails_a_trial(part: str) -> None:
     assert "read-only" in reason
 
 
-def test_writing_to_the_test_rows_fails_a_trial() -> None:
+def test_a_model_that_writes_to_the_test_rows_fails() -> None:
     class Writes(Threshold):
         def predict_proba(self, X: Array) -> Any:
             X += 1
@@ -146,7 +134,7 @@ def test_writing_to_the_test_rows_fails_a_trial() -> None:
     assert "read-only" in failure(run(Writes))[1]
 
 
-def test_classes_tell_the_order_of_the_columns() -> None:
+def test_classes_give_the_order_of_the_probability_columns() -> None:
     class Reversed(Threshold):
         classes_ = np.array([1, 0])
 
@@ -158,7 +146,7 @@ def test_classes_tell_the_order_of_the_columns() -> None:
 
 @given(st.permutations(range(4)))
 def test_classes_may_be_in_any_order(order: list[int]) -> None:
-    """Class k is where x is k, so a column in a wrong place is a wrong prediction."""
+    """The class of x is x itself, so a misplaced column gives wrong predictions."""
 
     def draw(rng: Any) -> harness.Split:
         y = np.arange(4)
@@ -207,7 +195,7 @@ def test_a_class_that_the_test_part_lacks_keeps_its_column() -> None:
     assert "auc" not in result.scores
 
 
-def test_a_model_that_writes_all_its_answers_into_one_array_is_scored_rightly() -> None:
+def test_a_model_that_reuses_one_output_array_is_scored_correctly() -> None:
     class Reuses(Threshold):
         buffer = np.zeros((4, 2))
 
@@ -218,7 +206,7 @@ def test_a_model_that_writes_all_its_answers_into_one_array_is_scored_rightly() 
     assert dict(run(Reuses).scores) == dict(run().scores)
 
 
-def test_the_same_trial_gives_the_same_scores_even_with_global_generators() -> None:
+def test_a_trial_is_reproducible_even_if_the_model_uses_global_generators() -> None:
     class Luck(Threshold):
         def predict_proba(self, X: Array) -> Any:
             high = np.random.uniform(size=len(X))  # noqa: NPY002
@@ -229,7 +217,7 @@ def test_the_same_trial_gives_the_same_scores_even_with_global_generators() -> N
     assert first["likelihood"] != run().scores["likelihood"]
 
 
-# What goes wrong
+# Failures
 
 
 class NoPredictProba:
@@ -281,7 +269,7 @@ class UnspeakableCode:
         (lambda: UsageError("two\nlines"), "exception", "UsageError: two lines"),
     ],
 )
-def test_whatever_fit_raises_becomes_a_failed_result(
+def test_any_exception_in_fit_becomes_a_failed_result(
     error: Callable[[], BaseException], kind: str, reason: str
 ) -> None:
     result = run(raising(error))
@@ -291,12 +279,12 @@ def test_whatever_fit_raises_becomes_a_failed_result(
     assert result.split_kind == "fixed"
 
 
-def test_a_reason_is_short_whatever_the_text() -> None:
+def test_a_reason_is_short_even_if_the_text_is_long() -> None:
     for error in (ValueError("x" * 10**6), SystemExit("x" * 10**6)):
         assert len(failure(run(raising(lambda error=error: error)))[1]) <= 520
 
 
-def test_whatever_make_raises_becomes_a_failed_result() -> None:
+def test_any_exception_in_make_becomes_a_failed_result() -> None:
     def make(setting: harness.Setting) -> Any:
         raise ValueError("no such setting")
 
@@ -311,7 +299,7 @@ def test_whatever_make_raises_becomes_a_failed_result() -> None:
         (SimpleNamespace(fit=1), "TypeError: 'mine' made a SimpleNamespace without fit"),
     ],
 )
-def test_what_is_no_classifier_is_told(made: Any, reason: str) -> None:
+def test_a_value_that_is_not_a_classifier_fails_with_the_reason(made: Any, reason: str) -> None:
     assert failure(run(lambda setting: made)) == ("exception", reason)
 
 
@@ -324,14 +312,14 @@ def test_what_is_no_classifier_is_told(made: Any, reason: str) -> None:
         (None, "of shape () for 2 rows"),
     ],
 )
-def test_what_are_no_probabilities_fails_a_trial(P: Any, reason: str) -> None:
+def test_invalid_probabilities_fail_a_trial(P: Any, reason: str) -> None:
     class Wrong(Threshold):
         def predict_proba(self, X: Array) -> Any:
             return P
 
-    kind, found = failure(run(Wrong))
+    kind, reason_given = failure(run(Wrong))
     assert kind == "probabilities"
-    assert reason in found
+    assert reason in reason_given
 
 
 def test_wrong_probabilities_of_the_training_rows_fail_a_trial() -> None:
@@ -368,9 +356,9 @@ def broken(rng: Any) -> harness.Split:
 def test_a_broken_dataset_is_the_dataset_s_failure(
     draw: Callable[..., harness.Split], reason: str
 ) -> None:
-    kind, found = failure(run(Threshold, draw))
+    kind, reason_given = failure(run(Threshold, draw))
     assert kind == "dataset"
-    assert found.startswith(reason)
+    assert reason_given.startswith(reason)
 
 
 def test_a_dataset_that_exits_becomes_a_failed_result() -> None:
@@ -386,7 +374,7 @@ def test_a_package_that_does_not_import_fails_a_trial() -> None:
     assert "No module named 'no_such_package'" in reason
 
 
-def test_a_debugger_is_given_the_exception_itself() -> None:
+def test_a_debugger_gets_the_exception_itself() -> None:
     seen: list[BaseException] = []
     error = ValueError("look")
     result = run(raising(lambda: error), on_failure=seen.append)
@@ -397,7 +385,7 @@ def test_a_debugger_is_given_the_exception_itself() -> None:
 # Seconds
 
 
-def test_seconds_are_told_apart() -> None:
+def test_each_call_has_its_own_seconds() -> None:
     clock = Clock()
 
     class Slow(Threshold):
@@ -430,8 +418,8 @@ def test_seconds_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(("each", "n_calls"), [(0.0, 7), (0.01, 7), (0.03, 4), (10.0, 3)])
-def test_a_slow_predict_is_not_called_again_for_a_better_figure(each: float, n_calls: int) -> None:
-    """Once for the scores, once for the training rows, and in between while time allows."""
+def test_a_slow_predict_is_not_called_again_for_a_better_median(each: float, n_calls: int) -> None:
+    """One call is for the scores, one for the training rows; more follow only if time allows."""
     clock, calls = Clock(), []
 
     class Counts(Threshold):
@@ -441,11 +429,11 @@ def test_a_slow_predict_is_not_called_again_for_a_better_figure(each: float, n_c
             return super().predict_proba(X)
 
     run(Counts, clock=clock)
-    # What is asked for the sake of pictures, and last of all, does not count.
+    # The last call, on the grid of a picture, does not count.
     assert len([n for n in calls if n != POINTS]) == n_calls
 
 
-def test_fit_seconds_leave_out_what_the_harness_takes_to_score_epochs() -> None:
+def test_fit_seconds_do_not_include_scoring_epochs() -> None:
     clock = Clock()
 
     class Epochs(Threshold):
@@ -468,7 +456,7 @@ def test_fit_seconds_leave_out_what_the_harness_takes_to_score_epochs() -> None:
 
 
 class Learner(Threshold):
-    """Reports epochs in which its certainty grows."""
+    """Reports epochs with increasing certainty."""
 
     def __init__(self, epochs: range) -> None:
         self.epochs = epochs
@@ -491,34 +479,34 @@ def traced(*epochs: int) -> list[int]:
 
 
 @pytest.mark.parametrize("n", [1, 5, 199, 200])
-def test_every_epoch_is_kept_where_there_are_few(n: int) -> None:
+def test_all_of_a_few_epochs_are_kept(n: int) -> None:
     assert traced(1, n + 1) == list(range(1, n + 1))
 
 
 @pytest.mark.parametrize(
     ("n", "stride"), [(201, 2), (400, 2), (401, 4), (402, 4), (800, 4), (10_000, 64)]
 )
-def test_many_epochs_are_thinned_evenly_and_end_with_the_last(n: int, stride: int) -> None:
-    found = traced(1, n + 1)
-    assert len(found) <= TRACE_POINTS
-    assert found == [*range(stride, n, stride), n]
+def test_many_epochs_are_thinned_evenly_and_the_last_is_kept(n: int, stride: int) -> None:
+    kept = traced(1, n + 1)
+    assert len(kept) <= TRACE_POINTS
+    assert kept == [*range(stride, n, stride), n]
 
 
 @given(st.integers(1, 3000), st.integers(0, 50), st.integers(1, 30))
-def test_any_number_of_epochs_gives_a_trace_that_tells_the_whole_story(
+def test_a_trace_of_any_number_of_epochs_is_evenly_spaced_and_complete(
     n_calls: int, first: int, step: int
 ) -> None:
-    """Even of a model that reports only epochs 1, 11, 21 and so on: the odd ones."""
+    """Also for a model that reports only odd epochs, such as 1, 11 and 21."""
     epochs = [first + step * i for i in range(n_calls)]
     prepared = SimpleNamespace(X_train=X_TRAIN, y_train=[0] * 4, X_test=X_TEST)
     scores = EpochScores(prepared, [0, 0], Clock())  # type: ignore[arg-type]
     for epoch in epochs:
         scores(epoch, lambda X: np.zeros((len(X), 2)))
-    found = [point.epoch for point in trace_of(scores.points, scores.last_epoch, 1.0, 1.0)]
-    assert min(n_calls, TRACE_POINTS // 2) <= len(found) <= TRACE_POINTS
-    assert found[-1] == epochs[-1]
-    assert set(found) <= set(epochs)
-    gaps = np.diff(found[:-1])
+    kept = [point.epoch for point in trace_of(scores.points, scores.last_epoch, 1.0, 1.0)]
+    assert min(n_calls, TRACE_POINTS // 2) <= len(kept) <= TRACE_POINTS
+    assert kept[-1] == epochs[-1]
+    assert set(kept) <= set(epochs)
+    gaps = np.diff(kept[:-1])
     assert len(set(gaps.tolist())) <= 1
 
 
@@ -533,7 +521,7 @@ def test_a_trace_has_the_likelihoods_of_both_parts_and_ends_with_the_finished_cl
     )
 
 
-def test_a_trace_holds_plain_values_whatever_kind_of_integer_the_epoch_was() -> None:
+def test_a_trace_holds_plain_values_for_epochs_of_any_integer_type() -> None:
     class Counts(Threshold):
         def fit(self, X: Array, y: Array, monitor: Any = None) -> Any:
             for epoch in np.arange(1, 4):
@@ -543,7 +531,7 @@ def test_a_trace_holds_plain_values_whatever_kind_of_integer_the_epoch_was() -> 
         assert [type(value) for value in dataclasses.astuple(point)] == [int, float, float]
 
 
-def test_a_likelihood_that_is_lost_is_kept_as_nan() -> None:
+def test_the_likelihood_of_a_diverged_epoch_is_kept_as_nan() -> None:
     class Diverges(Threshold):
         def fit(self, X: Array, y: Array, monitor: Any = None) -> Any:
             for epoch in (1, 2):
@@ -554,7 +542,7 @@ def test_a_likelihood_that_is_lost_is_kept_as_nan() -> None:
     assert trace[1].train_likelihood == pytest.approx(0.9)
 
 
-def test_a_fit_without_a_monitor_is_never_given_one() -> None:
+def test_a_fit_without_a_monitor_parameter_gets_no_monitor() -> None:
     class Takes(Threshold):
         def fit(self, X: Array, y: Array, **others: Any) -> Any:
             assert not others
@@ -568,7 +556,7 @@ def test_a_monitor_that_is_never_called_leaves_no_trace() -> None:
     assert traced(1, 1) == []
 
 
-def test_what_a_monitored_fit_raises_in_predict_log_proba_fails_the_trial() -> None:
+def test_an_exception_in_predict_log_proba_of_a_monitored_fit_fails_the_trial() -> None:
     class Wrong(Threshold):
         def fit(self, X: Array, y: Array, monitor: Any = None) -> Any:
             monitor(1, lambda X: np.zeros(len(X)))
@@ -588,10 +576,10 @@ def test_parts_of_the_training_rows_are_nested_and_have_every_class() -> None:
         assert np.array_equal(part.X_test, whole.X_test)
 
 
-def test_a_dataset_s_own_train_size_is_its_own() -> None:
+def test_a_dataset_s_own_parameter_train_size_goes_to_the_dataset() -> None:
     def split(rng: np.random.Generator, train_size: int = 7) -> harness.Split:
         X = rng.normal(size=(train_size, 1))
         return harness.Split(X, np.arange(train_size) % 2, X, np.arange(train_size) % 2)
 
-    found = draw(harness.Dataset("mine", "fresh", split), 0, {"train_size": 9})
-    assert len(found.y_train) == 9
+    drawn = draw(harness.Dataset("mine", "fresh", split), 0, {"train_size": 9})
+    assert len(drawn.y_train) == 9

@@ -1,1 +1,1 @@
-"""How well regressions are found: planted ones, and none, measured and told."""
+"""A study of how well the harness finds planted regressions, and of its false alarms."""

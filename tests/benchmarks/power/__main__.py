@@ -2,8 +2,8 @@
 
     python tests/benchmarks/power [all|measure|scores|history|report] [--minutes N]
 
-Everything is kept in docs/measurements/regressions.jsonl as it is measured, and a later run
-continues where the last one ended.
+Each measurement is appended to docs/measurements/regressions.jsonl, and a later run continues
+where the last run ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[0] = str(HERE.parents[1])  # rather than this folder, whose modules are a package's
+sys.path[0] = str(HERE.parents[1])  # instead of this folder, whose modules belong to a package
 
 from benchmarks.power.history import FLAT, STEPPED, simulate_history  # noqa: E402  # found by that path
 from benchmarks.power.planting import cells  # noqa: E402
@@ -26,7 +26,7 @@ PLACE = HERE.parents[2] / "docs" / "measurements"
 
 
 def main() -> None:
-    """Do what is asked, and write the report."""
+    """Run the requested part of the study, and write the report."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

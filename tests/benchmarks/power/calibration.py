@@ -1,9 +1,9 @@
-"""How large a planted slowdown truly is, found out otherwise than the study does.
+"""The true size of a planted slowdown, measured independently of the study.
 
-Extra steps are known by construction: k more of a hundred equal ones. What else is planted is
-measured: both versions in one process, hundreds of turns in random order, in several processes, by
-the processor's time for the thread, in which waiting for other programs is not counted. (`harness
-ab` has its versions in two processes, and a clock on the wall.)
+The size of extra steps is known by construction: k more of a hundred equal steps. Other slowdowns
+are measured: several processes each run both versions, in hundreds of turns in random order, and
+measure the thread's CPU time, which does not count waiting for other programs. (`harness ab` runs
+its versions in two processes, and measures wall-clock time.)
 """
 
 from __future__ import annotations
@@ -27,27 +27,27 @@ if TYPE_CHECKING:
     from benchmarks.power.tracefile import Line, Trace
 
 PROCESSES, SECONDS = 6, 2.0
-"""That a size is measured in at least, and that each takes."""
+"""The fewest processes that measure a size, and the seconds of each."""
 
 PRECISE, BATCHES = 0.1, 3
-"""More processes measure it, as many again each time, until its standard error is so small a part
-of it or so many times as many have."""
+"""More processes measure a size, the same number each time, until its standard error is at most
+this fraction of the size, or until this many times as many processes have measured."""
 
 KNOWN = 2
-"""Processes where the size is known by construction, and is only looked at."""
+"""Processes that confirm a size known by construction."""
 
 PILOTS = 2
 ATTEMPTS, TOLERANCE = 4, 0.15
-"""Another amount is tried if the last was so far, as a part, from what the size is called. It
-only has to be near: what counts is measured afterwards, anew, lest an amount be taken for what it
-is called because chance made it look so."""
+"""Another amount is tried if the last one differs from the nominal size by more than this fraction.
+The amount only has to be near: the size that counts is measured again afterwards, so that it is not
+biased by this selection."""
 
 TURN = 0.01
-"""Seconds of one version before it is the other's turn."""
+"""Seconds of one turn of a version."""
 
 START = {"softmax": {"fixed": 160_000, "copy": 2_000}, "loop": {"fixed": 1_000, "copy": 6_000}}
 START["torch"] = START["loop"]
-"""Amounts that are tried first, for one percent."""
+"""First amounts to try for one percent."""
 
 
 def calibrated(
@@ -58,7 +58,7 @@ def calibrated(
     processes: int = PROCESSES,
     seconds: float = SECONDS,
 ) -> Line:
-    """How much to plant for a cell on this processor, and how large that is; measured once."""
+    """The amount to plant for a cell on this processor, and its true size; measured once."""
     for line in trace.of("calibration"):
         if (line["subject"], line["way"], line["size"]) == cell.key and (
             line["processor"] == processor
@@ -70,11 +70,11 @@ def calibrated(
         amount = START[cell.subject][cell.way] * cell.size
         for _ in range(PILOTS):
             amount = _nearer(amount, nominal, fmean(measured(cell, amount, 4, seconds / 3)))
-        tried: list[tuple[float, int]] = []  # how far off, and the amount
+        tried: list[tuple[float, int]] = []  # distance from the nominal size, and the amount
         while not tried or (min(tried)[0] > TOLERANCE * nominal and len(tried) < ATTEMPTS):
-            found = fmean(measured(cell, amount, max(2, processes // 2), seconds))
-            tried.append((abs(found - nominal), amount))
-            amount = _nearer(amount, nominal, found)
+            size = fmean(measured(cell, amount, max(2, processes // 2), seconds))
+            tried.append((abs(size - nominal), amount))
+            amount = _nearer(amount, nominal, size)
         _, amount = min(tried)
     ratios = measured(cell, amount, KNOWN if cell.way == "steps" else processes, seconds)
     while cell.way != "steps" and _error(ratios) > PRECISE * nominal:
@@ -101,13 +101,13 @@ def _error(ratios: list[float]) -> float:
     return stdev(ratios) / math.sqrt(len(ratios))
 
 
-def _nearer(amount: int, nominal: float, found: float) -> int:
-    """An amount that should give the nominal size, if one gave what was found."""
-    return max(1, round(amount * min(3.0, max(1 / 3, nominal / max(found, 1e-4)))))
+def _nearer(amount: int, nominal: float, size: float) -> int:
+    """The next amount to try, if this amount gave the measured size."""
+    return max(1, round(amount * min(3.0, max(1 / 3, nominal / max(size, 1e-4)))))
 
 
 def measured(cell: Cell, amount: int, processes: int, seconds: float) -> list[float]:
-    """Log(b/a) of each of several processes; every other one loads b first."""
+    """Log(b/a) of each of several processes; every second process loads b first."""
     from benchmarks.power.planting import version
 
     from harness.processes.client import THREADS
@@ -115,9 +115,9 @@ def measured(cell: Cell, amount: int, processes: int, seconds: float) -> list[fl
     environment = os.environ | dict.fromkeys(THREADS, "1")
     with tempfile.TemporaryDirectory() as folder:
         versions = [version(Path(folder) / "a"), version(Path(folder) / "b", cell.way, amount)]
-        found = []
+        log_ratios = []
         for number in range(processes):
-            # What is loaded second lies elsewhere in memory, and a softmax takes 2% less there.
+            # The version loaded second is elsewhere in memory, where a softmax takes 2% less time.
             order = str(number % 2 == 1)
             words = (cell.subject, str(seconds), order, *map(str, versions))
             done = subprocess.run(
@@ -127,12 +127,12 @@ def measured(cell: Cell, amount: int, processes: int, seconds: float) -> list[fl
                 check=True,
                 env=environment,
             )
-            found.append(float(json.loads(done.stdout)))
-        return found
+            log_ratios.append(float(json.loads(done.stdout)))
+        return log_ratios
 
 
 def main(subject: str, seconds: float, last_first: bool, paths: list[str]) -> float:
-    """Log(b/a) in this process: of the tenth percentiles of turns, which little has disturbed."""
+    """Log(b/a) in this process, from the tenth percentiles of turns, which are little disturbed."""
     calls: dict[int, Callable[[], Any]] = {}
     for side in (1, 0) if last_first else (0, 1):
         calls[side] = _call(subject, paths[side])
@@ -157,7 +157,7 @@ def main(subject: str, seconds: float, last_first: bool, paths: list[str]) -> fl
 
 
 def _call(subject: str, path: str) -> Callable[[], Any]:
-    """What is timed, of one version: the same call as `harness ab` times, on the like data."""
+    """The timed call of one version: the same call as in `harness ab`, on similar data."""
     import numpy as np
 
     import harness

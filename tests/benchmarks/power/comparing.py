@@ -33,7 +33,7 @@ B = Side("b", sys.executable, "the version after", "here")
 
 
 def work_of(registry: Registry, subject: str) -> Task:
-    """What both sides do: the command's default softmax, or a fit on ``threshold``."""
+    """The task of both sides: the command's default softmax, or a fit on ``threshold``."""
     if subject == "softmax":
         return tasks_of(registry, kernels=["power-softmax"])[0]
     model = f"power-{subject}"
@@ -42,12 +42,12 @@ def work_of(registry: Registry, subject: str) -> Task:
 
 @dataclass(slots=True)
 class Recorder:
-    """Starts processes that load a version each, and keeps what they say.
+    """Starts processes that each load a version, and keeps their times.
 
     Args:
         versions: files that a and b load.
-        other_hashes: whether b's hash seed is another than a's in each pair.
-        blocks: seconds per call, of either side's processes, first to last.
+        other_hashes: whether the hash seeds of a and b differ in each pair.
+        blocks: seconds per call, for each side and each process in order.
     """
 
     versions: tuple[Path, Path]
@@ -57,7 +57,7 @@ class Recorder:
     def start(
         self, side: Side, asked: Mapping[str, Any], plan: Design, chance: random.Random
     ) -> SideProcess:
-        """A process, as `compare` wants it."""
+        """Start a process with the interface that `compare` needs."""
         if self.other_hashes and side is B:
             chance.random()
         plugins = (str(self.versions[side is B]),)
@@ -89,7 +89,7 @@ class _Recorded:
 def make_comparison(
     trace: Trace, cell: Cell, calibration: Line | None, *, seconds: float, session: int
 ) -> Line:
-    """Compare two versions with data of a seed that no comparison of the trace had."""
+    """Compare two versions on data with a seed that is new in the trace."""
     amount = calibration["amount"] if calibration else 0
     if cell.way == START_UP:
         amount = START_UP_AMOUNT
@@ -127,10 +127,16 @@ def make_comparison(
         load=[round(load_before, 2), round(os.getloadavg()[0], 2)],
         log_ratios=[_short(value) for value in outcome.log_ratios],
         seconds=[[_short(value) for value in side] for side in outcome.seconds],
-        blocks=[[[_short(value) for value in one] for one in recorder.blocks[s]] for s in "ab"],
+        blocks=[
+            [
+                [_short(value) for value in times_of_process]
+                for times_of_process in recorder.blocks[s]
+            ]
+            for s in "ab"
+        ],
     )
 
 
 def _short(value: float) -> float | None:
-    """Five significant digits; None for an end that is infinite, which JSON has not."""
+    """A number with five significant digits; None for infinity, which JSON does not have."""
     return float(f"{value:.5g}") if math.isfinite(value) else None

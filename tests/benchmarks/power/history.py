@@ -1,4 +1,4 @@
-"""How well steps in a history are found: simulated, with the noise of the A/A comparisons."""
+"""How well `harness track` finds steps, in simulated histories with noise of A/A comparisons."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 BEFORE, AFTER, NEAR = 20, 10, 2
 SIZE = 0.05
 PAIRS = 10
-"""That `harness track record` measures for a point."""
+"""Pairs that `harness track record` measures for a point."""
 
 FLAT, STEPPED = 20_000, 3000
-"""Series. Flat ones alarm at little less than the 1% wanted, which takes many to tell."""
+"""Numbers of series. The false alarm rate is little below the goal of 1%, so many are needed."""
 
 VARIATIONS = (0.01, 0.02)
-"""Of a point, where it is lognormal."""
+"""Standard deviation of lognormal noise of a point."""
 
 ENOUGH = 50
-"""Pairs of a subject whose noise is drawn from."""
+"""The fewest pairs of a subject from which noise is resampled."""
 
 
 def simulate_history(
     trace: Trace, *, flat: int = FLAT, stepped: int = STEPPED, seed: int = 20_000
 ) -> None:
-    """Add a line for each kind of noise to the trace: flat series, and others with a step."""
+    """Add a line to the trace for each kind of noise: flat series and series with a step."""
     for number, (noise, draw) in enumerate(noises(trace)):
         rng = np.random.default_rng([seed, number])
         length = BEFORE + AFTER
@@ -65,7 +65,7 @@ def simulate_history(
 
 
 def noises(trace: Trace) -> Iterator[tuple[str, Draw]]:
-    """Names of kinds of noise, and what draws points (n,) of them."""
+    """Functions that draw points (n,) of each kind of noise, by name."""
     pools: dict[str, list[float]] = {}
     for line in trace.of("ab"):
         if line["way"] in AA:
@@ -78,15 +78,17 @@ def noises(trace: Trace) -> Iterator[tuple[str, Draw]]:
 
 
 def _resampled(pool: Floats) -> Draw:
-    """Each point Hodges and Lehmann's estimate of ten pairs drawn from a pool."""
+    """Points that are Hodges and Lehmann's estimate of ten pairs drawn from a pool."""
 
     def draw(rng: np.random.Generator, n: int) -> Floats:
         drawn = rng.choice(pool, size=(n, PAIRS))
-        return np.array([hodges_lehmann(one) for one in drawn])
+        return np.array([hodges_lehmann(pairs) for pairs in drawn])
 
     return draw
 
 
 def _lognormal(variation: float) -> Draw:
     deviation = math.sqrt(math.log1p(variation**2))
-    return lambda rng, n: rng.normal(0.0, deviation, n)  # of the logarithms, which are stored
+    return lambda rng, n: rng.normal(
+        0.0, deviation, n
+    )  # standard deviation of the stored logarithms

@@ -1,4 +1,4 @@
-"""What is compared with what: the cells of the study, and versions of the subjects' file."""
+"""The cells of the study, and the versions of the subjects' file that they compare."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ RENAMED = {
     "training_step": "one_more_epoch",
     "torch_step": "one_more_torch_epoch",
 }
-"""Functions that have another name in the second version of the null of that name."""
+"""Functions that the null with this name renames in the second version."""
 
 AA = ("same", "renamed", "path", "hash")
-"""Nulls: nothing that is computed differs."""
+"""Nulls: both versions compute the same."""
 
 START_UP = "start-up"
 START_UP_AMOUNT = 10_000_000
-"""Numbers whose tangens hyperbolicus is taken when anything is made, and twenty times as many when
-the file is imported: some milliseconds, a fifth of a fit, and a tenth of a second."""
+"""Numbers whose hyperbolic tangent is computed at each make, and twenty times as many at import: a
+few milliseconds (a fifth of a fit), and a tenth of a second."""
 
 WAYS = ("steps", "fixed", "copy")
 SIZES = (2, 5, 10, 20)
-"""Percent."""
+"""Planted sizes in percent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Comparisons of one kind.
+    """A kind of comparison.
 
     Args:
         subject: ``softmax``, ``loop`` or ``torch``.
-        way: how it is slowed down, or which null.
-        size: by how many percent; 0 for a null.
+        way: how the subject is slowed down, or the name of a null.
+        size: slowdown in percent; 0 for a null.
         wanted: number of comparisons.
     """
 
@@ -47,12 +47,12 @@ class Cell:
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What tells it from others in the trace."""
+        """Identity of the cell in the trace."""
         return self.subject, self.way, self.size
 
 
 def cells(scale: float = 1.0) -> tuple[Cell, ...]:
-    """All cells, with the numbers of comparisons times a scale, rounded up."""
+    """All cells, with their numbers of comparisons multiplied by a scale and rounded up."""
 
     def of(subject: str, same: int, start_up: int, planted: int) -> list[Cell]:
         nulls = [Cell(subject, way, 0, math.ceil(scale * same)) for way in AA]
@@ -65,7 +65,7 @@ def cells(scale: float = 1.0) -> tuple[Cell, ...]:
 
 
 def version(folder: Path, way: str = "nothing", amount: int = 0) -> Path:
-    """A copy of the subjects' file in which something is planted, or a null's second version."""
+    """A copy of the subjects' file with a planted slowdown, or the second version of a null."""
     text = SUBJECTS.read_text(encoding="utf-8")
     assert text.count(UNPLANTED) == 1
     if way == "renamed":

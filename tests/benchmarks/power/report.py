@@ -1,4 +1,4 @@
-"""The study as a page, written from the trace and nothing else."""
+"""The page of the study, written from the trace alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     Words: TypeAlias = Sequence[str]
 
 SLOWEST = 60.0
-"""Seconds that a comparison may take, the pair apart that was begun before."""
+"""Time limit of a comparison in seconds, without the pair that was already running."""
 
 HEAD = """\
 # Regressions: how often found, how often imagined
@@ -61,7 +61,7 @@ def wilson(k: int, n: int, z: float = 1.959964) -> tuple[float, float]:
 
 
 def share(k: int, n: int) -> str:
-    """A count out of another, with its interval.
+    """A count as a share of another, with its interval.
 
     >>> share(1, 40)
     '1/40 = 2.5% (0.4-12.9)'
@@ -112,17 +112,17 @@ def report(trace: Trace, command: str = "make power") -> str:
 
 
 def of_way(lines: Iterable[Line], ways: Words) -> list[Line]:
-    """The comparisons of some ways."""
+    """The comparisons with one of these ways."""
     return [line for line in lines if line["way"] in ways]
 
 
 def of_size(lines: Iterable[Line], size: int) -> list[Line]:
-    """The comparisons with a slowdown of so many percent planted."""
+    """The comparisons with a planted slowdown of this many percent."""
     return [line for line in lines if line["size"] == size]
 
 
 def called(lines: Iterable[Line], *verdicts: str) -> int:
-    """How many have one of these verdicts."""
+    """The number of comparisons with one of these verdicts."""
     return sum(line["verdict"] in verdicts for line in lines)
 
 
@@ -134,7 +134,7 @@ def covers(line: Line) -> bool:
 
 
 def _goals(compared: list[Line]) -> list[tuple[str, str, str, bool]]:
-    """What, wanted, found, met."""
+    """Rows of the goals: claim, goal, result, and whether the goal is met."""
     nulls = of_way(compared, AA)
     alarms = called(nulls, "slower")
     few = (
@@ -227,9 +227,13 @@ def _history_goals(lines: list[Line]) -> list[tuple[str, str, str, bool]]:
 def _sessions(trace: Trace, command: str) -> str:
     rows = []
     for line in trace.of("session"):
-        made = [one for one in trace.of("ab") if one["session"] == line["number"]]
+        made = [
+            line_of_trace
+            for line_of_trace in trace.of("ab")
+            if line_of_trace["session"] == line["number"]
+        ]
         machine = f"{line['processor']}, {line['cores']} cores"
-        loads = [one["load"][0] for one in made if "load" in one]
+        loads = [line_of_trace["load"][0] for line_of_trace in made if "load" in line_of_trace]
         busy = f"{median(loads):.1f}" if loads else "-"
         rows.append(
             (str(line["number"]), line["date"], machine, line["versions"], str(len(made)), busy)
@@ -260,7 +264,9 @@ def _cells(compared: list[Line]) -> str:
     rows = []
     for key in dict.fromkeys((line["subject"], line["way"], line["size"]) for line in compared):
         lines = [line for line in compared if (line["subject"], line["way"], line["size"]) == key]
-        verdicts = [str(called(lines, one)) for one in ("slower", "same", "undecided", "faster")]
+        verdicts = [
+            str(called(lines, verdict)) for verdict in ("slower", "same", "undecided", "faster")
+        ]
         widths = [
             line["high"] - line["low"]
             for line in lines
@@ -303,7 +309,7 @@ def _scores(lines: list[Line]) -> str:
     rows = []
     for loss in sorted({line["loss"] for line in lines}):
         for model, measure in (("power-swapped", "accuracy"), ("power-jittered", "likelihood")):
-            found = [
+            rows_of_size = [
                 row
                 for line in lines
                 if line["loss"] == loss
@@ -311,10 +317,10 @@ def _scores(lines: list[Line]) -> str:
                 if row[1] == model
             ]
             counts = [
-                share(sum(row[2] == verdict for row in found), len(found))
+                share(sum(row[2] == verdict for row in rows_of_size), len(rows_of_size))
                 for verdict in ("worse", "better", "same", "undecided")
             ]
-            change = f"{median(row[3] for row in found):+.3f}" if found else "-"
+            change = f"{median(row[3] for row in rows_of_size):+.3f}" if rows_of_size else "-"
             rows.append((f"{loss / 10:g}%", measure, change, *counts))
     text = (
         "Two runs of `harness run` (defaults: five splits) of softmax regression spoilt by chance "

@@ -1,6 +1,6 @@
-"""What other rules call slower, on the same measurements: of each block, its seconds per call.
+"""Decisions of other rules on the same measurements, the seconds per call of each block.
 
-A process is timed in blocks of 10 ms or a call; what these rules call a sample or round is a block.
+A process is timed in blocks of 10 ms or one call; a block is these rules' sample or round.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ def mean_rule(blocks: Blocks) -> bool:
 
 
 def mann_whitney(blocks: Blocks) -> bool:
-    """asv's: a two-sided p-value below .002, and medians that differ by more than the factor."""
+    """asv's rule: a two-sided p-value below .002, and medians differing by more than the factor."""
     a, b = blocks
     p_value = float(stats.mannwhitneyu(b, a, alternative="two-sided").pvalue)
     return p_value < 0.002 and median(b) > FACTOR * median(a)
 
 
 def welch(blocks: Blocks) -> bool:
-    """Welch's t, two-sided at 5%, and a larger mean."""
+    """Welch's t-test, two-sided at 5%, and a larger mean."""
     a, b = blocks
     p_value = float(stats.ttest_ind(b, a, equal_var=False).pvalue)
     return p_value < 0.05 and fmean(b) > fmean(a)
 
 
 def pooled(line: Line, processes: int | None) -> Blocks:
-    """Blocks of the first processes of either side, or of all, as if they were one sample."""
-    a, b = ([value for one in side[:processes] for value in one] for side in line["blocks"])
+    """Blocks of the first processes, or all, of each side, joined to one sample per side."""
+    a, b = ([value for blocks in side[:processes] for value in blocks] for side in line["blocks"])
     return a, b
 
 
@@ -59,4 +59,4 @@ RULES: dict[str, Callable[[Line], bool]] = {
     "Welch's t at 5%, one process each": lambda line: welch(pooled(line, 1)),
     "Welch's t at 5%, all processes pooled": lambda line: welch(pooled(line, None)),
 }
-"""Whether a comparison is called slower."""
+"""The rules by name; each decides whether a comparison is slower."""

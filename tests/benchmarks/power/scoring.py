@@ -1,4 +1,4 @@
-"""Planted losses of accuracy and likelihood: two runs of the harness, compared as it compares."""
+"""Planted losses of accuracy and likelihood in two runs, compared by `harness compare`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 DATASETS = ("wine", "breast-cancer", "digits")
 MEASURED = {"power-swapped": "accuracy", "power-jittered": "likelihood"}
-"""Which score of which model has a loss planted."""
+"""The model and the score in which each loss is planted."""
 
 LOSSES = {0: 40, 10: 10, 20: 10, 50: 10, 100: 10, 200: 10}
-"""Thousandths, and number of comparisons; with a loss of 0, chance falls otherwise and no worse."""
+"""Loss in thousandths, and number of comparisons; a loss of 0 only changes the random numbers."""
 
 
 def score_losses(trace: Trace, *, scale: float = 1.0) -> None:
-    """Add comparisons to the trace until there are as many of each loss as wanted."""
+    """Add comparisons to the trace until each loss has its number of comparisons."""
     for loss, wanted in LOSSES.items():
         done = sum(line["loss"] == loss for line in trace.of("scores"))
         for _ in range(done, max(1, round(scale * wanted))):

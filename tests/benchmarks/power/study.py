@@ -1,4 +1,4 @@
-"""The order of the study: whichever cell is furthest behind comes next, until time or work ends."""
+"""The order of the study: the next cell is the one furthest behind, until the time is up."""
 
 from __future__ import annotations
 
@@ -24,31 +24,33 @@ if TYPE_CHECKING:
     from benchmarks.power.tracefile import Line, Trace
 
 USUAL = {"softmax": 15.0, "loop": 15.0, "torch": 40.0}
-"""Seconds of a comparison, before the trace tells."""
+"""Estimated seconds of a comparison, until the trace has measured ones."""
 
 BUSY = 1.0
-"""Load above which other programs disturb what is measured."""
+"""Load average above which other programs disturb the measurement."""
 
 CALIBRATION = 25.0
-"""Seconds that a planted size takes to be measured."""
+"""Seconds for measuring a planted size."""
 
 
 def left(trace: Trace, cells: Sequence[Cell]) -> dict[Cell, int]:
-    """How many comparisons each cell still wants."""
+    """The number of comparisons that each cell still needs."""
     done = Counter((line["subject"], line["way"], line["size"]) for line in trace.of("ab"))
     return {cell: max(0, cell.wanted - done[cell.key]) for cell in cells}
 
 
 def estimate(trace: Trace, cells: Sequence[Cell]) -> dict[str, float]:
-    """Seconds that what is left takes, by subject."""
+    """Seconds for the remaining comparisons, by subject."""
     known = {(line["subject"], line["way"], line["size"]) for line in trace.of("calibration")}
-    found: dict[str, float] = {}
+    seconds_by_subject: dict[str, float] = {}
     for cell, n in left(trace, cells).items():
         took = [line["took"] for line in trace.of("ab") if line["subject"] == cell.subject]
         each = median(took) if took else USUAL[cell.subject]
         missing = CALIBRATION if cell.size and n and cell.key not in known else 0.0
-        found[cell.subject] = found.get(cell.subject, 0.0) + n * each + missing
-    return found
+        seconds_by_subject[cell.subject] = (
+            seconds_by_subject.get(cell.subject, 0.0) + n * each + missing
+        )
+    return seconds_by_subject
 
 
 def measure(
@@ -60,10 +62,10 @@ def measure(
     calibrate: Callable[[Trace, Cell, str], Line] = calibrated,
     tell: Callable[[str], object] = print,
 ) -> bool:
-    """Compare until every cell has what it wants, or no comparison is begun after so many minutes.
+    """Compare until every cell has its comparisons; begin none after this many minutes.
 
     Returns:
-        Whether nothing is left.
+        Whether all comparisons are done.
     """
     ends = time.monotonic() + 60 * minutes
     machine = processor()
@@ -78,8 +80,8 @@ def measure(
             started = True
             if os.getloadavg()[0] > BUSY:
                 tell(f"the machine is busy: load {os.getloadavg()[0]:.1f}; figures will suffer")
-        # The largest part still to do first; of equal ones the first in the list.
-        cell = max(open_cells, key=lambda one: open_cells[one] / one.wanted)
+        # First the cell with the largest remaining fraction; of equal cells the first in the list.
+        cell = max(open_cells, key=lambda open_cell: open_cells[open_cell] / open_cell.wanted)
         calibration = calibrate(trace, cell, machine) if cell.size else None
         line = make_comparison(trace, cell, calibration, seconds=seconds, session=session)
         n_left = sum(open_cells.values()) - 1

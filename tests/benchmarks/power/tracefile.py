@@ -1,4 +1,4 @@
-"""The raw trace: a line of JSON for everything that was measured, only ever appended to."""
+"""The raw trace: a line of JSON for each measurement; lines are only appended."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Line: TypeAlias = dict[str, Any]
 
 
 class Trace:
-    """Lines of a file, which a measurement run adds to and the next goes on from.
+    """The lines of a file; each measurement run continues after the last line.
 
     Args:
-        path: of the file; made with the first line.
+        path: path of the file, which is created with the first line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -26,11 +26,11 @@ class Trace:
             whole = path.read_text(encoding="utf-8")
             kept, _, cut_off = whole.rpartition("\n")
             self.lines = [json.loads(line) for line in kept.splitlines()]
-            if cut_off:  # a measurement run was ended while it wrote
+            if cut_off:  # a measurement run was killed while it wrote this line
                 path.write_text(kept + "\n" if kept else "", encoding="utf-8")
 
     def add(self, kind: str, **values: Any) -> Line:
-        """Append a line, so that it is there whatever happens next."""
+        """Append a line and flush it to disk."""
         line = {"kind": kind, **values}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
@@ -41,5 +41,5 @@ class Trace:
         return line
 
     def of(self, kind: str) -> list[Line]:
-        """The lines of a kind, first to last."""
+        """The lines of this kind, in order."""
         return [line for line in self.lines if line["kind"] == kind]

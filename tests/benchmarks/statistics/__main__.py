@@ -2,8 +2,8 @@
 
     python tests/benchmarks/statistics [all|report] [--minutes N] [--scale F]
 
-Everything is kept in docs/measurements/statistics.jsonl, and a later run continues where
-the last one ended.
+All results are appended to docs/measurements/statistics.jsonl, and a later run continues
+where the last run ended.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[0] = str(HERE.parents[1])  # rather than this folder, whose modules are a package's
+sys.path[0] = str(HERE.parents[1])  # instead of this folder, whose modules belong to a package
 
 from benchmarks.power.tracefile import Trace  # noqa: E402  # found by that path
 from benchmarks.statistics.study import all_cases, page, simulate  # noqa: E402
@@ -22,7 +22,7 @@ PLACE = HERE.parents[2] / "docs" / "measurements"
 
 
 def main() -> None:
-    """Do what is asked, and write the page."""
+    """Run the requested part of the study, and write the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""What the study asks of a claim: one setting, one bound, and a simulation to count with."""
+"""A case of the study: a claim in one setting, a bound on its rate, and a simulation."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Case:
         bound: the rate wanted, between 0 and 1. It counts only where ``goal`` is not empty.
         at_most: whether the rate has to stay below the bound (false alarms) or above (coverage).
         runs: simulations that the whole study takes.
-        run: called with a seed, a different one for each run: 1.0 where the event happened (it
-            covered; it was told apart), 0.0 where not, and None where the harness withheld an
-            answer. What was withheld is counted apart, and has no part in the rate.
+        run: called with a different seed for each run; returns 1.0 if the event happened (the
+            interval covered; a difference was significant), 0.0 if it did not, and None if the
+            harness withheld an answer. Withheld answers are counted separately from the rate.
         withheld: the largest share of runs that may be withheld.
     """
 
@@ -39,5 +39,5 @@ class Case:
 
     @property
     def key(self) -> str:
-        """Identity in the trace."""
+        """Identity of the case in the trace."""
         return f"{self.claim} | {self.setting}"

@@ -1,6 +1,6 @@
 """Real classifiers of scikit-learn, three classes, and ≈ by accuracy.
 
-Data, splits and scores are made here; the harness gets the losses and hits, and says what it says.
+Data, splits and scores are made here; the harness only judges the losses and hits.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 ROWS, TESTED, CLASSES = 300, 75, 3
 FEATURES = 3
 CENTRES = np.array([[1.0, 0.0, 0.0], [-0.5, 0.9, 0.0], [-0.5, -0.9, 0.0]])
-"""Of the classes; the third feature tells nothing."""
+"""Class means; the third feature carries no information."""
 
 POOL = 150
-"""Tables that the truth is the mean over."""
+"""Number of tables over which the true score is averaged."""
 
 COVER = "95% intervals of the {} cover, scikit-learn, three classes"
 ALIKE = "of equal models, ≈ by accuracy is missing from any"
@@ -70,7 +70,7 @@ def alike(setting: str, run: Callable[[int], float], runs: int = 400) -> Case:
 
 
 def classifier(name: str) -> Any:
-    """A new one, deterministic."""
+    """A new, deterministic classifier."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.tree import DecisionTreeClassifier
 
@@ -80,7 +80,7 @@ def classifier(name: str) -> Any:
 
 
 def scored(name: str, X: Floats, y: Labels, X_test: Floats, y_test: Labels) -> tuple[Floats, Bools]:
-    """Losses and hits of a fit; a leaf's shares are taken a little towards equal ones."""
+    """Losses and hits of a fit; the probabilities of a leaf are smoothed slightly."""
     fitted = classifier(name).fit(X, y)
     p = 0.97 * fitted.predict_proba(X_test) + 0.01
     return -np.log(p[np.arange(len(y_test)), y_test]), p.argmax(axis=1) == y_test
@@ -92,46 +92,46 @@ def drawn_rows(rng: np.random.Generator, y: Labels) -> Floats:
 
 
 def parts(rng: np.random.Generator, y: Labels, how: str) -> list[Bools]:
-    """Test parts, each class in equal shares."""
+    """Test parts with equal shares of each class."""
     by_class = [np.flatnonzero(y == label) for label in range(CLASSES)]
     if how == "10 folds":
         order = np.concatenate([rng.permutation(rows) for rows in by_class])
         fold = np.empty(len(y), dtype=int)
         fold[order] = np.arange(len(y)) % 10
         return [fold == i for i in range(10)]
-    found = []
+    test_parts = []
     for _ in range(5):
         test = np.zeros(len(y), dtype=bool)
         for rows in by_class:
             test[rng.permutation(rows)[: TESTED // CLASSES]] = True
-        found.append(test)
-    return found
+        test_parts.append(test)
+    return test_parts
 
 
 def told(name: str, tables: list[Floats], y: Labels, rng: np.random.Generator, how: str) -> Drawn:
-    """What the harness gets of a model on each of several tables of the same rows."""
+    """The losses and hits of a model on each of several tables of the same rows."""
     tests = parts(rng, y, how)
     both = [[scored(name, X[~t], y[~t], X[t], y[t]) for t in tests] for X in tables]
-    losses, hits = (np.array([[one[part] for one in row] for row in both]) for part in (0, 1))
+    losses, hits = (np.array([[pair[part] for pair in row] for row in both]) for part in (0, 1))
     kind = "10-fold" if how == "10 folds" else "resampled"
     return stored(losses, hits, kind=kind, n_train=ROWS - losses.shape[2])
 
 
 @cache
 def truth(name: str, n_train: int) -> dict[str, float]:
-    """What a classifier scores after training on so many rows, the classes in equal shares."""
+    """The true score of a classifier after training on this many rows of balanced classes."""
     rng = np.random.default_rng(54321)
     y, y_new = np.arange(n_train) % CLASSES, np.arange(3000) % CLASSES
-    found = []
+    scores = []
     for _ in range(POOL):
         loss, hit = scored(name, drawn_rows(rng, y), y, drawn_rows(rng, y_new), y_new)
-        found.append((hit.mean(), loss.mean()))
-    accuracy, nll = np.mean(found, axis=0)
+        scores.append((hit.mean(), loss.mean()))
+    accuracy, nll = np.mean(scores, axis=0)
     return {"accuracy": float(accuracy), "nll": float(nll)}
 
 
 def covers(name: str, how: str, score: Score) -> Callable[[int], float | None]:
-    """A table of the population, split."""
+    """Whether an interval covers, for splits of a table drawn from the population."""
 
     def run(seed: int) -> float | None:
         rng = np.random.default_rng([seed, 11])
@@ -147,12 +147,12 @@ def covers(name: str, how: str, score: Score) -> Callable[[int], float | None]:
 
 
 def any_apart(drawn: Drawn) -> float:
-    found = against_best(drawn.cells, "accuracy", drawn.rows).values()
-    return float(any(one.told_apart for one in found))
+    comparisons = against_best(drawn.cells, "accuracy", drawn.rows).values()
+    return float(any(comparison.told_apart for comparison in comparisons))
 
 
 def repeated(m: int, kind: str, J: int, n: int = 100) -> Callable[[int], float]:
-    """Rows that are easy or hard for all, and models that have each right by chance."""
+    """Rows that are equally hard for all models, and models that are right at random."""
 
     def run(seed: int) -> float:
         rng = np.random.default_rng([seed, m, J, 12])
@@ -164,7 +164,7 @@ def repeated(m: int, kind: str, J: int, n: int = 100) -> Callable[[int], float]:
 
 
 def own_features(m: int, how: str) -> Callable[[int], float]:
-    """One classifier on several tables of features, which are alike and independent."""
+    """A classifier on several independent tables of equally informative features."""
 
     def run(seed: int) -> float:
         rng = np.random.default_rng([seed, m, 13])

@@ -1,7 +1,7 @@
-"""What `compare` and `track` claim, held against data whose truth is known.
+"""Claims of `compare` and `track`, tested on data whose truth is known.
 
-Nothing here knows how the verdicts are found: scores, predictions, timings and points are drawn,
-put into frames like those of a store, and the verdicts are counted.
+The study does not use how verdicts are computed: it draws scores, predictions, timings and points,
+puts them into frames like those of a store, and counts the verdicts.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 NAMES = ("accuracy", "nll", "nll_sd", "brier")
 TRUTH, PREDICTED = 1, 0
-SPREAD = 1.2  # of a row's logit about the model's
+SPREAD = 1.2  # standard deviation of a row's logit around the model's
 
 
 def logits(rng: np.random.Generator, J: int, n: int, kind: str, pool: int) -> Floats:
-    """How easy each test row of each repeat is (J, n); rows of resampled splits come from a table.
+    """The easiness of each test row of each repeat (J, n); resampled splits draw from one table.
 
     Both runs of a comparison share these, since they share their splits.
     """
@@ -53,9 +53,9 @@ def logits(rng: np.random.Generator, J: int, n: int, kind: str, pool: int) -> Fl
 def side(
     rng: np.random.Generator, easy: Floats, centre: float, noise: tuple[float, float]
 ) -> Floats:
-    """Logits of the true class (J, n) as one fit a repeat gives: chance moves all rows, and each.
+    """Logits of the true class (J, n) from one fit per repeat, with two kinds of noise.
 
-    The first part of the noise is common to a fit's rows, the second is each row's own.
+    The first kind of noise is common to all rows of a fit, the second is independent for each row.
     """
     J, n = easy.shape
     fits = noise[0] * rng.standard_normal((J, 1)) + noise[1] * rng.standard_normal((J, n))
@@ -65,7 +65,7 @@ def side(
 def scored(
     sides: dict[str, Floats], kind: str, n_train: int, first_id: int
 ) -> tuple[pd.DataFrame, dict[int, pd.DataFrame]]:
-    """Results, and predictions by result id, of one run: models by name and their logits (J, n)."""
+    """Results, and predictions by result id, of a run; the logits (J, n) are given by model."""
     rows: list[dict[str, Any]] = []
     parts: dict[int, pd.DataFrame] = {}
     for model, each in sides.items():
@@ -117,7 +117,7 @@ RUN = SimpleNamespace(environment={"machine": {"processor": "one", "cores": 2}})
 def frames(
     results: pd.DataFrame, predictions: dict[int, pd.DataFrame], timings: pd.DataFrame
 ) -> Frames:
-    """Frames as the store gives them."""
+    """Frames like those of the store."""
 
     def of(ids: Sequence[int]) -> pd.DataFrame:
         return pd.concat([predictions[i] for i in ids])
@@ -136,7 +136,7 @@ def compared(
     noise: tuple[float, float] = (0.1, 0.3),
     losses: Sequence[float] = (),
 ) -> list[Row]:
-    """Verdicts of two runs that differ by chance, and by a loss of logits in the first models."""
+    """Verdicts of two runs that differ by chance, and by lower logits of the first models."""
     rng = np.random.default_rng(seed)
     runs = []
     both: list[dict[str, Floats]] = [{}, {}]
@@ -148,23 +148,23 @@ def compared(
     for which in (0, 1):
         results, predictions = scored(both[which], kind, n_train, 10_000 * which)
         runs.append((results, predictions))
-    known = runs[0][1] | runs[1][1]  # ids are the store's
+    known = runs[0][1] | runs[1][1]  # ids as in a store
     base, new = (frames(results, known, NO_TIMINGS) for results, _ in runs)
     return compare_runs(base, new)[0]
 
 
 def any_told(seed: int, **how: Any) -> float:
-    """Whether anything is called better or worse."""
+    """Whether any verdict is better or worse."""
     return float(any(row.verdict in ("better", "worse") for row in compared(seed, **how)))
 
 
 def fails_the_build(seed: int, **how: Any) -> float:
-    """Whether a script would see status 1."""
+    """Whether the exit status would be 1."""
     return float(status(compared(seed, **how)) == 1)
 
 
 def told(seed: int, measure: str, **how: Any) -> float:
-    """Whether the first model is called worse by a measure."""
+    """Whether the verdict on the first model is worse, by this measure."""
     rows = compared(seed, **how)
     return float(
         next(r.verdict for r in rows if (r.subject, r.measure) == ("m0", measure)) == "worse"
@@ -172,7 +172,7 @@ def told(seed: int, measure: str, **how: Any) -> float:
 
 
 def timed(rng: np.random.Generator, factors: Floats, drift: float, noise: float) -> pd.DataFrame:
-    """Timings of fits in ten processes each, all of them drifting together."""
+    """Timings of fits in ten processes each, with a common drift."""
     seconds = 1e-3 * factors[:, None] * np.exp(drift)
     seconds = seconds * np.exp(noise * rng.standard_normal((len(factors), 10)))
     return pd.DataFrame(
@@ -196,20 +196,20 @@ def timed(rng: np.random.Generator, factors: Floats, drift: float, noise: float)
 
 
 def times(seed: int, n: int, slower: float, drift: float, *, everything: bool) -> float:
-    """Whether anything, or the timing that is slower, is called slower at a budget of 25%."""
+    """Whether any timing, or the slower one, has the verdict slower at a budget of 25%."""
     rng = np.random.default_rng(seed)
     factors = np.ones(n)
     before = timed(rng, factors, 0.0, 0.05)
     factors[0] = slower
     after = timed(rng, factors, drift * rng.standard_normal(), 0.05)
-    base, new = (frames(NO_RESULTS, {}, found) for found in (before, after))
+    base, new = (frames(NO_RESULTS, {}, timings) for timings in (before, after))
     rows, _ = compare_runs(base, new, budget=0.25, only=("time",))
     called = {row.subject for row in rows if row.verdict == "slower"}
     return float(bool(called) if everything else "m0" in called)
 
 
 def series(rng: np.random.Generator, n: int, rho: float, trend: float) -> Floats:
-    """A flat series of unit variance with autocorrelation, and a line that rises so much."""
+    """A series of unit variance with autocorrelation and a linear trend of this size."""
     x = rng.standard_normal(n)
     for t in range(1, n):
         x[t] = rho * x[t - 1] + math.sqrt(1 - rho**2) * x[t]
@@ -217,12 +217,12 @@ def series(rng: np.random.Generator, n: int, rho: float, trend: float) -> Floats
 
 
 def stepped(seed: int, n: int, rho: float, trend: float) -> float:
-    """Whether a series without a step has one."""
+    """Whether a step is reported for a series without a step."""
     return float(bool(change_points(series(np.random.default_rng(seed), n, rho, trend))))
 
 
 def unwarned(seed: int, n: int, rho: float, trend: float) -> float:
-    """Whether a series without a step has one of which the output raises no doubt."""
+    """Whether a step is reported, without a caution, for a series without a step."""
     values = series(np.random.default_rng(seed), n, rho, trend)
     points = [
         Point("fit", "m", "data", "cpu", f"{i:09d}", "", "", "a", "ab", v, v, v, 0.1, 10)
@@ -233,7 +233,7 @@ def unwarned(seed: int, n: int, rho: float, trend: float) -> float:
 
 
 def found(seed: int, n: int, after: int, size: float, rho: float) -> float:
-    """Whether a step of so many standard deviations is found within two points of its place."""
+    """Whether a step of this many standard deviations is found within two points of its place."""
     values = series(np.random.default_rng(seed), n, rho, 0.0)
     values[n - after :] += size
     return float(any(abs(step.index - (n - after)) <= 2 for step in change_points(values)))
@@ -244,7 +244,7 @@ BETWEEN_SEEDS = {"seeds move all rows": (0.3, 0.3), "seeds move each row": (0.0,
 
 
 def cases() -> list[Case]:
-    """The claims of `compare` and `track`."""
+    """The cases of `compare` and `track`."""
     alarms = "`compare`: runs in which nothing changed but chance have a verdict of better or worse"
     listed = [
         Case(
@@ -285,7 +285,7 @@ def cases() -> list[Case]:
         )
         for kind in ("fixed", "fresh")
     ]
-    # Accuracy .74 falls to .67, likelihood .60 to .55, and accuracy to .58, likelihood to .48.
+    # Accuracy falls from .74 to .67 or .58, and likelihood from .60 to .55 or .48.
     listed += [
         Case(
             f"`compare`: a loss is found by {measure}",

@@ -1,4 +1,4 @@
-"""Scores of simulated models as the store gives them; the referee's own arithmetic throughout."""
+"""Scores of simulated models in the form of the store, computed by the harness's own functions."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
-    """What models scored on a dataset: a cell for each model by number, and their rows."""
+    """The scores of models on a dataset: a cell for each model by number, and row scores."""
 
     cells: dict[int, Cell]
     rows: RowScores
 
 
 def stored(losses: Floats, right: NDArray[np.bool_] | None = None, **how: Any) -> Drawn:
-    """Rows' losses (n_models, n_repeats, n_test) as cells and rows; see `simulated`."""
+    """Cells and row scores from losses (n_models, n_repeats, n_test); see `simulated`."""
     results, predictions = simulated(losses, right, **how)
-    return Drawn({int(k): one for (_, k, _), one in cells(results).items()}, RowScores(predictions))
+    return Drawn(
+        {int(k): cell for (_, k, _), cell in cells(results).items()}, RowScores(predictions)
+    )
 
 
 def simulated(
@@ -42,14 +44,14 @@ def simulated(
     n_train: int = 1000,
     missing: Sequence[tuple[int, int]] = (),
 ) -> tuple[pd.DataFrame, Predict]:
-    """Rows' losses (n_models, n_repeats, n_test) as results and predictions.
+    """Results and predictions from losses (n_models, n_repeats, n_test).
 
     Args:
         losses: negative log likelihoods.
-        right: whether a row's class was predicted; where its probability is above a half without.
-        kind: of the splits.
-        n_train: rows learned from.
-        missing: models and repeats that failed.
+        right: whether a row's class was predicted; by default, if its probability is above 0.5.
+        kind: kind of the splits.
+        n_train: number of training rows.
+        missing: pairs of a model and a repeat that failed.
     """
     m, J, n = losses.shape
     right = losses < np.log(2) if right is None else right

@@ -1,7 +1,7 @@
-"""Cross-validation: do intervals over folds cover, and are equal learners told apart?
+"""Cross-validation: coverage of intervals, and type I errors for equal learners.
 
-Two learners change a lot with the rows that they are given, which is what is hard here: the nearest
-neighbour, and a stump, which cuts one feature in two. Naive Bayes hardly changes.
+The hard cases are two unstable learners, which depend much on single training rows: the nearest
+neighbour, and a stump, which splits one feature at a threshold. Naive Bayes is stable.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 FEATURES = 3
 MANY_FEATURES = 10
-"""Of the learner that is hardest here: more features to choose from make it change more."""
+"""Number of features of the hardest learner; more features make a stump less stable."""
 
 WIDE_STUMP = f"stump of {MANY_FEATURES} features"
 SHIFT = 0.5
-"""Of each feature's mean from 0, in standard deviations; its sign is the class's."""
+"""Distance of each feature's mean from 0 in standard deviations; its sign depends on the class."""
 
 POOL = 300
-"""Tables that the truth is the mean over."""
+"""Number of tables over which the true score is averaged."""
 
 COVER = "95% intervals of the {} cover, cross-validation at the table's class shares"
 ALIKE = "two equal learners, each on features of its own, have p < 0.05 by {}, cross-validation"
 MARKED = "of equal models, ≈ is missing from any, cross-validation"
 FOUND = "a learner on one feature more is found better by {}, cross-validation (power)"
 DESIGNS = ((10, 1, 100), (10, 1, 400), (5, 1, 100), (10, 3, 200), (2, 5, 100), (60, 1, 60))
-"""Folds, repetitions, rows."""
+"""Number of folds, of repetitions, and of rows."""
 
 WIDE_DESIGNS = ((10, 1, 100), (10, 1, 200))
 
@@ -50,7 +50,7 @@ WIDE_DESIGNS = ((10, 1, 100), (10, 1, 200))
 def cases() -> Iterator[Case]:
     """Coverage of `interval`, type I errors of `compare` and `against_best`, and power."""
     for name in LEARNERS:
-        # What the nearest neighbour says is right or wrong by one and the same loss.
+        # The nearest neighbour has only two possible losses, for right and for wrong predictions.
         scores: tuple[Score, ...] = ("accuracy",) if name == "1 neighbour" else ("accuracy", "nll")
         for k, R, rows in WIDE_DESIGNS if name == WIDE_STUMP else DESIGNS:
             for score in scores:
@@ -109,19 +109,19 @@ def cases() -> Iterator[Case]:
 
 
 def design(k: int, R: int) -> str:
-    """Such as ``10 folds, 3 repetitions``."""
+    """Description of a design, such as ``10 folds, 3 repetitions``."""
     return f"{k} folds, {R} repetition{'s' if R > 1 else ''}"
 
 
 def neighbour(X: Floats, y: Bools, X_test: Floats, y_test: Bools) -> tuple[Floats, Bools]:
-    """The nearest training row's class, at odds of four to one."""
+    """Predict the class of the nearest training row, at odds of four to one."""
     squares = ((X_test[:, None] - X[None]) ** 2).sum(axis=2)
     hit = y[squares.argmin(axis=1)] == y_test
     return np.where(hit, -np.log(0.8), -np.log(0.2)), hit
 
 
 def stump(X: Floats, y: Bools, X_test: Floats, y_test: Bools) -> tuple[Floats, Bools]:
-    """The cut of one feature whose sides, by their shares and half a row, are likeliest."""
+    """Predict by the split of one feature with the highest likelihood, with smoothed shares."""
     n = len(y)
     left = np.arange(1, n)[:, None]
     order = X.argsort(axis=0)
@@ -151,18 +151,18 @@ LEARNERS: dict[str, Learn] = {
 
 
 def features_of(name: str) -> int:
-    """How many features a learner chooses from."""
+    """The number of features of a learner."""
     return MANY_FEATURES if name == WIDE_STUMP else FEATURES
 
 
 def drawn_features(rng: np.random.Generator, y: Bools, n_features: int = FEATURES) -> Floats:
-    """Rows of these classes."""
+    """Feature rows of these classes."""
     return rng.normal(size=(len(y), n_features)) + np.where(y, SHIFT, -SHIFT)[:, None]
 
 
 def dealt(rng: np.random.Generator, y: Bools, k: int) -> NDArray[np.intp]:
-    """Each row's fold: the classes shuffled, one after the other, and dealt like cards."""
-    order = np.concatenate([rng.permutation(np.flatnonzero(y == one)) for one in (False, True)])
+    """The fold of each row: the rows of each class are shuffled and dealt to the folds in turn."""
+    order = np.concatenate([rng.permutation(np.flatnonzero(y == label)) for label in (False, True)])
     fold = np.empty(len(y), dtype=np.intp)
     fold[order] = np.arange(len(y)) % k
     return fold
@@ -171,7 +171,7 @@ def dealt(rng: np.random.Generator, y: Bools, k: int) -> NDArray[np.intp]:
 def validated(
     learn: Learn, tables: Floats, y: Bools, parts: list[NDArray[np.intp]], k: int
 ) -> tuple[Floats, Bools]:
-    """Losses and hits (n_models, R k, rows / k): a model for each table of the same rows."""
+    """Losses and hits (n_models, R k, rows / k), with one model per table of the same rows."""
     scored = [
         [
             learn(X[fold != i], y[fold != i], X[fold == i], y[fold == i])
@@ -180,31 +180,31 @@ def validated(
         ]
         for X in tables
     ]
-    losses, hits = (np.array([[one[part] for one in row] for row in scored]) for part in (0, 1))
+    losses, hits = (np.array([[pair[part] for pair in row] for row in scored]) for part in (0, 1))
     return losses, hits
 
 
 @cache
 def truth(name: str, k: int, rows: int, positives: int) -> dict[str, float]:
-    """What a learner scores after training on all folds but one, at the table's shares."""
+    """The true score of a learner after training on all folds except one."""
     rng = np.random.default_rng(12345)
     y = np.arange(rows) < positives
-    found = []
+    scores = []
     for _ in range(POOL):
         n_features = features_of(name)
         X, test = drawn_features(rng, y, n_features), dealt(rng, y, k) == 0
         y_new = np.repeat(y, max(1, 2000 // rows))
         X_new = drawn_features(rng, y_new, n_features)
         loss, hit = LEARNERS[name](X[~test], y[~test], X_new, y_new)
-        found.append((hit.mean(), loss.mean()))
-    accuracy, nll = np.mean(found, axis=0)
+        scores.append((hit.mean(), loss.mean()))
+    accuracy, nll = np.mean(scores, axis=0)
     return {"accuracy": float(accuracy), "nll": float(nll)}
 
 
 def covers(
     name: str, k: int, R: int, rows: int, positives: int, score: Score
 ) -> Callable[[int], float | None]:
-    """A table of the population, cross-validated."""
+    """Whether an interval covers, for cross-validation on a table drawn from the population."""
 
     def run(seed: int) -> float | None:
         rng = np.random.default_rng([seed, k, R, rows])
@@ -223,7 +223,7 @@ def covers(
 def told_apart(
     name: str, k: int, R: int, rows: int, score: Score, second: int
 ) -> Callable[[int], float | None]:
-    """A learner on its features, and on as many others, or on its first few."""
+    """A learner on its features, compared with other equal features or with its first few."""
 
     def run(seed: int) -> float | None:
         rng = np.random.default_rng([seed, k, R, rows, 1])
@@ -244,7 +244,7 @@ def told_apart(
 
 
 def marked(m: int, k: int, R: int, rows: int) -> Callable[[int], float]:
-    """Naive Bayes on a feature of its own, as many times as there are models."""
+    """Equal models: naive Bayes, each on a different feature."""
 
     def run(seed: int) -> float:
         rng = np.random.default_rng([seed, m, k, R, 2])

@@ -1,4 +1,4 @@
-"""Do 95% intervals cover? By kind of split, class shares, rows, and how near accuracy is to 1."""
+"""Coverage of 95% intervals by kind of split, class shares, rows, and accuracies near 1."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 NAMES: dict[Score, str] = {"accuracy": "accuracy", "nll": "likelihood"}
 POOL = 300
-"""Tables that the truth of a resampled dataset is the mean over."""
+"""Number of tables over which the true score of a resampled dataset is averaged."""
 
 
 def cases() -> Iterator[Case]:
@@ -65,7 +65,7 @@ def draw_margins(rng: np.random.Generator, shape: tuple[int, ...], margin: float
 
 @cache
 def known(margin: float, over: float) -> tuple[float, float, float]:
-    """Accuracy, NLL and rows that carry the NLL, as a share: by numeric integration."""
+    """Accuracy, NLL and the share of rows that carry the NLL, by numeric integration."""
     z = np.linspace(-margin, 5 * margin, 400_001)
     weight = np.exp(-(((z - margin) / (margin / 2.5)) ** 2) / 2)
     weight, z = weight / weight.sum(), np.abs(z)
@@ -79,7 +79,7 @@ def known(margin: float, over: float) -> tuple[float, float, float]:
 def near_one(
     kind: str, J: int, n: int, margin: float, over: float
 ) -> Callable[[int], float | None]:
-    """A model whose log odds are right, or so many times too large."""
+    """A model with correct log odds, or with log odds multiplied by a factor."""
 
     def run(seed: int) -> float | None:
         rng = np.random.default_rng([seed, J, n])
@@ -95,7 +95,7 @@ def near_one(
 
 
 def table(rng: np.random.Generator, positives: int, rows: int) -> tuple[Floats, NDArray[np.bool_]]:
-    """Three features, each half a standard deviation about its class's mean."""
+    """Three features with unit variance around the class means."""
     y = np.arange(rows) < positives
     return rng.normal(size=(rows, 3)) + np.where(y, 0.8, -0.8)[:, None], y
 
@@ -103,7 +103,7 @@ def table(rng: np.random.Generator, positives: int, rows: int) -> tuple[Floats, 
 def naive_bayes(
     X: Floats, y: NDArray[np.bool_], X_test: Floats, y_test: NDArray[np.bool_]
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Losses and hits of naive Bayes with one variance a feature, written anew."""
+    """Losses and hits of naive Bayes with one variance per feature; a separate implementation."""
     means = [X[y == k].mean(axis=0) for k in (False, True)]
     variance = (X - np.where(y[:, None], means[1], means[0])).var(axis=0)
     logits = np.log(y.mean() / (1 - y.mean())) + (
@@ -115,7 +115,7 @@ def naive_bayes(
 def halves(
     rng: np.random.Generator, y: NDArray[np.bool_], share: float = 0.25
 ) -> NDArray[np.bool_]:
-    """A stratified test part."""
+    """A mask of the rows in a stratified test part."""
     test = np.zeros(len(y), dtype=bool)
     for k in (False, True):
         rows = rng.permutation(np.flatnonzero(y == k))
@@ -125,9 +125,9 @@ def halves(
 
 @cache
 def truth(positives: int, rows: int) -> dict[str, float]:
-    """What naive Bayes scores after training on 3 of 4 rows, at the shares of the test parts."""
+    """The true score of naive Bayes after training on 3 of 4 rows, at the test parts' shares."""
     rng = np.random.default_rng(12345)
-    found = []
+    scores = []
     for _ in range(POOL):
         X, y = table(rng, positives, rows)
         test = halves(rng, y)
@@ -135,13 +135,13 @@ def truth(positives: int, rows: int) -> dict[str, float]:
         y_test = np.repeat(y[test], many)
         X_test = rng.normal(size=(len(y_test), 3)) + np.where(y_test, 0.8, -0.8)[:, None]
         loss, hit = naive_bayes(X[~test], y[~test], X_test, y_test)
-        found.append((hit.mean(), loss.mean()))
-    accuracy, nll = np.mean(found, axis=0)
+        scores.append((hit.mean(), loss.mean()))
+    accuracy, nll = np.mean(scores, axis=0)
     return {"accuracy": float(accuracy), "nll": float(nll)}
 
 
 def one_table(share: float, rows: int, J: int, score: Score) -> Callable[[int], float | None]:
-    """A table of the population, split J times."""
+    """Whether an interval covers, for J splits of a table drawn from the population."""
     positives = round(share * rows)
 
     def run(seed: int) -> float | None:
@@ -151,7 +151,7 @@ def one_table(share: float, rows: int, J: int, score: Score) -> Callable[[int], 
         for _ in range(J):
             test = halves(rng, y)
             scored.append(naive_bayes(X[~test], y[~test], X[test], y[test]))
-        losses, hits = (np.array([one[k] for one in scored])[None] for k in (0, 1))
+        losses, hits = (np.array([pair[k] for pair in scored])[None] for k in (0, 1))
         drawn = stored(losses, hits, kind="resampled", n_train=rows - losses.shape[2])
         shown = interval(drawn.cells[0], score)
         if np.isnan(shown.low):

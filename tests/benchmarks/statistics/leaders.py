@@ -1,4 +1,4 @@
-"""How often ≈ is wrong about equal models, and how often it finds worse ones."""
+"""How often ≈ is missing from equal models, and how often it is missing from worse models."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def alike(m: int, J: int, how: str, run: Callable[[int], float]) -> Case:
 
 
 def any_apart(drawn: Drawn) -> float:
-    found = against_best(drawn.cells, "nll", drawn.rows).values()
-    return float(any(one.told_apart for one in found))
+    comparisons = against_best(drawn.cells, "nll", drawn.rows).values()
+    return float(any(comparison.told_apart for comparison in comparisons))
 
 
 def of_means(means: np.ndarray, **how: object) -> Drawn:
-    """Two rows whose mean is a repeat's score: means are all that counts over repeats."""
+    """Two rows per repeat whose mean is the repeat's score; only the means matter."""
     both = np.stack([means - 0.5, means + 0.5], axis=2)
     return stored(both, kind="fresh", **how)  # type: ignore[arg-type]
 
@@ -76,7 +76,7 @@ def field(rng: np.random.Generator, m: int, J: int, how: str) -> np.ndarray:
         scores = 0.3 * scores + rng.normal(size=(-(-m // 5), J)).repeat(5, axis=0)[:m]
     if how == "a fifth varies threefold":
         scores[::5] *= 3
-    split = rng.normal(size=J)  # hard and easy splits, alike for all
+    split = rng.normal(size=J)  # hard and easy splits, the same for all models
     return 20 + 0.1 * (scores + split)
 
 
@@ -94,7 +94,7 @@ def missing(m: int, J: int) -> Callable[[int], float]:
 
 
 def crossed(m: int, J: int, sd: float) -> Callable[[int], float]:
-    """Rows that are hard for all, rows that are hard for a model, seeds, and the rest."""
+    """Effects of rows on all models, of rows on single models, of seeds, and noise."""
 
     def run(seed: int) -> float:
         rng = np.random.default_rng([seed, m, J])
@@ -108,7 +108,7 @@ def crossed(m: int, J: int, sd: float) -> Callable[[int], float]:
 
 
 def cuts(m: int, J: int, rows: int = 200, tested: int = 50) -> Callable[[int], float]:
-    """Models that cut a feature of their own between the classes' means; features are alike."""
+    """Models that each split a different, equally informative feature between the class means."""
 
     def run(seed: int) -> float:
         rng = np.random.default_rng([seed, m, J])
@@ -135,8 +135,8 @@ def power(m: int, J: int) -> Callable[[int], float]:
         worse = range(m - m // 2, m)
         scores[worse] += 0.1 * 2 * np.sqrt(2)
         drawn = of_means(scores)
-        found = against_best(drawn.cells, "nll", drawn.rows)
-        return float(np.mean([k in found and found[k].told_apart for k in worse]))
+        comparisons = against_best(drawn.cells, "nll", drawn.rows)
+        return float(np.mean([k in comparisons and comparisons[k].told_apart for k in worse]))
 
     return run
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def cases() -> Iterator[Case]:
-    """Type I errors after all looks, and how often the leader is found before the last."""
+    """Type I errors after all looks, and how often the leader is found before the last look."""
     for m in (2, 10):
         yield Case(
             "of equal models, ≈ is missing from any after --repeats auto",
@@ -45,7 +45,7 @@ def cases() -> Iterator[Case]:
 
 
 def after_looks(m: int, worse: float, count: Callable[[int, int], float]) -> Callable[[int], float]:
-    """Add repeats as the harness asks, then count from the models told apart and the repeats."""
+    """Add repeats as the harness does, then count significant differences and repeats."""
 
     def run(seed: int) -> float:
         rng = np.random.default_rng([seed, m, 7])
@@ -65,7 +65,7 @@ def after_looks(m: int, worse: float, count: Callable[[int, int], float]) -> Cal
 
 
 def apart(results: pd.DataFrame, predictions: Predict) -> int:
-    """How many models the marks of such a run tell from the best."""
-    contenders = {model: one for (_, model, _), one in cells(results).items()}
-    found = against_best(contenders, "nll", RowScores(predictions), looks=len(AUTO_REPEATS))
-    return sum(one.told_apart for one in found.values())
+    """The number of models without ≈ after a run with looks."""
+    contenders = {model: comparison for (_, model, _), comparison in cells(results).items()}
+    comparisons = against_best(contenders, "nll", RowScores(predictions), looks=len(AUTO_REPEATS))
+    return sum(comparison.told_apart for comparison in comparisons.values())

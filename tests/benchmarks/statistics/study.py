@@ -1,4 +1,4 @@
-"""Runs what is left of every case, and writes the page from the trace and nothing else."""
+"""Runs the remaining simulations of every case, and writes the page from the trace alone."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from benchmarks.statistics.cases import Case
 
 PART = 200
-"""The most runs of a case that are lost when a measurement run is interrupted."""
+"""The most simulations of a case that an interruption can lose."""
 
 FEWEST = 30
-"""Answers without which a rate is not judged."""
+"""The fewest answers for which a rate is judged."""
 
 HEAD = """\
 # Statistics: how often intervals, p-values and marks are right
@@ -47,7 +47,7 @@ published only.
 
 
 def all_cases() -> list[Case]:
-    """The cases of every module of this folder that has any.
+    """The cases of all modules in this folder.
 
     The folder has no ``__init__.py``: pytest would import it as ``statistics``, which hides
     Python's own.
@@ -55,15 +55,15 @@ def all_cases() -> list[Case]:
     package = benchmarks.statistics
     names = sorted(one.name for one in pkgutil.iter_modules(package.__path__))
     modules = (import_module(f"{package.__name__}.{name}") for name in names if name != "__main__")
-    found = [case for one in modules if hasattr(one, "cases") for case in one.cases()]
-    twice = [key for key, n in Counter(case.key for case in found).items() if n > 1]
+    cases_of_modules = [case for one in modules if hasattr(one, "cases") for case in one.cases()]
+    twice = [key for key, n in Counter(case.key for case in cases_of_modules).items() if n > 1]
     if twice:
         raise ValueError(f"two cases have one claim and setting: {twice[0]}")
-    return found
+    return cases_of_modules
 
 
 def simulate(trace: Trace, cases: Sequence[Case], *, minutes: float, scale: float = 1.0) -> bool:
-    """Run what is left, the first case first; whether nothing is left."""
+    """Run the remaining simulations in the order of the cases; whether all are done."""
     ends = time.monotonic() + 60 * minutes
     done = Counter[str]()
     for line in trace.of("runs"):
@@ -108,12 +108,12 @@ def _begin(trace: Trace) -> None:
 
 
 def verdict(case: Case, happened: float, n: int, withheld: int) -> str:
-    """How a rate stands to its goal, in a word or a few; empty where there is none."""
+    """The verdict on a rate in a few words; empty without a goal."""
     if not case.goal:
         return ""
     if case.withheld == 1 and n < min(FEWEST, n + withheld):
         return "hardly shown"
-    low, high = wilson(happened, n)  # type: ignore[arg-type]  # a mean of powers is none of counts
+    low, high = wilson(happened, n)  # type: ignore[arg-type]  # a mean of powers is not a count
     reached = low <= case.bound if case.at_most else high >= case.bound
     enough = wilson(withheld, n + withheld)[0] <= case.withheld
     if reached and enough:
@@ -129,7 +129,7 @@ def _summary(counts: Counter[str], n_failing: int) -> str:
 
 
 def page(trace: Trace, cases: Iterable[Case]) -> str:
-    """The page, a table for each claim."""
+    """The page, with a table for each claim."""
     by_claim: dict[str, list[str]] = {}
     failing, counts = [], Counter[str]()
     for case in cases:
