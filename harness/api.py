@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from harness.runs.campaign import Campaign
     from harness.trials.events import Tell
 
-Words: TypeAlias = "str | Path | Sequence[str | Path]"
+Selectors: TypeAlias = "str | Path | Sequence[str | Path]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,7 +112,7 @@ class Outcome:
         return notebook.page(self.tables)
 
 
-def discover(plugins: Words = ()) -> Registry:
+def discover(plugins: Selectors = ()) -> Registry:
     """The registry of all plugins: installed, listed in the nearest pyproject.toml, or given here.
 
     Args:
@@ -125,20 +125,20 @@ def discover(plugins: Words = ()) -> Registry:
 
 
 def run(
-    datasets: Words = (),
-    models: Words = (),
+    datasets: Selectors = (),
+    models: Selectors = (),
     *,
     repeats: int | str | None = None,
     seed: int | None = None,
     train_sizes: Sequence[int] = (),
-    device: Words | None = None,
+    device: Selectors | None = None,
     jobs: int | None = None,
     timeout: float | str | None = None,
     memory: int | str | None = None,
     timing_budget: float | str | None = None,
     timing: bool = True,
     batching: bool = True,
-    plugins: Words = (),
+    plugins: Selectors = (),
     store: str | Path | None = None,
     name: str = "",
     in_process: bool = False,
@@ -257,5 +257,5 @@ def _display(campaign: Campaign, bar: notebook.Bar | None, *, wanted: bool) -> I
         yield tell
 
 
-def _words(given: Words) -> tuple[str, ...]:
+def _words(given: Selectors) -> tuple[str, ...]:
     return (str(given),) if isinstance(given, str | Path) else tuple(map(str, given))

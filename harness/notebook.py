@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from harness.runs.campaign import Campaign
     from harness.trials.events import Event
 
-    Row = Mapping[str, Any]
+    TableRow = Mapping[str, Any]
     """A row of a table, as pandas gives it: names, numbers and truth values."""
 
 EVERY = 0.25  # seconds between updates, each of which is a message to the browser
@@ -106,7 +106,9 @@ def page(tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def _table(name: str, caption: str, table: pd.DataFrame) -> str:
-    rows: Sequence[Row] = [{str(k): v for k, v in row.items()} for row in table.to_dict("records")]
+    rows: Sequence[TableRow] = [
+        {str(k): v for k, v in row.items()} for row in table.to_dict("records")
+    ]
     columns = list(_columns(name, [str(column) for column in table.columns], rows))
     heads = "".join(
         f'<th style="text-align:{_side(rows, column)}">'
@@ -120,7 +122,7 @@ def _table(name: str, caption: str, table: pd.DataFrame) -> str:
     )
 
 
-def _columns(name: str, there: Sequence[str], rows: Sequence[Row]) -> Iterator[str]:
+def _columns(name: str, there: Sequence[str], rows: Sequence[TableRow]) -> Iterator[str]:
     """The chosen columns, except uninformative ones; bounds are shown beside their value."""
     complete = all(row.get("ok") == row.get("total") for row in rows)
     for column in COLUMNS.get(name, there):
@@ -137,7 +139,7 @@ def _columns(name: str, there: Sequence[str], rows: Sequence[Row]) -> Iterator[s
         yield column
 
 
-def _row(name: str, row: Row, columns: Sequence[str], rows: Sequence[Row]) -> str:
+def _row(name: str, row: TableRow, columns: Sequence[str], rows: Sequence[TableRow]) -> str:
     faint = ' style="opacity:.6"' if row.get("baseline") is True else ""
     cells = (
         f'<td style="text-align:{_side(rows, column)}">{_cell(name, row, column)}</td>'
@@ -146,7 +148,7 @@ def _row(name: str, row: Row, columns: Sequence[str], rows: Sequence[Row]) -> st
     return f"<tr{faint}>{''.join(cells)}</tr>"
 
 
-def _cell(name: str, row: Row, column: str) -> str:
+def _cell(name: str, row: TableRow, column: str) -> str:
     share = column in SHARES or name in TABLES
     text = escape(_figure(row[column], share=share))
     if row.get(f"{column}_separated") is True:
@@ -184,5 +186,5 @@ def _is_missing(value: Any) -> bool:
     return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
 
 
-def _side(rows: Sequence[Row], column: str) -> str:
+def _side(rows: Sequence[TableRow], column: str) -> str:
     return "left" if any(isinstance(row[column], str) for row in rows) else "right"

@@ -29,7 +29,7 @@ FINE, WORSE, USAGE, UNDECIDED, NOTHING = 0, 1, 2, 3, 4
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChangeRow:
     """One measure, compared between two sides.
 
     Args:
@@ -71,7 +71,7 @@ class Row:
 SCORES = ("accuracy", "likelihood", "nll", "brier")
 
 
-def status(rows: Sequence[Row], *, undecided_passes: bool = False) -> int:
+def status(rows: Sequence[ChangeRow], *, undecided_passes: bool = False) -> int:
     """The exit status for these rows: `FINE`, `WORSE`, `UNDECIDED`, or `NOTHING` was judged.
 
     >>> status([])
@@ -85,23 +85,23 @@ def status(rows: Sequence[Row], *, undecided_passes: bool = False) -> int:
     return UNDECIDED if "undecided" in verdicts and not undecided_passes else FINE
 
 
-def summary(rows: Iterable[Row]) -> str:
+def summary(rows: Iterable[ChangeRow]) -> str:
     """The number of rows per verdict, such as ``1 slower, 2 same``."""
     counts = Counter(row.verdict for row in rows)
     return ", ".join(f"{counts[verdict]} {verdict}" for verdict in ORDER if counts[verdict])
 
 
-def rows_of(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> list[Row]:
+def change_rows(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> list[ChangeRow]:
     """A row for each task that was measured in pairs.
 
     Args:
-        outcomes: results of `harness.versions.pairs.compare`.
+        outcomes: results of `harness.versions.pairs.compare_sides`.
         budget: relative slowdown that passes.
         alpha: error rate over all tasks together.
     """
     from statistics import median
 
-    from harness.statistics.verdicts import needed, smallest_visible
+    from harness.statistics.verdicts import pairs_needed, smallest_visible
 
     rows = []
     outcomes = list(outcomes)
@@ -117,9 +117,9 @@ def rows_of(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) -> l
         else:
             verdict = change.verdict
             if verdict == "undecided":
-                enough = needed(change, budget, alpha, among=len(outcomes))
+                enough = pairs_needed(change, budget, alpha, among=len(outcomes))
                 note = _it_would_take(n, enough)
-        row = Row(*outcome.task.key, base, new, verdict, n=n, note=note)
+        row = ChangeRow(*outcome.task.key, base, new, verdict, n=n, note=note)
         if change is not None:
             row = replace(
                 row,

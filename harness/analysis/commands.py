@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Run
 
-    Settings = Mapping[str, Any]
+    AskedSettings = Mapping[str, Any]
     """A run's settings, from the JSON in the store."""
 
 RUN = {
@@ -44,7 +44,7 @@ def command_of(run: Run) -> str:
     return shlex.join(["harness", *arguments, *plugin_options, *name_option])
 
 
-def _run(settings: Settings) -> Iterator[str]:
+def _run(settings: AskedSettings) -> Iterator[str]:
     yield "run"
     datasets, models = settings.get("datasets", ()), settings.get("models", ())
     if datasets or models:
@@ -67,7 +67,7 @@ def _run(settings: Settings) -> Iterator[str]:
         yield "--no-batching"
 
 
-def _bench(settings: Settings) -> Iterator[str]:
+def _bench(settings: AskedSettings) -> Iterator[str]:
     yield from ("bench", settings["bench"])
     repeatable = {"-d": "datasets", "-m": "models", "--kernel": "kernels"}
     repeatable |= {"--shape": "shapes", "--dtype": "dtypes", "--device": "devices"}
@@ -81,7 +81,7 @@ def _each(option: str, values: Iterable[str]) -> Iterator[str]:
         yield from (option, value)
 
 
-def _unusual(settings: Settings, defaults: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
+def _unusual(settings: AskedSettings, defaults: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
     for option, (name, default) in defaults.items():
         value = settings.get(name, default)
         if value != default:

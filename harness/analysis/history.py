@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from harness.store.database import Store
 
-Key: TypeAlias = tuple[str, str, str, str]
+SeriesKey: TypeAlias = tuple[str, str, str, str]
 
 MIN_SEGMENT = 3
 """The least number of points on each side of a step."""
@@ -59,7 +59,7 @@ class Segment:
         steps: changes of the series; a step's index is that of the first point after it.
     """
 
-    series: Key
+    series: SeriesKey
     points: tuple[Point, ...]
     values: tuple[float, ...]
     joints: tuple[tuple[int, float], ...] = ()
@@ -103,7 +103,7 @@ def segments(points: Iterable[Point], *, alpha: float = ALPHA) -> list[Segment]:
         points: the history, oldest first.
         alpha: false discovery rate over all segments; see `harness.statistics.change_points_of`.
     """
-    points_by_series: dict[Key, list[Point]] = {}
+    points_by_series: dict[SeriesKey, list[Point]] = {}
     for point in points:
         points_by_series.setdefault(point.series, []).append(point)
     unsearched = [
@@ -159,7 +159,7 @@ def _at_joints(segment: Segment) -> Iterator[Step]:
         yield Step(index, size, size - half, size + half, p, firm)
 
 
-def _split(key: Key, members: Sequence[Point]) -> list[Segment]:
+def _split(key: SeriesKey, members: Sequence[Point]) -> list[Segment]:
     """The segments of one series, oldest first."""
     finished: list[Segment] = []
     open_by_machine: dict[str, _Open] = {}
@@ -201,7 +201,7 @@ class _Open:
             error = math.hypot(error, self.joints.pop()[1])
         self.joints.append((index, error))
 
-    def segment(self, key: Key) -> list[Segment]:
+    def segment(self, key: SeriesKey) -> list[Segment]:
         """The finished segment, if it has points; a joint without points after it is dropped."""
         joints = tuple(joint for joint in self.joints if joint[0] < len(self.values))
         if not self.points:

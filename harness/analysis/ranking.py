@@ -170,7 +170,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
 def _scores(cell: Cell) -> dict[str, float | str]:
     """Means and confidence intervals of accuracy, NLL and likelihood."""
     accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
-    likelihood = scores.likelihood(nll)
+    likelihood = scores.likelihood_interval(nll)
     mean_nll = float(cell.nll.mean()) if len(cell.nll) else np.nan
     return {
         "accuracy": float(cell.accuracy.mean()) if len(cell.accuracy) else np.nan,

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     Grouped: TypeAlias = Mapping[str, Mapping[Contender, Cell]]
 
-Score: TypeAlias = Literal["accuracy", "nll"]
-SCORES: tuple[Score, ...] = ("accuracy", "nll")
+DuelScore: TypeAlias = Literal["accuracy", "nll"]
+SCORES: tuple[DuelScore, ...] = ("accuracy", "nll")
 ROPE = 0.01
 
 DUEL_COLUMNS = (
@@ -53,7 +53,7 @@ NAMED = 3
 """The most datasets that a note names; beyond that it gives their number."""
 
 
-def chosen(frames: Frames, models: Sequence[str]) -> list[Contender]:
+def chosen_contenders(frames: Frames, models: Sequence[str]) -> list[Contender]:
     """The contenders that names or globs select; without names, all except the baselines.
 
     A name may include the device, as in ``torch-mlp @ cuda:0``.
@@ -95,7 +95,7 @@ def _matching(contenders: Sequence[Contender], pattern: str) -> list[Contender]:
     ]
 
 
-def named(contenders: Sequence[Contender]) -> dict[Contender, str]:
+def shown_names(contenders: Sequence[Contender]) -> dict[Contender, str]:
     """The name to show for each contender, with its device if several devices take part."""
     several = len({device for _, device in contenders}) > 1
     return {
@@ -120,7 +120,7 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
         rope: differences up to this count as equal.
     """
     rows = RowScores(frames.predictions)
-    names = named([first, second])
+    names = shown_names([first, second])
     records = []
     for dataset, contenders in _grouped(frames).items():
         ours, theirs = contenders.get(first), contenders.get(second)
@@ -168,7 +168,7 @@ def matrix(
     and the probabilities are NaN, and ``note`` says why, where a score is missing or there are
     fewer than six datasets.
     """
-    names = named(contenders)
+    names = shown_names(contenders)
     datasets, gains = _gains(frames, contenders)
     records = []
     for score in SCORES:
@@ -206,7 +206,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
     Raises:
         UsageError: a model has not completed a dataset, or there are fewer than six datasets.
     """
-    names = named(contenders)
+    names = shown_names(contenders)
     datasets, gains = _gains(frames, contenders)
     lacking = np.argwhere(np.isnan(gains["accuracy"]))
     if len(lacking):
@@ -245,7 +245,7 @@ def _grouped(frames: Frames) -> Grouped:
 
 def _gains(
     frames: Frames, contenders: Sequence[Contender]
-) -> tuple[list[str], dict[Score, NDArray[np.float64]]]:
+) -> tuple[list[str], dict[DuelScore, NDArray[np.float64]]]:
     """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if incomplete."""
     # Several training sizes of one dataset are not independent datasets, so their scores are
     # averaged into one.
@@ -254,7 +254,7 @@ def _gains(
         bases.setdefault(base(dataset), []).append(cells_)
 
     def gain(
-        group: Sequence[Mapping[Contender, Cell]], contender: Contender, score: Score
+        group: Sequence[Mapping[Contender, Cell]], contender: Contender, score: DuelScore
     ) -> float:
         group_cells = [cells_.get(contender) for cells_ in group]
         if any(cell is None or not cell.complete for cell in group_cells):
@@ -262,7 +262,7 @@ def _gains(
         means = [float(cell.of(score).mean()) for cell in group_cells if cell is not None]
         return (1 if score == "accuracy" else -1) * math.fsum(means) / len(means)
 
-    gains: dict[Score, NDArray[np.float64]] = {
+    gains: dict[DuelScore, NDArray[np.float64]] = {
         score: np.array(
             [
                 [gain(group, contender, score) for group in bases.values()]
@@ -296,7 +296,7 @@ def least_p(pairs: pd.DataFrame) -> float:
     return min(1.0, n_pairs * 2.0 ** (1 - int(judged["datasets"].max())))
 
 
-def _rope(score: Score, rope: float) -> float:
+def _rope(score: DuelScore, rope: float) -> float:
     return rope if score == "accuracy" else math.log1p(rope)
 
 

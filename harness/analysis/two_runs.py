@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, TypedDict, cast
 import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
 
-from harness.analysis.changes import SCORES, Row
+from harness.analysis.changes import SCORES, ChangeRow
 from harness.analysis.names import baselines
 from harness.contract.values import TimedCall, WorkloadKey, folds_in
 from harness.statistics.families import discoveries
@@ -107,7 +107,7 @@ class _Finding:
         level: significance level of a single change.
     """
 
-    row: Row
+    row: ChangeRow
     p_value: float
     p_over: float = math.nan
     open: bool = False
@@ -126,7 +126,7 @@ def compare_runs(
     margin: float = 0.01,
     alpha: float = 0.01,
     only: Sequence[str] = (),
-) -> tuple[list[Row], list[str]]:
+) -> tuple[list[ChangeRow], list[str]]:
     """A row for each pairing and measure, and remarks on the whole comparison.
 
     The false discovery rate is at most ``alpha`` over all tests: half of it goes to the scores and
@@ -151,7 +151,7 @@ def compare_runs(
     alpha_each = (
         alpha / 2 if scores and len(timing_pairs) >= ENOUGH and _both_ran(base, new) else alpha
     )
-    rows: list[Row] = []
+    rows: list[ChangeRow] = []
     if scores:
         families, lone = _scores(base, new, scores, alpha_each)
         rows += lone + _judged_scores(families, margin, alpha_each)
@@ -164,7 +164,7 @@ def compare_runs(
 
 def _judged_scores(
     families: Sequence[Sequence[_Finding]], margin: float, alpha: float
-) -> list[Row]:
+) -> list[ChangeRow]:
     """The rows of all families with their verdicts."""
     significances = discoveries([[p for _, p in _tested(family)] for family in families], alpha)
     rows = []
@@ -177,7 +177,7 @@ def _judged_scores(
     return rows
 
 
-def _judged_times(times: Sequence[_Finding], alpha: float) -> list[Row]:
+def _judged_times(times: Sequence[_Finding], alpha: float) -> list[ChangeRow]:
     """The rows of all timings with their verdicts."""
     significances = discoveries([[finding.p_value] for finding in times], alpha)
     rows = []
@@ -217,7 +217,7 @@ def _tested(family: Sequence[_Finding]) -> list[tuple[str, float]]:
     return list(p_values.items())
 
 
-def _judged(finding: _Finding, margin: float, *, significant: bool) -> Row:
+def _judged(finding: _Finding, margin: float, *, significant: bool) -> ChangeRow:
     """A row of scores with its verdict and, if undecided, a note on what would decide it."""
     row = finding.row
     verdict: RowVerdict = "undecided"
@@ -269,10 +269,10 @@ def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
         for finding in by_nll
         if finding and finding.reach and not finding.same
     ]
-    return in_words(reaches, "changes of the likelihood") if reaches else []
+    return power_in_words(reaches, "changes of the likelihood") if reaches else []
 
 
-def in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str) -> list[str]:
+def power_in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str) -> list[str]:
     """Two sentences: the differences that repeats detect, and the repeats that `TELL` requires.
 
     Args:
@@ -336,7 +336,7 @@ def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
                 corrected |= marked[dataset] > 2
     if not reaches:
         return []
-    lines = in_words(reaches, "differences in likelihood from the best model")
+    lines = power_in_words(reaches, "differences in likelihood from the best model")
     return [*lines, ALONE] if corrected else lines
 
 
@@ -354,17 +354,17 @@ def _time_verdict(finding: _Finding, alpha: float, *, significant: bool) -> RowV
 
 def _scores(
     base: Frames, new: Frames, measures: Sequence[str], alpha: float
-) -> tuple[list[list[_Finding]], list[Row]]:
+) -> tuple[list[list[_Finding]], list[ChangeRow]]:
     """A family of findings for each pairing with scores in both runs, and rows for the others."""
     before, after = _paired(base.results, new.results)
     cells_before, cells_after = cells(before), cells(after)
     base_splits, new_splits = (_splits_by_pairing(frames.results) for frames in (base, new))
     rows = RowScores(base.predictions)  # serves both runs: result ids are unique in the store
-    pairings: list[tuple[Row, Cell, Cell, dict[str, bool]]] = []
-    lone: list[Row] = []
+    pairings: list[tuple[ChangeRow, Cell, Cell, dict[str, bool]]] = []
+    lone: list[ChangeRow] = []
     for key in dict.fromkeys([*base_splits, *new_splits]):
         dataset, model, device = key
-        row = Row("scores", model, dataset, device, math.nan, math.nan, "not judged")
+        row = ChangeRow("scores", model, dataset, device, math.nan, math.nan, "not judged")
         if key not in base_splits or key not in new_splits:
             lone.append(_only_one_ran(row, base, new, only_base=key in base_splits))
             continue
@@ -394,7 +394,7 @@ def _scores(
     return families, lone
 
 
-def _only_one_ran(row: Row, base: Frames, new: Frames, *, only_base: bool) -> Row:
+def _only_one_ran(row: ChangeRow, base: Frames, new: Frames, *, only_base: bool) -> ChangeRow:
     """The row of a pairing that one run has results of; tells if the other was to have some."""
     pairings = {
         (pairing.dataset, pairing.model, pairing.device)
@@ -404,7 +404,7 @@ def _only_one_ran(row: Row, base: Frames, new: Frames, *, only_base: bool) -> Ro
     return replace(row, verdict="only base" if only_base else "only new", note=note)
 
 
-def _failed_pairing(row: Row, before: _Splits, after: _Splits) -> Row:
+def _failed_pairing(row: ChangeRow, before: _Splits, after: _Splits) -> ChangeRow:
     """The row of a pairing that succeeded in one run at most."""
     if before.ok:
         return replace(row, verdict="failed", note=after.reason)
@@ -414,7 +414,7 @@ def _failed_pairing(row: Row, before: _Splits, after: _Splits) -> Row:
 
 
 def _score(
-    row: Row, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
+    row: ChangeRow, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
 ) -> _Finding:
     """The finding for one measure of a pairing: new cell ``a`` against the base's cell ``b``."""
     score = cast("Score", _twin(measure))
@@ -458,7 +458,7 @@ def _score(
     )
 
 
-def _as_likelihood(row: Row) -> Row:
+def _as_likelihood(row: ChangeRow) -> ChangeRow:
     """A row whose figures are NLLs, with likelihoods, exp(-NLL), instead.
 
     The likelihood falls as the NLL grows, so the interval's ends change places. The new likelihood
@@ -593,7 +593,7 @@ class _TimePair:
         after: log(seconds) of each process of the new run.
     """
 
-    row: Row
+    row: ChangeRow
     before: Logs
     after: Logs
 
@@ -603,7 +603,9 @@ class _TimePair:
         return float(self.after.mean() - self.before.mean())
 
 
-def _pairs_of_times(base: Frames, new: Frames) -> tuple[list[_TimePair], list[Row], list[str]]:
+def _pairs_of_times(
+    base: Frames, new: Frames
+) -> tuple[list[_TimePair], list[ChangeRow], list[str]]:
     """The timings to compare, rows for all other timings, and remarks."""
     before, after = (_RunTimings.of(frames.timings) for frames in (base, new))
     keys = dict.fromkeys([*before.ok, *after.ok, *before.failed, *after.failed])
@@ -611,9 +613,9 @@ def _pairs_of_times(base: Frames, new: Frames) -> tuple[list[_TimePair], list[Ro
         return [], [], []
     machines = _machine_differences(base, new)
     pairs: list[_TimePair] = []
-    lone: list[Row] = []
+    lone: list[ChangeRow] = []
     for key in keys:
-        row = Row(*key, math.nan, math.nan, "not judged")
+        row = ChangeRow(*key, math.nan, math.nan, "not judged")
         if key not in before.ok or key not in after.ok:
             lone.append(_unpaired_time(row, key, before, after))
             continue
@@ -655,7 +657,9 @@ def _machine_differences(base: Frames, new: Frames) -> list[str]:
     ]
 
 
-def _unpaired_time(row: Row, key: WorkloadKey, before: _RunTimings, after: _RunTimings) -> Row:
+def _unpaired_time(
+    row: ChangeRow, key: WorkloadKey, before: _RunTimings, after: _RunTimings
+) -> ChangeRow:
     """The row of a timing that did not succeed in both runs."""
     verdict: RowVerdict = "not judged"
     if key in before.ok:

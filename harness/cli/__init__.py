@@ -37,7 +37,7 @@ INTERRUPTED = 130
 NO_FOLDER = "the current folder does not exist any more; change to another and try again"
 
 
-class InOrder(options.Group):
+class InOrder(options.CommandGroup):
     """Commands in the order in which a user meets them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  # click's signature

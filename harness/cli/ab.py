@@ -57,7 +57,7 @@ def task_options(function: F) -> F:
             ),
             click.option(
                 "--only",
-                type=options.Words("kinds", ("softmax", "fit", "predict")),
+                type=options.WordList("kinds", ("softmax", "fit", "predict")),
                 metavar="KINDS",
                 help="Some of softmax, fit, predict, with commas between.",
             ),
@@ -102,8 +102,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
       harness ab --kernel scipy numpy-fast
       harness ab --model torch-mlp notebook-mlp -d digits
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.analysis.changes import rows_of, status
-    from harness.versions.pairs import Design, compare
+    from harness.analysis.changes import change_rows, status
+    from harness.versions.pairs import Design, compare_sides
 
     registry = options.discover(given["plugins"])
     verdicts = options.Verdicts.of(given)
@@ -120,8 +120,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     with terminable(), ExitStack() as stack:
         tell = stack.enter_context(progress(len(tasks)))
         sides, dirty = _sides(stack, pair)
-        session = compare(sides, plan, registry, tell=tell)
-    rows = rows_of(session.outcomes, budget=plan.budget, alpha=plan.alpha)
+        session = compare_sides(sides, plan, registry, tell=tell)
+    rows = change_rows(session.outcomes, budget=plan.budget, alpha=plan.alpha)
     title = _title(pair, sides)
     extra = {"pairs": _raw(session)}
     verdicts.show(rows, title, [*dirty, *_remarks(sides)], extra, _how(session, plan))

@@ -27,7 +27,9 @@ F = TypeVar("F", bound="Callable[..., Any]")
 FAILED, NOTHING = 1, 4
 
 
-@click.group(name="bench", cls=options.Group, short_help="Time softmax kernels, or training loops.")
+@click.group(
+    name="bench", cls=options.CommandGroup, short_help="Time softmax kernels, or training loops."
+)
 def command() -> None:
     """Time softmax kernels or training loops, alone and in turns.
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from harness.analysis.changes import BAD, ORDER, Row, summary
+from harness.analysis.changes import BAD, ORDER, ChangeRow, summary
 from harness.errors import cannot_write
 from harness.sheets.texts import markdown_text
 from harness.terminal.console import out, write
@@ -41,7 +41,7 @@ NUMBERS = ("base", "new", "change", "interval", "visible")
 
 
 def show(
-    rows: Sequence[Row],
+    rows: Sequence[ChangeRow],
     title: str,
     style: str,
     remarks: Sequence[str],
@@ -71,7 +71,7 @@ def show(
             console.print(line, soft_wrap=True)
 
 
-def _terminal_table(rows: Sequence[Row], *, narrow: bool) -> Table:
+def _terminal_table(rows: Sequence[ChangeRow], *, narrow: bool) -> Table:
     """The rows as a table; a narrow one has measure, base and new in the column ``what``."""
     from rich import box
     from rich.table import Table
@@ -85,7 +85,7 @@ def _terminal_table(rows: Sequence[Row], *, narrow: bool) -> Table:
             no_wrap=head != "what",
             overflow="fold",
         )
-    for row in ordered(rows):
+    for row in by_verdict(rows):
         cells = dict(zip(HEADS, cells_of(row), strict=True))
         if narrow:
             cells["what"] = f"{cells['measure']} {cells['what']}"
@@ -96,7 +96,7 @@ def _terminal_table(rows: Sequence[Row], *, narrow: bool) -> Table:
 
 
 def rendered(
-    rows: Sequence[Row],
+    rows: Sequence[ChangeRow],
     title: str,
     style: str,
     remarks: Sequence[str],
@@ -108,7 +108,7 @@ def rendered(
 
 
 def _rendered(
-    rows: Sequence[Row],
+    rows: Sequence[ChangeRow],
     title: str,
     style: str,
     remarks: Sequence[str],
@@ -116,22 +116,22 @@ def _rendered(
     how: str,
 ) -> str:
     if style == "json":
-        records = [{k: _number(v) for k, v in asdict(row).items()} for row in ordered(rows)]
+        records = [{k: _number(v) for k, v in asdict(row).items()} for row in by_verdict(rows)]
         lines = [line for line in (how, *remarks) if line]
         return json.dumps({"title": title, "rows": records, "remarks": lines, **extra}, indent=2)
     if style == "csv":
-        return csv_text(Row.__slots__, (asdict(row).values() for row in ordered(rows)))
+        return csv_text(ChangeRow.__slots__, (asdict(row).values() for row in by_verdict(rows)))
     if style == "markdown":
         return _markdown(rows, title, remarks, how)
     return ""
 
 
-def ordered(rows: Sequence[Row]) -> list[Row]:
+def by_verdict(rows: Sequence[ChangeRow]) -> list[ChangeRow]:
     """Rows sorted by verdict, the worst first."""
     return sorted(rows, key=lambda row: ORDER.index(row.verdict))
 
 
-def cells_of(row: Row) -> tuple[str, ...]:
+def cells_of(row: ChangeRow) -> tuple[str, ...]:
     """The texts of a row, one for each of `HEADS`."""
     base, new = _values(row)
     interval = ""
@@ -154,7 +154,7 @@ def cells_of(row: Row) -> tuple[str, ...]:
     )
 
 
-def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
+def write_junit(rows: Sequence[ChangeRow], title: str, file: Path) -> None:
     """Write changes as a JUnit test suite with a case for each row: failed, skipped or passed.
 
     Raises:
@@ -188,14 +188,14 @@ def write_junit(rows: Sequence[Row], title: str, file: Path) -> None:
         raise cannot_write(file, error) from error
 
 
-def _is_open(row: Row) -> bool:
+def _is_open(row: ChangeRow) -> bool:
     return row.verdict in ("undecided", "only base", "only new", "not judged")
 
 
-def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str) -> str:
+def _markdown(rows: Sequence[ChangeRow], title: str, remarks: Sequence[str], how: str) -> str:
     """A comment: the verdict, the title and the table; unimportant rows are folded."""
     lines = [f"### {summary(rows) or NOTHING}", "", markdown_text(title), ""]
-    shown, folded = ordered(rows), []
+    shown, folded = by_verdict(rows), []
     if len(shown) > FEW:
         shown, folded = (
             [row for row in shown if (row.verdict in QUIET) == quiet] for quiet in (False, True)
@@ -208,7 +208,7 @@ def _markdown(rows: Sequence[Row], title: str, remarks: Sequence[str], how: str)
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_table(rows: Sequence[Row]) -> list[str]:
+def _markdown_table(rows: Sequence[ChangeRow]) -> list[str]:
     if not rows:
         return []
     lines = ["| " + " | ".join(HEADS) + " |"]
@@ -227,7 +227,7 @@ def _folded(title: str, lines: Sequence[str]) -> list[str]:
     return [f"<details><summary>{title}</summary>", "", *lines, "</details>", ""]
 
 
-def _values(row: Row) -> tuple[str, str]:
+def _values(row: ChangeRow) -> tuple[str, str]:
     if not row.timed:
         return tuple(
             f"{value:.4f}" if math.isfinite(value) else "" for value in (row.base, row.new)
@@ -251,7 +251,7 @@ def _three(value: float) -> str:
     return f"{value:.0f}" if value >= 999.5 else f"{value:.3g}"
 
 
-def _change(row: Row, value: float) -> str:
+def _change(row: ChangeRow, value: float) -> str:
     if math.isnan(value):
         return ""
     if math.isinf(value):

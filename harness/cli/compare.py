@@ -26,7 +26,7 @@ SHORTEST_HASH = 4
 @click.argument("new")
 @click.option(
     "--only",
-    type=options.Words("measures", ("accuracy", "likelihood", "nll", "brier", "time")),
+    type=options.WordList("measures", ("accuracy", "likelihood", "nll", "brier", "time")),
     metavar="MEASURES",
     help="Some of accuracy, likelihood, nll, brier, time, with commas between.",
 )

@@ -18,7 +18,7 @@ from harness.words import plural
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from harness.analysis.changes import Row
+    from harness.analysis.changes import ChangeRow
     from harness.contract.registry import Registry
     from harness.store.database import Store
     from harness.trials.discovery import Described
@@ -45,7 +45,7 @@ class Command(click.Command):
         return super().parse_args(ctx, args)
 
 
-class Group(Command, click.Group):
+class CommandGroup(Command, click.Group):
     """A group of such commands, which refuse repeated single-valued options as well."""
 
     command_class = Command
@@ -78,7 +78,7 @@ class Finite(click.FloatRange):
         return number
 
 
-class Words(click.ParamType[Any]):
+class WordList(click.ParamType[Any]):
     """A comma-separated list of known words."""
 
     def __init__(self, name: str, known: tuple[str, ...]) -> None:
@@ -292,7 +292,7 @@ class Verdicts:
 
     def show(
         self,
-        rows: Sequence[Row],
+        rows: Sequence[ChangeRow],
         title: str,
         remarks: Sequence[str],
         extra: Mapping[str, object],

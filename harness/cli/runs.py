@@ -13,7 +13,7 @@ from harness.terminal.console import out, say
 
 @click.group(
     name="runs",
-    cls=options.Group,
+    cls=options.CommandGroup,
     invoke_without_command=True,
     short_help="List the runs in the store, delete some.",
 )

@@ -35,7 +35,7 @@ EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
 
 @click.group(
     name="track",
-    cls=options.Group,
+    cls=options.CommandGroup,
     invoke_without_command=True,
     short_help="Keep a history, and find its steps.",
 )

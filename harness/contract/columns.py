@@ -207,10 +207,10 @@ def codes(parts: Sequence[Array]) -> tuple[tuple[str, ...], list[NDArray[np.floa
     """
     if all(part.dtype.kind in NUMBERS for part in parts):
         values, inverse = np.unique(np.concatenate(parts), return_inverse=True)
-        texts = [None if absent(value) else written(value) for value in values.tolist()]
+        texts = [None if absent(value) else label_text(value) for value in values.tolist()]
     else:
         flat = [value for part in parts for value in part.tolist()]
-        all_texts = [None if absent(value) else written(value) for value in flat]
+        all_texts = [None if absent(value) else label_text(value) for value in flat]
         index: dict[str | None, int] = {}
         inverse = np.array(
             [index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp
@@ -250,7 +250,7 @@ def distinct(parts: Sequence[Array]) -> tuple[list[Any], list[NDArray[np.intp]]]
     return labels, np.split(inverse, np.cumsum([len(part) for part in parts])[:-1])
 
 
-def written(value: object) -> str:
+def label_text(value: object) -> str:
     """A category or a label as text.
 
     >>> written(3.0), written(3), written(2.5), written(True), written(b"red")
@@ -295,7 +295,7 @@ def printable(text: str) -> str:
     return escaped if len(escaped) <= LONGEST else escaped[: LONGEST - 1] + "…"
 
 
-def in_words(columns: Sequence[str]) -> str:
+def names_in_words(columns: Sequence[str]) -> str:
     """Column names as a phrase.
 
     >>> in_words(["user"]), in_words(["user", "card"])

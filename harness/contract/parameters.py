@@ -181,7 +181,7 @@ def parameters_of(function: Callable[..., Any], *, given: int = 1) -> dict[str, 
     return parameters
 
 
-def settle(
+def settled(
     owner: str, known: Mapping[str, Parameter], given: Mapping[str, object]
 ) -> tuple[tuple[str, Value], ...]:
     """Check and parse the given parameters; returns them by name, without those at their default.

@@ -5,7 +5,7 @@ write our timings for other tools.
 """
 
 from harness.interchange.export import to_bencher, to_csv, to_pytest_benchmark
-from harness.interchange.points import Imported, Point
+from harness.interchange.points import Imported, ToolPoint
 from harness.interchange.pytest_benchmark import (
     VERSION,
     benchmark_json,
@@ -16,7 +16,7 @@ from harness.interchange.reading import read
 __all__ = [
     "VERSION",
     "Imported",
-    "Point",
+    "ToolPoint",
     "benchmark_json",
     "read",
     "require_pytest_benchmark",

@@ -16,7 +16,7 @@ from harness.interchange.fields import (
     seconds,
     utc_of,
 )
-from harness.interchange.points import Imported, Point, why_not
+from harness.interchange.points import Imported, ToolPoint, why_not
 from harness.words import plain
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def points(document: JsonObject, known: JsonObject, machine: str) -> Imported:
     params = member(document, "params", dict, "it", {})
     machine = plain(member(params, "machine", str, "'params'", machine))
     python = _environment(document)
-    read_points: list[Point] = []
+    read_points: list[ToolPoint] = []
     skipped: list[tuple[str, str]] = []
     for name, row in _rows(document):
         benchmark = as_kind(known.get(name, {}), dict, f"benchmarks.json: '{plain(name)}'")
@@ -81,7 +81,7 @@ def points(document: JsonObject, known: JsonObject, machine: str) -> Imported:
             # least one sample.
             processes = min(_count(benchmark.get("rounds", benchmark.get("processes"))), repeat)
             read_points.append(
-                Point(series, time, revision, value, processes, machine, python, source="asv")
+                ToolPoint(series, time, revision, value, processes, machine, python, source="asv")
             )
     return Imported(tuple(read_points), tuple(skipped))
 

@@ -11,11 +11,11 @@ from harness.contract.values import Point as HistoryPoint
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Source = Literal["pytest-benchmark", "pyperf", "asv"]
+Tool = Literal["pytest-benchmark", "pyperf", "asv"]
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class ToolPoint:
     """The time that one benchmark took, measured at one moment.
 
     Attributes:
@@ -41,7 +41,7 @@ class Point:
     processes: int
     machine: str
     python: str
-    source: Source
+    source: Tool
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Imported:
         skipped: series without a point, each with the reason in one line.
     """
 
-    points: tuple[Point, ...]
+    points: tuple[ToolPoint, ...]
     skipped: tuple[tuple[str, str], ...]
 
 
@@ -76,7 +76,7 @@ def why_not(seconds: Iterable[float]) -> str | None:
     return "nothing was measured" if nothing else None
 
 
-def for_history(point: Point) -> HistoryPoint:
+def for_history(point: ToolPoint) -> HistoryPoint:
     """A point as the history keeps it."""
     return HistoryPoint(
         "time",

@@ -14,7 +14,7 @@ from harness.interchange.fields import (
     seconds,
     utc,
 )
-from harness.interchange.points import Imported, Point, why_not
+from harness.interchange.points import Imported, ToolPoint, why_not
 from harness.words import plain
 
 VERSIONS = ("1.0", 6)
@@ -40,7 +40,7 @@ def points(document: JsonObject) -> Imported:
     if document.get("version") not in VERSIONS:
         raise MalformedError("its 'version' is neither '1.0' nor 6, which are pyperf's formats")
     common = member(document, "metadata", dict, "it", {})
-    read_points: list[Point] = []
+    read_points: list[ToolPoint] = []
     skipped: list[tuple[str, str]] = []
     for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
         where = f"benchmark {number}"
@@ -51,7 +51,7 @@ def points(document: JsonObject) -> Imported:
             for run in member(benchmark, "runs", list, where)
         ]
         point = _point(metadata, runs, where)
-        if isinstance(point, Point):
+        if isinstance(point, ToolPoint):
             read_points.append(point)
         else:
             skipped.append(point)
@@ -64,7 +64,7 @@ def _machine(metadata: JsonObject, where: str) -> str:
     return machine_of(metadata.get("cpu_model_name"), metadata.get("cpu_count"), host)
 
 
-def _point(metadata: JsonObject, runs: list[JsonObject], where: str) -> Point | tuple[str, str]:
+def _point(metadata: JsonObject, runs: list[JsonObject], where: str) -> ToolPoint | tuple[str, str]:
     """A benchmark's point; or its series, and the reason why it has no point."""
     metadata_by_run = [metadata | member(run, "metadata", dict, where, {}) for run in runs]
     first = metadata_by_run[0] if metadata_by_run else metadata
@@ -91,7 +91,7 @@ def _point(metadata: JsonObject, runs: list[JsonObject], where: str) -> Point | 
     ]
     if not dates:
         return series, "no date says when it was measured"
-    return Point(
+    return ToolPoint(
         series,
         min(dates),
         # pyperf knows no revisions; pyperformance adds them.

@@ -18,7 +18,7 @@ from harness.interchange.fields import (
     seconds,
     utc,
 )
-from harness.interchange.points import Imported, Point, why_not
+from harness.interchange.points import Imported, ToolPoint, why_not
 from harness.store.environment import git, machine
 from harness.words import plain
 
@@ -140,7 +140,7 @@ def points(document: JsonObject) -> Imported:
         revision = ""
     elif revision and member(commit, "dirty", bool, "'commit_info'", default=False):
         revision += DIRTY
-    read_points: list[Point] = []
+    read_points: list[ToolPoint] = []
     skipped: list[tuple[str, str]] = []
     for number, value in enumerate(member(document, "benchmarks", list, "it"), 1):
         where = f"benchmark {number}"
@@ -154,7 +154,7 @@ def points(document: JsonObject) -> Imported:
             skipped.append((series, reason))
             continue
         read_points.append(
-            Point(
+            ToolPoint(
                 series,
                 time,
                 revision,

@@ -91,7 +91,7 @@ def _files_in(folder: Path) -> list[Path]:
 def _read_file(file: Path, folders: dict[Path, tuple[JsonObject, str]]) -> Imported:
     if file.exists() and not file.is_file() and not file.is_dir():  # a pipe, say
         raise UsageError(f"'{file}' is neither a file nor a folder; {NAME_ONE}")
-    document = load(file)
+    document = load_json(file)
     try:
         if asv.is_asv(document):
             if file.parent not in folders:
@@ -111,16 +111,16 @@ def _read_file(file: Path, folders: dict[Path, tuple[JsonObject, str]]) -> Impor
 def _beside(file: Path) -> tuple[JsonObject, str]:
     """What asv's files beside a result say: all benchmarks, and the machine's name."""
     benchmarks, machine = file.parent.parent / BENCHMARKS, file.parent / MACHINE
-    known = load(benchmarks) if benchmarks.is_file() else {}
+    known = load_json(benchmarks) if benchmarks.is_file() else {}
     if not machine.is_file():
         return known, ""
     try:
-        return known, member(load(machine), "machine", str, "it", "")
+        return known, member(load_json(machine), "machine", str, "it", "")
     except MalformedError as error:
         raise _malformed(machine, error) from error
 
 
-def load(file: Path) -> JsonObject:
+def load_json(file: Path) -> JsonObject:
     """The object in a JSON file, in which asv's bare Infinity and NaN are numbers.
 
     Raises:

@@ -25,7 +25,7 @@ __all__ = [
     "matching",
     "nearest",
     "pairings",
-    "scored",
+    "scored_results",
     "the_one",
 ]
 
@@ -65,7 +65,7 @@ def chosen(names: Iterable[str], wanted: str | None) -> list[str]:
     return [wanted] if wanted in known else [name for name in known if matching(name, wanted)]
 
 
-def scored(frames: Frames, wanted: Wanted) -> pd.DataFrame:
+def scored_results(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     """The results of a run that are wanted and have scores.
 
     Raises:
@@ -118,11 +118,11 @@ def able(frames: Frames, wanted: Wanted, what: str, has: Able) -> list[Pairing]:
     Raises:
         UsageError: no wanted pairing has the data.
     """
-    fitting = pairings(scored(frames, wanted))
+    fitting = pairings(scored_results(frames, wanted))
     having = has(fitting)
     ready = [pairing for pairing in fitting if pairing in having]
     if not ready:
-        rest = [p for p in pairings(scored(frames, Wanted())) if p not in fitting]
+        rest = [p for p in pairings(scored_results(frames, Wanted())) if p not in fitting]
         others = [pairing for pairing in rest if pairing in has(rest)]
         verb = "has" if len(others) == 1 else "have"
         known = f"{listed(others)} {verb}" if others else f"no trial of run {frames.run.id} has"

@@ -269,10 +269,10 @@ def bends(x: NDArray[np.floating], y: NDArray[np.floating], within: float) -> ND
         farthest: NDArray[np.floating] = np.abs(heights[start + 1 : stop] - straight).max(axis=1)
         return farthest
 
-    return needed(len(x), away, within)
+    return needed_points(len(x), away, within)
 
 
-def needed(
+def needed_points(
     n: int, away: Callable[[int, int], NDArray[np.floating]], within: float
 ) -> NDArray[np.intp]:
     """Indices of the points that a line of n points needs (Ramer 1972; Douglas & Peucker 1973).

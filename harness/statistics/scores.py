@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     Floats: TypeAlias = NDArray[np.float64]
     Predict: TypeAlias = Callable[[Sequence[int]], pd.DataFrame]
 
-Key = TypeVar("Key")
+Named = TypeVar("Named")
 Score: TypeAlias = Literal["accuracy", "nll", "brier"]
 
 LEVEL = 0.05
@@ -359,7 +359,7 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
     return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), basis)
 
 
-def likelihood(nll: Interval) -> Interval:
+def likelihood_interval(nll: Interval) -> Interval:
     """The likelihood's interval: exp(-NLL) of the NLL's ends, in reverse order.
 
     >>> likelihood(Interval(0.0, float("inf"), Basis.DRAWS))
@@ -443,7 +443,7 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
     return replace(comparison, of_fits=J == 1)
 
 
-def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
+def best(contenders: Mapping[Named, Cell], score: Score) -> Named | None:
     """The complete contender with the best mean score; None if none is complete."""
     complete = {key: cell for key, cell in contenders.items() if cell.complete}
     means = {key: float(cell.of(score).mean()) for key, cell in complete.items()}
@@ -451,8 +451,8 @@ def best(contenders: Mapping[Key, Cell], score: Score) -> Key | None:
 
 
 def against_best(
-    contenders: Mapping[Key, Cell], score: Score, rows: RowScores, *, looks: int = 1
-) -> dict[Key, Comparison]:
+    contenders: Mapping[Named, Cell], score: Score, rows: RowScores, *, looks: int = 1
+) -> dict[Named, Comparison]:
     """Compare a dataset's best contender with each other contender that has scores.
 
     P-values allow for the number of contenders, and for choosing the leader by the same scores

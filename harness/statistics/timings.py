@@ -53,7 +53,7 @@ def summarise(samples: Sequence[Sequence[float]]) -> Summary:
     differ by factors. With one process the interval is NaN.
     """
     medians = np.array([median(process) for process in samples])
-    low, high = interval(medians)
+    low, high = process_interval(medians)
     middle = float(np.median(medians))
     return Summary(
         median=middle,
@@ -69,11 +69,13 @@ def summarise(samples: Sequence[Sequence[float]]) -> Summary:
 CLEAR = 0.2
 """Share of a fit's time that its epochs after the first must take, to estimate their time."""
 
-Row: TypeAlias = "Mapping[str, Any]"
+TimingRow: TypeAlias = "Mapping[str, Any]"
 """A row of `Frames.timings` as a pandas record, with values of several types."""
 
 
-def epochs_of(fit: Row, once: Row | None, epochs: float) -> tuple[tuple[float, ...], ...]:
+def epochs_of(
+    fit: TimingRow, once: TimingRow | None, epochs: float
+) -> tuple[tuple[float, ...], ...]:
     """Seconds an epoch, in each process; empty for a process that does not show them.
 
     If a fit of one epoch was timed, too, this is the time that the other epochs add to it, for each
@@ -100,7 +102,7 @@ def epochs_of(fit: Row, once: Row | None, epochs: float) -> tuple[tuple[float, .
     return seconds if n >= FEWEST and 2 * n > len(seconds) else ()
 
 
-def interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
+def process_interval(medians: np.ndarray[Any, np.dtype[np.float64]]) -> tuple[float, float]:
     """Ends of the 95% interval of the processes' geometric mean; NaN for one process."""
     n = len(medians)
     if n < 2:

@@ -156,7 +156,9 @@ def judge(
     )
 
 
-def needed(change: Change | ArrayLike, budget: float, alpha: float, among: int = 1) -> int | None:
+def pairs_needed(
+    change: Change | ArrayLike, budget: float, alpha: float, among: int = 1
+) -> int | None:
     """Estimate the total number of pairs that would decide an undecided change.
 
     The verdict "slower" depends on the effect's distance from 0, and "same" on its distance from

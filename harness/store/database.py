@@ -33,7 +33,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from harness.contract.columns import in_words
+from harness.contract.columns import names_in_words
 from harness.contract.values import Planned, Point, Predictions, Run, Sketch, Timing, written
 from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
 from harness.untrusted import bounded, hide_password, without, without_passwords
@@ -321,7 +321,7 @@ class Store:
             "n_train": result.n_train,
             "n_test": result.n_test,
             "n_repeated": result.n_repeated,
-            "identifiers": in_words(result.identifiers) if result.identifiers else None,
+            "identifiers": names_in_words(result.identifiers) if result.identifiers else None,
         }
         if seconds:
             row |= {

@@ -35,7 +35,7 @@ PATIENCE = 60.0
 """Seconds that git may take to answer, long enough for a slow disk."""
 
 
-def asked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
+def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
     """Run a git command in a folder; None if git is missing or does not answer in time."""
     env = {name: value for name, value in os.environ.items() if name not in LOCAL}
     try:
@@ -55,5 +55,5 @@ def asked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | N
 
 def line(folder: Path, *arguments: str) -> str:
     """The output of a git command, stripped; empty if the command fails."""
-    process = asked(folder, *arguments)
+    process = git(folder, *arguments)
     return process.stdout.strip() if process and process.returncode == 0 else ""

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from harness.terminal.canvas import Canvas, path, scaled
 from harness.terminal.console import err
-from harness.trials.events import NAME, Scene, likelihood, shown
+from harness.trials.events import NAME, Scene, likelihood_text, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -268,9 +268,9 @@ def _heading(curve: Curve, width: int) -> Text:
     point, trial = curve.points[-1], curve.trial
     figures = Text.assemble(
         ("━ ", TRAIN),
-        f"train {likelihood(point.train_likelihood):>4}  ",
+        f"train {likelihood_text(point.train_likelihood):>4}  ",
         ("┅ ", TEST),
-        f"test {likelihood(point.test_likelihood):>4}",
+        f"test {likelihood_text(point.test_likelihood):>4}",
     )
     where = "" if trial.device == "cpu" else f" @ {trial.device}"
     ends = f" · repeat {trial.repeat}"

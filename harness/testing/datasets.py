@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.contract.columns import in_words, read_labels, read_table
+from harness.contract.columns import names_in_words, read_labels, read_table
 from harness.contract.parameters import given_to
 from harness.contract.values import KINDS_WITHOUT_FOLDS, Split, folds_in, is_kind
 from harness.errors import DatasetError
@@ -122,7 +122,7 @@ def categories_recur(dataset: Dataset) -> str | None:
         return None  # another check reports this error
     if not names:
         return None
-    return f"nearly every row has a category of its own in {in_words(names)}"
+    return f"nearly every row has a category of its own in {names_in_words(names)}"
 
 
 def same_seed_same_split(dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ from harness.timing.leftovers import processor_seconds
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    Facts: TypeAlias = Mapping[str, Any]
+    UsageFacts: TypeAlias = Mapping[str, Any]
     """Use of the machine during a timing; stored as JSON with the environment."""
 
 OTHERS = 0.1
@@ -32,7 +32,7 @@ IDLE = ("idle", "iowait", "steal", "guest", "guest_nice")
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """Counters of processor time at one moment, all in seconds.
 
     Args:
@@ -48,7 +48,7 @@ class Look:
     own: float
 
     @classmethod
-    def now(cls) -> Look:
+    def now(cls) -> Snapshot:
         """Read the counters."""
         times: dict[str, float] = {}
         # A sandbox may hide the machine's counters; then no other program counts as busy.
@@ -86,7 +86,7 @@ class Usage:
     others: float = 0.0
     stolen: float = 0.0
 
-    def facts(self, load: float | None = None) -> Facts:
+    def facts(self, load: float | None = None) -> UsageFacts:
         """The usage as fractions of the duration, to store; 1 is one processor all the time.
 
         Args:
@@ -99,7 +99,7 @@ class Usage:
         return {"processors": os.cpu_count() or 1, "load": load, **parts}
 
 
-def used(before: Look, after: Look) -> Usage:
+def used(before: Snapshot, after: Snapshot) -> Usage:
     """The processor time used between two looks."""
     own = after.own - before.own
     # The machine counts in hundredths of a second, so rounding can make the difference negative.
@@ -118,7 +118,7 @@ def total(usages: Iterable[Usage]) -> Usage:
     return Usage(*sums)
 
 
-def load() -> float | None:
+def load_average() -> float | None:
     """The load average of the last minute; None where the system has none."""
     try:
         return round(os.getloadavg()[0], 2)
@@ -126,7 +126,7 @@ def load() -> float | None:
         return None
 
 
-def complaint(facts: Facts) -> str:
+def complaint(facts: UsageFacts) -> str:
     """The reasons why a busy machine makes timings less reliable; empty if there are none.
 
     >>> complaint({"processors": 2, "load": 2.1, "others": 1.2, "stolen": 0.0, "own": 0.63})

@@ -21,7 +21,6 @@ from harness.contract.values import TO_PREDICT, WorkloadKey
 from harness.errors import describe
 from harness.timing import blocks
 from harness.timing.blocks import nothing, without_garbage_collection
-from harness.timing.reference import WrongOutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,6 +39,10 @@ ROUNDS = 25
 
 BURST = 20
 """Calls per round of a workload whose samples are single calls."""
+
+
+class WrongOutputError(Exception):
+    """A workload computed a wrong output."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

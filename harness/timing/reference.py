@@ -30,10 +30,6 @@ TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
 """The largest error of a probability, by the type of the logits."""
 
 
-class WrongOutputError(Exception):
-    """A workload computed a wrong output."""
-
-
 def random_logits(rng: np.random.Generator, shape: tuple[int, int], dtype: str) -> Array:
     """Normal logits of standard deviation `SCALE`.
 
@@ -79,20 +75,20 @@ class SoftmaxCheck:
         self.expected = softmax(logits[self.rows])
         self.tolerance = TOLERANCE[logits.dtype.name]
 
-    def error(self, probabilities: Array) -> float:
-        """The largest error of the probabilities in the checked rows.
-
-        Raises:
-            WrongOutputError: the error exceeds the tolerance, or these are not probabilities.
-        """
+    def fault(self, probabilities: Array) -> str:
+        """Why these are not the softmax of the logits; empty if they are."""
         if probabilities.shape != self.shape:
-            raise WrongOutputError(f"gives shape {probabilities.shape} for logits {self.shape}")
+            return f"gives shape {probabilities.shape} for logits {self.shape}"
         if probabilities.dtype.kind != "f":
-            raise WrongOutputError(f"gives {probabilities.dtype}, not floating-point probabilities")
-        error = float(np.abs(probabilities[self.rows] - self.expected).max(initial=0.0))
+            return f"gives {probabilities.dtype}, not floating-point probabilities"
+        error = self.error(probabilities)
         if not error <= self.tolerance:
-            raise WrongOutputError(f"a probability is off by {error:.2g}")
+            return f"a probability is off by {error:.2g}"
         total, n_rows = float(probabilities.sum(dtype=np.float64)), len(probabilities)
         if not abs(total - n_rows) <= 1e-5 * n_rows:
-            raise WrongOutputError(f"{n_rows} rows sum to {total:.6g}")
-        return error
+            return f"{n_rows} rows sum to {total:.6g}"
+        return ""
+
+    def error(self, probabilities: Array) -> float:
+        """The largest error of the probabilities in the checked rows."""
+        return float(np.abs(probabilities[self.rows] - self.expected).max(initial=0.0))

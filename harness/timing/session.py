@@ -20,9 +20,9 @@ from harness.processes import state as process_state
 from harness.processes import worker as processes
 from harness.processes.client import Limits
 from harness.processes.worker import Worker
-from harness.statistics.timings import FEWEST, interval, is_tight
+from harness.statistics.timings import FEWEST, is_tight, process_interval
 from harness.timing import busyness
-from harness.timing.busyness import Look, Usage
+from harness.timing.busyness import Snapshot, Usage
 from harness.timing.engine import BURST, ROUNDS, WARM_UP, measure, worse
 from harness.timing.workloads import SoftmaxGroup
 from harness.trials.executors.local import share_of_memory
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from harness.timing.workloads import Group
 
     Clock = Callable[[], float]
-    Outcome = tuple[
+    WorkloadAnswer = tuple[
         "WorkloadKey", Literal["ok", "wrong", "failed"], str, list[float], int, dict[str, float]
     ]
 
@@ -66,7 +66,7 @@ CAP = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GroupAnswer:
     """A process's measurements of one group.
 
     Args:
@@ -75,12 +75,12 @@ class Answer:
         usage: use of the machine's processors during the measurement.
     """
 
-    found: Sequence[Outcome]
+    found: Sequence[WorkloadAnswer]
     spare: float = 0.0
     usage: Usage = field(default_factory=Usage)
 
     @classmethod
-    def of(cls, message: Sequence[Any]) -> Answer:
+    def of(cls, message: Sequence[Any]) -> GroupAnswer:
         """Reads an answer from the JSON that the process sends."""
         found, spare, usage = message
         return cls([(_key(key), *rest) for key, *rest in found], spare, Usage(*usage))
@@ -223,7 +223,7 @@ class _Bench:
         self.aside: set[int] = set()  # groups that wait until the others have been measured
         self.start_seconds = 0.0  # of the latest process, before it measured anything
         self.usages: list[Usage] = []
-        self.load = busyness.load()
+        self.load = busyness.load_average()
         self.lost = 0.0  # seconds lost to workloads that hung or crashed
         self.order = random.Random(0)  # noqa: S311  # no secret
         self.memory = bench.memory or share_of_memory(1)
@@ -363,7 +363,7 @@ class _Bench:
                 value, failure = self._answer_of(worker, group, share)
                 self.took[i] = self.clock() - began - (worker.start_seconds if worker.fresh else 0)
                 if failure is None:
-                    group_answer = Answer.of(value)
+                    group_answer = GroupAnswer.of(value)
                     self.least[i] = max(0.0, self.took[i] - group_answer.spare)
                     self.measured[i] += 1
                     self.usages.append(group_answer.usage)
@@ -436,7 +436,7 @@ class _Bench:
             self.groups[index] = rest
         return rest
 
-    def _note(self, index: int, outcomes: Sequence[Outcome]) -> None:
+    def _note(self, index: int, outcomes: Sequence[WorkloadAnswer]) -> None:
         for j, (key, status, reason, samples, calls, figures) in enumerate(outcomes):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
             if status != "ok" and key.kind.whole is not key.kind:
@@ -484,7 +484,7 @@ def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
     for name, values in by_process.items():
         summary[name] = median(values) if name.endswith("seconds") else worse(name, values)
         if name.endswith("seconds") and min(values) > 0:
-            low, high = interval(np.array(values))
+            low, high = process_interval(np.array(values))
             summary |= {
                 f"{name}_low": min(low, summary[name]),
                 f"{name}_high": max(high, summary[name]),
@@ -537,7 +537,7 @@ def _measure_there(
     Notes the place and key of each workload before running it.
     """
     started = time.perf_counter()
-    before = Look.now()
+    before = Snapshot.now()
     # Libraries hold so many objects that each collection takes 0.2 s. Freezing makes later
     # collections skip them.
     gc.collect()
@@ -567,11 +567,11 @@ def _measure_there(
         )
         for result in measured
     ]
-    usage = busyness.used(before, Look.now())
+    usage = busyness.used(before, Snapshot.now())
     if any(workload.device != "cpu" for workload in workloads):
         # A process that waits for a device needs no processor meanwhile.
         usage = replace(usage, own=max(usage.own, usage.seconds))
-    return astuple(Answer(outcomes, _spare(measured, fewest), usage))
+    return astuple(GroupAnswer(outcomes, _spare(measured, fewest), usage))
 
 
 def _spare(measured: Sequence[Measured], fewest: int) -> float:

@@ -18,13 +18,12 @@ import numpy as np
 from harness.contract.values import RUNNING, TO_PREDICT, TimedCall, WorkloadKey
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
-from harness.timing.engine import Workload
+from harness.timing.engine import Workload, WrongOutputError
 from harness.timing.leftovers import at_rest, first_answer, goes_on
 from harness.timing.reference import (
     SCALE,
     TOLERANCE,
     SoftmaxCheck,
-    WrongOutputError,
     random_logits,
     softmax,
 )
@@ -131,8 +130,11 @@ class SoftmaxGroup:
             given = owned[kernel.name]
             if given is not logits and not np.array_equal(given, logits):
                 raise WrongOutputError("writes to the logits that it was given")
+            probabilities = np.asarray(kernel.collect(output))
+            if fault := reference.fault(probabilities):
+                raise WrongOutputError(fault)
             return {
-                "error": reference.error(np.asarray(kernel.collect(output))),
+                "error": reference.error(probabilities),
                 "survives": float(survives(kernel, self.device, self.dtype, self.shape[1])),
             }
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from harness.processes.client import Call
     from harness.processes.packing import Packing
     from harness.processes.serving import Inside
-    from harness.trials.preparation import Room
+    from harness.trials.preparation import Allocate
 
     Arrays = dict[str, NDArray[Any]]
 
@@ -194,7 +194,7 @@ def _on_disk(name: str = "") -> Iterator[None]:
         ) from None
 
 
-def _prepared(name: str, data: Encoded, needs: Needs, room: Room) -> Prepared:
+def _prepared(name: str, data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     try:
         return prepare(data, needs, room)
     except DatasetError as error:
@@ -364,7 +364,7 @@ def facts_of(file: int, needs_index: int, labels: int) -> Facts:
     )
 
 
-def names_of(file: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def names_of_split(file: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of a split's classes and of its columns."""
     split_json: SplitJSON
     split_json, _ = unpack(file)

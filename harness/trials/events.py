@@ -158,12 +158,12 @@ def _in_words(curve: Curve) -> str:
     trial, point = curve.trial, curve.points[-1]
     return (
         f"{shown(str(trial.dataset), NAME)} {shown(str(trial.model), NAME)}: epoch {point.epoch}, "
-        f"likelihood {likelihood(point.train_likelihood)} train "
-        f"{likelihood(point.test_likelihood)} test"
+        f"likelihood {likelihood_text(point.train_likelihood)} train "
+        f"{likelihood_text(point.test_likelihood)} test"
     )
 
 
-def likelihood(value: float) -> str:
+def likelihood_text(value: float) -> str:
     """A likelihood as text, with three decimals and without a leading zero.
 
     >>> likelihood(0.8134), likelihood(1.0), likelihood(float("nan"))

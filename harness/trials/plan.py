@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from harness.contract.parameters import Parameter, parameters_of, settle, split_parameters
+from harness.contract.parameters import Parameter, parameters_of, settled, split_parameters
 from harness.contract.values import (
     AUTO,
     AUTO_REPEATS,
@@ -251,7 +251,7 @@ def _settled(offered: Dataset | Model, parameters: dict[str, str]) -> Choice:
         raise PluginError(f"'{offered.name}': {error}") from error
     if isinstance(offered, Dataset):
         known_parameters.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
-    return Choice(offered.name, settle(offered.name, known_parameters, parameters))
+    return Choice(offered.name, settled(offered.name, known_parameters, parameters))
 
 
 def _device(registry: Registry, name: str) -> tuple[str, str | None]:

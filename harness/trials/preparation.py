@@ -21,9 +21,9 @@ from harness.contract.values import Split
 from harness.errors import DatasetError
 from harness.words import listed
 
-Part: TypeAlias = Literal["X_train", "X_test"]
+PartName: TypeAlias = Literal["X_train", "X_test"]
 
-PARTS: tuple[Part, Part] = ("X_train", "X_test")
+PARTS: tuple[PartName, PartName] = ("X_train", "X_test")
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest value allowed: float32 can hold it, and its square does not overflow float64."""
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from harness.contract.columns import Table
     from harness.contract.values import Array, Needs
 
-    Room = Callable[[str, tuple[int, ...], str], Array]
+    Allocate = Callable[[str, tuple[int, ...], str], Array]
     Floats = NDArray[np.float64]
     Codes = NDArray[np.intp]
 
@@ -201,7 +201,7 @@ def in_memory(_name: str, shape: tuple[int, ...], dtype: str) -> Array:
     return np.zeros(shape, dtype)
 
 
-def prepare(data: Encoded, needs: Needs, room: Room = in_memory) -> Prepared:
+def prepare(data: Encoded, needs: Needs, room: Allocate = in_memory) -> Prepared:
     """Prepare both parts as a model needs them; every statistic comes from the training part.
 
     - If the model needs ``finite`` input, missing numbers become the median, and missing categories
@@ -235,7 +235,7 @@ def leaves(data: Encoded, needs: Needs) -> bool:
     return not needs.finite or not any(np.isnan(X.sum(axis=0)).any() for X in parts)
 
 
-def _prepare(data: Encoded, needs: Needs, room: Room) -> Prepared:
+def _prepare(data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     parts = data.X_train, data.X_test
     one_hot = needs.numeric
     counts = [

@@ -49,7 +49,7 @@ def is_asked(data: Encoded) -> bool:
     return data.X_train.shape[1] <= 2 and not data.categorical
 
 
-def asked(
+def predicted_regions(
     data: Encoded,
     classifier: Classifier,
     model: Model,

@@ -28,7 +28,7 @@ from harness.trials.draw import (
     loaded_since,
     material_of,
     modules_of,
-    names_of,
+    names_of_split,
     principal_of,
 )
 from harness.trials.trial import (
@@ -196,7 +196,7 @@ def score_there(
             facts = facts_of(splits[i], needs_index, labels[i])
             result = scored(trial, fitted, facts, kind)
             if trial.repeat == 0:
-                names = names_of(splits[i])
+                names = names_of_split(splits[i])
                 sketch = _named(fitted.sketch, names, facts.n_classes) or principal_of(splits[i])
                 result = replace(result, sketch=sketch)
         except Exception as error:  # noqa: BLE001  # a plugin's numbers can break any computation

@@ -19,7 +19,7 @@ TOLERANCE = 1e-5
 """How far the sum of a row's probabilities may be from 1, to allow for float32 arithmetic."""
 
 
-def numbers(raw: Any) -> NDArray[Any]:
+def as_numbers(raw: Any) -> NDArray[Any]:
     """A copy of a classifier's predictions, as an array of booleans, integers or floats.
 
     Raises:
@@ -45,7 +45,7 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
         ProbabilityError: the predictions have another shape, are not numbers, not finite or
             negative, or a row does not sum to 1 within `TOLERANCE`.
     """
-    P = np.asarray(numbers(raw), dtype=np.float64)
+    P = np.asarray(as_numbers(raw), dtype=np.float64)
     if P.shape != (n_samples, n_classes):
         raise ProbabilityError(
             f"predict_proba gave an array of shape {P.shape} "

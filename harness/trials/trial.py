@@ -32,7 +32,7 @@ from harness.processes.threads import give_threads
 from harness.trials import scoring
 from harness.trials.answers import concrete, settle
 from harness.trials.preparation import encode, prepare
-from harness.trials.regions import asked, is_asked, principal
+from harness.trials.regions import is_asked, predicted_regions, principal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -517,9 +517,9 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> F
     started = clock()
     raw = concrete(classifier.predict_proba(prepared.X_test))
     first_seconds = clock() - started
-    test = scoring.numbers(ordered(classifier, raw, K))
+    test = scoring.as_numbers(ordered(classifier, raw, K))
     predict_seconds = _steady_predict(classifier, prepared.X_test, clock)
-    train = scoring.numbers(ordered(classifier, classifier.predict_proba(prepared.X_train), K))
+    train = scoring.as_numbers(ordered(classifier, classifier.predict_proba(prepared.X_train), K))
     return Fitted(
         test,
         train,
@@ -542,7 +542,7 @@ def _sketch(begun: _Begun, predict_seconds: float) -> Sketch | None:
     if begun.material.data is None:
         return begun.material.principal
     K = begun.material.n_classes
-    return asked(
+    return predicted_regions(
         begun.material.data,
         begun.classifier,
         begun.model,

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Orders = Mapping[str, Any]
     """Plugins and tasks for a side's process, as JSON."""
 
-    Answer = dict[str, Any]
+    SideAnswer = dict[str, Any]
     """A line from a side's process, from JSON."""
 
 FEWEST, MOST = 10, 50
@@ -93,7 +93,7 @@ class SideProcess(Protocol):
     broken: dict[str, str]
     """Reasons why the side cannot use plugins, by the plugin's name; complete after `ready`."""
 
-    def ready(self) -> list[Answer]:
+    def ready(self) -> list[SideAnswer]:
         """An answer for each task: ``seconds`` of a call, a ``fault``, or what is ``missing``.
 
         A fault that ended the process has ``ended``, and is the last answer. If the process did not
@@ -201,7 +201,7 @@ class _Tally:
         return undecided and not any(self.faults)
 
 
-def compare(
+def compare_sides(
     sides: tuple[Side, Side],
     plan: Design,
     registry: Described,
@@ -320,7 +320,7 @@ class _Comparison:
                     raise SideError(f"side '{self.sides[side].name}': {fault}")
 
     def _call_seconds(
-        self, indices: list[int], answers_by_side: list[list[Answer]]
+        self, indices: list[int], answers_by_side: list[list[SideAnswer]]
     ) -> dict[int, float]:
         """Seconds per call of each task that both sides can perform; records faults in the tallies.
 
@@ -329,7 +329,7 @@ class _Comparison:
         call_seconds = {}
         for j, i in enumerate(indices):
             tally = self.tallies[i]
-            task_answers: list[Answer] = [
+            task_answers: list[SideAnswer] = [
                 side_answers[j] if j < len(side_answers) else {} for side_answers in answers_by_side
             ]
             for side in (0, 1):
@@ -462,9 +462,9 @@ class Process:
             ) from error
         self._tell(orders)
 
-    def ready(self) -> list[Answer]:
+    def ready(self) -> list[SideAnswer]:
         """See `SideProcess`."""
-        answers: list[Answer] = []
+        answers: list[SideAnswer] = []
         while len(answers) < self._n_tasks:
             answer = self._answer()
             if answer is None and not self._turned:
@@ -505,7 +505,7 @@ class Process:
             self._process.stdin.write(json.dumps(value).encode() + b"\n")
             self._process.stdin.flush()
 
-    def _answer(self) -> Answer | None:
+    def _answer(self) -> SideAnswer | None:
         """The next answer; None if the process ended or does not answer in time."""
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()

@@ -15,10 +15,9 @@ from urllib.request import url2pathname
 from harness.contract.values import Point
 from harness.errors import UsageError
 from harness.store import repositories
-from harness.store.environment import git
-from harness.store.environment import machine as machine_facts
+from harness.store.environment import git, machine
 from harness.timing.schedule import kernels_named
-from harness.versions.pairs import compare
+from harness.versions.pairs import compare_sides
 from harness.versions.sides import HERE, side_of
 from harness.versions.tasks import Softmax
 from harness.words import plural
@@ -94,9 +93,9 @@ def record(
             "no anchor is pinned yet; give one with --anchor: a revision, an environment, or "
             "kernel:NAME"
         )
-    here = machine(design.threads)
+    here = machine_facts(design.threads)
     side, anchor, held = _anchored(stack, registry, wanted, design.tasks, remark)
-    measured = compare((side, HERE), replace(design, tasks=held), registry, tell=tell)
+    measured = compare_sides((side, HERE), replace(design, tasks=held), registry, tell=tell)
     bridges: list[Point] = []
     for last, moved in _moved(history, held, here, anchor).items():
         bridged = replace(design, tasks=moved)
@@ -179,7 +178,7 @@ def _bridge(
         if anchor.startswith(KERNEL):
             side = HERE
             held = _against(held, anchor.removeprefix(KERNEL))
-        session = compare((old, side), replace(design, tasks=held), registry, tell=tell)
+        session = compare_sides((old, side), replace(design, tasks=held), registry, tell=tell)
     except UsageError as error:
         remark(f"the new anchor cannot be held against {short(last)}: {error}; a new segment")
         return []
@@ -241,9 +240,9 @@ def _points(session: PairedRun, here: str, anchor: str, at: str, source: str = "
     ]
 
 
-def machine(threads: int) -> str:
+def machine_facts(threads: int) -> str:
     """The facts that ratios may depend on; without the host's name, which CI makes up."""
-    here = machine_facts()
+    here = machine()
     return (
         f"{here['processor']}, {here['cores']} cores, Python {platform.python_version()}, "
         f"{plural(threads, 'thread')}"

@@ -61,6 +61,10 @@ def _ours(file: str) -> Any:
     return module
 
 
+class WrongError(Exception):
+    """A task computes a wrong output."""
+
+
 class MissingError(Exception):
     """The side has no kernel, model or device of that name."""
 
@@ -82,7 +86,7 @@ def main() -> None:
     try:
         registry = _loader()(orders["plugins"])
     except BaseException as error:  # noqa: BLE001  # a side may be broken in any way
-        answer({"broken": f"its harness cannot be used: {_ours('errors.py').describe(error)}"})
+        answer({"broken": f"its harness cannot be used: {_described(error)}"})
         return
     broken_plugins = [
         (fault.origin.name, " ".join(str(fault).split())) for fault in registry.faults
@@ -103,7 +107,7 @@ def main() -> None:
                 return
             answer({"missing": str(error)})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
-            answer({"fault": _ours("errors.py").describe(error)})
+            answer({"fault": _described(error)})
         prepared.append(block)
     gc.collect()
     gc.freeze()  # exempts all objects so far, so that later collections are fast
@@ -115,8 +119,16 @@ def main() -> None:
         try:
             answer({"seconds": timed_block(request["calls"])})
         except (Exception, SystemExit) as error:  # noqa: BLE001  # plugins raise anything
-            answer({"fault": _ours("errors.py").describe(error)})
+            answer({"fault": _described(error)})
         gc.collect()
+
+
+def _described(error: BaseException) -> str:
+    """An exception on one line."""
+    if isinstance(error, WrongError):
+        return f"wrong: {error}"
+    text: str = _ours("errors.py").describe(error)
+    return text
 
 
 def _made_ready(block: Block) -> float:
@@ -162,7 +174,9 @@ def _softmax(registry: Any, task: Spec) -> Block:
     def run() -> Any:
         return computed(kernel.run(prepared), kernel.collect, waited_for=waited_for)
 
-    reference.SoftmaxCheck(rng, logits).error(np.asarray(kernel.collect(run())))
+    check = reference.SoftmaxCheck(rng, logits)
+    if fault := check.fault(np.asarray(kernel.collect(run()))):
+        raise WrongError(fault)
     return _block(run, synchronize)
 
 
@@ -209,7 +223,7 @@ def _doing(registry: Any, task: Spec) -> Block:
     classifier.fit(X_train, y_train)
     P = np.asarray(answers.concrete(classifier.predict_proba(X_test)))
     if P.shape[0] != len(X_test) or not np.abs(P.sum(axis=1) - 1).max(initial=0.0) <= 1e-5:
-        raise ValueError("wrong: its probabilities do not sum to 1")
+        raise WrongError("its probabilities do not sum to 1")
     if task["kind"] == "fit":
         return fits
     X = X_test[:1] if task["kind"] == "predict-row" else X_test

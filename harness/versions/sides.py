@@ -185,7 +185,7 @@ def interpreter(path: Path) -> Path | None:
 
 def _refusal(folder: Path) -> str:
     """Why git refuses to read the repository around a folder; empty if there is no repository."""
-    answer = repositories.asked(folder, "rev-parse", "--show-toplevel")
+    answer = repositories.git(folder, "rev-parse", "--show-toplevel")
     lines = answer.stderr.strip().splitlines() if answer and answer.returncode else []
     first = lines[0].removeprefix("fatal: ") if lines else ""
     return "" if "not a git repository" in first else first

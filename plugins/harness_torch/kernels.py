@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
     from harness import Array
 
-    Call: TypeAlias = Callable[[], Tensor]
+    Launch: TypeAlias = Callable[[], Tensor]
 
 
-def prepare(name: str, logits: Array, device: str) -> Call:
+def prepare(name: str, logits: Array, device: str) -> Launch:
     """A call that computes the probabilities of logits (n_samples, n_classes) anew each time.
 
     Args:
@@ -37,12 +37,12 @@ def prepare(name: str, logits: Array, device: str) -> Call:
     return call if recipe == name else Replay(call, z.device)
 
 
-def plain(logits: Tensor) -> Call:
+def plain(logits: Tensor) -> Launch:
     """PyTorch's softmax, into a new array each time."""
     return partial(torch.softmax, logits, dim=1)
 
 
-def into_buffer(logits: Tensor) -> Call:
+def into_buffer(logits: Tensor) -> Launch:
     """PyTorch's softmax, into the same array each time."""
     return partial(torch.softmax, logits, dim=1, out=torch.empty_like(logits))
 
@@ -53,14 +53,14 @@ def written_out(logits: Tensor) -> Tensor:
     return powers / powers.sum(dim=1, keepdim=True)
 
 
-def compiled(logits: Tensor) -> Call:
+def compiled(logits: Tensor) -> Launch:
     """The definition, compiled for these logits' shape at the first call."""
     # A fresh copy of the code, because PyTorch stops compiling the same code after eight shapes.
     own = FunctionType(written_out.__code__.replace(), written_out.__globals__)
     return partial(torch.compile(own, fullgraph=True, dynamic=False), logits)
 
 
-def in_triton(logits: Tensor) -> Call:
+def in_triton(logits: Tensor) -> Launch:
     """The Triton kernel of this plugin, into the same array each time."""
     from harness_torch.triton_softmax import softmax_into  # Triton is often not installed
 
@@ -75,7 +75,7 @@ def in_triton(logits: Tensor) -> Call:
     return call
 
 
-def in_cuda_c(logits: Tensor) -> Call:
+def in_cuda_c(logits: Tensor) -> Launch:
     """The CUDA C kernel of this plugin, into the same array each time."""
     from harness_torch.cuda_softmax import softmax_into  # NVRTC is often not installed
 
@@ -99,7 +99,7 @@ class Replay:
         device: a CUDA device.
     """
 
-    def __init__(self, call: Call, device: torch.device) -> None:
+    def __init__(self, call: Launch, device: torch.device) -> None:
         self._call = call  # keeps alive the memory that the graph reads
         with torch.cuda.device(device):
             # First calls compile and allocate, which cannot be captured.
@@ -119,7 +119,7 @@ class Replay:
         return self._out
 
 
-RECIPES: dict[str, Callable[[Tensor], Call]] = {
+RECIPES: dict[str, Callable[[Tensor], Launch]] = {
     "torch": plain,
     "torch-out": into_buffer,
     "torch-compile": compiled,

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 
-from harness.sheets.drawing import needed
+from harness.sheets.drawing import needed_points
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,7 +112,7 @@ def _thinned(line: str) -> str:
     def away(start: int, stop: int) -> NDArray[np.float64]:
         return _distances(points[start + 1 : stop], points[start], points[stop])
 
-    kept = needed(len(points), away, NEAR)
+    kept = needed_points(len(points), away, NEAR)
     # After M, every further pair of numbers is a point of the line.
     return "M" + " ".join(f"{x:.2f} {y:.2f}" for x, y in points[kept].tolist())
 

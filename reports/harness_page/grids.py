@@ -24,7 +24,7 @@ FIGURE = re.compile(r"[-+<]?[\d.]|$")
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class GridCell:
     """A cell of a table.
 
     Args:
@@ -62,7 +62,7 @@ class Grid:
     detail: str
     heads: tuple[str, ...]
     named: int
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[GridCell, ...], ...]
     words: tuple[int, ...] = ()
     whole: str = ""
 
@@ -90,7 +90,7 @@ def of_rows(
     named: int = 0,
 ) -> Grid:
     """The grid of a table of texts."""
-    cells = tuple(tuple(Cell(text) for text in row) for row in rows)
+    cells = tuple(tuple(GridCell(text) for text in row) for row in rows)
     words = tuple(
         i for i in range(len(heads)) if any(FIGURE.match(row[i].text) is None for row in cells)
     )
@@ -129,9 +129,9 @@ def _head(column: Column) -> str:
     return f"{column.head} [95%]" if intervals else column.head
 
 
-def _cell(entry: Entry) -> Cell:
+def _cell(entry: Entry) -> GridCell:
     interval = f"[{entry.low}, {entry.high}]" if entry.low else ""
-    return Cell(entry.text, interval, entry.mark, entry.note, entry.look)
+    return GridCell(entry.text, interval, entry.mark, entry.note, entry.look)
 
 
 def _written(value: object) -> str:

@@ -235,7 +235,9 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
         return "", ()
     if len(best) < 2:
         return "There are no two models but the baselines that have scores.", ()
-    contenders = [contender for contender in two_models.chosen(frames, []) if contender in best]
+    contenders = [
+        contender for contender in two_models.chosen_contenders(frames, []) if contender in best
+    ]
     single_pair = len(contenders) == 2
     pairs = two_models.matrix(frames, contenders, two_models.ROPE, turned=not single_pair)
     rope = f"{100 * two_models.ROPE:g}%"

@@ -9,7 +9,7 @@ from harness_page.grids import Grid, of_rows
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.analysis.history import Key, Segment
+    from harness.analysis.history import Segment, SeriesKey
 
 SHOWN = 10
 """Characters shown of a revision."""
@@ -22,7 +22,7 @@ def by_measure(segments: Sequence[Segment]) -> Iterator[tuple[str, list[Segment]
 
     Series of one point and scores that never changed are left out.
     """
-    series: dict[Key, list[Segment]] = {}
+    series: dict[SeriesKey, list[Segment]] = {}
     for segment in segments:
         series.setdefault(segment.series, []).append(segment)
     shown = sorted(

@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from harness import UsageError
-from harness.sheets.choosing import LISTED, pairings, scored
+from harness.sheets.choosing import LISTED, pairings, scored_results
 from harness.sheets.drawing import (
     ENTRIES,
     NAME,
@@ -157,7 +157,7 @@ def latency(frames: Frames, wanted: Wanted) -> Drawing:
 
 
 def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
-    results = scored(frames, wanted)
+    results = scored_results(frames, wanted)
     own = results
     if wanted.model is None and not results["baseline"].all():
         own = results[~results["baseline"].astype(bool)]

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 
 from harness import UsageError, Wanted
 from harness.analysis.names import base
-from harness.sheets.choosing import able, chosen, pairings, scored
+from harness.sheets.choosing import able, chosen, pairings, scored_results
 from harness.sheets.drawing import (
     ENTRIES,
     NAME,
@@ -38,7 +38,7 @@ from harness.sheets.drawing import (
 from harness.sheets.palette import FAINT, colour, dash, look, marker
 from harness.sheets.style import settings
 from harness.statistics.scores import cells, interval
-from harness.statistics.scores import likelihood as likelihood_of
+from harness.statistics.scores import likelihood_interval as likelihood_of
 from harness.words import plural
 from harness_pictures.costs import CLOCKS, Clock, clock
 
@@ -236,11 +236,11 @@ def sizes(frames: Frames, wanted: Wanted) -> Drawing:
     Raises:
         UsageError: no wanted dataset was run with several training sizes, or several were.
     """
-    all_results = scored(frames, Wanted(model=wanted.model, device=wanted.device))
+    all_results = scored_results(frames, Wanted(model=wanted.model, device=wanted.device))
     bases = all_results["dataset"].map(base)
     names = chosen([*bases, *all_results["dataset"]], wanted.dataset)
     if not names:
-        scored(frames, wanted)  # raises an error that lists the datasets
+        scored_results(frames, wanted)  # raises an error that lists the datasets
     wanted_bases = {base(name) for name in names}
     counts = all_results["n_train"].groupby(bases).nunique()
     several = [name for name in dict.fromkeys(bases) if counts[name] > 1]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from harness import Wanted
-    from harness.analysis.history import Key, Segment
+    from harness.analysis.history import Segment, SeriesKey
 
 FIELDS = {"measure": 0, "model": 1, "dataset": 2, "device": 3}
 STEPS: tuple[tuple[str, Any, bool], ...] = (
@@ -81,7 +81,7 @@ def history(all_segments: Sequence[Segment], wanted: Wanted) -> Drawing:
     Raises:
         UsageError: the history has no wanted series.
     """
-    series: dict[Key, list[Segment]] = {}
+    series: dict[SeriesKey, list[Segment]] = {}
     for segment in _wanted(all_segments, wanted):
         series.setdefault(segment.series, []).append(segment)
     shown = dict(list(series.items())[:PANELS])
@@ -216,7 +216,7 @@ def _rows(segments: Sequence[Segment]) -> list[dict[str, object]]:
     return rows
 
 
-def _name(key: Key) -> str:
+def _name(key: SeriesKey) -> str:
     measure, subject, case, device = key
     about = ", ".join(text(word) for word in (subject, case) if word)
     return f"{measure}: {about}" + (f" @ {device}" if device not in ("", "cpu") else "")

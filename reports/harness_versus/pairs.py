@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class PrintedTable:
     """A table to print.
 
     Args:
@@ -68,7 +68,7 @@ def tables(
     Raises:
         UsageError: the run has no such models, or fewer than two.
     """
-    contenders = two_models.chosen(frames, models)
+    contenders = two_models.chosen_contenders(frames, models)
     single_pair = len(contenders) == 2
     by_name = {"pairs": two_models.matrix(frames, contenders, rope, turned=not single_pair)}
     if single_pair:
@@ -141,10 +141,10 @@ ONCE = (
 )
 
 
-def _duels(duels: pd.DataFrame) -> Iterator[Table]:
+def _duels(duels: pd.DataFrame) -> Iterator[PrintedTable]:
     for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
-        yield Table(
+        yield PrintedTable(
             f"{UNITS[str(score)]}: {first} less {second}",
             ("dataset", "difference", "95% interval", "p", "better", "equal", "worse"),
             [
@@ -163,10 +163,10 @@ def _difference(row: Record) -> tuple[str, str]:
     return _signed(row["difference"]), interval or f"{row['repeats']} of {row['total']} repeats"
 
 
-def _overall(pairs: pd.DataFrame) -> Table:
+def _overall(pairs: pd.DataFrame) -> PrintedTable:
     """The table of a single pair over all datasets, with a row for each score."""
     first, second = pairs["first"].iloc[0], pairs["second"].iloc[0]
-    return Table(
+    return PrintedTable(
         f"{first} less {second}, over {_datasets(pairs)}",
         ("score", "difference", "w/t/l", "p", "better", "equal", "worse"),
         [
@@ -186,9 +186,9 @@ def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
     return tuple((rows["p_value"] < LEVEL).tolist())
 
 
-def _matrices(pairs: pd.DataFrame) -> Iterator[Table]:
+def _matrices(pairs: pd.DataFrame) -> Iterator[PrintedTable]:
     for score, rows in pairs.groupby("score", sort=False):
-        yield Table(
+        yield PrintedTable(
             f"{UNITS[str(score)]}: the first less the second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
             [
@@ -208,9 +208,9 @@ def _datasets(rows: pd.DataFrame) -> str:
     return f"{span} dataset{'s' if most != 1 else ''}"
 
 
-def _standings(rated: pd.DataFrame) -> Iterator[Table]:
+def _standings(rated: pd.DataFrame) -> Iterator[PrintedTable]:
     for score, rows in rated.groupby("score", sort=False):
-        yield Table(
+        yield PrintedTable(
             f"{UNITS[str(score)]}: ranks and ratings",
             ("model", "mean rank", "95% interval", "Elo", "95% interval"),
             [
@@ -327,7 +327,7 @@ def _records(frame: pd.DataFrame) -> list[Record]:
     ]
 
 
-def _rich(tables: Sequence[Table], notes: Sequence[str]) -> Group:
+def _rich(tables: Sequence[PrintedTable], notes: Sequence[str]) -> Group:
     parts: list[RenderableType] = []
     for table in tables:
         heads = table.heads
@@ -366,7 +366,7 @@ def _folded(pair: str) -> str:
     return "\n".join(lines)
 
 
-def _text(tables: Sequence[Table], notes: Sequence[str], style: str) -> str:
+def _text(tables: Sequence[PrintedTable], notes: Sequence[str], style: str) -> str:
     parts = []
     for table in tables:
         between = " less " if table.heads[0] == "pair" else ": "

@@ -390,7 +390,7 @@ def test_an_impossible_comparison_is_a_one_line_error(
 
 def test_with_missing_scores_there_is_a_note_and_no_ranks() -> None:
     frames = sample_frames()
-    contenders = two_models.chosen(frames, ["*"])
+    contenders = two_models.chosen_contenders(frames, ["*"])
     pairs = two_models.matrix(frames, contenders, 0.01)
     assert pairs["p_value"].isna().all()
     assert pairs["note"].str.contains("not both finished").any()
@@ -407,7 +407,7 @@ def shown(rendered: Any) -> str:
 def test_without_all_repeats_of_both_models_there_is_no_verdict() -> None:
     lost = {("iris", "one", i): ("failed", "exception", "no luck") for i in (0, 3, 4)}
     frames = make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, faults=lost)
-    ours, theirs = two_models.chosen(frames, [])
+    ours, theirs = two_models.chosen_contenders(frames, [])
     rows = two_models.duel(frames, ours, theirs, 0.01).set_index(["dataset", "score"])
     part, whole = rows.loc["iris", "accuracy"], rows.loc["digits", "accuracy"]
     assert part[["p_value", "low", "high", "better", "equivalent", "worse"]].isna().all()
@@ -463,17 +463,20 @@ def test_with_one_repeat_the_note_limits_the_verdict_to_the_fitted_models() -> N
 
 def test_a_model_on_one_of_several_devices_is_selected_by_its_printed_name() -> None:
     frames = make_frames(models={"one": 0.3, "other": 0.2}, devices=("cpu", "cuda:0"), repeats=2)
-    assert len(two_models.chosen(frames, ["one", "other"])) == 4
-    assert two_models.chosen(frames, ["one @ cpu", "other @ cpu"]) == [
+    assert len(two_models.chosen_contenders(frames, ["one", "other"])) == 4
+    assert two_models.chosen_contenders(frames, ["one @ cpu", "other @ cpu"]) == [
         ("one", "cpu"),
         ("other", "cpu"),
     ]
-    assert two_models.chosen(frames, ["* @ cuda*"]) == [("one", "cuda:0"), ("other", "cuda:0")]
+    assert two_models.chosen_contenders(frames, ["* @ cuda*"]) == [
+        ("one", "cuda:0"),
+        ("other", "cuda:0"),
+    ]
 
 
 def test_a_run_of_failures_has_a_reason_for_each_dataset() -> None:
     frames = sample_frames(all_failed=True)
-    ours, theirs = two_models.chosen(frames, ["forest", "ridge*"])
+    ours, theirs = two_models.chosen_contenders(frames, ["forest", "ridge*"])
     rows = two_models.duel(frames, ours, theirs, 0.01)
     assert (rows["repeats"] == 0).all()
     assert rows["method"].str.startswith("no scores of forest").all()
@@ -520,7 +523,7 @@ def interrupted() -> Frames:
 
 def test_models_with_equally_many_repeats_of_an_unfinished_run_are_not_judged() -> None:
     frames = interrupted()
-    first, second, third = two_models.chosen(frames, [])
+    first, second, third = two_models.chosen_contenders(frames, [])
     assert third == ("sklearn-knn", "cpu")
     found = two_models.duel(frames, first, second, 0.01)
     assert set(found["method"]) == {"numpy-softmax finished 3 of 5 repeats"}
@@ -531,7 +534,7 @@ def test_models_with_equally_many_repeats_of_an_unfinished_run_are_not_judged() 
 
 def test_a_planned_model_without_results_can_be_chosen_and_has_no_scores() -> None:
     frames = interrupted()
-    contenders = two_models.chosen(frames, ["torch-mlp", "sklearn-*"])
+    contenders = two_models.chosen_contenders(frames, ["torch-mlp", "sklearn-*"])
     found = two_models.duel(frames, contenders[0], contenders[1], 0.01)
     assert set(found["method"]) == {"no scores of sklearn-knn"}
     assert set(two_models.matrix(frames, contenders, 0.01)["note"]) == {"not both finished iris"}
@@ -549,4 +552,4 @@ def empty(frames: Frames) -> Frames:
 
 def test_a_run_without_results_is_a_one_line_error() -> None:
     with pytest.raises(UsageError, match="needs two models"):
-        two_models.chosen(empty(sample_frames()), [])
+        two_models.chosen_contenders(empty(sample_frames()), [])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from harness.analysis.changes import Row
+    from harness.analysis.changes import ChangeRow
     from harness.contract.values import Frames, SplitKind
     from harness.store.database import Store
 
@@ -92,7 +92,7 @@ class Made:
             self.store.finish(run)
         return run
 
-    def compare(self, base: Run, new: Run, **how: Any) -> tuple[list[Row], list[str]]:
+    def compare(self, base: Run, new: Run, **how: Any) -> tuple[list[ChangeRow], list[str]]:
         return compare_runs(self.frames(base), self.frames(new), **how)
 
     def frames(self, run: Run) -> Frames:
@@ -141,7 +141,7 @@ def made(store: Store) -> Made:
     return Made(store)
 
 
-def verdicts(rows: Sequence[Row]) -> dict[tuple[str, str], str]:
+def verdicts(rows: Sequence[ChangeRow]) -> dict[tuple[str, str], str]:
     return {(row.measure, row.subject): row.verdict for row in rows}
 
 
@@ -278,7 +278,7 @@ def timed(
 def test_the_drift_of_a_session_is_rarely_reported_as_a_change(made: Made) -> None:
     """Drift of 5% and noise of 5% between processes, with forty rows per comparison."""
     rng = np.random.default_rng(0)
-    rows: list[Row] = []
+    rows: list[ChangeRow] = []
     for i in range(50):
         drift = 0.05 * rng.standard_normal(2)
         runs = [made.run({}, timings=timed(2 * i + j, 40, drift=float(drift[j]))) for j in range(2)]
@@ -472,7 +472,7 @@ def fits(seed: int, epochs: int, *, slower: float = 1.0, cut: bool = True) -> li
     ]  # other timings, to estimate the drift of the machine
 
 
-def of_m(rows: Sequence[Row]) -> Row:
+def of_m(rows: Sequence[ChangeRow]) -> ChangeRow:
     (row,) = [row for row in rows if row.subject == "m"]
     return row
 
@@ -518,7 +518,7 @@ def test_the_note_of_an_undecided_time_recommends_harness_ab(made: Made) -> None
 
 
 def test_the_recommended_number_of_repeats_decides_a_comparison_of_scores(made: Made) -> None:
-    def compared(repeats: int, **how: Any) -> Row:
+    def compared(repeats: int, **how: Any) -> ChangeRow:
         runs = [made.run({"a": share}, repeats=repeats, **how) for share in (0.8, 0.76)]
         ((row,), _) = made.compare(*runs, only=("accuracy",))
         return row

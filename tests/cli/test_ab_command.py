@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from command_line import complaint_of, environment, harness_in
 
-from harness.analysis.changes import Row, rows_of, status
+from harness.analysis.changes import ChangeRow, change_rows, status
 from harness.cli import changes
 from harness.statistics.verdicts import judge
 from harness.untrusted import cleaned
@@ -226,7 +226,7 @@ def fake_compare(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             outcomes.append(TaskResult(task, tuple(ratios), seconds, change, ("", why), missing))
         return PairedRun(tuple(outcomes), 10, 12.3, "decided")
 
-    monkeypatch.setattr(pairs, "compare", compare)
+    monkeypatch.setattr(pairs, "compare_sides", compare)
     return told
 
 
@@ -448,8 +448,8 @@ STRANGE = [
 ]
 
 
-def strange(name: str, verdict: Any = "slower") -> Row:
-    return Row("fit", name, name, "cpu", 1.0, 2.0, verdict, 1.0, 0.5, 1.5, 0.1, 10, note=name)
+def strange(name: str, verdict: Any = "slower") -> ChangeRow:
+    return ChangeRow("fit", name, name, "cpu", 1.0, 2.0, verdict, 1.0, 0.5, 1.5, 0.1, 10, note=name)
 
 
 @pytest.mark.parametrize("name", STRANGE)
@@ -492,7 +492,7 @@ def test_strange_names_are_written_to_a_file(tmp_path: Path, style: str) -> None
 
 
 def test_a_failure_without_numbers_has_a_readable_message_in_junit(tmp_path: Path) -> None:
-    row = Row("fit", "m", "d", "cpu", math.nan, math.nan, "failed", note="ValueError: no")
+    row = ChangeRow("fit", "m", "d", "cpu", math.nan, math.nan, "failed", note="ValueError: no")
     changes.write_junit([row], "t", tmp_path / "tests.xml")
     (case,) = ET.parse(tmp_path / "tests.xml").getroot()
     assert case[0].get("message") == "failed: ValueError: no"
@@ -504,7 +504,7 @@ def test_without_measurements_every_format_has_a_title() -> None:
     )
     assert json.loads(changes.rendered([], "title", "json", [], {}))["rows"] == []
     assert status([]) == 4
-    assert rows_of([], budget=0.03, alpha=0.01) == []
+    assert change_rows([], budget=0.03, alpha=0.01) == []
 
 
 @pytest.mark.parametrize(
@@ -518,5 +518,5 @@ def test_without_measurements_every_format_has_a_title() -> None:
     ],
 )
 def test_times_are_read_without_exponents(base: float, new: float, shown: tuple[str, str]) -> None:
-    row = Row("fit", "m", "d", "cpu", base, new, "same")
+    row = ChangeRow("fit", "m", "d", "cpu", base, new, "same")
     assert changes.cells_of(row)[3:5] == shown

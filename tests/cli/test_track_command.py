@@ -288,7 +288,7 @@ def fake_compare(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
                 outcomes.append(TaskResult(task, ratios, seconds, change))
         return PairedRun(tuple(outcomes), 10, 1.0, "decided")
 
-    monkeypatch.setattr("harness.versions.record.compare", compare)
+    monkeypatch.setattr("harness.versions.record.compare_sides", compare)
     return told
 
 

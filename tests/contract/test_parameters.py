@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from harness.contract.parameters import Parameter, parameters_of, settle
+from harness.contract.parameters import Parameter, parameters_of, settled
 from harness.contract.values import written
 from harness.errors import PluginError, UsageError
 
@@ -35,8 +35,8 @@ def make(
 KNOWN = parameters_of(make)
 
 
-def settled(**given: object) -> dict[str, Value]:
-    return dict(settle("torch-mlp", KNOWN, given))
+def of_the_mlp(**given: object) -> dict[str, Value]:
+    return dict(settled("torch-mlp", KNOWN, given))
 
 
 def test_a_signature_is_read_with_any_kind_of_annotation() -> None:
@@ -134,12 +134,12 @@ def test_a_callable_without_a_signature_is_the_author_s_fault() -> None:
 
 def test_the_error_of_an_unknown_parameter_names_the_nearest_parameters() -> None:
     with pytest.raises(UsageError, match="no parameter 'epoch': did you mean 'epochs'"):
-        settled(epoch="3")
+        of_the_mlp(epoch="3")
 
 
 def test_the_error_of_an_unknown_parameter_without_a_near_match_names_all_parameters() -> None:
     with pytest.raises(UsageError, match="there are activation, clip, epochs, hidden, l2, "):
-        settled(zzz="3")
+        of_the_mlp(zzz="3")
 
 
 @pytest.mark.parametrize(
@@ -159,13 +159,13 @@ def test_the_error_of_a_wrong_value_names_the_right_type(
     name: str, value: object, fault: str
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        settled(**{name: value})
+        of_the_mlp(**{name: value})
     assert str(caught.value) == f"'torch-mlp': {fault}"
 
 
 def test_parameters_that_equal_the_default_are_dropped() -> None:
     assert (
-        settled(
+        of_the_mlp(
             hidden="64x64",
             activation="tanh",
             l2="1.0",
@@ -179,27 +179,27 @@ def test_parameters_that_equal_the_default_are_dropped() -> None:
 
 
 def test_an_int_and_an_equal_float_are_the_same_parameter_value() -> None:
-    assert settled(l2=2) == settled(l2=2.0) == settled(l2="2") == {"l2": 2.0}
+    assert of_the_mlp(l2=2) == of_the_mlp(l2=2.0) == of_the_mlp(l2="2") == {"l2": 2.0}
 
 
 def test_true_and_1_differ_for_a_parameter_that_takes_both_types() -> None:
     known = {"depth": Parameter("depth", 1, int | bool)}
-    assert settle("m", known, {"depth": "true"}) == (("depth", True),)
-    assert settle("m", known, {"depth": "1"}) == ()
+    assert settled("m", known, {"depth": "true"}) == (("depth", True),)
+    assert settled("m", known, {"depth": "1"}) == ()
 
 
 def test_the_text_none_means_none_where_none_is_allowed() -> None:
-    assert settled(scheduler="none") == settled(scheduler=None) == {"scheduler": None}
-    assert settled(scheduler="linear") == {"scheduler": "linear"}
+    assert of_the_mlp(scheduler="none") == of_the_mlp(scheduler=None) == {"scheduler": None}
+    assert of_the_mlp(scheduler="linear") == {"scheduler": "linear"}
 
 
 def test_parameters_are_sorted_by_name() -> None:
-    assert list(settled(l2=3, epochs=2, clip=0.1)) == ["clip", "epochs", "l2"]
+    assert list(of_the_mlp(l2=3, epochs=2, clip=0.1)) == ["clip", "epochs", "l2"]
 
 
 def test_python_values_are_checked_like_text() -> None:
-    assert settled(hidden=[8, 4], clip=1) == settled(hidden="8x4", clip="1")
-    assert settled(hidden=()) == settled(hidden="()") == {"hidden": ()}
+    assert of_the_mlp(hidden=[8, 4], clip=1) == of_the_mlp(hidden="8x4", clip="1")
+    assert of_the_mlp(hidden=()) == of_the_mlp(hidden="()") == {"hidden": ()}
 
 
 WORDS = st.text("abcdefghijklmnopqrstuvwyz-_ ", min_size=1).filter(
@@ -240,10 +240,10 @@ def test_a_parameter_reads_back_as_it_was_written(case: tuple[Any, Value]) -> No
 )
 def test_settling_twice_changes_nothing(given: dict[str, object]) -> None:
     try:
-        once = settle("m", KNOWN, given)
+        once = settled("m", KNOWN, given)
     except UsageError:
         return
-    assert settle("m", KNOWN, dict(once)) == once
+    assert settled("m", KNOWN, dict(once)) == once
 
 
 @pytest.mark.parametrize("value", ["\x1b[31mred", "two\nlines", "\u202eback"])
@@ -251,5 +251,5 @@ def test_a_character_that_cannot_be_shown_is_refused(value: str) -> None:
     """A terminal would get the character as part of the model's name."""
     known = {"tag": Parameter("tag", "none", str)}
     with pytest.raises(UsageError, match="cannot be shown") as caught:
-        settle("m", known, {"tag": value})
+        settled("m", known, {"tag": value})
     assert str(caught.value).isprintable()

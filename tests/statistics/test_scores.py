@@ -28,7 +28,7 @@ from harness.statistics.scores import (
     compare,
     holm,
     interval,
-    likelihood,
+    likelihood_interval,
 )
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def test_a_single_test_row_gives_the_nll_no_interval() -> None:
     found = interval(cell("fresh", nll=[0.7], n_test=1, nll_sd=0.0), "nll")
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    assert likelihood(found).basis == Basis.FEW_CARRYING
+    assert likelihood_interval(found).basis == Basis.FEW_CARRYING
 
 
 @pytest.mark.parametrize(("wrong", "shown"), [(0, False), (2, False), (40, True)])
@@ -137,7 +137,7 @@ def test_the_likelihoods_interval_is_the_nlls_turned_around(
         return
     assert 0 <= found.low <= np.mean(nll) + 1e-9
     assert np.mean(nll) - 1e-9 <= found.high
-    turned = likelihood(found)
+    turned = likelihood_interval(found)
     assert (turned.low, turned.high) == (math.exp(-found.high), math.exp(-found.low))
     assert 0 <= turned.low <= turned.high <= 1
 

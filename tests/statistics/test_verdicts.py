@@ -21,7 +21,7 @@ from harness.statistics.verdicts import (
     hodges_lehmann,
     judge,
     look_level,
-    needed,
+    pairs_needed,
     signed_rank,
     signed_rank_interval,
     smallest_visible,
@@ -153,16 +153,16 @@ def test_noise_that_hides_the_budget_is_undecided_and_says_what_it_would_take() 
     found = judge(noise, budget=BUDGET, alpha=ALPHA)
     assert found.verdict == "undecided"
     assert smallest_visible(noise, found.level) > math.log1p(BUDGET)
-    pairs = needed(found, BUDGET, ALPHA)
+    pairs = pairs_needed(found, BUDGET, ALPHA)
     assert pairs is not None
     assert 10 < pairs < 100
     more = stats.norm.ppf((np.arange(pairs) + 0.5) / pairs) * 0.04
     assert judge(more, budget=BUDGET, alpha=ALPHA).verdict == "same"
-    assert needed(noise, BUDGET, ALPHA) == pairs
-    assert needed(noise * 100, BUDGET, ALPHA) is None
-    assert needed([0.1], BUDGET, ALPHA) is None
-    assert needed([0.1] * 5, BUDGET, ALPHA) == 9  # 2^-9 is the first power below .002
-    assert needed(more, BUDGET, ALPHA) == pairs  # decided
+    assert pairs_needed(noise, BUDGET, ALPHA) == pairs
+    assert pairs_needed(noise * 100, BUDGET, ALPHA) is None
+    assert pairs_needed([0.1], BUDGET, ALPHA) is None
+    assert pairs_needed([0.1] * 5, BUDGET, ALPHA) == 9  # 2^-9 is the first power below .002
+    assert pairs_needed(more, BUDGET, ALPHA) == pairs  # decided
 
 
 def test_what_looks_slower_within_the_budget_is_not_called_the_same() -> None:
@@ -171,7 +171,7 @@ def test_what_looks_slower_within_the_budget_is_not_called_the_same() -> None:
     found = judge(0.005 + noise, budget=BUDGET, alpha=ALPHA)
     assert found.p_over < found.level < found.p_slower < HINT
     assert found.verdict == "undecided"
-    pairs = needed(found, BUDGET, ALPHA)
+    pairs = pairs_needed(found, BUDGET, ALPHA)
     assert pairs is not None
     assert 16 < pairs < 100
     assert judge(noise, budget=BUDGET, alpha=ALPHA).verdict == "same"

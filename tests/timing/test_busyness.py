@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.timing import busyness
-from harness.timing.busyness import Look, Usage, complaint, machine_seconds, total, used
+from harness.timing.busyness import Snapshot, Usage, complaint, machine_seconds, total, used
 
 PROC_STAT = {  # of Linux, in seconds
     "user": 100.0,
@@ -36,12 +36,12 @@ def test_a_system_that_knows_of_no_steal_has_none() -> None:
 
 
 def test_what_a_process_did_not_use_itself_others_did() -> None:
-    usage = used(Look(10.0, 100.0, 1.0, 3.0), Look(14.0, 107.0, 1.5, 6.0))
+    usage = used(Snapshot(10.0, 100.0, 1.0, 3.0), Snapshot(14.0, 107.0, 1.5, 6.0))
     assert usage == Usage(seconds=4.0, own=3.0, others=4.0, stolen=0.5)
 
 
 def test_counters_that_lag_behind_give_nothing_below_zero() -> None:
-    usage = used(Look(10.0, 100.0, 1.0, 3.0), Look(14.0, 103.99, 0.99, 7.0))
+    usage = used(Snapshot(10.0, 100.0, 1.0, 3.0), Snapshot(14.0, 103.99, 0.99, 7.0))
     assert (usage.others, usage.stolen) == (0.0, 0.0)
 
 
@@ -87,8 +87,8 @@ def test_of_runs_from_before_nothing_is_said() -> None:
 
 
 def test_the_counters_of_this_machine_grow() -> None:
-    before = Look.now()
-    while (after := Look.now()).own - before.own < 0.05:
+    before = Snapshot.now()
+    while (after := Snapshot.now()).own - before.own < 0.05:
         pass
     usage = used(before, after)
     assert usage.seconds > 0
@@ -103,7 +103,7 @@ def test_where_the_counters_cannot_be_read_there_are_no_others(
         raise PermissionError
 
     monkeypatch.setattr(busyness.psutil, "cpu_times", fails)
-    assert used(Look.now(), Look.now()).others == 0
+    assert used(Snapshot.now(), Snapshot.now()).others == 0
 
 
 def test_a_system_without_a_load_average_has_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,4 +111,4 @@ def test_a_system_without_a_load_average_has_none(monkeypatch: pytest.MonkeyPatc
         raise OSError
 
     monkeypatch.setattr(busyness.os, "getloadavg", fails)
-    assert busyness.load() is None
+    assert busyness.load_average() is None

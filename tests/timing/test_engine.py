@@ -28,8 +28,8 @@ from harness.timing.engine import (
     WARM_UP,
     Measured,
     Workload,
+    WrongOutputError,
 )
-from harness.timing.reference import WrongOutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

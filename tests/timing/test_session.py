@@ -16,7 +16,7 @@ from harness.contract.values import Failure, TimedCall, WorkloadKey
 from harness.processes import worker as processes
 from harness.statistics.timings import FEWEST, TIGHT_FROM
 from harness.timing.busyness import Usage
-from harness.timing.session import CAP, LONGEST, MOST, Answer, Bench, Session, time_groups
+from harness.timing.session import CAP, LONGEST, MOST, Bench, GroupAnswer, Session, time_groups
 from harness.timing.workloads import SoftmaxGroup
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Process:
             self.answer = None, Failure("exception", "ValueError: no")
         else:
             found = [self._found(key) for key in keys]
-            told = Answer(found, self.machine.spare(share), self.machine.usage)
+            told = GroupAnswer(found, self.machine.spare(share), self.machine.usage)
             self.answer = astuple(told), None
 
     def _found(self, key: WorkloadKey) -> Any:

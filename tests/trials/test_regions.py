@@ -13,7 +13,15 @@ from sklearn.preprocessing import StandardScaler
 from harness.contract.registry import load
 from harness.contract.values import Choice, Model, Needs, Split, Trial
 from harness.trials.preparation import encode, prepare
-from harness.trials.regions import MARGIN, POINTS, ROWS, SIDE, asked, is_asked, principal
+from harness.trials.regions import (
+    MARGIN,
+    POINTS,
+    ROWS,
+    SIDE,
+    is_asked,
+    predicted_regions,
+    principal,
+)
 from harness.trials.trial import run_trial
 
 if TYPE_CHECKING:
@@ -45,7 +53,7 @@ def made(
     if not is_asked(data):
         return principal(data)
     offered = Model("any", lambda _: model, needs=needs, hidden_activations=hidden)
-    return asked(data, model, offered, lambda raw: raw, **how)
+    return predicted_regions(data, model, offered, lambda raw: raw, **how)
 
 
 def test_over_one_input_the_probabilities_are_those_of_the_classifier() -> None:

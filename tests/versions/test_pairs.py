@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from harness.analysis.changes import rows_of, status
+from harness.analysis.changes import change_rows, status
 from harness.contract.registry import Registry
 from harness.statistics.verdicts import LOOKS, look_level
 from harness.versions.pairs import (
@@ -25,7 +25,7 @@ from harness.versions.pairs import (
     FaultError,
     PairedRun,
     SideError,
-    compare,
+    compare_sides,
 )
 from harness.versions.sides import Side
 from harness.versions.tasks import Softmax
@@ -77,7 +77,7 @@ class Lab:
         return FakeStand(self, side.name, pair, kernels)
 
     def compare(self, plan: Design, **more: Any) -> PairedRun:
-        return compare(SIDES, plan, NOTHING, clock=self.clock, start=self.start, **more)
+        return compare_sides(SIDES, plan, NOTHING, clock=self.clock, start=self.start, **more)
 
 
 @dataclass
@@ -124,7 +124,7 @@ def alternating(size: float) -> Callable[[int, str], float]:
 
 
 def verdicts(session: PairedRun) -> list[str]:
-    return [row.verdict for row in rows_of(session.outcomes, budget=0.03, alpha=0.01)]
+    return [row.verdict for row in change_rows(session.outcomes, budget=0.03, alpha=0.01)]
 
 
 # When it ends
@@ -312,7 +312,7 @@ def test_a_fault_before_the_first_block_ends_it_and_is_told(
     session = lab.compare(plan())
     assert session.n_pairs == 1
     assert verdicts(session) == [verdict]
-    rows = rows_of(session.outcomes, budget=0.03, alpha=0.01)
+    rows = change_rows(session.outcomes, budget=0.03, alpha=0.01)
     assert status(rows) == exit_status
     assert (answer.get("fault") or answer["missing"]) in rows[0].note
     assert lab.ended == 2
@@ -368,7 +368,7 @@ def test_a_side_that_cannot_be_used_ends_all_and_leaves_no_process() -> None:
         return Broken(lab, *made_of(made)) if side.name == "new" else made
 
     with pytest.raises(SideError, match="side 'new'"):
-        compare(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
+        compare_sides(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
     assert lab.ended == 2
 
 
@@ -386,7 +386,7 @@ def test_a_side_that_cannot_be_started_ends_the_other_one() -> None:
 
     for seed in range(4):  # whichever comes first
         with pytest.raises(SideError):
-            compare(SIDES, plan(seed=seed), NOTHING, clock=lab.clock, start=start)
+            compare_sides(SIDES, plan(seed=seed), NOTHING, clock=lab.clock, start=start)
     assert lab.ended == len(lab.started) > 0
 
 
@@ -398,7 +398,7 @@ def test_an_interpreter_that_talks_is_told_by_its_side(tmp_path: Path, said: str
     sides = (SIDES[0], replace(SIDES[1], python=str(talks)))
     sides = (replace(sides[0], python=sys.executable), sides[1])
     with pytest.raises(SideError, match=f"side 'new': .* prints '{said}'"):
-        compare(sides, plan("numpy-fast"), NOTHING)
+        compare_sides(sides, plan("numpy-fast"), NOTHING)
 
 
 def test_calls_that_take_long_have_few_blocks() -> None:
@@ -422,7 +422,7 @@ def test_a_side_that_is_given_up_is_not_judged_where_the_other_one_is_nearly_as_
 
 def test_few_pairs_do_not_say_how_many_would_tell() -> None:
     lab = Lab(pair_seconds=50.0)
-    (row,) = rows_of(lab.compare(plan(seconds=60.0)).outcomes, budget=0.03, alpha=0.01)
+    (row,) = change_rows(lab.compare(plan(seconds=60.0)).outcomes, budget=0.03, alpha=0.01)
     assert row.verdict == "undecided"
     assert "more --time" in row.note
 
@@ -430,7 +430,7 @@ def test_few_pairs_do_not_say_how_many_would_tell() -> None:
 def test_an_interpreter_that_is_none_is_told_by_its_side() -> None:
     sides = (SIDES[0], replace(SIDES[1], python="/nowhere/python"))
     with pytest.raises(SideError, match=r"side '(old|new)': \S+ cannot be started"):
-        compare(sides, plan(), NOTHING)
+        compare_sides(sides, plan(), NOTHING)
 
 
 # How often it is wrong
@@ -465,7 +465,7 @@ def test_a_side_with_a_plugin_that_only_the_other_can_use_is_refused(broken: str
         return process
 
     with pytest.raises(SideError, match=f"side '{broken}': plugin 'mine'"):
-        compare(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
+        compare_sides(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
     assert lab.ended == len(lab.started)
 
 
@@ -477,5 +477,5 @@ def test_a_plugin_that_neither_side_can_use_is_no_obstacle() -> None:
         process.broken = {"mine": f"plugin 'mine' of {side.name}"}
         return process
 
-    session = compare(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
+    session = compare_sides(SIDES, plan(), NOTHING, clock=lab.clock, start=start)
     assert session.ended == "decided"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.power.planting import START_UP, START_UP_AMOUNT, version
 
 from harness.trials.discovery import discover
-from harness.versions.pairs import Design, Process, compare
+from harness.versions.pairs import Design, Process, compare_sides
 from harness.versions.sides import Side
 from harness.versions.tasks import tasks_of, tasks_of_two_models
 
@@ -106,7 +106,7 @@ def make_comparison(
         plan = Design(works, (str(versions[0]),), seconds=seconds, seed=seed)
         recorder = Recorder(versions, other_hashes=cell.way == "hash")
         load_before = os.getloadavg()[0]
-        done = compare((A, B), plan, registry, start=recorder.start)
+        done = compare_sides((A, B), plan, registry, start=recorder.start)
     (outcome,) = done.outcomes
     assert outcome.change is not None, outcome.faults
     change = outcome.change

@@ -14,7 +14,7 @@ from harness.analysis.two_runs import compare_runs
 if TYPE_CHECKING:
     from benchmarks.power.tracefile import Trace
 
-    from harness.analysis.changes import Row
+    from harness.analysis.changes import ChangeRow
 
 DATASETS = ("wine", "breast-cancer", "digits")
 MEASURED = {"power-swapped": "accuracy", "power-jittered": "likelihood"}
@@ -64,5 +64,5 @@ def _compare(trace: Trace, loss: int) -> None:
     )
 
 
-def _sizes(row: Row) -> tuple[float, ...]:
+def _sizes(row: ChangeRow) -> tuple[float, ...]:
     return row.change, row.low, row.high, row.visible

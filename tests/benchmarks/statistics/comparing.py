@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from harness.analysis.changes import Row
+    from harness.analysis.changes import ChangeRow
 
     Floats = NDArray[np.float64]
 
@@ -135,7 +135,7 @@ def compared(
     n_train: int = 400,
     noise: tuple[float, float] = (0.1, 0.3),
     losses: Sequence[float] = (),
-) -> list[Row]:
+) -> list[ChangeRow]:
     """Verdicts of two runs that differ by chance, and by lower logits of the first models."""
     rng = np.random.default_rng(seed)
     runs = []
