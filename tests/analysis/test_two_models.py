@@ -30,7 +30,6 @@ from harness.analysis import two_models
 from harness.api import run
 from harness.contract.values import Planned, Run
 from harness.errors import UsageError
-from harness.statistics import posteriors
 from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
 from harness.statistics.posteriors import odds, paired_shares, signed_rank_odds
 from harness.statistics.scores import RowScores, compare
@@ -482,11 +481,20 @@ def test_a_run_of_failures_has_a_reason_for_each_dataset() -> None:
     assert rows["method"].str.startswith("no scores of forest").all()
 
 
-def test_many_pairs_share_their_random_draws_because_drawing_is_slow() -> None:
-    posteriors._weights.cache_clear()
-    assert len(contests(np.random.default_rng(7).normal(size=(8, 50)), 0.01)) == 28
-    cache = posteriors._weights.cache_info()
-    assert (cache.misses, cache.hits) == (1, 27)
+def test_many_pairs_share_their_random_draws_because_drawing_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeds: list[Any] = []
+    default_rng = np.random.default_rng
+
+    def counted(seed: Any) -> np.random.Generator:
+        seeds.append(seed)
+        return default_rng(seed)
+
+    gains = default_rng(7).normal(size=(8, 71))  # no other test has 71 datasets
+    monkeypatch.setattr(np.random, "default_rng", counted)
+    assert len(contests(gains, 0.01)) == 28
+    assert len(seeds) == 1
 
 
 def test_rounding_does_not_count_as_a_difference() -> None:

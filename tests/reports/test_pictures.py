@@ -546,8 +546,8 @@ def test_an_enormous_trace_stays_a_small_picture(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     line = 1 - np.exp(-np.linspace(0, 5, 100_000))
     noisy = line * rng.uniform(0.5, 1, 100_000)
-    for one, most in ((line, 50), (noisy, 400)):
-        picture = drawn("likelihood", traced(*((i, one, one) for i in (2, 5, 8))))
+    for curve, most in ((line, 50), (noisy, 400)):
+        picture = drawn("likelihood", traced(*((i, curve, curve) for i in (2, 5, 8))))
         assert picture.table.groupby("repeat").size().max() <= most
         assert picture.table["epoch"].iloc[-1] == 100_000
         save(picture.figure, tmp_path / "file.svg")

@@ -48,9 +48,9 @@ def simulate_history(
             alarms += bool(change_points_of({"flat": draw(rng, length)})["flat"])
         for _ in range(stepped):
             steps = change_points_of({"step": draw(rng, length) + step})["step"]
-            near = [one for one in steps if abs(one.index - BEFORE) <= NEAR]
+            near = [step_near for step_near in steps if abs(step_near.index - BEFORE) <= NEAR]
             found += bool(near)
-            covered += any(one.low <= step[-1] <= one.high for one in near)
+            covered += any(step_near.low <= step[-1] <= step_near.high for step_near in near)
         spread = float(draw(rng, 5000).std())
         trace.add(
             "history",

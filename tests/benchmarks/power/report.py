@@ -81,7 +81,7 @@ def report(trace: Trace, command: str = "make power") -> str:
         *_history_goals(trace.of("history")),
     ]
     short = [
-        f"- {what}: {found}; wanted: {wanted}." for what, wanted, found, met in goals if not met
+        f"- {claim}: {result}; wanted: {wanted}." for claim, wanted, result, met in goals if not met
     ]
     parts = [
         HEAD,
@@ -156,8 +156,8 @@ def _goals(compared: list[Line]) -> list[tuple[str, str, str, bool]]:
         ),
     ]
     for size, least in ((20, 0.99), (10, 0.95), (5, 0.80)):
-        found = of_size(compared, size)
-        k, n = called(found, "slower"), len(found)
+        of_this_size = of_size(compared, size)
+        k, n = called(of_this_size, "slower"), len(of_this_size)
         goals.append(
             (f"{size}% found", f"at least {100 * least:g}%", share(k, n), n > 0 and k >= least * n)
         )

@@ -1,7 +1,7 @@
-"""What the study slows down: a softmax and two training loops, each a row of equal steps.
+"""The code that the study slows down: a softmax and two training loops, each of equal steps.
 
-A plugin file. The sides of a comparison load a copy of it each, and the line below `PLANTED` is
-another one in the second's: two versions of the same code, under the same names.
+This is a plugin file. Each side of a comparison loads a copy, and the line below `PLANTED` differs
+in the second copy: two versions of the same code, under the same names.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 PLANTED: tuple[str, int] = ("nothing", 0)
 
 STEPS = 100
-"""Of a softmax: one hundredth of the rows each, so that a step more is one percent more."""
+"""Steps of a softmax: each has one hundredth of the rows, so one more step is one percent more."""
 
 EPOCHS = 200
-"""Of a fit: two more are one percent more."""
+"""Steps of a fit: two more steps are one percent more."""
 
 HIDDEN = (10, 20, 10)
 RATE = 0.1
 FLIPPED, JITTER = 0.05, 0.2
-"""Share of rows that a random model swaps, and by how much another's confidence varies."""
+"""Share of rows that a random model swaps, and variation of another model's confidence."""
 
 CELLS = 4096
 WAY, AMOUNT = PLANTED
@@ -36,15 +36,16 @@ TARGET = np.empty_like(SOURCE)
 
 
 def compute(n: int) -> None:
-    """The tangens hyperbolicus of n numbers, a few at a time."""
+    """Compute the hyperbolic tangent of n numbers, a few at a time."""
     for start in range(0, n, CELLS):
         size = min(CELLS, n - start)
         np.tanh(SOURCE[:size], out=TARGET[:size])
 
 
 def copy(n: int) -> None:
-    """Copy n numbers from one place to another, a few at a time, for what a large copy takes
-    depends on which caches it just exceeds.
+    """Copy n numbers, a few at a time.
+
+    The time of a large copy would depend on the sizes of the caches.
     """
     for start in range(0, n, CELLS):
         size = min(CELLS, n - start)
@@ -52,7 +53,7 @@ def copy(n: int) -> None:
 
 
 def start_up() -> None:
-    """What is done before anything is timed."""
+    """Work at start-up, which is not timed."""
     if WAY == "start-up":
         compute(AMOUNT)
 
@@ -62,12 +63,11 @@ for _ in range(20):
 
 
 class Softmax:
-    """Logits in `STEPS` parts, and where their probabilities go.
+    """Logits in `STEPS` parts, and arrays for their probabilities.
 
-    Steps besides have rows of their own, copies of the first ones: a part that was just worked on
-    would still lie in the cache, and take less than the others. And each part has arrays of its
-    own, since NumPy asks for huge pages, which are faster, where an array has 4 MiB or more: with
-    5% more rows it would, and without them not.
+    Additional steps use copies of the first rows, because a part that was just used would still be
+    in the cache and take less time. Each part has its own arrays, because NumPy asks for huge
+    pages, which are faster, from 4 MiB on, and 5% more rows could exceed that limit.
     """
 
     def __init__(self, logits: Any) -> None:
@@ -96,7 +96,7 @@ def softmax_of_rows(logits: Any, out: Any) -> None:
 
 
 class Loop:
-    """The course notebook's network and training, by hand: full batches, plain gradient steps."""
+    """The course notebook's network, trained in NumPy by plain gradient steps on full batches."""
 
     def __init__(self, setting: harness.Setting) -> None:
         start_up()
@@ -124,7 +124,7 @@ class Loop:
 
 
 def forward(weights: list[tuple[Any, Any]], X: Any) -> list[Any]:
-    """Input, activations of each layer, and logarithms of probabilities."""
+    """The input, the activations of each layer, and the log probabilities."""
     outputs = [X]
     for W, b in weights[:-1]:
         outputs.append(np.tanh(outputs[-1] @ W + b))  # (n_samples, width)
@@ -148,7 +148,7 @@ def training_step(weights: list[tuple[Any, Any]], X: Any, targets: Any) -> None:
 
 
 class TorchLoop:
-    """The same in PyTorch, as people write it."""
+    """The same network and training in idiomatic PyTorch."""
 
     def __init__(self, setting: harness.Setting) -> None:
         import torch
@@ -194,11 +194,11 @@ def torch_step(network: Any, descent: Any, loss: Any, inputs: Any, labels: Any) 
 
 
 class Random:
-    """Softmax regression whose probabilities are spoilt by chance.
+    """Softmax regression with random errors in its probabilities.
 
-    A planted loss is `AMOUNT` thousandths: of rows that are swapped besides those that always are,
-    or of each probability, given to all classes alike. With a loss of 0 planted, chance falls
-    otherwise and no worse; with another it falls as before, and the loss is added.
+    A planted loss is `AMOUNT` thousandths: additional rows with swapped classes, or a share of each
+    probability that is given to all classes equally. A planted loss of 0 only changes the random
+    numbers; any other loss keeps the random numbers and is added.
     """
 
     def __init__(self, setting: harness.Setting, swapping: bool) -> None:
@@ -226,7 +226,7 @@ class Random:
 
 @harness.hookimpl
 def harness_kernels() -> Iterator[harness.Kernel]:
-    """The softmax."""
+    """The softmax kernel."""
     yield harness.Kernel(
         "power-softmax",
         prepare=lambda logits, _device: Softmax(logits),
@@ -237,7 +237,7 @@ def harness_kernels() -> Iterator[harness.Kernel]:
 
 @harness.hookimpl
 def harness_models() -> Iterator[harness.Model]:
-    """The loops, and the models whose scores are spoilt."""
+    """The training loops, and the models with random errors."""
     scaled = harness.Needs(scaled=True)
     yield harness.Model("power-loop", lambda setting: Loop(setting), needs=scaled)
     yield harness.Model(

@@ -232,7 +232,7 @@ def unwarned(seed: int, n: int, rho: float, trend: float) -> float:
     return float(any(segment.state(step) == "firm" for step in segment.steps))
 
 
-def found(seed: int, n: int, after: int, size: float, rho: float) -> float:
+def step_found(seed: int, n: int, after: int, size: float, rho: float) -> float:
     """Whether a step of this many standard deviations is found within two points of its place."""
     values = series(np.random.default_rng(seed), n, rho, 0.0)
     values[n - after :] += size
@@ -381,7 +381,7 @@ def cases() -> list[Case]:
             0.0,
             at_most=False,
             runs=300,
-            run=partial(found, n=30, after=after, size=size, rho=rho),
+            run=partial(step_found, n=30, after=after, size=size, rho=rho),
         )
         for size, after, rho in ((5, 4, 0.0), (5, 10, 0.0), (2.5, 10, 0.0), (5, 10, 0.3))
     ]

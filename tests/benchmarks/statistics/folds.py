@@ -231,14 +231,14 @@ def told_apart(
         X = drawn_features(rng, y, features_of(name))
         other = drawn_features(rng, y, features_of(name)) if second == FEATURES else X[:, :second]
         parts = [dealt(rng, y, k) for _ in range(R)]
-        both = [validated(LEARNERS[name], one[None], y, parts, k) for one in (X, other)]
-        losses, hits = (np.concatenate([one[part] for one in both]) for part in (0, 1))
+        both = [validated(LEARNERS[name], table[None], y, parts, k) for table in (X, other)]
+        losses, hits = (np.concatenate([pair[part] for pair in both]) for part in (0, 1))
         drawn = _stored(losses, hits, k, rows)
-        found = compare(drawn.cells[0], drawn.cells[1], score, drawn.rows)
-        if np.isnan(found.p_value):
+        comparison = compare(drawn.cells[0], drawn.cells[1], score, drawn.rows)
+        if np.isnan(comparison.p_value):
             return None
-        better = second == FEATURES or found.difference < 0
-        return float(found.told_apart and better)
+        better = second == FEATURES or comparison.difference < 0
+        return float(comparison.told_apart and better)
 
     return run
 
@@ -252,8 +252,8 @@ def marked(m: int, k: int, R: int, rows: int) -> Callable[[int], float]:
         tables = np.array([drawn_features(rng, y, 1) for _ in range(m)])
         parts = [dealt(rng, y, k) for _ in range(R)]
         drawn = _stored(*validated(naive_bayes, tables, y, parts, k), k, rows)
-        found = against_best(drawn.cells, "nll", drawn.rows)
-        return float(any(one.told_apart for one in found.values()))
+        comparisons = against_best(drawn.cells, "nll", drawn.rows)
+        return float(any(comparison.told_apart for comparison in comparisons.values()))
 
     return run
 

@@ -53,9 +53,11 @@ def all_cases() -> list[Case]:
     Python's own.
     """
     package = benchmarks.statistics
-    names = sorted(one.name for one in pkgutil.iter_modules(package.__path__))
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
     modules = (import_module(f"{package.__name__}.{name}") for name in names if name != "__main__")
-    cases_of_modules = [case for one in modules if hasattr(one, "cases") for case in one.cases()]
+    cases_of_modules = [
+        case for module in modules if hasattr(module, "cases") for case in module.cases()
+    ]
     twice = [key for key, n in Counter(case.key for case in cases_of_modules).items() if n > 1]
     if twice:
         raise ValueError(f"two cases have one claim and setting: {twice[0]}")
