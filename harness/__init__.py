@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from harness.contract.hookspecs import hookimpl
 from harness.contract.values import (
     Classifier,
+    Column,
     Dataset,
     Device,
     Frames,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Array",
     "Classifier",
+    "Column",
     "Dataset",
     "Device",
     "Frames",

@@ -17,7 +17,7 @@ from harness.settings import choose_store, read_settings
 from harness.store.database import Store
 from harness.store.frames import load_frames
 from harness.trials import discovery
-from harness.trials.plan import REPEATS, SEED, Selection, plan
+from harness.trials.plan import SEED, Selection, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -193,7 +193,7 @@ def run(
             datasets=_words(options.get("datasets", ())),
             models=_words(options.get("models", ())),
             devices=_words(options.get("device", ("cpu",))),
-            repeats=options.get("repeats", REPEATS),
+            repeats=options.get("repeats"),
             seed=options.get("seed", SEED),
             train_sizes=tuple(train_sizes),
         ),

@@ -84,5 +84,5 @@ def _each(option: str, values: Iterable[str]) -> Iterator[str]:
 def _unusual(settings: AskedSettings, defaults: Mapping[str, tuple[str, Any]]) -> Iterator[str]:
     for option, (name, default) in defaults.items():
         value = settings.get(name, default)
-        if value != default:
+        if value is not None and value != default:
             yield from (option, f"{value:g}" if isinstance(value, float) else str(value))

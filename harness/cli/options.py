@@ -144,6 +144,46 @@ def plugin_option(function: F) -> F:
     )(function)
 
 
+def file_options(function: F) -> F:
+    """Add the options for datasets that are files."""
+    for name, metavar, about in reversed(FILE_OPTIONS):
+        function = click.option(f"--{name}", metavar=metavar, help=about)(function)
+    return function
+
+
+FILE_OPTIONS = (
+    ("target", "COLUMN", "Of a file given as -d FILE: the column of classes."),
+    ("drop", "COLUMN+...", "Of a file: columns to leave out."),
+    (
+        "cv",
+        "K|KxR|loo",
+        "Of a file: cross-validation instead of hold-outs; KxR repeats it R times.",
+    ),
+    ("groups", "COLUMN", "Of a file: rows of equal value stay in one part."),
+    ("time", "COLUMN", "Of a file: learn from earlier rows, test later ones."),
+    ("split-column", "COLUMN", "Of a file: it says train or test, or numbers the folds."),
+    ("test", "FILE", "Of a file: the test rows."),
+)
+"""Name, placeholder and help of each option for files."""
+
+
+def open_files(given: GivenOptions) -> None:
+    """Replace the files among the datasets by names, and add what opens them to the plugins.
+
+    Raises:
+        UsageError: see `harness.contract.openers.opened`.
+    """
+    from harness.contract.openers import opened
+
+    options = {}
+    for name, _, _ in FILE_OPTIONS:
+        value = given.pop(name.replace("-", "_"))
+        if value is not None:
+            options["split" if name == "split-column" else name] = value
+    specs, given["datasets"] = opened(given["datasets"], options)
+    given["plugins"] = (*given["plugins"], *specs)
+
+
 def threads_option(function: F) -> F:
     """Add the option ``--threads``, limited to the number of cores."""
     return click.option(

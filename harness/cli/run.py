@@ -21,6 +21,7 @@ from harness.terminal.console import complain_of, out, remark, write
 
 if TYPE_CHECKING:
     from harness.cli.options import GivenOptions
+    from harness.contract.registry import Registry
     from harness.runs.campaign import Campaign, Request
     from harness.store.database import Store
     from harness.trials.plan import Plan
@@ -79,6 +80,7 @@ ASKED = (
 )
 @click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and what not, and why.")
+@options.file_options
 @options.store_option
 @options.plugin_option
 @click.option("--name", default="", help="A name to find the run by.")
@@ -109,6 +111,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     else:
         _use_settings_for_resume(ctx, given)
     _refuse_contradictions(ctx, given)
+    options.open_files(given)
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
     if given["resume"] is not None:
@@ -122,20 +125,29 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         # to start.
         else options.discover(given["plugins"], meanwhile=lambda: _request(given))
     )
+    from harness.contract.values import AUTO
     from harness.runs.campaign import begin
     from harness.store.database import Store
     from harness.trials.plan import plan
 
     request = _request(given)
     planned = plan(registry, request.selection)
+    _tell_notes(registry, planned)
     with closing(Store(url, create=True)) as store:
-        if isinstance(repeats := request.selection.repeats, int):
-            _tell_before(store, planned, repeats)
+        if request.selection.repeats != AUTO and planned.trials:
+            _tell_before(store, planned, 1 + max(trial.repeat for trial in planned.trials))
         ctx.exit(_run(begin(store, registry, request, planned), given))
 
 
 RECENT = 5
 """Number of the newest finished runs in which the planned pairings are looked up."""
+
+
+def _tell_notes(registry: Registry, planned: Plan) -> None:
+    """Print what the planned datasets say about themselves."""
+    for name in dict.fromkeys(trial.dataset.name for trial in planned.trials):
+        for note in registry.datasets[name].notes:
+            remark(f"{name}: {note}")
 
 
 def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
@@ -223,13 +235,13 @@ def _use_settings(ctx: click.Context, given: GivenOptions) -> None:
 
 def _request(given: GivenOptions) -> Request:
     from harness.runs.campaign import TIMEOUT, Request
-    from harness.trials.plan import REPEATS, SEED, Selection
+    from harness.trials.plan import SEED, Selection
 
     selection = Selection(
         datasets=tuple(given["datasets"]),
         models=tuple(given["models"]),
         devices=tuple(given["device"]) or ("cpu",),
-        repeats=REPEATS if given["repeats"] is None else given["repeats"],
+        repeats=given["repeats"],
         seed=SEED if given["seed"] is None else given["seed"],
         train_sizes=given["train_sizes"] or (),
     )

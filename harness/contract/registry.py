@@ -18,10 +18,13 @@ import pluggy
 
 from harness.contract import hookspecs, plugin_files
 from harness.contract.cpu import cpu
+from harness.contract.openers import opening, opens
 from harness.contract.parameters import parameters_of
+from harness.contract.selectors import quoted
 from harness.contract.values import (
     DEFAULT_IN,
     KINDS_WITHOUT_FOLDS,
+    Column,
     Dataset,
     Device,
     Kernel,
@@ -76,6 +79,7 @@ class Origin:
         distribution: name of the distribution; empty for a file.
         version: version of the distribution; empty for a file.
         path: the file or the package's folder; empty if there is none.
+        options: how a file was opened as a dataset; empty for code.
     """
 
     name: str
@@ -83,6 +87,7 @@ class Origin:
     distribution: str = ""
     version: str = ""
     path: str = ""
+    options: str = ""
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
@@ -97,7 +102,10 @@ class Origin:
         for file in files:
             if file.is_file() and file.suffix != ".pyc":
                 digest.update(str(file.relative_to(path)).encode())
-                digest.update(file.read_bytes())
+                with file.open("rb") as stream:
+                    for block in iter(lambda: stream.read(1 << 20), b""):
+                        digest.update(block)
+        digest.update(self.options.encode())
         return digest.hexdigest()[:16]
 
 
@@ -249,12 +257,14 @@ class Source:
         attribute: dotted name of the object in the module that has the hooks; empty if it is the
             module itself.
         given: the path or import name as the user wrote it; empty for an installed plugin.
+        opens: whether ``given`` names a file or an address to open as datasets.
     """
 
     origin: Origin
     module: str = ""
     attribute: str = ""
     given: str = ""
+    opens: bool = False
 
     def load(self) -> ModuleType:
         """Import the plugin.
@@ -263,6 +273,8 @@ class Source:
             PluginError: a plugin that the user gave cannot be imported.
             BaseException: any error of an installed plugin.
         """
+        if self.opens and (found := opening(self.given)):
+            return found.datasets()
         if self.given:
             return _import_given(self)
         module = importlib.import_module(self.module)
@@ -374,6 +386,12 @@ def _folder(module: str) -> str:
 
 
 def _given(spec: str) -> Source:
+    if opens(spec) and (found := opening(spec)):
+        file = found.head if found.is_file else ""
+        options = found.spec.removeprefix(quoted(found.head) if found.is_file else found.head)
+        name = Path(found.head).name if found.is_file else found.head
+        origin = Origin(name, found.spec, path=file, options=options)
+        return Source(origin, given=found.spec, opens=True)
     if not _names_a_file(spec):
         return Source(Origin(spec, spec, path=_folder(spec) or spec), module=spec, given=spec)
     path = Path(spec)
@@ -406,6 +424,8 @@ def _names_a_file(spec: str) -> bool:
 
 def _resolved(spec: str) -> str:
     """The same text for each way to write the same plugin."""
+    if opens(spec) and (found := opening(spec)):
+        return found.spec
     return str(Path(spec).resolve()) if _names_a_file(spec) else spec
 
 
@@ -422,6 +442,8 @@ def _breach(kind: str, value: Any) -> str | None:
     if isinstance(value, Dataset) and not is_kind(value.kind):
         kinds = f"{', '.join(KINDS_WITHOUT_FOLDS)}, and cross-validation such as 10-fold"
         return f"dataset '{value.name}' of kind {value.kind!r}; there are {kinds}"
+    if isinstance(value, Dataset) and (wrong := _wrong_columns(value)):
+        return f"dataset '{value.name}', {wrong}"
     if isinstance(value, Report) and (wrong := _wrong_options(value)):
         return f"report '{value.name}', {wrong}"
     if isinstance(value, Picture) and value.scope not in SCOPES:
@@ -441,7 +463,7 @@ def _wrong_field(kind: str, value: Any) -> str:
     for field in ("fit_together", "reference"):
         if getattr(value, field, None) is not None and not callable(getattr(value, field)):
             return f"whose {field} is not callable"
-    for field in ("tags", "requires", "devices", "formats", "default_in"):
+    for field in ("tags", "requires", "devices", "formats", "default_in", "notes"):
         texts = getattr(value, field, ())
         if not isinstance(texts, tuple) or not all(isinstance(text, str) for text in texts):
             return f"whose {field} is {texts!r}; write a tuple of texts"
@@ -450,6 +472,16 @@ def _wrong_field(kind: str, value: Any) -> str:
             return f"which is default in '{command}'; there are {', '.join(DEFAULT_IN)}"
     if isinstance(value, Model) and value.epochs:
         return _wrong_epochs(value)
+    return ""
+
+
+def _wrong_columns(dataset: Dataset) -> str:
+    """How columns and repeats break the contract, as a relative clause; empty if they are valid."""
+    columns = dataset.columns
+    if not isinstance(columns, tuple) or not all(isinstance(each, Column) for each in columns):
+        return f"whose columns are {columns!r:.80}; write a tuple of harness.Column(...)"
+    if not isinstance(dataset.repeats, int) or dataset.repeats < 0:
+        return f"whose repeats are {dataset.repeats!r:.80}; write a whole number from 0"
     return ""
 
 

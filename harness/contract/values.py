@@ -94,6 +94,27 @@ includes the models in any case, as a common reference), and the pytest suite
 `harness.benchmarks`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a dataset's table, and what the dataset makes of it.
+
+    Args:
+        name: the column's name.
+        type: the type of its values, in a word or two.
+        n_distinct: number of different values; -1 if unknown.
+        n_missing: number of rows without a value.
+        use: ``number``, ``category`` or ``date``; ``dropped``; or ``apart``, such as the class.
+        reason: why, in a few words; empty if the type alone tells.
+    """
+
+    name: str
+    type: str
+    n_distinct: int
+    n_missing: int
+    use: str
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
     """A named source of splits.
@@ -115,6 +136,10 @@ class Dataset:
         requires: import names of packages that ``split`` needs.
         default_in: names of commands that use the dataset unless the user names one; see
             `DEFAULT_IN`.
+        columns: the columns of its table, for `harness show`; empty if they are not known.
+        notes: sentences that `harness run` prints before it begins.
+        repeats: number of repeats of a complete evaluation, such as the number of folds; 0 if any
+            number will do. The user may ask for another.
     """
 
     name: str
@@ -126,6 +151,9 @@ class Dataset:
     tags: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
     default_in: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    notes: tuple[str, ...] = ()
+    repeats: int = 0
 
 
 @dataclass(frozen=True, slots=True)

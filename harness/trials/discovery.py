@@ -24,7 +24,7 @@ from harness.contract.registry import (
     installed_sources,
     offers_nothing,
 )
-from harness.contract.values import Device, Needs, Option
+from harness.contract.values import Column, Device, Needs, Option
 from harness.errors import PluginError, describe
 from harness.processes.client import Limits, Processes, finish
 from harness.processes.serving import MESSAGE
@@ -405,7 +405,7 @@ def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
 
 _TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs")
 _FLAGS = ("baseline", "stable", "by_default", "after_runs", "hidden_activations")
-_TUPLES = ("tags", "requires", "devices", "formats", "dtypes", "default_in")
+_TUPLES = ("tags", "requires", "devices", "formats", "dtypes", "default_in", "notes")
 _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("split",),
     "models": ("make", "fit_together", "reference"),
@@ -430,6 +430,9 @@ def _to_json(kind: str, value: Any) -> OfferJSON:
     if kind == "models":
         needs = Needs.__dataclass_fields__
         description["needs"] = {name: getattr(value.needs, name) for name in needs}
+    if kind == "datasets":
+        description["columns"] = [asdict(column) for column in value.columns]
+        description["repeats"] = value.repeats
     if kind == "reports":
         description["options"] = [asdict(option) for option in value.options]
     description["functions"] = [
@@ -447,6 +450,9 @@ def _from_json(kind: str, source: Source, description: OfferJSON, ask: Callable[
     fields |= {name: tuple(description[name]) for name in _TUPLES if name in description}
     if kind == "models":
         fields["needs"] = Needs(**description["needs"])
+    if kind == "datasets":
+        fields["columns"] = tuple(Column(**column) for column in description["columns"])
+        fields["repeats"] = int(description["repeats"])
     if kind == "reports":
         fields["options"] = tuple(_option(**option) for option in description["options"])
     for name in description["functions"]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import fnmatch
 import importlib.util
 import itertools
-import re
 import sys
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 from harness.contract.parameters import Parameter, parameters_of, settled, split_parameters
+from harness.contract.selectors import Selector
 from harness.contract.values import (
     AUTO,
     AUTO_REPEATS,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 REPEATS = 5
 SEED = 0
 
-_SELECTOR = re.compile(r"(?:(?P<tag>[^\[\]:]+):)?(?P<glob>[^\[\]:]+)(?:\[(?P<given>.*)\])?")
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -45,7 +43,8 @@ class Selection:
         models: likewise; baselines are always added.
         devices: names of devices; a kind (``cuda``) stands for the first device of that kind.
         repeats: number of splits of each dataset; 'auto' adds repeats until the best models differ
-            significantly, up to the last of `AUTO_REPEATS`.
+            significantly, up to the last of `AUTO_REPEATS`; None for `Dataset.repeats`, or else
+            `REPEATS`.
         seed: seed of the whole run.
         train_sizes: numbers of training rows, each used in turn; empty for all rows.
     """
@@ -53,7 +52,7 @@ class Selection:
     datasets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     devices: tuple[str, ...] = ("cpu",)
-    repeats: int | str = REPEATS
+    repeats: int | str | None = None
     seed: int = SEED
     train_sizes: tuple[int, ...] = ()
 
@@ -74,7 +73,7 @@ def plan(registry: Registry, selection: Selection) -> Plan:
             model uses such a device, or repeats, seed or train sizes are out of range.
         PluginError: a selected dataset or model breaks the contract of parameters.
     """
-    repeats = _number_of_repeats(selection)
+    given_repeats = _number_of_repeats(selection)
     datasets = choose(selection.datasets, registry.datasets, "dataset")
     if selection.train_sizes:
         datasets = _with_train_sizes(datasets, selection.train_sizes)
@@ -93,15 +92,15 @@ def plan(registry: Registry, selection: Selection) -> Plan:
         )
         for pairing, reason in pairings.items()
         if not reason
-        for repeat in range(repeats)
+        for repeat in range(given_repeats or registry.datasets[pairing[0].name].repeats or REPEATS)
     ]
     return Plan(tuple(trials), tuple(skips))
 
 
-def _number_of_repeats(selection: Selection) -> int:
-    """The number of repeats to plan, once the selection's numbers are checked."""
+def _number_of_repeats(selection: Selection) -> int | None:
+    """The number of repeats that the user wants, once the selection's numbers are checked."""
     repeats = AUTO_REPEATS[-1] if selection.repeats == AUTO else selection.repeats
-    if not isinstance(repeats, int) or repeats < 1:
+    if repeats is not None and (not isinstance(repeats, int) or repeats < 1):
         raise UsageError(f"repeats must be an integer from 1, or '{AUTO}', not {repeats!r}")
     if not isinstance(selection.seed, int) or selection.seed < 0:
         raise UsageError(f"seed must be an integer from 0, not {selection.seed!r}")
@@ -145,13 +144,8 @@ def choose(
     """The choices that selectors match, in their order and without duplicates; all without any."""
     chosen: dict[Choice, None] = {}
     for selector in selectors or ("*",):
-        match = _SELECTOR.fullmatch(selector.strip())
-        if match is None:
-            raise UsageError(
-                f"'{selector}' is no selector; write name, glob* or tag:glob*, "
-                "optionally followed by [parameter=value|value,...]"
-            )
-        tag, glob = match["tag"], match["glob"]
+        parsed = Selector.parse(selector)
+        tag, glob = _tag_and_glob(parsed)
         names = [
             name
             for name, value in offers.items()
@@ -161,9 +155,24 @@ def choose(
             tags = {tag for value in offers.values() for tag in value.tags}
             hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
             raise UsageError(f"no {noun} matches '{selector}': {hint}")
-        for name, parameters in itertools.product(names, _expand(selector, match["given"])):
+        for name, parameters in itertools.product(names, parsed.choices()):
             chosen[_settled(offers[name], parameters)] = None
     return list(chosen)
+
+
+def _tag_and_glob(selector: Selector) -> tuple[str | None, str]:
+    """The tag, or None, and the glob of a selector's head.
+
+    Raises:
+        UsageError: the head is neither ``glob`` nor ``tag:glob``.
+    """
+    tag, colon, glob = selector.head.rpartition(":")
+    if not glob or (colon and not tag) or any(letter in selector.head for letter in "[]"):
+        raise UsageError(
+            f"'{selector.text}' is no selector; write name, glob* or tag:glob*, "
+            "optionally followed by [parameter=value|value,...]"
+        )
+    return (tag if colon else None), glob
 
 
 def default_in(
@@ -213,25 +222,6 @@ def _installed(package: str) -> bool:
         name = f"{name}.{part}"
         spec = importlib.util.find_spec(name)
     return spec is not None
-
-
-def _expand(selector: str, parameters: str | None) -> list[dict[str, str]]:
-    """Every combination of the parameters' values: two dicts for ``a=1|2,b=3``."""
-    if parameters is None:
-        return [{}]
-    alternatives: dict[str, list[str]] = {}
-    for part in parameters.split(","):
-        name, equals, values = (word.strip() for word in part.partition("="))
-        if not equals or not name or not values or name in alternatives:
-            raise UsageError(
-                f"'{selector}': '{part.strip()}' is no parameter=value; "
-                "separate several parameters by ',' and several values by '|'"
-            )
-        alternatives[name] = [value.strip() for value in values.split("|")]
-    return [
-        dict(zip(alternatives, values, strict=True))
-        for values in itertools.product(*alternatives.values())
-    ]
 
 
 def _settled(offered: Dataset | Model, parameters: dict[str, str]) -> Choice:

@@ -1,0 +1,239 @@
+"""Files and addresses that users select as datasets, and the plugins that open them.
+
+A plugin opens files of a suffix, or addresses of a scheme, through an entry point of the group
+`GROUP`, whose name is the suffix (``csv``) or the scheme (``openml``)::
+
+    [project.entry-points."classification_harness.openers"]
+    csv = "my_package:open_csv"
+
+The function is called as ``open_csv(file, name=..., **options)`` in a process of the plugin's own,
+and yields datasets. Its keyword parameters are the options that users write in brackets.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from harness.contract.hookspecs import hookimpl
+from harness.contract.selectors import Selector, quoted
+from harness.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+GROUP = "classification_harness.openers"
+
+PACKED = (".gz", ".zst", ".xz", ".bz2")
+"""Suffixes of compressed files; the suffix before them tells the format."""
+
+NAME = "name"
+"""The option that names the dataset; by default it is named after the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A file or an address to open as datasets, as a user asks for it.
+
+    Args:
+        head: absolute path of the file, or the address.
+        name: name of the dataset.
+        options: options of the opener, as the user wrote them.
+        opener: the entry point's name: a suffix or a scheme.
+    """
+
+    head: str
+    name: str
+    options: Mapping[str, str]
+    opener: str
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file rather than an address."""
+        return self.opener != self.head.partition(":")[0]
+
+    @property
+    def spec(self) -> str:
+        """The same as one text, from which `opening` makes it again."""
+        options = {NAME: self.name, **self.options}
+        inside = ",".join(f"{name}={quoted(value)}" for name, value in sorted(options.items()))
+        return f"{quoted(self.head) if self.is_file else self.head}[{inside}]"
+
+    @property
+    def selector(self) -> str:
+        """Selects the datasets that it yields."""
+        return self.name if self.is_file else f"{self.name}:*"
+
+    def datasets(self) -> ModuleType:
+        """A plugin that offers the datasets: a module with the hook.
+
+        Raises:
+            UsageError: an option is unknown, or the opener refuses the file.
+        """
+        function = openers()[self.opener].load()
+        parameters = [name for name in inspect.signature(function).parameters if name != NAME][1:]
+        for option in self.options:
+            if option not in parameters:
+                raise UsageError(
+                    f"{self.head}: no option '{option}': {nearest(option, parameters)}"
+                )
+        offered = list(function(self.head, name=self.name, **self.options))
+        module = ModuleType(self.name)
+
+        def harness_datasets() -> Any:
+            return offered
+
+        module.harness_datasets = hookimpl(harness_datasets)  # type: ignore[attr-defined]  # a hook
+        return module
+
+
+@cache
+def openers() -> dict[str, importlib.metadata.EntryPoint]:
+    """The entry points of all installed plugins' openers, by suffix or scheme."""
+    return {entry.name: entry for entry in importlib.metadata.entry_points(group=GROUP)}
+
+
+def opening(text: str, options: Mapping[str, str] | None = None) -> Opening | None:
+    """The file or address that a selector names; None if it names neither.
+
+    Args:
+        text: the selector.
+        options: further options, which those in the selector overrule.
+
+    Raises:
+        UsageError: the selector breaks the grammar, or looks like a file that cannot be opened.
+    """
+    whole = text.strip()
+    if _is_file(whole) and _suffix(whole) in openers():
+        selector = Selector(text, whole, quoted=True)
+    else:
+        selector = Selector.parse(text)
+    head = selector.head
+    scheme, colon, _ = head.partition(":")
+    if colon and not selector.quoted and scheme in openers() and not _is_file(head):
+        return _opening(selector, head, scheme, options)
+    if _is_file(head):
+        suffix = _suffix(head)
+        if suffix in openers():
+            return _opening(selector, str(Path(head).resolve()), suffix, options)
+        if suffix == "py" or not _looks_like_a_file(selector):
+            return None
+        raise UsageError(
+            f"'{head}': no installed plugin opens files that end in .{suffix} (they open: "
+            f"{', '.join(sorted(openers()))})"
+        )
+    if _looks_like_a_file(selector) and not Path(head).is_dir():
+        folder = Path(head).parent
+        beside = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+        hint = nearest(Path(head).name, beside) if beside else "check the path"
+        raise UsageError(f"there is no file '{head}': {hint}")
+    return None
+
+
+def opens(text: str) -> bool:
+    """Whether a text is a file or an address that a plugin opens, by its suffix or scheme alone."""
+    if not openers():
+        return False
+    try:
+        head = Selector.parse(text).head
+    except UsageError:
+        return False
+    return head.partition(":")[0] in openers() or _suffix(head) in openers()
+
+
+def _is_file(head: str) -> bool:
+    try:
+        return Path(head).is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
+        return False
+
+
+def _looks_like_a_file(selector: Selector) -> bool:
+    """Whether a text that names no dataset is rather a misspelt file than a misspelt name."""
+    head = selector.head
+    if any(letter in head for letter in "*?"):
+        return False
+    return selector.quoted or "/" in head or _suffix(head) in openers()
+
+
+def _opening(
+    selector: Selector, head: str, opener: str, given: Mapping[str, str] | None
+) -> Opening:
+    options = dict(given or {})
+    for name, alternatives in (selector.parameters or {}).items():
+        if len(alternatives) > 1:
+            raise UsageError(
+                f"'{selector.text}': {name} has several values; write a selector for each, and "
+                "tell them apart by name=..."
+            )
+        options[name] = alternatives[0]
+    name = options.pop(NAME, "") or _name_of(head)
+    return Opening(head, name, options, opener)
+
+
+def _name_of(head: str) -> str:
+    """A dataset's name: the file's name without suffixes, or the address."""
+    path = Path(head)
+    stem = path.name
+    if path.suffix.lower() in PACKED:
+        stem = path.with_suffix("").name
+    if _is_file(head):
+        stem = Path(stem).stem
+    return re.sub(r"[^A-Za-z0-9._]+|(?<=[._-])[._-]+", "-", stem).strip("._-") or "table"
+
+
+def _suffix(head: str) -> str:
+    path = Path(head)
+    if path.suffix.lower() in PACKED:
+        path = path.with_suffix("")
+    return path.suffix.lower().removeprefix(".")
+
+
+def opened(
+    selectors: Sequence[str], options: Mapping[str, str], tags: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
+    """What to open for some selectors, and selectors of the datasets that come of it.
+
+    Args:
+        selectors: of datasets, as the user wrote them.
+        options: options for each file, which those in a selector overrule.
+        tags: declared tags, which beat a scheme of the same name.
+
+    Returns:
+        A text for each file or address, which `harness.contract.registry` takes like a plugin; and
+        selectors that name datasets only.
+
+    Raises:
+        UsageError: as `opening`; or two files give datasets of the same name; or there are options,
+            but no file.
+    """
+    specs: dict[str, Opening] = {}
+    names: list[str] = []
+    for text in selectors:
+        found = None if _has_tag(text, tags) else opening(text, options)
+        if found is None:
+            names.append(text)
+            continue
+        for other in specs.values():
+            if other.name == found.name and other.spec != found.spec:
+                raise UsageError(
+                    f"'{other.head}' and '{found.head}' would both be dataset '{found.name}'; "
+                    f"write '{Path(found.head).name}[name=...]'"
+                )
+        specs[found.spec] = found
+        names.append(found.selector)
+    if options and not specs:
+        raise UsageError(f"--{next(iter(options))} is for a file; name one with -d FILE")
+    return list(specs), names
+
+
+def _has_tag(text: str, tags: Collection[str]) -> bool:
+    tag, colon, _ = text.strip().partition(":")
+    return bool(colon) and tag in tags
