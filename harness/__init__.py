@@ -33,7 +33,7 @@ from harness.errors import HarnessError, UsageError
 
 if TYPE_CHECKING:
     # These types are for annotations only, and some of them need NumPy.
-    from harness.api import Outcome, discover, run
+    from harness.api import Outcome, discover, run, table
     from harness.contract.splitting import folds, resample
     from harness.contract.values import Array, Monitor, Run, Sketch
 
@@ -65,6 +65,7 @@ __all__ = [
     "hookimpl",
     "resample",
     "run",
+    "table",
 ]
 
 __version__ = "0.1.0"
@@ -77,6 +78,7 @@ _LATE = {
     "folds": "harness.contract.splitting",
     "resample": "harness.contract.splitting",
     "run": "harness.api",
+    "table": "harness.api",
 }
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness import notebook, units
 from harness.analysis import ranking
+from harness.contract.openers import NAME, opened, opening
 from harness.contract.registry import Registry, load
+from harness.contract.selectors import quoted
 from harness.contract.values import Wanted
 from harness.errors import UsageError, nearest
 from harness.runs.campaign import TIMEOUT, TIMING_BUDGET, Request, begin
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from harness.runs.campaign import Campaign
     from harness.trials.events import Tell
 
-Selectors: TypeAlias = "str | Path | Sequence[str | Path]"
+Selectors: TypeAlias = "str | Path | Table | Sequence[str | Path | Table]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +115,75 @@ class Outcome:
         return notebook.page(self.tables)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """A table as a dataset, as `table` makes it; give it to `run` as one of the datasets.
+
+    Args:
+        selector: selects it, as on the command line.
+        folder: keeps the file of a table in memory; it is deleted with this object.
+    """
+
+    selector: str
+    folder: tempfile.TemporaryDirectory[str] | None = None
+
+    def __str__(self) -> str:
+        return self.selector
+
+
+def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -> Table:
+    """A table as a dataset: ``harness.run(harness.table(frame, "churned"))``.
+
+    Args:
+        data: a DataFrame, an Arrow table, a dict of columns, or the path of a file.
+        target: the column that holds the classes.
+        name: name of the dataset; a file has its own name by default.
+        options: as on the command line: ``drop``, ``categorical``, ``groups``, ``time``, ``cv`` and
+            so on; several columns as a list.
+
+    Raises:
+        UsageError: the data cannot be kept in a file, or the file does not exist.
+    """
+    given = {"target": target, **options}
+    texts = {
+        key: value if isinstance(value, str) else "+".join(map(str, value))
+        for key, value in given.items()
+        if value
+    }
+    folder = None
+    if isinstance(data, str | Path):
+        path = str(data)
+        if name != "table":
+            texts[NAME] = name
+    else:
+        folder = tempfile.TemporaryDirectory(prefix="harness-table-")
+        path = str(Path(folder.name) / "table.arrow")
+        texts[NAME] = name
+        _write_arrow(data, Path(path))
+    found = opening(quoted(path), texts)
+    if found is None:
+        raise UsageError(f"'{path}' is no file that an installed plugin opens")
+    return Table(found.spec, folder)
+
+
+def _write_arrow(data: Any, file: Path) -> None:
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import feather
+
+    try:
+        if isinstance(data, pd.DataFrame):
+            arrow = pa.Table.from_pandas(data, preserve_index=False)
+        elif hasattr(data, "to_arrow"):
+            arrow = data.to_arrow()
+        else:
+            arrow = data if isinstance(data, pa.Table) else pa.table(data)
+        feather.write_feather(arrow, str(file), compression="uncompressed")
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        text = " ".join(str(error).split())
+        raise UsageError(f"the table cannot be kept in a file: {text[:300]}") from error
+
+
 def discover(plugins: Selectors = ()) -> Registry:
     """The registry of all plugins: installed, listed in the nearest pyproject.toml, or given here.
 
@@ -150,8 +222,9 @@ def run(
     have the defaults of ``harness run``.
 
     Args:
-        datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; if left
-            out, all datasets.
+        datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; files,
+            such as ``"churn.csv[target=churned]"``; or tables that `table` made; if left out, all
+            datasets.
         models: selectors likewise; the baselines always run.
         repeats: number of splits of each dataset; 'auto' adds more where the best model is not
             significantly better than all others.
@@ -188,16 +261,17 @@ def run(
         "timing_budget": timing_budget,
     }
     options = dict(settings.run) | {k: v for k, v in arguments.items() if v is not None}
+    files, names = opened(_words(options.get("datasets", ())), declared=settings.datasets)
     request = Request(
         Selection(
-            datasets=_words(options.get("datasets", ())),
+            datasets=tuple(names),
             models=_words(options.get("models", ())),
             devices=_words(options.get("device", ("cpu",))),
             repeats=options.get("repeats"),
             seed=options.get("seed", SEED),
             train_sizes=tuple(train_sizes),
         ),
-        plugins=(*settings.plugins, *_words(plugins)),
+        plugins=(*settings.plugins, *_words(plugins), *files),
         name=name,
         jobs=options.get("jobs"),
         timeout=units.seconds(options.get("timeout", TIMEOUT)),
@@ -207,10 +281,10 @@ def run(
         in_process=in_process,
     )
     registry = load(request.plugins) if in_process else discovery.discover(request.plugins)
-    with ExitStack() as opened:
+    with ExitStack() as stack:
         if isinstance(registry, discovery.Described):
             # Otherwise they would live until garbage collection, which a notebook may delay.
-            opened.callback(registry.processes.close)
+            stack.callback(registry.processes.close)
         planned = plan(registry, request.selection)
         with closing(
             Store(choose_store(str(store) if store else None, settings), create=True)
@@ -258,4 +332,4 @@ def _display(campaign: Campaign, bar: notebook.Bar | None, *, wanted: bool) -> I
 
 
 def _words(given: Selectors) -> tuple[str, ...]:
-    return (str(given),) if isinstance(given, str | Path) else tuple(map(str, given))
+    return (str(given),) if isinstance(given, str | Path | Table) else tuple(map(str, given))

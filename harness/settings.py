@@ -38,9 +38,18 @@ _IN_TOML = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """A project's settings, which apply to everybody who runs the harness in it."""
+    """A project's settings, which apply to everybody who runs the harness in it.
+
+    Args:
+        plugins: paths of ``.py`` files, or import names of modules.
+        datasets: for each dataset that is a file: its ``file``, an absolute path or an address,
+            and options such as ``target``.
+        store: path of an SQLite file, or a database URL.
+        run: defaults of ``harness run``.
+    """
 
     plugins: tuple[str, ...] = ()
+    datasets: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     store: str | None = None
     run: Mapping[str, Any] = field(default_factory=dict)  # TOML, checked against RUN_DEFAULTS
 
@@ -76,7 +85,12 @@ def _read(file: Path) -> Settings:
         raise UsageError(f"{file}: is not valid TOML: {error}") from None
     if not isinstance(table, dict):
         raise UsageError(f"{file}: tool.harness = {table!r} is not a table")
-    allowed: Mapping[str, tuple[type, ...]] = {"plugins": (list,), "store": (str,), "run": (dict,)}
+    allowed: Mapping[str, tuple[type, ...]] = {
+        "plugins": (list,),
+        "datasets": (dict,),
+        "store": (str,),
+        "run": (dict,),
+    }
     _check(file, "tool.harness", table, allowed)
     _check(file, "tool.harness.run", table.get("run", {}), RUN_DEFAULTS)
     store = table.get("store")
@@ -84,9 +98,32 @@ def _read(file: Path) -> Settings:
         store = str(file.parent / store)
     return Settings(
         plugins=tuple(_plugin(file.parent, spec) for spec in table.get("plugins", ())),
+        datasets={
+            name: _dataset(file, name, options)
+            for name, options in table.get("datasets", {}).items()
+        },
         store=store,
         run=table.get("run", {}),
     )
+
+
+def _dataset(file: Path, name: str, options: object) -> dict[str, str]:
+    """A dataset's options as texts; lists become ``a+b``, and its file's path absolute."""
+    section = f"tool.harness.datasets.{name}"
+    if not isinstance(options, dict) or not isinstance(options.get("file"), str):
+        raise UsageError(f'{file}: [{section}] needs file = "path", and target = "column"')
+    texts: dict[str, str] = {}
+    for key, value in options.items():
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            texts[key] = "+".join(value)
+        elif isinstance(value, str | int) and not isinstance(value, bool):
+            texts[key] = str(value)
+        else:
+            raise UsageError(f"{file}: [{section}] {key} = {value!r} is neither text nor a list")
+    for key in ("file", "test"):
+        if key in texts and (path := file.parent / texts[key]).is_file():
+            texts[key] = str(path)
+    return texts
 
 
 def _plugin(folder: Path, spec: str) -> str:

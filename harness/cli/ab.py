@@ -105,7 +105,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     from harness.analysis.changes import change_rows, status
     from harness.versions.pairs import Design, compare_sides
 
-    registry = options.discover(given["plugins"])
+    files: tuple[str, ...] = ()
+    if given["datasets"]:
+        files, given["datasets"] = options.open_files(given["datasets"], given)
+    # The files are read here; both sides get the same rows.
+    registry = options.discover((*given["plugins"], *files))
     verdicts = options.Verdicts.of(given)
     pair, tasks = _chosen(registry, given)
     plan = Design(

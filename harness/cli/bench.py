@@ -113,6 +113,7 @@ def softmax(
     "--together", type=click.IntRange(1), default=32, help="Replicates of a fit of several [32]."
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of the data and models [0].")
+@options.file_options
 @_common
 @click.pass_context
 def training(
@@ -134,6 +135,8 @@ def training(
     from harness.timing.schedule import by_epochs, of_training
     from harness.trials.plan import Selection
 
+    files, datasets = options.open_files(datasets, given)
+    given["plugins"] = (*given["plugins"], *files)
     registry = options.discover(given["plugins"])
     devices = given["devices"] or tuple(registry.devices)
     selection = Selection(datasets, models, devices, 1, seed)

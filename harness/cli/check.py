@@ -26,15 +26,17 @@ KINDS = ("datasets", "models", "kernels", "reports")
 
 @click.command(name="check", cls=options.Command, short_help="Check plugins against the contract.")
 @click.argument("names", nargs=-1, metavar="[NAME]...")
+@options.file_options
 @options.plugin_option
-def command(names: tuple[str, ...], plugins: tuple[str, ...]) -> None:
+def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> None:
     """Check that datasets, models, kernels and reports keep the contract.
 
     One line a check.  Without a NAME all that is offered and can run here, but for what is slow to
     prepare.  Each check runs in a process of its
     own, so that one that crashes or hangs is a line, too.
     """
-    registry = options.discover(plugins)
+    files, names = options.open_files(names, given)
+    registry = options.discover((*plugins, *files))
     subjects = _subjects(registry, names)
     from rich.text import Text
 

@@ -27,7 +27,8 @@ def command(kind: str | None, plugins: tuple[str, ...]) -> None:
 
     Without a word: all but the devices, which take seconds to look for, and the plugins.
     """
-    registry = options.discover(plugins)
+    files, _ = options.open_files((), {})
+    registry = options.discover((*plugins, *files))
     console = out()
     for listed_kind in (kind,) if kind else BY_DEFAULT:
         console.print(

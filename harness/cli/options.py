@@ -167,8 +167,17 @@ FILE_OPTIONS = (
 """Name, placeholder and help of each option for files."""
 
 
-def open_files(given: GivenOptions) -> None:
-    """Replace the files among the datasets by names, and add what opens them to the plugins.
+def open_files(
+    selectors: Sequence[str], given: GivenOptions
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Open the files among some selectors, and the files that the settings declare.
+
+    Args:
+        selectors: of datasets; empty for all.
+        given: the command's options, with those of `file_options` if it has them.
+
+    Returns:
+        What to open, to discover like plugins; and selectors of the datasets.
 
     Raises:
         UsageError: see `harness.contract.openers.opened`.
@@ -177,11 +186,11 @@ def open_files(given: GivenOptions) -> None:
 
     options = {}
     for name, _, _ in FILE_OPTIONS:
-        value = given.pop(name.replace("-", "_"))
+        value = given.get(name.replace("-", "_"))
         if value is not None:
             options["split" if name == "split-column" else name] = value
-    specs, given["datasets"] = opened(given["datasets"], options)
-    given["plugins"] = (*given["plugins"], *specs)
+    specs, names = opened(selectors, options, read_settings().datasets)
+    return tuple(specs), tuple(names)
 
 
 def threads_option(function: F) -> F:

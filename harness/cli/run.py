@@ -111,7 +111,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     else:
         _use_settings_for_resume(ctx, given)
     _refuse_contradictions(ctx, given)
-    options.open_files(given)
+    if given["resume"] is None:
+        files, given["datasets"] = options.open_files(given["datasets"], given)
+        given["plugins"] = (*given["plugins"], *files)
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
     if given["resume"] is not None:

@@ -58,14 +58,18 @@ CROSS_VALIDATION = (
 @click.command(name="show", cls=options.Command, short_help="Show a dataset, a model or a run.")
 @click.argument("name")
 @click.option("--failures", is_flag=True, help="Of a run: each failure with its traceback.")
+@options.file_options
 @options.store_option
 @options.plugin_option
-def command(name: str, failures: bool, store: str | None, plugins: tuple[str, ...]) -> None:
+def command(
+    name: str, failures: bool, store: str | None, plugins: tuple[str, ...], **given: Any
+) -> None:
     """Show what NAME is: a dataset, a model, a kernel, a report, or a run.
 
     A run is an id, a name, `last`, `previous`, or a git revision that it was made at.
     """
-    registry = options.discover(plugins)
+    files, (name,) = options.open_files((name,), given)
+    registry = options.discover((*plugins, *files))
     shown = False
     if not failures:
         if name in registry.datasets:
@@ -141,6 +145,8 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
     parameters = split_parameters(dataset)
     if parameters:
         console.print(_parameters(parameters))
+    if dataset.columns:
+        console.print(_columns(dataset))
     console.print(_classes(first_split))
     console.print(_rows(first_split))
 
@@ -158,6 +164,29 @@ def _glance(registry: Described, dataset: Dataset) -> FirstSplit:
         "datasets", dataset.name, glance_there, *arguments, limits=Limits(DRAWING)
     ) as call:
         return cast("FirstSplit", told_by(call, dataset.name))
+
+
+def _columns(dataset: Dataset) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    table.add_column("column", overflow="fold")
+    for heading in ("type", "distinct", "missing"):
+        table.add_column(heading, justify="left" if heading == "type" else "right")
+    table.add_column("use")
+    table.add_column("why", overflow="fold")
+    for column in dataset.columns:
+        table.add_row(
+            column.name,
+            column.type,
+            f"{column.n_distinct:,}" if column.n_distinct >= 0 else "",
+            f"{column.n_missing:,}" if column.n_missing else "",
+            column.use,
+            column.reason,
+            style="dim" if column.use == "dropped" else "",
+        )
+    return table
 
 
 def _classes(first_split: FirstSplit) -> Table:

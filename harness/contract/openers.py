@@ -12,11 +12,11 @@ and yields datasets. Its keyword parameters are the options that users write in 
 
 from __future__ import annotations
 
-import importlib
+import fnmatch
 import importlib.metadata
 import inspect
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,7 +27,7 @@ from harness.contract.selectors import Selector, quoted
 from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 GROUP = "classification_harness.openers"
 
@@ -197,14 +197,16 @@ def _suffix(head: str) -> str:
 
 
 def opened(
-    selectors: Sequence[str], options: Mapping[str, str], tags: Collection[str] = ()
+    selectors: Sequence[str],
+    options: Mapping[str, str] | None = None,
+    declared: Mapping[str, Mapping[str, str]] | None = None,
 ) -> tuple[list[str], list[str]]:
     """What to open for some selectors, and selectors of the datasets that come of it.
 
     Args:
-        selectors: of datasets, as the user wrote them.
+        selectors: of datasets, as the user wrote them; empty for all.
         options: options for each file, which those in a selector overrule.
-        tags: declared tags, which beat a scheme of the same name.
+        declared: options of datasets that the project's settings declare, by name.
 
     Returns:
         A text for each file or address, which `harness.contract.registry` takes like a plugin; and
@@ -217,7 +219,7 @@ def opened(
     specs: dict[str, Opening] = {}
     names: list[str] = []
     for text in selectors:
-        found = None if _has_tag(text, tags) else opening(text, options)
+        found = opening(text, options)
         if found is None:
             names.append(text)
             continue
@@ -230,10 +232,14 @@ def opened(
         specs[found.spec] = found
         names.append(found.selector)
     if options and not specs:
-        raise UsageError(f"--{next(iter(options))} is for a file; name one with -d FILE")
+        raise UsageError(f"{next(iter(options))}= is for a file; name one with -d FILE")
+    for name, given in (declared or {}).items():
+        heads = [Selector.parse(text).head for text in names]
+        if not selectors or any(fnmatch.fnmatchcase(name, head) for head in heads):
+            found = opening(quoted(given["file"]), {**given, NAME: name})
+            if found is None:
+                raise UsageError(f"[tool.harness.datasets.{name}]: no plugin opens {given['file']}")
+            options_of = {k: v for k, v in found.options.items() if k != "file"}
+            found = replace(found, name=name, options=options_of)
+            specs[found.spec] = found
     return list(specs), names
-
-
-def _has_tag(text: str, tags: Collection[str]) -> bool:
-    tag, colon, _ = text.strip().partition(":")
-    return bool(colon) and tag in tags
