@@ -40,14 +40,14 @@ class Table:
 
     Args:
         n_rows: number of rows.
-        columns: arrays (n_rows,) of numbers or objects.
+        columns: (n_rows,) each: arrays of numbers or objects, or pandas' Categorical.
         names: the column names as the dataset gives them; empty if the table has none.
         categorical: indices of the columns whose own type is categorical.
         block: all columns as one array (n_rows, n_columns) if they are all numbers; else None.
     """
 
     n_rows: int
-    columns: Sequence[Array]
+    columns: Sequence[Any]
     names: tuple[object, ...] = ()
     categorical: frozenset[int] = frozenset()
     block: Array | None = None
@@ -127,7 +127,8 @@ def _label_array(y: Any, part: str) -> Array:
         table = _frame(y)
         if len(table.columns) != 1:
             raise DatasetError(f"{part} has {len(table.columns)} columns; labels are one column")
-        return table.columns[0]
+        column = table.columns[0]
+        return np.asarray(column, dtype=object) if _is_categorical(column) else column
     return np.asarray(y, dtype=object) if _is_extended(y) else _array(y, part)
 
 
@@ -195,7 +196,7 @@ def floats(column: Array, name: str) -> NDArray[np.float64]:
         ) from error
 
 
-def codes(parts: Sequence[Array]) -> tuple[tuple[str, ...], list[NDArray[np.float64]]]:
+def codes(parts: Sequence[Any]) -> tuple[tuple[str, ...], list[NDArray[np.float64]]]:
     """A column's categories, sorted as texts, and each part's codes, with NaN for missing values.
 
     The integer 9 and the float 9.0 are the same category, because missing values alone turn a
@@ -205,21 +206,45 @@ def codes(parts: Sequence[Array]) -> tuple[tuple[str, ...], list[NDArray[np.floa
     >>> names, train.tolist(), test.tolist()
     (('10', '9'), [0.0, 1.0, 0.0], [1.0, nan])
     """
-    if all(part.dtype.kind in NUMBERS for part in parts):
-        values, inverse = np.unique(np.concatenate(parts), return_inverse=True)
-        texts = [None if absent(value) else label_text(value) for value in values.tolist()]
-    else:
-        flat = [value for part in parts for value in part.tolist()]
-        all_texts = [None if absent(value) else label_text(value) for value in flat]
-        index: dict[str | None, int] = {}
-        inverse = np.array(
-            [index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp
-        )
-        texts = list(index)
+    values, inverse = _distinct_values(parts)
+    texts = [None if absent(value) else label_text(value) for value in values]
     categories = sorted({text for text in texts if text is not None})
     code_of: dict[str | None, float] = {text: float(i) for i, text in enumerate(categories)}
     part_codes = np.array([code_of.get(text, np.nan) for text in texts])[inverse.ravel()]
     return names_of(categories), np.split(part_codes, np.cumsum([len(part) for part in parts])[:-1])
+
+
+def _distinct_values(parts: Sequence[Any]) -> tuple[list[Any], NDArray[np.intp]]:
+    """The distinct values of a column, and each row's value as an index of them."""
+    if all(map(_is_categorical, parts)):
+        values: list[Any] = []
+        indices = []
+        for part in parts:
+            used, inverse = np.unique(part.codes, return_inverse=True)
+            names = part.categories.tolist()
+            indices.append(inverse + len(values))
+            values += [None if code < 0 else names[code] for code in used.tolist()]
+        return values, np.concatenate(indices)
+    arrays = [np.asarray(part, dtype=object) if _is_categorical(part) else part for part in parts]
+    flat = np.concatenate(arrays)
+    if flat.dtype.kind in NUMBERS:
+        distinct_numbers, inverse = np.unique(flat, return_inverse=True)
+        return distinct_numbers.tolist(), inverse.ravel()
+    import pandas as pd  # faster than a loop over the values, even if it has to be loaded
+
+    if pd.api.types.infer_dtype(flat, skipna=True) == "string":
+        inverse, distinct_texts = pd.factorize(flat)
+        # A missing value has the index -1, which is the last value's.
+        return [*distinct_texts.tolist(), None], inverse
+    # Of different types; pandas would take True and 1 for the same value.
+    all_texts = [None if absent(value) else label_text(value) for value in flat.tolist()]
+    index: dict[str | None, int] = {}
+    inverse = np.array([index.setdefault(text, len(index)) for text in all_texts], dtype=np.intp)
+    return list(index), inverse
+
+
+def _is_categorical(column: Any) -> bool:
+    return hasattr(column, "categories") and hasattr(column, "codes")
 
 
 def n_missing(labels: Array) -> int:
@@ -386,8 +411,8 @@ def _frame(X: Any) -> Table:
     return Table(len(X), columns, names, frozenset(categorical))
 
 
-def _series(series: Any, dtype: Any) -> Array:
-    """A column of a DataFrame as an array, of numbers if its dtype is numeric."""
+def _series(series: Any, dtype: Any) -> Any:
+    """A column of a DataFrame: an array, of numbers if its dtype is numeric, or a Categorical."""
     if isinstance(dtype, np.dtype):
         array: Array = series.to_numpy()
         return array if dtype.kind in "mM" else _plain(array, "")
@@ -401,15 +426,18 @@ def _series(series: Any, dtype: Any) -> Array:
         if dtype.kind in "iu":
             return np.asarray(series.to_numpy(dtype=dtype.kind + "8"))
         return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan))
+    if isinstance(dtype, pd.CategoricalDtype):
+        return series.array
     return np.asarray(series, dtype=object)
 
 
-def _is_text(column: Array) -> bool:
+def _is_text(column: Any) -> bool:
     """Whether all values of a column are texts, apart from missing ones."""
     if column.dtype != object:
         return False
-    values = [value for value in column.tolist() if not absent(value)]
-    return bool(values) and all(isinstance(value, str) for value in values)
+    import pandas as pd  # already loaded, because the DataFrame exists
+
+    return bool(pd.api.types.infer_dtype(column, skipna=True) == "string")
 
 
 def _converted(X: Any, method: str, part: str) -> Any:

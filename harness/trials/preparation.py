@@ -34,6 +34,12 @@ BLOCK = 2**17
 MOSTLY_DISTINCT = 0.75
 """Distinct categories per row with a category: a column with more identifies its rows."""
 
+MOST_CATEGORIES = 50
+"""Categories of a column that keep their own; the rarer ones become `OTHERS`."""
+
+OTHERS = "(other)"
+"""The category of all rare categories of a column."""
+
 FEW_ROWS = 20
 """With fewer rows, no column counts as an identifier: categories often differ by chance."""
 
@@ -209,6 +215,8 @@ def prepare(data: Encoded, needs: Needs, room: Allocate = in_memory) -> Prepared
       empty strings if it is categorical and stays so.
     - One-hot encoding makes a row of zeros of a category that the training part lacks, and of a
       missing category that was not filled in.
+    - Of a column with more than `MOST_CATEGORIES` categories, the most frequent of the training
+      part keep their own, and all others share `OTHERS`.
     - Scaling only centres a column that does not vary.
 
     Args:
@@ -238,15 +246,15 @@ def leaves(data: Encoded, needs: Needs) -> bool:
 def _prepare(data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     parts = data.X_train, data.X_test
     one_hot = needs.numeric
-    counts = [
-        np.bincount(_present_codes(data.X_train[:, column]), minlength=len(names))
+    encodings = [
+        _Encoding.of(data.X_train[:, column], names, needs)
         for column, names in zip(data.categorical, data.categories, strict=True)
     ]
     widths = np.ones(len(data.feature_names), dtype=np.intp)
     if one_hot:
         # A column whose training part is all missing becomes one column of zeros.
-        for column, count in zip(data.categorical, counts, strict=True):
-            widths[column] = max(1, int((count > 0).sum()))
+        for column, encoding in zip(data.categorical, encodings, strict=True):
+            widths[column] = max(1, int((encoding.counts > 0).sum()))
     starts = np.cumsum(widths) - widths
     quantities = np.setdiff1d(np.arange(len(widths)), data.categorical)
     scaler = _Scaler.of(parts, quantities, needs)
@@ -270,15 +278,17 @@ def _prepare(data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     if not as_it_is:
         for X, output in zip(parts, outputs, strict=True):
             scaler.write(X, output, starts[quantities])
-    for column, names, count in zip(data.categorical, data.categories, counts, strict=True):
+    for column, encoding in zip(data.categorical, encodings, strict=True):
         for X, output in zip(parts, outputs, strict=True):
-            filled = _filled(X[:, column], count, needs)
+            codes = encoding.codes(X[:, column])
             if one_hot:
-                _one_hot(filled, count, len(data.X_train), needs, output[:, starts[column] :])
+                _one_hot(
+                    codes, encoding.counts, len(data.X_train), needs, output[:, starts[column] :]
+                )
             else:
                 # A missing category has the code -1, which indexes the last entry.
-                table = np.array([*names, "" if needs.finite else None], dtype=object)
-                output[:, column] = table[filled]
+                missing = "" if needs.finite else None
+                output[:, column] = np.array([*encoding.names, missing], dtype=object)[codes]
     y_train = np.searchsorted(data.trained, data.y_train)
     for array in (*outputs, y_train):
         array.setflags(write=False)
@@ -557,19 +567,41 @@ def _sums(X: Array, columns: NDArray[np.intp], mean: Floats | None = None) -> Fl
     return sums
 
 
-def _present_codes(column: Array) -> NDArray[np.intp]:
-    """Codes of the categories that are not missing."""
-    present: NDArray[np.intp] = column[~np.isnan(column)].astype(np.intp)
-    return present
+@dataclass(frozen=True, slots=True, eq=False)
+class _Encoding:
+    """The categories of a column as a model gets them, fitted on the training part.
 
-
-def _filled(column: Array, counts: NDArray[np.intp], needs: Needs) -> NDArray[np.intp]:
-    """Codes; a missing one becomes the most frequent if the model needs finite input, else -1.
-
-    It also becomes -1 if the training part has no category at all.
+    Args:
+        names: names of the categories.
+        counts: (len(names),), how many training rows have each.
+        places: index of each original category among ``names``; the last entry is the code of a
+            missing value, -1 if it stays missing.
     """
-    fill = counts.argmax() if needs.finite and counts.any() else -1
-    return np.where(np.isnan(column), fill, column).astype(np.intp)
+
+    names: tuple[str, ...]
+    counts: NDArray[np.intp]
+    places: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, column: Array, names: tuple[str, ...], needs: Needs) -> _Encoding:
+        present = column[~np.isnan(column)].astype(np.intp)
+        counts = np.bincount(present, minlength=len(names))
+        places = np.arange(len(names) + 1)
+        if int((counts > 0).sum()) > MOST_CATEGORIES:
+            # Among equally frequent categories the first by name keep their own.
+            kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_CATEGORIES])
+            places[:] = len(kept)
+            places[kept] = np.arange(len(kept))
+            n_others = counts.sum() - counts[kept].sum()
+            names = (*(names[code] for code in kept), OTHERS)
+            counts = np.append(counts[kept], n_others)
+        fills = needs.finite and counts.any()
+        places[-1] = counts.argmax() if fills else -1
+        return cls(names, counts, places)
+
+    def codes(self, column: Array) -> NDArray[np.intp]:
+        """The column as indices of ``names``; -1 for a missing value that stays missing."""
+        return self.places[np.where(np.isnan(column), -1, column).astype(np.intp)]
 
 
 def _one_hot(
