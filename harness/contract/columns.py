@@ -149,7 +149,7 @@ def with_rows(X: Any, part: str) -> Any:
     return array
 
 
-def rows_of(X: Any, rows: NDArray[np.intp]) -> Any:
+def rows_of(X: Any, rows: NDArray[np.intp] | slice) -> Any:
     """Rows of a table, selected by position."""
     return X.iloc[rows] if _is_frame(X) else X[rows]
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from harness.contract.columns import rows_of
 from harness.contract.values import RUNNING, TO_PREDICT, TimedCall, WorkloadKey
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
@@ -477,7 +478,7 @@ class _PairingWorkloads:
 
     def _predict(self, kind: TimedCall) -> Workload:
         _, _, prepared = self.parts[0]
-        X = prepared.X_test[:1] if kind is TimedCall.PREDICT_ROW else prepared.X_test
+        X = rows_of(prepared.X_test, slice(1)) if kind is TimedCall.PREDICT_ROW else prepared.X_test
 
         def setup() -> Callable[[], Any]:
             if self.fitted is None:
