@@ -362,7 +362,7 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
 def likelihood_interval(nll: Interval) -> Interval:
     """The likelihood's interval: exp(-NLL) of the NLL's ends, in reverse order.
 
-    >>> likelihood(Interval(0.0, float("inf"), Basis.DRAWS))
+    >>> likelihood_interval(Interval(0.0, float("inf"), Basis.DRAWS))
     Interval(low=0.0, high=1.0, basis=<Basis.DRAWS: 't over draws'>)
     """
     return Interval(math.exp(-nll.high), math.exp(-nll.low), nll.basis)

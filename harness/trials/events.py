@@ -166,8 +166,8 @@ def _in_words(curve: Curve) -> str:
 def likelihood_text(value: float) -> str:
     """A likelihood as text, with three decimals and without a leading zero.
 
-    >>> likelihood(0.8134), likelihood(1.0), likelihood(float("nan"))
-    ('.813', '1.000', 'nan')
+    >>> [likelihood_text(value) for value in (0.8134, 1.0, float("nan"))]
+    ['.813', '1.000', 'nan']
     """
     return f"{value:.3f}".removeprefix("0") if math.isfinite(value) else "nan"
 
