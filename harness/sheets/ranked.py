@@ -7,8 +7,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from harness.contract.values import folds_in
-from harness.sheets.figures import bound, compact, fixed, loss_decimals, share
+from harness.sheets.figures import bound, compact, loss_decimals, share
 from harness.sheets.table import CLIPPED, PARTIAL, TIED, Column, Entry, Sheet
+from harness.words import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
