@@ -153,7 +153,7 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 
 def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
     from harness.analysis.history import points_of_scores
-    from harness.store.environment import git
+    from harness.store.environment import checkout_at
     from harness.versions.pairs import Design
     from harness.versions.record import PAIRS, record, short
 
@@ -176,7 +176,7 @@ def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
         n = store.add_points([*made.points, *points_of_scores(store)])
     changes = ", with uncommitted changes" if made.revision.endswith("+") else ""
     say(f"kept {plural(n, 'point')} in {store.name}, anchor {short(made.anchor)}{changes}")
-    if not made.revision and git(Path.cwd()):
+    if not made.revision and checkout_at(Path.cwd()):
         remark("what was measured is not installed from a checkout here: no revision is kept")
     return 0 if any(point.source == "ab" for point in made.points) else NOTHING
 

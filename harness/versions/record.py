@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from harness.contract.values import Point
 from harness.errors import UsageError
 from harness.store import repositories
-from harness.store.environment import git, machine
+from harness.store.environment import checkout_at, machine
 from harness.timing.schedule import kernels_named
 from harness.versions.pairs import compare_sides
 from harness.versions.sides import HERE, side_of
@@ -254,7 +254,10 @@ def revision(registry: Registry) -> str:
 
     It was measured if the harness or a plugin lies in it, or was installed from it.
     """
-    checkout, top = git(Path.cwd()), repositories.line(Path.cwd(), "rev-parse", "--show-toplevel")
+    checkout, top = (
+        checkout_at(Path.cwd()),
+        repositories.line(Path.cwd(), "rev-parse", "--show-toplevel"),
+    )
     if not checkout or not any(place.is_relative_to(top) for place in _sources(registry)):
         return ""
     return f"{checkout['revision']}{'+' if checkout['dirty'] else ''}"
