@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.contract.registry import Registry
-    from harness.contract.values import Run, Timing
+    from harness.contract.values import JSONObject, Run, Timing
     from harness.timing.schedule import Schedule
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -151,7 +151,7 @@ def training(
 
 
 def _bench(
-    registry: Registry, schedule: Schedule, asked: dict[str, Any], given: dict[str, Any]
+    registry: Registry, schedule: Schedule, asked: JSONObject, given: options.GivenOptions
 ) -> int:
     from harness.interchange import require_pytest_benchmark
     from harness.runs.benches import BUDGET, BenchRequest, bench
