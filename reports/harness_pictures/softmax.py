@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
@@ -93,7 +94,8 @@ def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     timings, run = frames.timings, frames.run.id
     known = timings[timings["kind"].isin(["softmax", COPY]) & (timings["status"] == "ok")]
     # A kernel that could not be timed in any shape has words in place of a case.
-    known = known[[SoftmaxCase.of(str(case)) is not None for case in known["case"]]]
+    is_case = [SoftmaxCase.of(str(case)) is not None for case in known["case"]]
+    known = known.loc[np.array(is_case, dtype=bool)]
     kernels = known[known["kind"] == "softmax"]
     if kernels.empty:
         raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
