@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.contract.values import Report
 
 
-class Listing(options.Command):
+class ReportCommand(options.Command):
     """A command whose help ends with the reports and their options."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
@@ -35,7 +35,7 @@ class Listing(options.Command):
 
 @click.command(
     name="report",
-    cls=Listing,
+    cls=ReportCommand,
     short_help="Print a run's tables again.",
     context_settings={"ignore_unknown_options": True},  # a report has options of its own
 )

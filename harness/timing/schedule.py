@@ -65,7 +65,7 @@ RECKONED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Agenda:
+class Schedule:
     """The groups to time, and what is left out.
 
     Args:
@@ -89,7 +89,7 @@ class _Completed(TypedDict):
     first_predict_seconds: float
 
 
-def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
+def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Schedule:
     """Schedules the successful pairings of a run, the fastest first, as many as the budget allows.
 
     If the budget does not suffice for all, models that count their epochs are fitted with fewer
@@ -130,9 +130,9 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         shorter.append(shortened)
     heavy = any(registry.models[pairing.trials[0].model.name].requires for pairing in pairings)
     start = START + (LIBRARIES if heavy else 0.0)
-    agenda = _within(pairings, budget, start)
-    if not agenda.late:
-        return agenda
+    schedule = _within(pairings, budget, start)
+    if not schedule.late:
+        return schedule
     return _within(shorter, budget, start)
 
 
@@ -175,7 +175,7 @@ def _calls(seconds: float) -> float:
     return seconds * (CALLS if seconds < SHORT else FEW_CALLS)
 
 
-def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Agenda:
+def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Schedule:
     """Schedules the pairings with the least weight that fit into the budget.
 
     The reason for each pairing left out names a budget that would suffice for all. ``start`` is the
@@ -206,7 +206,7 @@ def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Ag
         )
         for pairing in left_out
     )
-    return Agenda(
+    return Schedule(
         tuple(TrainingGroup(tuple(chosen)) for chosen in by_dataset.values()), late, needed
     )
 
@@ -217,7 +217,7 @@ def of_kernels(
     shapes: Sequence[tuple[int, int]] = (),
     dtypes: Sequence[str] = (),
     devices: Sequence[str] = (),
-) -> Agenda:
+) -> Schedule:
     """Schedules every kernel on every shape, type and device, with warm and with cold caches.
 
     Args:
@@ -264,7 +264,7 @@ def of_kernels(
         raise UsageError(
             f"nothing to time: {'; '.join(reasons[:3])} (devices here: {present_devices})"
         )
-    return Agenda(tuple(groups), tuple(late))
+    return Schedule(tuple(groups), tuple(late))
 
 
 def _kernels_left_out(
@@ -295,7 +295,7 @@ def of_training(
     *,
     epochs: int = EPOCHS,
     together: int = TOGETHER,
-) -> Agenda:
+) -> Schedule:
     """Schedules selected models that train by epochs, and their references, on every dataset.
 
     Models that are default in ``bench`` are always included: their plain loops are the common
@@ -356,7 +356,7 @@ def of_training(
         for choice in candidates
         if choice in named and not trains[choice]
     )
-    return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
+    return Schedule(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
 
 
 def _common_references(registry: Registry, selectors: Sequence[str]) -> tuple[str, ...]:
