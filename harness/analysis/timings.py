@@ -29,7 +29,7 @@ def with_intervals(*names: str) -> tuple[str, ...]:
 
 
 TRAINING_COLUMNS = (
-    *("dataset", "model", "device", "threads", "status", "reason", "processes"),
+    *("dataset", "model", "device", "plain", "threads", "status", "reason", "processes"),
     *("fit_seconds", "fit_low", "fit_high", "fit_minimum", "fit_third_quartile"),
     *("epochs", *with_intervals("microseconds_per_epoch", "samples_per_second")),
     *("together", *with_intervals("together_microseconds_per_epoch", "together_ratio")),
@@ -68,7 +68,7 @@ def training(frames: Frames) -> pd.DataFrame:
         pairings.setdefault(key, {})[row["kind"]] = row
     records = []
     for (dataset, model, device), kinds in pairings.items():
-        record: Record = {"dataset": dataset, "model": model, "device": device}
+        record: Record = {"dataset": dataset, "model": model, "device": device, "plain": False}
         fit = kinds.get("fit")
         if fit is None:
             continue
@@ -159,7 +159,13 @@ def _plain_loop(record: Record, reference: Record, epochs: Sequence[Sequence[flo
     fit = {f"fit_{name}": reference[name] for name in ("low", "high", "minimum", "third_quartile")}
     return (
         {name: record[name] for name in kept}
-        | {"model": f"{PLAIN}{record['model']}", "status": reference["status"], "reason": ""}
+        | {"model": f"{PLAIN}{record['model']}", "plain": True}
+        | {"status": reference["status"], "reason": ""}
+            "model": f"{PLAIN}{record['model']}",
+            "plain": True,
+            "status": reference["status"],
+            "reason": "",
+        }
         | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
         | fit
         | _of_an_epoch(epochs, reference["n_train"])

@@ -19,7 +19,7 @@ from harness.cli.stopping import terminable
 from harness.errors import UsageError, cannot_write
 from harness.terminal.console import out, remark, say, write
 from harness.untrusted import csv_text
-from harness.words import plural
+from harness.words import p_value, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -260,7 +260,7 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
                 f"{size} ({low} to {high})",
                 point.revision[:SHOWN],
                 point.time[:16].replace("T", " "),
-                f"{step.p_value:.3g}",
+                p_value(step.p_value),
                 segment.state(step),
             )
         )

@@ -48,7 +48,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                 tuple(
                     Entry(
                         _name(row, several),
-                        look="faint" if row["model"].startswith(PLAIN) else "",
+                        look="faint" if row["plain"] else "",
                     )
                     for row in rows
                 ),

@@ -306,7 +306,8 @@ def _require_same(actual: Array, expected: Array, tolerance: float, what: str) -
 
 def _require_untouched(what: str, actual: Array, given: Array) -> None:
     # Compared as texts, so that missing values are equal, in arrays of objects, too.
-    n_changed = np.count_nonzero(actual.astype(str) != given.astype(str))
+    now, before = (np.asarray(table, dtype=object).astype(str) for table in (actual, given))
+    n_changed = np.count_nonzero(now != before)
     require(not n_changed, f"{what}: {n_changed} of {given.size} values differ")
 
 

@@ -328,16 +328,30 @@ def of_training(
     if named and not any(trains[choice] for choice in named):
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
     for trial in planned.trials:
-        if not trains.get(trial.model):
-            continue
-        choice = _with_epochs(registry, trial.model, epochs)
-        shortened = replace(trial, model=choice)
-        repeats.setdefault((trial.dataset, choice, trial.device), []).append(shortened)
+        if trains.get(trial.model):
+            choice = _with_epochs(registry, trial.model, epochs)
+            key = (trial.dataset, choice, trial.device)
+            repeats.setdefault(key, []).append(replace(trial, model=choice))
     skipped = [skip for skip in planned.skips if not registry.models[skip.model.name].baseline]
     if not repeats and skipped:
         raise UsageError(f"nothing to time: {skipped[0].reason}")
     if not repeats:
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
+    late = tuple(
+        _unfit("fit", str(skip.model), skip.device, skip.reason, str(skip.dataset))
+        for skip in skipped
+    ) + tuple(
+        _unfit("fit", str(choice), "cpu", "does not train by epochs", "every dataset")
+        for choice in candidates
+        if choice in named and not trains[choice]
+    )
+    return Schedule(_training_groups(registry, repeats, together), late)
+
+
+def _training_groups(
+    registry: Registry, repeats: Mapping[tuple[Choice, Choice, str], list[Trial]], together: int
+) -> tuple[TrainingGroup, ...]:
+    """The pairings of each dataset and device, beside their references."""
     groups: dict[tuple[Choice, str], list[TimedPairing]] = {}
     for (dataset, choice, device), trials in repeats.items():
         several = together > 1 and registry.models[choice.name].fit_together is not None
@@ -348,15 +362,7 @@ def of_training(
             weight=1.0,
         )
         groups.setdefault((dataset, device), []).append(pairing)
-    late = tuple(
-        _unfit("fit", str(skip.model), skip.device, skip.reason, str(skip.dataset))
-        for skip in skipped
-    ) + tuple(
-        _unfit("fit", str(choice), "cpu", "does not train by epochs", "every dataset")
-        for choice in candidates
-        if choice in named and not trains[choice]
-    )
-    return Schedule(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
+    return tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values())
 
 
 def _common_references(registry: Registry, selectors: Sequence[str]) -> tuple[str, ...]:
