@@ -161,11 +161,6 @@ def _plain_loop(record: Record, reference: Record, epochs: Sequence[Sequence[flo
         {name: record[name] for name in kept}
         | {"model": f"{PLAIN}{record['model']}", "plain": True}
         | {"status": reference["status"], "reason": ""}
-            "model": f"{PLAIN}{record['model']}",
-            "plain": True,
-            "status": reference["status"],
-            "reason": "",
-        }
         | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
         | fit
         | _of_an_epoch(epochs, reference["n_train"])
