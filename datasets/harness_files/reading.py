@@ -78,11 +78,11 @@ def _require_file(file: Path) -> None:
 
 
 OWN = {
-    "parquet": "a Parquet",
-    "pq": "a Parquet",
+    "parquet": ("a Parquet",),
+    "pq": ("a Parquet",),
     "arrow": ("an Arrow", "a Feather"),
     "feather": ("an Arrow", "a Feather"),
-    "npz": "a ZIP",
+    "npz": ("a ZIP",),
 }
 """What `kind_of` says about intact files, by suffix."""
 
@@ -92,7 +92,7 @@ def _why_unreadable(file: Path, error: Exception) -> str:
     with file.open("rb") as stream:
         kind = kind_of(stream.read(100))
     name = suffix(file)
-    is_own = kind.startswith(OWN.get(name, "?")) or file.suffix.lower() in PACKED
+    is_own = kind.startswith(OWN.get(name, ("?",))) or file.suffix.lower() in PACKED
     if kind and not is_own:
         return f"is no {name} file but {kind}"
     what = " ".join(str(error).split()).replace(str(file), file.name) or type(error).__name__
