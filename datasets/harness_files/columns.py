@@ -134,6 +134,7 @@ def understand(
     """
     columns: dict[str, Any] = {}
     told: list[harness.Column] = []
+    taken = set(table.column_names)
     for name in table.column_names:
         values = _whole(table[name])
         place = f"{where}, column '{shown(name)}'"
@@ -151,10 +152,11 @@ def understand(
             if wish
             else _decided(name, values, n_distinct, place, place_of)
         )
-        made = _features(name, decision, {*table.column_names, *columns})
+        made = _features(name, decision, taken)
         if not made and decision.use == "date":
             decision = _Decision("dropped", "constant")
         columns |= made
+        taken |= made.keys()
         if decision.use != "dropped":
             notes += [leak] if (leak := _leaks(made, codes)) else []
         else:

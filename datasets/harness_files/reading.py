@@ -59,8 +59,8 @@ def read(file: Path, *, missing: Sequence[str] = ()) -> Read:
     except Exception as error:
         raise harness.UsageError(f"{file}: {_why_unreadable(file, error)}") from error
     names = content.table.column_names
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
         first, second = [i for i, name in enumerate(names, 1) if name == repeated][:2]
         raise harness.UsageError(
             f"{file}: columns {first} and {second} are both '{shown(repeated)}'; rename one"
