@@ -14,7 +14,17 @@ import pyarrow.compute as pc
 
 import harness
 from harness_files.separated import read_separated
-from harness_files.sources import MISSING, PACKED, Read, kind_of, opened, shown, source, suffix
+from harness_files.sources import (
+    MISSING,
+    PACKED,
+    Read,
+    kind_of,
+    opened,
+    shown,
+    source,
+    suffix,
+    without_nan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,8 +59,8 @@ def read(file: Path, *, missing: Sequence[str] = ()) -> Read:
     except Exception as error:
         raise harness.UsageError(f"{file}: {_why_unreadable(file, error)}") from error
     names = content.table.column_names
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
         first, second = [i for i, name in enumerate(names, 1) if name == repeated][:2]
         raise harness.UsageError(
             f"{file}: columns {first} and {second} are both '{shown(repeated)}'; rename one"
@@ -145,8 +155,7 @@ def _without(values: Any, missing: Sequence[str]) -> Any:
     """The values without those that stand for a missing value."""
     kind = values.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if pa.types.is_floating(kind):
-        values = pc.if_else(pc.is_nan(values), None, values)
+    values = without_nan(values)
     if not missing or not (is_number or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return values
     if not is_number:

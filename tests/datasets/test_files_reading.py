@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,6 +99,7 @@ def other_types(table: pa.Table) -> pa.Table:
         ("t.txt", CSV, ""),
         ("t.CSV", CSV, ""),
         ("t.csv", CSV.replace("\n", "\r\n"), ""),
+        ("t.csv", CSV.replace("\n", "\r"), ""),
         ("t.csv", CSV.rstrip("\n"), ""),
         ("t.csv", "\n\n" + CSV.replace("\n", "\n\n"), ""),
         ("t.csv", " size ,count, city" + CSV.removeprefix("size,count,city"), ""),
@@ -447,6 +449,36 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").mkdir()
     assert refusal(tmp_path / "t.csv") == "is a folder; name a file in it"
     assert refusal(tmp_path / "u.csv") == "there is no such file; check the path"
+
+
+@pytest.mark.parametrize("n_bytes", [1, 9, 20, 30, 60])
+def test_a_table_whose_first_rows_are_longer_than_the_sample_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    monkeypatch.setattr("harness_files.separated.SAMPLE", n_bytes)
+    assert read(written(tmp_path, "t.csv", CSV)).table.to_pydict() == ROWS
+
+
+def test_a_table_may_have_many_columns_and_long_texts(tmp_path: Path) -> None:
+    names = [f"column_{i}" for i in range(8_000)]
+    row = ["1"] * 7_999 + ["x" * 100_000]
+    table = read(written(tmp_path, "t.csv", ";".join(names) + "\n" + ";".join(row) + "\n")).table
+    assert table.column_names == names
+    assert len(table[names[-1]][0].as_py()) == 100_000
+
+
+def test_a_row_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness_files.separated.BLOCK", 1 << 20)
+    file = written(tmp_path, "t.csv", "a,b\n1,x\n2," + "x" * (3 << 20) + "\n3,y\n")
+    assert refusal(file) == (
+        "a row is longer than 1 MiB; is it a table with one row a line, and are all quotes closed?"
+    )
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    message = refusal(written(tmp_path, "t.svmlight", "1 1:2\n"))
+    assert message == "needs 'sklearn.datasets', which is not installed here"
 
 
 def test_columns_without_a_name_are_named_by_their_place(tmp_path: Path) -> None:
