@@ -17,9 +17,10 @@ class UsageError(HarnessError):
     """The user's request cannot be met: an unknown name, a wrong type, nothing left to run."""
 
 
-def cannot_write(path: object, error: OSError) -> UsageError:
-    """The error for a file or folder that cannot be written to."""
-    return UsageError(f"cannot write to '{path}': {error.strerror or error}")
+def cannot_write(path: object, error: OSError, hint: str = "") -> UsageError:
+    """The error for a file or folder that cannot be written to, with a hint at a way out."""
+    way_out = f"; {hint}" if hint else ""
+    return UsageError(f"cannot write to '{path}': {error.strerror or error}{way_out}")
 
 
 class UnknownNameError(UsageError, KeyError):

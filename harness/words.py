@@ -33,15 +33,25 @@ def listed(names: Iterable[object], most: int = 10, between: str = ", ") -> str:
     return between.join(texts[:most]) + more
 
 
+def fixed(value: float, decimals: int) -> str:
+    """A number with this many decimals, without the zero before them; empty for NaN.
+
+    >>> fixed(0.0604, 3), fixed(36.0437, 3), fixed(0.4, 0), fixed(math.nan, 3)
+    ('.060', '36.044', '0', '')
+    """
+    if math.isnan(value):
+        return ""
+    text = f"{value:.{decimals}f}"
+    return text.removeprefix("0") if decimals else text
+
+
 def p_value(p: float) -> str:
     """A p-value to three decimals, without the zero before them; empty for NaN.
 
     >>> p_value(0.0123), p_value(0.0001), p_value(1.0), p_value(math.nan)
     ('.012', '<.001', '1.000', '')
     """
-    if math.isnan(p):
-        return ""
-    return "<.001" if p < 0.0005 else f"{p:.3f}".removeprefix("0")
+    return "<.001" if p < 0.0005 else fixed(p, 3)
 
 
 def plain(text: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -11,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import harness
+from harness_files.sources import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Use: TypeAlias = Literal["number", "category", "date", "dropped"]
 
@@ -39,8 +41,23 @@ BINS = 50
 IDENTIFIERS = ("id", "key", "uuid", "guid", "index", "row", "number", "nr", "no")
 """Words in names of columns of whole numbers that identify rows."""
 
-DATE_FORMATS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y%m%d")
-"""Ways to write a date; Arrow reads ISO 8601 by itself."""
+DATES = (
+    ("%Y/%m/%d", r"^\d+/\d+/(?P<day>\d+)"),
+    ("%d.%m.%Y", r"^(?P<day>\d+)\."),
+    ("%d/%m/%Y", r"^(?P<day>\d+)/"),
+    ("%m/%d/%Y", r"^\d+/(?P<day>\d+)/"),
+    ("%Y%m%d", r"^\d{6}(?P<day>\d{2})"),
+)
+"""Ways to write a date, and where its day is; Arrow reads ISO 8601 by itself."""
+
+TIMES = ("", " %H:%M", " %H:%M:%S")
+"""Ways to write the time of day after a date."""
+
+TRUTH = (("yes", "no"), ("true", "false"), ("y", "n"), ("t", "f"))
+"""Texts for 1 and 0."""
+
+EXACT = 2**53
+"""Floats hold all whole numbers up to this one."""
 
 
 @dataclass(slots=True)
@@ -96,7 +113,7 @@ def understand(
     wishes: Wishes,
     apart: Mapping[str, str],
     where: str,
-    first_line: int,
+    place_of: Callable[[int], str] = lambda _row: "",
 ) -> Understood:
     """Decide about each column, and convert the table.
 
@@ -109,7 +126,7 @@ def understand(
         wishes: what the user decides.
         apart: columns that are no features, with the reason.
         where: name of the file, for messages.
-        first_line: the line of the file that holds the first row; -1 if it has no lines.
+        place_of: tells where a row is, as in ``in line 7``; empty if the file has no lines.
 
     Raises:
         harness.UsageError: a column mixes numbers and texts, or does not convert as wished, or no
@@ -118,34 +135,74 @@ def understand(
     columns: dict[str, Any] = {}
     told: list[harness.Column] = []
     for name in table.column_names:
-        values = table[name].combine_chunks()
-        if isinstance(values, pa.ChunkedArray):
-            values = values.chunk(0)
-        place = f"{where}, column '{name}'"
-        kind = _type_name(values.type)
-        n_distinct = _n_distinct(values)
+        values = _whole(table[name])
+        place = f"{where}, column '{shown(name)}'"
+        kind = type_name(values.type)
         missing = values.null_count
         if name in apart:
+            n_distinct = _n_distinct(values)
             told.append(harness.Column(name, kind, n_distinct, missing, "apart", apart[name]))
             continue
+        values, notes = _finite(values)
+        n_distinct = _n_distinct(values)
         wish = wishes.use_of(name)
         decision = (
             _wished(wish, values, place)
             if wish
-            else _decided(name, values, n_distinct, place, first_line)
+            else _decided(name, values, n_distinct, place, place_of)
         )
-        made = _features(name, decision)
+        made = _features(name, decision, {*table.column_names, *columns})
+        if not made and decision.use == "date":
+            decision = _Decision("dropped", "constant")
         columns |= made
-        reason = decision.reason
-        if decision.use != "dropped" and (leak := _leak(next(iter(made.values())), codes)):
-            reason = f"{reason}; {leak}" if reason else leak
+        if decision.use != "dropped":
+            notes += [leak] if (leak := _leaks(made, codes)) else []
+        else:
+            notes = []
+        reason = "; ".join(filter(None, [decision.reason, *notes]))
         told.append(harness.Column(name, kind, n_distinct, missing, decision.use, reason))
     if not columns:
-        raise harness.UsageError(f"{where}: no column is left to learn from; see harness show")
+        reasons = "; ".join(
+            f"{shown(column.name)}: {column.reason}" for column in told if column.use == "dropped"
+        )
+        reasons = reasons or "none is a feature"
+        raise harness.UsageError(
+            f"{where}: no column is left to learn from: {reasons}; keep one by numeric=, "
+            "categorical= or dates="
+        )
     return Understood(pd.DataFrame(columns, copy=False), told)
 
 
-def _type_name(kind: pa.DataType) -> str:
+def _whole(values: pa.ChunkedArray) -> pa.Array:
+    """A column in one piece."""
+    if pa.types.is_dictionary(values.type):
+        # Pieces may number their categories differently, and a number may stand for no category.
+        return _whole(values.cast(values.type.value_type)).dictionary_encode()
+    if pa.types.is_string_view(values.type):
+        values = values.cast(pa.string())
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    whole = values.combine_chunks()
+    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+
+
+def _finite(values: pa.Array) -> tuple[pa.Array, list[str]]:
+    """The values without infinite ones, and what is to be said about the numbers."""
+    if pa.types.is_floating(values.type):
+        infinite = int(pc.sum(pc.is_inf(values)).as_py() or 0)
+        if infinite:
+            noun = "value counts" if infinite == 1 else "values count"
+            values = pc.if_else(pc.is_inf(values), None, values)
+            return values, [f"{infinite:,} infinite {noun} as missing"]
+    if pa.types.is_integer(values.type) and values.null_count < len(values):
+        ends = pc.min_max(values).as_py()
+        if max(abs(ends["min"]), abs(ends["max"])) > EXACT:
+            return values, ["numbers beyond 2^53 lose their last digits"]
+    return values, []
+
+
+def type_name(kind: pa.DataType) -> str:
+    """The type of a column's values, in a word or two."""
     if pa.types.is_dictionary(kind):
         return "category"
     if _is_text(kind):
@@ -170,15 +227,18 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _n_distinct(values: pa.Array) -> int:
-    if pa.types.is_nested(values.type):
-        return -1
+    if pa.types.is_null(values.type):
+        return 0
     if pa.types.is_dictionary(values.type):
-        return int(pc.count_distinct(values.indices).as_py())
-    return int(pc.count_distinct(values).as_py())
+        return len(values.dictionary)
+    try:
+        return int(pc.count_distinct(values).as_py())
+    except pa.ArrowNotImplementedError:  # such as lists
+        return -1
 
 
 def _decided(
-    name: str, values: pa.Array, n_distinct: int, place: str, first_line: int
+    name: str, values: pa.Array, n_distinct: int, place: str, place_of: Callable[[int], str]
 ) -> _Decision:
     """What becomes of a column that the user says nothing about."""
     n_present = len(values) - values.null_count
@@ -189,6 +249,8 @@ def _decided(
         return _Decision("dropped", "constant")
     many = len(values) >= FEW_ROWS
     if pa.types.is_dictionary(kind):
+        if many and n_distinct > MOSTLY_DISTINCT * n_present:
+            return _Decision("dropped", "identifier: nearly every row has a category of its own")
         return _Decision("category", "", values)
     if pa.types.is_boolean(kind):
         return _Decision("number", "0 and 1", values)
@@ -201,12 +263,17 @@ def _decided(
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return _Decision("number", "", values)
     if _is_text(kind):
-        return _of_text(values, n_distinct, n_present, place, first_line)
+        return _of_text(name, values, n_distinct, n_present, place, place_of)
     return _Decision("dropped", f"no model takes the type {kind}")
 
 
 def _of_text(
-    values: pa.Array, n_distinct: int, n_present: int, place: str, first_line: int
+    name: str,
+    values: pa.Array,
+    n_distinct: int,
+    n_present: int,
+    place: str,
+    place_of: Callable[[int], str],
 ) -> _Decision:
     """What becomes of a column of texts: a date, categories, an identifier, or free text."""
     distinct = pc.unique(values).drop_null()
@@ -214,7 +281,9 @@ def _of_text(
     if numbers.null_count == 0:
         return _Decision("number", "texts that are numbers", _as_numbers(values))
     if n_distinct > 2 and numbers.null_count <= (1 - MOSTLY_NUMBERS) * n_distinct:
-        _refuse_mixed(values, place, first_line)
+        _refuse_mixed(name, values, place, place_of)
+    if (truth := _truth(values, distinct)) is not None:
+        return _Decision("number", "0 and 1", truth)
     if (dates := as_dates(values)) is not None:
         return _Decision("date", PARTS_OF_A_DATE, dates)
     if n_present >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * n_present:
@@ -245,26 +314,43 @@ def _as_numbers(values: pa.Array) -> pa.Array:
     return pc.cast(pc.if_else(is_number, texts, None), pa.float64())
 
 
-def _refuse_mixed(values: pa.Array, place: str, first_line: int) -> None:
+def _truth(values: pa.Array, distinct: pa.Array) -> pa.Array | None:
+    """Texts such as yes and no as truth values; None if they are others."""
+    texts = {text.strip().lower() for text in distinct.to_pylist()} if len(distinct) < 9 else set()
+    for yes, no in TRUTH:
+        if texts == {yes, no}:
+            return pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(values)), yes)
+    return None
+
+
+def _refuse_mixed(name: str, values: pa.Array, place: str, place_of: Callable[[int], str]) -> None:
     numbers = _as_numbers(values)
     is_text = pc.and_(pc.is_null(numbers), pc.is_valid(values))
     texts = values.filter(is_text)
-    row = pc.index(is_text, True).as_py()
-    line = f" in line {row + first_line}" if first_line >= 0 else ""
-    n_texts, example = len(texts), texts[0].as_py()
-    name = place.rpartition("'")[0].rpartition("'")[2]
+    where = place_of(pc.index(is_text, True).as_py())
+    example = shown(texts[0].as_py())
     raise harness.UsageError(
-        f"{place}: {len(numbers) - numbers.null_count:,} numbers, but {n_texts:,} "
-        f"text{'s' if n_texts > 1 else ''}, such as '{example[:40]}'{line}; "
-        f"write missing={example[:40]} if it is a missing value, or categorical={name}"
+        f"{place}: {len(numbers) - numbers.null_count:,} numbers, but {len(texts):,} "
+        f"text{'s' if len(texts) > 1 else ''}, such as '{example}'{where and ' '}{where}; "
+        f"write missing={example} if it is a missing value, or categorical={shown(name)}"
     )
 
 
 def as_dates(values: pa.Array) -> pa.Array | None:
     """Texts as dates, if all of them are, written in one way."""
-    for style in DATE_FORMATS:
-        dates = pc.strptime(values, format=style, unit="s", error_is_null=True)
-        if dates.null_count == values.null_count:
+    texts = pc.utf8_trim_whitespace(values)
+    for zone in (None, "UTC"):
+        try:
+            return pc.cast(texts, pa.timestamp("us", zone))
+        except pa.ArrowInvalid:
+            continue
+    for (date, day_of), time in itertools.product(DATES, TIMES):
+        dates = pc.strptime(texts, format=date + time, unit="s", error_is_null=True)
+        if dates.null_count > values.null_count:
+            continue
+        # 31 February is read as 3 March.
+        days = pc.cast(pc.struct_field(pc.extract_regex(texts, day_of), "day"), pa.int64())
+        if pc.all(pc.equal(days, pc.day(dates))).as_py() is not False:
             return dates
     return None
 
@@ -275,27 +361,72 @@ def _mean_words(texts: pa.Array) -> float:
 
 
 def _wished(use: Use, values: pa.Array, place: str) -> _Decision:
-    """A column as the user wishes it."""
+    """A column as the user wishes it.
+
+    Raises:
+        harness.UsageError: the values cannot be used so.
+    """
     if use == "dropped":
         return _Decision("dropped", "as you wish")
-    if use == "category":
-        return _Decision("category", "as you wish", values)
-    if use == "date":
-        if _is_text(values.type):
-            dates = as_dates(values)
-            if dates is None:
-                raise harness.UsageError(
-                    f"{place}: not all values are dates written in one way, such as 2026-11-27"
-                )
-            return _Decision("date", "as you wish", dates)
+    if values.null_count == len(values):
+        raise harness.UsageError(f"{place}: all values are missing, so that it cannot be a {use}")
+    kind = values.type
+    if pa.types.is_dictionary(kind) and use != "category":
+        values = values.cast(kind.value_type)
+    try:
+        if use == "category":
+            _categories(values)
+        elif use == "number":
+            return _wished_number(values, place)
+        else:
+            return _wished_date(values, place)
+    except pa.ArrowException as error:
+        raise harness.UsageError(
+            f"{place}: its values, of type {kind}, cannot be a {use}; leave it to harness, or drop "
+            "it"
+        ) from error
+    return _Decision("category", "as you wish", values)
+
+
+def _wished_number(values: pa.Array, place: str) -> _Decision:
+    if not _is_text(values.type):
+        _floats(values)
+        return _Decision("number", "as you wish", values)
+    numbers = _as_numbers(values)
+    if numbers.null_count == len(values):
+        if (truth := _truth(values, pc.unique(values).drop_null())) is not None:
+            return _Decision("number", "as you wish", truth)
+        raise harness.UsageError(
+            f"{place}: none of its texts is a number, such as "
+            f"'{shown(values.drop_null()[0].as_py())}'; write categorical= instead"
+        )
+    n_texts = numbers.null_count - values.null_count
+    more = f"; {n_texts:,} text{'s count' if n_texts > 1 else ' counts'} as missing"
+    return _Decision("number", "as you wish" + (more if n_texts else ""), numbers)
+
+
+def _wished_date(values: pa.Array, place: str) -> _Decision:
+    kind = values.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _Decision("date", "as you wish", values)
-    if _is_text(values.type):
-        return _Decision("number", "as you wish; texts count as missing", _as_numbers(values))
-    return _Decision("number", "as you wish", values)
+    if pa.types.is_integer(kind):  # such as 20261127
+        values = pc.cast(values, pa.string())
+    dates = as_dates(values) if _is_text(values.type) else None
+    if dates is None:
+        raise harness.UsageError(
+            f"{place}: not all values are dates written in one way, such as 2026-11-27"
+        )
+    return _Decision("date", "as you wish", dates)
 
 
-def _features(name: str, decision: _Decision) -> dict[str, Any]:
-    """A column as features, by name: floats or categories."""
+def _features(name: str, decision: _Decision, taken: set[str]) -> dict[str, Any]:
+    """A column as features, by name: floats or categories.
+
+    Args:
+        name: the column's name.
+        decision: what becomes of it.
+        taken: names that a date's features may not have.
+    """
     values = decision.values
     if decision.use == "dropped":
         return {}
@@ -303,19 +434,26 @@ def _features(name: str, decision: _Decision) -> dict[str, Any]:
         return {name: _floats(values)}
     if decision.use == "category":
         return {name: _categories(values)}
-    moments = pc.cast(values, pa.timestamp("s"), safe=False)
-    first = pc.min(moments)
-    seconds = _floats(pc.cast(pc.subtract(moments, first), pa.int64()))
+    if not pa.types.is_timestamp(values.type):
+        values = pc.cast(values, pa.timestamp("s"))
+    elif values.type.tz:
+        values = pc.local_timestamp(values)
+    seconds = _floats(pc.cast(pc.cast(values, pa.timestamp("s"), safe=False), pa.int64()))
     features = {
-        f"{name} year": _floats(pc.year(moments)),
-        f"{name} month": _floats(pc.month(moments)),
-        f"{name} weekday": _floats(pc.day_of_week(moments)),
-        f"{name} days": np.floor(seconds / 86_400),
+        "year": _floats(pc.year(values)),
+        "month": _floats(pc.month(values)),
+        "weekday": _floats(pc.day_of_week(values)),
+        "days": np.floor((seconds - np.nanmin(seconds)) / 86_400),
+        "hour": _floats(pc.hour(values)),
     }
-    hours = _floats(pc.hour(moments))
-    if np.nanmax(hours, initial=0.0) > 0:
-        features[f"{name} hour"] = hours
-    return {key: column for key, column in features.items() if _varies(column)}
+    named = {}
+    for part, column in features.items():
+        if _varies(column):
+            free = f"{name} {part}"
+            while free in taken:
+                free += "'"
+            named[free] = column
+    return named
 
 
 def _floats(values: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
@@ -328,7 +466,7 @@ def _floats(values: pa.Array) -> np.ndarray[Any, np.dtype[np.float64]]:
 def _categories(values: pa.Array) -> pd.Categorical:
     """Values as categories whose names are texts, sorted."""
     if pa.types.is_dictionary(values.type):
-        values = pc.cast(values, values.type.value_type)
+        values = values.cast(values.type.value_type)
     texts = values if _is_text(values.type) else pc.cast(values, pa.string())
     encoded = pc.dictionary_encode(texts)
     names = np.asarray(encoded.dictionary.to_pylist(), dtype=object)
@@ -343,6 +481,10 @@ def _categories(values: pa.Array) -> pd.Categorical:
 def _varies(column: np.ndarray[Any, Any]) -> bool:
     present = column[~np.isnan(column)]
     return len(present) > 0 and bool((present != present[0]).any())
+
+
+def _leaks(features: Mapping[str, Any], codes: np.ndarray[Any, np.dtype[np.intp]]) -> str:
+    return next(filter(None, (_leak(feature, codes) for feature in features.values())), "")
 
 
 def _leak(feature: Any, codes: np.ndarray[Any, np.dtype[np.intp]]) -> str:

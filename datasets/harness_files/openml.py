@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 import harness
 from harness_files import frozen, openml_server
-from harness_files.reading import Read
+from harness_files.sources import Read, plain, shown
 from harness_files.tables import dataset_of
 from harness_files.ways import Way
 
@@ -91,7 +91,7 @@ def suite(
         first = next(iter(others))
         raise harness.UsageError(
             f"{address}: {len(others)} of {len(types)} tasks are not classification, such as "
-            f"task {first} ({others[first]}); leave them out: "
+            f"task {first} ({shown(others[first])}); leave them out: "
             f"{address}[skip={'+'.join(map(str, [*skipped, *others]))}]"
         )
     names: set[str] = set()
@@ -126,8 +126,8 @@ def _word(text: str) -> str:
 def _only_target(address: str, targets: Sequence[str]) -> str:
     if len(targets) > 1:
         raise harness.UsageError(
-            f"{address}: has {len(targets)} targets ({', '.join(targets[:6])}); choose one: "
-            f"{address}[target={targets[0]}]"
+            f"{address}: has {len(targets)} targets ({', '.join(map(shown, targets[:6]))}); choose "
+            f"one: {address}[target={shown(targets[0])}]"
         )
     return targets[0] if targets else ""  # without one, the line of `dataset_of` names columns
 
@@ -149,11 +149,11 @@ def _told(
     notes += [f"OpenML says: {facts[key]}" for key in ("error", "warning") if facts[key]]
     return replace(
         dataset,
-        description=f"{facts['name']}, {dataset.description}",
+        description=f"{shown(facts['name'])}, {dataset.description}",
         licence=facts["licence"],
         citation=facts["citation"],
         tags=("openml", tag),
-        notes=(*(f"{address}: {' '.join(note.split())[:300]}" for note in notes), *dataset.notes),
+        notes=(*(f"{address}: {plain(note)}" for note in notes), *dataset.notes),
     )
 
 
@@ -199,8 +199,8 @@ def _fetched_task(task_id: int, where: str) -> tuple[pa.Table, dict[str, Any]]:
     facts = openml_server.fetch_task(task_id, where)
     if facts["type"] != CLASSIFICATION:
         raise harness.UsageError(
-            f"{where}: the task is {facts['type']}, but harness compares classifiers; choose a "
-            f"task of {CLASSIFICATION}"
+            f"{where}: the task is {shown(facts['type'])}, but harness compares classifiers; "
+            f"choose a task of {CLASSIFICATION}"
         )
     otherwise = f"split its dataset otherwise: openml:{facts['data_id']}[cv=10]"
     if not facts["url"]:
@@ -209,8 +209,8 @@ def _fetched_task(task_id: int, where: str) -> tuple[pa.Table, dict[str, Any]]:
     published = _Published.of(table) if table.num_rows else None
     if published is None or not published.is_sound():
         raise harness.UsageError(
-            f"{where}: its splits ({facts['procedure'] or 'of no name'}) are neither hold-outs nor "
-            f"cross-validation that tests each row once; {otherwise}"
+            f"{where}: its splits ({shown(facts['procedure']) or 'of no name'}) are neither "
+            f"hold-outs nor cross-validation that tests each row once; {otherwise}"
         )
     facts |= {
         "kind": published.kind,

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 import harness
+from harness_files.sources import plain, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +98,7 @@ def _reason(error: urllib.error.HTTPError) -> str:
     """What OpenML says in the body of an error, or else the status."""
     try:
         said = json.loads(error.read())["error"]
-        return " ".join(f"{said['message']}".split())[:200]
+        return plain(f"{said['message']}")
     except (ValueError, KeyError, TypeError, OSError):
         return f"HTTP {error.code}"
 
@@ -136,7 +137,7 @@ def fetch_data(data_id: int, where: str) -> tuple[pa.Table, dict[str, Any]]:
                 bunch = read(parser="liac-arff")
         table = pa.Table.from_pandas(bunch.frame, preserve_index=False)
     except (ValueError, LookupError, TypeError, pa.ArrowException) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = plain(str(error))
         if "not found" in reason:
             raise _unknown(where, "dataset", reason.rstrip(".")) from error
         if "Sparse ARFF" in reason:
@@ -157,7 +158,7 @@ def fetch_data(data_id: int, where: str) -> tuple[pa.Table, dict[str, Any]]:
 
 def _get(url: str, where: str, noun: str) -> bytes:
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
-        raise harness.UsageError(f"{where}: OpenML gives the address '{url}', which is none")
+        raise harness.UsageError(f"{where}: OpenML gives '{shown(url)}' as an address")
     with _connected(where, noun), urllib.request.urlopen(url) as answer:  # noqa: S310  # checked
         return bytes(answer.read())
 
@@ -251,7 +252,7 @@ def fetch_splits(url: str, where: str) -> pa.Table:
         columns = {name: pc.cast(table[name], pa.int64()) for name in numbers}
     except (IndexError, pa.ArrowException) as error:
         raise harness.UsageError(
-            f"{where}: its published splits cannot be read ({' '.join(str(error).split())[:200]}); "
+            f"{where}: its published splits cannot be read ({plain(str(error))}); "
             "split its dataset otherwise: openml:ID[cv=10]"
         ) from error
     return pa.table({"test": is_test, **columns})

@@ -4,49 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
+import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import csv as arrow_csv
+import pyarrow.compute as pc
 
 import harness
+from harness_files.separated import read_separated
+from harness_files.sources import MISSING, Read, kind_of, opened, shown, source, suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
-"""Compressed files that Arrow reads by itself; it does not know ``.xz``."""
-
-SAMPLE = 1 << 16
-"""Bytes at the beginning of a file that tell its encoding, separator and decimal point."""
-
-SEPARATORS = ",;\t|"
-
-MISSING = ("", "NA", "N/A", "n/a", "na", "NaN", "nan", "null", "NULL", "None", "none", "?", "#N/A")
-"""Texts that stand for a missing value in a file of text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A file's content.
-
-    Args:
-        table: the rows.
-        how: how the file was read, such as ``separator ;, decimal comma``; empty if as usual.
-        in_header: 1 if the first line holds the names of columns, so that row i is in line i + 2;
-            otherwise 0. -1 for files without lines.
-    """
-
-    table: pa.Table
-    how: str = ""
-    in_header: int = -1
+MOST_CELLS = 500_000_000
+"""A sparse file with more cells, zeros included, is refused: it becomes a plain table."""
 
 
 def read(file: Path, *, missing: Sequence[str] = ()) -> Read:
     """The content of a file.
+
+    Floats that are no number count as missing; category columns hold texts; texts in bytes are
+    decoded.
 
     Args:
         file: its suffix, without that of a compression, tells the format: see `READERS`.
@@ -55,10 +37,9 @@ def read(file: Path, *, missing: Sequence[str] = ()) -> Read:
     Raises:
         harness.UsageError: the file cannot be read; names the file, the fault and a way out.
     """
+    _require_file(file)
     try:
-        if file.stat().st_size == 0:
-            raise harness.UsageError(f"{file}: the file is empty")
-        return READERS[suffix(file)](file, (*MISSING, *missing))
+        content = READERS[suffix(file)](file, (*MISSING, *missing))
     except harness.UsageError:
         raise
     except ImportError as error:
@@ -66,194 +47,192 @@ def read(file: Path, *, missing: Sequence[str] = ()) -> Read:
             f"{file}: needs '{error.name}', which is not installed here"
         ) from error
     except Exception as error:
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise harness.UsageError(f"{file}: cannot be read: {what[:300]}") from error
+        raise harness.UsageError(f"{file}: {_why_unreadable(file, error)}") from error
+    names = content.table.column_names
+    repeated = next((name for name in names if names.count(name) > 1), None)
+    if repeated is not None:
+        first, second = [i for i, name in enumerate(names, 1) if name == repeated][:2]
+        raise harness.UsageError(
+            f"{file}: columns {first} and {second} are both '{shown(repeated)}'; rename one"
+        )
+    if not content.table.num_rows:
+        raise harness.UsageError(f"{file}: has no rows, only names of columns; add rows")
+    return Read(_usual(content.table, missing), content.how, content.lines)
 
 
-def suffix(file: Path) -> str:
-    """The suffix that tells the format, without the dot and without that of a compression.
-
-    >>> from pathlib import Path
-    >>> suffix(Path("churn.csv.gz")), suffix(Path("a.b/churn.CSV"))
-    ('csv', 'csv')
-    """
-    suffixes = [part.lower() for part in file.suffixes]
-    if suffixes and (suffixes[-1] in PACKED or suffixes[-1] == ".xz"):
-        suffixes.pop()
-    return suffixes[-1].removeprefix(".") if suffixes else ""
-
-
-def _opened(file: Path) -> Any:
-    """The file's content as an Arrow stream, without compression."""
-    last = file.suffix.lower()
-    if last == ".xz":
-        import lzma
-
-        return pa.PythonFile(lzma.open(file))
-    return pa.input_stream(str(file), compression=PACKED.get(last))
-
-
-def _csv(file: Path, missing: Sequence[str]) -> Read:
-    with _opened(file) as stream:
-        sample = stream.read(SAMPLE)
-    encoding, start = _encoding(file, sample)
-    lines = sample[start:].decode(encoding, errors="ignore").splitlines()
-    if len(lines) > 1 and len(sample) == SAMPLE:
-        lines.pop()  # it may be cut
-    if not any(line.strip() for line in lines):
-        raise harness.UsageError(f"{file}: the file is empty")
-    separator = "\t" if suffix(file) == "tsv" else _separator(lines)
-    header = next(csv.reader([lines[0]], delimiter=separator))
-    _require_names(file, header)
-    comma = separator != "," and _has_decimal_comma(lines[1:], separator)
-    faults: list[arrow_csv.InvalidRow] = []
-
-    def note(row: arrow_csv.InvalidRow) -> str:
-        faults.append(row)
-        return "error"
-
-    with _opened(file) as stream:
-        try:
-            table = arrow_csv.read_csv(
-                stream,
-                read_options=arrow_csv.ReadOptions(encoding=encoding, use_threads=False),
-                parse_options=arrow_csv.ParseOptions(
-                    delimiter=separator, newlines_in_values=True, invalid_row_handler=note
-                ),
-                convert_options=arrow_csv.ConvertOptions(
-                    null_values=list(missing),
-                    strings_can_be_null=True,
-                    decimal_point="," if comma else ".",
-                ),
-            )
-        except pa.ArrowInvalid as error:
-            raise harness.UsageError(_why_not_csv(file, faults, error)) from error
-    told = [
-        f"separator {'tab' if separator == chr(9) else separator}" if separator != "," else "",
-        "decimal comma" if comma else "",
-        f"encoding {encoding}" if encoding != "utf8" else "",
-    ]
-    return Read(table, ", ".join(filter(None, told)), 1)
-
-
-def _encoding(file: Path, sample: bytes) -> tuple[str, int]:
-    """The encoding of a text, and the number of bytes of its byte order mark."""
-    for mark, encoding in (
-        (b"\xef\xbb\xbf", "utf8"),
-        (b"\xff\xfe", "utf-16"),
-        (b"\xfe\xff", "utf-16"),
-    ):
-        if sample.startswith(mark):
-            return encoding, len(mark) if encoding == "utf8" else 0
-    if b"\0" in sample:
-        raise harness.UsageError(f"{file}: holds zero bytes, so it is no text; is it a CSV file?")
-    with _opened(file) as stream:
-        while block := stream.read(1 << 24):
-            try:
-                block.decode("utf8")
-            except UnicodeDecodeError as error:
-                # The end of a block may cut a letter.
-                if error.start < len(block) - 4:
-                    return "cp1252", 0
-    return "utf8", 0
-
-
-def _separator(lines: Sequence[str]) -> str:
-    """The separator that divides the first lines into the same number of fields, above one."""
-    best, most = ",", 0.0
-    for separator in SEPARATORS:
-        counts = [len(row) for row in csv.reader(lines[:50], delimiter=separator) if row]
-        if not counts or counts[0] < 2:
-            continue
-        alike = sum(count == counts[0] for count in counts) / len(counts)
-        if alike * counts[0] > most:
-            best, most = separator, alike * counts[0]
-    return best
-
-
-def _has_decimal_comma(lines: Sequence[str], separator: str) -> bool:
-    fields = [field.strip() for row in csv.reader(lines, delimiter=separator) for field in row]
-    numbers = [field for field in fields if _is_number(field.replace(",", ".", 1))]
-    return any("," in number for number in numbers) and not any("." in n for n in numbers)
-
-
-def _is_number(text: str) -> bool:
+def _require_file(file: Path) -> None:
+    if file.is_dir():
+        raise harness.UsageError(f"{file}: is a folder; name a file in it")
+    if not file.exists():
+        raise harness.UsageError(f"{file}: there is no such file; check the path")
+    if suffix(file) not in READERS:
+        raise harness.UsageError(
+            f"{file}: its suffix is none of {', '.join(f'.{name}' for name in READERS)}"
+        )
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        with file.open("rb") as stream:
+            if not stream.read(1):
+                raise harness.UsageError(f"{file}: the file is empty")
+    except OSError as error:
+        raise harness.UsageError(f"{file}: cannot be read: {error.strerror}") from error
 
 
-def _require_names(file: Path, header: Sequence[str]) -> None:
-    """Refuse a header that is none, or that names two columns alike."""
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        places = [i + 1 for i, name in enumerate(header) if name == repeated[0]]
-        named = f"'{repeated[0]}'" if repeated[0].strip() else "without a name"
-        raise harness.UsageError(
-            f"{file}: columns {places[0]} and {places[1]} are both {named}; rename one"
-        )
-    if all(_is_number(name) for name in header):
-        raise harness.UsageError(
-            f"{file}: line 1 holds numbers, not the names of columns; add a line of names"
-        )
+def _why_unreadable(file: Path, error: Exception) -> str:
+    """Why a reader failed: the file is of another kind, or damaged."""
+    with file.open("rb") as stream:
+        kind = kind_of(stream.read(100))
+    name = suffix(file)
+    if kind and not any(f".{word}" in kind for word in (name, file.suffix.lstrip("."))):
+        return f"is no {name} file but {kind}"
+    what = " ".join(str(error).split()).replace(str(file), file.name) or type(error).__name__
+    what = what.rstrip(".")[:300]
+    return f"cannot be read as {file.name.partition('.')[2] or name}: {what}; is the file complete?"
 
 
-def _why_not_csv(
-    file: Path,
-    faults: Sequence[arrow_csv.InvalidRow],
-    error: Exception,
-) -> str:
-    """Why a CSV file cannot be read, with the line."""
-    if faults:
-        row = faults[0]
-        number = f"line {row.number}" if row.number else _line_of(file, row)
-        remedy = (
-            "is the file cut off?"
-            if row.actual_columns < row.expected_columns
-            else "put quotes around a field that contains the separator"
-        )
-        return (
-            f"{file}: {number} has {row.actual_columns} fields, but the header names "
-            f"{row.expected_columns} columns; {remedy}"
-        )
-    return f"{file}: cannot be read as CSV: {' '.join(str(error).split())[:300]}"
+def _usual(table: pa.Table, missing: Sequence[str]) -> pa.Table:
+    """The table in few types, which the same table has in every format."""
+    columns = {}
+    for name in table.column_names:
+        values = table[name]
+        values = pa.chunked_array(values.chunks, values.type) if values.num_chunks else values
+        if isinstance(values.type, pa.BaseExtensionType):
+            values = pa.chunked_array(
+                [chunk.storage for chunk in values.chunks], values.type.storage_type
+            )
+        if pa.types.is_dictionary(values.type):
+            values = _texts(values.cast(values.type.value_type))
+            values = _without(values, missing).dictionary_encode()
+        else:
+            values = _without(_texts(values, only_bytes=True), missing)
+        columns[name] = values
+    return pa.table(columns)
 
 
-def _line_of(file: Path, row: arrow_csv.InvalidRow) -> str:
-    """The number of the line that holds a row's text."""
-    with _opened(file) as stream, io.TextIOWrapper(stream, "utf8", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
-            if row.text and line.rstrip("\r\n") == row.text.rstrip("\r\n"):
-                return f"line {number}"
-    return "a line"
+def _texts(values: Any, *, only_bytes: bool = False) -> Any:
+    """Values as texts, where they have a text; with ``only_bytes``, others stay."""
+    kind = values.type
+    is_bytes = (
+        pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_string_view(kind)
+    )
+    is_bytes = is_bytes or pa.types.is_fixed_size_binary(kind) or pa.types.is_binary_view(kind)
+    if only_bytes and not is_bytes:
+        return values
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowException:
+        return values
+
+
+def _without(values: Any, missing: Sequence[str]) -> Any:
+    """The values without those that stand for a missing value."""
+    kind = values.type
+    is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    if pa.types.is_floating(kind):
+        values = pc.if_else(pc.is_nan(values), None, values)
+    if not missing or not (is_number or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        return values
+    if not is_number:
+        return pc.if_else(pc.is_in(values, pa.array(missing, kind)), None, values)
+    for text in missing:
+        try:
+            number = pa.scalar(float(text)).cast(kind)
+        except (ValueError, pa.ArrowException):
+            continue
+        values = pc.if_else(pc.equal(values, number), None, values)
+    return values
 
 
 def _parquet(file: Path, _missing: Sequence[str]) -> Read:
     from pyarrow import parquet
 
-    return Read(parquet.read_table(file))
+    # `read_table` would make columns of folders such as ``year=2026``.
+    with parquet.ParquetFile(source(file)) as content:
+        return Read(content.read())
 
 
-def _feather(file: Path, _missing: Sequence[str]) -> Read:
+def _arrow(file: Path, _missing: Sequence[str]) -> Read:
     from pyarrow import feather
 
-    return Read(feather.read_table(file))
+    with opened(file) as stream:
+        beginning = stream.read(6)
+    if beginning[:4] == b"FEA1" or beginning == b"ARROW1":
+        return Read(feather.read_table(source(file)))
+    with opened(file) as stream:
+        try:
+            return Read(pa.ipc.open_stream(stream).read_all())
+        except pa.ArrowInvalid as error:
+            raise ValueError("it begins like no Arrow or Feather file") from error
 
 
 def _json_lines(file: Path, _missing: Sequence[str]) -> Read:
     from pyarrow import json
 
-    with _opened(file) as stream:
-        return Read(json.read_json(stream), in_header=0)
+    try:
+        with opened(file) as stream:
+            table = json.read_json(stream, json.ReadOptions(block_size=1 << 24))
+    except pa.ArrowInvalid:
+        _refuse_json(file)
+        raise
+
+    def line(row: int) -> int:
+        with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig") as text:
+            filled = (number for number, line in enumerate(text, 1) if line.strip())
+            return next(itertools.islice(filled, row, None))
+
+    return Read(table, lines=line)
+
+
+def _refuse_json(file: Path) -> None:
+    """Name the first line that is no object, or that holds a value of another type than before."""
+    import json
+
+    types: dict[str, tuple[str, int]] = {}
+    with opened(file) as stream, io.TextIOWrapper(stream, "utf-8-sig") as text:
+        for number, line in enumerate(text, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise harness.UsageError(
+                    f"{file}: line {number} is no JSON: {error.msg}; is the file cut off?"
+                ) from error
+            if not isinstance(row, dict):
+                raise harness.UsageError(
+                    f"{file}: line {number} is no JSON object; write one object a line, such as "
+                    '{"age": 42, "churned": "no"}'
+                )
+            for name, value in row.items():
+                kind = _JSON_TYPES.get(type(value), type(value).__name__)
+                before, where = types.setdefault(name, (kind, number)) if kind else (kind, 0)
+                if kind != before:
+                    raise harness.UsageError(
+                        f"{file}, column '{shown(name)}': a {before} in line {where}, but a {kind} "
+                        f"in line {number}; write all its values in one type"
+                    )
+
+
+_JSON_TYPES = {
+    type(None): "",
+    str: "text",
+    int: "number",
+    float: "number",
+    bool: "truth value",
+    list: "list",
+    dict: "nested object",
+}
 
 
 def _arff(file: Path, missing: Sequence[str]) -> Read:
     from scipy.io import arff
 
-    with _opened(file) as stream:
-        text = stream.read().decode("utf8")
+    with opened(file) as stream:
+        content = stream.read()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = content.decode("cp1252", errors="replace")
+    _require_arff(file, text)
     rows, _ = arff.loadarff(io.StringIO(text))
     columns = {}
     for name in rows.dtype.names or ():
@@ -266,42 +245,112 @@ def _arff(file: Path, missing: Sequence[str]) -> Read:
     return Read(pa.table(columns))
 
 
+def _require_arff(file: Path, text: str) -> None:
+    """Refuse what SciPy does not read, with the line."""
+    n_attributes, in_data = 0, False
+    for number, line in enumerate(text.splitlines(), 1):
+        stripped = line.strip()
+        if not stripped or stripped.startswith("%"):
+            continue
+        if not in_data:
+            in_data = stripped.lower().startswith("@data")
+            attribute = re.match(
+                r"@attribute\s+('[^']*'|\"[^\"]*\"|\S+)\s+(\S+)", stripped, re.IGNORECASE
+            )
+            n_attributes += attribute is not None
+            if attribute and attribute[2].lower() in ("string", "relational"):
+                raise harness.UsageError(
+                    f"{file}: column '{shown(attribute[1])}' in line {number} is of the ARFF type "
+                    f"{attribute[2].lower()}, which SciPy does not read; save the file as CSV"
+                )
+            continue
+        if stripped.startswith("{"):
+            raise harness.UsageError(
+                f"{file}: line {number} is sparse ARFF, which SciPy does not read; save it as CSV"
+            )
+        fields = [
+            next(csv.reader([stripped], delimiter=mark, quotechar=quote, skipinitialspace=True))
+            for mark in ",\t"
+            for quote in "'\""
+        ]
+        if all(len(row) != n_attributes for row in fields):
+            raise harness.UsageError(
+                f"{file}: line {number} has {len(fields[0])} fields, but the header names "
+                f"{n_attributes} columns; is the file cut off?"
+            )
+    if not in_data or not n_attributes:
+        raise harness.UsageError(
+            f"{file}: is no ARFF file: it has no line that begins with "
+            f"{'@data' if n_attributes else '@attribute'}; is the file cut off?"
+        )
+
+
 def _npz(file: Path, _missing: Sequence[str]) -> Read:
-    with np.load(file, allow_pickle=False) as arrays:
-        columns = {}
+    import zipfile
+
+    with opened(file) as stream:
+        content = io.BytesIO(stream.read())
+    if not zipfile.is_zipfile(content):
+        raise harness.UsageError(
+            f"{file}: is no npz file, as numpy.savez writes it, or it is cut off; save it again"
+        )
+    columns: dict[str, Any] = {}
+    with np.load(content, allow_pickle=False) as arrays:
         for name in arrays.files:
-            array = np.asarray(arrays[name])
-            if array.ndim == 1:
-                columns[name] = array
-            elif array.ndim == 2:
-                columns |= {f"{name}{i}": array[:, i] for i in range(array.shape[1])}
-            else:
+            try:
+                array = np.asarray(arrays[name])
+            except ValueError as error:
+                raise harness.UsageError(
+                    f"{file}: array '{shown(name)}' holds Python objects; save it as numbers or as "
+                    "texts of a fixed length"
+                ) from error
+            if array.ndim not in (1, 2):
                 raise harness.UsageError(
                     f"{file}: array '{name}' has shape {array.shape}; a table has two dimensions"
                 )
+            parts = (
+                {name: array}
+                if array.ndim == 1
+                else {f"{name}{i}": array[:, i] for i in range(array.shape[1])}
+            )
+            if twice := sorted(columns.keys() & parts):
+                raise harness.UsageError(
+                    f"{file}: two arrays give a column '{twice[0]}'; rename one"
+                )
+            columns |= parts
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
-        raise harness.UsageError(f"{file}: its arrays differ in length: {lengths}")
+        few, many = min(lengths, key=lengths.__getitem__), max(lengths, key=lengths.__getitem__)
+        raise harness.UsageError(
+            f"{file}: its arrays differ in length: '{few}' has {lengths[few]:,} rows, but '{many}' "
+            f"has {lengths[many]:,}"
+        )
     return Read(pa.table({name: pa.array(column) for name, column in columns.items()}))
 
 
 def _svmlight(file: Path, _missing: Sequence[str]) -> Read:
     from sklearn.datasets import load_svmlight_file
 
-    X, y = load_svmlight_file(str(file))
-    columns = {f"x{i}": X[:, i].toarray().ravel() for i in range(X.shape[1])}
+    with opened(file) as stream:
+        X, y = load_svmlight_file(io.BytesIO(stream.read()))
+    if X.shape[0] * X.shape[1] > MOST_CELLS:
+        raise harness.UsageError(
+            f"{file}: {X.shape[0]:,} rows of {X.shape[1]:,} features are too many for a plain "
+            "table; keep fewer features"
+        )
+    columns = {f"x{i}": column for i, column in enumerate(X.toarray(order="F").T)}
     whole = y.astype(np.int64) if np.array_equal(y, np.round(y)) else y
     return Read(pa.table({**columns, "y": whole}))
 
 
 READERS: dict[str, Callable[[Path, Sequence[str]], Read]] = {
-    "csv": _csv,
-    "tsv": _csv,
-    "txt": _csv,
+    "csv": read_separated,
+    "tsv": read_separated,
+    "txt": read_separated,
     "parquet": _parquet,
     "pq": _parquet,
-    "feather": _feather,
-    "arrow": _feather,
+    "feather": _arrow,
+    "arrow": _arrow,
     "jsonl": _json_lines,
     "ndjson": _json_lines,
     "arff": _arff,

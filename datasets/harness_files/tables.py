@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import harness
-from harness_files.columns import Wishes, understand
-from harness_files.reading import Read, read
+from harness_files.columns import Wishes, as_dates, type_name, understand
+from harness_files.reading import read
+from harness_files.sources import Read, shown
 from harness_files.ways import Rows, Way, way
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from harness_files.ways import Codes
 
@@ -48,54 +50,92 @@ def dataset_of(
             line or column, and a way out.
     """
     missing = _listed(given["missing"], ())
-    content = content or read(file, missing=missing)
+    if content is None:
+        content = read(file, missing=missing)
     table, parts, test_note = content.table, None, ""
-    if given["test"]:
-        table, parts = _with_test_file(content, file, given["test"], missing)
-        test_note = f", tested on {given['test']}"
-    if not table.num_rows:
-        raise harness.UsageError(f"{file}: has no rows")
     names = table.column_names
     target = _target(file, table, given["target"])
-    apart = {target: "the class"}
-    for option, role in (("groups", "groups"), ("time", "order"), ("split", "the split")):
-        if given[option]:
-            column = _column(file, given[option], names, option)
-            if column == target:
-                raise harness.UsageError(f"{file}: {option}={column} is the target")
-            apart[column] = role
-    if given["test"] and given["split"]:
-        raise harness.UsageError(f"{file}: test= and split= exclude each other")
-    table, parts, without = _with_target(file, table, target, parts)
+    apart = _apart(file, given, names, target)
+    wishes = _wishes(file, given, names, target)
+    place_of = content.place
+    if given["test"]:
+        other = _read_test_file(file, content, Path(given["test"]), missing)
+        table, parts = _with_rows_of(file, content, Path(given["test"]), other, wishes)
+        test_note = f", tested on {given['test']}"
+        n_first = content.table.num_rows
+
+        def place_of(row: int) -> str:
+            if row < n_first:
+                return content.place(row)
+            return f"{other.place(row - n_first)} of {given['test']}".strip()
+
+    kept = np.flatnonzero(pc.is_valid(table[target]).to_numpy())
+    without = table.num_rows - len(kept)
+    if not len(kept):
+        raise harness.UsageError(f"{file}, column '{shown(target)}': all classes are missing")
+    if without:
+        table = table.take(kept)
+        parts = None if parts is None else [parts[row] for row in kept]
+    for column, role in apart.items():
+        _require_all(file, table[column], column, role, lambda row: place_of(int(kept[row])))
     class_names, codes = _classes(file, table[target], target)
-    for column in apart:
-        if column != target and table[column].null_count:
-            raise harness.UsageError(
-                f"{file}, column '{column}': {table[column].null_count:,} values are missing; "
-                f"every row needs {apart[column]}"
-            )
-    time = given["time"]
+    columns = {name: table[column] for name, column in _given(given) if column in apart}
     understood = understand(
-        table,
-        codes,
-        _wishes(file, given, names),
-        # The time also tells something about the row, unless it only orders the rows.
-        apart,
-        str(file),
-        1 + content.in_header if content.in_header >= 0 else -1,
+        table, codes, wishes, apart, str(file), lambda row: place_of(int(kept[row]))
     )
-    split_column = given["split"]
+    if given["split"]:
+        parts = [_class_name(value) for value in columns["split"].to_pylist()]
     rows = Rows(
         understood.frame,
         codes,
         class_names,
         str(file),
-        groups=table[given["groups"]].to_numpy() if given["groups"] else None,
-        time=_order(file, table[time], time) if time else None,
-        parts=[str(value) for value in table[split_column].to_pylist()] if split_column else parts,
+        groups=_groups(file, columns["groups"], given["groups"]) if given["groups"] else None,
+        time=_order(file, columns["time"], given["time"]) if given["time"] else None,
+        parts=parts,
     )
     how = published(rows) if published else way(rows, given["cv"])
     return _dataset(file, name, content, understood.columns, rows, how, without, test_note)
+
+
+APART = {"groups": "the groups", "time": "the order", "split": "the split"}
+"""Columns that are no features, by option, and what they give."""
+
+
+def _given(given: Mapping[str, str]) -> list[tuple[str, str]]:
+    return [(option, given[option]) for option in APART if given[option]]
+
+
+def _apart(
+    file: Path, given: Mapping[str, str], names: Sequence[str], target: str
+) -> dict[str, str]:
+    """The columns that are no features, and what they are."""
+    apart = {target: "the class"}
+    for option, column in _given(given):
+        if _column(file, column, names, option) == target:
+            raise harness.UsageError(f"{file}: {option}={shown(column)} is the target")
+        apart[column] = APART[option]
+    if given["test"] and given["split"]:
+        raise harness.UsageError(f"{file}: test= and split= exclude each other; choose one")
+    if len(names) == 1:
+        raise harness.UsageError(
+            f"{file}: has one column only, '{shown(names[0])}'; if it has several, is their "
+            "separator another than , ; tab and |?"
+        )
+    return apart
+
+
+def _require_all(
+    file: Path, values: pa.ChunkedArray, column: str, role: str, place_of: Callable[[int], str]
+) -> None:
+    if values.null_count:
+        place = place_of(int(pc.index(pc.is_null(values), True).as_py()))
+        first = f", first {place}" if place else ""
+        count = "1 value is" if values.null_count == 1 else f"{values.null_count:,} values are"
+        raise harness.UsageError(
+            f"{file}, column '{shown(column)}': {count} missing{first}; every "
+            f"row needs a value, because the column gives {role}"
+        )
 
 
 def _dataset(
@@ -112,7 +152,7 @@ def _dataset(
     dropped = [column for column in columns if column.use == "dropped"]
     counts = np.bincount(rows.codes, minlength=len(rows.names))
     shares = ", ".join(
-        f"{class_name} {count / len(rows.codes):.0%}"
+        f"{shown(class_name)} {count / len(rows.codes):.0%}"
         for class_name, count in list(zip(rows.names, counts, strict=True))[:5]
     )
     more = f" and {len(rows.names) - 5} more" if len(rows.names) > 5 else ""
@@ -120,10 +160,10 @@ def _dataset(
         f"{len(rows.codes):,} rows{test_note}; classes: {shares}{more}",
         f"uses {len(used)} of {len(columns) - 1} columns"
         + ("; leaves out " if dropped else "")
-        + ", ".join(f"{column.name} ({column.reason.partition(':')[0]})" for column in dropped),
+        + ", ".join(f"{shown(c.name)} ({c.reason.partition(':')[0]})" for c in dropped),
     ]
     notes += [
-        f"column '{c.name}' {c.reason[c.reason.index('may be') :]}"
+        f"column '{shown(c.name)}' {c.reason[c.reason.index('may be') :]}"
         for c in used
         if "leak" in c.reason
     ]
@@ -145,10 +185,15 @@ def _dataset(
 
 
 def _listed(text: str, names: Sequence[str]) -> tuple[str, ...]:
-    """The parts of a text between ``+``; the whole text if it is a name itself."""
-    if not text:
-        return ()
-    return (text,) if text in names else tuple(part.strip() for part in text.split("+"))
+    """The parts of a text between ``+``; a name that holds a ``+`` itself is one part."""
+    pieces, parts = text.split("+"), []
+    while pieces:
+        ends = range(len(pieces), 0, -1)
+        end = next((i for i in ends if "+".join(pieces[:i]) in names), 1)
+        part = "+".join(pieces[:end])
+        parts.append(part if part in names else part.strip())
+        pieces = pieces[end:]
+    return tuple(part for part in parts if part)
 
 
 def _column(file: Path, column: str, names: Sequence[str], option: str) -> str:
@@ -161,16 +206,18 @@ def _column(file: Path, column: str, names: Sequence[str], option: str) -> str:
         return column
     alike = [name for name in names if name.lower() == column.lower()]
     near = alike or difflib.get_close_matches(column, names, 3, 0.5)
-    hint = f"did you mean {' or '.join(map(repr, near))}?" if near else _some(names)
-    raise harness.UsageError(f"{file}: {option}={column} is no column; {hint}")
+    hint = (
+        f"did you mean {' or '.join(repr(shown(name)) for name in near)}?" if near else _some(names)
+    )
+    raise harness.UsageError(f"{file}: {option}={shown(column)} is no column; {hint}")
 
 
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-    return f"the columns are {', '.join(names[:10])}{more}"
+    return f"the columns are {', '.join(map(shown, names[:10]))}{more}"
 
 
-def _wishes(file: Path, given: Mapping[str, str], names: Sequence[str]) -> Wishes:
+def _wishes(file: Path, given: Mapping[str, str], names: Sequence[str], target: str) -> Wishes:
     listed = {
         option: tuple(
             _column(file, column, names, option) for column in _listed(given[option], names)
@@ -180,9 +227,14 @@ def _wishes(file: Path, given: Mapping[str, str], names: Sequence[str]) -> Wishe
     claimed: dict[str, str] = {}
     for option, columns in listed.items():
         for column in columns:
-            if column in claimed:
+            if column == target and option != "categorical":
                 raise harness.UsageError(
-                    f"{file}, column '{column}': {claimed[column]} and {option} exclude each other"
+                    f"{file}, column '{shown(column)}': it is the target, so {option}= excludes it"
+                )
+            if claimed.get(column, option) != option:
+                raise harness.UsageError(
+                    f"{file}, column '{shown(column)}': {claimed[column]} and {option} exclude "
+                    "each other; choose one"
                 )
             claimed[column] = option
     return Wishes(listed["drop"], listed["numeric"], listed["categorical"], listed["dates"])
@@ -203,69 +255,85 @@ def _target(file: Path, table: pa.Table, target: str) -> str:
     )
 
 
-def _with_test_file(
-    content: Read, file: Path, test: str, missing: Sequence[str]
+def _read_test_file(file: Path, content: Read, test: Path, missing: Sequence[str]) -> Read:
+    other = read(test, missing=missing)
+    names = other.table.column_names
+    lacking = [name for name in content.table.column_names if name not in names]
+    if lacking:
+        near = difflib.get_close_matches(lacking[0], names, 1, 0.5)
+        hint = f"is it '{shown(near[0])}' there?" if near else _some(names)
+        raise harness.UsageError(
+            f"{test}: has no column '{shown(lacking[0])}', but {file} has it; {hint}"
+        )
+    return other
+
+
+def _with_rows_of(
+    file: Path, content: Read, test: Path, other: Read, wishes: Wishes
 ) -> tuple[pa.Table, list[str]]:
     """The rows of both files, and the part of each row."""
-    from pathlib import Path
-
-    other = read(Path(test), missing=missing).table
-    lacking = [name for name in content.table.column_names if name not in other.column_names]
-    if lacking:
-        raise harness.UsageError(f"{test}: has no column '{lacking[0]}', but {file} has it")
-    both = [content.table, other.select(content.table.column_names)]
-    parts = ["train"] * both[0].num_rows + ["test"] * both[1].num_rows
-    try:
-        return pa.concat_tables(both, promote_options="permissive"), parts
-    except pa.ArrowException as error:
-        raise harness.UsageError(f"{file} and {test}: their columns differ: {error}") from error
-
-
-def _with_target(
-    file: Path, table: pa.Table, target: str, parts: list[str] | None
-) -> tuple[pa.Table, list[str] | None, int]:
-    """The rows that have a class, and the number of those without."""
-    present = pc.is_valid(table[target])
-    n_present = int(pc.sum(present).as_py() or 0)
-    if not n_present:
-        raise harness.UsageError(f"{file}, column '{target}': all classes are missing")
-    if n_present == table.num_rows:
-        return table, parts, 0
-    kept = None
-    if parts is not None:
-        kept = [part for part, has in zip(parts, present.to_pylist(), strict=True) if has]
-    return table.filter(present), kept, table.num_rows - n_present
+    columns = {}
+    for name in content.table.column_names:
+        pair = [content.table[name], other.table[name]]
+        if any(pa.types.is_dictionary(values.type) for values in pair):
+            pair = [
+                values.cast(values.type.value_type)
+                if pa.types.is_dictionary(values.type)
+                else values
+                for values in pair
+            ]
+        if wishes.use_of(name) in ("category", "dropped"):
+            with contextlib.suppress(pa.ArrowException):
+                pair = [values.cast(pa.string()) for values in pair]
+        try:
+            tables = [pa.table({name: values}) for values in pair]
+            columns[name] = pa.concat_tables(tables, promote_options="permissive")[name]
+        except pa.ArrowException as error:
+            first, second = (type_name(values.type) for values in pair)
+            raise harness.UsageError(
+                f"{test}, column '{shown(name)}': holds the type {second}, but in {file} the type "
+                f"{first}; write categorical={shown(name)} or drop={shown(name)}"
+            ) from error
+    parts = ["train"] * content.table.num_rows + ["test"] * other.table.num_rows
+    return pa.table(columns), parts
 
 
 def _classes(file: Path, values: pa.ChunkedArray, target: str) -> tuple[tuple[str, ...], Codes]:
     """Names of the classes, and each row's class."""
-    place = f"{file}, column '{target}'"
+    place = f"{file}, column '{shown(target)}'"
     if pa.types.is_dictionary(values.type):
-        values = pc.cast(values, values.type.value_type)
-    if pa.types.is_nested(values.type):
-        raise harness.UsageError(f"{place}: holds {values.type}, which is no class")
+        values = values.cast(values.type.value_type)
+    if pa.types.is_nested(values.type) or pa.types.is_binary(values.type):
+        raise harness.UsageError(f"{place}: holds the type {values.type}, which is no class")
     encoded = pc.dictionary_encode(values.combine_chunks())
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)
     distinct = encoded.dictionary.to_pylist()
+    n_rows = len(values)
     if len(distinct) == 1:
         raise harness.UsageError(
-            f"{place}: all rows have the class '{distinct[0]}'; a classifier needs two classes"
+            f"{place}: all rows have the class '{shown(distinct[0])}'; a classifier needs two "
+            "classes"
         )
-    is_number = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
-    with_fractions = is_number and any(float(value) % 1 for value in distinct)
-    if (with_fractions and len(distinct) > FEW_VALUES) or (
-        (is_number or pa.types.is_integer(values.type)) and len(distinct) > MOST_CLASSES
-    ):
+    has_fractions = pa.types.is_floating(values.type) or pa.types.is_decimal(values.type)
+    is_number = has_fractions or pa.types.is_integer(values.type)
+    has_fractions = has_fractions and any(float(value) % 1 for value in distinct)
+    most = FEW_VALUES if has_fractions else MOST_CLASSES
+    if is_number and len(distinct) > min(most, n_rows / 2 if n_rows >= 10 else n_rows):
         raise harness.UsageError(
-            f"{place}: {len(distinct):,} different numbers, so this looks like regression; harness "
-            "compares classifiers: make a few classes of them in a column of its own, such as "
-            "low and high"
+            f"{place}: {len(distinct):,} different numbers in {n_rows:,} rows, so this looks like "
+            "regression; harness compares classifiers: make a few classes of them in a column of "
+            "its own, such as low and high"
         )
     if len(distinct) > MOST_CLASSES:
         raise harness.UsageError(
-            f"{place}: {len(distinct):,} different classes among {len(values):,} rows; more than "
+            f"{place}: {len(distinct):,} different classes in {n_rows:,} rows; more than "
             f"{MOST_CLASSES} cannot be compared; is it the right column?"
+        )
+    if len(distinct) == n_rows:
+        raise harness.UsageError(
+            f"{place}: each row has a class of its own; at least one class needs two rows; is it "
+            "the right column?"
         )
     order = sorted(range(len(distinct)), key=lambda i: distinct[i])
     place_of = np.empty(len(order), dtype=np.intp)
@@ -280,22 +348,41 @@ def _class_name(value: Any) -> str:
     return str(value)
 
 
+def _groups(file: Path, values: pa.ChunkedArray, column: str) -> np.ndarray[Any, np.dtype[Any]]:
+    """Each row's group, as a number."""
+    try:
+        if pa.types.is_dictionary(values.type):
+            values = values.cast(values.type.value_type)
+        encoded = pa.chunked_array([pc.dictionary_encode(values.combine_chunks())])
+        return np.asarray(encoded.chunk(0).indices)
+    except (pa.ArrowException, TypeError) as error:
+        raise harness.UsageError(
+            f"{file}, column '{shown(column)}': holds the type {values.type}, which cannot name "
+            "groups"
+        ) from error
+
+
 def _order(file: Path, values: pa.ChunkedArray, column: str) -> np.ndarray[Any, np.dtype[Any]]:
     """Numbers that order rows in time."""
-    from harness_files.columns import as_dates
-
-    array = values.combine_chunks()
-    if isinstance(array, pa.ChunkedArray):
-        array = array.chunk(0)
-    if pa.types.is_string(array.type) and (dates := as_dates(array)) is not None:
-        array = dates
-    if pa.types.is_date(array.type):
-        array = pc.cast(array, pa.timestamp("s"))
-    if pa.types.is_timestamp(array.type):
-        array = pc.cast(array, pa.int64())
-    if not (pa.types.is_integer(array.type) or pa.types.is_floating(array.type)):
-        raise harness.UsageError(
-            f"{file}, column '{column}': holds {array.type}, neither dates nor numbers, so it does "
-            "not order the rows"
-        )
-    return np.asarray(array.to_numpy(zero_copy_only=False))
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    kind = values.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        values = as_dates(values)
+        kind = None if values is None else values.type
+    try:
+        if pa.types.is_date(kind):
+            values = values.cast(pa.timestamp("s"))
+        if pa.types.is_temporal(values.type):
+            whole = pa.int32() if pa.types.is_time32(kind) else pa.int64()
+            values = values.cast(whole)
+        elif pa.types.is_decimal(kind):
+            values = values.cast(pa.float64())
+        if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+            return np.asarray(values)
+    except (pa.ArrowException, AttributeError):
+        pass
+    raise harness.UsageError(
+        f"{file}, column '{shown(column)}': not all its values are numbers, or dates written in "
+        "one way such as 2026-11-27, so it does not order the rows"
+    )

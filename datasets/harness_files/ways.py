@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 import harness
+from harness_files.sources import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,22 +102,27 @@ def way(rows: Rows, cv: str) -> Way:
                 f"{rows.where}: cv={cv} repeats folds, but folds in time exist only once"
             )
         return _forward(rows, n_folds) if n_folds else _last_part(rows)
-    by = " of whole groups" if rows.groups is not None else ""
+    if rows.groups is not None:
+        _require_spread(rows, rows.groups, n_folds)
     if not n_folds:
+        whole = "in whole groups, about" if rows.groups is not None else "at random,"
         return Way(
             "resampled",
-            f"{TEST_SIZE:.0%} of the rows at random, the same share of each class{by}",
+            f"{TEST_SIZE:.0%} of the rows {whole} the same share of each class",
             lambda rng: harness.resample(
                 rows.frame, rows.codes, rng, class_names=rows.names, groups=rows.groups
             ),
         )
     if rows.groups is None:
         _require_two_of_each(rows)
-    text = "leave-one-out" if n_folds == len(rows.codes) else f"{n_folds} folds{by}"
-    return Way(
-        f"{n_folds}-fold",
-        f"{text}, {repetitions} times" if repetitions > 1 else text,
-        lambda rng, fold: harness.folds(
+    text = f"{n_folds} folds"
+    if rows.groups is not None:
+        text = f"leave-one-group-out: {text}" if cv == "loo" else f"{text} of whole groups"
+    elif n_folds == len(rows.codes):
+        text = "leave-one-out"
+
+    def split(rng: np.random.Generator, fold: int) -> harness.Split:
+        parts = harness.folds(
             rows.frame,
             rows.codes,
             rng,
@@ -124,26 +130,44 @@ def way(rows: Rows, cv: str) -> Way:
             n_folds=n_folds,
             class_names=rows.names,
             groups=rows.groups,
-        ),
-        n_folds * repetitions,
-    )
+        )
+        unseen = np.setdiff1d(parts.y_test, parts.y_train)
+        if len(unseen):  # groups cannot always be dealt so that each fold lacks no class
+            name = shown(rows.names[unseen[0]])
+            raise harness.UsageError(
+                f"{rows.where}: fold {fold + 1} has all rows of class '{name}', because groups "
+                "stay whole; take fewer folds"
+            )
+        return parts
+
+    times = f", {repetitions} times" if repetitions > 1 else ""
+    return Way(f"{n_folds}-fold", text + times, split, n_folds * repetitions)
 
 
 def _folds(rows: Rows, cv: str) -> tuple[int, int]:
     """Numbers of folds and of repetitions."""
     if cv == "loo":
+        if rows.time is not None:
+            raise harness.UsageError(
+                f"{rows.where}: cv=loo tests rows in no order, but time= orders them; write cv=5"
+            )
         if rows.groups is not None:
             return len(np.unique(np.asarray(rows.groups))), 1
         return len(rows.codes), 1
     match = re.fullmatch(r"(\d{1,6})(?:x(\d{1,4}))?", cv)
     n_folds, repetitions = (int(match[1]), int(match[2] or 1)) if match else (0, 0)
     if n_folds < 2 or repetitions < 1:
-        raise harness.UsageError(f"{rows.where}: cv={cv} is none of 5, 5x2 (two repetitions), loo")
+        raise harness.UsageError(
+            f"{rows.where}: cv={shown(cv)} is none of 5, 5x2 (two repetitions), loo"
+        )
     units, noun = len(rows.codes), "rows"
     if rows.groups is not None:
         units, noun = len(np.unique(np.asarray(rows.groups))), "groups"
     if n_folds > units:
-        raise harness.UsageError(f"{rows.where}: cv={cv}, but there are only {units} {noun}")
+        raise harness.UsageError(
+            f"{rows.where}: cv={cv}, but there are only {units:,} {noun}; take at most "
+            f"{units} folds"
+        )
     return n_folds, repetitions
 
 
@@ -152,8 +176,26 @@ def _require_two_of_each(rows: Rows) -> None:
     alone = [name for name, count in zip(rows.names, counts, strict=True) if count == 1]
     if alone:
         raise harness.UsageError(
-            f"{rows.where}: class '{alone[0]}' has one row, so that no model learns it when its "
-            "fold is tested; leave the row out, or do without cv"
+            f"{rows.where}: class '{shown(alone[0])}' has one row, so that no model learns it when "
+            "its fold is tested; leave the row out, or do without cv"
+        )
+
+
+def _require_spread(rows: Rows, groups: Any, n_folds: int) -> None:
+    """Refuse groups that take all rows of a class along into the test part."""
+    of_group = np.unique(np.asarray(groups), return_inverse=True)[1]
+    n_classes = len(rows.names)
+    pairs = np.unique(of_group * n_classes + rows.codes)
+    in_groups = np.bincount(pairs % n_classes, minlength=n_classes)
+    owned = np.flatnonzero(in_groups == 1)
+    owners = np.unique(pairs[np.isin(pairs % n_classes, owned)] // n_classes)
+    n_groups = int(of_group.max()) + 1
+    if n_groups < 2:
+        raise harness.UsageError(f"{rows.where}: all rows are in one group; two are needed")
+    if len(owned) and (n_folds or len(owners) == n_groups):
+        raise harness.UsageError(
+            f"{rows.where}: class '{shown(rows.names[owned[0]])}' is in one group only, so that no "
+            "model learns it when the group is tested; leave its rows out, or do without groups"
         )
 
 
@@ -162,7 +204,7 @@ def _last_part(rows: Rows) -> Way:
     order = np.argsort(rows.time, kind="stable")
     (start,) = _cuts(rows, order, 1, 1 - TEST_SIZE)
     train, test = order[:start], order[start:]
-    _require_trained(rows, train, test, "the time before the test part")
+    _require_trained(rows, train, test, "the test part")
     return Way(
         "fixed",
         f"the latest {len(test) / len(order):.0%} of the rows",
@@ -194,31 +236,35 @@ def _cuts(rows: Rows, order: Codes, n: int, first: float) -> list[int]:
     cuts = [int(np.searchsorted(times, times[min(cut, size - 1)], side="left")) for cut in wanted]
     if 0 in cuts or len(set(cuts)) < n:
         n_times = len(np.unique(times))
+        if n_times == 1:
+            raise harness.UsageError(
+                f"{rows.where}: all rows have the same time, so that it orders nothing; do without "
+                "time="
+            )
+        remedy = "take fewer folds" if n > 1 else "do without time="
         raise harness.UsageError(
-            f"{rows.where}: {n_times} different times do not divide into {n + 1} parts, "
-            "because rows of equal time stay together"
+            f"{rows.where}: the {n_times:,} different times do not divide into {n + 1} parts, "
+            f"because rows of equal time stay together; {remedy}"
         )
     return cuts
 
 
 def _as_given(rows: Rows, parts: Sequence[str]) -> Way:
     """The split that a column or a test file gives."""
-    names = sorted(set(parts))
+    names = sorted(set(parts), key=_in_order)
+    words = {name.strip().lower() for name in names}
+    if words & {"train", "test"}:
+        return _train_and_test(rows, parts, words)
     array = np.asarray(parts, dtype=object)
-    if {name.lower() for name in names} == {"train", "test"}:
-        is_test = np.array([part.lower() == "test" for part in parts])
-        train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
-        _require_trained(rows, train, test, "the training part")
-        text = f"as given: {len(train):,} training and {len(test):,} test rows"
-        return Way("fixed", text, lambda _rng: rows.split(train, test))
-    if len(names) < 2 or len(names) > len(array) / 2:
+    if words <= {"true", "false"} or len(names) < 2 or len(names) > len(array) / 2:
+        count = f"{len(names):,} different values, such as" if len(names) > 1 else "only"
         raise harness.UsageError(
-            f"{rows.where}: the split column holds {len(names)} different values, such as "
-            f"'{names[0]}'; it must say train or test, or number the folds"
+            f"{rows.where}: the split column holds {count} '{shown(names[0])}'; it must say train "
+            "or test, or number the folds"
         )
     folds = [(np.flatnonzero(array != name), np.flatnonzero(array == name)) for name in names]
     for name, (train, test) in zip(names, folds, strict=True):
-        _require_trained(rows, train, test, f"fold '{name}'")
+        _require_trained(rows, train, test, f"fold '{shown(name)}'")
 
     def split(_rng: object, fold: int) -> harness.Split:
         return rows.split(*folds[fold])
@@ -226,17 +272,44 @@ def _as_given(rows: Rows, parts: Sequence[str]) -> Way:
     return Way(f"{len(names)}-fold", f"as given: {len(names)} folds", split, len(names))
 
 
+def _in_order(name: str) -> tuple[float, str]:
+    """Sorts numbers by size, before texts."""
+    try:
+        return float(name), name
+    except ValueError:
+        return np.inf, name
+
+
+def _train_and_test(rows: Rows, parts: Sequence[str], words: set[str]) -> Way:
+    odd = sorted(words - {"train", "test"})
+    if odd:
+        raise harness.UsageError(
+            f"{rows.where}: the split column says '{shown(odd[0])}' next to train and test; change "
+            "it to one of them, or leave these rows out"
+        )
+    if len(words) == 1:
+        raise harness.UsageError(
+            f"{rows.where}: all rows are {words.pop()} rows; both training and test rows are needed"
+        )
+    is_test = np.array([part.strip().lower() == "test" for part in parts])
+    train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
+    _require_trained(rows, train, test, "the test part")
+    text = f"as given: {len(train):,} training and {len(test):,} test rows"
+    return Way("fixed", text, lambda _rng: rows.split(train, test))
+
+
 def _require_trained(rows: Rows, train: Codes, test: Codes, where: str) -> None:
     """Refuse a split whose test part has a class that its training part lacks."""
     trained = np.unique(rows.codes[train])
     if len(trained) < 2:
         raise harness.UsageError(
-            f"{rows.where}: {where} has {len(trained)} of {len(rows.names)} classes to learn from; "
-            "two are needed"
+            f"{rows.where}: the rows to learn from before {where} is tested have {len(trained)} of "
+            f"{len(rows.names)} classes; two are needed"
         )
     unseen = np.setdiff1d(rows.codes[test], trained)
     if len(unseen):
+        name = shown(rows.names[unseen[0]])
         raise harness.UsageError(
-            f"{rows.where}: class '{rows.names[unseen[0]]}' is tested in {where}, but no row to "
-            "learn from has it"
+            f"{rows.where}: class '{name}' is tested in {where}, but no row to "
+            "learn from has it; leave its rows out, or split otherwise"
         )

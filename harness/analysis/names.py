@@ -1,4 +1,4 @@
-"""Names as they stand in frames."""
+"""Names of datasets and models, as they are written in frames."""
 
 from __future__ import annotations
 

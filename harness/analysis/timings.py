@@ -12,6 +12,7 @@ import pandas as pd
 
 from harness.contract.values import LEFT, TimedCall
 from harness.statistics.timings import epochs_of, quotients, ratio, summarise
+from harness.timing.cases import SoftmaxCase as SoftmaxCase  # reports may import it from here
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ def with_intervals(*names: str) -> tuple[str, ...]:
 
 
 TRAINING_COLUMNS = (
-    *("dataset", "model", "device", "threads", "status", "reason", "processes"),
+    *("dataset", "model", "device", "plain", "threads", "status", "reason", "processes"),
     *("fit_seconds", "fit_low", "fit_high", "fit_minimum", "fit_third_quartile"),
     *("epochs", *with_intervals("microseconds_per_epoch", "samples_per_second")),
     *("together", *with_intervals("together_microseconds_per_epoch", "together_ratio")),
@@ -67,7 +68,7 @@ def training(frames: Frames) -> pd.DataFrame:
         pairings.setdefault(key, {})[row["kind"]] = row
     records = []
     for (dataset, model, device), kinds in pairings.items():
-        record: Record = {"dataset": dataset, "model": model, "device": device}
+        record: Record = {"dataset": dataset, "model": model, "device": device, "plain": False}
         fit = kinds.get("fit")
         if fit is None:
             continue
@@ -158,7 +159,8 @@ def _plain_loop(record: Record, reference: Record, epochs: Sequence[Sequence[flo
     fit = {f"fit_{name}": reference[name] for name in ("low", "high", "minimum", "third_quartile")}
     return (
         {name: record[name] for name in kept}
-        | {"model": f"{PLAIN}{record['model']}", "status": reference["status"], "reason": ""}
+        | {"model": f"{PLAIN}{record['model']}", "plain": True}
+        | {"status": reference["status"], "reason": ""}
         | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
         | fit
         | _of_an_epoch(epochs, reference["n_train"])
@@ -171,24 +173,25 @@ def softmax(frames: Frames) -> pd.DataFrame:
     ``copies`` is the time / the time of copying the same array. ``bests`` is the time / the time of
     the fastest kernel. Both ratios are formed within each process.
     """
-    rows = [row for row in _rows(frames, ("softmax", "copy")) if len(row["case"].split()) == 3]
+    rows = [row for row in _rows(frames, ("softmax", "copy")) if SoftmaxCase.of(row["case"])]
     records = []
-    for (case, device), members in groupby(rows, key=lambda row: (row["case"], row["device"])):
+    for (text, device), members in groupby(rows, key=lambda row: (row["case"], row["device"])):
         group = list(members)
-        shape, dtype, caches = case.split()
-        size = math.prod(map(int, shape.split("x"))) * np.dtype(dtype).itemsize
+        case = SoftmaxCase.of(text)
+        assert case is not None
         timed = [row for row in group if row["status"] == "ok"]
         copy = next((row for row in timed if row["kind"] == "copy"), None)
         kernels = [row for row in timed if row["kind"] == "softmax"]
         best = min(kernels, key=lambda row: row["median"], default=None)
         records += [
             (
-                {"shape": shape, "dtype": dtype, "caches": caches, "device": device}
+                case._asdict()
+                | {"device": device}
                 | {"threads": row["threads"], "kernel": row["subject"]}
                 | {"status": row["status"], "reason": row["reason"]}
                 | {"processes": row["n_processes"], "seconds": row["median"]}
                 | {name: row[name] for name in ("low", "high", "minimum", "third_quartile")}
-                | _figure("gigabytes_per_second", _rates(2e-9 * size, row["samples"]))
+                | _figure("gigabytes_per_second", _rates(2e-9 * case.bytes, row["samples"]))
                 | _beside("copies", row, copy)
                 | _beside("bests", row, best if row["kind"] == "softmax" else None)
                 | {name: row[name] for name in ("error", "survives")}

@@ -29,6 +29,7 @@ from harness.statistics.families import discoveries
 from harness.statistics.reach import MOST_REPEATS, Reach, reach
 from harness.statistics.scores import LEVEL, RowScores, best, cells, compare
 from harness.statistics.timings import epochs_of
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -283,7 +284,7 @@ def power_in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str
     repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
     tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in reaches)
     middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
-    pairings = f"{len(reaches)} pairing{'s' * (len(reaches) != 1)}"
+    pairings = plural(len(reaches), "pairing")
     among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(reaches) > 1 else ""
     detected = f"{repeats} repeats find {differences} of {middle} or more{among} 80% of the time."
     needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in reaches]

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from harness.contract.registry import Registry
-    from harness.contract.values import Run, Timing
-    from harness.timing.schedule import Agenda
+    from harness.contract.values import JSONObject, Run, Timing
+    from harness.timing.schedule import Schedule
 
 F = TypeVar("F", bound="Callable[..., Any]")
 FAILED, NOTHING = 1, 4
@@ -98,11 +98,11 @@ def softmax(
     from harness.timing.schedule import of_kernels, shape_of
 
     registry = options.discover(given["plugins"])
-    agenda = of_kernels(
+    schedule = of_kernels(
         registry, kernels, [shape_of(shape) for shape in shapes], dtypes, given["devices"]
     )
     asked = {"bench": "softmax", "kernels": kernels, "shapes": shapes, "dtypes": dtypes}
-    ctx.exit(_bench(registry, agenda, asked, given))
+    ctx.exit(_bench(registry, schedule, asked, given))
 
 
 @command.command(name="training", short_help="Time training loops beside the plain one.")
@@ -141,7 +141,7 @@ def training(
     devices = given["devices"] or tuple(registry.devices)
     selection = Selection(datasets, models, devices, 1, seed)
     ask = partial(by_epochs, registry)
-    agenda = of_training(registry, selection, ask, epochs=epochs, together=together)
+    schedule = of_training(registry, selection, ask, epochs=epochs, together=together)
     asked = {
         "bench": "training",
         "datasets": datasets,
@@ -150,10 +150,12 @@ def training(
         "together": together,
         "seed": seed,
     }
-    ctx.exit(_bench(registry, agenda, asked, given))
+    ctx.exit(_bench(registry, schedule, asked, given))
 
 
-def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dict[str, Any]) -> int:
+def _bench(
+    registry: Registry, schedule: Schedule, asked: JSONObject, given: options.GivenOptions
+) -> int:
     from harness.interchange import require_pytest_benchmark
     from harness.runs.benches import BUDGET, BenchRequest, bench
     from harness.store.database import Store
@@ -168,7 +170,7 @@ def _bench(registry: Registry, agenda: Agenda, asked: dict[str, Any], given: dic
     asked |= {"budget": given["budget"] or BUDGET, "plugins": plugins}
     request = BenchRequest(
         {k: list(v) if isinstance(v, tuple) else v for k, v in asked.items()},
-        agenda,
+        schedule,
         plugins,
         given["budget"],
         given["threads"],

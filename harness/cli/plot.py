@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from harness.store.database import Store
 
 
-class Listing(options.Command):
+class PlotCommand(options.Command):
     """A command whose help ends with the kinds of pictures."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
@@ -33,7 +33,9 @@ class Listing(options.Command):
             formatter.write_dl([(kind.name, kind.description) for kind in pictures.values()])
 
 
-@click.command(name="plot", cls=Listing, short_help="Draw a picture of a run, or of the history.")
+@click.command(
+    name="plot", cls=PlotCommand, short_help="Draw a picture of a run, or of the history."
+)
 @click.argument("kind", metavar="KIND")
 @click.argument("run", required=False)
 @click.option("-m", "--model", metavar="NAME", help="As it is stored, or a glob; also a kernel.")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from harness.contract.values import Report
 
 
-class Listing(options.Command):
+class ReportCommand(options.Command):
     """A command whose help ends with the reports and their options."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
@@ -35,7 +35,7 @@ class Listing(options.Command):
 
 @click.command(
     name="report",
-    cls=Listing,
+    cls=ReportCommand,
     short_help="Print a run's tables again.",
     context_settings={"ignore_unknown_options": True},  # a report has options of its own
 )
@@ -127,10 +127,14 @@ def _named(
     registry: Registry, name: str | None, words: list[str], *, best_of: str | None, versus: bool
 ) -> tuple[str | None, list[str]]:
     """The name of the report, None if no report is named, and the remaining command line."""
-    if versus:
-        return "versus", words
-    if best_of:
-        return "best", [*words, "--score", best_of]
+    if versus or best_of:
+        option, alias = ("--versus", "versus") if versus else ("--best-of", "best")
+        if alias not in registry.reports:
+            raise UsageError(
+                f"{option} is the report '{alias}', which no installed plugin offers; "
+                "install one that does (`harness list reports` lists those here)"
+            )
+        return alias, words if versus else [*words, "--score", str(best_of)]
     if not name and words and words[0] in registry.reports:
         return words[0], words[1:]
     return name, words

@@ -19,13 +19,13 @@ from harness.cli.stopping import terminable
 from harness.errors import UsageError, cannot_write
 from harness.terminal.console import out, remark, say, write
 from harness.untrusted import csv_text
-from harness.words import plural
+from harness.words import p_value, plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from harness.analysis.history import Segment
-    from harness.contract.values import Point
+    from harness.contract.values import JSONObject, Point
     from harness.store.database import Store
     from harness.trials.discovery import Described
 
@@ -88,16 +88,16 @@ def import_(ctx: click.Context, file: Path, store: str | None) -> None:  # noqa:
     from harness.interchange import read
     from harness.interchange.points import for_history
 
-    found = read(file)
-    for series, reason in found.skipped:
+    imported = read(file)
+    for series, reason in imported.skipped:
         remark(f"{series}: {reason}; left out")
-    if not found.points:
+    if not imported.points:
         raise UsageError(f"'{file}' has no times; nothing was read")
     with closing(_store(options.store_of(ctx), create=True)) as opened:
-        n = opened.add_points(map(for_history, found.points))
-        known = len(found.points) - n
+        n = opened.add_points(map(for_history, imported.points))
+        known = len(imported.points) - n
         also = f"; {known} were there already" if known else ""
-        say(f"read {n} point{'s' * (n != 1)} from {file} into {opened.name}{also}")
+        say(f"read {plural(n, 'point')} from {file} into {opened.name}{also}")
 
 
 @command.command(name="export", short_help="Write the history for another tool.")
@@ -151,9 +151,9 @@ def _store(given: str | None, *, create: bool = False) -> Store:
 # Recording
 
 
-def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
+def _record(registry: Described, url: str | None, given: options.GivenOptions) -> int:
     from harness.analysis.history import points_of_scores
-    from harness.store.environment import git
+    from harness.store.environment import checkout_at
     from harness.versions.pairs import Design
     from harness.versions.record import PAIRS, record, short
 
@@ -176,16 +176,16 @@ def _record(registry: Described, url: str | None, given: dict[str, Any]) -> int:
         n = store.add_points([*made.points, *points_of_scores(store)])
     changes = ", with uncommitted changes" if made.revision.endswith("+") else ""
     say(f"kept {plural(n, 'point')} in {store.name}, anchor {short(made.anchor)}{changes}")
-    if not made.revision and git(Path.cwd()):
+    if not made.revision and checkout_at(Path.cwd()):
         remark("what was measured is not installed from a checkout here: no revision is kept")
     return 0 if any(point.source == "ab" for point in made.points) else NOTHING
 
 
 def _history(url: str | None) -> list[Point]:
-    """What the store has; nothing where it is not there yet, which is no reason to make one.
+    """The stored points; none if the store does not exist yet, and then it is not created here.
 
     Raises:
-        UsageError: it can be read, but what is about to be measured could not be written to it.
+        UsageError: the store can be read but not written to, so that new points would be lost.
     """
     where = options.store_url(url)
     local = where.removeprefix("sqlite:///")
@@ -208,25 +208,29 @@ def _show(given: str | None, alpha: float, style: str) -> int:
     from harness.analysis.history import CAUTION, segments
 
     with closing(_store(given)) as store:
-        found = segments(store.points(), alpha=alpha)
+        all_segments = segments(store.points(), alpha=alpha)
     if style == "json":
-        write(json.dumps([_plain(segment) for segment in found], indent=2))
+        write(json.dumps([_plain(segment) for segment in all_segments], indent=2))
     elif style == "csv":
-        write(csv_text(CSV_HEADS, (line for segment in found for line in _records(segment))))
-    elif not found:
+        write(csv_text(CSV_HEADS, (line for segment in all_segments for line in _records(segment))))
+    elif not all_segments:
         remark(EMPTY)
     elif style == "markdown":
         from tabulate import tabulate
 
         from harness.sheets.texts import markdown_text
 
-        lines = [[markdown_text(cell) for cell in line] for one in found for line in _lines(one)]
+        lines = [
+            [markdown_text(cell) for cell in line]
+            for segment in all_segments
+            for line in _lines(segment)
+        ]
         table = tabulate(lines, HEADS, tablefmt="github", disable_numparse=True)
-        stepped = any(segment.steps for segment in found)
+        stepped = any(segment.steps for segment in all_segments)
         write(f"{table}\n\n{CAUTION}" if stepped else table)
     else:
-        _print(found)
-    return 0 if found else NOTHING
+        _print(all_segments)
+    return 0 if all_segments else NOTHING
 
 
 CAUTIOUS = 80
@@ -239,7 +243,7 @@ HEADS = ("series", "points", "last", "step", "at", "since", "p", "")
 
 
 def _lines(segment: Segment) -> list[tuple[str, ...]]:
-    """A line for each step, or one without."""
+    """A line for each step; a series without steps gets one line."""
     from harness.versions.record import SHOWN
 
     measure, subject, case, device = segment.series
@@ -256,7 +260,7 @@ def _lines(segment: Segment) -> list[tuple[str, ...]]:
                 f"{size} ({low} to {high})",
                 point.revision[:SHOWN],
                 point.time[:16].replace("T", " "),
-                f"{step.p_value:.3g}",
+                p_value(step.p_value),
                 segment.state(step),
             )
         )
@@ -271,7 +275,7 @@ CSV_HEADS = (
 
 
 def _records(segment: Segment) -> list[tuple[object, ...]]:
-    """A line for each step, or one without, in numbers; those of times are logarithms."""
+    """The lines of `_lines` in numbers; those of times are logarithms."""
     from harness.analysis.history import CAUTION
 
     head = (*segment.series, len(segment.points), segment.values[-1])
@@ -316,7 +320,7 @@ def _print(found: Sequence[Segment]) -> None:
         say("Times are ratios to the anchor " + ", then ".join(map(short, anchors)) + ".")
 
 
-def _plain(segment: Segment) -> dict[str, Any]:
+def _plain(segment: Segment) -> JSONObject:
     from harness.analysis.history import CAUTION
 
     def number(value: Any) -> Any:

@@ -149,7 +149,7 @@ def with_rows(X: Any, part: str) -> Any:
     return array
 
 
-def rows_of(X: Any, rows: NDArray[np.intp]) -> Any:
+def rows_of(X: Any, rows: NDArray[np.intp] | slice) -> Any:
     """Rows of a table, selected by position."""
     return X.iloc[rows] if _is_frame(X) else X[rows]
 
@@ -278,8 +278,8 @@ def distinct(parts: Sequence[Array]) -> tuple[list[Any], list[NDArray[np.intp]]]
 def label_text(value: object) -> str:
     """A category or a label as text.
 
-    >>> written(3.0), written(3), written(2.5), written(True), written(b"red")
-    ('3', '3', '2.5', 'True', 'red')
+    >>> [label_text(value) for value in (3.0, 3, 2.5, True, b"red")]
+    ['3', '3', '2.5', 'True', 'red']
     """
     if isinstance(value, float | np.floating) and value.is_integer():
         return str(int(value))
@@ -323,7 +323,7 @@ def printable(text: str) -> str:
 def names_in_words(columns: Sequence[str]) -> str:
     """Column names as a phrase.
 
-    >>> in_words(["user"]), in_words(["user", "card"])
+    >>> names_in_words(["user"]), names_in_words(["user", "card"])
     ("column 'user'", "columns 'user', 'card'")
     """
     noun = "column" if len(columns) == 1 else "columns"

@@ -129,9 +129,8 @@ def opening(text: str, options: Mapping[str, str] | None = None) -> Opening | No
             f"'{head}': no installed plugin opens files that end in .{suffix} (they open: "
             f"{', '.join(sorted(openers()))})"
         )
-    if _looks_like_a_file(selector) and not Path(head).is_dir():
-        folder = Path(head).parent
-        beside = [file.name for file in folder.iterdir()] if folder.is_dir() else []
+    if _looks_like_a_file(selector) and not _is_folder(head):
+        beside = _names_beside(head)
         hint = nearest(Path(head).name, beside) if beside else "check the path"
         raise UsageError(f"there is no file '{head}': {hint}")
     return None
@@ -153,6 +152,21 @@ def _is_file(head: str) -> bool:
         return Path(head).is_file()
     except (OSError, ValueError):  # a name that is too long, or holds a zero byte
         return False
+
+
+def _is_folder(head: str) -> bool:
+    try:
+        return Path(head).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
+def _names_beside(head: str) -> list[str]:
+    """The names of files in the folder of a file; none if it cannot be read."""
+    try:
+        return [file.name for file in Path(head).parent.iterdir()]
+    except (OSError, ValueError):
+        return []
 
 
 def _looks_like_a_file(selector: Selector) -> bool:
@@ -206,7 +220,8 @@ def opened(
     Args:
         selectors: of datasets, as the user wrote them; empty for all.
         options: options for each file, which those in a selector overrule.
-        declared: options of datasets that the project's settings declare, by name.
+        declared: options of datasets that the project's settings declare, by name; ``options``
+            overrule them.
 
     Returns:
         A text for each file or address, which `harness.contract.registry` takes like a plugin; and
@@ -216,30 +231,41 @@ def opened(
         UsageError: as `opening`; or two files give datasets of the same name; or there are options,
             but no file.
     """
-    specs: dict[str, Opening] = {}
+    found: list[Opening] = []
     names: list[str] = []
+    wanted: list[str] = []
     for text in selectors:
-        found = opening(text, options)
-        if found is None:
-            names.append(text)
-            continue
-        for other in specs.values():
-            if other.name == found.name and other.spec != found.spec:
-                raise UsageError(
-                    f"'{other.head}' and '{found.head}' would both be dataset '{found.name}'; "
-                    f"write '{Path(found.head).name}[name=...]'"
-                )
-        specs[found.spec] = found
-        names.append(found.selector)
-    if options and not specs:
-        raise UsageError(f"{next(iter(options))}= is for a file; name one with -d FILE")
+        file = opening(text, options)
+        if file is None:
+            wanted.append(text)
+        else:
+            _add(found, file)
+        names.append(file.selector if file else text)
     for name, given in (declared or {}).items():
-        heads = [Selector.parse(text).head for text in names]
-        if not selectors or any(fnmatch.fnmatchcase(name, head) for head in heads):
-            found = opening(quoted(given["file"]), {**given, NAME: name})
-            if found is None:
+        if not selectors or any(_selects(text, name) for text in wanted):
+            file = opening(quoted(given["file"]), {**given, **(options or {}), NAME: name})
+            if file is None:
                 raise UsageError(f"[tool.harness.datasets.{name}]: no plugin opens {given['file']}")
-            options_of = {k: v for k, v in found.options.items() if k != "file"}
-            found = replace(found, name=name, options=options_of)
-            specs[found.spec] = found
-    return list(specs), names
+            rest = {option: text for option, text in file.options.items() if option != "file"}
+            _add(found, replace(file, name=name, options=rest))
+    if options and (not found or not selectors):
+        raise UsageError(f"{next(iter(options))}= is for a file; name one with -d FILE")
+    return list({file.spec: None for file in found}), names
+
+
+def _selects(text: str, name: str) -> bool:
+    """Whether a selector selects a declared file, by its name or by the tag that files have."""
+    head = Selector.parse(text).head
+    return fnmatch.fnmatchcase(name, head) or (
+        head.startswith("file:") and fnmatch.fnmatchcase(name, head.removeprefix("file:"))
+    )
+
+
+def _add(found: list[Opening], file: Opening) -> None:
+    for other in found:
+        if other.name == file.name and other.spec != file.spec:
+            raise UsageError(
+                f"'{other.head}' and '{file.head}' would both be dataset '{file.name}'; "
+                f"write '{Path(file.head).name}[name=...]'"
+            )
+    found.append(file)

@@ -92,7 +92,9 @@ def _head_and_inside(text: str, stripped: str) -> tuple[str, str | None]:
         elif letter == "[":
             end = _end_of_brackets(stripped, position)
             if end < 0:
-                raise UsageError(f"'{text}': a bracket is not closed; write name[parameter=value]")
+                raise UsageError(
+                    f"'{text}': a bracket or a quote is not closed; write name[parameter=value]"
+                )
             if end == len(stripped) - 1:
                 return stripped[:position].strip(), stripped[position + 1 : end]
         position += 1
@@ -120,8 +122,7 @@ def _parts(text: str, separator: str) -> list[str]:
     while position < len(text):
         letter = text[position]
         end = position
-        # A quote opens only at the beginning of a value: the one in "it's" does not.
-        if letter in QUOTES and text[start:position].rpartition("=")[2].strip() == "":
+        if letter in QUOTES and _begins_a_value(text, position):
             end = _end_of_quote(text, position)
         elif letter == "[":
             end = _end_of_brackets(text, position)
@@ -130,6 +131,12 @@ def _parts(text: str, separator: str) -> list[str]:
             start = position + 1
         position = max(end, position) + 1
     return [*parts, text[start:]]
+
+
+def _begins_a_value(text: str, position: int) -> bool:
+    """Whether a quote opens here: the one in "it's" does not."""
+    before = text[:position].rstrip()
+    return not before or before[-1] in "[,|="
 
 
 def _end_of_quote(text: str, start: int) -> int:
@@ -145,13 +152,14 @@ def _end_of_quote(text: str, start: int) -> int:
 
 
 def _end_of_brackets(text: str, start: int) -> int:
-    """Position of the bracket that closes the one at ``start``; -1 if there is none."""
+    """Position of the bracket that closes the one at ``start``; -1 if it or a quote is open."""
     depth, position = 0, start
     while position < len(text):
         letter = text[position]
-        opens = text[position - 1] in "[,|=" if position else True
-        if letter in QUOTES and opens and (end := _end_of_quote(text, position)) > 0:
-            position = end
+        if letter in QUOTES and _begins_a_value(text, position):
+            position = _end_of_quote(text, position)
+            if position < 0:
+                return -1
         elif letter == "[":
             depth += 1
         elif letter == "]":

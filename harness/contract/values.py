@@ -188,12 +188,15 @@ class Needs:
         finite: whether missing values are filled in (median; most frequent category).
         numeric: whether categories are one-hot encoded. If not, and if there are categorical
             columns, X is an array of objects in which these columns hold strings.
+        frame: whether X is a DataFrame with the columns' names. Numbers have the dtype above, and
+            categorical columns pandas' type ``category``; they are not one-hot encoded.
     """
 
     dtype: Literal["float32", "float64"] = "float64"
     scaled: bool = False
     finite: bool = True
     numeric: bool = True
+    frame: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

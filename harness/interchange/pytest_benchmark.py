@@ -19,7 +19,7 @@ from harness.interchange.fields import (
     utc,
 )
 from harness.interchange.points import Imported, ToolPoint, why_not
-from harness.store.environment import git, machine
+from harness.store.environment import checkout_at, machine
 from harness.words import plain
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def benchmark_json(run: Run, timings: Iterable[Timing], folder: Path) -> JsonObj
     """
     require_pytest_benchmark()
     here = machine()
-    revision = git(folder)
+    revision = checkout_at(folder)
     return {
         "machine_info": {
             "node": here["node"],

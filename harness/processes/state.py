@@ -21,13 +21,15 @@ class Aspect:
     """One part of a process's state: its name, and how to read and write it.
 
     If ``forbidden``, a model must not change it, and a change is reported. Otherwise it is restored
-    without a report, because importing a library may change it.
+    without a report, because importing a library may change it. If ``slows``, a change makes other
+    code in the process slower or faster.
     """
 
     name: str
     read: Callable[[], Any]
     write: Callable[[Any], object]
     forbidden: bool = True
+    slows: bool = False
 
 
 def read() -> dict[str, object]:
@@ -35,8 +37,12 @@ def read() -> dict[str, object]:
     return {aspect.name: aspect.read() for aspect in ASPECTS}
 
 
-def restore(before: dict[str, object]) -> tuple[str, ...]:
+def restore(before: dict[str, object], *, slowing: bool = False) -> tuple[str, ...]:
     """Restore the state to an earlier one; returns a description of each forbidden change.
+
+    Args:
+        before: the state, as `read` gave it.
+        slowing: describe only changes that make other code in the process slower or faster.
 
     >>> before = read()
     >>> _ = np.seterr(under="raise")
@@ -48,7 +54,7 @@ def restore(before: dict[str, object]) -> tuple[str, ...]:
         was, now = before[aspect.name], aspect.read()
         if was is not None and was != now:
             aspect.write(was)
-            if aspect.forbidden:
+            if aspect.slows if slowing else aspect.forbidden:
                 changes.append(f"{aspect.name}{_difference(was, now)}")
     return tuple(changes)
 
@@ -95,7 +101,10 @@ def _torch_setting(name: str, read: str, write: str) -> Aspect:
         torch = sys.modules.get("torch")
         return torch and getattr(torch, read)()
 
-    return Aspect(name, reader, lambda value: getattr(sys.modules["torch"], write)(value))
+    def writer(value: Any) -> None:
+        getattr(sys.modules["torch"], write)(value)
+
+    return Aspect(name, reader, writer, slows=True)
 
 
 def _signal_handler(number: signal.Signals) -> Aspect:

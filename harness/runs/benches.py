@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
     from harness.contract.values import JSONObject, Run
     from harness.store.database import Store
-    from harness.timing.schedule import Agenda
+    from harness.timing.schedule import Schedule
     from harness.timing.session import Session
 
 BUDGET = 600.0
@@ -27,7 +27,7 @@ class BenchRequest:
 
     Args:
         asked: the request as JSON, to store with the run.
-        agenda: the groups to time, and what is left out.
+        schedule: the groups to time, and what is left out.
         plugins: files or modules to discover, besides installed plugins.
         budget: seconds to use in any case unless every interval is tight; None for at most
             `BUDGET` seconds and `MOST` processes.
@@ -36,7 +36,7 @@ class BenchRequest:
     """
 
     asked: JSONObject
-    agenda: Agenda
+    schedule: Schedule
     plugins: tuple[str, ...] = ()
     budget: float | None = None
     threads: int = 1
@@ -83,7 +83,7 @@ def bench(
     run = store.begin(request.name, request.asked, environment, 0)
     budget = request.budget or BUDGET
     wanted = Bench(
-        request.agenda.groups,
+        request.schedule.groups,
         request.plugins,
         budget=budget,
         threads=request.threads,
@@ -99,7 +99,7 @@ def bench(
     if stop and not any(timing.status == "ok" for timing in session.timings):
         store.delete(run)
         return BenchOutcome(None, session, stop)
-    left_out = (replace(timing, threads=request.threads) for timing in request.agenda.late)
+    left_out = (replace(timing, threads=request.threads) for timing in request.schedule.late)
     store.add_timings(run, (*session.timings, *left_out))
     store.finish(run, environment | {"timing": session.facts(budget)})
     return BenchOutcome(store.find(str(run.id)), session, stop)

@@ -228,27 +228,27 @@ class Campaign:
         if not self._is_to_be_timed:
             return ""
         frames = load_frames(self.store, self.run)
-        agenda = of_run(self.registry, frames, self.trials, request.timing_budget)
+        schedule = of_run(self.registry, frames, self.trials, request.timing_budget)
         if isinstance(self.registry, Described):
             # Threads that a plugin left running in its process would slow the timings down.
             self.registry.processes.close()
-        if not agenda.groups and not agenda.late:
+        if not schedule.groups and not schedule.late:
             return ""
         bench = Bench(
-            agenda.groups,
+            schedule.groups,
             request.plugins,
             budget=request.timing_budget,
             memory=request.memory,
             warm_up=TIMING_WARM_UP,
             most=None,
         )
-        if not agenda.groups:
-            self.store.add_timings(self.run, agenda.late)
+        if not schedule.groups:
+            self.store.add_timings(self.run, schedule.late)
             return f"nothing can be timed within {request.timing_budget:g} s"
         stops: list[BaseException] = []
         session = time_groups(bench, tell=tell, interrupts=interrupts, note=stops.append)
         if any(timing.status == "ok" for timing in session.timings) or not stops:
-            self.store.add_timings(self.run, (*session.timings, *agenda.late))
+            self.store.add_timings(self.run, (*session.timings, *schedule.late))
             facts = session.facts(request.timing_budget)
             self.store.add_environment(self.run, {"timing": facts})
         if stops:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+from harness.words import fixed
+
 
 def share(value: float) -> str:
     """A score between 0 and 1 with three decimals; empty if it is NaN.
@@ -21,18 +23,6 @@ def bound(value: float) -> str:
     ('.912', '1.00')
     """
     return fixed(value, 3)[:4]
-
-
-def fixed(value: float, decimals: int) -> str:
-    """A number with this many decimals; empty if it is NaN.
-
-    >>> fixed(0.0604, 3), fixed(36.0437, 3)
-    ('.060', '36.044')
-    """
-    if math.isnan(value):
-        return ""
-    text = f"{value:.{decimals}f}"
-    return text.removeprefix("0") if "." in text else text
 
 
 def loss_decimals(values: list[float]) -> int:

@@ -7,8 +7,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from harness.contract.values import folds_in
-from harness.sheets.figures import bound, compact, fixed, loss_decimals, share
+from harness.sheets.figures import bound, compact, loss_decimals, share
 from harness.sheets.table import CLIPPED, PARTIAL, TIED, Column, Entry, Sheet
+from harness.words import fixed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,7 +117,7 @@ def _folds_in_words(n_folds: int, total: int, *, alone: bool) -> str:
     name = "leave-one-out" if alone else f"{n_folds}-fold"
     repetitions, rest = divmod(total, n_folds)
     if rest:
-        return f"{total} fold{'s' if total > 1 else ''} of {name} cross-validation"
+        return f"{plural(total, 'fold')} of {name} cross-validation"
     return f"{name} cross-validation" + (f", {repetitions} repetitions" if repetitions > 1 else "")
 
 

@@ -12,7 +12,7 @@ from harness.sheets.figures import compact
 from harness.sheets.notes import Note
 from harness.sheets.table import Column, Entry, Sheet
 from harness.timing.busyness import complaint
-from harness.words import UNITS, listed, plain, plural
+from harness.words import UNITS, fixed, listed, plain, plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -48,7 +48,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                 tuple(
                     Entry(
                         _name(row, several),
-                        look="faint" if row["model"].startswith(PLAIN) else "",
+                        look="faint" if row["plain"] else "",
                     )
                     for row in rows
                 ),
@@ -264,7 +264,7 @@ def _tens(value: float) -> str:
 
 
 def _factor(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.2f}".removeprefix("0")
+    return fixed(value, 2)
 
 
 def _share(value: float) -> str:

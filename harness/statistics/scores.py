@@ -76,6 +76,10 @@ in 26% of cases, with 60 rows as with 200: fits on nearly the same rows make the
 rows' losses do not show that, and it grows with the number of features that a stump can choose.
 """
 
+FEW_ROWS_CARRY = f"fewer than {FEWEST_CARRYING:.0f} rows carry the NLL"
+FOLDS_TOO_MANY = f"more than {MOST_FOLDS} folds, or folds of one row"
+"""Reasons why there is no interval or no test."""
+
 
 class Basis(StrEnum):
     """The sample and the method of an interval or a comparison, or why there is none."""
@@ -89,8 +93,8 @@ class Basis(StrEnum):
     WILSON_FOLDED = "corrected Wilson over the rows of all folds"
     NO_SCORES = "no scores"
     NO_ROW_SCORES = "no row scores for brier"
-    FEW_CARRYING = "no interval: fewer than 10 rows carry the NLL"
-    MANY_FOLDS = f"no interval: more than {MOST_FOLDS} folds, or folds of one row"
+    FEW_CARRYING = f"no interval: {FEW_ROWS_CARRY}"
+    MANY_FOLDS = f"no interval: {FOLDS_TOO_MANY}"
 
     PAIRED_DRAWS = "paired t over draws"
     PAIRED_SPLITS = "paired corrected t over splits"
@@ -103,12 +107,12 @@ class Basis(StrEnum):
     NO_COMMON_REPEAT = "no repeat in common"
     NO_COMMON_ROWS = "no test rows in common"
     FEW_ROWS = "too few test rows"
-    NO_TEST = f"no test: more than {MOST_FOLDS} folds, or folds of one row"
+    NO_TEST = f"no test: {FOLDS_TOO_MANY}"
 
     @property
     def withheld(self) -> str:
         """Why there is no interval although there are scores; empty if there is one."""
-        return self.partition(": ")[2] if self in (Basis.FEW_CARRYING, Basis.MANY_FOLDS) else ""
+        return {Basis.FEW_CARRYING: FEW_ROWS_CARRY, Basis.MANY_FOLDS: FOLDS_TOO_MANY}.get(self, "")
 
     @property
     def over_test_rows(self) -> bool:
@@ -362,7 +366,7 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
 def likelihood_interval(nll: Interval) -> Interval:
     """The likelihood's interval: exp(-NLL) of the NLL's ends, in reverse order.
 
-    >>> likelihood(Interval(0.0, float("inf"), Basis.DRAWS))
+    >>> likelihood_interval(Interval(0.0, float("inf"), Basis.DRAWS))
     Interval(low=0.0, high=1.0, basis=<Basis.DRAWS: 't over draws'>)
     """
     return Interval(math.exp(-nll.high), math.exp(-nll.low), nll.basis)

@@ -172,7 +172,8 @@ def pairs_needed(
         alpha: as for `judge` with looks.
         among: as for `judge`.
 
-    >>> needed([0.01, -0.05, 0.04, 0.0, 0.02, -0.03, 0.01, 0.05, -0.03, 0.01], 0.03, 0.01)
+    >>> log_ratios = [0.01, -0.05, 0.04, 0.0, 0.02, -0.03, 0.01, 0.05, -0.03, 0.01]
+    >>> pairs_needed(log_ratios, budget=0.03, alpha=0.01)
     29
     """
     if not isinstance(change, Change):

@@ -65,11 +65,11 @@ def fingerprint(registry: Registry) -> Fingerprint:
         "packages": packages(
             required, {origin.distribution for origin in registry.plugins if origin.distribution}
         ),
-        "project": git(Path.cwd()),
+        "project": checkout_at(Path.cwd()),
         "plugins": {
             f"{origin.name} ({origin.distribution or origin.path})": {
                 "digest": origin.digest(),
-                "git": git(Path(origin.path)) if origin.path else None,
+                "git": checkout_at(Path(origin.path)) if origin.path else None,
             }
             for origin in (core(), *registry.plugins)
         },
@@ -107,7 +107,7 @@ def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str,
     return versions
 
 
-def git(place: Path) -> Checkout | None:
+def checkout_at(place: Path) -> Checkout | None:
     """The git revision of a file or folder, and whether it is dirty; None outside a checkout."""
     folder = place if place.is_dir() else place.parent
     if "site-packages" in folder.parts:

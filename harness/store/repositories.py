@@ -35,13 +35,18 @@ PATIENCE = 60.0
 """Seconds that git may take to answer, long enough for a slow disk."""
 
 
+def command(folder: Path, *arguments: str) -> list[str]:
+    """The command line that runs git in a folder."""
+    # Without this option, `git status` may write to the user's index.
+    return ["git", "--no-optional-locks", "-C", str(folder), *arguments]
+
+
 def git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str] | None:
     """Run a git command in a folder; None if git is missing or does not answer in time."""
     env = {name: value for name, value in os.environ.items() if name not in LOCAL}
     try:
         return subprocess.run(  # noqa: S603  # no shell
-            # Without this option, `git status` may write to the user's index.
-            ["git", "--no-optional-locks", "-C", str(folder), *arguments],  # noqa: S607  # the user's
+            command(folder, *arguments),
             capture_output=True,
             encoding="utf-8",
             errors="surrogateescape",  # as Python treats file names

@@ -15,6 +15,7 @@ from rich.text import Text
 from harness.terminal.canvas import Canvas, path, scaled
 from harness.terminal.console import err
 from harness.trials.events import NAME, Scene, likelihood_text, shown
+from harness.words import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -241,7 +242,7 @@ def chart(points: Sequence[TracePoint], width: int, rows: int, *, braille: bool)
     canvas.draw(path(test, dotted=True), TEST, ".")
     labels = {0: high, rows - 1: low} | ({rows // 2: (low + high) / 2} if rows % 2 else {})
     for row, line in enumerate(canvas.lines()):
-        label = f"{labels[row]:.2f}".removeprefix("0") if row in labels else ""
+        label = fixed(labels[row], 2) if row in labels else ""
         yield Text.assemble((f"{label:>4} {'┤' if label else '│'}", "dim"), line)
     yield Text(" " * (SCALE - 1) + "└" + "─" * (width - SCALE), "dim")
     ends = f"{first}", f"epoch {last}" if last != first else ""
@@ -307,4 +308,4 @@ def _figure(seconds: float) -> str:
     ('.031', '3.4', '75')
     """
     digits = min(max(1 - math.floor(math.log10(seconds)), 0), 3) if seconds > 0 else 0
-    return f"{seconds:.{digits}f}".removeprefix("0") or "0"
+    return fixed(seconds, digits)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from harness.contract import registry
+from harness.contract.columns import rows_of
 from harness.errors import describe
 from harness.processes import state
 from harness.testing.checks import (
@@ -75,7 +76,7 @@ def leaves_its_input_alone(model: Model, device: str = "cpu") -> None:
 
 def gives_valid_probabilities(model: Model, device: str = "cpu") -> None:
     """Predicts probabilities: one column per class, finite, not negative, rows that sum to 1."""
-    for categories in {False, not model.needs.numeric}:
+    for categories in {False, model.needs.frame or not model.needs.numeric}:
         sample = sample_for(model.needs, device=device, categories=categories)
         _valid(_fitted(model, sample), sample, sample.X_test)
 
@@ -97,7 +98,7 @@ def any_company_of_rows(model: Model, device: str = "cpu") -> None:
     classifier = _fitted(model, sample)
     together = _predict(classifier, sample.X_test)
     for rows in (*(slice(i, i + 1) for i in range(5)), slice(None, None, 3)):
-        probabilities = _predict(classifier, sample.X_test[rows])
+        probabilities = _predict(classifier, rows_of(sample.X_test, rows))
         what = f"{len(together[rows])} of {len(together)} rows predicted apart differ"
         _require_same(probabilities, together[rows], _tolerance(model), what)
 
@@ -121,7 +122,7 @@ def any_order_of_rows(model: Model, device: str = "cpu") -> None:
     classifier = _fitted(model, sample)
     straight = _predict(classifier, sample.X_test)
     order = np.random.default_rng(0).permutation(len(straight))
-    reordered = _predict(classifier, sample.X_test[order])
+    reordered = _predict(classifier, rows_of(sample.X_test, order))
     _require_same(reordered, straight[order], _tolerance(model), "rows in another order differ")
 
 
@@ -140,7 +141,7 @@ def ten_classes(model: Model, device: str = "cpu") -> None:
 def one_sample(model: Model, device: str = "cpu") -> None:
     """Predicts for a single row."""
     sample = sample_for(model.needs, device=device)
-    _valid(_fitted(model, sample), sample, sample.X_test[:1])
+    _valid(_fitted(model, sample), sample, rows_of(sample.X_test, slice(1)))
 
 
 def any_order_of_labels(model: Model, device: str = "cpu") -> None:
@@ -150,7 +151,7 @@ def any_order_of_labels(model: Model, device: str = "cpu") -> None:
     # The highest class first, then all classes in turn, so that no batch of rows lacks a class.
     order = np.argsort(-sample.y_train, kind="stable").reshape(n_classes, -1).T.ravel()
     classifier = model.make(sample.setting)
-    classifier.fit(sample.X_train[order], sample.y_train[order])
+    classifier.fit(rows_of(sample.X_train, order), sample.y_train[order])
     columns = np.asarray(getattr(classifier, "classes_", np.arange(n_classes)))
     known = sorted(columns.tolist()) == list(range(n_classes))
     require(known, f"classes_ is {columns.tolist()}, not the labels 0 to {n_classes - 1}")
@@ -305,7 +306,8 @@ def _require_same(actual: Array, expected: Array, tolerance: float, what: str) -
 
 def _require_untouched(what: str, actual: Array, given: Array) -> None:
     # Compared as texts, so that missing values are equal, in arrays of objects, too.
-    n_changed = np.count_nonzero(actual.astype(str) != given.astype(str))
+    now, before = (np.asarray(table, dtype=object).astype(str) for table in (actual, given))
+    n_changed = np.count_nonzero(now != before)
     require(not n_changed, f"{what}: {n_changed} of {given.size} values differ")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,12 +39,12 @@ CORNERS = np.array(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sample:
-    """Read-only arrays, as the harness passes them to models, and their setting."""
+    """Read-only arrays or DataFrames, as models get them, and their setting."""
 
     setting: Setting
-    X_train: Array  # (60, 4)
+    X_train: Any  # (60, 4)
     y_train: Array  # (60,)
-    X_test: Array  # (30, 4)
+    X_test: Any  # (30, 4)
     y_test: Array  # (30,)
 
 
@@ -63,7 +63,7 @@ def sample_for(
     y = np.concatenate([rng.permutation(np.arange(m) % n_classes) for m in (N_TRAIN, N_TEST)])
     X: Array = CORNERS[y] + rng.normal(scale=0.25, size=(N_TRAIN + N_TEST, 4))
     categorical: tuple[int, ...] = ()
-    if categories and not needs.numeric:
+    if categories and (needs.frame or not needs.numeric):
         sides = np.where(X[:, 3] > 0, "high", "low")
         X, categorical = X.astype(object), (3,)
         X[:, 3] = sides

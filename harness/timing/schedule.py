@@ -65,7 +65,7 @@ RECKONED = 0.9
 
 
 @dataclass(frozen=True, slots=True)
-class Agenda:
+class Schedule:
     """The groups to time, and what is left out.
 
     Args:
@@ -89,7 +89,7 @@ class _Completed(TypedDict):
     first_predict_seconds: float
 
 
-def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Agenda:
+def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: float) -> Schedule:
     """Schedules the successful pairings of a run, the fastest first, as many as the budget allows.
 
     If the budget does not suffice for all, models that count their epochs are fitted with fewer
@@ -130,9 +130,9 @@ def of_run(registry: Registry, frames: Frames, trials: Sequence[Trial], budget: 
         shorter.append(shortened)
     heavy = any(registry.models[pairing.trials[0].model.name].requires for pairing in pairings)
     start = START + (LIBRARIES if heavy else 0.0)
-    agenda = _within(pairings, budget, start)
-    if not agenda.late:
-        return agenda
+    schedule = _within(pairings, budget, start)
+    if not schedule.late:
+        return schedule
     return _within(shorter, budget, start)
 
 
@@ -175,7 +175,7 @@ def _calls(seconds: float) -> float:
     return seconds * (CALLS if seconds < SHORT else FEW_CALLS)
 
 
-def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Agenda:
+def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Schedule:
     """Schedules the pairings with the least weight that fit into the budget.
 
     The reason for each pairing left out names a budget that would suffice for all. ``start`` is the
@@ -206,7 +206,7 @@ def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Ag
         )
         for pairing in left_out
     )
-    return Agenda(
+    return Schedule(
         tuple(TrainingGroup(tuple(chosen)) for chosen in by_dataset.values()), late, needed
     )
 
@@ -217,7 +217,7 @@ def of_kernels(
     shapes: Sequence[tuple[int, int]] = (),
     dtypes: Sequence[str] = (),
     devices: Sequence[str] = (),
-) -> Agenda:
+) -> Schedule:
     """Schedules every kernel on every shape, type and device, with warm and with cold caches.
 
     Args:
@@ -264,7 +264,7 @@ def of_kernels(
         raise UsageError(
             f"nothing to time: {'; '.join(reasons[:3])} (devices here: {present_devices})"
         )
-    return Agenda(tuple(groups), tuple(late))
+    return Schedule(tuple(groups), tuple(late))
 
 
 def _kernels_left_out(
@@ -295,7 +295,7 @@ def of_training(
     *,
     epochs: int = EPOCHS,
     together: int = TOGETHER,
-) -> Agenda:
+) -> Schedule:
     """Schedules selected models that train by epochs, and their references, on every dataset.
 
     Models that are default in ``bench`` are always included: their plain loops are the common
@@ -328,16 +328,30 @@ def of_training(
     if named and not any(trains[choice] for choice in named):
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
     for trial in planned.trials:
-        if not trains.get(trial.model):
-            continue
-        choice = _with_epochs(registry, trial.model, epochs)
-        shortened = replace(trial, model=choice)
-        repeats.setdefault((trial.dataset, choice, trial.device), []).append(shortened)
+        if trains.get(trial.model):
+            choice = _with_epochs(registry, trial.model, epochs)
+            key = (trial.dataset, choice, trial.device)
+            repeats.setdefault(key, []).append(replace(trial, model=choice))
     skipped = [skip for skip in planned.skips if not registry.models[skip.model.name].baseline]
     if not repeats and skipped:
         raise UsageError(f"nothing to time: {skipped[0].reason}")
     if not repeats:
         raise UsageError("none of the selected models trains by epochs: their fit has no monitor")
+    late = tuple(
+        _unfit("fit", str(skip.model), skip.device, skip.reason, str(skip.dataset))
+        for skip in skipped
+    ) + tuple(
+        _unfit("fit", str(choice), "cpu", "does not train by epochs", "every dataset")
+        for choice in candidates
+        if choice in named and not trains[choice]
+    )
+    return Schedule(_training_groups(registry, repeats, together), late)
+
+
+def _training_groups(
+    registry: Registry, repeats: Mapping[tuple[Choice, Choice, str], list[Trial]], together: int
+) -> tuple[TrainingGroup, ...]:
+    """The pairings of each dataset and device, beside their references."""
     groups: dict[tuple[Choice, str], list[TimedPairing]] = {}
     for (dataset, choice, device), trials in repeats.items():
         several = together > 1 and registry.models[choice.name].fit_together is not None
@@ -348,15 +362,7 @@ def of_training(
             weight=1.0,
         )
         groups.setdefault((dataset, device), []).append(pairing)
-    late = tuple(
-        _unfit("fit", str(skip.model), skip.device, skip.reason, str(skip.dataset))
-        for skip in skipped
-    ) + tuple(
-        _unfit("fit", str(choice), "cpu", "does not train by epochs", "every dataset")
-        for choice in candidates
-        if choice in named and not trains[choice]
-    )
-    return Agenda(tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values()), late)
+    return tuple(TrainingGroup(tuple(pairings)) for pairings in groups.values())
 
 
 def _common_references(registry: Registry, selectors: Sequence[str]) -> tuple[str, ...]:

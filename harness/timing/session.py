@@ -512,16 +512,16 @@ def _load(plugins: tuple[str, ...]) -> Registry:
     return registry
 
 
-def _settle(state: dict[str, Any], threads: int) -> tuple[str, ...]:
+def _settle(state: dict[str, object], threads: int) -> tuple[str, ...]:
     """Undo a workload's changes to the process's state, and return those that slow others down."""
-    changes = process_state.restore(state)
+    # Other changes are not the workload's fault: PyTorch itself changes the environment, for
+    # example, when it first compiles.
+    changes = process_state.restore(state, slowing=True)
     new = {name for name, value in state.items() if value is None}
     if any(process_state.read()[name] is not None for name in new):  # PyTorch has been imported
         process_state.set_threads(threads)
         state |= {name: process_state.read()[name] for name in new}
-    # Other changes are not the workload's fault: PyTorch itself changes the environment, for
-    # example, when it first compiles.
-    return tuple(change for change in changes if change.startswith("torch's"))
+    return changes
 
 
 def _measure_there(

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
+from harness.contract.columns import rows_of
 from harness.contract.values import RUNNING, TO_PREDICT, TimedCall, WorkloadKey
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
+from harness.timing.cases import SoftmaxCase
 from harness.timing.engine import Workload, WrongOutputError
 from harness.timing.leftovers import at_rest, first_answer, goes_on
 from harness.timing.reference import (
@@ -77,7 +79,8 @@ class SoftmaxGroup:
     def case(self) -> str:
         """Shape, type and state of the caches, such as ``100000x10 float32 warm``."""
         n_samples, n_classes = self.shape
-        return f"{n_samples}x{n_classes} {self.dtype} {'cold' if self.cold else 'warm'}"
+        caches = "cold" if self.cold else "warm"
+        return str(SoftmaxCase(f"{n_samples}x{n_classes}", self.dtype, caches))
 
     @property
     def bytes(self) -> int:
@@ -477,7 +480,7 @@ class _PairingWorkloads:
 
     def _predict(self, kind: TimedCall) -> Workload:
         _, _, prepared = self.parts[0]
-        X = prepared.X_test[:1] if kind is TimedCall.PREDICT_ROW else prepared.X_test
+        X = rows_of(prepared.X_test, slice(1)) if kind is TimedCall.PREDICT_ROW else prepared.X_test
 
         def setup() -> Callable[[], Any]:
             if self.fitted is None:

@@ -21,7 +21,7 @@ import numpy as np
 from harness.contract.values import Sketch
 from harness.errors import DatasetError
 from harness.processes.packing import pack, unpack
-from harness.trials.preparation import PARTS, Encoded, Prepared, leaves, prepare
+from harness.trials.preparation import PARTS, Encoded, Prepared, frame_of, leaves, prepare
 from harness.trials.regions import SCALED, is_asked, principal
 from harness.trials.trial import Facts, Material, draw, failure_of
 
@@ -51,6 +51,7 @@ class TableJSON(TypedDict):
     Without categorical columns the lists of categories are empty.
     """
 
+    frame: str  # dtype of the numbers of a DataFrame; empty for an array
     categorical: list[int]
     X_train: Categories
     X_test: Categories
@@ -105,7 +106,7 @@ def draw_there(
             prepared = _prepared(dataset.name, data, need, partial(_room, answer, i))
             scaled = prepared if need == SCALED else scaled
             arrays[f"labels_{i}"] = prepared.y_train
-            tables.append(_put_tables(answer, arrays, i, prepared))
+            tables.append(_put_tables(answer, arrays, i, prepared, need.dtype))
         split_json: SplitJSON = {
             "classes": list(data.class_names),
             "features": list(data.feature_names),
@@ -273,6 +274,8 @@ def _table_misfit(
 ) -> str:
     """The fault of both tables that were prepared for the i-th needs; empty if they are valid."""
     categorical = table_json["categorical"]
+    if table_json["frame"] != (needs.dtype if needs.frame else ""):
+        return "tables of another kind"
     widths = set()
     for part, length in zip(PARTS, n_rows, strict=True):
         if not categorical:
@@ -327,8 +330,17 @@ def material_of(file: int, needs_index: int, labels: Callable[[], int]) -> Mater
     categorical = tuple(table["categorical"])
     y_train = arrays[f"labels_{needs_index}"]
     X_train, X_test = (
-        _take(arrays, f"{part}_{needs_index}", table[part], categorical)
-        for part in ("X_train", "X_test")
+        _take_frame(
+            arrays,
+            f"{part}_{needs_index}",
+            table[part],
+            categorical,
+            split_json["features"],
+            table["frame"],
+        )
+        if table["frame"]
+        else _take(arrays, f"{part}_{needs_index}", table[part], categorical)
+        for part in PARTS
     )
     drawn = None
     if "drawn_X_train" in arrays:
@@ -383,7 +395,9 @@ def principal_of(file: int) -> Sketch | None:
     return Sketch(classes, tuple(names), arrays["points"], arrays["rows"])
 
 
-def _put_tables(answer: Packing, arrays: Arrays, i: int, prepared: Prepared) -> TableJSON:
+def _put_tables(
+    answer: Packing, arrays: Arrays, i: int, prepared: Prepared, dtype: str
+) -> TableJSON:
     """Add both tables to `arrays`, unless `answer` has them already; return their JSON part."""
     categories = [
         []
@@ -392,14 +406,21 @@ def _put_tables(answer: Packing, arrays: Arrays, i: int, prepared: Prepared) -> 
         for part in PARTS
     ]
     return {
+        "frame": dtype if _is_frame(prepared.X_train) else "",
         "categorical": list(prepared.categorical),
         "X_train": categories[0],
         "X_test": categories[1],
     }
 
 
-def _put(arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]) -> Categories:
+def _is_frame(table: Any) -> bool:
+    return not isinstance(table, np.ndarray)
+
+
+def _put(arrays: Arrays, name: str, table: Any, categorical: tuple[int, ...]) -> Categories:
     """Add a table to `arrays`, categories as codes; return the categories by column."""
+    if _is_frame(table):
+        return _put_frame(arrays, name, table, categorical)
     if table.dtype != object:
         arrays[name] = table
         return []
@@ -416,8 +437,48 @@ def _put(arrays: Arrays, name: str, table: Array, categorical: tuple[int, ...]) 
     return categories
 
 
+def _put_frame(arrays: Arrays, name: str, frame: Any, categorical: tuple[int, ...]) -> Categories:
+    """Add a DataFrame to `arrays`; a missing category has the code of the last one, None."""
+    numbers = [i for i in range(frame.shape[1]) if i not in categorical]
+    block = frame.iloc[:, numbers].to_numpy()
+    if not categorical:
+        arrays[name] = block
+        return []
+    arrays[f"{name}_numbers"] = block.astype(np.float64)
+    categories: Categories = []
+    codes = np.empty((len(frame), len(categorical)), dtype=np.int32)
+    for position, column in enumerate(categorical):
+        values = frame.iloc[:, column].array
+        names = [*values.categories.tolist(), None]
+        codes[:, position] = np.where(values.codes < 0, len(names) - 1, values.codes)
+        categories.append(names)
+    arrays[f"{name}_codes"] = codes
+    return categories
+
+
+def _take_frame(
+    arrays: Arrays,
+    name: str,
+    categories: Categories,
+    categorical: tuple[int, ...],
+    names: Sequence[str],
+    dtype: str,
+) -> Any:
+    """The DataFrame that `_put_frame` added."""
+    if not categorical:
+        return frame_of(arrays[name], [], (), names)
+    codes = arrays[f"{name}_codes"]
+    coded = []
+    for position, named in enumerate(categories):
+        column = codes[:, position].astype(np.int64)
+        column[column == len(named) - 1] = -1
+        coded.append((column, [str(category) for category in named[:-1]]))
+    numbers = arrays[f"{name}_numbers"].astype(dtype, copy=False)
+    return frame_of(numbers, coded, categorical, names)
+
+
 def _take(arrays: Arrays, name: str, categories: Categories, categorical: tuple[int, ...]) -> Array:
-    """The table that `_put` added, read-only."""
+    """The array that `_put` added, read-only."""
     if not categorical:
         return arrays[name]
     numbers, codes = arrays[f"{name}_numbers"], arrays[f"{name}_codes"]

@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 
 from harness import units
 from harness.trials.progress import Pace
+from harness.words import fixed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -166,10 +167,10 @@ def _in_words(curve: Curve) -> str:
 def likelihood_text(value: float) -> str:
     """A likelihood as text, with three decimals and without a leading zero.
 
-    >>> likelihood(0.8134), likelihood(1.0), likelihood(float("nan"))
-    ('.813', '1.000', 'nan')
+    >>> [likelihood_text(value) for value in (0.8134, 1.0, float("nan"))]
+    ['.813', '1.000', 'nan']
     """
-    return f"{value:.3f}".removeprefix("0") if math.isfinite(value) else "nan"
+    return fixed(value, 3) if math.isfinite(value) else "nan"
 
 
 def shown(name: str, width: int) -> str:

@@ -187,17 +187,17 @@ def _encode(split: Split) -> Encoded:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """Both parts as a model gets them, read-only.
+    """Both parts as a model gets them; arrays are read-only.
 
     Args:
-        X_train: (n_train, n_columns).
+        X_train: (n_train, n_columns), an array, or a DataFrame if the model needs one.
         X_test: (n_test, n_columns).
         y_train: (n_train,), codes of the classes in the training part, 0..K-1 without gaps.
         categorical: columns of X that hold categories; empty where they were one-hot encoded.
     """
 
-    X_train: Array
-    X_test: Array
+    X_train: Any
+    X_test: Any
     y_train: NDArray[np.intp]
     categorical: tuple[int, ...]
 
@@ -237,7 +237,12 @@ def prepare(data: Encoded, needs: Needs, room: Allocate = in_memory) -> Prepared
 def leaves(data: Encoded, needs: Needs) -> bool:
     """Whether preparing leaves the columns as they are: they already suit the model's needs."""
     parts = data.X_train, data.X_test
-    if data.categorical or needs.scaled or any(X.dtype != needs.dtype for X in parts):
+    if (
+        needs.frame
+        or data.categorical
+        or needs.scaled
+        or any(X.dtype != needs.dtype for X in parts)
+    ):
         return False
     # A sum is NaN if one of its numbers is.
     return not needs.finite or not any(np.isnan(X.sum(axis=0)).any() for X in parts)
@@ -245,7 +250,7 @@ def leaves(data: Encoded, needs: Needs) -> bool:
 
 def _prepare(data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     parts = data.X_train, data.X_test
-    one_hot = needs.numeric
+    one_hot = needs.numeric and not needs.frame
     encodings = [
         _Encoding.of(data.X_train[:, column], names, needs)
         for column, names in zip(data.categorical, data.categories, strict=True)
@@ -260,6 +265,8 @@ def _prepare(data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     scaler = _Scaler.of(parts, quantities, needs)
     outputs: list[Array]
     as_it_is = leaves(data, needs)
+    if needs.frame:
+        return _frames(data, needs, scaler, encodings)
     if as_it_is:
         outputs = [X.view() for X in parts]
     elif one_hot or not data.categorical:
@@ -293,6 +300,51 @@ def _prepare(data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     for array in (*outputs, y_train):
         array.setflags(write=False)
     return Prepared(outputs[0], outputs[1], y_train, () if one_hot else data.categorical)
+
+
+def _frames(
+    data: Encoded, needs: Needs, scaler: _Scaler, encodings: Sequence[_Encoding]
+) -> Prepared:
+    """Both parts as DataFrames."""
+    frames = []
+    for X in (data.X_train, data.X_test):
+        numbers = np.empty((len(X), len(scaler.columns)), dtype=needs.dtype)
+        scaler.write(X, numbers, np.arange(len(scaler.columns)))
+        coded = [
+            (encoding.codes(X[:, column]), encoding.names)
+            for column, encoding in zip(data.categorical, encodings, strict=True)
+        ]
+        frames.append(frame_of(numbers, coded, data.categorical, data.feature_names))
+    y_train = np.searchsorted(data.trained, data.y_train)
+    y_train.setflags(write=False)
+    return Prepared(frames[0], frames[1], y_train, data.categorical)
+
+
+def frame_of(
+    numbers: Array,
+    coded: Sequence[tuple[Array, Sequence[str]]],
+    categorical: Sequence[int],
+    names: Sequence[str],
+) -> Any:
+    """A DataFrame of columns of numbers and of categories.
+
+    Args:
+        numbers: (n_rows, n_numbers), in the order of the columns.
+        coded: codes and names of each categorical column; the code -1 is a missing value.
+        categorical: places of the categorical columns among all columns.
+        names: names of all columns.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {}
+    of_numbers, of_categories = iter(numbers.T), iter(coded)
+    for i, name in enumerate(names):
+        if i in categorical:
+            codes, categories = next(of_categories)
+            columns[name] = pd.Categorical.from_codes(codes, categories=pd.Index(categories))
+        else:
+            columns[name] = next(of_numbers)
+    return pd.DataFrame(columns, index=pd.RangeIndex(len(numbers)), copy=False)
 
 
 def column_names(split: Split, tables: Sequence[Table]) -> tuple[str, ...]:

@@ -188,7 +188,9 @@ class PairedRun:
 
 
 @dataclass(slots=True)
-class _Tally:
+class _Pairs:
+    """The measurements of one task, collected over pairs of processes."""
+
     log_ratios: list[float] = field(default_factory=list)
     seconds: tuple[list[float], list[float]] = field(default_factory=lambda: ([], []))
     faults: list[str] = field(default_factory=lambda: ["", ""])
@@ -245,7 +247,7 @@ class _Comparison:
         self.sides, self.plan, self.registry = sides, plan, registry
         self.clock, self.start, self.tell = clock, start, tell
         self.random = random.Random(plan.seed)  # noqa: S311  # not for secrets
-        self.tallies = [_Tally() for _ in plan.tasks]
+        self.tallies = [_Pairs() for _ in plan.tasks]
         self.share = 0.5 * plan.seconds / HOPED / len(plan.tasks)  # seconds of a task in a pair
         self.patience = patience(plan)
         self.started = 0.0

@@ -15,7 +15,7 @@ from urllib.request import url2pathname
 from harness.contract.values import Point
 from harness.errors import UsageError
 from harness.store import repositories
-from harness.store.environment import git, machine
+from harness.store.environment import checkout_at, machine
 from harness.timing.schedule import kernels_named
 from harness.versions.pairs import compare_sides
 from harness.versions.sides import HERE, side_of
@@ -108,9 +108,18 @@ def record(
         if not any(result.faults) and pairs < FEWEST:
             remark(f"{name}: {pairs} of {PAIRS} pairs in the time; no point, give more --time")
     for task in design.tasks:
-        if anchor.startswith(KERNEL) and not isinstance(task, Softmax):
+        if kernel_of(anchor) is not None and not isinstance(task, Softmax):
             remark(f"{', '.join(task.key[:3])}: {anchor} is an anchor for softmaxes; no point")
     return Recording((*bridges, *_points(measured, here, anchor, at)), anchor, at)
+
+
+def kernel_of(anchor: str) -> str | None:
+    """The kernel that an anchor names; None if the anchor is a version.
+
+    >>> kernel_of("kernel:numpy-fast"), kernel_of("v1.0")
+    ('numpy-fast', None)
+    """
+    return anchor.removeprefix(KERNEL) if anchor.startswith(KERNEL) else None
 
 
 def pinned(points: Iterable[Point]) -> str:
@@ -141,8 +150,8 @@ def _anchored(
     stack: ExitStack, registry: Registry, wanted: str, tasks: Sequence[Task], remark: Remark
 ) -> tuple[Side, str, tuple[Task, ...]]:
     """The anchor's side, a name of it that does not change, and the tasks measured against it."""
-    if wanted.startswith(KERNEL):
-        (kernel,) = kernels_named(registry, [wanted.removeprefix(KERNEL)])[:1]
+    if (name := kernel_of(wanted)) is not None:
+        (kernel,) = kernels_named(registry, [name])[:1]
         held = tuple(
             replace(task, kernels=(kernel.name, task.kernels[1]))
             for task in tasks
@@ -172,19 +181,19 @@ def _bridge(
     """Points that compare the new anchor with the last one, if the last one can still be built."""
     side, anchor = new
     try:
-        if last.startswith(KERNEL) != anchor.startswith(KERNEL):
+        if (kernel_of(last) is None) != (kernel_of(anchor) is None):
             raise UsageError("a kernel and a version are not held against each other")
         old, _, held = _anchored(stack, registry, last, design.tasks, remark)
-        if anchor.startswith(KERNEL):
+        if (kernel := kernel_of(anchor)) is not None:
             side = HERE
-            held = _against(held, anchor.removeprefix(KERNEL))
+            held = _against(held, kernel)
         session = compare_sides((old, side), replace(design, tasks=held), registry, tell=tell)
     except UsageError as error:
         remark(f"the new anchor cannot be held against {short(last)}: {error}; a new segment")
         return []
     # If both anchors are kernels, all series of one shape and dtype change by the same ratio.
     points = _points(session, here, anchor, last, "bridge")
-    if not anchor.startswith(KERNEL):
+    if kernel_of(anchor) is None:
         return points
     return [
         replace(point, subject=subject)
@@ -254,7 +263,10 @@ def revision(registry: Registry) -> str:
 
     It was measured if the harness or a plugin lies in it, or was installed from it.
     """
-    checkout, top = git(Path.cwd()), repositories.line(Path.cwd(), "rev-parse", "--show-toplevel")
+    checkout, top = (
+        checkout_at(Path.cwd()),
+        repositories.line(Path.cwd(), "rev-parse", "--show-toplevel"),
+    )
     if not checkout or not any(place.is_relative_to(top) for place in _sources(registry)):
         return ""
     return f"{checkout['revision']}{'+' if checkout['dirty'] else ''}"
@@ -262,9 +274,11 @@ def revision(registry: Registry) -> str:
 
 def _sources(registry: Registry) -> set[Path]:
     """Folders and files that hold the measured code."""
-    places = {Path(__file__).parents[1], *(Path(one.path) for one in registry.plugins if one.path)}
+    plugins = {Path(origin.path) for origin in registry.plugins if origin.path}
+    places = {Path(__file__).parents[1], *plugins}
     sources = {place.resolve() for place in places if "site-packages" not in place.parts}
-    for name in {"classification-harness", *(one.distribution for one in registry.plugins)} - {""}:
+    distributions = {origin.distribution for origin in registry.plugins} - {""}
+    for name in {"classification-harness", *distributions}:
         text = distribution(name).read_text("direct_url.json")
         url = json.loads(text).get("url", "") if text else ""
         if url.startswith("file://"):
@@ -279,4 +293,5 @@ def now() -> str:
 
 def short(anchor: str) -> str:
     """An anchor's name as it is shown: the first characters of a revision."""
-    return anchor if anchor.startswith((KERNEL, "/")) else anchor[:SHOWN]
+    is_revision = kernel_of(anchor) is None and not anchor.startswith("/")
+    return anchor[:SHOWN] if is_revision else anchor

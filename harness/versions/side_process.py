@@ -190,9 +190,11 @@ def _doing(registry: Any, task: Spec) -> Block:
         raise MissingError(f"no model '{task['subject']}'")
     model = registry.models[task["subject"]]
     with np.load(task["data"], allow_pickle=True) as data:
-        X_train, y_train, X_test = (data[name] for name in ("X_train", "y_train", "X_test"))
-    for array in (X_train, y_train, X_test):
+        arrays = [data[name] for name in ("X_train", "y_train", "X_test")]
+    for array in arrays:
         array.flags.writeable = False
+    # A DataFrame is the only element of its array.
+    X_train, y_train, X_test = (array if array.ndim else array.item() for array in arrays)
     setting = harness.Setting(**task["setting"] | {"categorical": tuple(task["categorical"])})
     parameters = {
         name: tuple(value) if isinstance(value, list) else value

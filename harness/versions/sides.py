@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.errors import UsageError
+from harness.errors import UsageError, cannot_write
 from harness.store import repositories
 
 if TYPE_CHECKING:
@@ -236,7 +236,8 @@ def _built(
 def _check_out(name: str, repository: Path, revision: str, place: Path) -> None:
     """Check a revision out into a new clone at ``place``."""
     _clone(name, repository, place)
-    _do(name, "check out", "git", "-C", place, "checkout", "--quiet", "--detach", revision)
+    checkout = repositories.command(place, "checkout", "--quiet", "--detach", revision)
+    _do(name, "check out", *checkout)
 
 
 def _clone(name: str, repository: Path, place: Path) -> None:
@@ -246,8 +247,9 @@ def _clone(name: str, repository: Path, place: Path) -> None:
     killed.
     """
     # --shared copies none of the history.
-    options = ("clone", "--quiet", "--shared", "--no-checkout")
-    _do(name, "clone", "git", *options, repository, place)
+    options = ("--quiet", "--shared", "--no-checkout")
+    clone = repositories.command(Path(), "clone", *options, str(repository), str(place))
+    _do(name, "clone", *clone)
     _lend(repository, place)
 
 
@@ -330,15 +332,8 @@ def _built_as_it_is(
             # Build tools such as setuptools-scm ask git for the version.
             source = shop / "source"
             _clone(name, _common(top), source)
-            _do(
-                name,
-                "look at",
-                "git",
-                "-C",
-                source,
-                "read-tree",
-                repositories.line(top, "rev-parse", "HEAD"),
-            )
+            head = repositories.line(top, "rev-parse", "HEAD")
+            _do(name, "look at", *repositories.command(source, "read-tree", head))
         for path in _files_of(name, top, tell):
             target = shop / "source" / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -390,10 +385,8 @@ def _workshop() -> Iterator[Path]:
     try:
         parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UsageError(
-            f"cannot write to '{parent}', where built revisions are kept: "
-            f"{error.strerror or error}; set XDG_CACHE_HOME"
-        ) from error
+        hint = "built revisions are kept there; set XDG_CACHE_HOME"
+        raise cannot_write(parent, error, hint) from error
     with ExitStack() as stack:
         with _locked(parent):
             _clean(parent)

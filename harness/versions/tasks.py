@@ -113,9 +113,9 @@ class ModelCall:
             file = folder / f"{digest}.npz"
             np.savez(
                 file,
-                X_train=prepared.X_train,
+                X_train=as_array(prepared.X_train),
                 y_train=prepared.y_train,
-                X_test=prepared.X_test,
+                X_test=as_array(prepared.X_test),
             )
             specs.append(
                 {
@@ -133,6 +133,15 @@ class ModelCall:
                 }
             )
         return specs[0], specs[1]
+
+
+def as_array(table: Any) -> Any:
+    """A table that NumPy can save: a DataFrame as the only element of an array."""
+    if isinstance(table, np.ndarray):
+        return table
+    array = np.empty((), dtype=object)
+    array[()] = table
+    return array
 
 
 Task: TypeAlias = Softmax | ModelCall

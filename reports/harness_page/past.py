@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.words import p_value
 from harness_page.grids import Grid, of_rows
 
 if TYPE_CHECKING:
@@ -58,5 +59,5 @@ def _rows(segment: Segment) -> Iterator[tuple[str, ...]]:
             *(name, str(len(segment.points)), segment.last),
             *(segment.change(size) for size in (step.size, step.low, step.high)),
             *(point.revision[:SHOWN], point.time[:16].replace("T", " ")),
-            *(f"{step.p_value:.2g}", segment.state(step)),
+            *(p_value(step.p_value), segment.state(step)),
         )

@@ -13,6 +13,7 @@ from harness.sheets.choosing import the_one
 from harness.sheets.drawing import (
     Drawing,
     beside,
+    more,
     sheet,
     text,
     thin,
@@ -281,8 +282,7 @@ def _ring() -> Line2D:
 def _legend(names: Sequence[str], look: Callable[[int], Look]) -> list[Line2D]:
     """A legend entry for each class, and one for the classes beyond `CLASSES`."""
     lines = [Line2D([], [], label=name, **look(k)) for k, name in enumerate(names[:CLASSES])]
-    rest = len(names) - CLASSES
-    return [*lines, Line2D([], [], ls="", label=f"and {rest} more")] if rest > 0 else lines
+    return [*lines, *more(len(names) - CLASSES, ls="")]
 
 
 def _class_axis(ax: Axes, names: Sequence[str]) -> None:

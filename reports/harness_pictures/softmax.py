@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 from matplotlib.lines import Line2D
 
 from harness import UsageError
+from harness.analysis.timings import SoftmaxCase
 from harness.sheets.choosing import chosen, nearest
 from harness.sheets.drawing import (
     ENTRIES,
@@ -92,7 +94,8 @@ def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     timings, run = frames.timings, frames.run.id
     known = timings[timings["kind"].isin(["softmax", COPY]) & (timings["status"] == "ok")]
     # A kernel that could not be timed in any shape has words in place of a case.
-    known = known[known["case"].astype(str).str.count(" ") == 2]
+    is_case = [SoftmaxCase.of(str(case)) is not None for case in known["case"]]
+    known = known.loc[np.array(is_case, dtype=bool)]
     kernels = known[known["kind"] == "softmax"]
     if kernels.empty:
         raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
@@ -107,11 +110,12 @@ def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     ]
     rows = []
     for row in kept.to_dict("records"):
-        shape, dtype, caches = str(row["case"]).split()
+        case = SoftmaxCase.of(str(row["case"]))
+        assert case is not None
         rows.append(
             {"kernel": row["subject"] if row["kind"] == "softmax" else COPY}
-            | {"shape": shape, "elements": math.prod(map(int, shape.split("x")))}
-            | {"dtype": dtype, "caches": caches, "device": row["device"]}
+            | {"shape": case.shape, "elements": case.elements}
+            | {"dtype": case.dtype, "caches": case.caches, "device": row["device"]}
             | {"seconds": row["median"], "low": row["low"], "high": row["high"]}
         )
     table = pd.DataFrame(rows)

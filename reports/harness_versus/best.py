@@ -16,7 +16,7 @@ from tabulate import tabulate
 from harness import UsageError
 from harness.analysis import ranking
 from harness.sheets.texts import csv_text, markdown_text
-from harness.words import listed
+from harness.words import fixed, listed
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -127,7 +127,7 @@ def _cells(best: Best) -> tuple[str, ...]:
 
 
 def _share(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0")
+    return fixed(value, 3)
 
 
 def _shown(lines: list[tuple[str, ...]], score: str, style: str) -> RenderableType:

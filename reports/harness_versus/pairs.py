@@ -256,7 +256,7 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
     if smallest_p >= LEVEL:
         notes.append(
             "After Holm, no p of so many pairs over so few datasets can be below "
-            f"{smallest_p:.3f}: choose fewer models with -m, or run more datasets."
+            f"{p_value(smallest_p)}: choose fewer models with -m, or run more datasets."
         )
     n_untested = len(pairs.loc[pairs["note"] != ""]) // len(UNITS)
     if n_untested:

@@ -14,7 +14,7 @@ import pytest
 
 import harness
 from harness.contract.registry import Origin, Registry
-from harness.store.environment import changes, fingerprint, git, machine, packages
+from harness.store.environment import changes, checkout_at, fingerprint, machine, packages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,35 +57,38 @@ def run_git(folder: Path, *words: str) -> str:
 def test_a_checkout_is_told_by_its_revision(repository: Path) -> None:
     revision = run_git(repository, "rev-parse", "HEAD")
     expected = {"revision": revision, "dirty": False}
-    assert git(repository) == git(repository / "model.py") == expected
+    assert checkout_at(repository) == checkout_at(repository / "model.py") == expected
 
 
 def test_a_checkout_is_dirty_where_a_tracked_file_has_changed(repository: Path) -> None:
     (repository / "notes.txt").write_text("not tracked")
-    assert git(repository) == {"revision": run_git(repository, "rev-parse", "HEAD"), "dirty": False}
+    assert checkout_at(repository) == {
+        "revision": run_git(repository, "rev-parse", "HEAD"),
+        "dirty": False,
+    }
     (repository / "model.py").write_text("x = 2\n")
-    found = git(repository)
+    found = checkout_at(repository)
     assert found is not None
     assert found["dirty"] is True
 
 
 def test_what_is_no_checkout_has_no_revision(repository: Path) -> None:
-    assert git(repository.parent) is None
-    assert git(repository.parent / "missing" / "file.py") is None
+    assert checkout_at(repository.parent) is None
+    assert checkout_at(repository.parent / "missing" / "file.py") is None
 
 
 def test_an_installed_package_is_not_told_by_a_checkout_around_it(repository: Path) -> None:
     """A virtual environment may well lie inside somebody's checkout."""
     inside = repository / "venv" / "site-packages" / "package"
     inside.mkdir(parents=True)
-    assert git(inside) is None
+    assert checkout_at(inside) is None
 
 
 def test_without_git_there_is_no_revision(
     repository: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "")
-    assert git(repository) is None
+    assert checkout_at(repository) is None
 
 
 def test_nothing_has_changed_between_equal_fingerprints() -> None:
@@ -159,8 +162,8 @@ def test_a_fingerprint_has_each_plugin_s_code_and_what_its_models_require(
     assert json.loads(json.dumps(before)) == before
     assert before["python"] == platform.python_version()
     assert before["packages"]["hypothesis"] == importlib.metadata.version("hypothesis")
-    assert before["project"] == git(repository)
-    assert before["plugins"][f"model ({file})"]["git"] == git(repository)
+    assert before["project"] == checkout_at(repository)
+    assert before["plugins"][f"model ({file})"]["git"] == checkout_at(repository)
 
     file.write_text("x = 2\n")
     assert changes(before, fingerprint(registry)) == [

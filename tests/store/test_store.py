@@ -365,7 +365,7 @@ def test_a_store_of_an_earlier_schema_that_nobody_may_write_to_is_one_line(
 ) -> None:
     file = tmp_path / "harness.db"
     of_schema(version, file)
-    monkeypatch.setattr("harness.store.database._is_writable", lambda _: False)
+    monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
     complaint = f"has schema {version} and cannot be brought to schema 6 here"
     with pytest.raises(StoreError, match=complaint):
         Store(str(file))

@@ -34,7 +34,7 @@ from harness.trials.plan import Selection
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from harness.timing.schedule import Agenda
+    from harness.timing.schedule import Schedule
 
 
 class Half:
@@ -115,9 +115,9 @@ def registry() -> Registry:
     return Registry([(Origin("mine", "mine", path="mine.py"), module)], [])
 
 
-def softmaxes(agenda: Agenda) -> list[SoftmaxGroup]:
-    assert all(isinstance(group, SoftmaxGroup) for group in agenda.groups)
-    return list(agenda.groups)  # type: ignore[arg-type]  # as was asserted
+def softmaxes(schedule: Schedule) -> list[SoftmaxGroup]:
+    assert all(isinstance(group, SoftmaxGroup) for group in schedule.groups)
+    return list(schedule.groups)  # type: ignore[arg-type]  # as was asserted
 
 
 # Kernels
@@ -140,9 +140,9 @@ def test_a_device_is_not_given_numbers_that_it_does_not_have(registry: Registry)
     """As Apple's GPUs have none of 64 bits."""
     gpu = registry.devices["cuda:0"]
     object.__setattr__(gpu, "dtypes", ("float32",))
-    agenda = of_kernels(registry, devices=["cuda:0"])
-    assert {group.dtype for group in softmaxes(agenda)} == {"float32"}
-    assert "has no float64" in [timing.reason for timing in agenda.late]
+    schedule = of_kernels(registry, devices=["cuda:0"])
+    assert {group.dtype for group in softmaxes(schedule)} == {"float32"}
+    assert "has no float64" in [timing.reason for timing in schedule.late]
 
 
 @pytest.mark.parametrize(("device", "cached"), [("cpu", CACHED), ("cuda:1", CACHED_ELSEWHERE)])
@@ -208,9 +208,9 @@ def test_a_kind_of_device_is_its_first_and_each_is_timed_once(registry: Registry
     assert [group.device for group in groups if not group.cold] == ["cuda:0", "cuda:1"]
 
 
-def late(agenda: Agenda) -> list[tuple[str, str, str]]:
-    assert {one.status for one in agenda.late} <= {"unfinished"}
-    return [(one.subject, one.device, one.reason) for one in agenda.late]
+def late(schedule: Schedule) -> list[tuple[str, str, str]]:
+    assert {one.status for one in schedule.late} <= {"unfinished"}
+    return [(one.subject, one.device, one.reason) for one in schedule.late]
 
 
 @pytest.mark.parametrize(
@@ -234,9 +234,9 @@ def late(agenda: Agenda) -> list[tuple[str, str, str]]:
 def test_what_cannot_be_timed_is_left_out_with_the_reason(
     registry: Registry, asked: dict[str, Any], left_out: list[tuple[str, str, str]]
 ) -> None:
-    agenda = of_kernels(registry, **asked, shapes=[(5, 3)])
-    assert agenda.groups
-    assert late(agenda) == left_out
+    schedule = of_kernels(registry, **asked, shapes=[(5, 3)])
+    assert schedule.groups
+    assert late(schedule) == left_out
 
 
 @pytest.mark.parametrize(
@@ -286,10 +286,10 @@ def test_what_python_takes_for_no_integer_is_no_shape_either(text: str) -> None:
 # Training
 
 
-def pairings(agenda: Agenda) -> dict[tuple[str, str], Any]:
+def pairings(schedule: Schedule) -> dict[tuple[str, str], Any]:
     """By dataset and model."""
     found = {}
-    for group in agenda.groups:
+    for group in schedule.groups:
         assert isinstance(group, TrainingGroup)
         for pairing in group.pairings:
             first = pairing.trials[0]
@@ -297,7 +297,7 @@ def pairings(agenda: Agenda) -> dict[tuple[str, str], Any]:
     return found
 
 
-def training(registry: Registry, selection: Selection, **options: Any) -> Agenda:
+def training(registry: Registry, selection: Selection, **options: Any) -> Schedule:
     """With models asked here rather than in a process apart."""
 
     def ask(choices: Sequence[Choice]) -> dict[Choice, bool]:
@@ -319,9 +319,9 @@ def test_only_models_that_train_by_epochs_are_timed_training(registry: Registry)
 
 
 def test_pairings_of_one_dataset_are_one_group(registry: Registry) -> None:
-    agenda = training(registry, Selection(models=("loop", "endless")))
-    assert [group.case for group in agenda.groups] == ["first", "second"]
-    assert [len(group.pairings) for group in agenda.groups] == [2, 2]  # type: ignore[union-attr]
+    schedule = training(registry, Selection(models=("loop", "endless")))
+    assert [group.case for group in schedule.groups] == ["first", "second"]
+    assert [len(group.pairings) for group in schedule.groups] == [2, 2]  # type: ignore[union-attr]
 
 
 def test_a_baseline_is_not_timed_training_unless_all_are(registry: Registry) -> None:
@@ -365,9 +365,9 @@ def test_the_notebook_s_network_is_timed_beside_whatever_is_asked_for() -> None:
 
 def test_a_pairing_that_cannot_run_is_left_out_with_the_reason(registry: Registry) -> None:
     selection = Selection(("first",), ("loop",), devices=("cpu", "cuda"))
-    agenda = training(registry, selection)
-    assert len(agenda.groups) == 1
-    (left_out,) = agenda.late
+    schedule = training(registry, selection)
+    assert len(schedule.groups) == 1
+    (left_out,) = schedule.late
     assert (left_out.kind, left_out.subject, left_out.case) == ("fit", "loop", "first")
     assert left_out.status == "unfinished"
     assert "computes on cpu only" in left_out.reason
@@ -431,7 +431,7 @@ def frames(
     )
 
 
-def agenda_of(measured: Frames, trials: list[Trial], budget: float) -> Agenda:
+def schedule_of(measured: Frames, trials: list[Trial], budget: float) -> Schedule:
     """Of a run whose models have a parameter ``epochs`` if their name says so."""
     module: Any = ModuleType("mine")
     names = {one.model.name for one in trials}
@@ -447,31 +447,33 @@ def agenda_of(measured: Frames, trials: list[Trial], budget: float) -> Agenda:
     return of_run(registry, measured, trials, budget)
 
 
-def models(agenda: Agenda) -> list[str]:
-    return [str(p.trials[0].model) for g in agenda.groups for p in g.pairings]  # type: ignore[union-attr]
+def models(schedule: Schedule) -> list[str]:
+    return [str(p.trials[0].model) for g in schedule.groups for p in g.pairings]  # type: ignore[union-attr]
 
 
 def test_the_lightest_pairings_of_a_run_are_timed_first() -> None:
     trials = [trial("slow"), trial("quick"), trial("middling")]
-    agenda = agenda_of(frames(trials, {"slow": 0.5, "quick": 1e-4, "middling": 0.01}), trials, 60)
-    assert models(agenda) == ["quick", "middling", "slow"]
-    assert not agenda.late
+    schedule = schedule_of(
+        frames(trials, {"slow": 0.5, "quick": 1e-4, "middling": 0.01}), trials, 60
+    )
+    assert models(schedule) == ["quick", "middling", "slow"]
+    assert not schedule.late
 
 
 def test_what_the_budget_has_no_time_for_is_told_with_a_budget_that_has() -> None:
     trials = [trial("endless"), trial("slow"), trial("quick")]
     measured = frames(trials, {"endless": 100.0, "slow": 20.0, "quick": 1e-4})
-    agenda = agenda_of(measured, trials, 30)
-    assert models(agenda) == ["quick"]
-    assert [(late.kind, late.subject, late.case, late.device) for late in agenda.late] == [
+    schedule = schedule_of(measured, trials, 30)
+    assert models(schedule) == ["quick"]
+    assert [(late.kind, late.subject, late.case, late.device) for late in schedule.late] == [
         ("fit", "slow", "first", "cpu"),
         ("fit", "endless", "first", "cpu"),
     ]
-    assert {late.status for late in agenda.late} == {"unfinished"}
-    (reason,) = {late.reason for late in agenda.late}
-    assert reason == f"30 s are too few, {agenda.seconds:g} s would do (--timing-budget)"
-    assert agenda.seconds > 30
-    enough = agenda_of(measured, trials, agenda.seconds)
+    assert {late.status for late in schedule.late} == {"unfinished"}
+    (reason,) = {late.reason for late in schedule.late}
+    assert reason == f"30 s are too few, {schedule.seconds:g} s would do (--timing-budget)"
+    assert schedule.seconds > 30
+    enough = schedule_of(measured, trials, schedule.seconds)
     assert models(enough) == ["quick", "slow", "endless"]
     assert not enough.late
 
@@ -482,22 +484,22 @@ def test_a_pairing_is_timed_or_late_and_the_budget_that_is_named_would_do(
 ) -> None:
     trials = [trial(f"m{i}") for i in range(len(fits))]
     measured = frames(trials, {f"m{i}": fit for i, fit in enumerate(fits)})
-    agenda = agenda_of(measured, trials, budget)
-    assert sorted([*models(agenda), *(late.subject for late in agenda.late)]) == sorted(
+    schedule = schedule_of(measured, trials, budget)
+    assert sorted([*models(schedule), *(late.subject for late in schedule.late)]) == sorted(
         str(one.model) for one in trials
     )
-    if agenda.late:
-        assert not agenda_of(measured, trials, agenda.seconds).late
+    if schedule.late:
+        assert not schedule_of(measured, trials, schedule.seconds).late
 
 
 def test_a_pairing_is_timed_as_it_was_run() -> None:
     trials = [trial("alone"), *(trial("several", repeat) for repeat in range(4))]
     first = frames(trials[:1], {"alone": 0.01}, epochs={"alone": 300})
-    (pairing,) = agenda_of(first, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = schedule_of(first, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert (pairing.together, pairing.trials, pairing.epochs) == (False, (trials[0],), 300)
     assert pairing.predict
     rest = frames(trials[1:], {"several": 0.01}, together=4)
-    (pairing,) = agenda_of(rest, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = schedule_of(rest, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert (pairing.together, pairing.trials, pairing.epochs) == (True, tuple(trials[1:]), 0)
 
 
@@ -505,22 +507,22 @@ def test_where_time_is_short_a_fit_is_cut_short_if_the_model_can() -> None:
     trials = [trial("endless"), trial("loop"), trial("quick-loop")]
     fits = {"endless": 100.0, "loop": 20.0, "quick-loop": 0.001}
     measured = frames(trials, fits, epochs=dict.fromkeys(fits, 5000))
-    agenda = agenda_of(measured, trials, 30)
-    found = {str(p.trials[0].model): p for g in agenda.groups for p in g.pairings}  # type: ignore[union-attr]
+    schedule = schedule_of(measured, trials, 30)
+    found = {str(p.trials[0].model): p for g in schedule.groups for p in g.pairings}  # type: ignore[union-attr]
     assert {name: (one.cut, one.epochs) for name, one in found.items()} == {
         "loop": (2, 5000),
         "quick-loop": (None, 5000),
     }
-    assert [late.subject for late in agenda.late] == ["endless"]
-    assert f"{agenda.seconds:g} s would do" in agenda.late[0].reason
-    whole = agenda_of(measured, trials, agenda.seconds)
+    assert [late.subject for late in schedule.late] == ["endless"]
+    assert f"{schedule.seconds:g} s would do" in schedule.late[0].reason
+    whole = schedule_of(measured, trials, schedule.seconds)
     assert not whole.late
 
 
 def test_repeats_that_failed_are_not_timed() -> None:
     trials = [trial("flaky", repeat) for repeat in range(3)]
     measured = frames(trials, {"flaky": 0.01}, failed=(("flaky", 0),))
-    (pairing,) = agenda_of(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = schedule_of(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert pairing.trials == (trials[1],)
 
 
@@ -531,8 +533,8 @@ def test_datasets_and_devices_are_groups_of_their_own() -> None:
         trial("m", device="cuda:0"),
         trial("n"),
     ]
-    agenda = agenda_of(frames(trials, {"m": 0.01, "n": 0.01}), trials, 60)
-    assert sorted((group.case, group.keys[0][-1]) for group in agenda.groups) == [
+    schedule = schedule_of(frames(trials, {"m": 0.01, "n": 0.01}), trials, 60)
+    assert sorted((group.case, group.keys[0][-1]) for group in schedule.groups) == [
         ("first", "cpu"),
         ("first", "cuda:0"),
         ("second", "cpu"),
@@ -542,8 +544,8 @@ def test_datasets_and_devices_are_groups_of_their_own() -> None:
 def test_a_run_in_which_nothing_is_ok_has_nothing_to_time() -> None:
     trials = [trial("flaky", repeat) for repeat in range(2)]
     measured = frames(trials, {"flaky": 0.01}, failed=(("flaky", 0), ("flaky", 1)))
-    agenda = agenda_of(measured, trials, 60)
-    assert (agenda.groups, agenda.late) == ((), ())
+    schedule = schedule_of(measured, trials, 60)
+    assert (schedule.groups, schedule.late) == ((), ())
 
 
 def test_repeats_of_another_shape_are_not_timed_together_with_the_first() -> None:
@@ -551,5 +553,5 @@ def test_repeats_of_another_shape_are_not_timed_together_with_the_first() -> Non
     trials = [trial("several", repeat) for repeat in range(6)]
     measured = frames(trials, {"several": 0.01}, together=3)
     measured.results["n_train"] = [8, 10] * 3
-    (pairing,) = agenda_of(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
+    (pairing,) = schedule_of(measured, trials, 60).groups[0].pairings  # type: ignore[union-attr]
     assert [one.repeat for one in pairing.trials] == [0, 2, 4]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from benchmarks.power.calibration import calibrated
 from benchmarks.power.comparing import make_comparison
 
-from harness.store.environment import git, processor
+from harness.store.environment import checkout_at, processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,7 +94,7 @@ def measure(
 
 
 def _begin(trace: Trace, number: int, machine: str) -> None:
-    project = git(Path(__file__).parent) or {}
+    project = checkout_at(Path(__file__).parent) or {}
     packages = ", ".join(f"{name} {version_of(name)}" for name in ("numpy", "scipy", "torch"))
     trace.add(
         "session",

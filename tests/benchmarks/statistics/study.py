@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import benchmarks.statistics
 from benchmarks.power.report import wilson
 
-from harness.store.environment import git, processor
+from harness.store.environment import checkout_at, processor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -96,7 +96,7 @@ def simulate(trace: Trace, cases: Sequence[Case], *, minutes: float, scale: floa
 
 
 def _begin(trace: Trace) -> None:
-    project = git(Path(__file__).parent) or {}
+    project = checkout_at(Path(__file__).parent) or {}
     packages = ", ".join(f"{name} {version(name)}" for name in ("numpy", "scipy", "pandas"))
     trace.add(
         "session",
