@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,17 +117,15 @@ class Outcome:
         return notebook.page(self.tables)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Table:
     """A table as a dataset, as `table` makes it; give it to `run` as one of the datasets.
 
     Args:
         selector: selects it, as on the command line.
-        folder: keeps the file of a table in memory; it is deleted with this object.
     """
 
     selector: str
-    folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __str__(self) -> str:
         return self.selector
@@ -150,20 +150,28 @@ def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -
         for key, value in given.items()
         if value
     }
-    folder = None
     if isinstance(data, str | Path):
-        path = str(data)
         if name != "table":
             texts[NAME] = name
-    else:
-        folder = tempfile.TemporaryDirectory(prefix="harness-table-")
-        path = str(Path(folder.name) / "table.arrow")
-        texts[NAME] = name
-        _write_arrow(data, Path(path))
-    found = opening(quoted(path), texts)
+        return Table(_selector_of(str(data), texts))
+    folder = tempfile.mkdtemp(prefix="harness-table-")
+    try:
+        file = Path(folder) / "table.arrow"
+        _write_arrow(data, file)
+        made = Table(_selector_of(str(file), texts | {NAME: name}))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    # The file lives as long as the table, or as this process.
+    weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
+    return made
+
+
+def _selector_of(path: str, options: Mapping[str, str]) -> str:
+    found = opening(quoted(path), options)
     if found is None:
         raise UsageError(f"'{path}' is no file that an installed plugin opens")
-    return Table(found.spec, folder)
+    return found.spec
 
 
 def _write_arrow(data: Any, file: Path) -> None:

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 import harness
 from harness_files.separated import read_separated
-from harness_files.sources import MISSING, Read, kind_of, opened, shown, source, suffix
+from harness_files.sources import MISSING, PACKED, Read, kind_of, opened, shown, source, suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,12 +77,23 @@ def _require_file(file: Path) -> None:
         raise harness.UsageError(f"{file}: cannot be read: {error.strerror}") from error
 
 
+OWN = {
+    "parquet": "a Parquet",
+    "pq": "a Parquet",
+    "arrow": ("an Arrow", "a Feather"),
+    "feather": ("an Arrow", "a Feather"),
+    "npz": "a ZIP",
+}
+"""What `kind_of` says about intact files, by suffix."""
+
+
 def _why_unreadable(file: Path, error: Exception) -> str:
     """Why a reader failed: the file is of another kind, or damaged."""
     with file.open("rb") as stream:
         kind = kind_of(stream.read(100))
     name = suffix(file)
-    if kind and not any(f".{word}" in kind for word in (name, file.suffix.lstrip("."))):
+    is_own = kind.startswith(OWN.get(name, "?")) or file.suffix.lower() in PACKED
+    if kind and not is_own:
         return f"is no {name} file but {kind}"
     what = " ".join(str(error).split()).replace(str(file), file.name) or type(error).__name__
     what = what.rstrip(".")[:300]
@@ -92,16 +103,23 @@ def _why_unreadable(file: Path, error: Exception) -> str:
 def _usual(table: pa.Table, missing: Sequence[str]) -> pa.Table:
     """The table in few types, which the same table has in every format."""
     columns = {}
+    # Parquet stores categories that are numbers as plain numbers.
+    categories = {
+        column["name"]
+        for column in (table.schema.pandas_metadata or {}).get("columns", ())
+        if column["pandas_type"] == "categorical"
+    }
     for name in table.column_names:
         values = table[name]
-        values = pa.chunked_array(values.chunks, values.type) if values.num_chunks else values
         if isinstance(values.type, pa.BaseExtensionType):
             values = pa.chunked_array(
                 [chunk.storage for chunk in values.chunks], values.type.storage_type
             )
         if pa.types.is_dictionary(values.type):
-            values = _texts(values.cast(values.type.value_type))
-            values = _without(values, missing).dictionary_encode()
+            categories.add(name)
+            values = values.cast(values.type.value_type)
+        if name in categories:
+            values = _without(_texts(values), missing).dictionary_encode()
         else:
             values = _without(_texts(values, only_bytes=True), missing)
         columns[name] = values

@@ -115,9 +115,11 @@ def way(rows: Rows, cv: str) -> Way:
         )
     if rows.groups is None:
         _require_two_of_each(rows)
+    elif cv == "loo":
+        return _one_group_out(rows, rows.groups)
     text = f"{n_folds} folds"
     if rows.groups is not None:
-        text = f"leave-one-group-out: {text}" if cv == "loo" else f"{text} of whole groups"
+        text = f"{text} of whole groups"
     elif n_folds == len(rows.codes):
         text = "leave-one-out"
 
@@ -131,6 +133,11 @@ def way(rows: Rows, cv: str) -> Way:
             class_names=rows.names,
             groups=rows.groups,
         )
+        if not len(parts.y_test):
+            raise harness.UsageError(
+                f"{rows.where}: fold {fold + 1} gets no group, because their sizes differ much; "
+                "take fewer folds"
+            )
         unseen = np.setdiff1d(parts.y_test, parts.y_train)
         if len(unseen):  # groups cannot always be dealt so that each fold lacks no class
             name = shown(rows.names[unseen[0]])
@@ -142,6 +149,18 @@ def way(rows: Rows, cv: str) -> Way:
 
     times = f", {repetitions} times" if repetitions > 1 else ""
     return Way(f"{n_folds}-fold", text + times, split, n_folds * repetitions)
+
+
+def _one_group_out(rows: Rows, groups: Any) -> Way:
+    """Test each group, with all others as the training part."""
+    names = np.unique(np.asarray(groups))
+
+    def split(_rng: object, fold: int) -> harness.Split:
+        is_test = np.asarray(groups) == names[fold]
+        return rows.split(np.flatnonzero(~is_test), np.flatnonzero(is_test))
+
+    text = f"leave-one-group-out: {len(names)} folds"
+    return Way(f"{len(names)}-fold", text, split, len(names))
 
 
 def _folds(rows: Rows, cv: str) -> tuple[int, int]:

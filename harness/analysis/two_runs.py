@@ -149,6 +149,7 @@ def compare_runs(
     timing_pairs, lone_times, remarks = (
         _pairs_of_times(base, new) if "time" in measures else ([], [], [])
     )
+    remarks = [*_changed_files(base, new), *remarks]
     alpha_each = (
         alpha / 2 if scores and len(timing_pairs) >= ENOUGH and _both_ran(base, new) else alpha
     )
@@ -161,6 +162,17 @@ def compare_runs(
     if timing_pairs:
         rows += _judged_times(_times(timing_pairs, budget, alpha_each), alpha_each)
     return rows, remarks
+
+
+def _changed_files(base: Frames, new: Frames) -> list[str]:
+    """A remark for each dataset whose file or options differ between the runs."""
+    before, after = (frames.run.environment.get("files", {}) for frames in (base, new))
+    return [
+        f"The file of dataset '{name}' or its options have changed between the runs: these are "
+        "scores of different data."
+        for name in before
+        if name in after and before[name] != after[name]
+    ]
 
 
 def _judged_scores(

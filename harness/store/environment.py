@@ -53,10 +53,14 @@ class Fingerprint(TypedDict):
     packages: dict[str, str]
     project: Checkout | None
     plugins: dict[str, PluginCode]
+    files: dict[str, str]
 
 
 def fingerprint(registry: Registry) -> Fingerprint:
-    """Machine, Python, packages, git revisions and digests of the plugins' code, as JSON."""
+    """Machine, Python, packages, git revisions and digests of code and of datasets' files, as JSON.
+
+    A file's digest covers how it was opened, too.
+    """
     required = {name for model in registry.models.values() for name in model.requires}
     required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
     return {
@@ -72,6 +76,12 @@ def fingerprint(registry: Registry) -> Fingerprint:
                 "git": checkout_at(Path(origin.path)) if origin.path else None,
             }
             for origin in (core(), *registry.plugins)
+            if not origin.options
+        },
+        "files": {
+            name: origin.digest()
+            for name in registry.datasets
+            if (origin := registry.origin("datasets", name)).options
         },
     }
 
@@ -124,7 +134,11 @@ def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
 
     Both are JSON, because a stored fingerprint may come from another version of the harness.
     """
-    differences = []
+    differences = [
+        f"the file of dataset '{name}' or its options have changed"
+        for name, digest in now.get("files", {}).items()
+        if then.get("files", {}).get(name, digest) != digest
+    ]
     if then["python"] != now["python"]:
         differences.append(f"Python was {then['python']} and is {now['python']}")
     for noun, key in (("package", "packages"), ("plugin", "plugins")):

@@ -1,0 +1,159 @@
+"""A file as a dataset, on the command line, in pyproject.toml and from Python."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import complaint_of, harness_in
+
+import harness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def stones(n: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    size = rng.normal(size=n)
+    return pd.DataFrame(
+        {
+            "stone_id": [f"S{i}" for i in range(n)],
+            "size": size,
+            "colour": rng.choice(["red", "green"], n),
+            "kind": np.where(size > 0, "boulder", "pebble"),
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    stones().to_csv(tmp_path / "stones.csv", index=False)
+    return tmp_path
+
+
+QUICK = ("-m", "numpy-softmax", "--no-timing", "-r", "2")
+
+
+def test_one_command_ranks_models_on_a_file(folder: Path) -> None:
+    done = harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *QUICK)
+    assert done.status == 0
+    assert "stones · 2 resampled splits" in done.printed
+    assert "stones: uses 2 of 3 columns; leaves out stone_id (identifier)" in done.remarks
+
+
+def test_options_in_brackets_overrule_those_of_the_command(folder: Path) -> None:
+    words = ("-d", "stones.csv[drop=colour,cv=3]", "--target", "kind", "--cv", "5")
+    done = harness_in(folder, "run", *words, "-m", "numpy-softmax", "--no-timing")
+    assert done.status == 0
+    assert "stones · 3" in done.printed
+    assert "uses 1 of 3 columns" in done.remarks
+
+
+def test_a_report_of_the_run_does_not_read_the_file_again(folder: Path) -> None:
+    harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *QUICK)
+    (folder / "stones.csv").unlink()
+    assert harness_in(folder, "report").status == 0
+
+
+def test_show_tells_what_becomes_of_each_column(folder: Path) -> None:
+    done = harness_in(folder, "show", "stones.csv[target=kind]")
+    assert done.status == 0
+    rows = {line.split()[0]: line for line in done.printed.splitlines() if line.strip()}
+    assert "identifier" in rows["stone_id"]
+    assert "category" in rows["colour"]
+    assert "may be a leak" in done.printed.replace("\n", " ")
+    assert "the class" in rows["kind"]
+
+
+def test_check_and_bench_take_a_file_too(folder: Path) -> None:
+    done = harness_in(folder, "check", "stones.csv", "--target", "kind")
+    assert done.status == 0
+    assert "0 failed" in done.printed
+
+
+def test_a_file_named_in_pyproject_is_a_dataset_of_the_project(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text(
+        '[tool.harness.datasets.rocks]\nfile = "stones.csv"\ntarget = "kind"\n'
+        'drop = ["stone_id", "colour"]\n',
+        encoding="utf-8",
+    )
+    assert "rocks" in harness_in(folder, "list", "datasets").printed
+    (folder / "below").mkdir()
+    done = harness_in(folder / "below", "run", "-d", "rock*", *QUICK)
+    assert done.status == 0
+    assert "rocks: uses 1 of 3 columns" in done.remarks
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ('rocks = "stones.csv"', "[tool.harness.datasets.rocks] needs file"),
+        ('rocks = { target = "kind" }', "[tool.harness.datasets.rocks] needs file"),
+        ('rocks = { file = "stones.csv", cv = 1.5 }', "cv = 1.5 is neither text nor a list"),
+        ('rocks = { file = "stone.csv" }', "there is no file"),
+        ('rocks = { file = "stones.csv", targte = "kind" }', "no option 'targte'"),
+    ],
+)
+def test_a_wrong_dataset_in_pyproject_is_one_line(folder: Path, text: str, fault: str) -> None:
+    (folder / "pyproject.toml").write_text(f"[tool.harness.datasets]\n{text}\n", encoding="utf-8")
+    done = harness_in(folder, "run", "-d", "rocks", *QUICK)
+    assert done.status == 2
+    assert fault in complaint_of(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("stone.csv", "--target", "kind"), "there is no file 'stone.csv'"),
+        (("stones.csv",), "which column holds the classes? Write --target kind"),
+        (("stones.csv", "--target", "knd"), "knd"),
+        (("stones.csv[target=kind|size]",), "target has several values"),
+        (("stones.csv[targte=kind]",), "no option 'targte'"),
+        (("iris", "--target", "species"), "target= is for a file"),
+        (("stones.csv", "-d", "sub/stones.csv", "--target", "kind"), "[name=...]"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_line_and_status_2(
+    folder: Path, words: tuple[str, ...], fault: str
+) -> None:
+    (folder / "sub").mkdir()
+    stones(40).to_csv(folder / "sub" / "stones.csv", index=False)
+    done = harness_in(folder, "run", "-d", *words, *QUICK)
+    assert done.status == 2
+    assert fault in complaint_of(done)
+    assert "Traceback" not in done.remarks
+
+
+def test_a_run_tells_the_file_and_the_options(folder: Path) -> None:
+    harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *QUICK)
+    shown = harness_in(folder, "show", "last").printed
+    assert "stones.csv[name=stones,target=kind]" in shown
+
+
+def test_compare_notices_that_the_file_has_changed(folder: Path) -> None:
+    harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *QUICK)
+    stones(80).to_csv(folder / "stones.csv", index=False)
+    harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *QUICK)
+    done = harness_in(folder, "compare", "previous", "last")
+    assert "The file of dataset 'stones' or its options have changed" in done.printed
+
+
+@pytest.mark.parametrize("as_frame", [True, False])
+def test_a_frame_and_a_file_give_the_same_scores(folder: Path, as_frame: bool) -> None:
+    data = stones() if as_frame else folder / "stones.csv"
+    table = harness.table(data, "kind", name="stones", drop=["stone_id", "colour"])
+    outcome = harness.run(table, "numpy-softmax", repeats=2, timing=False, store=folder / "s.db")
+    ours = outcome.results[outcome.results["model"] == "numpy-softmax"]
+    assert ours["status"].tolist() == ["ok", "ok"]
+    assert ours["accuracy"].min() > 0.9
+    assert set(outcome.results["dataset"]) == {"stones"}
+
+
+def test_a_frame_whose_column_mixes_types_is_one_line(folder: Path) -> None:
+    values = pd.Series([1, "x", None] * 10, dtype=object)
+    mixed = pd.DataFrame({"a": values, "kind": ["p", "q", "q"] * 10})
+    with pytest.raises(harness.UsageError, match="cannot be kept in a file"):
+        harness.table(mixed, "kind")
