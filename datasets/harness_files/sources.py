@@ -126,3 +126,13 @@ def shown(text: object) -> str:
     cut = cut if len(cut) <= 40 else f"{cut[:39]}…"
     escaped = UNPRINTABLE.sub(lambda match: ascii(match[0])[1:-1], cut)
     return escaped.encode(errors="backslashreplace").decode()
+
+
+def plain(text: str) -> str:
+    r"""A sentence of others as a message quotes it: at most 300 characters, on one line.
+
+    >>> plain("so\n  it\x1b is")
+    'so it? is'
+    """
+    cut = UNPRINTABLE.sub("?", " ".join(text.split()))[:300]
+    return cut.encode(errors="backslashreplace").decode()

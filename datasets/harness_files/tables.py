@@ -29,20 +29,29 @@ FEW_VALUES = 20
 """A target of numbers with fractions may have at most this many different values."""
 
 
-def dataset_of(file: Path, name: str, given: Mapping[str, str]) -> harness.Dataset:
+def dataset_of(
+    file: Path,
+    name: str,
+    given: Mapping[str, str],
+    content: Read | None = None,
+    published: Callable[[Rows], Way] | None = None,
+) -> harness.Dataset:
     """A file as a dataset.
 
     Args:
-        file: the file.
+        file: the file; or an address, which messages name, if ``content`` is given.
         name: name of the dataset.
         given: the user's options, as in `harness_files.open_file`; empty texts are left out.
+        content: what was read, if it is read already.
+        published: the way to split that the data's publisher prescribes, in place of the options.
 
     Raises:
         harness.UsageError: the file, an option or the table cannot be used; names the file, the
             line or column, and a way out.
     """
     missing = _listed(given["missing"], ())
-    content = read(file, missing=missing)
+    if content is None:
+        content = read(file, missing=missing)
     table, parts, test_note = content.table, None, ""
     names = table.column_names
     target = _target(file, table, given["target"])
@@ -85,7 +94,7 @@ def dataset_of(file: Path, name: str, given: Mapping[str, str]) -> harness.Datas
         time=_order(file, columns["time"], given["time"]) if given["time"] else None,
         parts=parts,
     )
-    how = way(rows, given["cv"])
+    how = published(rows) if published else way(rows, given["cv"])
     return _dataset(file, name, content, understood.columns, rows, how, without, test_note)
 
 

@@ -159,7 +159,7 @@ def _glance(registry: Described, dataset: Dataset) -> FirstSplit:
     from harness.trials.draw import glance_there, told_by
 
     first = Trial(Choice(dataset.name), Choice(""), "cpu", 0, 0, folds_in(dataset.kind))
-    arguments = (first.dataset, first.split_seed, first.fold, FIRST_ROWS)
+    arguments = (first.dataset, first.split_seed, first.repeat, FIRST_ROWS)
     with registry.answered(
         "datasets", dataset.name, glance_there, *arguments, limits=Limits(DRAWING)
     ) as call:

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.values import folds_in, written
+from harness.contract.values import Dataset, folds_in, written
 from harness.errors import HarnessError, PluginError, UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from harness.contract.values import Dataset, JSONObject, Value
+    from harness.contract.values import JSONObject, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +137,32 @@ def described(function: Callable[..., Any], *, given: int = 1) -> JSONObject:
         return {"fault": str(error)}
 
 
+REPETITION = "repetition"
+"""The argument of a dataset's ``split`` that gets the number of the repetition."""
+
+
 def given_to(offered: object) -> int:
     """The number of positional arguments that the harness passes to a function of a plugin.
 
-    A dataset of several folds gets the fold as well as the generator.
+    A dataset of several folds gets the fold as well as the generator, and then the number of the
+    repetition if its function takes it.
     """
-    return 2 if folds_in(str(getattr(offered, "kind", ""))) else 1
+    if not isinstance(offered, Dataset):
+        return 1
+    n_given = 2 if folds_in(str(offered.kind)) else 1
+    try:
+        names = list(inspect.signature(offered.split).parameters)
+    except (TypeError, ValueError):
+        return n_given  # whoever reads the parameters says so
+    return n_given + (names[n_given : n_given + 1] == [REPETITION])
+
+
+def place_of(dataset: Dataset, repeat: int) -> tuple[int, ...]:
+    """What the split of a dataset gets after the generator: the fold, and the repetition."""
+    n_folds = folds_in(dataset.kind)
+    repetition, fold = divmod(repeat, n_folds or 1)
+    place = (fold, repetition) if n_folds else (repetition,)
+    return place[: given_to(dataset) - 1]
 
 
 def split_parameters(dataset: Dataset) -> dict[str, Parameter]:

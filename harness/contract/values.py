@@ -128,7 +128,9 @@ class Dataset:
         split: called as ``split(rng, **parameters)`` with a ``numpy.random.Generator``. Its keyword
             parameters and their defaults are the dataset's parameters. For cross-validation it is
             called as ``split(rng, fold, **parameters)``: ``fold`` counts from 0, and ``rng`` has
-            the same seed for all folds of one repetition (see `harness.folds`).
+            the same seed for all folds of one repetition (see `harness.folds`). A split of
+            published rows may take an argument named ``repetition`` next, which counts
+            repetitions from 0: of all folds, or of a hold-out.
         description: one sentence.
         licence: licence of the data.
         citation: source of the data or of their definition.
@@ -510,11 +512,6 @@ class Trial:
         """
         draw = self.repeat // self.n_folds if self.n_folds else self.repeat
         return _spawn(self.seed, "split", str(self.dataset.of_all_rows()), draw)
-
-    @property
-    def fold(self) -> int | None:
-        """The number of the test fold, from 0; None if the dataset has no folds."""
-        return self.repeat % self.n_folds if self.n_folds else None
 
     @property
     def model_seed(self) -> int:

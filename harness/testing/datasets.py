@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.contract.columns import names_in_words, read_labels, read_table
-from harness.contract.parameters import given_to
+from harness.contract.parameters import given_to, place_of
 from harness.contract.values import KINDS_WITHOUT_FOLDS, Split, folds_in, is_kind
 from harness.errors import DatasetError
 from harness.testing.checks import (
@@ -217,8 +217,9 @@ DATASET_CHECKS = tuple(
 
 
 def _given(dataset: Dataset, seed: int = 0, fold: int = 0) -> Split:
-    which = (fold,) if folds_in(dataset.kind) else ()
-    split = dataset.split(np.random.default_rng(seed), *which)
+    # A published hold-out differs by repetition, not by seed.
+    repeat = fold if folds_in(dataset.kind) else seed
+    split = dataset.split(np.random.default_rng(seed), *place_of(dataset, repeat))
     require(isinstance(split, Split), f"split gives a {type(split).__name__}, not a harness.Split")
     return split
 

@@ -270,7 +270,7 @@ class _PairingWorkloads:
         wanted = pairing.trials if pairing.together else pairing.trials[:1]
         self.parts = []
         for trial in wanted:
-            data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.fold)
+            data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.repeat)
             self.parts.append((trial, data, prepare(data, self.model.needs)))
         self.fitted: Classifier | None = None
         self.settles = True

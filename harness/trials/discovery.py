@@ -26,7 +26,7 @@ from harness.contract.registry import (
 )
 from harness.contract.values import Column, Device, Needs, Option
 from harness.errors import PluginError, describe
-from harness.processes.client import Limits, Processes, finish
+from harness.processes.client import START_LIMIT, Limits, Processes, finish
 from harness.processes.serving import MESSAGE
 
 if TYPE_CHECKING:
@@ -57,6 +57,9 @@ LEARNING = 10.0
 
 DRAWING = 600.0
 """Default time limit of drawing a split, in seconds."""
+
+OPENING = 3600.0
+"""Time limit of opening a file or an address, in seconds; it may have to be downloaded."""
 
 SECONDS = 60.0
 """Time limit of a plugin's answer about its offers, parameters or devices, in seconds."""
@@ -185,7 +188,7 @@ class Described(Registry):
 
         name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
         with tempfile.TemporaryFile() as labels:
-            arguments = (trial.dataset, trial.split_seed, trial.fold, needs, False)
+            arguments = (trial.dataset, trial.split_seed, trial.repeat, needs, False)
             limits, files = Limits(DRAWING), [labels.fileno()]
             with self.answered(
                 "datasets", name, draw_there, *arguments, limits=limits, files=files
@@ -287,7 +290,16 @@ def _asked(
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[_Answer]:
     """The answers of plugins, which are asked in parallel."""
-    parents = [processes.parent((source, ()), load_there, source) for source in sources]
+    parents = [
+        processes.grown(
+            (source, ()),
+            processes.root,
+            load_there,
+            source,
+            limit=OPENING if source.opens else START_LIMIT,
+        )
+        for source in sources
+    ]
     with ExitStack() as stack:
         calls = [
             stack.enter_context(

@@ -77,7 +77,7 @@ def draw_there(
     inside: Inside,
     choice: Choice,
     seed: int,
-    fold: int | None,
+    repeat: int,
     needs: Sequence[Needs],
     sketched: bool,
 ) -> tuple[SplitJSON | JSON, Arrays]:
@@ -87,7 +87,7 @@ def draw_there(
         inside: the process; its one file is for the labels of the test part.
         choice: the dataset and its parameters.
         seed: seed of the split.
-        fold: the fold to test on, if the dataset has folds.
+        repeat: the number of the repeat, which tells the fold.
         needs: the models' needs, without duplicates; the split is prepared for each.
         sketched: whether the split is drawn in pictures.
     """
@@ -96,7 +96,7 @@ def draw_there(
     answer = inside.answer
     assert answer is not None
     try:
-        data = draw(dataset, seed, dict(choice.parameters), fold)
+        data = draw(dataset, seed, dict(choice.parameters), repeat)
         if any(leaves(data, need) for need in needs):
             data = _moved(answer, dataset.name, data)
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
@@ -133,12 +133,12 @@ def draw_there(
 
 
 def glance_there(
-    inside: Inside, choice: Choice, seed: int, fold: int | None, n_rows: int
+    inside: Inside, choice: Choice, seed: int, repeat: int, n_rows: int
 ) -> tuple[JSON, Arrays]:
     """A preview of a split: shape, classes, column names and first rows; nothing is kept."""
     dataset = inside.held.registry.datasets[choice.name]
     try:
-        data = draw(dataset, seed, dict(choice.parameters), fold)
+        data = draw(dataset, seed, dict(choice.parameters), repeat)
     except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
         reason = str(error) if isinstance(error, DatasetError) else failure_of(error).reason
         return {"fault": [reason, ""]}, {}

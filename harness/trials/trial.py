@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.contract.parameters import split_parameters
+from harness.contract.parameters import place_of, split_parameters
 from harness.contract.values import (
     TRAIN_SIZE,
     Failure,
@@ -25,7 +25,6 @@ from harness.contract.values import (
     Seconds,
     Setting,
     TracePoint,
-    folds_in,
 )
 from harness.errors import DatasetError, HarnessError, ProbabilityError, describe
 from harness.processes.threads import give_threads
@@ -411,7 +410,7 @@ class EpochScores:
 
 
 def _material(dataset: Dataset, model: Model, trial: Trial) -> Material:
-    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.fold)
+    data = draw(dataset, trial.split_seed, dict(trial.dataset.parameters), trial.repeat)
     return Material.of(data, model.needs, sketched=trial.repeat == 0)
 
 
@@ -419,13 +418,13 @@ def draw(
     dataset: Dataset,
     seed: int,
     parameters: dict[str, Any],  # keyword arguments of the dataset's own `split`
-    fold: int | None = None,
+    repeat: int = 0,
 ) -> Encoded:
     """Draw one split of a dataset, check it and encode it.
 
     ``train_size`` limits the number of training rows, but at least one row of each class stays.
-    The rows of a smaller ``train_size`` are among those of a larger one. Only datasets with folds
-    use `fold`.
+    The rows of a smaller ``train_size`` are among those of a larger one. ``repeat``
+    is the number of the repeat, from which datasets with folds get the fold.
 
     Raises:
         DatasetError: the dataset breaks its contract, or its code raised an exception.
@@ -433,8 +432,8 @@ def draw(
     is_own_parameter = TRAIN_SIZE in parameters and TRAIN_SIZE in split_parameters(dataset)
     size = None if is_own_parameter else parameters.pop(TRAIN_SIZE, None)
     try:
-        fold_arguments = (fold or 0,) if folds_in(dataset.kind) else ()
-        split = dataset.split(np.random.default_rng(seed), *fold_arguments, **parameters)
+        place = place_of(dataset, repeat)
+        split = dataset.split(np.random.default_rng(seed), *place, **parameters)
     except HarnessError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from error
     except (Exception, SystemExit) as error:

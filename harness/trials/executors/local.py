@@ -93,7 +93,7 @@ class _Split:
     users: int
     sketched: bool
     seed: int
-    fold: int | None
+    repeat: int
     call: Call | None = None
     file: IO[bytes] | None = None
     labels: IO[bytes] | None = None
@@ -164,11 +164,11 @@ class _Work:
         for trial in trials:
             key = _split_key(trial)
             if key not in splits:
-                splits[key] = _Split(key, tuple(needs[trial.dataset]), 0, False, 0, None)
+                splits[key] = _Split(key, tuple(needs[trial.dataset]), 0, False, 0, 0)
             split = splits[key]
             split.users += 1
             split.sketched |= trial.repeat == 0
-            split.seed, split.fold = trial.split_seed, trial.fold
+            split.seed, split.repeat = trial.split_seed, trial.repeat
         self.splits = splits
         batched = {trial.key for batch in batches for trial in batch}
         # The trials of a repeat follow each other, so that its split can be deleted after them.
@@ -283,7 +283,7 @@ class _Work:
             draw_there,
             split.key[0],
             split.seed,
-            split.fold,
+            split.repeat,
             split.needs,
             split.sketched,
             files=[split.labels.fileno()],
