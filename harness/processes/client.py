@@ -129,9 +129,15 @@ class Processes:
         """Id of the topmost process: on Linux the supervisor's guard, else the supervisor."""
         return self._process.pid
 
-    def parent(self, key: object, function: Callable[..., Any], *given: Any) -> Parent:
+    def parent(
+        self,
+        key: object,
+        function: Callable[..., Any],
+        *given: Any,
+        limit: float = START_LIMIT,
+    ) -> Parent:
         """The parent that has called ``function(None, *given)``, one per key; starts it if new."""
-        return self.grown(key, self.root, function, *given)
+        return self.grown(key, self.root, function, *given, limit=limit)
 
     def grown(
         self,
