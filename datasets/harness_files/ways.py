@@ -115,7 +115,7 @@ def way(rows: Rows, cv: str) -> Way:
         )
     if rows.groups is None:
         _require_two_of_each(rows)
-    elif cv == "loo":
+    elif repetitions == 1 and n_folds == len(np.unique(np.asarray(rows.groups))):
         return _one_group_out(rows, rows.groups)
     text = f"{n_folds} folds"
     if rows.groups is not None:
