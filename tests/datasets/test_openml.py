@@ -472,4 +472,4 @@ def test_run_takes_an_address_and_later_runs_need_no_network(
 
 def test_a_fault_is_one_line_of_the_command(folder: Path, tmp_path: Path) -> None:
     complaint = complaint_of(harness_in(tmp_path, "run", "-d", "openml-task:59"))
-    assert "openml-task:59: http://127.0.0.1:9 cannot be reached" in complaint
+    assert complaint.startswith("harness: openml-task:59: http://127.0.0.1:9 cannot be reached")
