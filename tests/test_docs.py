@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from command_line import harness_in
 
 from harness.contract.registry import KINDS, load
 
@@ -82,3 +85,42 @@ def test_the_gallery_shows_the_commands_that_filled_its_store() -> None:
     for aside in (" > /dev/null", " || test $? = 1", " --no-progress"):
         filled = filled.replace(aside, "")
     assert shown == [filled.replace('"$work/kernel.py"', "kernel.py")]
+
+
+def test_the_tutorial_about_tables_shows_what_its_commands_print(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`show` prints the same; of `run`, the notes and the models are the same."""
+    text = (DOCS / "tables.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(sh|text)\n(.*?)```", text, re.DOTALL)
+    commands = [line for kind, block in blocks if kind == "sh" for line in block.splitlines()]
+    shown = [block for kind, block in blocks if kind == "text"]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.argv", ["churn.py"])
+    runpy.run_path(str(DOCS / "examples" / "churn.py"))
+    printed = {}
+    for command in commands:
+        _, *words = shlex.split(command)
+        if words[0] == "run":
+            words += [word for word in ("--no-timing", "-r", "1") if word not in words]
+        if command.startswith("harness"):
+            done = harness_in(tmp_path, *words, columns=80)
+            assert done.status == 0, done.remarks
+            printed[command] = done
+    first = printed["harness run -d churn.csv --target churned"]
+    for note in shown[0].splitlines():
+        assert note in first.remarks
+    assert sorted(models_in(shown[1])) == sorted(models_in(first.printed.split("\n\n")[0]))
+    columns = printed["harness show churn.csv --target churned"].printed
+    assert without_folder(columns) == without_folder(shown[2])
+
+
+def without_folder(shown: str) -> list[str]:
+    """The lines without spaces at their ends, except the one that names the folder."""
+    lines = [line.rstrip() for line in shown.rstrip().splitlines()]
+    return [line for line in lines if not line.startswith("from ")]
+
+
+def models_in(table: str) -> list[str]:
+    """Names of the models in a ranking, whose rows begin with a rank."""
+    return re.findall(r"^ *\d+ +(\S+)", table, re.MULTILINE)

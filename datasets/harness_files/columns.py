@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import harness
-from harness_files.sources import shown
+from harness_files.sources import shown, without_nan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -134,6 +134,7 @@ def understand(
     """
     columns: dict[str, Any] = {}
     told: list[harness.Column] = []
+    taken = set(table.column_names)
     for name in table.column_names:
         values = _whole(table[name])
         place = f"{where}, column '{shown(name)}'"
@@ -151,10 +152,11 @@ def understand(
             if wish
             else _decided(name, values, n_distinct, place, place_of)
         )
-        made = _features(name, decision, {*table.column_names, *columns})
+        made = _features(name, decision, taken)
         if not made and decision.use == "date":
             decision = _Decision("dropped", "constant")
         columns |= made
+        taken |= made.keys()
         if decision.use != "dropped":
             notes += [leak] if (leak := _leaks(made, codes)) else []
         else:
@@ -180,9 +182,7 @@ def _whole(values: pa.ChunkedArray) -> pa.Array:
         return _whole(values.cast(values.type.value_type)).dictionary_encode()
     if pa.types.is_string_view(values.type):
         values = values.cast(pa.string())
-    if pa.types.is_floating(values.type):
-        values = pc.if_else(pc.is_nan(values), None, values)
-    whole = values.combine_chunks()
+    whole = without_nan(values).combine_chunks()
     return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
 
 
@@ -284,7 +284,8 @@ def _of_text(
         _refuse_mixed(name, values, place, place_of)
     if (truth := _truth(values, distinct)) is not None:
         return _Decision("number", "0 and 1", truth)
-    if (dates := as_dates(values)) is not None:
+    # Most texts are no dates, which a few of them tell.
+    if as_dates(distinct[:100]) is not None and (dates := as_dates(values)) is not None:
         return _Decision("date", PARTS_OF_A_DATE, dates)
     if n_present >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * n_present:
         if _mean_words(distinct) >= WORDS:

@@ -14,7 +14,17 @@ import pyarrow.compute as pc
 
 import harness
 from harness_files.separated import read_separated
-from harness_files.sources import MISSING, PACKED, Read, kind_of, opened, shown, source, suffix
+from harness_files.sources import (
+    MISSING,
+    PACKED,
+    Read,
+    kind_of,
+    opened,
+    shown,
+    source,
+    suffix,
+    without_nan,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,8 +59,8 @@ def read(file: Path, *, missing: Sequence[str] = ()) -> Read:
     except Exception as error:
         raise harness.UsageError(f"{file}: {_why_unreadable(file, error)}") from error
     names = content.table.column_names
-    repeated = next((name for name in names if names.count(name) > 1), None)
-    if repeated is not None:
+    if len(set(names)) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
         first, second = [i for i, name in enumerate(names, 1) if name == repeated][:2]
         raise harness.UsageError(
             f"{file}: columns {first} and {second} are both '{shown(repeated)}'; rename one"
@@ -78,11 +88,11 @@ def _require_file(file: Path) -> None:
 
 
 OWN = {
-    "parquet": "a Parquet",
-    "pq": "a Parquet",
+    "parquet": ("a Parquet",),
+    "pq": ("a Parquet",),
     "arrow": ("an Arrow", "a Feather"),
     "feather": ("an Arrow", "a Feather"),
-    "npz": "a ZIP",
+    "npz": ("a ZIP",),
 }
 """What `kind_of` says about intact files, by suffix."""
 
@@ -92,7 +102,7 @@ def _why_unreadable(file: Path, error: Exception) -> str:
     with file.open("rb") as stream:
         kind = kind_of(stream.read(100))
     name = suffix(file)
-    is_own = kind.startswith(OWN.get(name, "?")) or file.suffix.lower() in PACKED
+    is_own = kind.startswith(OWN.get(name, ("?",))) or file.suffix.lower() in PACKED
     if kind and not is_own:
         return f"is no {name} file but {kind}"
     what = " ".join(str(error).split()).replace(str(file), file.name) or type(error).__name__
@@ -145,8 +155,7 @@ def _without(values: Any, missing: Sequence[str]) -> Any:
     """The values without those that stand for a missing value."""
     kind = values.type
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    if pa.types.is_floating(kind):
-        values = pc.if_else(pc.is_nan(values), None, values)
+    values = without_nan(values)
     if not missing or not (is_number or pa.types.is_string(kind) or pa.types.is_large_string(kind)):
         return values
     if not is_number:

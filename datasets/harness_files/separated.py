@@ -89,19 +89,21 @@ def read_separated(file: Path, missing: Sequence[str]) -> Read:
         sample = stream.read(SAMPLE)
     encoding, n_quotes = _encoding(file, sample)
     text = sample.decode(encoding, errors="ignore")
-    form, rows = _form(file, encoding, text, whole=len(sample) < SAMPLE)
-    names = _names(file, rows[0])
+    is_whole = len(sample) < SAMPLE
+    form, rows = _form(file, encoding, text, is_whole)
+    _, header = next(form.rows())
+    names = _names(file, header)
     if n_quotes % 2 or encoding.startswith("utf-16"):
         _require_closed_quotes(form)
     comma = form.separator != "," and _has_decimal_comma(rows[1:])
     table = pa.table({})
-    if len(rows) > 1:
+    if len(rows) > 1 or not is_whole:
         options = arrow_csv.ConvertOptions(
             null_values=list(missing),
             strings_can_be_null=True,
             decimal_point="," if comma else ".",
         )
-        table = _table(form, options, rows[0]).rename_columns(names)
+        table = _table(form, options, header).rename_columns(names)
     told = [
         "" if form.separator == "," else f"separator {form.separator}".replace("\t", "tab"),
         "decimal comma" if comma else "",
@@ -251,6 +253,11 @@ def _table(form: _Form, options: Any, header: Sequence[str]) -> pa.Table:
         except pa.ArrowInvalid as error:
             if faults:
                 raise harness.UsageError(_uneven(form, faults[0])) from error
+            if "straddl" in str(error):
+                raise harness.UsageError(
+                    f"{form.file}: a row is longer than {BLOCK >> 20} MiB; is it a table with one "
+                    "row a line, and are all quotes closed?"
+                ) from error
             misfit = re.search(r"column #(\d+): CSV conversion error to ([a-z0-9]+)", str(error))
             name = header[int(misfit[1])] if misfit else ""
             if misfit is None or types.get(name) == pa.string() or header.count(name) > 1:

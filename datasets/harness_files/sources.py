@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,6 +107,13 @@ def kind_of(beginning: bytes) -> str:
         ),
         "",
     )
+
+
+def without_nan(values: Any) -> Any:
+    """A column in which floats that are no number are missing."""
+    if pa.types.is_floating(values.type) and pc.any(is_nan := pc.is_nan(values)).as_py():
+        return pc.if_else(is_nan, None, values)
+    return values
 
 
 def shown(text: object) -> str:

@@ -11,6 +11,7 @@ import io
 import json
 import lzma
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,6 +65,11 @@ def arrow_stream(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
+def gzipped(content: bytes) -> bytes:
+    """The same bytes at any time, because they are part of a test's name."""
+    return gzip.compress(content, mtime=0)
+
+
 def packed(write: Callable[[pa.Table, Any], None]) -> bytes:
     sink = io.BytesIO()
     write(TABLE, sink)
@@ -93,6 +99,7 @@ def other_types(table: pa.Table) -> pa.Table:
         ("t.txt", CSV, ""),
         ("t.CSV", CSV, ""),
         ("t.csv", CSV.replace("\n", "\r\n"), ""),
+        ("t.csv", CSV.replace("\n", "\r"), ""),
         ("t.csv", CSV.rstrip("\n"), ""),
         ("t.csv", "\n\n" + CSV.replace("\n", "\n\n"), ""),
         ("t.csv", " size ,count, city" + CSV.removeprefix("size,count,city"), ""),
@@ -112,17 +119,17 @@ def other_types(table: pa.Table) -> pa.Table:
             re.sub(r"(\d)\.(\d)", r"\1,\2", swapped(";")),
             "separator ;, decimal comma",
         ),
-        ("t.csv.gz", gzip.compress(CSV.encode()), ""),
+        ("t.csv.gz", gzipped(CSV.encode()), ""),
         ("t.csv.xz", lzma.compress(CSV.encode()), ""),
         ("t.csv.bz2", bz2.compress(CSV.encode()), ""),
         ("t.csv.zst", pa.compress(CSV.encode(), "zstd", asbytes=True), ""),
         (
             "t.tsv.gz",
-            gzip.compress(swapped("\t").encode("utf-16")),
+            gzipped(swapped("\t").encode("utf-16")),
             "separator tab, encoding utf-16",
         ),
         ("t.parquet", packed(parquet.write_table), ""),
-        ("t.pq.gz", gzip.compress(packed(parquet.write_table)), ""),
+        ("t.pq.gz", gzipped(packed(parquet.write_table)), ""),
         ("t.feather", packed(feather.write_feather), ""),
         (
             "t.arrow",
@@ -135,7 +142,7 @@ def other_types(table: pa.Table) -> pa.Table:
         ("t.ndjson", "\n".join(json.dumps(row) + "\n" for row in TABLE.to_pylist()), ""),
         (
             "t.jsonl.gz",
-            gzip.compress(b"\n".join(json.dumps(r).encode() for r in TABLE.to_pylist())),
+            gzipped(b"\n".join(json.dumps(r).encode() for r in TABLE.to_pylist())),
             "",
         ),
         # A number that is no number is missing, and a category is a text.
@@ -163,7 +170,7 @@ def test_a_table_is_the_same_in_every_format(
         ),
         (
             "t.arff.gz",
-            gzip.compress(b"@relation t\n@attribute a real\n@attribute b {x,y}\n@data\n1,x\n2,y\n"),
+            gzipped(b"@relation t\n@attribute a real\n@attribute b {x,y}\n@data\n1,x\n2,y\n"),
             {"a": [1.0, 2.0], "b": ["x", "y"]},
         ),
         (
@@ -348,7 +355,7 @@ def test_further_texts_for_missing_values_count_in_every_format(
         (b"PK\x03\x04\x14\0", "is no text but a ZIP archive, such as an Excel file; save the"),
         (b"\xd0\xcf\x11\xe0\0", "is no text but an old Excel file; save the table as CSV"),
         (packed(parquet.write_table), "is no text but a Parquet file; rename it to .parquet"),
-        (gzip.compress(b"a,b\n"), "is no text but compressed by gzip; add .gz to its name"),
+        (gzipped(b"a,b\n"), "is no text but compressed by gzip; add .gz to its name"),
         (b"\x89PNG\r\n\x1a\n", "is no text but a picture"),
         ("\n<!DOCTYPE html><p>Log in", "is no text but a web page; download the file itself"),
     ],
@@ -369,7 +376,7 @@ def test_a_csv_file_that_cannot_be_read_says_where_and_why(
         ("t.arrow", "a,b\n1,2\n", "cannot be read as arrow: it begins like no Arrow or Feather"),
         ("t.feather", packed(feather.write_feather)[:-9], "cannot be read as feather: "),
         ("t.csv.gz", "a,b\n1,2\n", "cannot be read as csv.gz: "),
-        ("t.csv.gz", gzip.compress(CSV.encode())[:-9], "cannot be read as csv.gz: "),
+        ("t.csv.gz", gzipped(CSV.encode())[:-9], "cannot be read as csv.gz: "),
         ("t.csv.xz", lzma.compress(CSV.encode())[:-9], "cannot be read as csv.xz: "),
         ("t.jsonl", '{"a":1}\n\n{"a":\n', "line 3 is no JSON: Expecting value; is the file cut"),
         ("t.jsonl", '[{"a":1}]', "line 1 is no JSON object; write one object a line, such as"),
@@ -442,6 +449,36 @@ def test_a_folder_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").mkdir()
     assert refusal(tmp_path / "t.csv") == "is a folder; name a file in it"
     assert refusal(tmp_path / "u.csv") == "there is no such file; check the path"
+
+
+@pytest.mark.parametrize("n_bytes", [1, 9, 20, 30, 60])
+def test_a_table_whose_first_rows_are_longer_than_the_sample_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n_bytes: int
+) -> None:
+    monkeypatch.setattr("harness_files.separated.SAMPLE", n_bytes)
+    assert read(written(tmp_path, "t.csv", CSV)).table.to_pydict() == ROWS
+
+
+def test_a_table_may_have_many_columns_and_long_texts(tmp_path: Path) -> None:
+    names = [f"column_{i}" for i in range(8_000)]
+    row = ["1"] * 7_999 + ["x" * 100_000]
+    table = read(written(tmp_path, "t.csv", ";".join(names) + "\n" + ";".join(row) + "\n")).table
+    assert table.column_names == names
+    assert len(table[names[-1]][0].as_py()) == 100_000
+
+
+def test_a_row_that_is_too_long_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("harness_files.separated.BLOCK", 1 << 20)
+    file = written(tmp_path, "t.csv", "a,b\n1,x\n2," + "x" * (3 << 20) + "\n3,y\n")
+    assert refusal(file) == (
+        "a row is longer than 1 MiB; is it a table with one row a line, and are all quotes closed?"
+    )
+
+
+def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
+    message = refusal(written(tmp_path, "t.svmlight", "1 1:2\n"))
+    assert message == "needs 'sklearn.datasets', which is not installed here"
 
 
 def test_columns_without_a_name_are_named_by_their_place(tmp_path: Path) -> None:
