@@ -206,8 +206,8 @@ def _fetched_task(task_id: int, where: str) -> tuple[pa.Table, dict[str, Any]]:
     if not facts["url"]:
         raise harness.UsageError(f"{where}: OpenML publishes no splits of it; {otherwise}")
     table = openml_server.fetch_splits(facts["url"], where)
-    published = _Published.of(table) if table.num_rows else None
-    if published is None or not published.is_sound():
+    published = _Published.of(table)
+    if not published.is_sound():
         raise harness.UsageError(
             f"{where}: its splits ({shown(facts['procedure']) or 'of no name'}) are neither "
             f"hold-outs nor cross-validation that tests each row once; {otherwise}"
@@ -288,14 +288,14 @@ class _Published:
 
     def is_sound(self) -> bool:
         """Whether parts have rows, and share none; and folds, if any, test each row once."""
-        n_rows = int(self.rows.max()) + 1
+        n_rows = int(self.rows.max()) + 1  # numbers are not negative: see `fetch_splits`
         for repetition in range(self.repeats // self.n_folds):
             n_tested = np.zeros(n_rows, dtype=np.int64)
             for fold in range(self.n_folds):
                 train, test = self.parts(repetition, fold)
                 n_in = np.bincount(train, minlength=n_rows)
                 n_in += np.bincount(test, minlength=n_rows)
-                if not len(train) or not len(test) or int(self.rows.min()) < 0 or n_in.max() > 1:
+                if not len(train) or not len(test) or n_in.max() > 1:
                     return False
                 n_tested[test] += 1
             if self.n_folds > 1 and not (n_tested == 1).all():

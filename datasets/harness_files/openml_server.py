@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import os
@@ -30,8 +31,15 @@ SERVER = "https://www.openml.org"
 MIRROR = "HARNESS_OPENML_SERVER"
 """Environment variable with the address of another server that answers as OpenML does."""
 
+MOST_ROWS = 100_000_000
+"""Numbers of rows from here on count as faults."""
+
 PATIENCE = 60.0
 """Seconds without a byte after which a server counts as down."""
+
+
+DOWN = (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException)
+"""Errors of the network and of the server."""
 
 
 class _ToMirror(urllib.request.BaseHandler):
@@ -82,11 +90,16 @@ def _connected(where: str, noun: str) -> Iterator[None]:
         raise harness.UsageError(
             f"{where}: {address or SERVER} answers with an error ({reason}); try again later"
         ) from error
-    except (OSError, urllib.error.URLError) as error:  # a timeout is an OSError
+    except DOWN as error:
         raise harness.UsageError(
             f"{where}: {address or SERVER} cannot be reached "
             f"({getattr(error, 'reason', None) or error}); try again later: the network is needed "
             "once only"
+        ) from error
+    except OSError as error:
+        raise harness.UsageError(
+            f"{where}: scikit-learn's cache fails ({plain(str(error))}); set SCIKIT_LEARN_DATA to "
+            "a folder that can be written"
         ) from error
     finally:
         socket.setdefaulttimeout(patience)
@@ -249,7 +262,12 @@ def fetch_splits(url: str, where: str) -> pa.Table:
             ),
         )
         is_test = pc.equal(pc.utf8_upper(table["type"]), "TEST")
-        columns = {name: pc.cast(table[name], pa.int64()) for name in numbers}
+        columns = {name: pc.cast(pc.cast(table[name], pa.uint32()), pa.int64()) for name in numbers}
+        if any(column.null_count for column in (is_test, *columns.values())):
+            raise pa.ArrowInvalid("a value is missing")
+        most = {name: pc.max(column).as_py() or 0 for name, column in columns.items()}
+        if most["rowid"] >= MOST_ROWS or (most["repeat"] + 1) * (most["fold"] + 1) > len(table):
+            raise pa.ArrowInvalid("its numbers are too large")
     except (IndexError, pa.ArrowException) as error:
         raise harness.UsageError(
             f"{where}: its published splits cannot be read ({plain(str(error))}); "

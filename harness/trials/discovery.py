@@ -25,7 +25,7 @@ from harness.contract.registry import (
     offers_nothing,
 )
 from harness.contract.values import Column, Device, Needs, Option
-from harness.errors import PluginError, describe
+from harness.errors import PluginError, UsageError, describe
 from harness.processes.client import START_LIMIT, Limits, Processes, finish
 from harness.processes.serving import MESSAGE
 
@@ -57,6 +57,9 @@ LEARNING = 10.0
 
 DRAWING = 600.0
 """Default time limit of drawing a split, in seconds."""
+
+NO_IMPORT = "does not import"
+"""How the message begins if a plugin's code raises an error."""
 
 OPENING = 3600.0
 """Time limit of opening a file or an address, in seconds; it may have to be downloaded."""
@@ -331,6 +334,8 @@ def _described(
             reason = failure.reason
             if failure.kind == "exception" and reason.startswith("plugin "):
                 raise PluginError(reason)  # the reason already names the plugin
+            if failure.kind == "exception" and source.opens and not reason.startswith(NO_IMPORT):
+                raise UsageError(reason)
             if failure.kind != "exception":
                 reason = f"its process {reason} while it described its offers"
             if source.given:
@@ -351,10 +356,14 @@ def load_there(_held: None, source: Source) -> Held:
         module = source.load()
     except PluginError:
         raise
+    except UsageError as error:
+        if source.opens:  # the message names the file or address
+            raise
+        raise PluginError(f"{NO_IMPORT}: {describe(error)}") from None
     except SystemExit as error:
-        raise PluginError(f"does not import: it exits with {error.code!r}") from None
+        raise PluginError(f"{NO_IMPORT}: it exits with {error.code!r}") from None
     except BaseException as error:  # noqa: BLE001  # a plugin's module can raise anything
-        raise PluginError(f"does not import: {describe(error)}") from None
+        raise PluginError(f"{NO_IMPORT}: {describe(error)}") from None
     return Held(Registry([(source.origin, module)], []), {})
 
 

@@ -314,6 +314,15 @@ def test_a_folder_that_cannot_be_written_is_one_line(
         data(IRIS)
 
 
+def test_a_cache_of_scikit_learn_that_cannot_be_written_is_one_line(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SCIKIT_LEARN_DATA", str(tmp_path / "file" / "below"))
+    with pytest.raises(harness.UsageError, match=r"cache fails \(.*; set SCIKIT_LEARN_DATA"):
+        data(IRIS)
+
+
 # Tasks
 
 
@@ -375,7 +384,10 @@ def test_rows_without_a_class_leave_the_published_folds(server: Server) -> None:
         ({"kind": "Supervised Regression"}, "the task is Supervised Regression, but harness"),
         ({"splits": "TRAIN,0,0,0\nTEST,1,0,1\n"}, "neither hold-outs nor cross-validation"),
         ({"splits": "TRAIN,zero,0,0\n"}, "its published splits cannot be read"),
-        ({"splits": ""}, "splits"),
+        ({"splits": ""}, r"its published splits cannot be read \(.*mpty"),
+        ({"splits": "TRAIN,-1,0,0\nTEST,1,0,0\n"}, "its published splits cannot be read"),
+        ({"splits": "TRAIN,0,0,0\nTEST,1,900000000,0\n"}, "its numbers are too large"),
+        ({"splits": "TRAIN,0,0,0\nTEST,,0,0\n"}, "a value is missing"),
         ({"splits": folds(160, 10)}, "name row 160, but dataset 61 has 150 rows"),
         ({"target": "color", "splits": folds(150, 10)}, "target=color is no column"),
     ],
@@ -472,4 +484,4 @@ def test_run_takes_an_address_and_later_runs_need_no_network(
 
 def test_a_fault_is_one_line_of_the_command(folder: Path, tmp_path: Path) -> None:
     complaint = complaint_of(harness_in(tmp_path, "run", "-d", "openml-task:59"))
-    assert "openml-task:59: http://127.0.0.1:9 cannot be reached" in complaint
+    assert complaint.startswith("harness: openml-task:59: http://127.0.0.1:9 cannot be reached")

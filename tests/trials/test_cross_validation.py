@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import harness
+from harness.contract.parameters import place_of, split_parameters
 from harness.contract.values import Choice, Trial
 from harness.errors import DatasetError, PluginError
 from harness.runs.looks import undecided
@@ -132,6 +133,19 @@ def test_folds_of_a_repetition_share_a_seed_and_repetitions_differ() -> None:
     trials = [Trial(Choice("four"), Choice("m"), "cpu", repeat, 0, 4) for repeat in range(8)]
     assert list(Counter(trial.split_seed for trial in trials).values()) == [4, 4]
     assert len({trial.model_seed for trial in trials}) == 8
+
+
+def test_a_split_of_published_rows_gets_the_fold_and_the_repetition() -> None:
+    places = {
+        "4-fold": (lambda rng, fold, repetition, size=1: None, [(3, 0), (0, 1)], ["size"]),
+        "3-fold": (lambda rng, fold, size=1: None, [(0,), (1,)], ["size"]),
+        "resampled": (lambda rng, repetition: None, [(3,), (4,)], []),
+        "fresh": (lambda rng, size=1: None, [(), ()], ["size"]),
+    }
+    for kind, (split, expected, parameters) in places.items():
+        dataset = harness.Dataset("mine", kind, split)
+        assert [place_of(dataset, repeat) for repeat in (3, 4)] == expected
+        assert list(split_parameters(dataset)) == parameters
 
 
 @pytest.mark.parametrize("kind", ["1-fold", "0-fold", "k-fold", "-3-fold", "leave-one-out"])
