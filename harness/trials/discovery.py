@@ -210,7 +210,7 @@ class Described(Registry):
         """
         self.processes.renew()  # an earlier call may have killed the supervisor
         source = self._sources[origin]
-        parent = self.processes.parent((source, ()), load_there, source)
+        parent = _loading(self.processes, source)
         # A package that many of the plugin's models require comes first: they share one process.
         ordered = sorted(requires, key=lambda name: -self._required[source, name])
         for i in range(len(ordered)):
@@ -293,16 +293,7 @@ def _asked(
     meanwhile: Callable[[], object] = lambda: None,
 ) -> list[_Answer]:
     """The answers of plugins, which are asked in parallel."""
-    parents = [
-        processes.grown(
-            (source, ()),
-            processes.root,
-            load_there,
-            source,
-            limit=OPENING if source.opens else START_LIMIT,
-        )
-        for source in sources
-    ]
+    parents = [_loading(processes, source) for source in sources]
     with ExitStack() as stack:
         calls = [
             stack.enter_context(
@@ -348,6 +339,12 @@ def _described(
         descriptions.append((source, description))
     printed = "\n".join(answer.printed for answer in answers if answer.printed)
     return Described(processes, descriptions, faults, printed)
+
+
+def _loading(processes: Processes, source: Source) -> Parent:
+    """The process that has loaded a plugin, or has opened a file, which may take longer."""
+    limit = OPENING if source.opens else START_LIMIT
+    return processes.parent((source, ()), load_there, source, limit=limit)
 
 
 def load_there(_held: None, source: Source) -> Held:
