@@ -167,6 +167,22 @@ def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -
     return made
 
 
+def _with_plain_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """A DataFrame whose categories are texts or numbers; those of `pandas.cut` are intervals."""
+    import pandas as pd
+
+    texts = {
+        name: column.cat.rename_categories(column.cat.categories.astype(str))
+        for name, column in frame.items()
+        if isinstance(column.dtype, pd.CategoricalDtype)
+        and pd.api.types.infer_dtype(column.cat.categories) not in ("string", "integer", "floating")
+    }
+    plain = frame.copy(deep=False)
+    for name, column in texts.items():
+        plain[name] = column
+    return plain
+
+
 def _selector_of(path: str, options: Mapping[str, str]) -> str:
     found = opening(quoted(path), options)
     if found is None:
@@ -181,7 +197,7 @@ def _write_arrow(data: Any, file: Path) -> None:
 
     try:
         if isinstance(data, pd.DataFrame):
-            arrow = pa.Table.from_pandas(data, preserve_index=False)
+            arrow = pa.Table.from_pandas(_with_plain_categories(data), preserve_index=False)
         elif hasattr(data, "to_arrow"):
             arrow = data.to_arrow()
         else:

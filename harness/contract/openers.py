@@ -67,6 +67,11 @@ class Opening:
         return f"{quoted(self.head) if self.is_file else self.head}[{inside}]"
 
     @property
+    def files(self) -> tuple[str, ...]:
+        """Further files, which the options name."""
+        return tuple(value for value in self.options.values() if _names_a_file(value))
+
+    @property
     def selector(self) -> str:
         """Selects the datasets that it yields."""
         return self.name if self.is_file else f"{self.name}:*"
@@ -188,8 +193,18 @@ def _opening(
                 "tell them apart by name=..."
             )
         options[name] = alternatives[0]
+    # A later command may be given in another folder.
+    options = {
+        name: str(Path(value).resolve()) if _names_a_file(value) else value
+        for name, value in options.items()
+    }
     name = options.pop(NAME, "") or _name_of(head)
     return Opening(head, name, options, opener)
+
+
+def _names_a_file(value: str) -> bool:
+    """Whether an option's value is a file that a plugin opens, such as one with test rows."""
+    return _suffix(value) in openers() and _is_file(value)
 
 
 def _name_of(head: str) -> str:

@@ -80,6 +80,7 @@ class Origin:
         version: version of the distribution; empty for a file.
         path: the file or the package's folder; empty if there is none.
         options: how a file was opened as a dataset; empty for code.
+        files: further files that the options name.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Origin:
     version: str = ""
     path: str = ""
     options: str = ""
+    files: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
@@ -97,11 +99,11 @@ class Origin:
         if not self.path:
             return ""
         path = Path(self.path)
-        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        files = sorted(path.rglob("*")) if path.is_dir() else [path, *map(Path, self.files)]
         digest = hashlib.sha256()
         for file in files:
             if file.is_file() and file.suffix != ".pyc":
-                digest.update(str(file.relative_to(path)).encode())
+                digest.update(str(file.relative_to(path)).encode() if path.is_dir() else b".")
                 with file.open("rb") as stream:
                     for block in iter(lambda: stream.read(1 << 20), b""):
                         digest.update(block)
@@ -390,7 +392,7 @@ def _given(spec: str) -> Source:
         file = found.head if found.is_file else ""
         options = found.spec.removeprefix(quoted(found.head) if found.is_file else found.head)
         name = Path(found.head).name if found.is_file else found.head
-        origin = Origin(name, found.spec, path=file, options=options)
+        origin = Origin(name, found.spec, path=file, options=options, files=found.files)
         return Source(origin, given=found.spec, opens=True)
     if not _names_a_file(spec):
         return Source(Origin(spec, spec, path=_folder(spec) or spec), module=spec, given=spec)

@@ -141,6 +141,21 @@ def test_compare_notices_that_the_file_has_changed(folder: Path) -> None:
     assert "The file of dataset 'stones' or its options have changed" in done.printed
 
 
+def test_a_change_of_the_test_file_is_noticed_too(folder: Path) -> None:
+    for n in (30, 40):
+        stones(n).to_csv(folder / "later.csv", index=False)
+        words = ("--target", "kind", "--test", "later.csv")
+        assert harness_in(folder, "run", "-d", "stones.csv", *words, *QUICK).status == 0
+    done = harness_in(folder, "compare", "previous", "last")
+    assert "The file of dataset 'stones' or its options have changed" in done.printed
+
+
+def test_categories_of_intervals_are_categories_with_texts() -> None:
+    frame = stones()
+    frame["size"] = pd.cut(frame["size"], 3)
+    assert harness.table(frame, "kind").selector
+
+
 @pytest.mark.parametrize("as_frame", [True, False])
 def test_a_frame_and_a_file_give_the_same_scores(folder: Path, as_frame: bool) -> None:
     data = stones() if as_frame else folder / "stones.csv"
