@@ -172,7 +172,7 @@ def _with_plain_categories(frame: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     texts = {
-        name: column.cat.rename_categories(column.cat.categories.astype(str))
+        name: column.cat.rename_categories(column.cat.categories.astype(str).tolist())
         for name, column in frame.items()
         if isinstance(column.dtype, pd.CategoricalDtype)
         and pd.api.types.infer_dtype(column.cat.categories) not in ("string", "integer", "floating")
