@@ -270,7 +270,7 @@ def test_the_nlls_interval_is_a_t_interval_over_all_rows_with_nadeau_and_bengios
     computed, half = interval(cell, "nll"), half_width(losses[0], k, 0.025)
     assert computed.low == pytest.approx(losses.mean() - half)
     assert computed.high == pytest.approx(losses.mean() + half)
-    assert computed.method == "corrected t over the rows of all folds"
+    assert computed.basis == "corrected t over the rows of all folds"
     worth = n / (1 / k + 1 / (k - 1))
     plain = stats.t.interval(0.95, worth - 1, losses.mean(), losses.std(ddof=1) / math.sqrt(worth))
     assert (computed.low == pytest.approx(plain[0])) == (moved == 0)
@@ -300,8 +300,8 @@ def test_with_more_than_ten_folds_or_one_row_per_fold_there_is_a_reason_and_no_i
     assert [math.isnan(x) for x in (alone.low, alone.high, paired.p_value, paired.low)] == (
         [not shown] * 4
     )
-    assert ("more than 10 folds" in alone.method) == (not shown)
-    assert ("more than 10 folds" in paired.method) == (not shown)
+    assert ("more than 10 folds" in alone.basis) == (not shown)
+    assert ("more than 10 folds" in paired.basis) == (not shown)
     assert paired.difference == pytest.approx(a.of(score).mean() - b.of(score).mean())
     (marked,) = against_best(contenders, score, rows).values()
     assert marked.told_apart == shown
@@ -333,7 +333,7 @@ def test_two_models_are_compared_by_their_rows() -> None:
     t = each.mean() / (each.std(ddof=1) / math.sqrt(worth))
     paired = compare(a, b, "nll", rows)
     assert paired.p_value == pytest.approx(2 * stats.t.sf(abs(t), worth - 1))
-    assert paired.method == "paired corrected t over the rows of all folds"
+    assert paired.basis == "paired corrected t over the rows of all folds"
 
 
 def test_noise_shared_by_all_rows_of_a_fold_is_part_of_the_variance() -> None:

@@ -155,7 +155,7 @@ def test_the_baselines_run_with_every_selection() -> None:
         ("zzz*", "no dataset matches 'zzz*': there are iris, three-integers, threshold"),
         ("toys:*", "no dataset matches 'toys:*': did you mean 'toy'?"),
         ("toy:iris", "no dataset matches 'toy:iris': did you mean 'iris'?"),
-        ("iris[", "'iris[' is no selector; write name, glob* or tag:glob*"),
+        ("iris[", "'iris[': a bracket or a quote is not closed"),
         ("", "'' is no selector"),
         ("a:b:c", "'a:b:c' is no selector"),
         ("iris[]", "'iris[]': '' is no parameter=value"),
