@@ -167,7 +167,12 @@ def _tag_and_glob(selector: Selector) -> tuple[str | None, str]:
         UsageError: the head is neither ``glob`` nor ``tag:glob``.
     """
     tag, colon, glob = selector.head.rpartition(":")
-    if not glob or (colon and not tag) or ":" in tag or any(letter in selector.head for letter in "[]"):
+    if (
+        not glob
+        or (colon and not tag)
+        or ":" in tag
+        or any(letter in selector.head for letter in "[]")
+    ):
         raise UsageError(
             f"'{selector.text}' is no selector; write name, glob* or tag:glob*, "
             "optionally followed by [parameter=value|value,...]"

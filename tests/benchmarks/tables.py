@@ -138,7 +138,7 @@ def by_hand(file: Path) -> None:
     table = pd.read_parquet(file)
     days = table.pop("day")
     table["year"], table["month"] = days.dt.year, days.dt.month
-    table["weekday"], table["days"] = days.dt.weekday, (days - days.min()).dt.days
+    table["weekday"], table["days"] = days.dt.day_of_week, (days - days.min()).dt.days
     y = table.pop("class")
     texts = [name for name in table if not pd.api.types.is_numeric_dtype(table[name])]
     numbers = [name for name in table if name not in texts]
@@ -148,7 +148,7 @@ def by_hand(file: Path) -> None:
         )
         for model in (
             LogisticRegression(max_iter=1000),
-            HistGradientBoostingClassifier(),
+            HistGradientBoostingClassifier(max_iter=50),
             GaussianNB(),
             DummyClassifier(),
         ):
