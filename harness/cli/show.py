@@ -47,7 +47,12 @@ SPLITTING = {
     "fresh": "fresh draws: every repeat has training and test data of its own",
     "resampled": "resampled: every repeat splits the same table anew, so repeats are not"
     " independent",
-    "fixed": "fixed: a published split; repeats differ in the model's seed only",
+    "fixed": "fixed: every repeat has the same split; repeats differ in the model's seed only",
+}
+INTERVALS = {
+    "fresh": "Student's t over the draws",
+    "resampled": "Student's t over the splits, wider because they share rows",
+    "fixed": "over the test rows, for the models that were fitted",
 }
 CROSS_VALIDATION = (
     "cross-validation: every repeat tests one fold of the same table; further repetitions divide"
@@ -125,6 +130,7 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
     facts = {
         "from": str(registry.origin("datasets", dataset.name)),
         "splits": SPLITTING.get(dataset.kind, f"{dataset.kind} {CROSS_VALIDATION}"),
+        "intervals": INTERVALS.get(dataset.kind) or _intervals_over_folds(dataset.kind),
         "licence": dataset.licence,
         "citation": dataset.citation,
         "tags": ", ".join(dataset.tags),
@@ -149,6 +155,15 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
         console.print(_columns(dataset))
     console.print(_classes(first_split))
     console.print(_rows(first_split))
+
+
+def _intervals_over_folds(kind: str) -> str:
+    from harness.contract.values import folds_in
+    from harness.statistics.scores import MOST_FOLDS
+
+    if folds_in(kind) > MOST_FOLDS:
+        return f"none, because there are more than {MOST_FOLDS} folds"
+    return "over the rows of all folds, wider because folds share training rows"
 
 
 def _glance(registry: Described, dataset: Dataset) -> FirstSplit:
