@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.contract import openers
 from harness.contract.registry import GROUP
 
 STORE = Path(__file__).parent / "golden" / "store.db"
@@ -20,6 +21,11 @@ SHIPPED = {
     entry.name: entry.value
     for entry in importlib.metadata.distribution("classification-harness").entry_points
     if entry.group == GROUP
+}
+OPENERS = {
+    entry.name: entry.value
+    for entry in importlib.metadata.distribution("classification-harness").entry_points
+    if entry.group == openers.GROUP
 }
 
 HIDE = """
@@ -90,7 +96,9 @@ def without(package: str, folder: Path, *commands: list[str]) -> list[tuple[int,
     ours = importlib.metadata.distribution("classification-harness")
     (info / "METADATA").write_text(ours.read_text("METADATA") or "")
     kept = [f"{name} = {value}" for name, value in SHIPPED.items() if value != package]
-    (info / "entry_points.txt").write_text("\n".join([f"[{GROUP}]", *kept, ""]))
+    opening = [f"{k} = {v}" for k, v in OPENERS.items() if v.partition(":")[0] != package]
+    texts = [f"[{GROUP}]", *kept, f"[{openers.GROUP}]", *opening, ""]
+    (info / "entry_points.txt").write_text("\n".join(texts))
     (site / "sitecustomize.py").write_text(HIDE.format(package=package))
     shutil.copy(STORE, folder / "harness.db")
     (folder / "mine.py").write_text(MINE)
@@ -159,3 +167,16 @@ def test_without_a_shipped_plugin_everything_that_does_not_need_it_works(
     assert status == 2, needed
     assert not printed
     assert len(remarks.splitlines()) == 1
+
+
+def test_without_what_opens_files_everything_else_works(tmp_path: Path) -> None:
+    (tmp_path / "points.csv").write_text("x,y\n1,a\n2,b\n", encoding="utf-8")
+    (iris, _, _), (file, _, said) = without(
+        "harness_files",
+        tmp_path,
+        ["run", "-d", "iris", "-m", "numpy-softmax", "-r", "1", "--no-timing"],
+        ["run", "-d", "points.csv", "--target", "y"],
+    )
+    assert iris == 0
+    assert file == 2
+    assert "no installed plugin opens files that end in .csv" in said

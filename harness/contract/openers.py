@@ -128,11 +128,11 @@ def opening(text: str, options: Mapping[str, str] | None = None) -> Opening | No
         suffix = _suffix(head)
         if suffix in openers():
             return _opening(selector, str(Path(head).resolve()), suffix, options)
-        if suffix == "py" or not _looks_like_a_file(selector):
+        if suffix == "py" or not (suffix or _looks_like_a_file(selector)):
             return None
         raise UsageError(
             f"'{head}': no installed plugin opens files that end in .{suffix} (they open: "
-            f"{', '.join(sorted(openers()))})"
+            f"{', '.join(sorted(openers())) or 'none'})"
         )
     if _looks_like_a_file(selector) and not _is_folder(head):
         beside = _names_beside(head)

@@ -95,9 +95,9 @@ class Origin:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
 
     def digest(self) -> str:
-        """Digest of the plugin's files, data included, to notice changes; empty without a path."""
+        """Digest of the plugin's files and options, to notice changes; empty without either."""
         if not self.path:
-            return ""
+            return hashlib.sha256(self.options.encode()).hexdigest()[:16] if self.options else ""
         path = Path(self.path)
         files = sorted(path.rglob("*")) if path.is_dir() else [path, *map(Path, self.files)]
         digest = hashlib.sha256()
