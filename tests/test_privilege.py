@@ -171,12 +171,15 @@ def test_without_a_shipped_plugin_everything_that_does_not_need_it_works(
 
 def test_without_what_opens_files_everything_else_works(tmp_path: Path) -> None:
     (tmp_path / "points.csv").write_text("x,y\n1,a\n2,b\n", encoding="utf-8")
-    (iris, _, _), (file, _, said) = without(
+    (iris, ranking, why), (file, _, said) = without(
         "harness_files",
         tmp_path,
-        ["run", "-d", "iris", "-m", "numpy-softmax", "-r", "1", "--no-timing"],
+        [
+            "run",
+            *["-d", "iris", "-m", "numpy-softmax", "-r", "1", "--no-timing", "--store", "new.db"],
+        ],
         ["run", "-d", "points.csv", "--target", "y"],
     )
-    assert iris == 0
+    assert iris == 0, ranking + why
     assert file == 2
     assert "no installed plugin opens files that end in .csv" in said
