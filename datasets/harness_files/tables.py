@@ -160,7 +160,7 @@ def _dataset(
         f"{len(rows.codes):,} rows{test_note}; classes: {shares}{more}",
         f"uses {len(used)} of {len(columns) - 1} columns"
         + ("; leaves out " if dropped else "")
-        + ", ".join(f"{shown(c.name)} ({c.reason.partition(':')[0]})" for c in dropped),
+        + ", ".join(f"{shown(c.name)} ({_brief(c.reason)})" for c in dropped),
     ]
     notes += [
         f"column '{shown(c.name)}' {c.reason[c.reason.index('may be') :]}"
@@ -168,7 +168,7 @@ def _dataset(
         if "leak" in c.reason
     ]
     if without:
-        notes.append(f"leaves out {without:,} rows without a class")
+        notes.append(f"leaves out {without:,} row{'s' if without > 1 else ''} without a class")
     if content.how:
         notes.append(f"read with {content.how}")
     return harness.Dataset(
@@ -182,6 +182,11 @@ def _dataset(
         notes=tuple(notes),
         repeats=how.repeats,
     )
+
+
+def _brief(reason: str) -> str:
+    """A reason without its explanation; a type such as ``list<item: int64>`` stays whole."""
+    return reason if "<" in reason else reason.partition(":")[0]
 
 
 def _listed(text: str, names: Sequence[str]) -> tuple[str, ...]:
