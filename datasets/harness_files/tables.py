@@ -169,6 +169,14 @@ def _dataset(
     ]
     if without:
         notes.append(f"leaves out {without:,} row{'s' if without > 1 else ''} without a class")
+    by_spelling: dict[str, str] = {}
+    for class_name in rows.names:
+        other = by_spelling.setdefault(" ".join(class_name.lower().split()), class_name)
+        if other != class_name:
+            notes.append(
+                f"classes '{shown(other)}' and '{shown(class_name)}' differ only in capitals or "
+                "blanks; are they one class?"
+            )
     if content.how:
         notes.append(f"read with {content.how}")
     return harness.Dataset(

@@ -567,3 +567,14 @@ def test_a_note_names_a_type_that_no_model_takes_as_a_whole() -> None:
     parquet.write_table(baskets, "baskets.parquet")
     result = dataset("baskets.parquet", target="y")
     assert "items (no model takes the type list<element: int64>)" in result.notes[1]
+
+
+def test_classes_that_differ_only_in_capitals_or_blanks_are_told() -> None:
+    classes = ["a", " a", "A", "b"]
+    spelt = pa.table({"x": [float(i) for i in range(20)], "y": [classes[i % 4] for i in range(20)]})
+    parquet.write_table(spelt, "spelt.parquet")
+    told = [note for note in dataset("spelt.parquet", target="y").notes if "one class" in note]
+    assert [note.partition(" differ")[0] for note in told] == [
+        "classes ' a' and 'A'",
+        "classes ' a' and 'a'",
+    ]
