@@ -289,6 +289,11 @@ def _selects(text: str, name: str) -> bool:
 
 
 def _add(found: list[Opening], file: Opening) -> None:
+    if file.is_file and not re.fullmatch(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*", file.name):
+        raise UsageError(
+            f"{file.head}: '{file.name}' cannot be the name of a dataset; write letters and "
+            "digits, joined by '-', such as my-table"
+        )
     for other in found:
         if other.name == file.name and other.spec != file.spec:
             raise UsageError(

@@ -112,6 +112,7 @@ def test_a_wrong_dataset_in_pyproject_is_one_line(folder: Path, text: str, fault
         (("stones.csv", "--target", "knd"), "knd"),
         (("stones.csv[target=kind|size]",), "target has several values"),
         (("stones.csv[targte=kind]",), "no option 'targte'"),
+        (("stones.csv[target=kind,name=my stones]",), "'my stones' cannot be the name"),
         (("iris", "--target", "species"), "target= is for a file"),
         (("stones.csv", "-d", "sub/stones.csv", "--target", "kind"), "[name=...]"),
     ],
