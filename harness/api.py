@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import weakref
+from collections.abc import Iterable
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,11 +146,7 @@ def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -
         UsageError: the data cannot be kept in a file, or the file does not exist.
     """
     given = {"target": target, **options}
-    texts = {
-        key: value if isinstance(value, str) else "+".join(map(str, value))
-        for key, value in given.items()
-        if value
-    }
+    texts = {key: text for key, value in given.items() if (text := _option_text(key, value))}
     if isinstance(data, str | Path):
         if name != "table":
             texts[NAME] = name
@@ -165,6 +162,20 @@ def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -
     # The file lives as long as the table, or as this process.
     weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
     return made
+
+
+def _option_text(name: str, value: Any) -> str:
+    """An option as on the command line: a text, a number, or the parts of a list, joined."""
+    if value is None or value is False:
+        return ""
+    if hasattr(value, "items"):  # a Series, for example
+        raise UsageError(
+            f"{name} is a {type(value).__name__}; write the name of a column of the table, or a "
+            "list of names"
+        )
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return "+".join(map(str, value))
+    return str(value)
 
 
 def _with_plain_categories(frame: pd.DataFrame) -> pd.DataFrame:

@@ -160,7 +160,7 @@ def _dataset(
         f"{len(rows.codes):,} rows{test_note}; classes: {shares}{more}",
         f"uses {len(used)} of {len(columns) - 1} columns"
         + ("; leaves out " if dropped else "")
-        + ", ".join(f"{shown(c.name)} ({c.reason.partition(':')[0]})" for c in dropped),
+        + ", ".join(f"{shown(c.name)} ({_brief(c.reason)})" for c in dropped),
     ]
     notes += [
         f"column '{shown(c.name)}' {c.reason[c.reason.index('may be') :]}"
@@ -168,7 +168,15 @@ def _dataset(
         if "leak" in c.reason
     ]
     if without:
-        notes.append(f"leaves out {without:,} rows without a class")
+        notes.append(f"leaves out {without:,} row{'s' if without > 1 else ''} without a class")
+    by_spelling: dict[str, str] = {}
+    for class_name in rows.names:
+        other = by_spelling.setdefault(" ".join(class_name.lower().split()), class_name)
+        if other != class_name:
+            notes.append(
+                f"classes '{shown(other)}' and '{shown(class_name)}' differ only in capitals or "
+                "blanks; are they one class?"
+            )
     if content.how:
         notes.append(f"read with {content.how}")
     return harness.Dataset(
@@ -182,6 +190,11 @@ def _dataset(
         notes=tuple(notes),
         repeats=how.repeats,
     )
+
+
+def _brief(reason: str) -> str:
+    """A reason without its explanation; a type such as ``list<item: int64>`` stays whole."""
+    return reason if "<" in reason else reason.partition(":")[0]
 
 
 def _listed(text: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from harness.terminal.console import complain_of, out, remark, write
 if TYPE_CHECKING:
     from harness.cli.options import GivenOptions
     from harness.contract.registry import Registry
+    from harness.contract.values import Run
     from harness.runs.campaign import Campaign, Request
     from harness.store.database import Store
     from harness.trials.plan import Plan
@@ -137,7 +138,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     _tell_notes(registry, planned)
     with closing(Store(url, create=True)) as store:
         if request.selection.repeats != AUTO and planned.trials:
-            _tell_before(store, planned, 1 + max(trial.repeat for trial in planned.trials))
+            _tell_before(
+                store, registry, planned, 1 + max(trial.repeat for trial in planned.trials)
+            )
         ctx.exit(_run(begin(store, registry, request, planned), given))
 
 
@@ -152,16 +155,27 @@ def _tell_notes(registry: Registry, planned: Plan) -> None:
             remark(f"{name}: {note}")
 
 
-def _tell_before(store: Store, planned: Plan, repeats: int) -> None:
+def _tell_before(store: Store, registry: Registry, planned: Plan, repeats: int) -> None:
     """Print which differences the planned repeats can detect.
 
-    The variances come from the newest finished run that contains all planned pairings.
+    The variances come from the newest finished run that contains all planned pairings, with the
+    same files and options.
     """
     from harness.analysis.two_runs import told_by_repeats
+    from harness.store.environment import files_of
     from harness.store.frames import load_frames
 
     planned_pairings = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
-    finished = [run for run in store.runs() if run.finished and run.kind == "trials"]
+    names = {trial.dataset.name for trial in planned.trials}
+    files = files_of(registry, names)
+
+    def has_same_files(run: Run) -> bool:
+        then = run.environment.get("files", {})
+        return {name: then[name] for name in names if name in then} == files
+
+    finished = [
+        run for run in store.runs() if run.finished and run.kind == "trials" and has_same_files(run)
+    ]
     for run in finished[: -1 - RECENT : -1]:
         frames = load_frames(store, run)
         results = frames.results

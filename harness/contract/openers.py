@@ -12,6 +12,7 @@ and yields datasets. Its keyword parameters are the options that users write in 
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import importlib.metadata
 import inspect
@@ -264,8 +265,19 @@ def opened(
             rest = {option: text for option, text in file.options.items() if option != "file"}
             _add(found, replace(file, name=name, options=rest))
     if options and (not found or not selectors):
+        for text in wanted:
+            _refuse_misspelt(text)
         raise UsageError(f"{next(iter(options))}= is for a file; name one with -d FILE")
     return list({file.spec: None for file in found}), names
+
+
+def _refuse_misspelt(text: str) -> None:
+    """Refuse a selector that is nearly a file's name, such as ``churn.cvs``."""
+    head = Selector.parse(text).head
+    near = difflib.get_close_matches(Path(head).name, _names_beside(head), 3, 0.7)
+    alike = [name for name in near if _suffix(name) in openers()]
+    if alike and "." in head and not _is_file(head):
+        raise UsageError(f"there is no file '{head}': did you mean '{alike[0]}'?")
 
 
 def _selects(text: str, name: str) -> bool:
@@ -277,10 +289,15 @@ def _selects(text: str, name: str) -> bool:
 
 
 def _add(found: list[Opening], file: Opening) -> None:
+    if file.is_file and not re.fullmatch(r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*", file.name):
+        raise UsageError(
+            f"{file.head}: '{file.name}' cannot be the name of a dataset; write letters and "
+            "digits, joined by '-', such as my-table"
+        )
     for other in found:
         if other.name == file.name and other.spec != file.spec:
             raise UsageError(
                 f"'{other.head}' and '{file.head}' would both be dataset '{file.name}'; "
-                f"write '{Path(file.head).name}[name=...]'"
+                f"write '{file.head}[name=...]'"
             )
     found.append(file)

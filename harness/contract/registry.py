@@ -216,9 +216,16 @@ class Registry:
     def _enter(self, kind: str, offers: dict[str, Offer], origin: Origin, value: Offer) -> None:
         """Add a value; it is an error if two plugins offer the same name."""
         if value.name in offers:
+            other = self._origins[kind, value.name]
+            file = origin if origin.options else other
+            remedy = (
+                f"give the file's another name: '{Path(file.path).name}[name=...]'"
+                if file.options
+                else "uninstall one or rename it"
+            )
             raise PluginError(
                 f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
-                f"'{self._origins[kind, value.name]}' and '{origin}'; uninstall one or rename it"
+                f"'{other}' and '{origin}'; {remedy}"
             )
         offers[value.name] = value
         self._origins[kind, value.name] = origin

@@ -78,11 +78,16 @@ def fingerprint(registry: Registry) -> Fingerprint:
             for origin in (core(), *registry.plugins)
             if not origin.options
         },
-        "files": {
-            name: origin.digest()
-            for name in registry.datasets
-            if (origin := registry.origin("datasets", name)).options
-        },
+        "files": files_of(registry, registry.datasets),
+    }
+
+
+def files_of(registry: Registry, names: Iterable[str]) -> dict[str, str]:
+    """Digests of the files and options of those of the datasets that were opened, by name."""
+    return {
+        name: origin.digest()
+        for name in names
+        if (origin := registry.origin("datasets", name)).options
     }
 
 

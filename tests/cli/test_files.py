@@ -112,6 +112,7 @@ def test_a_wrong_dataset_in_pyproject_is_one_line(folder: Path, text: str, fault
         (("stones.csv", "--target", "knd"), "knd"),
         (("stones.csv[target=kind|size]",), "target has several values"),
         (("stones.csv[targte=kind]",), "no option 'targte'"),
+        (("stones.csv[target=kind,name=my stones]",), "'my stones' cannot be the name"),
         (("iris", "--target", "species"), "target= is for a file"),
         (("stones.csv", "-d", "sub/stones.csv", "--target", "kind"), "[name=...]"),
     ],
@@ -172,3 +173,41 @@ def test_a_frame_whose_column_mixes_types_is_one_line(folder: Path) -> None:
     mixed = pd.DataFrame({"a": values, "kind": ["p", "q", "q"] * 10})
     with pytest.raises(harness.UsageError, match="cannot be kept in a file"):
         harness.table(mixed, "kind")
+
+
+def test_a_file_named_like_an_installed_dataset_is_told_how_to_have_another_name(
+    folder: Path,
+) -> None:
+    (folder / "stones.csv").rename(folder / "iris.csv")
+    done = harness_in(folder, "run", "-d", "iris.csv", "--target", "kind", *QUICK)
+    assert done.status == 2
+    assert "'iris.csv[name=...]'" in complaint_of(done)
+    renamed = ("run", "-d", "iris.csv[name=rocks]", "--target", "kind", *QUICK)
+    assert harness_in(folder, *renamed).status == 0
+
+
+def test_a_misspelt_suffix_names_the_file_that_is_meant(folder: Path) -> None:
+    done = harness_in(folder, "run", "-d", "stones.cvs", "--target", "kind", *QUICK)
+    assert done.status == 2
+    assert "there is no file 'stones.cvs': did you mean 'stones.csv'?" in complaint_of(done)
+
+
+def test_what_an_earlier_run_of_other_data_found_says_nothing_about_this_one(folder: Path) -> None:
+    noisy = stones().assign(kind=["boulder", "pebble", "pebble"] * 20)
+    noisy.to_csv(folder / "stones.csv", index=False)
+    words = ("run", "-d", "stones.csv", "--target", "kind", *QUICK, "-m", "sklearn-knn")
+    harness_in(folder, *words)
+    assert "by run" not in harness_in(folder, *words, "--drop", "size").remarks
+    assert "by run 1: 2 repeats find" in harness_in(folder, *words).remarks
+
+
+def test_a_number_of_folds_may_be_a_number() -> None:
+    assert "cv=3" in harness.table(stones(), "kind", cv=3).selector
+
+
+def test_an_option_that_names_no_column_is_refused() -> None:
+    frame = stones()
+    with pytest.raises(harness.UsageError, match="target is a Series; write the name of a column"):
+        harness.table(frame, target=frame["kind"])  # type: ignore[arg-type]
+    assert "drop" not in harness.table(frame, "kind", drop=None).selector
+    assert "drop=stone_id+size" in harness.table(frame, "kind", drop=frame.columns[:2]).selector

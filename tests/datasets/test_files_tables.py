@@ -256,7 +256,7 @@ def test_classes_are_named_as_the_file_writes_them_in_order(
 
 def test_rows_without_a_class_are_left_out_and_told() -> None:
     result = dataset(table(PLAIN + "20 Rome -\n"), target="churned")
-    assert result.notes[-1] == "leaves out 1 rows without a class"
+    assert result.notes[-1] == "leaves out 1 row without a class"
     split = result.split(np.random.default_rng(0))
     assert len(split.y_train) + len(split.y_test) == 12
 
@@ -560,3 +560,21 @@ def test_any_table_with_any_options_splits_or_is_refused_as_the_users_error(
     assert len(split.y_test)
     assert len(set(split.y_train)) > 1
     assert set(split.y_test) <= set(split.y_train)
+
+
+def test_a_note_names_a_type_that_no_model_takes_as_a_whole() -> None:
+    baskets = pa.table({"size": [1.5, 2.5, 3.5] * 4, "items": [[1], [2]] * 6, "y": [0, 1] * 6})
+    parquet.write_table(baskets, "baskets.parquet")
+    result = dataset("baskets.parquet", target="y")
+    assert "items (no model takes the type list<element: int64>)" in result.notes[1]
+
+
+def test_classes_that_differ_only_in_capitals_or_blanks_are_told() -> None:
+    classes = ["a", " a", "A", "b"]
+    spelt = pa.table({"x": [float(i) for i in range(20)], "y": [classes[i % 4] for i in range(20)]})
+    parquet.write_table(spelt, "spelt.parquet")
+    told = [note for note in dataset("spelt.parquet", target="y").notes if "one class" in note]
+    assert [note.partition(" differ")[0] for note in told] == [
+        "classes ' a' and 'A'",
+        "classes ' a' and 'a'",
+    ]
