@@ -152,7 +152,7 @@ def file_options(function: F) -> F:
 
 
 FILE_OPTIONS = (
-    ("target", "COLUMN", "Of a file given as -d FILE: the column of classes."),
+    ("target", "COLUMN", "Of a dataset that is a file: the column of classes."),
     ("drop", "COLUMN+...", "Of a file: columns to leave out."),
     (
         "cv",

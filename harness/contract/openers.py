@@ -17,6 +17,7 @@ import fnmatch
 import importlib.metadata
 import inspect
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -216,7 +217,10 @@ def _name_of(head: str) -> str:
         stem = path.with_suffix("").name
     if _is_file(head):
         stem = Path(stem).stem
-    return re.sub(r"[^A-Za-z0-9._]+|(?<=[._-])[._-]+", "-", stem).strip("._-") or "table"
+    # Names are ASCII words: é becomes e.
+    letters = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^A-Za-z0-9._]+", "-", letters)
+    return re.sub(r"[._-]{2,}", "-", words).strip("._-") or "table"
 
 
 def _suffix(head: str) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from harness.contract import openers
 from harness.contract.openers import Opening, opened, opening, opens
+from harness.contract.selectors import quoted
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -202,3 +203,19 @@ def test_options_overrule_those_of_a_declared_file(folder: Path) -> None:
     declared = {"churn": {"file": str(folder / "churn.csv"), "target": "y"}}
     specs, _ = opened(["churn"], {"target": "x"}, declared)
     assert specs == [f"{folder}/churn.csv[name=churn,target=x]"]
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("ünï cödé.csv", "uni-code"),
+        ("a..b__c.csv", "a-b-c"),
+        ("2026.01 sales.csv", "2026.01-sales"),
+        ("東京.csv", "table"),
+    ],
+)
+def test_a_dataset_is_named_after_its_file(tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).write_text("x,y\n1,2\n", encoding="utf-8")
+    found = opening(quoted(str(tmp_path / file)))
+    assert found is not None
+    assert found.name == name
