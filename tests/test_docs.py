@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import runpy
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from command_line import harness_in
 
 from harness.contract.registry import KINDS, load
+from harness.testing import check_model
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"
@@ -40,15 +39,7 @@ def test_the_ten_lines_of_the_readme_are_a_model(tmp_path: Path) -> None:
     code = match[1]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     (tmp_path / "knn.py").write_text(code)
-    assert "my-knn" in load([str(tmp_path / "knn.py")]).models
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", "check", "my-knn", "--plugin", "knn.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
+    check_model(load([str(tmp_path / "knn.py")]).models["my-knn"])
 
 
 def test_the_plugins_page_shows_plugins_that_load(tmp_path: Path) -> None:

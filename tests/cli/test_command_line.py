@@ -95,7 +95,7 @@ def test_the_error_of_an_empty_selection_says_what_to_add(cli: Harness) -> None:
         (("run", "-m", "numpy-softmax[l3=1]"), "no parameter 'l3': did you mean 'l2'"),
         (("run", "-m", "numpy-softmax[l2=much]"), "l2=much is not float"),
         (("run", "-m", "numpy-softmax[l2]"), "'l2' is no parameter=value"),
-        (("run", "-m", "numpy-softmax[l2=1"), "is no selector"),
+        (("run", "-m", "numpy-softmax[l2=1"), "a bracket or a quote is not closed"),
         (("run", "-d", "nothing:*"), "no dataset matches 'nothing:*'"),
         (("run", "--all", "-d", "iris"), "--all selects every dataset"),
         (("run", "--all", "--timeout", "soon"), "'soon' is not a time"),
