@@ -29,6 +29,7 @@ from harness.store.environment import processor
 COMMAND = [sys.executable, "-m", "harness"]
 MODELS = ("sklearn-logistic", "sklearn-hist-gradient-boosting", "sklearn-gaussian-nb", "prior")
 ROWS = 1_000_000
+CHURN = Path(__file__).parents[2] / "docs" / "examples" / "churn.py"
 
 
 def main() -> None:
@@ -43,13 +44,8 @@ def main() -> None:
 def churn() -> list[tuple[str, str, str]]:
     """A CSV file as a new user would bring it, to a ranked table and a page."""
     with tempfile.TemporaryDirectory() as folder:
-        rng = np.random.default_rng(5)
-        n = 5000
-        table = mixed(rng, n)
-        table.insert(0, "customer_id", [f"C{i:05d}" for i in rng.permutation(n)])
-        table["currency"] = "EUR"
-        table.to_csv(Path(folder) / "churn.csv", index=False)
-        seconds = run(folder, "run", "-d", "churn.csv", "--target", "class")
+        subprocess.run([sys.executable, str(CHURN)], cwd=folder, check=True)
+        seconds = run(folder, "run", "-d", "churn.csv", "--target", "churned")
         seconds += run(folder, "report", "--html", "page.html")
     return [("5,000 rows of CSV to a ranked table and a page", f"{seconds:.1f} s", "at most 60 s")]
 
