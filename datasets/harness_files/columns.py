@@ -187,7 +187,7 @@ def _whole(values: pa.ChunkedArray) -> pa.Array:
 
 
 def _finite(values: pa.Array) -> tuple[pa.Array, list[str]]:
-    """The values without infinite ones, and what is to be said about the numbers."""
+    """Replaces infinite values by missing ones; also remarks on infinite or inexact numbers."""
     if pa.types.is_floating(values.type):
         infinite = int(pc.sum(pc.is_inf(values)).as_py() or 0)
         if infinite:
@@ -338,7 +338,7 @@ def _refuse_mixed(name: str, values: pa.Array, place: str, place_of: Callable[[i
 
 
 def as_dates(values: pa.Array) -> pa.Array | None:
-    """Texts as dates, if all of them are, written in one way."""
+    """Converts texts to dates; None unless one date format fits all of them."""
     texts = pc.utf8_trim_whitespace(values)
     for zone in (None, "UTC"):
         try:

@@ -119,7 +119,7 @@ def _number(address: str, noun: str) -> int:
 
 
 def _word(text: str) -> str:
-    """A text as a part of a dataset's name."""
+    """Turns a text into words that a dataset's name may contain."""
     return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-") or "dataset"
 
 

@@ -45,7 +45,7 @@ class BenchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BenchOutcome:
-    """What came of a request.
+    """The stored run and the timings of a request.
 
     Args:
         run: the stored run; None if timing was interrupted before anything was measured.
