@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness import notebook, units
 from harness.analysis import ranking
-from harness.contract.openers import NAME, opened, opening
+from harness.contract.openers import FRAME_FOLDER, NAME, opened, opening
 from harness.contract.registry import Registry, load
 from harness.contract.selectors import quoted
 from harness.contract.values import Wanted
@@ -143,7 +143,8 @@ def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -
             so on; several columns as a list.
 
     Raises:
-        UsageError: the data cannot be kept in a file, or the file does not exist.
+        UsageError: the data cannot be kept in a file, or lacks the target column, or the file does
+            not exist.
     """
     given = {"target": target, **options}
     texts = {key: text for key, value in given.items() if (text := _option_text(key, value))}
@@ -151,10 +152,12 @@ def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -
         if name != "table":
             texts[NAME] = name
         return Table(_selector_of(str(data), texts))
-    folder = tempfile.mkdtemp(prefix="harness-table-")
+    folder = tempfile.mkdtemp(prefix=FRAME_FOLDER)
     try:
         file = Path(folder) / "table.arrow"
-        _write_arrow(data, file)
+        names = _write_arrow(data, file)
+        if target and target not in names:
+            raise UsageError(f"the table has no column '{target}': {nearest(target, names)}")
         made = Table(_selector_of(str(file), texts | {NAME: name}))
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -178,20 +181,34 @@ def _option_text(name: str, value: Any) -> str:
     return str(value)
 
 
-def _with_plain_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    """A DataFrame whose categories are texts or numbers; those of `pandas.cut` are intervals."""
-    import pandas as pd
+def _plain(frame: pd.DataFrame) -> pd.DataFrame:
+    """A DataFrame that Arrow takes: dense, and its categories are texts or numbers.
 
-    texts = {
-        name: column.cat.rename_categories(column.cat.categories.astype(str).tolist())
-        for name, column in frame.items()
-        if isinstance(column.dtype, pd.CategoricalDtype)
-        and pd.api.types.infer_dtype(column.cat.categories) not in ("string", "integer", "floating")
-    }
-    plain = frame.copy(deep=False)
-    for name, column in texts.items():
-        plain[name] = column
-    return plain
+    Those of `pandas.cut` are intervals.
+
+    Raises:
+        UsageError: Arrow takes no values of some column.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    columns = {}
+    for name, column in frame.items():
+        if isinstance(column.dtype, pd.SparseDtype):
+            column = column.sparse.to_dense()  # noqa: PLW2901  # the same column
+        elif isinstance(column.dtype, pd.CategoricalDtype):
+            names = column.cat.categories
+            if pd.api.types.infer_dtype(names) not in ("string", "integer", "floating"):
+                column = column.cat.rename_categories(names.astype(str).tolist())  # noqa: PLW2901
+        try:
+            pa.array(column, from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise UsageError(
+                f"the table's column '{name}' mixes types, or holds values that are no data; "
+                "convert it, for example by .astype(str), or drop it"
+            ) from error
+        columns[name] = column
+    return pd.DataFrame(columns, index=frame.index, copy=False)
 
 
 def _selector_of(path: str, options: Mapping[str, str]) -> str:
@@ -201,14 +218,18 @@ def _selector_of(path: str, options: Mapping[str, str]) -> str:
     return found.spec
 
 
-def _write_arrow(data: Any, file: Path) -> None:
+def _write_arrow(data: Any, file: Path) -> list[str]:
+    """Write a table as a file, and return the names of its columns."""
     import pandas as pd
     import pyarrow as pa
     from pyarrow import feather
 
     try:
         if isinstance(data, pd.DataFrame):
-            arrow = pa.Table.from_pandas(_with_plain_categories(data), preserve_index=False)
+            if not data.columns.is_unique:
+                repeated = data.columns[data.columns.duplicated()][0]
+                raise UsageError(f"the table has two columns '{repeated}'; rename one")
+            arrow = pa.Table.from_pandas(_plain(data), preserve_index=False)
         elif hasattr(data, "to_arrow"):
             arrow = data.to_arrow()
         else:
@@ -216,7 +237,11 @@ def _write_arrow(data: Any, file: Path) -> None:
         feather.write_feather(arrow, str(file), compression="uncompressed")
     except (pa.ArrowException, TypeError, ValueError) as error:
         text = " ".join(str(error).split())
-        raise UsageError(f"the table cannot be kept in a file: {text[:300]}") from error
+        raise UsageError(
+            f"the table cannot be kept in a file: {text[:300]}; give a DataFrame, an Arrow table "
+            "or a dict of columns of equal lengths"
+        ) from error
+    return list(map(str, arrow.column_names))
 
 
 def discover(plugins: Selectors = ()) -> Registry:

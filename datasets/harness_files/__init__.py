@@ -20,6 +20,7 @@ def open_file(
     numeric: str = "",
     categorical: str = "",
     dates: str = "",
+    monthfirst: str = "",
     missing: str = "",
     groups: str = "",
     time: str = "",
@@ -39,6 +40,7 @@ def open_file(
         numeric: columns that are numbers.
         categorical: columns that are categories.
         dates: columns that are dates.
+        monthfirst: columns that are dates with the month before the day, such as 11/27/2026.
         missing: texts that stand for a missing value.
         groups: the column whose equal values stay in one part, such as a patient.
         time: the column that orders the rows: models learn from earlier rows.
@@ -54,6 +56,7 @@ def open_file(
         "numeric": numeric,
         "categorical": categorical,
         "dates": dates,
+        "monthfirst": monthfirst,
         "missing": missing,
         "groups": groups,
         "time": time,
@@ -65,7 +68,7 @@ def open_file(
 
 
 OPTIONS = (
-    *("target", "drop", "numeric", "categorical", "dates", "missing"),
+    *("target", "drop", "numeric", "categorical", "dates", "monthfirst", "missing"),
     *("groups", "time", "split", "test", "cv"),
 )
 """The options of `open_file`."""
@@ -80,6 +83,7 @@ def open_data(
     numeric: str = "",
     categorical: str = "",
     dates: str = "",
+    monthfirst: str = "",
     groups: str = "",
     time: str = "",
     split: str = "",
@@ -97,6 +101,7 @@ def open_data(
         numeric: columns that are numbers.
         categorical: columns that are categories.
         dates: columns that are dates.
+        monthfirst: columns that are dates with the month before the day, such as 11/27/2026.
         groups: the column whose equal values stay in one part, such as a patient.
         time: the column that orders the rows: models learn from earlier rows.
         split: the column that says ``train`` or ``test``, or numbers the folds.
@@ -110,6 +115,7 @@ def open_data(
         "numeric": numeric,
         "categorical": categorical,
         "dates": dates,
+        "monthfirst": monthfirst,
         "groups": groups,
         "time": time,
         "split": split,
@@ -126,6 +132,7 @@ def open_task(
     numeric: str = "",
     categorical: str = "",
     dates: str = "",
+    monthfirst: str = "",
 ) -> Iterator[harness.Dataset]:
     """A task of OpenML with its published splits, such as ``openml-task:59``.
 
@@ -136,10 +143,17 @@ def open_task(
         numeric: columns that are numbers.
         categorical: columns that are categories.
         dates: columns that are dates.
+        monthfirst: columns that are dates with the month before the day, such as 11/27/2026.
     """
     from harness_files import openml
 
-    given = {"drop": drop, "numeric": numeric, "categorical": categorical, "dates": dates}
+    given = {
+        "drop": drop,
+        "numeric": numeric,
+        "categorical": categorical,
+        "dates": dates,
+        "monthfirst": monthfirst,
+    }
     yield openml.task(address, name, dict.fromkeys(OPTIONS, "") | given)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -13,6 +12,13 @@ import pyarrow.compute as pc
 
 import harness
 from harness_files.sources import shown, without_nan
+from harness_files.texts import (
+    as_dates,
+    has_leading_zeros,
+    number_style,
+    plain_numbers,
+    truth_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,21 +47,6 @@ BINS = 50
 IDENTIFIERS = ("id", "key", "uuid", "guid", "index", "row", "number", "nr", "no")
 """Words in names of columns of whole numbers that identify rows."""
 
-DATES = (
-    ("%Y/%m/%d", r"^\d+/\d+/(?P<day>\d+)"),
-    ("%d.%m.%Y", r"^(?P<day>\d+)\."),
-    ("%d/%m/%Y", r"^(?P<day>\d+)/"),
-    ("%m/%d/%Y", r"^\d+/(?P<day>\d+)/"),
-    ("%Y%m%d", r"^\d{6}(?P<day>\d{2})"),
-)
-"""Ways to write a date, and where its day is; Arrow reads ISO 8601 by itself."""
-
-TIMES = ("", " %H:%M", " %H:%M:%S")
-"""Ways to write the time of day after a date."""
-
-TRUTH = (("yes", "no"), ("true", "false"), ("y", "n"), ("t", "f"))
-"""Texts for 1 and 0."""
-
 EXACT = 2**53
 """Floats hold all whole numbers up to this one."""
 
@@ -82,12 +73,14 @@ class Wishes:
         numbers: columns that are numbers.
         categories: columns that are categories.
         dates: columns that are dates.
+        month_first: columns that are dates written as month/day/year.
     """
 
     drop: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
+    month_first: tuple[str, ...] = ()
 
     def use_of(self, name: str) -> Use | None:
         """What the user wants of a column; None if the user leaves it to us."""
@@ -97,7 +90,7 @@ class Wishes:
             return "number"
         if name in self.categories:
             return "category"
-        return "date" if name in self.dates else None
+        return "date" if name in (*self.dates, *self.month_first) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +141,7 @@ def understand(
         n_distinct = _n_distinct(values)
         wish = wishes.use_of(name)
         decision = (
-            _wished(wish, values, place)
+            _wished(wish, values, place, month_first=name in wishes.month_first)
             if wish
             else _decided(name, values, n_distinct, place, place_of)
         )
@@ -277,23 +270,28 @@ def _of_text(
 ) -> _Decision:
     """What becomes of a column of texts: a date, categories, an identifier, or free text."""
     distinct = pc.unique(values).drop_null()
-    numbers = _as_numbers(distinct)
-    if numbers.null_count == 0:
-        return _Decision("number", "texts that are numbers", _as_numbers(values))
-    if n_distinct > 2 and numbers.null_count <= (1 - MOSTLY_NUMBERS) * n_distinct:
+    style = number_style(distinct)
+    n_texts = style.read(distinct).null_count
+    are_codes = n_texts == 0 and has_leading_zeros(distinct)
+    if n_texts == 0 and not are_codes:
+        reason = ", ".join(filter(None, ["texts that are numbers", style.text]))
+        return _Decision("number", reason, style.read(values))
+    if n_distinct > 2 and 0 < n_texts <= (1 - MOSTLY_NUMBERS) * n_distinct:
         _refuse_mixed(name, values, place, place_of)
-    if (truth := _truth(values, distinct)) is not None:
+    if (truth := truth_values(values, distinct)) is not None:
         return _Decision("number", "0 and 1", truth)
     # Most texts are no dates, which a few of them tell.
     if as_dates(distinct[:100]) is not None and (dates := as_dates(values)) is not None:
-        return _Decision("date", PARTS_OF_A_DATE, dates)
+        return _Decision(
+            "date", "; ".join(filter(None, [PARTS_OF_A_DATE, dates.remark])), dates.values
+        )
     if n_present >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * n_present:
         if _mean_words(distinct) >= WORDS:
             return _Decision("dropped", "free text, which no model here reads")
         return _Decision("dropped", "identifier: nearly every row has a text of its own")
     if _mean_words(distinct) >= 2 * WORDS:
         return _Decision("dropped", "free text, which no model here reads")
-    return _Decision("category", "", values)
+    return _Decision("category", "codes with leading zeros" if are_codes else "", values)
 
 
 PARTS_OF_A_DATE = "year, month, day of the week, days since the first"
@@ -308,24 +306,8 @@ def _identifies(name: str, values: pa.Array) -> bool:
     return any(word in IDENTIFIERS for word in words) or name.endswith(("Id", "ID"))
 
 
-def _as_numbers(values: pa.Array) -> pa.Array:
-    """Texts as numbers; what is no number is missing."""
-    texts = pc.utf8_trim_whitespace(values)
-    is_number = pc.match_substring_regex(texts, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$")
-    return pc.cast(pc.if_else(is_number, texts, None), pa.float64())
-
-
-def _truth(values: pa.Array, distinct: pa.Array) -> pa.Array | None:
-    """Texts such as yes and no as truth values; None if they are others."""
-    texts = {text.strip().lower() for text in distinct.to_pylist()} if len(distinct) < 9 else set()
-    for yes, no in TRUTH:
-        if texts == {yes, no}:
-            return pc.equal(pc.utf8_lower(pc.utf8_trim_whitespace(values)), yes)
-    return None
-
-
 def _refuse_mixed(name: str, values: pa.Array, place: str, place_of: Callable[[int], str]) -> None:
-    numbers = _as_numbers(values)
+    numbers = plain_numbers(values)
     is_text = pc.and_(pc.is_null(numbers), pc.is_valid(values))
     texts = values.filter(is_text)
     where = place_of(pc.index(is_text, True).as_py())
@@ -337,31 +319,12 @@ def _refuse_mixed(name: str, values: pa.Array, place: str, place_of: Callable[[i
     )
 
 
-def as_dates(values: pa.Array) -> pa.Array | None:
-    """Converts texts to dates; None unless one date format fits all of them."""
-    texts = pc.utf8_trim_whitespace(values)
-    for zone in (None, "UTC"):
-        try:
-            return pc.cast(texts, pa.timestamp("us", zone))
-        except pa.ArrowInvalid:
-            continue
-    for (date, day_of), time in itertools.product(DATES, TIMES):
-        dates = pc.strptime(texts, format=date + time, unit="s", error_is_null=True)
-        if dates.null_count > values.null_count:
-            continue
-        # 31 February is read as 3 March.
-        days = pc.cast(pc.struct_field(pc.extract_regex(texts, day_of), "day"), pa.int64())
-        if pc.all(pc.equal(days, pc.day(dates))).as_py() is not False:
-            return dates
-    return None
-
-
 def _mean_words(texts: pa.Array) -> float:
     counts = pc.list_value_length(pc.utf8_split_whitespace(texts))
     return float(pc.mean(counts).as_py() or 0.0)
 
 
-def _wished(use: Use, values: pa.Array, place: str) -> _Decision:
+def _wished(use: Use, values: pa.Array, place: str, *, month_first: bool) -> _Decision:
     """A column as the user wishes it.
 
     Raises:
@@ -380,7 +343,7 @@ def _wished(use: Use, values: pa.Array, place: str) -> _Decision:
         elif use == "number":
             return _wished_number(values, place)
         else:
-            return _wished_date(values, place)
+            return _wished_date(values, place, month_first=month_first)
     except pa.ArrowException as error:
         raise harness.UsageError(
             f"{place}: its values, of type {kind}, cannot be a {use}; leave it to harness, or drop "
@@ -393,9 +356,11 @@ def _wished_number(values: pa.Array, place: str) -> _Decision:
     if not _is_text(values.type):
         _floats(values)
         return _Decision("number", "as you wish", values)
-    numbers = _as_numbers(values)
+    distinct = pc.unique(values).drop_null()
+    style = number_style(distinct)
+    numbers = style.read(values)
     if numbers.null_count == len(values):
-        if (truth := _truth(values, pc.unique(values).drop_null())) is not None:
+        if (truth := truth_values(values, distinct)) is not None:
             return _Decision("number", "as you wish", truth)
         raise harness.UsageError(
             f"{place}: none of its texts is a number, such as "
@@ -403,21 +368,22 @@ def _wished_number(values: pa.Array, place: str) -> _Decision:
         )
     n_texts = numbers.null_count - values.null_count
     more = f"; {n_texts:,} text{'s count' if n_texts > 1 else ' counts'} as missing"
-    return _Decision("number", "as you wish" + (more if n_texts else ""), numbers)
+    how = f", {style.text}" if style.text else ""
+    return _Decision("number", f"as you wish{how}" + (more if n_texts else ""), numbers)
 
 
-def _wished_date(values: pa.Array, place: str) -> _Decision:
+def _wished_date(values: pa.Array, place: str, *, month_first: bool) -> _Decision:
     kind = values.type
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _Decision("date", "as you wish", values)
     if pa.types.is_integer(kind):  # such as 20261127
         values = pc.cast(values, pa.string())
-    dates = as_dates(values) if _is_text(values.type) else None
+    dates = as_dates(values, month_first=month_first) if _is_text(values.type) else None
     if dates is None:
         raise harness.UsageError(
             f"{place}: not all values are dates written in one way, such as 2026-11-27"
         )
-    return _Decision("date", "as you wish", dates)
+    return _Decision("date", "; ".join(filter(None, ["as you wish", dates.remark])), dates.values)
 
 
 def _features(name: str, decision: _Decision, taken: set[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pyarrow import csv as arrow_csv
 
 import harness
 from harness_files.sources import Read, kind_of, opened, shown, suffix
+from harness_files.texts import has_leading_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +27,9 @@ SAMPLE = 1 << 16
 
 BLOCK = 1 << 24
 """Bytes that are read at a time; no row may be longer."""
+
+LONGEST_CODE = 64
+"""Bytes of a code with leading zeros that may lie across the border of two blocks."""
 
 SEPARATORS = ",;\t|"
 
@@ -103,7 +107,8 @@ def read_separated(file: Path, missing: Sequence[str]) -> Read:
             strings_can_be_null=True,
             decimal_point="," if comma else ".",
         )
-        table = _table(form, options, header).rename_columns(names)
+        table = _with_codes(form, options, _table(form, options, header), header)
+        table = table.rename_columns(names)
     told = [
         "" if form.separator == "," else f"separator {form.separator}".replace("\t", "tab"),
         "decimal comma" if comma else "",
@@ -222,7 +227,41 @@ def _names(file: Path, header: Sequence[str]) -> list[str]:
     return [name.strip() or f"column {i}" for i, name in enumerate(header, 1)]
 
 
-def _table(form: _Form, options: Any, header: Sequence[str]) -> pa.Table:
+def _with_codes(form: _Form, options: Any, table: pa.Table, header: Sequence[str]) -> pa.Table:
+    """The table with texts for codes such as 00123, which Arrow reads as the number 123."""
+    numbers = [
+        name
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if pa.types.is_integer(column.type)
+    ]
+    if not numbers or len(set(header)) < len(header) or not _may_hold_codes(form):
+        return table
+    options.include_columns = numbers
+    texts = _table(form, options, header, dict.fromkeys(numbers, pa.string()))
+    for name in numbers:
+        if has_leading_zeros(texts[name]):
+            table = table.set_column(table.column_names.index(name), name, texts[name])
+    return table
+
+
+def _may_hold_codes(form: _Form) -> bool:
+    """Whether some field, perhaps within a text, is a whole number with a leading zero."""
+    if form.encoding.startswith("utf-16"):
+        return True  # rare, and not worth a search of its own
+    ends = rf"[{re.escape(form.separator)}\r\n]"
+    code = re.compile(rf'{ends}[ "]*0[0-9]+[ "]*(?:{ends}|$)'.encode())
+    with opened(form.file) as stream:
+        end = b"\n"
+        while block := stream.read(BLOCK):
+            if code.search(end + block):
+                return True
+            end = block[-LONGEST_CODE:]
+    return False
+
+
+def _table(
+    form: _Form, options: Any, header: Sequence[str], types: dict[str, pa.DataType] | None = None
+) -> pa.Table:
     """The rows. Arrow takes a column's type from the first block; later values may widen it."""
     faults: list[arrow_csv.InvalidRow] = []
 
@@ -230,7 +269,7 @@ def _table(form: _Form, options: Any, header: Sequence[str]) -> pa.Table:
         faults.append(row)
         return "error"
 
-    types: dict[str, pa.DataType] = {}
+    types = dict(types or {})
     while True:
         options.column_types = types
         try:

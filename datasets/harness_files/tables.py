@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 import harness
-from harness_files.columns import Wishes, as_dates, type_name, understand
+from harness_files.columns import Wishes, type_name, understand
 from harness_files.reading import read
 from harness_files.sources import Read, shown
+from harness_files.texts import as_dates
 from harness_files.ways import Rows, Way, way
 
 if TYPE_CHECKING:
@@ -80,6 +81,11 @@ def dataset_of(
         _require_all(file, table[column], column, role, lambda row: place_of(int(kept[row])))
     class_names, codes = _classes(file, table[target], target)
     columns = {name: table[column] for name, column in _given(given) if column in apart}
+    order = None
+    if given["time"]:
+        month_first = given["time"] in wishes.month_first
+        order, remark = _order(file, columns["time"], given["time"], month_first=month_first)
+        apart[given["time"]] += f"; {remark}" if remark else ""
     understood = understand(
         table, codes, wishes, apart, str(file), lambda row: place_of(int(kept[row]))
     )
@@ -91,7 +97,7 @@ def dataset_of(
         class_names,
         str(file),
         groups=_groups(file, columns["groups"], given["groups"]) if given["groups"] else None,
-        time=_order(file, columns["time"], given["time"]) if given["time"] else None,
+        time=order,
         parts=parts,
     )
     how = published(rows) if published else way(rows, given["cv"])
@@ -235,7 +241,7 @@ def _wishes(file: Path, given: Mapping[str, str], names: Sequence[str], target: 
         option: tuple(
             _column(file, column, names, option) for column in _listed(given[option], names)
         )
-        for option in ("drop", "numeric", "categorical", "dates")
+        for option in ("drop", "numeric", "categorical", "dates", "monthfirst")
     }
     claimed: dict[str, str] = {}
     for option, columns in listed.items():
@@ -250,7 +256,7 @@ def _wishes(file: Path, given: Mapping[str, str], names: Sequence[str], target: 
                     "each other; choose one"
                 )
             claimed[column] = option
-    return Wishes(listed["drop"], listed["numeric"], listed["categorical"], listed["dates"])
+    return Wishes(*listed.values())
 
 
 def _target(file: Path, table: pa.Table, target: str) -> str:
@@ -269,6 +275,10 @@ def _target(file: Path, table: pa.Table, target: str) -> str:
 
 
 def _read_test_file(file: Path, content: Read, test: Path, missing: Sequence[str]) -> Read:
+    if test.resolve() == file.resolve():
+        raise harness.UsageError(
+            f"{test}: is the training file itself; name another file as --test, or leave it out"
+        )
     other = read(test, missing=missing)
     names = other.table.column_names
     lacking = [name for name in content.table.column_names if name not in names]
@@ -375,14 +385,18 @@ def _groups(file: Path, values: pa.ChunkedArray, column: str) -> np.ndarray[Any,
         ) from error
 
 
-def _order(file: Path, values: pa.ChunkedArray, column: str) -> np.ndarray[Any, np.dtype[Any]]:
-    """Numbers that order rows in time."""
+def _order(
+    file: Path, values: pa.ChunkedArray, column: str, *, month_first: bool
+) -> tuple[np.ndarray[Any, np.dtype[Any]], str]:
+    """Numbers that order rows in time, and a remark on dates that can be read in two ways."""
+    remark = ""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     kind = values.type
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        values = as_dates(values)
-        kind = None if values is None else values.type
+        dates = as_dates(values, month_first=month_first)
+        if dates:
+            values, kind, remark = dates.values, dates.values.type, dates.remark
     try:
         if pa.types.is_date(kind):
             values = values.cast(pa.timestamp("s"))
@@ -392,8 +406,8 @@ def _order(file: Path, values: pa.ChunkedArray, column: str) -> np.ndarray[Any, 
         elif pa.types.is_decimal(kind):
             values = values.cast(pa.float64())
         if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
-            return np.asarray(values)
-    except (pa.ArrowException, AttributeError):
+            return np.asarray(values), remark
+    except pa.ArrowException:
         pass
     raise harness.UsageError(
         f"{file}, column '{shown(column)}': not all its values are numbers, or dates written in "

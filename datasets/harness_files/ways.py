@@ -133,11 +133,6 @@ def way(rows: Rows, cv: str) -> Way:
             class_names=rows.names,
             groups=rows.groups,
         )
-        if not len(parts.y_test):
-            raise harness.UsageError(
-                f"{rows.where}: fold {fold + 1} gets no group, because their sizes differ much; "
-                "take fewer folds"
-            )
         unseen = np.setdiff1d(parts.y_test, parts.y_train)
         if len(unseen):  # groups cannot always be dealt so that each fold lacks no class
             name = shown(rows.names[unseen[0]])
@@ -299,21 +294,29 @@ def _in_order(name: str) -> tuple[float, str]:
         return np.inf, name
 
 
+VALIDATION = ("val", "valid", "validation", "dev")
+"""What a split column may call rows for tuning: models learn from them too."""
+
+
 def _train_and_test(rows: Rows, parts: Sequence[str], words: set[str]) -> Way:
-    odd = sorted(words - {"train", "test"})
+    odd = sorted(words - {"train", "test", *VALIDATION})
     if odd:
         raise harness.UsageError(
             f"{rows.where}: the split column says '{shown(odd[0])}' next to train and test; change "
             "it to one of them, or leave these rows out"
         )
-    if len(words) == 1:
+    if not {"train", "test"} <= words:
+        lacking = "test" if "train" in words else "training"
         raise harness.UsageError(
-            f"{rows.where}: all rows are {words.pop()} rows; both training and test rows are needed"
+            f"{rows.where}: there are no {lacking} rows; both training and test rows "
+            "are needed"
         )
     is_test = np.array([part.strip().lower() == "test" for part in parts])
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)
     _require_trained(rows, train, test, "the test part")
-    text = f"as given: {len(train):,} training and {len(test):,} test rows"
+    n_validation = sum(part.strip().lower() in VALIDATION for part in parts)
+    among = f" ({n_validation:,} of them for validation)" if n_validation else ""
+    text = f"as given: {len(train):,} training{among} and {len(test):,} test rows"
     return Way("fixed", text, lambda _rng: rows.split(train, test))
 
 

@@ -254,13 +254,13 @@ def _judged(finding: _Finding, margin: float, *, significant: bool) -> ChangeRow
 def _it_would_take(finding: _Finding, margin: float) -> str:
     """A note on what would decide an undecided finding; empty where that is unknown."""
     if finding.folded:
-        return f"no number of repeats would tell; {_more_rows('folds')} would"
+        return f"more repeats would not tell; {_more_rows('folds')} would"
     if finding.reach is None:
         return ""
     change, equal = (abs(value / finding.unit) for value in (finding.row.change, margin))
     needed = finding.reach.needed(change, finding.level, equal=equal)
     if math.isinf(needed):
-        return f"no number of repeats would tell; {_more_rows(finding.reach.kind)} would"
+        return f"more repeats would not tell; {_more_rows(finding.reach.kind)} would"
     if math.isnan(needed):
         return f"more than {MOST_REPEATS} repeats would tell"
     return f"about {max(int(needed), finding.row.n + 1)} repeats would tell"
@@ -311,7 +311,7 @@ def power_in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str
     if never:
         cure = " or ".join(dict.fromkeys(_more_rows(reach.kind) for reach in never))
         parts.append(
-            f"no number of repeats for {len(never)}, because they share rows ({cure} would)"
+            f"repeats are not enough for {len(never)}, because they share rows; {cure} would help"
         )
     return [detected, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
 

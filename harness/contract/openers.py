@@ -40,6 +40,10 @@ NAME = "name"
 """The option that names the dataset; by default it is named after the file."""
 
 
+FRAME_FOLDER = "harness-table-"
+"""How the names of folders begin that hold tables from memory."""
+
+
 @dataclass(frozen=True, slots=True)
 class Opening:
     """A file or an address to open as datasets, as a user asks for it.
@@ -136,6 +140,11 @@ def opening(text: str, options: Mapping[str, str] | None = None) -> Opening | No
             f"'{head}': no installed plugin opens files that end in .{suffix} (they open: "
             f"{', '.join(sorted(openers())) or 'none'})"
         )
+    if Path(head).parent.name.startswith(FRAME_FOLDER):
+        raise UsageError(
+            f"'{Path(head).name}' was a table in the memory of a Python process that has ended; "
+            "save it as a file, such as table.parquet, and start a new run with the file"
+        )
     if _looks_like_a_file(selector) and not _is_folder(head):
         beside = _names_beside(head)
         hint = nearest(Path(head).name, beside) if beside else "check the path"
@@ -187,14 +196,7 @@ def _looks_like_a_file(selector: Selector) -> bool:
 def _opening(
     selector: Selector, head: str, opener: str, given: Mapping[str, str] | None
 ) -> Opening:
-    options = dict(given or {})
-    for name, alternatives in (selector.parameters or {}).items():
-        if len(alternatives) > 1:
-            raise UsageError(
-                f"'{selector.text}': {name} has several values; write a selector for each, and "
-                "tell them apart by name=..."
-            )
-        options[name] = alternatives[0]
+    options = {**(given or {}), **_one_value_each(selector)}
     # A later command may be given in another folder.
     options = {
         name: str(Path(value).resolve()) if _names_a_file(value) else value
@@ -202,6 +204,19 @@ def _opening(
     }
     name = options.pop(NAME, "") or _name_of(head)
     return Opening(head, name, options, opener)
+
+
+def _one_value_each(selector: Selector) -> dict[str, str]:
+    """The options in a selector's brackets."""
+    options = {}
+    for name, alternatives in (selector.parameters or {}).items():
+        if len(alternatives) > 1:
+            raise UsageError(
+                f"'{selector.text}': {name} has several values; write a selector for each, and "
+                "tell them apart by name=..."
+            )
+        options[name] = alternatives[0]
+    return options
 
 
 def _names_a_file(value: str) -> bool:
@@ -241,7 +256,7 @@ def opened(
         selectors: of datasets, as the user wrote them; empty for all.
         options: options for each file, which those in a selector overrule.
         declared: options of datasets that the project's settings declare, by name; ``options``
-            overrule them.
+            overrule them, and so does a selector that names one, as in ``boat[drop=fare]``.
 
     Returns:
         A text for each file or address, which `harness.contract.registry` takes like a plugin; and
@@ -256,6 +271,8 @@ def opened(
     wanted: list[str] = []
     for text in selectors:
         file = opening(text, options)
+        if file is None and (declaration := _declaration(text, declared or {}, options)):
+            file = declaration
         if file is None:
             wanted.append(text)
         else:
@@ -263,16 +280,32 @@ def opened(
         names.append(file.selector if file else text)
     for name, given in (declared or {}).items():
         if not selectors or any(_selects(text, name) for text in wanted):
-            file = opening(quoted(given["file"]), {**given, **(options or {}), NAME: name})
-            if file is None:
-                raise UsageError(f"[tool.harness.datasets.{name}]: no plugin opens {given['file']}")
-            rest = {option: text for option, text in file.options.items() if option != "file"}
-            _add(found, replace(file, name=name, options=rest))
+            _add(found, _declared(name, {**given, **(options or {})}))
     if options and (not found or not selectors):
         for text in wanted:
             _refuse_misspelt(text)
         raise UsageError(f"{next(iter(options))}= is for a file; name one with -d FILE")
     return list({file.spec: None for file in found}), names
+
+
+def _declaration(
+    text: str, declared: Mapping[str, Mapping[str, str]], options: Mapping[str, str] | None
+) -> Opening | None:
+    """The declared dataset that a selector names with options of its own; else None."""
+    selector = Selector.parse(text)
+    if selector.parameters is None or selector.head not in declared:
+        return None
+    own = _one_value_each(selector)
+    name = own.pop(NAME, selector.head)
+    return _declared(name, {**declared[selector.head], **(options or {}), **own})
+
+
+def _declared(name: str, given: Mapping[str, str]) -> Opening:
+    file = opening(quoted(given["file"]), {**given, NAME: name})
+    if file is None:
+        raise UsageError(f"[tool.harness.datasets.{name}]: no plugin opens {given['file']}")
+    rest = {option: text for option, text in file.options.items() if option != "file"}
+    return replace(file, name=name, options=rest)
 
 
 def _refuse_misspelt(text: str) -> None:

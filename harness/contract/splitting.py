@@ -161,9 +161,12 @@ def _deal_groups(
     order = order[np.argsort(-by_group[order].sum(axis=1), kind="stable")]
     fold_counts = np.zeros((n_folds, n_classes))
     fold_of = np.empty(n_groups, dtype=np.intp)
-    for group in order:
+    for n_dealt, group in enumerate(order):
         # The sum of squares over folds grows least in the fold that holds least of these classes.
         growth = ((2 * fold_counts + by_group[group]) * by_group[group] / sizes).sum(axis=1)
+        is_empty = fold_counts.sum(axis=1) == 0
+        if n_groups - n_dealt <= is_empty.sum():  # each empty fold still gets a group
+            growth[~is_empty] = np.inf
         fold_of[group] = int(growth.argmin())
         fold_counts[fold_of[group]] += by_group[group]
     return fold_of[of_group]

@@ -442,7 +442,14 @@ def draw(
         data = encode(split)
     except DatasetError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from None
-    return data if size is None else _part(data, size, seed)
+    if size is None:
+        return data
+    if size > len(data.y_train):
+        raise DatasetError(
+            f"dataset '{dataset.name}': train_size={size}, but the training part has "
+            f"{len(data.y_train)} rows; leave this size out"
+        )
+    return _part(data, size, seed)
 
 
 def _part(data: Encoded, size: int, seed: int) -> Encoded:

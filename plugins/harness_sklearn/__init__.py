@@ -65,8 +65,8 @@ def harness_models() -> Iterator[harness.Model]:
     yield harness.Model(
         "sklearn-hist-gradient-boosting",
         estimator("sklearn.ensemble:HistGradientBoostingClassifier", max_iter=50),
-        needs=harness.Needs(finite=False),
-        description="Gradient-boosted trees on binned features; missing values go their own way.",
+        needs=harness.Needs(frame=True, finite=False),
+        description="Gradient-boosted trees on binned features; splits categories as they are.",
         tags=("tree", "ensemble"),
-        requires=("sklearn.ensemble", FIRST_USE),
+        requires=("sklearn.ensemble", "pandas", FIRST_USE),
     )

@@ -530,7 +530,7 @@ def test_the_recommended_number_of_repeats_decides_a_comparison_of_scores(made: 
     assert compared(int(wanted[1])).verdict == "worse"
     # Splits that share rows, of which two thirds are tested, soon add no information.
     assert compared(3, kind="resampled").note == (
-        "no number of repeats would tell; a larger table or fresh draws would"
+        "more repeats would not tell; a larger table or fresh draws would"
     )
 
 
@@ -550,7 +550,7 @@ def test_the_remarks_have_the_detectable_difference_and_the_repeats_needed_for_o
     assert 1 < float(told[1]) < 20
     assert 5 < int(enough[1]) <= 5 * float(told[1]) ** 2
     _, remarks = made.compare(*other_streams(made, 5, sd=0.02, kind="resampled"))
-    assert "no number of repeats for 1, because they share rows" in remarks[1]
+    assert "repeats are not enough for 1, because they share rows" in remarks[1]
     assert "a larger table or fresh draws would" in remarks[1]
 
 
@@ -583,7 +583,7 @@ def test_folds_with_random_seed_effects_are_undecided_with_any_number_of_repeats
     undecided = [row for row in rows if row.verdict == "undecided"]
     assert {row.measure for row in undecided} == {"nll", "likelihood", "brier"}
     assert {row.note for row in undecided} == {
-        "no number of repeats would tell; a larger table or fresh draws would"
+        "more repeats would not tell; a larger table or fresh draws would"
     }
     assert remarks == []
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -168,11 +168,26 @@ def test_a_frame_and_a_file_give_the_same_scores(folder: Path, as_frame: bool) -
     assert set(outcome.results["dataset"]) == {"stones"}
 
 
-def test_a_frame_whose_column_mixes_types_is_one_line(folder: Path) -> None:
-    values = pd.Series([1, "x", None] * 10, dtype=object)
-    mixed = pd.DataFrame({"a": values, "kind": ["p", "q", "q"] * 10})
-    with pytest.raises(harness.UsageError, match="cannot be kept in a file"):
-        harness.table(mixed, "kind")
+BAD_FRAMES: list[tuple[Any, str]] = [
+    (pd.DataFrame({"a": [1, "x", None], "kind": list("pqq")}), "column 'a' mixes types"),
+    (pd.DataFrame({"a": [1 + 2j] * 3, "kind": list("pqq")}), "column 'a' mixes types, or holds"),
+    (pd.DataFrame([[1, 2, "p"]], columns=["a", "a", "kind"]), "two columns 'a'; rename one"),
+    (pd.DataFrame({"a": [1, 2], "kinds": list("pq")}), "has no column 'kind': did you mean 'kin"),
+    ({"a": [1, 2], "kind": ["p"]}, "cannot be kept in a file"),
+    (np.zeros((3, 2)), "give a DataFrame, an Arrow table or a dict of columns"),
+]
+
+
+@pytest.mark.parametrize(("data", "message"), BAD_FRAMES, ids=[case[1] for case in BAD_FRAMES])
+def test_a_table_in_memory_that_cannot_be_used_is_refused_at_once(data: Any, message: str) -> None:
+    with pytest.raises(harness.UsageError, match=message) as refused:
+        harness.table(data, "kind")
+    assert "\n" not in str(refused.value)
+
+
+def test_a_sparse_frame_is_a_dataset() -> None:
+    sparse = pd.DataFrame({"a": pd.arrays.SparseArray([0.0, 1.0] * 10), "kind": ["p", "q"] * 10})
+    assert "table.arrow" in str(harness.table(sparse, "kind"))
 
 
 def test_a_file_named_like_an_installed_dataset_is_told_how_to_have_another_name(

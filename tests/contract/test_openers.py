@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.metadata
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import harness
 from harness.contract import openers
 from harness.contract.openers import Opening, opened, opening, opens
 from harness.contract.selectors import quoted
@@ -178,7 +180,6 @@ def test_options_without_a_file_are_refused(folder: Path) -> None:
         (["declared"], True),
         (["decl*"], True),
         (["file:*"], True),
-        (["declared[p=1]"], True),
         (["iris"], False),
         (["toy:*"], False),
     ],
@@ -203,6 +204,25 @@ def test_options_overrule_those_of_a_declared_file(folder: Path) -> None:
     declared = {"churn": {"file": str(folder / "churn.csv"), "target": "y"}}
     specs, _ = opened(["churn"], {"target": "x"}, declared)
     assert specs == [f"{folder}/churn.csv[name=churn,target=x]"]
+    specs, names = opened(["churn[target=z,drop=a]"], {"target": "x"}, declared)
+    assert specs == [f"{folder}/churn.csv[drop=a,name=churn,target=z]"]
+    assert names == ["churn"]
+    specs, names = opened(["churn", "churn[target=z,name=other]"], {}, declared)
+    assert specs == [
+        f"{folder}/churn.csv[name=other,target=z]",
+        f"{folder}/churn.csv[name=churn,target=y]",
+    ]
+    assert names == ["churn", "other"]
+
+
+def test_a_table_that_was_in_memory_says_why_it_is_gone() -> None:
+    table = harness.table({"x": [1, 2], "y": ["a", "b"]}, "y")
+    selector = str(table)
+    assert opening(selector)
+    del table
+    gc.collect()
+    with pytest.raises(UsageError, match="'table.arrow' was a table in the memory of a Python"):
+        opening(selector)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from harness_files.columns import Understood, Wishes, as_dates, understand
+from harness_files.columns import Understood, Wishes, understand
+from harness_files.texts import as_dates, number_style
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
@@ -71,6 +72,75 @@ def test_numbers_and_truth_values_become_numbers(values: Any, numbers: list[floa
     assert_array_equal(features["c"], numbers)
 
 
+WRITTEN = [
+    (["$12,345", "$7", "-$1,000.50"], [12345, 7, -1000.5], "written as 12,345.6, in $"),
+    (["12,345", "1", "1,234,567.5"], [12345, 1, 1234567.5], "written as 12,345.6"),
+    (["1.234,5", "-3,25", "7"], [1234.5, -3.25, 7], "written as 12.345,6"),
+    (["1.234.567", "12", "5"], [1234567, 12, 5], "written as 12.345,6"),
+    (["0,123", "0,5", "1,234"], [0.123, 0.5, 1.234], "written as 12.345,6"),
+    (["12 345", "1\u202f000,5", "7"], [12345, 1000.5, 7], "written as 12 345.6"),
+    (["12'345.5", "1’000", "7"], [12345.5, 1000, 7], "written as 12'345.6"),
+    (["45%", "7.5 %", "-1e1%"], [45, 7.5, -10], "in %"),
+    (["1,5 €", "12.000,00 €", "0 €"], [1.5, 12000, 0], "written as 12.345,6, in €"),
+]
+
+
+@pytest.mark.parametrize(("texts", "numbers", "how"), WRITTEN, ids=[case[2] for case in WRITTEN])
+def test_numbers_are_read_as_people_write_them(
+    texts: list[str], numbers: list[float], how: str
+) -> None:
+    use, reason, features = only([*texts, None])
+    assert (use, reason) == ("number", f"texts that are numbers, {how}")
+    assert_array_equal(features["c"], [*numbers, NAN])
+    use, reason, features = only([*texts, None], Wishes(numbers=("c",)))
+    assert (use, reason) == ("number", f"as you wish, {how}")
+    assert_array_equal(features["c"], [*numbers, NAN])
+
+
+@pytest.mark.parametrize(
+    "texts", [["$5", "€7"], ["5%", "7"], ["1,2,3", "4"], ["12,34", "1.234.5"], ["1,23,456", "7"]]
+)
+def test_texts_in_several_units_or_styles_are_categories(texts: list[str]) -> None:
+    assert only(texts)[0] == "category"
+
+
+@given(
+    st.lists(st.floats(-1e9, 1e9).map(lambda number: round(number, 2)), min_size=1),
+    st.sampled_from([("{:,.2f}", ""), ("${:,.2f}", ""), ("{:.2f}%", ""), ("{:,.2f}", ",.")]),
+)
+def test_a_number_reads_back_as_it_was_written(
+    numbers: list[float], style: tuple[str, str]
+) -> None:
+    template, swapped = style
+    texts = [template.format(number) for number in numbers]
+    if swapped:
+        texts = [text.translate(str.maketrans(",.", ".,")) for text in texts]
+    distinct = pa.array(sorted(set(texts)))
+    read = number_style(distinct).read(pa.array([*texts, None]))
+    assert read.to_pylist() == [*numbers, None]
+
+
+def test_codes_with_leading_zeros_are_categories() -> None:
+    use, reason, features = only(["00123", "10115", "00123", None])
+    assert (use, reason) == ("category", "codes with leading zeros")
+    assert features["c"][:3] == ["00123", "10115", "00123"]
+    assert only(["0", "10", "20"])[0] == "number"
+    use, _, features = only(["00123", "10115"], Wishes(numbers=("c",)))
+    assert (use, features["c"]) == ("number", [123, 10115])
+
+
+def test_dates_that_can_be_read_in_two_ways_are_told_and_overruled() -> None:
+    texts = ["01/02/2026", "03/04/2027"]
+    use, reason, features = only(texts)
+    assert (use, features["c month"]) == ("date", [2, 4])
+    assert reason.endswith(
+        "read as day/month/year, but month/day/year would fit too (monthfirst=)"
+    )
+    use, reason, features = only(texts, Wishes(month_first=("c",)))
+    assert (use, reason, features["c month"]) == ("date", "as you wish", [1, 3])
+    assert "would fit" not in only(["13/02/2026", "03/04/2027"])[1]
+
+
 CATEGORIES: list[tuple[Any, list[str | None]]] = [
     (["b", "a", None], ["b", "a", None]),
     (["a", "1", "b", "2"], ["a", "1", "b", "2"]),
@@ -114,6 +184,10 @@ DATE = datetime.datetime(2026, 1, 31, 22)
         ["31/01/2026 22:00", "01/02/2027 22:00"],
         ["01/31/2026 22:00", "02/01/2027 22:00"],
         ["2026/01/31 22:00", "2027/02/01 22:00"],
+        ["31-01-2026 22:00", "01-02-2027 22:00"],
+        ["31 Jan 2026 22:00", "1 Feb 2027 22:00"],
+        ["31-Jan-2026 22:00", "01-Feb-2027 22:00"],
+        ["Jan 31, 2026 22:00", "Feb 1, 2027 22:00"],
         [" 2026-01-31 22:00 ", "2027-02-01 22:00"],
         [DATE, DATE.replace(2027, 2, 1)],
         pa.array([DATE, DATE.replace(2027, 2, 1)], pa.timestamp("ns")),
@@ -181,7 +255,7 @@ def test_a_date_reads_back_as_it_was_written(moments: list[datetime.datetime], s
     texts = [moment.strftime(style) for moment in moments]
     dates = as_dates(pa.array([*texts, None]))
     assert dates is not None
-    assert dates.to_pylist() == [*(datetime.datetime.strptime(t, style) for t in texts), None]
+    assert dates.values.to_pylist() == [*(datetime.datetime.strptime(t, style) for t in texts), None]
 
 
 @pytest.mark.parametrize(

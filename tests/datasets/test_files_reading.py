@@ -275,6 +275,21 @@ def test_a_late_value_of_another_type_widens_the_column(
     assert str(column[-1].as_py()) == last
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+def test_codes_keep_their_leading_zeros(tmp_path: Path, separator: str, encoding: str) -> None:
+    rows = [["zip", "n", "day", "x"], ["10115", "1", "01/02/2026", "0.5"]]
+    rows += [["20095", "2", "03/04/2026", "07"]] * 5_000  # beyond the sample
+    rows += [["00123", "30", "05/06/2026", "1e3"]]
+    text = "\n".join(separator.join(row) for row in rows)
+    file = tmp_path / "t.csv"
+    file.write_bytes(text.encode(encoding))
+    table = read(file).table
+    assert table["zip"].to_pylist() == [row[0] for row in rows[1:]]
+    assert table["n"].to_pylist()[-1] == 30
+    assert table["x"].type == pa.float64()
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [

@@ -487,7 +487,7 @@ def test_a_test_file_may_hold_other_types_of_numbers(test_type: pa.DataType) -> 
             ),
         ),
         ("x c y\n1 u a\n1 u z\n", {}, "t.csv: class 'z' is tested in the test part, but no row to"),
-        ("x c y\n1 u -\n", {}, "t.csv: all rows are train rows; both training and test rows are"),
+        ("x c y\n1 u -\n", {}, "t.csv: there are no test rows; both training and test rows"),
         ("x c y\n", {}, "test.csv: has no rows, only names of columns; add rows"),
         ("x c y\n1 u\n", {}, "test.csv: line 2 has 2 fields, but the header names 3 columns"),
         ("x c y\n1 u a\n", {"cv": "2"}, "t.csv: cv and a given split exclude each other"),

@@ -206,6 +206,13 @@ def test_given_parts_are_kept() -> None:
     assert (train, test) == ([0, 1], [2, 3])
 
 
+def test_models_learn_from_rows_for_validation_too() -> None:
+    how = way(rows("ababab", parts=["train", "val", "Valid", "dev", "test", "test"]), "")
+    ((train, test),) = parts_of(how)
+    assert (train, test) == ([0, 1, 2, 3], [4, 5])
+    assert how.text == "as given: 4 training (3 of them for validation) and 2 test rows"
+
+
 @pytest.mark.parametrize(
     ("table", "cv", "message"),
     [
@@ -294,19 +301,19 @@ def test_given_parts_are_kept() -> None:
         ),
         (rows("ababacab", time=range(8)), "3", "class 'c' is tested in fold 2 in time, but"),
         (
-            rows("abab", parts=["train", "train", "valid", "test"]),
+            rows("abab", parts=["train", "train", "other", "test"]),
             "",
-            "the split column says 'valid' next to train and test; change it to one of them, or",
+            "the split column says 'other' next to train and test; change it to one of them, or",
         ),
         (
             rows("abab", parts=["train"] * 4),
             "",
-            "all rows are train rows; both training and test rows are needed",
+            "there are no test rows; both training and test rows are needed",
         ),
         (
             rows("abab", parts=["test"] * 4),
             "",
-            "all rows are test rows; both training and test rows are needed",
+            "there are no training rows; both training and test rows are needed",
         ),
         (
             rows("abab", parts=["True", "False"] * 2),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import harness_classics
 import harness_sklearn
 import numpy as np
+import pandas as pd
 import pytest
 import threadpoolctl
 from harness_sklearn import estimator
@@ -53,7 +54,7 @@ def test_a_model_learns_penguins_and_the_same_seed_gives_the_same_predictions(na
     """Models that accept missing values get them; no model warns."""
     model = MODELS[name]
     prepared, y_test = penguins(model.needs)
-    assert np.isnan(prepared.X_train).any() != model.needs.finite
+    assert bool(np.any(pd.isna(prepared.X_train))) != model.needs.finite
     setting = harness.Setting(3, "cpu", prepared.X_train.shape[1], 3)
     first, second = (
         model.make(setting).fit(prepared.X_train, prepared.y_train).predict_proba(prepared.X_test)
