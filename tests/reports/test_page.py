@@ -162,8 +162,10 @@ def test_a_reason_and_a_run_s_name_are_escaped() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "run -d iris -m prior -m numpy-softmax[tol=0.1] -r 2 --seed 3 --name 'my run' --no-timing "
-        "--timeout 90s --train-sizes 20,40 --memory 2G --no-batching",
+        (
+            "run -d iris -m prior -m numpy-softmax[tol=0.1] -r 2 --seed 3 --name 'my run' "
+            "--timeout 90s --train-sizes 20,40 --memory 2G --no-batching --no-timing"
+        ),
         "bench softmax --kernel numpy-stable --shape 5x3 --dtype float32 --budget 1s --device cpu",
         "bench training -d iris -m numpy-softmax --epochs 2 --together 4 --budget 1s",
     ],
