@@ -23,6 +23,7 @@ from harness.contract.values import (
 )
 from harness.processes.packing import PackingError, pack, unpack
 from harness.processes.serving import Inside
+from harness.statistics.rows import derived
 from harness.trials.draw import (
     facts_of,
     loaded_since,
@@ -40,6 +41,10 @@ from harness.trials.trial import (
     fit_several,
     scored,
 )
+
+KEPT = ("true", "probabilities")
+ROWS = ("true", "predicted", "log_probability", "confidence", "brier")
+"""Arrays of predictions that are handed on: all others follow from the first two, if kept."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,6 +74,7 @@ class ResultJSON(TypedDict):
     scores: dict[str, float]
     seconds: tuple[float, ...]
     trace: list[tuple[float, ...]]
+    classes: Sequence[str]
     names: NotRequired[list[tuple[str, ...]]]
     layers: NotRequired[list[int]]
 
@@ -284,7 +290,7 @@ def _written(result: Result, arrays: Arrays, prefix: str) -> ResultJSON:
     predictions = result.predictions
     assert predictions is not None
     assert result.seconds is not None
-    for name in Predictions.__dataclass_fields__:
+    for name in ROWS if predictions.probabilities is None else KEPT:
         arrays[f"{prefix}{name}"] = getattr(predictions, name)
     result_json: ResultJSON = {
         "n": [result.n_train, result.n_test, result.n_repeated],
@@ -292,6 +298,7 @@ def _written(result: Result, arrays: Arrays, prefix: str) -> ResultJSON:
         "scores": dict(result.scores),
         "seconds": astuple(result.seconds),
         "trace": [astuple(point) for point in result.trace],
+        "classes": predictions.class_names,
     }
     if (sketch := result.sketch) is not None:
         result_json["names"] = [sketch.class_names, sketch.input_names]
@@ -335,10 +342,22 @@ def results_of(
                 scores=result_json["scores"],
                 seconds=Seconds(*result_json["seconds"]),
                 trace=tuple(TracePoint(*point) for point in result_json["trace"]),
-                predictions=Predictions(
-                    **{name: arrays[f"{prefix}{name}"] for name in Predictions.__dataclass_fields__}
-                ),
+                predictions=_predictions(result_json["classes"], arrays, prefix),
                 sketch=sketch,
             )
         )
     return results, modules_of(answer)
+
+
+def _predictions(class_names: Sequence[str], arrays: Arrays, prefix: str) -> Predictions:
+    probabilities = arrays.get(f"{prefix}probabilities")
+    if probabilities is None:
+        true, predicted, log_probability, confidence, brier = (
+            arrays[f"{prefix}{name}"] for name in ROWS
+        )
+        return Predictions(true, predicted, log_probability, confidence, brier)
+    return replace(
+        derived(arrays[f"{prefix}true"], probabilities),
+        probabilities=probabilities,
+        class_names=tuple(class_names),
+    )
