@@ -124,7 +124,7 @@ class Basis(StrEnum):
     WILSON = "Wilson over test rows"
     WILSON_FOLDED = "corrected Wilson over the rows of all folds"
     NO_SCORES = "no scores"
-    NO_ROW_SCORES = "the metric has no values for single rows"
+    NO_ROW_SCORES = "no row scores"
     UNDEFINED = "not defined in every repeat"
     FEW_CARRYING = f"no interval: {FEW_ROWS_CARRY}"
     MANY_FOLDS = f"no interval: {FOLDS_TOO_MANY}"
@@ -230,8 +230,8 @@ class Cell:
     nll: Floats
     nll_sd: Floats
     brier: Floats
-    others: Mapping[str, Floats] = MappingProxyType({})
-    scales: Mapping[str, Scale] = MappingProxyType({})
+    others: Mapping[str, Floats] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
     def of(self, score: Score) -> Floats:
         """The repeats' values (J,) of one score."""
