@@ -206,7 +206,7 @@ def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
             lines.append(
                 f"{dataset}: the baseline {' and '.join(names)}, which ignores the features, is "
                 "among the best by accuracy. Accuracy says nothing about the models here; compare "
-                "their likelihoods."
+                "their likelihoods, or another score (`--metric auc`)."
             )
     return tuple(lines)
 
