@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -583,6 +584,25 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """The bytes that a trial took; NaN where they are unknown.
+
+    Args:
+        peak: the most memory at once, of the trial's process and all processes that it started,
+            beyond what it had when it was forked from the process that had imported its plugin.
+        device_peak: the most memory that torch allocated on CUDA devices.
+        model: the length of the fitted classifier's pickle.
+    """
+
+    peak: float = math.nan
+    device_peak: float = math.nan
+    model: float = math.nan
+
+
+UNMEASURED = Memory()
+
+
+@dataclass(frozen=True, slots=True)
 class TracePoint:
     """The likelihoods on the training part and the test part after an epoch."""
 
@@ -654,6 +674,7 @@ class Result:
     identifiers: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds | None = None
+    memory: Memory = UNMEASURED
     trace: tuple[TracePoint, ...] = ()
     predictions: Predictions | None = None
     sketch: Sketch | None = None
@@ -875,8 +896,10 @@ class Frames:
             class got probability 0), ``train_likelihood``; seconds: ``import_seconds``,
             ``make_seconds``, ``fit_seconds``, ``first_predict_seconds`` (the whole test part),
             ``predict_seconds`` (per row), ``fitted_together`` (number of repeats fitted in one
-            call; ``fit_seconds`` is a share of its time); ``failure_kind``, ``reason``,
-            ``traceback``, ``output`` (None unless the trial failed).
+            call; ``fit_seconds`` is a share of its time); bytes, NaN if unknown, as in `Memory`:
+            ``peak_bytes`` and ``device_peak_bytes`` (of all repeats fitted in one call together),
+            ``model_bytes``; ``failure_kind``, ``reason``, ``traceback``, ``output`` (None unless
+            the trial failed).
         traces: called without arguments; columns ``result_id``, ``epoch``, ``train_likelihood``,
             ``test_likelihood``.
         predictions: called with result ids; columns ``result_id``, ``row`` (0..n_test-1, in the

@@ -58,6 +58,10 @@ NO_INTERVAL = (
     "A likelihood without an interval rests on fewer than 10 test rows: a few wrong predictions "
     "make up the whole NLL, and one more would change it. More test rows or repeats help."
 )
+MEMORY = (
+    "Memory is the largest over all trials: peak above what importing the plugin took, processes "
+    "that a model starts included; model: the length of its pickle."
+)
 FEWEST_OF_A_CLASS = 10
 """With fewer different test rows of a class over all repeats, scores say little about it."""
 
@@ -264,6 +268,8 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
             else "."
         )
     )
+    if ranking["peak_bytes"].notna().any():
+        lines.append(MEMORY)
     return (*lines, *_unfinished(frames))
 
 

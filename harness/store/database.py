@@ -45,13 +45,18 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Result, Skip, Value
 
-SCHEMA = 6
+SCHEMA = 7
 MIGRATIONS = {
     4: (
         "ALTER TABLE results ADD COLUMN n_repeated INTEGER",
         "ALTER TABLE results ADD COLUMN identifiers TEXT",
     ),
     5: ("ALTER TABLE runs ADD COLUMN planned JSON",),
+    6: (
+        "ALTER TABLE results ADD COLUMN peak_bytes BIGINT",
+        "ALTER TABLE results ADD COLUMN device_peak_bytes BIGINT",
+        "ALTER TABLE results ADD COLUMN model_bytes BIGINT",
+    ),
 }
 """SQL statements that turn each schema into the next one; older schemas are refused."""
 
@@ -114,6 +119,10 @@ results = Table(
     Column("first_predict_seconds", Float),
     Column("predict_seconds", Float),
     Column("fitted_together", Integer),
+    # NULL if unknown.
+    Column("peak_bytes", sa.BigInteger),
+    Column("device_peak_bytes", sa.BigInteger),
+    Column("model_bytes", sa.BigInteger),
     Column("failure_kind", String(20)),
     Column("reason", Text),
     Column("traceback", Text),
@@ -332,6 +341,11 @@ class Store:
                 "predict_seconds": seconds.predict,
                 "fitted_together": seconds.together,
             }
+        row |= {
+            f"{name}_bytes": int(n_bytes)
+            for name, n_bytes in asdict(result.memory).items()
+            if np.isfinite(n_bytes)
+        }
         if failure:
             row |= {
                 "failure_kind": failure.kind,

@@ -40,6 +40,7 @@ TIMING_COLUMNS = (
     *("samples", "setup_seconds", "first_seconds", "error", "survives", *LEFT),
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
+BYTES = ("peak_bytes", "device_peak_bytes", "model_bytes")
 FLOATS = ("log_probability", "confidence", "brier")
 CHUNK = 500  # ids in one query, because databases limit the number of values in a statement
 
@@ -61,7 +62,7 @@ def load_frames(
     )
     scores = sa.select(tables.scores).join(table).where(table.c.run_id == run.id)
     with store.reading() as connection:
-        results = _frame(connection, query)
+        results = _frame(connection, query).astype(dict.fromkeys(BYTES, float))
         long_scores = _frame(connection, scores)
     score_columns = long_scores.pivot_table(
         index="result_id", columns="metric", values="value", aggfunc="first"

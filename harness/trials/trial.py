@@ -20,7 +20,9 @@ import numpy as np
 from harness.contract.parameters import place_of, split_parameters
 from harness.contract.values import (
     TRAIN_SIZE,
+    UNMEASURED,
     Failure,
+    Memory,
     Result,
     Seconds,
     Setting,
@@ -199,6 +201,8 @@ class Fitted:
         points: likelihoods by epoch.
         last_epoch: the last epoch that the model reported; None if it reported none.
         sketch: how the classifier divides its inputs; in the first repeat only.
+        classifier: the fitted classifier, in the process that fitted it.
+        memory: the bytes that the trial took.
     """
 
     test: NDArray[Any]
@@ -207,6 +211,8 @@ class Fitted:
     points: tuple[TracePoint, ...] = ()
     last_epoch: int | None = None
     sketch: Sketch | None = None
+    classifier: Classifier | None = None
+    memory: Memory = UNMEASURED
 
 
 def fit_alone(
@@ -317,6 +323,7 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
         identifiers=facts.identifiers,
         scores=scores | {"train_likelihood": train_likelihood},
         seconds=fitted.seconds,
+        memory=fitted.memory,
         trace=trace_of(fitted.points, fitted.last_epoch, train_likelihood, scores["likelihood"]),
         predictions=scoring.predictions(P, facts.y_test),
         sketch=fitted.sketch,
@@ -540,6 +547,7 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> F
         begun.monitor.points if begun.monitor else (),
         begun.monitor.last_epoch if begun.monitor else None,
         _sketch(begun, first_seconds) if begun.trial.repeat == 0 else None,
+        classifier,
     )
 
 

@@ -72,7 +72,7 @@ sklearn-naive-bayes .670  .736     .605
 prior               .112  .047     .176
 torch-mlp                *.945    ≈.780
 
-costs · paid once, apart from the steady figures above
+costs · paid once, and memory
                                          first
                     import  construction  call
 model                     s           ms     ms

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from harness.contract.values import (
     Choice,
     Failure,
+    Memory,
     Planned,
     Predictions,
     Result,
@@ -63,6 +64,7 @@ def a_result(repeat: int = 0, **more: Any) -> Result:
         n_test=3,
         scores={"accuracy": 2 / 3, "nll": 0.1},
         seconds=Seconds(0.5, 0.1, 0.2, 0.01, 1e-6),
+        memory=Memory(peak=3e9, model=250.0),
         trace=(TracePoint(1, 0.5, 0.25), TracePoint(2, 0.75, float("nan"))),
         predictions=Predictions(
             np.array([0, 1, 2], np.uint16),
@@ -118,6 +120,8 @@ def test_a_result_reads_back_as_it_was_written(store: Store) -> None:
     )
     assert row["accuracy"] == 2 / 3
     assert row["predict_seconds"] == 1e-6
+    assert (row["peak_bytes"], row["model_bytes"]) == (3e9, 250)
+    assert np.isnan(row["device_peak_bytes"])
     assert row["split_seed"] == trial().split_seed
     traces = frames.traces()
     assert traces["epoch"].tolist() == [1, 2]
@@ -307,15 +311,17 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"UPDATE harness_schema SET version = {version}")
-    complaint = f"has schema {version}, this harness reads and writes schema 6; use the harness"
+    complaint = f"has schema {version}, this harness reads and writes schema 7; use the harness"
     with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
     assert "\n" not in str(refused.value)
 
 
+OF_SCHEMA_7 = ("results.peak_bytes", "results.device_peak_bytes", "results.model_bytes")
 LATER = {
-    4: ("results.n_repeated", "results.identifiers", "runs.planned"),
-    5: ("runs.planned",),
+    4: ("results.n_repeated", "results.identifiers", "runs.planned", *OF_SCHEMA_7),
+    5: ("runs.planned", *OF_SCHEMA_7),
+    6: OF_SCHEMA_7,
 }
 """Columns that stores of earlier schemas lack."""
 
@@ -346,6 +352,7 @@ def test_a_store_of_an_earlier_schema_is_brought_to_this_one(
     assert found["n_repeated"].tolist() == [3]
     assert old["accuracy"].tolist() == found["accuracy"].tolist()
     assert old["n_repeated"].isna().all()
+    assert old["peak_bytes"].isna().all()
 
 
 def test_what_was_planned_is_not_known_of_a_run_of_schema_5_until_it_adds_repeats(
@@ -366,7 +373,7 @@ def test_a_store_of_an_earlier_schema_that_nobody_may_write_to_is_one_line(
     file = tmp_path / "harness.db"
     of_schema(version, file)
     monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
-    complaint = f"has schema {version} and cannot be brought to schema 6 here"
+    complaint = f"has schema {version} and cannot be brought to schema 7 here"
     with pytest.raises(StoreError, match=complaint):
         Store(str(file))
 
