@@ -195,11 +195,11 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for name, column in frame.items():
         if isinstance(column.dtype, pd.SparseDtype):
-            column = column.sparse.to_dense()  # noqa: PLW2901  # the same column
+            column = column.astype(column.dtype.subtype)
         elif isinstance(column.dtype, pd.CategoricalDtype):
             names = column.cat.categories
             if pd.api.types.infer_dtype(names) not in ("string", "integer", "floating"):
-                column = column.cat.rename_categories(names.astype(str).tolist())  # noqa: PLW2901
+                column = column.cat.rename_categories(names.astype(str).tolist())
         try:
             pa.array(column, from_pandas=True)
         except (pa.ArrowException, TypeError, ValueError) as error:

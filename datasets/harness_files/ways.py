@@ -308,8 +308,7 @@ def _train_and_test(rows: Rows, parts: Sequence[str], words: set[str]) -> Way:
     if not {"train", "test"} <= words:
         lacking = "test" if "train" in words else "training"
         raise harness.UsageError(
-            f"{rows.where}: there are no {lacking} rows; both training and test rows "
-            "are needed"
+            f"{rows.where}: there are no {lacking} rows; both training and test rows are needed"
         )
     is_test = np.array([part.strip().lower() == "test" for part in parts])
     train, test = np.flatnonzero(~is_test), np.flatnonzero(is_test)

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.changes import RowVerdict
     from harness.contract.values import Frames
-    from harness.statistics.scores import Cell, Score
+    from harness.statistics.scores import Cell
 
     Logs = NDArray[np.float64]
     Samples = Sequence[Sequence[float]]
@@ -430,7 +430,7 @@ def _score(
     row: ChangeRow, a: Cell, b: Cell, measure: str, rows: RowScores, level: float, *, same: bool
 ) -> _Finding:
     """The finding for one measure of a pairing: new cell ``a`` against the base's cell ``b``."""
-    score = cast("Score", _twin(measure))
+    score = _twin(measure)
     comparison = compare(a, b, score, rows, level=level)
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if same:
@@ -486,7 +486,7 @@ def _as_likelihood(row: ChangeRow) -> ChangeRow:
 
 def _identical(a: Cell, b: Cell, measure: str, rows: RowScores) -> bool:
     """Whether two cells have equal scores in every test row of their common repeats."""
-    score = cast("Score", measure)
+    score = measure
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not np.array_equal(a.of(score)[i], b.of(score)[j]):
         return False

@@ -18,7 +18,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from harness.contract.values import Dataset, Device, Kernel, Model, Picture, Report
+    from harness.contract.values import Dataset, Device, Kernel, Metric, Model, Picture, Report
 
 PROJECT = "harness"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -33,6 +33,11 @@ def harness_datasets() -> Iterable[Dataset]:  # type: ignore[empty-body]  # a ho
 @hookspec
 def harness_models() -> Iterable[Model]:  # type: ignore[empty-body]  # a hookspec has no body
     """Models that this plugin offers."""
+
+
+@hookspec
+def harness_metrics() -> Iterable[Metric]:  # type: ignore[empty-body]  # a hookspec has no body
+    """Scores of predictions that this plugin offers."""
 
 
 @hookspec

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.values import Dataset, folds_in, written
+from harness.contract.values import Dataset, Metric, folds_in, written
 from harness.errors import HarnessError, PluginError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def given_to(offered: object) -> int:
     A dataset of several folds gets the fold as well as the generator, and then the number of the
     repetition if its function takes it.
     """
+    if isinstance(offered, Metric):
+        return 2
     if not isinstance(offered, Dataset):
         return 1
     n_given = 2 if folds_in(str(offered.kind)) else 1

@@ -19,6 +19,7 @@ import pluggy
 from harness.contract import hookspecs, plugin_files
 from harness.contract.cpu import cpu
 from harness.contract.openers import opening, opens
+from harness.contract.own_scores import own_scores
 from harness.contract.parameters import parameters_of
 from harness.contract.selectors import quoted
 from harness.contract.values import (
@@ -28,6 +29,7 @@ from harness.contract.values import (
     Dataset,
     Device,
     Kernel,
+    Metric,
     Model,
     Needs,
     Option,
@@ -45,6 +47,7 @@ GROUP = "classification_harness"
 KINDS: Mapping[str, type[Any]] = {
     "datasets": Dataset,
     "models": Model,
+    "metrics": Metric,
     "kernels": Kernel,
     "devices": Device,
     "reports": Report,
@@ -54,6 +57,7 @@ KINDS: Mapping[str, type[Any]] = {
 CALLED: Mapping[str, tuple[str, ...]] = {
     "datasets": ("split",),
     "models": ("make",),
+    "metrics": ("score",),
     "kernels": ("prepare", "run", "collect"),
     "devices": ("synchronize",),
     "reports": ("tables", "render"),
@@ -63,7 +67,7 @@ CALLED: Mapping[str, tuple[str, ...]] = {
 
 SCOPES = ("pairing", "run", "history")
 
-Offer: TypeAlias = Dataset | Model | Kernel | Device | Report | Picture
+Offer: TypeAlias = Dataset | Model | Metric | Kernel | Device | Report | Picture
 """A value that a plugin yields."""
 
 T = TypeVar("T")
@@ -150,9 +154,9 @@ class Offers(Mapping[str, T], Generic[T]):
 class Registry:
     """Everything that the plugins offer, by name.
 
-    ``datasets``, ``models``, ``kernels``, ``reports`` and ``pictures`` are mappings made at
-    discovery. ``devices`` is made at first use, because looking for accelerators loads libraries
-    for seconds.
+    ``datasets``, ``models``, ``metrics``, ``kernels``, ``reports`` and ``pictures`` are mappings
+    made at discovery. ``devices`` is made at first use, because looking for accelerators loads
+    libraries for seconds.
     """
 
     def __init__(self, plugins: Sequence[tuple[Origin, ModuleType]], faults: list[Fault]) -> None:
@@ -168,6 +172,9 @@ class Registry:
         self.plugins: tuple[Origin, ...] = tuple(self.modules)
         self.datasets: Offers[Dataset] = self._ask("datasets")
         self.models: Offers[Model] = self._ask("models")
+        of_core = {metric.name: metric for metric in own_scores()}
+        self._origins |= dict.fromkeys((("metrics", name) for name in of_core), core())
+        self.metrics: Offers[Metric] = self._ask("metrics", of_core)
         self.kernels: Offers[Kernel] = self._ask("kernels")
         self.reports: Offers[Report] = self._ask("reports")
         self.pictures: Offers[Picture] = self._ask("pictures")
@@ -457,6 +464,8 @@ def _breach(kind: str, value: Any) -> str | None:
         return f"report '{value.name}', {wrong}"
     if isinstance(value, Picture) and value.scope not in SCOPES:
         return f"picture '{value.name}' of scope {value.scope!r}; there are {', '.join(SCOPES)}"
+    if isinstance(value, Metric) and (wrong := _wrong_scale(value)):
+        return f"metric '{value.name}', {wrong}"
     if isinstance(value, Model) and (
         not isinstance(value.needs, Needs) or value.needs.dtype not in ("float32", "float64")
     ):
@@ -491,6 +500,19 @@ def _wrong_columns(dataset: Dataset) -> str:
         return f"whose columns are {columns!r:.80}; write a tuple of harness.Column(...)"
     if not isinstance(dataset.repeats, int) or dataset.repeats < 0:
         return f"whose repeats are {dataset.repeats!r:.80}; write a whole number from 0"
+    return ""
+
+
+def _wrong_scale(metric: Metric) -> str:
+    """How a metric's scale breaks the contract, as a relative clause; empty if it is valid."""
+    if metric.of not in ("probabilities", "labels"):
+        return f"which is computed of {metric.of!r:.80}; write probabilities or labels"
+    if not isinstance(metric.greater_is_better, bool):
+        return f"whose greater_is_better is {metric.greater_is_better!r:.80}; write True or False"
+    ends = (metric.low, metric.high)
+    is_number = all(isinstance(end, int | float) for end in ends)
+    if not is_number or not metric.low < metric.high:
+        return f"whose bounds are {ends!r:.80}; write two numbers, the lower one as low"
     return ""
 
 

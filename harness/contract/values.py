@@ -19,7 +19,7 @@ from typing import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy as np
     import pandas as pd
@@ -241,6 +241,39 @@ class Model:
     epochs: str = ""
     hidden_activations: bool = False
     default_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Metric:
+    """A named score of predictions.
+
+    Args:
+        name: kebab-case, unique among the metrics of all plugins.
+        score: called as ``score(y, P, **parameters)``, with labels y (n,) of 0..K-1 and
+            probabilities P (n, K), a row's sum being 1; or, if ``of`` is ``labels``, with the
+            predicted labels (n,) in place of P. Returns a number; or the values (n,) of the rows,
+            whose mean is the score: then there are confidence intervals and tests over rows, too.
+            If it takes them, it gets the keyword arguments ``sample_weight`` (n,), None without
+            weights, and ``class_names``, a tuple of K names. Its other keyword parameters and
+            their defaults are the metric's parameters, as in ``--metric f1[positive=yes]``.
+        of: ``probabilities`` or ``labels``: what the score is computed from.
+        greater_is_better: whether a larger value is a better one.
+        low: the smallest possible value.
+        high: the largest possible value.
+        description: one sentence.
+        tags: words to select the metric by.
+        requires: import names of packages that ``score`` needs.
+    """
+
+    name: str
+    score: Callable[..., Any]  # returns a float or an array, and takes parameters of its own
+    of: Literal["probabilities", "labels"] = "probabilities"
+    greater_is_better: bool = True
+    low: float = 0.0
+    high: float = 1.0
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -613,7 +646,7 @@ class TracePoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """A summary of the predicted probabilities of each test row.
+    """The predicted probabilities of each test row, and what follows from them.
 
     Args:
         true: (n_test,) uint16, the true class.
@@ -622,6 +655,8 @@ class Predictions:
             clipped as in the NLL.
         confidence: (n_test,) float32, the probability of the predicted class.
         brier: (n_test,) float32, the squared error, summed over classes.
+        probabilities: (n_test, n_classes) float32; None in results that were stored without them.
+        class_names: (n_classes,), names of the classes; empty without probabilities.
     """
 
     true: NDArray[np.uint16]
@@ -629,6 +664,8 @@ class Predictions:
     log_probability: NDArray[np.float32]
     confidence: NDArray[np.float32]
     brier: NDArray[np.float32]
+    probabilities: NDArray[np.float32] | None = None
+    class_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -915,6 +952,16 @@ class Frames:
         history: called without arguments; the points that `harness track` keeps in the store, of
             all runs, oldest first.
         pictures: the kinds of pictures that plugins offer, by name.
+        predicted: called with result ids; each id with its `Predictions`, one after another, in no
+            particular order.
+        metrics: names of the scores to show, the first of which ranks; empty for the accuracy and
+            the likelihood, which ranks. Those that are not columns of ``results`` in every run are
+            in ``scales``, too.
+        scales: by name, the metrics that were computed from the predictions: columns of
+            ``results``, NaN where a metric is not defined.
+        metric_rows: called with a name of ``scales`` and result ids; the rows' values (n_test,) by
+            id, for those metrics and results that have them.
+        remarks: lines that every report of these frames shows, such as why a metric is missing.
     """
 
     run: Run
@@ -925,3 +972,10 @@ class Frames:
     sketches: Callable[[Sequence[int]], Mapping[int, Sketch]] = lambda _: {}
     history: Callable[[], Sequence[Point]] = lambda: ()
     pictures: Mapping[str, Picture] = field(default_factory=dict)
+    predicted: Callable[[Sequence[int]], Iterable[tuple[int, Predictions]]] = lambda _: ()
+    metrics: tuple[str, ...] = ()
+    scales: Mapping[str, Metric] = field(default_factory=dict)
+    metric_rows: Callable[[str, Sequence[int]], Mapping[int, NDArray[np.float64]]] = (
+        lambda _name, _ids: {}
+    )
+    remarks: tuple[str, ...] = ()

@@ -9,8 +9,8 @@ from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, Note
 from harness.sheets.ranked import named_rows
 from harness.sheets.table import CLIPPED, PARTIAL, TIED
+from harness.statistics.rows import CLIP
 from harness.statistics.scores import MOST_FOLDS, Basis
-from harness.trials.scoring import CLIP
 from harness.words import plain
 
 if TYPE_CHECKING:

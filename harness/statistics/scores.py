@@ -33,7 +33,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
 from scipy import special  # scipy.stats has clearer names, but takes 0.6 s to import
@@ -49,20 +50,51 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from harness.contract.values import Planned, SplitKind
+    from harness.contract.values import Metric, Planned, SplitKind
     from harness.statistics.posteriors import Posterior
 
     Floats: TypeAlias = NDArray[np.float64]
     Predict: TypeAlias = Callable[[Sequence[int]], pd.DataFrame]
+    MetricRows: TypeAlias = Callable[[str, Sequence[int]], Mapping[int, Floats]]
 
 Named = TypeVar("Named")
-Score: TypeAlias = Literal["accuracy", "nll", "brier"]
+Score: TypeAlias = str
+"""``accuracy``, ``nll``, ``brier``, or the name of a metric that a cell has in `Cell.scales`."""
 
 LEVEL = 0.05
 """Significance level of tests; intervals cover with probability 1 - LEVEL."""
 
-CEILING: dict[Score, float] = {"accuracy": 1.0, "nll": math.inf, "brier": 2.0}
-"""The largest possible value of each score; the smallest is 0."""
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """A score's possible values, and which of them are better.
+
+    Args:
+        name: the score's name.
+        low: the smallest possible value.
+        high: the largest possible value.
+        more_is_better: whether a larger value is better.
+    """
+
+    name: str
+    low: float
+    high: float
+    more_is_better: bool
+
+    @property
+    def span(self) -> float:
+        """The largest possible difference."""
+        return self.high - self.low
+
+
+SCALES: Mapping[str, Scale] = MappingProxyType(
+    {
+        "accuracy": Scale("accuracy", 0.0, 1.0, more_is_better=True),
+        "nll": Scale("nll", 0.0, math.inf, more_is_better=False),
+        "brier": Scale("brier", 0.0, 2.0, more_is_better=False),
+    }
+)
+"""The scores that every result has."""
 
 FEWEST_CARRYING = 10.0
 """An interval of the NLL needs at least this many carrying rows (`Cell.carrying`)."""
@@ -92,7 +124,8 @@ class Basis(StrEnum):
     WILSON = "Wilson over test rows"
     WILSON_FOLDED = "corrected Wilson over the rows of all folds"
     NO_SCORES = "no scores"
-    NO_ROW_SCORES = "no row scores for brier"
+    NO_ROW_SCORES = "the metric has no values for single rows"
+    UNDEFINED = "not defined in every repeat"
     FEW_CARRYING = f"no interval: {FEW_ROWS_CARRY}"
     MANY_FOLDS = f"no interval: {FOLDS_TOO_MANY}"
 
@@ -183,6 +216,8 @@ class Cell:
         nll: (J,), mean negative log likelihood.
         nll_sd: (J,), standard deviation of the negative log likelihood over the test rows.
         brier: (J,), mean over the test rows of the squared error, summed over classes.
+        others: (J,) values of other metrics, by name; NaN where a metric is not defined.
+        scales: their scales.
     """
 
     kind: SplitKind | None
@@ -195,10 +230,18 @@ class Cell:
     nll: Floats
     nll_sd: Floats
     brier: Floats
+    others: Mapping[str, Floats] = MappingProxyType({})
+    scales: Mapping[str, Scale] = MappingProxyType({})
 
     def of(self, score: Score) -> Floats:
         """The repeats' values (J,) of one score."""
+        if score in self.others:
+            return self.others[score]
         return {"accuracy": self.accuracy, "nll": self.nll, "brier": self.brier}[score]
+
+    def scale(self, score: Score) -> Scale:
+        """The scale of one score."""
+        return self.scales[score] if score in self.scales else SCALES[score]
 
     @property
     def complete(self) -> bool:
@@ -242,8 +285,15 @@ class Cell:
         return float((n * self.nll.mean() + missed_loss) ** 2 / (squares + missed_loss**2))
 
 
+def scale_of(metric: Metric, name: str) -> Scale:
+    """The scale of a metric whose column has this name."""
+    return Scale(name, metric.low, metric.high, more_is_better=metric.greater_is_better)
+
+
 def cells(
-    results: pd.DataFrame, planned: Sequence[Planned] = ()
+    results: pd.DataFrame,
+    planned: Sequence[Planned] = (),
+    metrics: Mapping[str, Metric] = MappingProxyType({}),
 ) -> dict[tuple[str, str, str], Cell]:
     """A cell for each (dataset, model, device) of `harness.contract.values.Frames.results`.
 
@@ -254,11 +304,13 @@ def cells(
         results: as in `Frames`.
         planned: as in `Run`; a planned contender without a row gets a cell without repeats. Empty
             if it is not known: then only rows tell which repeats and contenders there are.
+        metrics: other metrics that are columns of the results, by name, as in `Frames`.
     """
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
-        for name in ("n_train", "n_test", "accuracy", "nll", "nll_sd", "brier")
+        for name in ("n_train", "n_test", "accuracy", "nll", "nll_sd", "brier", *metrics)
     }
+    scales = {name: scale_of(metric, name) for name, metric in metrics.items()}
     ids = results["result_id"].to_numpy(dtype=np.int64)
     repeat = results["repeat"].to_numpy(dtype=np.int64)
     kinds: dict[str, SplitKind] = {}
@@ -293,25 +345,36 @@ def cells(
             nll=columns["nll"][rows],
             nll_sd=columns["nll_sd"][rows],
             brier=columns["brier"][rows],
+            others={name: columns[name][rows] for name in metrics},
+            scales=scales,
         )
     return cells_by_contender
 
 
-def interval(cell: Cell, score: Score) -> Interval:
+def interval(cell: Cell, score: Score, rows: RowScores | None = None) -> Interval:
     """The mean score's 95% interval, within the score's bounds.
 
     Over several splits or folds the interval holds for the learning algorithm. If the test rows of
     one split are the sample, it holds for the fitted models. The NLL has no interval if fewer than
     `FEWEST_CARRYING` test rows carry it (`Cell.carrying`), and no score has one over more than
     `MOST_FOLDS` folds: then the ends are NaN, and the basis gives the reason.
+
+    Args:
+        cell: the contender's scores.
+        score: one of them.
+        rows: row scores, which scores other than the accuracy and the NLL need where the test rows
+            are the sample.
     """
     values = cell.of(score)
+    scale = cell.scale(score)
     J = len(values)
     if J == 0:
         return Interval(math.nan, math.nan, Basis.NO_SCORES)
     if cell.too_many_folds:
         return Interval(math.nan, math.nan, Basis.MANY_FOLDS)
     mean = float(values.mean())
+    if math.isnan(mean):
+        return Interval(math.nan, math.nan, Basis.UNDEFINED)
     if score == "nll" and cell.carrying < FEWEST_CARRYING:
         return Interval(math.nan, math.nan, Basis.FEW_CARRYING)
     if folds_in(cell.kind) and J > 1:
@@ -319,19 +382,30 @@ def interval(cell: Cell, score: Score) -> Interval:
     if cell.kind == "fixed" or J == 1 or _constant(values):
         if score == "accuracy":
             return _wilson(mean, cell.rows)
-        if score == "brier":
+        variance = _variance_of_rows(cell, score, rows)
+        if math.isnan(variance):
             return Interval(math.nan, math.nan, Basis.NO_ROW_SCORES)
-        spread = math.sqrt(float(np.square(cell.nll_sd).mean()) / cell.rows)
-        half, basis = _half_width(spread, cell.rows - 1), Basis.ROWS
+        half, basis = _half_width(math.sqrt(variance / cell.rows), cell.rows - 1), Basis.ROWS
     else:
         spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
         basis = Basis.SPLITS if cell.kind == "resampled" else Basis.DRAWS
         half = _half_width(spread, J - 1)
-    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), basis)
+    return Interval(max(mean - half, scale.low), min(mean + half, scale.high), basis)
+
+
+def _variance_of_rows(cell: Cell, score: Score, rows: RowScores | None) -> float:
+    """The mean variance of a score over the test rows; NaN if it has no values for rows."""
+    if score == "nll":
+        return float(np.square(cell.nll_sd).mean())
+    values = rows.of(cell.result_ids.tolist(), score) if rows else []
+    if not values or min(map(len, values)) < 2:
+        return math.nan
+    return float(np.mean([result.var(ddof=1) for result in values]))
 
 
 def _over_folds(cell: Cell, score: Score) -> Interval:
-    """The interval over folds: over all their rows, or, for the Brier score, over fold means."""
+    """The interval over folds: over all their rows, or, for other scores, over fold means."""
+    scale = cell.scale(score)
     values = cell.of(score)
     mean, J = float(values.mean()), len(values)
     n, k = J * cell.n_test, folds_in(cell.kind)
@@ -360,7 +434,7 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
             return Interval(math.nan, math.nan, Basis.NO_ROW_SCORES)
         spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
         half, basis = _half_width(spread, _parts(cell.kind, J) - 1), Basis.FOLDS
-    return Interval(max(mean - half, 0.0), min(mean + half, CEILING[score]), basis)
+    return Interval(max(mean - half, scale.low), min(mean + half, scale.high), basis)
 
 
 def likelihood_interval(nll: Interval) -> Interval:
@@ -373,19 +447,44 @@ def likelihood_interval(nll: Interval) -> Interval:
 
 
 class RowScores:
-    """Scores of single test rows, read from the store only when a comparison needs them."""
+    """Scores of single test rows, read from the store only when a comparison needs them.
 
-    def __init__(self, predictions: Predict) -> None:
-        self._predictions = predictions
+    Args:
+        predictions: as in `Frames`.
+        metric_rows: as in `Frames`.
+    """
+
+    def __init__(
+        self, predictions: Predict, metric_rows: MetricRows = lambda _name, _ids: {}
+    ) -> None:
+        self._predictions, self._metric_rows = predictions, metric_rows
         self._kept: dict[int, dict[Score, Floats]] = {}  # by result id
+        self._others: dict[Score, dict[int, Floats]] = {}
 
     def of(self, result_ids: Sequence[int], score: Score) -> list[Floats]:
-        """The rows' scores (n_test,) for each result, in the order of the test part."""
-        self.fetch(result_ids)
-        return [self._kept[i][score] for i in result_ids]
+        """The rows' scores (n_test,) for each result, in the order of the test part.
+
+        Empty arrays for results of which the metric has no values for rows.
+        """
+        if score in SCALES:
+            self.fetch(result_ids)
+            return [self._kept[i][score] for i in result_ids]
+        known = self._others.setdefault(score, {})
+        missing = [i for i in result_ids if i not in known]
+        if missing:
+            known |= dict.fromkeys(missing, np.empty(0))
+            known |= self._metric_rows(score, missing)
+        return [known[i] for i in result_ids]
+
+    def fetch_all(self, result_ids: Iterable[int], score: Score) -> None:
+        """Read the rows of several results at once, for later calls of `of`."""
+        if score in SCALES:
+            self.fetch(result_ids)
+        else:
+            self.of(sorted(set(result_ids)), score)
 
     def fetch(self, result_ids: Iterable[int]) -> None:
-        """Read the rows of several results at once, for later calls of `of`."""
+        """Read the rows' predictions of several results at once."""
         missing = sorted(set(result_ids) - self._kept.keys())
         if not missing:
             return
@@ -418,8 +517,11 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
     _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
     if not len(i):
         return Comparison(math.nan, math.nan, Basis.NO_COMMON_REPEAT)
+    scale = a.scale(score)
     differences = a.of(score)[i] - b.of(score)[j]
     mean, J = float(differences.mean()), len(differences)
+    if math.isnan(mean):
+        return Comparison(math.nan, math.nan, Basis.UNDEFINED)
     if a.too_many_folds:
         return Comparison(mean, math.nan, Basis.NO_TEST)
     worth = _rows(a.kind, J, a.n_test, a.n_train)
@@ -429,21 +531,22 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
             factor = _factor(a.kind, J, a.n_test, a.n_train)
             spread = float(differences.std(ddof=1)) * math.sqrt(factor)
             basis = Basis.PAIRED_SPLITS if a.kind == "resampled" else Basis.PAIRED_DRAWS
-            return _by_t(mean, spread, J - 1, basis, score, level)
+            return _by_t(mean, spread, J - 1, basis, scale, level)
         if _constant(differences) and abs(mean) < 1e-12:
-            return _equal_scores(a, b, score, rows, (i, j), worth, level)
+            return _equal_scores(a, b, scale, rows, (i, j), worth, level)
     scores_a = rows.of(a.result_ids[i].tolist(), score)
     scores_b = rows.of(b.result_ids[j].tolist(), score)
     if any(len(x) != len(y) or not len(x) for x, y in zip(scores_a, scores_b, strict=True)):
-        return Comparison(mean, math.nan, Basis.NO_COMMON_ROWS)
+        lacking = not any(map(len, scores_a)) and score in a.scales
+        return Comparison(mean, math.nan, Basis.NO_ROW_SCORES if lacking else Basis.NO_COMMON_ROWS)
     paired = [x - y for x, y in zip(scores_a, scores_b, strict=True)]
     if folded and worth > 1 and not _constant(np.concatenate(paired)):
-        return _over_folded_rows(mean, paired, worth, folds_in(a.kind), score, level)
+        return _over_folded_rows(mean, paired, worth, folds_in(a.kind), scale, level)
     if a.kind != "fixed":
-        return _over_rows(mean, np.concatenate(paired), worth, score, level)
+        return _over_rows(mean, np.concatenate(paired), worth, scale, level)
     if J > 1 and worth > 1 and not _constant(differences):
-        return _over_seeds(mean, np.array(paired), score, level)
-    comparison = _over_rows(mean, np.mean(paired, axis=0), worth, score, level)
+        return _over_seeds(mean, np.array(paired), scale, level)
+    comparison = _over_rows(mean, np.mean(paired, axis=0), worth, scale, level)
     return replace(comparison, of_fits=J == 1)
 
 
@@ -451,7 +554,11 @@ def best(contenders: Mapping[Named, Cell], score: Score) -> Named | None:
     """The complete contender with the best mean score; None if none is complete."""
     complete = {key: cell for key, cell in contenders.items() if cell.complete}
     means = {key: float(cell.of(score).mean()) for key, cell in complete.items()}
-    return (max if score == "accuracy" else min)(means, key=means.__getitem__, default=None)
+    means = {key: mean for key, mean in means.items() if not math.isnan(mean)}
+    if not means:
+        return None
+    more_is_better = complete[next(iter(means))].scale(score).more_is_better
+    return (max if more_is_better else min)(means, key=means.__getitem__)
 
 
 def against_best(
@@ -483,11 +590,11 @@ def against_best(
         or any(len(cell.repeats) == 1 for cell in scored.values())
     )
     if by_rows:
-        rows.fetch(i for cell in scored.values() for i in cell.result_ids.tolist())
+        rows.fetch_all((i for cell in scored.values() for i in cell.result_ids.tolist()), score)
     comparisons = {
         key: compare(best_cell, cell, score, rows) for key, cell in scored.items() if key != leader
     }
-    sign = 1 if score == "accuracy" else -1
+    sign = 1 if best_cell.scale(score).more_is_better else -1
     p_alone = [
         1.0 if sign * comparison.difference < 0 else comparison.p_value
         for comparison in comparisons.values()
@@ -586,7 +693,7 @@ def _p_value(t: float, freedom: float) -> float:
 
 
 def _by_t(
-    mean: float, spread: float, freedom: float, basis: Basis, score: Score, level: float
+    mean: float, spread: float, freedom: float, basis: Basis, scale: Scale, level: float
 ) -> Comparison:
     """Compare by a t-test of a mean difference whose standard error is the spread."""
     half = _half_width(spread, freedom)
@@ -594,8 +701,8 @@ def _by_t(
         mean,
         _p_value(mean / spread, freedom),
         basis,
-        max(mean - half, -CEILING[score]),
-        min(mean + half, CEILING[score]),
+        max(mean - half, -scale.span),
+        min(mean + half, scale.span),
         spread * standard_errors_told(freedom, level),
         students(mean, spread, freedom),
     )
@@ -616,7 +723,7 @@ def mean_squares(differences: Floats) -> tuple[float, float, float]:
     )
 
 
-def _over_seeds(mean: float, differences: Floats, score: Score, level: float) -> Comparison:
+def _over_seeds(mean: float, differences: Floats, scale: Scale, level: float) -> Comparison:
     """Compare by the differences (J, n) of n rows crossed with J seeds; both are samples.
 
     With mean squares R of rows, S of seeds and E of the residual, the mean's variance is
@@ -631,11 +738,11 @@ def _over_seeds(mean: float, differences: Floats, score: Score, level: float) ->
     R, S, E = mean_squares(differences)
     parts = ((max(R - E, 0.0) / (J * n), n - 1.0), (S / (J * n), J - 1.0))
     spread = math.sqrt(max(R + S - E, R, S) / (J * n))
-    return _by_parts(mean, parts, spread, Basis.PAIRED_SEEDS, score, level)
+    return _by_parts(mean, parts, spread, Basis.PAIRED_SEEDS, scale, level)
 
 
 def _over_folded_rows(
-    mean: float, paired: Sequence[Floats], worth: float, k: int, score: Score, level: float
+    mean: float, paired: Sequence[Floats], worth: float, k: int, scale: Scale, level: float
 ) -> Comparison:
     """Compare by the rows' differences in each fold, which are worth `worth` independent rows.
 
@@ -649,9 +756,9 @@ def _over_folded_rows(
     between, freedom = _between_folds(means, variance, len(differences) / len(paired), k)
     basis = Basis.PAIRED_FOLDED_ROWS
     if not between:
-        return _by_t(mean, math.sqrt(variance / worth), worth - 1, basis, score, level)
+        return _by_t(mean, math.sqrt(variance / worth), worth - 1, basis, scale, level)
     parts = ((variance / worth, worth - 1), (between, freedom))
-    return _by_parts(mean, parts, math.sqrt(variance / worth + between), basis, score, level)
+    return _by_parts(mean, parts, math.sqrt(variance / worth + between), basis, scale, level)
 
 
 def _between_folds(means: Floats, variance: float, n_test: float, k: int) -> tuple[float, float]:
@@ -685,7 +792,7 @@ def _by_parts(
     parts: Sequence[tuple[float, float]],
     spread: float,
     basis: Basis,
-    score: Score,
+    scale: Scale,
     level: float,
 ) -> Comparison:
     """Compare by a mean difference whose variance has two parts.
@@ -695,7 +802,7 @@ def _by_parts(
         parts: variance and degrees of freedom of each part; the second has fewer degrees.
         spread: standard error of the mean difference.
         basis: the test.
-        score: the score to compare.
+        scale: the score to compare.
         level: significance level for the smallest visible difference.
     """
 
@@ -718,8 +825,8 @@ def _by_parts(
         mean,
         min(2 * tail_beyond(abs(mean)), 1.0),
         basis,
-        max(mean - half, -CEILING[score]),
-        min(mean + half, CEILING[score]),
+        max(mean - half, -scale.span),
+        min(mean + half, scale.span),
         _visible_by(_parts_half_width(parts, level / 2), spread, min_freedom, max_freedom, level),
         below,
     )
@@ -752,19 +859,19 @@ def _visible_by(
 def _equal_scores(
     a: Cell,
     b: Cell,
-    score: Score,
+    scale: Scale,
     rows: RowScores,
     common: tuple[NDArray[np.intp], NDArray[np.intp]],
     worth: float,
     level: float,
 ) -> Comparison:
     """Compare two contenders with equal scores in each of several common repeats."""
-    if score != "accuracy":
+    if scale.name != "accuracy":
         return Comparison(0.0, 1.0, Basis.EQUAL, 0.0, 0.0, 0.0, point(0.0))
     # Equal accuracies, but perhaps not on the same rows.
     i, j = common
-    scores_a = np.concatenate(rows.of(a.result_ids[i].tolist(), score))
-    scores_b = np.concatenate(rows.of(b.result_ids[j].tolist(), score))
+    scores_a = np.concatenate(rows.of(a.result_ids[i].tolist(), scale.name))
+    scores_b = np.concatenate(rows.of(b.result_ids[j].tolist(), scale.name))
     if len(scores_a) != len(scores_b):
         return Comparison(0.0, math.nan, Basis.NO_COMMON_ROWS)
     discordant = float((scores_a > scores_b).mean()) * worth
@@ -775,7 +882,7 @@ def _equal_scores(
     )
 
 
-def _by_signs(mean: float, n: float, basis: Basis, score: Score, level: float) -> Comparison:
+def _by_signs(mean: float, n: float, basis: Basis, scale: Scale, level: float) -> Comparison:
     """Compare by n independent differences that are all equal.
 
     A t-test needs some variance, but the sign test does not: n differences have the same sign.
@@ -783,17 +890,17 @@ def _by_signs(mean: float, n: float, basis: Basis, score: Score, level: float) -
     smallest_p = min(1.0, 2.0 ** (1 - n))
     p = 1.0 if abs(mean) < 1e-12 else smallest_p
     significant = smallest_p < LEVEL
-    low, high = (mean, mean) if significant else (-CEILING[score], CEILING[score])
+    low, high = (mean, mean) if significant else (-scale.span, scale.span)
     visible = 0.0 if smallest_p < level else math.inf
     return Comparison(mean, p, basis, low, high, visible, point(mean) if significant else unknown)
 
 
 def _over_rows(
-    mean: float, differences: Floats, rows: float, score: Score, level: float
+    mean: float, differences: Floats, rows: float, scale: Scale, level: float
 ) -> Comparison:
     """Compare by differences of rows that are worth ``rows`` independent ones."""
     independent = rows >= len(differences) - 1e-9
-    if score == "accuracy" and independent and np.isin(differences, (-1.0, 0.0, 1.0)).all():
+    if scale.name == "accuracy" and independent and np.isin(differences, (-1.0, 0.0, 1.0)).all():
         return _mcnemar(
             mean,
             int((differences > 0).sum()),
@@ -801,13 +908,13 @@ def _over_rows(
             len(differences),
             level,
         )
-    ceiling = CEILING[score]
+    ceiling = scale.span
     if _constant(differences):
-        return _by_signs(mean, rows, Basis.SIGNS, score, level)
+        return _by_signs(mean, rows, Basis.SIGNS, scale, level)
     if rows <= 1:
         return Comparison(mean, math.nan, Basis.FEW_ROWS, -ceiling, ceiling, math.inf)
     spread = float(differences.std(ddof=1)) / math.sqrt(rows)
-    return _by_t(mean, spread, rows - 1, Basis.PAIRED_ROWS, score, level)
+    return _by_t(mean, spread, rows - 1, Basis.PAIRED_ROWS, scale, level)
 
 
 def _mcnemar(mean: float, better: int, worse: int, n: int, level: float) -> Comparison:

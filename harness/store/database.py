@@ -36,6 +36,7 @@ from sqlalchemy import (
 from harness.contract.columns import names_in_words
 from harness.contract.values import Planned, Point, Predictions, Run, Sketch, Timing, written
 from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
+from harness.statistics.rows import derived
 from harness.untrusted import bounded, hide_password, without, without_passwords
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ MIGRATIONS = {
         "ALTER TABLE results ADD COLUMN model_bytes BIGINT",
     ),
 }
-"""SQL statements that turn each schema into the next one; older schemas are refused."""
+"""SQL statements that turn each schema into the next one, besides new tables; older schemas are
+refused."""
 
 CREATE_TRIES = 50
 NAME_LENGTH = 200
@@ -148,6 +150,17 @@ traces = Table(
     Column("test_likelihood", Float),
 )
 
+probabilities = Table(
+    "probabilities",
+    metadata,
+    Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
+    Column("class_names", JSON, nullable=False),
+    # Little-endian numbers, compressed with zlib: one per test row, and one per row and class.
+    Column("true_class", LargeBinary, nullable=False),
+    Column("probabilities", LargeBinary, nullable=False),
+)
+
+# What follows from probabilities that were too many to keep, or of a store of an earlier schema.
 predictions = Table(
     "predictions",
     metadata,
@@ -386,8 +399,9 @@ class Store:
                     ],
                 )
             if result.predictions:
+                table = predictions if result.predictions.probabilities is None else probabilities
                 connection.execute(
-                    predictions.insert().values(result_id=result_id, **pack(result.predictions))
+                    table.insert().values(result_id=result_id, **pack(result.predictions))
                 )
             if result.sketch:
                 arrays = pack_sketch(result.sketch)
@@ -623,6 +637,7 @@ class Store:
                 if connection.execute(update.values(version=version + 1)).rowcount:
                     for statement in MIGRATIONS[version]:
                         connection.execute(sa.text(statement))
+                    metadata.create_all(connection)  # new tables
         except sa.exc.DBAPIError as error:
             raise StoreError(
                 f"store '{self.name}' has schema {version} and cannot be brought to schema "
@@ -692,15 +707,42 @@ def _run(row: sa.RowMapping | Mapping[str, Any]) -> Run:
     return Run(**{**row, "planned": planned})
 
 
-def pack(rows: Predictions) -> dict[str, bytes]:
-    """Predictions as a row of the table ``predictions``."""
+def pack(rows: Predictions) -> dict[str, Any]:
+    """Predictions as a row of the table ``probabilities``, or ``predictions`` without them."""
+    true = zlib.compress(rows.true.astype("<u2").tobytes(), LEVEL)
+    if rows.probabilities is not None:
+        return {
+            "class_names": [_text(bounded(name, NAME_LENGTH)) for name in rows.class_names],
+            "true_class": true,
+            "probabilities": _shuffled(rows.probabilities),
+        }
     return {
-        "true_class": zlib.compress(rows.true.astype("<u2").tobytes()),
+        "true_class": true,
         "predicted_class": zlib.compress(rows.predicted.astype("<u2").tobytes()),
         "log_probability": zlib.compress(rows.log_probability.astype("<f4").tobytes()),
         "confidence": zlib.compress(rows.confidence.astype("<f4").tobytes()),
         "brier": zlib.compress(rows.brier.astype("<f4").tobytes()),
     }
+
+
+LEVEL = 1
+"""Compression of probabilities: further levels take longer and save hardly anything."""
+
+
+def _shuffled(floats: NDArray[np.float32]) -> bytes:
+    """Floats in order of their bytes' significance, compressed: their exponents repeat."""
+    octets = np.ascontiguousarray(floats, dtype="<f4").reshape(-1, 1).view(np.uint8)
+    return zlib.compress(octets.T.tobytes(), LEVEL)
+
+
+def unpack_probabilities(
+    class_names: Sequence[str], true_class: bytes, packed: bytes
+) -> Predictions:
+    """Predictions from a row of the table ``probabilities``."""
+    octets = np.frombuffer(zlib.decompress(packed), dtype=np.uint8).reshape(4, -1)
+    floats = np.ascontiguousarray(octets.T).view("<f4").reshape(-1, len(class_names))
+    rows = derived(_numbers(true_class, "<u2"), floats)
+    return replace(rows, probabilities=floats, class_names=tuple(class_names))
 
 
 def unpack(

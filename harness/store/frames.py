@@ -16,9 +16,9 @@ from harness.statistics.timings import summarise
 from harness.store import database as tables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from harness.contract.values import Picture, Run, Sketch, Timing
+    from harness.contract.values import Picture, Predictions, Run, Sketch, Timing
     from harness.store.database import Store
 
 METRICS = (
@@ -75,6 +75,7 @@ def load_frames(
         results,
         traces=lambda: _traces(store, run),
         predictions=lambda ids: _predictions(store, ids),
+        predicted=lambda ids: _predicted(store, ids),
         timings=timings_frame(store.timings(run)),
         sketches=lambda ids: _sketches(store, ids),
         history=store.points,
@@ -114,27 +115,35 @@ def _traces(store: Store, run: Run) -> pd.DataFrame:
 
 
 def _predictions(store: Store, ids: Sequence[int]) -> pd.DataFrame:
-    table = tables.predictions
     columns: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {
         name: [] for name in ("result_id", "row", "true", "predicted", *FLOATS)
     }
-    result_ids = [int(result_id) for result_id in ids]
-    with store.reading() as connection:
-        for start in range(0, len(result_ids), CHUNK):
-            chunk = table.c.result_id.in_(result_ids[start : start + CHUNK])
-            query = sa.select(table).where(chunk).order_by(table.c.result_id)
-            for result_id, *packed in connection.execute(query):
-                rows = tables.unpack(*packed)
-                n = len(rows.true)
-                columns["result_id"].append(np.full(n, result_id))
-                columns["row"].append(np.arange(n))
-                columns["true"].append(rows.true.astype(np.int64))
-                columns["predicted"].append(rows.predicted.astype(np.int64))
-                for name in FLOATS:
-                    columns[name].append(getattr(rows, name).astype(np.float64))
+    for result_id, rows in sorted(_predicted(store, ids)):
+        n = len(rows.true)
+        columns["result_id"].append(np.full(n, result_id))
+        columns["row"].append(np.arange(n))
+        columns["true"].append(rows.true.astype(np.int64))
+        columns["predicted"].append(rows.predicted.astype(np.int64))
+        for name in FLOATS:
+            columns[name].append(getattr(rows, name).astype(np.float64))
     return pd.DataFrame(
         {name: np.concatenate(parts) if parts else [] for name, parts in columns.items()}
     )
+
+
+def _predicted(store: Store, ids: Sequence[int]) -> Iterator[tuple[int, Predictions]]:
+    """The predictions of some results, each with the result's id."""
+    result_ids = [int(result_id) for result_id in ids]
+    with store.reading() as connection:
+        for start in range(0, len(result_ids), CHUNK):
+            chunk = result_ids[start : start + CHUNK]
+            for table, unpack in (
+                (tables.probabilities, tables.unpack_probabilities),
+                (tables.predictions, tables.unpack),
+            ):
+                query = sa.select(table).where(table.c.result_id.in_(chunk))
+                for result_id, *packed in connection.execute(query):
+                    yield result_id, unpack(*packed)
 
 
 def _sketches(store: Store, ids: Sequence[int]) -> dict[int, Sketch]:

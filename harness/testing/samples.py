@@ -97,6 +97,7 @@ UNFINISHED = {
     ("tides", "forest", 2): ("failed", "exception", "ValueError: a tree without leaves"),
     ("pebbles", "ridge[l2=0.1]", 1): ("timeout", "timeout", "no answer within 60 s"),
 }
+CLASSES = ("low", "middle", "high")
 COLUMNS = (
     *("result_id", "dataset", "model", "device", "repeat", "status", "split_kind", "baseline"),
     *("n_train", "n_test", "n_repeated", "identifiers"),
@@ -124,7 +125,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
 
     rng = np.random.default_rng(0)
     rows: list[dict[str, object]] = []
-    predicted: dict[int, Predictions] = {}
+    kept: dict[int, Predictions] = {}
     for dataset, kind in DATASETS.items():
         for repeat in range(REPEATS):
             y = rng.permutation(np.arange(40) % 3)
@@ -144,7 +145,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
                     row |= {"output": "", "split_kind": kind if fault[0] == "failed" else None}
                 else:
                     P = _probabilities(rng, y, skill)
-                    predicted[len(rows) + 1] = scoring.predictions(P, y)
+                    kept[len(rows) + 1] = scoring.predictions(P, y, CLASSES)
                     row |= {"status": "ok", "split_kind": kind, "n_train": 120, "n_test": len(y)}
                     row |= {"n_repeated": 0}
                     row |= scoring.score(P, y) | _seconds(rng)
@@ -163,7 +164,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
             [
                 (i, row, *values)
                 for i in result_ids
-                if (p := predicted.get(i))
+                if (p := kept.get(i))
                 for row, values in enumerate(
                     zip(*(getattr(p, name) for name in PREDICTED), strict=True)
                 )
@@ -187,7 +188,8 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
         lambda: pd.DataFrame(traces, columns=TRACE_COLUMNS),
         predictions,
         timings_frame([] if all_failed else _timings(rng)),
-        lambda ids: {i: _sketch() for i in ids if i in predicted and rows[i - 1]["repeat"] == 0},
+        lambda ids: {i: _sketch() for i in ids if i in kept and rows[i - 1]["repeat"] == 0},
+        predicted=lambda ids: ((i, kept[i]) for i in ids if i in kept),
     )
 
 
@@ -198,7 +200,7 @@ def _sketch() -> Sketch:
     P = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     points = np.linspace(-2.5, 2.5, 40, dtype=np.float32)[:, None]
     layer = np.tanh(np.stack([x, 1 - x], axis=1))
-    return Sketch(("low", "middle", "high"), ("x0",), points, np.arange(40), (x,), P, (layer,))
+    return Sketch(CLASSES, ("x0",), points, np.arange(40), (x,), P, (layer,))
 
 
 def _timings(rng: np.random.Generator) -> list[Timing]:

@@ -19,6 +19,7 @@ from harness.contract.columns import rows_of
 from harness.contract.values import RUNNING, TO_PREDICT, TimedCall, WorkloadKey
 from harness.errors import ProbabilityError, UsageError
 from harness.processes.threads import give_threads
+from harness.statistics.rows import CLIP
 from harness.timing.cases import SoftmaxCase
 from harness.timing.engine import Workload, WrongOutputError
 from harness.timing.leftovers import at_rest, first_answer, goes_on
@@ -446,7 +447,7 @@ class _PairingWorkloads:
         _, data, _ = self.parts[index]
         y = np.searchsorted(data.trained, data.y_test)
         expected_likelihood, likelihood = (
-            float(np.exp(np.log(np.maximum(P[np.arange(len(y)), y], scoring.CLIP)).mean()))
+            float(np.exp(np.log(np.maximum(P[np.arange(len(y)), y], CLIP)).mean()))
             for P in (expected, actual)
         )
         if abs(expected_likelihood - likelihood) > tolerance:
@@ -523,7 +524,7 @@ class _PairingWorkloads:
                 raise UsageError("its fit failed")
             P = ordered(self.fitted, self.fitted.predict_proba(prepared.X_train), len(data.trained))
             expected[:] = [np.asarray(P, np.float64)]
-            logits = np.log(np.maximum(expected[0], scoring.CLIP)).astype(self.model.needs.dtype)
+            logits = np.log(np.maximum(expected[0], CLIP)).astype(self.model.needs.dtype)
             return running(kernel, kernel.prepare(logits, self.trial.device), self.device)
 
         def check(output: Any) -> Mapping[str, float]:

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 from harness.contract.cpu import cpu
+from harness.contract.own_scores import own_scores
 from harness.contract.parameters import Elsewhere, described, given_to
 from harness.contract.registry import (
     KINDS,
@@ -123,7 +124,7 @@ class Described(Registry):
         self._required = Counter(
             (source, name)
             for source, description in descriptions
-            for kind in ("datasets", "models", "kernels")
+            for kind in ("datasets", "models", "metrics", "kernels")
             for offer in description["offers"][kind]
             for name in offer["requires"]
         )
@@ -131,8 +132,11 @@ class Described(Registry):
             source for source, description in descriptions if description["devices"]
         ]
         self.plugins = tuple(self._sources)
-        for kind in ("datasets", "models", "kernels", "reports", "pictures"):
-            values: dict[str, Any] = {}  # of the class that KINDS has for the kind
+        of_core = {metric.name: metric for metric in own_scores()}
+        self._origins |= dict.fromkeys((("metrics", name) for name in of_core), core())
+        for kind in ("datasets", "models", "metrics", "kernels", "reports", "pictures"):
+            # Of the class that KINDS has for the kind.
+            values: dict[str, Any] = dict(of_core) if kind == "metrics" else {}
             for source, description in descriptions:
                 for offer in description["offers"][kind]:
                     self._enter(
@@ -385,9 +389,14 @@ def describe_there(inside: Inside, source: Source) -> tuple[PluginJSON, NoArrays
     """A plugin's offers as JSON; called in a fork of the process that has loaded the plugin."""
     registry: Registry = inside.held.registry
     module = registry.modules.get(source.origin)
+    of_core = core()
     description: PluginJSON = {
         "offers": {
-            kind: [_to_json(kind, value) for value in getattr(registry, kind).values()]
+            kind: [
+                _to_json(kind, value)
+                for value in getattr(registry, kind).values()
+                if registry.origin(kind, value.name) != of_core
+            ]
             for kind in KINDS
             if kind != "devices"
         },
@@ -421,12 +430,16 @@ def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
     return {"devices": devices, "faults": [fault.reason for fault in registry.faults[n_known:]]}, {}
 
 
-_TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs")
-_FLAGS = ("baseline", "stable", "by_default", "after_runs", "hidden_activations")
+_TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs", "of")
+_FLAGS = (
+    *("baseline", "stable", "by_default", "after_runs", "hidden_activations"),
+    "greater_is_better",
+)
 _TUPLES = ("tags", "requires", "devices", "formats", "dtypes", "default_in", "notes")
 _FUNCTIONS: dict[str, tuple[str, ...]] = {
     "datasets": ("split",),
     "models": ("make", "fit_together", "reference"),
+    "metrics": ("score",),
     "kernels": ("prepare", "run", "collect"),
     "devices": ("synchronize", "copier", "evictor", "elapsed"),
     "reports": ("tables", "render"),
@@ -451,6 +464,8 @@ def _to_json(kind: str, value: Any) -> OfferJSON:
     if kind == "datasets":
         description["columns"] = [asdict(column) for column in value.columns]
         description["repeats"] = value.repeats
+    if kind == "metrics":
+        description["bounds"] = [str(float(end)) for end in (value.low, value.high)]
     if kind == "reports":
         description["options"] = [asdict(option) for option in value.options]
     description["functions"] = [
@@ -471,6 +486,8 @@ def _from_json(kind: str, source: Source, description: OfferJSON, ask: Callable[
     if kind == "datasets":
         fields["columns"] = tuple(Column(**column) for column in description["columns"])
         fields["repeats"] = int(description["repeats"])
+    if kind == "metrics":
+        fields["low"], fields["high"] = map(float, description["bounds"])
     if kind == "reports":
         fields["options"] = tuple(_option(**option) for option in description["options"])
     for name in description["functions"]:

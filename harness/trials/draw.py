@@ -370,7 +370,7 @@ def facts_of(file: int, needs_index: int, labels: int) -> Facts:
         arrays[f"labels_{needs_index}"],
         hidden["y_test"],
         arrays["trained"],
-        len(split_json["classes"]),
+        tuple(split_json["classes"]),
         split_json["n_repeated"],
         tuple(split_json["identifiers"]),
     )

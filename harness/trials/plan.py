@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from harness.contract.parameters import Parameter, parameters_of, settled, split_parameters
+from harness.contract.parameters import (
+    Parameter,
+    given_to,
+    parameters_of,
+    settled,
+    split_parameters,
+)
 from harness.contract.selectors import Selector
 from harness.contract.values import (
     AUTO,
@@ -18,6 +24,7 @@ from harness.contract.values import (
     TRAIN_SIZE,
     Choice,
     Dataset,
+    Metric,
     Skip,
     Trial,
     folds_in,
@@ -139,7 +146,9 @@ def _pairings(
 
 
 def choose(
-    selectors: Sequence[str], offers: Mapping[str, Dataset] | Mapping[str, Model], noun: str
+    selectors: Sequence[str],
+    offers: Mapping[str, Dataset] | Mapping[str, Model] | Mapping[str, Metric],
+    noun: str,
 ) -> list[Choice]:
     """The choices that selectors match, in their order and without duplicates; all without any."""
     chosen: dict[Choice, None] = {}
@@ -229,19 +238,20 @@ def _installed(package: str) -> bool:
     return spec is not None
 
 
-def _settled(offered: Dataset | Model, parameters: dict[str, str]) -> Choice:
-    """The choice of a dataset or model with given parameters, converted to their types."""
+def _settled(offered: Dataset | Model | Metric, parameters: dict[str, str]) -> Choice:
+    """The choice of a dataset, model or metric with given parameters, converted to their types."""
     if not parameters:
         return Choice(offered.name)
     obstacle = importable(offered.requires)
     if obstacle:
         raise UsageError(f"'{offered.name}' needs '{obstacle}', which is not installed here")
     try:
-        known_parameters = (
-            split_parameters(offered)
-            if isinstance(offered, Dataset)
-            else parameters_of(offered.make)
-        )
+        if isinstance(offered, Dataset):
+            known_parameters = split_parameters(offered)
+        elif isinstance(offered, Metric):
+            known_parameters = parameters_of(offered.score, given=given_to(offered))
+        else:
+            known_parameters = parameters_of(offered.make)
     except PluginError as error:
         raise PluginError(f"'{offered.name}': {error}") from error
     if isinstance(offered, Dataset):

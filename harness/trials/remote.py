@@ -26,6 +26,7 @@ from harness.contract.values import (
 from harness.processes.memory import Level, device_peak, peak_since, pickled_size
 from harness.processes.packing import PackingError, pack, unpack
 from harness.processes.serving import Inside
+from harness.statistics.rows import derived
 from harness.trials.draw import (
     facts_of,
     loaded_since,
@@ -43,6 +44,10 @@ from harness.trials.trial import (
     fit_several,
     scored,
 )
+
+KEPT = ("true", "probabilities")
+ROWS = ("true", "predicted", "log_probability", "confidence", "brier")
+"""Arrays of predictions that are handed on: all others follow from the first two, if kept."""
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,6 +84,7 @@ class ResultJSON(TypedDict):
     memory: tuple[float, ...]
     own_at_start: float
     trace: list[tuple[float, ...]]
+    classes: Sequence[str]
     names: NotRequired[list[tuple[str, ...]]]
     layers: NotRequired[list[int]]
 
@@ -310,7 +316,7 @@ def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -
     predictions = result.predictions
     assert predictions is not None
     assert result.seconds is not None
-    for name in Predictions.__dataclass_fields__:
+    for name in ROWS if predictions.probabilities is None else KEPT:
         arrays[f"{prefix}{name}"] = getattr(predictions, name)
     result_json: ResultJSON = {
         "n": [result.n_train, result.n_test, result.n_repeated],
@@ -320,6 +326,7 @@ def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -
         "memory": astuple(result.memory),
         "own_at_start": own_at_start,
         "trace": [astuple(point) for point in result.trace],
+        "classes": predictions.class_names,
     }
     if (sketch := result.sketch) is not None:
         result_json["names"] = [sketch.class_names, sketch.input_names]
@@ -375,10 +382,22 @@ def results_of(
                 seconds=Seconds(*result_json["seconds"]),
                 memory=memory,
                 trace=tuple(TracePoint(*point) for point in result_json["trace"]),
-                predictions=Predictions(
-                    **{name: arrays[f"{prefix}{name}"] for name in Predictions.__dataclass_fields__}
-                ),
+                predictions=_predictions(result_json["classes"], arrays, prefix),
                 sketch=sketch,
             )
         )
     return results, modules_of(answer)
+
+
+def _predictions(class_names: Sequence[str], arrays: Arrays, prefix: str) -> Predictions:
+    probabilities = arrays.get(f"{prefix}probabilities")
+    if probabilities is None:
+        true, predicted, log_probability, confidence, brier = (
+            arrays[f"{prefix}{name}"] for name in ROWS
+        )
+        return Predictions(true, predicted, log_probability, confidence, brier)
+    return replace(
+        derived(arrays[f"{prefix}true"], probabilities),
+        probabilities=probabilities,
+        class_names=tuple(class_names),
+    )

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.contract.values import Predictions
 from harness.errors import ProbabilityError
 from harness.statistics.calibration import ece
+from harness.statistics.rows import CLIP, derived
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-CLIP = float(np.finfo(np.float64).eps)
-"""The lowest probability of the right class; lower ones are clipped to it and counted."""
+    from harness.contract.values import Predictions
+
 TOLERANCE = 1e-5
 """How far the sum of a row's probabilities may be from 1, to allow for float32 arithmetic."""
 
@@ -68,16 +71,29 @@ def check_probabilities(raw: Any, n_samples: int, n_classes: int) -> NDArray[np.
     return P
 
 
-def predictions(P: NDArray[np.float64], y: NDArray[np.intp]) -> Predictions:
-    """The scores to keep for each test row, to compare models row by row later."""
-    Y = np.eye(P.shape[1])[y]
-    return Predictions(
-        true=y.astype(np.uint16),
-        predicted=P.argmax(axis=1).astype(np.uint16),
-        confidence=P.max(axis=1).astype(np.float32),
-        brier=((P - Y) ** 2).sum(axis=1).astype(np.float32),
-        log_probability=np.log(np.maximum(P[np.arange(len(y)), y], CLIP)).astype(np.float32),
-    )
+MOST_KEPT = 64 * 1024 * 1024
+"""Bytes of a trial's probabilities that are kept; of more, only what follows from them is."""
+
+
+def predictions(
+    P: NDArray[np.float64], y: NDArray[np.intp], class_names: Sequence[str] = ()
+) -> Predictions:
+    """What to keep for each test row, to compare models row by row and to compute further metrics.
+
+    Args:
+        P: (n, K), checked probabilities.
+        y: (n,), labels of 0..K-1.
+        class_names: (K,), names of the classes.
+    """
+    true = y.astype(np.uint16)
+    if 4 * P.size > MOST_KEPT:
+        return derived(true, P)
+    kept = P.astype(np.float32)
+    # Rounding may make two probabilities equal; the more probable class must stay so.
+    predicted = P.argmax(axis=1)
+    rounded = np.flatnonzero(kept.argmax(axis=1) != predicted)
+    kept[rounded, predicted[rounded]] = np.nextafter(kept[rounded].max(axis=1), np.float32(2))
+    return replace(derived(true, kept), probabilities=kept, class_names=tuple(class_names))
 
 
 def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:

@@ -132,7 +132,7 @@ class Facts:
         y_train: (n_train,), labels as the model got them, 0..K-1.
         y_test: (n_test,), labels as codes of the dataset's classes, 0..n_classes-1.
         trained: (K,), codes of the classes in the training part, ascending.
-        n_classes: number of classes in the whole dataset.
+        class_names: names of all classes of the dataset.
         n_repeated: number of test rows that also occur in the training part.
         identifiers: names of columns in which nearly every row has its own category.
     """
@@ -140,9 +140,14 @@ class Facts:
     y_train: NDArray[np.intp]
     y_test: NDArray[np.intp]
     trained: NDArray[np.intp]
-    n_classes: int
+    class_names: tuple[str, ...]
     n_repeated: int = 0
     identifiers: tuple[str, ...] = ()
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes in the whole dataset."""
+        return len(self.class_names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +181,7 @@ class Material:
             prepared.y_train,
             data.y_test,
             data.trained,
-            len(data.class_names),
+            data.class_names,
             data.n_repeated,
             data.identifiers,
         )
@@ -325,7 +330,7 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
         seconds=fitted.seconds,
         memory=fitted.memory,
         trace=trace_of(fitted.points, fitted.last_epoch, train_likelihood, scores["likelihood"]),
-        predictions=scoring.predictions(P, facts.y_test),
+        predictions=scoring.predictions(P, facts.y_test, facts.class_names),
         sketch=fitted.sketch,
     )
 

@@ -75,11 +75,15 @@ TABLES = (
 )
 
 
-@pytest.mark.parametrize("columns", ["1", "2", "3", "7", "0", "-1", "", "x", "٣", "9" * 5000])
+@pytest.mark.parametrize(
+    ("columns", "tables"),
+    [("1", TABLES), ("7", TABLES)]
+    + [(columns, TABLES[:2]) for columns in ("2", "3", "0", "-1", "", "x", "٣", "9" * 5000)],
+)
 def test_tables_are_printed_for_any_reported_width_of_the_terminal(
-    measured: Path, columns: str
+    measured: Path, columns: str, tables: tuple[str, ...]
 ) -> None:
-    for words in TABLES:
+    for words in tables:
         done = harness_in(measured, *words.split(), columns=columns)
         assert done.status == 0, (words, done.remarks)
         letters = len("".join(done.printed.split()))

@@ -221,7 +221,7 @@ def test_a_table_that_was_in_memory_says_why_it_is_gone() -> None:
     assert opening(selector)
     del table
     gc.collect()
-    with pytest.raises(UsageError, match="'table.arrow' was a table in the memory of a Python"):
+    with pytest.raises(UsageError, match=r"'table\.arrow' was a table in the memory of a Python"):
         opening(selector)
 
 

@@ -1,0 +1,113 @@
+"""Metrics equal scikit-learn's, with weights too; the values of rows average to the score."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import harness_scores
+import numpy as np
+import pytest
+from sklearn import metrics as sk
+from sklearn.preprocessing import label_binarize
+
+import harness
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+METRICS = {metric.name: metric for metric in harness_scores.harness_metrics()}
+NAMES = ("low", "middle", "high", "top", "rest")
+
+
+def case(seed: int) -> tuple[Any, Any, Any]:
+    """Labels, probabilities with ties among them, and weights, of 2 to 5 classes."""
+    rng = np.random.default_rng(seed)
+    n, K = int(rng.integers(8, 80)), int(rng.integers(2, 6))
+    y = np.concatenate([np.arange(K), rng.integers(0, K, n)])
+    P = rng.dirichlet(np.ones(K) * rng.choice([0.3, 3.0]), len(y))
+    P = 0.5 * P + 0.5 * np.eye(K)[rng.permutation(y)]
+    if seed % 3 == 0:
+        P = np.round(P, 1) + 0.01
+    P /= P.sum(axis=1, keepdims=True)
+    return y, P, rng.random(len(y)) * 3
+
+
+def one_hot(y: Any, K: int) -> Any:
+    Y = label_binarize(y, classes=np.arange(K))
+    return np.hstack([1 - Y, Y]) if K == 2 else Y
+
+
+def sk_auc(y: Any, P: Any, w: Any) -> float:
+    if P.shape[1] == 2:
+        return float(sk.roc_auc_score(y, P[:, 1], sample_weight=w))
+    Y = one_hot(y, P.shape[1])
+    return float(np.mean([sk.roc_auc_score(t, p, sample_weight=w) for t, p in zip(Y.T, P.T)]))  # noqa: B905
+
+
+def sk_average_precision(y: Any, P: Any, w: Any) -> float:
+    if P.shape[1] == 2:
+        return float(sk.average_precision_score(y, P[:, 1], sample_weight=w))
+    return float(sk.average_precision_score(one_hot(y, P.shape[1]), P, sample_weight=w))
+
+
+def of_class(score: Callable[..., Any]) -> Callable[..., float]:
+    """A score of the second class."""
+    return lambda y, P, w: float(
+        score(y == 1, P.argmax(axis=1) == 1, sample_weight=w, zero_division=0)
+    )
+
+
+def of_labels(score: Callable[..., Any], **given: Any) -> Callable[..., float]:
+    return lambda y, P, w: float(score(y, P.argmax(axis=1), sample_weight=w, **given))
+
+
+ORACLES: dict[str, tuple[dict[str, Any], Callable[..., float]]] = {
+    "auc": ({}, sk_auc),
+    "average-precision": ({}, sk_average_precision),
+    "balanced-accuracy": ({}, of_labels(sk.balanced_accuracy_score)),
+    "f1-macro": ({}, of_labels(sk.f1_score, average="macro")),
+    "f1-weighted": ({}, of_labels(sk.f1_score, average="weighted")),
+    "f1": ({"positive": "middle"}, of_class(sk.f1_score)),
+    "precision": ({"positive": "middle"}, of_class(sk.precision_score)),
+    "recall": ({"positive": "middle"}, of_class(sk.recall_score)),
+    "log-loss": (
+        {},
+        lambda y, P, w: sk.log_loss(y, P, sample_weight=w, labels=range(P.shape[1])),
+    ),
+    "mcc": ({}, of_labels(sk.matthews_corrcoef)),
+    "top-k": (
+        {"k": 1},
+        lambda y, P, w: (
+            sk.top_k_accuracy_score(y, P, k=1, sample_weight=w, labels=range(P.shape[1]))
+            if P.shape[1] > 2
+            else sk.accuracy_score(y, P[:, 1] >= 0.5, sample_weight=w)
+        ),
+    ),
+    "expected-cost": ({}, lambda y, P, w: 1 - sk.accuracy_score(y, P.argmax(1), sample_weight=w)),
+}
+
+
+def call(metric: harness.Metric, y: Any, P: Any, w: Any, parameters: dict[str, Any]) -> Any:
+    takes = inspect.signature(metric.score).parameters
+    offered = {"sample_weight": w, "class_names": NAMES[: P.shape[1]]}
+    extras = {name: value for name, value in offered.items() if name in takes}
+    second = P.argmax(axis=1) if metric.of == "labels" else P
+    return metric.score(y, second, **parameters, **extras)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", ORACLES)
+def test_a_metric_equals_scikit_learns(name: str, weighted: bool) -> None:
+    parameters, oracle = ORACLES[name]
+    for seed in range(100):
+        y, P, w = case(seed)
+        weights = w if weighted else None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            expected = oracle(y, P, weights)
+        metric = METRICS[name]
+        answer = np.asarray(call(metric, y, P, weights, parameters))
+        found = float(answer) if not answer.ndim else float(np.average(answer, weights=weights))
+        assert found == pytest.approx(expected, abs=1e-12), seed
