@@ -230,8 +230,8 @@ class Cell:
     nll: Floats
     nll_sd: Floats
     brier: Floats
-    others: Mapping[str, Floats] = MappingProxyType({})
-    scales: Mapping[str, Scale] = MappingProxyType({})
+    others: Mapping[str, Floats] = field(default_factory=dict)
+    scales: Mapping[str, Scale] = field(default_factory=dict)
 
     def of(self, score: Score) -> Floats:
         """The repeats' values (J,) of one score."""
