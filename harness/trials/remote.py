@@ -69,6 +69,7 @@ class FitJSON(TypedDict):
     seconds: tuple[float, ...]
     memory: tuple[float, ...]
     own_at_start: float
+    fit_weighted: bool | None
     points: list[tuple[float, ...]]
     last_epoch: int | None
     layers: NotRequired[list[int]]
@@ -83,6 +84,7 @@ class ResultJSON(TypedDict):
     seconds: tuple[float, ...]
     memory: tuple[float, ...]
     own_at_start: float
+    fit_weighted: bool | None
     trace: list[tuple[float, ...]]
     classes: Sequence[str]
     names: NotRequired[list[tuple[str, ...]]]
@@ -157,6 +159,7 @@ def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str, own_at_start: float) 
         "seconds": astuple(fitted.seconds),
         "memory": astuple(fitted.memory),
         "own_at_start": own_at_start,
+        "fit_weighted": fitted.fit_weighted,
         "points": [astuple(point) for point in fitted.points],
         "last_epoch": fitted.last_epoch,
     }
@@ -248,6 +251,7 @@ def _fitted(fit_json: Any, arrays: Arrays, prefix: str) -> Fitted:
         None if last is None else int(_number(last, 0, LAST_EPOCH)),
         _sketch(fit_json["layers"], arrays, prefix) if "layers" in fit_json else None,
         memory=Memory(*map(_bytes, fit_json["memory"])),
+        fit_weighted=_truth(fit_json["fit_weighted"]),
     )
 
 
@@ -268,6 +272,12 @@ def point_of(epoch: Any, train: Any, test: Any) -> TracePoint:
 def _number(value: Any, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise ValueError(f"expected a number from {least:g} to {most:g}, got {value!r:.40}")
+    return value
+
+
+def _truth(value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"expected true, false or null, got {value!r:.40}")
     return value
 
 
@@ -318,6 +328,8 @@ def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -
     assert result.seconds is not None
     for name in ROWS if predictions.probabilities is None else KEPT:
         arrays[f"{prefix}{name}"] = getattr(predictions, name)
+    if predictions.weights is not None:
+        arrays[f"{prefix}weights"] = predictions.weights
     result_json: ResultJSON = {
         "n": [result.n_train, result.n_test, result.n_repeated],
         "identifiers": result.identifiers,
@@ -325,6 +337,7 @@ def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -
         "seconds": astuple(result.seconds),
         "memory": astuple(result.memory),
         "own_at_start": own_at_start,
+        "fit_weighted": result.fit_weighted,
         "trace": [astuple(point) for point in result.trace],
         "classes": predictions.class_names,
     }
@@ -381,6 +394,7 @@ def results_of(
                 scores=result_json["scores"],
                 seconds=Seconds(*result_json["seconds"]),
                 memory=memory,
+                fit_weighted=result_json["fit_weighted"],
                 trace=tuple(TracePoint(*point) for point in result_json["trace"]),
                 predictions=_predictions(result_json["classes"], arrays, prefix),
                 sketch=sketch,
@@ -390,14 +404,15 @@ def results_of(
 
 
 def _predictions(class_names: Sequence[str], arrays: Arrays, prefix: str) -> Predictions:
-    probabilities = arrays.get(f"{prefix}probabilities")
+    probabilities, weights = (arrays.get(f"{prefix}{n}") for n in ("probabilities", "weights"))
     if probabilities is None:
         true, predicted, log_probability, confidence, brier = (
             arrays[f"{prefix}{name}"] for name in ROWS
         )
-        return Predictions(true, predicted, log_probability, confidence, brier)
+        return Predictions(true, predicted, log_probability, confidence, brier, weights=weights)
     return replace(
         derived(arrays[f"{prefix}true"], probabilities),
         probabilities=probabilities,
         class_names=tuple(class_names),
+        weights=weights,
     )

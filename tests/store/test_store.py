@@ -72,6 +72,7 @@ def a_result(repeat: int = 0, **more: Any) -> Result:
             np.array([-0.1, -0.2, -3.0], np.float32),
             confidence=np.array([0.9, 0.8, 0.9], np.float32),
             brier=np.array([0.1, 0.1, 1.5], np.float32),
+            weights=np.array([0.5, 0, 2], np.float32),
         ),
         sketch=Sketch(
             ("a", "b", "\ud800"),
@@ -133,6 +134,10 @@ def test_a_result_reads_back_as_it_was_written(store: Store) -> None:
     assert np.allclose(rows["log_probability"], [-0.1, -0.2, -3.0])
     assert np.allclose(rows["confidence"], [0.9, 0.8, 0.9])
     assert np.allclose(rows["brier"], [0.1, 0.1, 1.5])
+    assert rows["weight"].tolist() == [0.5, 0, 2]
+    ((_, predictions),) = frames.predicted([row["result_id"]])
+    assert predictions.weights is not None
+    assert predictions.weights.tolist() == [0.5, 0, 2]
     (sketch,) = frames.sketches([row["result_id"], 99]).values()
     before = a_result().sketch
     assert before is not None
@@ -192,6 +197,8 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
         "scores": 2,
         "traces": 2,
         "predictions": 1,
+        "probabilities": 0,
+        "weights": 1,
         "sketches": 1,
         "timings": 2,
         "points": 0,
@@ -317,7 +324,10 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     assert "\n" not in str(refused.value)
 
 
-OF_SCHEMA_7 = ("results.peak_bytes", "results.device_peak_bytes", "results.model_bytes")
+OF_SCHEMA_7 = (
+    *("results.peak_bytes", "results.device_peak_bytes", "results.model_bytes"),
+    "results.fit_weighted",
+)
 LATER = {
     4: ("results.n_repeated", "results.identifiers", "runs.planned", *OF_SCHEMA_7),
     5: ("runs.planned", *OF_SCHEMA_7),
