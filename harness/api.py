@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness import notebook, units
 from harness.analysis import ranking
+from harness.analysis.metrics import chosen_metrics, with_metrics
 from harness.contract.openers import FRAME_FOLDER, NAME, opened, opening
 from harness.contract.registry import Registry, load
 from harness.contract.selectors import quoted
@@ -260,6 +261,7 @@ def run(
     datasets: Selectors = (),
     models: Selectors = (),
     *,
+    metrics: Selectors = (),
     repeats: int | str | None = None,
     seed: int | None = None,
     train_sizes: Sequence[int] = (),
@@ -289,6 +291,7 @@ def run(
         repeats: number of splits of each dataset; 'auto' adds more where the best model is not
             significantly better than all others.
         seed: seed of the whole run.
+        metrics: scores to show, such as ``auc`` or ``f1[positive=yes]``; the first one ranks.
         train_sizes: numbers of training rows, each used in turn; if left out, all training rows.
         device: names of devices.
         jobs: number of trials that run at the same time.
@@ -332,6 +335,7 @@ def run(
             train_sizes=tuple(train_sizes),
         ),
         plugins=(*settings.plugins, *_words(plugins), *files),
+        metrics=_words(metrics),
         name=name,
         jobs=options.get("jobs"),
         timeout=units.seconds(options.get("timeout", TIMEOUT)),
@@ -341,6 +345,7 @@ def run(
         in_process=in_process,
     )
     registry = load(request.plugins) if in_process else discovery.discover(request.plugins)
+    choices = chosen_metrics(registry, request.metrics)
     with ExitStack() as stack:
         if isinstance(registry, discovery.Described):
             # Otherwise they would live until garbage collection, which a notebook may delay.
@@ -352,6 +357,7 @@ def run(
             campaign = begin(database, registry, request, planned)
             campaign = _finished(campaign, progress)
             frames = load_frames(database, database.find(str(campaign.run.id)), registry.pictures)
+            frames = with_metrics(frames, registry, choices)
             return Outcome(frames.run, frames, ranking.tables(frames))
 
 

@@ -46,12 +46,13 @@ def test_the_plugins_page_shows_plugins_that_load(tmp_path: Path) -> None:
     blocks = re.findall(
         r"```python\n(import harness\n.*?)```", (DOCS / "plugins.md").read_text(), re.DOTALL
     )
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     for number, code in enumerate(blocks):
         (tmp_path / f"block{number}.py").write_text(code)
-    registry = load([str(tmp_path / f"block{number}.py") for number in range(3)])
+    registry = load([str(tmp_path / f"block{number}.py") for number in range(4)])
     assert "my-knn" in registry.models
     assert "half" in registry.datasets
+    assert "my-cost" in registry.metrics
     assert "my-softmax" in registry.kernels
 
 

@@ -46,6 +46,7 @@ class ChangeRow:
         visible: the smallest change that the measurement could have detected.
         n: number of pairs, processes or repeats behind the values.
         note: a remark, such as the reason why there is no verdict.
+        metric: whether the measure is a metric that a plugin offers.
     """
 
     measure: str
@@ -61,11 +62,12 @@ class ChangeRow:
     visible: float = math.nan
     n: int = 0
     note: str = ""
+    metric: bool = False
 
     @property
     def timed(self) -> bool:
         """Whether the measure is a time in seconds, whose change is relative."""
-        return self.measure not in SCORES
+        return not self.metric and self.measure not in SCORES
 
 
 SCORES = ("accuracy", "likelihood", "nll", "brier")

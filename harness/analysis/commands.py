@@ -52,6 +52,7 @@ def _run(settings: AskedSettings) -> Iterator[str]:
         yield from _each("-m", models or ("*",))
     else:
         yield "--all"
+    yield from _each("--metric", settings.get("metrics", ()))
     yield from _unusual(settings, RUN)
     budget = settings.get("timing_budget", TIMING_BUDGET)
     if not budget:

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.contract.own_scores import own_scores
+from harness.analysis.shown import OWN
 from harness.contract.selectors import Selector
-from harness.errors import UsageError
-from harness.trials.metrics import EXTRAS, values_of
+from harness.trials.metrics import values_of
 from harness.trials.plan import choose
 
 if TYPE_CHECKING:
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
     from harness.contract.values import Choice, Frames, Metric
     from harness.trials.metrics import Values
-
-OWN = tuple(metric.name for metric in own_scores())
-"""Scores that are columns of every run's results."""
-
-USUAL = ("accuracy", "likelihood")
-"""The scores that are shown if none is chosen; the likelihood ranks."""
 
 NAMED = 3
 """The most faults of a metric that a remark names."""
@@ -45,11 +38,8 @@ def chosen_metrics(registry: Registry, selectors: Iterable[str]) -> list[Choice]
     """
     choices: dict[Choice, None] = {}
     for selector in selectors:
-        found = choose([_known(selector, registry.metrics)], registry.metrics, "metric")
-        for choice in found:
-            if reserved := [name for name, _ in choice.parameters if name in EXTRAS]:
-                raise UsageError(f"'{selector}': the harness itself gives {reserved[0]}")
-        choices |= dict.fromkeys(found)
+        known = _known(selector, registry.metrics)
+        choices |= dict.fromkeys(choose([known], registry.metrics, "metric"))
     return list(choices)
 
 

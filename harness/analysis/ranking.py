@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, median
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -13,11 +13,12 @@ import pandas as pd
 
 from harness.analysis import timings
 from harness.analysis.names import baselines
+from harness.analysis.shown import USUAL, Shown, ranked_by, shown
 from harness.statistics import scores
 from harness.statistics.scores import RowScores, Score, against_best, best, cells, interval
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from harness.contract.values import Frames
     from harness.statistics.scores import Cell
@@ -57,14 +58,17 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
       completed none (their most frequent status, or ``missing`` if they were planned and have no
       result); only the first have a ``rank``. Scores are means over the ``ok`` repeats of
       ``total``, each with the ends of its 95% confidence interval (`harness.statistics.scores`).
+      Metrics that the frames show (`Frames.metrics`) are further columns; the first of them ranks
+      in place of the NLL.
       ``likelihood`` is exp(-nll). Seconds are medians, except ``import_seconds``: only a process's
       first trial imports, so it is the largest. Bytes are the largest. ``clipped`` counts test rows
       over all repeats.
       ``..._best``: no complete contender's mean is better. ``..._tied_with_best``: not
       significantly different from the best, or the best itself if there is such a contender.
       ``..._separated``: the best, and significantly better than every other contender.
-    - ``accuracy`` and ``likelihood``: a row for each contender, a column for each dataset, and
-      the mean, in which every dataset has equal weight. Incomplete results are NaN.
+    - ``accuracy``, ``likelihood`` and each other metric that is shown: a row for each contender, a
+      column for each dataset, and the mean, in which every dataset has equal weight. Incomplete
+      results are NaN.
     - ``failures``: a row for each trial that is not ok.
     - ``training`` and ``softmax``: isolated timings; see `harness.analysis.timings`.
     """
@@ -72,8 +76,7 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
     failed = frames.results[frames.results["status"] != "ok"]
     return {
         "ranking": ranking,
-        "accuracy": _overview(ranking, "accuracy"),
-        "likelihood": _overview(ranking, "likelihood"),
+        **{each.name: _overview(ranking, each) for each in _columns(frames)},
         "failures": failed[list(FAILURE_COLUMNS)]
         .rename(columns={"failure_kind": "kind"})
         .reset_index(drop=True),
@@ -122,9 +125,10 @@ def _standing(
 
 def _ranking(frames: Frames) -> pd.DataFrame:
     results = frames.results
-    rows, looks = RowScores(frames.predictions), frames.run.n_looks
+    rows = RowScores(frames.predictions, frames.metric_rows)
+    looks, columns_shown, rank = frames.run.n_looks, _columns(frames), ranked_by(frames)
     grouped: dict[str, dict[Contender, Cell]] = {}
-    for (dataset, model, device), cell in cells(results, frames.run.planned).items():
+    for (dataset, model, device), cell in cells(results, frames.run.planned, frames.scales).items():
         grouped.setdefault(dataset, {})[model, device] = cell
     position = {result_id: row for row, result_id in enumerate(results["result_id"].tolist())}
     columns = {
@@ -139,12 +143,13 @@ def _ranking(frames: Frames) -> pd.DataFrame:
 
     records = []
     for dataset, contenders in grouped.items():
-        accurate = _standing(contenders, "accuracy", rows, looks)
-        likely = _standing(contenders, "nll", rows, looks)
-        nll = {k: float(c.nll.mean()) for k, c in contenders.items() if len(c.repeats)}
-        complete = sorted(nll[k] for k, c in contenders.items() if c.complete)
+        standings = {
+            each.name: _standing(contenders, each.score, rows, looks) for each in columns_shown
+        }
+        losses = _losses(contenders, rank)
+        complete = sorted(losses[k] for k, c in contenders.items() if c.complete and k in losses)
         order = sorted(
-            (not cell.complete, key not in nll, nll.get(key, 0.0), key)
+            (not cell.complete, key not in losses, losses.get(key, 0.0), key)
             for key, cell in contenders.items()
         )
         for *_, key in order:
@@ -154,20 +159,65 @@ def _ranking(frames: Frames) -> pd.DataFrame:
             records.append(
                 {
                     "dataset": dataset,
-                    "rank": complete.index(nll[key]) + 1 if cell.complete else np.nan,
+                    "rank": complete.index(losses[key]) + 1
+                    if cell.complete and key in losses
+                    else np.nan,
                     "model": key[0],
                     "device": key[1],
                     "baseline": key[0] in baseline_names,
                     "status": _status(cell, statuses.get((dataset, *key))),
                 }
                 | _scores(cell)
+                | _metrics(cell, columns_shown, rows)
                 | _costs(measured)
                 | {"ok": len(cell.repeats), "total": cell.total, "split_kind": cell.kind}
                 | {"n_train": cell.n_train, "n_test": cell.n_test}
-                | _flags("accuracy", accurate, key)
-                | _flags("likelihood", likely, key)
+                | {
+                    name: flag
+                    for each in columns_shown
+                    for name, flag in _flags(each.name, standings[each.name], key).items()
+                }
             )
-    return pd.DataFrame(records, columns=list(RANKING_COLUMNS))
+    further = [
+        f"{each.name}{part}"
+        for each in columns_shown
+        if each.name not in USUAL
+        for part in ("", "_low", "_high", "_basis", "_best", "_tied_with_best", "_separated")
+    ]
+    columns_of_ranking = list(dict.fromkeys([*RANKING_COLUMNS, *further]))
+    return pd.DataFrame(records, columns=columns_of_ranking)
+
+
+def _columns(frames: Frames) -> list[Shown]:
+    """Accuracy and likelihood, and the metrics to show besides."""
+    usual = shown(replace(frames, metrics=USUAL))
+    return [*usual, *(each for each in shown(frames) if each.name not in USUAL)]
+
+
+def _losses(contenders: dict[Contender, Cell], rank: Shown) -> dict[Contender, float]:
+    """The mean of the score that ranks, turned so that less is better; without undefined ones."""
+    sign = -1 if rank.more_is_better and rank.name == rank.score else 1
+    means = {
+        key: sign * float(cell.of(rank.score).mean())
+        for key, cell in contenders.items()
+        if len(cell.repeats)
+    }
+    return {key: mean for key, mean in means.items() if not math.isnan(mean)}
+
+
+def _metrics(cell: Cell, columns: Sequence[Shown], rows: RowScores) -> dict[str, float | str]:
+    """Means and confidence intervals of the metrics other than accuracy and likelihood."""
+    record: dict[str, float | str] = {}
+    for each in columns:
+        if each.name not in USUAL:
+            ends = each.interval(cell, rows)
+            record |= {
+                each.name: each.mean(cell),
+                f"{each.name}_low": ends.low,
+                f"{each.name}_high": ends.high,
+                f"{each.name}_basis": ends.basis,
+            }
+    return record
 
 
 def _scores(cell: Cell) -> dict[str, float | str]:
@@ -226,12 +276,14 @@ def _flags(score: str, standing: _Standing, key: Contender) -> dict[str, bool]:
     }
 
 
-def _overview(ranking: pd.DataFrame, score: str) -> pd.DataFrame:
+def _overview(ranking: pd.DataFrame, each: Shown) -> pd.DataFrame:
     """A score by contender and dataset, best mean first; incomplete results are NaN, and last."""
     several = ranking["device"].nunique() > 1
     datasets = list(dict.fromkeys(ranking["dataset"]))
     figures: dict[Contender, dict[str, float]] = {}
-    fields = (ranking[name].tolist() for name in ("model", "device", "dataset", "status", score))
+    fields = (
+        ranking[name].tolist() for name in ("model", "device", "dataset", "status", each.name)
+    )
     for model, device, dataset, status, value in zip(*fields, strict=True):
         figures.setdefault((model, device), {})[dataset] = value if status == "ok" else np.nan
     records = []
@@ -246,5 +298,8 @@ def _overview(ranking: pd.DataFrame, score: str) -> pd.DataFrame:
     columns = ["model", *(["device"] if several else []), "mean", *datasets]
     frame = pd.DataFrame(records, columns=columns)
     return frame.sort_values(
-        ["mean", "model"], ascending=[False, True], kind="stable", ignore_index=True
+        ["mean", "model"],
+        ascending=[not each.more_is_better, True],
+        kind="stable",
+        ignore_index=True,
     )

@@ -3,18 +3,21 @@
 Scores are compared over the repeats that both models completed. The kind of split determines the
 confidence interval (`harness.statistics`). A difference within the region of practical equivalence
 (ROPE) counts as equal; for the NLL the ROPE is log(1 + rope), a likelihood larger by that fraction.
+The scores are those that the frames show; the NLL is tested in place of the likelihood.
 """
 
 from __future__ import annotations
 
 import fnmatch
 import math
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from harness.analysis.names import base, baselines
+from harness.analysis.shown import shown
+from harness.contract.own_scores import NLL
 from harness.errors import UsageError
 from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
 from harness.statistics.posteriors import odds
@@ -26,16 +29,15 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from harness.analysis.shown import Shown
     from harness.contract.values import Frames
-    from harness.statistics.scores import Cell
+    from harness.statistics.scores import Cell, Score
 
     Contender: TypeAlias = tuple[str, str]
     """A model on a device."""
 
     Grouped: TypeAlias = Mapping[str, Mapping[Contender, Cell]]
 
-DuelScore: TypeAlias = Literal["accuracy", "nll"]
-SCORES: tuple[DuelScore, ...] = ("accuracy", "nll")
 ROPE = 0.01
 
 DUEL_COLUMNS = (
@@ -119,14 +121,15 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
         second: another model and its device.
         rope: differences up to this count as equal.
     """
-    rows = RowScores(frames.predictions)
+    rows = RowScores(frames.predictions, frames.metric_rows)
     names = shown_names([first, second])
     records = []
     for dataset, contenders in _grouped(frames).items():
         ours, theirs = contenders.get(first), contenders.get(second)
         if ours is None and theirs is None:
             continue
-        for score in SCORES:
+        for each in shown(frames):
+            score = each.score
             record: dict[str, object] = {"dataset": dataset, "score": score}
             record |= {"first": names[first], "second": names[second]}
             if ours is None or theirs is None or not len(ours.repeats) or not len(theirs.repeats):
@@ -143,7 +146,11 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
                 why = f"{names[unfinished]} finished {len(cell.repeats)} of {cell.total} repeats"
                 records.append(record | {"method": why})
                 continue
-            chances = odds(comparison.below, _rope(score, rope), more_is_better=score == "accuracy")
+            chances = odds(
+                comparison.below,
+                _rope(score, rope),
+                more_is_better=_sign(each) > 0,
+            )
             records.append(
                 record
                 | {name: getattr(comparison, name) for name in ("low", "high", "p_value")}
@@ -171,13 +178,14 @@ def matrix(
     names = shown_names(contenders)
     datasets, gains = _gains(frames, contenders)
     records = []
-    for score in SCORES:
+    for each in shown(frames):
+        score = each.score
         pairs = contests(gains[score], _rope(score, rope))
         place = _places(gains[score])
         for pair in sorted(pairs, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
             turn = turned and pair.difference < 0
             first, second = (pair.second, pair.first) if turn else (pair.first, pair.second)
-            sign = (1 if score == "accuracy" else -1) * (-1 if turn else 1)
+            sign = _sign(each) * (-1 if turn else 1)
             chances = pair.odds
             missing = [datasets[i] for i in pair.missing]
             records.append(
@@ -208,7 +216,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
     """
     names = shown_names(contenders)
     datasets, gains = _gains(frames, contenders)
-    lacking = np.argwhere(np.isnan(gains["accuracy"]))
+    lacking = np.argwhere(np.isnan(next(iter(gains.values()))))
     if len(lacking):
         model, dataset = names[contenders[lacking[0][0]]], datasets[lacking[0][1]]
         raise UsageError(
@@ -218,7 +226,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
     if len(datasets) < FEWEST:
         raise UsageError(f"ranks take {FEWEST} datasets, and there are {len(datasets)}; run more")
     records = []
-    for score in SCORES:
+    for score in gains:
         ranks, ratings = mean_ranks(gains[score]), elo(gains[score])
         records += [
             {
@@ -238,14 +246,16 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
 
 def _grouped(frames: Frames) -> Grouped:
     cells_by_dataset: dict[str, dict[Contender, Cell]] = {}
-    for (dataset, model, device), cell in cells(frames.results, frames.run.planned).items():
+    for (dataset, model, device), cell in cells(
+        frames.results, frames.run.planned, frames.scales
+    ).items():
         cells_by_dataset.setdefault(dataset, {})[model, device] = cell
     return cells_by_dataset
 
 
 def _gains(
     frames: Frames, contenders: Sequence[Contender]
-) -> tuple[list[str], dict[DuelScore, NDArray[np.float64]]]:
+) -> tuple[list[str], dict[Score, NDArray[np.float64]]]:
     """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if incomplete."""
     # Several training sizes of one dataset are not independent datasets, so their scores are
     # averaged into one.
@@ -253,25 +263,25 @@ def _gains(
     for dataset, cells_ in _grouped(frames).items():
         bases.setdefault(base(dataset), []).append(cells_)
 
-    def gain(
-        group: Sequence[Mapping[Contender, Cell]], contender: Contender, score: DuelScore
-    ) -> float:
+    def gain(group: Sequence[Mapping[Contender, Cell]], contender: Contender, each: Shown) -> float:
         group_cells = [cells_.get(contender) for cells_ in group]
         if any(cell is None or not cell.complete for cell in group_cells):
             return math.nan
-        means = [float(cell.of(score).mean()) for cell in group_cells if cell is not None]
-        return (1 if score == "accuracy" else -1) * math.fsum(means) / len(means)
+        means = [float(cell.of(each.score).mean()) for cell in group_cells if cell is not None]
+        return _sign(each) * math.fsum(means) / len(means)
 
-    gains: dict[DuelScore, NDArray[np.float64]] = {
-        score: np.array(
-            [
-                [gain(group, contender, score) for group in bases.values()]
-                for contender in contenders
-            ]
+    gains: dict[Score, NDArray[np.float64]] = {
+        each.score: np.array(
+            [[gain(group, contender, each) for group in bases.values()] for contender in contenders]
         ).reshape(len(contenders), len(bases))
-        for score in SCORES
+        for each in shown(frames)
     }
     return list(bases), gains
+
+
+def _sign(each: Shown) -> int:
+    """1 if a larger value of the tested score is better, else -1."""
+    return 1 if each.more_is_better and each.name == each.score else -1
 
 
 def _places(gains: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -296,8 +306,8 @@ def least_p(pairs: pd.DataFrame) -> float:
     return min(1.0, n_pairs * 2.0 ** (1 - int(judged["datasets"].max())))
 
 
-def _rope(score: DuelScore, rope: float) -> float:
-    return rope if score == "accuracy" else math.log1p(rope)
+def _rope(score: Score, rope: float) -> float:
+    return math.log1p(rope) if score == NLL else rope
 
 
 def _note(n: int, missing: Sequence[str]) -> str:

@@ -106,6 +106,7 @@ class _Finding:
         folded: the repeats are cross-validations, where more repeats add no information.
         unit: converts a small change of the tested measure into one of the row's measure.
         level: significance level of a single change.
+        more_is_better: whether a larger value of the row's measure is better.
     """
 
     row: ChangeRow
@@ -117,6 +118,7 @@ class _Finding:
     folded: bool = False
     unit: float = 1.0
     level: float = math.nan
+    more_is_better: bool = True
 
 
 def compare_runs(
@@ -142,10 +144,11 @@ def compare_runs(
         margin: a score is the same where the confidence interval of its difference lies within
             this margin.
         alpha: false discovery rate; see above.
-        only: some of `MEASURES`; all of them if empty.
+        only: some of `MEASURES`; all of them if empty. Where the frames show metrics, these take
+            the scores' place.
     """
     measures = [measure for measure in MEASURES if not only or measure in only]
-    scores = [measure for measure in measures if measure in SCORES]
+    scores = list(base.metrics) or [measure for measure in measures if measure in SCORES]
     timing_pairs, lone_times, remarks = (
         _pairs_of_times(base, new) if "time" in measures else ([], [], [])
     )
@@ -243,7 +246,7 @@ def _judged(finding: _Finding, margin: float, *, significant: bool) -> ChangeRow
     elif -margin <= row.low and row.high <= margin:
         verdict = "same"
     elif significant:
-        upwards = row.measure in ("accuracy", "likelihood")
+        upwards = finding.more_is_better
         verdict = "better" if (row.change > 0) == upwards else "worse"
     note = row.note
     if verdict == "undecided" and not note:
@@ -370,9 +373,14 @@ def _scores(
 ) -> tuple[list[list[_Finding]], list[ChangeRow]]:
     """A family of findings for each pairing with scores in both runs, and rows for the others."""
     before, after = _paired(base.results, new.results)
-    cells_before, cells_after = cells(before), cells(after)
+    cells_before, cells_after = (cells(results, (), base.scales) for results in (before, after))
     base_splits, new_splits = (_splits_by_pairing(frames.results) for frames in (base, new))
-    rows = RowScores(base.predictions)  # serves both runs: result ids are unique in the store
+
+    def metric_rows(name: str, ids: Sequence[int]) -> dict[int, Logs]:
+        return {**base.metric_rows(name, ids), **new.metric_rows(name, ids)}
+
+    # Serves both runs: result ids are unique in the store.
+    rows = RowScores(base.predictions, metric_rows)
     pairings: list[tuple[ChangeRow, Cell, Cell, dict[str, bool]]] = []
     lone: list[ChangeRow] = []
     for key in dict.fromkeys([*base_splits, *new_splits]):
@@ -438,7 +446,7 @@ def _score(
         comparison = replace(
             comparison, difference=0.0, p_value=1.0, low=0.0, high=0.0, visible=0.0
         )
-    new, old = (float(getattr(cell, score)[which].mean()) for cell, which in ((a, i), (b, j)))
+    new, old = (float(cell.of(score)[which].mean()) for cell, which in ((a, i), (b, j)))
     # Fits that differ only in their random stream differ by more than sampling of rows explains.
     few = "" if same else {1: ONE_REPEAT, 2: TWO_SEEDS if a.kind == "fixed" else ""}.get(len(i), "")
     if len(i) == 1 and few:
@@ -454,6 +462,7 @@ def _score(
         visible=comparison.visible,
         n=len(i),
         note=row.note or few or (comparison.basis if math.isnan(comparison.p_value) else ""),
+        metric=score in a.scales,
     )
     unit = 1.0
     if measure == "likelihood":
@@ -468,6 +477,7 @@ def _score(
         folded=folds_in(a.kind) > 0,
         unit=unit,
         level=level,
+        more_is_better=measure == "likelihood" or a.scale(score).more_is_better,
     )
 
 

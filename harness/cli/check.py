@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SUITES = "harness.testing"
 SECONDS = 300.0  # time limit of a check
 MEMORY_JOBS = 4  # a check fits about 60 rows: a quarter of the memory of trials is enough
-KINDS = ("datasets", "models", "kernels", "reports")
+KINDS = ("datasets", "models", "metrics", "kernels", "reports")
 
 
 @click.command(name="check", cls=options.Command, short_help="Check plugins against the contract.")
@@ -29,7 +29,7 @@ KINDS = ("datasets", "models", "kernels", "reports")
 @options.file_options
 @options.plugin_option
 def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> None:
-    """Check that datasets, models, kernels and reports keep the contract.
+    """Check that datasets, models, metrics, kernels and reports keep the contract.
 
     One line a check.  Without a NAME all that is offered and can run here, but for what is slow to
     prepare.  Each check runs in a process of its
@@ -56,14 +56,22 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> N
 
 
 def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str]]:
-    """Kind and name of each dataset, model, kernel and report to check.
+    """Kind and name of each dataset, model, metric, kernel and report to check.
 
     Without names, items that cannot be checked here or are slow to prepare are left out.
 
     Raises:
         UsageError: a name is unknown, or its item cannot be checked here.
     """
-    offered = [(kind, name) for kind in KINDS for name in getattr(registry, kind)]
+    from harness.contract.registry import core
+
+    of_core = core()  # its scores have tests of their own
+    offered = [
+        (kind, name)
+        for kind in KINDS
+        for name in getattr(registry, kind)
+        if registry.origin(kind, name) != of_core
+    ]
     for name in names:
         if name not in [known for _, known in offered]:
             known = [known for _, known in offered]
@@ -122,6 +130,7 @@ def _suite(kind: str) -> Any:
     return {
         "datasets": testing.DATASET_CHECKS,
         "models": testing.MODEL_CHECKS,
+        "metrics": testing.METRIC_CHECKS,
         "kernels": testing.KERNEL_CHECKS,
         "reports": testing.REPORT_CHECKS,
     }[kind]

@@ -36,7 +36,9 @@ SHORTEST_HASH = 4
     default=0.01,
     help="Difference of scores that is still called the same [0.01].",
 )
+@options.metric_option
 @options.store_option
+@options.plugin_option
 @options.verdict_options("25%", "Slowdown that passes: slower is shown to exceed it")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
@@ -49,6 +51,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     \b
       harness compare previous last
       harness compare v1.2 HEAD --only accuracy,likelihood
+      harness compare previous last --metric auc
     """  # noqa: D301  # click wants the character, not its escape
     from harness.analysis.changes import status
     from harness.analysis.two_runs import compare_runs
@@ -58,6 +61,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     with closing(options.open_store(given["store"])) as store:
         runs = [find_run(store, text) for text in (given["base"], given["new"])]
         base, new = (load_frames(store, run) for run in runs)
+        if given["metrics"]:
+            registry = options.discover(given["plugins"])
+            base, new = (
+                options.with_metrics(frames, registry, given["metrics"]) for frames in (base, new)
+            )
         rows, remarks = compare_runs(
             base,
             new,
@@ -66,6 +74,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             alpha=verdicts.alpha,
             only=given["only"] or (),
         )
+    remarks += [*base.remarks, *new.remarks]
     for run in runs:
         if run.finished is None:
             remarks.append(f"Run {run.id} is not complete.")

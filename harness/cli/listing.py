@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
+from harness.sheets.table import LESS
 from harness.terminal.console import out
 
 if TYPE_CHECKING:
@@ -14,18 +15,18 @@ if TYPE_CHECKING:
 
     from harness.contract.registry import Registry
 
-KINDS = ("datasets", "models", "kernels", "devices", "reports", "pictures", "plugins")
+KINDS = ("datasets", "models", "metrics", "kernels", "devices", "reports", "pictures", "plugins")
 BY_DEFAULT = ("datasets", "models", "kernels", "reports", "pictures")
-"""Kinds listed if none is given; not devices, because to look for them takes seconds."""
+"""Kinds listed if none is given. It takes seconds to look for devices, and metrics are many."""
 
 
 @click.command(name="list", cls=options.Command, short_help="List what the plugins offer.")
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @options.plugin_option
 def command(kind: str | None, plugins: tuple[str, ...]) -> None:
-    """List datasets, models, kernels, devices, reports, pictures or plugins.
+    """List datasets, models, metrics, kernels, devices, reports, pictures or plugins.
 
-    Without a word: all but the devices, which take seconds to look for, and the plugins.
+    Without a word: all except metrics, plugins, and devices, which take seconds to look for.
     """
     files, _ = options.open_files((), {})
     registry = options.discover((*plugins, *files))
@@ -42,11 +43,18 @@ def _table(registry: Registry, kind: str) -> Table:
 
     table = Table(title=kind, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("name", overflow="fold", ratio=3)
-    table.add_column({"datasets": "kind, tags", "models": "tags"}.get(kind, ""), ratio=2)
+    table.add_column(
+        {"datasets": "kind, tags", "models": "tags", "metrics": "values"}.get(kind, ""), ratio=2
+    )
     table.add_column("what it is", ratio=5)
     for name, value in getattr(registry, kind).items():
         tags = [value.kind] if kind == "datasets" else []
         tags += getattr(value, "tags", ())
+        if kind == "metrics":
+            tags = [
+                f"{value.low:g} to {value.high:g}",
+                *([] if value.greater_is_better else [LESS]),
+            ]
         if getattr(value, "baseline", False):
             tags.append("baseline")
         if kind == "kernels" and not value.stable:

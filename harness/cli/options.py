@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.changes import ChangeRow
     from harness.contract.registry import Registry
+    from harness.contract.values import Frames
     from harness.store.database import Store
     from harness.trials.discovery import Described
 
@@ -192,6 +193,37 @@ def open_files(
             options["split" if name == "split-column" else name] = value
     specs, names = opened(selectors, options, read_settings().datasets)
     return tuple(specs), tuple(names)
+
+
+def metric_option(function: F) -> F:
+    """Add the option ``--metric``, which may be repeated."""
+    return click.option(
+        "--metric",
+        "metrics",
+        multiple=True,
+        metavar="NAME",
+        help="Score to show, as NAME[parameter=value]; repeatable, the first ranks.",
+    )(function)
+
+
+def with_metrics(frames: Frames, registry: Registry, metrics: Sequence[str]) -> Frames:
+    """The frames with the metrics to show: the given ones, else those that the run was given.
+
+    Raises:
+        UsageError: a given metric is unknown.
+    """
+    from harness.analysis import metrics as analysis
+    from harness.terminal.console import complain
+
+    wanted = tuple(metrics) or tuple(frames.run.asked.get("metrics", ()))
+    try:
+        choices = analysis.chosen_metrics(registry, wanted)
+    except UsageError as error:
+        if metrics:
+            raise
+        complain(f"run {frames.run.id} was given a metric that is not here: {error}")
+        return frames
+    return analysis.with_metrics(frames, registry, choices)
 
 
 def threads_option(function: F) -> F:

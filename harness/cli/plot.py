@@ -49,6 +49,7 @@ class PlotCommand(options.Command):
     metavar="FILE",
     help="Its suffix says the format: svg, png or pdf [KIND.svg].",
 )
+@options.metric_option
 @options.store_option
 @options.plugin_option
 @click.pass_context
@@ -61,6 +62,7 @@ def command(
     device: str | None,
     measure: str | None,
     output: Path | None,
+    metrics: tuple[str, ...],
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
@@ -76,7 +78,7 @@ def command(
     wanted = Wanted(model, dataset, device, measure)
     registry = options.discover(plugins)
     picture = registry.pictures[kind]
-    _require(picture, run, wanted, file)
+    _require(picture, run, wanted, file, metrics)
     with closing(options.open_store(store)) as opened:
         source: Frames | Sequence[Segment]
         if picture.scope == "history":
@@ -85,7 +87,7 @@ def command(
                 remark(EMPTY)
                 ctx.exit(NOTHING)
         else:
-            source = _frames(opened, run)
+            source = options.with_metrics(_frames(opened, run), registry, metrics)
         drawing = picture.draw(source, wanted)
     from harness.sheets.output import save
 
@@ -93,7 +95,9 @@ def command(
     say(str(file))
 
 
-def _require(picture: Picture, run: str | None, wanted: Wanted, file: Path) -> None:
+def _require(
+    picture: Picture, run: str | None, wanted: Wanted, file: Path, metrics: Sequence[str]
+) -> None:
     """Check the file and the combination of arguments before the store is read.
 
     Raises:
@@ -106,6 +110,8 @@ def _require(picture: Picture, run: str | None, wanted: Wanted, file: Path) -> N
     of_history = picture.scope == "history"
     if of_history and run is not None:
         raise UsageError(f"the history covers all runs; leave '{run}' out")
+    if metrics and of_history:
+        raise UsageError("--metric is for pictures of a run; leave it out, or plot another kind")
     if wanted.measure is not None and not of_history:
         raise UsageError("--measure is for the history only; leave it out, or plot history")
 

@@ -67,6 +67,7 @@ class ReportCommand(options.Command):
     help="The same as NAME best with --score.",
 )
 @click.option("--versus", is_flag=True, help="The same as NAME versus.")
+@options.metric_option
 @options.store_option
 @options.plugin_option
 def command(
@@ -78,6 +79,7 @@ def command(
     html: Path | None,
     best_of: str | None,
     versus: bool,
+    metrics: tuple[str, ...],
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
@@ -88,6 +90,7 @@ def command(
     \b
       harness report
       harness report 3 --format markdown
+      harness report 3 --metric auc --metric f1-macro
       harness report --html report.html
       harness report best --score accuracy --format markdown
       harness report versus -m torch-mlp -m sklearn-random-forest --rope 2%
@@ -110,6 +113,7 @@ def command(
     style = _format(report, "html" if html else style, file)
     with closing(options.open_store(store)) as opened:
         frames = load_frames(opened, find_run(opened, run), registry.pictures)
+        frames = options.with_metrics(frames, registry, metrics)
         rendered = report.render(frames, style, **chosen)
         if file:
             _write(rendered, file)

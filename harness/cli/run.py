@@ -32,7 +32,7 @@ FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
-    *("timing_budget", "no_timing", "no_batching", "train_sizes"),
+    *("timing_budget", "no_timing", "no_batching", "train_sizes", "metrics"),
 )
 """Options that `--resume` refuses, because the interrupted run has stored their values."""
 
@@ -82,6 +82,7 @@ ASKED = (
 @click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and what not, and why.")
 @options.file_options
+@options.metric_option
 @options.store_option
 @options.plugin_option
 @click.option("--name", default="", help="A name to find the run by.")
@@ -128,12 +129,14 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         # to start.
         else options.discover(given["plugins"], meanwhile=lambda: _request(given))
     )
+    from harness.analysis.metrics import chosen_metrics
     from harness.contract.values import AUTO
     from harness.runs.campaign import begin
     from harness.store.database import Store
     from harness.trials.plan import plan
 
     request = _request(given)
+    chosen_metrics(registry, request.metrics)  # an unknown one is told before anything runs
     planned = plan(registry, request.selection)
     _tell_notes(registry, planned)
     with closing(Store(url, create=True)) as store:
@@ -217,7 +220,9 @@ def _use_settings_for_resume(ctx: click.Context, given: GivenOptions) -> None:
     ]
     if refused or given["everything"] or given["plugins"]:
         parameter = refused[0] if refused else "plugin" if given["plugins"] else "all"
-        option = {"datasets": "dataset", "models": "model"}.get(parameter, parameter)
+        option = {"datasets": "dataset", "models": "model", "metrics": "metric"}.get(
+            parameter, parameter
+        )
         raise UsageError(
             "--resume uses the options that the run was started with; leave out "
             f"--{option.replace('_', '-')}"
@@ -264,6 +269,7 @@ def _request(given: GivenOptions) -> Request:
     return Request(
         selection,
         plugins=options.all_plugins(given["plugins"]),
+        metrics=tuple(given["metrics"]),
         name=given["name"],
         jobs=given["jobs"],
         timeout=TIMEOUT if given["timeout"] is None else given["timeout"],
@@ -336,6 +342,7 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
         except (KeyboardInterrupt, Terminated) as stop:
             return _interrupted(campaign, stop, named=bool(given["store"]))
     frames = load_frames(store, store.find(str(campaign.run.id)))
+    frames = options.with_metrics(frames, campaign.registry, campaign.request.metrics)
     if given["as_json"]:
         from harness.analysis.ranking import tables
         from harness.sheets.texts import json_text

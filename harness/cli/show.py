@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from harness.contract.parameters import Parameter
     from harness.contract.registry import Registry
-    from harness.contract.values import Dataset, Frames, Model
+    from harness.contract.values import Dataset, Frames, Metric, Model
     from harness.trials.discovery import Described
 
 FIRST_ROWS = 5
@@ -69,7 +69,7 @@ CROSS_VALIDATION = (
 def command(
     name: str, failures: bool, store: str | None, plugins: tuple[str, ...], **given: Any
 ) -> None:
-    """Show what NAME is: a dataset, a model, a kernel, a report, or a run.
+    """Show what NAME is: a dataset, a model, a metric, a kernel, a report, or a run.
 
     A run is an id, a name, `last`, `previous`, or a git revision that it was made at.
     """
@@ -82,6 +82,9 @@ def command(
             shown = True
         if name in registry.models:
             _show_model(registry, registry.models[name])
+            shown = True
+        if name in registry.metrics:
+            _show_metric(registry, registry.metrics[name])
             shown = True
         for kind in ("kernels", "reports"):
             if name in getattr(registry, kind):
@@ -120,6 +123,25 @@ def _parameters(parameters: Mapping[str, Parameter]) -> Table:
     for name, parameter in parameters.items():
         table.add_row(name, written(parameter.default), parameter.kind)
     return table
+
+
+def _show_metric(registry: Described, metric: Metric) -> None:
+    from harness.contract.parameters import given_to, parameters_of
+    from harness.contract.values import GIVEN_TO_METRICS
+
+    facts = {
+        "from": str(registry.origin("metrics", metric.name)),
+        "computed of": "the predicted classes" if metric.of == "labels" else "probabilities",
+        "values": f"{metric.low:g} to {metric.high:g}, "
+        f"{'more' if metric.greater_is_better else 'less'} is better",
+        "tags": ", ".join(metric.tags),
+        "requires": ", ".join(metric.requires),
+    }
+    _show_facts("metric", metric.name, metric.description, facts)
+    given = given_to(metric)
+    parameters = parameters_of(metric.score, given=given, without=GIVEN_TO_METRICS)
+    if parameters:
+        out().print(_parameters(parameters))
 
 
 def _show_dataset(registry: Described, dataset: Dataset) -> None:

@@ -15,7 +15,7 @@ from harness.contract.values import Dataset, Metric, folds_in, written
 from harness.errors import HarnessError, PluginError, UsageError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from harness.contract.values import JSONObject, Value
 
@@ -119,14 +119,16 @@ class Elsewhere:
         }
 
 
-def described(function: Callable[..., Any], *, given: int = 1) -> JSONObject:
+def described(
+    function: Callable[..., Any], *, given: int = 1, without: Collection[str] = ()
+) -> JSONObject:
     """A function's parameters as JSON, or the reason why they cannot be read.
 
     >>> described(lambda setting, hidden=(64,): None)
     {'parameters': [['hidden', ['tuple', [64]], [['tuple', 'int']]]]}
     """
     try:
-        parameters = parameters_of(function, given=given).values()
+        parameters = parameters_of(function, given=given, without=without).values()
         return {
             "parameters": [
                 [parameter.name, _plain(parameter.default), _kinds(parameter)]
@@ -176,8 +178,15 @@ def split_parameters(dataset: Dataset) -> dict[str, Parameter]:
     return parameters_of(dataset.split, given=given_to(dataset))
 
 
-def parameters_of(function: Callable[..., Any], *, given: int = 1) -> dict[str, Parameter]:
-    """A function's parameters, by name, without the ``given`` ones that the harness passes.
+def parameters_of(
+    function: Callable[..., Any], *, given: int = 1, without: Collection[str] = ()
+) -> dict[str, Parameter]:
+    """A function's parameters, by name, without those that the harness passes.
+
+    Args:
+        function: a function of a plugin.
+        given: number of positional parameters that the harness passes.
+        without: names of keyword parameters that it passes.
 
     Raises:
         PluginError: the function has no signature, or a parameter has no default.
@@ -191,6 +200,8 @@ def parameters_of(function: Callable[..., Any], *, given: int = 1) -> dict[str, 
     parameters = {}
     for parameter in list(signature.parameters.values())[given:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.name in without:
             continue
         if parameter.default is parameter.empty:
             raise PluginError(f"parameter '{parameter.name}' has no default; give it one")

@@ -248,6 +248,10 @@ class Model:
     default_in: tuple[str, ...] = ()
 
 
+GIVEN_TO_METRICS = ("sample_weight", "class_names")
+"""Keyword arguments that a metric's function gets if it takes them."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Metric:
     """A named score of predictions.

@@ -42,6 +42,7 @@ class Request:
     Args:
         selection: datasets, models, devices, repeats, seed.
         plugins: files or modules, besides installed plugins.
+        metrics: selectors of the scores that its tables show; empty for the usual ones.
         name: the run's name, for people.
         jobs: trials at a time; by default the number of cores.
         timeout: time limit of a trial, in seconds.
@@ -55,6 +56,7 @@ class Request:
 
     selection: Selection
     plugins: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
     name: str = ""
     jobs: int | None = None
     timeout: float = TIMEOUT
@@ -79,6 +81,7 @@ class Request:
             "memory": self.memory,
             "batching": self.batching,
             "timing_budget": self.timing_budget,
+            "metrics": self.metrics,
         }
 
     @classmethod
@@ -98,6 +101,7 @@ class Request:
             memory=fields["memory"],
             batching=fields["batching"],
             timing_budget=fields["timing_budget"],
+            metrics=tuple(fields.get("metrics", ())),  # unknown to earlier schemas
         )
 
 

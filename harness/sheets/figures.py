@@ -16,6 +16,19 @@ def share(value: float) -> str:
     return fixed(value, 3)
 
 
+def score(value: float) -> str:
+    """A score of any size: three decimals, or four digits if it is large.
+
+    >>> score(0.9532), score(-0.25), score(12.345), score(1234.56)
+    ('.953', '-.250', '12.35', '1235')
+    """
+    if math.isnan(value):
+        return ""
+    if abs(value) < 10:
+        return f"-{fixed(-value, 3)}" if value < 0 else fixed(value, 3)
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:.0f}"
+
+
 def bound(value: float) -> str:
     """A bound of an interval between 0 and 1, always four characters wide.
 

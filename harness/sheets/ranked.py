@@ -6,15 +6,19 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
+from harness.analysis.shown import USUAL
 from harness.contract.values import folds_in
 from harness.sheets.figures import bound, compact, loss_decimals, share
-from harness.sheets.table import CLIPPED, PARTIAL, TIED, Column, Entry, Sheet
+from harness.sheets.figures import score as figure
+from harness.sheets.table import CLIPPED, LESS, PARTIAL, TIED, Column, Entry, Sheet
 from harness.words import fixed, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     import pandas as pd
+
+    from harness.analysis.shown import Shown
 
     Record: TypeAlias = dict[str, Any]
     """A row of the ranking, as pandas gives it: names, numbers and truth values."""
@@ -35,8 +39,13 @@ MEMORY = (
 """Columns of the costs that are left out where no model has a figure."""
 
 
-def sheets(ranking: pd.DataFrame) -> list[Sheet]:
-    """A sheet for each dataset, two overviews, and a sheet of further costs."""
+def sheets(ranking: pd.DataFrame, metrics: Sequence[Shown] = ()) -> list[Sheet]:
+    """A sheet for each dataset, overviews, and a sheet of further costs.
+
+    Args:
+        ranking: from `harness.analysis.ranking`.
+        metrics: the scores to show if others than the usual ones are chosen.
+    """
     by_dataset: dict[str, list[Record]] = {}
     by_name: dict[str, dict[str, Record]] = {}
     for row in named_rows(ranking):
@@ -45,9 +54,12 @@ def sheets(ranking: pd.DataFrame) -> list[Sheet]:
     if not by_dataset:
         return []
     return [
-        *(_ranked(dataset, rows) for dataset, rows in by_dataset.items()),
-        _overview("accuracy", list(by_dataset), by_name),
-        _overview("likelihood", list(by_dataset), by_name),
+        *(_ranked(dataset, rows, metrics) for dataset, rows in by_dataset.items()),
+        *(
+            _overview(name, list(by_dataset), by_name, more_is_better=more_is_better)
+            for name, more_is_better in [(each.name, each.more_is_better) for each in metrics]
+            or [(name, True) for name in USUAL]
+        ),
         _costs(by_name),
     ]
 
@@ -61,10 +73,9 @@ def named_rows(ranking: pd.DataFrame) -> list[Record]:
     return rows
 
 
-def _ranked(dataset: str, rows: list[Record]) -> Sheet:
+def _ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
     total = rows[0]["total"]
     ran = [row for row in rows if row["status"] != "skipped"]
-    decimals = loss_decimals([row["nll"] for row in rows])
     return Sheet(
         dataset,
         _split_in_words(rows),
@@ -73,16 +84,11 @@ def _ranked(dataset: str, rows: list[Record]) -> Sheet:
                 "#", (Entry("" if math.isnan(r["rank"]) else f"{r['rank']:.0f}") for r in rows)
             ),
             Column("model", tuple(_name(row) for row in rows), named=True),
-            _column("accuracy", (_score(row, "accuracy") for row in rows)),
-            _column("likelihood", (_score(row, "likelihood") for row in rows)),
-            _column(
-                "NLL",
-                (
-                    Entry(fixed(r["nll"], decimals), note=CLIPPED if r["clipped"] > 0 else "")
-                    for r in rows
-                ),
+            *(
+                _column(_head(each), (_score(row, each.name, first=i == 0) for row in rows))
+                for i, each in enumerate(metrics)
             ),
-            _column("Brier", (Entry(share(row["brier"])) for row in rows)),
+            *(() if metrics else _usual(rows)),
             _column("fit s", (Entry(compact(row["fit_seconds"], 3)) for row in rows)),
             _column(
                 "µs/row",
@@ -93,6 +99,25 @@ def _ranked(dataset: str, rows: list[Record]) -> Sheet:
         spare=("ok",) if all(row["status"] == "ok" for row in ran) else (),
         spared=f"all {total} ok" if total > 1 else "ok",
     )
+
+
+def _usual(rows: list[Record]) -> Iterator[Column]:
+    """The columns of the usual scores."""
+    decimals = loss_decimals([row["nll"] for row in rows])
+    yield _column("accuracy", (_score(row, "accuracy", first=True) for row in rows))
+    yield _column("likelihood", (_score(row, "likelihood") for row in rows))
+    yield _column(
+        "NLL",
+        (
+            Entry(fixed(row["nll"], decimals), note=CLIPPED if row["clipped"] > 0 else "")
+            for row in rows
+        ),
+    )
+    yield _column("Brier", (Entry(share(row["brier"])) for row in rows))
+
+
+def _head(metric: Shown) -> str:
+    return metric.name if metric.more_is_better else f"{metric.name} {LESS}"
 
 
 def _split_in_words(rows: list[Record]) -> str:
@@ -127,26 +152,29 @@ def _folds_in_words(n_folds: int, total: int, *, alone: bool) -> str:
     return f"{name} cross-validation" + (f", {repetitions} repetitions" if repetitions > 1 else "")
 
 
-def _overview(score: str, datasets: list[str], by_name: dict[str, dict[str, Record]]) -> Sheet:
+def _overview(
+    score: str, datasets: list[str], by_name: dict[str, dict[str, Record]], *, more_is_better: bool
+) -> Sheet:
     means = {
         name: sum(rows[dataset][score] for dataset in datasets) / len(datasets)
         if all(dataset in rows and rows[dataset]["status"] == "ok" for dataset in datasets)
         else math.nan
         for name, rows in by_name.items()
     }
+    sign = -1 if more_is_better else 1
     complete = (name for name in means if not math.isnan(means[name]))
     partial = (name for name in means if math.isnan(means[name]))
-    names = [*sorted(complete, key=lambda name: (-means[name], name)), *sorted(partial)]
+    names = [*sorted(complete, key=lambda name: (sign * means[name], name)), *sorted(partial)]
     return Sheet(
         score,
-        "models by datasets",
+        "models by datasets" + ("" if more_is_better else f" {LESS}"),
         (
             Column(
                 "model",
                 tuple(_name(next(iter(by_name[name].values()))) for name in names),
                 named=True,
             ),
-            _column("mean", (Entry(share(means[name])) for name in names)),
+            _column("mean", (Entry(figure(means[name])) for name in names)),
             *(
                 _column(dataset, (_glance(by_name[name].get(dataset), score) for name in names))
                 for dataset in datasets
@@ -199,13 +227,19 @@ def _name(row: Record) -> Entry:
     return Entry(row["name"], look="faint" if row["baseline"] else "")
 
 
-def _score(row: Record, score: str) -> Entry:
+def _score(row: Record, score: str, *, first: bool = False) -> Entry:
+    """A score with its interval; in the first column of scores, the status of what has none."""
     if not row["ok"]:
-        return Entry(row["status"] if score == "accuracy" else "", look="alarm")
+        return Entry(row["status"] if first else "", look="alarm")
+    if math.isnan(row[score]):
+        return Entry("–", look="alarm")
+    ends = (row[f"{score}_low"], row[f"{score}_high"])
+    in_unit = ends[0] >= 0 and ends[1] <= 1
+    low, high = map(bound if in_unit else figure, ends)
     return Entry(
-        share(row[score]),
-        bound(row[f"{score}_low"]),
-        bound(row[f"{score}_high"]),
+        figure(row[score]),
+        low,
+        high,
         mark=TIED if row[f"{score}_tied_with_best"] else "",
         look="strong" if row[f"{score}_separated"] else "",
     )
@@ -213,10 +247,10 @@ def _score(row: Record, score: str) -> Entry:
 
 def _glance(row: Record | None, score: str) -> Entry:
     """A score in an overview: without its interval, and marked if repeats are missing."""
-    if row is None or not row["ok"]:
+    if row is None or not row["ok"] or math.isnan(row[score]):
         return Entry("–", look="alarm")
     mark = PARTIAL if row["status"] == "partial" else TIED if row[f"{score}_tied_with_best"] else ""
-    return Entry(share(row[score]), mark=mark, look="strong" if row[f"{score}_separated"] else "")
+    return Entry(figure(row[score]), mark=mark, look="strong" if row[f"{score}_separated"] else "")
 
 
 def _count(row: Record) -> Entry:

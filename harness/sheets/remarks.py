@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.analysis.names import base
+from harness.analysis.shown import ranked_by, shown
 from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, Note
 from harness.sheets.ranked import named_rows
-from harness.sheets.table import CLIPPED, PARTIAL, TIED
+from harness.sheets.table import CLIPPED, LESS, PARTIAL, TIED
 from harness.statistics.rows import CLIP
 from harness.statistics.scores import MOST_FOLDS, Basis
 from harness.words import plain
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 RANKED = (
     "Models are ranked by likelihood = exp(-NLL), the geometric mean probability of the right "
     "class, and not by accuracy. Behind each score stands its 95% interval."
+)
+CHOSEN = (
+    "Models are ranked by {}. Behind each score stands its 95% interval; it is "
+    "missing where a score is no mean over rows and only one split was tested."
 )
 MARKS = (
     f"{TIED}: not significantly different from the best (paired tests on the same splits, 5%, "
@@ -80,12 +85,13 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("Devices differ", _devices(frames)),
+        Note("Metrics", frames.remarks),
         Note(
             "Data",
             _data(frames.results)
             + _without_weights(frames.results)
             + _rare(frames)
-            + _baselines(ranking),
+            + _baselines(frames, ranking),
         ),
         Note("How to read this", _legend(frames, ranking)),
     ]
@@ -213,8 +219,10 @@ def _distinct(counted: float, splits: int, tested: float) -> float:
     return in_table * (1 - (1 - tested) ** splits)
 
 
-def _baselines(ranking: pd.DataFrame) -> tuple[str, ...]:
+def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     """Datasets where a baseline, which ignores X, is among the best by accuracy, a line each."""
+    if "accuracy" not in [each.name for each in shown(frames)]:
+        return ()
     lines = []
     for dataset, rows in ranking.groupby("dataset", sort=False):
         among_best = rows["accuracy_best"] | rows["accuracy_tied_with_best"]
@@ -237,7 +245,11 @@ def _listed(datasets: list[str], n_datasets: int) -> str:
 def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if not ranking["ok"].sum():
         return _unfinished(frames)
-    lines = [RANKED, MARKS]
+    names = [each.name for each in shown(frames)]
+    rank = ranked_by(frames)
+    lines = [CHOSEN.format(rank.name) if frames.metrics else RANKED, MARKS]
+    if not all(each.more_is_better for each in shown(frames)):
+        lines.append(f"{LESS}: less is better.")
     if frames.run.n_looks > 1:
         lines.append(LOOKED)
     if (ranking["status"] == "partial").any():
@@ -267,15 +279,18 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         )
     if ((ranking["split_kind"] == "fixed") & (ranking["total"] == 1) & (ranking["ok"] > 0)).any():
         lines.append(ONE_SEED)
-    lines.append("The likelihood's interval is the mean NLL's, transformed.")
-    if (ranking["nll_basis"] == Basis.FEW_CARRYING).any():
+    if "likelihood" in names:
+        lines.append("The likelihood's interval is the mean NLL's, transformed.")
+    if {"likelihood", "nll"} & set(names) and (ranking["nll_basis"] == Basis.FEW_CARRYING).any():
         lines.append(NO_INTERVAL)
-    if clipped := [
-        f"{row['dataset']}, {row['name']} ({row['clipped']:.0f} of "
-        f"{row['ok'] * row['n_test']:.0f} test rows)"
-        for row in named_rows(ranking)
-        if row["clipped"] > 0
-    ]:
+    if not frames.metrics and (
+        clipped := [
+            f"{row['dataset']}, {row['name']} ({row['clipped']:.0f} of "
+            f"{row['ok'] * row['n_test']:.0f} test rows)"
+            for row in named_rows(ranking)
+            if row["clipped"] > 0
+        ]
+    ):
         lines.append(
             f"{CLIPPED} The right class was given probability 0, counted as {CLIP:.1e}: "
             + "; ".join(clipped)

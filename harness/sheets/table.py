@@ -8,6 +8,8 @@ from typing import Literal
 TIED = "≈"
 PARTIAL = "*"
 CLIPPED = "†"
+LESS = "↓"
+"""Marks a score of which less is better."""
 
 
 @dataclass(frozen=True, slots=True)

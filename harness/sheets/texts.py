@@ -30,6 +30,7 @@ LATEX_COMMANDS = {
     "\ue001": "}",
     TIED: r"$\approx$ ",
     "†": r"\textsuperscript{\dag}",
+    "↓": r"$\downarrow$",
     "–": "--",
     "µ": r"\textmu{}",
     "×": r"$\times$",

@@ -130,7 +130,7 @@ class Basis(StrEnum):
     WILSON = "Wilson over test rows"
     WILSON_FOLDED = "corrected Wilson over the rows of all folds"
     NO_SCORES = "no scores"
-    NO_ROW_SCORES = "the metric has no values for single rows"
+    NO_ROW_SCORES = "no row scores"
     UNDEFINED = "not defined in every repeat"
     FEW_CARRYING = f"no interval: {FEW_ROWS_CARRY}"
     MANY_FOLDS = f"no interval: {FOLDS_TOO_MANY}"

@@ -25,7 +25,7 @@ from harness.contract.registry import (
     installed_sources,
     offers_nothing,
 )
-from harness.contract.values import Column, Device, Needs, Option
+from harness.contract.values import GIVEN_TO_METRICS, Column, Device, Needs, Option
 from harness.errors import PluginError, UsageError, describe
 from harness.processes.client import START_LIMIT, Limits, Processes, finish
 from harness.processes.serving import MESSAGE
@@ -415,7 +415,8 @@ def parameters_there(
 ) -> tuple[dict[str, Any], NoArrays]:
     """The parameters of a function that a plugin offers."""
     offered = getattr(inside.held.registry, kind)[name]
-    return described(getattr(offered, function), given=given_to(offered)), {}
+    without = GIVEN_TO_METRICS if kind == "metrics" else ()
+    return described(getattr(offered, function), given=given_to(offered), without=without), {}
 
 
 def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:

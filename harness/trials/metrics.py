@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.contract.values import GIVEN_TO_METRICS
 from harness.errors import HarnessError, describe
 from harness.processes.client import Limits
 from harness.processes.packing import PackingError, pack, unpack
@@ -35,9 +36,6 @@ PART = 128 * 1024 * 1024
 
 REASON = 300
 """Most characters of a reason."""
-
-EXTRAS = ("sample_weight", "class_names")
-"""Keyword arguments that the harness passes to a metric that takes them."""
 
 LOST = "the store has no probabilities of its rows, which it needs"
 
@@ -189,7 +187,7 @@ def computed(
     extras: tuple[str, ...] = ()
     fault = ""
     try:
-        extras = tuple(set(EXTRAS) & inspect.signature(metric.score).parameters.keys())
+        extras = tuple(set(GIVEN_TO_METRICS) & inspect.signature(metric.score).parameters.keys())
     except (TypeError, ValueError) as error:
         fault = describe(error)
     for result_id, rows in part.items():

@@ -21,6 +21,7 @@ from harness.contract.selectors import Selector
 from harness.contract.values import (
     AUTO,
     AUTO_REPEATS,
+    GIVEN_TO_METRICS,
     TRAIN_SIZE,
     Choice,
     Dataset,
@@ -249,7 +250,9 @@ def _settled(offered: Dataset | Model | Metric, parameters: dict[str, str]) -> C
         if isinstance(offered, Dataset):
             known_parameters = split_parameters(offered)
         elif isinstance(offered, Metric):
-            known_parameters = parameters_of(offered.score, given=given_to(offered))
+            known_parameters = parameters_of(
+                offered.score, given=given_to(offered), without=GIVEN_TO_METRICS
+            )
         else:
             known_parameters = parameters_of(offered.make)
     except PluginError as error:

@@ -18,6 +18,7 @@ from harness.analysis.commands import command_of
 from harness.analysis.history import CAUTION, segments
 from harness.analysis.names import base
 from harness.analysis.ranking import tables
+from harness.analysis.shown import ranked_by, shown, titles
 from harness.sheets import timed
 from harness.sheets.output import inline_svg
 from harness.sheets.palette import CSS
@@ -46,7 +47,6 @@ MODELS = 12
 
 OPEN = 12
 """Up to this many datasets, their tables are open; with more, all are folded."""
-TITLES = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 DUEL = (
     "The paired difference on each data set with its 95% interval, and how probable it is that the "
@@ -154,11 +154,13 @@ def page(frames: Frames) -> str:
 
 def _sections(gallery: _Gallery, by_name: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
     frames, ranking = gallery.frames, by_name["ranking"]
-    all_sheets = sheets(ranking) if len(ranking) else []
-    by_dataset, overviews = all_sheets[:-3], all_sheets[-3:]
+    metrics = shown(frames)
+    all_sheets = sheets(ranking, metrics if frames.metrics else ()) if len(ranking) else []
+    last = len(metrics) + 1
+    by_dataset, overviews = all_sheets[:-last], all_sheets[-last:]
     grids = tuple(of_sheet(sheet, _file(sheet.title)) for sheet in overviews)
     datasets = list(dict.fromkeys(ranking["dataset"]))
-    yield Section("overview", "Overview", grids=grids[:2])
+    yield Section("overview", "Overview", grids=grids[:-1])
     yield Section("versus", "Who is better", *_versus(frames, ranking))
     cost_pictures = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency")]
     bases = dict.fromkeys(map(base, datasets))
@@ -166,7 +168,7 @@ def _sections(gallery: _Gallery, by_name: Mapping[str, pd.DataFrame]) -> Iterato
     yield Section(
         "costs",
         "At what price",
-        grids=grids[2:],
+        grids=grids[-1:],
         pictures=tuple(drawn for drawn in cost_pictures if drawn),
     )
     yield Section(
@@ -229,7 +231,9 @@ def _notes(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> list[Note]:
 def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...]]:
     """How to read the pairwise comparison of the best models, and its tables."""
     scored = ranking[~ranking["baseline"].astype(bool)]
-    means = scored.groupby(["model", "device"], sort=False)["nll"].mean().sort_values()
+    rank, names = ranked_by(frames), titles(frames)
+    means = scored.groupby(["model", "device"], sort=False)[rank.name].mean()
+    means = means.sort_values(ascending=not rank.more_is_better)
     best = [(str(model), str(device)) for model, device in means.dropna().index[:MODELS]]
     if frames.results.empty:
         return "", ()
@@ -245,12 +249,13 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
     if single_pair:
         first, second = contenders
         text = f"{DUEL.format(rope)} {text}"
-        duels = tuple(_duels(two_models.duel(frames, first, second, two_models.ROPE)))
-    n_untested = int((pairs["note"] != "").sum()) // 2
+        duels = tuple(_duels(two_models.duel(frames, first, second, two_models.ROPE), names))
+    n_scores = len(names)
+    n_untested = int((pairs["note"] != "").sum()) // n_scores
     if n_untested:
         text += (
-            f" Of {n_untested} of {len(pairs) // 2} pairs neither is said: it takes six data sets "
-            "that both finished."
+            f" Of {n_untested} of {len(pairs) // n_scores} pairs neither is said: it takes six "
+            "data sets that both finished."
         )
     smallest_p = two_models.least_p(pairs)
     if smallest_p >= LEVEL:
@@ -263,7 +268,7 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
     return text, duels + tuple(
         of_rows(
             "pairs-" + str(score),
-            f"{TITLES[str(score)]}, pair by pair",
+            f"{names[str(score)]}, pair by pair",
             (*heads, "better", "as good", "worse", *why),
             [
                 (
@@ -282,13 +287,13 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
     )
 
 
-def _duels(duels: pd.DataFrame) -> Iterator[Grid]:
+def _duels(duels: pd.DataFrame, names: Mapping[str, str]) -> Iterator[Grid]:
     """Tables that compare two models dataset by dataset."""
     for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield of_rows(
             "versus-" + str(score),
-            f"{TITLES[str(score)]}: {first} less {second}",
+            f"{names[str(score)]}: {first} less {second}",
             ("data set", "difference", "low", "high", "p", "better", "as good", "worse", "how"),
             [
                 (

@@ -11,6 +11,7 @@ import pandas as pd
 from matplotlib.lines import Line2D
 
 from harness import UsageError
+from harness.analysis.shown import shown
 from harness.sheets.choosing import LISTED, pairings, scored_results
 from harness.sheets.drawing import (
     ENTRIES,
@@ -32,7 +33,7 @@ from harness.sheets.drawing import (
 )
 from harness.sheets.palette import FAINT, INK, colour, marker
 from harness.sheets.style import settings
-from harness.statistics.scores import cells, interval
+from harness.statistics.scores import RowScores, cells
 from harness.words import listed, plural
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from harness import Frames, Wanted
+    from harness.analysis.shown import Shown
     from harness.sheets.choosing import Pairing
     from harness.sheets.palette import Look
 
@@ -148,15 +150,18 @@ def front(times: Sequence[float], accuracies: Sequence[float]) -> list[int]:
 
 def fit_time(frames: Frames, wanted: Wanted) -> Drawing:
     """Accuracy against the time of a fit, with the Pareto front, one panel per dataset."""
-    return _against(frames, wanted, "fit", "Accuracy against time to fit")
+    return _against(frames, wanted, "fit", "against time to fit")
 
 
 def latency(frames: Frames, wanted: Wanted) -> Drawing:
     """Accuracy against the time of a prediction, with the Pareto front, one panel per dataset."""
-    return _against(frames, wanted, "predict-row", "Accuracy against prediction latency")
+    return _against(frames, wanted, "predict-row", "against prediction latency")
 
 
 def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
+    metric = shown(frames)[0]  # the accuracy, unless others are chosen
+    name = metric.name.capitalize() if metric.name == "accuracy" else metric.name
+    title = f"{name} {title}"
     results = scored_results(frames, wanted)
     own = results
     if wanted.model is None and not results["baseline"].all():
@@ -166,45 +171,48 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
         for dataset, group in own.groupby("dataset", sort=False)
     }
     time = f"{COSTS[cost]} (s)"
-    table = _table(own, clocks, time)
+    table = _table(frames, own, clocks, time, metric)
     timed = np.isfinite(table[time]) & (table[time] > 0)
     drawn = table[timed]
     if drawn.empty:
         raise UsageError(f"no trial of {wanted} in run {frames.run.id} has times; draw another run")
     datasets = list(dict.fromkeys(drawn["dataset"]))
-    shown = datasets[:PANELS]
-    if len(shown) < len(datasets):
-        title += f" ({len(shown)} of {plural(len(datasets), 'dataset')})"
-    elif len(shown) == 1:
-        title += f": {text(shown[0])}"
-    drawn = drawn[drawn["dataset"].isin(shown)].reset_index(drop=True)
+    named = datasets[:PANELS]
+    if len(named) < len(datasets):
+        title += f" ({len(named)} of {plural(len(datasets), 'dataset')})"
+    elif len(named) == 1:
+        title += f": {text(named[0])}"
+    drawn = drawn[drawn["dataset"].isin(named)].reset_index(drop=True)
     with settings():
-        figure, axes = panels(len(shown), title=title, legend=True)
+        figure, axes = panels(len(named), title=title, legend=True)
         looks = _legend(figure, drawn, dict.fromkeys(_keys(own)))
-        for ax, dataset in zip(axes, shown, strict=True):
+        for ax, dataset in zip(axes, named, strict=True):
             _panel(ax, drawn[drawn["dataset"] == dataset], time, looks)
-        ways = list(dict.fromkeys(clocks[dataset].how for dataset in shown))
-        if len(shown) > 1:
-            titles = shortened(shown)
-            for ax, dataset in zip(axes, shown, strict=True):
+        ways = list(dict.fromkeys(clocks[dataset].how for dataset in named))
+        if len(named) > 1:
+            titles = shortened(named)
+            for ax, dataset in zip(axes, named, strict=True):
                 how = f": {clocks[dataset].how}" if len(ways) > 1 else ""
                 above(ax, titles[dataset] + how)
         axis_label = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
-        label(figure, axes, axis_label + (f", {ways[0]}" if len(ways) == 1 else ""), "accuracy")
+        label(figure, axes, axis_label + (f", {ways[0]}" if len(ways) == 1 else ""), metric.title)
         # Drawing sets the size of the panels, which the labels need.
         figure.draw_without_rendering()
         names = _names(_keys(drawn), LABEL)
-        for ax, dataset in zip(axes, shown, strict=True):
+        for ax, dataset in zip(axes, named, strict=True):
             on = drawn[(drawn["dataset"] == dataset) & drawn["on the front"]]
             _name_the_front(ax, on, time, names)
-    sentences = _described(drawn, cost, {dataset: clocks[dataset] for dataset in shown})
+    sentences = _described(name, drawn, cost, {dataset: clocks[dataset] for dataset in named})
     sentences += _left_out(results, own, table[~timed])
-    return Drawing(figure, title, " ".join(sentences), drawn)
+    heads = {f"score{end}": f"{metric.name}{end}" for end in ("", " low", " high")}
+    return Drawing(figure, title, " ".join(sentences), drawn.rename(columns=heads))
 
 
-def _described(drawn: pd.DataFrame, cost: Cost, clocks: Mapping[str, Clock]) -> list[str]:
+def _described(
+    name: str, drawn: pd.DataFrame, cost: Cost, clocks: Mapping[str, Clock]
+) -> list[str]:
     """Sentences about the cost, how it was timed in each panel, and the models on the fronts."""
-    sentences = [f"Accuracy against {COSTS[cost]}, a panel a dataset."]
+    sentences = [f"{name} against {COSTS[cost]}, a panel a dataset."]
     ways = list(dict.fromkeys(clock.how for clock in clocks.values()))
     for how in ways:
         whose = [text(dataset) for dataset, clock in clocks.items() if clock.how == how]
@@ -263,20 +271,23 @@ def _legend(
     return looks
 
 
-def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.DataFrame:
+def _table(
+    frames: Frames, results: pd.DataFrame, clocks: Mapping[str, Clock], time: str, metric: Shown
+) -> pd.DataFrame:
     """A table with a row for each pairing, by dataset and time."""
-    scores = cells(results)
+    scores = cells(results, (), frames.scales)
+    row_scores = RowScores(frames.predictions, frames.metric_rows)
     rows = []
     for pairing in pairings(results):
         cell = scores[pairing.dataset, pairing.model, pairing.device]
-        ends = interval(cell, "accuracy")
+        ends = metric.interval(cell, row_scores)
         dataset_clock = clocks[pairing.dataset]
         value, low, high = dataset_clock.of(pairing)
         rows.append(
             {"dataset": pairing.dataset, "model": pairing.model, "device": pairing.device}
             | {"clock": CLOCKS[dataset_clock.how], time: value, "low (s)": low, "high (s)": high}
-            | {"accuracy": float(cell.accuracy.mean())}
-            | {"accuracy low": ends.low, "accuracy high": ends.high, "interval": ends.basis}
+            | {"score": metric.mean(cell)}
+            | {"score low": ends.low, "score high": ends.high, "interval": ends.basis}
             | {"on the front": False}
         )
     table = pd.DataFrame(rows)
@@ -286,7 +297,8 @@ def _table(results: pd.DataFrame, clocks: Mapping[str, Clock], time: str) -> pd.
     for _, group in table.groupby("dataset", sort=False):
         # A logarithmic axis cannot show a time of 0.
         times = group[time].where(group[time] > 0)
-        best = front(times.tolist(), group["accuracy"].tolist())
+        gains = group["score"] if metric.more_is_better else -group["score"]
+        best = front(times.tolist(), gains.tolist())
         table.loc[group.index[best], "on the front"] = True
     return table
 
@@ -296,7 +308,7 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
     low, high = _accuracies(table)
     span = high - low or 0.05
     low, high = low - 0.06 * span, high + 0.06 * span
-    labelled = best["accuracy"].to_numpy()[thin(len(best), NAMED)] if len(best) else np.empty(0)
+    labelled = best["score"].to_numpy()[thin(len(best), NAMED)] if len(best) else np.empty(0)
     while len(labelled) and _heights((labelled - low) / (high - low))[-1] > 1 - GAP:
         high += 0.05 * span
     ax.set_ylim(low, high)
@@ -309,7 +321,7 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
     if len(best):
         end = ax.get_xlim()[1]
         ax.step(
-            [*best[time], end], [*best["accuracy"], best["accuracy"].iloc[-1]],
+            [*best[time], end], [*best["score"], best["score"].iloc[-1]],
             where="post", color=FAINT, lw=1.0, zorder=1.5,
         )  # fmt: skip
     # Models that the legend does not name share one look, and are drawn in one call.
@@ -317,11 +329,11 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
     for i in np.unique(numbers).tolist():
         rows = table[numbers == i]
         look = DOT if i < 0 else {"color": colour(i), "marker": marker(i), "ls": ""}
-        up, across = rows[time].to_numpy(), rows["accuracy"].to_numpy()
+        up, across = rows[time].to_numpy(), rows["score"].to_numpy()
         ax.plot(up, across, **look)
         gap = np.full(len(rows), math.nan)
         x = [up, up, gap, rows["low (s)"], rows["high (s)"], gap]
-        y = [rows["accuracy low"], rows["accuracy high"], gap, across, across, gap]
+        y = [rows["score low"], rows["score high"], gap, across, across, gap]
         ax.plot(
             np.column_stack(x).ravel(), np.column_stack(y).ravel(),
             color=look["color"], lw=0.8, alpha=0.15 if i < 0 else 0.35, zorder=1.8,
@@ -333,11 +345,11 @@ def _accuracies(table: pd.DataFrame) -> tuple[float, float]:
 
     The latter if one poor model's interval would flatten everything else.
     """
-    ends = ["accuracy", "accuracy low", "accuracy high"]
+    ends = ["score", "score low", "score high"]
     # pandas skips NaN, which is the bound of an interval that is withheld.
     best = table.loc[table["on the front"], ends]
-    low = float(np.nanmin([table["accuracy"].min(), best.min().min()]))
-    high = float(np.nanmax([table["accuracy"].max(), best.max().max()]))
+    low = float(np.nanmin([table["score"].min(), best.min().min()]))
+    high = float(np.nanmax([table["score"].max(), best.max().max()]))
     all_low, all_high = float(table[ends].min().min()), float(table[ends].max().max())
     return (all_low, all_high) if all_high - all_low <= FLAT * (high - low) else (low, high)
 
@@ -353,10 +365,10 @@ def _name_the_front(
     width, height = box.width / point, box.height / point
     least, most = np.log(ax.get_xlim())
     low, high = ax.get_ylim()
-    shown = best.iloc[thin(len(best), NAMED)]
-    x = (np.log(shown[time].to_numpy()) - least) / (most - least)
-    y = (shown["accuracy"].to_numpy() - low) / (high - low)
-    for key, at, tall, up in zip(_keys(shown), x, y, _heights(y), strict=True):
+    labelled = best.iloc[thin(len(best), NAMED)]
+    x = (np.log(labelled[time].to_numpy()) - least) / (most - least)
+    y = (labelled["score"].to_numpy() - low) / (high - low)
+    for key, at, tall, up in zip(_keys(labelled), x, y, _heights(y), strict=True):
         note = ax.text(0, 0, names[key], fontsize=7)
         wide = note.get_window_extent().width / box.width
         note.remove()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from harness import UsageError
 from harness.analysis.ranking import tables
+from harness.analysis.shown import shown
 from harness.sheets import texts, timed
 from harness.sheets.layout import Page
 from harness.sheets.ranked import sheets
@@ -34,8 +35,9 @@ def render(frames: Frames, style: str) -> RenderableType:
     if style == "csv":
         main = "ranking" if len(frames.results) else "training" if len(by_name["training"]) else ""
         return frame_csv(by_name[main or "softmax"])
+    chosen = shown(frames) if frames.metrics else ()
     all_sheets = [
-        *(sheets(by_name["ranking"]) if len(by_name["ranking"]) else []),
+        *(sheets(by_name["ranking"], chosen) if len(by_name["ranking"]) else []),
         *timed.training_sheets(by_name["training"]),
         *timed.softmax_sheets(by_name["softmax"]),
     ]

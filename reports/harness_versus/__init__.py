@@ -70,10 +70,15 @@ def _part(rope: float) -> float:
 def _best_tables(frames: harness.Frames, score: str) -> Mapping[str, pd.DataFrame]:
     from harness_versus.best import table
 
-    return {"best": table(frames, score)}
+    return {"best": table(frames, _by(frames, score))}
 
 
 def _best(frames: harness.Frames, style: str, score: str) -> RenderableType:
     from harness_versus.best import render
 
-    return render(frames, style, score)
+    return render(frames, style, _by(frames, score))
+
+
+def _by(frames: harness.Frames, score: str) -> str:
+    """The score by which models are the best: that of ``--metric``, if it is given."""
+    return frames.metrics[0] if frames.metrics else score

@@ -65,7 +65,7 @@ def table(frames: Frames, score: str) -> pd.DataFrame:
 
     Args:
         frames: a run's frames.
-        score: ``accuracy`` or ``likelihood``.
+        score: ``accuracy``, ``likelihood`` or another metric that the frames show.
 
     Raises:
         UsageError: no model has finished any dataset.

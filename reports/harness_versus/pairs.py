@@ -17,6 +17,7 @@ from tabulate import tabulate
 
 from harness import UsageError
 from harness.analysis import two_models
+from harness.analysis.shown import titles as titles_of
 from harness.analysis.two_models import least_p
 from harness.sheets.texts import frame_csv, markdown_text
 from harness.statistics.contests import FEWEST
@@ -24,7 +25,7 @@ from harness.statistics.scores import LEVEL
 from harness.words import listed, p_value
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
+    from collections.abc import Hashable, Iterator, Mapping, Sequence
 
     from rich.console import RenderableType
 
@@ -49,9 +50,6 @@ class PrintedTable:
     heads: tuple[str, ...]
     rows: list[tuple[str, ...]]
     clear: tuple[bool, ...] = ()
-
-
-UNITS = {"accuracy": "accuracy", "nll": "NLL (less is better)"}
 
 
 def tables(
@@ -93,18 +91,18 @@ def render(
         return json.dumps(
             {"rope": rope} | {name: _records(frame) for name, frame in by_name.items()}
         )
-    pairs = by_name["pairs"]
+    pairs, names = by_name["pairs"], titles_of(frames)
     if "datasets" in by_name:
-        printed = [*_duels(by_name["datasets"]), _overall(pairs)]
+        printed = [*_duels(by_name["datasets"], names), _overall(pairs, names)]
         notes = [*_duel_notes(by_name["datasets"], rope), *_matrix_notes(pairs)]
     else:
-        printed, notes = list(_matrices(pairs)), [_rope(rope), *_matrix_notes(pairs)]
+        printed, notes = list(_matrices(pairs, names)), [_rope(rope), *_matrix_notes(pairs)]
     if "standings" in by_name:
         standings = by_name["standings"]
         if "note" in standings:
             notes += standings["note"].tolist()
         else:
-            printed += _standings(standings)
+            printed += _standings(standings, names)
             notes.append(RANKS)
     return _rich(printed, notes) if style == "rich" else _text(printed, notes, style)
 
@@ -141,11 +139,11 @@ ONCE = (
 )
 
 
-def _duels(duels: pd.DataFrame) -> Iterator[PrintedTable]:
+def _duels(duels: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTable]:
     for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield PrintedTable(
-            f"{UNITS[str(score)]}: {first} less {second}",
+            f"{titles[str(score)]}: {first} less {second}",
             ("dataset", "difference", "95% interval", "p", "better", "equal", "worse"),
             [
                 (row["dataset"], *_difference(row), p_value(row["p_value"]), *_chances(row))
@@ -163,14 +161,14 @@ def _difference(row: Record) -> tuple[str, str]:
     return _signed(row["difference"]), interval or f"{row['repeats']} of {row['total']} repeats"
 
 
-def _overall(pairs: pd.DataFrame) -> PrintedTable:
+def _overall(pairs: pd.DataFrame, titles: Mapping[str, str]) -> PrintedTable:
     """The table of a single pair over all datasets, with a row for each score."""
     first, second = pairs["first"].iloc[0], pairs["second"].iloc[0]
     return PrintedTable(
         f"{first} less {second}, over {_datasets(pairs)}",
         ("score", "difference", "w/t/l", "p", "better", "equal", "worse"),
         [
-            (BELOW.join(filter(None, (UNITS[row["score"]], row["note"]))), *_over_all(row))
+            (BELOW.join(filter(None, (titles[row["score"]], row["note"]))), *_over_all(row))
             for row in pairs.to_dict("records")
         ],
         _clear(pairs),
@@ -186,10 +184,10 @@ def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
     return tuple((rows["p_value"] < LEVEL).tolist())
 
 
-def _matrices(pairs: pd.DataFrame) -> Iterator[PrintedTable]:
+def _matrices(pairs: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTable]:
     for score, rows in pairs.groupby("score", sort=False):
         yield PrintedTable(
-            f"{UNITS[str(score)]}: the first less the second, over {_datasets(rows)}",
+            f"{titles[str(score)]}: the first less the second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
             [
                 (
@@ -208,10 +206,10 @@ def _datasets(rows: pd.DataFrame) -> str:
     return f"{span} dataset{'s' if most != 1 else ''}"
 
 
-def _standings(rated: pd.DataFrame) -> Iterator[PrintedTable]:
+def _standings(rated: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTable]:
     for score, rows in rated.groupby("score", sort=False):
         yield PrintedTable(
-            f"{UNITS[str(score)]}: ranks and ratings",
+            f"{titles[str(score)]}: ranks and ratings",
             ("model", "mean rank", "95% interval", "Elo", "95% interval"),
             [
                 (
@@ -248,7 +246,8 @@ def _duel_notes(duels: pd.DataFrame, rope: float) -> list[str]:
 
 def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
     """Notes on how to read pairs over all datasets."""
-    several = len(pairs) > len(UNITS)
+    n_scores = pairs["score"].nunique()
+    several = len(pairs) > n_scores
     notes = [COUNTED]
     if pairs["p_value"].notna().any():
         notes.append(WILCOXON.format(", after Holm over the pairs" if several else ""))
@@ -258,12 +257,10 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
             "After Holm, no p of so many pairs over so few datasets can be below "
             f"{p_value(smallest_p)}: choose fewer models with -m, or run more datasets."
         )
-    n_untested = len(pairs.loc[pairs["note"] != ""]) // len(UNITS)
+    n_untested = len(pairs.loc[pairs["note"] != ""]) // n_scores
     if n_untested:
         which = (
-            f"Of {n_untested} of {len(pairs) // len(UNITS)} pairs"
-            if several
-            else "Over all datasets"
+            f"Of {n_untested} of {len(pairs) // n_scores} pairs" if several else "Over all datasets"
         )
         notes.append(
             f"{which} nothing is said but the means: fewer than {FEWEST} datasets, or some that "
@@ -274,8 +271,8 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
 
 def _rope(rope: float) -> str:
     return (
-        f"equal: a difference of at most {100 * rope:g}% in accuracy, or of the likelihood as a "
-        "part, does not matter (--rope)."
+        f"equal: differences up to {100 * rope:g}% do not matter (likelihood: relative; all other "
+        "scores: absolute; --rope)."
     )
 
 

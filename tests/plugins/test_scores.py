@@ -12,10 +12,10 @@ import pytest
 from sklearn import metrics as sk
 from sklearn.preprocessing import label_binarize
 
-import harness
-
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import harness
 
 METRICS = {metric.name: metric for metric in harness_scores.harness_metrics()}
 NAMES = ("low", "middle", "high", "top", "rest")

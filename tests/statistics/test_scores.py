@@ -476,7 +476,8 @@ def test_the_brier_score_is_compared_as_the_nll_is() -> None:
             assert found.basis == "paired t over test rows"
             each = np.mean([losses[i + 1] - losses[i + 5] for i in range(n)], axis=0)
             assert found.p_value == pytest.approx(stats.ttest_1samp(each, 0).pvalue)
-        assert interval(ours, "brier").basis == "no row scores for brier"
+        assert interval(ours, "brier").basis == "no row scores"
+        assert interval(ours, "brier", rows).basis == "t over test rows"
 
 
 @given(st.lists(st.floats(0, 1), max_size=12))

@@ -31,8 +31,17 @@ from harness.contract.values import (
     Trial,
 )
 from harness.errors import RefusedResultError, StoreError, StoreGoneError, UsageError
-from harness.store.database import Store, metadata, pack, pack_samples, unpack, unpack_samples
+from harness.store.database import (
+    Store,
+    metadata,
+    pack,
+    pack_samples,
+    unpack,
+    unpack_probabilities,
+    unpack_samples,
+)
 from harness.store.frames import load_frames
+from harness.trials import scoring
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -279,6 +288,34 @@ def test_predictions_unpack_as_they_were_packed(values: list[float]) -> None:
     assert np.array_equal(before.log_probability, after.log_probability)
 
 
+PACKED = ("class_names", "true_class", "probabilities")
+
+
+@given(
+    st.integers(1, 6).flatmap(
+        lambda K: st.lists(
+            st.lists(st.floats(1e-9, 1.0), min_size=K, max_size=K), min_size=1, max_size=30
+        )
+    ),
+    st.integers(0, 99),
+)
+def test_probabilities_unpack_as_they_were_packed_and_keep_the_predicted_class(
+    rows: list[list[float]], seed: int
+) -> None:
+    P = np.array(rows) / np.sum(rows, axis=1, keepdims=True)
+    y = np.random.default_rng(seed).integers(0, P.shape[1], len(P))
+    names = tuple(f"class {k}" for k in range(P.shape[1]))
+    before = scoring.predictions(P, y, names)
+    packed = pack(before)
+    after = unpack_probabilities(*(packed[name] for name in PACKED))
+    assert after.class_names == names
+    for name in ("true", "predicted", "confidence", "brier", "log_probability", "probabilities"):
+        assert np.array_equal(getattr(before, name), getattr(after, name)), name
+    assert np.array_equal(after.predicted, P.argmax(axis=1))
+    assert np.abs(after.probabilities - P).max() < 1e-6
+    assert np.allclose(np.exp(after.log_probability), P[np.arange(len(y)), y], atol=1e-6)
+
+
 def test_a_store_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="does not exist"):
         Store(str(tmp_path / "none.db"))
@@ -328,12 +365,12 @@ OF_SCHEMA_7 = (
     *("results.peak_bytes", "results.device_peak_bytes", "results.model_bytes"),
     "results.fit_weighted",
 )
-LATER = {
+LATER: dict[int, tuple[str, ...]] = {
     4: ("results.n_repeated", "results.identifiers", "runs.planned", *OF_SCHEMA_7),
     5: ("runs.planned", *OF_SCHEMA_7),
     6: OF_SCHEMA_7,
 }
-"""Columns that stores of earlier schemas lack."""
+"""Columns that stores of earlier schemas lack, besides the tables of probabilities and weights."""
 
 
 def of_schema(version: int, file: Path) -> None:
@@ -344,6 +381,7 @@ def of_schema(version: int, file: Path) -> None:
         for later in LATER[version]:
             table, column = later.split(".")
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DROP TABLE probabilities")
         connection.execute(f"UPDATE harness_schema SET version = {version}")
 
 
@@ -361,7 +399,7 @@ def test_a_store_of_an_earlier_schema_is_brought_to_this_one(
             old = load_frames(store, store.find("1")).results
     assert found["n_repeated"].tolist() == [3]
     assert old["accuracy"].tolist() == found["accuracy"].tolist()
-    assert old["n_repeated"].isna().all()
+    assert old["n_repeated"].isna().all() or version == 6
     assert old["peak_bytes"].isna().all()
 
 

@@ -1,0 +1,238 @@
+"""Scores by name: after a run, of an earlier run, and of metrics that break."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from command_line import complaint_of, harness_in
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
+
+import harness
+from harness.store.database import Store, pack, predictions
+from harness.store.frames import load_frames
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLUGIN = """
+import os, time
+import harness
+import numpy as np
+
+def raises(y, P):
+    raise ValueError("no luck\\nat all")
+
+def gives_nan(y, P):
+    return float("nan")
+
+def exits(y, P):
+    raise SystemExit(3)
+
+def dies(y, P):
+    os._exit(0)
+
+def overwrites(y, P):
+    P[:] = 0
+    y[:] = 0
+    return 1.0
+
+def rows(y, predicted):
+    return y == predicted
+
+@harness.hookimpl
+def harness_metrics():
+    yield harness.Metric("raises", raises)
+    yield harness.Metric("gives-nan", gives_nan)
+    yield harness.Metric("exits", exits)
+    yield harness.Metric("dies", dies)
+    yield harness.Metric("a-text", lambda y, P: "high")
+    yield harness.Metric("too-long", lambda y, P: np.ones(3))
+    yield harness.Metric("beyond", lambda y, P: 2.0)
+    yield harness.Metric("overwrites", overwrites)
+    yield harness.Metric("right", rows, "labels")
+"""
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of two models on a dataset of three classes."""
+    folder = tmp_path_factory.mktemp("measured")
+    (folder / "mine.py").write_text(PLUGIN)
+    words = ("-d", "iris", "-m", "numpy-softmax", "--no-timing", "-r", "3")
+    assert harness_in(folder, "run", *words).status == 0
+    return folder
+
+
+@pytest.fixture
+def store(measured: Path) -> Iterator[Store]:
+    with closing(Store(str(measured / "harness.db"))) as opened:
+        yield opened
+
+
+def ranking(folder: Path, *words: str) -> list[dict[str, Any]]:
+    done = harness_in(folder, "report", *words, "--format", "json")
+    assert done.status == 0, done.remarks
+    rows: list[dict[str, Any]] = json.loads(done.printed)["tables"]["ranking"]
+    return rows
+
+
+def test_a_score_of_an_earlier_run_is_scikit_learns_on_its_predictions(
+    measured: Path, store: Store
+) -> None:
+    rows = ranking(measured, "--metric", "mcc", "--metric", "auc")
+    frames = load_frames(store, store.find())
+    for row in rows:
+        results = frames.results[frames.results["model"] == row["model"]]
+        kept = dict(frames.predicted(results["result_id"].tolist()))
+        expected = [matthews_corrcoef(k.true, k.predicted) for k in kept.values()]
+        assert row["mcc"] == pytest.approx(np.mean(expected), abs=1e-6)
+        expected = [
+            roc_auc_score(k.true, _normal(k.probabilities), multi_class="ovr")
+            for k in kept.values()
+        ]
+        assert row["auc"] == pytest.approx(np.mean(expected), abs=1e-6)
+
+
+def _normal(P: Any) -> Any:
+    return P.astype(np.float64) / P.astype(np.float64).sum(axis=1, keepdims=True)
+
+
+def test_the_first_score_ranks_and_less_may_be_better(measured: Path) -> None:
+    by_ece = ranking(measured, "--metric", "ece", "--metric", "accuracy")
+    assert [row["ece"] for row in by_ece] == sorted(row["ece"] for row in by_ece)
+    by_auc = ranking(measured, "--metric", "auc")
+    assert [row["auc"] for row in by_auc] == sorted((row["auc"] for row in by_auc), reverse=True)
+    assert by_auc[0]["rank"] == 1
+    assert by_auc[0]["auc_low"] <= by_auc[0]["auc"] <= by_auc[0]["auc_high"]
+
+
+def test_a_run_keeps_its_scores_for_later_reports(tmp_path: Path) -> None:
+    words = ("-d", "iris", "-m", "numpy-softmax", "--no-timing", "-r", "2", "--metric", "mcc")
+    done = harness_in(tmp_path, "run", *words)
+    assert "Models are ranked by mcc." in done.printed
+    assert harness_in(tmp_path, "report").printed == done.printed
+    assert "likelihood" in harness_in(tmp_path, "report", "--metric", "likelihood").printed
+
+
+@pytest.mark.parametrize(
+    ("words", "columns"),
+    [
+        (("--versus", "-m", "numpy-softmax", "-m", "prior"), "auc: numpy-softmax less prior"),
+        (("best",), "| dataset   | best          |   auc |"),
+    ],
+)
+def test_reports_of_other_kinds_show_the_score(
+    measured: Path, words: tuple[str, ...], columns: str
+) -> None:
+    done = harness_in(measured, "report", *words, "--metric", "auc", "--format", "markdown")
+    assert done.status == 0, done.remarks
+    assert "auc" in done.printed
+
+
+def test_two_runs_are_compared_by_a_score(measured: Path) -> None:
+    done = harness_in(measured, "compare", "1", "1", "--metric", "ece", "--format", "json")
+    rows = json.loads(done.printed)["rows"]
+    assert {(row["measure"], row["verdict"]) for row in rows} == {("ece", "same")}
+
+
+def test_a_picture_and_the_page_show_the_score(measured: Path) -> None:
+    words = ("--metric", "mcc", "-o", "fit.svg")
+    assert harness_in(measured, "plot", "fit-time", *words).status == 0
+    assert "mcc" in (measured / "fit.svg").read_text(encoding="utf-8")
+    assert harness_in(measured, "report", "--metric", "mcc", "--html", "page.html").status == 0
+    page = (measured / "page.html").read_text(encoding="utf-8")
+    assert re.search(r"<caption[^>]*>\s*.*mcc", page)
+
+
+BROKEN = {
+    "raises": "ValueError: no luck at all",
+    "gives-nan": "is not defined for these rows",
+    "exits": "SystemExit: 3",
+    "dies": "exited with status 0",
+    "a-text": "could not convert string to float",
+    "too-long": "gave an array of shape (3,) for 36 rows",
+    "beyond": "gave 2, outside of 0 to 1",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_metric_that_breaks_is_a_line_and_the_others_are_shown(measured: Path, name: str) -> None:
+    words = ("--plugin", "mine.py", "--metric", name, "--metric", "right")
+    done = harness_in(measured, "report", *words)
+    assert done.status == 0, done.remarks
+    lines = " ".join(done.printed.split())
+    assert f"{name}: missing for 9 results (iris, " in lines
+    assert BROKEN[name] in lines
+    rows = ranking(measured, *words)
+    usual = {row["model"]: row["accuracy"] for row in rows}
+    assert {row["model"]: row["right"] for row in rows} == pytest.approx(usual)
+    assert {row["rank"] for row in rows} == {None}
+
+
+def test_a_metric_that_overwrites_its_input_harms_no_other(measured: Path) -> None:
+    words = ("--plugin", "mine.py", "--metric", "overwrites", "--metric", "right")
+    rows = ranking(measured, *words)
+    assert [row["right"] for row in rows] == pytest.approx([row["accuracy"] for row in rows])
+    assert {row["overwrites"] for row in rows} == {1.0}
+
+
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        ("acu", "no metric matches 'acu': did you mean 'auc'?"),
+        ("f1[positve=a]", "'f1' has no parameter 'positve': did you mean 'positive'?"),
+        ("top-k[k=two]", "'top-k': k=two is not int (default 2)"),
+    ],
+)
+def test_an_unknown_metric_is_told_before_anything_runs(
+    tmp_path: Path, metric: str, message: str
+) -> None:
+    words = ("-d", "iris", "-m", "prior", "--metric", metric)
+    done = harness_in(tmp_path, "run", *words)
+    assert (done.status, complaint_of(done)) == (2, f"harness: {message}\n")
+    assert not (tmp_path / "harness.db").exists()
+
+
+def test_scores_of_classes_work_on_a_run_of_an_earlier_release(measured: Path) -> None:
+    old = measured / "old.db"
+    with closing(Store(str(measured / "harness.db"))) as store:
+        frames = load_frames(store, store.find())
+        kept = dict(frames.predicted(frames.results["result_id"].tolist()))
+    with closing(sqlite3.connect(measured / "harness.db")) as connection:
+        connection.execute(f"VACUUM INTO '{old}'")
+    with closing(Store(str(old))) as store, store.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM probabilities")
+        for result_id, rows in kept.items():
+            packed = pack(replace(rows, probabilities=None))
+            connection.execute(predictions.insert().values(result_id=result_id, **packed))
+    words = ("--metric", "mcc", "--metric", "auc", "--store", str(old))
+    now = {row["model"]: row["mcc"] for row in ranking(measured, "--metric", "mcc")}
+    rows = ranking(measured, *words)
+    assert {row["model"]: row["mcc"] for row in rows} == now
+    assert {row["auc"] for row in rows} == {None}
+    said = " ".join(harness_in(measured, "report", *words).printed.split())
+    assert "the store has no probabilities of its rows, which it needs" in said
+
+
+def test_from_python_scores_are_columns(tmp_path: Path) -> None:
+    outcome = harness.run(
+        "iris", "numpy-softmax", repeats=2, timing=False, metrics=["auc", "mcc"],
+        store=tmp_path / "h.db",
+    )  # fmt: skip
+    assert {"auc", "auc_low", "auc_high", "mcc"} <= set(outcome.ranking.columns)
+    assert outcome.ranking["auc"].is_monotonic_decreasing
+
+
+def test_each_shipped_metric_keeps_the_contract(measured: Path) -> None:
+    names = ["auc", "average-precision", "balanced-accuracy", "ece", "expected-cost", "f1"]
+    names += ["f1-macro", "f1-weighted", "log-loss", "mcc", "precision", "recall", "top-k"]
+    done = harness_in(measured, "check", *names, "sklearn-neg-log-loss", "sklearn-jaccard-macro")
+    assert "90 passed, 0 failed" in done.printed
