@@ -57,6 +57,9 @@ def test_a_new_plugin_is_offered_and_keeps_the_contract(made: Path) -> None:
     if kind == "metric":
         words = ("run", "-d", "threshold", "-m", "prior", "-r", "1", "--no-timing")
         assert harness_in(made, *words).status == 0
+        done = harness_in(made, "report", "--metric", made.name, "--plugin", plugin)
+        assert done.status == 0, done
+        assert made.name in done.printed
         return
     done = harness_in(made, "check", made.name, "--plugin", plugin)
     assert done.status == 0, done.printed
