@@ -7,6 +7,7 @@ import pickle
 import signal
 import sys
 import threading
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from doubles import Clock
 
 from harness.contract.values import Choice, Memory, Trial
-from harness.processes.memory import Level, pickled_size
+from harness.processes.memory import Level, device_peak, pickled_size
 from harness.trials.discovery import discover
 from harness.trials.executors.local import run_isolated
 
@@ -187,6 +188,21 @@ def test_pickling_takes_no_more_memory_than_it_has_room_for() -> None:
 
     assert math.isnan(pickled_size(Large()))
     assert len(bytes(2**29)) == 2**29  # the limit is gone
+
+
+@pytest.mark.parametrize(("initialized", "expected"), [(True, 3 + 4), (False, math.nan)])
+def test_a_device_s_peak_is_torch_s_over_all_devices_that_the_trial_used(
+    monkeypatch: pytest.MonkeyPatch, initialized: bool, expected: float
+) -> None:
+    cuda = SimpleNamespace(
+        is_initialized=lambda: initialized,
+        device_count=lambda: 2,
+        max_memory_allocated=[3, 4].__getitem__,
+    )
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
+    assert device_peak() == pytest.approx(expected, nan_ok=True)
+    monkeypatch.delitem(sys.modules, "torch")
+    assert math.isnan(device_peak())
 
 
 def test_sizes_that_a_process_makes_up_are_refused() -> None:
