@@ -25,8 +25,9 @@ from harness.statistics.changepoints import ALPHA, CORRELATED, FIRM, Step, chang
 from harness.statistics.verdicts import spread
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from harness.contract.values import Frames
     from harness.store.database import Store
 
 SeriesKey: TypeAlias = tuple[str, str, str, str]
@@ -36,6 +37,15 @@ MIN_SEGMENT = 3
 
 ALIKE, TREND = "neighbours alike", "or a trend"
 """Doubts about a step: autocorrelation, or a slow trend, can look like one."""
+
+SCORED = "run"
+"""The source of points that are scores of a run."""
+
+
+def is_score(point: Point) -> bool:
+    """Whether a point is a score, rather than a time."""
+    return point.source == SCORED or point.measure in SCORES
+
 
 CAUTION = (
     "A step may be none. Of simulated series without one, up to 4% have a step where neighbouring "
@@ -68,7 +78,7 @@ class Segment:
     @property
     def timed(self) -> bool:
         """Whether the series measures times, whose values are logarithms."""
-        return self.series[0] not in SCORES
+        return not is_score(self.points[0])
 
     @property
     def last(self) -> str:
@@ -209,15 +219,24 @@ class _Open:
         return [Segment(key, tuple(self.points), tuple(self.values), joints)]
 
 
-def points_of_scores(store: Store) -> list[Point]:
-    """Mean scores of the store's last run that has some."""
+def points_of_scores(
+    store: Store, with_metrics: Callable[[Frames], Frames] = lambda frames: frames
+) -> list[Point]:
+    """Mean scores of the store's last run that has some.
+
+    Args:
+        store: the runs.
+        with_metrics: adds the metrics to keep besides the usual scores.
+    """
     from harness.store.frames import load_frames  # pandas is needed only here
 
     for run in reversed(store.runs()):
-        results = load_frames(store, run).results
-        ok = results[results["status"] == "ok"]
-        if ok.empty:
+        frames = load_frames(store, run)
+        if not (frames.results["status"] == "ok").any():
             continue
+        frames = with_metrics(frames)
+        ok = frames.results[frames.results["status"] == "ok"]
+        scores = [*SCORES, *frames.scales]
         means = ok.groupby(["dataset", "model", "device"], sort=False)
         return [
             Point(
@@ -229,7 +248,7 @@ def points_of_scores(store: Store) -> list[Point]:
                 run.revision + ("+" if run.dirty else ""),
                 "",
                 "",
-                "run",
+                SCORED,
                 float(group[score].mean()),
                 math.nan,
                 math.nan,
@@ -237,6 +256,6 @@ def points_of_scores(store: Store) -> list[Point]:
                 len(group),
             )
             for (dataset, model, device), group in means
-            for score in SCORES
+            for score in scores
         ]
     return []

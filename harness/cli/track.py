@@ -66,6 +66,7 @@ def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> 
 @command.command(name="record", short_help="Measure now against the anchor, and keep it.")
 @click.option("--anchor", metavar="SIDE", help="Pin a revision, environment, or kernel:NAME.")
 @task_options
+@options.metric_option
 @options.store_option
 @options.plugin_option
 @click.pass_context
@@ -173,7 +174,10 @@ def _record(registry: Described, url: str | None, given: options.GivenOptions) -
         tell = stack.enter_context(progress(len(design.tasks)))
         made = record(stack, registry, design, history, wanted, tell=tell, remark=remark)
     with closing(_store(url, create=True)) as store:
-        n = store.add_points([*made.points, *points_of_scores(store)])
+        scores = points_of_scores(
+            store, lambda frames: options.with_metrics(frames, registry, given["metrics"])
+        )
+        n = store.add_points([*made.points, *scores])
     changes = ", with uncommitted changes" if made.revision.endswith("+") else ""
     say(f"kept {plural(n, 'point')} in {store.name}, anchor {short(made.anchor)}{changes}")
     if not made.revision and checkout_at(Path.cwd()):
@@ -343,7 +347,7 @@ def _plain(segment: Segment) -> JSONObject:
 def _frame(points: Sequence[Point]) -> Any:
     import pandas as pd
 
-    from harness.analysis.changes import SCORES
+    from harness.analysis.history import is_score
 
     return pd.DataFrame(
         [
@@ -358,7 +362,7 @@ def _frame(points: Sequence[Point]) -> Any:
                 "machine": point.machine,
                 "processes": point.n,
                 "anchor": point.anchor,
-                "score": math.nan if point.measure not in SCORES else point.value,
+                "score": point.value if is_score(point) else math.nan,
             }
             for point in points
             if point.source != "bridge"

@@ -213,7 +213,7 @@ points = Table(
     "points",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("measure", String(20), nullable=False),
+    Column("measure", String(40), nullable=False),
     Column("subject", Text, nullable=False),
     Column("case", Text, nullable=False),
     Column("device", String(40), nullable=False),

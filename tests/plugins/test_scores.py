@@ -111,3 +111,34 @@ def test_a_metric_equals_scikit_learns(name: str, weighted: bool) -> None:
         answer = np.asarray(call(metric, y, P, weights, parameters))
         found = float(answer) if not answer.ndim else float(np.average(answer, weights=weights))
         assert found == pytest.approx(expected, abs=1e-12), seed
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters"),
+    [
+        ("auc", {}),
+        ("balanced-accuracy", {}),
+        ("f1-macro", {}),
+        ("f1-weighted", {}),
+        ("f1", {"positive": "middle"}),
+        ("precision", {"positive": "middle"}),
+        ("recall", {"positive": "middle"}),
+        ("mcc", {}),
+    ],
+)
+def test_the_values_of_rows_tell_the_scores_standard_error(
+    name: str, parameters: dict[str, Any]
+) -> None:
+    """The oracle is the jackknife, which leaves out one row at a time."""
+    rng = np.random.default_rng(0)
+    n = 300
+    y = rng.integers(0, 3, n)
+    P = 0.6 * rng.dirichlet(np.ones(3), n) + 0.4 * np.eye(3)[y]
+    metric, no_weights = METRICS[name], None
+    rows = np.asarray(call(metric, y, P, no_weights, parameters))
+    without = [
+        np.mean(call(metric, np.delete(y, i), np.delete(P, i, axis=0), no_weights, parameters))
+        for i in range(n)
+    ]
+    jackknife = np.sqrt((n - 1) * np.var(without))
+    assert rows.std(ddof=1) / np.sqrt(n) == pytest.approx(jackknife, rel=0.02)
