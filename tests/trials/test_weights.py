@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import complaint_of, harness_in
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 from sklearn.linear_model import LogisticRegression
@@ -39,6 +39,7 @@ LONG = 60.0  # seconds; no trial here takes this long, even on a busy machine
 # Scores
 
 
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.integers(2, 60), st.integers(2, 5))
 def test_weighted_scores_equal_scikit_learn_s(seed: int, n: int, K: int) -> None:
     rng = np.random.default_rng(seed)
@@ -259,6 +260,20 @@ def split(rng):
 @harness.hookimpl
 def harness_datasets():
     yield harness.Dataset("weighted", "fresh", split)
+
+class Shares:
+    def fit(self, X, y, sample_weight=None, monitor=None):
+        self.shares = np.bincount(y, sample_weight) / sum(sample_weight)
+
+    def predict_proba(self, X):
+        return np.tile(self.shares, (len(X), 1))
+
+def together(classifiers, Xs, ys, monitors):
+    raise AssertionError("this way, classifiers get no weights")
+
+@harness.hookimpl
+def harness_models():
+    yield harness.Model("shares", lambda setting: Shares(), fit_together=together)
 """
 
 
@@ -270,7 +285,7 @@ def plugin(tmp_path: Path) -> str:
 
 
 def test_a_fit_gets_the_weights_and_scores_and_store_have_them(plugin: str, tmp_path: Path) -> None:
-    models = ("prior", "sklearn-knn", "notebook-mlp")
+    models = ("prior", "numpy-softmax")
     trials = [Trial(Choice("weighted"), Choice(model), "cpu", 0, 0) for model in models]
     with_store = Store(str(tmp_path / "harness.db"), create=True)
     run = with_store.begin("", {}, {}, len(trials))
@@ -280,11 +295,7 @@ def test_a_fit_gets_the_weights_and_scores_and_store_have_them(plugin: str, tmp_
     frames = load_frames(with_store, run)
     with_store.close()
     results = frames.results.set_index("model")
-    assert results["fit_weighted"].to_dict() == {
-        "prior": True,
-        "sklearn-knn": False,
-        "notebook-mlp": False,
-    }
+    assert results["fit_weighted"].to_dict() == {"prior": True, "numpy-softmax": False}
     data = encode(_split_of(plugin, trials[0]))
     shares = np.bincount(data.y_train, data.weights_train)
     shares /= shares.sum()
@@ -294,7 +305,22 @@ def test_a_fit_gets_the_weights_and_scores_and_store_have_them(plugin: str, tmp_
     rows = frames.predictions([int(results.loc["prior", "result_id"])])
     assert rows["weight"].tolist() == list(range(1, 21))
     traced = frames.traces().groupby("result_id")["test_likelihood"].last().iloc[0]
-    assert traced == pytest.approx(results.loc["notebook-mlp", "likelihood"])
+    assert traced == pytest.approx(results.loc["numpy-softmax", "likelihood"])
+
+
+def test_repeats_with_weights_are_fitted_one_by_one(plugin: str) -> None:
+    trials = [
+        Trial(Choice("weighted"), Choice(model), "cpu", repeat, 0)
+        for model in ("shares", "prior")
+        for repeat in range(2)
+    ]
+    batch = trials[:2]
+    results = list(run_isolated(trials, [plugin], batches=[batch], jobs=1, seconds=LONG))
+    scores = {(str(r.trial.model), r.trial.repeat): r.scores for r in results}
+    for repeat in range(2):
+        assert scores["shares", repeat] == scores["prior", repeat]
+    assert {result.fit_weighted for result in results} == {True}
+    assert {result.seconds.together for result in results if result.seconds} == {1}
 
 
 def _split_of(plugin: str, trial: Trial) -> harness.Split:
@@ -320,12 +346,12 @@ def test_a_column_of_weights_is_no_feature_and_the_report_says_who_ignored_it(
 ) -> None:
     table(tmp_path, [1 + i % 3 for i in range(60)])
     words = ("-d", "t.csv", "--target", "y", "--weights", "w")
-    done = harness_in(tmp_path, "run", *words, "-m", "sklearn-knn", "--no-timing", "-r", "2")
+    done = harness_in(tmp_path, "run", *words, "-m", "numpy-softmax", "--no-timing", "-r", "2")
     assert done.status == 0
     assert "uses 1 of 2 columns" in done.remarks
     printed = " ".join(done.printed.split())
     assert (
-        "sklearn-knn: its fit takes no sample_weight, so it was fitted without the weights of t; "
+        "numpy-softmax: its fit takes no sample_weight, so it was fitted without the weights of t; "
         "its scores are weighted."
     ) in printed
     assert "prior: its fit takes no" not in printed
