@@ -315,6 +315,7 @@ def run(
     arguments = {
         "datasets": datasets or None,
         "models": models or None,
+        "metrics": metrics or None,
         "repeats": repeats,
         "seed": seed,
         "device": device,
@@ -335,7 +336,7 @@ def run(
             train_sizes=tuple(train_sizes),
         ),
         plugins=(*settings.plugins, *_words(plugins), *files),
-        metrics=_words(metrics),
+        metrics=_words(options.get("metrics", ())),
         name=name,
         jobs=options.get("jobs"),
         timeout=units.seconds(options.get("timeout", TIMEOUT)),

@@ -17,6 +17,7 @@ STORE = "harness.db"
 RUN_DEFAULTS: Mapping[str, tuple[type, ...]] = {
     "datasets": (list,),
     "models": (list,),
+    "metrics": (list,),
     "repeats": (int, str),
     "seed": (int,),
     "device": (list,),

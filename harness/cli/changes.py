@@ -116,11 +116,12 @@ def _rendered(
     how: str,
 ) -> str:
     if style == "json":
-        records = [{k: _number(v) for k, v in asdict(row).items()} for row in by_verdict(rows)]
+        records = [{k: _number(v) for k, v in _told(row).items()} for row in by_verdict(rows)]
         lines = [line for line in (how, *remarks) if line]
         return json.dumps({"title": title, "rows": records, "remarks": lines, **extra}, indent=2)
     if style == "csv":
-        return csv_text(ChangeRow.__slots__, (asdict(row).values() for row in by_verdict(rows)))
+        heads = [name for name in ChangeRow.__slots__ if name != "metric"]
+        return csv_text(heads, (_told(row).values() for row in by_verdict(rows)))
     if style == "markdown":
         return _markdown(rows, title, remarks, how)
     return ""
@@ -258,6 +259,11 @@ def _change(row: ChangeRow, value: float) -> str:
         return "∞" if value > 0 else "-∞"
     text = f"{100 * value:+.1f}%" if row.timed else f"{value:+.4f}"
     return text if text.strip("+-0.%") else text.replace("-", "+")  # no minus sign before zero
+
+
+def _told(row: ChangeRow) -> dict[str, object]:
+    """A row's fields as CSV and JSON have them: the measure tells whether it is a metric."""
+    return {name: value for name, value in asdict(row).items() if name != "metric"}
 
 
 def _number(value: object) -> object:
