@@ -140,8 +140,8 @@ def table(data: Any, target: str = "", *, name: str = "table", **options: Any) -
         data: a DataFrame, an Arrow table, a dict of columns, or the path of a file.
         target: the column that holds the classes.
         name: name of the dataset; a file has its own name by default.
-        options: as on the command line: ``drop``, ``categorical``, ``groups``, ``time``, ``cv`` and
-            so on; several columns as a list.
+        options: as on the command line: ``drop``, ``categorical``, ``weights``, ``groups``,
+            ``time``, ``cv`` and so on; several columns as a list.
 
     Raises:
         UsageError: the data cannot be kept in a file, or lacks the target column, or the file does

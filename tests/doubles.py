@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.processes import trees
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -45,6 +47,18 @@ def doubles_an_array(inside: Inside) -> Answer:
 
     _, arrays = unpack(inside.files[0])
     return None, {"doubled": 2 * arrays["numbers"]}
+
+
+def starts_a_large_process(inside: Inside) -> Answer:
+    """Starts a process with 32 MiB, and ends it when the call's file says so."""
+    code = "taken = b'x' * 2**25; print(flush=True); import sys; sys.stdin.read()"
+    command = [sys.executable, "-S", "-E", "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        os.read(inside.files[0], 1)
+        process.communicate()
+    return trees.private_memory(os.getpid()), {}
 
 
 def tells_what_is_held(inside: Inside) -> Answer:

@@ -159,6 +159,7 @@ ROW_NAMES = (
     *("accuracy", "nll", "nll_sd", "likelihood", "brier"),
     *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
     *("fit_seconds", "first_predict_seconds", "predict_seconds", "fitted_together"),
+    *("peak_bytes", "device_peak_bytes", "model_bytes", "fit_weighted", "n_effective"),
     *("failure_kind", "reason", "traceback", "output"),
 )
 

@@ -21,6 +21,12 @@ cd "$place"
 harness=venv/bin/harness
 $harness list plugins
 $harness check nearest-mean
+for kind in dataset model metric; do
+    $harness new $kind "my-new-$kind"
+    venv/bin/pip install --quiet --constraint constraints.txt "./my-new-$kind"
+done
+$harness check my-new-dataset my-new-model
+$harness run -d my-new-dataset -m my-new-model -r 2 --no-timing --metric my-new-metric --store new.db
 $harness run -d iris -m nearest-mean --repeats 2 --timing-budget 10s
 $harness bench softmax --shape 100x3 --kernel "numpy-*" --budget 10s --store bench.db
 started=$SECONDS

@@ -22,6 +22,7 @@ def open_file(
     dates: str = "",
     monthfirst: str = "",
     missing: str = "",
+    weights: str = "",
     groups: str = "",
     time: str = "",
     split: str = "",
@@ -42,6 +43,7 @@ def open_file(
         dates: columns that are dates.
         monthfirst: columns that are dates with the month before the day, such as 11/27/2026.
         missing: texts that stand for a missing value.
+        weights: the column of the rows' weights, in fits and in scores.
         groups: the column whose equal values stay in one part, such as a patient.
         time: the column that orders the rows: models learn from earlier rows.
         split: the column that says ``train`` or ``test``, or numbers the folds.
@@ -58,6 +60,7 @@ def open_file(
         "dates": dates,
         "monthfirst": monthfirst,
         "missing": missing,
+        "weights": weights,
         "groups": groups,
         "time": time,
         "split": split,
@@ -69,7 +72,7 @@ def open_file(
 
 OPTIONS = (
     *("target", "drop", "numeric", "categorical", "dates", "monthfirst", "missing"),
-    *("groups", "time", "split", "test", "cv"),
+    *("weights", "groups", "time", "split", "test", "cv"),
 )
 """The options of `open_file`."""
 
@@ -84,6 +87,7 @@ def open_data(
     categorical: str = "",
     dates: str = "",
     monthfirst: str = "",
+    weights: str = "",
     groups: str = "",
     time: str = "",
     split: str = "",
@@ -102,6 +106,7 @@ def open_data(
         categorical: columns that are categories.
         dates: columns that are dates.
         monthfirst: columns that are dates with the month before the day, such as 11/27/2026.
+        weights: the column of the rows' weights, in fits and in scores.
         groups: the column whose equal values stay in one part, such as a patient.
         time: the column that orders the rows: models learn from earlier rows.
         split: the column that says ``train`` or ``test``, or numbers the folds.
@@ -116,6 +121,7 @@ def open_data(
         "categorical": categorical,
         "dates": dates,
         "monthfirst": monthfirst,
+        "weights": weights,
         "groups": groups,
         "time": time,
         "split": split,

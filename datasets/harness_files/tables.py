@@ -15,7 +15,7 @@ import harness
 from harness_files.columns import Wishes, type_name, understand
 from harness_files.reading import read
 from harness_files.sources import Read, shown
-from harness_files.texts import as_dates
+from harness_files.texts import as_dates, plain_numbers
 from harness_files.ways import Rows, Way, way
 
 if TYPE_CHECKING:
@@ -77,8 +77,12 @@ def dataset_of(
     if without:
         table = table.take(kept)
         parts = None if parts is None else [parts[row] for row in kept]
+
+    def place_of_kept(row: int) -> str:
+        return place_of(int(kept[row]))
+
     for column, role in apart.items():
-        _require_all(file, table[column], column, role, lambda row: place_of(int(kept[row])))
+        _require_all(file, table[column], column, role, place_of_kept)
     class_names, codes = _classes(file, table[target], target)
     columns = {name: table[column] for name, column in _given(given) if column in apart}
     order = None
@@ -86,11 +90,12 @@ def dataset_of(
         month_first = given["time"] in wishes.month_first
         order, remark = _order(file, columns["time"], given["time"], month_first=month_first)
         apart[given["time"]] += f"; {remark}" if remark else ""
-    understood = understand(
-        table, codes, wishes, apart, str(file), lambda row: place_of(int(kept[row]))
-    )
+    understood = understand(table, codes, wishes, apart, str(file), place_of_kept)
     if given["split"]:
         parts = [_class_name(value) for value in columns["split"].to_pylist()]
+    weights = None
+    if given["weights"]:
+        weights = _weights(file, columns["weights"], given["weights"], place_of_kept)
     rows = Rows(
         understood.frame,
         codes,
@@ -99,12 +104,18 @@ def dataset_of(
         groups=_groups(file, columns["groups"], given["groups"]) if given["groups"] else None,
         time=order,
         parts=parts,
+        weights=weights,
     )
     how = published(rows) if published else way(rows, given["cv"])
     return _dataset(file, name, content, understood.columns, rows, how, without, test_note)
 
 
-APART = {"groups": "the groups", "time": "the order", "split": "the split"}
+APART = {
+    "weights": "the weights",
+    "groups": "the groups",
+    "time": "the order",
+    "split": "the split",
+}
 """Columns that are no features, by option, and what they give."""
 
 
@@ -369,6 +380,45 @@ def _class_name(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
+
+
+def _weights(
+    file: Path, values: pa.ChunkedArray, column: str, place_of: Callable[[int], str]
+) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """The rows' weights.
+
+    Raises:
+        harness.UsageError: a weight is no finite number from 0, or all are 0; names the row.
+    """
+    where = f"{file}, column '{shown(column)}'"
+
+    def refuse(faulty: pa.ChunkedArray) -> None:
+        row = pc.index(faulty, True).as_py()
+        if row >= 0:
+            value = values[row].as_py()
+            text = f"{value:g}" if isinstance(value, float) else shown(value)
+            raise harness.UsageError(
+                f"{where}: the weight {f'{text} {place_of(row)}'.strip()} is no finite number from "
+                "0; leave such rows out, or correct it"
+            )
+
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        numbers = pa.chunked_array([plain_numbers(values.combine_chunks())])
+        refuse(pc.is_null(numbers))
+        values = numbers
+    try:
+        values = values.cast(pa.float64())
+    except pa.ArrowException:
+        raise harness.UsageError(
+            f"{where}: holds the type {type_name(values.type)}, not numbers, so it gives no weights"
+        ) from None
+    refuse(pc.invert(pc.and_(pc.is_finite(values), pc.greater_equal(values, 0.0))))
+    weights = np.asarray(values)
+    if not weights.any():
+        raise harness.UsageError(f"{where}: all weights are 0; at least one must be larger")
+    return weights
 
 
 def _groups(file: Path, values: pa.ChunkedArray, column: str) -> np.ndarray[Any, np.dtype[Any]]:

@@ -52,6 +52,7 @@ class Rows:
         groups: (n_rows,), each row's group; None without groups.
         time: (n_rows,), numbers that order the rows in time; None without a time.
         parts: (n_rows,), the part or fold of each row, as the file says; None if it does not.
+        weights: (n_rows,), weights of the rows; None if every row counts the same.
     """
 
     frame: pd.DataFrame
@@ -61,6 +62,7 @@ class Rows:
     groups: Any = None
     time: Any = None
     parts: Sequence[str] | None = None
+    weights: Any = None
 
     def split(self, train: Any, test: Any) -> harness.Split:
         """The split with these rows, given as indices."""
@@ -70,6 +72,8 @@ class Rows:
             self.frame.iloc[test],
             self.codes[test],
             class_names=self.names,
+            weights_train=None if self.weights is None else self.weights[train],
+            weights_test=None if self.weights is None else self.weights[test],
         )
 
 
@@ -110,7 +114,12 @@ def way(rows: Rows, cv: str) -> Way:
             "resampled",
             f"{TEST_SIZE:.0%} of the rows {whole} the same share of each class",
             lambda rng: harness.resample(
-                rows.frame, rows.codes, rng, class_names=rows.names, groups=rows.groups
+                rows.frame,
+                rows.codes,
+                rng,
+                class_names=rows.names,
+                groups=rows.groups,
+                weights=rows.weights,
             ),
         )
     if rows.groups is None:
@@ -132,6 +141,7 @@ def way(rows: Rows, cv: str) -> Way:
             n_folds=n_folds,
             class_names=rows.names,
             groups=rows.groups,
+            weights=rows.weights,
         )
         unseen = np.setdiff1d(parts.y_test, parts.y_train)
         if len(unseen):  # groups cannot always be dealt so that each fold lacks no class

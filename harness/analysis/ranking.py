@@ -27,6 +27,7 @@ Contender: TypeAlias = tuple[str, str]
 """A model on a device."""
 
 MEANS = ("brier", "balanced_accuracy", "auc", "ece")
+BYTES = ("peak_bytes", "device_peak_bytes", "model_bytes")
 FAILURE_COLUMNS = ("dataset", "model", "device", "repeat", "status", "failure_kind", "reason")
 RANKING_COLUMNS = (
     *("dataset", "rank", "model", "device", "baseline", "status"),
@@ -35,6 +36,7 @@ RANKING_COLUMNS = (
     *("brier", "balanced_accuracy", "auc", "ece", "clipped"),
     *("fit_seconds", "predict_microseconds_per_row"),
     *("import_seconds", "make_seconds", "first_predict_milliseconds"),
+    *BYTES,
     *("ok", "total", "split_kind", "accuracy_basis", "nll_basis", "n_train", "n_test"),
     *("accuracy_best", "accuracy_tied_with_best", "accuracy_separated"),
     *("likelihood_best", "likelihood_tied_with_best", "likelihood_separated"),
@@ -59,7 +61,8 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
       Metrics that the frames show (`Frames.metrics`) are further columns; the first of them ranks
       in place of the NLL.
       ``likelihood`` is exp(-nll). Seconds are medians, except ``import_seconds``: only a process's
-      first trial imports, so it is the largest. ``clipped`` counts test rows over all repeats.
+      first trial imports, so it is the largest. Bytes are the largest. ``clipped`` counts test rows
+      over all repeats.
       ``..._best``: no complete contender's mean is better. ``..._tied_with_best``: not
       significantly different from the best, or the best itself if there is such a contender.
       ``..._separated``: the best, and significantly better than every other contender.
@@ -130,7 +133,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
     position = {result_id: row for row, result_id in enumerate(results["result_id"].tolist())}
     columns = {
         name: results[name].to_numpy(dtype=np.float64)
-        for name in (*MEANS, "clipped", *(f"{name}_seconds" for name in SECONDS))
+        for name in (*MEANS, "clipped", *BYTES, *(f"{name}_seconds" for name in SECONDS))
     }
     baseline_names = baselines(frames)
     statuses: dict[tuple[str, str, str], Counter[str]] = {}
@@ -252,6 +255,7 @@ def _costs(measured: dict[str, list[float]]) -> dict[str, float]:
         "import_seconds": over("import_seconds", max),
         "make_seconds": over("make_seconds", median),
         "first_predict_milliseconds": 1e3 * over("first_predict_seconds", median),
+        **{name: over(name, max) for name in BYTES},
     }
 
 

@@ -18,6 +18,7 @@ from harness.cli import (
     compare,
     env,
     listing,
+    new,
     options,
     plot,
     report,
@@ -76,6 +77,7 @@ for command in (
     listing.command,
     show.command,
     check.command,
+    new.command,
     runs.command,
     env.command,
 ):

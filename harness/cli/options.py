@@ -160,6 +160,7 @@ FILE_OPTIONS = (
         "K|KxR|loo",
         "Of a file: cross-validation instead of hold-outs; KxR repeats it R times.",
     ),
+    ("weights", "COLUMN", "Of a file: weights of the rows, in fits and in scores."),
     ("groups", "COLUMN", "Of a file: rows of equal value stay in one part."),
     ("time", "COLUMN", "Of a file: learn from earlier rows, test later ones."),
     ("split-column", "COLUMN", "Of a file: it says train or test, or numbers the folds."),

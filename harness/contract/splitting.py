@@ -28,6 +28,7 @@ def resample(
     feature_names: Sequence[Any] = (),
     categorical: Sequence[Any] = (),
     groups: Any = None,
+    weights: Any = None,
 ) -> Split:
     """A stratified random split: the test part gets the same share of each class.
 
@@ -42,10 +43,11 @@ def resample(
         categorical: as in `Split`.
         groups: (n_samples,), the group of each row, such as a patient. All rows of a group go to
             the same part; the shares are then as close to ``test_size`` as the groups allow.
+        weights: (n_samples,), the rows' weights, as in `Split`.
 
     Raises:
-        DatasetError: rows, labels and groups differ in number, labels or groups are missing, or no
-            group can be in the test part.
+        DatasetError: rows, labels, groups and weights differ in number, labels, groups or weights
+            are missing, or no group can be in the test part.
 
     >>> split = resample(np.arange(8.0)[:, None], np.arange(8) % 2, np.random.default_rng(0))
     >>> len(split.y_train), len(split.y_test)
@@ -60,7 +62,9 @@ def resample(
     else:
         (of_group,) = distinct([_labels_of_rows(groups, "groups", n_rows)])[1]
         test = _whole_groups(codes, of_group, test_size, rng)
-    return _split_rows(X, labels, test, rng, class_names, feature_names, categorical)
+    return _split_rows(
+        X, labels, test, rng, class_names, feature_names, categorical, weights=weights
+    )
 
 
 def folds(
@@ -74,6 +78,7 @@ def folds(
     feature_names: Sequence[Any] = (),
     categorical: Sequence[Any] = (),
     groups: Any = None,
+    weights: Any = None,
 ) -> Split:
     """One split of stratified cross-validation: the given fold is the test part.
 
@@ -92,10 +97,11 @@ def folds(
         categorical: as in `Split`.
         groups: (n_samples,), the group of each row, such as a patient. All rows of a group go to
             the same fold; the folds are then as similar as the groups allow.
+        weights: (n_samples,), the rows' weights, as in `Split`.
 
     Raises:
-        DatasetError: rows, labels and groups differ in number, labels or groups are missing, or
-            there are fewer rows, or groups, than folds.
+        DatasetError: rows, labels, groups and weights differ in number, labels, groups or weights
+            are missing, or there are fewer rows, or groups, than folds.
 
     >>> X, y = np.arange(8.0)[:, None], np.arange(8) % 2
     >>> parts = [folds(X, y, np.random.default_rng(0), i, n_folds=4) for i in range(4)]
@@ -119,7 +125,10 @@ def folds(
     else:
         (of_group,) = distinct([_labels_of_rows(groups, "groups", len(X))])[1]
         of_row = _deal_groups(codes, of_group, n_folds, rng)
-    return _split_rows(X, labels, of_row == fold, rng, class_names, feature_names, categorical)
+    test = of_row == fold
+    return _split_rows(
+        X, labels, test, rng, class_names, feature_names, categorical, weights=weights
+    )
 
 
 def _split_rows(
@@ -130,10 +139,13 @@ def _split_rows(
     class_names: Sequence[Any],
     feature_names: Sequence[Any],
     categorical: Sequence[Any],
+    *,
+    weights: Any,
 ) -> Split:
     """The split with the given test rows; the rows of each part are in random order."""
     train_rows = rng.permutation(np.flatnonzero(~test))
     test_rows = rng.permutation(np.flatnonzero(test))
+    of_rows = None if weights is None else _labels_of_rows(weights, "weights", len(labels))
     return Split(
         rows_of(X, train_rows),
         labels[train_rows],
@@ -142,6 +154,8 @@ def _split_rows(
         class_names=class_names,
         feature_names=feature_names,
         categorical=categorical,
+        weights_train=None if of_rows is None else of_rows[train_rows],
+        weights_test=None if of_rows is None else of_rows[test_rows],
     )
 
 

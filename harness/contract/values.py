@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -77,6 +78,9 @@ class Split:
         categorical: the columns that hold categories rather than quantities: their indices or
             names, or a bool for each column. Columns of text in a DataFrame, and those of pandas'
             type ``category``, are categorical in any case.
+        weights_train: (n_train,), the rows' weights: finite, not negative, not all 0. A ``fit``
+            that takes ``sample_weight`` gets them. Default: every row counts the same.
+        weights_test: (n_test,), likewise; scores are means with these weights.
     """
 
     X_train: Any
@@ -86,6 +90,8 @@ class Split:
     class_names: Sequence[Any] = ()
     feature_names: Sequence[Any] = ()
     categorical: Sequence[Any] = ()
+    weights_train: Any = None
+    weights_test: Any = None
 
 
 DEFAULT_IN = ("ab", "bench", "pytest")
@@ -256,9 +262,10 @@ class Metric:
             probabilities P (n, K), a row's sum being 1; or, if ``of`` is ``labels``, with the
             predicted labels (n,) in place of P. Returns a number; or the values (n,) of the rows,
             whose mean is the score: then there are confidence intervals and tests over rows, too.
-            If it takes them, it gets the keyword arguments ``sample_weight`` (n,), None without
-            weights, and ``class_names``, a tuple of K names. Its other keyword parameters and
-            their defaults are the metric's parameters, as in ``--metric f1[positive=yes]``.
+            If it takes them, it gets the keyword arguments ``class_names``, a tuple of K names, and
+            ``sample_weight`` (n,), None without weights. With weights, the score is the weighted
+            mean of the rows' values. Its other keyword parameters and their defaults are the
+            metric's parameters, as in ``--metric f1[positive=yes]``.
         of: ``probabilities`` or ``labels``: what the score is computed from.
         greater_is_better: whether a larger value is a better one.
         low: the smallest possible value.
@@ -620,6 +627,25 @@ class Seconds:
 
 
 @dataclass(frozen=True, slots=True)
+class Memory:
+    """The bytes that a trial took; NaN where they are unknown.
+
+    Args:
+        peak: the most memory at once, of the trial's process and all processes that it started,
+            beyond what it had when it was forked from the process that had imported its plugin.
+        device_peak: the most memory that torch allocated on CUDA devices.
+        model: the length of the fitted classifier's pickle.
+    """
+
+    peak: float = math.nan
+    device_peak: float = math.nan
+    model: float = math.nan
+
+
+UNMEASURED = Memory()
+
+
+@dataclass(frozen=True, slots=True)
 class TracePoint:
     """The likelihoods on the training part and the test part after an epoch."""
 
@@ -641,6 +667,7 @@ class Predictions:
         brier: (n_test,) float32, the squared error, summed over classes.
         probabilities: (n_test, n_classes) float32; None in results that were stored without them.
         class_names: (n_classes,), names of the classes; empty without probabilities.
+        weights: (n_test,) float32, the rows' weights; None if every row counts the same.
     """
 
     true: NDArray[np.uint16]
@@ -650,6 +677,7 @@ class Predictions:
     brier: NDArray[np.float32]
     probabilities: NDArray[np.float32] | None = None
     class_names: tuple[str, ...] = ()
+    weights: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -684,6 +712,8 @@ class Result:
 
     ``n_repeated`` is the number of test rows that also occur in the training part. ``identifiers``
     are the columns in which nearly every training row has a category of its own.
+    ``fit_weighted`` tells whether the model was fitted with the weights of the training rows; it is
+    None if they have none.
     """
 
     trial: Trial
@@ -695,6 +725,8 @@ class Result:
     identifiers: tuple[str, ...] = ()
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds | None = None
+    memory: Memory = UNMEASURED
+    fit_weighted: bool | None = None
     trace: tuple[TracePoint, ...] = ()
     predictions: Predictions | None = None
     sketch: Sketch | None = None
@@ -910,19 +942,24 @@ class Frames:
             ``10-fold``; None if the trial ended before the split), ``baseline`` (bool),
             ``n_train``, ``n_test``, ``n_repeated`` (number of test rows that also occur in the
             training part), ``identifiers`` (a text that lists the columns in which nearly every
-            row has a category of its own; None if there are none); scores (NaN unless ``ok``):
+            row has a category of its own; None if there are none), ``fit_weighted`` (whether the
+            fit took the weights of the training rows; None if they have none); scores (NaN unless
+            ``ok``; with the weights of the test rows):
             ``accuracy``, ``nll``, ``nll_sd`` (over the test rows), ``likelihood``, ``brier``,
             ``balanced_accuracy``, ``auc``, ``ece``, ``clipped`` (number of test rows whose true
-            class got probability 0), ``train_likelihood``; seconds: ``import_seconds``,
+            class got probability 0), ``train_likelihood``, ``n_effective`` (how many test rows of
+            equal weight tell as much; NaN without weights); seconds: ``import_seconds``,
             ``make_seconds``, ``fit_seconds``, ``first_predict_seconds`` (the whole test part),
             ``predict_seconds`` (per row), ``fitted_together`` (number of repeats fitted in one
-            call; ``fit_seconds`` is a share of its time); ``failure_kind``, ``reason``,
-            ``traceback``, ``output`` (None unless the trial failed).
+            call; ``fit_seconds`` is a share of its time); bytes, NaN if unknown, as in `Memory`:
+            ``peak_bytes`` and ``device_peak_bytes`` (of all repeats fitted in one call together),
+            ``model_bytes``; ``failure_kind``, ``reason``, ``traceback``, ``output`` (None unless
+            the trial failed).
         traces: called without arguments; columns ``result_id``, ``epoch``, ``train_likelihood``,
             ``test_likelihood``.
         predictions: called with result ids; columns ``result_id``, ``row`` (0..n_test-1, in the
             same order for every model on a dataset and repeat), ``true``, ``predicted``,
-            ``log_probability``, ``confidence``, ``brier``.
+            ``log_probability``, ``confidence``, ``brier``, ``weight`` (1 without weights).
         timings: one row per workload: ``kind``, ``subject``, ``case``, ``device``, ``threads``,
             ``status``, ``reason``, ``calls`` as in `Timing`; seconds per call (NaN unless
             ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%

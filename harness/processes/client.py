@@ -280,6 +280,7 @@ class Parent:
         limits: Limits | None = None,
         listen: Callable[[Any], None] | None = None,
         kept: bool = False,
+        measured: bool = False,
     ) -> Call:
         """Begin ``function(inside, *given)`` in a fork; it returns a JSON value and arrays.
 
@@ -291,9 +292,10 @@ class Parent:
             limits: the call's limits.
             listen: called with each message that the call sends while it runs.
             kept: whether the answer is kept after the call is closed.
+            measured: whether to measure the memory of processes that the call starts.
         """
         how = limits or Limits(), listen
-        return Call(self, (function, *given), files, lent, *how, kept=kept)
+        return Call(self, (function, *given), files, lent, *how, kept=kept, measured=measured)
 
     def ask(self, kind: str, *given: Any) -> None:
         """Send the supervisor a request, and wait until it has carried it out."""
@@ -467,8 +469,13 @@ class Call:
         listen: Callable[[Any], None] | None,
         *,
         kept: bool,
+        measured: bool = False,
     ) -> None:
         self.parent = parent
+        #: The most bytes of its process and all below it, measured while there were any below it;
+        #: `trees.private_memory` tells what counts.
+        self.most_memory = 0
+        self._measured = measured
         #: Whether the call was lost because its parent died.
         self.is_orphan = False
         self.has_begun = False
@@ -665,6 +672,8 @@ class Call:
             _cut(self._output)
             if _cut(self._said):
                 self._heard = 0
+            if self._measured:
+                self.most_memory = max(self.most_memory, trees.private_memory(self._pid))
             if self._limits.memory and (excess := _excess(self._pid, self._limits.memory)):
                 self._fate, self._kill_at = Failure("memory", excess), now
                 processes.end(self._pid)

@@ -322,6 +322,7 @@ def _grow(held: Any, files: Sequence[int], function: Callable[..., Any], *given:
         return
     gc.collect()
     gc.freeze()  # memory that the collector does not visit stays shared with forks
+    _trim()
     channel.send(json.dumps(["ready"]).encode())
     _serve(_ForkServer(channel, held))
 
@@ -450,6 +451,16 @@ def _process_files() -> bool:
 
 _PROCESS_FILES = _process_files()
 """Whether the system reports the end of a process through a descriptor: Linux 5.3 and later."""
+
+
+def _trim() -> None:
+    """Return free memory to the system.
+
+    Otherwise a fork takes what its parent has freed, and its own memory seems smaller than it is.
+    """
+    with contextlib.suppress(AttributeError):  # another C library than glibc
+        if _LIBRARY is not None:
+            _LIBRARY.malloc_trim(0)
 
 
 def _prctl(option: int, value: int) -> None:

@@ -31,10 +31,16 @@ SPLITS = {
     ("fixed", True): "seed on a fixed split",
     ("fixed", False): "seeds on a fixed split",
 }
+MEMORY = (
+    ("peak MiB", "peak_bytes", 2**20),
+    ("device MiB", "device_peak_bytes", 2**20),
+    ("model KiB", "model_bytes", 2**10),
+)
+"""Columns of the costs that are left out where no model has a figure."""
 
 
 def sheets(ranking: pd.DataFrame, metrics: Sequence[Shown] = ()) -> list[Sheet]:
-    """A sheet for each dataset, overviews, and a sheet of the costs that are paid once.
+    """A sheet for each dataset, overviews, and a sheet of further costs.
 
     Args:
         ranking: from `harness.analysis.ranking`.
@@ -192,7 +198,7 @@ def _costs(by_name: dict[str, dict[str, Record]]) -> Sheet:
 
     return Sheet(
         "costs",
-        "paid once, apart from the steady figures above",
+        "paid once, and memory",
         (
             Column("model", tuple(_name(rows[0]) for rows in ran.values()), named=True),
             _column("import s", (Entry(compact(max(x), 2)) for x in over("import_seconds"))),
@@ -203,6 +209,11 @@ def _costs(by_name: dict[str, dict[str, Record]]) -> Sheet:
             _column(
                 "first call ms",
                 (Entry(compact(median(x), 2)) for x in over("first_predict_milliseconds")),
+            ),
+            *(
+                _column(head, (Entry(compact(max(x) / unit, 1)) for x in over(figure)))
+                for head, figure, unit in MEMORY
+                if any(max(x) >= 0 for x in over(figure))
             ),
         ),
     )

@@ -63,6 +63,14 @@ NO_INTERVAL = (
     "A likelihood without an interval rests on fewer than 10 test rows: a few wrong predictions "
     "make up the whole NLL, and one more would change it. More test rows or repeats help."
 )
+WEIGHTED = (
+    "Test rows with weights count by them in every score and interval. Wilson's interval has "
+    "Kish's effective number of rows, (sum of weights)^2 / sum of their squares."
+)
+MEMORY = (
+    "Memory is the largest over all trials: peak above what importing the plugin took, processes "
+    "that a model starts included; model: the length of its pickle."
+)
 FEWEST_OF_A_CLASS = 10
 """With fewer different test rows of a class over all repeats, scores say little about it."""
 
@@ -78,7 +86,13 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("Devices differ", _devices(frames)),
         Note("Metrics", frames.remarks),
-        Note("Data", _data(frames.results) + _rare(frames) + _baselines(frames, ranking)),
+        Note(
+            "Data",
+            _data(frames.results)
+            + _without_weights(frames.results)
+            + _rare(frames)
+            + _baselines(frames, ranking),
+        ),
         Note("How to read this", _legend(frames, ranking)),
     ]
     return [note for note in all_notes if note.lines]
@@ -150,6 +164,17 @@ def _data(results: pd.DataFrame) -> tuple[str, ...]:
             for columns in rows["identifiers"].dropna().unique()
         ]
     return tuple(lines)
+
+
+def _without_weights(results: pd.DataFrame) -> tuple[str, ...]:
+    """Models that were fitted without the rows' weights, a line each."""
+    plainly = results[(results["status"] == "ok") & (results["fit_weighted"] == False)]  # noqa: E712  # may be None
+    return tuple(
+        f"{model}: its fit takes no sample_weight, so it was fitted without the weights of "
+        f"{_listed(rows['dataset'].unique().tolist(), results['dataset'].nunique())}; its scores "
+        "are weighted."
+        for model, rows in plainly.groupby("model", sort=False)
+    )
 
 
 def _rare(frames: Frames) -> tuple[str, ...]:
@@ -279,6 +304,10 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
             else "."
         )
     )
+    if frames.results["n_effective"].notna().any():
+        lines.append(WEIGHTED)
+    if ranking["peak_bytes"].notna().any():
+        lines.append(MEMORY)
     return (*lines, *_unfinished(frames))
 
 

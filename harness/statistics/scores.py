@@ -26,6 +26,11 @@ The right variance of a mean score depends on what the dataset's repeats have in
 A single repeat does not show the variance between repeats, nor do repeats with exactly equal scores
 (accuracy is discrete). Then, too, the test rows are the sample: Wilson's interval and McNemar's
 exact test for accuracy, Student's t for the NLL and the Brier score.
+
+Where test rows have weights, scores are weighted means. Over repeats all of the above holds as it
+is. Where the rows are the sample, a row's value is linearised (`harness.statistics.rows`), so that
+its variance is that of the weighted mean; Wilson's interval has Kish's effective number of rows,
+and a t-test replaces McNemar's.
 """
 
 from __future__ import annotations
@@ -43,6 +48,7 @@ from harness.contract.values import folds_in
 from harness.statistics.multiplicity import lead_p_value, leads, range_p_value, step_down
 from harness.statistics.posteriors import paired_shares, point, students, unknown
 from harness.statistics.power import POWER, standard_errors_told
+from harness.statistics.rows import linearised
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -218,6 +224,7 @@ class Cell:
         brier: (J,), mean over the test rows of the squared error, summed over classes.
         others: (J,) values of other metrics, by name; NaN where a metric is not defined.
         scales: their scales.
+        weight_share: how many rows of equal weight a test row is worth, at most 1.
     """
 
     kind: SplitKind | None
@@ -232,6 +239,7 @@ class Cell:
     brier: Floats
     others: Mapping[str, Floats] = field(default_factory=dict)
     scales: Mapping[str, Scale] = field(default_factory=dict)
+    weight_share: float = 1.0
 
     def of(self, score: Score) -> Floats:
         """The repeats' values (J,) of one score."""
@@ -310,6 +318,10 @@ def cells(
         name: results[name].to_numpy(dtype=np.float64)
         for name in ("n_train", "n_test", "accuracy", "nll", "nll_sd", "brier", *metrics)
     }
+    columns["weight_share"] = np.ones(len(results))
+    if "n_effective" in results:
+        weighted = results["n_effective"].to_numpy(dtype=np.float64) / columns["n_test"]
+        columns["weight_share"] = np.where(np.isnan(weighted), 1.0, weighted)
     scales = {name: scale_of(metric, name) for name, metric in metrics.items()}
     ids = results["result_id"].to_numpy(dtype=np.int64)
     repeat = results["repeat"].to_numpy(dtype=np.int64)
@@ -347,6 +359,7 @@ def cells(
             brier=columns["brier"][rows],
             others={name: columns[name][rows] for name in metrics},
             scales=scales,
+            weight_share=float(columns["weight_share"][rows].mean()) if group else 1.0,
         )
     return cells_by_contender
 
@@ -381,7 +394,7 @@ def interval(cell: Cell, score: Score, rows: RowScores | None = None) -> Interva
         return _over_folds(cell, score)
     if cell.kind == "fixed" or J == 1 or _constant(values):
         if score == "accuracy":
-            return _wilson(mean, cell.rows)
+            return _wilson(mean, cell.rows * cell.weight_share)
         variance = _variance_of_rows(cell, score, rows)
         if math.isnan(variance):
             return Interval(math.nan, math.nan, Basis.NO_ROW_SCORES)
@@ -411,16 +424,17 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
     n, k = J * cell.n_test, folds_in(cell.kind)
     if score == "accuracy":
         variance = mean * (1 - mean) * n / (n - 1)
-        between, freedom = _between_folds(values, variance, cell.n_test, k)
+        rows = cell.rows * cell.weight_share
+        between, freedom = _between_folds(values, variance, cell.n_test * cell.weight_share, k)
         if not between:
-            return replace(_wilson(mean, cell.rows), basis=Basis.WILSON_FOLDED)
+            return replace(_wilson(mean, rows), basis=Basis.WILSON_FOLDED)
         # Wilson's interval widens with fewer rows: reduce them until it is as wide as it has to be.
         z = float(special.ndtri(1 - LEVEL / 2))
-        rows_only = variance / cell.rows
+        rows_only = variance / rows
         variance_ratio = (
             1 + between * (float(special.stdtrit(freedom, 1 - LEVEL / 2)) / z) ** 2 / rows_only
         )
-        return replace(_wilson(mean, cell.rows / variance_ratio), basis=Basis.WILSON_FOLDED)
+        return replace(_wilson(mean, rows / variance_ratio), basis=Basis.WILSON_FOLDED)
     if score == "nll":
         within = float(np.square(np.nan_to_num(cell.nll_sd)).mean()) * (1 - 1 / cell.n_test)
         variance = (within + float(values.var())) * n / (n - 1)
@@ -497,9 +511,16 @@ class RowScores:
             "nll": -frame["log_probability"].to_numpy(dtype=np.float64)[order],
             "brier": frame["brier"].to_numpy(dtype=np.float64)[order],
         }
+        weights = np.ones(len(frame))
+        if "weight" in frame:
+            weights = frame["weight"].to_numpy(dtype=np.float64)[order]
         starts = np.searchsorted(ids[order], [*missing, missing[-1] + 1])
         for i, start, stop in zip(missing, starts[:-1], starts[1:], strict=True):
-            self._kept[i] = {score: column[start:stop] for score, column in columns.items()}
+            w = weights[start:stop]
+            self._kept[i] = {
+                score: linearised(column[start:stop], None if (w == 1).all() else w)
+                for score, column in columns.items()
+            }
 
 
 def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = LEVEL) -> Comparison:

@@ -53,7 +53,12 @@ MIGRATIONS = {
         "ALTER TABLE results ADD COLUMN identifiers TEXT",
     ),
     5: ("ALTER TABLE runs ADD COLUMN planned JSON",),
-    6: (),
+    6: (
+        "ALTER TABLE results ADD COLUMN peak_bytes BIGINT",
+        "ALTER TABLE results ADD COLUMN device_peak_bytes BIGINT",
+        "ALTER TABLE results ADD COLUMN model_bytes BIGINT",
+        "ALTER TABLE results ADD COLUMN fit_weighted BOOLEAN",
+    ),
 }
 """SQL statements that turn each schema into the next one, besides new tables; older schemas are
 refused."""
@@ -117,6 +122,11 @@ results = Table(
     Column("first_predict_seconds", Float),
     Column("predict_seconds", Float),
     Column("fitted_together", Integer),
+    # NULL if unknown.
+    Column("peak_bytes", sa.BigInteger),
+    Column("device_peak_bytes", sa.BigInteger),
+    Column("model_bytes", sa.BigInteger),
+    Column("fit_weighted", Boolean),  # NULL if the training rows have no weights
     Column("failure_kind", String(20)),
     Column("reason", Text),
     Column("traceback", Text),
@@ -163,6 +173,14 @@ predictions = Table(
     Column("log_probability", LargeBinary, nullable=False),
     Column("confidence", LargeBinary, nullable=False),
     Column("brier", LargeBinary, nullable=False),
+)
+
+# Of results whose test rows have weights.
+weights = Table(
+    "weights",
+    metadata,
+    Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), primary_key=True),
+    Column("weights", LargeBinary, nullable=False),  # as the columns of ``predictions``
 )
 
 sketches = Table(
@@ -336,6 +354,7 @@ class Store:
             "n_test": result.n_test,
             "n_repeated": result.n_repeated,
             "identifiers": names_in_words(result.identifiers) if result.identifiers else None,
+            "fit_weighted": result.fit_weighted,
         }
         if seconds:
             row |= {
@@ -346,6 +365,11 @@ class Store:
                 "predict_seconds": seconds.predict,
                 "fitted_together": seconds.together,
             }
+        row |= {
+            f"{name}_bytes": int(n_bytes)
+            for name, n_bytes in asdict(result.memory).items()
+            if np.isfinite(n_bytes)
+        }
         if failure:
             row |= {
                 "failure_kind": failure.kind,
@@ -390,6 +414,9 @@ class Store:
                 connection.execute(
                     table.insert().values(result_id=result_id, **pack(result.predictions))
                 )
+                if (of_rows := result.predictions.weights) is not None:
+                    packed = pack_weights(of_rows)
+                    connection.execute(weights.insert().values(result_id=result_id, weights=packed))
             if result.sketch:
                 arrays = pack_sketch(result.sketch)
                 connection.execute(sketches.insert().values(result_id=result_id, arrays=arrays))
@@ -747,6 +774,16 @@ def unpack(
         confidence=_numbers(confidence, "<f4"),
         brier=_numbers(brier, "<f4"),
     )
+
+
+def pack_weights(of_rows: NDArray[np.float32]) -> bytes:
+    """Weights of test rows: little-endian float32, zlib-compressed."""
+    return zlib.compress(of_rows.astype("<f4").tobytes())
+
+
+def unpack_weights(packed: bytes) -> NDArray[np.float32]:
+    """Weights of test rows from a row of the table ``weights``."""
+    return _numbers(packed, "<f4")
 
 
 def pack_sketch(sketch: Sketch) -> bytes:

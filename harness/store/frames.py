@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ METRICS = (
     "ece",
     "clipped",
     "train_likelihood",
+    "n_effective",
 )
 TIMING_FIELDS = ("kind", "subject", "case", "device", "threads", "status", "reason", "calls")
 TIMING_COLUMNS = (
@@ -40,6 +41,7 @@ TIMING_COLUMNS = (
     *("samples", "setup_seconds", "first_seconds", "error", "survives", *LEFT),
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
+BYTES = ("peak_bytes", "device_peak_bytes", "model_bytes")
 FLOATS = ("log_probability", "confidence", "brier")
 CHUNK = 500  # ids in one query, because databases limit the number of values in a statement
 
@@ -61,7 +63,7 @@ def load_frames(
     )
     scores = sa.select(tables.scores).join(table).where(table.c.run_id == run.id)
     with store.reading() as connection:
-        results = _frame(connection, query)
+        results = _frame(connection, query).astype(dict.fromkeys(BYTES, float))
         long_scores = _frame(connection, scores)
     score_columns = long_scores.pivot_table(
         index="result_id", columns="metric", values="value", aggfunc="first"
@@ -115,7 +117,7 @@ def _traces(store: Store, run: Run) -> pd.DataFrame:
 
 def _predictions(store: Store, ids: Sequence[int]) -> pd.DataFrame:
     columns: dict[str, list[np.ndarray[tuple[int], np.dtype[np.generic]]]] = {
-        name: [] for name in ("result_id", "row", "true", "predicted", *FLOATS)
+        name: [] for name in ("result_id", "row", "true", "predicted", *FLOATS, "weight")
     }
     for result_id, rows in sorted(_predicted(store, ids)):
         n = len(rows.true)
@@ -125,6 +127,8 @@ def _predictions(store: Store, ids: Sequence[int]) -> pd.DataFrame:
         columns["predicted"].append(rows.predicted.astype(np.int64))
         for name in FLOATS:
             columns[name].append(getattr(rows, name).astype(np.float64))
+        weights = np.ones(n) if rows.weights is None else rows.weights.astype(np.float64)
+        columns["weight"].append(weights)
     return pd.DataFrame(
         {name: np.concatenate(parts) if parts else [] for name, parts in columns.items()}
     )
@@ -136,13 +140,19 @@ def _predicted(store: Store, ids: Sequence[int]) -> Iterator[tuple[int, Predicti
     with store.reading() as connection:
         for start in range(0, len(result_ids), CHUNK):
             chunk = result_ids[start : start + CHUNK]
+            query = sa.select(tables.weights).where(tables.weights.c.result_id.in_(chunk))
+            packed_weights = {row.result_id: row.weights for row in connection.execute(query)}
             for table, unpack in (
                 (tables.probabilities, tables.unpack_probabilities),
                 (tables.predictions, tables.unpack),
             ):
                 query = sa.select(table).where(table.c.result_id.in_(chunk))
                 for result_id, *packed in connection.execute(query):
-                    yield result_id, unpack(*packed)
+                    rows = unpack(*packed)
+                    if result_id in packed_weights:
+                        weights = tables.unpack_weights(packed_weights[result_id])
+                        rows = replace(rows, weights=weights)
+                    yield result_id, rows
 
 
 def _sketches(store: Store, ids: Sequence[int]) -> dict[int, Sketch]:

@@ -21,7 +21,13 @@ from harness.testing.checks import (
     require_defaults,
     run_all,
 )
-from harness.trials.preparation import categorical_columns, column_names, encode, numbers
+from harness.trials.preparation import (
+    categorical_columns,
+    checked_weights,
+    column_names,
+    encode,
+    numbers,
+)
 
 if TYPE_CHECKING:
     from harness.contract.columns import Table
@@ -67,6 +73,13 @@ def parts_fit_together(dataset: Dataset) -> None:
         require(y.shape == (len(X),), fits)
     columns = f"X_train has {split.X_train.shape[1]} columns, X_test {split.X_test.shape[1]}"
     require(split.X_train.shape[1] == split.X_test.shape[1], columns)
+
+
+def weights_fit_the_rows(dataset: Dataset) -> None:
+    """Gives no weights, or one finite number from 0 a row, which are not all 0."""
+    split = _split(dataset)
+    checked_weights(split.weights_train, len(split.y_train), "training")
+    checked_weights(split.weights_test, len(split.y_test), "test")
 
 
 def no_label_is_missing(dataset: Dataset) -> None:
@@ -201,6 +214,7 @@ DATASET_CHECKS = tuple(
         known_kind,
         parameters_have_defaults,
         parts_fit_together,
+        weights_fit_the_rows,
         no_label_is_missing,
         two_classes_to_learn,
         every_class_is_in_training,

@@ -104,6 +104,7 @@ COLUMNS = (
     *("accuracy", "nll", "nll_sd", "likelihood", "brier"),
     *("balanced_accuracy", "auc", "ece", "clipped", "import_seconds", "make_seconds"),
     *("fit_seconds", "first_predict_seconds", "predict_seconds", "fitted_together"),
+    *("peak_bytes", "device_peak_bytes", "model_bytes", "fit_weighted", "n_effective"),
     *("failure_kind", "reason", "traceback", "output"),
 )
 TRACE_COLUMNS = ("result_id", "epoch", "train_likelihood", "test_likelihood")
@@ -148,6 +149,7 @@ def sample_frames(*, all_failed: bool = False) -> Frames:
                     row |= {"status": "ok", "split_kind": kind, "n_train": 120, "n_test": len(y)}
                     row |= {"n_repeated": 0}
                     row |= scoring.score(P, y) | _seconds(rng)
+                    row |= {"peak_bytes": 3e6, "model_bytes": 1e4 * len(model)}
                 rows.append(row)
 
     traces = [

@@ -100,6 +100,11 @@ def draw_there(
         if any(leaves(data, need) for need in needs):
             data = _moved(answer, dataset.name, data)
         arrays: Arrays = {"trained": data.trained, "y_train": data.y_train}
+        hidden: Arrays = {"y_test": data.y_test}
+        if data.weights_train is not None:
+            arrays["weights"] = data.weights_train
+        if data.weights_test is not None:
+            hidden["weights"] = data.weights_test
         tables: list[TableJSON] = []
         scaled = None
         for i, need in enumerate(needs):
@@ -119,7 +124,7 @@ def draw_there(
             split_json["sketch"] = _sketch(arrays, data, scaled)
         split_json["loaded"] = loaded_since(before)
         with _on_disk(dataset.name):
-            pack(inside.files[0], None, {"y_test": data.y_test})
+            pack(inside.files[0], None, hidden)
             for name, array in arrays.items():
                 answer.put(name, array)
     except BaseException as error:  # noqa: BLE001  # whatever it raises is the dataset's fault
@@ -260,6 +265,14 @@ def misfit(split_json: SplitJSON, arrays: Arrays, labels: Arrays, needs: Sequenc
         return "labels out of range"
     if not 0 <= int(split_json["n_repeated"]) <= n_test or len(split_json["tables"]) != len(needs):
         return "counts that do not fit"
+    for part, n_rows in ((arrays, n_train), (labels, n_test)):
+        weights = part.get("weights")
+        if weights is not None and (weights.dtype != np.float64 or weights.shape != (n_rows,)):
+            return f"weights of {weights.dtype} {weights.shape}"
+        if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
+            return "weights out of range"
+        if weights is not None and not weights.any():
+            return "weights that are all 0"
     for i, table_json in enumerate(split_json["tables"]):
         coded = arrays[f"labels_{i}"]
         if len(coded) != n_train or coded.min() < 0 or coded.max() >= K:
@@ -354,7 +367,7 @@ def material_of(file: int, needs_index: int, labels: Callable[[], int]) -> Mater
             tuple(split_json["features"]),
         )
     return Material(
-        Prepared(X_train, X_test, y_train, categorical),
+        Prepared(X_train, X_test, y_train, categorical, arrays.get("weights")),
         lambda: facts_of(file, needs_index, labels()),
         len(arrays["trained"]),
         drawn,
@@ -373,6 +386,8 @@ def facts_of(file: int, needs_index: int, labels: int) -> Facts:
         tuple(split_json["classes"]),
         split_json["n_repeated"],
         tuple(split_json["identifiers"]),
+        arrays.get("weights"),
+        hidden.get("weights"),
     )
 
 

@@ -13,6 +13,7 @@ from harness.contract.values import GIVEN_TO_METRICS
 from harness.errors import HarnessError, describe
 from harness.processes.client import Limits
 from harness.processes.packing import PackingError, pack, unpack
+from harness.statistics.rows import linearised
 from harness.trials.discovery import Described
 
 if TYPE_CHECKING:
@@ -97,6 +98,8 @@ def _elsewhere(registry: Described, choice: Choice, part: Mapping[int, Predictio
     for result_id, rows in part.items():
         arrays[f"{result_id}_true"] = rows.true
         names[str(result_id)] = rows.class_names
+        if rows.weights is not None:
+            arrays[f"{result_id}_weights"] = rows.weights
         if rows.probabilities is None:
             arrays[f"{result_id}_predicted"] = rows.predicted
         else:
@@ -152,6 +155,7 @@ def compute_there(inside: Inside, choice: Choice) -> tuple[Any, Arrays]:
             given.get(f"{key}_predicted"),
             given.get(f"{key}_P"),
             tuple(class_names),
+            given.get(f"{key}_weights"),
         )
         for key, class_names in names.items()
     }
@@ -172,6 +176,7 @@ class _Rows:
     predicted: NDArray[Any] | None
     probabilities: NDArray[Any] | None
     class_names: tuple[str, ...]
+    weights: NDArray[Any] | None
 
 
 def computed(
@@ -219,13 +224,18 @@ def _scored(
     else:
         second = rows.probabilities.astype(np.float64)
         second /= second.sum(axis=1, keepdims=True)
-    offered = {"sample_weight": None, "class_names": rows.class_names}
+    weights = None if rows.weights is None else rows.weights.astype(np.float64)
+    offered = {"sample_weight": weights, "class_names": rows.class_names}
     answer = metric.score(y, second, **parameters, **{name: offered[name] for name in extras})
     values = np.asarray(answer, dtype=np.float64)
     if values.ndim and values.shape != (n,):
         raise HarnessError(f"gave an array of shape {values.shape} for {n} rows")
     if np.isnan(values).any():
         raise HarnessError("is not defined for these rows")
+    if values.ndim:
+        values = linearised(values, weights)
+    elif weights is not None and "sample_weight" not in extras:
+        raise HarnessError("takes no sample_weight, but the test rows have weights")
     mean = float(values.mean())
     slack = 1e-9 * max(1.0, abs(metric.low) if np.isfinite(metric.low) else 1.0)
     if not metric.low - slack <= mean <= metric.high + slack:

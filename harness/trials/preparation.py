@@ -74,6 +74,8 @@ class Encoded:
         categorical: indices of the categorical columns, ascending.
         categories: names of each categorical column's categories, over both parts.
         n_repeated: number of test rows that also occur in the training part, with equal features.
+        weights_train: (n_train,), weights of the rows; None if every row counts the same.
+        weights_test: (n_test,), likewise.
     """
 
     X_train: Array
@@ -85,6 +87,8 @@ class Encoded:
     categorical: tuple[int, ...] = ()
     categories: tuple[tuple[str, ...], ...] = ()
     n_repeated: int = 0
+    weights_train: Floats | None = None
+    weights_test: Floats | None = None
 
     @property
     def trained(self) -> NDArray[np.intp]:
@@ -104,10 +108,22 @@ class Encoded:
         return tuple(names)
 
     def learning_from(self, rows: NDArray[np.intp]) -> Encoded:
-        """The same split, with only these rows in its training part."""
-        X_train = self.X_train[rows]
+        """The same split, with only these rows in its training part.
+
+        Raises:
+            DatasetError: all their weights are 0.
+        """
+        X_train, weights = self.X_train[rows], self.weights_train
+        if weights is not None:
+            weights = checked_weights(weights[rows], len(rows), "training")
         n_repeated = repeated(X_train, self.X_test) if self.n_repeated else 0
-        return replace(self, X_train=X_train, y_train=self.y_train[rows], n_repeated=n_repeated)
+        return replace(
+            self,
+            X_train=X_train,
+            y_train=self.y_train[rows],
+            n_repeated=n_repeated,
+            weights_train=weights,
+        )
 
     def first_rows(self, n: int) -> list[list[float | str | None]]:
         """The first rows of the training part, with names of categories; None is missing."""
@@ -182,7 +198,39 @@ def _encode(split: Split) -> Encoded:
         categorical,
         categories,
         repeated(X_train, X_test),
+        checked_weights(split.weights_train, len(y_train), "training"),
+        checked_weights(split.weights_test, len(y_test), "test"),
     )
+
+
+def checked_weights(weights: Any, n_rows: int, part: str) -> Floats | None:
+    """Weights of a part's rows as numbers; None if the part has none.
+
+    Raises:
+        DatasetError: they are not one finite number from 0 a row, or all are 0.
+    """
+    if weights is None:
+        return None
+    column = read_labels(weights, f"weights of the {part} part")
+    if column.shape != (n_rows,):
+        raise DatasetError(
+            f"the {part} part has {n_rows} rows but weights of shape {column.shape}; give one a row"
+        )
+    try:
+        numbers = floats(column, "weights")
+    except DatasetError:
+        raise DatasetError(f"the weights of the {part} part are not all numbers") from None
+    faulty = np.flatnonzero(~(np.isfinite(numbers) & (numbers >= 0)))
+    if len(faulty):
+        row = int(faulty[0])
+        fault = "missing" if np.isnan(numbers[row]) else f"{numbers[row]:g}"
+        raise DatasetError(
+            f"the weight of row {row} of the {part} part is {fault}; weights are finite numbers "
+            "from 0"
+        )
+    if not numbers.any():
+        raise DatasetError(f"all weights of the {part} part are 0; at least one must be larger")
+    return numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -194,12 +242,14 @@ class Prepared:
         X_test: (n_test, n_columns).
         y_train: (n_train,), codes of the classes in the training part, 0..K-1 without gaps.
         categorical: columns of X that hold categories; empty where they were one-hot encoded.
+        weights_train: (n_train,), weights of the training rows; None if they have none.
     """
 
     X_train: Any
     X_test: Any
     y_train: NDArray[np.intp]
     categorical: tuple[int, ...]
+    weights_train: Floats | None = None
 
 
 def in_memory(_name: str, shape: tuple[int, ...], dtype: str) -> Array:
@@ -299,7 +349,8 @@ def _prepare(data: Encoded, needs: Needs, room: Allocate) -> Prepared:
     y_train = np.searchsorted(data.trained, data.y_train)
     for array in (*outputs, y_train):
         array.setflags(write=False)
-    return Prepared(outputs[0], outputs[1], y_train, () if one_hot else data.categorical)
+    categorical = () if one_hot else data.categorical
+    return Prepared(outputs[0], outputs[1], y_train, categorical, data.weights_train)
 
 
 def _frames(
@@ -317,7 +368,7 @@ def _frames(
         frames.append(frame_of(numbers, coded, data.categorical, data.feature_names))
     y_train = np.searchsorted(data.trained, data.y_train)
     y_train.setflags(write=False)
-    return Prepared(frames[0], frames[1], y_train, data.categorical)
+    return Prepared(frames[0], frames[1], y_train, data.categorical, data.weights_train)
 
 
 def frame_of(

@@ -6,6 +6,7 @@ checks the types and bounds of the answer before it scores the predictions.
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import astuple, replace
 from functools import partial
@@ -15,12 +16,14 @@ import numpy as np
 
 from harness.contract.values import (
     Failure,
+    Memory,
     Predictions,
     Result,
     Seconds,
     Sketch,
     TracePoint,
 )
+from harness.processes.memory import Level, device_peak, peak_since, pickled_size
 from harness.processes.packing import PackingError, pack, unpack
 from harness.processes.serving import Inside
 from harness.statistics.rows import derived
@@ -58,9 +61,15 @@ if TYPE_CHECKING:
 
 
 class FitJSON(TypedDict):
-    """The JSON part of a fit; `layers` has the numbers of a sketch's axes and hidden layers."""
+    """The JSON part of a fit; `layers` has the numbers of a sketch's axes and hidden layers.
+
+    `memory` has the fields of `Memory`, and `own_at_start` the bytes above which the peak is.
+    """
 
     seconds: tuple[float, ...]
+    memory: tuple[float, ...]
+    own_at_start: float
+    fit_weighted: bool | None
     points: list[tuple[float, ...]]
     last_epoch: int | None
     layers: NotRequired[list[int]]
@@ -73,6 +82,9 @@ class ResultJSON(TypedDict):
     identifiers: tuple[str, ...]
     scores: dict[str, float]
     seconds: tuple[float, ...]
+    memory: tuple[float, ...]
+    own_at_start: float
+    fit_weighted: bool | None
     trace: list[tuple[float, ...]]
     classes: Sequence[str]
     names: NotRequired[list[tuple[str, ...]]]
@@ -90,6 +102,7 @@ KINDS = ("exception", "exit", "probabilities")
 """Kinds of failures that a trial's process may report."""
 
 LONG = 1e9  # seconds: upper bound of every time that a process reports
+LARGE = 2.0**50  # bytes: upper bound of every size that a process reports
 SKETCHED = 10_000  # upper bound of every dimension of a picture's arrays, and of their numbers
 
 
@@ -104,6 +117,7 @@ def run_there(
         needs_index: index of the model's needs among those that the splits were prepared for.
         tells: whether to report epochs while fitting.
     """
+    begun = Level.now()
     held = inside.held
     before = set(sys.modules)
     tell = None
@@ -119,14 +133,18 @@ def run_there(
             for i, file in enumerate(inside.files)
         ]
         if len(trials) == 1:
-            fit = fit_alone(trials[0], model, materials[0], tell=tell, imported=held.seconds)
-            fitted = {trials[0]: fit}
+            alone = fit_alone(trials[0], model, materials[0], tell=tell, imported=held.seconds)
+            fitted = {trials[0]: alone}
         else:
             fitted = fit_several(trials, model, materials, tell=tell, imported=held.seconds)
+        # Before anything is pickled, which takes memory itself.
+        peak, on_device = peak_since(begun), device_peak()
         fits = []
         arrays: Arrays = {}
         for i, trial in enumerate(trials):
-            fits.append(_fit_json(fitted[trial], arrays, f"{i}_"))
+            memory = Memory(peak, on_device, pickled_size(fitted[trial].classifier))
+            fit = replace(fitted[trial], memory=memory)
+            fits.append(_fit_json(fit, arrays, f"{i}_", math.nan if begun is None else begun.own))
     except BaseException as error:  # noqa: BLE001  # SystemExit and KeyboardInterrupt are the model's here
         failure = failure_of(error)
         details = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
@@ -134,11 +152,14 @@ def run_there(
     return {"trials": fits, "loaded": loaded_since(before)}, arrays
 
 
-def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str) -> FitJSON:
+def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str, own_at_start: float) -> FitJSON:
     """A fit as JSON; its arrays are added to `arrays`, with the prefix before their names."""
     arrays[f"{prefix}test"], arrays[f"{prefix}train"] = fitted.test, fitted.train
     fit_json: FitJSON = {
         "seconds": astuple(fitted.seconds),
+        "memory": astuple(fitted.memory),
+        "own_at_start": own_at_start,
+        "fit_weighted": fitted.fit_weighted,
         "points": [astuple(point) for point in fitted.points],
         "last_epoch": fitted.last_epoch,
     }
@@ -209,7 +230,8 @@ def score_there(
             failure = replace(failure_of(error), traceback="")
             results.append(_failed(failure))
         else:
-            results.append(_written(result, arrays, f"{i}_"))
+            own_at_start = _bytes(reported["trials"][i]["own_at_start"])
+            results.append(_written(result, arrays, f"{i}_", own_at_start))
     return {"results": results, "loaded": modules_of(reported)}, arrays
 
 
@@ -228,6 +250,8 @@ def _fitted(fit_json: Any, arrays: Arrays, prefix: str) -> Fitted:
         points,
         None if last is None else int(_number(last, 0, LAST_EPOCH)),
         _sketch(fit_json["layers"], arrays, prefix) if "layers" in fit_json else None,
+        memory=Memory(*map(_bytes, fit_json["memory"])),
+        fit_weighted=_truth(fit_json["fit_weighted"]),
     )
 
 
@@ -249,6 +273,18 @@ def _number(value: Any, least: float, most: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
         raise ValueError(f"expected a number from {least:g} to {most:g}, got {value!r:.40}")
     return value
+
+
+def _truth(value: Any) -> bool | None:
+    if value is not None and not isinstance(value, bool):
+        raise ValueError(f"expected true, false or null, got {value!r:.40}")
+    return value
+
+
+def _bytes(value: Any) -> float:
+    """A size that a process reported, or NaN if it does not know it."""
+    unknown = isinstance(value, float) and math.isnan(value)
+    return math.nan if unknown else _number(value, 0.0, LARGE)
 
 
 def _sketch(layers: Any, arrays: Arrays, prefix: str) -> Sketch:
@@ -285,18 +321,23 @@ def _failed(failure: Failure) -> FailureJSON:
     return {"failure": astuple(failure)}
 
 
-def _written(result: Result, arrays: Arrays, prefix: str) -> ResultJSON:
+def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -> ResultJSON:
     """A successful result as JSON; its arrays are added to `arrays`."""
     predictions = result.predictions
     assert predictions is not None
     assert result.seconds is not None
     for name in ROWS if predictions.probabilities is None else KEPT:
         arrays[f"{prefix}{name}"] = getattr(predictions, name)
+    if predictions.weights is not None:
+        arrays[f"{prefix}weights"] = predictions.weights
     result_json: ResultJSON = {
         "n": [result.n_train, result.n_test, result.n_repeated],
         "identifiers": result.identifiers,
         "scores": dict(result.scores),
         "seconds": astuple(result.seconds),
+        "memory": astuple(result.memory),
+        "own_at_start": own_at_start,
+        "fit_weighted": result.fit_weighted,
         "trace": [astuple(point) for point in result.trace],
         "classes": predictions.class_names,
     }
@@ -307,9 +348,16 @@ def _written(result: Result, arrays: Arrays, prefix: str) -> ResultJSON:
 
 
 def results_of(
-    file: int, trials: Sequence[Trial], kind: SplitKind
+    file: int, trials: Sequence[Trial], kind: SplitKind, most_memory: float = 0.0
 ) -> tuple[list[Result], list[str]]:
     """The results that `score_there` wrote, and the modules that the trial's process has loaded.
+
+    Args:
+        file: descriptor of the answer of `score_there`.
+        trials: the trials of that answer.
+        kind: kind of the dataset's splits.
+        most_memory: bytes that the trials' process took with those that it started; 0 if it
+            started none.
 
     Raises:
         PackingError: the scoring process did not finish the file.
@@ -325,6 +373,10 @@ def results_of(
             continue
         prefix = f"{i}_"
         n_train, n_test, n_repeated = result_json["n"]
+        memory = Memory(*result_json["memory"])
+        above = most_memory - result_json["own_at_start"]
+        if above > memory.peak:
+            memory = replace(memory, peak=above)
         sketch = None
         if "layers" in result_json:
             bare = _sketch(result_json["layers"], arrays, f"{prefix}sketch_")
@@ -341,6 +393,8 @@ def results_of(
                 identifiers=tuple(result_json["identifiers"]),
                 scores=result_json["scores"],
                 seconds=Seconds(*result_json["seconds"]),
+                memory=memory,
+                fit_weighted=result_json["fit_weighted"],
                 trace=tuple(TracePoint(*point) for point in result_json["trace"]),
                 predictions=_predictions(result_json["classes"], arrays, prefix),
                 sketch=sketch,
@@ -350,14 +404,15 @@ def results_of(
 
 
 def _predictions(class_names: Sequence[str], arrays: Arrays, prefix: str) -> Predictions:
-    probabilities = arrays.get(f"{prefix}probabilities")
+    probabilities, weights = (arrays.get(f"{prefix}{n}") for n in ("probabilities", "weights"))
     if probabilities is None:
         true, predicted, log_probability, confidence, brier = (
             arrays[f"{prefix}{name}"] for name in ROWS
         )
-        return Predictions(true, predicted, log_probability, confidence, brier)
+        return Predictions(true, predicted, log_probability, confidence, brier, weights=weights)
     return replace(
         derived(arrays[f"{prefix}true"], probabilities),
         probabilities=probabilities,
         class_names=tuple(class_names),
+        weights=weights,
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from harness.errors import ProbabilityError
 from harness.statistics.calibration import ece
-from harness.statistics.rows import CLIP, derived
+from harness.statistics.rows import CLIP, derived, effective, linearised
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,10 @@ MOST_KEPT = 64 * 1024 * 1024
 
 
 def predictions(
-    P: NDArray[np.float64], y: NDArray[np.intp], class_names: Sequence[str] = ()
+    P: NDArray[np.float64],
+    y: NDArray[np.intp],
+    class_names: Sequence[str] = (),
+    weights: NDArray[np.float64] | None = None,
 ) -> Predictions:
     """What to keep for each test row, to compare models row by row and to compute further metrics.
 
@@ -84,19 +87,28 @@ def predictions(
         P: (n, K), checked probabilities.
         y: (n,), labels of 0..K-1.
         class_names: (K,), names of the classes.
+        weights: (n,), the rows' weights; None if every row counts the same.
     """
     true = y.astype(np.uint16)
+    kept_weights = None if weights is None else weights.astype(np.float32)
     if 4 * P.size > MOST_KEPT:
-        return derived(true, P)
+        return replace(derived(true, P), weights=kept_weights)
     kept = P.astype(np.float32)
     # Rounding may make two probabilities equal; the more probable class must stay so.
     predicted = P.argmax(axis=1)
     rounded = np.flatnonzero(kept.argmax(axis=1) != predicted)
     kept[rounded, predicted[rounded]] = np.nextafter(kept[rounded].max(axis=1), np.float32(2))
-    return replace(derived(true, kept), probabilities=kept, class_names=tuple(class_names))
+    return replace(
+        derived(true, kept),
+        probabilities=kept,
+        class_names=tuple(class_names),
+        weights=kept_weights,
+    )
 
 
-def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
+def score(
+    P: NDArray[np.float64], y: NDArray[np.intp], weights: NDArray[np.float64] | None = None
+) -> dict[str, float]:
     """Scores of checked probabilities P (n, K) for labels y (n,) of 0..K-1.
 
     ``nll`` is the mean negative log probability of the right class, in nats, each clipped at
@@ -106,38 +118,50 @@ def score(P: NDArray[np.float64], y: NDArray[np.intp]) -> dict[str, float]:
     classes that occur in y. ``auc`` is one class against the rest, averaged over the classes for
     which both occur, and is left out if there are none. ``ece`` has 15 bins of equal width (Guo et
     al. 2017) and is biased upward for good models.
+
+    With weights (n,), rows count by their weight, as with scikit-learn's ``sample_weight``, and a
+    class occurs if its rows have a weight. Then ``n_effective`` is the number of rows of equal
+    weight that tell as much. ``nll_sd`` is such that nll_sd²/n is the variance of ``nll``.
     """
     n, K = P.shape
+    w = np.ones(n) if weights is None else weights
     true = P[np.arange(n), y]  # (n,)
     losses = -np.log(np.maximum(true, CLIP))
-    predicted = P.argmax(axis=1)
-    right = predicted == y
+    right = P.argmax(axis=1) == y
     Y = np.zeros_like(P)
     Y[np.arange(n), y] = 1.0
-    present = np.bincount(y, minlength=K)
-    recalls = np.bincount(y[right], minlength=K)[present > 0] / present[present > 0]
-    nll = float(losses.mean())
+    present = np.bincount(y, w, minlength=K)
+    recalls = np.bincount(y, w * right, minlength=K)[present > 0] / present[present > 0]
+    nll = float(np.average(losses, weights=w))
     scores = {
-        "accuracy": float(right.mean()),
+        "accuracy": float(np.average(right, weights=w)),
         "nll": nll,
-        "nll_sd": float(losses.std(ddof=1)) if n > 1 else 0.0,
+        "nll_sd": float(linearised(losses, weights).std(ddof=1)) if n > 1 else 0.0,
         "likelihood": float(np.exp(-nll)),
-        "brier": float(((P - Y) ** 2).sum(axis=1).mean()),
+        "brier": float(np.average(((P - Y) ** 2).sum(axis=1), weights=w)),
         "balanced_accuracy": float(recalls.mean()),
-        "ece": ece(P.max(axis=1), right),
+        "ece": ece(P.max(axis=1), right, weights),
         "clipped": float((true < CLIP).sum()),
     }
-    aucs = [_auc(P[:, k], y == k) for k in range(K) if 0 < present[k] < n]
-    return scores | ({"auc": float(np.mean(aucs))} if aucs else {})
+    if weights is not None:
+        scores["n_effective"] = effective(weights)
+    if (present > 0).sum() < 2:
+        return scores
+    aucs = [_auc(P[:, k], y == k, w) for k in np.flatnonzero(present)]
+    return scores | {"auc": float(np.mean(aucs))}
 
 
-def mean_likelihood(P: NDArray[np.float64], y: NDArray[np.intp]) -> float:
+def mean_likelihood(
+    P: NDArray[np.float64], y: NDArray[np.intp], weights: NDArray[np.float64] | None = None
+) -> float:
     """The ``likelihood`` of `score`, without the other scores."""
     losses = -np.log(np.maximum(P[np.arange(len(y)), y], CLIP))
-    return float(np.exp(-float(losses.mean())))
+    return float(np.exp(-float(np.average(losses, weights=weights))))
 
 
-def likelihood(log_P: NDArray[Any], y: NDArray[np.intp]) -> float:
+def likelihood(
+    log_P: NDArray[Any], y: NDArray[np.intp], weights: NDArray[np.float64] | None = None
+) -> float:
     """The likelihood of predicted log probabilities: exp of their mean for the right class.
 
     As in `check_probabilities`, each row's probabilities are divided by their sum. The likelihood
@@ -150,13 +174,12 @@ def likelihood(log_P: NDArray[Any], y: NDArray[np.intp]) -> float:
     if not (np.abs(sums - 1) <= TOLERANCE).all():
         return float("nan")
     # Rounding alone can leave a logarithm above 0.
-    return float(np.exp(np.mean(np.minimum(right - np.log(sums), 0.0))))
+    return float(np.exp(np.average(np.minimum(right - np.log(sums), 0.0), weights=weights)))
 
 
-def _auc(scores: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve by the rank sum (Mann & Whitney 1947), ties at their mean rank."""
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-    n_positive = int(positive.sum())
-    above = ranks[positive].sum() - n_positive * (n_positive + 1) / 2
-    return float(above / (n_positive * (len(scores) - n_positive)))
+def _auc(scores: NDArray[np.float64], positive: NDArray[np.bool_], w: NDArray[np.float64]) -> float:
+    """Area under the ROC curve by the rank sum (Mann & Whitney 1947), ties counting half."""
+    _, place = np.unique(scores, return_inverse=True)
+    up, down = np.bincount(place, w * positive), np.bincount(place, w * ~positive)
+    below = np.cumsum(down) - down / 2  # weight of the negative rows below each distinct score
+    return float(up @ below / (up.sum() * down.sum()))

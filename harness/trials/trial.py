@@ -20,7 +20,9 @@ import numpy as np
 from harness.contract.parameters import place_of, split_parameters
 from harness.contract.values import (
     TRAIN_SIZE,
+    UNMEASURED,
     Failure,
+    Memory,
     Result,
     Seconds,
     Setting,
@@ -133,6 +135,8 @@ class Facts:
         class_names: names of all classes of the dataset.
         n_repeated: number of test rows that also occur in the training part.
         identifiers: names of columns in which nearly every row has its own category.
+        weights_train: (n_train,), weights of the rows; None if every row counts the same.
+        weights_test: (n_test,), likewise.
     """
 
     y_train: NDArray[np.intp]
@@ -141,6 +145,8 @@ class Facts:
     class_names: tuple[str, ...]
     n_repeated: int = 0
     identifiers: tuple[str, ...] = ()
+    weights_train: NDArray[np.float64] | None = None
+    weights_test: NDArray[np.float64] | None = None
 
     @property
     def n_classes(self) -> int:
@@ -182,6 +188,8 @@ class Material:
             data.class_names,
             data.n_repeated,
             data.identifiers,
+            data.weights_train,
+            data.weights_test,
         )
         has_grid = is_asked(data)
         return cls(
@@ -204,6 +212,9 @@ class Fitted:
         points: likelihoods by epoch.
         last_epoch: the last epoch that the model reported; None if it reported none.
         sketch: how the classifier divides its inputs; in the first repeat only.
+        classifier: the fitted classifier, in the process that fitted it.
+        memory: the bytes that the trial took.
+        fit_weighted: whether it was fitted with the rows' weights; None if they have none.
     """
 
     test: NDArray[Any]
@@ -212,6 +223,9 @@ class Fitted:
     points: tuple[TracePoint, ...] = ()
     last_epoch: int | None = None
     sketch: Sketch | None = None
+    classifier: Classifier | None = None
+    memory: Memory = UNMEASURED
+    fit_weighted: bool | None = None
 
 
 def fit_alone(
@@ -241,8 +255,11 @@ def fit_alone(
 
 def _fit(begun: _Begun, clock: Clock) -> Fitted:
     """Fit one classifier; only the fit, without its monitor, is timed."""
-    keywords = {"monitor": begun.monitor} if begun.monitor else {}
     prepared = begun.material.prepared
+    keywords: dict[str, Any] = {"monitor": begun.monitor} if begun.monitor else {}
+    keyword = begun.weights_keyword
+    if keyword:
+        keywords[keyword] = prepared.weights_train
     started = clock()
     begun.classifier.fit(prepared.X_train, prepared.y_train, **keywords)
     settle(begun.classifier)
@@ -268,7 +285,8 @@ def fit_several(
     fitted: dict[Trial, Fitted] = {}
     groups: dict[tuple[object, ...], list[_Begun]] = {}
     tells = dict.fromkeys(trials) | {trials[0]: tell}
-    if model.fit_together is None:
+    weighted = any(material.prepared.weights_train is not None for material in materials)
+    if model.fit_together is None or weighted:  # fitted together, classifiers get no weights
         for trial, material in zip(trials, materials, strict=True):
             fitted[trial] = fit_alone(
                 trial, model, material, clock=clock, tell=tells[trial], imported=imported
@@ -309,9 +327,9 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
     K = len(facts.trained)
     P = np.zeros((len(facts.y_test), facts.n_classes))
     P[:, facts.trained] = scoring.check_probabilities(fitted.test, len(facts.y_test), K)
-    scores = scoring.score(P, facts.y_test)
+    scores = scoring.score(P, facts.y_test, facts.weights_test)
     P_train = scoring.check_probabilities(fitted.train, len(facts.y_train), K)
-    train_likelihood = scoring.mean_likelihood(P_train, facts.y_train)
+    train_likelihood = scoring.mean_likelihood(P_train, facts.y_train, facts.weights_train)
     return Result(
         trial,
         "ok",
@@ -322,8 +340,10 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
         identifiers=facts.identifiers,
         scores=scores | {"train_likelihood": train_likelihood},
         seconds=fitted.seconds,
+        memory=fitted.memory,
+        fit_weighted=fitted.fit_weighted,
         trace=trace_of(fitted.points, fitted.last_epoch, train_likelihood, scores["likelihood"]),
-        predictions=scoring.predictions(P, facts.y_test, facts.class_names),
+        predictions=scoring.predictions(P, facts.y_test, facts.class_names, facts.weights_test),
         sketch=fitted.sketch,
     )
 
@@ -357,8 +377,12 @@ class EpochScores:
         y_test: NDArray[np.intp],
         clock: Clock,
         tell: Tell | None = None,
+        weights_test: NDArray[np.float64] | None = None,
     ) -> None:
-        self._parts = (prepared.X_train, prepared.y_train), (prepared.X_test, y_test)
+        self._parts = (
+            (prepared.X_train, prepared.y_train, prepared.weights_train),
+            (prepared.X_test, y_test, weights_test),
+        )
         self._clock = clock
         self._points: list[TracePoint] = []
         self._lock = threading.RLock()
@@ -396,7 +420,9 @@ class EpochScores:
         if self._calls % self._stride:
             return
         started = self._clock()
-        train, test = (scoring.likelihood(predict_log_proba(X), y) for X, y in self._parts)
+        train, test = (
+            scoring.likelihood(predict_log_proba(X), y, weights) for X, y, weights in self._parts
+        )
         self._points.append(TracePoint(self._last, train, test))
         if self._tell and started - self._told >= TELL_EVERY:
             self._told = started
@@ -479,6 +505,12 @@ class _Begun:
     make_seconds: float
 
     @property
+    def weights_keyword(self) -> str:
+        """The argument of ``fit`` that takes the weights; empty without any, or if none does."""
+        has_weights = self.material.prepared.weights_train is not None
+        return weights_keyword(self.classifier) if has_weights else ""
+
+    @property
     def monitor_seconds(self) -> float:
         return self.monitor.seconds if self.monitor else 0.0
 
@@ -507,7 +539,7 @@ def _begin(
         facts = material.facts
         # `encode` makes sure that every class of the test part occurs in the training part.
         y_test = np.searchsorted(facts.trained, facts.y_test)
-        monitor = EpochScores(prepared, y_test, clock, tell)
+        monitor = EpochScores(prepared, y_test, clock, tell, facts.weights_test)
     return _Begun(trial, model, material, classifier, monitor, import_seconds, make_seconds)
 
 
@@ -545,6 +577,8 @@ def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> F
         begun.monitor.points if begun.monitor else (),
         begun.monitor.last_epoch if begun.monitor else None,
         _sketch(begun, first_seconds) if begun.trial.repeat == 0 else None,
+        classifier,
+        fit_weighted=None if prepared.weights_train is None else bool(begun.weights_keyword),
     )
 
 
@@ -599,6 +633,21 @@ def takes_monitor(classifier: Classifier) -> bool:
         return "monitor" in inspect.signature(classifier.fit).parameters
     except (TypeError, ValueError):
         return False
+
+
+def weights_keyword(classifier: Any) -> str:
+    """The argument of ``fit`` that takes the rows' weights; empty if there is none.
+
+    It is ``sample_weight``; of a scikit-learn pipeline, that of its last step.
+    """
+    try:
+        if "sample_weight" in inspect.signature(classifier.fit).parameters:
+            return "sample_weight"
+        name, last = classifier.steps[-1]
+        inner = weights_keyword(last)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return ""
+    return f"{name}__{inner}" if inner else ""
 
 
 def seed_globals(seed: int) -> None:

@@ -20,7 +20,7 @@ class Uniform:
     def __init__(self, n_classes: int) -> None:
         self.shares = np.full(n_classes, 1.0 / n_classes)
 
-    def fit(self, X: Array, y: Array) -> Self:  # noqa: ARG002  # the protocol's
+    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:  # noqa: ARG002  # the protocol's
         """Learn nothing."""
         return self
 
@@ -32,7 +32,8 @@ class Uniform:
 class Prior(Uniform):
     """Each class with its share of the training part: the best prediction without the input."""
 
-    def fit(self, X: Array, y: Array) -> Self:  # noqa: ARG002  # the protocol's
-        """Count the labels y (n_samples,) of 0..K-1."""
-        self.shares = np.bincount(y, minlength=len(self.shares)) / len(y)
+    def fit(self, X: Array, y: Array, sample_weight: Array | None = None) -> Self:  # noqa: ARG002  # the protocol's
+        """Count the labels y (n_samples,) of 0..K-1, each by its weight."""
+        counts = np.bincount(y, sample_weight, minlength=len(self.shares))
+        self.shares = counts / counts.sum()
         return self

@@ -1,7 +1,7 @@
 """Turns what a command printed and wrote into text that is the same on every machine.
 
 This is the only place that removes what may vary without a change of behaviour: folders, versions,
-the machine, durations, the last digits of sums, and the styles of a page or a picture.
+the machine, durations, memory, the last digits of sums, and the styles of a page or a picture.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("env", r"^( *(?:\w\S*(?: \S+)*))  +\S.*", r"\1  ..."),
     ("env --json", r'"git": (?:null|\{[^}]*\})', '"git": ...'),
     ("env --json", r"(: )(?:\"[^\"]*\"|\d+|null|true|false)(,?)$", r"\1...\2"),
-    ("run ", r'("\w*seconds\w*": )[\d.e+-]+', r"\1..."),
+    ("run ", r'("\w*(?:seconds|bytes)\w*": )[\d.e+-]+', r"\1..."),
     ("run |.* --store new.db", r"2\d{3}-\d\d-\d\d([T ])\d\d:\d\d:\d\d", r"DATE\1TIME"),
     ("show", r"^(packages +).*", r"\1..."),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import harness_torch
@@ -11,6 +12,8 @@ import pytest
 import torch
 
 import harness
+from harness.contract.values import Choice, Trial
+from harness.trials.executors.local import run_isolated
 from harness.trials.preparation import encode, prepare
 
 pytestmark = [
@@ -18,6 +21,7 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
 ]
 
+PLACES = ("cuda:0", "cpu")
 MODELS = {model.name: model for model in harness_torch.harness_models()}
 
 
@@ -55,3 +59,12 @@ def test_a_gpu_trains_several_models_at_once_as_it_trains_each_alone(name: str) 
         np.testing.assert_allclose(
             batched.predict_proba(part.X_test), lone.predict_proba(part.X_test), atol=1e-4
         )
+
+
+def test_a_trial_s_peak_on_the_device_is_known_on_the_device_only() -> None:
+    trials = [Trial(Choice("threshold"), Choice("torch-mlp"), place, 0, 0) for place in PLACES]
+    by_place = {result.trial.device: result for result in run_isolated(trials, seconds=120.0)}
+    there, here = (by_place[place] for place in PLACES)
+    assert (there.failure, here.failure) == (None, None)
+    assert 0 < there.memory.device_peak < 2**30
+    assert math.isnan(here.memory.device_peak)

@@ -240,6 +240,25 @@ def test_a_call_has_no_low_file_descriptors_except_the_standard_streams(
 
 
 @LINUX
+def test_the_memory_of_processes_that_have_ended_before_the_call_is_known(
+    processes: Processes,
+) -> None:
+    there, here = os.pipe()
+    call = processes.root.call(doubles.starts_a_large_process, files=[there], measured=True)
+    while call.most_memory < 2**25:
+        assert not call.poll()
+        assert call.seconds < LONG
+        client.wait([call], 0.05)
+    os.write(here, b".")
+    with closing(ended(call)):
+        assert call.result() == (0, None)
+    os.close(there)
+    os.close(here)
+    with closing(ended(processes.root.call(doubles.doubles, 1, measured=True))) as alone:
+        assert alone.most_memory == 0
+
+
+@LINUX
 def test_a_call_reads_files_that_its_parent_keeps_open(processes: Processes) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"labels")

@@ -72,7 +72,7 @@ sklearn-naive-bayes .670  .736     .605
 prior               .112  .047     .176
 torch-mlp                *.945    ≈.780
 
-costs · paid once, apart from the steady figures above
+costs · paid once, and memory
                                          first
                     import  construction  call
 model                     s           ms     ms
@@ -244,6 +244,26 @@ def test_devices_are_compared_on_repeats_that_both_finished(report: Report) -> N
 def test_a_small_run_looks_like_this_at_80_columns(report: Report) -> None:
     faults = {("iris", "torch-mlp", 3): ("timeout", "timeout", "no answer within 60 s")}
     assert printed(report, make_frames(SMALL, FEW, faults=faults)) == GOLDEN
+
+
+def test_costs_have_the_largest_memory_of_a_model_where_it_is_known(report: Report) -> None:
+    frames = make_frames(SMALL, {"prior": -1.9, "numpy-softmax": 0.3})
+    assert "MiB" not in printed(report, frames)
+    is_prior = frames.results["model"] == "prior"
+    sizes = frames.results["repeat"] + 1.0
+    measured = frames.results.assign(
+        peak_bytes=(sizes * 3 * 2**20).where(~is_prior), model_bytes=sizes * 2**9
+    )
+    measured_frames = replace(frames, results=measured)
+    ranking = report.tables(measured_frames)["ranking"].set_index("model")
+    assert ranking.loc["numpy-softmax", "peak_bytes"].tolist() == [15 * 2**20] * 2
+    assert ranking.loc["prior", "peak_bytes"].isna().all()
+    text = printed(report, measured_frames).partition("costs · ")[2].partition("How to read")[0]
+    (softmax,) = [line for line in text.splitlines() if line.startswith("numpy-softmax")]
+    (prior,) = [line for line in text.splitlines() if line.startswith("prior")]
+    assert softmax.split()[-2:] == ["15.0", "2.5"]
+    assert prior.split()[-1] == "2.5"
+    assert "device" not in text  # no trial used one
 
 
 def test_a_baseline_among_the_best_by_accuracy_is_explained(report: Report) -> None:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from harness.contract.values import (
     Choice,
     Failure,
+    Memory,
     Planned,
     Predictions,
     Result,
@@ -72,6 +73,7 @@ def a_result(repeat: int = 0, **more: Any) -> Result:
         n_test=3,
         scores={"accuracy": 2 / 3, "nll": 0.1},
         seconds=Seconds(0.5, 0.1, 0.2, 0.01, 1e-6),
+        memory=Memory(peak=3e9, model=250.0),
         trace=(TracePoint(1, 0.5, 0.25), TracePoint(2, 0.75, float("nan"))),
         predictions=Predictions(
             np.array([0, 1, 2], np.uint16),
@@ -79,6 +81,7 @@ def a_result(repeat: int = 0, **more: Any) -> Result:
             np.array([-0.1, -0.2, -3.0], np.float32),
             confidence=np.array([0.9, 0.8, 0.9], np.float32),
             brier=np.array([0.1, 0.1, 1.5], np.float32),
+            weights=np.array([0.5, 0, 2], np.float32),
         ),
         sketch=Sketch(
             ("a", "b", "\ud800"),
@@ -127,6 +130,8 @@ def test_a_result_reads_back_as_it_was_written(store: Store) -> None:
     )
     assert row["accuracy"] == 2 / 3
     assert row["predict_seconds"] == 1e-6
+    assert (row["peak_bytes"], row["model_bytes"]) == (3e9, 250)
+    assert np.isnan(row["device_peak_bytes"])
     assert row["split_seed"] == trial().split_seed
     traces = frames.traces()
     assert traces["epoch"].tolist() == [1, 2]
@@ -138,6 +143,10 @@ def test_a_result_reads_back_as_it_was_written(store: Store) -> None:
     assert np.allclose(rows["log_probability"], [-0.1, -0.2, -3.0])
     assert np.allclose(rows["confidence"], [0.9, 0.8, 0.9])
     assert np.allclose(rows["brier"], [0.1, 0.1, 1.5])
+    assert rows["weight"].tolist() == [0.5, 0, 2]
+    ((_, predictions),) = frames.predicted([row["result_id"]])
+    assert predictions.weights is not None
+    assert predictions.weights.tolist() == [0.5, 0, 2]
     (sketch,) = frames.sketches([row["result_id"], 99]).values()
     before = a_result().sketch
     assert before is not None
@@ -198,6 +207,7 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
         "traces": 2,
         "predictions": 1,
         "probabilities": 0,
+        "weights": 1,
         "sketches": 1,
         "timings": 2,
         "points": 0,
@@ -351,12 +361,16 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     assert "\n" not in str(refused.value)
 
 
+OF_SCHEMA_7 = (
+    *("results.peak_bytes", "results.device_peak_bytes", "results.model_bytes"),
+    "results.fit_weighted",
+)
 LATER: dict[int, tuple[str, ...]] = {
-    4: ("results.n_repeated", "results.identifiers", "runs.planned"),
-    5: ("runs.planned",),
-    6: (),
+    4: ("results.n_repeated", "results.identifiers", "runs.planned", *OF_SCHEMA_7),
+    5: ("runs.planned", *OF_SCHEMA_7),
+    6: OF_SCHEMA_7,
 }
-"""Columns that stores of earlier schemas lack, besides the table of probabilities."""
+"""Columns that stores of earlier schemas lack, besides the tables of probabilities and weights."""
 
 
 def of_schema(version: int, file: Path) -> None:
@@ -386,6 +400,7 @@ def test_a_store_of_an_earlier_schema_is_brought_to_this_one(
     assert found["n_repeated"].tolist() == [3]
     assert old["accuracy"].tolist() == found["accuracy"].tolist()
     assert old["n_repeated"].isna().all() or version == 6
+    assert old["peak_bytes"].isna().all()
 
 
 def test_what_was_planned_is_not_known_of_a_run_of_schema_5_until_it_adds_repeats(

@@ -196,9 +196,10 @@ def run(folder: Path, *plugins: str, **changes: Any) -> Frames:
 
 
 def of(frames: Frames, model: str) -> list[dict[str, Any]]:
-    """The rows of a model, without ids of the run and without times."""
+    """The rows of a model, without ids of the run, times and memory."""
     rows = frames.results[frames.results["model"] == model]
-    kept = [name for name in rows.columns if "seconds" not in name and name != "result_id"]
+    costs = ("seconds", "bytes", "result_id")
+    kept = [name for name in rows.columns if not name.endswith(costs)]
     return rows.sort_values("repeat")[kept].to_dict("records")  # type: ignore[return-value]
 
 

@@ -342,6 +342,7 @@ class _Work:
             lent=[_descriptor(split.labels) for split in unit.splits],
             limits=replace(self.limits, seconds=seconds and seconds * len(unit.trials)),
             listen=_listener(unit.trials, self.tell) if self.epochs else None,
+            measured=True,
         )
 
     def _parent(self, unit: _Unit) -> Parent:
@@ -418,7 +419,8 @@ class _Work:
         if failure is None:
             try:
                 answer = _descriptor(unit.answer)
-                results, loaded = results_of(answer, unit.trials, self._kind(unit))
+                most = unit.call.most_memory
+                results, loaded = results_of(answer, unit.trials, self._kind(unit), most)
             except PackingError as error:
                 failure = Failure("exit", str(error))
             else:
