@@ -377,10 +377,11 @@ class EpochScores:
         y_test: NDArray[np.intp],
         clock: Clock,
         tell: Tell | None = None,
-        weights_test: NDArray[np.float64] | None = None,
+        weights: tuple[NDArray[np.float64] | None, NDArray[np.float64] | None] = (None, None),
     ) -> None:
+        weights_train, weights_test = weights
         self._parts = (
-            (prepared.X_train, prepared.y_train, prepared.weights_train),
+            (prepared.X_train, prepared.y_train, weights_train),
             (prepared.X_test, y_test, weights_test),
         )
         self._clock = clock
@@ -473,14 +474,7 @@ def draw(
         data = encode(split)
     except DatasetError as error:
         raise DatasetError(f"dataset '{dataset.name}': {error}") from None
-    if size is None:
-        return data
-    if size > len(data.y_train):
-        raise DatasetError(
-            f"dataset '{dataset.name}': train_size={size}, but the training part has "
-            f"{len(data.y_train)} rows; leave this size out"
-        )
-    return _part(data, size, seed)
+    return data if size is None else _part(data, size, seed)
 
 
 def _part(data: Encoded, size: int, seed: int) -> Encoded:
@@ -539,7 +533,8 @@ def _begin(
         facts = material.facts
         # `encode` makes sure that every class of the test part occurs in the training part.
         y_test = np.searchsorted(facts.trained, facts.y_test)
-        monitor = EpochScores(prepared, y_test, clock, tell, facts.weights_test)
+        weights = prepared.weights_train, facts.weights_test
+        monitor = EpochScores(prepared, y_test, clock, tell, weights)
     return _Begun(trial, model, material, classifier, monitor, import_seconds, make_seconds)
 
 
