@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness import notebook, units
 from harness.analysis import ranking
+from harness.contract.classes import classes
 from harness.contract.openers import FRAME_FOLDER, NAME, opened, opening
 from harness.contract.registry import Registry, load
 from harness.contract.selectors import quoted
@@ -195,11 +196,11 @@ def _plain(frame: pd.DataFrame) -> pd.DataFrame:
     columns = {}
     for name, column in frame.items():
         if isinstance(column.dtype, pd.SparseDtype):
-            column = column.sparse.to_dense()  # noqa: PLW2901  # the same column
+            column = column.sparse.to_dense()  # the same column
         elif isinstance(column.dtype, pd.CategoricalDtype):
             names = column.cat.categories
             if pd.api.types.infer_dtype(names) not in ("string", "integer", "floating"):
-                column = column.cat.rename_categories(names.astype(str).tolist())  # noqa: PLW2901
+                column = column.cat.rename_categories(names.astype(str).tolist())
         try:
             pa.array(column, from_pandas=True)
         except (pa.ArrowException, TypeError, ValueError) as error:
@@ -285,7 +286,8 @@ def run(
         datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; files,
             such as ``"churn.csv[target=churned]"``; or tables that `table` made; if left out, all
             datasets.
-        models: selectors likewise; the baselines always run.
+        models: selectors likewise, or classes, such as ``"sklearn.svm:SVC[C=1|10]"`` and
+            ``"./mine.py:Mine"``; the baselines always run.
         repeats: number of splits of each dataset; 'auto' adds more where the best model is not
             significantly better than all others.
         seed: seed of the whole run.
@@ -322,16 +324,17 @@ def run(
     }
     options = dict(settings.run) | {k: v for k, v in arguments.items() if v is not None}
     files, names = opened(_words(options.get("datasets", ())), declared=settings.datasets)
+    classes_given, models_named = classes(_words(options.get("models", ())))
     request = Request(
         Selection(
             datasets=tuple(names),
-            models=_words(options.get("models", ())),
+            models=tuple(models_named),
             devices=_words(options.get("device", ("cpu",))),
             repeats=options.get("repeats"),
             seed=options.get("seed", SEED),
             train_sizes=tuple(train_sizes),
         ),
-        plugins=(*settings.plugins, *_words(plugins), *files),
+        plugins=(*settings.plugins, *_words(plugins), *files, *classes_given),
         name=name,
         jobs=options.get("jobs"),
         timeout=units.seconds(options.get("timeout", TIMEOUT)),

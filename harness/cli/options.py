@@ -193,6 +193,21 @@ def open_files(
     return tuple(specs), tuple(names)
 
 
+def open_classes(selectors: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The classes among selectors of models.
+
+    Returns:
+        What to discover like plugins; and selectors of the models.
+
+    Raises:
+        UsageError: see `harness.contract.classes.classes`.
+    """
+    from harness.contract.classes import classes
+
+    specs, names = classes(selectors)
+    return tuple(specs), tuple(names)
+
+
 def threads_option(function: F) -> F:
     """Add the option ``--threads``, limited to the number of cores."""
     return click.option(

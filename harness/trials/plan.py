@@ -15,6 +15,8 @@ from harness.contract.selectors import Selector
 from harness.contract.values import (
     AUTO,
     AUTO_REPEATS,
+    PREPARATIONS,
+    PREPARE,
     TRAIN_SIZE,
     Choice,
     Dataset,
@@ -246,7 +248,19 @@ def _settled(offered: Dataset | Model, parameters: dict[str, str]) -> Choice:
         raise PluginError(f"'{offered.name}': {error}") from error
     if isinstance(offered, Dataset):
         known_parameters.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
+    elif PREPARE in known_parameters and PREPARE in parameters:
+        raise PluginError(
+            f"'{offered.name}': the harness uses the name of its parameter '{PREPARE}' for every "
+            "model; rename the parameter"
+        )
+    else:
+        known_parameters[PREPARE] = preparation_of(offered)
     return Choice(offered.name, settled(offered.name, known_parameters, parameters))
+
+
+def preparation_of(model: Model) -> Parameter:
+    """The parameter that says how a model's input is prepared, which every model has."""
+    return Parameter(PREPARE, model.needs.preparation, PREPARATIONS)
 
 
 def _device(registry: Registry, name: str) -> tuple[str, str | None]:

@@ -26,7 +26,7 @@ from harness.contract.values import (
     Setting,
     TracePoint,
 )
-from harness.errors import DatasetError, HarnessError, ProbabilityError, describe
+from harness.errors import DatasetError, HarnessError, ProbabilityError, UsageError, describe
 from harness.processes.threads import give_threads
 from harness.trials import scoring
 from harness.trials.answers import concrete, settle
@@ -82,7 +82,7 @@ def run_trial(
     """
     dataset = registry.datasets[trial.dataset.name]
     try:
-        model = registry.models[trial.model.name]
+        model = registry.models[trial.model.name].chosen(trial.model)
         material = _material(dataset, model, trial)
         fitted = fit_alone(trial, model, material, clock=clock, tell=tell)
         return scored(trial, fitted, material.facts, dataset.kind)
@@ -113,7 +113,7 @@ def run_together(
         BaseException: whatever any of the trials raises; then no trial has a result.
     """
     dataset = registry.datasets[trials[0].dataset.name]
-    model = registry.models[trials[0].model.name]
+    model = registry.models[trials[0].model.name].chosen(trials[0].model)
     materials = [_material(dataset, model, trial) for trial in trials]
     fitted = fit_several(trials, model, materials, clock=clock, tell=tell)
     return [
@@ -491,7 +491,7 @@ def _begin(
     # Repeatable even if the model draws from a global generator, which the contract forbids.
     seed_globals(trial.model_seed)
     started = clock()
-    classifier = model.make(setting_of(trial, K, prepared), **dict(trial.model.parameters))
+    classifier = model.make(setting_of(trial, K, prepared), **trial.model.arguments)
     make_seconds = clock() - started
     give_threads(classifier, THREADS)
     for method in ("fit", "predict_proba"):
@@ -613,7 +613,7 @@ def _kind(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if type(error) in (DatasetError, ProbabilityError):  # the harness's own messages
+    if type(error) in (DatasetError, ProbabilityError, UsageError):  # the harness's own messages
         return str(error)
     described = describe(error)
     return f"called sys.exit ({described})" if isinstance(error, SystemExit) else described

@@ -1,16 +1,13 @@
-"""Classifiers of scikit-learn, and `estimator`, which adapts any class with its conventions."""
+"""Classifiers of scikit-learn."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import harness
-from harness_sklearn.estimators import estimator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-__all__ = ["estimator", "harness_models"]
 
 SCALED = harness.Needs(scaled=True)
 FIRST_USE = "harness_sklearn.first_use"
@@ -21,7 +18,7 @@ def harness_models() -> Iterator[harness.Model]:
     """Six classifiers, with defaults that are good for both likelihood and accuracy."""
     yield harness.Model(
         "sklearn-logistic",
-        estimator("sklearn.linear_model:LogisticRegression", max_iter=1000),
+        harness.estimator("sklearn.linear_model:LogisticRegression", max_iter=1000),
         needs=SCALED,
         description="Logistic regression with an L2 penalty.",
         tags=("linear",),
@@ -29,7 +26,7 @@ def harness_models() -> Iterator[harness.Model]:
     )
     yield harness.Model(
         "sklearn-knn",
-        estimator("sklearn.neighbors:KNeighborsClassifier", n_neighbors=15),
+        harness.estimator("sklearn.neighbors:KNeighborsClassifier", n_neighbors=15),
         needs=SCALED,
         description="Shares of the classes among the nearest rows.",
         tags=("neighbours",),
@@ -37,7 +34,7 @@ def harness_models() -> Iterator[harness.Model]:
     )
     yield harness.Model(
         "sklearn-gaussian-nb",
-        estimator("sklearn.naive_bayes:GaussianNB", var_smoothing=0.1),
+        harness.estimator("sklearn.naive_bayes:GaussianNB", var_smoothing=0.1),
         needs=SCALED,
         description="Naive Bayes with a normal distribution for each feature and class.",
         tags=("bayes",),
@@ -45,7 +42,7 @@ def harness_models() -> Iterator[harness.Model]:
     )
     yield harness.Model(
         "sklearn-lda",
-        estimator(
+        harness.estimator(
             "sklearn.discriminant_analysis:LinearDiscriminantAnalysis",
             solver="lsqr",
             shrinkage="auto",
@@ -57,14 +54,14 @@ def harness_models() -> Iterator[harness.Model]:
     )
     yield harness.Model(
         "sklearn-random-forest",
-        estimator("sklearn.ensemble:RandomForestClassifier", n_estimators=200),
+        harness.estimator("sklearn.ensemble:RandomForestClassifier", n_estimators=200),
         description="Mean of decision trees, each grown on rows and features drawn at random.",
         tags=("tree", "ensemble"),
         requires=("sklearn.ensemble", FIRST_USE),
     )
     yield harness.Model(
         "sklearn-hist-gradient-boosting",
-        estimator("sklearn.ensemble:HistGradientBoostingClassifier", max_iter=50),
+        harness.estimator("sklearn.ensemble:HistGradientBoostingClassifier", max_iter=50),
         needs=harness.Needs(frame=True, finite=False),
         description="Gradient-boosted trees on binned features; splits categories as they are.",
         tags=("tree", "ensemble"),
