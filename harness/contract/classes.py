@@ -161,6 +161,23 @@ def class_path(text: str) -> tuple[ClassPath, str] | None:
     return found, _without_name(selector, f"{found.tag}:{found.name}")
 
 
+def nearly_a_class(head: str) -> str:
+    """How to write a class, for a head that selects no model but resembles one; else empty.
+
+    >>> nearly_a_class("sys.flags.Class")
+    "for a class write 'sys.flags:Class'"
+    """
+    if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", head) and is_importable(head):
+        module, _, name = head.rpartition(".")
+        return f"for a class write '{module}:{name}'"
+    if re.fullmatch(r"[A-Z]\w+", head):
+        return f"a class needs its module, as in 'sklearn.svm:SVC': 'module:{head}'"
+    module, colon, name = head.partition(":")
+    if colon and re.fullmatch(r"[^\W\d]\w*", module) and re.fullmatch(r"[A-Z]\w*", name):
+        return f"there is neither a tag nor a module '{module}'"
+    return ""
+
+
 def classes(selectors: Sequence[str]) -> tuple[list[str], list[str]]:
     """The classes among selectors of models.
 

@@ -81,13 +81,9 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
             return _calibrated(made, calibration)
         if callable(getattr(made, "predict_proba", None)) or calibration == "none":
             return typing.cast("Classifier", made)
-        if hasattr(cls, "predict_proba"):
+        if hasattr(cls, "predict_proba") and hasattr(made, "decision_function"):
             return _calibrated(made, "sigmoid")
-        name = cls.__name__
-        raise UsageError(
-            f"{name} has no predict_proba; write {name}[{PROBA}=sigmoid] or [{PROBA}=isotonic] to "
-            f"calibrate it by {FOLDS}-fold cross-validation within the training part"
-        )
+        raise UsageError(_no_probabilities(cls, made))
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -118,6 +114,22 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
     def __repr__(self) -> str:
         arguments = [repr(self._path), *(f"{k}={v!r}" for k, v in self._defaults.items())]
         return f"estimator({', '.join(arguments)})"
+
+
+def _no_probabilities(cls: type[Any], made: Any) -> str:
+    """Why a classifier gives no probabilities, and the way out."""
+    name = cls.__name__
+    if hasattr(made, "decision_function"):
+        return (
+            f"{name} has no predict_proba; write {name}[{PROBA}=sigmoid] or [{PROBA}=isotonic] to "
+            f"calibrate it by {FOLDS}-fold cross-validation within the training part"
+        )
+    if hasattr(cls, "predict_proba"):
+        return (
+            f"{name} has no predict_proba with these parameters, and no decision_function to "
+            "calibrate; change its parameters"
+        )
+    return f"{name} has neither predict_proba nor decision_function; add predict_proba to it"
 
 
 def imported(path: str) -> type[Any]:
@@ -177,15 +189,19 @@ def _module(path: str, name: str) -> ModuleType:
 
 def _beside(module: str) -> str:
     """A hint at the modules beside one that does not exist, to follow its name."""
-    package, _, name = module.rpartition(".")
+    package = module.rpartition(".")[0]
     if not package:
         file = Path(f"{module}.py")
         return (
             f"; for the file write ./{file}:Class" if file.is_file() else "; is it installed here?"
         )
     folders = getattr(sys.modules.get(package), "__path__", [])
-    names = [info.name for info in pkgutil.iter_modules(folders) if not info.name.startswith("_")]
-    return f": {nearest(name, names)}"
+    names = [
+        f"{package}.{info.name}"
+        for info in pkgutil.iter_modules(folders)
+        if not info.name.startswith("_")
+    ]
+    return f": {nearest(module, names)}"
 
 
 def _made(cls: type[Any], setting: Setting, given: dict[str, Any]) -> Any:

@@ -386,7 +386,7 @@ def parse_by_look(text: str) -> Value:
     >>> parse_by_look("none"), parse_by_look("0.5"), parse_by_look("(20,20)"), parse_by_look("sqrt")
     (None, 0.5, (20, 20), 'sqrt')
     """
-    options = [type(None), bool, int, float]
+    options: list[Any] = [type(None), bool, int, float]
     if "x" in text or text.startswith("("):
         options += [_tuple_of(int), _tuple_of(float)]
     for option in options:

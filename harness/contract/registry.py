@@ -95,6 +95,11 @@ class Origin:
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
 
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a class that the user selected as a model; see `ClassPath`."""
+        return ":" in self.name and not self.options
+
     def digest(self) -> str:
         """Digest of the plugin's files and options, to notice changes; empty without either."""
         if not self.path:
@@ -222,7 +227,7 @@ class Registry:
             for each in (origin, other):
                 if each.options:
                     remedy = f"give the file's another name: '{Path(each.path).name}[name=...]'"
-                elif ":" in each.name:
+                elif each.is_class:
                     remedy = f"give the class's another name: '{each.name}[name=...]'"
             raise PluginError(
                 f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
@@ -414,8 +419,8 @@ def _given(spec: str) -> Source:
         return Source(origin, given=found.spec, opens=True)
     if of_class := _class_of(spec):
         distribution, version = of_class.distribution()
-        path = of_class.file or ("" if distribution else _folder(of_class.module))
-        origin = Origin(of_class.path, of_class.spec, distribution, version, path)
+        code = of_class.file or ("" if distribution else _folder(of_class.module))
+        origin = Origin(of_class.path, of_class.spec, distribution, version, code)
         return Source(origin, given=spec, of_class=of_class)
     if not _names_a_file(spec):
         return Source(Origin(spec, spec, path=_folder(spec) or spec), module=spec, given=spec)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from harness.contract.classes import nearly_a_class
 from harness.contract.parameters import Parameter, parameters_of, settled, split_parameters
 from harness.contract.selectors import Selector
 from harness.contract.values import (
@@ -156,6 +157,8 @@ def choose(
         if not names:
             tags = {tag for value in offers.values() for tag in value.tags}
             hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
+            if noun == "model" and (nearly := nearly_a_class(parsed.head)):
+                hint = nearly
             raise UsageError(f"no {noun} matches '{selector}': {hint}")
         for name, parameters in itertools.product(names, parsed.choices()):
             chosen[_settled(offers[name], parameters)] = None
