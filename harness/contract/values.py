@@ -248,6 +248,7 @@ class Model:
         default_in: names of commands that use the model unless the user names one; see
             `DEFAULT_IN`.
         notes: sentences that `harness run` prints before it begins.
+        by_default: whether it runs without being selected; False if it is slow.
     """
 
     name: str
@@ -264,6 +265,7 @@ class Model:
     hidden_activations: bool = False
     default_in: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    by_default: bool = True
 
     def chosen(self, choice: Choice) -> Model:
         """The same model, with the preparation of its input that a user has chosen."""

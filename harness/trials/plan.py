@@ -144,9 +144,16 @@ def _pairings(
 def choose(
     selectors: Sequence[str], offers: Mapping[str, Dataset] | Mapping[str, Model], noun: str
 ) -> list[Choice]:
-    """The choices that selectors match, in their order and without duplicates; all without any."""
+    """The choices that selectors match, in their order and without duplicates.
+
+    Without selectors, all except those that do not run by default, because they are slow.
+    """
+    if not selectors:
+        return [
+            Choice(name) for name, value in offers.items() if getattr(value, "by_default", True)
+        ]
     chosen: dict[Choice, None] = {}
-    for selector in selectors or ("*",):
+    for selector in selectors:
         parsed = Selector.parse(selector)
         tag, glob = _tag_and_glob(parsed)
         names = [

@@ -133,9 +133,7 @@ def test_dates_that_can_be_read_in_two_ways_are_told_and_overruled() -> None:
     texts = ["01/02/2026", "03/04/2027"]
     use, reason, features = only(texts)
     assert (use, features["c month"]) == ("date", [2, 4])
-    assert reason.endswith(
-        "read as day/month/year, but month/day/year would fit too (monthfirst=)"
-    )
+    assert reason.endswith("read as day/month/year, but month/day/year would fit too (monthfirst=)")
     use, reason, features = only(texts, Wishes(month_first=("c",)))
     assert (use, reason, features["c month"]) == ("date", "as you wish", [1, 3])
     assert "would fit" not in only(["13/02/2026", "03/04/2027"])[1]
@@ -255,7 +253,10 @@ def test_a_date_reads_back_as_it_was_written(moments: list[datetime.datetime], s
     texts = [moment.strftime(style) for moment in moments]
     dates = as_dates(pa.array([*texts, None]))
     assert dates is not None
-    assert dates.values.to_pylist() == [*(datetime.datetime.strptime(t, style) for t in texts), None]
+    assert dates.values.to_pylist() == [
+        *(datetime.datetime.strptime(t, style) for t in texts),
+        None,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import threadpoolctl
-from harness_sklearn import estimator
 
 import harness
+from harness import estimator
 from harness.contract.parameters import parameters_of
 from harness.trials.preparation import encode, prepare
 

@@ -95,7 +95,9 @@ def test_folds_test_each_row_once_and_their_sizes_and_class_counts_differ_by_one
 
 
 @given(st.lists(st.integers(1, 60), min_size=3, max_size=12), st.integers(0, 99))
-def test_all_rows_of_a_group_are_in_one_fold_and_each_fold_has_a_group(sizes: list[int], seed: int) -> None:
+def test_all_rows_of_a_group_are_in_one_fold_and_each_fold_has_a_group(
+    sizes: list[int], seed: int
+) -> None:
     groups = np.repeat(np.arange(len(sizes)), sizes)
     X, y = groups[:, None].astype(float), np.arange(len(groups)) % 2
     parts = [
