@@ -137,6 +137,7 @@ EACH = {
     ],
     "torch": ["run", "-d", "points", "-m", "torch-mlp", "--plugin", "mine.py", "--store", "a.db"],
     "sklearn": ["show", "sklearn-knn"],
+    "boosters": ["show", "catboost"],
     "toys": ["show", "threshold"],
     "classics": ["show", "iris"],
 }

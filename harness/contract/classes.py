@@ -283,7 +283,8 @@ def _require_classifier(path: str, cls: type[Any], example: Any) -> None:
             f"'{path}' is no classifier of scikit-learn's style, with fit and predict_proba"
             f"{_classifiers_beside(path)}"
         )
-    if getattr(getattr(_tags(example), "input_tags", None), "categorical", False):
+    tags = getattr(_tags(example), "input_tags", None)
+    if getattr(tags, "categorical", False) and getattr(tags, "positive_only", False):
         raise UsageError(
             f"'{path}' takes codes of categories only, which no table of numbers has; make a "
             "plugin that prepares them"
@@ -332,11 +333,8 @@ def _told(cls: type[Any], example: Any, needs: Needs) -> str:
         told = ["scaled numbers, categories one-hot encoded"]
     told.append("missing values filled in" if needs.finite else "missing values as they are")
     sentence = f"gets {', '.join(told)}"
-    if (
-        example is not None
-        and hasattr(cls, "predict_proba")
-        and not hasattr(example, "predict_proba")
-    ):
+    lacks_it = hasattr(cls, "predict_proba") and not hasattr(example, "predict_proba")
+    if lacks_it and hasattr(example, "decision_function"):
         sentence += (
             f"; has no predict_proba by default, so it is calibrated ({PROBA}=sigmoid, {FOLDS} "
             "folds of the training part)"

@@ -81,8 +81,10 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
             return _calibrated(made, calibration)
         if callable(getattr(made, "predict_proba", None)) or calibration == "none":
             return typing.cast("Classifier", made)
-        if hasattr(cls, "predict_proba") and hasattr(made, "decision_function"):
-            return _calibrated(made, "sigmoid")
+        if hasattr(cls, "predict_proba"):
+            # It may have predict_proba once it is fitted, as stacking has.
+            can_be_calibrated = hasattr(made, "decision_function")
+            return _calibrated(made, "sigmoid") if can_be_calibrated else made
         raise UsageError(_no_probabilities(cls, made))
 
     @property
@@ -123,11 +125,6 @@ def _no_probabilities(cls: type[Any], made: Any) -> str:
         return (
             f"{name} has no predict_proba; write {name}[{PROBA}=sigmoid] or [{PROBA}=isotonic] to "
             f"calibrate it by {FOLDS}-fold cross-validation within the training part"
-        )
-    if hasattr(cls, "predict_proba"):
-        return (
-            f"{name} has no predict_proba with these parameters, and no decision_function to "
-            "calibrate; change its parameters"
         )
     return f"{name} has neither predict_proba nor decision_function; add predict_proba to it"
 
@@ -214,7 +211,9 @@ def _made(cls: type[Any], setting: Setting, given: dict[str, Any]) -> Any:
     ]
     if missing:
         first = missing[0]
-        value = "sklearn.linear_model:LogisticRegression" if first == "estimator" else "..."
+        value = {"estimator": "module:Class", "estimators": "[(a,module:Class),...]"}.get(
+            first, "..."
+        )
         raise UsageError(
             f"{cls.__name__} needs {' and '.join(missing)}; write {cls.__name__}[{first}={value}]"
         )

@@ -495,7 +495,8 @@ def _begin(
     make_seconds = clock() - started
     give_threads(classifier, THREADS)
     for method in ("fit", "predict_proba"):
-        if not callable(getattr(classifier, method, None)):
+        # Some of scikit-learn's classes have predict_proba only once they are fitted.
+        if not callable(getattr(classifier, method, getattr(type(classifier), method, None))):
             raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")
     monitor = None
     if takes_monitor(classifier):
@@ -520,6 +521,10 @@ def setting_of(trial: Trial, n_classes: int, prepared: Prepared) -> Setting:
 def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> Fitted:
     classifier, material = begun.classifier, begun.material
     prepared, K = material.prepared, material.n_classes
+    if not hasattr(classifier, "predict_proba"):
+        raise UsageError(
+            f"{type(classifier).__name__} has no predict_proba with these parameters; change them"
+        )
     started = clock()
     raw = concrete(classifier.predict_proba(prepared.X_test))
     first_seconds = clock() - started
@@ -589,7 +594,12 @@ def _import(requires: tuple[str, ...], clock: Clock, imported: Mapping[str, floa
 
 
 def takes_monitor(classifier: Classifier) -> bool:
-    """Whether ``fit`` has a parameter ``monitor``, through which it reports its epochs."""
+    """Whether ``fit`` has a parameter ``monitor``, through which it reports its epochs.
+
+    The ``monitor`` of scikit-learn's gradient boosting is called with other arguments.
+    """
+    if str(getattr(classifier.fit, "__module__", "")).partition(".")[0] == "sklearn":
+        return False
     try:
         return "monitor" in inspect.signature(classifier.fit).parameters
     except (TypeError, ValueError):
@@ -613,9 +623,11 @@ def _kind(error: BaseException) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    if type(error) in (DatasetError, ProbabilityError, UsageError):  # the harness's own messages
+    if type(error) in (DatasetError, ProbabilityError):  # the harness's own messages
         return str(error)
     described = describe(error)
+    if type(error) is UsageError:  # a model's message for the user, such as a parameter's bounds
+        return described.removeprefix("UsageError: ")
     return f"called sys.exit ({described})" if isinstance(error, SystemExit) else described
 
 

@@ -2,13 +2,14 @@
 
 Each model's defaults follow what its own library's documentation advises:
 
-- LightGBM, "Parameters Tuning", for better accuracy: a smaller learning rate with more trees. Halved
-  and doubled from its defaults: 0.05 and 200. Its "Parameters" advise ``deterministic`` and
+- LightGBM, "Parameters Tuning", for better accuracy: a small learning rate with many trees (here
+  half and double the defaults: 0.05 and 200). "Parameters" advises ``deterministic`` with
   ``force_row_wise`` for results that repeat.
 - XGBoost, "Notes on Parameter Tuning", against overfitting: random rows and columns, and a smaller
-  step with more trees: 0.8, 0.8, 0.1 and 200. Its "Categorical Data" advises ``enable_categorical``.
-- CatBoost, "Parameter tuning": its defaults, 1,000 trees and a learning rate that it derives from the
-  table, which "is close to the optimal one"; and no one-hot encoding.
+  step with more trees (here 0.8, 0.8, 0.1 and 200). "Categorical Data" advises
+  ``enable_categorical``.
+- CatBoost, "Parameter tuning": the defaults, 1,000 trees and a learning rate that the library
+  derives from the table, and no one-hot encoding.
 """
 
 from __future__ import annotations

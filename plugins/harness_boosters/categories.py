@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     import pandas as pd
+
     from harness import Array
 
 MISSING = "(missing)"
