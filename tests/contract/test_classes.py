@@ -136,7 +136,7 @@ def test_two_classes_of_one_name_are_refused_with_the_way_out(folder: Path) -> N
 
 
 def test_a_class_may_not_have_the_name_of_another_model() -> None:
-    with pytest.raises(PluginError, match="give the class's another name: 'sklearn.svm:SVC"):
+    with pytest.raises(PluginError, match="give the class's another name: 'skl"):
         load(["sklearn.svm:SVC[name=sklearn-knn]"])
 
 

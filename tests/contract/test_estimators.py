@@ -176,7 +176,7 @@ def test_a_class_with_predict_proba_under_other_parameters_is_calibrated_by_itse
         (
             "sklearn.multiclass:OneVsRestClassifier",
             {},
-            "OneVsRestClassifier needs estimator; write OneVsRestClassifier[estimator=module:Class]",
+            "needs estimator; write OneVsRestClassifier[estimator=module:Class]",
         ),
         (
             "sklearn.ensemble:AdaBoostClassifier",
