@@ -50,7 +50,12 @@ ASKED = (
     help="Name, glob or tag:glob, with [parameter=value|value,...]; repeatable.",
 )
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Likewise for models."
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Likewise for models; a class as module:Class.",
 )
 @click.option(
     "-r",

@@ -41,13 +41,13 @@ class WithCategories:
         self.classifier = classifier
         self.categorical = tuple(categorical)
 
-    def fit(self, X: pd.DataFrame, y: Array) -> Self:
-        """Learn from X (n_samples, n_features) and y (n_samples,) of 0..K-1."""
+    def fit(self, X: Any, y: Array) -> Self:
+        """Learn from X, a DataFrame (n_samples, n_features), and y (n_samples,) of 0..K-1."""
         self.classifier.fit(self._texts(X), y)
         return self
 
-    def predict_proba(self, X: pd.DataFrame) -> Any:
-        """Probabilities (n_samples, n_classes)."""
+    def predict_proba(self, X: Any) -> Any:
+        """Probabilities (n_samples, n_classes) of X, a DataFrame."""
         return self.classifier.predict_proba(self._texts(X))
 
     def _texts(self, X: pd.DataFrame) -> pd.DataFrame:
