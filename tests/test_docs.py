@@ -81,7 +81,7 @@ def test_the_gallery_shows_the_commands_that_filled_its_store() -> None:
 def test_the_tutorial_about_tables_shows_what_its_commands_print(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`show` prints the same, and `run` the same notes; the ranking has every model that runs by default."""
+    """`show` prints the same, `run` the same notes; all models that run by default are ranked."""
     text = (DOCS / "tables.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```(sh|text)\n(.*?)```", text, re.DOTALL)
     commands = [
