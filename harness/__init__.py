@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from harness.contract.estimators import estimator
 from harness.contract.hookspecs import hookimpl
 from harness.contract.values import (
     Classifier,
@@ -63,6 +64,7 @@ __all__ = [
     "Wanted",
     "__version__",
     "discover",
+    "estimator",
     "folds",
     "hookimpl",
     "resample",

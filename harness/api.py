@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from harness import notebook, units
 from harness.analysis import ranking
 from harness.analysis.metrics import chosen_metrics, with_metrics
+from harness.contract.classes import classes
 from harness.contract.openers import FRAME_FOLDER, NAME, opened, opening
 from harness.contract.registry import Registry, load
 from harness.contract.selectors import quoted
@@ -287,7 +288,8 @@ def run(
         datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; files,
             such as ``"churn.csv[target=churned]"``; or tables that `table` made; if left out, all
             datasets.
-        models: selectors likewise; the baselines always run.
+        models: selectors likewise, or classes, such as ``"sklearn.svm:SVC[C=1|10]"`` and
+            ``"./mine.py:Mine"``; the baselines always run.
         repeats: number of splits of each dataset; 'auto' adds more where the best model is not
             significantly better than all others.
         seed: seed of the whole run.
@@ -326,16 +328,17 @@ def run(
     }
     options = dict(settings.run) | {k: v for k, v in arguments.items() if v is not None}
     files, names = opened(_words(options.get("datasets", ())), declared=settings.datasets)
+    classes_given, models_named = classes(_words(options.get("models", ())))
     request = Request(
         Selection(
             datasets=tuple(names),
-            models=_words(options.get("models", ())),
+            models=tuple(models_named),
             devices=_words(options.get("device", ("cpu",))),
             repeats=options.get("repeats"),
             seed=options.get("seed", SEED),
             train_sizes=tuple(train_sizes),
         ),
-        plugins=(*settings.plugins, *_words(plugins), *files),
+        plugins=(*settings.plugins, *_words(plugins), *files, *classes_given),
         metrics=_words(options.get("metrics", ())),
         name=name,
         jobs=options.get("jobs"),

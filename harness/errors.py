@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -79,4 +80,6 @@ def describe(error: BaseException) -> str:
     except Exception:  # noqa: BLE001  # a plugin's __str__ can raise anything
         text = "(its text cannot be read)"
     name = type(error).__name__
+    # Without the addresses of objects, errors of one cause read the same and are counted as one.
+    text = re.sub(r" at 0x[0-9a-f]+(?=>)", "", text)
     return f"{name}: {text}"[:500] if text else name

@@ -138,6 +138,7 @@ EACH = {
     "torch": ["run", "-d", "points", "-m", "torch-mlp", "--plugin", "mine.py", "--store", "a.db"],
     "sklearn": ["show", "sklearn-knn"],
     "scores": ["report", "base", "--metric", "mcc"],
+    "boosters": ["show", "catboost"],
     "toys": ["show", "threshold"],
     "classics": ["show", "iris"],
 }

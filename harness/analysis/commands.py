@@ -48,8 +48,8 @@ def _run(settings: AskedSettings) -> Iterator[str]:
     yield "run"
     datasets, models = settings.get("datasets", ()), settings.get("models", ())
     if datasets or models:
-        yield from _each("-d", datasets or ("*",))
-        yield from _each("-m", models or ("*",))
+        yield from _each("-d", datasets)
+        yield from _each("-m", models)
     else:
         yield "--all"
     yield from _each("--metric", settings.get("metrics", ()))

@@ -108,6 +108,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     files: tuple[str, ...] = ()
     if given["datasets"]:
         files, given["datasets"] = options.open_files(given["datasets"], given)
+    if given["models"]:
+        given["plugins"] = (*given["plugins"], *_open_classes(given))
     # The files are read here; both sides get the same rows.
     registry = options.discover((*given["plugins"], *files))
     verdicts = options.Verdicts.of(given)
@@ -130,6 +132,19 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     extra = {"pairs": _raw(session)}
     verdicts.show(rows, title, [*dirty, *_remarks(sides)], extra, _how(session, plan))
     ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
+
+
+def _open_classes(given: options.GivenOptions) -> tuple[str, ...]:
+    """Replace classes by selectors of their models, and return what to discover."""
+    # click gives the A of `--model A B` to the option, and B to the arguments.
+    n_sides = 1 if len(given["sides"]) == 1 else 0
+    texts = (*given["models"], *given["sides"][:n_sides])
+    specs, names = options.open_classes(texts)
+    n_models = len(given["models"])
+    given["models"] = names[:n_models]
+    if n_sides:
+        given["sides"] = names[n_models:]
+    return specs
 
 
 def _chosen(

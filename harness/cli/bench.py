@@ -136,7 +136,8 @@ def training(
     from harness.trials.plan import Selection
 
     files, datasets = options.open_files(datasets, given)
-    given["plugins"] = (*given["plugins"], *files)
+    classes, models = options.open_classes(models)
+    given["plugins"] = (*given["plugins"], *files, *classes)
     registry = options.discover(given["plugins"])
     devices = given["devices"] or tuple(registry.devices)
     selection = Selection(datasets, models, devices, 1, seed)

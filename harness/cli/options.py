@@ -226,6 +226,56 @@ def with_metrics(frames: Frames, registry: Registry, metrics: Sequence[str]) -> 
     return analysis.with_metrics(frames, registry, choices)
 
 
+def open_classes(selectors: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The classes among selectors of models.
+
+    Returns:
+        What to discover like plugins; and selectors of the models.
+
+    Raises:
+        UsageError: see `harness.contract.classes.classes`.
+    """
+    from harness.contract.classes import classes
+
+    specs, names = classes(selectors)
+    return tuple(specs), tuple(names)
+
+
+def open_named(
+    names: Sequence[str], given: GivenOptions
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Open the classes and files among names of any kind of thing.
+
+    Args:
+        names: of datasets, models and so on; empty for all.
+        given: as in `open_files`.
+
+    Returns:
+        What to discover like plugins; and the names, in their order.
+
+    Raises:
+        UsageError: as `open_files` and `open_classes`; or a class has parameters in brackets.
+    """
+    from harness.contract.classes import class_path
+
+    specs: list[str] = []
+    plain: list[str] = []
+    for text in names:
+        found = class_path(text)
+        if found is None:
+            files, (name,) = open_files((text,), given)
+            specs += files
+        else:
+            path, selector = found
+            if "[" in selector:
+                raise UsageError(f"'{text}': name the class without parameters here")
+            specs, name = [*specs, path.spec], path.name
+        plain.append(name)
+    if not names:
+        specs += open_files((), given)[0]
+    return tuple(dict.fromkeys(specs)), tuple(plain)
+
+
 def threads_option(function: F) -> F:
     """Add the option ``--threads``, limited to the number of cores."""
     return click.option(

@@ -50,7 +50,12 @@ ASKED = (
     help="Name, glob or tag:glob, with [parameter=value|value,...]; repeatable.",
 )
 @click.option(
-    "-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Likewise for models."
+    "-m",
+    "--model",
+    "models",
+    multiple=True,
+    metavar="SELECTOR",
+    help="Likewise for models; a class as module:Class.",
 )
 @click.option(
     "-r",
@@ -115,7 +120,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     _refuse_contradictions(ctx, given)
     if given["resume"] is None:
         files, given["datasets"] = options.open_files(given["datasets"], given)
-        given["plugins"] = (*given["plugins"], *files)
+        classes, given["models"] = options.open_classes(given["models"])
+        given["plugins"] = (*given["plugins"], *files, *classes)
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
     if given["resume"] is not None:
@@ -152,10 +158,13 @@ RECENT = 5
 
 
 def _tell_notes(registry: Registry, planned: Plan) -> None:
-    """Print what the planned datasets say about themselves."""
-    for name in dict.fromkeys(trial.dataset.name for trial in planned.trials):
-        for note in registry.datasets[name].notes:
-            remark(f"{name}: {note}")
+    """Print what the planned datasets and models say about themselves."""
+    datasets = dict.fromkeys(trial.dataset.name for trial in planned.trials)
+    models = dict.fromkeys(trial.model.name for trial in planned.trials)
+    for offers, names in ((registry.datasets, datasets), (registry.models, models)):
+        for name in names:
+            for note in offers[name].notes:
+                remark(f"{name}: {note}")
 
 
 def _tell_before(store: Store, registry: Registry, planned: Plan, repeats: int) -> None:

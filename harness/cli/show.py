@@ -73,7 +73,7 @@ def command(
 
     A run is an id, a name, `last`, `previous`, or a git revision that it was made at.
     """
-    files, (name,) = options.open_files((name,), given)
+    files, (name,) = options.open_named((name,), given)
     registry = options.discover((*plugins, *files))
     shown = False
     if not failures:
@@ -263,7 +263,7 @@ def _cell(value: object) -> str:
 
 def _show_model(registry: Registry, model: Model) -> None:
     from harness.contract.parameters import parameters_of
-    from harness.trials.plan import importable
+    from harness.trials.plan import importable, preparation_of
 
     needs = model.needs
     needs_listed: list[str] = [needs.dtype]
@@ -271,6 +271,7 @@ def _show_model(registry: Registry, model: Model) -> None:
         word
         for word, needed in (
             ("scaled columns", needs.scaled),
+            ("columns from 0 to 1", needs.positive),
             ("no missing values", needs.finite),
             ("numbers only (categories one-hot encoded)", needs.numeric),
         )
@@ -291,9 +292,9 @@ def _show_model(registry: Registry, model: Model) -> None:
     )
     if missing:
         return
-    parameters = parameters_of(model.make)
-    if parameters:
-        out().print(_parameters(parameters))
+    preparation = preparation_of(model)
+    parameters = {**parameters_of(model.make), preparation.name: preparation}
+    out().print(_parameters(parameters))
 
 
 def _show_run(registry: Registry, name: str, store: str | None, *, failures: bool) -> None:

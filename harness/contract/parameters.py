@@ -209,7 +209,7 @@ def parameters_of(
         parameters[parameter.name] = Parameter(
             parameter.name,
             tuple(default) if isinstance(default, list) else default,
-            _evaluated(parameter.annotation, function),
+            evaluated(parameter.annotation, function),
         )
     return parameters
 
@@ -298,7 +298,7 @@ def _option(kind: Any) -> Any:
         return {"none": None, "any": Any, **_PLAIN}[kind]
     form, *arguments = kind
     if form == "class":
-        # Only its name counts: `_parse_by_look` guesses the type of a value.
+        # Only its name counts: `parse_by_look` guesses the type of a value.
         return type(arguments[0], (), {})
     if form == "literal":
         return _value(arguments[0])
@@ -306,7 +306,7 @@ def _option(kind: Any) -> Any:
     return types.GenericAlias(tuple, (*items, ...) if form == "tuple" else items)
 
 
-def _evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
+def evaluated(annotation: Any, function: Callable[..., Any]) -> Any:
     """An annotation, evaluated if it is a text; ``Parameter.empty`` if that fails.
 
     Each annotation is evaluated separately, because only a type checker may be able to evaluate
@@ -373,15 +373,18 @@ def _parse_as(option: Any, text: str) -> Value:
     elif typing.get_origin(option) is tuple:
         return _parse_tuple(option, text)
     elif option is Any or isinstance(option, type):
-        return _parse_by_look(text)
+        return parse_by_look(text)
     elif text == written(option):
         return typing.cast("Value", option)
     raise ValueError(text)
 
 
 def _parse_tuple(option: Any, text: str) -> Value:
-    """Parse a tuple, whose items are separated by x; raises ValueError if it does not fit."""
-    parts = text.split("x") if text != "()" else []
+    """Parse a tuple, ``20x20`` or ``(20,20)``; raises ValueError if it does not fit."""
+    if text.startswith("(") and text.endswith(")"):
+        parts = [part.strip() for part in text[1:-1].split(",") if part.strip()]
+    else:
+        parts = text.split("x")
     items = typing.get_args(option)
     if items[1:] == (...,):
         items = items[:1] * len(parts)
@@ -390,9 +393,16 @@ def _parse_tuple(option: Any, text: str) -> Value:
     return typing.cast("Value", tuple(map(_parse_as, items, parts)))
 
 
-def _parse_by_look(text: str) -> Value:
-    """Parse a text of unknown type: it is unknown which values a plugin's class allows."""
-    for option in (type(None), bool, int, float):
+def parse_by_look(text: str) -> Value:
+    """Parse a text of unknown type: it is unknown which values a plugin's class allows.
+
+    >>> parse_by_look("none"), parse_by_look("0.5"), parse_by_look("(20,20)"), parse_by_look("sqrt")
+    (None, 0.5, (20, 20), 'sqrt')
+    """
+    options: list[Any] = [type(None), bool, int, float]
+    if "x" in text or text.startswith("("):
+        options += [_tuple_of(int), _tuple_of(float)]
+    for option in options:
         try:
             return _parse_as(option, text)
         except ValueError:

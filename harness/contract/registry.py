@@ -8,7 +8,7 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import pluggy
 
 from harness.contract import hookspecs, plugin_files
+from harness.contract.classes import ClassPath, class_path
 from harness.contract.cpu import cpu
 from harness.contract.openers import opening, opens
 from harness.contract.own_scores import own_scores
@@ -97,6 +98,11 @@ class Origin:
 
     def __str__(self) -> str:
         return f"{self.distribution} {self.version}" if self.distribution else self.path
+
+    @property
+    def is_class(self) -> bool:
+        """Whether it is a class that the user selected as a model; see `ClassPath`."""
+        return ":" in self.name and not self.options
 
     def digest(self) -> str:
         """Digest of the plugin's files and options, to notice changes; empty without either."""
@@ -224,12 +230,12 @@ class Registry:
         """Add a value; it is an error if two plugins offer the same name."""
         if value.name in offers:
             other = self._origins[kind, value.name]
-            file = origin if origin.options else other
-            remedy = (
-                f"give the file's another name: '{Path(file.path).name}[name=...]'"
-                if file.options
-                else "uninstall one or rename it"
-            )
+            remedy = "uninstall one or rename it"
+            for each in (origin, other):
+                if each.options:
+                    remedy = f"give the file's another name: '{Path(each.path).name}[name=...]'"
+                elif each.is_class:
+                    remedy = f"give the class's another name: '{each.name}[name=...]'"
             raise PluginError(
                 f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
                 f"'{other}' and '{origin}'; {remedy}"
@@ -274,6 +280,7 @@ class Source:
             module itself.
         given: the path or import name as the user wrote it; empty for an installed plugin.
         opens: whether ``given`` names a file or an address to open as datasets.
+        of_class: a class to make a model of; None for other plugins.
     """
 
     origin: Origin
@@ -281,16 +288,20 @@ class Source:
     attribute: str = ""
     given: str = ""
     opens: bool = False
+    of_class: ClassPath | None = None
 
     def load(self) -> ModuleType:
         """Import the plugin.
 
         Raises:
             PluginError: a plugin that the user gave cannot be imported.
+            UsageError: a class cannot be imported, or is no classifier.
             BaseException: any error of an installed plugin.
         """
         if self.opens and (found := opening(self.given)):
             return found.datasets()
+        if self.of_class:
+            return self.of_class.plugin()
         if self.given:
             return _import_given(self)
         module = importlib.import_module(self.module)
@@ -343,7 +354,12 @@ def load(plugins: Iterable[str] = ()) -> Registry:
             faults.append(Fault(source.origin, f"does not import: {describe(error)}"))
         except SystemExit as error:
             faults.append(Fault(source.origin, f"does not import: it exits with {error.code!r}"))
-    given_modules = [(source.origin, source.load()) for source in given_sources(plugins)]
+    sources = given_sources(plugins)
+    if any(source.of_class and source.of_class.may_be_a_tag for source in sources):
+        others = [(each.origin, each.load()) for each in sources if not each.of_class]
+        models = Registry([*installed, *others], []).models.values()
+        sources = without_tags(sources, {tag for model in models for tag in model.tags})
+    given_modules = [(source.origin, source.load()) for source in sources]
     installed_modules = [module for _, module in installed]
     given_modules = [
         (origin, module) for origin, module in given_modules if module not in installed_modules
@@ -408,6 +424,11 @@ def _given(spec: str) -> Source:
         name = Path(found.head).name if found.is_file else found.head
         origin = Origin(name, found.spec, path=file, options=options, files=found.files)
         return Source(origin, given=found.spec, opens=True)
+    if of_class := _class_of(spec):
+        distribution, version = of_class.distribution()
+        code = of_class.file or ("" if distribution else _folder(of_class.module))
+        origin = Origin(of_class.path, of_class.spec, distribution, version, code)
+        return Source(origin, given=spec, of_class=of_class)
     if not _names_a_file(spec):
         return Source(Origin(spec, spec, path=_folder(spec) or spec), module=spec, given=spec)
     path = Path(spec)
@@ -434,6 +455,23 @@ def _import_given(source: Source) -> ModuleType:
         raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
 
 
+def _class_of(spec: str) -> ClassPath | None:
+    """The class that a plugin's text names; None if it names another plugin."""
+    if ":" not in spec or Path(spec).is_file():
+        return None
+    found = class_path(spec)
+    return found[0] if found else None
+
+
+def without_tags(sources: Sequence[Source], tags: Set[str]) -> list[Source]:
+    """The sources without classes whose module is a tag: ``linear:lasso`` selects by the tag."""
+    return [
+        source
+        for source in sources
+        if not (source.of_class and source.of_class.may_be_a_tag and source.of_class.module in tags)
+    ]
+
+
 def _names_a_file(spec: str) -> bool:
     return spec.endswith(".py") or Path(spec).is_file()
 
@@ -442,6 +480,8 @@ def _resolved(spec: str) -> str:
     """The same text for each way to write the same plugin."""
     if opens(spec) and (found := opening(spec)):
         return found.spec
+    if of_class := _class_of(spec):
+        return of_class.spec
     return str(Path(spec).resolve()) if _names_a_file(spec) else spec
 
 

@@ -6,7 +6,8 @@ One grammar for datasets and models::
     parameter  = name "=" value { "|" value }
 
 A head or a value may stand in quotes, which take the meaning from brackets, commas and bars within
-them. A value may contain selectors of its own, with brackets that nest.
+them. A value may contain selectors of its own, with brackets that nest. A value may also be a tuple
+in parentheses, such as ``(20,20)``, whose commas and bars separate nothing else.
 """
 
 from __future__ import annotations
@@ -74,7 +75,8 @@ def quoted(text: str) -> str:
     >>> quoted("age"), quoted("a,b"), quoted("it's [so]")
     ('age', '"a,b"', '"it\'s [so]"')
     """
-    if text and text == text.strip() and not any(letter in SPECIAL for letter in text):
+    plain = text == text.strip() and not text.startswith("(")
+    if text and plain and not any(letter in SPECIAL for letter in text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
@@ -103,10 +105,10 @@ def _head_and_inside(text: str, stripped: str) -> tuple[str, str | None]:
 
 def _parameters(text: str, inside: str) -> dict[str, tuple[str, ...]]:
     parameters: dict[str, tuple[str, ...]] = {}
-    for part in _parts(inside, ","):
+    for part in parts(inside, ","):
         name, equals, values = part.partition("=")
         name = name.strip()
-        alternatives = tuple(value.strip() for value in _parts(values, "|"))
+        alternatives = tuple(value.strip() for value in parts(values, "|"))
         if not equals or not name or not all(alternatives) or name in parameters:
             raise UsageError(
                 f"'{text}': '{part.strip()}' is no parameter=value; "
@@ -116,8 +118,8 @@ def _parameters(text: str, inside: str) -> dict[str, tuple[str, ...]]:
     return parameters
 
 
-def _parts(text: str, separator: str) -> list[str]:
-    """The parts between separators that stand outside of quotes and brackets."""
+def parts(text: str, separator: str) -> list[str]:
+    """The parts between separators that stand outside of quotes, brackets and parentheses."""
     parts, start, position = [], 0, 0
     while position < len(text):
         letter = text[position]
@@ -126,6 +128,8 @@ def _parts(text: str, separator: str) -> list[str]:
             end = _end_of_quote(text, position)
         elif letter == "[":
             end = _end_of_brackets(text, position)
+        elif letter == "(" and _begins_a_value(text, position):
+            end = _end_of_parentheses(text, position)
         elif letter == separator:
             parts.append(text[start:position])
             start = position + 1
@@ -133,10 +137,10 @@ def _parts(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
-def _begins_a_value(text: str, position: int) -> bool:
-    """Whether a quote opens here: the one in "it's" does not."""
+def _begins_a_value(text: str, position: int, before_values: str = "[,|=") -> bool:
+    """Whether a quote or a parenthesis opens here: those in "it's" and "size (cm)" do not."""
     before = text[:position].rstrip()
-    return not before or before[-1] in "[,|="
+    return not before or before[-1] in before_values
 
 
 def _end_of_quote(text: str, start: int) -> int:
@@ -167,6 +171,26 @@ def _end_of_brackets(text: str, start: int) -> int:
             if depth == 0:
                 return position
         position += 1
+    return -1
+
+
+def _end_of_parentheses(text: str, start: int) -> int:
+    """Position of the parenthesis that closes the one at ``start``; -1 if there is none."""
+    depth, position = 0, start
+    while position < len(text):
+        letter = text[position]
+        end = position
+        if letter in QUOTES and _begins_a_value(text, position, "([,|="):
+            end = _end_of_quote(text, position)
+        elif letter == "[":
+            end = _end_of_brackets(text, position)
+        elif letter in "()":
+            depth += 1 if letter == "(" else -1
+            if depth == 0:
+                return position
+        if end < 0:
+            return -1
+        position = end + 1
     return -1
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import (
     TYPE_CHECKING,
@@ -196,6 +196,8 @@ class Needs:
             columns, X is an array of objects in which these columns hold strings.
         frame: whether X is a DataFrame with the columns' names. Numbers have the dtype above, and
             categorical columns pandas' type ``category``; they are not one-hot encoded.
+        positive: whether columns are moved to the range from 0 to 1, by their smallest and largest
+            values, and rows beyond these are clipped; instead of ``scaled``.
     """
 
     dtype: Literal["float32", "float64"] = "float64"
@@ -203,6 +205,26 @@ class Needs:
     finite: bool = True
     numeric: bool = True
     frame: bool = False
+    positive: bool = False
+
+    @property
+    def preparation(self) -> str | None:
+        """The value of `PREPARE` that leaves these needs as they are; None if there is none."""
+        if self.frame:
+            return "frame"
+        if self.positive or not self.numeric:
+            return None
+        return "scaled" if self.scaled else "raw"
+
+    def prepared(self, preparation: str) -> Needs:
+        """The same needs with another preparation, one of `PREPARATIONS`."""
+        return replace(
+            self,
+            scaled=preparation == "scaled",
+            frame=preparation == "frame",
+            numeric=True,
+            positive=False,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -231,6 +253,8 @@ class Model:
             returns the activations (n_rows, n_units) of each hidden layer.
         default_in: names of commands that use the model unless the user names one; see
             `DEFAULT_IN`.
+        notes: sentences that `harness run` prints before it begins.
+        by_default: whether it runs without being selected; False if it is slow.
     """
 
     name: str
@@ -246,6 +270,16 @@ class Model:
     epochs: str = ""
     hidden_activations: bool = False
     default_in: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    by_default: bool = True
+
+    def chosen(self, choice: Choice) -> Model:
+        """The same model, with the preparation of its input that a user has chosen."""
+        preparation = dict(choice.parameters).get(PREPARE)
+        if preparation is None:
+            return self
+        requires = (*self.requires, "pandas") if preparation == "frame" else self.requires
+        return replace(self, needs=self.needs.prepared(str(preparation)), requires=requires)
 
 
 GIVEN_TO_METRICS = ("sample_weight", "class_names")
@@ -469,6 +503,11 @@ class Choice:
             return self.name
         return f"{self.name}[{','.join(f'{k}={written(v)}' for k, v in self.parameters)}]"
 
+    @property
+    def arguments(self) -> dict[str, Value]:
+        """What a model's ``make`` gets: the parameters except `PREPARE`."""
+        return {name: value for name, value in self.parameters if name != PREPARE}
+
     def of_all_rows(self) -> Choice:
         """The same dataset without ``train_size``, that is with all training rows."""
         return Choice(
@@ -509,6 +548,12 @@ AUTO_REPEATS = (5, 10, 20, 40)
 
 TRAIN_SIZE = "train_size"
 """The parameter that every dataset has: the number of training rows that a model is fitted on."""
+
+PREPARE = "prepare"
+"""The parameter that every model has: how the harness prepares its input."""
+
+PREPARATIONS = ("raw", "scaled", "frame")
+"""Values of `PREPARE`: one-hot encoded with numbers as they are, or scaled; or a DataFrame."""
 
 
 def written(value: Value) -> str:

@@ -28,6 +28,7 @@ from harness.testing.checks import (
 )
 from harness.testing.samples import sample_for
 from harness.trials import scoring
+from harness.trials.trial import takes_monitor
 
 if TYPE_CHECKING:
     from harness.contract.values import Array, Classifier, Model, PredictLogProba
@@ -212,11 +213,7 @@ def calls_its_monitor(model: Model, device: str = "cpu") -> str | None:
     """Calls the monitor, if fit takes one, with epochs and log probabilities; learns the same."""
     sample = sample_for(model.needs, device=device)
     classifier = model.make(sample.setting)
-    try:
-        takes_one = "monitor" in inspect.signature(classifier.fit).parameters
-    except (TypeError, ValueError):  # fit is written in C
-        takes_one = False
-    if not takes_one:
+    if not takes_monitor(classifier):
         return "takes no monitor"
     epochs: list[int] = []
 

@@ -439,7 +439,7 @@ def trains_by_epochs(registry: Registry, choice: Choice) -> bool:
 
     model = registry.models[choice.name]
     try:
-        return takes_monitor(model.make(Setting(0, "cpu", 1, 2), **dict(choice.parameters)))
+        return takes_monitor(model.make(Setting(0, "cpu", 1, 2), **choice.arguments))
     except Exception:  # noqa: BLE001  # plugins raise anything; reported when the model is timed
         return model.reference is not None
 

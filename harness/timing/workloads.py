@@ -264,7 +264,7 @@ class _PairingWorkloads:
     ) -> None:
         self.pairing, self.rng, self.threads, self.clock = pairing, rng, threads, clock
         self.trial = pairing.trials[0]
-        self.model = registry.models[self.trial.model.name]
+        self.model = registry.models[self.trial.model.name].chosen(self.trial.model)
         self.registry = registry
         self.device = find_device(registry, self.trial.device)
         dataset = registry.datasets[self.trial.dataset.name]
@@ -311,7 +311,7 @@ class _PairingWorkloads:
         self, make: Callable[..., Classifier], index: int = 0, epochs: int | None = None
     ) -> Classifier:
         trial, data, prepared = self.parts[index]
-        parameters = dict(trial.model.parameters)
+        parameters = trial.model.arguments
         epochs = epochs or self.pairing.cut
         if epochs is not None:
             parameters[self.model.epochs] = epochs

@@ -24,6 +24,7 @@ from harness.contract.registry import (
     given_sources,
     installed_sources,
     offers_nothing,
+    without_tags,
 )
 from harness.contract.values import GIVEN_TO_METRICS, Column, Device, Needs, Option
 from harness.errors import PluginError, UsageError, describe
@@ -193,7 +194,8 @@ class Described(Registry):
         """
         from harness.trials.draw import draw_there, material_of, told_by
 
-        name, needs = trial.dataset.name, (self.models[trial.model.name].needs,)
+        name = trial.dataset.name
+        needs = (self.models[trial.model.name].chosen(trial.model).needs,)
         with tempfile.TemporaryFile() as labels:
             arguments = (trial.dataset, trial.split_seed, trial.repeat, needs, False)
             limits, files = Limits(DRAWING), [labels.fileno()]
@@ -323,13 +325,24 @@ def _described(
             (answers[i],) = _asked(processes, [source])
     descriptions: list[tuple[Source, PluginJSON]] = []
     faults: list[Fault] = []
+    tags = {
+        tag
+        for source, answer in zip(sources, answers, strict=True)
+        if answer.failure is None and not source.of_class
+        for model in answer.description["offers"]["models"]
+        for tag in model["tags"]
+    }
+    kept = without_tags(sources, tags)
     for source, answer in zip(sources, answers, strict=True):
+        if source not in kept:
+            continue
         description, failure = answer.description, answer.failure
         if failure is not None:
             reason = failure.reason
             if failure.kind == "exception" and reason.startswith("plugin "):
                 raise PluginError(reason)  # the reason already names the plugin
-            if failure.kind == "exception" and source.opens and not reason.startswith(NO_IMPORT):
+            is_users = source.opens or source.of_class is not None
+            if failure.kind == "exception" and is_users and not reason.startswith(NO_IMPORT):
                 raise UsageError(reason)
             if failure.kind != "exception":
                 reason = f"its process {reason} while it described its offers"
@@ -358,7 +371,7 @@ def load_there(_held: None, source: Source) -> Held:
     except PluginError:
         raise
     except UsageError as error:
-        if source.opens:  # the message names the file or address
+        if source.opens or source.of_class:  # the message names the file, address or class
             raise
         raise PluginError(f"{NO_IMPORT}: {describe(error)}") from None
     except SystemExit as error:

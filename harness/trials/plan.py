@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from harness.contract.classes import nearly_a_class
 from harness.contract.parameters import (
     Parameter,
     given_to,
@@ -22,6 +23,8 @@ from harness.contract.values import (
     AUTO,
     AUTO_REPEATS,
     GIVEN_TO_METRICS,
+    PREPARATIONS,
+    PREPARE,
     TRAIN_SIZE,
     Choice,
     Dataset,
@@ -151,9 +154,16 @@ def choose(
     offers: Mapping[str, Dataset] | Mapping[str, Model] | Mapping[str, Metric],
     noun: str,
 ) -> list[Choice]:
-    """The choices that selectors match, in their order and without duplicates; all without any."""
+    """The choices that selectors match, in their order and without duplicates.
+
+    Without selectors, all except those that do not run by default, because they are slow.
+    """
+    if not selectors:
+        return [
+            Choice(name) for name, value in offers.items() if getattr(value, "by_default", True)
+        ]
     chosen: dict[Choice, None] = {}
-    for selector in selectors or ("*",):
+    for selector in selectors:
         parsed = Selector.parse(selector)
         tag, glob = _tag_and_glob(parsed)
         names = [
@@ -164,6 +174,8 @@ def choose(
         if not names:
             tags = {tag for value in offers.values() for tag in value.tags}
             hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
+            if noun == "model" and (nearly := nearly_a_class(parsed.head)):
+                hint = nearly
             raise UsageError(f"no {noun} matches '{selector}': {hint}")
         for name, parameters in itertools.product(names, parsed.choices()):
             chosen[_settled(offers[name], parameters)] = None
@@ -259,7 +271,21 @@ def _settled(offered: Dataset | Model | Metric, parameters: dict[str, str]) -> C
         raise PluginError(f"'{offered.name}': {error}") from error
     if isinstance(offered, Dataset):
         known_parameters.setdefault(TRAIN_SIZE, Parameter(TRAIN_SIZE, None, int | None))
+    elif isinstance(offered, Metric):
+        pass
+    elif PREPARE in known_parameters and PREPARE in parameters:
+        raise PluginError(
+            f"'{offered.name}': the harness uses the name of its parameter '{PREPARE}' for every "
+            "model; rename the parameter"
+        )
+    else:
+        known_parameters[PREPARE] = preparation_of(offered)
     return Choice(offered.name, settled(offered.name, known_parameters, parameters))
+
+
+def preparation_of(model: Model) -> Parameter:
+    """The parameter that says how a model's input is prepared, which every model has."""
+    return Parameter(PREPARE, model.needs.preparation, PREPARATIONS)
 
 
 def _device(registry: Registry, name: str) -> tuple[str, str | None]:

@@ -268,6 +268,8 @@ def prepare(data: Encoded, needs: Needs, room: Allocate = in_memory) -> Prepared
     - Of a column with more than `MOST_CATEGORIES` categories, the most frequent of the training
       part keep their own, and all others share `OTHERS`.
     - Scaling only centres a column that does not vary.
+    - If the model needs ``positive`` input, the training part's smallest value of a number becomes
+      0 and its largest 1; values of the test part beyond them are clipped.
 
     Args:
         data: the split.
@@ -291,6 +293,7 @@ def leaves(data: Encoded, needs: Needs) -> bool:
         needs.frame
         or data.categorical
         or needs.scaled
+        or needs.positive
         or any(X.dtype != needs.dtype for X in parts)
     ):
         return False
@@ -597,25 +600,29 @@ def _whole(y: Array) -> NDArray[np.intp] | None:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Scaler:
-    """Imputes and standardizes numeric columns with statistics of the training part.
+    """Imputes and scales numeric columns with statistics of the training part.
 
     Args:
         columns: (m,), indices of the numeric columns.
         fill: (m,), replaces missing values; NaN leaves them missing.
-        mean: (m,), is subtracted.
+        mean: (m,), is subtracted: the mean, or the smallest value.
         scale: (m,), divides after that; None neither subtracts nor divides.
+        low: the smallest value of the output.
+        high: the largest value of the output.
     """
 
     columns: NDArray[np.intp]
     fill: Floats
     mean: Floats
     scale: Floats | None
+    low: float = -LARGEST
+    high: float = LARGEST
 
     @classmethod
     def of(cls, parts: Sequence[Array], columns: NDArray[np.intp], needs: Needs) -> _Scaler:
         n_rows, size = len(parts[0]), len(columns)
         fill, mean, scale = np.full(size, np.nan), np.zeros(size), np.ones(size)
-        if not size or not (needs.finite or needs.scaled):
+        if not size or not (needs.finite or needs.scaled or needs.positive):
             return cls(columns, fill, mean, None)
         sums = [_sums(X, columns) for X in parts]
         mean = sums[0] / n_rows
@@ -630,6 +637,12 @@ class _Scaler:
             mean[i], scale[i] = (present.mean(), present.std()) if len(present) else (0.0, 1.0)
         # Rounding gives a column of equal values a deviation of about 1e-16 of its size.
         scale[~(scale > 1e-12 * np.abs(mean))] = 1.0
+        if needs.positive:
+            train = parts[0][:, columns].astype(np.float64)
+            # A column without any value is filled with zeros.
+            low, high = np.fmin.reduce(train), np.fmax.reduce(train)
+            low, high = np.nan_to_num(low), np.nan_to_num(high)
+            return cls(columns, fill, low, np.where(high > low, high - low, 1.0), 0.0, 1.0)
         return cls(columns, fill, mean, scale if needs.scaled else None)
 
     def write(self, X: Array, output: Array, targets: NDArray[np.intp]) -> None:
@@ -649,7 +662,7 @@ class _Scaler:
                 with np.errstate(over="ignore"):
                     values -= self.mean
                     values /= self.scale
-                np.clip(values, -LARGEST, LARGEST, out=values)
+                np.clip(values, self.low, self.high, out=values)
             output[rows, target] = values
 
 

@@ -127,7 +127,7 @@ def run_there(
             inside.say(astuple(point))
 
     try:
-        model = held.registry.models[trials[0].model.name]
+        model = held.registry.models[trials[0].model.name].chosen(trials[0].model)
         materials = [
             material_of(file, needs_index, partial(inside.borrow, i))
             for i, file in enumerate(inside.files)

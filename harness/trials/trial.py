@@ -28,7 +28,7 @@ from harness.contract.values import (
     Setting,
     TracePoint,
 )
-from harness.errors import DatasetError, HarnessError, ProbabilityError, describe
+from harness.errors import DatasetError, HarnessError, ProbabilityError, UsageError, describe
 from harness.processes.threads import give_threads
 from harness.trials import scoring
 from harness.trials.answers import concrete, settle
@@ -84,7 +84,7 @@ def run_trial(
     """
     dataset = registry.datasets[trial.dataset.name]
     try:
-        model = registry.models[trial.model.name]
+        model = registry.models[trial.model.name].chosen(trial.model)
         material = _material(dataset, model, trial)
         fitted = fit_alone(trial, model, material, clock=clock, tell=tell)
         return scored(trial, fitted, material.facts, dataset.kind)
@@ -115,7 +115,7 @@ def run_together(
         BaseException: whatever any of the trials raises; then no trial has a result.
     """
     dataset = registry.datasets[trials[0].dataset.name]
-    model = registry.models[trials[0].model.name]
+    model = registry.models[trials[0].model.name].chosen(trials[0].model)
     materials = [_material(dataset, model, trial) for trial in trials]
     fitted = fit_several(trials, model, materials, clock=clock, tell=tell)
     return [
@@ -522,11 +522,12 @@ def _begin(
     # Repeatable even if the model draws from a global generator, which the contract forbids.
     seed_globals(trial.model_seed)
     started = clock()
-    classifier = model.make(setting_of(trial, K, prepared), **dict(trial.model.parameters))
+    classifier = model.make(setting_of(trial, K, prepared), **trial.model.arguments)
     make_seconds = clock() - started
     give_threads(classifier, THREADS)
     for method in ("fit", "predict_proba"):
-        if not callable(getattr(classifier, method, None)):
+        # Some of scikit-learn's classes have predict_proba only once they are fitted.
+        if not callable(getattr(classifier, method, getattr(type(classifier), method, None))):
             raise TypeError(f"'{model.name}' made a {type(classifier).__name__} without {method}")
     monitor = None
     if takes_monitor(classifier):
@@ -552,6 +553,10 @@ def setting_of(trial: Trial, n_classes: int, prepared: Prepared) -> Setting:
 def _finish(begun: _Begun, fit_seconds: float, together: int, clock: Clock) -> Fitted:
     classifier, material = begun.classifier, begun.material
     prepared, K = material.prepared, material.n_classes
+    if not hasattr(classifier, "predict_proba"):
+        raise UsageError(
+            f"{type(classifier).__name__} has no predict_proba with these parameters; change them"
+        )
     started = clock()
     raw = concrete(classifier.predict_proba(prepared.X_test))
     first_seconds = clock() - started
@@ -623,7 +628,12 @@ def _import(requires: tuple[str, ...], clock: Clock, imported: Mapping[str, floa
 
 
 def takes_monitor(classifier: Classifier) -> bool:
-    """Whether ``fit`` has a parameter ``monitor``, through which it reports its epochs."""
+    """Whether ``fit`` has a parameter ``monitor``, through which it reports its epochs.
+
+    The ``monitor`` of scikit-learn's gradient boosting is called with other arguments.
+    """
+    if str(getattr(classifier.fit, "__module__", "")).partition(".")[0] == "sklearn":
+        return False
     try:
         return "monitor" in inspect.signature(classifier.fit).parameters
     except (TypeError, ValueError):
@@ -665,6 +675,8 @@ def _reason(error: BaseException) -> str:
     if type(error) in (DatasetError, ProbabilityError):  # the harness's own messages
         return str(error)
     described = describe(error)
+    if type(error) is UsageError:  # a model's message for the user, such as a parameter's bounds
+        return described.removeprefix("UsageError: ")
     return f"called sys.exit ({described})" if isinstance(error, SystemExit) else described
 
 

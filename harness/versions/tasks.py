@@ -121,7 +121,7 @@ class ModelCall:
                 {
                     "kind": self.kind,
                     "subject": choice.name,
-                    "parameters": dict(choice.parameters),
+                    "parameters": choice.arguments,
                     "data": str(file),
                     "setting": {
                         "seed": setting.seed,

@@ -160,11 +160,14 @@ def make_notebook_mlp(
     zero_grad: bool = True,
     learning_rate: float = 0.01,
     epochs: int = 10_000,
+    hidden: tuple[int, ...] = (10, 20, 10),
 ) -> NotebookMlp:
     """The notebook's perceptron; see `harness_torch.perceptrons.NotebookMlp`."""
     from harness_torch.perceptrons import NotebookMlp
 
-    return NotebookMlp(setting, zero_grad=zero_grad, learning_rate=learning_rate, epochs=epochs)
+    return NotebookMlp(
+        setting, hidden=hidden, zero_grad=zero_grad, learning_rate=learning_rate, epochs=epochs
+    )
 
 
 def make_plain_mlp(setting: harness.Setting, **parameters: Any) -> harness.Classifier:

@@ -250,10 +250,11 @@ class Mlp(Perceptron):
 
 
 class NotebookMlp(Perceptron):
-    """Hidden layers of 10, 20 and 10 tanh units, and full-batch gradient descent on the mean NLL.
+    """Hidden layers of tanh units, and full-batch gradient descent on the mean NLL.
 
     Args:
         setting: seed, device, numbers of features and classes.
+        hidden: units of each hidden layer; the notebook has 10, 20 and 10.
         zero_grad: clear the gradient before each epoch. The notebook forgot this: its steps follow
             the sum of all gradients so far, so that the weights oscillate and do not settle.
         learning_rate: constant.
@@ -264,9 +265,15 @@ class NotebookMlp(Perceptron):
     """
 
     def __init__(
-        self, setting: harness.Setting, *, zero_grad: bool, learning_rate: float, epochs: int
+        self,
+        setting: harness.Setting,
+        *,
+        hidden: tuple[int, ...],
+        zero_grad: bool,
+        learning_rate: float,
+        epochs: int,
     ) -> None:
-        super().__init__(setting, (10, 20, 10), "tanh")
+        super().__init__(setting, hidden, "tanh")
         _require_at_least(1, epochs=epochs)
         _require_at_least(0, learning_rate=learning_rate)
         self.zero_grad = zero_grad

@@ -34,13 +34,12 @@ CLASSES = {
 }
 PLUGIN = f"""
 import harness
-from harness_sklearn import estimator
 
 
 @harness.hookimpl
 def harness_models():
     for name, module in {CLASSES!r}.items():
-        make = estimator(f"{{module}}:{{name}}")
+        make = harness.estimator(f"{{module}}:{{name}}")
         yield harness.Model(name, make, needs=harness.Needs(scaled=True))
 """
 THEIRS = """

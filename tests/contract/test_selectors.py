@@ -10,7 +10,7 @@ from harness.contract.selectors import Selector, quoted
 from harness.errors import UsageError
 
 TEXTS = st.text(
-    st.one_of(st.sampled_from("ab[]|,=+*:\"'\\ \n\t"), st.characters()), min_size=1, max_size=12
+    st.one_of(st.sampled_from("ab[]()|,=+*:\"'\\ \n\t"), st.characters()), min_size=1, max_size=12
 )
 
 
@@ -32,6 +32,12 @@ TEXTS = st.text(
         ("'my, file[1].csv'[target=y]", "my, file[1].csv", {"target": ("y",)}),
         ("vote[of=svm[C=1|2,k=a],n=3]", "vote", {"of": ("svm[C=1|2,k=a]",), "n": ("3",)}),
         ("vote[of=a[p=']']]", "vote", {"of": ("a[p=']']",)}),
+        ("a[p=(20,20),q=1]", "a", {"p": ("(20,20)",), "q": ("1",)}),
+        ("a[p=(1,(2|3))|(4,5)]", "a", {"p": ("(1,(2|3))", "(4,5)")}),
+        ("a[p=(b[q=1,r=2],3)]", "a", {"p": ("(b[q=1,r=2],3)",)}),
+        ("a[p=(')',2)]", "a", {"p": ("(')',2)",)}),
+        ("a[drop=x (cm,q=(3)]", "a", {"drop": ("x (cm",), "q": ("(3)",)}),  # as with quotes
+        ("a[p=(x,q=2]", "a", {"p": ("(x",), "q": ("2",)}),  # it is not closed: a letter
     ],
 )
 def test_a_selector_is_a_head_and_parameters(
@@ -100,6 +106,18 @@ def test_a_selector_within_a_selector_keeps_its_text(value: str) -> None:
     assert Selector.parse(inner).parameters == {"p": (value,), "q": ("1", "2")}
     twice = Selector.parse(f"a[of={quoted(inner)}]")
     assert twice.parameters == {"of": (inner,)}
+
+
+TUPLES = st.recursive(
+    st.text("ab1.-", min_size=1, max_size=3),
+    lambda items: st.lists(items, max_size=3).map(lambda texts: f"({','.join(texts)})"),
+)
+
+
+@given(st.lists(TUPLES, min_size=1, max_size=3))
+def test_tuples_read_back_between_other_parameters(values: list[str]) -> None:
+    text = f"a[q=1,p={'|'.join(values)},r=2]"
+    assert Selector.parse(text).parameters == {"q": ("1",), "p": tuple(values), "r": ("2",)}
 
 
 def test_choices_are_all_combinations_of_the_alternatives() -> None:

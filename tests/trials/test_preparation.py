@@ -910,3 +910,40 @@ def test_a_table_too_large_for_memory_is_the_datasets_failure(
     assert "one-hot encoded, it is a table of 2 x 3 numbers, which does not fit into memory" in str(
         caught.value
     )
+
+
+# Other needs
+
+
+def test_positive_columns_reach_from_0_to_1_and_rows_beyond_are_clipped() -> None:
+    data = column([2.0, 6.0, NAN, 4.0], [1.0, 3.0, 9.0, NAN])
+    prepared = prepare(data, Needs(positive=True))
+    np.testing.assert_array_equal(prepared.X_train[:, 0], [0.0, 1.0, 0.5, 0.5])
+    np.testing.assert_array_equal(prepared.X_test[:, 0], [0.0, 0.25, 1.0, 0.5])
+    constant = prepare(column([3.0, 3.0], [3.0, 5.0]), Needs(positive=True))
+    np.testing.assert_array_equal(constant.X_test[:, 0], [0.0, 1.0])
+    unfilled = prepare(data, Needs(positive=True, finite=False))
+    assert np.isnan(unfilled.X_train[2, 0])
+
+
+def test_positive_input_has_unscaled_indicators() -> None:
+    data = column(["a", "b", "a", "b"], ["b"], categorical=True)
+    np.testing.assert_array_equal(prepare(data, Needs(positive=True)).X_test, [[0.0, 1.0]])
+
+
+@pytest.mark.parametrize(
+    ("needs", "own"),
+    [
+        (Needs(), "raw"),
+        (Needs(scaled=True), "scaled"),
+        (Needs(frame=True, finite=False), "frame"),
+        (Needs(positive=True), None),
+        (Needs(numeric=False), None),
+    ],
+)
+def test_a_users_preparation_overrules_the_models_own(needs: Needs, own: str | None) -> None:
+    assert needs.preparation == own
+    for preparation in ("raw", "scaled", "frame"):
+        other = needs.prepared(preparation)
+        assert other.preparation == preparation
+        assert (other.dtype, other.finite) == (needs.dtype, needs.finite)

@@ -266,7 +266,7 @@ class UnspeakableCode:
             "dataset",
             "UnspeakableDatasetError: (its text cannot be read)",
         ),
-        (lambda: UsageError("two\nlines"), "exception", "UsageError: two lines"),
+        (lambda: UsageError("two\nlines"), "exception", "two lines"),
     ],
 )
 def test_any_exception_in_fit_becomes_a_failed_result(

@@ -476,7 +476,7 @@ class _Work:
         return self.registry.datasets[choice.name]
 
     def _model(self, trial: Trial) -> Model:
-        return self.registry.models[trial.model.name]
+        return self.registry.models[trial.model.name].chosen(trial.model)
 
 
 def at_a_time(jobs: int | None, n_trials: int) -> int:

@@ -1,0 +1,162 @@
+"""Classes as models on the command line and from Python: ranked, refused, and left out alone."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from command_line import complaint_of, harness_in
+
+import harness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINE = """
+import numpy as np
+
+
+class Mine:
+    'The nearest mean.'
+
+    def __init__(self, sharpness: float = 1.0):
+        self.sharpness = sharpness
+
+    def fit(self, X, y):
+        self.means = np.stack([X[y == label].mean(axis=0) for label in np.unique(y)])
+        return self
+
+    def predict_proba(self, X):
+        distances = ((X[:, None] - self.means) ** 2).sum(axis=2)
+        powers = np.exp(-self.sharpness * (distances - distances.min(axis=1, keepdims=True)))
+        return powers / powers.sum(axis=1, keepdims=True)
+"""
+
+KINDS = (
+    "sklearn.svm:SVC",
+    "sklearn.svm:LinearSVC",
+    "sklearn.svm:LinearSVC[name=calibrated,proba=sigmoid]",
+    "sklearn.tree:DecisionTreeClassifier[prepare=raw|frame]",
+    "sklearn.naive_bayes:MultinomialNB",
+    "sklearn.ensemble:HistGradientBoostingClassifier[max_iter=5]",
+    "sklearn.ensemble:GradientBoostingClassifier[n_estimators=5]",
+    "sklearn.ensemble:AdaBoostClassifier[estimator=sklearn.tree:ExtraTreeClassifier[max_depth=2]]",
+    "sklearn.multiclass:OneVsRestClassifier",
+    "sklearn.ensemble:StackingClassifier[estimators=[(a,sklearn.naive_bayes:GaussianNB)],cv=2]",
+    "sklearn.multioutput:ClassifierChain[estimator=sklearn.naive_bayes:GaussianNB]",
+    "./mine.py:Mine[sharpness=1|2]",
+)
+"""Classes of every kind: with and without probabilities, tags, defaults and inner estimators."""
+
+
+def ran(folder: Path, *words: str) -> Any:
+    """The tables of a run and its remarks, as the command prints them."""
+    done = harness_in(folder, "run", "-r", "1", "--no-progress", "--json", *words)
+    assert done.status in (0, 1), done
+    return json.loads(done.printed)["tables"] | {"remarks": done.remarks}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a class in a file."""
+    (tmp_path / "mine.py").write_text(MINE)
+    return tmp_path
+
+
+def test_a_class_of_ones_own_is_ranked_among_all_by_one_command(folder: Path) -> None:
+    tables = ran(folder, "-d", "iris", "-m", "./mine.py:Mine", "-m", "linear:*")
+    accuracies = {row["model"]: row["accuracy"] for row in tables["ranking"]}
+    assert {"Mine", "sklearn-lda", "sklearn-logistic", "prior"} <= set(accuracies)
+    assert accuracies["Mine"] > 0.8
+
+
+def test_classes_of_every_kind_learn_or_say_why_not(folder: Path) -> None:
+    words = [word for selector in KINDS for word in ("-m", selector)]
+    tables = ran(folder, "-d", "penguins", *words)
+    assert (
+        "SVC: gets scaled numbers, categories one-hot encoded, missing values filled in; has no "
+        "predict_proba by default, so it is calibrated (proba=sigmoid, 5 folds of the training "
+    ) in tables["remarks"]
+    failed = {row["model"]: row["reason"] for row in tables["failures"]}
+    expected = {
+        "LinearSVC": "LinearSVC has no predict_proba; write LinearSVC[proba=sigmoid]",
+        "OneVsRestClassifier": "OneVsRestClassifier needs estimator; write",
+        "ClassifierChain[estimator=sklearn.naive_bayes:GaussianNB]": "",
+        # Without one-hot encoding, scikit-learn's trees meet texts.
+        "DecisionTreeClassifier[prepare=frame]": "",
+    }
+    assert set(failed) == set(expected)
+    for model, reason in expected.items():
+        assert failed[model].startswith(reason)
+    ok = {row["model"]: row["accuracy"] for row in tables["ranking"] if row["model"] not in failed}
+    assert {
+        "SVC",
+        "calibrated[proba=sigmoid]",
+        "MultinomialNB",
+        "Mine",
+        "Mine[sharpness=2.0]",
+    } <= set(ok)
+    assert ok["AdaBoostClassifier[estimator=sklearn.tree:ExtraTreeClassifier[max_depth=2]]"] > 0.7
+    assert ok["DecisionTreeClassifier[prepare=raw]"] > 0.7
+
+
+def test_a_run_of_a_class_is_resumed_unless_its_file_has_changed(folder: Path) -> None:
+    assert harness_in(folder, "run", "-d", "iris", "-m", "./mine.py:Mine", "-r", "1").status == 0
+    assert harness_in(folder, "run", "--resume").status == 0
+    (folder / "mine.py").write_text(f"{MINE}\n# changed\n")
+    assert "mine.py)' has changed" in complaint_of(harness_in(folder, "run", "--resume"))
+
+
+@pytest.mark.parametrize(
+    ("selector", "complaint"),
+    [
+        ("sklearn.svm:SVC[CC=3]", "'SVC' has no parameter 'CC': did you mean 'C'?"),
+        ("sklearn.svm:SVC[prepare=frame|no]", "prepare=no is not raw or scaled or frame (default"),
+        (
+            "sklearn.svm.SVC",
+            "no model matches 'sklearn.svm.SVC': for a class write 'sklearn.svm:SVC'",
+        ),
+        ("SVC", "no model matches 'SVC': a class needs its module, as in 'sklearn.svm:SVC'"),
+        ("lihgtgbm:LGBMClassifier", "there is neither a tag nor a module 'lihgtgbm'"),
+        ("./mine.py:Mien", "mine.py has no 'Mien': did you mean 'Mine'?"),
+    ],
+)
+def test_a_class_that_cannot_be_used_is_one_line(
+    folder: Path, selector: str, complaint: str
+) -> None:
+    done = harness_in(folder, "run", "-d", "iris", "-m", selector)
+    assert complaint in complaint_of(done)
+
+
+def test_show_and_check_take_a_class_too(folder: Path) -> None:
+    shown = harness_in(folder, "show", "./mine.py:Mine")
+    assert shown.status == 0
+    assert "model Mine: The nearest mean." in shown.printed
+    assert "raw or scaled or frame" in shown.printed
+    checked = harness_in(folder, "check", "./mine.py:Mine")
+    assert (checked.status, "FAIL" in checked.printed) == (0, False), checked.printed
+    refused = harness_in(folder, "show", "./mine.py:Mine[sharpness=2]")
+    assert "name the class without parameters here" in complaint_of(refused)
+
+
+def test_a_class_runs_from_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    outcome = harness.run("iris", ["sklearn.svm:SVC[C=1|10]"], repeats=1, timing=False)
+    assert set(outcome.results["model"]) == {"SVC", "SVC[C=10]", "prior", "uniform"}
+
+
+def test_prepare_overrules_what_any_model_gets(folder: Path) -> None:
+    tables = ran(
+        folder, "-d", "wine", "-m", "sklearn-knn[prepare=raw|scaled]", "-m", "linear:*lda*"
+    )
+    accuracies = {row["model"]: row["accuracy"] for row in tables["ranking"]}
+    # The default is no parameter of the name.
+    assert accuracies["sklearn-knn"] > accuracies["sklearn-knn[prepare=raw]"] + 0.1
+
+
+def test_slow_models_run_only_when_selected(folder: Path) -> None:
+    by_default = harness_in(folder, "run", "-d", "iris", "--dry-run").printed
+    assert "sklearn-svc" in by_default
+    assert "sklearn-mlp" not in by_default
+    assert "sklearn-mlp" in harness_in(folder, "run", "-m", "slow:*", "--dry-run").printed
