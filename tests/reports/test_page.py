@@ -733,14 +733,16 @@ def test_heads_filters_and_folds_can_be_reached_by_keyboard(opened: Any, made: F
 
 
 @pytest.mark.slow
-def test_two_hundred_models_on_fifty_datasets_fit_into_five_megabytes_and_are_sorted(
+def test_tables_of_two_hundred_models_on_fifty_datasets_stay_small_and_are_sorted(
     opened: Any,
 ) -> None:
     """The time is printed but not tested, because the machine may be busy."""
     datasets = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(50)}
     models = {"prior": -1.9} | {f"model-{i:03}": i / 400 for i in range(199)}
-    page = page_of(make_frames(datasets, models, repeats=2))
-    assert len(page.encode()) < 5_000_000
+    frames = make_frames(datasets, models, repeats=2)
+    (report,) = harness_page.harness_reports()
+    page = str(report.render(frames, "html"))  # pictures are of twelve datasets at most
+    assert len(page.encode()) < 4_000_000
     assert page.count("model-198") > 50
     driver = opened(page)
     table = table_of(driver, "accuracy")
