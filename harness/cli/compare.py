@@ -61,11 +61,10 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     with closing(options.open_store(given["store"])) as store:
         runs = [find_run(store, text) for text in (given["base"], given["new"])]
         base, new = (load_frames(store, run) for run in runs)
-        if given["metrics"]:
+        asked = () if given["only"] else tuple(new.run.asked.get("metrics", ()))
+        if metrics := given["metrics"] or asked:
             registry = options.discover(given["plugins"])
-            base, new = (
-                options.with_metrics(frames, registry, given["metrics"]) for frames in (base, new)
-            )
+            base, new = (options.with_metrics(each, registry, metrics) for each in (base, new))
         rows, remarks = compare_runs(
             base,
             new,

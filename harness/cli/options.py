@@ -215,14 +215,17 @@ def with_metrics(frames: Frames, registry: Registry, metrics: Sequence[str]) -> 
     from harness.analysis import metrics as analysis
     from harness.terminal.console import complain
 
-    wanted = tuple(metrics) or tuple(frames.run.asked.get("metrics", ()))
-    try:
-        choices = analysis.chosen_metrics(registry, wanted)
-    except UsageError as error:
-        if metrics:
-            raise
-        complain(f"run {frames.run.id} was given a metric that is not here: {error}")
-        return frames
+    choices = analysis.chosen_metrics(registry, metrics)
+    if not metrics:
+        for metric in frames.run.asked.get("metrics", ()):
+            try:
+                choices += analysis.chosen_metrics(registry, [metric])
+            except UsageError:
+                given = " ".join(f"--plugin {p}" for p in frames.run.asked.get("plugins", ()))
+                complain(
+                    f"run {frames.run.id} was given the metric '{metric}', which no plugin here "
+                    f"offers; add {given or '--plugin FILE'}"
+                )
     return analysis.with_metrics(frames, registry, choices)
 
 

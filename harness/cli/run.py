@@ -146,7 +146,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     planned = plan(registry, request.selection)
     _tell_notes(registry, planned)
     with closing(Store(url, create=True)) as store:
-        if request.selection.repeats != AUTO and planned.trials:
+        # What is told is about likelihoods.
+        if request.selection.repeats != AUTO and planned.trials and not request.metrics:
             _tell_before(
                 store, registry, planned, 1 + max(trial.repeat for trial in planned.trials)
             )
@@ -363,7 +364,7 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
             f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
             + (f"; {timed}" if timed else "")
         )
-        for line in told_by_repeats(frames):
+        for line in () if frames.metrics else told_by_repeats(frames):
             remark(line)
     return _status(
         frames.results["status"].tolist(),

@@ -273,10 +273,12 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         .any(axis=1)
     )
     if (over_test_rows & (ranking["split_kind"] != "fixed")).any():
-        lines.append(
-            "Where there is one repeat, or all agree exactly: Wilson's interval (accuracy) and "
-            "Student's t (NLL) over the test rows."
+        how = (
+            "Student's t"
+            if frames.metrics
+            else "Wilson's interval (accuracy) and Student's t (NLL)"
         )
+        lines.append(f"Where there is one repeat, or all agree exactly: {how} over the test rows.")
     if ((ranking["split_kind"] == "fixed") & (ranking["total"] == 1) & (ranking["ok"] > 0)).any():
         lines.append(ONE_SEED)
     if "likelihood" in names:

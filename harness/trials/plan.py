@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import fnmatch
 import importlib.util
 import itertools
@@ -173,6 +174,8 @@ def choose(
         ]
         if not names:
             tags = {tag for value in offers.values() for tag in value.tags}
+            if noun == "metric" and not difflib.get_close_matches(glob, offers):
+                raise UsageError(f"no metric matches '{selector}'; `harness list metrics` has all")
             hint = nearest(tag, tags) if tag and tag not in tags else nearest(glob, offers)
             if noun == "model" and (nearly := nearly_a_class(parsed.head)):
                 hint = nearly

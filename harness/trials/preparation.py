@@ -203,6 +203,10 @@ def _encode(split: Split) -> Encoded:
     )
 
 
+LARGEST_WEIGHT = 1e100
+"""Sums of squares of larger weights overflow."""
+
+
 def checked_weights(weights: Any, n_rows: int, part: str) -> Floats | None:
     """Weights of a part's rows as numbers; None if the part has none.
 
@@ -227,6 +231,11 @@ def checked_weights(weights: Any, n_rows: int, part: str) -> Floats | None:
         raise DatasetError(
             f"the weight of row {row} of the {part} part is {fault}; weights are finite numbers "
             "from 0"
+        )
+    if numbers.max(initial=0.0) > LARGEST_WEIGHT:
+        raise DatasetError(
+            f"the largest weight of the {part} part is {numbers.max():g}; divide all weights, so "
+            f"that none is above {LARGEST_WEIGHT:g}"
         )
     if not numbers.any():
         raise DatasetError(f"all weights of the {part} part are 0; at least one must be larger")

@@ -59,7 +59,7 @@ def harness_metrics() -> Iterator[harness.Metric]:
     yield harness.Metric(
         "average-precision",
         scores.average_precision,
-        description="Average precision of a class; without [positive=], averaged over classes.",
+        description="Average precision of [positive=CLASS], or the second of two; else the mean.",
     )
     yield harness.Metric(
         "balanced-accuracy",

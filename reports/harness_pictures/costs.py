@@ -173,6 +173,9 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
     time = f"{COSTS[cost]} (s)"
     table = _table(frames, own, clocks, time, metric)
     timed = np.isfinite(table[time]) & (table[time] > 0)
+    if table["score"].isna().all():
+        raise UsageError(f"{metric.name} has no value for {wanted} in run {frames.run.id}")
+    timed &= table["score"].notna()
     drawn = table[timed]
     if drawn.empty:
         raise UsageError(f"no trial of {wanted} in run {frames.run.id} has times; draw another run")

@@ -38,7 +38,10 @@ def harness_reports() -> Iterable[harness.Report]:
         description="Each dataset's best model, for a README.",
         options=(
             harness.Option(
-                "score", "likelihood", "By which it is the best.", ("likelihood", "accuracy")
+                "score",
+                None,
+                "By which it is the best; else that of --metric, or likelihood.",
+                ("likelihood", "accuracy"),
             ),
         ),
     )
@@ -67,18 +70,18 @@ def _part(rope: float) -> float:
     return rope
 
 
-def _best_tables(frames: harness.Frames, score: str) -> Mapping[str, pd.DataFrame]:
+def _best_tables(frames: harness.Frames, score: str | None) -> Mapping[str, pd.DataFrame]:
     from harness_versus.best import table
 
     return {"best": table(frames, _by(frames, score))}
 
 
-def _best(frames: harness.Frames, style: str, score: str) -> RenderableType:
+def _best(frames: harness.Frames, style: str, score: str | None) -> RenderableType:
     from harness_versus.best import render
 
     return render(frames, style, _by(frames, score))
 
 
-def _by(frames: harness.Frames, score: str) -> str:
-    """The score by which models are the best: that of ``--metric``, if it is given."""
-    return frames.metrics[0] if frames.metrics else score
+def _by(frames: harness.Frames, score: str | None) -> str:
+    """The score by which models are the best: the given one, or that which ranks."""
+    return score or next(iter(frames.metrics), "likelihood")

@@ -183,6 +183,39 @@ def test_metrics_that_break_are_a_line_each_and_the_others_are_shown(measured: P
     assert {row["rank"] for row in rows} == {None}
 
 
+def test_a_score_without_values_leaves_its_picture_out_and_the_page_is_made(
+    measured: Path,
+) -> None:
+    words = ("--metric", "f1", "--metric", "mcc")  # of three classes, f1 needs a positive one
+    assert harness_in(measured, "report", *words, "--html", "other.html").status == 0
+    done = harness_in(measured, "plot", "fit-time", "--metric", "f1")
+    assert done.status == 2
+    assert "f1 has no value for" in complaint_of(done)
+
+
+def test_a_given_score_beats_those_of_the_run(tmp_path: Path) -> None:
+    words = ("-d", "iris", "-m", "numpy-softmax", "--no-timing", "-r", "2", "--metric", "mcc")
+    harness_in(tmp_path, "run", *words)
+    markdown = ("--format", "markdown")
+    assert "| mcc " in harness_in(tmp_path, "report", "best", *markdown).printed
+    assert (
+        "| accuracy " in harness_in(tmp_path, "report", "--best-of", "accuracy", *markdown).printed
+    )
+    rows = json.loads(harness_in(tmp_path, "compare", "1", "1", "--format", "json").printed)["rows"]
+    assert {row["measure"] for row in rows} == {"mcc"}
+    only = harness_in(tmp_path, "compare", "1", "1", "--only", "accuracy", "--format", "json")
+    assert {row["measure"] for row in json.loads(only.printed)["rows"]} == {"accuracy"}
+
+
+def test_scores_that_are_here_are_shown_without_the_plugin_of_another(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    words = ("--plugin", "mine.py", "--metric", "right", "--metric", "mcc", "--no-timing")
+    harness_in(tmp_path, "run", "-d", "iris", "-m", "prior", "-r", "2", *words)
+    done = harness_in(tmp_path, "report")
+    assert "Models are ranked by mcc." in done.printed
+    assert "the metric 'right', which no plugin here offers; add --plugin " in done.remarks
+
+
 def test_a_metric_that_overwrites_its_input_harms_no_other(measured: Path) -> None:
     words = ("--plugin", "mine.py", "--metric", "overwrites", "--metric", "right")
     rows = ranking(measured, *words)
