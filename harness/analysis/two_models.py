@@ -312,7 +312,7 @@ def _rope(score: Score, rope: float) -> float:
 
 def _note(n: int, missing: Sequence[str]) -> str:
     """The reason why a pair has no p-value; empty if it has one."""
-    if missing:  # repeats, or values of the score
+    if missing:
         names = ", ".join(missing) if len(missing) <= NAMED else f"{len(missing)} datasets"
-        return f"not both have scores of {names}"
+        return f"not both finished {names}"
     return f"{plural(n, 'dataset')}; it takes {FEWEST}" if n < FEWEST else ""
