@@ -206,7 +206,7 @@ def _losses(contenders: dict[Contender, Cell], rank: Shown) -> dict[Contender, f
 
 
 def _metrics(cell: Cell, columns: Sequence[Shown], rows: RowScores) -> dict[str, float | str]:
-    """Means and confidence intervals of the metrics other than accuracy and likelihood."""
+    """Mean and confidence interval of each metric, except accuracy and likelihood."""
     record: dict[str, float | str] = {}
     for each in columns:
         if each.name not in USUAL:

@@ -142,11 +142,11 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     from harness.trials.plan import plan
 
     request = _request(given)
-    chosen_metrics(registry, request.metrics)  # an unknown one is told before anything runs
+    chosen_metrics(registry, request.metrics)  # refuses an unknown metric before anything runs
     planned = plan(registry, request.selection)
     _tell_notes(registry, planned)
     with closing(Store(url, create=True)) as store:
-        # What is told is about likelihoods.
+        # These remarks are about the likelihood only.
         if request.selection.repeats != AUTO and planned.trials and not request.metrics:
             _tell_before(
                 store, registry, planned, 1 + max(trial.repeat for trial in planned.trials)

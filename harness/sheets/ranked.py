@@ -44,7 +44,7 @@ def sheets(ranking: pd.DataFrame, metrics: Sequence[Shown] = ()) -> list[Sheet]:
 
     Args:
         ranking: from `harness.analysis.ranking`.
-        metrics: the scores to show if others than the usual ones are chosen.
+        metrics: the chosen scores; empty for the usual ones.
     """
     by_dataset: dict[str, list[Record]] = {}
     by_name: dict[str, dict[str, Record]] = {}

@@ -73,7 +73,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """A score's possible values, and which of them are better.
+    """The range of a score, and whether a larger value is better.
 
     Args:
         name: the score's name.
@@ -375,8 +375,8 @@ def interval(cell: Cell, score: Score, rows: RowScores | None = None) -> Interva
     Args:
         cell: the contender's scores.
         score: one of them.
-        rows: row scores, which scores other than the accuracy and the NLL need where the test rows
-            are the sample.
+        rows: scores of single rows. Where the test rows are the sample, every score except the
+            accuracy and the NLL needs them.
     """
     values = cell.of(score)
     scale = cell.scale(score)
