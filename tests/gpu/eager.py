@@ -20,6 +20,7 @@ def harness_models() -> Iterator[harness.Model]:
         needs=harness.Needs(dtype="float32"),
         devices=("cpu", "cuda"),
         description="notebook-mlp, its steps not recorded as a CUDA graph.",
+        epochs="epochs",
         requires=("torch",),
     )
 
@@ -33,4 +34,5 @@ def make(setting: harness.Setting, epochs: int = 10_000) -> Any:
             with patch.object(perceptrons, "recorded", lambda step, state, device: step):
                 return super().fit(X, y, monitor)
 
-    return Eager(setting, zero_grad=True, learning_rate=0.01, epochs=epochs)
+    hidden = (10, 20, 10)
+    return Eager(setting, hidden=hidden, zero_grad=True, learning_rate=0.01, epochs=epochs)
