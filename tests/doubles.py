@@ -185,6 +185,10 @@ def nothing() -> None:
     return None
 
 
+def length(_: object, text: str) -> int:
+    return len(text)
+
+
 def counts_calls(_: object) -> int:
     counts_calls.calls = getattr(counts_calls, "calls", 0) + 1  # type: ignore[attr-defined]
     return int(counts_calls.calls)  # type: ignore[attr-defined]

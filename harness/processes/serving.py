@@ -57,7 +57,7 @@ HIGH = 900
 LAST_WORDS = 1.0
 """Seconds that a call's exit functions may take, for example to remove temporary files."""
 
-MESSAGE = 64 * 1024  # bytes of a message between coordinator and parent, at most
+MESSAGE = 64 * 1024  # bytes of a message from a parent, at most
 LINE = 16 * 1024 * 1024  # bytes of a message from a call, at most
 POLL = 0.01  # seconds between checks, on systems that do not report the end of a process
 REASON = 500  # characters kept of the reason why a parent failed to start
@@ -78,8 +78,6 @@ class Channel:
 
     def send(self, message: bytes, files: Sequence[int] = ()) -> None:
         """Send a message and copies of descriptors."""
-        if len(message) > MESSAGE:
-            raise ValueError(f"a message of {len(message):,} bytes")
         framed = len(message).to_bytes(_LENGTH, "little") + message
         sent = socket.send_fds(self.end, [framed], list(files)) if files else 0
         self.end.sendall(framed[sent:])

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.contract.values import Failure
 from harness.errors import describe
-from harness.processes.client import Limits, Processes
+from harness.processes.client import ASK_LIMIT, Limits, Processes
 from harness.processes.serving import MESSAGE, Channel
 
 if TYPE_CHECKING:
@@ -153,10 +153,16 @@ class Worker:
             message, limits, files = self._waiting
             self._waiting = None
             self._session.limit(limits)
+            self._channel.end.settimeout(ASK_LIMIT)  # a large message has to wait for its reader
             try:
                 self._channel.send(message, files)
+            except TimeoutError:
+                reason = f"its process has not read its call for {ASK_LIMIT:g} s"
+                self._fault = Failure("timeout", reason, output=self._session.output())
+                self._answer = None, self._fault
             except OSError:
                 return  # the next `poll` notices that the process has ended
+            self._channel.end.settimeout(None)
 
     def _hear(self, message: Any) -> None:
         """Take in a message of the process: a list of a kind and a value."""

@@ -15,6 +15,23 @@ WARM_UP = 3
 """Steps taken before recording."""
 
 
+class Recording:
+    """A step as a CUDA graph; a call replays it.
+
+    Args:
+        graph: the recorded graph.
+        step: the function that was recorded. The graph goes on using the memory of the step's
+            tensors: without a reference to them it would be given to other tensors.
+    """
+
+    def __init__(self, graph: torch.cuda.CUDAGraph, step: Callable[[], None]) -> None:
+        self.graph, self.step = graph, step
+
+    def __call__(self) -> None:
+        """Replay the graph."""
+        self.graph.replay()
+
+
 def recorded(
     step: Callable[[], None], state: Sequence[Tensor], device: torch.device
 ) -> Callable[[], object]:
@@ -43,4 +60,4 @@ def recorded(
             step()
     for tensor, earlier in zip(state, before, strict=True):
         tensor.copy_(earlier)
-    return graph.replay
+    return Recording(graph, step)

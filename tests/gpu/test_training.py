@@ -10,6 +10,7 @@ import harness_toys
 import numpy as np
 import pytest
 import torch
+from harness_torch.recording import recorded
 
 import harness
 from harness.contract.values import Choice, Trial
@@ -59,6 +60,18 @@ def test_a_gpu_trains_several_models_at_once_as_it_trains_each_alone(name: str) 
         np.testing.assert_allclose(
             batched.predict_proba(part.X_test), lone.predict_proba(part.X_test), atol=1e-4
         )
+
+
+def test_the_memory_of_a_recorded_step_is_given_to_no_other_tensor() -> None:
+    def counting() -> tuple[torch.Tensor, Any]:
+        total, ones = (torch.full((1 << 20,), float(i), device="cuda:0") for i in range(2))
+        return total, recorded(lambda: total.add_(ones), [total], torch.device("cuda:0"))
+
+    total, step = counting()  # now only the step refers to its ones
+    others = [torch.full((1 << 20,), 7.0, device="cuda:0") for _ in range(50)]
+    step()
+    assert total.unique().tolist() == [1.0]
+    assert {float(other.mean()) for other in others} == {7.0}
 
 
 def test_a_trial_s_peak_on_the_device_is_known_on_the_device_only() -> None:

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import gc
 import pickle
+import weakref
 from typing import TYPE_CHECKING, Any
+from unittest.mock import MagicMock
 
 import harness_torch
 import harness_toys
@@ -10,6 +13,7 @@ import pytest
 import torch
 from harness_torch.optimisers import optimiser
 from harness_torch.perceptrons import fit_together
+from harness_torch.recording import recorded
 from harness_torch.stack import ACTIVATIONS, Batch, Stack, indicators, network, stacked_rows
 from torch import nn
 
@@ -347,3 +351,22 @@ def test_every_device_can_be_synchronized_and_has_a_kind_that_the_models_support
         device.synchronize()
         assert device.description
         assert all(device.kind in model.devices for model in MODELS.values())
+
+
+def test_a_recorded_step_keeps_the_memory_that_its_graph_uses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With doubles for CUDA, so that it runs anywhere; tests/gpu has the same on a device."""
+    monkeypatch.setattr(torch, "cuda", MagicMock())
+    ones = torch.ones(3)
+    memory = weakref.ref(ones)
+
+    def step(ones: torch.Tensor = ones) -> None:
+        ones.sum()
+
+    replay = recorded(step, [], torch.device("cuda:0"))
+    del step, ones
+    gc.collect()
+    assert memory() is not None
+    replay()
+    torch.cuda.CUDAGraph().replay.assert_called_once_with()  # type: ignore[attr-defined]

@@ -471,6 +471,14 @@ def test_a_worker_makes_all_its_calls_in_one_process(worker: Worker) -> None:
     assert not worker.fresh
 
 
+def test_arguments_of_any_size_reach_calls_and_workers(
+    processes: Processes, worker: Worker
+) -> None:
+    large = "x" * (1 << 22)
+    assert answer(worker, doubles.length, large) == (len(large), None)
+    assert result(processes.root, doubles.doubles, large) == 2 * large
+
+
 def test_a_worker_that_dies_is_not_used_again(worker: Worker) -> None:
     assert answer(worker, doubles.dies_on_the_second_call) == ("alive", None)
     value, failure = answer(worker, doubles.dies_on_the_second_call)
