@@ -41,6 +41,7 @@ AT_ONCE = 4.0
 LIKELIHOOD = 1e-3
 """Largest difference of a likelihood between devices."""
 
+WAYS = ("recorded", "eager", "plain", "all at once")
 TORCHS = ("torch", "torch-out", "torch-graph")
 PACKAGES = ("torch", "triton", "numpy", "scipy", "cuda-bindings", "classification-harness")
 
@@ -131,21 +132,45 @@ def training(table: pd.DataFrame) -> list[dict[str, Any]]:
     for _, row in table[~table["model"].str.startswith("plain ")].iterrows():
         figures = {"model": row["model"], "device": row["device"], "status": row["status"]}
         if row["status"] == "ok":
-            n = row["together"]
-            at_once = row["together_ratio"] * n
             figures |= {
                 "us/epoch": row["microseconds_per_epoch"],
                 "plain, eager": row["reference_microseconds_per_epoch"],
                 "of plain": row["reference_ratio"],
                 "recorded": verdict(row["reference_ratio"], RECORDED),
-                "replicates": n,
-                "all at once": row["together_microseconds_per_epoch"] * n,
-                "of one": at_once,
-                "together": verdict(at_once, AT_ONCE),
             }
+            if not math.isnan(n := row.get("together", math.nan)):
+                at_once = row["together_ratio"] * n
+                figures |= {
+                    "replicates": n,
+                    "all at once": row["together_microseconds_per_epoch"] * n,
+                    "of one": at_once,
+                    "together": verdict(at_once, AT_ONCE),
+                }
         else:
             figures["recorded"] = row["reason"]
         rows.append(figures)
+    return rows
+
+
+def epochs(out: Path) -> list[dict[str, Any]]:
+    """A row for each way to train in epochs.json, beside the epoch of one recorded replicate."""
+    if not (out / "epochs.json").exists():
+        return []
+    figures = json.loads((out / "epochs.json").read_text())
+    times = {name: figures.get(f"{name}, us/epoch", math.nan) for name in WAYS}
+    rows: list[dict[str, Any]] = []
+    for name, time in times.items():
+        row = {
+            "epoch of notebook-mlp": name,
+            "us": time,
+            "of one recorded": time / times["recorded"],
+        }
+        if name == "recorded":
+            row["verdict"] = verdict(time / times["eager"], RECORDED)
+        elif name == "all at once":
+            row |= {"replicates": figures["replicates"]}
+            row["verdict"] = verdict(row["of one recorded"], AT_ONCE)
+        rows.append(row)
     return rows
 
 
@@ -183,6 +208,7 @@ def summary(out: Path) -> None:
 
     report = load(()).reports["tables"]
     tables_by_name: dict[str, list[dict[str, Any]]] = {"softmax": [], "training": [], "scores": []}
+    tables_by_name["epochs"] = epochs(out)
     texts = []
     if (out / "harness.db").exists():
         with closing(Store(f"sqlite:///{out / 'harness.db'}")) as store:
@@ -201,6 +227,8 @@ def summary(out: Path) -> None:
     (out / "results.json").write_text(json.dumps(results, indent=1, default=float) + "\n")
     headings = {
         "softmax": f"Softmax (wanted: {BANDWIDTH:.0%} of the copy / {OF_TORCH} of torch's time)",
+        "epochs": f"Epochs, in one process (wanted: recorded {RECORDED:.2f} of the eager one; all "
+        f"replicates at once {AT_ONCE:g} times one)",
         "training": f"Training (wanted: {RECORDED:.2f} of the eager loop; all replicates at once "
         f"{AT_ONCE:g} times one)",
         "scores": f"Scores beside the CPU's (wanted: likelihood within {LIKELIHOOD:g})",

@@ -27,7 +27,16 @@ case "$*" in
     *" {fails} "*) echo "why it failed" >&2; exit 3 ;;
 esac
 """
-STEPS = ["environment", "softmax", "training", "softmax-wide", "scores", "tests", "softmax-all"]
+STEPS = [
+    "environment",
+    "softmax",
+    "epochs",
+    "training",
+    "softmax-wide",
+    "scores",
+    "tests",
+    "softmax-all",
+]
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +153,18 @@ def test_an_epoch_is_compared_with_the_eager_loop_and_replicates_with_a_single_f
     assert (row_of_summary["all at once"], row_of_summary["of one"]) == (500, 5)
 
 
+def test_an_epoch_of_each_way_to_train_is_compared_with_a_recorded_one(
+    summary: Any, tmp_path: Path
+) -> None:
+    figures = {"recorded": 60.0, "eager": 360.0, "plain": 1800.0, "all at once": 300.0}
+    told = {f"{name}, us/epoch": time for name, time in figures.items()} | {"replicates": 1024}
+    assert summary.epochs(tmp_path) == []
+    (tmp_path / "epochs.json").write_text(json.dumps(told))
+    rows = {row["epoch of notebook-mlp"]: row for row in summary.epochs(tmp_path)}
+    assert [row["of one recorded"] for row in rows.values()] == [1, 6, 30, 5]
+    assert (rows["recorded"]["verdict"], rows["all at once"]["verdict"]) == ("reached", "MISSED")
+
+
 def test_likelihoods_are_compared_with_those_of_the_cpu(summary: Any) -> None:
     results = pd.DataFrame(
         {
@@ -168,7 +189,7 @@ def test_without_a_store_the_summary_lists_the_steps(summary: Any, tmp_path: Pat
         text=True,
         check=True,
     )
-    assert done.stdout.count("not measured") == 3
+    assert done.stdout.count("not measured") == 4
     assert "time was up" in done.stdout
     results = json.loads((tmp_path / "results.json").read_text())
     assert results["steps"] == [["softmax", "time was up", "110"]]
