@@ -328,7 +328,7 @@ def run(
     }
     options = dict(settings.run) | {k: v for k, v in arguments.items() if v is not None}
     files, names = opened(_words(options.get("datasets", ())), declared=settings.datasets)
-    classes_given, models_named = classes(_words(options.get("models", ())))
+    classes_given, models_named = classes(_words(options.get("models", ())), strict=in_process)
     request = Request(
         Selection(
             datasets=tuple(names),
@@ -348,7 +348,9 @@ def run(
         batching=batching,
         in_process=in_process,
     )
-    registry = load(request.plugins) if in_process else discovery.discover(request.plugins)
+    registry = (
+        load(request.plugins) if in_process else discovery.discover(request.plugins, strict=False)
+    )
     choices = chosen_metrics(registry, request.metrics)
     with ExitStack() as stack:
         if isinstance(registry, discovery.Described):

@@ -229,8 +229,14 @@ def with_metrics(frames: Frames, registry: Registry, metrics: Sequence[str]) -> 
     return analysis.with_metrics(frames, registry, choices)
 
 
-def open_classes(selectors: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def open_classes(
+    selectors: Sequence[str], *, strict: bool = True
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The classes among selectors of models.
+
+    Args:
+        selectors: of models.
+        strict: whether a class that cannot be found is an error; otherwise it is one at discovery.
 
     Returns:
         What to discover like plugins; and selectors of the models.
@@ -240,7 +246,7 @@ def open_classes(selectors: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, 
     """
     from harness.contract.classes import classes
 
-    specs, names = classes(selectors)
+    specs, names = classes(selectors, strict=strict)
     return tuple(specs), tuple(names)
 
 
@@ -351,18 +357,22 @@ def all_plugins(given: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def discover(
-    given: tuple[str, ...], *, meanwhile: Callable[[], object] = lambda: None
+    given: tuple[str, ...],
+    *,
+    meanwhile: Callable[[], object] = lambda: None,
+    strict: bool = True,
 ) -> Described:
     """A registry of what the plugins offer; plugins that cannot be used are complained about.
 
     Args:
         given: plugins from the command line.
         meanwhile: called while the plugins' processes start.
+        strict: as in `harness.trials.discovery.discover`.
     """
     from harness.terminal.console import complain_of, remark
     from harness.trials import discovery
 
-    registry = discovery.discover(all_plugins(given), meanwhile=meanwhile)
+    registry = discovery.discover(all_plugins(given), meanwhile=meanwhile, strict=strict)
     if registry.printed:
         remark(registry.printed)
     complain_of(registry.faults)

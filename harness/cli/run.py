@@ -120,7 +120,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     _refuse_contradictions(ctx, given)
     if given["resume"] is None:
         files, given["datasets"] = options.open_files(given["datasets"], given)
-        classes, given["models"] = options.open_classes(given["models"])
+        classes, given["models"] = options.open_classes(given["models"], strict=False)
         given["plugins"] = (*given["plugins"], *files, *classes)
     if given["dry_run"]:
         ctx.exit(_dry_run(given))
@@ -133,7 +133,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if given["in_process"]
         # Building the request imports pandas: that takes as long as the plugins' processes take
         # to start.
-        else options.discover(given["plugins"], meanwhile=lambda: _request(given))
+        else options.discover(given["plugins"], meanwhile=lambda: _request(given), strict=False)
     )
     from harness.analysis.metrics import chosen_metrics
     from harness.contract.values import AUTO
@@ -415,7 +415,8 @@ def _dry_run(given: GivenOptions) -> int:
     from harness.contract.values import AUTO, AUTO_REPEATS
     from harness.trials.plan import plan
 
-    planned = plan(options.discover(given["plugins"]), _request(given).selection)
+    registry = options.discover(given["plugins"], strict=False)
+    planned = plan(registry, _request(given).selection)
     status = _print_plan(planned, {trial.key for trial in planned.trials})
     if given["repeats"] == AUTO:
         remark(

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 from harness.contract.estimators import FOLDS, PATH, PROBA, estimator, imported, is_importable
 from harness.contract.hookspecs import hookimpl
 from harness.contract.selectors import Selector, quoted
-from harness.contract.values import Model, Needs
+from harness.contract.values import Model, Needs, Setting
 from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 NAME = "name"
 """The parameter that names the model; by default it is named after the class."""
@@ -38,11 +38,13 @@ class ClassPath:
         module: dotted name of its module, or absolute path of its file.
         attribute: the class's name in the module.
         name: name of the model.
+        obstacle: why it cannot be imported, as far as that is known without an import; else empty.
     """
 
     module: str
     attribute: str
     name: str
+    obstacle: str = ""
 
     @property
     def path(self) -> str:
@@ -84,6 +86,8 @@ class ClassPath:
         Raises:
             UsageError: the class cannot be imported, or is no classifier of scikit-learn's style.
         """
+        if self.obstacle:
+            raise UsageError(self.obstacle)
         cls = imported(self.path)
         example = _example(cls)
         _require_classifier(self.path, cls, example)
@@ -125,8 +129,13 @@ def needs_of(example: Any) -> Needs:
     return Needs(scaled=not positive, positive=positive, finite=finite)
 
 
-def class_path(text: str) -> tuple[ClassPath, str] | None:
+def class_path(text: str, *, strict: bool = True) -> tuple[ClassPath, str] | None:
     """The class that a selector names, and the selector of its model; None if it names none.
+
+    Args:
+        text: a selector of models.
+        strict: whether a class without a module or file is an error; otherwise it is given with
+            that as its obstacle.
 
     Raises:
         UsageError: the selector breaks the grammar, or nearly names a class.
@@ -138,27 +147,58 @@ def class_path(text: str) -> tuple[ClassPath, str] | None:
     if not PATH.fullmatch(head):
         return None
     module, _, attribute = head.rpartition(":")
+    obstacle = ""
     if module.endswith(".py"):
         if not Path(module).is_file():
-            raise UsageError(f"'{head}': there is no file '{module}'; check the path")
+            obstacle = f"'{head}': there is no file '{module}'; check the path"
         module = str(Path(module).resolve())
     elif not re.fullmatch(r"\w+(\.\w+)*", module) or module[0].isdigit():
         return None
     elif not is_importable(module):
-        if "." not in module and not Path(f"{module}.py").is_file():
-            return None  # it is a tag, or a misspelt tag
+        is_tag = "." not in module and not Path(f"{module}.py").is_file()
+        if is_tag and (strict or not re.fullmatch(r"[A-Z]\w*", attribute)):
+            return None  # or a misspelt tag
         top = module.partition(".")[0]
         hint = (
             f"for the file write './{top}.py:{attribute}'"
             if Path(f"{top}.py").is_file()
             else f"is '{top}' installed in this environment?"
         )
-        raise UsageError(f"'{head}': there is no module '{top}'; {hint}")
+        lacks = "neither a tag nor a module" if is_tag else "no module"
+        obstacle = f"'{head}': there is {lacks} '{top}'; {hint}"
+    if obstacle and strict:
+        raise UsageError(obstacle)
     names = (selector.parameters or {}).get(NAME, (_name_of(attribute),))
     if len(names) > 1:
         raise UsageError(f"'{text}': {NAME} has several values; write a selector for each")
-    found = ClassPath(module, attribute, names[0])
+    found = ClassPath(module, attribute, names[0], obstacle)
     return found, _without_name(selector, f"{found.tag}:{found.name}")
+
+
+def why_unmakeable(model: Model, parameters: Mapping[str, Any]) -> str:
+    """Why a class cannot be made with these parameters, in its own or scikit-learn's words.
+
+    Empty if it can, and also if it raises any other error: then a trial tells more.
+
+    Args:
+        model: made of a class.
+        parameters: given to ``make``.
+    """
+    try:
+        made = model.make(Setting(0, "cpu", 2, 2), **parameters)
+    except UsageError as error:
+        return str(error)
+    except Exception:  # noqa: BLE001  # a constructor may raise anything
+        return ""
+    try:
+        for each in (made, *made.get_params(deep=True).values()):  # type: ignore[attr-defined]
+            # scikit-learn checks the values of parameters at the beginning of a fit.
+            getattr(each, "_validate_params", lambda: None)()
+    except ValueError as error:
+        return " ".join(str(error).split())
+    except Exception:  # noqa: BLE001  # not of scikit-learn's style
+        return ""
+    return ""
 
 
 def nearly_a_class(head: str) -> str:
@@ -178,11 +218,12 @@ def nearly_a_class(head: str) -> str:
     return ""
 
 
-def classes(selectors: Sequence[str]) -> tuple[list[str], list[str]]:
+def classes(selectors: Sequence[str], *, strict: bool = True) -> tuple[list[str], list[str]]:
     """The classes among selectors of models.
 
     Args:
         selectors: of models, as the user wrote them.
+        strict: as in `class_path`.
 
     Returns:
         A text for each class, which `harness.contract.registry` takes like a plugin; and selectors
@@ -194,7 +235,7 @@ def classes(selectors: Sequence[str]) -> tuple[list[str], list[str]]:
     by_name: dict[str, ClassPath] = {}
     wanted: list[str] = []
     for text in selectors:
-        found = class_path(text)
+        found = class_path(text, strict=strict)
         if found is None:
             wanted.append(text)
             continue

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 import pluggy
 
 from harness.contract import hookspecs, plugin_files
-from harness.contract.classes import ClassPath, class_path
+from harness.contract.classes import ClassPath, class_path, why_unmakeable
 from harness.contract.cpu import cpu
 from harness.contract.openers import opening, opens
 from harness.contract.own_scores import own_scores
@@ -26,6 +26,7 @@ from harness.contract.selectors import quoted
 from harness.contract.values import (
     DEFAULT_IN,
     KINDS_WITHOUT_FOLDS,
+    Choice,
     Column,
     Dataset,
     Device,
@@ -203,6 +204,13 @@ class Registry:
             kind: tuple(name for (k, name), o in self._origins.items() if k == kind and o == origin)
             for kind in KINDS
         }
+
+    def unmakeable(self, choices: Sequence[Choice]) -> dict[Choice, str]:
+        """The choices of classes that cannot be made with their parameters, and why."""
+        reasons = {
+            choice: why_unmakeable(self.models[choice.name], choice.arguments) for choice in choices
+        }
+        return {choice: reason for choice, reason in reasons.items() if reason}
 
     def __repr__(self) -> str:
         counts = [f"{len(getattr(self, kind))} {kind}" for kind in KINDS if kind != "devices"]
@@ -459,7 +467,7 @@ def _class_of(spec: str) -> ClassPath | None:
     """The class that a plugin's text names; None if it names another plugin."""
     if ":" not in spec or Path(spec).is_file():
         return None
-    found = class_path(spec)
+    found = class_path(spec, strict=False)
     return found[0] if found else None
 
 

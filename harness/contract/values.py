@@ -255,6 +255,8 @@ class Model:
             `DEFAULT_IN`.
         notes: sentences that `harness run` prints before it begins.
         by_default: whether it runs without being selected; False if it is slow.
+        obstacle: why it cannot be made, in one line: of a class that the user named and that cannot
+            be imported. Empty for other models.
     """
 
     name: str
@@ -272,6 +274,7 @@ class Model:
     default_in: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     by_default: bool = True
+    obstacle: str = ""
 
     def chosen(self, choice: Choice) -> Model:
         """The same model, with the preparation of its input that a user has chosen."""

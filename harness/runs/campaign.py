@@ -376,7 +376,9 @@ def resume(
     if run.kind == "bench":
         raise UsageError(f"run {run.id} is a bench, which has no trials to resume; start another")
     request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
-    registry: Registry = load(request.plugins) if in_process else discover(request.plugins)
+    registry: Registry = (
+        load(request.plugins) if in_process else discover(request.plugins, strict=False)
+    )
     environment = fingerprint(registry)
     changed = changes(run.environment, environment)
     if changed and not accept_changes:

@@ -11,7 +11,9 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
+from harness.contract.classes import why_unmakeable
 from harness.contract.cpu import cpu
+from harness.contract.estimators import estimator
 from harness.contract.own_scores import own_scores
 from harness.contract.parameters import Elsewhere, described, given_to
 from harness.contract.registry import (
@@ -26,7 +28,7 @@ from harness.contract.registry import (
     offers_nothing,
     without_tags,
 )
-from harness.contract.values import GIVEN_TO_METRICS, Column, Device, Needs, Option
+from harness.contract.values import GIVEN_TO_METRICS, Column, Device, Model, Needs, Option
 from harness.errors import PluginError, UsageError, describe
 from harness.processes.client import START_LIMIT, Limits, Processes, finish
 from harness.processes.serving import MESSAGE
@@ -34,8 +36,9 @@ from harness.processes.serving import MESSAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from harness.contract.classes import ClassPath
     from harness.contract.registry import Origin
-    from harness.contract.values import Failure, Trial
+    from harness.contract.values import Choice, Failure, Trial
     from harness.processes.client import Call, Parent
     from harness.processes.serving import Inside
     from harness.trials.trial import Material
@@ -232,6 +235,24 @@ class Described(Registry):
             parent = grown
         return parent
 
+    def unmakeable(self, choices: Sequence[Choice]) -> dict[Choice, str]:
+        """As in `Registry`; each class is made in a process of its own."""
+        with ExitStack() as stack:
+            calls = {
+                choice: stack.enter_context(
+                    closing(
+                        self.parent(self.origin("models", choice.name)).call(
+                            unmakeable_there, choice, limits=Limits(SECONDS)
+                        )
+                    )
+                )
+                for choice in choices
+            }
+            finish(calls.values())
+            # A process that ends or hangs says nothing here; a trial will.
+            reasons = {choice: call.result()[0] for choice, call in calls.items()}
+        return {choice: str(reason) for choice, reason in reasons.items() if reason}
+
     def learn(
         self, origin: Origin, requires: tuple[str, ...], concerned: str, names: Sequence[str]
     ) -> None:
@@ -257,13 +278,18 @@ class Described(Registry):
 
 
 def discover(
-    plugins: Iterable[str] = (), *, meanwhile: Callable[[], object] = lambda: None
+    plugins: Iterable[str] = (),
+    *,
+    meanwhile: Callable[[], object] = lambda: None,
+    strict: bool = True,
 ) -> Described:
     """The offers of all installed and given plugins; each plugin describes them in its own process.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
         meanwhile: called while the plugins' processes start; imports modules here, for example.
+        strict: whether a class that cannot be used is an error; otherwise it is a model with that
+            as its obstacle.
 
     Raises:
         PluginError: a given plugin cannot be used, or two plugins offer the same name. An installed
@@ -277,7 +303,7 @@ def discover(
     sources = [*installed, *extra_sources]
     processes = Processes(MODULES)
     try:
-        return _described(processes, sources, meanwhile)
+        return _described(processes, sources, meanwhile, strict=strict)
     except BaseException:
         processes.close()
         raise
@@ -316,7 +342,11 @@ def _asked(
 
 
 def _described(
-    processes: Processes, sources: Sequence[Source], meanwhile: Callable[[], object]
+    processes: Processes,
+    sources: Sequence[Source],
+    meanwhile: Callable[[], object],
+    *,
+    strict: bool,
 ) -> Described:
     answers = _asked(processes, sources, meanwhile)
     for i, source in enumerate(sources):
@@ -343,9 +373,16 @@ def _described(
                 raise PluginError(reason)  # the reason already names the plugin
             is_users = source.opens or source.of_class is not None
             if failure.kind == "exception" and is_users and not reason.startswith(NO_IMPORT):
+                if source.of_class and not strict:
+                    descriptions.append((source, _unusable(source.of_class, reason)))
+                    continue
                 raise UsageError(reason)
             if failure.kind != "exception":
                 reason = f"its process {reason} while it described its offers"
+            if source.of_class and not strict:
+                reason = f"'{source.of_class.path}': {reason}"
+                descriptions.append((source, _unusable(source.of_class, reason)))
+                continue
             if source.given:
                 raise PluginError(str(Fault(source.origin, reason)))
             faults.append(Fault(source.origin, reason))
@@ -356,6 +393,14 @@ def _described(
         descriptions.append((source, description))
     printed = "\n".join(answer.printed for answer in answers if answer.printed)
     return Described(processes, descriptions, faults, printed)
+
+
+def _unusable(path: ClassPath, reason: str) -> PluginJSON:
+    """The description of a class that cannot be used."""
+    model = Model(path.name, estimator(path.path), tags=(path.tag,), obstacle=reason)
+    offers: dict[str, list[OfferJSON]] = {kind: [] for kind in KINDS if kind != "devices"}
+    offers["models"] = [_to_json("models", model)]
+    return {"offers": offers, "devices": False, "nothing": "", "faults": []}
 
 
 def _loading(processes: Processes, source: Source) -> Parent:
@@ -432,6 +477,11 @@ def parameters_there(
     return described(getattr(offered, function), given=given_to(offered), without=without), {}
 
 
+def unmakeable_there(inside: Inside, choice: Choice) -> tuple[str, NoArrays]:
+    """Why a class cannot be made with a choice's parameters; empty if it can."""
+    return why_unmakeable(inside.held.registry.models[choice.name], choice.arguments), {}
+
+
 def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
     """The devices that a plugin sees."""
     registry: Registry = inside.held.registry
@@ -444,7 +494,7 @@ def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
     return {"devices": devices, "faults": [fault.reason for fault in registry.faults[n_known:]]}, {}
 
 
-_TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs", "of")
+_TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs", "of", "obstacle")
 _FLAGS = (
     *("baseline", "stable", "by_default", "after_runs", "hidden_activations"),
     "greater_is_better",

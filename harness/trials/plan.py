@@ -30,6 +30,7 @@ from harness.contract.values import (
     Choice,
     Dataset,
     Metric,
+    Model,
     Skip,
     Trial,
     folds_in,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from harness.contract.registry import Registry
-    from harness.contract.values import Kernel, Model
+    from harness.contract.values import Kernel
 
 REPEATS = 5
 SEED = 0
@@ -89,11 +90,13 @@ def plan(registry: Registry, selection: Selection) -> Plan:
     datasets = choose(selection.datasets, registry.datasets, "dataset")
     if selection.train_sizes:
         datasets = _with_train_sizes(datasets, selection.train_sizes)
-    models = choose(selection.models, registry.models, "model")
+    models, refused = _models(registry, selection.models)
     baselines = [Choice(name) for name, model in registry.models.items() if model.baseline]
     models += [choice for choice in baselines if choice not in models]
     devices = [_device(registry, name) for name in dict.fromkeys(selection.devices)]
     pairings = _pairings(registry, datasets, models, devices)
+    for model, reason in refused.items():
+        pairings |= {(dataset, model, name): reason for dataset in datasets for name, _ in devices}
     skips = [Skip(*pairing, reason) for pairing, reason in pairings.items() if reason]
     trials = [
         Trial(
@@ -107,6 +110,34 @@ def plan(registry: Registry, selection: Selection) -> Plan:
         for repeat in range(given_repeats or registry.datasets[pairing[0].name].repeats or REPEATS)
     ]
     return Plan(tuple(trials), tuple(skips))
+
+
+def _models(registry: Registry, selectors: Sequence[str]) -> tuple[list[Choice], dict[Choice, str]]:
+    """The chosen models, and classes that cannot be made, with the reason.
+
+    A class that the user names is a stranger: one that cannot be made does not keep the others from
+    running. If none is left, the first reason is an error.
+    """
+    if not selectors:
+        return choose((), registry.models, "model"), {}
+    chosen: dict[Choice, None] = {}
+    refused: dict[Choice, str] = {}
+    for selector in selectors:
+        try:
+            chosen |= dict.fromkeys(choose((selector,), registry.models, "model"))
+        except UsageError as error:
+            parsed = Selector.parse(selector)
+            name = parsed.head.rpartition(":")[2]
+            if name not in registry.models or not registry.origin("models", name).is_class:
+                raise
+            for parameters in parsed.choices():
+                refused[Choice(name, tuple(sorted(parameters.items())))] = str(error)
+    of_classes = [choice for choice in chosen if registry.origin("models", choice.name).is_class]
+    if of_classes:
+        refused |= registry.unmakeable(of_classes)
+    if refused and chosen.keys() <= refused.keys():
+        raise UsageError(next(iter(refused.values())))
+    return [choice for choice in chosen if choice not in refused], refused
 
 
 def _number_of_repeats(selection: Selection) -> int | None:
@@ -161,7 +192,9 @@ def choose(
     """
     if not selectors:
         return [
-            Choice(name) for name, value in offers.items() if getattr(value, "by_default", True)
+            Choice(name)
+            for name, value in offers.items()
+            if getattr(value, "by_default", True) and not getattr(value, "obstacle", "")
         ]
     chosen: dict[Choice, None] = {}
     for selector in selectors:
@@ -172,6 +205,8 @@ def choose(
             for name, value in offers.items()
             if fnmatch.fnmatchcase(name, glob) and (tag is None or tag in value.tags)
         ]
+        # A class that cannot be made is chosen by its own name only.
+        names = [name for name in names if not getattr(offers[name], "obstacle", "")] or names
         if not names:
             tags = {tag for value in offers.values() for tag in value.tags}
             if noun == "metric" and not difflib.get_close_matches(glob, offers):
@@ -256,6 +291,8 @@ def _installed(package: str) -> bool:
 
 def _settled(offered: Dataset | Model | Metric, parameters: dict[str, str]) -> Choice:
     """The choice of a dataset, model or metric with given parameters, converted to their types."""
+    if isinstance(offered, Model) and offered.obstacle:
+        raise UsageError(offered.obstacle)
     if not parameters:
         return Choice(offered.name)
     obstacle = importable(offered.requires)

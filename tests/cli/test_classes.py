@@ -129,6 +129,41 @@ def test_a_class_that_cannot_be_used_is_one_line(
     assert complaint in complaint_of(done)
 
 
+UNUSABLE = {
+    "nowhere.models:Foo": "there is no module 'nowhere'; is 'nowhere' installed in this env",
+    "./mien.py:Lost": "there is no file '",
+    "./leaves.py:Leaves": "its process ended with status 3",
+    "./mine.py:Mien": "has no 'Mien': did you mean 'Mine'?",
+    "sklearn.svm:SVC[CC=3|4]": "'SVC' has no parameter 'CC': did you mean 'C'?",
+    "sklearn.svm:NuSVC[nu=-1]": "The 'nu' parameter of NuSVC must be a float in the range (0.0, 1",
+    "sklearn.linear_model:Perceptron": "has no predict_proba; write Perceptron[proba=sigmoid]",
+    "sklearn.ensemble:BaggingClassifier[estimator=sklearn.tree:Oak]": "sklearn.tree has no 'Oak'",
+}
+"""Classes that cannot be used, with the reason."""
+
+
+def test_classes_that_cannot_be_used_are_skipped_and_the_others_run(folder: Path) -> None:
+    (folder / "leaves.py").write_text("import os\nos._exit(3)\n")
+    words = [word for selector in UNUSABLE for word in ("-m", selector)]
+    others = ["-m", "*-knn", "-m", "./mine.py:Mine[sharpness=2.5]", "--no-timing"]
+    tables = ran(folder, "-d", "iris", *words, *others)
+    assert {"sklearn-knn", "Mine[sharpness=2.5]"} < {
+        row["model"] for row in tables["ranking"] if row["accuracy"] is not None
+    }
+    skipped = {row["model"]: row for row in tables["failures"]}
+    assert {row["status"] for row in skipped.values()} == {"skipped"}
+    assert len(skipped) == len(UNUSABLE) + 1  # one has two values
+    reasons = "\n".join(row["reason"] for row in skipped.values())
+    assert [told for told in UNUSABLE.values() if told not in reasons] == []
+
+
+def test_a_dry_run_tells_which_classes_would_be_skipped(folder: Path) -> None:
+    words = ["-m", "sklearn.svm:LinearSVC", "-m", "./mine.py:Mine"]
+    done = harness_in(folder, "run", "--dry-run", "-d", "iris", "-r", "2", *words)
+    assert "6 trials to run, 1 pairings skipped" in done.printed
+    assert "LinearSVC has no predict_proba" in done.printed
+
+
 def test_show_and_check_take_a_class_too(folder: Path) -> None:
     shown = harness_in(folder, "show", "./mine.py:Mine")
     assert shown.status == 0
