@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 import weakref
 from collections.abc import Iterable
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from harness.runs.campaign import Campaign
     from harness.trials.events import Tell
 
-Selectors: TypeAlias = "str | Path | Table | Sequence[str | Path | Table]"
+Selectors: TypeAlias = "str | Path | Table | type | Sequence[str | Path | Table | type]"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -288,8 +289,8 @@ def run(
         datasets: selectors, such as ``"iris"``, ``"toy:*"`` or ``"threshold[n_train=50]"``; files,
             such as ``"churn.csv[target=churned]"``; or tables that `table` made; if left out, all
             datasets.
-        models: selectors likewise, or classes, such as ``"sklearn.svm:SVC[C=1|10]"`` and
-            ``"./mine.py:Mine"``; the baselines always run.
+        models: selectors likewise, or classes, such as ``"sklearn.svm:SVC[C=1|10]"``,
+            ``"./mine.py:Mine"`` and ``SVC``; the baselines always run.
         repeats: number of splits of each dataset; 'auto' adds more where the best model is not
             significantly better than all others.
         seed: seed of the whole run.
@@ -404,4 +405,27 @@ def _display(campaign: Campaign, bar: notebook.Bar | None, *, wanted: bool) -> I
 
 
 def _words(given: Selectors) -> tuple[str, ...]:
-    return (str(given),) if isinstance(given, str | Path | Table) else tuple(map(str, given))
+    """Selectors as texts; a class becomes its import path."""
+    if isinstance(given, str | Path | Table | type) or not isinstance(given, Iterable):
+        return (_word(given),)
+    return tuple(map(_word, given))
+
+
+def _word(given: object) -> str:
+    if isinstance(given, str | Path | Table):
+        return str(given)
+    if isinstance(given, type):
+        if given.__module__ == "__main__" or "<" in given.__qualname__:
+            raise UsageError(
+                f"{given.__qualname__} is a class of this script or notebook, which no other "
+                f"process can import; write it to a file: './mine.py:{given.__name__}'"
+            )
+        # The public module that a library offers the class from, such as sklearn.svm.
+        module = given.__module__.partition("._")[0]
+        if getattr(sys.modules.get(module), given.__name__, None) is not given:
+            module = given.__module__
+        return f"{module}:{given.__qualname__}"
+    raise UsageError(
+        f"{given!r:.80} is no text; select by a name, such as 'sklearn-svc', 'auc' or "
+        "'sklearn.svm:SVC[C=10]'; what has no name yet is offered by a plugin: plugins='mine.py'"
+    )

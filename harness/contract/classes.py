@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from harness.contract.estimators import FOLDS, PATH, PROBA, estimator, imported, is_importable
 from harness.contract.hookspecs import hookimpl
 from harness.contract.selectors import Selector, quoted
+from harness.contract.values import NAME as PATTERN
 from harness.contract.values import Model, Needs, Setting
 from harness.errors import UsageError, nearest
 
@@ -148,6 +149,8 @@ def class_path(text: str, *, strict: bool = True) -> tuple[ClassPath, str] | Non
         return None
     module, _, attribute = head.rpartition(":")
     obstacle = ""
+    if module.startswith("~"):
+        module = str(Path(module).expanduser())
     if module.endswith(".py"):
         if not Path(module).is_file():
             obstacle = f"'{head}': there is no file '{module}'; check the path"
@@ -171,6 +174,8 @@ def class_path(text: str, *, strict: bool = True) -> tuple[ClassPath, str] | Non
     names = (selector.parameters or {}).get(NAME, (_name_of(attribute),))
     if len(names) > 1:
         raise UsageError(f"'{text}': {NAME} has several values; write a selector for each")
+    if not re.fullmatch(PATTERN, names[0]):
+        raise UsageError(f"'{text}': {NAME}={names[0]} is no name; names are words joined by '-'")
     found = ClassPath(module, attribute, names[0], obstacle)
     return found, _without_name(selector, f"{found.tag}:{found.name}")
 
@@ -209,6 +214,8 @@ def nearly_a_class(head: str) -> str:
     """
     if re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)+", head) and is_importable(head):
         module, _, name = head.rpartition(".")
+        if name[0].islower():
+            return f"'{head}' is a module; for one of its classes write '{head}:Class'"
         return f"for a class write '{module}:{name}'"
     if re.fullmatch(r"[A-Z]\w+", head):
         return f"a class needs its module, as in 'sklearn.svm:SVC': 'module:{head}'"

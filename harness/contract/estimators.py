@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from harness.contract.values import Classifier, Setting
+    from harness.contract.values import Choice, Classifier, Setting
 
 PATH = re.compile(r"(?P<module>[^\[\]'\"|]+):(?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)")
 """An import path: a dotted module or a ``.py`` file, a colon, and a class."""
@@ -30,6 +30,8 @@ PROBA = "proba"
 
 FOLDS = 5
 """Folds of the training part that the calibration uses."""
+
+_INNER = re.compile(r"(?<![\w.:/])((?:[^\W\d]\w*\.)*[^\W\d]\w*):[^\W\d]\w*")
 
 _DOTTED = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
@@ -146,7 +148,8 @@ def imported(path: str) -> type[Any]:
                 for word in known
                 if not word.startswith("_") and hasattr(getattr(value, word), "fit")
             ]
-            raise UsageError(f"'{path}': {module_name} has no '{part}': {nearest(part, public)}")
+            hint = nearest(part, public) if public else "name the module that has the class"
+            raise UsageError(f"'{path}': {module_name} has no '{part}': {hint}")
         value = getattr(value, part)
     if not isinstance(value, type):
         raise UsageError(
@@ -163,6 +166,12 @@ def is_importable(module: str) -> bool:
         return top in sys.modules or importlib.util.find_spec(top) is not None
     except (ImportError, ValueError):
         return False
+
+
+def inner_modules(choice: Choice) -> tuple[str, ...]:
+    """The modules of classes in a choice's parameters, as in ``estimator=sklearn.svm:SVC``."""
+    texts = [value for _, value in choice.parameters if isinstance(value, str)]
+    return tuple(dict.fromkeys(name for text in texts for name in _INNER.findall(text)))
 
 
 def _module(path: str, name: str) -> ModuleType:

@@ -26,6 +26,7 @@ from harness.contract.selectors import quoted
 from harness.contract.values import (
     DEFAULT_IN,
     KINDS_WITHOUT_FOLDS,
+    NAME,
     Choice,
     Column,
     Dataset,
@@ -498,7 +499,7 @@ def _breach(kind: str, value: Any) -> str | None:
     if not isinstance(value, KINDS[kind]):
         return f"{value!r:.80}, which is not a harness.{KINDS[kind].__name__}"
     noun = kind.removesuffix("s")
-    pattern = r"[a-z]+(:\d+)?" if kind == "devices" else r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
+    pattern = r"[a-z]+(:\d+)?" if kind == "devices" else NAME
     if not isinstance(value.name, str) or not re.fullmatch(pattern, value.name):
         return f"a {noun} with the name {value.name!r}; names are words joined by '-'"
     if wrong := _wrong_field(kind, value):

@@ -109,7 +109,12 @@ def _parameters(text: str, inside: str) -> dict[str, tuple[str, ...]]:
         name, equals, values = part.partition("=")
         name = name.strip()
         alternatives = tuple(value.strip() for value in parts(values, "|"))
-        if not equals or not name or not all(alternatives) or name in parameters:
+        if name in parameters:
+            raise UsageError(
+                f"'{text}': '{part.strip()}' is no parameter=value, because '{name}' is given "
+                f"twice; separate several values by '|': {name}=a|b"
+            )
+        if not equals or not name or not all(alternatives):
             raise UsageError(
                 f"'{text}': '{part.strip()}' is no parameter=value; "
                 "separate several parameters by ',' and several values by '|'"

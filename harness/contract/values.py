@@ -519,6 +519,9 @@ class Choice:
         )
 
 
+NAME = r"[A-Za-z0-9]+([._-][A-Za-z0-9]+)*"
+"""Pattern of the names that plugins give."""
+
 _FOLDS = re.compile(r"([1-9]\d{0,5})-fold")
 
 

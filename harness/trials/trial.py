@@ -643,11 +643,19 @@ def takes_monitor(classifier: Classifier) -> bool:
 def weights_keyword(classifier: Any) -> str:
     """The argument of ``fit`` that takes the rows' weights; empty if there is none.
 
-    It is ``sample_weight``; of a scikit-learn pipeline, that of its last step.
+    It is ``sample_weight``; of a scikit-learn pipeline, that of its last step. Voting and stacking
+    pass it on if all classifiers in them take it.
     """
     try:
-        if "sample_weight" in inspect.signature(classifier.fit).parameters:
+        parameters = inspect.signature(classifier.fit).parameters
+        if "sample_weight" in parameters:
             return "sample_weight"
+        if "fit_params" in parameters and hasattr(classifier, "estimators"):
+            inside = [each for _, each in classifier.estimators if each != "drop"]
+            final = getattr(classifier, "final_estimator", None)
+            inside += [] if final is None else [final]
+            passed_on = all(weights_keyword(each) == "sample_weight" for each in inside)
+            return "sample_weight" if passed_on else ""
         name, last = classifier.steps[-1]
         inner = weights_keyword(last)
     except (AttributeError, LookupError, TypeError, ValueError):

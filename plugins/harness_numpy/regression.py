@@ -64,7 +64,7 @@ class SoftmaxRegression:
             monitor: called after each iteration with its number and the log probabilities.
         """
         iteration = 0
-        penalised = Objective(X, y, self.n_classes, self.l2)
+        penalised = Objective(np.asarray(X), y, self.n_classes, self.l2)
 
         def objective(flat: Flat) -> tuple[float, Floats]:
             loss, gradient = penalised(self._shaped(flat))
@@ -125,7 +125,7 @@ class SoftmaxRegression:
 
     def _logits(self, X: Array) -> Floats:
         """Logits (n_samples, n_classes)."""
-        Z: Floats = X @ self.weights_[:, :-1].T
+        Z: Floats = np.asarray(X) @ self.weights_[:, :-1].T
         Z += self.weights_[:, -1]
         return Z
 

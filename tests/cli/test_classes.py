@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import complaint_of, harness_in
+from sklearn.svm import SVC
 
 import harness
 
@@ -117,6 +118,8 @@ def test_a_run_of_a_class_is_resumed_unless_its_file_has_changed(folder: Path) -
             "sklearn.svm.SVC",
             "no model matches 'sklearn.svm.SVC': for a class write 'sklearn.svm:SVC'",
         ),
+        ("sklearn.svm", "is a module; for one of its classes write 'sklearn.svm:Class'"),
+        ("sklearn:SVC", "sklearn has no 'SVC': name the module that has the class"),
         ("SVC", "no model matches 'SVC': a class needs its module, as in 'sklearn.svm:SVC'"),
         ("lihgtgbm:LGBMClassifier", "there is neither a tag nor a module 'lihgtgbm'"),
         ("./mine.py:Mien", "mine.py has no 'Mien': did you mean 'Mine'?"),
@@ -177,8 +180,24 @@ def test_show_and_check_take_a_class_too(folder: Path) -> None:
 
 def test_a_class_runs_from_python(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
-    outcome = harness.run("iris", ["sklearn.svm:SVC[C=1|10]"], repeats=1, timing=False)
+    outcome = harness.run("iris", ["sklearn.svm:SVC[C=10]", SVC], repeats=1, timing=False)
     assert set(outcome.results["model"]) == {"SVC", "SVC[C=10]", "prior", "uniform"}
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ({"models": [SVC()]}, "SVC() is no text; select by a name, such as "),
+        ({"metrics": harness.Metric("own", len)}, "what has no name yet is offered by a plugin"),
+        ({"models": type("Own", (), {"__module__": "__main__"})}, "write it to a file: './mine.py"),
+    ],
+)
+def test_objects_that_name_nothing_are_refused_with_the_way_out(
+    tmp_path: Path, given: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(harness.UsageError) as refusal:
+        harness.run("iris", store=tmp_path / "harness.db", **given)
+    assert complaint in str(refusal.value)
 
 
 def test_prepare_overrules_what_any_model_gets(folder: Path) -> None:

@@ -111,6 +111,8 @@ def test_any_parameters_of_a_class_reach_its_model_unchanged(
         ("./mien.py:Mine", "'./mien.py:Mine': there is no file './mien.py'; check the path"),
         ("mine:Mine", "there is no module 'mine'; for the file write './mine.py:Mine'"),
         ("sklern.svm:SVC", "there is no module 'sklern'; is 'sklern' installed in this environ"),
+        ('json:JSONDecoder[name="a b"]', "name=a b is no name; names are words joined by '-'"),
+        ("json:JSONDecoder[x=1,x=2]", "'x' is given twice; separate several values by '|': x=a|b"),
         ("json:JSONDecoder[name=a|b]", "name has several values; write a selector for each"),
     ],
 )

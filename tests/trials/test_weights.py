@@ -12,7 +12,9 @@ from command_line import complaint_of, harness_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -240,11 +242,18 @@ def test_a_smaller_training_part_without_any_weight_is_refused() -> None:
             make_pipeline(StandardScaler(), make_pipeline(LogisticRegression())),
             "pipeline__logisticregression__sample_weight",
         ),
+        (VotingClassifier([("a", LogisticRegression()), ("b", "drop")]), "sample_weight"),
+        (VotingClassifier([("a", LogisticRegression()), ("b", KNeighborsClassifier())]), ""),
+        (StackingClassifier([("a", GaussianNB())]), "sample_weight"),
+        (StackingClassifier([("a", GaussianNB())], KNeighborsClassifier()), ""),
         (object(), ""),
     ],
 )
 def test_the_argument_for_weights_is_found_by_the_signature(classifier: Any, keyword: str) -> None:
     assert weights_keyword(classifier) == keyword
+    if keyword:
+        X, y = np.arange(20.0)[:, None], np.arange(20) % 2
+        classifier.fit(X, y, **{keyword: np.ones(20)})
 
 
 PLUGIN = """

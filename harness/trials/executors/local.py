@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import psutil
 
+from harness.contract.estimators import inner_modules
 from harness.contract.values import Failure, Result
 from harness.processes.client import Limits, nameless, wait
 from harness.processes.packing import PackingError, unpack
@@ -23,6 +24,7 @@ from harness.trials.remote import point_of, results_of, run_there, score_into
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from harness.contract.registry import Origin
     from harness.contract.values import Choice, Dataset, Model, Needs, Status, Trial
     from harness.processes.client import Call, Parent
     from harness.trials.discovery import Described
@@ -346,9 +348,13 @@ class _Work:
         )
 
     def _parent(self, unit: _Unit) -> Parent:
-        model = self._model(unit.trials[0])
-        origin = self.registry.origin("models", model.name)
-        return self.registry.parent(origin, model.requires, model.name)
+        return self.registry.parent(*self._loaded_for(unit.trials[0]))
+
+    def _loaded_for(self, trial: Trial) -> tuple[Origin, tuple[str, ...], str]:
+        """The plugin of a trial's model, the modules to load besides, and the model's name."""
+        model = self._model(trial)
+        requires = (*model.requires, *inner_modules(trial.model))
+        return self.registry.origin("models", model.name), requires, model.name
 
     def _parent_of(self, split: _Split) -> Parent:
         dataset = self._dataset(split.key[0])
@@ -424,9 +430,7 @@ class _Work:
             except PackingError as error:
                 failure = Failure("exit", str(error))
             else:
-                model = self._model(unit.trials[0])
-                origin = self.registry.origin("models", model.name)
-                self.registry.learn(origin, model.requires, model.name, loaded)
+                self.registry.learn(*self._loaded_for(unit.trials[0]), loaded)
                 output = unit.call.output()
                 return [
                     replace(result, failure=replace(result.failure, output=output))
