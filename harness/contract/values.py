@@ -762,7 +762,8 @@ class Result:
     """The result of a trial: its scores and times, or its failure; plain values only.
 
     ``n_repeated`` is the number of test rows that also occur in the training part. ``identifiers``
-    are the columns in which nearly every training row has a category of its own.
+    are the columns in which nearly every training row has a category of its own. ``drawn`` is a
+    digest of the split; empty if none was drawn.
     ``fit_weighted`` tells whether the model was fitted with the weights of the training rows; it is
     None if they have none.
     """
@@ -774,6 +775,7 @@ class Result:
     n_test: int | None = None
     n_repeated: int | None = None
     identifiers: tuple[str, ...] = ()
+    drawn: str = ""
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds | None = None
     memory: Memory = UNMEASURED

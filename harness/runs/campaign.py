@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from harness.contract.registry import Registry, load
 from harness.contract.values import AUTO, AUTO_REPEATS, Failure, Planned, Result
 from harness.errors import RefusedResultError, UsageError
+from harness.runs.identity import Identities
 from harness.runs.looks import next_look, undecided
 from harness.store.environment import changes, fingerprint
 from harness.store.frames import load_frames
@@ -118,6 +119,7 @@ class Campaign:
         done: keys of the trials that have a result.
         changed: the present fingerprint as JSON, if it differs from that at the start of the run.
         targets: with ``--repeats auto``, the number of repeats by dataset so far; else None.
+        identities: tells what the scores of each trial follow from.
     """
 
     store: Store
@@ -128,6 +130,7 @@ class Campaign:
     done: frozenset[str] = frozenset()
     changed: Mapping[str, Any] | None = None
     targets: Mapping[str, int] | None = None
+    identities: Identities | None = None
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -196,7 +199,8 @@ class Campaign:
     def _kept(self, position: int, result: Result, *, baseline: bool) -> Result:
         """Store a result and return it; if the store refuses it, store a failure instead."""
         try:
-            self.store.add(self.run, position, result, baseline=baseline)
+            identity = self.identities.of(result.trial) if self.identities else ""
+            self.store.add(self.run, position, result, baseline=baseline, identity=identity)
         except RefusedResultError as refusal:
             failure = Failure("exception", f"its result cannot be stored: {refusal}")
             result = Result(result.trial, "failed", split_kind=result.split_kind, failure=failure)
@@ -327,7 +331,8 @@ def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> 
         len(wanted) + len(planned.skips),
         _planned(registry, wanted),
     )
-    return Campaign(store, run, registry, request, planned, targets=targets)
+    identities = Identities(registry)
+    return Campaign(store, run, registry, request, planned, targets=targets, identities=identities)
 
 
 def _first_targets(request: Request, planned: Plan) -> dict[str, int] | None:
@@ -389,9 +394,9 @@ def resume(
     planned = plan(registry, request.selection)
     done = frozenset(store.done(run))
     targets = _first_targets(request, planned)
-    campaign = Campaign(
-        store, run, registry, request, planned, done, environment if changed else None, targets
-    )
+    present = environment if changed else None
+    identities = Identities(registry)
+    campaign = Campaign(store, run, registry, request, planned, done, present, targets, identities)
     while not campaign.left and (extended := campaign.further()):
         campaign = extended
     return campaign

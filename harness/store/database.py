@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Result, Skip, Value
 
-SCHEMA = 7
+SCHEMA = 8
 MIGRATIONS = {
     4: (
         "ALTER TABLE results ADD COLUMN n_repeated INTEGER",
@@ -58,6 +58,10 @@ MIGRATIONS = {
         "ALTER TABLE results ADD COLUMN device_peak_bytes BIGINT",
         "ALTER TABLE results ADD COLUMN model_bytes BIGINT",
         "ALTER TABLE results ADD COLUMN fit_weighted BOOLEAN",
+    ),
+    7: (
+        "ALTER TABLE results ADD COLUMN identity VARCHAR(40)",
+        "ALTER TABLE results ADD COLUMN drawn VARCHAR(40)",
     ),
 }
 """SQL statements that turn each schema into the next one, besides new tables; older schemas are
@@ -127,6 +131,9 @@ results = Table(
     Column("device_peak_bytes", sa.BigInteger),
     Column("model_bytes", sa.BigInteger),
     Column("fit_weighted", Boolean),  # NULL if the training rows have no weights
+    # Digests of what the scores follow from, and of the split; NULL if unknown.
+    Column("identity", String(40)),
+    Column("drawn", String(40)),
     Column("failure_kind", String(20)),
     Column("reason", Text),
     Column("traceback", Text),
@@ -305,8 +312,17 @@ class Store:
             connection.execute(runs.update().where(runs.c.id == run.id).values(values))
         return replace(run, n_trials=n_trials, planned=tuple(planned))
 
-    def add(self, run: Run, position: int, result: Result, *, baseline: bool) -> None:
+    def add(
+        self, run: Run, position: int, result: Result, *, baseline: bool, identity: str = ""
+    ) -> None:
         """Add a result; it is on disk when this returns. A trial's second result is ignored.
+
+        Args:
+            run: the run.
+            position: the trial's position in the run's plan.
+            result: the result.
+            baseline: whether its model is a baseline.
+            identity: see `harness.runs.identity`; empty if unknown.
 
         Raises:
             RefusedResultError: the database refuses this result, but may accept others.
@@ -314,7 +330,8 @@ class Store:
         """
         with self._faults():
             try:
-                self._insert(self._row(run, position, result, baseline=baseline), result)
+                row = self._row(run, position, result, baseline=baseline)
+                self._insert(row | {"identity": identity or None}, result)
             except sa.exc.OperationalError:  # no disk, no permission, no connection
                 raise
             except REFUSED as error:
@@ -355,6 +372,7 @@ class Store:
             "n_repeated": result.n_repeated,
             "identifiers": names_in_words(result.identifiers) if result.identifiers else None,
             "fit_weighted": result.fit_weighted,
+            "drawn": result.drawn or None,
         }
         if seconds:
             row |= {

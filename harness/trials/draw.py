@@ -65,11 +65,13 @@ class SplitJSON(TypedDict):
     tables: list[TableJSON]
     n_repeated: int
     identifiers: list[str]
+    drawn: str
     sketch: NotRequired[list[str] | None]
     loaded: list[str]
 
 
 MODULES = 20_000  # names of loaded modules that are accepted from a process, at most
+_DIGEST = re.compile(r"[0-9a-f]{1,64}")
 _MODULE = re.compile(r"[A-Za-z_][\w.]{0,200}")
 
 
@@ -118,6 +120,7 @@ def draw_there(
             "tables": tables,
             "n_repeated": data.n_repeated,
             "identifiers": list(data.identifiers),
+            "drawn": data.digest,
             "loaded": [],
         }
         if sketched:
@@ -254,6 +257,8 @@ def misfit(split_json: SplitJSON, arrays: Arrays, labels: Arrays, needs: Sequenc
     texts = [*names, *features, *split_json["identifiers"]]
     if not all(isinstance(text, str) for text in texts):
         return "names that are not strings"
+    if not _DIGEST.fullmatch(split_json["drawn"]):
+        return "a digest that is none"
     trained, n_train, n_test = arrays["trained"], len(y_train), len(y_test)
     integers = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
     if any(column.ndim != 1 or column.dtype.kind != "i" or not len(column) for column in integers):
@@ -386,6 +391,7 @@ def facts_of(file: int, needs_index: int, labels: int) -> Facts:
         tuple(split_json["classes"]),
         split_json["n_repeated"],
         tuple(split_json["identifiers"]),
+        split_json["drawn"],
         arrays.get("weights"),
         hidden.get("weights"),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -24,6 +26,9 @@ from harness.words import listed
 PartName: TypeAlias = Literal["X_train", "X_test"]
 
 PARTS: tuple[PartName, PartName] = ("X_train", "X_test")
+
+DIGEST = 32
+"""Characters of a split's digest."""
 
 LARGEST = float(np.finfo(np.float32).max)
 """The largest value allowed: float32 can hold it, and its square does not overflow float64."""
@@ -106,6 +111,22 @@ class Encoded:
             if len(present) >= FEW_ROWS and n_distinct > MOSTLY_DISTINCT * len(present):
                 names.append(self.feature_names[column])
         return tuple(names)
+
+    @property
+    def digest(self) -> str:
+        """Digest of both parts, their labels, weights and names: what the dataset is."""
+        names = (self.class_names, self.feature_names, self.categorical, self.categories)
+        digest = hashlib.sha256(json.dumps(names).encode())
+        for array in (
+            *(self.X_train, self.y_train, self.X_test, self.y_test),
+            *(self.weights_train, self.weights_test),
+        ):
+            if array is None:
+                digest.update(b"none")
+            else:
+                digest.update(f"{array.dtype} {array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:DIGEST]
 
     def learning_from(self, rows: NDArray[np.intp]) -> Encoded:
         """The same split, with only these rows in its training part.

@@ -80,6 +80,7 @@ class ResultJSON(TypedDict):
 
     n: list[int | None]
     identifiers: tuple[str, ...]
+    drawn: str
     scores: dict[str, float]
     seconds: tuple[float, ...]
     memory: tuple[float, ...]
@@ -333,6 +334,7 @@ def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -
     result_json: ResultJSON = {
         "n": [result.n_train, result.n_test, result.n_repeated],
         "identifiers": result.identifiers,
+        "drawn": result.drawn,
         "scores": dict(result.scores),
         "seconds": astuple(result.seconds),
         "memory": astuple(result.memory),
@@ -391,6 +393,7 @@ def results_of(
                 n_test=n_test,
                 n_repeated=n_repeated,
                 identifiers=tuple(result_json["identifiers"]),
+                drawn=result_json["drawn"],
                 scores=result_json["scores"],
                 seconds=Seconds(*result_json["seconds"]),
                 memory=memory,

@@ -135,6 +135,7 @@ class Facts:
         class_names: names of all classes of the dataset.
         n_repeated: number of test rows that also occur in the training part.
         identifiers: names of columns in which nearly every row has its own category.
+        drawn: digest of the split.
         weights_train: (n_train,), weights of the rows; None if every row counts the same.
         weights_test: (n_test,), likewise.
     """
@@ -145,6 +146,7 @@ class Facts:
     class_names: tuple[str, ...]
     n_repeated: int = 0
     identifiers: tuple[str, ...] = ()
+    drawn: str = ""
     weights_train: NDArray[np.float64] | None = None
     weights_test: NDArray[np.float64] | None = None
 
@@ -188,6 +190,7 @@ class Material:
             data.class_names,
             data.n_repeated,
             data.identifiers,
+            data.digest,
             data.weights_train,
             data.weights_test,
         )
@@ -338,6 +341,7 @@ def scored(trial: Trial, fitted: Fitted, facts: Facts, kind: SplitKind) -> Resul
         n_test=len(facts.y_test),
         n_repeated=facts.n_repeated,
         identifiers=facts.identifiers,
+        drawn=facts.drawn,
         scores=scores | {"train_likelihood": train_likelihood},
         seconds=fitted.seconds,
         memory=fitted.memory,

@@ -1,0 +1,219 @@
+"""What the scores of a trial follow from, as a digest: trials of one identity have equal scores.
+
+An identity covers the dataset and the model with their parameters, the seeds, the code of both
+plugins with the modules that it imports, the versions of the libraries that this code needs, the
+harness's own code for preparing and scoring, Python, the device and the kind of processor. Two
+things it cannot cover: files that a plugin reads without declaring them, and what it fetches. What
+a dataset gave is therefore known by a digest of the split beside it: `Result.drawn`.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import platform
+import sys
+from functools import cache, cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from harness.contract.cpu import processor
+from harness.contract.estimators import inner_modules
+from harness.contract.registry import core
+from harness.trials.trial import THREADS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from harness.contract.registry import Origin, Registry
+    from harness.contract.values import Choice, Trial
+
+OWN = "classification-harness"
+
+ROOMS = ("contract", "processes", "statistics", "trials")
+"""Folders of the harness whose code prepares, trains and scores; the others only show."""
+
+ALWAYS = ("numpy", "scipy", "pandas")
+"""Distributions that every trial uses."""
+
+DIGITS = 32  # characters of an identity
+
+
+class Identities:
+    """The identities of trials whose datasets and models are in one registry.
+
+    Code and versions are looked up once, so an object serves one run.
+
+    Args:
+        registry: has the trials' datasets and models.
+    """
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._known: dict[tuple[str, str, tuple[str, ...]], list[Any]] = {}
+
+    def of(self, trial: Trial) -> str:
+        """The identity of a trial."""
+        parts = [
+            trial.key,
+            self._code("datasets", trial.dataset),
+            self._code("models", trial.model),
+            self._everywhere,
+            self._device(trial.device),
+        ]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:DIGITS]
+
+    @cached_property
+    def _everywhere(self) -> list[Any]:
+        """What all trials share."""
+        house = Path(core().path)
+        files = [file for room in ROOMS for file in sorted((house / room).rglob("*.py"))]
+        return [
+            _digest(files, house),
+            platform.python_version(),
+            processor(),
+            THREADS,
+            _versions(ALWAYS),
+        ]
+
+    @cache  # noqa: B019  # an object serves one run
+    def _device(self, name: str) -> str:
+        """A device with what is known of it; its kind alone says too little of a GPU."""
+        if name == "cpu":
+            return name
+        return f"{name} {self._registry.devices[name].description}"
+
+    def _code(self, kind: str, choice: Choice) -> list[Any]:
+        """Code and versions that a dataset or model follows from."""
+        inner = inner_modules(choice)
+        key = kind, choice.name, inner
+        if key not in self._known:
+            origin = self._registry.origin(kind, choice.name)
+            offered: Any = getattr(self._registry, kind)[choice.name]
+            modules, helpers = _imports(origin)
+            names = {*offered.requires, *inner} | (modules if origin.distribution != OWN else set())
+            distributions = {name for module in names for name in _distributions(module)}
+            distributions |= {origin.distribution} - {"", OWN}
+            digests = [_digest(files, root) for root, files in sorted(helpers.items())]
+            self._known[key] = [origin.digest(), digests, _versions(distributions)]
+        return self._known[key]
+
+
+def _imports(origin: Origin) -> tuple[set[str], dict[Path, list[Path]]]:
+    """What a plugin's code imports: modules of distributions, and files of helper modules.
+
+    The helpers' files are given by the folder that their names are relative to.
+    """
+    if origin.options or not origin.path:
+        return set(), {}
+    own = Path(origin.path)
+    installed: set[str] = set()
+    helpers: dict[Path, list[Path]] = {}
+    waiting, seen = _python_files(own), set(_python_files(own))
+    while waiting:
+        file = waiting.pop()
+        for name in _imported_by(file):
+            place = _place(name, file.parent)
+            if place is None:
+                installed.add(name)
+            elif own not in (place, *place.parents):
+                found = [each for each in _python_files(place) if each not in seen]
+                helpers.setdefault(place.parent, []).extend(found)
+                waiting += found
+                seen |= set(found)
+    return installed, {root: sorted(files) for root, files in helpers.items()}
+
+
+def _python_files(place: Path) -> list[Path]:
+    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+
+
+def _imported_by(file: Path) -> set[str]:
+    """Top names of the modules that a file imports anywhere; none if it cannot be read."""
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return set()
+    names: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(str(node.module).partition(".")[0])
+    return names - sys.stdlib_module_names - {"harness"}
+
+
+def _place(name: str, folder: Path) -> Path | None:
+    """The file or folder of a module that no distribution installs; None for other modules."""
+    for candidate in (folder / f"{name}.py", folder / name):
+        if candidate.exists() and not _distributions(name):
+            return candidate
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return None
+    if spec is None or spec.origin is None or _distributions(name):
+        return None
+    path = Path(spec.origin)
+    return path.parent if path.name == "__init__.py" else path
+
+
+@cache
+def _providers() -> dict[str, list[str]]:
+    return dict(importlib.metadata.packages_distributions())
+
+
+def _distributions(module: str) -> list[str]:
+    """The distributions that install a module."""
+    return _providers().get(module.partition(".")[0], [])
+
+
+def _versions(distributions: Iterable[str]) -> list[list[str]]:
+    """Versions of distributions and of all that they require, by name."""
+    versions: dict[str, str] = {}
+    waiting = sorted(distributions)
+    while waiting:
+        name = waiting.pop()
+        if name in versions:
+            continue
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+        waiting += _required_by(name)
+    return [[name, version] for name, version in sorted(versions.items())]
+
+
+@cache
+def _required_by(distribution: str) -> tuple[str, ...]:
+    """What a distribution requires here, its extras aside."""
+    return tuple(_requirements(distribution))
+
+
+def _requirements(distribution: str) -> Iterator[str]:
+    if distribution == OWN:
+        return
+    try:
+        lines = importlib.metadata.requires(distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return
+    for line in lines:
+        try:
+            requirement = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            yield requirement.name.lower().replace("_", "-")
+
+
+def _digest(files: Iterable[Path], root: Path) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(root)}\n".encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()[:DIGITS]
