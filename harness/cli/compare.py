@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from harness.cli import options
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.contract.values import Run
     from harness.store.database import Store
 
@@ -44,7 +47,8 @@ SHORTEST_HASH = 4
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Compare run NEW with run BASE, trial by trial and timing by timing.
 
-    A run is an id, a name, `last`, `previous`, or a git revision that it was made at.  Scores are
+    A run is an id, a name, `last`, `previous`, or a git revision that it was made at; 3+5 stands
+    for the newest results of runs 3 and 5.  Scores are
     paired by split; times are by process, and judged only on one machine, and only where at least
     five timings tell a change from the machine's drift.
 
@@ -55,12 +59,12 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """  # noqa: D301  # click wants the character, not its escape
     from harness.analysis.changes import status
     from harness.analysis.two_runs import compare_runs
-    from harness.store.frames import load_frames
+    from harness.store.sets import load_runs
 
     verdicts = options.Verdicts.of(given)
     with closing(options.open_store(given["store"])) as store:
-        runs = [find_run(store, text) for text in (given["base"], given["new"])]
-        base, new = (load_frames(store, run) for run in runs)
+        sets = [find_runs(store, (text,)) for text in (given["base"], given["new"])]
+        base, new = (load_runs(store, found) for found in sets)
         asked = () if given["only"] else tuple(new.run.asked.get("metrics", ()))
         if metrics := given["metrics"] or asked:
             registry = options.discover(given["plugins"])
@@ -74,13 +78,14 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             only=given["only"] or (),
         )
     remarks += [*base.remarks, *new.remarks]
-    for run in runs:
+    remarks += [f"Base: {line}" for line in base.sources] + [f"New: {line}" for line in new.sources]
+    for run in {run.id: run for found in sets for run in found}.values():
         if run.finished is None:
             remarks.append(f"Run {run.id} is not complete.")
-    if runs[0].id == runs[1].id:
+    if sets[0] == sets[1]:
         remarks.append("This is one run, compared with itself.")
-    title = f"harness compare: {_named(runs[0])} → {_named(runs[1])}"
-    verdicts.show(rows, title, remarks, {"base": runs[0].id, "new": runs[1].id})
+    title = f"harness compare: {_named(base.run)} → {_named(new.run)}"
+    verdicts.show(rows, title, remarks, {"base": base.run.id, "new": new.run.id})
     ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
 
 
@@ -114,6 +119,50 @@ def find_run(store: Store, text: str | None) -> Run:
                 "`harness ab` measures revisions"
             ) from None
         raise missing from None
+
+
+def find_runs(
+    store: Store,
+    texts: Sequence[str] = (),
+    *,
+    since: datetime | None = None,
+    all_runs: bool = False,
+) -> list[Run]:
+    """The runs that texts name, each as in `find_run` or several joined by ``+``.
+
+    Args:
+        store: the database.
+        texts: of runs; empty for the newest run.
+        since: all runs with results that began then or later.
+        all_runs: all runs with results.
+
+    Raises:
+        UsageError: no run fits, or several ways to name runs are given.
+    """
+    if bool(texts) + (since is not None) + all_runs > 1:
+        raise UsageError("name runs, or give --since or --all-runs; not two of them")
+    if since is not None or all_runs:
+        found = [run for run in store.runs() if run.kind == "trials"]
+        if since is not None:
+            found = [run for run in found if datetime.fromisoformat(run.started) >= since]
+        if not found:
+            when = f" since {since:%Y-%m-%d %H:%M} UTC" if since else ""
+            raise UsageError(f"store '{store.name}' has no run with results{when}")
+        return found
+    if not texts:
+        return [find_run(store, None)]
+    by_id = {run.id: run for text in texts for run in _joined(store, text)}
+    return list(by_id.values())
+
+
+def _joined(store: Store, text: str) -> list[Run]:
+    """The run of a text, or the runs of a text such as ``3+5``."""
+    try:
+        return [find_run(store, text)]
+    except UsageError:
+        if "+" not in text.strip("+"):
+            raise
+    return [find_run(store, each) for each in text.split("+")]
 
 
 def _named(run: Run) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -203,6 +206,41 @@ def metric_option(function: F) -> F:
         multiple=True,
         metavar="NAME",
         help="Score to show, as NAME[parameter=value]; repeatable, the first ranks.",
+    )(function)
+
+
+class Since(click.ParamType[Any]):
+    """A date, a time, or how long ago."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> datetime:
+        """The time in UTC; ``30d`` is 30 days ago."""
+        if isinstance(value, datetime):
+            return value
+        text = str(value).strip()
+        ago = re.fullmatch(r"(\d{1,6})([hdw])", text)
+        if ago:
+            unit = {"h": "hours", "d": "days", "w": "weeks"}[ago[2]]
+            with contextlib.suppress(OverflowError):
+                return datetime.now(UTC) - timedelta(**{unit: int(ago[1])})
+        try:
+            found = datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"'{value}' is no date; write 2026-11-30, or 30d, 2w or 12h ago", param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def set_options(function: F) -> F:
+    """Add the options ``--since`` and ``--all-runs``, which name several runs."""
+    function = click.option(
+        "--all-runs", is_flag=True, help="The newest results of all runs in the store."
+    )(function)
+    return click.option(
+        "--since",
+        type=Since(),
+        metavar="DATE",
+        help="The newest results of all runs since a date, or since 30d, 2w or 12h ago.",
     )(function)
 
 

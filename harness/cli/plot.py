@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from harness.cli import options
-from harness.cli.compare import find_run
+from harness.cli.compare import find_runs
 from harness.cli.track import EMPTY, NOTHING
 from harness.contract.values import Wanted
 from harness.errors import UsageError
@@ -17,6 +17,7 @@ from harness.terminal.console import remark, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from harness.analysis.history import Segment
     from harness.contract.values import Frames, Picture
@@ -37,7 +38,7 @@ class PlotCommand(options.Command):
     name="plot", cls=PlotCommand, short_help="Draw a picture of a run, or of the history."
 )
 @click.argument("kind", metavar="KIND")
-@click.argument("run", required=False)
+@click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option("-m", "--model", metavar="NAME", help="As it is stored, or a glob; also a kernel.")
 @click.option("-d", "--dataset", metavar="NAME", help="Likewise.")
 @click.option("--device", metavar="NAME", help="Likewise.")
@@ -49,6 +50,7 @@ class PlotCommand(options.Command):
     metavar="FILE",
     help="Its suffix says the format: svg, png or pdf [KIND.svg].",
 )
+@options.set_options
 @options.metric_option
 @options.store_option
 @options.plugin_option
@@ -56,12 +58,14 @@ class PlotCommand(options.Command):
 def command(
     ctx: click.Context,
     kind: str,
-    run: str | None,
+    runs: tuple[str, ...],
     model: str | None,
     dataset: str | None,
     device: str | None,
     measure: str | None,
     output: Path | None,
+    since: datetime | None,
+    all_runs: bool,
     metrics: tuple[str, ...],
     store: str | None,
     plugins: tuple[str, ...],
@@ -78,7 +82,7 @@ def command(
     wanted = Wanted(model, dataset, device, measure)
     registry = options.discover(plugins)
     picture = registry.pictures[kind]
-    _require(picture, run, wanted, file, metrics)
+    _require(picture, runs, wanted, file, metrics)
     with closing(options.open_store(store)) as opened:
         source: Frames | Sequence[Segment]
         if picture.scope == "history":
@@ -87,7 +91,8 @@ def command(
                 remark(EMPTY)
                 ctx.exit(NOTHING)
         else:
-            source = options.with_metrics(_frames(opened, run), registry, metrics)
+            source = _frames(opened, runs, since=since, all_runs=all_runs)
+            source = options.with_metrics(source, registry, metrics)
         drawing = picture.draw(source, wanted)
     from harness.sheets.output import save
 
@@ -96,7 +101,7 @@ def command(
 
 
 def _require(
-    picture: Picture, run: str | None, wanted: Wanted, file: Path, metrics: Sequence[str]
+    picture: Picture, runs: Sequence[str], wanted: Wanted, file: Path, metrics: Sequence[str]
 ) -> None:
     """Check the file and the combination of arguments before the store is read.
 
@@ -108,8 +113,8 @@ def _require(
     require_suffix(file)
     options.require_writable(file)
     of_history = picture.scope == "history"
-    if of_history and run is not None:
-        raise UsageError(f"the history covers all runs; leave '{run}' out")
+    if of_history and runs:
+        raise UsageError(f"the history covers all runs; leave '{' '.join(runs)}' out")
     if metrics and of_history:
         raise UsageError("--metric is for pictures of a run; leave it out, or plot another kind")
     if wanted.measure is not None and not of_history:
@@ -122,7 +127,7 @@ def _segments(store: Store) -> Sequence[Segment]:
     return segments(store.points())
 
 
-def _frames(store: Store, run: str | None) -> Frames:
-    from harness.store.frames import load_frames
+def _frames(store: Store, runs: Sequence[str], *, since: datetime | None, all_runs: bool) -> Frames:
+    from harness.store.sets import load_runs
 
-    return load_frames(store, find_run(store, run))
+    return load_runs(store, find_runs(store, runs, since=since, all_runs=all_runs))

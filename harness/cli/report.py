@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from harness.cli import options, reports
-from harness.cli.compare import find_run
+from harness.cli.compare import find_runs
 from harness.errors import UsageError, cannot_write
 from harness.terminal.console import out, remark, write
 from harness.untrusted import cleaned, frame_csv
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from harness.contract.registry import Registry
     from harness.contract.values import Report
@@ -39,7 +40,7 @@ class ReportCommand(options.Command):
     short_help="Print a run's tables again.",
     context_settings={"ignore_unknown_options": True},  # a report has options of its own
 )
-@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [RUN]")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [RUN]...")
 @click.option("--report", "name", help="The report by its name; the same as NAME.")
 @click.option("--format", "style", metavar="FORMAT", help="[the first that the report has]")
 @click.option(
@@ -67,6 +68,7 @@ class ReportCommand(options.Command):
     help="The same as NAME best with --score.",
 )
 @click.option("--versus", is_flag=True, help="The same as NAME versus.")
+@options.set_options
 @options.metric_option
 @options.store_option
 @options.plugin_option
@@ -79,23 +81,28 @@ def command(
     html: Path | None,
     best_of: str | None,
     versus: bool,
+    since: datetime | None,
+    all_runs: bool,
     metrics: tuple[str, ...],
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
     """Print a report of RUN, as `harness compare` takes it; of the newest run without.
 
-    Without NAME it is what `harness run` prints at its end.
+    Without NAME it is what `harness run` prints at its end. Several runs make one ranking, of the
+    newest results of each model on each dataset.
 
     \b
       harness report
+      harness report 3 5 add-lgbm
+      harness report --since 30d --html leaderboard.html
       harness report 3 --format markdown
       harness report 3 --metric auc --metric f1-macro
       harness report --html report.html
       harness report best --score accuracy --format markdown
       harness report versus -m torch-mlp -m sklearn-random-forest --rope 2%
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.store.frames import load_frames
+    from harness.store.sets import load_runs
 
     if sum((html is not None, best_of is not None, versus)) > 1:
         raise UsageError("--html, --best-of and --versus are three reports; use only one of them")
@@ -109,10 +116,11 @@ def command(
     registry = options.discover(plugins)
     name, rest = _named(registry, name, list(words), best_of=best_of, versus=versus)
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
-    run, chosen = reports.parsed(registry, report, rest)
+    runs, chosen = reports.parsed(registry, report, rest)
     style = _format(report, "html" if html else style, file)
     with closing(options.open_store(store)) as opened:
-        frames = load_frames(opened, find_run(opened, run), registry.pictures)
+        found = find_runs(opened, runs, since=since, all_runs=all_runs)
+        frames = load_runs(opened, found, registry.pictures)
         frames = options.with_metrics(frames, registry, metrics)
         rendered = report.render(frames, style, **chosen)
         if file:

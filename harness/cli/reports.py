@@ -56,8 +56,8 @@ def after_runs(registry: Registry) -> Report:
 
 def parsed(
     registry: Registry, report: Report, words: Sequence[str]
-) -> tuple[str | None, OptionValues]:
-    """Parse the remaining command line into a run and the values of a report's options.
+) -> tuple[tuple[str, ...], OptionValues]:
+    """Parse the remaining command line into runs and the values of a report's options.
 
     Args:
         registry: all reports, to suggest the one that has an unknown option.
@@ -65,12 +65,12 @@ def parsed(
         words: the command line without the options that every report has.
 
     Returns:
-        The text that names the run, None if there is none; and the values by option.
+        The texts that name runs; and the values by option.
 
     Raises:
         UsageError: an option is unknown, or its value is not valid.
     """
-    run_argument = click.Argument(["run"], required=False)
+    run_argument = click.Argument(["runs"], nargs=-1)
     command = options.Command(
         f"report {report.name}", params=[run_argument, *map(_option, report.options)]
     )
@@ -89,7 +89,7 @@ def parsed(
         ) from None
     except click.UsageError as error:
         raise UsageError(error.format_message().rstrip(".")) from None
-    return values.pop("run"), values
+    return tuple(values.pop("runs")), values
 
 
 def in_help(option: Option) -> tuple[str, str]:

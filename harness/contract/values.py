@@ -1033,6 +1033,7 @@ class Frames:
         metric_rows: called with a name of ``scales`` and result ids; the rows' values (n_test,) by
             id, for those metrics and results that have them.
         remarks: lines that every report of these frames shows, such as why a metric is missing.
+        sources: lines on the runs that the results come from, if there are several.
     """
 
     run: Run
@@ -1050,3 +1051,4 @@ class Frames:
         lambda _name, _ids: {}
     )
     remarks: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()

@@ -41,7 +41,7 @@ ROOMS = ("contract", "processes", "statistics", "trials")
 ALWAYS = ("numpy", "scipy", "pandas")
 """Distributions that every trial uses."""
 
-DIGITS = 32  # characters of an identity
+DIGITS = 20  # characters of each digest
 
 
 class Identities:
@@ -58,15 +58,18 @@ class Identities:
         self._known: dict[tuple[str, str, tuple[str, ...]], list[Any]] = {}
 
     def of(self, trial: Trial) -> str:
-        """The identity of a trial."""
+        """The identity of a trial: a digest of code and versions, and the trial's key.
+
+        Repeats of one pairing share what stands before the hyphen.
+        """
         parts = [
-            trial.key,
             self._code("datasets", trial.dataset),
             self._code("models", trial.model),
             self._everywhere,
             self._device(trial.device),
         ]
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:DIGITS]
+        code = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:DIGITS]
+        return f"{code}-{trial.key}"
 
     @cached_property
     def _everywhere(self) -> list[Any]:

@@ -85,6 +85,7 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
         Note(FAILURES, _failures(failures, several)),
         Note("Skipped", _skipped(failures, several, n_datasets=ranking["dataset"].nunique())),
         Note("Devices differ", _devices(frames)),
+        Note("Runs", frames.sources),
         Note("Metrics", frames.remarks),
         Note(
             "Data",

@@ -53,7 +53,7 @@ def load_frames(
     columns = [
         column
         for column in tables.results.c
-        if column.name not in ("id", "run_id", "key", "position")
+        if column.name not in ("id", "run_id", "key", "position", "identity", "drawn")
     ]
     table = tables.results
     query = (
@@ -61,16 +61,17 @@ def load_frames(
         .where(table.c.run_id == run.id)
         .order_by(table.c.position, table.c.id)
     )
-    scores = sa.select(tables.scores).join(table).where(table.c.run_id == run.id)
+    of_scores = tables.scores.c
+    scores = sa.select(of_scores.result_id, of_scores.metric, of_scores.value)
+    scores = scores.join(table).where(table.c.run_id == run.id)
     with store.reading() as connection:
         results = _frame(connection, query).astype(dict.fromkeys(BYTES, float))
-        long_scores = _frame(connection, scores)
-    score_columns = long_scores.pivot_table(
-        index="result_id", columns="metric", values="value", aggfunc="first"
-    )
-    results = results.join(
-        score_columns.reindex(columns=list(METRICS)).astype(float), on="result_id"
-    )
+        by_metric: dict[str, dict[int, float]] = {name: {} for name in METRICS}
+        for result_id, metric, value in connection.execute(scores):
+            by_metric.setdefault(metric, {})[result_id] = value
+    ids = results["result_id"]
+    for name in METRICS:
+        results[name] = ids.map(by_metric[name]).astype(float)
     return Frames(
         run,
         results,
@@ -101,7 +102,8 @@ def timings_frame(timings: Sequence[Timing]) -> pd.DataFrame:
 def _frame(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> pd.DataFrame:
     rows = connection.execute(query)
     columns = list(rows.keys())
-    return pd.DataFrame.from_records(rows.all(), columns=columns)
+    # Of plain tuples, because pandas asks every row for attributes, which SQLAlchemy's look up.
+    return pd.DataFrame.from_records(list(map(tuple, rows)), columns=columns)
 
 
 def _traces(store: Store, run: Run) -> pd.DataFrame:

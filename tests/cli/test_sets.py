@@ -1,0 +1,131 @@
+"""Several runs as one ranking: the newest results of each pairing, side by side where they fit."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from command_line import complaint_of, harness_in
+
+import harness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINE = """
+import numpy as np
+
+
+class Mine:
+    def fit(self, X, y):
+        self.shares = np.bincount(y) / len(y)
+        return self
+
+    def predict_proba(self, X):
+        return np.tile(self.shares, (len(X), 1))
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs 1 to 5: two models; one more; the same on other splits; changed code; a bench's name."""
+    folder = tmp_path_factory.mktemp("sets")
+    (folder / "mine.py").write_text(MINE)
+    mine, store = f"{folder / 'mine.py'}:Mine", folder / "harness.db"
+
+    def run(datasets: Any, models: Any, **how: Any) -> None:
+        harness.run(datasets, models, store=store, timing=False, in_process=True, **how)
+
+    run(["iris", "wine"], ["sklearn-lda", "sklearn-gaussian-nb"], repeats=2, name="base")
+    run(["iris", "wine"], mine, repeats=3, name="add-mine")
+    run("iris", "sklearn-knn", repeats=2, seed=7)
+    (folder / "mine.py").write_text(f"{MINE}\n# changed\n")
+    run("iris", mine, repeats=1)
+    return folder
+
+
+def report(folder: Path, *words: str) -> tuple[dict[str, Any], str]:
+    """The tables of a report, and its notes as one text."""
+    tables = harness_in(folder, "report", *words, "--format", "json")
+    assert tables.status == 0, tables
+    notes = harness_in(folder, "report", *words, "--format", "markdown")
+    return json.loads(tables.printed)["tables"], " ".join(notes.printed.split())
+
+
+def accuracies(tables: dict[str, Any], dataset: str) -> dict[str, float | None]:
+    return {row["model"]: row["accuracy"] for row in tables["ranking"] if row["dataset"] == dataset}
+
+
+def test_runs_make_one_ranking_of_all_their_models(folder: Path) -> None:
+    both, notes = report(folder, "base", "2")
+    (first, _), (second, _) = report(folder, "1"), report(folder, "add-mine")
+    found = accuracies(both, "iris")
+    assert set(found) == {"Mine", "sklearn-lda", "sklearn-gaussian-nb", "prior", "uniform"}
+    assert found["sklearn-lda"] == accuracies(first, "iris")["sklearn-lda"]
+    assert found["Mine"] == accuracies(second, "iris")["Mine"]
+    assert "Run 1 'base' of " in notes
+    assert "among them all of sklearn-gaussian-nb, sklearn-lda." in notes
+
+
+def test_the_newest_results_of_a_pairing_count_and_its_other_repeats_are_kept(
+    folder: Path,
+) -> None:
+    tables, notes = report(folder, "base", "add-mine")
+    total = {(row["dataset"], row["model"]): row["ok"] for row in tables["ranking"]}
+    assert total["iris", "prior"] == 3
+    assert total["iris", "sklearn-lda"] == 2  # missing repeats are not filled in
+    assert "Run 2 'add-mine' of " in notes
+
+
+def test_results_of_other_splits_are_left_out_with_a_line(folder: Path) -> None:
+    tables, notes = report(folder, "1+3")
+    assert accuracies(tables, "iris")["sklearn-knn"] is None
+    assert "of run 3 on iris (prior, sklearn-knn, uniform), of other splits or other data." in notes
+
+
+def test_repeats_of_changed_code_are_not_mixed(folder: Path) -> None:
+    tables, notes = report(folder, "--all-runs")
+    repeats = {(row["dataset"], row["model"]): row["ok"] for row in tables["ranking"]}
+    assert (repeats["iris", "Mine"], repeats["wine", "Mine"]) == (1, 3)
+    assert (
+        "Left out: 3 results of run 2 on iris (Mine), of other code or versions than those of run 4"
+    ) in notes
+
+
+def test_runs_since_a_time_are_found(folder: Path) -> None:
+    every, _ = report(folder, "--all-runs")
+    assert report(folder, "--since", "1d")[0] == every
+    assert report(folder, "--since", "2020-01-01")[0] == every
+    done = harness_in(folder, "report", "--since", "2999-01-01")
+    assert "has no run with results since 2999-01-01" in complaint_of(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["1", "nowhere"], "no run 'nowhere'"),
+        (["1+nowhere"], "no run 'nowhere'"),
+        (["1", "--all-runs"], "name runs, or give --since or --all-runs; not two of them"),
+        (["--since", "soon"], "'soon' is no date; write 2026-11-30, or 30d, 2w or 12h ago"),
+    ],
+)
+def test_runs_that_are_not_there_are_one_line(
+    folder: Path, words: list[str], complaint: str
+) -> None:
+    assert complaint in complaint_of(harness_in(folder, "report", *words))
+
+
+def test_pairs_pages_pictures_and_comparisons_take_several_runs(folder: Path) -> None:
+    words = ["versus", "1", "2", "-m", "Mine", "-m", "sklearn-lda"]
+    versus = harness_in(folder, "report", *words, "--format", "json")
+    assert {"Mine", "sklearn-lda"} <= set(
+        versus.printed.replace('"', " ").replace(",", " ").split()
+    )
+    page = harness_in(folder, "report", "1", "2", "--html", "page.html")
+    assert page.status == 0, page
+    assert "sklearn-gaussian-nb" in (folder / "page.html").read_text()
+    picture = harness_in(folder, "plot", "recall", "1", "2", "-d", "iris", "-m", "Mine")
+    assert picture.status == 0, picture
+    compared = harness_in(folder, "compare", "1", "1+2")
+    assert "New: Run 2 'add-mine' of " in " ".join((compared.printed + compared.remarks).split())
