@@ -37,6 +37,11 @@ class Shown:
     high: float
 
     @property
+    def label(self) -> str:
+        """The name, and its direction unless more is better."""
+        return self.name if self.more_is_better else f"{self.name} (less is better)"
+
+    @property
     def title(self) -> str:
         """The tested score's name, and its direction unless more is better."""
         name = "NLL" if self.score == NLL else self.name

@@ -478,12 +478,15 @@ class Picture:
         description: one sentence.
         scope: what one picture shows: a ``pairing`` of a dataset and a model, any part of a
             ``run``, or the ``history``.
+        shows_metrics: whether it draws the first of the chosen metrics (`Frames.metrics`); if not,
+            ``harness plot`` refuses ``--metric``.
     """
 
     name: str
     draw: Callable[..., Any]
     description: str = ""
     scope: Literal["pairing", "run", "history"] = "pairing"
+    shows_metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -447,7 +447,7 @@ def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
 _TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs", "of")
 _FLAGS = (
     *("baseline", "stable", "by_default", "after_runs", "hidden_activations"),
-    "greater_is_better",
+    *("greater_is_better", "shows_metrics"),
 )
 _TUPLES = ("tags", "requires", "devices", "formats", "dtypes", "default_in", "notes")
 _FUNCTIONS: dict[str, tuple[str, ...]] = {

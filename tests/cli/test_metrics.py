@@ -158,6 +158,33 @@ def test_a_picture_and_the_page_show_the_score(measured: Path) -> None:
     assert re.search(r"<caption[^>]*>\s*.*mcc", page)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["likelihood", "reliability", "confusion", "recall", "regions", "hidden", "softmax", "history"],
+)
+def test_a_picture_without_a_score_to_choose_refuses_one(measured: Path, kind: str) -> None:
+    done = harness_in(measured, "plot", kind, "--metric", "mcc", "-o", "refused.svg")
+    assert (done.status, complaint_of(done)) == (
+        2,
+        f"harness: picture '{kind}' shows no score that --metric could choose; leave --metric out, "
+        "or plot one of fit-time, latency, sizes\n",
+    )
+    assert not (measured / "refused.svg").exists()
+
+
+def test_learning_curves_show_the_score(tmp_path: Path) -> None:
+    words = ("-d", "iris", "-m", "numpy-softmax", "-r", "2", "--train-sizes", "20,60")
+    assert harness_in(tmp_path, "run", *words, "--no-timing").status == 0
+    done = harness_in(tmp_path, "plot", "sizes", "--metric", "log-loss", "--metric", "mcc")
+    assert done.status == 0, done.remarks
+    drawing = (tmp_path / "sizes.svg").read_text(encoding="utf-8")
+    assert "log-loss (less is better), with 95% interval" in drawing
+    assert "likelihood" not in drawing
+    done = harness_in(tmp_path, "plot", "sizes", "--metric", "f1")
+    assert done.status == 2
+    assert "f1 has no value for iris in run 1" in complaint_of(done)
+
+
 BROKEN = {
     "raises": "ValueError: no luck at all",
     "gives-nan": "is not defined for these rows",
