@@ -17,6 +17,7 @@ from harness.words import plain
 if TYPE_CHECKING:
     import pandas as pd
 
+    from harness.analysis.shown import Shown
     from harness.contract.values import Frames
 
 RANKED = (
@@ -33,7 +34,8 @@ MARKS = (
 )
 LOOKED = (
     f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added where the best was "
-    "not told from all others. The marks allow for these looks (Bonferroni); the intervals do not."
+    "not told from all others{}. The marks allow for these looks (Bonferroni); the intervals do "
+    "not."
 )
 INTERVALS = {
     "fresh": "Fresh draws are independent: Student's t over the draws.",
@@ -251,7 +253,8 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if not all(each.more_is_better for each in shown(frames)):
         lines.append(f"{LESS}: less is better.")
     if frames.run.n_looks > 1:
-        lines.append(LOOKED)
+        lines.append(LOOKED.format(f" by {rank.name}" if frames.metrics else ""))
+        lines += _untested(ranking, rank)
     if (ranking["status"] == "partial").any():
         lines.append(
             "Not every repeat is ok: figures over the ok ones only, no rank, and never the best; "
@@ -311,6 +314,21 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if ranking["peak_bytes"].notna().any():
         lines.append(MEMORY)
     return (*lines, *_unfinished(frames))
+
+
+def _untested(ranking: pd.DataFrame, rank: Shown) -> list[str]:
+    """The datasets to which ``--repeats auto`` adds nothing, because no test compares the score."""
+    basis = f"{rank.name}_basis"
+    if basis not in ranking:
+        return []
+    models = ranking[(ranking["ok"] > 0) & ~ranking["baseline"].astype(bool)]
+    untested = (models[basis] == Basis.NO_ROW_SCORES).groupby(models["dataset"], sort=False).all()
+    names = untested.index[untested].tolist()
+    if not names:
+        return []
+    where = _listed(names, ranking["dataset"].nunique())
+    why = f"{rank.name} has no values for rows, so no test compares models by it there."
+    return [f"No repeats were added for {where}: {why}"]
 
 
 def _untested_folds(ranking: pd.DataFrame) -> list[str]:
