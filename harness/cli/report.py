@@ -63,7 +63,7 @@ class ReportCommand(options.Command):
 )
 @click.option(
     "--best-of",
-    type=click.Choice(("accuracy", "likelihood")),
+    metavar="METRIC",
     help="The same as NAME best with --score.",
 )
 @click.option("--versus", is_flag=True, help="The same as NAME versus.")
@@ -95,6 +95,7 @@ def command(
       harness report best --score accuracy --format markdown
       harness report versus -m torch-mlp -m sklearn-random-forest --rope 2%
     """  # noqa: D301  # click wants the character, not its escape
+    from harness.analysis.shown import USUAL
     from harness.store.frames import load_frames
 
     if sum((html is not None, best_of is not None, versus)) > 1:
@@ -110,10 +111,14 @@ def command(
     name, rest = _named(registry, name, list(words), best_of=best_of, versus=versus)
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
     run, chosen = reports.parsed(registry, report, rest)
+    named = reports.named_metrics(registry, report, chosen)
+    chosen |= named
     style = _format(report, "html" if html else style, file)
     with closing(options.open_store(store)) as opened:
         frames = load_frames(opened, find_run(opened, run), registry.pictures)
-        frames = options.with_metrics(frames, registry, metrics)
+        # Accuracy and likelihood are in every run's tables.
+        further = [name for name in named.values() if name not in USUAL]
+        frames = options.with_metrics(frames, registry, (*metrics, *further))
         rendered = report.render(frames, style, **chosen)
         if file:
             _write(rendered, file)

@@ -398,6 +398,7 @@ class Option:
         description: one sentence.
         choices: the allowed values; empty allows any.
         short: one letter as the short form of the option.
+        metric: whether the value names a metric, as ``--metric`` does; the frames then show it.
     """
 
     name: str
@@ -405,6 +406,7 @@ class Option:
     description: str = ""
     choices: tuple[str, ...] = ()
     short: str = ""
+    metric: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -514,7 +514,7 @@ def _from_json(kind: str, source: Source, description: OfferJSON, ask: Callable[
     return KINDS[kind](**{name: value for name, value in fields.items() if name in known_fields})
 
 
-def _option(default: Any, choices: list[str], **fields: str) -> Option:
+def _option(default: Any, choices: list[str], **fields: Any) -> Option:
     """An option from JSON, which has turned tuples into lists."""
     default = tuple(default) if isinstance(default, list) else default
     return Option(default=default, choices=tuple(choices), **fields)

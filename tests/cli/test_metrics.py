@@ -143,6 +143,28 @@ def test_reports_of_other_kinds_show_the_score(
     assert columns in done.printed
 
 
+@pytest.mark.parametrize("words", [("best", "--score"), ("--best-of",)])
+def test_the_best_model_is_told_by_any_score(measured: Path, words: tuple[str, ...]) -> None:
+    done = harness_in(measured, "report", *words, "log_loss", "--format", "json")
+    assert done.status == 0, done.remarks
+    (row,) = json.loads(done.printed)
+    least = min(each["nll"] for each in ranking(measured))
+    assert row["log-loss"] == pytest.approx(least, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        ("acu", "no metric matches 'acu': did you mean 'auc'?"),
+        ("f1*", "--score f1* matches 3 metrics: f1, f1-macro, f1-weighted; name one"),
+        ("f1", "f1 has no value for any model of run 1; `harness report 1 --metric f1` tells why"),
+    ],
+)
+def test_a_score_that_best_cannot_use_is_one_line(measured: Path, score: str, message: str) -> None:
+    done = harness_in(measured, "report", "best", "1", "--score", score)
+    assert (done.status, complaint_of(done)) == (2, f"harness: {message}\n")
+
+
 def test_two_runs_are_compared_by_a_score(measured: Path) -> None:
     done = harness_in(measured, "compare", "1", "1", "--metric", "ece", "--format", "json")
     rows = json.loads(done.printed)["rows"]
