@@ -317,8 +317,8 @@ def _panel(
     while len(labelled) and _heights((labelled - low) / (high - low))[-1] > 1 - GAP:
         high += 0.05 * span
     ax.set_ylim(low, high)
-    least_tick, most_tick = max(metric.low, ax.get_ylim()[0]), min(metric.high, ax.get_ylim()[1])
-    ax.set_yticks([tick for tick in ax.get_yticks() if least_tick <= tick <= most_tick])
+    lowest = max(metric.low, ax.get_ylim()[0])
+    ax.set_yticks([tick for tick in ax.get_yticks() if lowest <= tick <= metric.high])
     known = table[[time, "low (s)", "high (s)"]].to_numpy().ravel()
     known = known[known > 0]
     # Labels stand to the left of their points, where the front leaves room.
