@@ -113,7 +113,7 @@ def harness_metrics() -> Iterator[harness.Metric]:
         scores.matthews,
         "labels",
         low=-1.0,
-        description="Matthews' correlation coefficient, for any number of classes.",
+        description="Matthews' correlation coefficient; 0 where only one class is predicted.",
     )
     yield harness.Metric(
         "top-k",

@@ -129,6 +129,10 @@ RANKS = (
     "datasets, of no width where the same one is always ahead. 400 points are odds of ten to one "
     "to be better on a dataset."
 )
+UNDEFINED = (
+    "Where a difference is not defined, the score has no value in some repeat; `harness report` "
+    "tells why."
+)
 LACKING = (
     "Where one did not finish all repeats, the difference is of those that both did, and nothing "
     "more is said."
@@ -157,6 +161,8 @@ def _difference(row: Record) -> tuple[str, str]:
     """A mean difference and its interval, or why there is none."""
     if not row["repeats"]:
         return row["method"] if row["total"] else "no scores", ""
+    if math.isnan(row["difference"]):
+        return "not defined", ""
     interval = _interval(row["low"], row["high"])
     return _signed(row["difference"]), interval or f"{row['repeats']} of {row['total']} repeats"
 
@@ -237,8 +243,11 @@ def _duel_notes(duels: pd.DataFrame, rope: float) -> list[str]:
         notes.append(
             f"On each dataset alone, intervals and p: {', '.join(method_texts)}; bold below 5%."
         )
-    if ((duels["repeats"] > 0) & duels["low"].isna()).any():
+    known = duels["difference"].notna()
+    if (known & duels["low"].isna()).any():
         notes.append(LACKING)
+    if ((duels["repeats"] > 0) & ~known).any():
+        notes.append(UNDEFINED)
     if (judged["total"] == 1).any():
         notes.append(ONCE)
     return notes
@@ -262,9 +271,14 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
         which = (
             f"Of {n_untested} of {len(pairs) // n_scores} pairs" if several else "Over all datasets"
         )
+        undefined = (
+            ", or on which the score is not defined"
+            if pairs["note"].str.contains("is not defined").any()
+            else ""
+        )
         notes.append(
             f"{which} nothing is said but the means: fewer than {FEWEST} datasets, or some that "
-            "one of them did not finish."
+            f"one of them did not finish{undefined}."
         )
     return notes
 

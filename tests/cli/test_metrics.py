@@ -33,6 +33,12 @@ def raises(y, P):
 def gives_nan(y, P):
     return float("nan")
 
+def gives_none(y, P):
+    return None
+
+def gives_some_nan(y, P):
+    return np.where(np.arange(len(y)) < 3, np.nan, 1.0)
+
 def exits(y, P):
     raise SystemExit(3)
 
@@ -51,6 +57,8 @@ def rows(y, predicted):
 def harness_metrics():
     yield harness.Metric("raises", raises)
     yield harness.Metric("gives-nan", gives_nan)
+    yield harness.Metric("gives-none", gives_none)
+    yield harness.Metric("gives-some-nan", gives_some_nan)
     yield harness.Metric("exits", exits)
     yield harness.Metric("dies", dies)
     yield harness.Metric("a-text", lambda y, P: "high")
@@ -209,7 +217,9 @@ def test_learning_curves_show_the_score(tmp_path: Path) -> None:
 
 BROKEN = {
     "raises": "ValueError: no luck at all",
-    "gives-nan": "is not defined for these rows",
+    "gives-nan": "gave NaN: it is not defined for these rows",
+    "gives-none": "gave None; it has to return a number, or a value for each row",
+    "gives-some-nan": "gave NaN for 3 of 36 rows: it is not defined for these rows",
     "exits": "SystemExit: 3",
     "dies": "exited with status 0",
     "a-text": "could not convert string to float",
@@ -240,6 +250,16 @@ def test_a_score_without_values_leaves_its_picture_out_and_the_page_is_made(
     done = harness_in(measured, "plot", "fit-time", "--metric", "f1")
     assert done.status == 2
     assert "f1 has no value for" in complaint_of(done)
+
+
+def test_where_a_score_is_not_defined_versus_says_so(measured: Path) -> None:
+    words = ("report", "versus", "-m", "numpy-softmax", "-m", "prior", "--metric", "f1", "--ranks")
+    done = harness_in(measured, *words, "--format", "markdown")
+    assert done.status == 0, done.remarks
+    assert "| iris | not defined | |" in " ".join(done.printed.split())
+    assert "f1 is not defined on iris" in done.printed
+    assert "f1 is not defined for 'numpy-softmax' on 'iris'" in done.printed
+    assert "or on which the score is not defined" in done.printed
 
 
 def test_a_given_score_beats_those_of_the_run(tmp_path: Path) -> None:
