@@ -112,12 +112,12 @@ def command(
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
     run, chosen = reports.parsed(registry, report, rest)
     named = reports.named_metrics(registry, report, chosen)
+    # Accuracy and likelihood are in every run's tables.
+    further = [chosen[keyword] for keyword, name in named.items() if name not in USUAL]
     chosen |= named
     style = _format(report, "html" if html else style, file)
     with closing(options.open_store(store)) as opened:
         frames = load_frames(opened, find_run(opened, run), registry.pictures)
-        # Accuracy and likelihood are in every run's tables.
-        further = [name for name in named.values() if name not in USUAL]
         frames = options.with_metrics(frames, registry, (*metrics, *further))
         rendered = report.render(frames, style, **chosen)
         if file:

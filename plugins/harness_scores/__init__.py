@@ -77,7 +77,6 @@ def harness_metrics() -> Iterator[harness.Metric]:
         "expected-cost",
         scores.expected_cost,
         greater_is_better=False,
-        low=-INFINITE,
         high=INFINITE,
         description="Mean cost by [matrix='0 1; 5 0']: a row for each true class.",
     )

@@ -56,14 +56,15 @@ def expected_cost(
     Args:
         y: labels.
         P: probabilities.
-        matrix: costs as ``0 1; 5 0``: a row for each true class, a column for each decision, both
-            in the order of the class names; by default, 1 for each mistake.
+        matrix: costs from 0 as ``0 1; 5 0``: a row for each true class, a column for each
+            decision, both in the order of the class names; by default, 1 for each mistake.
         decide: ``likeliest``, the most probable class; or ``cheapest``, the class of the lowest
             expected cost by the probabilities.
         class_names: names of the classes, for messages.
 
     Raises:
-        ValueError: the matrix has not a row and a column for each class, or ``decide`` is unknown.
+        ValueError: the matrix has not a row and a column for each class, or a cost is below 0, or
+            ``decide`` is unknown.
     """
     K = P.shape[1]
     costs = np.array(_matrix(matrix)) if matrix else 1.0 - np.eye(K)
@@ -71,6 +72,11 @@ def expected_cost(
         raise ValueError(
             f"the matrix is {' x '.join(map(str, costs.shape))}, but there are {K} classes "
             f"({', '.join(class_names)}); write a row for each, such as '0 1; 5 0'"
+        )
+    if not (costs >= 0).all():
+        raise ValueError(
+            f"matrix={matrix} has a cost below 0; add the same number to all costs of its row, "
+            "which changes no comparison"
         )
     if decide not in ("likeliest", "cheapest"):
         raise ValueError(f"decide={decide}; write likeliest or cheapest")

@@ -339,6 +339,26 @@ def test_from_python_scores_are_columns(tmp_path: Path) -> None:
     assert outcome.ranking["auc"].is_monotonic_decreasing
 
 
+def test_a_cost_and_its_interval_are_at_least_0(measured: Path) -> None:
+    metric = "expected-cost[matrix=0 0 0; 0 0 1; 0 9 0]"
+    for row in ranking(measured, "--metric", metric):
+        assert 0 <= row[f"{metric}_low"] <= row[metric]
+    done = harness_in(measured, "report", "--metric", metric.replace("9", "-9"))
+    assert "has a cost below 0; add the same number to all costs of its row" in " ".join(
+        done.printed.split()
+    )
+
+
+def test_a_glob_checks_all_that_it_matches(measured: Path) -> None:
+    done = harness_in(measured, "check", "f1*")
+    assert "18 passed, 0 failed" in done.printed
+    assert {line.split()[1] for line in done.printed.splitlines()[:-1]} == {
+        "f1:", "f1-macro:", "f1-weighted:",
+    }  # fmt: skip
+    done = harness_in(measured, "check", "f2*")
+    assert (done.status, complaint_of(done)[:33]) == (2, "harness: nothing is called 'f2*':")
+
+
 def test_each_shipped_metric_keeps_the_contract(measured: Path) -> None:
     names = ["auc", "average-precision", "balanced-accuracy", "ece", "expected-cost", "f1"]
     names += ["f1-macro", "f1-weighted", "log-loss", "mcc", "precision", "recall", "top-k"]
