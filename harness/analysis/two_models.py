@@ -239,7 +239,7 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
                 f"'{model}' on '{dataset}'; choose another --metric"
             )
     if len(datasets) < FEWEST:
-        raise UsageError(f"ranks take {FEWEST} datasets, and there are {len(datasets)}; run more")
+        raise UsageError(f"ranks need {FEWEST} datasets, and there are {len(datasets)}; run more")
     records = []
     for score in gains:
         ranks, ratings = mean_ranks(gains[score]), elo(gains[score])
@@ -349,4 +349,4 @@ def _note(n: int, missing: Sequence[str], undefined: Sequence[str], score: str) 
     ]
     if reasons:
         return "; ".join(reasons)
-    return f"{plural(n, 'dataset')}; it takes {FEWEST}" if n < FEWEST else ""
+    return f"{plural(n, 'dataset')}; a p-value needs {FEWEST}" if n < FEWEST else ""

@@ -147,7 +147,7 @@ def _duels(duels: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTa
     for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield PrintedTable(
-            f"{titles[str(score)]}: {first} less {second}",
+            f"{titles[str(score)]}: {first} − {second}",
             ("dataset", "difference", "95% interval", "p", "better", "equal", "worse"),
             [
                 (row["dataset"], *_difference(row), p_value(row["p_value"]), *_chances(row))
@@ -171,7 +171,7 @@ def _overall(pairs: pd.DataFrame, titles: Mapping[str, str]) -> PrintedTable:
     """The table of a single pair over all datasets, with a row for each score."""
     first, second = pairs["first"].iloc[0], pairs["second"].iloc[0]
     return PrintedTable(
-        f"{first} less {second}, over {_datasets(pairs)}",
+        f"{first} − {second}, over {_datasets(pairs)}",
         ("score", "difference", "w/t/l", "p", "better", "equal", "worse"),
         [
             (BELOW.join(filter(None, (titles[row["score"]], row["note"]))), *_over_all(row))
@@ -193,7 +193,7 @@ def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
 def _matrices(pairs: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTable]:
     for score, rows in pairs.groupby("score", sort=False):
         yield PrintedTable(
-            f"{titles[str(score)]}: the first less the second, over {_datasets(rows)}",
+            f"{titles[str(score)]}: first − second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
             [
                 (
@@ -380,7 +380,7 @@ def _folded(pair: str) -> str:
 def _text(tables: Sequence[PrintedTable], notes: Sequence[str], style: str) -> str:
     parts = []
     for table in tables:
-        between = " less " if table.heads[0] == "pair" else ": "
+        between = " − " if table.heads[0] == "pair" else ": "
         lines = [(_in_line(row[0], between), *row[1:]) for row in table.rows]
         right = ("left", *("right" for _ in table.heads[1:]))
         options: Any = {"disable_numparse": True, "colalign": right if lines else None}

@@ -139,7 +139,7 @@ def test_a_project_has_scores_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "columns"),
     [
-        (("--versus", "-m", "numpy-softmax", "-m", "prior"), "auc: numpy-softmax less prior"),
+        (("--versus", "-m", "numpy-softmax", "-m", "prior"), "auc: numpy-softmax − prior"),
         (("best",), "| dataset   | best          | auc   |"),
     ],
 )
