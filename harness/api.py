@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from harness import notebook, units
 from harness.analysis import ranking
-from harness.analysis.metrics import chosen_metrics, with_metrics
 from harness.contract.classes import classes
 from harness.contract.openers import FRAME_FOLDER, NAME, opened, opening
 from harness.contract.registry import Registry, load
@@ -22,6 +21,7 @@ from harness.contract.selectors import quoted
 from harness.contract.values import Wanted
 from harness.errors import UsageError, nearest
 from harness.runs.campaign import TIMEOUT, TIMING_BUDGET, Request, begin
+from harness.runs.metrics import chosen_metrics, with_metrics
 from harness.settings import choose_store, read_settings
 from harness.store.database import Store
 from harness.store.frames import load_frames
@@ -292,7 +292,7 @@ def run(
         models: selectors likewise, or classes, such as ``"sklearn.svm:SVC[C=1|10]"``,
             ``"./mine.py:Mine"`` and ``SVC``; the baselines always run.
         repeats: number of splits of each dataset; 'auto' adds more where the best model is not
-            significantly better than all others.
+            significantly better than all others by the score that ranks.
         seed: seed of the whole run.
         metrics: scores to show, such as ``auc`` or ``f1[positive=yes]``; the first one ranks.
         train_sizes: numbers of training rows, each used in turn; if left out, all training rows.

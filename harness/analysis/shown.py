@@ -6,14 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.own_scores import LIKELIHOOD, NLL, own_scores
+from harness.contract.own_scores import LIKELIHOOD, NLL, OWN
 from harness.statistics.scores import Interval, interval, likelihood_interval
 
 if TYPE_CHECKING:
     from harness.contract.values import Frames
     from harness.statistics.scores import Cell, RowScores, Score
 
-OWN = {metric.name: metric for metric in own_scores()}
 USUAL = ("accuracy", LIKELIHOOD)
 """The scores that are shown if none is chosen; the likelihood ranks."""
 
@@ -35,6 +34,11 @@ class Shown:
     more_is_better: bool
     low: float
     high: float
+
+    @property
+    def label(self) -> str:
+        """The name, and its direction unless more is better."""
+        return self.name if self.more_is_better else f"{self.name} (less is better)"
 
     @property
     def title(self) -> str:

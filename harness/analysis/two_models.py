@@ -21,7 +21,7 @@ from harness.contract.own_scores import NLL
 from harness.errors import UsageError
 from harness.statistics.contests import FEWEST, contests, elo, mean_ranks
 from harness.statistics.posteriors import odds
-from harness.statistics.scores import RowScores, cells, compare
+from harness.statistics.scores import Basis, RowScores, cells, compare
 from harness.words import plural
 
 if TYPE_CHECKING:
@@ -146,6 +146,10 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
                 why = f"{names[unfinished]} finished {len(cell.repeats)} of {cell.total} repeats"
                 records.append(record | {"method": why})
                 continue
+            if comparison.basis is Basis.UNDEFINED:
+                why = f"{each.name} is not defined in every repeat"
+                records.append(record | {"method": why})
+                continue
             chances = odds(
                 comparison.below,
                 _rope(score, rope),
@@ -172,11 +176,11 @@ def matrix(
     both completed. ``wins``, ``ties`` and ``losses`` count datasets; a tie is a difference within
     the ROPE. ``p_value`` is Wilcoxon's, corrected by Holm over the pairs of a score. ``better``,
     ``equivalent`` and ``worse`` are probabilities by the Bayesian signed-rank test. The p-value
-    and the probabilities are NaN, and ``note`` says why, where a score is missing or there are
-    fewer than six datasets.
+    and the probabilities are NaN, and ``note`` says why, where a score is missing or not defined,
+    or there are fewer than six datasets.
     """
     names = shown_names(contenders)
-    datasets, gains = _gains(frames, contenders)
+    datasets, gains, finished = _gains(frames, contenders)
     records = []
     for each in shown(frames):
         score = each.score
@@ -187,7 +191,9 @@ def matrix(
             first, second = (pair.second, pair.first) if turn else (pair.first, pair.second)
             sign = _sign(each) * (-1 if turn else 1)
             chances = pair.odds
-            missing = [datasets[i] for i in pair.missing]
+            both = finished[pair.first] & finished[pair.second]
+            missing = [datasets[i] for i in pair.missing if not both[i]]
+            undefined = [datasets[i] for i in pair.missing if both[i]]
             records.append(
                 {
                     "score": score,
@@ -202,7 +208,7 @@ def matrix(
                     "better": chances.worse if turn else chances.better,
                     "equivalent": chances.equivalent,
                     "worse": chances.better if turn else chances.worse,
-                    "note": _note(pair.n, missing),
+                    "note": _note(pair.n, missing, undefined, each.name),
                 }
             )
     return pd.DataFrame(records, columns=list(MATRIX_COLUMNS))
@@ -212,19 +218,28 @@ def standings(frames: Frames, contenders: Sequence[Contender]) -> pd.DataFrame:
     """Mean ranks and Elo ratings with their 95% intervals, a row for each model and score.
 
     Raises:
-        UsageError: a model has not completed a dataset, or there are fewer than six datasets.
+        UsageError: a model has not completed a dataset, or a score is not defined on it, or there
+            are fewer than six datasets.
     """
     names = shown_names(contenders)
-    datasets, gains = _gains(frames, contenders)
-    lacking = np.argwhere(np.isnan(next(iter(gains.values()))))
+    datasets, gains, finished = _gains(frames, contenders)
+    lacking = np.argwhere(~finished)
     if len(lacking):
         model, dataset = names[contenders[lacking[0][0]]], datasets[lacking[0][1]]
         raise UsageError(
             f"ranks need every model on every dataset, and '{model}' has not finished "
             f"'{dataset}'; choose models with -m"
         )
+    for each in shown(frames):
+        undefined = np.argwhere(np.isnan(gains[each.score]))
+        if len(undefined):
+            model, dataset = names[contenders[undefined[0][0]]], datasets[undefined[0][1]]
+            raise UsageError(
+                f"ranks need each score on every dataset, and {each.name} is not defined for "
+                f"'{model}' on '{dataset}'; choose another --metric"
+            )
     if len(datasets) < FEWEST:
-        raise UsageError(f"ranks take {FEWEST} datasets, and there are {len(datasets)}; run more")
+        raise UsageError(f"ranks need {FEWEST} datasets, and there are {len(datasets)}; run more")
     records = []
     for score in gains:
         ranks, ratings = mean_ranks(gains[score]), elo(gains[score])
@@ -255,20 +270,26 @@ def _grouped(frames: Frames) -> Grouped:
 
 def _gains(
     frames: Frames, contenders: Sequence[Contender]
-) -> tuple[list[str], dict[Score, NDArray[np.float64]]]:
-    """Datasets, and mean scores (n_contenders, n_datasets), larger is better; NaN if incomplete."""
+) -> tuple[list[str], dict[Score, NDArray[np.float64]], NDArray[np.bool_]]:
+    """Datasets, mean scores (n_contenders, n_datasets), and which contenders finished which.
+
+    Of the scores, larger is better. They are NaN for a contender that has not finished the dataset,
+    and where a score is not defined.
+    """
     # Several training sizes of one dataset are not independent datasets, so their scores are
     # averaged into one.
     bases: dict[str, list[Mapping[Contender, Cell]]] = {}
     for dataset, cells_ in _grouped(frames).items():
         bases.setdefault(base(dataset), []).append(cells_)
 
-    def gain(group: Sequence[Mapping[Contender, Cell]], contender: Contender, each: Shown) -> float:
+    def completed(group: Sequence[Mapping[Contender, Cell]], contender: Contender) -> list[Cell]:
         group_cells = [cells_.get(contender) for cells_ in group]
-        if any(cell is None or not cell.complete for cell in group_cells):
-            return math.nan
-        means = [float(cell.of(each.score).mean()) for cell in group_cells if cell is not None]
-        return _sign(each) * math.fsum(means) / len(means)
+        done = [cell for cell in group_cells if cell is not None and cell.complete]
+        return done if len(done) == len(group) else []
+
+    def gain(group: Sequence[Mapping[Contender, Cell]], contender: Contender, each: Shown) -> float:
+        means = [float(cell.of(each.score).mean()) for cell in completed(group, contender)]
+        return _sign(each) * math.fsum(means) / len(means) if means else math.nan
 
     gains: dict[Score, NDArray[np.float64]] = {
         each.score: np.array(
@@ -276,7 +297,13 @@ def _gains(
         ).reshape(len(contenders), len(bases))
         for each in shown(frames)
     }
-    return list(bases), gains
+    finished = np.array(
+        [
+            [bool(completed(group, contender)) for group in bases.values()]
+            for contender in contenders
+        ]
+    ).reshape(len(contenders), len(bases))
+    return list(bases), gains, finished
 
 
 def _sign(each: Shown) -> int:
@@ -310,9 +337,16 @@ def _rope(score: Score, rope: float) -> float:
     return math.log1p(rope) if score == NLL else rope
 
 
-def _note(n: int, missing: Sequence[str]) -> str:
+def _note(n: int, missing: Sequence[str], undefined: Sequence[str], score: str) -> str:
     """The reason why a pair has no p-value; empty if it has one."""
-    if missing:
-        names = ", ".join(missing) if len(missing) <= NAMED else f"{len(missing)} datasets"
-        return f"not both finished {names}"
-    return f"{plural(n, 'dataset')}; it takes {FEWEST}" if n < FEWEST else ""
+    reasons = [
+        f"{reason} {', '.join(names) if len(names) <= NAMED else f'{len(names)} datasets'}"
+        for reason, names in (
+            ("not both finished", missing),
+            (f"{score} is not defined on", undefined),
+        )
+        if names
+    ]
+    if reasons:
+        return "; ".join(reasons)
+    return f"{plural(n, 'dataset')}; a p-value needs {FEWEST}" if n < FEWEST else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,8 +33,8 @@ KINDS = ("datasets", "models", "metrics", "kernels", "reports")
 def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> None:
     """Check that datasets, models, metrics, kernels and reports keep the contract.
 
-    One line a check.  Without a NAME all that is offered and can run here, but for what is slow to
-    prepare.  Each check runs in a process of its
+    One line a check.  A NAME may be a glob, such as 'f1*'.  Without a NAME all that is offered and
+    can run here, but for what is slow to prepare.  Each check runs in a process of its
     own, so that one that crashes or hangs is a line, too.
     """
     files, names = options.open_named(names, given)
@@ -59,10 +60,11 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> N
 def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str]]:
     """Kind and name of each dataset, model, metric, kernel and report to check.
 
-    Without names, items that cannot be checked here or are slow to prepare are left out.
+    A name may be a glob. Items that cannot be checked here are left out unless they are named
+    without one; without names, so are items that are slow to prepare.
 
     Raises:
-        UsageError: a name is unknown, or its item cannot be checked here.
+        UsageError: a name matches nothing, or an item that is named cannot be checked here.
     """
     from harness.contract.registry import core
 
@@ -73,14 +75,17 @@ def _subjects(registry: Registry, names: tuple[str, ...]) -> list[tuple[str, str
         for name in getattr(registry, kind)
         if registry.origin(kind, name) != of_core
     ]
-    for name in names:
-        if name not in [known for _, known in offered]:
-            known = [known for _, known in offered]
-            raise UsageError(f"nothing is called '{name}': {nearest(name, known)}")
+    known = [name for _, name in offered]
+    wanted: set[str] = set()
+    for pattern in names:
+        matches = [pattern] if pattern in known else fnmatch.filter(known, pattern)
+        if not matches:
+            raise UsageError(f"nothing is called '{pattern}': {nearest(pattern, known)}")
+        wanted.update(matches)
     chosen = []
     for kind, name in offered:
         subject = getattr(registry, kind)[name]
-        if name not in names and (names or not getattr(subject, "by_default", True)):
+        if name not in wanted and (names or not getattr(subject, "by_default", True)):
             continue
         obstacle = _obstacle(registry, kind, subject)
         if name in names and obstacle:

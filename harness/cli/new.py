@@ -18,7 +18,7 @@ from harness.terminal.console import out
 TRIES = {
     "dataset": "harness check {name} && harness run -d {name}",
     "model": "harness check {name} && harness run -d iris -m {name}",
-    "metric": "harness run -d iris && harness report --metric {name}",
+    "metric": "harness check {name} && harness run -d iris && harness report --metric {name}",
 }
 """What the README says to do first, for each kind of plugin."""
 

@@ -250,21 +250,22 @@ def with_metrics(frames: Frames, registry: Registry, metrics: Sequence[str]) -> 
     Raises:
         UsageError: a given metric is unknown.
     """
-    from harness.analysis import metrics as analysis
+    from harness.runs.metrics import chosen_metrics
+    from harness.runs.metrics import with_metrics as shown_with
     from harness.terminal.console import complain
 
-    choices = analysis.chosen_metrics(registry, metrics)
+    choices = chosen_metrics(registry, metrics)
     if not metrics:
         for metric in frames.run.asked.get("metrics", ()):
             try:
-                choices += analysis.chosen_metrics(registry, [metric])
+                choices += chosen_metrics(registry, [metric])
             except UsageError:
                 given = " ".join(f"--plugin {p}" for p in frames.run.asked.get("plugins", ()))
                 complain(
                     f"run {frames.run.id} was given the metric '{metric}', which no plugin here "
                     f"offers; add {given or '--plugin FILE'}"
                 )
-    return analysis.with_metrics(frames, registry, choices)
+    return shown_with(frames, registry, choices)
 
 
 def open_classes(

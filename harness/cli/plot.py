@@ -82,7 +82,13 @@ def command(
     wanted = Wanted(model, dataset, device, measure)
     registry = options.discover(plugins)
     picture = registry.pictures[kind]
-    _require(picture, runs, wanted, file, metrics)
+    _require(picture, runs, wanted, file)
+    if metrics and not picture.shows_metrics:
+        others = [name for name, other in registry.pictures.items() if other.shows_metrics]
+        raise UsageError(
+            f"picture '{kind}' shows no score that --metric could choose; leave --metric out"
+            + (f", or plot one of {', '.join(others)}" if others else "")
+        )
     with closing(options.open_store(store)) as opened:
         source: Frames | Sequence[Segment]
         if picture.scope == "history":
@@ -100,9 +106,7 @@ def command(
     say(str(file))
 
 
-def _require(
-    picture: Picture, runs: Sequence[str], wanted: Wanted, file: Path, metrics: Sequence[str]
-) -> None:
+def _require(picture: Picture, runs: Sequence[str], wanted: Wanted, file: Path) -> None:
     """Check the file and the combination of arguments before the store is read.
 
     Raises:
@@ -115,8 +119,6 @@ def _require(
     of_history = picture.scope == "history"
     if of_history and runs:
         raise UsageError(f"the history covers all runs; leave '{' '.join(runs)}' out")
-    if metrics and of_history:
-        raise UsageError("--metric is for pictures of a run; leave it out, or plot another kind")
     if wanted.measure is not None and not of_history:
         raise UsageError("--measure is for the history only; leave it out, or plot history")
 

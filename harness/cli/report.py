@@ -64,7 +64,7 @@ class ReportCommand(options.Command):
 )
 @click.option(
     "--best-of",
-    type=click.Choice(("accuracy", "likelihood")),
+    metavar="METRIC",
     help="The same as NAME best with --score.",
 )
 @click.option("--versus", is_flag=True, help="The same as NAME versus.")
@@ -102,6 +102,7 @@ def command(
       harness report best --score accuracy --format markdown
       harness report versus -m torch-mlp -m sklearn-random-forest --rope 2%
     """  # noqa: D301  # click wants the character, not its escape
+    from harness.analysis.shown import USUAL
     from harness.store.sets import load_runs
 
     if sum((html is not None, best_of is not None, versus)) > 1:
@@ -117,11 +118,15 @@ def command(
     name, rest = _named(registry, name, list(words), best_of=best_of, versus=versus)
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
     runs, chosen = reports.parsed(registry, report, rest)
+    named = reports.named_metrics(registry, report, chosen)
+    # Accuracy and likelihood are in every run's tables.
+    further = [chosen[keyword] for keyword, name in named.items() if name not in USUAL]
+    chosen |= named
     style = _format(report, "html" if html else style, file)
     with closing(options.open_store(store)) as opened:
         found = find_runs(opened, runs, since=since, all_runs=all_runs)
         frames = load_runs(opened, found, registry.pictures)
-        frames = options.with_metrics(frames, registry, metrics)
+        frames = options.with_metrics(frames, registry, (*metrics, *further))
         rendered = report.render(frames, style, **chosen)
         if file:
             _write(rendered, file)

@@ -10,6 +10,7 @@ import click
 from harness.cli import options
 from harness.errors import UsageError
 from harness.terminal.console import complain, out
+from harness.words import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
     from harness.contract.values import Frames, Option, Report
 
+
+NAMED = 5
+"""The most metrics that an error names."""
 
 OptionValues: TypeAlias = dict[str, Any]
 """The values of a report's options by name; the report declares their types."""
@@ -92,12 +96,36 @@ def parsed(
     return tuple(values.pop("runs")), values
 
 
+def named_metrics(registry: Registry, report: Report, values: OptionValues) -> OptionValues:
+    """The metrics that options name, as the frames call them, by option.
+
+    Raises:
+        UsageError: a metric is unknown, or a name matches several.
+    """
+    from harness.runs.metrics import chosen_metrics
+
+    metrics: OptionValues = {}
+    for option in report.options:
+        keyword = option.name.replace("-", "_")
+        if option.metric and values[keyword] is not None:
+            names = [str(choice) for choice in chosen_metrics(registry, [values[keyword]])]
+            if len(names) > 1:
+                raise UsageError(
+                    f"--{option.name} {values[keyword]} matches {len(names)} metrics: "
+                    f"{listed(names, NAMED)}; name one"
+                )
+            metrics[keyword] = names[0]
+    return metrics
+
+
 def in_help(option: Option) -> tuple[str, str]:
     """An option as two columns of a help text: its spelling, and its description and default."""
     if isinstance(option.default, bool):
         metavar = ""
     elif option.choices:
         metavar = f" [{'|'.join(option.choices)}]"
+    elif option.metric:
+        metavar = " METRIC"
     else:
         metavar = " NUMBER" if isinstance(option.default, int | float) else " TEXT"
     default = "" if option.default in (None, False, ()) else f" [{option.default}]"

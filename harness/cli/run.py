@@ -135,9 +135,9 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         # to start.
         else options.discover(given["plugins"], meanwhile=lambda: _request(given), strict=False)
     )
-    from harness.analysis.metrics import chosen_metrics
     from harness.contract.values import AUTO
     from harness.runs.campaign import begin
+    from harness.runs.metrics import chosen_metrics
     from harness.store.database import Store
     from harness.trials.plan import plan
 
@@ -382,7 +382,10 @@ def _added(campaign: Campaign, extended: Campaign) -> str:
     ]
     n_repeats = max(extended.targets.values())
     names = ", ".join(extended_datasets)
-    return f"{n_repeats} repeats for {names}: by likelihood, the best is not told from all others"
+    return (
+        f"{n_repeats} repeats for {names}: by {campaign.decisive}, the best is not told from all "
+        "others"
+    )
 
 
 def _status(statuses: list[str], kinds: list[str | None], timings: list[str]) -> int:

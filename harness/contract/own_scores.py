@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from harness.contract.values import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 LIKELIHOOD = "likelihood"
 ACCURACY = "accuracy"
@@ -64,3 +65,7 @@ def _brier(y: Any, P: Any) -> Any:
     import numpy as np
 
     return np.square(P - np.eye(P.shape[1])[y]).sum(axis=1)
+
+
+OWN: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in own_scores()})
+"""These metrics by name."""

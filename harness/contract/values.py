@@ -401,6 +401,7 @@ class Option:
         description: one sentence.
         choices: the allowed values; empty allows any.
         short: one letter as the short form of the option.
+        metric: whether the value names a metric, as ``--metric`` does; the frames then show it.
     """
 
     name: str
@@ -408,6 +409,7 @@ class Option:
     description: str = ""
     choices: tuple[str, ...] = ()
     short: str = ""
+    metric: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -481,12 +483,15 @@ class Picture:
         description: one sentence.
         scope: what one picture shows: a ``pairing`` of a dataset and a model, any part of a
             ``run``, or the ``history``.
+        shows_metrics: whether it draws the first of the chosen metrics (`Frames.metrics`); if not,
+            ``harness plot`` refuses ``--metric``.
     """
 
     name: str
     draw: Callable[..., Any]
     description: str = ""
     scope: Literal["pairing", "run", "history"] = "pairing"
+    shows_metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.contract.own_scores import LIKELIHOOD, NLL
 from harness.contract.registry import Registry, load
 from harness.contract.values import AUTO, AUTO_REPEATS, Failure, Planned, Result
 from harness.errors import RefusedResultError, UsageError
 from harness.runs.identity import Identities
 from harness.runs.looks import next_look, undecided
+from harness.runs.metrics import chosen_metrics, with_metrics
 from harness.store.environment import changes, fingerprint
 from harness.store.frames import load_frames
 from harness.timing.schedule import of_run
@@ -143,7 +145,7 @@ class Campaign:
         return tuple(trial for trial in self.trials if trial.key not in self.done)
 
     def further(self) -> Campaign | None:
-        """The same run with more repeats of the datasets whose leaders are undecided.
+        """The same run with more repeats of the datasets whose leaders by `decisive` are undecided.
 
         None if the number of repeats was given, or if no dataset is undecided or has repeats left;
         the latter finishes the run. All trials so far must have a result.
@@ -151,10 +153,17 @@ class Campaign:
         if self.targets is None:
             return None
         frames = load_frames(self.store, self.run)
+        frames = with_metrics(frames, self.registry, self._metrics[:1])
         repeats_so_far = max(self.targets.values(), default=0)
-        targets = next_look(
-            self.targets, undecided(frames.results, frames.predictions, repeats_so_far)
+        names = undecided(
+            frames.results,
+            frames.predictions,
+            repeats_so_far,
+            score=NLL if self.decisive == LIKELIHOOD else self.decisive,
+            scales=frames.scales,
+            metric_rows=frames.metric_rows,
         )
+        targets = next_look(self.targets, names)
         if not targets:
             self._finish()
             return None
@@ -163,6 +172,15 @@ class Campaign:
         if n_trials > run.n_trials:  # a resumed run may have got beyond this look before
             run = self.store.extend(run, n_trials, _planned(self.registry, wanted))
         return replace(self, run=run, targets=targets, done=frozenset(self.store.done(self.run)))
+
+    @property
+    def decisive(self) -> str:
+        """Name of the score by which `further` decides: the first metric, or the likelihood."""
+        return str(self._metrics[0]) if self._metrics else LIKELIHOOD
+
+    @property
+    def _metrics(self) -> list[Choice]:
+        return chosen_metrics(self.registry, self.request.metrics)
 
     def _finish(self) -> None:
         """Mark the run as finished, if every planned trial has a result."""

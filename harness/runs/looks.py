@@ -9,48 +9,66 @@ repeats.
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from harness.contract.own_scores import NLL
 from harness.contract.values import AUTO_REPEATS
-from harness.statistics.scores import RowScores, against_best, cells
+from harness.statistics.scores import RowScores, against_best, best, cells
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pandas as pd
 
-    from harness.statistics.scores import Cell, Predict
+    from harness.contract.values import Metric
+    from harness.statistics.scores import Cell, MetricRows, Predict, Score
 
 SAME = 1e-12
-"""Up to this difference, two models are taken to predict the same: repeats would not help."""
+"""Up to this difference in NLL, two models count as predicting the same: repeats would not help."""
 
 
-def undecided(results: pd.DataFrame, predictions: Predict, repeats: int) -> set[str]:
+def undecided(
+    results: pd.DataFrame,
+    predictions: Predict,
+    repeats: int,
+    *,
+    score: Score = NLL,
+    scales: Mapping[str, Metric] = MappingProxyType({}),
+    metric_rows: MetricRows = lambda _name, _ids: {},
+) -> set[str]:
     """Names of the datasets on which some model does not differ significantly from the best.
 
     Ignores baselines, models that failed in a repeat, models that predict the same as the best, and
     models that no test can compare with the best.
 
     Args:
-        results: as in `harness.store.frames.Frames`.
+        results: as in `harness.contract.values.Frames`.
         predictions: likewise.
         repeats: number of repeats to use, from the first.
+        score: the score to compare.
+        scales: as in `Frames`.
+        metric_rows: likewise.
     """
     shown = results[(results["repeat"] < repeats) & ~results["baseline"].astype(bool)]
-    rows = RowScores(predictions)
+    rows = RowScores(predictions, metric_rows)
     by_dataset: dict[str, dict[tuple[str, str], Cell]] = {}
     names = set()
-    for (dataset, model, device), cell in cells(shown).items():
+    for (dataset, model, device), cell in cells(shown, metrics=scales).items():
         if cell.complete:
             by_dataset.setdefault(dataset, {})[model, device] = cell
     for dataset, contenders in by_dataset.items():
-        comparisons = against_best(contenders, "nll", rows, looks=len(AUTO_REPEATS))
-        tested = [
-            comparison for comparison in comparisons.values() if not math.isnan(comparison.p_value)
+        leader = best(contenders, score)
+        if leader is None:
+            continue
+        comparisons = against_best(contenders, score, rows, looks=len(AUTO_REPEATS))
+        unclear = [
+            contenders[key]
+            for key, comparison in comparisons.items()
+            if not math.isnan(comparison.p_value) and not comparison.told_apart
         ]
-        if any(
-            not comparison.told_apart and abs(comparison.difference) > SAME for comparison in tested
-        ):
+        # Equal means of another score do not show that two models predict the same; equal NLLs do.
+        if any(abs(float((contenders[leader].nll - cell.nll).mean())) > SAME for cell in unclear):
             names.add(dataset)
     return names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from harness.analysis.names import base
-from harness.analysis.shown import ranked_by, shown
+from harness.analysis.shown import USUAL, ranked_by, shown
 from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, Note
 from harness.sheets.ranked import named_rows
@@ -15,8 +15,11 @@ from harness.statistics.scores import MOST_FOLDS, Basis
 from harness.words import plain
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import pandas as pd
 
+    from harness.analysis.shown import Shown
     from harness.contract.values import Frames
 
 RANKED = (
@@ -33,7 +36,8 @@ MARKS = (
 )
 LOOKED = (
     f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added where the best was "
-    "not told from all others. The marks allow for these looks (Bonferroni); the intervals do not."
+    "not told from all others{}. The marks allow for these looks (Bonferroni); the intervals do "
+    "not."
 )
 INTERVALS = {
     "fresh": "Fresh draws are independent: Student's t over the draws.",
@@ -221,20 +225,63 @@ def _distinct(counted: float, splits: int, tested: float) -> float:
 
 
 def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
-    """Datasets where a baseline, which ignores X, is among the best by accuracy, a line each."""
-    if "accuracy" not in [each.name for each in shown(frames)]:
-        return ()
+    """Datasets where a baseline, which ignores X, is among the best, a line for each score.
+
+    The scores are the accuracy, if it is shown, and the metric that ranks.
+    """
+    names = [each.name for each in shown(frames)]
+    judged = ["accuracy"] if "accuracy" in names else []
+    judged += [name for name in names[:1] if frames.metrics and name not in judged]
     lines = []
     for dataset, rows in ranking.groupby("dataset", sort=False):
-        among_best = rows["accuracy_best"] | rows["accuracy_tied_with_best"]
-        names = rows.loc[rows["baseline"].astype(bool) & among_best, "model"].unique()
-        if len(names) and not rows["baseline"].all():
-            lines.append(
-                f"{dataset}: the baseline {' and '.join(names)}, which ignores the features, is "
-                "among the best by accuracy. Accuracy says nothing about the models here; compare "
-                "their likelihoods, or another score (`--metric auc`)."
-            )
+        if rows["baseline"].all():
+            continue
+        leading = {name: _leading_baselines(rows, name) for name in ("likelihood", *names)}
+        lines += [
+            f"{dataset}: {_who(leading[name])} among the best by {name}. "
+            f"{_nothing_said(name, leading)}"
+            for name in judged
+            if leading[name]
+        ]
     return tuple(lines)
+
+
+def _leading_baselines(rows: pd.DataFrame, score: str) -> list[str]:
+    """The baselines among the best of a dataset by a score."""
+    among_best = rows[f"{score}_best"] | rows[f"{score}_tied_with_best"]
+    return [str(n) for n in rows.loc[rows["baseline"].astype(bool) & among_best, "model"].unique()]
+
+
+def _who(baselines: Sequence[str]) -> str:
+    """The subject and the verb of a sentence about baselines.
+
+    >>> _who(["prior"])
+    'the baseline prior, which ignores the features, is'
+    >>> _who(["prior", "uniform"])
+    'the baselines prior and uniform, which ignore the features, are'
+    """
+    s, verb_s, verb = ("", "s", "is") if len(baselines) == 1 else ("s", "", "are")
+    names = " and ".join(baselines)
+    return f"the baseline{s} {names}, which ignore{verb_s} the features, {verb}"
+
+
+def _nothing_said(score: str, leading: Mapping[str, Sequence[str]]) -> str:
+    """A sentence that a score tells no model from a baseline, and what to look at instead.
+
+    Args:
+        score: the score by which a baseline is among the best.
+        leading: the baselines among the best, by score; empty for a score that says something.
+    """
+    name = score.capitalize() if score in USUAL else score
+    silent = f"{name} says nothing about the models here"
+    telling = [other for other, baselines in leading.items() if not baselines]
+    if "likelihood" in telling:
+        another = ", or another score (`--metric auc`)" if score == "accuracy" else ""
+        return f"{silent}; compare their likelihoods{another}."
+    if telling:
+        return f"{silent}; compare them by {telling[0]}."
+    neither = "" if score == "likelihood" else ", and neither does the likelihood"
+    return f"{silent}{neither}; more test rows or repeats may."
 
 
 def _listed(datasets: list[str], n_datasets: int) -> str:
@@ -252,7 +299,8 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if not all(each.more_is_better for each in shown(frames)):
         lines.append(f"{LESS}: less is better.")
     if frames.run.n_looks > 1:
-        lines.append(LOOKED)
+        lines.append(LOOKED.format(f" by {rank.name}" if frames.metrics else ""))
+        lines += _untested(ranking, rank)
     if (ranking["status"] == "partial").any():
         lines.append(
             "Not every repeat is ok: figures over the ok ones only, no rank, and never the best; "
@@ -312,6 +360,21 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if ranking["peak_bytes"].notna().any():
         lines.append(MEMORY)
     return (*lines, *_unfinished(frames))
+
+
+def _untested(ranking: pd.DataFrame, rank: Shown) -> list[str]:
+    """The datasets to which ``--repeats auto`` adds nothing, because no test compares the score."""
+    basis = f"{rank.name}_basis"
+    if basis not in ranking:
+        return []
+    models = ranking[(ranking["ok"] > 0) & ~ranking["baseline"].astype(bool)]
+    untested = (models[basis] == Basis.NO_ROW_SCORES).groupby(models["dataset"], sort=False).all()
+    names = untested.index[untested].tolist()
+    if not names:
+        return []
+    where = _listed(names, ranking["dataset"].nunique())
+    why = f"{rank.name} has no values for rows, so no test compares models by it there."
+    return [f"No repeats were added for {where}: {why}"]
 
 
 def _untested_folds(ranking: pd.DataFrame) -> list[str]:

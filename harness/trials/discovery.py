@@ -497,7 +497,7 @@ def devices_there(inside: Inside) -> tuple[dict[str, list[Any]], NoArrays]:
 _TEXTS = ("name", "description", "licence", "citation", "kind", "scope", "epochs", "of", "obstacle")
 _FLAGS = (
     *("baseline", "stable", "by_default", "after_runs", "hidden_activations"),
-    "greater_is_better",
+    *("greater_is_better", "shows_metrics"),
 )
 _TUPLES = ("tags", "requires", "devices", "formats", "dtypes", "default_in", "notes")
 _FUNCTIONS: dict[str, tuple[str, ...]] = {
@@ -564,7 +564,7 @@ def _from_json(kind: str, source: Source, description: OfferJSON, ask: Callable[
     return KINDS[kind](**{name: value for name, value in fields.items() if name in known_fields})
 
 
-def _option(default: Any, choices: list[str], **fields: str) -> Option:
+def _option(default: Any, choices: list[str], **fields: Any) -> Option:
     """An option from JSON, which has turned tuples into lists."""
     default = tuple(default) if isinstance(default, list) else default
     return Option(default=default, choices=tuple(choices), **fields)

@@ -227,11 +227,14 @@ def _scored(
     weights = None if rows.weights is None else rows.weights.astype(np.float64)
     offered = {"sample_weight": weights, "class_names": rows.class_names}
     answer = metric.score(y, second, **parameters, **{name: offered[name] for name in extras})
+    if answer is None:
+        raise HarnessError("gave None; it has to return a number, or a value for each row")
     values = np.asarray(answer, dtype=np.float64)
     if values.ndim and values.shape != (n,):
         raise HarnessError(f"gave an array of shape {values.shape} for {n} rows")
     if np.isnan(values).any():
-        raise HarnessError("is not defined for these rows")
+        told = f"NaN for {np.isnan(values).sum()} of {n} rows" if values.ndim else "NaN"
+        raise HarnessError(f"gave {told}: it is not defined for these rows")
     if values.ndim:
         values = linearised(values, weights)
     elif weights is not None and "sample_weight" not in extras:

@@ -77,7 +77,6 @@ def harness_metrics() -> Iterator[harness.Metric]:
         "expected-cost",
         scores.expected_cost,
         greater_is_better=False,
-        low=-INFINITE,
         high=INFINITE,
         description="Mean cost by [matrix='0 1; 5 0']: a row for each true class.",
     )
@@ -113,7 +112,7 @@ def harness_metrics() -> Iterator[harness.Metric]:
         scores.matthews,
         "labels",
         low=-1.0,
-        description="Matthews' correlation coefficient, for any number of classes.",
+        description="Matthews' correlation coefficient; 0 where only one class is predicted.",
     )
     yield harness.Metric(
         "top-k",

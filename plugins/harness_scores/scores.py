@@ -56,14 +56,15 @@ def expected_cost(
     Args:
         y: labels.
         P: probabilities.
-        matrix: costs as ``0 1; 5 0``: a row for each true class, a column for each decision, both
-            in the order of the class names; by default, 1 for each mistake.
+        matrix: costs from 0 as ``0 1; 5 0``: a row for each true class, a column for each
+            decision, both in the order of the class names; by default, 1 for each mistake.
         decide: ``likeliest``, the most probable class; or ``cheapest``, the class of the lowest
             expected cost by the probabilities.
         class_names: names of the classes, for messages.
 
     Raises:
-        ValueError: the matrix has not a row and a column for each class, or ``decide`` is unknown.
+        ValueError: the matrix has not a row and a column for each class, or a cost is below 0, or
+            ``decide`` is unknown.
     """
     K = P.shape[1]
     costs = np.array(_matrix(matrix)) if matrix else 1.0 - np.eye(K)
@@ -71,6 +72,11 @@ def expected_cost(
         raise ValueError(
             f"the matrix is {' x '.join(map(str, costs.shape))}, but there are {K} classes "
             f"({', '.join(class_names)}); write a row for each, such as '0 1; 5 0'"
+        )
+    if not (costs >= 0).all():
+        raise ValueError(
+            f"matrix={matrix} has a cost below 0; add the same number to all costs of its row, "
+            "which changes no comparison"
         )
     if decide not in ("likeliest", "cheapest"):
         raise ValueError(f"decide={decide}; write likeliest or cheapest")
@@ -90,14 +96,15 @@ def _matrix(text: str) -> list[list[float]]:
 
 
 def balanced_accuracy(y: Labels, predicted: Labels, *, sample_weight: Weights = None) -> Floats:
-    """Values of rows whose mean is the mean recall of the classes that occur in y."""
+    """Values of rows whose mean is the mean recall of the classes that have weight in y."""
     w = _weights(y, sample_weight)
-    present, of_row = np.unique(y, return_inverse=True)
-    totals = np.bincount(of_row, w)
+    totals = np.bincount(y, w)
     right = (y == predicted).astype(np.float64)
-    recalls = np.bincount(of_row, w * right) / totals
-    influence = (right - recalls[of_row]) * (w.sum() / totals)[of_row] / len(present)
-    rows: Floats = recalls.mean() + influence
+    counted = totals > 0
+    per_weight = np.divide(1.0, totals, out=np.zeros_like(totals), where=counted)
+    recalls = np.bincount(y, w * right) * per_weight
+    influence = (right - recalls[y]) * (w.sum() * per_weight)[y] / counted.sum()
+    rows: Floats = recalls.sum() / counted.sum() + influence
     return rows
 
 
@@ -188,13 +195,13 @@ def auc(y: Labels, P: Floats, *, sample_weight: Weights = None) -> Floats:
     which both occur.
 
     Raises:
-        ValueError: all rows have one class.
+        ValueError: all rows with weight have one class.
     """
     w = _weights(y, sample_weight)
     present = np.bincount(y, w, minlength=P.shape[1])
     classes = [k for k in range(P.shape[1]) if 0 < present[k] < w.sum()]
     if not classes:
-        raise ValueError("all test rows have one class")
+        raise ValueError(_one_class(y))
     if P.shape[1] == 2:
         classes = classes[-1:]  # the curve of the other class is the same, turned round
     return np.asarray(np.mean([_auc(P[:, k], y == k, w) for k in classes], axis=0))
@@ -230,15 +237,17 @@ def average_precision(
     occur.
 
     Raises:
-        ValueError: the class does not occur.
+        ValueError: the class does not occur, or has no weight.
     """
     w = _weights(y, sample_weight)
     if positive or P.shape[1] == 2:
         k = _positive(y, positive, class_names, P.shape[1])
-        if not (y == k).any():
-            raise ValueError(f"no test row has the class '{class_names[k] if class_names else k}'")
+        if not w[y == k].sum():
+            which = f"the class '{class_names[k] if class_names else k}'"
+            weightless = f"all test rows of {which} have weight 0"
+            raise ValueError(weightless if (y == k).any() else f"no test row has {which}")
         return _average_precision(P[:, k], y == k, w)
-    return float(np.mean([_average_precision(P[:, k], y == k, w) for k in np.unique(y)]))
+    return float(np.mean([_average_precision(P[:, k], y == k, w) for k in np.unique(y[w > 0])]))
 
 
 def _average_precision(scores: Floats, positive: NDArray[np.bool_], w: Floats) -> float:
@@ -272,6 +281,13 @@ def scikit_learn(
 
 def _weights(y: Labels, sample_weight: Weights) -> Floats:
     return np.ones(len(y)) if sample_weight is None else np.asarray(sample_weight, np.float64)
+
+
+def _one_class(y: Labels) -> str:
+    """What is wrong if one class has all the weight."""
+    if len(np.unique(y)) == 1:
+        return "all test rows have one class"
+    return "all test rows with a weight above 0 have one class"
 
 
 def _positive(y: Labels, positive: str, class_names: Sequence[str], K: int = 0) -> int:

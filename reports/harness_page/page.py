@@ -68,7 +68,7 @@ CLOSER = ("regions", "reliability", "confusion", "recall")
 
 VERSUS = (
     "Each of the {} likeliest models but the baselines beside each other, over the data sets that "
-    "both finished: the first less the second. Won, tied and lost by more than {}, a difference "
+    "both finished: first − second. Won, tied and lost by more than {}, a difference "
     "that does not matter. p: Wilcoxon's signed ranks, exact, after Holm. Better, as good and "
     "worse: probabilities by the Bayesian signed-rank test."
 )
@@ -254,8 +254,8 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
     n_untested = int((pairs["note"] != "").sum()) // n_scores
     if n_untested:
         text += (
-            f" Of {n_untested} of {len(pairs) // n_scores} pairs neither is said: it takes six "
-            "data sets that both finished."
+            f" Of {n_untested} of {len(pairs) // n_scores} pairs neither is said: a p-value needs "
+            "six data sets that both finished."
         )
     smallest_p = two_models.least_p(pairs)
     if smallest_p >= LEVEL:
@@ -293,7 +293,7 @@ def _duels(duels: pd.DataFrame, names: Mapping[str, str]) -> Iterator[Grid]:
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield of_rows(
             "versus-" + str(score),
-            f"{names[str(score)]}: {first} less {second}",
+            f"{names[str(score)]}: {first} − {second}",
             ("data set", "difference", "low", "high", "p", "better", "as good", "worse", "how"),
             [
                 (

@@ -37,8 +37,10 @@ def _picture(
     description: str,
     place: str,
     scope: Literal["pairing", "run", "history"] = "pairing",
+    *,
+    shows_metrics: bool = False,
 ) -> harness.Picture:
-    return harness.Picture(name, partial(_draw, place), description, scope)
+    return harness.Picture(name, partial(_draw, place), description, scope, shows_metrics)
 
 
 KINDS: Mapping[str, harness.Picture] = MappingProxyType(
@@ -70,18 +72,21 @@ KINDS: Mapping[str, harness.Picture] = MappingProxyType(
                 "Accuracy against the time of a fit, with the Pareto front.",
                 "costs:fit_time",
                 "run",
+                shows_metrics=True,
             ),
             _picture(
                 "latency",
                 "Accuracy against the latency of a prediction, with the Pareto front.",
                 "costs:latency",
                 "run",
+                shows_metrics=True,
             ),
             _picture(
                 "sizes",
                 "Likelihood and time of a fit by training size, a line a model.",
                 "learning:sizes",
                 "run",
+                shows_metrics=True,
             ),
             _picture(
                 "softmax",

@@ -190,7 +190,7 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
         figure, axes = panels(len(named), title=title, legend=True)
         looks = _legend(figure, drawn, dict.fromkeys(_keys(own)))
         for ax, dataset in zip(axes, named, strict=True):
-            _panel(ax, drawn[drawn["dataset"] == dataset], time, looks)
+            _panel(ax, drawn[drawn["dataset"] == dataset], time, looks, metric)
         ways = list(dict.fromkeys(clocks[dataset].how for dataset in named))
         if len(named) > 1:
             titles = shortened(named)
@@ -198,7 +198,7 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
                 how = f": {clocks[dataset].how}" if len(ways) > 1 else ""
                 above(ax, titles[dataset] + how)
         axis_label = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
-        label(figure, axes, axis_label + (f", {ways[0]}" if len(ways) == 1 else ""), metric.title)
+        label(figure, axes, axis_label + (f", {ways[0]}" if len(ways) == 1 else ""), metric.label)
         # Drawing sets the size of the panels, which the labels need.
         figure.draw_without_rendering()
         names = _names(_keys(drawn), LABEL)
@@ -306,7 +306,9 @@ def _table(
     return table
 
 
-def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, str], int]) -> None:
+def _panel(
+    ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, str], int], metric: Shown
+) -> None:
     best = table[table["on the front"]]
     low, high = _accuracies(table)
     span = high - low or 0.05
@@ -315,7 +317,8 @@ def _panel(ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, s
     while len(labelled) and _heights((labelled - low) / (high - low))[-1] > 1 - GAP:
         high += 0.05 * span
     ax.set_ylim(low, high)
-    ax.set_yticks([tick for tick in ax.get_yticks() if max(0, ax.get_ylim()[0]) <= tick <= 1])
+    lowest = max(metric.low, ax.get_ylim()[0])
+    ax.set_yticks([tick for tick in ax.get_yticks() if lowest <= tick <= metric.high])
     known = table[[time, "low (s)", "high (s)"]].to_numpy().ravel()
     known = known[known > 0]
     # Labels stand to the left of their points, where the front leaves room.

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 
 from harness import UsageError, Wanted
 from harness.analysis.names import base
+from harness.analysis.shown import ranked_by
 from harness.sheets.choosing import able, chosen, pairings, scored_results
 from harness.sheets.drawing import (
     ENTRIES,
@@ -37,8 +38,7 @@ from harness.sheets.drawing import (
 )
 from harness.sheets.palette import FAINT, colour, dash, look, marker
 from harness.sheets.style import settings
-from harness.statistics.scores import cells, interval
-from harness.statistics.scores import likelihood_interval as likelihood_of
+from harness.statistics.scores import RowScores, cells
 from harness.words import plural
 from harness_pictures.costs import CLOCKS, Clock, clock
 
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from harness import Frames
+    from harness.analysis.shown import Shown
     from harness.sheets.choosing import Pairing
     from harness.sheets.palette import Look
 
@@ -229,12 +230,13 @@ def _median(repeats: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 
 def sizes(frames: Frames, wanted: Wanted) -> Drawing:
-    """Likelihood and time of a fit by the number of training rows, a line for each model.
+    """The score that ranks and the time of a fit by training rows, a line for each model.
 
     Datasets that differ only in a parameter ``train_size`` or ``n_train`` count as one.
 
     Raises:
-        UsageError: no wanted dataset was run with several training sizes, or several were.
+        UsageError: no wanted dataset was run with several training sizes, or several were; or the
+            score is not defined for any of their results.
     """
     all_results = scored_results(frames, Wanted(model=wanted.model, device=wanted.device))
     bases = all_results["dataset"].map(base)
@@ -260,16 +262,21 @@ def sizes(frames: Frames, wanted: Wanted) -> Drawing:
     if wanted.model is None and not results["baseline"].all():
         results = results[~results["baseline"].astype(bool)]
     timed = clock(frames, results, "fit")
-    return _sizes(ready[0], _by_size(results, timed), timed)
+    metric = ranked_by(frames)
+    table = _by_size(frames, results, timed, metric)
+    if table[metric.name].isna().all():
+        raise UsageError(f"{metric.name} has no value for {ready[0]} in run {frames.run.id}")
+    return _sizes(ready[0], table, timed, metric)
 
 
-def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
+def _by_size(frames: Frames, results: pd.DataFrame, timed: Clock, metric: Shown) -> pd.DataFrame:
     """A table with a row for each model, device and training size."""
-    scores = cells(results)
+    scores = cells(results, (), frames.scales)
+    row_scores = RowScores(frames.predictions, frames.metric_rows)
     rows = []
     for pairing in pairings(results):
         cell = scores[pairing.dataset, pairing.model, pairing.device]
-        ends = likelihood_of(interval(cell, "nll"))
+        ends = metric.interval(cell, row_scores)
         time, low, high = timed.of(pairing)
         rows.append(
             {
@@ -277,9 +284,9 @@ def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
                 "device": pairing.device,
                 "training rows": cell.n_train,
                 "repeats": len(cell.nll),
-                "likelihood": math.exp(-float(cell.nll.mean())),
-                "likelihood low": ends.low,
-                "likelihood high": ends.high,
+                metric.name: metric.mean(cell),
+                f"{metric.name} low": ends.low,
+                f"{metric.name} high": ends.high,
                 "interval": ends.basis,
                 "fit seconds": time,
                 "fit low": low,
@@ -291,7 +298,7 @@ def _by_size(results: pd.DataFrame, timed: Clock) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
+def _sizes(dataset: str, table: pd.DataFrame, timed: Clock, metric: Shown) -> Drawing:
     title = f"By training size: {text(dataset)}"
     several_devices = table["device"].nunique() > 1
     with settings():
@@ -308,13 +315,13 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
             if i < ENTRIES:
                 name = names[model] + (f" @ {device}" if several_devices else "")
                 handles.append(Line2D([], [], label=name, **line))
-            for ax, what in ((left, "likelihood"), (right, "fit")):
-                y = group["likelihood" if what == "likelihood" else "fit seconds"]
+            for ax, what in ((left, metric.name), (right, "fit")):
+                y = group["fit seconds" if ax is right else what]
                 ends = [group[f"{what} low"], group[f"{what} high"]]
                 x = group["training rows"] * beside_others[i]
                 ax.plot(x, y, **line)
                 ax.vlines(x, *ends, color=line["color"], lw=0.8, alpha=0.7)
-                if what == "likelihood":
+                if ax is left:
                     ax.plot(x[group[ends[0].name].isna()], y[group[ends[0].name].isna()], **ALONE)
         handles += more(len(groups) - ENTRIES, **OTHERS)
         withheld = without_interval(table["interval"])
@@ -329,15 +336,18 @@ def _sizes(dataset: str, table: pd.DataFrame, timed: Clock) -> Drawing:
             ax.set_xlabel("training rows")
         shown = table[["fit seconds", "fit low", "fit high"]].to_numpy().ravel()
         logarithmic(right, "y", seconds, shown)
-        left.set_ylabel("likelihood, with 95% interval")
+        left.set_ylabel(f"{metric.label}, with 95% interval")
         right.set_ylabel(f"time of a fit, {timed.how}", wrap=True)
         beside(figure, handles)
     return Drawing(
-        figure, title, _described(table, timed, withheld), table.assign(clock=CLOCKS[timed.how])
+        figure,
+        title,
+        _described(table, timed, metric, withheld),
+        table.assign(clock=CLOCKS[timed.how]),
     )
 
 
-def _described(table: pd.DataFrame, timed: Clock, withheld: str) -> str:
+def _described(table: pd.DataFrame, timed: Clock, metric: Shown, withheld: str) -> str:
     """What is drawn, the models without a time, the best model, and the missing intervals."""
     untimed = table[~(table["fit seconds"] > 0)]
     missing = (
@@ -345,16 +355,21 @@ def _described(table: pd.DataFrame, timed: Clock, withheld: str) -> str:
         if len(untimed)
         else ""
     )
-    best = table[table["training rows"] == table["training rows"].max()]
-    top = best.loc[best["likelihood"].idxmax()] if len(best) else None
-    best_sentence = (
-        f" With {top['training rows']:,.0f} rows {text(top['model'], NAME)} has the highest "
-        f"likelihood, {top['likelihood']:.3f}."
-        if top is not None and np.isfinite(top["likelihood"])
-        else ""
+    largest = table[table["training rows"] == table["training rows"].max()]
+    by_score = largest.dropna(subset=metric.name).sort_values(
+        metric.name, ascending=not metric.more_is_better, kind="stable"
     )
+    best_sentence = ""
+    if len(by_score):
+        top = by_score.iloc[0]
+        best_sentence = (
+            f" With {top['training rows']:,.0f} rows {text(top['model'], NAME)} has the "
+            f"{'highest' if metric.more_is_better else 'lowest'} {metric.name}, "
+            f"{top[metric.name]:.3f}."
+        )
+    name = metric.name.capitalize() if metric.name == "likelihood" else metric.name
     return (
-        "Likelihood and time of a fit against the number of training rows, a line a model. "
+        f"{name} and time of a fit against the number of training rows, a line a model. "
         f"The time is {timed.how}.{missing}{best_sentence}{' ' * bool(withheld)}{withheld}"
     )
 

@@ -41,7 +41,7 @@ def harness_reports() -> Iterable[harness.Report]:
                 "score",
                 None,
                 "By which it is the best; else that of --metric, or likelihood.",
-                ("likelihood", "accuracy"),
+                metric=True,
             ),
         ),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -15,6 +16,7 @@ from tabulate import tabulate
 
 from harness import UsageError
 from harness.analysis import ranking
+from harness.analysis.shown import USUAL
 from harness.sheets.texts import csv_text, markdown_text
 from harness.words import fixed, listed
 
@@ -68,7 +70,8 @@ def table(frames: Frames, score: str) -> pd.DataFrame:
         score: ``accuracy``, ``likelihood`` or another metric that the frames show.
 
     Raises:
-        UsageError: no model has finished any dataset.
+        UsageError: no model has finished any dataset, or the score has no value for any, or the
+            frames do not show it.
     """
     return pd.DataFrame(best.row(score) for best in _best_models(frames, score))
 
@@ -85,8 +88,17 @@ def render(frames: Frames, style: str, score: str) -> RenderableType:
 
 
 def _best_models(frames: Frames, score: str) -> list[Best]:
-    best_models = _best(ranking.tables(frames)["ranking"], score)
+    ranked = ranking.tables(frames)["ranking"]
+    known = dict.fromkeys((*USUAL, *frames.metrics))
+    if score not in known:
+        raise UsageError(f"the frames do not show '{score}', but {', '.join(known)}")
+    best_models = _best(ranked, score)
     if not best_models:
+        if (ranked["status"] == "ok").any():
+            raise UsageError(
+                f"{score} has no value for any model of run {frames.run.id}; "
+                f"`harness report {frames.run.id} --metric {quote(score)}` tells why"
+            )
         raise UsageError("no model has finished a dataset; `harness report` tells why")
     return best_models
 

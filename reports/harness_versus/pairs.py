@@ -129,6 +129,10 @@ RANKS = (
     "datasets, of no width where the same one is always ahead. 400 points are odds of ten to one "
     "to be better on a dataset."
 )
+UNDEFINED = (
+    "Where a difference is not defined, the score has no value in some repeat; `harness report` "
+    "tells why."
+)
 LACKING = (
     "Where one did not finish all repeats, the difference is of those that both did, and nothing "
     "more is said."
@@ -143,7 +147,7 @@ def _duels(duels: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTa
     for score, rows in duels.groupby("score", sort=False):
         first, second = rows["first"].iloc[0], rows["second"].iloc[0]
         yield PrintedTable(
-            f"{titles[str(score)]}: {first} less {second}",
+            f"{titles[str(score)]}: {first} − {second}",
             ("dataset", "difference", "95% interval", "p", "better", "equal", "worse"),
             [
                 (row["dataset"], *_difference(row), p_value(row["p_value"]), *_chances(row))
@@ -157,6 +161,8 @@ def _difference(row: Record) -> tuple[str, str]:
     """A mean difference and its interval, or why there is none."""
     if not row["repeats"]:
         return row["method"] if row["total"] else "no scores", ""
+    if math.isnan(row["difference"]):
+        return "not defined", ""
     interval = _interval(row["low"], row["high"])
     return _signed(row["difference"]), interval or f"{row['repeats']} of {row['total']} repeats"
 
@@ -165,7 +171,7 @@ def _overall(pairs: pd.DataFrame, titles: Mapping[str, str]) -> PrintedTable:
     """The table of a single pair over all datasets, with a row for each score."""
     first, second = pairs["first"].iloc[0], pairs["second"].iloc[0]
     return PrintedTable(
-        f"{first} less {second}, over {_datasets(pairs)}",
+        f"{first} − {second}, over {_datasets(pairs)}",
         ("score", "difference", "w/t/l", "p", "better", "equal", "worse"),
         [
             (BELOW.join(filter(None, (titles[row["score"]], row["note"]))), *_over_all(row))
@@ -187,7 +193,7 @@ def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
 def _matrices(pairs: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTable]:
     for score, rows in pairs.groupby("score", sort=False):
         yield PrintedTable(
-            f"{titles[str(score)]}: the first less the second, over {_datasets(rows)}",
+            f"{titles[str(score)]}: first − second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
             [
                 (
@@ -237,8 +243,11 @@ def _duel_notes(duels: pd.DataFrame, rope: float) -> list[str]:
         notes.append(
             f"On each dataset alone, intervals and p: {', '.join(method_texts)}; bold below 5%."
         )
-    if ((duels["repeats"] > 0) & duels["low"].isna()).any():
+    known = duels["difference"].notna()
+    if (known & duels["low"].isna()).any():
         notes.append(LACKING)
+    if ((duels["repeats"] > 0) & ~known).any():
+        notes.append(UNDEFINED)
     if (judged["total"] == 1).any():
         notes.append(ONCE)
     return notes
@@ -262,9 +271,14 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
         which = (
             f"Of {n_untested} of {len(pairs) // n_scores} pairs" if several else "Over all datasets"
         )
+        undefined = (
+            ", or on which the score is not defined"
+            if pairs["note"].str.contains("is not defined").any()
+            else ""
+        )
         notes.append(
             f"{which} nothing is said but the means: fewer than {FEWEST} datasets, or some that "
-            "one of them did not finish."
+            f"one of them did not finish{undefined}."
         )
     return notes
 
@@ -366,7 +380,7 @@ def _folded(pair: str) -> str:
 def _text(tables: Sequence[PrintedTable], notes: Sequence[str], style: str) -> str:
     parts = []
     for table in tables:
-        between = " less " if table.heads[0] == "pair" else ": "
+        between = " − " if table.heads[0] == "pair" else ": "
         lines = [(_in_line(row[0], between), *row[1:]) for row in table.rows]
         right = ("left", *("right" for _ in table.heads[1:]))
         options: Any = {"disable_numparse": True, "colalign": right if lines else None}

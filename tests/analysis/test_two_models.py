@@ -297,7 +297,7 @@ def test_two_models_are_shown_by_dataset(stored: Path) -> None:
     words = ("-m", "numpy-softmax", "-m", "sklearn-logistic")
     done = harness_in(stored, "report", "--versus", *words, columns=80)
     assert done.status == 0, done.remarks
-    assert "accuracy: numpy-softmax less sklearn-logistic" in done.printed
+    assert "accuracy: numpy-softmax − sklearn-logistic" in done.printed
     assert done.printed.count("threshold") == 2 * 6
     assert "paired t over draws" in done.printed
     assert max(map(len, done.printed.splitlines())) <= 80
@@ -338,7 +338,7 @@ def test_training_sizes_of_one_dataset_do_not_count_as_several_datasets(tmp_path
     pairs = json.loads(done.printed)["pairs"]
     assert {row["datasets"] for row in pairs} == {2}
     assert {row["p_value"] for row in pairs} == {None}
-    assert all("it takes 6" in row["note"] for row in pairs)
+    assert all("a p-value needs 6" in row["note"] for row in pairs)
 
 
 def test_the_note_says_when_no_pair_can_be_significant(stored: Path) -> None:
@@ -423,7 +423,7 @@ def test_without_all_repeats_of_both_models_there_is_no_verdict() -> None:
 def test_two_models_have_a_row_over_all_datasets_too(stored: Path) -> None:
     words = ("report", "--versus", "-m", "sklearn-gaussian-nb", "-m", "numpy-softmax")
     done = harness_in(stored, *words)
-    assert "sklearn-gaussian-nb less numpy-softmax, over 6 datasets" in done.printed
+    assert "sklearn-gaussian-nb − numpy-softmax, over 6 datasets" in done.printed
     tables = json.loads(harness_in(stored, *words, "--format", "json").printed)
     for row in tables["pairs"]:
         each = [
@@ -449,7 +449,7 @@ def test_with_fewer_than_six_datasets_only_the_ranks_are_missing() -> None:
     frames = make_frames(dict(list(DATASETS.items())[:3]), repeats=2)
     tables = json.loads(render(frames, "json", [], 0.01, ranks=True))
     assert set(tables) == {"rope", "pairs", "standings"}
-    assert "ranks take 6 datasets, and there are 3" in tables["standings"][0]["note"]
+    assert "ranks need 6 datasets, and there are 3" in tables["standings"][0]["note"]
 
 
 def test_with_one_repeat_the_note_limits_the_verdict_to_the_fitted_models() -> None:

@@ -33,6 +33,12 @@ def raises(y, P):
 def gives_nan(y, P):
     return float("nan")
 
+def gives_none(y, P):
+    return None
+
+def gives_some_nan(y, P):
+    return np.where(np.arange(len(y)) < 3, np.nan, 1.0)
+
 def exits(y, P):
     raise SystemExit(3)
 
@@ -51,6 +57,8 @@ def rows(y, predicted):
 def harness_metrics():
     yield harness.Metric("raises", raises)
     yield harness.Metric("gives-nan", gives_nan)
+    yield harness.Metric("gives-none", gives_none)
+    yield harness.Metric("gives-some-nan", gives_some_nan)
     yield harness.Metric("exits", exits)
     yield harness.Metric("dies", dies)
     yield harness.Metric("a-text", lambda y, P: "high")
@@ -131,7 +139,7 @@ def test_a_project_has_scores_of_its_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "columns"),
     [
-        (("--versus", "-m", "numpy-softmax", "-m", "prior"), "auc: numpy-softmax less prior"),
+        (("--versus", "-m", "numpy-softmax", "-m", "prior"), "auc: numpy-softmax − prior"),
         (("best",), "| dataset   | best          | auc   |"),
     ],
 )
@@ -141,6 +149,28 @@ def test_reports_of_other_kinds_show_the_score(
     done = harness_in(measured, "report", *words, "--metric", "auc", "--format", "markdown")
     assert done.status == 0, done.remarks
     assert columns in done.printed
+
+
+@pytest.mark.parametrize("words", [("best", "--score"), ("--best-of",)])
+def test_the_best_model_is_told_by_any_score(measured: Path, words: tuple[str, ...]) -> None:
+    done = harness_in(measured, "report", *words, "log_loss", "--format", "json")
+    assert done.status == 0, done.remarks
+    (row,) = json.loads(done.printed)
+    least = min(each["nll"] for each in ranking(measured))
+    assert row["log-loss"] == pytest.approx(least, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("score", "message"),
+    [
+        ("acu", "no metric matches 'acu': did you mean 'auc'?"),
+        ("f1*", "--score f1* matches 3 metrics: f1, f1-macro, f1-weighted; name one"),
+        ("f1", "f1 has no value for any model of run 1; `harness report 1 --metric f1` tells why"),
+    ],
+)
+def test_a_score_that_best_cannot_use_is_one_line(measured: Path, score: str, message: str) -> None:
+    done = harness_in(measured, "report", "best", "1", "--score", score)
+    assert (done.status, complaint_of(done)) == (2, f"harness: {message}\n")
 
 
 def test_two_runs_are_compared_by_a_score(measured: Path) -> None:
@@ -158,9 +188,38 @@ def test_a_picture_and_the_page_show_the_score(measured: Path) -> None:
     assert re.search(r"<caption[^>]*>\s*.*mcc", page)
 
 
+@pytest.mark.parametrize(
+    "kind",
+    ["likelihood", "reliability", "confusion", "recall", "regions", "hidden", "softmax", "history"],
+)
+def test_a_picture_without_a_score_to_choose_refuses_one(measured: Path, kind: str) -> None:
+    done = harness_in(measured, "plot", kind, "--metric", "mcc", "-o", "refused.svg")
+    assert done.status == 2
+    assert complaint_of(done) == (
+        f"harness: picture '{kind}' shows no score that --metric could choose; leave --metric "
+        "out, or plot one of fit-time, latency, sizes\n"
+    )
+    assert not (measured / "refused.svg").exists()
+
+
+def test_learning_curves_show_the_score(tmp_path: Path) -> None:
+    words = ("-d", "iris", "-m", "numpy-softmax", "-r", "2", "--train-sizes", "20,60")
+    assert harness_in(tmp_path, "run", *words, "--no-timing").status == 0
+    done = harness_in(tmp_path, "plot", "sizes", "--metric", "log-loss", "--metric", "mcc")
+    assert done.status == 0, done.remarks
+    drawing = (tmp_path / "sizes.svg").read_text(encoding="utf-8")
+    assert "log-loss (less is better), with 95% interval" in drawing
+    assert "likelihood" not in drawing
+    done = harness_in(tmp_path, "plot", "sizes", "--metric", "f1")
+    assert done.status == 2
+    assert "f1 has no value for iris in run 1" in complaint_of(done)
+
+
 BROKEN = {
     "raises": "ValueError: no luck at all",
-    "gives-nan": "is not defined for these rows",
+    "gives-nan": "gave NaN: it is not defined for these rows",
+    "gives-none": "gave None; it has to return a number, or a value for each row",
+    "gives-some-nan": "gave NaN for 3 of 36 rows: it is not defined for these rows",
     "exits": "SystemExit: 3",
     "dies": "exited with status 0",
     "a-text": "could not convert string to float",
@@ -191,6 +250,16 @@ def test_a_score_without_values_leaves_its_picture_out_and_the_page_is_made(
     done = harness_in(measured, "plot", "fit-time", "--metric", "f1")
     assert done.status == 2
     assert "f1 has no value for" in complaint_of(done)
+
+
+def test_where_a_score_is_not_defined_versus_says_so(measured: Path) -> None:
+    words = ("report", "versus", "-m", "numpy-softmax", "-m", "prior", "--metric", "f1", "--ranks")
+    done = harness_in(measured, *words, "--format", "markdown")
+    assert done.status == 0, done.remarks
+    assert "| iris | not defined | |" in " ".join(done.printed.split())
+    assert "f1 is not defined on iris" in done.printed
+    assert "f1 is not defined for 'numpy-softmax' on 'iris'" in done.printed
+    assert "or on which the score is not defined" in done.printed
 
 
 def test_a_given_score_beats_those_of_the_run(tmp_path: Path) -> None:
@@ -268,6 +337,26 @@ def test_from_python_scores_are_columns(tmp_path: Path) -> None:
     )  # fmt: skip
     assert {"auc", "auc_low", "auc_high", "mcc"} <= set(outcome.ranking.columns)
     assert outcome.ranking["auc"].is_monotonic_decreasing
+
+
+def test_a_cost_and_its_interval_are_at_least_0(measured: Path) -> None:
+    metric = "expected-cost[matrix=0 0 0; 0 0 1; 0 9 0]"
+    for row in ranking(measured, "--metric", metric):
+        assert 0 <= row[f"{metric}_low"] <= row[metric]
+    done = harness_in(measured, "report", "--metric", metric.replace("9", "-9"))
+    assert "has a cost below 0; add the same number to all costs of its row" in " ".join(
+        done.printed.split()
+    )
+
+
+def test_a_glob_checks_all_that_it_matches(measured: Path) -> None:
+    done = harness_in(measured, "check", "f1*")
+    assert "18 passed, 0 failed" in done.printed
+    assert {line.split()[1] for line in done.printed.splitlines()[:-1]} == {
+        "f1:", "f1-macro:", "f1-weighted:",
+    }  # fmt: skip
+    done = harness_in(measured, "check", "f2*")
+    assert (done.status, complaint_of(done)[:33]) == (2, "harness: nothing is called 'f2*':")
 
 
 def test_each_shipped_metric_keeps_the_contract(measured: Path) -> None:

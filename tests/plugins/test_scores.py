@@ -142,3 +142,14 @@ def test_the_values_of_rows_tell_the_scores_standard_error(
     ]
     jackknife = np.sqrt((n - 1) * np.var(without))
     assert rows.std(ddof=1) / np.sqrt(n) == pytest.approx(jackknife, rel=0.02)
+
+
+def test_a_class_without_weight_does_not_count_and_is_named_where_it_is_needed() -> None:
+    y, w = np.array([0, 0, 1, 1]), np.array([1.0, 3.0, 0.0, 0.0])
+    P = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+    balanced = call(METRICS["balanced-accuracy"], y, P, w, {})
+    assert np.average(balanced, weights=w) == pytest.approx(1 / 4)  # the recall of the first class
+    with pytest.raises(ValueError, match="all test rows with a weight above 0 have one class"):
+        call(METRICS["auc"], y, P, w, {})
+    with pytest.raises(ValueError, match=r"all test rows of the class '.*' have weight 0"):
+        call(METRICS["average-precision"], y, P, w, {})

@@ -207,7 +207,7 @@ def test_a_run_with_few_models_datasets_or_repeats_makes_a_page(
 
 def test_two_models_are_compared_by_dataset() -> None:
     page = page_of(make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, repeats=3))
-    assert "accuracy: one less other" in page
+    assert "accuracy: one − other" in page
     assert "accuracy, pair by pair" in page
     assert page.count("corrected t over splits") >= 4
 

@@ -595,6 +595,15 @@ def test_sizes_are_lines_over_the_number_of_training_rows() -> None:
     assert "prior" not in set(picture.table["model"])
 
 
+def test_sizes_name_the_model_with_the_best_score_where_less_is_better() -> None:
+    frames = replace(sized(), metrics=("brier",))
+    picture = drawn("sizes", frames, Wanted(dataset="tides"))
+    largest = picture.table[picture.table["training rows"] == 120]
+    best = largest.loc[largest["brier"].idxmin()]
+    end = f"With 120 rows {best['model']} has the lowest brier, {best['brier']:.3f}."
+    assert end in picture.description
+
+
 @pytest.mark.parametrize(
     ("dataset", "name"),
     [

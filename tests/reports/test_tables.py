@@ -8,7 +8,7 @@ import json
 import math
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -273,6 +273,31 @@ def test_a_baseline_among_the_best_by_accuracy_is_explained(report: Report) -> N
     assert "Models are ranked by likelihood" in text
     worse = make_frames(SMALL, {"prior": -1.9, "torch-mlp": 0.3})
     assert "which ignores the features" not in printed(report, worse)
+
+
+def worse_likelihood(frames: Frames) -> Frames:
+    """The same run, in which only the likelihood tells models from baselines."""
+    worse = frames.results["baseline"].astype(bool)
+    nll = frames.results["nll"] + worse * (1 + 0.01 * frames.results["repeat"])
+    return replace(frames, results=frames.results.assign(nll=nll, likelihood=np.exp(-nll)))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "change", "sentence"),
+    [
+        ((), worse_likelihood, "Accuracy says {}; compare their likelihoods, or another score"),
+        ((), replace, "Accuracy says {}, and neither does the likelihood; more test rows or"),
+        (("brier",), worse_likelihood, "brier says {}; compare their likelihoods."),
+        (("nll", "accuracy"), replace, "nll says {}, and neither does the likelihood; more test"),
+        (("likelihood",), replace, "Likelihood says {}; more test rows or repeats may."),
+    ],
+)
+def test_what_tells_models_from_a_baseline_is_named_if_the_score_does_not(
+    report: Report, metrics: tuple[str, ...], change: Any, sentence: str
+) -> None:
+    frames = make_frames(SMALL, {"prior": 0.3, "torch-mlp": 0.3})
+    text = " ".join(printed(report, replace(change(frames), metrics=metrics)).split())
+    assert sentence.format("nothing about the models here") in text
 
 
 def test_a_class_with_few_test_rows_is_named(report: Report) -> None:

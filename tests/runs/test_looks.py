@@ -137,6 +137,44 @@ def test_several_looks_are_mentioned_in_the_notes_and_corrected_for(
     assert "more were added" not in harness_in(tmp_path, *words, "-r", "6", *how).printed
 
 
+WITH_METRIC = (
+    PLUGIN
+    + """
+
+@harness.hookimpl
+def harness_metrics():
+    yield harness.Metric("steady", lambda y, P: np.ones(len(y)))
+"""
+)
+
+
+def test_the_metric_that_ranks_decides_about_more_repeats(tmp_path: Path) -> None:
+    """By likelihood, 5 repeats decide on this dataset; all models score the same by the metric."""
+    (tmp_path / "columns.py").write_text(WITH_METRIC)
+    words = ["run", "--plugin", "columns.py", "-d", "clear", "-m", "first", "-m", "second"]
+    how = ["-r", "auto", "--in-process", "--no-timing", "--no-progress"]
+    done = harness_in(tmp_path, *words, *how, "--metric", "steady", "--metric", "likelihood")
+    assert done.status == 0, done
+    assert "40 repeats for clear: by steady, the best is not told from all others" in done.remarks
+    printed = " ".join(done.printed.split())
+    assert "more were added where the best was not told from all others by steady." in printed
+    others = ("--metric", "likelihood", "--metric", "steady")
+    assert "repeats for clear" not in harness_in(tmp_path, *words, *how, *others).remarks
+
+
+def test_a_metric_that_no_test_can_compare_adds_no_repeats_and_says_so(tmp_path: Path) -> None:
+    fixed = 'yield harness.Dataset("guessed", "fixed",'
+    text = PLUGIN.replace('yield harness.Dataset("guessed", "fresh",', fixed)
+    (tmp_path / "columns.py").write_text(text)
+    words = ["run", "--plugin", "columns.py", "-d", "guessed", "-m", "first", "-m", "second"]
+    words += ["--metric", "average-precision", "-r", "auto", "--in-process", "--no-timing"]
+    done = harness_in(tmp_path, *words, "--no-progress")
+    assert done.status == 0, done
+    assert "repeats for guessed" not in done.remarks
+    said = "No repeats were added for guessed: average-precision has no values for rows"
+    assert said in " ".join(done.printed.split())
+
+
 @pytest.mark.parametrize("word", ["0", "some", "-3", "1.5", ""])
 def test_repeats_must_be_a_number_or_auto(tmp_path: Path, word: str) -> None:
     done = harness_in(tmp_path, "run", "--all", "-r", word, "--dry-run")

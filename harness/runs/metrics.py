@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.analysis.shown import OWN
+from harness.contract.own_scores import OWN
 from harness.contract.selectors import Selector
 from harness.trials.metrics import values_of
 from harness.trials.plan import choose
