@@ -87,7 +87,6 @@ def test_the_default_run_is_the_newest(folder: Path) -> None:
         (("--at-least", "1", "--at-least", "2"), "--at-least is given twice"),
         (("--rope", "2%"), "report 'mine' has no option --rope; 'versus' has it"),
         (("--nothing",), "has no option --nothing; see 'harness report --help'"),
-        (("base", "curves"), "unexpected extra argument"),
         (("--format", "zip"), "writes zip to a file only; add --to FILE"),
         (("--format", "xml"), "has no format xml, but json, zip"),
         (("--to", "out.pdf"), "has no format pdf for a file, but json, zip"),
