@@ -18,6 +18,7 @@ from harness.cli import (
     compare,
     env,
     listing,
+    merge,
     new,
     options,
     plot,
@@ -79,6 +80,7 @@ for command in (
     check.command,
     new.command,
     runs.command,
+    merge.command,
     env.command,
 ):
     harness_command.add_command(command)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from datetime import datetime
 
 import click
 
 from harness.cli import options
 from harness.cli.compare import find_run
+from harness.errors import UsageError
 from harness.terminal.console import out, say
 
 
@@ -36,6 +38,44 @@ def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:
         for chosen in runs_by_id.values():
             opened.delete(chosen)
             say(f"deleted run {chosen.id}{f' ({chosen.name})' if chosen.name else ''}")
+
+
+@command.command(name="prune", short_help="Delete old runs.")
+@click.option("--keep", type=click.IntRange(0), metavar="N", help="Keep the N newest runs.")
+@click.option(
+    "--before",
+    type=options.Since(),
+    metavar="DATE",
+    help="Delete runs that began before a date, or before 90d, 2w or 12h ago.",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be deleted.")
+@options.store_option
+@click.pass_context
+def prune(
+    ctx: click.Context,
+    keep: int | None,
+    before: datetime | None,
+    dry_run: bool,
+    store: str | None,  # noqa: ARG001  # in ctx
+) -> None:
+    """Delete old runs and all that belongs to them.
+
+    With both options a run is deleted if it is not among the N newest and began before the date.
+    """
+    if keep is None and before is None:
+        raise UsageError("say which runs are old: --keep N, --before DATE, or both")
+    with closing(options.open_store(options.store_of(ctx))) as opened:
+        runs = opened.runs()
+        old = runs[: max(0, len(runs) - keep)] if keep is not None else runs
+        if before is not None:
+            old = [run for run in old if datetime.fromisoformat(run.started) < before]
+        for run in old:
+            if not dry_run:
+                opened.delete(run)
+            done = "would delete" if dry_run else "deleted"
+            say(f"{done} run {run.id}{f' ({run.name})' if run.name else ''} of {run.started[:10]}")
+        if not old:
+            say("no run is that old")
 
 
 def _list(store: str | None) -> None:

@@ -633,6 +633,12 @@ class Store:
             if self._closed:
                 self.engine.dispose()
 
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A connection to write with, in one transaction."""
+        with self._faults(), self.engine.begin() as connection:
+            yield connection
+
     def close(self) -> None:
         """Close the connections to the database."""
         self._closed = True

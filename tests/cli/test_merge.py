@@ -1,0 +1,101 @@
+"""Stores merged by ``harness merge``, and old runs deleted by ``harness runs prune``."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from command_line import complaint_of, harness_in
+
+import harness
+from harness.store.database import Store
+from harness.store.frames import load_frames
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def run(store: Path, models: str, name: str = "", repeats: int = 2) -> None:
+    harness.run(
+        "iris", models, repeats=repeats, name=name, store=store, timing=False, in_process=True
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two stores, ours and theirs, with a run each."""
+    run(tmp_path / "harness.db", "sklearn-lda", "ours")
+    run(tmp_path / "theirs.db", "numpy-softmax", "theirs")
+    return tmp_path
+
+
+def test_runs_arrive_with_all_that_belongs_to_them(folder: Path) -> None:
+    done = harness_in(folder, "merge", "theirs.db")
+    assert done.status == 0, done
+    assert "run 1 'theirs' of theirs.db is run 2 here: 6 results" in done.printed
+    with (
+        closing(Store(str(folder / "harness.db"))) as ours,
+        closing(Store(str(folder / "theirs.db"))) as theirs,
+    ):
+        there, here = load_frames(theirs, theirs.find("1")), load_frames(ours, ours.find("2"))
+        pd.testing.assert_frame_equal(
+            there.results.drop(columns="result_id"), here.results.drop(columns="result_id")
+        )
+        for told in ("traces", "predictions"):
+            of_there, of_here = (
+                frames.traces()
+                if told == "traces"
+                else frames.predictions(frames.results["result_id"])
+                for frames in (there, here)
+            )
+            assert len(of_here)
+            pd.testing.assert_frame_equal(
+                of_there.drop(columns="result_id"), of_here.drop(columns="result_id")
+            )
+        assert here.run.finished == there.run.finished
+    ranked = harness_in(folder, "report", "--all-runs", "--format", "csv")
+    assert "numpy-softmax" in ranked.printed
+    assert "sklearn-lda" in ranked.printed
+
+
+def test_a_run_that_is_here_already_is_not_added_again(folder: Path) -> None:
+    harness_in(folder, "merge", "theirs.db")
+    again = harness_in(folder, "merge", "theirs.db")
+    assert "run 1 'theirs' of theirs.db was here already, as run 2" in again.printed
+    with closing(Store(str(folder / "harness.db"))) as ours:
+        assert [each.name for each in ours.runs()] == ["ours", "theirs"]
+
+
+def test_results_that_a_run_lacks_are_added(folder: Path) -> None:
+    harness_in(folder, "merge", "theirs.db")
+    with closing(Store(str(folder / "harness.db"))) as ours, ours.writing() as connection:
+        connection.exec_driver_sql("DELETE FROM results WHERE run_id = 2 AND repeat = 1")
+    again = harness_in(folder, "merge", "theirs.db")
+    assert "was here as run 2: 3 results added" in again.printed
+
+
+@pytest.mark.parametrize(
+    ("other", "complaint"),
+    [
+        ("nowhere.db", "'nowhere.db'"),
+        ("./harness.db", "'./harness.db' is the store itself; name another one"),
+    ],
+)
+def test_a_store_that_cannot_be_merged_is_one_line(
+    folder: Path, other: str, complaint: str
+) -> None:
+    assert complaint in complaint_of(harness_in(folder, "merge", other))
+
+
+def test_old_runs_are_deleted(folder: Path) -> None:
+    run(folder / "harness.db", "sklearn-lda", "newer", repeats=1)
+    dry = harness_in(folder, "runs", "prune", "--keep", "1", "--dry-run")
+    assert "would delete run 1 (ours)" in dry.printed
+    assert "no run is that old" in harness_in(folder, "runs", "prune", "--before", "1d").printed
+    assert "deleted run 1 (ours)" in harness_in(folder, "runs", "prune", "--keep", "1").printed
+    with closing(Store(str(folder / "harness.db"))) as ours:
+        assert [each.name for each in ours.runs()] == ["newer"]
+    complaint = complaint_of(harness_in(folder, "runs", "prune"))
+    assert "say which runs are old: --keep N, --before DATE, or both" in complaint
