@@ -1,0 +1,218 @@
+"""A trial's identity: it changes with all that its scores follow from, and with nothing else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from harness.contract.registry import load
+from harness.contract.values import Choice, Trial
+from harness.runs import identity
+from harness.runs.identity import Identities
+from harness.trials.trial import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+MODEL = """
+import harness
+
+import {helper}
+
+
+@harness.hookimpl
+def harness_models():
+    yield harness.Model("{name}", make, requires=("sklearn",))
+
+
+def make(setting, depth: int = 3):
+    return {helper}.made(depth)
+"""
+HELPER = """
+import deeper_helper
+
+
+def made(depth):
+    from sklearn.tree import DecisionTreeClassifier
+
+    return DecisionTreeClassifier(max_depth=depth)
+"""
+DATA = """
+from pathlib import Path
+
+import harness
+import numpy as np
+
+
+@harness.hookimpl
+def harness_datasets():
+    yield harness.Dataset("numbers", "fresh", split, description="Numbers of a file.")
+
+
+def split(rng):
+    X = np.loadtxt(Path(__file__).with_name("numbers.txt"))[:, None]
+    return harness.Split(X, (X[:, 0] > 0).astype(int), X, (X[:, 0] > 0).astype(int))
+"""
+TABLE = "size,colour\n" + "".join(f"{i / 2},{'red' if i % 3 else 'blue'}\n" for i in range(30))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two plugins of models with a helper each, which need another; of data; a table; a class."""
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.py").write_text(MODEL.format(name=name, helper=f"{name}_helper"))
+        (tmp_path / f"{name}_helper.py").write_text(HELPER)
+    (tmp_path / "deeper_helper.py").write_text("DEPTH = 3\n")
+    (tmp_path / "data.py").write_text(DATA)
+    (tmp_path / "numbers.txt").write_text("-1\n2\n-3\n4\n")
+    (tmp_path / "colours.csv").write_text(TABLE)
+    (tmp_path / "mine.py").write_text(
+        "class Mine:\n    def fit(self, X, y):\n        return self\n"
+    )
+    with (tmp_path / "mine.py").open("a") as file:
+        file.write("    def predict_proba(self, X):\n        return X\n")
+    return tmp_path
+
+
+TRIALS = {
+    "one": Trial(Choice("iris"), Choice("one"), "cpu", 0, 0),
+    "two": Trial(Choice("iris"), Choice("two"), "cpu", 0, 0),
+    "data": Trial(Choice("numbers"), Choice("one"), "cpu", 0, 0),
+    "table": Trial(Choice("colours"), Choice("numpy-softmax"), "cpu", 0, 0),
+    "class": Trial(Choice("iris"), Choice("Mine"), "cpu", 0, 0),
+    "shipped": Trial(Choice("iris"), Choice("numpy-softmax"), "cpu", 0, 0),
+}
+
+
+def identities(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The identity of each trial, by a fresh look at code, versions and files."""
+    monkeypatch.syspath_prepend(str(folder))
+    plugins = [str(folder / name) for name in ("one.py", "two.py", "data.py")]
+    plugins += [f"{folder / 'colours.csv'}[target=colour]", f"{folder / 'mine.py'}:Mine"]
+    found = Identities(load(plugins))
+    return {name: found.of(trial) for name, trial in TRIALS.items()}
+
+
+def rewritten(name: str, old: str, new: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    def change(folder: Path, _: pytest.MonkeyPatch) -> None:
+        file = folder / name
+        assert old in file.read_text()
+        file.write_text(file.read_text().replace(old, new))
+
+    return change
+
+
+def version(name: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    """Another version of a library."""
+
+    def change(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        real = importlib.metadata.version
+        monkeypatch.setattr(
+            importlib.metadata, "version", lambda each: "0.0.1" if each == name else real(each)
+        )
+
+    return change
+
+
+def patched(target: object, name: str, value: object) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    return lambda _, monkeypatch: monkeypatch.setattr(target, name, value)
+
+
+def own_code(name: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
+    """A changed line in one of the harness's own files."""
+
+    def change(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        house = folder / "house" / "harness"
+        shutil.copytree(Path(identity.__file__).parents[1], house)
+        with (house / name).open("a") as file:
+            file.write("\n# changed\n")
+        real = identity.core()
+        monkeypatch.setattr(
+            identity, "core", lambda: type(real)("core", "harness", path=str(house))
+        )
+
+    return change
+
+
+EVERY = set(TRIALS)
+OF_SCIKIT_LEARN = {"one", "two", "data", "table", "class", "shipped"} - {"table"}
+CHANGES: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], set[str]]] = {
+    "a plugin's line": (rewritten("one.py", "yield", "yield  "), {"one", "data"}),
+    "a parameter's default": (
+        rewritten("one.py", "depth: int = 3", "depth: int = 4"),
+        {"one", "data"},
+    ),
+    "its helper module": (
+        rewritten("one_helper.py", "max_depth=depth", "max_depth=2"),
+        {"one", "data"},
+    ),
+    "a helper of helpers": (rewritten("deeper_helper.py", "3", "4"), {"one", "two", "data"}),
+    "the code of a dataset": (rewritten("data.py", "> 0", ">= 0"), {"data"}),
+    "a table": (rewritten("colours.csv", "3.5,red", "3.5,blue"), {"table"}),
+    "a class": (rewritten("mine.py", "return X", "return X + 1"), {"class"}),
+    "a library": (version("scikit-learn"), OF_SCIKIT_LEARN),
+    "a library that a library needs": (version("joblib"), OF_SCIKIT_LEARN),
+    "a library that all need": (version("numpy"), EVERY),
+    "a library that none needs": (version("rich"), set()),
+    "the scoring": (own_code("trials/scoring.py"), EVERY),
+    "the preparation": (own_code("trials/preparation.py"), EVERY),
+    "the statistics of rows": (own_code("statistics/rows.py"), EVERY),
+    "what only shows": (own_code("sheets/remarks.py"), set()),
+    "the threads": (patched(identity, "THREADS", 2), EVERY),
+    "Python": (patched(platform, "python_version", lambda: "3.99.0"), EVERY),
+    "the processor": (patched(identity, "processor", lambda: "another"), EVERY),
+    "a file that nobody reads": (lambda folder, _: (folder / "x.txt").write_text("x"), set()),
+}
+
+
+def test_without_a_change_identities_are_the_same(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = identities(folder, monkeypatch)
+    assert found == identities(folder, monkeypatch)
+    assert len(set(found.values())) == len(TRIALS)
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_change_is_noticed_by_the_trials_that_follow_from_it_and_by_no_other(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    change, expected = CHANGES[what]
+    before = identities(folder, monkeypatch)
+    change(folder, monkeypatch)
+    after = identities(folder, monkeypatch)
+    assert {name for name in TRIALS if before[name] != after[name]} == expected
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Trial(Choice("iris"), Choice("one"), "cpu", 1, 0),
+        Trial(Choice("iris"), Choice("one"), "cpu", 0, 1),
+        Trial(Choice("iris"), Choice("one", (("depth", 2),)), "cpu", 0, 0),
+        Trial(Choice("iris", (("train_size", 50),)), Choice("one"), "cpu", 0, 0),
+        Trial(Choice("iris"), Choice("one", (("prepare", "raw"),)), "cpu", 0, 0),
+        Trial(Choice("wine"), Choice("one"), "cpu", 0, 0),
+    ],
+)
+def test_repeat_seed_parameters_and_preparation_are_part_of_the_identity(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, other: Trial
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    found = Identities(load([str(folder / "one.py")]))
+    assert found.of(other) != found.of(TRIALS["one"])
+
+
+def test_what_a_dataset_gave_is_known_by_the_digest_of_its_split(folder: Path) -> None:
+    (dataset,) = [
+        each for each in load([str(folder / "data.py")]).datasets.values() if each.name == "numbers"
+    ]
+    before = draw(dataset, 0, {}).digest
+    assert draw(dataset, 1, {}).digest == before  # nothing is drawn at random
+    (folder / "numbers.txt").write_text("-1\n2\n-3\n4.0000001\n")
+    assert draw(dataset, 0, {}).digest != before
