@@ -535,7 +535,7 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
         rows: row scores of both.
         level: significance level for the smallest visible difference; the interval always has 95%.
     """
-    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    i, j = _common_repeats(a, b)
     if not len(i):
         return Comparison(math.nan, math.nan, Basis.NO_COMMON_REPEAT)
     scale = a.scale(score)
@@ -641,9 +641,18 @@ def against_best(
     }
 
 
+def _common_repeats(a: Cell, b: Cell) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Where each contender has the repeats that both have."""
+    if np.array_equal(a.repeats, b.repeats):  # quicker by far, and nearly always so
+        every = np.arange(len(a.repeats))
+        return every, every
+    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    return i, j
+
+
 def _paired(a: Cell, b: Cell, score: Score) -> tuple[Floats, float]:
     """Differences (J,) of the common repeats, and the factor that makes their mean's variance."""
-    _, i, j = np.intersect1d(a.repeats, b.repeats, return_indices=True)
+    i, j = _common_repeats(a, b)
     factor = _factor(a.kind, len(i), a.n_test, a.n_train)
     return a.of(score)[i] - b.of(score)[j], factor
 

@@ -61,17 +61,19 @@ def load_frames(
         .where(table.c.run_id == run.id)
         .order_by(table.c.position, table.c.id)
     )
-    of_scores = tables.scores.c
-    scores = sa.select(of_scores.result_id, of_scores.metric, of_scores.value)
-    scores = scores.join(table).where(table.c.run_id == run.id)
+    metric, value = tables.scores.c.metric, tables.scores.c.value
+    # A column a metric, made by the database: there are ten times as many scores as results.
+    by_metric = [sa.func.max(sa.case((metric == name, value))).label(name) for name in METRICS]
+    scores = (
+        sa.select(tables.scores.c.result_id, *by_metric)
+        .join(table)
+        .where(table.c.run_id == run.id)
+        .group_by(tables.scores.c.result_id)
+    )
     with store.reading() as connection:
         results = _frame(connection, query).astype(dict.fromkeys(BYTES, float))
-        by_metric: dict[str, dict[int, float]] = {name: {} for name in METRICS}
-        for result_id, metric, value in connection.execute(scores):
-            by_metric.setdefault(metric, {})[result_id] = value
-    ids = results["result_id"]
-    for name in METRICS:
-        results[name] = ids.map(by_metric[name]).astype(float)
+        columns_of_scores = _frame(connection, scores).set_index("result_id").astype(float)
+    results = results.join(columns_of_scores, on="result_id")
     return Frames(
         run,
         results,
