@@ -55,7 +55,7 @@ def test_a_new_plugin_is_offered_and_keeps_the_contract(made: Path) -> None:
     kind = kind_of(made)
     plugin = str(made / made.name.replace("-", "_") / "__init__.py")
     if kind == "metric":
-        words = ("run", "-d", "threshold", "-m", "prior", "-r", "1", "--no-timing")
+        words = ("run", "-d", "threshold", "-m", "prior", "-r", "1", "--in-process")
         assert harness_in(made, *words).status == 0
         done = harness_in(made, "report", "--metric", made.name, "--plugin", plugin)
         assert done.status == 0, done
