@@ -67,6 +67,7 @@ def page_of(frames: Frames) -> str:
     return str(report.render(replace(frames, pictures=KINDS), "html"))
 
 
+@functools.cache
 def tables_of(frames: Frames) -> str:
     """A page without pictures, which is made much faster."""
     (report,) = harness_page.harness_reports()
@@ -130,7 +131,7 @@ def test_every_table_has_a_caption_and_scopes(made: Frames) -> None:
 
 
 def test_the_page_names_every_model_dataset_and_failure(made: Frames) -> None:
-    page = page_of(made)
+    page = tables_of(made)
     for name in (*DATASETS, *MODELS):
         assert name in page
     assert "&lt;all of them&gt;" in page
@@ -298,7 +299,7 @@ def points_of(level: float, n: int = 24, **changes: Any) -> list[Point]:
 
 
 def test_a_history_is_shown_with_its_steps(made: Frames, few: Frames) -> None:
-    assert "Over time" not in page_of(made)
+    assert "Over time" not in tables_of(made)
     scores: dict[str, Any] = {"measure": "accuracy", "machine": "", "anchor": "", "source": "run"}
     still = [point(day, 0.5, subject="still", **scores) for day in range(9)]
     points = [*points_of(0.0, subject="flat"), *points_of(0.1, subject="<i>slower"), *still]
@@ -509,7 +510,7 @@ def press(element: WebElement) -> None:
 
 @pytest.mark.slow
 def test_a_table_is_sorted_in_both_directions_by_its_heads(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     table = table_of(driver, "accuracy")
     head = table.find_elements(By.CSS_SELECTOR, "thead th")[1]
     button = head.find_element(By.TAG_NAME, "button")
@@ -532,7 +533,7 @@ def test_a_table_is_sorted_in_both_directions_by_its_heads(opened: Any, made: Fr
 
 @pytest.mark.slow
 def test_a_table_is_filtered_and_says_how_many_rows_are_left(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     table = table_of(driver, "likelihood")
     tools = tools_of(table)
     field = tools.find_element(By.CSS_SELECTOR, "input[type=search]")
@@ -547,7 +548,7 @@ def test_a_table_is_filtered_and_says_how_many_rows_are_left(opened: Any, made: 
 def test_columns_can_be_hidden_and_the_visible_table_is_saved(
     opened: Any, made: Frames, tmp_path: Path
 ) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     saves_into(driver, tmp_path)
     table = table_of(driver, "iris")
     tools = tools_of(table)
@@ -575,7 +576,7 @@ def test_columns_can_be_hidden_and_the_visible_table_is_saved(
 def test_the_figures_of_an_overview_are_saved_as_numbers(
     opened: Any, made: Frames, tmp_path: Path
 ) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     saves_into(driver, tmp_path)
     table = table_of(driver, "accuracy")
     assert any("≈" in text for text in column(table, 2))
@@ -624,7 +625,7 @@ def test_tables_wider_than_paper_are_printed_in_parts(opened: Any) -> None:
 
 @pytest.mark.slow
 def test_only_elements_that_scroll_are_tab_stops(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     script = (
         "return [...document.querySelectorAll('[role=region]')].filter((one) =>"
         " (one.tabIndex === 0) !== (one.scrollWidth > one.clientWidth)).length"
@@ -733,7 +734,7 @@ def test_without_script_tables_and_pictures_are_shown(opened: Any, stored_page: 
 
 @pytest.mark.slow
 def test_heads_filters_and_folds_can_be_reached_by_keyboard(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     seen = set()
     for _ in range(60):
         driver.switch_to.active_element.send_keys(Keys.TAB)
@@ -768,7 +769,7 @@ def test_tables_of_two_hundred_models_on_fifty_datasets_stay_small_and_are_sorte
 
 @pytest.mark.slow
 def test_the_page_prints_without_tools(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert not driver.find_element(By.CSS_SELECTOR, ".tools").is_displayed()
     assert driver.find_element(By.CSS_SELECTOR, "table[data-name='iris']").is_displayed()
