@@ -160,7 +160,7 @@ def equal_models(kind: SplitKind, J: int, n: int) -> tuple[Any, Any, RowScores]:
     [
         ("fresh", 10, 1500),
         ("resampled", 10, 1500),
-        # Comparisons of rows are slow: docs/measurements/statistics.md has the rates of 1000 each.
+        # Rows are slow to compare: docs/measurements/statistics.md has rates of 400 to 1000 each.
         ("fixed", 1, 300),
         ("fixed", 2, 300),
         ("fixed", 5, 300),
