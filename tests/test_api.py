@@ -93,7 +93,7 @@ def test_a_script_that_workers_load_by_mistake_does_not_start_runs_without_end(
 
 def test_settings_are_used_from_python_too(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.harness]\nstore = "mine.db"\n')
-    harness.run(["threshold"], ["prior"], repeats=1, timing=False)
+    harness.run(["threshold"], ["prior"], repeats=1, timing=False, in_process=True)
     assert (tmp_path / "mine.db").exists()
 
 

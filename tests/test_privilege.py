@@ -118,7 +118,8 @@ def without(package: str, folder: Path, *commands: list[str]) -> list[tuple[int,
 
 
 LIST = ["list", "plugins"]
-RUN = ["run", "--plugin", "mine.py", "-d", "points", "-m", "halves", "-r", "2", "--store", "new.db"]
+RUN = ["run", "--plugin", "mine.py", "-d", "points", "-m", "halves"]
+RUN += ["-r", "1", "-j", "1", "--store", "new.db"]
 EACH = {
     "tables": ["report", "base"],
     "page": ["report", "kernels", "--html", "page.html"],

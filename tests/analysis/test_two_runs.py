@@ -276,14 +276,17 @@ def timed(
 
 
 def test_the_drift_of_a_session_is_rarely_reported_as_a_change(made: Made) -> None:
-    """Drift of 5% and noise of 5% between processes, with forty rows per comparison."""
+    """Drift of 10% and noise of 5% between processes, with forty rows per comparison.
+
+    docs/measurements/statistics.md has the rates of 1000 sessions.
+    """
     rng = np.random.default_rng(0)
     rows: list[ChangeRow] = []
-    for i in range(50):
-        drift = 0.05 * rng.standard_normal(2)
+    for i in range(8):
+        drift = 0.1 * rng.standard_normal(2)
         runs = [made.run({}, timings=timed(2 * i + j, 40, drift=float(drift[j]))) for j in range(2)]
         rows += made.compare(*runs)[0]
-    assert len(rows) == 50 * 40
+    assert len(rows) == 8 * 40
     assert sum(row.verdict in ("slower", "faster") for row in rows) <= 0.01 * len(rows)
 
 
@@ -302,16 +305,19 @@ def test_a_slowdown_well_beyond_the_budget_is_found(made: Made) -> None:
 
 
 def test_a_slowdown_within_the_budget_is_not_called_slower(made: Made) -> None:
-    """As the help says, "slower" means significantly slower by more than the budget."""
+    """As the help says, "slower" means significantly slower by more than the budget.
+
+    docs/measurements/statistics.md has the rate of 1000 comparisons.
+    """
     called = []
-    for seed in range(50):
+    for seed in range(12):
         runs = [
             made.run({}, timings=timed(2 * seed, 20)),
             made.run({}, timings=timed(2 * seed + 1, 20, slower={0: 1.1})),
         ]
         called += [row.verdict for row in made.compare(*runs)[0] if row.subject == "m0"]
     assert called.count("slower") == 0
-    assert called.count("same") >= 25
+    assert called.count("same") >= 6
 
 
 def test_with_fewer_than_five_timings_no_drift_is_estimated(made: Made) -> None:
@@ -704,7 +710,7 @@ def test_a_run_prints_before_and_after_which_differences_its_repeats_can_detect(
     tmp_path: Path,
 ) -> None:
     """The line before uses the variances of an earlier run; the line after uses the run's own."""
-    words = ("run", "-d", "threshold", "-m", "numpy-softmax", "-m", "sklearn-knn", "-r", "3")
+    words = ("run", "-d", "threshold", "-m", "numpy-softmax[l2=0.1|1]", "-r", "3")
     first = harness_in(tmp_path, *words, "--no-timing", "--no-progress")
     assert "3 repeats find differences in likelihood from the best model of" in first.remarks
     assert "To find 1%:" in first.remarks

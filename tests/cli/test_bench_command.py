@@ -92,7 +92,7 @@ SOFTMAX = (
     *("bench", "softmax", "--shape", "5x3", "--dtype", "float32", "--device", "cpu"),
     *("--kernel", "numpy-fast", "--kernel", "numpy-naive", "--name", "tiny"),
 )
-RUN = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2")
+RUN = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2", "-j", "1")
 
 
 @pytest.fixture(scope="module")

@@ -103,7 +103,8 @@ def test_classes_of_every_kind_learn_or_say_why_not(folder: Path) -> None:
 
 
 def test_a_run_of_a_class_is_resumed_unless_its_file_has_changed(folder: Path) -> None:
-    assert harness_in(folder, "run", "-d", "iris", "-m", "./mine.py:Mine", "-r", "1").status == 0
+    words = ("-d", "iris", "-m", "./mine.py:Mine", "-r", "1", "--in-process")
+    assert harness_in(folder, "run", *words).status == 0
     assert harness_in(folder, "run", "--resume").status == 0
     (folder / "mine.py").write_text(f"{MINE}\n# changed\n")
     assert "mine.py)' has changed" in complaint_of(harness_in(folder, "run", "--resume"))
@@ -201,9 +202,8 @@ def test_objects_that_name_nothing_are_refused_with_the_way_out(
 
 
 def test_prepare_overrules_what_any_model_gets(folder: Path) -> None:
-    tables = ran(
-        folder, "-d", "wine", "-m", "sklearn-knn[prepare=raw|scaled]", "-m", "linear:*lda*"
-    )
+    words = ("-d", "wine", "-m", "sklearn-knn[prepare=raw|scaled]", "-m", "linear:*lda*")
+    tables = ran(folder, *words, "--in-process")
     accuracies = {row["model"]: row["accuracy"] for row in tables["ranking"]}
     # The default is no parameter of the name.
     assert accuracies["sklearn-knn"] > accuracies["sklearn-knn[prepare=raw]"] + 0.1

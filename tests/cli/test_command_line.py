@@ -65,12 +65,24 @@ def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> Harness
     return call
 
 
+QUICK = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2")
+
+
 def quick(*more: str) -> tuple[str, ...]:
-    return ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "2", *more)
+    """A run that starts no process, for tests of what is printed or stored."""
+    return (*QUICK, "--in-process", *more)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose store has one run, which no test changes."""
+    folder = tmp_path_factory.mktemp("measured")
+    assert harness_in(folder, *quick()).status == 0
+    return folder
 
 
 def test_a_run_prints_ranked_tables_and_a_report_prints_the_same_tables(cli: Harness) -> None:
-    status, printed, remarks = cli(*quick())
+    status, printed, remarks = cli(*QUICK)
     assert status == 0
     assert "threshold" in printed
     assert "numpy-softmax" in printed
@@ -252,12 +264,10 @@ def test_the_command_line_overrides_the_environment_which_overrides_the_file(
     assert (tmp_path / "line.db").exists()
 
 
-def test_tables_are_written_as_csv_and_parquet(cli: Harness, tmp_path: Path) -> None:
+def test_tables_are_written_as_csv_and_parquet(measured: Path, tmp_path: Path) -> None:
     import pandas as pd
 
-    cli(*quick())
-    status, _, _ = cli("report", "--output", "out")
-    assert status == 0
+    assert harness_in(measured, "report", "--output", str(tmp_path / "out")).status == 0
     csv = pd.read_csv(tmp_path / "out" / "ranking.csv")
     parquet = pd.read_parquet(tmp_path / "out" / "ranking.parquet")
     assert list(csv.columns) == list(parquet.columns)
@@ -265,12 +275,11 @@ def test_tables_are_written_as_csv_and_parquet(cli: Harness, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("style", ["rich", "markdown", "csv", "json", "latex"])
-def test_every_format_names_the_models_and_has_no_colours(cli: Harness, style: str) -> None:
-    cli(*quick())
-    status, printed, _ = cli("report", "--format", style)
-    assert status == 0
-    assert "numpy-softmax" in printed
-    assert "\x1b" not in printed
+def test_every_format_names_the_models_and_has_no_colours(measured: Path, style: str) -> None:
+    done = harness_in(measured, "report", "--format", style)
+    assert done.status == 0
+    assert "numpy-softmax" in done.printed
+    assert "\x1b" not in done.printed
 
 
 def test_runs_are_listed_and_deleted(cli: Harness) -> None:
@@ -552,7 +561,7 @@ def test_a_full_disk_is_a_one_line_error(tmp_path: Path) -> None:
 
 
 def test_with_in_process_a_trial_runs_in_this_process(cli: Harness) -> None:
-    status, printed, _ = cli(*quick("--in-process"))
+    status, printed, _ = cli(*quick())
     assert status == 0
     assert "numpy-softmax" in printed
 
@@ -571,7 +580,7 @@ def test_the_debugger_starts_where_a_trial_failed(
 
 
 def test_a_run_has_every_given_train_size(cli: Harness) -> None:
-    words = ("-d", "threshold", "-m", "numpy-softmax", "-r", "2", "--no-timing")
+    words = ("-d", "threshold", "-m", "numpy-softmax", "-r", "2", "--in-process")
     status, printed, _ = cli("run", *words, "--train-sizes", "10,20", "--json")
     assert status == 0
     rows = json.loads(printed)["tables"]["ranking"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import complaint_of, harness_in
+from command_line import Done, complaint_of, harness_in
 
 import harness
 
@@ -34,11 +34,21 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-QUICK = ("-m", "numpy-softmax", "--no-timing", "-r", "2")
+MODELS = ("-m", "numpy-softmax", "-r", "2")
+QUICK = (*MODELS, "--in-process")
+"""Runs that start no process, for tests of what is read, printed or stored."""
 
 
-def test_one_command_ranks_models_on_a_file(folder: Path) -> None:
-    done = harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *QUICK)
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A folder with a file and a run of it, which no test changes, and what the run printed."""
+    folder = tmp_path_factory.mktemp("ran")
+    stones().to_csv(folder / "stones.csv", index=False)
+    return folder, harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *MODELS)
+
+
+def test_one_command_ranks_models_on_a_file(ran: tuple[Path, Done]) -> None:
+    _, done = ran
     assert done.status == 0
     assert "stones · 2 resampled splits" in done.printed
     assert "stones: uses 2 of 3 columns; leaves out stone_id (identifier)" in done.remarks
@@ -46,7 +56,7 @@ def test_one_command_ranks_models_on_a_file(folder: Path) -> None:
 
 def test_options_in_brackets_overrule_those_of_the_command(folder: Path) -> None:
     words = ("-d", "stones.csv[drop=colour,cv=3]", "--target", "kind", "--cv", "5")
-    done = harness_in(folder, "run", *words, "-m", "numpy-softmax", "--no-timing")
+    done = harness_in(folder, "run", *words, "-m", "numpy-softmax", "--in-process")
     assert done.status == 0
     assert "stones · 3" in done.printed
     assert "uses 1 of 3 columns" in done.remarks
@@ -128,8 +138,8 @@ def test_a_file_that_cannot_be_used_is_one_line_and_status_2(
     assert "Traceback" not in done.remarks
 
 
-def test_a_run_tells_the_file_and_the_options(folder: Path) -> None:
-    harness_in(folder, "run", "-d", "stones.csv", "--target", "kind", *QUICK)
+def test_a_run_tells_the_file_and_the_options(ran: tuple[Path, Done]) -> None:
+    folder, _ = ran
     shown = harness_in(folder, "show", "last").printed
     assert "stones.csv[name=stones,target=kind]" in shown
 
@@ -210,7 +220,7 @@ def test_a_misspelt_suffix_names_the_file_that_is_meant(folder: Path) -> None:
 def test_what_an_earlier_run_of_other_data_found_says_nothing_about_this_one(folder: Path) -> None:
     noisy = stones().assign(kind=["boulder", "pebble", "pebble"] * 20)
     noisy.to_csv(folder / "stones.csv", index=False)
-    words = ("run", "-d", "stones.csv", "--target", "kind", *QUICK, "-m", "sklearn-knn")
+    words = ("run", "-d", "stones.csv", "--target", "kind", *QUICK, "-m", "numpy-softmax[l2=1]")
     harness_in(folder, *words)
     assert "by run" not in harness_in(folder, *words, "--drop", "size").remarks
     assert "by run 1: 2 repeats find" in harness_in(folder, *words).remarks

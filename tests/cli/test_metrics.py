@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from command_line import complaint_of, harness_in
+from command_line import Done, complaint_of, harness_in
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 import harness
@@ -74,9 +74,17 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run of two models on a dataset of three classes."""
     folder = tmp_path_factory.mktemp("measured")
     (folder / "mine.py").write_text(PLUGIN)
-    words = ("-d", "iris", "-m", "numpy-softmax", "--no-timing", "-r", "3")
+    words = ("-d", "iris", "-m", "numpy-softmax", "--in-process", "-r", "3")
     assert harness_in(folder, "run", *words).status == 0
     return folder
+
+
+@pytest.fixture(scope="module")
+def ranked_by_mcc(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
+    """A folder with a run that has a score of its own, and what the run printed."""
+    folder = tmp_path_factory.mktemp("mcc")
+    words = ("-d", "iris", "-m", "numpy-softmax", "-r", "2", "--metric", "mcc")
+    return folder, harness_in(folder, "run", *words)
 
 
 @pytest.fixture
@@ -122,17 +130,16 @@ def test_the_first_score_ranks_and_less_may_be_better(measured: Path) -> None:
     assert by_auc[0]["auc_low"] <= by_auc[0]["auc"] <= by_auc[0]["auc_high"]
 
 
-def test_a_run_keeps_its_scores_for_later_reports(tmp_path: Path) -> None:
-    words = ("-d", "iris", "-m", "numpy-softmax", "--no-timing", "-r", "2", "--metric", "mcc")
-    done = harness_in(tmp_path, "run", *words)
+def test_a_run_keeps_its_scores_for_later_reports(ranked_by_mcc: tuple[Path, Done]) -> None:
+    folder, done = ranked_by_mcc
     assert "Models are ranked by mcc." in done.printed
-    assert harness_in(tmp_path, "report").printed == done.printed
-    assert "likelihood" in harness_in(tmp_path, "report", "--metric", "likelihood").printed
+    assert harness_in(folder, "report").printed == done.printed
+    assert "likelihood" in harness_in(folder, "report", "--metric", "likelihood").printed
 
 
 def test_a_project_has_scores_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.harness.run]\nmetrics = ["f1-macro"]\n')
-    done = harness_in(tmp_path, "run", "-d", "iris", "-m", "prior", "--no-timing", "-r", "2")
+    done = harness_in(tmp_path, "run", "-d", "iris", "-m", "prior", "--in-process", "-r", "2")
     assert "Models are ranked by f1-macro." in done.printed
 
 
@@ -262,17 +269,14 @@ def test_where_a_score_is_not_defined_versus_says_so(measured: Path) -> None:
     assert "or on which the score is not defined" in done.printed
 
 
-def test_a_given_score_beats_those_of_the_run(tmp_path: Path) -> None:
-    words = ("-d", "iris", "-m", "numpy-softmax", "--no-timing", "-r", "2", "--metric", "mcc")
-    harness_in(tmp_path, "run", *words)
+def test_a_given_score_beats_those_of_the_run(ranked_by_mcc: tuple[Path, Done]) -> None:
+    folder, _ = ranked_by_mcc
     markdown = ("--format", "markdown")
-    assert "| mcc " in harness_in(tmp_path, "report", "best", *markdown).printed
-    assert (
-        "| accuracy " in harness_in(tmp_path, "report", "--best-of", "accuracy", *markdown).printed
-    )
-    rows = json.loads(harness_in(tmp_path, "compare", "1", "1", "--format", "json").printed)["rows"]
+    assert "| mcc " in harness_in(folder, "report", "best", *markdown).printed
+    assert "| accuracy " in harness_in(folder, "report", "--best-of", "accuracy", *markdown).printed
+    rows = json.loads(harness_in(folder, "compare", "1", "1", "--format", "json").printed)["rows"]
     assert {row["measure"] for row in rows} == {"mcc"}
-    only = harness_in(tmp_path, "compare", "1", "1", "--only", "accuracy", "--format", "json")
+    only = harness_in(folder, "compare", "1", "1", "--only", "accuracy", "--format", "json")
     assert {row["measure"] for row in json.loads(only.printed)["rows"]} == {"accuracy"}
 
 

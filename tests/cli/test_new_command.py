@@ -59,7 +59,7 @@ def test_a_new_plugin_is_offered_and_keeps_the_contract(made: Path) -> None:
     assert done.status == 0, done.printed
     assert " 0 failed" in done.printed
     if kind == "metric":
-        words = ("run", "-d", "threshold", "-m", "prior", "-r", "1", "--no-timing")
+        words = ("run", "-d", "threshold", "-m", "prior", "-r", "1", "--in-process")
         assert harness_in(made, *words).status == 0
         done = harness_in(made, "report", "--metric", made.name, "--plugin", plugin)
         assert done.status == 0, done

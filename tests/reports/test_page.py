@@ -67,6 +67,13 @@ def page_of(frames: Frames) -> str:
     return str(report.render(replace(frames, pictures=KINDS), "html"))
 
 
+@functools.cache
+def tables_of(frames: Frames) -> str:
+    """A page without pictures, which is made much faster."""
+    (report,) = harness_page.harness_reports()
+    return str(report.render(frames, "html"))
+
+
 @pytest.fixture(scope="module")
 def few() -> Frames:
     """A made-up run of three models on one dataset, whose page is made quickly."""
@@ -95,6 +102,14 @@ def stored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def stored_page(stored: Path) -> str:
+    """The page of the small real run, as the command writes it."""
+    done = harness_in(stored, "report", "--html", "page.html")
+    assert done.status == 0, done.remarks
+    return (stored / "page.html").read_text(encoding="utf-8")
+
+
 # Content of the page
 
 
@@ -116,7 +131,7 @@ def test_every_table_has_a_caption_and_scopes(made: Frames) -> None:
 
 
 def test_the_page_names_every_model_dataset_and_failure(made: Frames) -> None:
-    page = page_of(made)
+    page = tables_of(made)
     for name in (*DATASETS, *MODELS):
         assert name in page
     assert "&lt;all of them&gt;" in page
@@ -132,11 +147,12 @@ def test_the_page_needs_no_other_file_and_no_network(made: Frames) -> None:
     assert "default-src 'none'" in page
 
 
-def test_the_same_store_gives_the_same_bytes_and_less_than_a_megabyte(stored: Path) -> None:
-    for name in ("a.html", "b.html"):
-        done = harness_in(stored, "report", "--html", name)
-        assert done.status == 0, done.remarks
-    first, second = ((stored / name).read_bytes() for name in ("a.html", "b.html"))
+def test_the_same_store_gives_the_same_bytes_and_less_than_a_megabyte(
+    stored: Path, stored_page: str
+) -> None:
+    done = harness_in(stored, "report", "--html", "again.html")
+    assert done.status == 0, done.remarks
+    first, second = ((stored / name).read_bytes() for name in ("page.html", "again.html"))
     assert first == second
     assert len(first) < 1_000_000
     assert first.count(b"<svg") >= 8
@@ -206,7 +222,7 @@ def test_a_run_with_few_models_datasets_or_repeats_makes_a_page(
 
 
 def test_two_models_are_compared_by_dataset() -> None:
-    page = page_of(make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, repeats=3))
+    page = tables_of(make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, repeats=3))
     assert "accuracy: one − other" in page
     assert "accuracy, pair by pair" in page
     assert page.count("corrected t over splits") >= 4
@@ -283,7 +299,7 @@ def points_of(level: float, n: int = 24, **changes: Any) -> list[Point]:
 
 
 def test_a_history_is_shown_with_its_steps(made: Frames, few: Frames) -> None:
-    assert "Over time" not in page_of(made)
+    assert "Over time" not in tables_of(made)
     scores: dict[str, Any] = {"measure": "accuracy", "machine": "", "anchor": "", "source": "run"}
     still = [point(day, 0.5, subject="still", **scores) for day in range(9)]
     points = [*points_of(0.0, subject="flat"), *points_of(0.1, subject="<i>slower"), *still]
@@ -305,8 +321,8 @@ def test_a_history_without_comparable_points_has_no_section(few: Frames) -> None
     assert "Over time" not in page_of(replace(few, history=lambda: [point(0, 0.1)]))
 
 
-def test_the_history_of_the_store_is_in_the_page(stored: Path, tmp_path: Path) -> None:
-    shutil.copy(stored / "harness.db", tmp_path)
+def test_the_history_of_the_store_is_in_the_page(tmp_path: Path) -> None:
+    run("threshold", "prior", repeats=1, store=tmp_path / "harness.db", in_process=True)
     with closing(Store(f"sqlite:///{tmp_path / 'harness.db'}")) as store:
         store.add_points(points_of(0.1))
     assert harness_in(tmp_path, "report", "--html", "page.html").status == 0
@@ -494,7 +510,7 @@ def press(element: WebElement) -> None:
 
 @pytest.mark.slow
 def test_a_table_is_sorted_in_both_directions_by_its_heads(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     table = table_of(driver, "accuracy")
     head = table.find_elements(By.CSS_SELECTOR, "thead th")[1]
     button = head.find_element(By.TAG_NAME, "button")
@@ -517,7 +533,7 @@ def test_a_table_is_sorted_in_both_directions_by_its_heads(opened: Any, made: Fr
 
 @pytest.mark.slow
 def test_a_table_is_filtered_and_says_how_many_rows_are_left(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     table = table_of(driver, "likelihood")
     tools = tools_of(table)
     field = tools.find_element(By.CSS_SELECTOR, "input[type=search]")
@@ -532,7 +548,7 @@ def test_a_table_is_filtered_and_says_how_many_rows_are_left(opened: Any, made: 
 def test_columns_can_be_hidden_and_the_visible_table_is_saved(
     opened: Any, made: Frames, tmp_path: Path
 ) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     saves_into(driver, tmp_path)
     table = table_of(driver, "iris")
     tools = tools_of(table)
@@ -560,7 +576,7 @@ def test_columns_can_be_hidden_and_the_visible_table_is_saved(
 def test_the_figures_of_an_overview_are_saved_as_numbers(
     opened: Any, made: Frames, tmp_path: Path
 ) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     saves_into(driver, tmp_path)
     table = table_of(driver, "accuracy")
     assert any("≈" in text for text in column(table, 2))
@@ -589,7 +605,7 @@ def test_dates_are_sorted_as_dates(opened: Any, few: Frames) -> None:
 @pytest.mark.slow
 def test_tables_wider_than_paper_are_printed_in_parts(opened: Any) -> None:
     datasets = {f"dataset-number-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(14)}
-    driver = opened(page_of(make_frames(datasets, {"prior": 0.0, "a": 0.1, "b": 0.2}, repeats=2)))
+    driver = opened(tables_of(make_frames(datasets, {"prior": 0.0, "a": 0.1, "b": 0.2}, repeats=2)))
     driver.execute_script("dispatchEvent(new Event('beforeprint'))")
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     parts = driver.find_elements(By.CSS_SELECTOR, "#overview .paper table[data-name='accuracy']")
@@ -609,7 +625,7 @@ def test_tables_wider_than_paper_are_printed_in_parts(opened: Any) -> None:
 
 @pytest.mark.slow
 def test_only_elements_that_scroll_are_tab_stops(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     script = (
         "return [...document.querySelectorAll('[role=region]')].filter((one) =>"
         " (one.tabIndex === 0) !== (one.scrollWidth > one.clientWidth)).length"
@@ -622,10 +638,9 @@ def test_only_elements_that_scroll_are_tab_stops(opened: Any, made: Frames) -> N
 
 @pytest.mark.slow
 def test_unfolding_a_picture_s_data_shows_all_rows(
-    opened: Any, stored: Path, tmp_path: Path
+    opened: Any, stored_page: str, tmp_path: Path
 ) -> None:
-    harness_in(stored, "report", "--html", "page.html")
-    driver = opened((stored / "page.html").read_text(encoding="utf-8"))
+    driver = opened(stored_page)
     saves_into(driver, tmp_path)
     table = table_of(driver, "likelihood-any-model-on-threshold")
     fold = table.find_element(By.XPATH, "ancestor::details")
@@ -648,13 +663,12 @@ def test_unfolding_a_picture_s_data_shows_all_rows(
 
 @pytest.mark.slow
 def test_without_script_a_link_saves_all_data_of_a_picture(
-    opened: Any, stored: Path, tmp_path: Path
+    opened: Any, stored_page: str, tmp_path: Path
 ) -> None:
-    harness_in(stored, "report", "--html", "page.html")
     opened("<title>nothing</title>").execute_cdp_cmd(
         "Emulation.setScriptExecutionDisabled", {"value": True}
     )
-    driver = opened((stored / "page.html").read_text(encoding="utf-8"))
+    driver = opened(stored_page)
     saves_into(driver, tmp_path)
     table = table_of(driver, "likelihood-any-model-on-threshold")
     fold = table.find_element(By.XPATH, "ancestor::details")
@@ -670,15 +684,14 @@ def test_without_script_a_link_saves_all_data_of_a_picture(
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1200, 360])
 def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
-    opened: Any, stored: Path, scheme: str, width: int
+    opened: Any, stored_page: str, scheme: str, width: int
 ) -> None:
     if not AXE.exists():
         message = "no axe-core here; `make browser` installs it"
         if os.environ.get("HARNESS_NEEDS_BROWSER"):
             pytest.fail(message)
         pytest.skip(message)
-    harness_in(stored, "report", "--html", "axe.html")
-    driver = opened((stored / "axe.html").read_text(encoding="utf-8"))
+    driver = opened(stored_page)
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
@@ -709,13 +722,11 @@ def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
 
 
 @pytest.mark.slow
-def test_without_script_tables_and_pictures_are_shown(opened: Any, stored: Path) -> None:
-    harness_in(stored, "report", "--html", "plain.html")
-    text = (stored / "plain.html").read_text(encoding="utf-8")
+def test_without_script_tables_and_pictures_are_shown(opened: Any, stored_page: str) -> None:
     opened("<title>nothing</title>").execute_cdp_cmd(
         "Emulation.setScriptExecutionDisabled", {"value": True}
     )
-    driver = opened(text)
+    driver = opened(stored_page)
     assert driver.find_element(By.CSS_SELECTOR, "table[data-name='iris']").is_displayed()
     assert driver.find_element(By.TAG_NAME, "svg").is_displayed()
     assert driver.find_elements(By.CSS_SELECTOR, "th button, .tools") == []
@@ -723,7 +734,7 @@ def test_without_script_tables_and_pictures_are_shown(opened: Any, stored: Path)
 
 @pytest.mark.slow
 def test_heads_filters_and_folds_can_be_reached_by_keyboard(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     seen = set()
     for _ in range(60):
         driver.switch_to.active_element.send_keys(Keys.TAB)
@@ -740,8 +751,7 @@ def test_tables_of_two_hundred_models_on_fifty_datasets_stay_small_and_are_sorte
     datasets = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(50)}
     models = {"prior": -1.9} | {f"model-{i:03}": i / 400 for i in range(199)}
     frames = make_frames(datasets, models, repeats=2)
-    (report,) = harness_page.harness_reports()
-    page = str(report.render(frames, "html"))  # pictures are of twelve datasets at most
+    page = tables_of(frames)  # pictures are of twelve datasets at most
     assert len(page.encode()) < 4_000_000
     assert page.count("model-198") > 50
     driver = opened(page)
@@ -759,7 +769,7 @@ def test_tables_of_two_hundred_models_on_fifty_datasets_stay_small_and_are_sorte
 
 @pytest.mark.slow
 def test_the_page_prints_without_tools(opened: Any, made: Frames) -> None:
-    driver = opened(page_of(made))
+    driver = opened(tables_of(made))
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert not driver.find_element(By.CSS_SELECTOR, ".tools").is_displayed()
     assert driver.find_element(By.CSS_SELECTOR, "table[data-name='iris']").is_displayed()

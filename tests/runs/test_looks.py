@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import complaint_of, harness_in
@@ -99,28 +100,38 @@ def test_repeats_are_added_only_on_datasets_where_the_best_model_is_uncertain(
     assert planned == {("clear", 5), ("guessed", 40)}
 
 
-@pytest.mark.parametrize("n_results", [0, 7, 20, 33, 61, 150])
-def test_an_interrupted_run_adds_the_same_repeats_when_it_goes_on(
-    plugin: str, tmp_path: Path, n_results: int
-) -> None:
+def outcome_of(plugin: str, folder: Path, n_results: int) -> tuple[Any, ...]:
+    """What a run has done and planned that is interrupted after these results, and goes on."""
     request = Request(Selection(**ASKED, repeats="auto"), (plugin,), in_process=True)
     registry = load(request.plugins)
-    planned = plan(registry, request.selection)
-    outcomes = []
-    for name, stops in (("whole", False), ("cut", True)):
-        store = Store(f"sqlite:///{tmp_path / name}.db", create=True)
+    with closing(Store(f"sqlite:///{folder / 'cut.db'}", create=True)) as store:
+        planned = plan(registry, request.selection)
         campaign: Campaign | None = begin(store, registry, request, planned)
         left = n_results
-        while stops and campaign is not None and left:
+        while campaign is not None and left:
             done = len(list(islice(campaign.results(), left)))
             left -= done
             campaign = campaign.further() if left else None
         assert run_to_the_end(resume(store, None, in_process=True))
         run = store.find(None)
         assert run.finished is not None
-        outcomes.append((sorted(store.done(run)), run.n_trials, run.planned))
-        store.close()
-    assert outcomes[0] == outcomes[1]
+        return sorted(store.done(run)), run.n_trials, run.planned
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, tuple[Any, ...]]:
+    """A plugin, and the outcome of a run with it that goes from its beginning to its end."""
+    folder = tmp_path_factory.mktemp("whole")
+    (folder / "columns.py").write_text(PLUGIN)
+    return str(folder / "columns.py"), outcome_of(str(folder / "columns.py"), folder, 0)
+
+
+@pytest.mark.parametrize("n_results", [7, 33, 61, 150])
+def test_an_interrupted_run_adds_the_same_repeats_when_it_goes_on(
+    uninterrupted: tuple[str, tuple[Any, ...]], tmp_path: Path, n_results: int
+) -> None:
+    plugin, outcome = uninterrupted
+    assert outcome_of(plugin, tmp_path, n_results) == outcome
 
 
 def test_several_looks_are_mentioned_in_the_notes_and_corrected_for(

@@ -187,7 +187,7 @@ def test_flat_series_alarm_as_seldom_as_alpha_says(kind: str) -> None:
 
 @pytest.mark.parametrize(("kind", "share"), [("normal", 0.9), ("t3", 0.8)])
 def test_a_step_of_five_percent_is_found_within_two_points(kind: str, share: float) -> None:
-    rng, n, size = np.random.default_rng(8), 400, math.log(1.05)
+    rng, n, size = np.random.default_rng(8), 120, math.log(1.05)
     found = covered = 0
     for _ in range(n):
         steps = change_points(NOISES[kind](rng, 30) + np.repeat([0, size], [20, 10]))
@@ -207,7 +207,7 @@ def alike(rng: np.random.Generator, rho: float, n: int) -> NDArray[np.float64]:
 
 
 def test_flat_series_whose_neighbours_are_alike_seldom_have_a_step() -> None:
-    rng, n = np.random.default_rng(9), 1500
+    rng, n = np.random.default_rng(9), 600
     series = [alike(rng, 0.3, 30) for _ in range(n)]
     assert wilson(sum(bool(change_points(x)) for x in series), n)[0] <= 0.02
     taken_as_independent = sum(bool(change_points(x, independent=True)) for x in series)

@@ -248,7 +248,7 @@ NOISES: dict[str, Draw] = {
 @pytest.mark.parametrize("noise", NOISES)
 def test_looking_again_and_again_keeps_the_error_rate_and_the_coverage(noise: str) -> None:
     """Pairs are added until something is called slower or faster, which none is."""
-    rng, alpha, simulations = np.random.default_rng(2), 0.05, 3000
+    rng, alpha, simulations = np.random.default_rng(2), 0.05, 800
     slower, faster, over, missed = follow(NOISES[noise], rng, alpha, simulations)
     for alarms in (slower, faster, over):
         assert wilson(alarms, simulations)[0] <= alpha
@@ -277,7 +277,7 @@ def test_who_stops_at_the_first_decided_look_keeps_alpha_and_the_coverage(noise:
 
     A false alarm is "slower" or "faster" of equal versions, and "same" of one slower by the budget.
     """
-    rng, alpha, simulations = np.random.default_rng(3), 0.05, 1500
+    rng, alpha, simulations = np.random.default_rng(3), 0.05, 600
     for truth, false in ((0.0, ("slower", "faster")), (math.log1p(BUDGET), ("same",))):
         alarms = dict.fromkeys(false, 0)
         missed = 0

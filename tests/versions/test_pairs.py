@@ -439,7 +439,7 @@ def test_an_interpreter_that_is_none_is_told_by_its_side() -> None:
 @pytest.mark.slow
 def test_the_same_code_is_hardly_ever_called_slower_or_faster() -> None:
     """Noise of a process and its blocks, with a tail; three tasks a comparison; alpha is of all."""
-    alpha, comparisons = 0.05, 300
+    alpha, comparisons = 0.05, 100
     rng = np.random.default_rng(0)
     alarms = [0, 0]
     for _ in range(comparisons):
