@@ -17,8 +17,8 @@ from harness.cli import (
     check,
     compare,
     env,
+    exchange,
     listing,
-    merge,
     new,
     options,
     plot,
@@ -80,7 +80,9 @@ for command in (
     check.command,
     new.command,
     runs.command,
-    merge.command,
+    exchange.merge,
+    exchange.export,
+    exchange.import_,
     env.command,
 ):
     harness_command.add_command(command)

@@ -1,9 +1,10 @@
-"""Stores merged by ``harness merge``, and old runs deleted by ``harness runs prune``."""
+"""Runs that move between stores and folders: merge, export, import; and ``harness runs prune``."""
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from harness.store.database import Store
 from harness.store.frames import load_frames
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -87,6 +89,80 @@ def test_a_store_that_cannot_be_merged_is_one_line(
     folder: Path, other: str, complaint: str
 ) -> None:
     assert complaint in complaint_of(harness_in(folder, "merge", other))
+
+
+def exported(folder: Path) -> dict[str, bytes]:
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_a_run_goes_through_a_folder_into_another_store_unchanged(folder: Path) -> None:
+    run(folder / "harness.db", "notebook-mlp[epochs=20]", "with traces", repeats=1)
+    written = harness_in(folder, "export", "results")
+    assert written.status == 0, written
+    assert len(list((folder / "results").iterdir())) == 2
+    again = harness_in(folder, "import", "results", "--store", "other.db")
+    assert "a run 'ours' of results is run 1 here: 6 results" in again.printed
+    with (
+        closing(Store(str(folder / "harness.db"))) as before,
+        closing(Store(str(folder / "other.db"))) as after,
+    ):
+        for name in ("ours", "with traces"):
+            a, b = (load_frames(store, store.find(name)) for store in (before, after))
+            assert (a.run.asked, a.run.planned) == (b.run.asked, b.run.planned)
+            ids = [frames.results["result_id"] for frames in (a, b)]
+            sketches = a.sketches(ids[0].tolist()), b.sketches(ids[1].tolist())
+            assert len(sketches[0]) == len(sketches[1]) > 0
+            for one, other in (
+                (a.results, b.results),
+                (a.traces(), b.traces()),
+                (a.predictions(ids[0]), b.predictions(ids[1])),
+            ):
+                assert len(one) == len(other)
+                pd.testing.assert_frame_equal(
+                    one.drop(columns="result_id"), other.drop(columns="result_id")
+                )
+    harness_in(folder, "export", "again", "--store", "other.db")
+    assert exported(folder / "again") == exported(folder / "results")
+    assert "was here already, as run 1" in harness_in(folder, "import", "results").printed
+
+
+def test_other_tools_read_what_is_exported(folder: Path) -> None:
+    harness_in(folder, "export", "results", "ours")
+    (place,) = (folder / "results").iterdir()
+    trials = pd.read_parquet(place / "results.parquet")
+    rows = pd.read_parquet(place / "predictions.parquet")
+    lda = trials[trials["model"] == "sklearn-lda"].iloc[0]
+    of_lda = rows[rows["key"] == lda["key"]]
+    best = of_lda["probabilities"].map(lambda values: int(values.argmax()))
+    assert (best == of_lda["true"]).mean() == pytest.approx(lda["score:accuracy"])
+    assert list(lda["class_names"]) == ["setosa", "versicolor", "virginica"]
+    assert json.loads((place / "run.json").read_text())["name"] == "ours"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda place: (place / "run.json").unlink(), "has no runs: no run.json in it"),
+        (lambda place: (place / "run.json").write_text("{"), "is no run that can be read"),
+        (lambda place: (place / "run.json").write_text("[]"), "is no run that can be read"),
+        (lambda place: (place / "run.json").write_text('{"format": 9}'), "has format 9, this harn"),
+        (lambda place: (place / "results.parquet").write_text("x"), "is no run that can be read"),
+        (lambda place: (place / "results.parquet").unlink(), "is no run that can be read"),
+    ],
+)
+def test_a_folder_that_cannot_be_read_is_one_line_and_adds_nothing(
+    folder: Path, spoil: Callable[[Path], Any], complaint: str
+) -> None:
+    harness_in(folder, "export", "results", "ours")
+    (place,) = (folder / "results").iterdir()
+    spoil(place)
+    assert complaint in complaint_of(harness_in(folder, "import", "results", "--store", "new.db"))
+    with closing(Store(str(folder / "new.db"))) as store:
+        assert store.runs() == []
 
 
 def test_old_runs_are_deleted(folder: Path) -> None:
