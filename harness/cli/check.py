@@ -37,13 +37,23 @@ def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> N
     can run here, but for what is slow to prepare.  Each check runs in a process of its
     own, so that one that crashes or hangs is a line, too.
     """
-    files, names = options.open_named(names, given)
-    registry = options.discover((*plugins, *files))
-    subjects = _subjects(registry, names)
+    files, names = options.open_named(names, given, strict=False)
+    registry = options.discover((*plugins, *files), strict=False)
+    unusable = {
+        name: registry.models[name].obstacle
+        for name in dict.fromkeys(names)
+        if name in registry.models and registry.models[name].obstacle
+    }
+    usable = tuple(name for name in names if name not in unusable)
+    if unusable and not usable:
+        raise UsageError(next(iter(unusable.values())))
+    subjects = _subjects(registry, usable)
     from rich.text import Text
 
     console = out()
-    failed = passed = 0
+    failed, passed = len(unusable), 0
+    for obstacle in unusable.values():
+        console.print(Text("FAIL ", "red").append(obstacle, ""), soft_wrap=True)
     for kind, name, check, reason, remark in _verdicts(registry, subjects):
         failed += reason is not None
         passed += reason is None

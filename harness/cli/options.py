@@ -290,13 +290,14 @@ def open_classes(
 
 
 def open_named(
-    names: Sequence[str], given: GivenOptions
+    names: Sequence[str], given: GivenOptions, *, strict: bool = True
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Open the classes and files among names of any kind of thing.
 
     Args:
         names: of datasets, models and so on; empty for all.
         given: as in `open_files`.
+        strict: as in `open_classes`.
 
     Returns:
         What to discover like plugins; and the names, in their order.
@@ -309,7 +310,7 @@ def open_named(
     specs: list[str] = []
     plain: list[str] = []
     for text in names:
-        found = class_path(text)
+        found = class_path(text, strict=strict)
         if found is None:
             files, (name,) = open_files((text,), given)
             specs += files

@@ -17,7 +17,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from harness.contract.estimators import FOLDS, PATH, PROBA, estimator, imported, is_importable
+from harness.contract.estimators import (
+    FOLDS,
+    PAIRS,
+    PATH,
+    PROBA,
+    estimator,
+    imported,
+    is_importable,
+)
 from harness.contract.hookspecs import hookimpl
 from harness.contract.selectors import Selector, quoted
 from harness.contract.values import NAME as PATTERN
@@ -195,6 +203,8 @@ def why_unmakeable(model: Model, parameters: Mapping[str, Any]) -> str:
         return str(error)
     except Exception:  # noqa: BLE001  # a constructor may raise anything
         return ""
+    if fault := _inner_fault(made):
+        return fault
     try:
         for each in (made, *made.get_params(deep=True).values()):  # type: ignore[attr-defined]
             # scikit-learn checks the values of parameters at the beginning of a fit.
@@ -204,6 +214,43 @@ def why_unmakeable(model: Model, parameters: Mapping[str, Any]) -> str:
     except Exception:  # noqa: BLE001  # not of scikit-learn's style
         return ""
     return ""
+
+
+def _inner_fault(made: Any) -> str:
+    """What is wrong with the classifiers in a classifier; empty if nothing shows."""
+    name = type(made).__name__
+    try:
+        parameters = made.get_params(deep=False)
+    except Exception:  # noqa: BLE001  # not of scikit-learn's style
+        return ""
+    several = parameters.get("estimators")
+    if several is not None and not _are_named(several):
+        return f"{name}: estimators are named classes; write {name}[estimators={PAIRS}]"
+    one = {key: value for key, value in parameters.items() if key.endswith("estimator")}
+    inner = [*one.items(), *(several or ())]
+    for key, value in inner:
+        if isinstance(value, str) and value not in ("drop", "deprecated", "passthrough"):
+            return f"{name}: {key}={value} is no class; write {key}=module:Class"
+        if getattr(_tags(value), "estimator_type", None) == "regressor":
+            return f"{name}: {key}: {type(value).__name__} is a regressor, not a classifier"
+    if parameters.get("voting") == "hard":
+        return f"{name} has no predict_proba with voting=hard; write {name}[voting=soft,...]"
+    for key, value in several or ():
+        if parameters.get("voting") == "soft" and not hasattr(value, "predict_proba"):
+            inside = type(value).__name__
+            return f"{name}: {key}: {inside} has no predict_proba; write {inside}[{PROBA}=sigmoid]"
+    return ""
+
+
+def _are_named(several: Any) -> bool:
+    """Whether these are pairs of a name and a classifier."""
+    try:
+        return bool(several) and all(
+            isinstance(name, str) and (hasattr(value, "fit") or isinstance(value, str))
+            for name, value in several
+        )
+    except (TypeError, ValueError):
+        return False
 
 
 def nearly_a_class(head: str) -> str:

@@ -28,6 +28,9 @@ PATH = re.compile(r"(?P<module>[^\[\]'\"|]+):(?P<name>[^\W\d]\w*(\.[^\W\d]\w*)*)
 PROBA = "proba"
 """The parameter that says how a classifier without ``predict_proba`` is calibrated."""
 
+PAIRS = "[(a,module:Class),...]"
+"""How several named classifiers are written."""
+
 FOLDS = 5
 """Folds of the training part that the calibration uses."""
 
@@ -88,6 +91,11 @@ class estimator:  # noqa: N801  # called like a function, as functools.partial i
             can_be_calibrated = hasattr(made, "decision_function")
             return _calibrated(made, "sigmoid") if can_be_calibrated else made
         raise UsageError(_no_probabilities(cls, made))
+
+    @property
+    def takes_more(self) -> bool:
+        """Whether the constructor passes on parameters that it does not name, by ``**kwargs``."""
+        return _takes_more(imported(self._path))
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -220,9 +228,11 @@ def _made(cls: type[Any], setting: Setting, given: dict[str, Any]) -> Any:
     ]
     if missing:
         first = missing[0]
-        value = {"estimator": "module:Class", "estimators": "[(a,module:Class),...]"}.get(
-            first, "..."
-        )
+        value = {
+            "estimator": "module:Class",
+            "estimators": PAIRS,
+            "param_grid": "{name:[a,b]}",
+        }.get(first, "...")
         raise UsageError(
             f"{cls.__name__} needs {' and '.join(missing)}; write {cls.__name__}[{first}={value}]"
         )
@@ -242,8 +252,16 @@ def _argument(owner: type[Any], name: str, value: Any, setting: Setting) -> Any:
 
 
 def _structured(text: str, setting: Setting) -> Any:
-    """A text as a tuple, a list, an estimator, or else as it is."""
+    """A text as a tuple, a list, a dictionary, an estimator, or else as it is."""
     text = text.strip()
+    if text.startswith("{") and text.endswith("}"):
+        pairs = [parts(item, ":") for item in parts(text[1:-1], ",") if item.strip()]
+        if any(len(pair) < 2 for pair in pairs):
+            raise UsageError(f"'{text}' is no dictionary; write {{key:value,key:value}}")
+        return {
+            _item(pair[0].strip(), setting): _item(":".join(pair[1:]).strip(), setting)
+            for pair in pairs
+        }
     for opening, closing, build in (("(", ")", tuple), ("[", "]", list)):
         if text.startswith(opening) and text.endswith(closing):
             items = [item.strip() for item in parts(text[1:-1], ",")]
@@ -327,6 +345,15 @@ def _constructor(cls: type[Any]) -> Iterator[tuple[inspect.Parameter, Any]]:
                 yield parameter, function
         if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
             return
+
+
+def _takes_more(cls: type[Any]) -> bool:
+    owners = [owner for owner in cls.__mro__ if "__init__" in vars(owner) and owner is not object]
+    try:
+        found = inspect.signature(vars(owners[0])["__init__"]).parameters.values() if owners else ()
+    except (TypeError, ValueError):  # a class that is written in C
+        return False
+    return any(parameter.kind is parameter.VAR_KEYWORD for parameter in found)
 
 
 def _allowed(parameter: inspect.Parameter, function: Any) -> Any:

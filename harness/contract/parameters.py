@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 import sys
@@ -85,6 +86,16 @@ class Parameter:
         return self.parse(written(typing.cast("Value", value)))
 
 
+class Known(dict[str, Parameter]):
+    """A function's parameters by name; ``more`` tells whether it takes others, too."""
+
+    def __init__(
+        self, parameters: Mapping[str, Parameter] | None = None, *, more: bool = False
+    ) -> None:
+        super().__init__(parameters or {})
+        self.more = more
+
+
 class Elsewhere:
     """Stands for a function of a plugin that is loaded in another process.
 
@@ -104,7 +115,7 @@ class Elsewhere:
         )
 
     @functools.cached_property
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> Known:
         """The function's parameters, by name.
 
         Raises:
@@ -113,10 +124,11 @@ class Elsewhere:
         answer = self._ask()
         if "fault" in answer:
             raise PluginError(answer["fault"])
-        return {
+        parameters = {
             name: Parameter(name, _value(default), tuple(map(_option, kinds)))
             for name, default, kinds in answer["parameters"]
         }
+        return Known(parameters, more=bool(answer.get("more")))
 
 
 def described(
@@ -128,13 +140,14 @@ def described(
     {'parameters': [['hidden', ['tuple', [64]], [['tuple', 'int']]]]}
     """
     try:
-        parameters = parameters_of(function, given=given, without=without).values()
+        parameters = parameters_of(function, given=given, without=without)
+        more: dict[str, Any] = {"more": True} if parameters.more else {}
         return {
             "parameters": [
                 [parameter.name, _plain(parameter.default), _kinds(parameter)]
-                for parameter in parameters
+                for parameter in parameters.values()
             ]
-        }
+        } | more
     except PluginError as error:
         return {"fault": str(error)}
 
@@ -180,7 +193,7 @@ def split_parameters(dataset: Dataset) -> dict[str, Parameter]:
 
 def parameters_of(
     function: Callable[..., Any], *, given: int = 1, without: Collection[str] = ()
-) -> dict[str, Parameter]:
+) -> Known:
     """A function's parameters, by name, without those that the harness passes.
 
     Args:
@@ -192,12 +205,12 @@ def parameters_of(
         PluginError: the function has no signature, or a parameter has no default.
     """
     if isinstance(function, Elsewhere):
-        return dict(function.parameters)
+        return Known(function.parameters, more=function.parameters.more)
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError) as error:
         raise PluginError(f"{function!r} has no signature to read parameters from") from error
-    parameters = {}
+    parameters = Known(more=bool(getattr(function, "takes_more", False)))
     for parameter in list(signature.parameters.values())[given:]:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
@@ -224,9 +237,9 @@ def settled(
     """
     settled: dict[str, Value] = {}
     for name, value in given.items():
-        if name not in known:
-            raise UsageError(f"'{owner}' has no parameter '{name}': {nearest(name, known)}")
-        parameter = known[name]
+        if name not in known and (fault := _unknown(owner, name, known)):
+            raise UsageError(fault)
+        parameter = known.get(name, Parameter(name, None, Any))
         try:
             parsed = parameter.parse(value) if isinstance(value, str) else parameter.accept(value)
         except ValueError:
@@ -245,6 +258,18 @@ def settled(
             settled[name] = parsed
     return tuple(sorted(settled.items()))
 
+
+def _unknown(owner: str, name: str, known: Mapping[str, Parameter]) -> str:
+    """Why a name is no parameter; empty if it is passed on."""
+    if name == "random_state":
+        return f"'{owner}': random_state is the trial's seed; leave it out, and give the run a seed"
+    if getattr(known, "more", False) and not difflib.get_close_matches(name, known, cutoff=CLOSE):
+        return ""
+    return f"'{owner}' has no parameter '{name}': {nearest(name, known)}"
+
+
+CLOSE = 0.85
+"""How much a name resembles a parameter's to be taken for a slip, where others are passed on."""
 
 _PLAIN: Mapping[str, type] = {"bool": bool, "int": int, "float": float, "str": str}
 

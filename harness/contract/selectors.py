@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 QUOTES = "\"'"
 SPECIAL = f"[],|={QUOTES}"
+ENDS = {"(": ")", "{": "}"}
 """Characters that need quotes around the value that contains them."""
 
 
@@ -75,7 +76,7 @@ def quoted(text: str) -> str:
     >>> quoted("age"), quoted("a,b"), quoted("it's [so]")
     ('age', '"a,b"', '"it\'s [so]"')
     """
-    plain = text == text.strip() and not text.startswith("(")
+    plain = text == text.strip() and not text.startswith(tuple(ENDS))
     if text and plain and not any(letter in SPECIAL for letter in text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
@@ -133,7 +134,7 @@ def parts(text: str, separator: str) -> list[str]:
             end = _end_of_quote(text, position)
         elif letter == "[":
             end = _end_of_brackets(text, position)
-        elif letter == "(" and _begins_a_value(text, position):
+        elif letter in ENDS and _begins_a_value(text, position):
             end = _end_of_parentheses(text, position)
         elif letter == separator:
             parts.append(text[start:position])
@@ -180,17 +181,18 @@ def _end_of_brackets(text: str, start: int) -> int:
 
 
 def _end_of_parentheses(text: str, start: int) -> int:
-    """Position of the parenthesis that closes the one at ``start``; -1 if there is none."""
+    """Position of the parenthesis or brace that closes the one at ``start``; -1 if none does."""
     depth, position = 0, start
+    pair = text[start] + ENDS[text[start]]
     while position < len(text):
         letter = text[position]
         end = position
-        if letter in QUOTES and _begins_a_value(text, position, "([,|="):
+        if letter in QUOTES and _begins_a_value(text, position, "({[,|=:"):
             end = _end_of_quote(text, position)
         elif letter == "[":
             end = _end_of_brackets(text, position)
-        elif letter in "()":
-            depth += 1 if letter == "(" else -1
+        elif letter in pair:
+            depth += 1 if letter == pair[0] else -1
             if depth == 0:
                 return position
         if end < 0:

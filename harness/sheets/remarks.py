@@ -236,12 +236,16 @@ def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     for dataset, rows in ranking.groupby("dataset", sort=False):
         if rows["baseline"].all():
             continue
-        leading = {name: _leading_baselines(rows, name) for name in ("likelihood", *names)}
+        leading = {
+            name: _leading_baselines(rows, name)
+            for name in ("likelihood", *names)
+            if rows[name].notna().any()
+        }
         lines += [
             f"{dataset}: {_who(leading[name])} among the best by {name}. "
             f"{_nothing_said(name, leading)}"
             for name in judged
-            if leading[name]
+            if leading.get(name)
         ]
     return tuple(lines)
 

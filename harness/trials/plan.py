@@ -116,26 +116,32 @@ def _models(registry: Registry, selectors: Sequence[str]) -> tuple[list[Choice],
     """The chosen models, and classes that cannot be made, with the reason.
 
     A class that the user names is a stranger: one that cannot be made does not keep the others from
-    running. If none is left, the first reason is an error.
+    running. If none is left, or each selector has a value that its class does not take, the first
+    reason is an error.
     """
     if not selectors:
         return choose((), registry.models, "model"), {}
     chosen: dict[Choice, None] = {}
     refused: dict[Choice, str] = {}
+    is_one_right = False
     for selector in selectors:
-        try:
+        parsed = Selector.parse(selector)
+        name = parsed.head.rpartition(":")[2]
+        if name not in registry.models or not registry.origin("models", name).is_class:
             chosen |= dict.fromkeys(choose((selector,), registry.models, "model"))
-        except UsageError as error:
-            parsed = Selector.parse(selector)
-            name = parsed.head.rpartition(":")[2]
-            if name not in registry.models or not registry.origin("models", name).is_class:
-                raise
-            for parameters in parsed.choices():
+            is_one_right = True
+            continue
+        n_refused = len(refused)
+        for parameters in parsed.choices():  # one by one: another value may be right
+            try:
+                chosen[_settled(registry.models[name], parameters)] = None
+            except UsageError as error:
                 refused[Choice(name, tuple(sorted(parameters.items())))] = str(error)
+        is_one_right = is_one_right or len(refused) == n_refused
     of_classes = [choice for choice in chosen if registry.origin("models", choice.name).is_class]
     if of_classes:
         refused |= registry.unmakeable(of_classes)
-    if refused and chosen.keys() <= refused.keys():
+    if refused and (not is_one_right or chosen.keys() <= refused.keys()):
         raise UsageError(next(iter(refused.values())))
     return [choice for choice in chosen if choice not in refused], refused
 

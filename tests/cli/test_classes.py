@@ -161,6 +161,13 @@ def test_classes_that_cannot_be_used_are_skipped_and_the_others_run(folder: Path
     assert [told for told in UNUSABLE.values() if told not in reasons] == []
 
 
+def test_other_classes_are_checked_beside_one_that_cannot_be_used(folder: Path) -> None:
+    done = harness_in(folder, "check", "./mine.py:Mine", "./mine.py:Mien")
+    assert "has no 'Mien': did you mean 'Mine'?" in done.printed
+    assert done.printed.count("pass Mine: ") > 5
+    assert "1 failed" in done.printed
+
+
 def test_a_dry_run_tells_which_classes_would_be_skipped(folder: Path) -> None:
     words = ["-m", "sklearn.svm:LinearSVC", "-m", "./mine.py:Mine"]
     done = harness_in(folder, "run", "--dry-run", "-d", "iris", "-r", "2", *words)

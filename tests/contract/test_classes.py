@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import string
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.contract.classes import ClassPath, class_path, classes
+import harness
+from harness.contract.classes import ClassPath, class_path, classes, why_unmakeable
+from harness.contract.estimators import estimator
+from harness.contract.parameters import parameters_of, settled
 from harness.contract.registry import load
 from harness.contract.selectors import Selector, quoted
 from harness.contract.values import Needs
@@ -195,3 +198,88 @@ def test_what_is_no_classifier_is_refused_in_one_line(
         load([path])
     assert message in str(refusal.value)
     assert "\n" not in str(refusal.value)
+
+
+class Open:
+    """Passes on what it does not name, as LightGBM's classes do."""
+
+    def __init__(self, rounds: int = 10, **others: object) -> None:
+        self.rounds, self.others = rounds, others
+
+    def fit(self, X: object, y: object) -> Open:
+        return self
+
+    def predict_proba(self, X: object) -> object:
+        return X
+
+
+def settled_for(path: str, text: str) -> dict[str, object]:
+    (choices,) = Selector.parse(f"x[{text}]").choices()
+    return dict(settled("Class", parameters_of(estimator(path)), choices))
+
+
+def test_a_constructor_with_kwargs_gets_what_it_does_not_name() -> None:
+    path = f"{__file__}:Open"
+    given = settled_for(path, "min_data_in_leaf=3,verbose=-1")
+    assert given == {"min_data_in_leaf": 3, "verbose": -1}
+    made: Any = estimator(path)(harness.Setting(0, "cpu", 1, 2), **given)
+    assert made.others == given
+    with pytest.raises(UsageError, match="did you mean 'rounds'"):
+        settled_for(path, "round=3")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("class_weight={0:1,1:5.5}", {"class_weight": {0: 1, 1: 5.5}}),
+        ("class_weight=balanced", {"class_weight": "balanced"}),
+    ],
+)
+def test_dictionaries_can_be_written(text: str, expected: dict[str, object]) -> None:
+    path = "sklearn.linear_model:LogisticRegression"
+    made: Any = estimator(path)(harness.Setting(0, "cpu", 1, 2), **settled_for(path, text))
+    assert {name: made.get_params()[name] for name in expected} == expected
+
+
+def test_a_grid_of_parameters_can_be_written() -> None:
+    path = "sklearn.model_selection:GridSearchCV"
+    text = "estimator=sklearn.linear_model:LogisticRegression,param_grid={C:[1,10],solver:[lbfgs]}"
+    made: Any = estimator(path)(harness.Setting(0, "cpu", 1, 2), **settled_for(path, text))
+    assert made.param_grid == {"C": [1, 10], "solver": ["lbfgs"]}
+
+
+NB = "sklearn.naive_bayes:GaussianNB"
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "reason"),
+    [
+        ("sklearn.svm:SVC", "C=-1", "The 'C' parameter of SVC must be a float in the range"),
+        ("sklearn.ensemble:StackingClassifier", f"estimators=[{NB},{NB}]", "are named classes; "),
+        ("sklearn.ensemble:VotingClassifier", "estimators=[(a,b,c)]", "are named classes; write V"),
+        ("sklearn.ensemble:VotingClassifier", "estimators=[(a,no)]", "a=no is no class; write a=m"),
+        ("sklearn.ensemble:VotingClassifier", f"estimators=[(a,{NB})]", "write VotingClassifier[v"),
+        (
+            "sklearn.ensemble:VotingClassifier",
+            "estimators=[(a,sklearn.svm:SVC)],voting=soft",
+            "a: SVC has no predict_proba; write SVC[proba=sigmoid]",
+        ),
+        ("sklearn.ensemble:BaggingClassifier", "estimator=no", "estimator=no is no class; write "),
+        ("sklearn.ensemble:BaggingClassifier", "estimator=sklearn.svm:SVR", "SVR is a regressor"),
+        ("sklearn.ensemble:VotingClassifier", f"estimators=[(a,{NB})],voting=soft", ""),
+        ("sklearn.ensemble:BaggingClassifier", f"estimator={NB}", ""),
+        ("sklearn.svm:SVC", "C=2", ""),
+    ],
+)
+def test_why_a_class_cannot_be_made_is_told_with_the_way_out(
+    path: str, text: str, reason: str
+) -> None:
+    model = harness.Model("x", estimator(path))
+    found = why_unmakeable(model, settled_for(path, text))
+    assert reason in found
+    assert bool(reason) == bool(found)
+
+
+def test_a_seed_is_no_parameter() -> None:
+    with pytest.raises(UsageError, match="random_state is the trial's seed; leave it out"):
+        settled_for("sklearn.ensemble:RandomForestClassifier", "random_state=5")
