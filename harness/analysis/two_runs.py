@@ -84,6 +84,7 @@ ALONE = (
 """A caveat to `told_by_repeats`, which leaves out corrections that depend on the other models."""
 
 ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
+NO_VALUE = "the score has no value there"
 TWO_SEEDS = "two repeats hardly show how much random seeds matter; more would tell"
 """On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings report a change at
 the 1% level."""
@@ -449,7 +450,9 @@ def _score(
     new, old = (float(cell.of(score)[which].mean()) for cell, which in ((a, i), (b, j)))
     # Fits that differ only in their random stream differ by more than sampling of rows explains.
     few = "" if same else {1: ONE_REPEAT, 2: TWO_SEEDS if a.kind == "fixed" else ""}.get(len(i), "")
-    if len(i) == 1 and few:
+    if math.isnan(new) or math.isnan(old):
+        few = NO_VALUE
+    elif len(i) == 1 and few:
         comparison = replace(comparison, low=math.nan, high=math.nan, visible=math.nan)
     row = replace(
         row,

@@ -26,7 +26,7 @@ Line: TypeAlias = list[tuple[str, str]]
 """The pieces of a line of text, each with its style."""
 
 LOOKS = {"": "", "strong": "bold", "faint": "dim", "alarm": "yellow"}
-ASCII = str.maketrans("≈†–─·µ×", "~+--.ux")
+ASCII = str.maketrans("≈†–─·µ×−", "~+--.ux-")
 NAME = 20
 """The least width of names, as long as there is a narrower `Room` to try."""
 LEAST = 10
@@ -144,7 +144,9 @@ class _Set:
         width = max(body, *(cell_len(part) for part in head))
         if any(entry.low for entry in column.entries):
             indent = " " if any(entry.mark for entry in column.entries) else ""
-            head = [set_cell_size(indent + part, width) for part in head]
+            # A head that is as wide as its column stands without the indent: none of it is cut off.
+            indented = [indent + part if cell_len(part) < width else part for part in head]
+            head = [set_cell_size(part, width) for part in indented]
         else:
             head = [" " * (width - cell_len(part)) + part for part in head]
         pad = " " * (width - body)

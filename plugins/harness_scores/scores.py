@@ -63,8 +63,8 @@ def expected_cost(
         class_names: names of the classes, for messages.
 
     Raises:
-        ValueError: the matrix has not a row and a column for each class, or a cost is below 0, or
-            ``decide`` is unknown.
+        ValueError: the matrix has not a row and a column for each class, or a cost is below 0 or
+            no number, or ``decide`` is unknown.
     """
     K = P.shape[1]
     costs = np.array(_matrix(matrix)) if matrix else 1.0 - np.eye(K)
@@ -73,6 +73,8 @@ def expected_cost(
             f"the matrix is {' x '.join(map(str, costs.shape))}, but there are {K} classes "
             f"({', '.join(class_names)}); write a row for each, such as '0 1; 5 0'"
         )
+    if not np.isfinite(costs).all():
+        raise ValueError(f"matrix={matrix} has a cost that is no number; write numbers from 0")
     if not (costs >= 0).all():
         raise ValueError(
             f"matrix={matrix} has a cost below 0; add the same number to all costs of its row, "
