@@ -16,7 +16,6 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import eager
 import harness_torch
 import harness_toys
 import numpy as np
@@ -33,6 +32,8 @@ FITS = 3
 
 def main(device: str, replicates: int, epochs: int, out: Path) -> None:
     """Measure, print and write."""
+    import eager  # beside this file
+
     model = {model.name: model for model in harness_torch.harness_models()}["notebook-mlp"]
     parts = [part(model, seed) for seed in range(replicates)]
     makers = {"recorded": model.make, "eager": next(eager.harness_models()).make}
