@@ -148,6 +148,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
         }
         losses = _losses(contenders, rank)
         complete = sorted(losses[k] for k, c in contenders.items() if c.complete and k in losses)
+        first_place = {loss: i + 1 for i, loss in reversed(list(enumerate(complete)))}
         order = sorted(
             (not cell.complete, key not in losses, losses.get(key, 0.0), key)
             for key, cell in contenders.items()
@@ -159,9 +160,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
             records.append(
                 {
                     "dataset": dataset,
-                    "rank": complete.index(losses[key]) + 1
-                    if cell.complete and key in losses
-                    else np.nan,
+                    "rank": first_place[losses[key]] if cell.complete and key in losses else np.nan,
                     "model": key[0],
                     "device": key[1],
                     "baseline": key[0] in baseline_names,

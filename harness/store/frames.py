@@ -47,14 +47,22 @@ CHUNK = 500  # ids in one query, because databases limit the number of values in
 
 
 def load_frames(
-    store: Store, run: Run, pictures: Mapping[str, Picture] = MappingProxyType({})
+    store: Store,
+    run: Run,
+    pictures: Mapping[str, Picture] = MappingProxyType({}),
+    *,
+    without: Sequence[str] = (),
 ) -> Frames:
-    """One run as DataFrames; results and timings are read now, the others when they are used."""
-    columns = [
-        column
-        for column in tables.results.c
-        if column.name not in ("id", "run_id", "key", "position", "identity", "drawn")
-    ]
+    """One run as DataFrames; results and timings are read now, the others when they are used.
+
+    Args:
+        store: the database.
+        run: the run.
+        pictures: the kinds of pictures that plugins offer.
+        without: columns of the results that are not read.
+    """
+    left_out = ("id", "run_id", "key", "position", "identity", "drawn", *without)
+    columns = [column for column in tables.results.c if column.name not in left_out]
     table = tables.results
     query = (
         sa.select(table.c.id.label("result_id"), *columns)
@@ -105,7 +113,7 @@ def _frame(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> p
     rows = connection.execute(query)
     columns = list(rows.keys())
     # Of plain tuples, because pandas asks every row for attributes, which SQLAlchemy's look up.
-    return pd.DataFrame.from_records(list(map(tuple, rows)), columns=columns)
+    return pd.DataFrame.from_records(list(map(tuple, rows.all())), columns=columns)
 
 
 def _traces(store: Store, run: Run) -> pd.DataFrame:

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from harness.store.database import Store
 
 PAIRING = ["dataset", "model", "device"]
+PARAMETERS = ("dataset_parameters", "model_parameters")
+"""Columns that say what the names say, too, and take long to read."""
+
 MOST_LINES = 8
 """Lines on results that are left out, at most."""
 
@@ -51,7 +54,7 @@ def load_runs(
         raise UsageError(
             f"run {bench.id} is a bench, which has no results to rank beside others; leave it out"
         )
-    parts = [load_frames(store, run, pictures) for run in ordered]
+    parts = [load_frames(store, run, pictures, without=PARAMETERS) for run in ordered]
     rows = pd.concat(
         [part.results.assign(run_id=run.id) for run, part in zip(ordered, parts, strict=True)],
         ignore_index=True,

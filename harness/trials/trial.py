@@ -647,10 +647,14 @@ def takes_monitor(classifier: Classifier) -> bool:
 def weights_keyword(classifier: Any) -> str:
     """The argument of ``fit`` that takes the rows' weights; empty if there is none.
 
-    It is ``sample_weight``; of a scikit-learn pipeline, that of its last step. Voting and stacking
-    pass it on if all classifiers in them take it.
+    It is ``sample_weight``; of a scikit-learn pipeline, that of its last step. Voting, stacking and
+    calibration pass it on if all classifiers in them take it.
     """
     try:
+        if type(classifier).__name__ == "CalibratedClassifierCV":
+            # Otherwise only the calibration would have weights, and the classifier none.
+            taken = weights_keyword(classifier.estimator)
+            return taken if taken == "sample_weight" else ""
         parameters = inspect.signature(classifier.fit).parameters
         if "sample_weight" in parameters:
             return "sample_weight"

@@ -12,12 +12,14 @@ from command_line import complaint_of, harness_in
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import StackingClassifier, VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
 import harness
 from harness.contract.values import Choice, Trial
@@ -246,6 +248,8 @@ def test_a_smaller_training_part_without_any_weight_is_refused() -> None:
         (VotingClassifier([("a", LogisticRegression()), ("b", KNeighborsClassifier())]), ""),
         (StackingClassifier([("a", GaussianNB())]), "sample_weight"),
         (StackingClassifier([("a", GaussianNB())], KNeighborsClassifier()), ""),
+        (CalibratedClassifierCV(LinearSVC()), "sample_weight"),
+        (CalibratedClassifierCV(KNeighborsClassifier()), ""),
         (object(), ""),
     ],
 )
