@@ -349,7 +349,7 @@ def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> 
         len(wanted) + len(planned.skips),
         _planned(registry, wanted),
     )
-    identities = Identities(registry)
+    identities = Identities(registry, planned.trials)
     return Campaign(store, run, registry, request, planned, targets=targets, identities=identities)
 
 
@@ -413,7 +413,7 @@ def resume(
     done = frozenset(store.done(run))
     targets = _first_targets(request, planned)
     present = environment if changed else None
-    identities = Identities(registry)
+    identities = Identities(registry, planned.trials)
     campaign = Campaign(store, run, registry, request, planned, done, present, targets, identities)
     while not campaign.left and (extended := campaign.further()):
         campaign = extended

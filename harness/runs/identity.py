@@ -25,6 +25,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from harness.contract.cpu import processor
 from harness.contract.estimators import inner_modules
 from harness.contract.registry import core
+from harness.store.environment import providers
 from harness.trials.trial import THREADS
 
 if TYPE_CHECKING:
@@ -47,15 +48,19 @@ DIGITS = 20  # characters of each digest
 class Identities:
     """The identities of trials whose datasets and models are in one registry.
 
-    Code and versions are looked up once, so an object serves one run.
+    Code and versions are looked up once, when the object is made: a file that changes later is not
+    the one that the run's processes have loaded.
 
     Args:
         registry: has the trials' datasets and models.
+        trials: the trials that it will be asked for.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: Registry, trials: Iterable[Trial] = ()) -> None:
         self._registry = registry
         self._known: dict[tuple[str, str, tuple[str, ...]], list[Any]] = {}
+        for trial in trials:
+            self.of(trial)
 
     def of(self, trial: Trial) -> str:
         """The identity of a trial: a digest of code and versions, and the trial's key.
@@ -140,7 +145,7 @@ def _imported_by(file: Path) -> set[str]:
     """Top names of the modules that a file imports anywhere; none if it cannot be read."""
     try:
         tree = ast.parse(file.read_bytes())
-    except (OSError, SyntaxError, ValueError):
+    except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     names: set[str] = set()
     for node in ast.walk(tree):
@@ -158,7 +163,7 @@ def _place(name: str, folder: Path) -> Path | None:
             return candidate
     try:
         spec = importlib.util.find_spec(name)
-    except (ImportError, ValueError):
+    except Exception:  # noqa: BLE001  # a stranger's finder of modules may raise anything
         return None
     if spec is None or spec.origin is None or _distributions(name):
         return None
@@ -166,14 +171,9 @@ def _place(name: str, folder: Path) -> Path | None:
     return path.parent if path.name == "__init__.py" else path
 
 
-@cache
-def _providers() -> dict[str, list[str]]:
-    return dict(importlib.metadata.packages_distributions())
-
-
 def _distributions(module: str) -> list[str]:
     """The distributions that install a module."""
-    return _providers().get(module.partition(".")[0], [])
+    return list(providers().get(module.partition(".")[0], ()))
 
 
 def _versions(distributions: Iterable[str]) -> list[list[str]]:
@@ -218,5 +218,8 @@ def _digest(files: Iterable[Path], root: Path) -> str:
     digest = hashlib.sha256()
     for file in files:
         digest.update(f"{file.relative_to(root)}\n".encode())
-        digest.update(file.read_bytes())
+        try:
+            digest.update(file.read_bytes())
+        except OSError:  # it was there a moment ago
+            digest.update(b"gone")
     return digest.hexdigest()[:DIGITS]

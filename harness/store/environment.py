@@ -6,6 +6,7 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
@@ -16,7 +17,7 @@ from harness.contract.registry import core
 from harness.store import repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.contract.registry import Registry
 
@@ -102,6 +103,12 @@ def machine() -> Machine:
     }
 
 
+@cache
+def providers() -> Mapping[str, Sequence[str]]:
+    """The distributions that install each module, by its top name; found once a process."""
+    return importlib.metadata.packages_distributions()
+
+
 def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
     """Versions of the packages that affect scores: those in ALWAYS, and the given ones.
 
@@ -109,10 +116,9 @@ def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str,
         required: import names of the packages that models and datasets require.
         distributions: names of the plugins' distributions.
     """
-    providers = importlib.metadata.packages_distributions()
     names = {*ALWAYS, *distributions}
     for name in required:
-        names.update(providers.get(name.partition(".")[0], ()))
+        names.update(providers().get(name.partition(".")[0], ()))
     versions = {}
     for name in sorted(names):
         try:
