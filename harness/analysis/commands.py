@@ -36,7 +36,12 @@ The command line leaves an option out where the setting has its default.
 
 
 def command_of(run: Run) -> str:
-    """The command line that measures the same again, without options that have their defaults."""
+    """The command line that measures the same again, without options that have their defaults.
+
+    Of several runs that were put together, the one that does so again.
+    """
+    if run.joined:
+        return shlex.join(["harness", "report", *map(str, run.joined)])
     settings = run.asked
     arguments = _bench(settings) if "bench" in settings else _run(settings)
     name_option = ("--name", run.name) if run.name else ()

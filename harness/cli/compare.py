@@ -166,6 +166,8 @@ def _joined(store: Store, text: str) -> list[Run]:
 
 
 def _named(run: Run) -> str:
+    if run.joined:
+        return run.name
     revision = run.revision[:10] + ("+" if run.dirty else "")
     about = [word for word in (run.name, revision) if word]
     return f"run {run.id}" + (f" ({', '.join(about)})" if about else "")

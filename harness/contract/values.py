@@ -955,6 +955,7 @@ class Run:
         n_trials: number of planned trials, including skips.
         planned: the planned pairings, in the order of their trials. Empty if the run is a bench, or
             if it is not known, because the run was stored before schema 6.
+        joined: ids of several runs that were put together as this one; else empty.
     """
 
     id: int
@@ -965,6 +966,7 @@ class Run:
     environment: Mapping[str, Any]  # JSON
     n_trials: int
     planned: tuple[Planned, ...] = ()
+    joined: tuple[int, ...] = ()
 
     @property
     def kind(self) -> Literal["trials", "bench"]:

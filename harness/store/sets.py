@@ -61,12 +61,18 @@ def load_runs(
     ).join(_origins(store, ordered), on="result_id")
     kept, left_out = _chosen(rows)
     ids = set(kept["result_id"])
-    name = f"runs {listed([run.id for run in ordered], most=20)}"
-    planned = _planned(ordered, kept)
     newest = parts[-1]
     return replace(
         newest,
-        run=replace(ordered[-1], name=name, n_trials=len(kept), planned=planned),
+        run=replace(
+            ordered[-1],
+            name=f"runs {listed([run.id for run in ordered], most=20)}",
+            started=min(run.started for run in ordered),
+            finished=None if any(run.finished is None for run in ordered) else newest.run.finished,
+            n_trials=len(kept),
+            planned=_planned(ordered, kept),
+            joined=tuple(run.id for run in ordered),
+        ),
         results=kept,
         traces=lambda: _of(ids, [part.traces() for part in parts]),
         # Times of different runs were not taken in turns: those of one run stand together.

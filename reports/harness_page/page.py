@@ -135,13 +135,20 @@ class Section:
     folded: bool = False
 
 
+def _title(frames: Frames) -> str:
+    run = frames.run
+    if run.joined:
+        return f"harness {run.name}"
+    return f"harness run {run.id}" + (f": {run.name}" if run.name else "")
+
+
 def page(frames: Frames) -> str:
     """The whole page as self-contained HTML; the same store gives the same text."""
     compaction = Compaction()
     gallery = _Gallery(frames, compaction)
     parts = [part for part in _sections(gallery, tables(frames)) if _has_content(part)]
     text: str = _template("page.html").render(
-        title=f"harness run {frames.run.id}" + (f": {frames.run.name}" if frames.run.name else ""),
+        title=_title(frames),
         run=frames.run,
         command=command_of(frames.run),
         counts=_counts(frames.results),
