@@ -238,6 +238,9 @@ def _made(cls: type[Any], setting: Setting, given: dict[str, Any]) -> Any:
         )
     if "random_state" in _names(cls):
         arguments.setdefault("random_state", setting.seed)
+    if "allow_writing_files" in _names(cls):
+        # CatBoost's classes would leave a folder of logs where the user is.
+        arguments.setdefault("allow_writing_files", False)
     return cls(**arguments)
 
 

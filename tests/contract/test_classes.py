@@ -280,6 +280,24 @@ def test_why_a_class_cannot_be_made_is_told_with_the_way_out(
     assert bool(reason) == bool(found)
 
 
+class Writes:
+    def __init__(self, allow_writing_files: bool | None = None) -> None:
+        self.allow_writing_files = allow_writing_files
+
+    def fit(self, X: object, y: object) -> Writes:
+        return self
+
+    def predict_proba(self, X: object) -> object:
+        return X
+
+
+def test_a_class_that_asks_whether_it_may_write_files_may_not() -> None:
+    make, setting = estimator(f"{__file__}:Writes"), harness.Setting(0, "cpu", 1, 2)
+    plain: Any = make(setting)
+    allowed: Any = make(setting, allow_writing_files=True)
+    assert (plain.allow_writing_files, allowed.allow_writing_files) == (False, True)
+
+
 def test_a_seed_is_no_parameter() -> None:
     with pytest.raises(UsageError, match="random_state is the trial's seed; leave it out"):
         settled_for("sklearn.ensemble:RandomForestClassifier", "random_state=5")
