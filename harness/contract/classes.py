@@ -319,13 +319,21 @@ def _without_name(selector: Selector, head: str) -> str:
     return f"{head}[{','.join(rest)}]" if rest else head
 
 
+def _in_quotes(text: str) -> str:
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 def _as_value(text: str) -> str:
-    """A value as it is, such as a selector in brackets, or in quotes if it does not read back."""
+    """A value as it is, such as a selector in brackets, or in quotes if it may not read back."""
+    is_even = all(text.count(pair[0]) == text.count(pair[1]) for pair in ("()", "{}", "[]"))
+    if not is_even or "'" in text or '"' in text:
+        return _in_quotes(text)
     try:
         plain = Selector.parse(f"a[p={text}]").parameters == {"p": (text,)}
     except UsageError:
         plain = False
-    return text if plain else quoted(text)
+    return text if plain else _in_quotes(text)
 
 
 def _classes_in(file: str) -> str:

@@ -6,7 +6,7 @@ import string
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import harness
@@ -87,13 +87,15 @@ def test_names_and_tags_are_left_to_names_and_tags(text: str) -> None:
     st.dictionaries(
         st.sampled_from(["a", "b"]),
         st.lists(
-            st.text(string.ascii_letters + "()[],|='\" :", min_size=1, max_size=8),
+            st.text(string.ascii_letters + "(){}[],|='\" :", min_size=1, max_size=8),
             min_size=1,
             max_size=2,
         ),
         max_size=2,
     ),
 )
+@example("json:JSONDecoder", {"a": ["(", ")"], "b": ["{", "}"]})
+@example("json:JSONDecoder", {"a": ["x=(", ")"], "b": ["(", ")"]})
 def test_any_parameters_of_a_class_reach_its_model_unchanged(
     head: str, values: dict[str, list[str]]
 ) -> None:
