@@ -33,9 +33,9 @@ KINDS = ("datasets", "models", "metrics", "kernels", "reports")
 def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> None:
     """Check that datasets, models, metrics, kernels and reports keep the contract.
 
-    One line a check.  A NAME may be a glob, such as 'f1*'.  Without a NAME all that is offered and
-    can run here, but for what is slow to prepare.  Each check runs in a process of its
-    own, so that one that crashes or hangs is a line, too.
+    One line a check.  A NAME may be a glob, such as 'f1*'.  Without a NAME it checks all that can
+    run here, except what is slow to prepare.  Each check runs in a process of its own: one that
+    crashes or hangs is a line, too.
     """
     files, names = options.open_named(names, given, strict=False)
     registry = options.discover((*plugins, *files), strict=False)

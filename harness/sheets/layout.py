@@ -144,7 +144,7 @@ class _Set:
         width = max(body, *(cell_len(part) for part in head))
         if any(entry.low for entry in column.entries):
             indent = " " if any(entry.mark for entry in column.entries) else ""
-            # A head that is as wide as its column stands without the indent: none of it is cut off.
+            # The indent would cut off the end of a head that is as wide as its column.
             indented = [indent + part if cell_len(part) < width else part for part in head]
             head = [set_cell_size(part, width) for part in indented]
         else:

@@ -261,8 +261,8 @@ def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...
     n_untested = int((pairs["note"] != "").sum()) // n_scores
     if n_untested:
         text += (
-            f" Of {n_untested} of {len(pairs) // n_scores} pairs neither is said: a p-value needs "
-            "six data sets that both finished."
+            f" For {n_untested} of {len(pairs) // n_scores} pairs neither is given: a p-value "
+            "needs six data sets that both models finished."
         )
     smallest_p = two_models.least_p(pairs)
     if smallest_p >= LEVEL:
