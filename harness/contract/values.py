@@ -857,6 +857,8 @@ class Timing:
         samples: seconds per call, a tuple for each process, in the order of measurement.
         calls: number of calls in one sample, the largest over the processes.
         figures: additional measurements: plain numbers by name.
+        measured: when the run began that took the timing, if that was an earlier run (UTC, ISO
+            8601); empty otherwise.
     """
 
     kind: str
@@ -869,6 +871,7 @@ class Timing:
     samples: tuple[tuple[float, ...], ...] = ()
     calls: int = 1
     figures: Mapping[str, float] = field(default_factory=dict)
+    measured: str = ""
 
     @property
     def key(self) -> WorkloadKey:
@@ -1021,8 +1024,8 @@ class Frames:
             same order for every model on a dataset and repeat), ``true``, ``predicted``,
             ``log_probability``, ``confidence``, ``brier``, ``weight`` (1 without weights).
         timings: one row per workload: ``kind``, ``subject``, ``case``, ``device``, ``threads``,
-            ``status``, ``reason``, ``calls`` as in `Timing`; seconds per call (NaN unless
-            ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%
+            ``status``, ``reason``, ``calls``, ``measured`` as in `Timing`; seconds per call (NaN
+            unless ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%
             confidence interval over processes), ``p99`` (median over processes); ``n_processes``,
             ``n_samples``; ``samples`` as in `Timing`; and a column for each figure.
         sketches: called with result ids; the sketches by id, for those results that have one: only

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Result, Skip, Value
 
-SCHEMA = 8
+SCHEMA = 9
 MIGRATIONS = {
     4: (
         "ALTER TABLE results ADD COLUMN n_repeated INTEGER",
@@ -62,6 +62,10 @@ MIGRATIONS = {
     7: (
         "ALTER TABLE results ADD COLUMN identity VARCHAR(40)",
         "ALTER TABLE results ADD COLUMN drawn VARCHAR(40)",
+    ),
+    8: (
+        "ALTER TABLE timings ADD COLUMN measured VARCHAR(40)",
+        "CREATE INDEX results_by_identity ON results (identity)",
     ),
 }
 """SQL statements that turn each schema into the next one, besides new tables; older schemas are
@@ -141,6 +145,16 @@ results = Table(
     UniqueConstraint("run_id", "key"),
 )
 
+# Results of other runs that a run has instead of its own: their identities were the same.
+reused = Table(
+    "reused",
+    metadata,
+    Column("run_id", ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True),
+    Column("key", String(40), primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("result_id", ForeignKey("results.id", ondelete="CASCADE"), nullable=False),
+)
+
 scores = Table(
     "scores",
     metadata,
@@ -214,6 +228,7 @@ timings = Table(
     # The number of samples of each process; the next column has all samples, in seconds per call.
     Column("processes", JSON, nullable=False),
     Column("samples", LargeBinary, nullable=False),
+    Column("measured", String(40)),  # NULL if measured in the run itself
 )
 
 points = Table(
@@ -239,6 +254,8 @@ points = Table(
 Index("points_by_time", points.c.time, points.c.id)
 Index("timings_by_run", timings.c.run_id)
 Index("results_by_run", results.c.run_id, results.c.position)
+Index("results_by_identity", results.c.identity)
+Index("reused_by_result", reused.c.result_id)
 
 
 class Store:
@@ -477,6 +494,7 @@ class Store:
                 "figures": {k: v for k, v in timing.figures.items() if np.isfinite(v)},
                 "processes": [len(process) for process in timing.samples],
                 "samples": pack_samples(timing.samples),
+                "measured": timing.measured or None,
             }
             for timing in measured
         ]
@@ -498,6 +516,7 @@ class Store:
                 samples=unpack_samples(row["samples"], row["processes"]),
                 calls=row["calls"],
                 figures=row["figures"],
+                measured=row["measured"] or "",
             )
             for row in rows
         ]

@@ -34,7 +34,9 @@ METRICS = (
     "train_likelihood",
     "n_effective",
 )
-TIMING_FIELDS = ("kind", "subject", "case", "device", "threads", "status", "reason", "calls")
+TIMING_FIELDS = (
+    *("kind", "subject", "case", "device", "threads", "status", "reason", "calls", "measured"),
+)
 TIMING_COLUMNS = (
     *TIMING_FIELDS,
     *("median", "minimum", "third_quartile", "low", "high", "p99", "n_processes", "n_samples"),

@@ -203,6 +203,7 @@ def test_deleting_a_run_deletes_all_that_belongs_to_it_and_nothing_else(store: S
         "harness_schema": 1,
         "runs": 1,
         "results": 1,
+        "reused": 0,
         "scores": 2,
         "traces": 2,
         "predictions": 1,
@@ -355,13 +356,14 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"UPDATE harness_schema SET version = {version}")
-    complaint = f"has schema {version}, this harness reads and writes schema 8; use the harness"
+    complaint = f"has schema {version}, this harness reads and writes schema 9; use the harness"
     with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
     assert "\n" not in str(refused.value)
 
 
-OF_SCHEMA_8 = ("results.identity", "results.drawn")
+OF_SCHEMA_9 = ("timings.measured",)
+OF_SCHEMA_8 = ("results.identity", "results.drawn", *OF_SCHEMA_9)
 OF_SCHEMA_7 = (
     *("results.peak_bytes", "results.device_peak_bytes", "results.model_bytes"),
     *("results.fit_weighted", *OF_SCHEMA_8),
@@ -371,6 +373,7 @@ LATER: dict[int, tuple[str, ...]] = {
     5: ("runs.planned", *OF_SCHEMA_7),
     6: OF_SCHEMA_7,
     7: OF_SCHEMA_8,
+    8: OF_SCHEMA_9,
 }
 """Columns that stores of earlier schemas lack, besides the tables of probabilities and weights."""
 
@@ -380,6 +383,8 @@ def of_schema(version: int, file: Path) -> None:
     with closing(Store(str(file), create=True)) as store:
         store.add(begin(store), 0, a_result(), baseline=False)
     with closing(sqlite3.connect(file)) as connection, connection:
+        connection.execute("DROP TABLE reused")
+        connection.execute("DROP INDEX results_by_identity")
         for later in LATER[version]:
             table, column = later.split(".")
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
@@ -423,7 +428,7 @@ def test_a_store_of_an_earlier_schema_that_nobody_may_write_to_is_one_line(
     file = tmp_path / "harness.db"
     of_schema(version, file)
     monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
-    complaint = f"has schema {version} and cannot be brought to schema 8 here"
+    complaint = f"has schema {version} and cannot be brought to schema 9 here"
     with pytest.raises(StoreError, match=complaint):
         Store(str(file))
 
