@@ -274,6 +274,7 @@ def run(
     timing_budget: float | str | None = None,
     timing: bool = True,
     batching: bool = True,
+    fresh: bool = False,
     plugins: Selectors = (),
     store: str | Path | None = None,
     name: str = "",
@@ -304,6 +305,8 @@ def run(
             after the trials.
         timing: whether to time the pairings.
         batching: whether to train the repeats of a pairing in one call if the model can.
+        fresh: whether to run every trial, even if the store has its result already, from the same
+            code, data, versions and seeds.
         plugins: paths of ``.py`` files, or import names of modules.
         store: path of an SQLite file, or a database URL.
         name: name of the run, by which people find it.
@@ -347,6 +350,7 @@ def run(
         memory=units.size(options["memory"]) if "memory" in options else None,
         timing_budget=units.seconds(options.get("timing_budget", TIMING_BUDGET)) if timing else 0.0,
         batching=batching,
+        fresh=fresh,
         in_process=in_process,
     )
     registry = (

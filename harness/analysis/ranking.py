@@ -37,7 +37,7 @@ RANKING_COLUMNS = (
     *("fit_seconds", "predict_microseconds_per_row"),
     *("import_seconds", "make_seconds", "first_predict_milliseconds"),
     *BYTES,
-    *("ok", "total", "split_kind", "accuracy_basis", "nll_basis", "n_train", "n_test"),
+    *("ok", "total", "runs", "split_kind", "accuracy_basis", "nll_basis", "n_train", "n_test"),
     *("accuracy_best", "accuracy_tied_with_best", "accuracy_separated"),
     *("likelihood_best", "likelihood_tied_with_best", "likelihood_separated"),
 )
@@ -62,7 +62,8 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
       in place of the NLL.
       ``likelihood`` is exp(-nll). Seconds are medians, except ``import_seconds``: only a process's
       first trial imports, so it is the largest. Bytes are the largest. ``clipped`` counts test rows
-      over all repeats.
+      over all repeats. ``runs``: ids of the runs that the ``ok`` repeats come from, joined by
+      ``+``.
       ``..._best``: no complete contender's mean is better. ``..._tied_with_best``: not
       significantly different from the best, or the best itself if there is such a contender.
       ``..._separated``: the best, and significantly better than every other contender.
@@ -135,6 +136,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
         name: results[name].to_numpy(dtype=np.float64)
         for name in (*MEANS, "clipped", *BYTES, *(f"{name}_seconds" for name in SECONDS))
     }
+    run_ids = results["run_id"].tolist() if "run_id" in results else [frames.run.id] * len(results)
     baseline_names = baselines(frames)
     statuses: dict[tuple[str, str, str], Counter[str]] = {}
     fields = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
@@ -170,6 +172,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
                 | _metrics(cell, columns_shown, rows)
                 | _costs(measured)
                 | {"ok": len(cell.repeats), "total": cell.total, "split_kind": cell.kind}
+                | {"runs": "+".join(map(str, sorted({run_ids[place] for place in places})))}
                 | {"n_train": cell.n_train, "n_test": cell.n_test}
                 | {
                     name: flag

@@ -17,7 +17,7 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import TYPE_CHECKING, TypedDict, cast
+from typing import TYPE_CHECKING, Any, TypedDict, cast
 
 import numpy as np
 from scipy import special  # scipy.stats takes 0.6 s to import
@@ -32,7 +32,7 @@ from harness.statistics.timings import epochs_of
 from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     Samples = Sequence[Sequence[float]]
 
 MEASURES = (*SCORES, "time")
+PAIRING = ("dataset", "model", "device")
+TIMING = ("kind", "subject", "case", "device")
 FITS = (TimedCall.FIT, TimedCall.TOGETHER)
 KINDS = (
     *FITS,
@@ -166,6 +168,74 @@ def compare_runs(
     if timing_pairs:
         rows += _judged_times(_times(timing_pairs, budget, alpha_each), alpha_each)
     return rows, remarks
+
+
+def measured_anew(base: Frames, new: Frames) -> tuple[Frames, Frames, list[str]]:
+    """Both runs without what they share, and remarks on that.
+
+    The new run may have known results of the base instead of its own, and timings likewise; to
+    compare these would be to compare them with themselves.
+
+    Args:
+        base: the run to compare with.
+        new: the run that may have become worse, from the same store.
+    """
+    ids = [_ids_by_pairing(frames.results) for frames in (base, new)]
+    shared = {
+        pairing
+        for pairing in ids[0].keys() & ids[1].keys()
+        if (common := ids[0][pairing].keys() & ids[1][pairing].keys())
+        and all(ids[0][pairing][split] == ids[1][pairing][split] for split in common)
+    }
+    timed = [_timed_by_key(frames.timings) for frames in (base, new)]
+    same_times = {
+        key
+        for key in timed[0].keys() & timed[1].keys()
+        if timed[0][key]["samples"] == timed[1][key]["samples"]
+        and (timed[0][key]["samples"] or timed[1][key]["measured"])
+    }
+    if not shared and not same_times:
+        return base, new, []
+    rest = []
+    for frames in (base, new):
+        pairings = zip(*(frames.results[name] for name in PAIRING), strict=True)
+        keys = zip(*(frames.timings[name] for name in TIMING), strict=True)
+        rest.append(
+            replace(
+                frames,
+                results=frames.results[_flags(pairing not in shared for pairing in pairings)],
+                timings=frames.timings[_flags(key not in same_times for key in keys)],
+            )
+        )
+    remarks = []
+    if shared:
+        every = "All " if len(shared) == len(ids[0].keys() | ids[1].keys()) else ""
+        pairings_have = "pairing has" if len(shared) == 1 else "pairings have"
+        remarks.append(
+            f"{every}{len(shared)} {pairings_have} the same results in both runs, because code, "
+            "data, versions and seeds are the same."
+        )
+    if n_times := sum(bool(timed[1][key]["samples"]) for key in same_times):
+        remarks.append(f"Both runs share {plural(n_times, 'timing')}, taken once.")
+    return rest[0], rest[1], remarks
+
+
+def _flags(values: Iterable[bool]) -> NDArray[np.bool_]:
+    return np.array(list(values), dtype=bool)
+
+
+def _ids_by_pairing(results: pd.DataFrame) -> dict[tuple[str, ...], dict[object, int]]:
+    """Ids of the successful results, by pairing and by repeat and seed of the split."""
+    ids: dict[tuple[str, ...], dict[object, int]] = {}
+    for row in results[results["status"] == "ok"].to_dict("records"):
+        of_pairing = ids.setdefault(tuple(str(row[name]) for name in PAIRING), {})
+        of_pairing[row["repeat"], row["split_seed"]] = int(row["result_id"])
+    return ids
+
+
+def _timed_by_key(timings: pd.DataFrame) -> dict[tuple[str, ...], dict[str, Any]]:
+    rows = cast("list[dict[str, Any]]", timings.to_dict("records"))
+    return {tuple(row[name] for name in TIMING): row for row in rows}
 
 
 def _changed_files(base: Frames, new: Frames) -> list[str]:

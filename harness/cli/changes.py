@@ -47,6 +47,7 @@ def show(
     remarks: Sequence[str],
     extra: Mapping[str, object],
     how: str = "",
+    nothing: str = NOTHING,
 ) -> None:
     """Print changes, the worst first.
 
@@ -57,8 +58,9 @@ def show(
         remarks: lines below the table.
         extra: additional keys of the JSON object.
         how: a line on how the changes were measured; a comment folds it away.
+        nothing: the summary if there are no rows.
     """
-    text = rendered(rows, title, style, remarks, extra, how)
+    text = rendered(rows, title, style, remarks, extra, how, nothing)
     if text:
         write(text)
         return
@@ -66,7 +68,7 @@ def show(
     console.print(title, soft_wrap=True)
     if rows:
         console.print(_terminal_table(rows, narrow=console.width < WIDE))
-    for line in (summary(rows) or NOTHING, how, *remarks):
+    for line in (summary(rows) or nothing, how, *remarks):
         if line:
             console.print(line, soft_wrap=True)
 
@@ -102,9 +104,10 @@ def rendered(
     remarks: Sequence[str],
     extra: Mapping[str, object],
     how: str = "",
+    nothing: str = NOTHING,
 ) -> str:
     """Changes as text in one of `FORMATS`; empty for ``rich``, which depends on the console."""
-    return cleaned(_rendered(rows, title, style, remarks, extra, how))
+    return cleaned(_rendered(rows, title, style, remarks, extra, how, nothing))
 
 
 def _rendered(
@@ -114,6 +117,7 @@ def _rendered(
     remarks: Sequence[str],
     extra: Mapping[str, object],
     how: str,
+    nothing: str,
 ) -> str:
     if style == "json":
         records = [{k: _number(v) for k, v in _told(row).items()} for row in by_verdict(rows)]
@@ -123,7 +127,7 @@ def _rendered(
         heads = [name for name in ChangeRow.__slots__ if name != "metric"]
         return csv_text(heads, (_told(row).values() for row in by_verdict(rows)))
     if style == "markdown":
-        return _markdown(rows, title, remarks, how)
+        return _markdown(rows, title, remarks, how, nothing)
     return ""
 
 
@@ -193,9 +197,11 @@ def _is_open(row: ChangeRow) -> bool:
     return row.verdict in ("undecided", "only base", "only new", "not judged")
 
 
-def _markdown(rows: Sequence[ChangeRow], title: str, remarks: Sequence[str], how: str) -> str:
+def _markdown(
+    rows: Sequence[ChangeRow], title: str, remarks: Sequence[str], how: str, nothing: str
+) -> str:
     """A comment: the verdict, the title and the table; unimportant rows are folded."""
-    lines = [f"### {summary(rows) or NOTHING}", "", markdown_text(title), ""]
+    lines = [f"### {summary(rows) or nothing}", "", markdown_text(title), ""]
     shown, folded = by_verdict(rows), []
     if len(shown) > FEW:
         shown, folded = (

@@ -57,8 +57,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
       harness compare v1.2 HEAD --only accuracy,likelihood
       harness compare previous last --metric auc
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.analysis.changes import status
-    from harness.analysis.two_runs import compare_runs
+    from harness.analysis.changes import FINE, NOTHING, status
+    from harness.analysis.two_runs import compare_runs, measured_anew
     from harness.store.sets import load_runs
 
     verdicts = options.Verdicts.of(given)
@@ -69,15 +69,16 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if metrics := given["metrics"] or asked:
             registry = options.discover(given["plugins"])
             base, new = (options.with_metrics(each, registry, metrics) for each in (base, new))
+        anew_base, anew_new, shared = measured_anew(base, new)
         rows, remarks = compare_runs(
-            base,
-            new,
+            anew_base,
+            anew_new,
             budget=verdicts.budget,
             margin=given["margin"],
             alpha=verdicts.alpha,
             only=given["only"] or (),
         )
-    remarks += [*base.remarks, *new.remarks]
+    remarks += [*shared, *base.remarks, *new.remarks]
     remarks += [f"Base: {line}" for line in base.sources] + [f"New: {line}" for line in new.sources]
     for run in {run.id: run for found in sets for run in found}.values():
         if run.finished is None:
@@ -85,8 +86,12 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     if sets[0] == sets[1]:
         remarks.append("This is one run, compared with itself.")
     title = f"harness compare: {_named(base.run)} → {_named(new.run)}"
-    verdicts.show(rows, title, remarks, {"base": base.run.id, "new": new.run.id})
-    ctx.exit(status(rows, undecided_passes=verdicts.undecided_passes))
+    told = {"base": base.run.id, "new": new.run.id}
+    nothing = "nothing was measured anew" if shared else ""
+    verdicts.show(rows, title, remarks, told, nothing=nothing)
+    exit_status = status(rows, undecided_passes=verdicts.undecided_passes)
+    # Results that are known to be the same count as judged.
+    ctx.exit(FINE if shared and exit_status == NOTHING else exit_status)
 
 
 def find_run(store: Store, text: str | None) -> Run:

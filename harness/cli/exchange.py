@@ -45,7 +45,7 @@ def merge(other: tuple[str, ...], store: str | None) -> None:
             with closing(Store(options.store_url(name))) as source:
                 if source.engine.url == opened.engine.url or _is_same(source.name, opened.name):
                     raise UsageError(f"'{name}' is the store itself; name another one")
-                _add(opened, whole_runs(source), source.name)
+                _add(opened, whole_runs(source, by_reference=True), source.name)
                 opened.add_points(source.points())
 
 

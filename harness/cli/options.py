@@ -482,20 +482,22 @@ class Verdicts:
         remarks: Sequence[str],
         extra: Mapping[str, object],
         how: str = "",
+        nothing: str = "",
     ) -> None:
         """Print the changes and write the requested files; see `harness.cli.changes.show`."""
         from harness.cli import changes
 
         style = "rich" if self.output else self.style
+        nothing = nothing or changes.NOTHING
         try:
             # Printed first, so that the user sees the results even if writing a file fails.
-            changes.show(rows, title, style, remarks, extra, how)
+            changes.show(rows, title, style, remarks, extra, how, nothing)
         finally:
             if self.junit:
                 changes.write_junit(rows, title, self.junit)
             if self.output:
                 style = "markdown" if self.style == "rich" else self.style
-                text = changes.rendered(rows, title, style, remarks, extra, how)
+                text = changes.rendered(rows, title, style, remarks, extra, how, nothing)
                 self._write(text, self.output)
 
     @staticmethod

@@ -18,6 +18,7 @@ from harness.cli.streams import aside
 from harness.errors import UsageError
 from harness.settings import read_settings
 from harness.terminal.console import complain_of, out, remark, write
+from harness.words import listed, plural
 
 if TYPE_CHECKING:
     from harness.cli.options import GivenOptions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from harness.contract.values import Run
     from harness.runs.campaign import Campaign, Request
     from harness.store.database import Store
+    from harness.trials.discovery import Described
     from harness.trials.plan import Plan
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
@@ -32,7 +34,7 @@ FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
-    *("timing_budget", "no_timing", "no_batching", "train_sizes", "metrics"),
+    *("timing_budget", "no_timing", "no_batching", "train_sizes", "metrics", "fresh"),
 )
 """Options that `--resume` refuses, because the interrupted run has stored their values."""
 
@@ -85,6 +87,7 @@ ASKED = (
     help="Go on with an interrupted run: the newest, or as `harness compare` takes it.",
 )
 @click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
+@click.option("--fresh", is_flag=True, help="Run every trial, even if its result is known.")
 @click.option("--dry-run", is_flag=True, help="Print what would run and what not, and why.")
 @options.file_options
 @options.metric_option
@@ -106,7 +109,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     """Run every selected dataset with every selected model.
 
     Results go into the store as they come; then ranked tables are printed, the same that
-    `harness report` prints.  The baselines run in any case.
+    `harness report` prints.  Trials whose result the store has already, from the same code,
+    data, versions and seeds, are not run again.  The baselines run in any case.
 
     \b
       harness run --all
@@ -151,11 +155,22 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             _tell_before(
                 store, registry, planned, 1 + max(trial.repeat for trial in planned.trials)
             )
-        ctx.exit(_run(begin(store, registry, request, planned), given))
+        campaign = begin(store, registry, request, planned)
+        if campaign.known:
+            remark(_known(campaign))
+        ctx.exit(_run(campaign, given))
 
 
 RECENT = 5
 """Number of the newest finished runs in which the planned pairings are looked up."""
+
+
+def _known(campaign: Campaign) -> str:
+    """A line on the trials whose results earlier runs have."""
+    n_trials, n_known, n_left = len(campaign.trials), len(campaign.known), len(campaign.left)
+    runs = listed([f"run {run_id}" for run_id in sorted(set(campaign.known.values()))], most=4)
+    rest = f"{n_left} to run" if n_left else "nothing to run"
+    return f"{plural(n_trials, 'trial')}: {n_known} known from {runs}, {rest} (--fresh runs all)"
 
 
 def _tell_notes(registry: Registry, planned: Plan) -> None:
@@ -286,6 +301,7 @@ def _request(given: GivenOptions) -> Request:
         memory=given["memory"],
         timing_budget=_timing_budget(given),
         batching=not given["no_batching"],
+        fresh=given["fresh"],
         in_process=given["in_process"],
         on_failure=_debug if given["pdb"] else lambda _: None,
     )
@@ -419,8 +435,11 @@ def _dry_run(given: GivenOptions) -> int:
     from harness.trials.plan import plan
 
     registry = options.discover(given["plugins"], strict=False)
-    planned = plan(registry, _request(given).selection)
-    status = _print_plan(planned, {trial.key for trial in planned.trials})
+    request = _request(given)
+    planned = plan(registry, request.selection)
+    known = _known_keys(registry, request, planned, given["store"])
+    keys = {trial.key for trial in planned.trials} - known
+    status = _print_plan(planned, keys, n_known=len(known))
     if given["repeats"] == AUTO:
         remark(
             f"repeats are run where they are needed: {', '.join(map(str, AUTO_REPEATS))} at most"
@@ -428,7 +447,27 @@ def _dry_run(given: GivenOptions) -> int:
     return status
 
 
-def _print_plan(planned: Plan, keys: set[str]) -> int:
+def _known_keys(
+    registry: Described, request: Request, planned: Plan, store: str | None
+) -> set[str]:
+    """Keys of the planned trials whose results the store has, if there is a store already."""
+    from harness.errors import StoreError
+    from harness.runs.identity import Identities
+    from harness.runs.reuse import known_results
+
+    if request.fresh or request.in_process:
+        return set()
+    try:
+        opened = options.open_store(store)
+    except StoreError:
+        return set()
+    with closing(opened):
+        identities = Identities(registry, planned.trials)
+        known = known_results(opened, registry, request, identities, planned.trials)
+    return {trial.key for trial in known}
+
+
+def _print_plan(planned: Plan, keys: set[str], *, n_known: int = 0) -> int:
     """Print the trials with these keys and the skipped pairings; give the exit status."""
     from rich import box
     from rich.table import Table
@@ -452,8 +491,9 @@ def _print_plan(planned: Plan, keys: set[str]) -> int:
             skipped.add_row(str(skip.dataset), str(skip.model), skip.device, skip.reason)
         console.print(skipped)
     n_trials = sum(len(numbers) for numbers in repeats.values())
-    console.print(f"{n_trials} trials to run, {len(planned.skips)} pairings skipped")
-    return 0 if n_trials else NOTHING
+    known = f"{n_known} known (--fresh runs all), " if n_known else ""
+    console.print(f"{n_trials} trials to run, {known}{len(planned.skips)} pairings skipped")
+    return 0 if n_trials or n_known else NOTHING
 
 
 def _debug(error: BaseException) -> None:

@@ -999,7 +999,8 @@ class Frames:
     Args:
         run: the run itself.
         results: one row per trial, in the planned order of the trials. Columns:
-            ``result_id``, ``dataset`` and ``model`` (with parameters in brackets), ``device``,
+            ``result_id``, ``run_id`` (of the run that ran the trial: an earlier run if its result
+            was known), ``dataset`` and ``model`` (with parameters in brackets), ``device``,
             ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``, ``skipped``),
             ``split_kind`` (``fresh``, ``resampled``, ``fixed``, or cross-validation such as
             ``10-fold``; None if the trial ended before the split), ``baseline`` (bool),

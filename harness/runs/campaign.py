@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from harness.errors import RefusedResultError, UsageError
 from harness.runs.identity import Identities
 from harness.runs.looks import next_look, undecided
 from harness.runs.metrics import chosen_metrics, with_metrics
+from harness.runs.reuse import known_results, known_timings
 from harness.store.environment import changes, fingerprint
 from harness.store.frames import load_frames
 from harness.timing.schedule import of_run
@@ -28,7 +29,7 @@ from harness.trials.trial import run_trial
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-    from harness.contract.values import Choice, Run, TracePoint, Trial
+    from harness.contract.values import Choice, Run, Timing, TracePoint, Trial
     from harness.store.database import Store
     from harness.trials.events import Tell
 
@@ -52,7 +53,9 @@ class Request:
         memory: memory limit of a trial, in bytes; by default a share of the machine's.
         timing_budget: seconds for timing the pairings after the trials, one at a time; 0 to skip.
         batching: fit the repeats of a pairing together if the model has `fit_together`.
-        in_process: run the trials in this process, without isolation or limits.
+        fresh: run every trial, even if the store has its result already.
+        in_process: run the trials in this process, without isolation or limits; every trial, and
+            later runs do not use their results.
         on_failure: called with the exception of a trial that fails in this process, for example to
             debug it.
     """
@@ -66,6 +69,7 @@ class Request:
     memory: int | None = None
     timing_budget: float = TIMING_BUDGET
     batching: bool = True
+    fresh: bool = False
     in_process: bool = False
     on_failure: Callable[[BaseException], None] = lambda _: None
 
@@ -83,6 +87,7 @@ class Request:
             "timeout": self.timeout,
             "memory": self.memory,
             "batching": self.batching,
+            "fresh": self.fresh,
             "timing_budget": self.timing_budget,
             "metrics": self.metrics,
         }
@@ -103,6 +108,7 @@ class Request:
             timeout=fields["timeout"],
             memory=fields["memory"],
             batching=fields["batching"],
+            fresh=fields.get("fresh", True),  # as runs of earlier schemas were
             timing_budget=fields["timing_budget"],
             metrics=tuple(fields.get("metrics", ())),  # unknown to earlier schemas
         )
@@ -119,6 +125,7 @@ class Campaign:
         request: the user's request.
         plan: the trials, and the pairings that are skipped.
         done: keys of the trials that have a result.
+        known: the run that each trial comes from whose result was known, by the trial's key.
         changed: the present fingerprint as JSON, if it differs from that at the start of the run.
         targets: with ``--repeats auto``, the number of repeats by dataset so far; else None.
         identities: tells what the scores of each trial follow from.
@@ -133,6 +140,7 @@ class Campaign:
     changed: Mapping[str, Any] | None = None
     targets: Mapping[str, int] | None = None
     identities: Identities | None = None
+    known: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -171,7 +179,20 @@ class Campaign:
         n_trials = len(wanted) + len(self.plan.skips)
         if n_trials > run.n_trials:  # a resumed run may have got beyond this look before
             run = self.store.extend(run, n_trials, _planned(self.registry, wanted))
-        return replace(self, run=run, targets=targets, done=frozenset(self.store.done(self.run)))
+        done = frozenset(self.store.done(self.run))
+        return replace(self, run=run, targets=targets, done=done).with_known()
+
+    def with_known(self) -> Campaign:
+        """The same run, with known results for the trials that are left, unless it is fresh."""
+        registry, identities = self.registry, self.identities
+        if self.request.fresh or identities is None or not isinstance(registry, Described):
+            return self
+        found = known_results(self.store, registry, self.request, identities, self.left)
+        positions = {trial.key: i for i, trial in enumerate(self.plan.trials)}
+        rows = [(each.key, positions[each.key], known.result_id) for each, known in found.items()]
+        self.store.reuse(self.run, rows)
+        of_runs = {trial.key: known.run_id for trial, known in found.items()}
+        return replace(self, done=self.done | of_runs.keys(), known={**self.known, **of_runs})
 
     @property
     def decisive(self) -> str:
@@ -232,7 +253,8 @@ class Campaign:
         request = self.request
         if request.in_process or not request.timing_budget:
             return False
-        return all(timing.status != "ok" for timing in self.store.timings(self.run))
+        timings = self.store.timings(self.run)
+        return all(timing.status != "ok" or timing.measured for timing in timings)
 
     def time(
         self,
@@ -254,7 +276,17 @@ class Campaign:
         if not self._is_to_be_timed:
             return ""
         frames = load_frames(self.store, self.run)
-        schedule = of_run(self.registry, frames, self.trials, request.timing_budget)
+        kept: list[Timing] = []
+        if self.known:
+            kept = known_timings(self.store, self.run, frames.results, request.timing_budget)
+            self.store.add_timings(self.run, kept)
+        pairings = {(timing.case, timing.subject, timing.device) for timing in kept}
+        to_time = [
+            trial
+            for trial in self.trials
+            if (str(trial.dataset), str(trial.model), trial.device) not in pairings
+        ]
+        schedule = of_run(self.registry, frames, to_time, request.timing_budget)
         if isinstance(self.registry, Described):
             # Threads that a plugin left running in its process would slow the timings down.
             self.registry.processes.close()
@@ -269,12 +301,12 @@ class Campaign:
             most=None,
         )
         if not schedule.groups:
-            self.store.add_timings(self.run, schedule.late)
+            self.store.add_timings(self.run, (*kept, *schedule.late))
             return f"nothing can be timed within {request.timing_budget:g} s"
         stops: list[BaseException] = []
         session = time_groups(bench, tell=tell, interrupts=interrupts, note=stops.append)
         if any(timing.status == "ok" for timing in session.timings) or not stops:
-            self.store.add_timings(self.run, (*session.timings, *schedule.late))
+            self.store.add_timings(self.run, (*kept, *session.timings, *schedule.late))
             facts = session.facts(request.timing_budget)
             self.store.add_environment(self.run, {"timing": facts})
         if stops:
@@ -339,7 +371,7 @@ class Campaign:
 
 
 def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> Campaign:
-    """Store a new run, and return its campaign."""
+    """Store a new run, with the results that are known already, and return its campaign."""
     targets = _first_targets(request, planned)
     wanted = _wanted(planned.trials, targets)
     run = store.begin(
@@ -349,8 +381,12 @@ def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> 
         len(wanted) + len(planned.skips),
         _planned(registry, wanted),
     )
-    identities = Identities(registry, planned.trials)
-    return Campaign(store, run, registry, request, planned, targets=targets, identities=identities)
+    # Trials in this process may change each other, so their results are not those of others.
+    identities = None if request.in_process else Identities(registry, planned.trials)
+    campaign = Campaign(
+        store, run, registry, request, planned, targets=targets, identities=identities
+    )
+    return campaign.with_known()
 
 
 def _first_targets(request: Request, planned: Plan) -> dict[str, int] | None:
@@ -413,7 +449,7 @@ def resume(
     done = frozenset(store.done(run))
     targets = _first_targets(request, planned)
     present = environment if changed else None
-    identities = Identities(registry, planned.trials)
+    identities = None if in_process else Identities(registry, planned.trials)
     campaign = Campaign(store, run, registry, request, planned, done, present, targets, identities)
     while not campaign.left and (extended := campaign.further()):
         campaign = extended

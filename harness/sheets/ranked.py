@@ -11,7 +11,7 @@ from harness.contract.values import folds_in
 from harness.sheets.figures import bound, compact, loss_decimals, share
 from harness.sheets.figures import score as figure
 from harness.sheets.table import CLIPPED, LESS, PARTIAL, TIED, Column, Entry, Sheet
-from harness.words import fixed, plural
+from harness.words import fixed, listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -76,6 +76,12 @@ def named_rows(ranking: pd.DataFrame) -> list[Record]:
 def _ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
     total = rows[0]["total"]
     ran = [row for row in rows if row["status"] != "skipped"]
+    runs = sorted({run for row in rows for run in row["runs"].split("+") if run}, key=int)
+    spare = {"ok": f"all {total} ok" if total > 1 else "ok"}
+    if any(row["status"] != "ok" for row in ran):
+        spare = {}
+    if len(runs) > 1:
+        spare["run"] = f"from runs {listed(runs, most=4)}"
     return Sheet(
         dataset,
         _split_in_words(rows),
@@ -95,9 +101,10 @@ def _ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet
                 (Entry(compact(row["predict_microseconds_per_row"], 2)) for row in rows),
             ),
             _column("ok", (_count(row) for row in rows)),
+            *([_column("run", (Entry(row["runs"]) for row in rows))] if "run" in spare else ()),
         ),
-        spare=("ok",) if all(row["status"] == "ok" for row in ran) else (),
-        spared=f"all {total} ok" if total > 1 else "ok",
+        spare=tuple(spare),
+        spared=", ".join(spare.values()) or "ok",
     )
 
 

@@ -97,6 +97,7 @@ def json_text(frames: Frames, tables: Mapping[str, pd.DataFrame]) -> str:
     return json.dumps(
         {
             "run": {"id": run.id, "name": run.name, "started": run.started},
+            "sources": list(frames.sources),
             "tables": {name: _records(table) for name, table in tables.items()},
         },
         indent=2,

@@ -9,7 +9,7 @@ import sqlite3
 import time
 import zlib
 from contextlib import closing, contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,6 +72,7 @@ MIGRATIONS = {
 refused."""
 
 CREATE_TRIES = 50
+CHUNK = 500  # values in one query, because databases limit their number
 NAME_LENGTH = 200
 DIGITS = 9  # most digits of an id
 REASON, TRACEBACK, OUTPUT = 500, 20_000, 4_000
@@ -256,6 +257,36 @@ Index("timings_by_run", timings.c.run_id)
 Index("results_by_run", results.c.run_id, results.c.position)
 Index("results_by_identity", results.c.identity)
 Index("reused_by_result", reused.c.result_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A successful result that the store has.
+
+    Args:
+        identity: of its trial; see `harness.runs.identity`.
+        result_id: its id.
+        run_id: id of the run that ran the trial.
+        drawn: digest of its split.
+    """
+
+    identity: str
+    result_id: int
+    run_id: int
+    drawn: str
+
+
+def members(run_id: int) -> sa.Subquery:
+    """A run's results, its own and those of other runs: their ids, owners and positions."""
+    own = sa.select(
+        results.c.id.label("result_id"), results.c.run_id.label("owner"), results.c.position
+    ).where(results.c.run_id == run_id)
+    of_others = (
+        sa.select(reused.c.result_id, results.c.run_id.label("owner"), reused.c.position)
+        .join(results, results.c.id == reused.c.result_id)
+        .where(reused.c.run_id == run_id)
+    )
+    return sa.union_all(own, of_others).subquery("members")
 
 
 class Store:
@@ -588,14 +619,17 @@ class Store:
         return [_run(row) for row in rows]
 
     def statuses(self) -> dict[int, dict[str, int]]:
-        """The number of results by run and status."""
+        """The number of results by run and status; ``known`` are those of other runs."""
         query = sa.select(results.c.run_id, results.c.status, sa.func.count()).group_by(
             results.c.run_id, results.c.status
         )
+        of_others = sa.select(reused.c.run_id, sa.func.count()).group_by(reused.c.run_id)
         counts: dict[int, dict[str, int]] = {}
         with self._faults(), self.engine.connect() as connection:
             for run_id, status, count in connection.execute(query):
                 counts.setdefault(run_id, {})[status] = count
+            for run_id, count in connection.execute(of_others):
+                counts.setdefault(run_id, {})["known"] = count
         return counts
 
     def timing_counts(self) -> dict[int, int]:
@@ -632,14 +666,82 @@ class Store:
         return _run(row)
 
     def done(self, run: Run) -> set[str]:
-        """Keys of the trials and skips that are stored."""
-        query = sa.select(results.c.key).where(results.c.run_id == run.id)
+        """Keys of the trials and skips that are stored, results of other runs included."""
+        query = sa.union_all(
+            sa.select(results.c.key).where(results.c.run_id == run.id),
+            sa.select(reused.c.key).where(reused.c.run_id == run.id),
+        )
         with self._faults(), self.engine.connect() as connection:
             return set(connection.execute(query).scalars())
 
+    def known(self, identities: Iterable[str]) -> list[Known]:
+        """The successful results of these identities, newest first."""
+        wanted = list(dict.fromkeys(identities))
+        table = results
+        columns = (table.c.identity, table.c.id, table.c.run_id, table.c.drawn)
+        found: list[Known] = []
+        with self._faults(), self.engine.connect() as connection:
+            for start in range(0, len(wanted), CHUNK):
+                chunk = table.c.identity.in_(wanted[start : start + CHUNK])
+                query = sa.select(*columns).where(chunk, table.c.status == "ok")
+                found += [Known(*row) for row in connection.execute(query) if row.drawn]
+        return sorted(found, key=lambda known: -known.result_id)
+
+    def reuse(self, run: Run, rows: Sequence[tuple[str, int, int]]) -> None:
+        """Give a run results of other runs instead of its own.
+
+        Args:
+            run: the run.
+            rows: each trial's key, its position in the run's plan, and the id of the result.
+        """
+        values = [
+            {"run_id": run.id, "key": key, "position": position, "result_id": result_id}
+            for key, position, result_id in rows
+        ]
+        if values:
+            with self._faults(), self.engine.begin() as connection:
+                connection.execute(reused.insert(), values)
+
+    def runs_with(self, result_ids: Iterable[int]) -> dict[int, set[int]]:
+        """The runs that have any of these results, their own or reused, by the result's id."""
+        ids = list(result_ids)
+        by_result: dict[int, set[int]] = {}
+        with self._faults(), self.engine.connect() as connection:
+            for start in range(0, len(ids), CHUNK):
+                chunk = ids[start : start + CHUNK]
+                query = sa.union_all(
+                    sa.select(results.c.id, results.c.run_id).where(results.c.id.in_(chunk)),
+                    sa.select(reused.c.result_id, reused.c.run_id).where(
+                        reused.c.result_id.in_(chunk)
+                    ),
+                )
+                for result_id, run_id in connection.execute(query):
+                    by_result.setdefault(result_id, set()).add(run_id)
+        return by_result
+
     def delete(self, run: Run) -> None:
-        """Delete a run with its results and timings."""
+        """Delete a run with its results and timings.
+
+        A result that another run reuses becomes that run's own.
+        """
+        own = sa.select(results.c.id).where(results.c.run_id == run.id)
+        query = (
+            sa.select(reused)
+            .where(reused.c.result_id.in_(own), reused.c.run_id != run.id)
+            .order_by(reused.c.run_id)
+        )
         with self._faults(), self.engine.begin() as connection:
+            heirs: dict[int, sa.RowMapping] = {}
+            for row in connection.execute(query).mappings():
+                heirs.setdefault(row["result_id"], row)
+            for result_id, row in heirs.items():
+                is_heir = (reused.c.run_id == row["run_id"]) & (reused.c.key == row["key"])
+                connection.execute(reused.delete().where(is_heir))
+                connection.execute(
+                    results.update()
+                    .where(results.c.id == result_id)
+                    .values(run_id=row["run_id"], position=row["position"])
+                )
             connection.execute(runs.delete().where(runs.c.id == run.id))
 
     @contextmanager

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from harness.contract.values import LEFT, Frames
 from harness.statistics.timings import summarise
 from harness.store import database as tables
+from harness.store.sources import told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -44,8 +45,11 @@ TIMING_COLUMNS = (
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
 BYTES = ("peak_bytes", "device_peak_bytes", "model_bytes")
+KNOWN = (
+    "{} of {} results were known: they come from earlier runs with the same code, data, versions "
+    "and seeds (harness run --fresh runs every trial)."
+)
 FLOATS = ("log_probability", "confidence", "brier")
-CHUNK = 500  # ids in one query, because databases limit the number of values in a statement
 
 
 def load_frames(
@@ -65,25 +69,26 @@ def load_frames(
     """
     left_out = ("id", "run_id", "key", "position", "identity", "drawn", *without)
     columns = [column for column in tables.results.c if column.name not in left_out]
-    table = tables.results
+    table, of_run = tables.results, tables.members(run.id)
     query = (
-        sa.select(table.c.id.label("result_id"), *columns)
-        .where(table.c.run_id == run.id)
-        .order_by(table.c.position, table.c.id)
+        sa.select(table.c.id.label("result_id"), of_run.c.owner.label("run_id"), *columns)
+        .join(of_run, of_run.c.result_id == table.c.id)
+        .order_by(of_run.c.position, table.c.id)
     )
     metric, value = tables.scores.c.metric, tables.scores.c.value
     # A column a metric, made by the database: there are ten times as many scores as results.
     by_metric = [sa.func.max(sa.case((metric == name, value))).label(name) for name in METRICS]
     scores = (
         sa.select(tables.scores.c.result_id, *by_metric)
-        .join(table)
-        .where(table.c.run_id == run.id)
+        .join(of_run, of_run.c.result_id == tables.scores.c.result_id)
         .group_by(tables.scores.c.result_id)
     )
     with store.reading() as connection:
         results = _frame(connection, query).astype(dict.fromkeys(BYTES, float))
         columns_of_scores = _frame(connection, scores).set_index("result_id").astype(float)
     results = results.join(columns_of_scores, on="result_id")
+    n_known = int((results["run_id"] != run.id).sum())
+    sources = (KNOWN.format(n_known, len(results)), *told(store, results)) if n_known else ()
     return Frames(
         run,
         results,
@@ -94,6 +99,7 @@ def load_frames(
         sketches=lambda ids: _sketches(store, ids),
         history=store.points,
         pictures=pictures,
+        sources=sources,
     )
 
 
@@ -119,10 +125,10 @@ def _frame(connection: sa.Connection, query: sa.Select[tuple[object, ...]]) -> p
 
 
 def _traces(store: Store, run: Run) -> pd.DataFrame:
+    of_run = tables.members(run.id)
     query = (
         sa.select(tables.traces)
-        .join(tables.results)
-        .where(tables.results.c.run_id == run.id)
+        .join(of_run, of_run.c.result_id == tables.traces.c.result_id)
         .order_by(tables.traces.c.result_id, tables.traces.c.epoch)
     )
     with store.reading() as connection:
@@ -152,8 +158,8 @@ def _predicted(store: Store, ids: Sequence[int]) -> Iterator[tuple[int, Predicti
     """The predictions of some results, each with the result's id."""
     result_ids = [int(result_id) for result_id in ids]
     with store.reading() as connection:
-        for start in range(0, len(result_ids), CHUNK):
-            chunk = result_ids[start : start + CHUNK]
+        for start in range(0, len(result_ids), tables.CHUNK):
+            chunk = result_ids[start : start + tables.CHUNK]
             query = sa.select(tables.weights).where(tables.weights.c.result_id.in_(chunk))
             packed_weights = {row.result_id: row.weights for row in connection.execute(query)}
             for table, unpack in (
@@ -173,8 +179,8 @@ def _sketches(store: Store, ids: Sequence[int]) -> dict[int, Sketch]:
     table, result_ids = tables.sketches, [int(result_id) for result_id in ids]
     sketches: dict[int, Sketch] = {}
     with store.reading() as connection:
-        for start in range(0, len(result_ids), CHUNK):
-            chunk = table.c.result_id.in_(result_ids[start : start + CHUNK])
+        for start in range(0, len(result_ids), tables.CHUNK):
+            chunk = table.c.result_id.in_(result_ids[start : start + tables.CHUNK])
             for result_id, arrays in connection.execute(sa.select(table).where(chunk)):
                 sketches[result_id] = tables.unpack_sketch(arrays)
     return sketches

@@ -24,8 +24,6 @@ OF_RESULTS = (
 )
 """Tables whose rows belong to a result."""
 
-CHUNK = 500  # results in one statement
-
 
 @dataclass(frozen=True, slots=True)
 class WholeRun:
@@ -36,12 +34,14 @@ class WholeRun:
         results: rows of its results; their ids are those that ``children`` refers to.
         children: by table, the rows that belong to results.
         timings: rows of its timings.
+        reused: rows of the results of other runs that it reuses.
     """
 
     run: Row
     results: list[Row] = field(default_factory=list)
     children: dict[sa.Table, list[Row]] = field(default_factory=dict)
     timings: list[Row] = field(default_factory=list)
+    reused: list[Row] = field(default_factory=list)
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -68,66 +68,105 @@ class Added:
     n_results: int
 
 
-def whole_runs(store: Store, ids: Sequence[int] | None = None) -> Iterator[WholeRun]:
-    """The runs of a store, oldest first; or those with the given ids."""
+def whole_runs(
+    store: Store, ids: Sequence[int] | None = None, *, by_reference: bool = False
+) -> Iterator[WholeRun]:
+    """The runs of a store, oldest first.
+
+    Args:
+        store: the database.
+        ids: only the runs with these ids.
+        by_reference: whether results that a run reuses stay those of the other run; otherwise each
+            run is complete in itself, and they become its own.
+    """
     with store.reading() as connection:
         rows = _rows(connection, tables.runs, sa.true())
         for row in sorted(rows, key=lambda row: int(row["id"])):
             if ids is None or row["id"] in ids:
-                yield _whole(connection, row)
+                yield _whole(connection, row, by_reference=by_reference)
 
 
-def _whole(connection: sa.Connection, run: Row) -> WholeRun:
+def _whole(connection: sa.Connection, run: Row, *, by_reference: bool) -> WholeRun:
     results = _rows(connection, tables.results, tables.results.c.run_id == run["id"])
+    reused = _rows(connection, tables.reused, tables.reused.c.run_id == run["id"])
+    if not by_reference:
+        results += _made_own(connection, run, reused)
+        results.sort(key=lambda row: (row["position"], row["id"]))
+        reused = []
     children: dict[sa.Table, list[Row]] = {table: [] for table in OF_RESULTS}
-    for start in range(0, len(results), CHUNK):
-        ids = [each["id"] for each in results[start : start + CHUNK]]
+    for start in range(0, len(results), tables.CHUNK):
+        ids = [each["id"] for each in results[start : start + tables.CHUNK]]
         for table, rows in children.items():
             rows += _rows(connection, table, table.c.result_id.in_(ids))
     timings = _rows(connection, tables.timings, tables.timings.c.run_id == run["id"])
-    return WholeRun(run, results, children, timings)
+    return WholeRun(run, results, children, timings, reused)
+
+
+def _made_own(connection: sa.Connection, run: Row, reused: Sequence[Row]) -> list[Row]:
+    """Results that a run reuses, as its own."""
+    positions = {row["result_id"]: row["position"] for row in reused}
+    ids = sa.select(tables.reused.c.result_id).where(tables.reused.c.run_id == run["id"])
+    return [
+        row | {"run_id": run["id"], "position": positions[row["id"]]}
+        for row in _rows(connection, tables.results, tables.results.c.id.in_(ids))
+    ]
 
 
 def add_runs(store: Store, runs: Iterator[WholeRun]) -> Iterator[Added]:
     """Add runs to a store; of a run that it has already, the results that it lacks.
 
-    Each run is one transaction.
+    Each run is one transaction. A run that reuses results of another comes after it.
     """
     here: dict[tuple[str, ...], list[int]] = {}
     with store.reading() as connection:
         for row in _rows(connection, tables.runs, sa.true()):
             here.setdefault(WholeRun(row).identity, []).append(int(row["id"]))
+    new_ids: dict[int, int] = {}  # of results, by their ids where they come from
     for whole in runs:
         alike = here.get(whole.identity)  # several, if they started in the same second
-        yield _added(store, whole, alike.pop(0) if alike else None)
+        yield _added(store, whole, alike.pop(0) if alike else None, new_ids)
 
 
-def _added(store: Store, whole: WholeRun, known: int | None) -> Added:
+def _added(store: Store, whole: WholeRun, known: int | None, new_ids: dict[int, int]) -> Added:
     with store.writing() as connection:
+        done: dict[str, int] = {}
         if known is None:
             ours = _insert(connection, tables.runs, [whole.run])[0]
             timings = [row | {"run_id": ours} for row in whole.timings]
             _insert(connection, tables.timings, timings)
-            missing = whole.results
         else:
             ours = known
-            keys = sa.select(tables.results.c.key).where(tables.results.c.run_id == ours)
-            done = set(connection.execute(keys).scalars())
-            missing = [row for row in whole.results if row["key"] not in done]
+            for table, result_id in (
+                (tables.results, tables.results.c.id),
+                (tables.reused, tables.reused.c.result_id),
+            ):
+                query = sa.select(table.c.key, result_id).where(table.c.run_id == ours)
+                done |= {key: int(each) for key, each in connection.execute(query)}
+        missing = [row for row in whole.results if row["key"] not in done]
         ids = _insert(connection, tables.results, [row | {"run_id": ours} for row in missing])
-        new_ids = dict(zip((row["id"] for row in missing), ids, strict=True))
+        added = dict(zip((row["id"] for row in missing), ids, strict=True))
         for table, rows in whole.children.items():
             of_missing = [
-                row | {"result_id": new_ids[row["result_id"]]}
+                row | {"result_id": added[row["result_id"]]}
                 for row in rows
-                if row["result_id"] in new_ids
+                if row["result_id"] in added
             ]
             if of_missing:
                 connection.execute(table.insert(), of_missing)
-        if known is not None and missing:
+        new_ids |= {row["id"]: done[row["key"]] for row in whole.results if row["key"] in done}
+        new_ids |= added
+        reused = [
+            row | {"run_id": ours, "result_id": new_ids[row["result_id"]]}
+            for row in whole.reused
+            if row["key"] not in done and row["result_id"] in new_ids
+        ]
+        if reused:
+            connection.execute(tables.reused.insert(), reused)
+        n_added = len(missing) + len(reused)
+        if known is not None and n_added:
             later = {name: whole.run[name] for name in ("finished", "n_trials", "planned")}
             connection.execute(tables.runs.update().where(tables.runs.c.id == ours).values(later))
-    return Added(whole.run, ours, known is None, len(missing))
+    return Added(whole.run, ours, known is None, n_added)
 
 
 def _rows(connection: sa.Connection, table: sa.Table, where: Any) -> list[Row]:

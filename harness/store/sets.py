@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from harness.errors import UsageError
 from harness.store import database as tables
 from harness.store.frames import load_frames
+from harness.store.sources import told
 from harness.words import listed, plural
 
 if TYPE_CHECKING:
@@ -56,9 +57,13 @@ def load_runs(
         )
     parts = [load_frames(store, run, pictures, without=PARAMETERS) for run in ordered]
     rows = pd.concat(
-        [part.results.assign(run_id=run.id) for run, part in zip(ordered, parts, strict=True)],
+        [part.results.assign(in_run=run.id) for run, part in zip(ordered, parts, strict=True)],
         ignore_index=True,
-    ).join(_origins(store, ordered), on="result_id")
+    )
+    # A result that later runs reuse stands where the newest of them has it.
+    rows = rows.drop_duplicates("result_id", keep="last").join(
+        _origins(store, ordered), on="result_id"
+    )
     kept, left_out = _chosen(rows)
     ids = set(kept["result_id"])
     newest = parts[-1]
@@ -79,15 +84,18 @@ def load_runs(
         timings=next(
             (part.timings for part in reversed(parts) if len(part.timings)), newest.timings
         ),
-        sources=(*_told(ordered, kept), *left_out),
+        sources=(*told(store, kept), *left_out),
     )
 
 
 def _origins(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
     """What each result follows from: a digest of code and versions, and its split."""
-    table = tables.results
-    query = sa.select(table.c.id, table.c.identity, table.c.drawn, table.c.split_seed).where(
-        table.c.run_id.in_([run.id for run in runs])
+    table, ids = tables.results, [run.id for run in runs]
+    columns = sa.select(table.c.id, table.c.identity, table.c.drawn, table.c.split_seed)
+    of_others = columns.join(tables.reused, tables.reused.c.result_id == table.c.id)
+    query = sa.union(
+        columns.where(table.c.run_id.in_(ids)),
+        of_others.where(tables.reused.c.run_id.in_(ids)),
     )
     with store.reading() as connection:
         rows = connection.execute(query).all()
@@ -116,7 +124,7 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
     def leave_out(rows: pd.DataFrame, whys: Iterable[str]) -> None:
         for row, why in zip(rows.to_dict("records"), whys, strict=True):
-            reason = _Reason(int(row["run_id"]), str(row["dataset"]), why)
+            reason = _Reason(int(row["in_run"]), str(row["dataset"]), why)
             left.setdefault(reason, Counter())[str(row["model"])] += 1
 
     ran = rows[rows["status"] != "skipped"].copy()
@@ -130,7 +138,7 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     fits, newer = _of_newest_code(ran)
     other = "of other code or versions than those of run {}"
     leave_out(ran[~fits], [other.format(int(run_id)) for run_id in newer[~fits]])
-    ran = ran[fits].sort_values("run_id", kind="stable")
+    ran = ran[fits].sort_values("in_run", kind="stable")
     is_ok = ran["status"] == "ok"
     ran = pd.concat([ran[~is_ok], ran[is_ok]])  # a success comes before a newer failure
     ran = ran.drop_duplicates([*PAIRING, "repeat"], keep="last")
@@ -138,7 +146,9 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     known = pd.MultiIndex.from_frame(ran[PAIRING])
     skipped = skipped[~pd.MultiIndex.from_frame(skipped[PAIRING]).isin(known)]
     kept = pd.concat([ran, skipped]).sort_index()
-    return kept.drop(columns=["code", "split", "seed"]).reset_index(drop=True), _lines(left)
+    return kept.drop(columns=["in_run", "code", "split", "seed"]).reset_index(drop=True), _lines(
+        left
+    )
 
 
 def _on_common_splits(ran: pd.DataFrame) -> Any:
@@ -149,7 +159,7 @@ def _on_common_splits(ran: pd.DataFrame) -> Any:
     ok = ran[ran["status"] == "ok"]
     votes = (
         ok.groupby(["dataset", "repeat", "split"], sort=False)
-        .agg(n=("model", "nunique"), newest=("run_id", "max"))
+        .agg(n=("model", "nunique"), newest=("in_run", "max"))
         .reset_index()
         .sort_values(["n", "newest"])
         .drop_duplicates(["dataset", "repeat"], keep="last")
@@ -161,13 +171,13 @@ def _on_common_splits(ran: pd.DataFrame) -> Any:
 
 def _of_newest_code(ran: pd.DataFrame) -> tuple[Any, Any]:
     """Whether each row's code is that of its pairing's newest run with results, and that run."""
-    ok = ran[ran["status"] == "ok"].sort_values("run_id", kind="stable")
+    ok = ran[ran["status"] == "ok"].sort_values("in_run", kind="stable")
     last = ok.drop_duplicates(PAIRING, keep="last").set_index(PAIRING)
-    of_row = last[["run_id", "code"]].reindex(pd.MultiIndex.from_frame(ran[PAIRING]))
-    newest = of_row["run_id"].to_numpy()
+    of_row = last[["in_run", "code"]].reindex(pd.MultiIndex.from_frame(ran[PAIRING]))
+    newest = of_row["in_run"].to_numpy()
     code = ran["code"].to_numpy()
     same = (code == of_row["code"].to_numpy()) & (code != "")
-    return pd.isna(newest) | (ran["run_id"].to_numpy() == newest) | same, newest
+    return pd.isna(newest) | (ran["in_run"].to_numpy() == newest) | same, newest
 
 
 def _lines(left: Mapping[_Reason, Counter[str]]) -> list[str]:
@@ -179,30 +189,6 @@ def _lines(left: Mapping[_Reason, Counter[str]]) -> list[str]:
     if len(lines) > MOST_LINES:
         n_more = len(lines) - MOST_LINES
         lines = [*lines[:MOST_LINES], f"Left out likewise: {n_more} more of such groups."]
-    return lines
-
-
-def _told(runs: Sequence[Run], kept: pd.DataFrame) -> list[str]:
-    """A line for each run that results come from, with the models that it alone gives."""
-    models: dict[int, set[str]] = {}
-    for run_id, model in zip(kept["run_id"].tolist(), kept["model"].tolist(), strict=True):
-        models.setdefault(run_id, set()).add(model)
-    counts = kept["run_id"].value_counts()
-    lines = []
-    for run in runs:
-        others = {model for each, names in models.items() if each != run.id for model in names}
-        own = sorted(models.get(run.id, set()) - others)
-        name = f" '{run.name}'" if run.name else ""
-        alone = f", among them all of {listed(own, most=4)}" if own else ""
-        n_results = plural(int(counts.get(run.id, 0)), "result")
-        lines.append(f"Run {run.id}{name} of {run.started[:10]}: {n_results}{alone}.")
-    machines = [run.environment.get("machine", {}) for run in runs if run.id in models]
-    names = {f"{machine.get('node')} ({machine.get('processor')})" for machine in machines}
-    if len(names) > 1:
-        lines.append(
-            f"They ran on {plural(len(names), 'machine')}: {listed(sorted(names), most=3)}. "
-            "Seconds and bytes of different machines are not to be compared."
-        )
     return lines
 
 

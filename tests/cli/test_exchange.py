@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+OF_STORE = ["result_id", "run_id"]
+"""Columns whose values a store gives anew."""
+
+
 def run(store: Path, models: str, name: str = "", repeats: int = 2) -> None:
     harness.run(
         "iris", models, repeats=repeats, name=name, store=store, timing=False, in_process=True
@@ -43,7 +47,8 @@ def test_runs_arrive_with_all_that_belongs_to_them(folder: Path) -> None:
     ):
         there, here = load_frames(theirs, theirs.find("1")), load_frames(ours, ours.find("2"))
         pd.testing.assert_frame_equal(
-            there.results.drop(columns="result_id"), here.results.drop(columns="result_id")
+            there.results.drop(columns=OF_STORE, errors="ignore"),
+            here.results.drop(columns=OF_STORE),
         )
         for told in ("traces", "predictions"):
             of_there, of_here = (
@@ -54,7 +59,7 @@ def test_runs_arrive_with_all_that_belongs_to_them(folder: Path) -> None:
             )
             assert len(of_here)
             pd.testing.assert_frame_equal(
-                of_there.drop(columns="result_id"), of_here.drop(columns="result_id")
+                of_there.drop(columns=OF_STORE, errors="ignore"), of_here.drop(columns=OF_STORE)
             )
         assert here.run.finished == there.run.finished
     ranked = harness_in(folder, "report", "--all-runs", "--format", "csv")
@@ -123,7 +128,7 @@ def test_a_run_goes_through_a_folder_into_another_store_unchanged(folder: Path) 
             ):
                 assert len(one) == len(other)
                 pd.testing.assert_frame_equal(
-                    one.drop(columns="result_id"), other.drop(columns="result_id")
+                    one.drop(columns=OF_STORE, errors="ignore"), other.drop(columns=OF_STORE)
                 )
     harness_in(folder, "export", "again", "--store", "other.db")
     assert exported(folder / "again") == exported(folder / "results")

@@ -1,0 +1,62 @@
+"""Draws splits only for their digests, to tell whether a dataset is still what it was."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Any
+
+from harness.processes.client import Limits, finish
+from harness.trials.draw import loaded_since, modules_of
+from harness.trials.trial import draw
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from harness.contract.values import Choice, Trial
+    from harness.processes.serving import Inside
+    from harness.trials.discovery import Described
+
+
+def digests(
+    registry: Described, trials: Sequence[Trial], *, jobs: int, limits: Limits
+) -> dict[Trial, str]:
+    """The digest of each trial's split, as `Result.drawn`; those that cannot be drawn are left out.
+
+    Args:
+        registry: has the trials' datasets.
+        trials: trials with different splits.
+        jobs: splits drawn at a time, each in a process of its own.
+        limits: of each process.
+    """
+    by_trial = {}
+    for start in range(0, len(trials), jobs):
+        chunk = trials[start : start + jobs]
+        with ExitStack() as stack:
+            calls = {}
+            for trial in chunk:
+                dataset = registry.datasets[trial.dataset.name]
+                origin = registry.origin("datasets", dataset.name)
+                parent = registry.parent(origin, dataset.requires, dataset.name)
+                given = (trial.dataset, trial.split_seed, trial.repeat)
+                call = parent.call(digest_there, *given, limits=limits)
+                calls[trial] = stack.enter_context(closing(call))
+            finish(calls.values())
+            for trial, call in calls.items():
+                answer, failure = call.result()
+                if failure is None and isinstance(answer, dict) and answer.get("drawn"):
+                    by_trial[trial] = str(answer["drawn"])
+                    dataset = registry.datasets[trial.dataset.name]
+                    origin = registry.origin("datasets", dataset.name)
+                    registry.learn(origin, dataset.requires, dataset.name, modules_of(answer))
+    return by_trial
+
+
+def digest_there(
+    inside: Inside, choice: Choice, seed: int, repeat: int
+) -> tuple[dict[str, object], dict[str, Any]]:
+    """The digest of a split; called in a process that has loaded the dataset's plugin."""
+    before = set(sys.modules)
+    dataset = inside.held.registry.datasets[choice.name]
+    drawn = draw(dataset, seed, dict(choice.parameters), repeat).digest
+    return {"drawn": drawn, "loaded": loaded_since(before)}, {}
