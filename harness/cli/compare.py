@@ -78,7 +78,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
             alpha=verdicts.alpha,
             only=given["only"] or (),
         )
-    remarks += [*shared, *base.remarks, *new.remarks]
+    remarks = [*shared, *remarks, *base.remarks, *new.remarks]
     remarks += [f"Base: {line}" for line in base.sources] + [f"New: {line}" for line in new.sources]
     for run in {run.id: run for found in sets for run in found}.values():
         if run.finished is None:

@@ -7,7 +7,6 @@ class's tags, if it has scikit-learn's ``__sklearn_tags__``, decide how its inpu
 from __future__ import annotations
 
 import ast
-import importlib.metadata
 import inspect
 import re
 import sys
@@ -27,6 +26,7 @@ from harness.contract.estimators import (
     is_importable,
 )
 from harness.contract.hookspecs import hookimpl
+from harness.contract.installed import Installed
 from harness.contract.selectors import Selector, quoted
 from harness.contract.values import NAME as PATTERN
 from harness.contract.values import Model, Needs, Setting
@@ -86,8 +86,9 @@ class ClassPath:
     def distribution(self) -> tuple[str, str]:
         """Name and version of the distribution that it is installed by; empty texts for none."""
         top = self.module.partition(".")[0]
-        names = () if self.file else importlib.metadata.packages_distributions().get(top, ())
-        return next(((name, importlib.metadata.version(name)) for name in names), ("", ""))
+        installed = Installed()
+        names = () if self.file else installed.providers(top)
+        return next(((name, installed.version(name)) for name in names), ("", ""))
 
     def plugin(self) -> ModuleType:
         """A plugin that offers the model: a module with the hook.

@@ -381,8 +381,7 @@ def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> 
         len(wanted) + len(planned.skips),
         _planned(registry, wanted),
     )
-    # Trials in this process may change each other, so their results are not those of others.
-    identities = None if request.in_process else Identities(registry, planned.trials)
+    identities = Identities(registry, planned.trials, isolated=not request.in_process)
     campaign = Campaign(
         store, run, registry, request, planned, targets=targets, identities=identities
     )
@@ -449,7 +448,7 @@ def resume(
     done = frozenset(store.done(run))
     targets = _first_targets(request, planned)
     present = environment if changed else None
-    identities = None if in_process else Identities(registry, planned.trials)
+    identities = Identities(registry, planned.trials, isolated=not in_process)
     campaign = Campaign(store, run, registry, request, planned, done, present, targets, identities)
     while not campaign.left and (extended := campaign.further()):
         campaign = extended

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.metadata
 import importlib.util
 import json
 import platform
@@ -20,16 +19,14 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from harness.contract.cpu import processor
 from harness.contract.estimators import inner_modules
+from harness.contract.installed import Installed
 from harness.contract.registry import core
-from harness.store.environment import providers
 from harness.trials.trial import THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from harness.contract.registry import Origin, Registry
     from harness.contract.values import Choice, Trial
@@ -54,10 +51,15 @@ class Identities:
     Args:
         registry: has the trials' datasets and models.
         trials: the trials that it will be asked for.
+        isolated: whether each trial has a process of its own; others may change each other.
     """
 
-    def __init__(self, registry: Registry, trials: Iterable[Trial] = ()) -> None:
+    def __init__(
+        self, registry: Registry, trials: Iterable[Trial] = (), *, isolated: bool = True
+    ) -> None:
         self._registry = registry
+        self._isolated = isolated
+        self._installed = Installed()
         self._known: dict[tuple[str, str, tuple[str, ...]], list[Any]] = {}
         for trial in trials:
             self.of(trial)
@@ -72,6 +74,7 @@ class Identities:
             self._code("models", trial.model),
             self._everywhere,
             self._device(trial.device),
+            *([] if self._isolated else ["in one process"]),
         ]
         code = hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:DIGITS]
         return f"{code}-{trial.key}"
@@ -86,7 +89,7 @@ class Identities:
             platform.python_version(),
             processor(),
             THREADS,
-            _versions(ALWAYS),
+            self._versions(ALWAYS),
         ]
 
     @cache  # noqa: B019  # an object serves one run
@@ -103,16 +106,28 @@ class Identities:
         if key not in self._known:
             origin = self._registry.origin(kind, choice.name)
             offered: Any = getattr(self._registry, kind)[choice.name]
-            modules, helpers = _imports(origin)
+            modules, helpers = _imports(origin, self._installed)
             names = {*offered.requires, *inner} | (modules if origin.distribution != OWN else set())
-            distributions = {name for module in names for name in _distributions(module)}
+            distributions = {name for module in names for name in self._installed.providers(module)}
             distributions |= {origin.distribution} - {"", OWN}
             digests = [_digest(files, root) for root, files in sorted(helpers.items())]
-            self._known[key] = [origin.digest(), digests, _versions(distributions)]
+            self._known[key] = [origin.digest(), digests, self._versions(distributions)]
         return self._known[key]
 
+    def _versions(self, distributions: Iterable[str]) -> list[list[str]]:
+        """Versions of distributions and of all that they require, by name."""
+        versions: dict[str, str] = {}
+        waiting = sorted(distributions)
+        while waiting:
+            found = self._installed.get(name := waiting.pop())
+            name = found.name if found else name
+            if name not in versions:
+                versions[name] = self._installed.version(name)
+                waiting += found.required() if found and name != OWN else []
+        return [[name, version] for name, version in sorted(versions.items())]
 
-def _imports(origin: Origin) -> tuple[set[str], dict[Path, list[Path]]]:
+
+def _imports(origin: Origin, distributions: Installed) -> tuple[set[str], dict[Path, list[Path]]]:
     """What a plugin's code imports: modules of distributions, and files of helper modules.
 
     The helpers' files are given by the folder that their names are relative to.
@@ -126,7 +141,7 @@ def _imports(origin: Origin) -> tuple[set[str], dict[Path, list[Path]]]:
     while waiting:
         file = waiting.pop()
         for name in _imported_by(file):
-            place = _place(name, file.parent)
+            place = _place(name, file.parent, distributions)
             if place is None:
                 installed.add(name)
             elif own not in (place, *place.parents):
@@ -156,62 +171,19 @@ def _imported_by(file: Path) -> set[str]:
     return names - sys.stdlib_module_names - {"harness"}
 
 
-def _place(name: str, folder: Path) -> Path | None:
+def _place(name: str, folder: Path, distributions: Installed) -> Path | None:
     """The file or folder of a module that no distribution installs; None for other modules."""
     for candidate in (folder / f"{name}.py", folder / name):
-        if candidate.exists() and not _distributions(name):
+        if candidate.exists() and not distributions.providers(name):
             return candidate
     try:
         spec = importlib.util.find_spec(name)
     except Exception:  # noqa: BLE001  # a stranger's finder of modules may raise anything
         return None
-    if spec is None or spec.origin is None or _distributions(name):
+    if spec is None or spec.origin is None or distributions.providers(name):
         return None
     path = Path(spec.origin)
     return path.parent if path.name == "__init__.py" else path
-
-
-def _distributions(module: str) -> list[str]:
-    """The distributions that install a module."""
-    return list(providers().get(module.partition(".")[0], ()))
-
-
-def _versions(distributions: Iterable[str]) -> list[list[str]]:
-    """Versions of distributions and of all that they require, by name."""
-    versions: dict[str, str] = {}
-    waiting = sorted(distributions)
-    while waiting:
-        name = waiting.pop()
-        if name in versions:
-            continue
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-        waiting += _required_by(name)
-    return [[name, version] for name, version in sorted(versions.items())]
-
-
-@cache
-def _required_by(distribution: str) -> tuple[str, ...]:
-    """What a distribution requires here, its extras aside."""
-    return tuple(_requirements(distribution))
-
-
-def _requirements(distribution: str) -> Iterator[str]:
-    if distribution == OWN:
-        return
-    try:
-        lines = importlib.metadata.requires(distribution) or []
-    except importlib.metadata.PackageNotFoundError:
-        return
-    for line in lines:
-        try:
-            requirement = Requirement(line)
-        except InvalidRequirement:
-            continue
-        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
-            yield requirement.name.lower().replace("_", "-")
 
 
 def _digest(files: Iterable[Path], root: Path) -> str:

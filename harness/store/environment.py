@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import os
 import platform
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypedDict
 
 import psutil
 
 from harness.contract.cpu import processor
+from harness.contract.installed import Installed
 from harness.contract.registry import core
 from harness.store import repositories
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from harness.contract.registry import Registry
 
@@ -103,12 +101,6 @@ def machine() -> Machine:
     }
 
 
-@cache
-def providers() -> Mapping[str, Sequence[str]]:
-    """The distributions that install each module, by its top name; found once a process."""
-    return importlib.metadata.packages_distributions()
-
-
 def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
     """Versions of the packages that affect scores: those in ALWAYS, and the given ones.
 
@@ -116,16 +108,11 @@ def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str,
         required: import names of the packages that models and datasets require.
         distributions: names of the plugins' distributions.
     """
+    installed = Installed()
     names = {*ALWAYS, *distributions}
     for name in required:
-        names.update(providers().get(name.partition(".")[0], ()))
-    versions = {}
-    for name in sorted(names):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            versions[name] = "not installed"
-    return versions
+        names.update(installed.providers(name))
+    return {name: installed.version(name) for name in sorted(names)}
 
 
 def checkout_at(place: Path) -> Checkout | None:

@@ -47,8 +47,7 @@ def test_runs_arrive_with_all_that_belongs_to_them(folder: Path) -> None:
     ):
         there, here = load_frames(theirs, theirs.find("1")), load_frames(ours, ours.find("2"))
         pd.testing.assert_frame_equal(
-            there.results.drop(columns=OF_STORE, errors="ignore"),
-            here.results.drop(columns=OF_STORE),
+            *(frames.results.drop(columns=OF_STORE) for frames in (there, here))
         )
         for told in ("traces", "predictions"):
             of_there, of_here = (
@@ -59,7 +58,7 @@ def test_runs_arrive_with_all_that_belongs_to_them(folder: Path) -> None:
             )
             assert len(of_here)
             pd.testing.assert_frame_equal(
-                of_there.drop(columns=OF_STORE, errors="ignore"), of_here.drop(columns=OF_STORE)
+                *(each.drop(columns="result_id") for each in (of_there, of_here))
             )
         assert here.run.finished == there.run.finished
     ranked = harness_in(folder, "report", "--all-runs", "--format", "csv")
@@ -128,7 +127,7 @@ def test_a_run_goes_through_a_folder_into_another_store_unchanged(folder: Path) 
             ):
                 assert len(one) == len(other)
                 pd.testing.assert_frame_equal(
-                    one.drop(columns=OF_STORE, errors="ignore"), other.drop(columns=OF_STORE)
+                    *(each.drop(columns=OF_STORE, errors="ignore") for each in (one, other))
                 )
     harness_in(folder, "export", "again", "--store", "other.db")
     assert exported(folder / "again") == exported(folder / "results")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from harness.contract.installed import Installed
 from harness.contract.registry import load
 from harness.contract.values import Choice, Trial
 from harness.runs import identity
@@ -111,9 +111,11 @@ def version(name: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
     """Another version of a library."""
 
     def change(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        real = importlib.metadata.version
+        real = Installed.version
         monkeypatch.setattr(
-            importlib.metadata, "version", lambda each: "0.0.1" if each == name else real(each)
+            Installed,
+            "version",
+            lambda installed, each: "0.0.1" if each == name else real(installed, each),
         )
 
     return change
