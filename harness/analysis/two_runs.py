@@ -209,7 +209,8 @@ def measured_anew(base: Frames, new: Frames) -> tuple[Frames, Frames, list[str]]
         )
     remarks = []
     if shared:
-        every = "All " if len(shared) == len(ids[0].keys() | ids[1].keys()) else ""
+        ran = [_splits_by_pairing(frames.results).keys() for frames in (base, new)]
+        every = "All " if len(shared) == len(ran[0] | ran[1]) else ""
         pairings_have = "pairing has" if len(shared) == 1 else "pairings have"
         remarks.append(
             f"{every}{len(shared)} {pairings_have} the same results in both runs, because code, "

@@ -69,7 +69,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if metrics := given["metrics"] or asked:
             registry = options.discover(given["plugins"])
             base, new = (options.with_metrics(each, registry, metrics) for each in (base, new))
-        anew_base, anew_new, shared = measured_anew(base, new)
+        is_one = sets[0] == sets[1]
+        anew_base, anew_new, shared = (base, new, []) if is_one else measured_anew(base, new)
         rows, remarks = compare_runs(
             anew_base,
             anew_new,
@@ -83,7 +84,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     for run in {run.id: run for found in sets for run in found}.values():
         if run.finished is None:
             remarks.append(f"Run {run.id} is not complete.")
-    if sets[0] == sets[1]:
+    if is_one:
         remarks.append("This is one run, compared with itself.")
     title = f"harness compare: {_named(base.run)} → {_named(new.run)}"
     told = {"base": base.run.id, "new": new.run.id}

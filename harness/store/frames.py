@@ -87,8 +87,9 @@ def load_frames(
         results = _frame(connection, query).astype(dict.fromkeys(BYTES, float))
         columns_of_scores = _frame(connection, scores).set_index("result_id").astype(float)
     results = results.join(columns_of_scores, on="result_id")
-    n_known = int((results["run_id"] != run.id).sum())
-    sources = (KNOWN.format(n_known, len(results)), *told(store, results)) if n_known else ()
+    ran = results[results["status"] != "skipped"]
+    n_known = int((ran["run_id"] != run.id).sum())
+    sources = (KNOWN.format(n_known, len(ran)), *told(store, ran)) if n_known else ()
     return Frames(
         run,
         results,

@@ -426,7 +426,7 @@ def test_a_run_whose_plugin_has_changed_resumes_only_with_accept_changes(
 
 
 def test_two_runs_can_write_to_a_store_at_the_same_time(cli: Harness, tmp_path: Path) -> None:
-    words = ("run", "-d", "threshold", "-m", "prior", "-r", "20", "-j", "1")
+    words = ("run", "-d", "threshold", "-m", "prior", "-r", "20", "-j", "1", "--fresh")
     both = [start(tmp_path, *words) for _ in range(2)]
     for process in both:
         _, said = process.communicate(timeout=300)

@@ -38,6 +38,7 @@ RULES: tuple[tuple[str, str, str], ...] = (
     ("env --json", r'"git": (?:null|\{[^}]*\})', '"git": ...'),
     ("env --json", r"(: )(?:\"[^\"]*\"|\d+|null|true|false)(,?)$", r"\1...\2"),
     ("run ", r'("\w*(?:seconds|bytes)\w*": )[\d.e+-]+', r"\1..."),
+    ("run |.* --store new.db", r" of 2\d{3}-\d\d-\d\d:", r" of DATE:"),
     ("run |.* --store new.db", r"2\d{3}-\d\d-\d\d([T ])\d\d:\d\d:\d\d", r"DATE\1TIME"),
     ("show", r"^(packages +).*", r"\1..."),
 )
