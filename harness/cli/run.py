@@ -150,14 +150,14 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     planned = plan(registry, request.selection)
     _tell_notes(registry, planned)
     with closing(Store(url, create=True)) as store:
-        # These remarks are about the likelihood only.
-        if request.selection.repeats != AUTO and planned.trials and not request.metrics:
-            _tell_before(
-                store, registry, planned, 1 + max(trial.repeat for trial in planned.trials)
-            )
         campaign = begin(store, registry, request, planned)
         if campaign.known:
             remark(_known(campaign))
+        # These remarks are about the likelihood only.
+        if request.selection.repeats != AUTO and campaign.left and not request.metrics:
+            _tell_before(
+                store, registry, planned, 1 + max(trial.repeat for trial in planned.trials)
+            )
         ctx.exit(_run(campaign, given))
 
 

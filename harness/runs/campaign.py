@@ -374,14 +374,14 @@ def begin(store: Store, registry: Registry, request: Request, planned: Plan) -> 
     """Store a new run, with the results that are known already, and return its campaign."""
     targets = _first_targets(request, planned)
     wanted = _wanted(planned.trials, targets)
+    identities = Identities(registry, planned.trials, isolated=not request.in_process)
     run = store.begin(
         request.name,
         request.to_json(),
-        fingerprint(registry),
+        fingerprint(registry, identities.installed),
         len(wanted) + len(planned.skips),
         _planned(registry, wanted),
     )
-    identities = Identities(registry, planned.trials, isolated=not request.in_process)
     campaign = Campaign(
         store, run, registry, request, planned, targets=targets, identities=identities
     )

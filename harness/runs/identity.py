@@ -59,7 +59,8 @@ class Identities:
     ) -> None:
         self._registry = registry
         self._isolated = isolated
-        self._installed = Installed()
+        self.installed = Installed()
+        self._plugins: dict[Origin, tuple[str, set[str], list[str]]] = {}
         self._known: dict[tuple[str, str, tuple[str, ...]], list[Any]] = {}
         for trial in trials:
             self.of(trial)
@@ -106,23 +107,30 @@ class Identities:
         if key not in self._known:
             origin = self._registry.origin(kind, choice.name)
             offered: Any = getattr(self._registry, kind)[choice.name]
-            modules, helpers = _imports(origin, self._installed)
+            digest, modules, helpers = self._plugin(origin)
             names = {*offered.requires, *inner} | (modules if origin.distribution != OWN else set())
-            distributions = {name for module in names for name in self._installed.providers(module)}
+            distributions = {name for module in names for name in self.installed.providers(module)}
             distributions |= {origin.distribution} - {"", OWN}
-            digests = [_digest(files, root) for root, files in sorted(helpers.items())]
-            self._known[key] = [origin.digest(), digests, self._versions(distributions)]
+            self._known[key] = [digest, helpers, self._versions(distributions)]
         return self._known[key]
+
+    def _plugin(self, origin: Origin) -> tuple[str, set[str], list[str]]:
+        """Digest of a plugin, names of the modules that it imports, digests of its helpers."""
+        if origin not in self._plugins:
+            modules, helpers = _imports(origin, self.installed)
+            digests = [_digest(files, root) for root, files in sorted(helpers.items())]
+            self._plugins[origin] = origin.digest(), modules, digests
+        return self._plugins[origin]
 
     def _versions(self, distributions: Iterable[str]) -> list[list[str]]:
         """Versions of distributions and of all that they require, by name."""
         versions: dict[str, str] = {}
         waiting = sorted(distributions)
         while waiting:
-            found = self._installed.get(name := waiting.pop())
+            found = self.installed.get(name := waiting.pop())
             name = found.name if found else name
             if name not in versions:
-                versions[name] = self._installed.version(name)
+                versions[name] = self.installed.version(name)
                 waiting += found.required() if found and name != OWN else []
         return [[name, version] for name, version in sorted(versions.items())]
 

@@ -55,7 +55,7 @@ class Fingerprint(TypedDict):
     files: dict[str, str]
 
 
-def fingerprint(registry: Registry) -> Fingerprint:
+def fingerprint(registry: Registry, installed: Installed | None = None) -> Fingerprint:
     """Machine, Python, packages, git revisions and digests of code and of datasets' files, as JSON.
 
     A file's digest covers how it was opened, too.
@@ -66,7 +66,9 @@ def fingerprint(registry: Registry) -> Fingerprint:
         "machine": machine(),
         "python": platform.python_version(),
         "packages": packages(
-            required, {origin.distribution for origin in registry.plugins if origin.distribution}
+            required,
+            {origin.distribution for origin in registry.plugins if origin.distribution},
+            installed,
         ),
         "project": checkout_at(Path.cwd()),
         "plugins": {
@@ -101,14 +103,17 @@ def machine() -> Machine:
     }
 
 
-def packages(required: Iterable[str], distributions: Iterable[str]) -> dict[str, str]:
+def packages(
+    required: Iterable[str], distributions: Iterable[str], installed: Installed | None = None
+) -> dict[str, str]:
     """Versions of the packages that affect scores: those in ALWAYS, and the given ones.
 
     Args:
         required: import names of the packages that models and datasets require.
         distributions: names of the plugins' distributions.
+        installed: the distributions, if they have been read already.
     """
-    installed = Installed()
+    installed = installed or Installed()
     names = {*ALWAYS, *distributions}
     for name in required:
         names.update(installed.providers(name))
