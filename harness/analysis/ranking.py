@@ -15,6 +15,7 @@ from harness.analysis import timings
 from harness.analysis.names import baselines
 from harness.analysis.shown import USUAL, Shown, ranked_by, shown
 from harness.statistics import scores
+from harness.statistics.moments import mean_of
 from harness.statistics.scores import RowScores, Score, against_best, best, cells, interval
 
 if TYPE_CHECKING:
@@ -137,11 +138,17 @@ def _ranking(frames: Frames) -> pd.DataFrame:
         for name in (*MEANS, "clipped", *BYTES, *(f"{name}_seconds" for name in SECONDS))
     }
     run_ids = results["run_id"].tolist() if "run_id" in results else [frames.run.id] * len(results)
+    # Nearly always all figures of a column are known, or none is.
+    are_known = {name: not np.isnan(column).any() for name, column in columns.items()}
+    columns = {name: column for name, column in columns.items() if not np.isnan(column).all()}
     baseline_names = baselines(frames)
     statuses: dict[tuple[str, str, str], Counter[str]] = {}
     fields = (results[name].tolist() for name in ("dataset", "model", "device", "status"))
     for dataset, model, device, status in zip(*fields, strict=True):
-        statuses.setdefault((dataset, model, device), Counter())[status] += 1
+        pairing = dataset, model, device
+        if pairing not in statuses:
+            statuses[pairing] = Counter()
+        statuses[pairing][status] += 1
 
     records = []
     for dataset, contenders in grouped.items():
@@ -158,7 +165,11 @@ def _ranking(frames: Frames) -> pd.DataFrame:
         for *_, key in order:
             cell = contenders[key]
             places = [position[i] for i in cell.result_ids.tolist()]
-            measured = {name: column[places].tolist() for name, column in columns.items()}
+            measured = {
+                name: figures if are_known[name] else [each for each in figures if each == each]
+                for name, column in columns.items()
+                for figures in (column[places].tolist(),)
+            }
             records.append(
                 {
                     "dataset": dataset,
@@ -200,7 +211,7 @@ def _losses(contenders: dict[Contender, Cell], rank: Shown) -> dict[Contender, f
     """The mean of the score that ranks, turned so that less is better; without undefined ones."""
     sign = -1 if rank.more_is_better and rank.name == rank.score else 1
     means = {
-        key: sign * float(cell.of(rank.score).mean())
+        key: sign * mean_of(cell.of(rank.score))
         for key, cell in contenders.items()
         if len(cell.repeats)
     }
@@ -226,9 +237,9 @@ def _scores(cell: Cell) -> dict[str, float | str]:
     """Means and confidence intervals of accuracy, NLL and likelihood."""
     accuracy, nll = interval(cell, "accuracy"), interval(cell, "nll")
     likelihood = scores.likelihood_interval(nll)
-    mean_nll = float(cell.nll.mean()) if len(cell.nll) else np.nan
+    mean_nll = mean_of(cell.nll)
     return {
-        "accuracy": float(cell.accuracy.mean()) if len(cell.accuracy) else np.nan,
+        "accuracy": mean_of(cell.accuracy),
         "accuracy_low": accuracy.low,
         "accuracy_high": accuracy.high,
         "likelihood": float(np.exp(-mean_nll)),
@@ -243,10 +254,14 @@ def _scores(cell: Cell) -> dict[str, float | str]:
 
 
 def _costs(measured: dict[str, list[float]]) -> dict[str, float]:
-    """Figures that are not compared, each over the repeats for which it is defined."""
+    """Figures that are not compared, each over the repeats for which it is defined.
+
+    Args:
+        measured: by name, the known figures of the repeats.
+    """
 
     def over(name: str, summary: Callable[[list[float]], float]) -> float:
-        known = [value for value in measured[name] if not math.isnan(value)]
+        known = measured.get(name)
         return float(summary(known)) if known else math.nan
 
     return {

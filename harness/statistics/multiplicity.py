@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from scipy import special
 
+from harness.statistics.moments import mean_of, variance_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
@@ -138,9 +140,9 @@ def leads(
         differences: by index, the repeats' differences (J,) from the leader, and the factor that
             turns their variance into the variance of their mean.
     """
-    variances = {index: float(values.var(ddof=1)) for index, (values, _) in differences.items()}
+    variances = {index: variance_of(values) for index, (values, _) in differences.items()}
     lent = float(np.median(list(variances.values()))) if variances else 0.0
     return {
-        index: (lead(float(values.mean()), variances[index], factor, lent), len(values))
+        index: (lead(mean_of(values), variances[index], factor, lent), len(values))
         for index, (values, factor) in differences.items()
     }

@@ -45,6 +45,7 @@ import numpy as np
 from scipy import special  # scipy.stats has clearer names, but takes 0.6 s to import
 
 from harness.contract.values import folds_in
+from harness.statistics.moments import mean_of, variance_of
 from harness.statistics.multiplicity import lead_p_value, leads, range_p_value, step_down
 from harness.statistics.posteriors import paired_shares, point, students, unknown
 from harness.statistics.power import POWER, standard_errors_told
@@ -289,8 +290,8 @@ class Cell:
             n = min(n, self.n_train + self.n_test)
         missed_loss = 1 + math.log(n)
         spread = np.nan_to_num(self.nll_sd)  # NaN with a single test row
-        squares = n * float((np.square(self.nll) + np.square(spread)).mean())
-        return float((n * self.nll.mean() + missed_loss) ** 2 / (squares + missed_loss**2))
+        squares = n * mean_of(np.square(self.nll) + np.square(spread))
+        return float((n * mean_of(self.nll) + missed_loss) ** 2 / (squares + missed_loss**2))
 
 
 def scale_of(metric: Metric, name: str) -> Scale:
@@ -349,8 +350,8 @@ def cells(
         cells_by_contender[key] = Cell(
             kind=kinds.get(key[0]),
             total=len(repeats_by_dataset[key[0]]),
-            n_train=float(columns["n_train"][rows].mean()) if group else math.nan,
-            n_test=float(columns["n_test"][rows].mean()) if group else math.nan,
+            n_train=mean_of(columns["n_train"][rows]),
+            n_test=mean_of(columns["n_test"][rows]),
             repeats=repeat[rows],
             result_ids=ids[rows],
             accuracy=columns["accuracy"][rows],
@@ -359,7 +360,7 @@ def cells(
             brier=columns["brier"][rows],
             others={name: columns[name][rows] for name in metrics},
             scales=scales,
-            weight_share=float(columns["weight_share"][rows].mean()) if group else 1.0,
+            weight_share=mean_of(columns["weight_share"][rows]) if group else 1.0,
         )
     return cells_by_contender
 
@@ -385,7 +386,7 @@ def interval(cell: Cell, score: Score, rows: RowScores | None = None) -> Interva
         return Interval(math.nan, math.nan, Basis.NO_SCORES)
     if cell.too_many_folds:
         return Interval(math.nan, math.nan, Basis.MANY_FOLDS)
-    mean = float(values.mean())
+    mean = mean_of(values)
     if math.isnan(mean):
         return Interval(math.nan, math.nan, Basis.UNDEFINED)
     if score == "nll" and cell.carrying < FEWEST_CARRYING:
@@ -400,7 +401,7 @@ def interval(cell: Cell, score: Score, rows: RowScores | None = None) -> Interva
             return Interval(math.nan, math.nan, Basis.NO_ROW_SCORES)
         half, basis = _half_width(math.sqrt(variance / cell.rows), cell.rows - 1), Basis.ROWS
     else:
-        spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
+        spread = math.sqrt(variance_of(values)) * math.sqrt(cell.variance_factor)
         basis = Basis.SPLITS if cell.kind == "resampled" else Basis.DRAWS
         half = _half_width(spread, J - 1)
     return Interval(max(mean - half, scale.low), min(mean + half, scale.high), basis)
@@ -420,7 +421,7 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
     """The interval over folds: over all their rows, or, for other scores, over fold means."""
     scale = cell.scale(score)
     values = cell.of(score)
-    mean, J = float(values.mean()), len(values)
+    mean, J = mean_of(values), len(values)
     n, k = J * cell.n_test, folds_in(cell.kind)
     if score == "accuracy":
         variance = mean * (1 - mean) * n / (n - 1)
@@ -446,7 +447,7 @@ def _over_folds(cell: Cell, score: Score) -> Interval:
     else:
         if _constant(values):
             return Interval(math.nan, math.nan, Basis.NO_ROW_SCORES)
-        spread = float(values.std(ddof=1)) * math.sqrt(cell.variance_factor)
+        spread = math.sqrt(variance_of(values)) * math.sqrt(cell.variance_factor)
         half, basis = _half_width(spread, _parts(cell.kind, J) - 1), Basis.FOLDS
     return Interval(max(mean - half, scale.low), min(mean + half, scale.high), basis)
 
@@ -540,7 +541,7 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
         return Comparison(math.nan, math.nan, Basis.NO_COMMON_REPEAT)
     scale = a.scale(score)
     differences = a.of(score)[i] - b.of(score)[j]
-    mean, J = float(differences.mean()), len(differences)
+    mean, J = mean_of(differences), len(differences)
     if math.isnan(mean):
         return Comparison(math.nan, math.nan, Basis.UNDEFINED)
     if a.too_many_folds:
@@ -550,7 +551,7 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
     if a.kind != "fixed" and J > 1:
         if not _constant(differences) and not folded:
             factor = _factor(a.kind, J, a.n_test, a.n_train)
-            spread = float(differences.std(ddof=1)) * math.sqrt(factor)
+            spread = math.sqrt(variance_of(differences)) * math.sqrt(factor)
             basis = Basis.PAIRED_SPLITS if a.kind == "resampled" else Basis.PAIRED_DRAWS
             return _by_t(mean, spread, J - 1, basis, scale, level)
         if _constant(differences) and abs(mean) < 1e-12:
@@ -574,7 +575,7 @@ def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = L
 def best(contenders: Mapping[Named, Cell], score: Score) -> Named | None:
     """The complete contender with the best mean score; None if none is complete."""
     complete = {key: cell for key, cell in contenders.items() if cell.complete}
-    means = {key: float(cell.of(score).mean()) for key, cell in complete.items()}
+    means = {key: mean_of(cell.of(score)) for key, cell in complete.items()}
     means = {key: mean for key, mean in means.items() if not math.isnan(mean)}
     if not means:
         return None
