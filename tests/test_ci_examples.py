@@ -1,31 +1,24 @@
-"""The workflows for GitHub follow its schema, and their shell steps do what they promise.
-
-The tests run the shell steps one after the other, as GitHub does. They skip steps that use an
-action, and replace ``gh`` by a fake that writes down its arguments.
-"""
+"""The workflows that compare speed follow GitHub's schema, and their shell keeps its promises."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from command_line import commit, environment, run_git
-from ruamel.yaml import YAML
+from command_line import run_git
+from workflows import runner, steps_of, workflow_of
 
 from harness.versions.sides import cache_folder
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "docs" / "examples"
 FILES = sorted((EXAMPLES / "ci").glob("*.yml"))
-WORKFLOWS = {file.stem: YAML(typ="safe").load(file) for file in FILES}
+WORKFLOWS = {file.stem: workflow_of(file) for file in FILES}
 
 ACTIONS = {
     "actions/cache@v5",
@@ -34,16 +27,6 @@ ACTIONS = {
     "actions/setup-python@v6",
     "actions/upload-artifact@v6",
 }
-
-GH = """#!/bin/bash
-printf '%s\\n' "$*" >> "$SEEN"
-for word; do case "$word" in body=@*) cat "${word#body=@}" >> "$SEEN" ;; esac; done
-case "$*" in *--paginate*) printf '%s' "$COMMENTS" ;; esac
-"""
-
-HARNESS = """#!/bin/bash
-exec python -P -m harness "$@"
-"""
 
 both = pytest.mark.parametrize("name", WORKFLOWS)
 
@@ -77,7 +60,10 @@ def test_a_workflow_has_the_fewest_permissions(name: str) -> None:
 
 @both
 def test_a_workflow_checks_out_both_versions_and_caches_builds(name: str) -> None:
-    steps = {step["uses"].partition("@")[0]: step for step in steps_of(name, "measure", "uses")}
+    steps = {
+        step["uses"].partition("@")[0]: step
+        for step in steps_of(WORKFLOWS[name], "measure", "uses")
+    }
     assert steps["actions/checkout"]["with"]["fetch-depth"] == 0
     kept = steps["actions/cache"]["with"]["path"]
     with pytest.MonkeyPatch.context() as patch:
@@ -95,100 +81,6 @@ def test_the_two_workflows_differ_only_in_what_they_install_and_measure() -> Non
 
 
 # Its shell
-
-
-def steps_of(workflow: str, job: str, kind: str) -> list[dict[str, Any]]:
-    return [step for step in WORKFLOWS[workflow]["jobs"][job]["steps"] if kind in step]
-
-
-@dataclass
-class Runner:
-    """Runs the steps of jobs in a checkout, as a GitHub runner does.
-
-    Args:
-        folder: contains the checkout and everything else that the runner writes.
-        changes: values that replace variables of the workflow.
-    """
-
-    folder: Path
-    changes: dict[str, str]
-    outputs: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def checkout(self) -> Path:
-        return self.folder / "checkout"
-
-    def run(self, workflow: str, job: str) -> int:
-        """Run a job; the status of the first step that fails, or 0."""
-        job_steps = WORKFLOWS[workflow]["jobs"][job]
-        for step in steps_of(workflow, job, "run"):
-            output = self.folder / "output"
-            output.write_text("")
-            usual = {
-                **{k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON"))},
-                "CI": "true",
-                "COMMENTS": "",
-                "GITHUB_ACTIONS": "true",
-                "GITHUB_OUTPUT": str(output),
-                "GITHUB_REPOSITORY": "someone/something",
-                "GITHUB_STEP_SUMMARY": str(self.folder / "summary.md"),
-                "PATH": f"{self.folder}:{self.folder / 'env' / 'bin'}:{os.environ['PATH']}",
-                "RUNNER_TEMP": str(self.folder),
-                "SEEN": str(self.folder / "seen"),
-                "XDG_CACHE_HOME": str(self.folder / "cache"),
-            }
-            given = (
-                WORKFLOWS[workflow].get("env", {}) | job_steps.get("env", {}) | step.get("env", {})
-            )
-            given = {name: self.filled(str(value)) for name, value in given.items()}
-            done = subprocess.run(
-                ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", step["run"]],
-                cwd=self.checkout,
-                env=usual | given | self.changes,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-            )
-            print(step["name"], done.stdout, done.stderr)
-            lines = [line.partition("=") for line in output.read_text().splitlines()]
-            self.outputs |= {f"steps.{step.get('id')}.outputs.{k}": v for k, _, v in lines}
-            if done.returncode:
-                return done.returncode
-        return 0
-
-    def filled(self, text: str) -> str:
-        """A text with its expressions replaced by their values; fails for an unknown expression."""
-        known = {
-            "github.event.pull_request.number": "7",
-            "github.token": "secret",
-            "github.workflow": "harness ab",
-        }
-        return re.sub(r"\$\{\{ (.*?) \}\}", lambda m: (known | self.outputs)[m[1]], text)
-
-    def written(self, name: str) -> str:
-        return (self.folder / name).read_text()
-
-
-def runner(
-    folder: Path, files: Path, change: dict[str, str], before: dict[str, str], **changes: str
-) -> Runner:
-    """A checkout of a pull request: ``origin/main`` has the files, and HEAD changes them."""
-    shutil.copytree(files, folder / "origin")
-    run_git(folder, "init", "-q", "-b", "main", "origin")
-    commit(folder / "origin", before)
-    run_git(folder, "clone", "-q", "origin", "checkout")
-    run_git(folder / "checkout", "checkout", "-q", "--detach")
-    commit(folder / "checkout", change)
-    for name, text in {"gh": GH, "harness": HARNESS}.items():
-        (folder / name).write_text(text)
-        (folder / name).chmod(0o755)
-    (folder / "seen").write_text("")
-    # The new environment has all packages of this one, so that only build tools are downloaded.
-    environment(folder / "env")
-    offline = {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_EXTRA_INDEX_URL": ""}
-    if "PIP_EXTRA_INDEX_URL" in os.environ:
-        offline["PIP_EXTRA_INDEX_URL"] = os.environ["PIP_EXTRA_INDEX_URL"]
-    return Runner(folder, {"TIME_LIMIT": "2s", **offline, **changes})
 
 
 NEAREST_MEAN = EXAMPLES / "harness-nearest-mean"
@@ -210,7 +102,7 @@ def test_a_slower_plugin_is_reported_and_the_comment_is_updated(tmp_path: Path) 
     change = slowed(0.002)
     limit = {"TIME_LIMIT": "15s", "CHOICE": "-m nearest-mean -d rings --only predict"}
     here = runner(tmp_path, NEAREST_MEAN, change, {}, **limit)
-    assert here.run("plugin-ab", "measure") == 1
+    assert here.run(WORKFLOWS["plugin-ab"], "measure") == 1
     comment = here.written("checkout/comment.md")
     assert comment.startswith("### 1 slower\n")
     assert "| **slower** | predict | nearest-mean, rings" in comment
@@ -219,7 +111,7 @@ def test_a_slower_plugin_is_reported_and_the_comment_is_updated(tmp_path: Path) 
     suite = ET.parse(here.checkout / "ab.xml").getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("1", "1")
     # The job that comments, first without and then with an earlier comment
-    assert here.run("plugin-ab", "comment") == 0
+    assert here.run(WORKFLOWS["plugin-ab"], "comment") == 0
     first, second, *body = here.written("seen").split("\n", 2)
     assert first.startswith("api --paginate repos/someone/something/issues/7/comments --jq")
     assert second == (
@@ -228,7 +120,7 @@ def test_a_slower_plugin_is_reported_and_the_comment_is_updated(tmp_path: Path) 
     assert body == [f"<!-- harness ab -->\n{comment}"]
     (tmp_path / "seen").write_text("")
     here.changes["COMMENTS"] = "12\n34\n"
-    assert here.run("plugin-ab", "comment") == 0
+    assert here.run(WORKFLOWS["plugin-ab"], "comment") == 0
     assert "--method PATCH repos/someone/something/issues/comments/12 --field" in (
         here.written("seen")
     )
@@ -239,7 +131,7 @@ def test_a_main_that_does_not_build_is_status_2_and_the_comment_says_so(tmp_path
     project = "pyproject.toml"
     broken, mended = "nonsense [", (NEAREST_MEAN / project).read_text()
     here = runner(tmp_path, NEAREST_MEAN, {project: mended}, {project: broken})
-    assert here.run("plugin-ab", "measure") == 2
+    assert here.run(WORKFLOWS["plugin-ab"], "measure") == 2
     comment = here.written("checkout/comment.md")
     assert comment.startswith("### nothing was measured\n\n    ")
     assert "side 'origin/main' does not build" in comment
@@ -255,7 +147,7 @@ def test_this_repository_is_compared_with_a_change_of_it(tmp_path: Path) -> None
             shutil.copy(ROOT / name, files / name)
     change = {"README.md": (ROOT / "README.md").read_text() + "\nMore.\n"}
     here = runner(tmp_path, files, change, {}, CHOICE="--kernel numpy-fast --shape 100x3")
-    assert here.run("harness-ab", "measure") in {0, 1}  # two seconds are short
+    assert here.run(WORKFLOWS["harness-ab"], "measure") in {0, 1}  # two seconds are short
     comment = here.written("checkout/comment.md")
     assert "| verdict |" in comment
     assert "softmax | numpy-fast, 100x3 float32" in comment
@@ -268,7 +160,7 @@ def test_this_repository_is_compared_with_a_change_of_it(tmp_path: Path) -> None
 def test_the_last_step_ends_with_the_status_and_explains_it(
     tmp_path: Path, name: str, status: int
 ) -> None:
-    *_, judge = steps_of(name, "measure", "run")
+    *_, judge = steps_of(WORKFLOWS[name], "measure", "run")
     done = subprocess.run(
         ["bash", "-eo", "pipefail", "-c", judge["run"]],
         env={"STATUS": str(status), "PATH": os.environ["PATH"]},
