@@ -25,7 +25,6 @@ import pandas as pd
 import pytest
 from command_line import complaint_of, harness_in
 from harness_page.compaction import NEAR, Compaction
-from harness_page.grids import of_frame
 from harness_pictures import KINDS
 from histories import point
 from hypothesis import given
@@ -37,6 +36,7 @@ from selenium.webdriver.common.keys import Keys
 
 from harness.api import run
 from harness.errors import UsageError
+from harness.sheets.grids import of_frame
 from harness.store.database import Store
 from harness.testing import check_report
 from harness.testing.samples import sample_frames
