@@ -10,6 +10,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from harness.sheets.palette import CSS
+from harness.untrusted import cleaned
 
 TABLE = "grid.html"
 """The template of a table; its macro ``table`` takes a `harness.sheets.grids.Grid`."""
@@ -18,6 +19,11 @@ TABLE = "grid.html"
 def style() -> Markup:
     """The style sheet, for light and dark, wide and narrow screens, and paper."""
     return Markup(_read("harness.sheets", "page.css") + CSS)  # noqa: S704  # ours
+
+
+def style_of(package: str, name: str) -> Markup:
+    """A style sheet of a package."""
+    return Markup(_read(package, name))  # noqa: S704  # the package's own
 
 
 def script() -> Markup:
@@ -44,5 +50,5 @@ def _read(package: str, name: str) -> str:
 
 
 def rendered(environment: Environment, name: str, **values: Any) -> str:
-    """A template filled in."""
-    return environment.get_template(name).render(**values)
+    """A template filled in, without characters that terminals obey."""
+    return cleaned(environment.get_template(name).render(**values))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,23 @@ def load_runs(
     rows = pd.concat(
         [part.results.assign(run_id=run.id) for run, part in zip(ordered, parts, strict=True)],
         ignore_index=True,
-    ).join(_origins(store, ordered), on="result_id")
+    )
+    return _together(parts, rows.join(_origins(store, ordered), on="result_id"))
+
+
+def _together(parts: Sequence[Frames], rows: pd.DataFrame) -> Frames:
+    """The frames of several runs as one.
+
+    Args:
+        parts: the frames of each run, by id.
+        rows: all their results, with what `_chosen` needs.
+    """
+    ordered = [part.run for part in parts]
+
+    def until(end: datetime) -> Frames:
+        earlier = [part for part in parts if datetime.fromisoformat(part.run.started) < end]
+        return _together(earlier, rows[rows["run_id"].isin([part.run.id for part in earlier])])
+
     kept, left_out = _chosen(rows)
     ids = set(kept["result_id"])
     newest = parts[-1]
@@ -80,6 +97,8 @@ def load_runs(
             (part.timings for part in reversed(parts) if len(part.timings)), newest.timings
         ),
         sources=(*_told(ordered, kept), *left_out),
+        runs=tuple(ordered),
+        until=until,
     )
 
 

@@ -1,0 +1,116 @@
+"""The site's pictures: bars beside figures, and the scores week by week."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup
+
+from harness.sheets.drawing import OTHERS, Drawing, beside, more, sheet
+from harness.sheets.palette import look
+from harness.sheets.style import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from harness.analysis.ranking import Contender
+    from harness_site.board import Board
+
+NAMED, DRAWN = 8, 60
+"""The most series with a colour and a name, and the most that are drawn: the best ones."""
+
+TICKS = 7
+WIDTH, MIDDLE = 96, 5
+
+
+def bar(value: float, low: float, high: float, span: tuple[float, float]) -> Markup:
+    """A point on a line from the interval's low end to its high end; without an interval, a point.
+
+    It is hidden from screen readers, which read the figures.
+    """
+    if math.isnan(value) or not span[1] > span[0]:
+        return Markup()
+
+    def place(score: float) -> str:
+        share = (min(max(score, span[0]), span[1]) - span[0]) / (span[1] - span[0])
+        return f"{3 + (WIDTH - 6) * share:.1f}"
+
+    line = "" if math.isnan(low) else f'<path d="M{place(low)} {MIDDLE}H{place(high)}"/>'
+    return Markup(  # noqa: S704  # of numbers only
+        f'<svg class="bar" viewBox="0 0 {WIDTH} {2 * MIDDLE}" aria-hidden="true">{line}'
+        f'<circle cx="{place(value)}" cy="{MIDDLE}" r="3"/></svg>'
+    )
+
+
+def span_of(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """The range of figures with their intervals: value, low and high."""
+    numbers = [number for row in rows for number in row if math.isfinite(number)]
+    return (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
+
+
+def scores_by_week(board: Board) -> Drawing | None:
+    """The mean scores at the end of each week; None if there are less than two weeks."""
+    weeks = board.weeks
+    if len(weeks) < 2:
+        return None
+    ranked = board.standings[board.standings["rank"].notna()]
+    pairs = list(zip(ranked["model"].tolist(), ranked["device"].tolist(), strict=True))
+    named = [
+        pair
+        for pair, baseline in zip(pairs, ranked["baseline"].tolist(), strict=True)
+        if not baseline
+    ][:NAMED]
+    lines = {pair: _line(board, pair) for pair in pairs[:DRAWN]}
+    if not named:
+        return None
+    x = np.array([week.monday.toordinal() for week in weeks], dtype=float)
+    title = f"Mean {board.rank.label} at the end of each week"
+    with settings():
+        figure, axes = sheet(1, 1, width=8.6, height=3.9, title=title)
+        ax: Axes = axes[0, 0]
+        for week in weeks:
+            if week.added:
+                ax.axvline(week.monday.toordinal(), color=OTHERS["color"], lw=0.8, ls=(0, (1, 2)))
+        others = [pair for pair in lines if pair not in named]
+        for pair in others:
+            ax.plot(x, lines[pair], **OTHERS)
+        handles = [
+            ax.plot(x, lines[pair], label=board.name(pair)[:34], ms=4, **look(i))[0]
+            for i, pair in enumerate(named)
+        ]
+        _limits(ax, [lines[pair] for pair in named])
+        shown = np.unique(np.linspace(0, len(weeks) - 1, TICKS).round().astype(int))
+        ax.set_xticks(x[shown], [weeks[i].name for i in shown])
+        ax.set_ylabel(f"mean {board.rank.name}")
+        beside(figure, [*handles, *more(len(others), **OTHERS)], "Best now")
+    first, last = weeks[0], weeks[-1]
+    added = [week for week in weeks if week.added]
+    description = (
+        f"The {len(named)} models that are best now, from week {first.name} to {last.name}: the "
+        f"mean {board.rank.name} over the datasets of each week. A line has gaps where the model "
+        "had not completed every dataset."
+    )
+    if added:
+        description += (
+            " Dotted lines mark weeks that added datasets: means before and after are not "
+            "comparable."
+        )
+    return Drawing(figure, title, description, board.history)
+
+
+def _line(board: Board, contender: Contender) -> list[float]:
+    """A contender's mean at the end of each week; NaN where it has none."""
+    places = [board.places.get((week.name, *contender)) for week in board.weeks]
+    return [float(place["mean"]) if place else math.nan for place in places]
+
+
+def _limits(ax: Axes, lines: Sequence[Sequence[float]]) -> None:
+    """Limit the axis of scores to the named lines, whatever the others do."""
+    values = [value for line in lines for value in line if math.isfinite(value)]
+    low, high = min(values), max(values)
+    margin = 0.08 * (high - low) or 0.02
+    ax.set_ylim(low - margin, high + margin)
