@@ -30,20 +30,23 @@ WIDTH, MIDDLE = 96, 5
 def bar(value: float, low: float, high: float, span: tuple[float, float]) -> Markup:
     """A point on a line from the interval's low end to its high end; without an interval, a point.
 
-    It is hidden from screen readers, which read the figures.
+    It is empty where there is no value. It is hidden from screen readers, which read the figures.
     """
-    if math.isnan(value) or not span[1] > span[0]:
-        return Markup()
-
-    def place(score: float) -> str:
-        share = (min(max(score, span[0]), span[1]) - span[0]) / (span[1] - span[0])
-        return f"{3 + (WIDTH - 6) * share:.1f}"
-
-    line = "" if math.isnan(low) else f'<path d="M{place(low)} {MIDDLE}H{place(high)}"/>'
+    shape = ""
+    if not math.isnan(value) and span[1] > span[0]:
+        line = (
+            "" if math.isnan(low) else f'<path d="M{_at(low, span)} {MIDDLE}H{_at(high, span)}"/>'
+        )
+        shape = f'{line}<circle cx="{_at(value, span)}" cy="{MIDDLE}" r="3"/>'
     return Markup(  # noqa: S704  # of numbers only
-        f'<svg class="bar" viewBox="0 0 {WIDTH} {2 * MIDDLE}" aria-hidden="true">{line}'
-        f'<circle cx="{place(value)}" cy="{MIDDLE}" r="3"/></svg>'
+        f'<svg class="bar" viewBox="0 0 {WIDTH} {2 * MIDDLE}" aria-hidden="true">{shape}</svg>'
     )
+
+
+def _at(score: float, span: tuple[float, float]) -> str:
+    """Where a score stands in a bar."""
+    share = (min(max(score, span[0]), span[1]) - span[0]) / (span[1] - span[0])
+    return f"{3 + (WIDTH - 6) * share:.1f}"
 
 
 def span_of(rows: Sequence[tuple[float, float, float]]) -> tuple[float, float]:

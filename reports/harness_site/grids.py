@@ -8,8 +8,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from markupsafe import Markup
-
 from harness.sheets.grids import Grid, GridCell, of_rows, of_sheet
 from harness.sheets.ranked import sheets
 from harness.sheets.table import Column, Entry, Sheet
@@ -21,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     import pandas as pd
+    from markupsafe import Markup
 
     from harness_site.board import Board
 
@@ -316,7 +315,7 @@ def _bars(rows: Sequence[Mapping[str, Any]], score: str, low: str, high: str) ->
     shown = [(row[score], row[low], row[high]) for row in rows if not row["baseline"]]
     span = span_of(shown)
     return [
-        Markup() if row["baseline"] else bar(row[score], row[low], row[high], span) for row in rows
+        bar(math.nan if row["baseline"] else row[score], row[low], row[high], span) for row in rows
     ]
 
 

@@ -152,7 +152,7 @@ def _index(board: Board, grids: Grids) -> Page:
     all_notes = notes(board.frames, board.ranking, board.failures)
     of_runs = tuple(f"Run {run.id} " for run in board.runs)
     further = tuple(line for line in board.frames.sources if not line.startswith(of_runs))
-    left_out = (Note("Left out, and machines", further),) if further else ()
+    left_out = (Note("Notes on the runs", further),) if further else ()
     summary = (
         f"{plural(len(board.models), 'model')} on {plural(len(board.datasets), 'dataset')}. "
         f"Results of {_runs(board)}."
