@@ -32,16 +32,21 @@ def file_names(names: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str
     # Plain names first, so that no digest of another name takes theirs away.
     for name in sorted(set(names), key=lambda name: (not _is_plain(name), name)):
         file, digits = name, DIGITS
-        if not _is_plain(name) or name in used:
-            digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
-            head = re.sub(r"[^a-z0-9.]+", "-", name.lower())[:LONGEST].strip("-.")
-            file = f"{head or 'x'}-{digest[:digits]}"
-            while file in used:
-                digits += 1
-                file = f"{head or 'x'}-{digest[:digits]}"
+        if not _is_plain(name):
+            file = _with_digest(name, digits)
+        while file in used:
+            digits += 1
+            file = _with_digest(name, digits)
         used.add(file)
         files[name] = file
     return files
+
+
+def _with_digest(name: str, digits: int) -> str:
+    """What is plain of a name, and the first digits of its digest."""
+    digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
+    head = re.sub(r"[^a-z0-9]+", "-", name.lower())[:LONGEST].strip("-")
+    return f"{head or 'x'}-{digest[:digits]}"
 
 
 def _is_plain(name: str) -> bool:
