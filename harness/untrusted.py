@@ -118,8 +118,9 @@ def folder_fault(paths: Iterable[object]) -> str:
         if fault := path_fault(path):
             return f"has the path {path!r:.150}, which {fault}"
         name = str(path)
-        if (other := seen.setdefault(name.casefold(), name)) != name:
+        if other := seen.get(name.casefold()):
             return f"has {other!r} and {name!r}"
+        seen[name.casefold()] = name
     for name in list(seen.values()):
         parts = name.split("/")
         for end in range(1, len(parts)):

@@ -84,7 +84,7 @@ def means(frames: Frames, rank: Shown) -> pd.DataFrame:
     baseline = pairings["baseline"].astype(bool)
     table = pairings.assign(baseline=baseline.groupby(pairings["model"]).transform("max"))
     table = table.drop_duplicates(PAIRING).join(grouped, on=PAIRING)
-    # A mean over some of the repeats, where a metric is not defined in the others, is no mean.
+    # A metric that is not defined in every repeat has no mean, as in the ranking.
     mean = table["mean"].where(table["count"] == table["size"])
     full = table["size"] == table["dataset"].map(totals)
     status = np.where(full, "ok", np.where(table["size"] > 0, "partial", MISSING))
