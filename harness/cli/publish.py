@@ -13,6 +13,7 @@ from harness.cli.compare import find_runs
 from harness.contract.values import FOLDER
 from harness.errors import UsageError
 from harness.terminal.console import remark
+from harness.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,7 +82,7 @@ def command(
         frames = options.with_metrics(frames, registry, metrics)
         files = report.render(frames, FOLDER, **chosen)
     written = publish(folder, files, f"report '{report.name}'")
-    removed = f", {written.removed} old ones removed" if written.removed else ""
+    removed = f", {plural(written.removed, 'old file')} removed" if written.removed else ""
     index = f"; open {folder / 'index.html'}" if "index.html" in files else ""
     size = f"{written.size / 2**20:.1f} MiB"
     remark(f"wrote {written.files} files to {folder} ({size}{removed}){index}")

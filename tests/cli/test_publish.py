@@ -69,7 +69,7 @@ def test_all_runs_with_results_are_published_unless_some_are_named(stored: Path)
     assert models_in(stored / "site") == {"numpy-softmax", "prior", "uniform"}
     done = harness_in(stored, "publish", "site", "2")
     assert done.status == 0, done
-    assert "1 old ones removed" in done.remarks
+    assert "1 old file removed" in done.remarks
     assert models_in(stored / "site") == {"prior", "uniform"}
     assert not (stored / "site" / "models" / "numpy-softmax.html").exists()
     done = harness_in(stored, "publish", "site", "--since", "1d", "--metric", "brier")
