@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 from markupsafe import Markup
 
-from harness.sheets.drawing import OTHERS, Drawing, beside, more, sheet
+from harness.sheets.drawing import OTHERS, Drawing, beside, more, sheet, shortened
 from harness.sheets.palette import look
 from harness.sheets.style import settings
+from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
 
     from harness.analysis.ranking import Contender
     from harness_site.board import Board
 
+CONTENDER = ("model", "device")
 NAMED, DRAWN = 8, 60
-"""The most series with a colour and a name, and the most that are drawn: the best ones."""
+"""The most series with a colour and a name, and the most of the others that are drawn."""
 
 TICKS = 7
 WIDTH, MIDDLE = 96, 5
@@ -60,16 +62,12 @@ def scores_by_week(board: Board) -> Drawing | None:
     weeks = board.weeks
     if len(weeks) < 2:
         return None
-    ranked = board.standings[board.standings["rank"].notna()]
-    pairs = list(zip(ranked["model"].tolist(), ranked["device"].tolist(), strict=True))
-    named = [
-        pair
-        for pair, baseline in zip(pairs, ranked["baseline"].tolist(), strict=True)
-        if not baseline
-    ][:NAMED]
-    lines = {pair: _line(board, pair) for pair in pairs[:DRAWN]}
+    pairs = list(zip(*(board.standings[name].tolist() for name in CONTENDER), strict=True))
+    lines = {pair: line for pair in pairs if any(map(math.isfinite, line := _line(board, pair)))}
+    named = _named(board, lines)
     if not named:
         return None
+    names = shortened(board.name(pair) for pair in named)
     x = np.array([week.monday.toordinal() for week in weeks], dtype=float)
     title = f"Mean {board.rank.label} at the end of each week"
     with settings():
@@ -78,24 +76,24 @@ def scores_by_week(board: Board) -> Drawing | None:
         for week in weeks:
             if week.added:
                 ax.axvline(week.monday.toordinal(), color=OTHERS["color"], lw=0.8, ls=(0, (1, 2)))
-        others = [pair for pair in lines if pair not in named]
+        others = [pair for pair in lines if pair not in named][:DRAWN]
         for pair in others:
             ax.plot(x, lines[pair], **OTHERS)
         handles = [
-            ax.plot(x, lines[pair], label=board.name(pair)[:34], ms=4, **look(i))[0]
+            ax.plot(x, lines[pair], label=names[board.name(pair)], ms=4, **look(i))[0]
             for i, pair in enumerate(named)
         ]
         _limits(ax, [lines[pair] for pair in named])
         shown = np.unique(np.linspace(0, len(weeks) - 1, TICKS).round().astype(int))
         ax.set_xticks(x[shown], [weeks[i].name for i in shown])
         ax.set_ylabel(f"mean {board.rank.name}")
-        beside(figure, [*handles, *more(len(others), **OTHERS)], "Best now")
+        beside(figure, [*handles, *more(len(others), **OTHERS)], "Best now, and former leaders")
     first, last = weeks[0], weeks[-1]
     added = [week for week in weeks if week.added]
     description = (
-        f"The {len(named)} models that are best now, from week {first.name} to {last.name}: the "
-        f"mean {board.rank.name} over the datasets of each week. A line has gaps where the model "
-        "had not completed every dataset."
+        f"The mean {board.rank.name} over the datasets of each week, from {first.name} to "
+        f"{last.name}, of {plural(len(named), 'model')}: the best now, and former leaders. A line "
+        "has gaps where the model had not completed every dataset."
     )
     if added:
         description += (
@@ -103,6 +101,15 @@ def scores_by_week(board: Board) -> Drawing | None:
             "comparable."
         )
     return Drawing(figure, title, description, board.history)
+
+
+def _named(board: Board, lines: Mapping[Contender, object]) -> list[Contender]:
+    """The contenders to name, in the order of the standings: the last leaders, and the best now."""
+    baselines = set(board.standings.loc[board.standings["baseline"], "model"])
+    leaders = dict.fromkeys(pair for week in reversed(board.weeks) for pair in week.leaders)
+    candidates = dict.fromkeys([*list(leaders)[: NAMED // 2], *lines])
+    chosen = [pair for pair in candidates if pair in lines and pair[0] not in baselines][:NAMED]
+    return [pair for pair in lines if pair in chosen]
 
 
 def _line(board: Board, contender: Contender) -> list[float]:

@@ -283,7 +283,7 @@ def _model(board: Board, grids: Grids, model: str) -> Page:
 
 def _history(board: Board, grids: Grids) -> Page:
     drawing = scores_by_week(board)
-    few = "A picture follows once there are runs of two weeks."
+    few = "There is a picture once models have ranks in two weeks."
     return Page(
         "history.html",
         "History",
