@@ -109,11 +109,20 @@ def _folded(parts: Sequence[str]) -> str:
 
 
 def _newest_runs(board: Board) -> dict[str, Run]:
-    """For each dataset, the newest run that results come from."""
+    """For each dataset, the newest run that scores come from; else that any result comes from.
+
+    Failures fit every split, so that their runs may have had other seeds.
+    """
     by_id = {run.id: run for run in board.runs}
+    results = board.frames.results
+    if "run_id" not in results:
+        return dict.fromkeys(board.datasets, board.frames.run)
+    is_scored = results["status"] == "ok"
+    without_scores = ~results["dataset"].isin(results.loc[is_scored, "dataset"])
+    telling = results[is_scored | without_scores]
     newest: dict[str, int] = {}
-    for (dataset, _, _), ids in board.run_ids.items():
-        newest[dataset] = max(newest.get(dataset, -1), *ids)
+    for dataset, run_id in zip(*(telling[n].tolist() for n in ("dataset", "run_id")), strict=True):
+        newest[dataset] = max(newest.get(dataset, run_id), run_id)
     return {dataset: by_id[newest[dataset]] for dataset in board.datasets if dataset in newest}
 
 

@@ -414,6 +414,32 @@ def test_the_site_tells_how_to_add_a_model_and_it_works(folder: Path, tmp_path: 
         assert done.status == 0, done
 
 
+def test_the_commands_repeat_seeds_and_datasets_that_are_files(tmp_path: Path) -> None:
+    rows = "".join(f"{i % 7},{i % 5},{i % 2}\n" for i in range(60))
+    (tmp_path / "churn.csv").write_text(f"a,b,churned\n{rows}")
+    (tmp_path / "bad.py").write_text(CLASS.replace("self.shares = ", "raise ValueError  # "))
+    usual = ("--target", "churned", "-r", "2", "--in-process", "--no-timing")
+    for model, seed, status in (("numpy-softmax", 3, 0), ("./bad.py:Shares", 9, 1)):
+        words = ("run", "-d", "churn.csv", "-m", model, "--seed", str(seed), *usual)
+        assert harness_in(tmp_path, *words).status == status
+    assert harness_in(tmp_path, "publish", "site").status == 0
+    page = read(tmp_path / "site", "add-a-model.html")
+    (code, *_), (command, *_) = (
+        [unescape(text) for text in re.findall(pattern, page, re.DOTALL)]
+        for pattern in (r"<code>(import numpy.*?)</code>", r"<code>(harness run.*?)</code>")
+    )
+    assert command.split() == [
+        *("harness", "run", "-d", "'churn.csv[name=churn,target=churned]'", "\\"),
+        *("-m", "./nearest_mean.py:NearestMean", "-r", "2", "--seed", "3"),
+    ]
+    (tmp_path / "nearest_mean.py").write_text(code)
+    words = shlex.split(command.replace("\\\n", " "))[1:]
+    assert harness_in(tmp_path, *words, "--in-process", "--no-timing").status == 0
+    assert harness_in(tmp_path, "publish", "site").status == 0
+    told = json.loads(read(tmp_path / "site", "data/ranking.json"))
+    assert {row["model"] for row in told["standings"] if row["rank"]} >= {"NearestMean"}
+
+
 # The whole
 
 
