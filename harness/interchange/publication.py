@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from harness.errors import PluginError, UsageError, cannot_write
 from harness.untrusted import folder_fault, path_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
     from pathlib import Path
 
 MARKER = ".harness-publication.json"
@@ -61,11 +62,10 @@ def publish(folder: Path, files: Mapping[str, bytes], origin: str) -> Publicatio
 
     Raises:
         UsageError: as `require_folder`; or a file of someone else is in the way.
-        PluginError: the paths cannot be files below the folder.
+        PluginError: these are no files that can stand below the folder.
     """
-    fault = folder_fault([MARKER, *files])
-    if fault:
-        raise PluginError(f"{origin}: its folder {fault}; report it to its author")
+    if fault := _fault(files):
+        raise PluginError(f"{origin}: its folder {fault}; tell its author")
     require_folder(folder)
     earlier = _earlier(folder) if folder.exists() else set()
     for path in files:
@@ -87,6 +87,14 @@ def publish(folder: Path, files: Mapping[str, bytes], origin: str) -> Publicatio
     except OSError as error:
         raise cannot_write(error.filename or folder, error) from error
     return Publication(len(files), sum(map(len, files.values())), len(stale))
+
+
+def _fault(files: object) -> str:
+    """Why these are no files of a folder, as a clause; empty if they are."""
+    if not isinstance(files, Mapping):
+        return f"is a {type(files).__name__}, not a mapping of paths to bytes"
+    wrong = next((path for path, content in files.items() if not isinstance(content, bytes)), None)
+    return folder_fault([MARKER, *files]) or (f"has {wrong!r}, which is not bytes" if wrong else "")
 
 
 def _earlier(folder: Path) -> set[str]:

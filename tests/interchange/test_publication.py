@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -126,3 +126,14 @@ def test_paths_that_are_no_files_below_the_folder_are_the_report_s_fault(
     with pytest.raises(PluginError, match=f"report 'x': its folder .*{fault}"):
         publish(tmp_path / "site", dict.fromkeys(paths, b""), "report 'x'")
     assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "fault"),
+    [("a page", "is a str, not a mapping"), ({"index.html": "page"}, "'index.html', which is not")],
+)
+def test_what_is_no_folder_of_files_is_the_report_s_fault(
+    tmp_path: Path, files: Any, fault: str
+) -> None:
+    with pytest.raises(PluginError, match=f"report 'x': its folder .*{fault}"):
+        publish(tmp_path / "site", files, "report 'x'")
