@@ -1,4 +1,4 @@
-"""Makes untrusted texts safe: for terminals, for spreadsheets, and without passwords."""
+"""Makes untrusted texts safe: for terminals, spreadsheets and folders, and without passwords."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ controls, marks of writing direction, line separators, and lone surrogates."""
 
 FORMULA = re.compile(r"(?![-+](?:inf|[\d.]+(?:e[-+]?\d+)?)$)[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 """The beginning of a text that a spreadsheet treats as a formula; numbers do not match."""
+
+RESERVED = re.compile(r"(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)", re.IGNORECASE)
+"""Names of files that Windows reserves, with any ending."""
+
+NOT_IN_NAMES = re.compile(r'[\\:*?"<>|\x00-\x1f\x7f]')
+"""Characters that some system does not allow in names of files."""
+
+LONGEST_NAME = 120  # characters of a file's name
 
 HIDDEN = "***"
 SECRET = r"(?:pass|pwd|secret|token|credential|api_?key|private_?key)"  # noqa: S105  # finds them
@@ -79,6 +87,46 @@ def frame_csv(frame: pd.DataFrame) -> str:
     for name in frame.select_dtypes(exclude=["number", "bool", "datetime", "datetimetz"]).columns:
         safe[name] = frame[name].astype(object).map(csv_cell)
     return str(safe.rename(columns=csv_cell).to_csv(index=False, lineterminator="\n"))
+
+
+def path_fault(path: object) -> str:
+    """Why a path cannot name a file below a folder on every system; empty if it can.
+
+    >>> path_fault("data/iris.csv"), path_fault("../x"), path_fault("data/nul.csv")
+    ('', "has the part '..'", "has the part 'nul.csv', which Windows reserves")
+    """
+    if not isinstance(path, str) or not path:
+        return "is no text, or empty"
+    for part in path.split("/"):
+        if part in ("", ".", "..") or part != part.strip(" ") or part.endswith("."):
+            return f"has the part {part!r}"
+        if NOT_IN_NAMES.search(part) or len(part) > LONGEST_NAME:
+            return f"has the part {part!r:.150}, which some systems do not allow"
+        if RESERVED.match(part):
+            return f"has the part {part!r}, which Windows reserves"
+    return ""
+
+
+def folder_fault(paths: Iterable[object]) -> str:
+    """Why files with these paths cannot stand in one folder, as a clause; empty if they can.
+
+    >>> folder_fault(["a.html", "A.html"]), folder_fault(["a", "a/b"]), folder_fault(["a", "b/c"])
+    ("has 'a.html' and 'A.html'", "has 'a' as a file and as a folder", '')
+    """
+    seen: dict[str, str] = {}
+    for path in paths:
+        if fault := path_fault(path):
+            return f"has the path {path!r:.150}, which {fault}"
+        name = str(path)
+        if other := seen.get(name.casefold()):
+            return f"has {other!r} and {name!r}"
+        seen[name.casefold()] = name
+    for name in list(seen.values()):
+        parts = name.split("/")
+        for end in range(1, len(parts)):
+            if (folder := "/".join(parts[:end])).casefold() in seen:
+                return f"has {folder!r} as a file and as a folder"
+    return ""
 
 
 def without_passwords(text: str) -> str:

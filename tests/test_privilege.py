@@ -123,6 +123,7 @@ RUN += ["-r", "1", "-j", "1", "--store", "new.db"]
 EACH = {
     "tables": ["report", "base"],
     "page": ["report", "kernels", "--html", "page.html"],
+    "site": ["publish", "board", "base"],
     "versus": ["report", "base", "--versus"],
     "pictures": ["plot", "fit-time", "base"],
     "numpy": [
@@ -145,7 +146,8 @@ EACH = {
 }
 OTHERS = {
     "tables": ("page", "versus", "pictures"),
-    "page": ("tables", "versus"),
+    "page": ("tables", "versus", "site"),
+    "site": ("tables", "page"),
     "versus": ("tables",),
     "pictures": ("page", "tables"),
 }

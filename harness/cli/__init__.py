@@ -22,6 +22,7 @@ from harness.cli import (
     new,
     options,
     plot,
+    publish,
     report,
     run,
     runs,
@@ -70,6 +71,7 @@ def harness_command(debug: bool) -> None:  # noqa: ARG001  # `main` looks for it
 for command in (
     run.command,
     report.command,
+    publish.command,
     plot.command,
     bench.command,
     compare.command,

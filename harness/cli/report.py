@@ -10,6 +10,7 @@ import click
 
 from harness.cli import options, reports
 from harness.cli.compare import find_runs
+from harness.contract.values import FOLDER
 from harness.errors import UsageError, cannot_write
 from harness.terminal.console import out, remark, write
 from harness.untrusted import cleaned, frame_csv
@@ -182,7 +183,12 @@ def _format(report: Report, style: str | None, file: Path | None) -> str:
         suffix = file.suffix.lower().removeprefix(".")
         style = kinds.get(suffix, suffix)
     style = style or report.formats[0]
-    possible = [name for name in report.formats if file is None or name != "rich"]
+    if style == FOLDER and FOLDER in report.formats:
+        raise UsageError(
+            f"report '{report.name}' is a folder of files; "
+            f"`harness publish FOLDER --report {report.name}` writes it"
+        )
+    possible = [name for name in report.formats if file is None or name not in ("rich", FOLDER)]
     if style not in possible:
         where = "for a file " if file else ""
         raise UsageError(

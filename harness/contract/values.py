@@ -20,6 +20,7 @@ from typing import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
 
     import numpy as np
     import pandas as pd
@@ -412,6 +413,10 @@ class Option:
     metric: bool = False
 
 
+FOLDER = "folder"
+"""The format of reports that are a folder of files; ``harness publish`` writes it."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """A named view of a run's results; it reads only from the store.
@@ -420,8 +425,9 @@ class Report:
         name: kebab-case.
         tables: ``tables(frames, **options)`` returns the report as DataFrames by name, each ready
             to be written as CSV.
-        render: ``render(frames, format, **options)`` returns a rich renderable for ``rich``, and
-            text or bytes for other formats.
+        render: ``render(frames, format, **options)`` returns a rich renderable for ``rich``; for
+            `FOLDER` the files of a folder, a mapping of relative paths (``data/iris.csv``) to
+            bytes; and text or bytes for other formats.
         formats: the formats that ``render`` takes, the default first.
         description: one sentence.
         options: the report's options.
@@ -1001,9 +1007,10 @@ class Frames:
         results: one row per trial, in the planned order of the trials. Columns:
             ``result_id``, ``run_id`` (of the run that ran the trial: an earlier run if its result
             was known), ``dataset`` and ``model`` (with parameters in brackets), ``device``,
-            ``repeat``, ``status`` (``ok``, ``failed``, ``timeout``, ``crashed``, ``skipped``),
-            ``split_kind`` (``fresh``, ``resampled``, ``fixed``, or cross-validation such as
-            ``10-fold``; None if the trial ended before the split), ``baseline`` (bool),
+            ``repeat``, ``split_seed`` and ``model_seed`` (as in `Trial`), ``status`` (``ok``,
+            ``failed``, ``timeout``, ``crashed``, ``skipped``), ``split_kind`` (``fresh``,
+            ``resampled``, ``fixed``, or cross-validation such as ``10-fold``; None if the trial
+            ended before the split), ``baseline`` (bool),
             ``n_train``, ``n_test``, ``n_repeated`` (number of test rows that also occur in the
             training part), ``identifiers`` (a text that lists the columns in which nearly every
             row has a category of its own; None if there are none), ``fit_weighted`` (whether the
@@ -1045,6 +1052,9 @@ class Frames:
             id, for those metrics and results that have them.
         remarks: lines that every report of these frames shows, such as why a metric is missing.
         sources: lines on the runs that the results come from, if there are several.
+        runs: the runs that the results come from, by id, if there are several.
+        until: called with a time (``datetime`` with a time zone): the frames of those of the runs
+            that started before it. Results that newer ones have replaced since are in them again.
     """
 
     run: Run
@@ -1063,3 +1073,5 @@ class Frames:
     )
     remarks: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    runs: tuple[Run, ...] = ()
+    until: Callable[[datetime], Frames] | None = None

@@ -10,18 +10,18 @@ import numpy as np
 
 from harness.contract.own_scores import OWN
 from harness.contract.selectors import Selector
-from harness.trials.metrics import values_of
+from harness.trials.metrics import Values, values_of
 from harness.trials.plan import choose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     import pandas as pd
     from numpy.typing import NDArray
 
     from harness.contract.registry import Registry
     from harness.contract.values import Choice, Frames, Metric
-    from harness.trials.metrics import Values
 
 NAMED = 3
 """The most faults of a metric that a remark names."""
@@ -65,19 +65,35 @@ def with_metrics(frames: Frames, registry: Registry, choices: Sequence[Choice]) 
     """
     if not choices:
         return frames
+    return _with(frames, registry, choices, {})
+
+
+def _with(
+    frames: Frames, registry: Registry, choices: Sequence[Choice], known: dict[str, Values]
+) -> Frames:
+    """As `with_metrics`; adds to the known values, which are not computed again."""
     ok = frames.results[frames.results["status"] == "ok"]
     ids = ok["result_id"].tolist()
-    values = {
-        str(choice): values_of(registry, choice, frames.predicted(ids))
-        for choice in choices
-        if choice.name not in OWN
-    }
+    values = {}
+    for choice in choices:
+        if choice.name not in OWN:
+            name = str(choice)
+            before = known.setdefault(name, Values())
+            if new := [result_id for result_id in ids if result_id not in before.scores]:
+                known[name] = before.joined(values_of(registry, choice, frames.predicted(new)))
+            values[name] = known[name].of(ids)
     order = frames.results["result_id"].tolist()
     columns = {
         name: [found.scores.get(result_id, np.nan) for result_id in order]
         for name, found in values.items()
     }
     scales = {str(c): registry.metrics[c.name] for c in choices if str(c) in values}
+
+    earlier = frames.until
+
+    def until(end: datetime) -> Frames:
+        assert earlier is not None
+        return _with(earlier(end), registry, choices, known)
 
     def rows(name: str, result_ids: Sequence[int]) -> dict[int, NDArray[np.float64]]:
         known = values[name].rows
@@ -89,6 +105,7 @@ def with_metrics(frames: Frames, registry: Registry, choices: Sequence[Choice]) 
         metrics=tuple(map(str, choices)),
         scales={**frames.scales, **scales},
         metric_rows=rows,
+        until=until if earlier else None,
         remarks=(
             *frames.remarks,
             *(line for name, found in values.items() for line in _remarks(name, found, ok)),

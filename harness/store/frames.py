@@ -89,7 +89,11 @@ def load_frames(
     results = results.join(columns_of_scores, on="result_id")
     ran = results[results["status"] != "skipped"]
     n_known = int((ran["run_id"] != run.id).sum())
-    sources = (KNOWN.format(n_known, len(ran)), *told(store, ran)) if n_known else ()
+    runs: list[Run] = []
+    if n_known:
+        ids = {run.id, *results["run_id"].tolist()}
+        runs = [each for each in store.runs() if each.id in ids]
+    sources = (KNOWN.format(n_known, len(ran)), *told(runs, ran)) if n_known else ()
     return Frames(
         run,
         results,
@@ -101,6 +105,7 @@ def load_frames(
         history=store.points,
         pictures=pictures,
         sources=sources,
+        runs=tuple(runs),
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -60,11 +61,36 @@ def load_runs(
         [part.results.assign(in_run=run.id) for run, part in zip(ordered, parts, strict=True)],
         ignore_index=True,
     )
-    # A result that later runs reuse stands where the newest of them has it.
-    rows = rows.drop_duplicates("result_id", keep="last").join(
-        _origins(store, ordered), on="result_id"
+    return _together(
+        parts,
+        rows.join(_origins(store, ordered), on="result_id"),
+        {run.id: run for run in store.runs()},
     )
-    kept, left_out = _chosen(rows)
+
+
+def _together(parts: Sequence[Frames], rows: pd.DataFrame, runs: Mapping[int, Run]) -> Frames:
+    """The frames of several runs as one.
+
+    Args:
+        parts: the frames of each run, by id.
+        rows: all their results, with what `_chosen` needs; a result stands once for each run that
+            has it.
+        runs: all runs of the store, by id; results may come from others than those of ``parts``.
+    """
+    ordered = [part.run for part in parts]
+    ids_of_runs = sorted({*rows["run_id"], *(run.id for run in ordered)})
+
+    def until(end: datetime) -> Frames:
+        earlier = [each for each in ids_of_runs if _started(runs[each]) < end]
+        before = rows[rows["run_id"].isin(earlier)]
+        # A run may have run a trial that only later ones of the set have: as their known result.
+        stands = before["in_run"].where(before["in_run"].isin(earlier), before["run_id"])
+        parts_before = [part for part in parts if part.run.id in earlier]
+        return _together(parts_before or parts[:1], before.assign(in_run=stands), runs)
+
+    # A result that later runs reuse stands where the newest of them has it.
+    rows_once = rows.sort_values("in_run", kind="stable").drop_duplicates("result_id", keep="last")
+    kept, left_out = _chosen(rows_once.sort_index())
     ids = set(kept["result_id"])
     newest = parts[-1]
     return replace(
@@ -75,7 +101,7 @@ def load_runs(
             started=min(run.started for run in ordered),
             finished=None if any(run.finished is None for run in ordered) else newest.run.finished,
             n_trials=len(kept),
-            planned=_planned(ordered, kept),
+            planned=_planned([run for run in ordered if run.id in set(rows["in_run"])], kept),
             joined=tuple(run.id for run in ordered),
         ),
         results=kept,
@@ -84,8 +110,15 @@ def load_runs(
         timings=next(
             (part.timings for part in reversed(parts) if len(part.timings)), newest.timings
         ),
-        sources=(*told(store, kept), *left_out),
+        sources=(*told(runs.values(), kept), *left_out),
+        runs=tuple(runs[each] for each in ids_of_runs),
+        until=until,
     )
+
+
+def _started(run: Run) -> datetime:
+    started = datetime.fromisoformat(run.started)
+    return started if started.tzinfo else started.replace(tzinfo=UTC)
 
 
 def _origins(store: Store, runs: Sequence[Run]) -> pd.DataFrame:

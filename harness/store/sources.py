@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 from harness.words import listed, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import pandas as pd
 
-    from harness.store.database import Store
+    from harness.contract.values import Run
 
 
-def told(store: Store, results: pd.DataFrame) -> list[str]:
+def told(all_runs: Iterable[Run], results: pd.DataFrame) -> list[str]:
     """A line for each run that results come from, with the models that it alone gives.
 
     Args:
-        store: the database.
+        all_runs: of the store.
         results: with the columns ``run_id`` and ``model``.
     """
     models: dict[int, set[str]] = {}
@@ -24,7 +26,7 @@ def told(store: Store, results: pd.DataFrame) -> list[str]:
         models.setdefault(run_id, set()).add(model)
     counts = results["run_id"].value_counts()
     lines = []
-    runs = [run for run in store.runs() if run.id in models]
+    runs = [run for run in all_runs if run.id in models]
     for run in runs:
         others = {model for each, names in models.items() if each != run.id for model in names}
         own = sorted(models.get(run.id, set()) - others)

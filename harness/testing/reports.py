@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from harness.contract.values import FOLDER
 from harness.errors import HarnessError, describe
 from harness.testing.checks import Check, kebab_case_name, require, run_all
 from harness.testing.samples import sample_frames
+from harness.untrusted import folder_fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,6 +91,9 @@ def _require_rendered(report: Report, frames: Frames) -> None:
             rendered = report.render(frames, form, **report.defaults)
         except Exception as error:
             raise AssertionError(f"{form}: render raised {describe(error)}") from error
+        if form == FOLDER:
+            _require_files(rendered)
+            continue
         text = _printed(rendered) if form == "rich" else rendered
         kind = type(text).__name__
         fits = isinstance(text, str | bytes)
@@ -95,6 +101,17 @@ def _require_rendered(report: Report, frames: Frames) -> None:
         require(text.strip(), f"{form}: render gives nothing")
         if form == "json":
             json.loads(str(text))
+
+
+def _require_files(rendered: Any) -> None:
+    kind = type(rendered).__name__
+    require(isinstance(rendered, Mapping), f"{FOLDER}: render gives a {kind}, not a mapping")
+    require(rendered, f"{FOLDER}: render gives no file")
+    fault = folder_fault(rendered)
+    require(not fault, f"{FOLDER}: the folder {fault}")
+    for path, content in rendered.items():
+        kind = type(content).__name__
+        require(isinstance(content, bytes), f"{FOLDER}: '{path}' is a {kind}, not bytes")
 
 
 def _printed(rendered: Any) -> str:

@@ -54,6 +54,21 @@ class Values:
     rows: dict[int, Floats] = field(default_factory=dict)
     faults: dict[int, str] = field(default_factory=dict)
 
+    def joined(self, other: Values) -> Values:
+        """The values of these results and of others."""
+        return Values(
+            self.scores | other.scores, self.rows | other.rows, self.faults | other.faults
+        )
+
+    def of(self, ids: Iterable[int]) -> Values:
+        """The values of some results only."""
+        wanted = set(ids)
+        return Values(
+            {i: score for i, score in self.scores.items() if i in wanted},
+            {i: rows for i, rows in self.rows.items() if i in wanted},
+            {i: fault for i, fault in self.faults.items() if i in wanted},
+        )
+
 
 def values_of(
     registry: Registry, choice: Choice, predicted: Iterable[tuple[int, Predictions]]

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
-from functools import cache
-from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from harness import UsageError, Wanted
@@ -19,15 +16,14 @@ from harness.analysis.history import CAUTION, segments
 from harness.analysis.names import base
 from harness.analysis.ranking import tables
 from harness.analysis.shown import ranked_by, shown, titles
-from harness.sheets import timed
+from harness.sheets import timed, web
+from harness.sheets.grids import Grid, of_frame, of_rows, of_sheet
 from harness.sheets.output import inline_svg
-from harness.sheets.palette import CSS
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
 from harness.statistics.scores import LEVEL
 from harness.words import p_value
 from harness_page.compaction import Compaction
-from harness_page.grids import Grid, of_frame, of_rows, of_sheet
 from harness_page.past import by_measure, steps
 
 if TYPE_CHECKING:
@@ -147,16 +143,17 @@ def page(frames: Frames) -> str:
     compaction = Compaction()
     gallery = _Gallery(frames, compaction)
     parts = [part for part in _sections(gallery, tables(frames)) if _has_content(part)]
-    text: str = _template("page.html").render(
+    return web.rendered(
+        web.templates("harness_page", "page.html"),
+        "page.html",
         title=_title(frames),
         run=frames.run,
         command=command_of(frames.run),
         counts=_counts(frames.results),
         sections=parts,
-        style=Markup(_read("style.css") + CSS + compaction.css),  # noqa: S704  # ours
-        script=Markup(_read("script.js")),  # noqa: S704  # ours
+        style=web.style() + Markup(compaction.css),  # noqa: S704  # ours
+        script=web.script(),
     )
-    return text
 
 
 def _sections(gallery: _Gallery, by_name: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
@@ -398,21 +395,3 @@ def _file(title: str) -> str:
     'torch-mlp-hidden-64x64-on-iris'
     """
     return re.sub(r"\W+", "-", title).strip("-") or "table"
-
-
-@cache
-def _read(name: str) -> str:
-    return (files("harness_page") / name).read_text(encoding="utf-8")
-
-
-@cache
-def _template(name: str) -> Any:
-    loader = DictLoader({file_name: _read(file_name) for file_name in ("page.html", "grid.html")})
-    environment = Environment(
-        loader=loader,
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(name)

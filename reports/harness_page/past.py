@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from harness.sheets.grids import Grid, of_rows
 from harness.words import p_value
-from harness_page.grids import Grid, of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

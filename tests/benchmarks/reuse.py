@@ -2,8 +2,8 @@
 
     python tests/benchmarks/reuse.py [bits] [added] [lookups]
 
-- ``bits``: ``harness run --all``, twice and fresh, with two repeats: every shipped pairing must give
-  the same bits both times, so that a known result is the one that a new run would give.
+- ``bits``: ``harness run --all``, twice and fresh, with two repeats: every shipped pairing must
+  give the same bits both times, so that a known result is the one that a new run would give.
 - ``added``: 200 known trials, then one model more: the seconds of the command beside those of its
   own trials.
 - ``lookups``: 10,000 known trials, and the seconds until a run knows them all.

@@ -8,35 +8,32 @@ import functools
 import gzip
 import io
 import json
-import os
 import re
 import shlex
-import shutil
 import time
 from contextlib import closing
 from dataclasses import replace
 from html import unescape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import harness_page
 import numpy as np
 import pandas as pd
 import pytest
+from browsing import violations_in
 from command_line import complaint_of, harness_in
 from harness_page.compaction import NEAR, Compaction
-from harness_page.grids import of_frame
 from harness_pictures import KINDS
 from histories import point
 from hypothesis import given
 from hypothesis import strategies as st
 from made_frames import DATASETS, FAULTS, MODELS, make_frames
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from harness.api import run
 from harness.errors import UsageError
+from harness.sheets.grids import of_frame
 from harness.store.database import Store
 from harness.testing import check_report
 from harness.testing.samples import sample_frames
@@ -44,13 +41,13 @@ from harness.untrusted import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from selenium import webdriver
     from selenium.webdriver.remote.webelement import WebElement
 
     from harness.contract.values import Frames, Point
 
-HERE = Path(__file__).parents[1]
-AXE = HERE / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 NAMES = (
     '<script>alert("no")</script>',
     "quotes ' and \"",
@@ -420,28 +417,6 @@ def test_names_in_a_fragment_are_escaped() -> None:
 # In a browser
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not chromium or not driver:
-        message = "no chromium here; `make browser` installs it"
-        if os.environ.get("HARNESS_NEEDS_BROWSER"):
-            pytest.fail(message)
-        pytest.skip(message)
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
-        options.add_argument(word)
-    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('profile')}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    try:
-        chrome.set_window_size(1200, 900)
-        yield chrome
-    finally:
-        chrome.quit()
-
-
 @pytest.fixture
 def opened(browser: webdriver.Chrome, tmp_path: Path) -> Iterator[Any]:
     """Opens a page from a file; in the end, checks for console errors and network requests."""
@@ -686,11 +661,6 @@ def test_without_script_a_link_saves_all_data_of_a_picture(
 def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
     opened: Any, stored_page: str, scheme: str, width: int
 ) -> None:
-    if not AXE.exists():
-        message = "no axe-core here; `make browser` installs it"
-        if os.environ.get("HARNESS_NEEDS_BROWSER"):
-            pytest.fail(message)
-        pytest.skip(message)
     driver = opened(stored_page)
     driver.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
@@ -710,13 +680,7 @@ def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
     assert min(driver.execute_script(heights)) > 6  # pixels; a picture has its own scroll bar
     overflow = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert driver.execute_script(overflow) <= 0
-    # The test driver can inject a script in spite of the page's security policy.
-    driver.execute_cdp_cmd("Runtime.evaluate", {"expression": AXE.read_text(encoding="utf-8")})
-    violations = driver.execute_async_script(
-        "const done = arguments[0]; axe.run(document, {resultTypes: ['violations']}).then("
-        "(found) => done(found.violations.map((one) => "
-        "[one.id, one.help, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))])))"
-    )
+    violations = violations_in(driver)
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert violations == []
 

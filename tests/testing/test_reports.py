@@ -72,6 +72,10 @@ def an_object(frames: Frames, form: str) -> Any:
     return object()
 
 
+def folder(files: Any) -> Any:
+    return report(render=lambda frames, form: files, formats=("folder",))
+
+
 def report(name: str = "toy", tables: Any = tables, render: Any = render, **details: Any) -> Any:
     return harness.Report(name, tables, render, **details)
 
@@ -81,6 +85,7 @@ verdicts = partial(failed_checks, REPORT_CHECKS)
 
 def test_a_good_report_passes() -> None:
     harness.testing.check_report(report())
+    harness.testing.check_report(folder({"index.html": b"page", "data/iris.csv": b""}))
 
 
 @pytest.mark.parametrize("check", REPORT_CHECKS, ids=str)
@@ -105,6 +110,10 @@ WRONG = [
         RENDERS,
         "csv: render gives a object, neither str nor bytes",
     ),
+    (folder(b"page"), RENDERS, "folder: render gives a bytes, not a mapping"),
+    (folder({}), RENDERS, "folder: render gives no file"),
+    (folder({"a/../b": b""}), RENDERS, "folder: the folder has the path 'a/../b'"),
+    (folder({"index.html": "page"}), RENDERS, "folder: 'index.html' is a str, not bytes"),
 ]
 
 

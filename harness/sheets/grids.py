@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from harness.sheets.texts import csv_text
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from harness.sheets.table import Column, Entry, Sheet
 
 FIGURE = re.compile(r"[-+<]?[\d.]|$")
+NO_BAR = Markup()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class GridCell:
         mark: shown before the text.
         note: shown after the text.
         look: ``strong``, ``faint``, ``alarm`` or empty.
+        href: where a link on the text leads, or empty.
+        bar: a small picture behind the figure, which says no more than the figure; or empty.
     """
 
     text: str
@@ -40,6 +44,8 @@ class GridCell:
     mark: str = ""
     note: str = ""
     look: str = ""
+    href: str = ""
+    bar: Markup = NO_BAR
 
 
 @dataclass(frozen=True, slots=True)
