@@ -144,3 +144,19 @@ def quotients(
         return ()
     pairs = zip(samples, reference, strict=True)
     return tuple((median(a) / median(b),) for a, b in pairs if a and b)
+
+
+def anchored(
+    samples: Sequence[Sequence[float]], anchor: Sequence[float]
+) -> tuple[float, float, float]:
+    """A time as a multiple of an anchor's, with the ends of its 95% interval; NaN if unknown.
+
+    Args:
+        samples: those of each process.
+        anchor: the anchor's seconds in the same processes.
+    """
+    ratios = quotients(samples, [(seconds,) for seconds in anchor])
+    if not ratios:
+        return math.nan, math.nan, math.nan
+    summary = summarise(ratios)
+    return summary.median, summary.low, summary.high

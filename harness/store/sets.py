@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from harness.errors import UsageError
 from harness.store import database as tables
 from harness.store.frames import load_frames
+from harness.store.sessions import Part, side_by_side
 from harness.words import listed, plural
 
 if TYPE_CHECKING:
@@ -59,8 +60,15 @@ def load_runs(
         [part.results.assign(run_id=run.id) for run, part in zip(ordered, parts, strict=True)],
         ignore_index=True,
     ).join(_origins(store, ordered), on="result_id")
-    kept, left_out = _chosen(rows)
+    kept, left_out, of_same_code = _chosen(rows)
     ids = set(kept["result_id"])
+    timings, untimed = side_by_side(
+        [Part(run, part.timings) for run, part in zip(ordered, parts, strict=True)],
+        store.runs(),
+        wanted=lambda run_id, row: (
+            (run_id, row["case"], row["subject"], row["device"]) in of_same_code
+        ),
+    )
     newest = parts[-1]
     return replace(
         newest,
@@ -75,11 +83,8 @@ def load_runs(
         ),
         results=kept,
         traces=lambda: _of(ids, [part.traces() for part in parts]),
-        # Times of different runs were not taken in turns: those of one run stand together.
-        timings=next(
-            (part.timings for part in reversed(parts) if len(part.timings)), newest.timings
-        ),
-        sources=(*_told(ordered, kept), *left_out),
+        timings=timings,
+        sources=(*_told(ordered, kept), *left_out, *untimed),
     )
 
 
@@ -110,8 +115,15 @@ class _Reason:
     why: str
 
 
-def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The rows to show, in their order, and lines on those that are left out."""
+def _chosen(
+    rows: pd.DataFrame,
+) -> tuple[pd.DataFrame, list[str], set[tuple[int, str, str, str]]]:
+    """The rows to show, and what follows from the choice.
+
+    Returns:
+        The rows in their order; lines on those that are left out; and the runs and pairings (run
+        id, dataset, model, device) whose splits and code are those of the rows to show.
+    """
     left: dict[_Reason, Counter[str]] = {}
 
     def leave_out(rows: pd.DataFrame, whys: Iterable[str]) -> None:
@@ -131,6 +143,7 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     other = "of other code or versions than those of run {}"
     leave_out(ran[~fits], [other.format(int(run_id)) for run_id in newer[~fits]])
     ran = ran[fits].sort_values("run_id", kind="stable")
+    of_same_code = set(ran[["run_id", *PAIRING]].itertuples(index=False, name=None))
     is_ok = ran["status"] == "ok"
     ran = pd.concat([ran[~is_ok], ran[is_ok]])  # a success comes before a newer failure
     ran = ran.drop_duplicates([*PAIRING, "repeat"], keep="last")
@@ -138,7 +151,8 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     known = pd.MultiIndex.from_frame(ran[PAIRING])
     skipped = skipped[~pd.MultiIndex.from_frame(skipped[PAIRING]).isin(known)]
     kept = pd.concat([ran, skipped]).sort_index()
-    return kept.drop(columns=["code", "split", "seed"]).reset_index(drop=True), _lines(left)
+    kept = kept.drop(columns=["code", "split", "seed"]).reset_index(drop=True)
+    return kept, _lines(left), of_same_code
 
 
 def _on_common_splits(ran: pd.DataFrame) -> Any:
@@ -201,7 +215,8 @@ def _told(runs: Sequence[Run], kept: pd.DataFrame) -> list[str]:
     if len(names) > 1:
         lines.append(
             f"They ran on {plural(len(names), 'machine')}: {listed(sorted(names), most=3)}. "
-            "Seconds and bytes of different machines are not to be compared."
+            "Seconds and bytes of different machines are not to be compared; times as multiples "
+            "of an anchor's are, within their intervals."
         )
     return lines
 
