@@ -40,16 +40,14 @@ ARRAY, STRIP = 64 << 20, 4 << 20
 """`MEMORY`: bytes of each of two arrays, and of the part that a call copies. A part is copied again
 only after all others, when it has left caches of less than 128 MiB."""
 
-CALLS = 8
-"""Calls in a sample, which then takes one or two milliseconds, about as long as a sample of a
-short workload: shorter ones would mostly miss the moments when another program has the processor.
-"""
-
 SHARE = 0.01
 """Share of the time that an anchor takes beside the workloads, beyond the first `LEAST` samples."""
 
-LEAST = 3
-"""The least number of samples of an anchor in a process and group."""
+LEAST = 5
+"""The least number of samples of an anchor in a process and group. A sample is a single call of a
+fifth of a millisecond: another program that takes the processor away for milliseconds meets few of
+them, so that their median tells the machine's speed. Samples of eight calls met it so often on a
+busy machine that medians came out at three times the usual."""
 
 MEMORY_BOUND = 1 << 25
 """Bytes from which a softmax depends on memory: the array exceeds a core's caches."""
@@ -143,4 +141,4 @@ class Turns:
         return {name: median(samples) for name, samples in self.samples.items()}
 
     def _sample(self, name: str) -> None:
-        self.samples[name].append(timed(self.anchors[name], CALLS, clock=self.clock))
+        self.samples[name].append(timed(self.anchors[name], 1, clock=self.clock))
