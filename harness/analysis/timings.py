@@ -235,15 +235,13 @@ def _order(value: float) -> float:
 
 def _across(name: str, row: Record, other: Record) -> Record:
     """A row's time / another row's time of another run, by their ratios to the same anchor."""
-    ends = with_intervals("ratio")
-    (ratio_, low, high), (other_ratio, other_low, other_high) = (
-        (float(each[end]) for end in ends) for each in (row, other)
-    )
-    if row["anchor"] != other["anchor"] or not (ratio_ > 0 and other_ratio > 0):
+    value, low, high = (row[end] for end in with_intervals("ratio"))
+    base, base_low, base_high = (other[end] for end in with_intervals("ratio"))
+    if row["anchor"] != other["anchor"] or not (value > 0 and base > 0):
         return _figure(name, ())
-    quotient = ratio_ / other_ratio
-    below = math.hypot(math.log(ratio_ / low), math.log(other_high / other_ratio))
-    above = math.hypot(math.log(high / ratio_), math.log(other_ratio / other_low))
+    quotient = value / base
+    below = math.hypot(math.log(value / low), math.log(base_high / base))
+    above = math.hypot(math.log(high / value), math.log(base / base_low))
     values = (quotient, quotient * math.exp(-below), quotient * math.exp(above))
     return dict(zip(with_intervals(name), values, strict=True))
 
