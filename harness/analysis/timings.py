@@ -178,7 +178,8 @@ def softmax(frames: Frames) -> pd.DataFrame:
     """A row for each kernel, shape, dtype, device and state of the caches that was timed.
 
     ``copies`` is the time / the time of copying the same array. ``bests`` is the time / the time of
-    the fastest kernel. Both ratios are formed within each process.
+    the fastest kernel. Both ratios are formed within each process, or for timings of different runs
+    from their ratios to an anchor.
     """
     rows = [row for row in _rows(frames, ("softmax", "copy")) if SoftmaxCase.of(row["case"])]
     records = []

@@ -860,8 +860,9 @@ class Timing:
         measured: when the run began that took the timing, if that was an earlier run (UTC, ISO
             8601); empty otherwise.
         anchor: name of the anchor that the times are best compared with; empty without anchors.
-        anchors: seconds of each anchor by its name, a number for each process of ``samples``. An
-            anchor is a fixed workload that the process timed in turns with the others.
+        anchors: undisturbed seconds of each anchor by its name, a number for each process of
+            ``samples``. An anchor is a fixed workload that the process timed in turns with the
+            others; see `harness.timing.anchors`.
     """
 
     kind: str
@@ -1033,11 +1034,11 @@ class Frames:
             unless ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%
             confidence interval over processes), ``p99`` (median over processes); ``n_processes``,
             ``n_samples``; ``samples``, ``anchor`` and ``anchors`` as in `Timing`; ``ratio``, the
-            time / the anchor's (median over processes), with its 95% confidence interval
-            ``ratio_low`` and ``ratio_high``; ``bridge``, ``day`` or ``machine`` if the timing was
-            taken on another day or machine than the run's own timings, whereupon the ratio's
-            interval includes how much ratios differ between days or machines; and a column for
-            each figure.
+            time / the anchor's (each the tenth percentile of a process's samples; median over
+            processes), with its 95% confidence interval ``ratio_low`` and ``ratio_high``;
+            ``bridge``, which is ``day`` or ``machine`` if the timing was taken on another day or
+            machine than the newest run's (then the interval includes how much ratios differ
+            between days or machines), else empty; and a column for each figure.
         sketches: called with result ids; the sketches by id, for those results that have one: only
             first repeats do.
         history: called without arguments; the points that `harness track` keeps in the store, of

@@ -59,7 +59,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                 ),
                 named=True,
             ),
-            *([_ratio(rows)] if bridged else []),
+            *([_ratio(rows), _days(rows)] if bridged else []),
             Column(
                 f"fit {unit}",
                 tuple(
@@ -77,7 +77,6 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
             _measured(rows, "p99", "row_p99_microseconds", _tens),
             _measured(rows, "rows/s", "rows_per_second", _rate),
             *([] if bridged else [_ratio(rows)]),
-            _days(rows),
         ]
         kept = [c for c in columns if c.named or any(entry.text for entry in c.entries)]
         title = f"{dataset}, timed alone"
@@ -91,7 +90,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
 
 def _ratio(rows: Sequence[Record]) -> Column:
     """Times as multiples of the anchor's."""
-    return _measured(rows, RATIO, "ratio", _tens)
+    return _measured(rows, RATIO, "ratio", lambda value: compact(value, 4))
 
 
 def _days(rows: Sequence[Record]) -> Column:
@@ -141,7 +140,7 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
                 ),
                 named=True,
             ),
-            *([_ratio(rows)] if bridged else []),
+            *([_ratio(rows), _days(rows)] if bridged else []),
             Column(
                 unit,
                 tuple(
@@ -158,7 +157,6 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
             _figures("stable", (_survival(row["survives"]) for row in rows)),
             _measured(rows, "first ms", "first_seconds", lambda seconds: compact(1e3 * seconds, 2)),
             *([] if bridged else [_ratio(rows)]),
-            _days(rows),
         )
         columns = tuple(
             c for c in columns if c.head not in (RATIO, TIMED_ON) or any(e.text for e in c.entries)
@@ -223,8 +221,8 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
     without = f" {listed(devices)}: no anchor." if devices else ""
     legend = (
         f"{RATIO}: the time as a multiple of the anchor's ({listed(names)}), a fixed calculation "
-        "or copy that every process times in turns with the rest. It depends less on day and "
-        f"machine than milliseconds do.{without}"
+        "or copy that every process times in turns with the rest; of both the tenth percentile, "
+        f"which other programs hardly disturb.{without}"
     )
     lines = [legend]
     bridges = set(ok["bridge"]) - {""}

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from harness.contract.values import TimedCall
+from harness.statistics.timings import undisturbed
 from harness.timing.blocks import timed
 from harness.timing.cases import SoftmaxCase
 
@@ -45,9 +45,9 @@ SHARE = 0.01
 
 LEAST = 5
 """The least number of samples of an anchor in a process and group. A sample is a single call of a
-fifth of a millisecond: another program that takes the processor away for milliseconds meets few of
-them, so that their median tells the machine's speed. Samples of eight calls met it so often on a
-busy machine that medians came out at three times the usual."""
+fifth of a millisecond, so that a program that takes the processor away for milliseconds meets few
+of them. Samples of eight calls met it so often that on a busy machine their median was three times
+as long as usual."""
 
 MEMORY_BOUND = 1 << 25
 """Bytes from which a softmax depends on memory: the array exceeds a core's caches."""
@@ -134,11 +134,11 @@ class Turns:
                 self._sample(name)
 
     def seconds(self) -> dict[str, float]:
-        """The median seconds of each anchor, of at least `LEAST` samples."""
+        """The undisturbed seconds of each anchor, of at least `LEAST` samples."""
         for name, samples in self.samples.items():
             while len(samples) < LEAST:
                 self._sample(name)
-        return {name: median(samples) for name, samples in self.samples.items()}
+        return {name: undisturbed(samples) for name, samples in self.samples.items()}
 
     def _sample(self, name: str) -> None:
         self.samples[name].append(timed(self.anchors[name], 1, clock=self.clock))

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/anchors.py measure FILE             # one session, half a minute
     python tests/benchmarks/anchors.py measure FILE --beside memory   # or compute: with a co-tenant
-    python tests/benchmarks/anchors.py cost                     # what the anchors cost, two minutes
+    python tests/benchmarks/anchors.py cost             # what the anchors cost, half a minute
     python tests/benchmarks/anchors.py compare FILE ...         # sessions of one or more machines
 
 ``measure`` times a fixed set of workloads as ``harness run`` and ``harness bench`` do, and appends
@@ -31,8 +31,10 @@ import numpy as np
 import scipy
 
 from harness.contract.registry import Registry, load
+from harness.statistics.timings import undisturbed
 from harness.store.environment import machine
 from harness.timing import anchors
+from harness.timing.engine import measure as measure_in_turns
 from harness.timing.session import Bench, time_groups
 from harness.timing.workloads import SoftmaxGroup, TimedPairing, TrainingGroup
 from harness.trials.plan import Selection, plan
@@ -40,7 +42,6 @@ from harness.trials.plan import Selection, plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from harness.timing.session import Session
     from harness.timing.workloads import Group
 
     Record: TypeAlias = dict[str, Any]
@@ -64,6 +65,10 @@ HOGS = {
     "compute": "import numpy as np; a = np.ones((256, 256))\nwhile True: a @ a",
 }
 """Programs that run beside a session on the last processor."""
+
+STATES = ("quiet", "beside our memory program", "beside our compute program", "busy")
+QUIET = 0.3
+"""Processors that programs other than ours may use in a session that counts as quiet."""
 
 BOUNDED = ("memory-bound", "softmax in cache", "training", "prediction")
 """Kinds of workloads, in the order of the tables."""
@@ -134,6 +139,7 @@ def measure(beside: str) -> Record:
                 "key": list(timing.key),
                 "anchor": timing.anchor,
                 "seconds": [_digits(median(process)) for process in timing.samples],
+                "undisturbed": [_digits(undisturbed(process)) for process in timing.samples],
                 "anchors": {name: [*map(_digits, of)] for name, of in timing.anchors.items()},
             }
             for timing in session.timings
@@ -149,44 +155,56 @@ def _digits(seconds: float) -> float:
 def compared(records: Sequence[Record]) -> str:
     """Tables of the spread between sessions, by kind of workload and anchor, in Markdown."""
     lines = [
-        "| machine | date | beside it | sessions | workloads |",
+        "| machine | date | state | sessions | workloads |",
         "| --- | --- | --- | --- | --- |",
     ]
-    for (name, beside), several in _by(records, lambda r: (r["machine"], r["beside"])).items():
-        dates = sorted({record["date"][:10] for record in several})
-        n = len(several[0]["timings"])
-        lines.append(
-            f"| {name} | {dates[0]}{f' to {dates[-1]}' if len(dates) > 1 else ''} | "
-            f"{beside or 'nothing of ours'} | {len(several)} | {n} |"
-        )
-    quiet = [record for record in records if not record["beside"]]
+    by_state = _by(records, lambda record: (record["machine"], state_of(record)))
+    for (name, state), several in sorted(by_state.items()):
+        days = sorted({record["date"][:10] for record in several})
+        n = max(len(record["timings"]) for record in several)
+        lines.append(f"| {name} | {' to '.join(days)} | {state} | {len(several)} | {n} |")
+    states = {state: [r for r in records if state_of(r) == state] for state in STATES}
+    calm = [record for state in STATES[:-1] for record in states[state]]
     for title, chosen, between in (
-        ("Between sessions with nothing of ours beside them, on the same machine", quiet, False),
-        ("Between all sessions of the same machine, with and without a co-tenant", records, False),
-        ("Between machines (means over their sessions)", records, True),
+        ("Between quiet sessions of one machine", states[STATES[0]], False),
+        ("Between sessions of one machine: quiet, and beside our program", calm, False),
+        ("Between busy sessions of one machine", states[STATES[-1]], False),
+        ("Between machines (means over their quiet sessions)", states[STATES[0]], True),
     ):
         lines += ["", f"**{title}**", ""]
         n_machines = len({record["machine"] for record in chosen})
         if between and n_machines < 2:
-            lines.append("Not known: all sessions are of one machine.")
+            lines.append("Not known: the sessions are of fewer than two machines.")
             continue
-        lines += [
-            "| kind | workloads | raw | / compute-1 | / memory-1 | / fitting anchor | taken away |",
-            "| --- | --- | --- | --- | --- | --- | --- |",
-        ]
+        if not between and len(chosen) < 2 * n_machines:
+            lines.append("Not known: fewer than two sessions.")
+            continue
+        heads = ("kind", "workloads", "median", "undisturbed", "/ compute-1", "/ memory-1", "ratio")
+        heads += ("taken away from median", "from undisturbed")
+        lines += [f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}"]
         lines += [_row(kind, chosen, between) for kind in (*BOUNDED, "all")]
     return "\n".join(lines)
 
 
+def state_of(record: Record) -> str:
+    """What else ran on the machine during a session, one of `STATES`."""
+    ours = 1.0 if record["beside"] else 0.0
+    if record["usage"]["others"] - ours > QUIET:
+        return STATES[-1]
+    return f"beside our {record['beside']} program" if record["beside"] else STATES[0]
+
+
 def _row(kind: str, records: Sequence[Record], between: bool) -> str:
     """The pooled spreads of the workloads of a kind, as a line of a table."""
-    raw, compute, memory, fitting = (
+    raw, quick, compute, memory, fitting = (
         _spread(records, kind, anchor, between)
-        for anchor in ("", anchors.COMPUTE, anchors.MEMORY, "fitting")
+        for anchor in ("", "none", anchors.COMPUTE, anchors.MEMORY, "fitting")
     )
-    taken = 1 - fitting[0] ** 2 / raw[0] ** 2 if raw[0] else math.nan
-    cells = (f"{100 * spread:.1f}%" for spread, _ in (raw, compute, memory, fitting))
-    return f"| {kind} | {raw[1]} | {' | '.join(cells)} | {100 * taken:.0f}% of the variance |"
+    cells = [f"{100 * spread:.1f}%" for spread, _ in (raw, quick, compute, memory, fitting)]
+    for before, _ in (raw, quick):
+        taken = 1 - (fitting[0] / before) ** 2 if before else math.nan
+        cells.append(f"{100 * taken:.0f}% of the variance")
+    return f"| {kind} | {raw[1]} | {' | '.join(cells)} |"
 
 
 def _spread(records: Sequence[Record], kind: str, anchor: str, between: bool) -> tuple[float, int]:
@@ -195,7 +213,8 @@ def _spread(records: Sequence[Record], kind: str, anchor: str, between: bool) ->
     Args:
         records: the sessions.
         kind: one of `BOUNDED`, or ``all``.
-        anchor: its name; ``fitting`` for each timing's own; empty for the raw times.
+        anchor: its name; ``fitting`` for each timing's own; empty for the medians of the times, and
+            ``none`` for the undisturbed times.
         between: between the means of machines, rather than between the sessions of each.
     """
     logs: dict[tuple[str, ...], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
@@ -204,8 +223,9 @@ def _spread(records: Sequence[Record], kind: str, anchor: str, between: bool) ->
             if kind not in ("all", kind_of(timing)):
                 continue
             name = timing["anchor"] if anchor == "fitting" else anchor
-            by = timing["anchors"][name] if name else [1.0] * len(timing["seconds"])
-            quotients = [a / b for a, b in zip(timing["seconds"], by, strict=True)]
+            seconds = timing["undisturbed" if anchor else "seconds"]
+            by = timing["anchors"][name] if name in timing["anchors"] else [1.0] * len(seconds)
+            quotients = [a / b for a, b in zip(seconds, by, strict=True)]
             logs[tuple(timing["key"])][record["machine"]].append(math.log(median(quotients)))
     variances, degrees = [], []
     for by_machine in logs.values():
@@ -231,20 +251,27 @@ def kind_of(timing: Record) -> str:
 
 
 def cost() -> str:
-    """The anchors' share of the time, and how they change the times of the workloads."""
+    """What the anchors cost in each group, as a table in Markdown."""
     registry = load()
-    few = groups(registry)
-    sessions: dict[bool, list[Session]] = {True: [], False: []}
-    for i in range(4):
-        for anchored in (True, False) if i % 2 else (False, True):
-            plugin = [] if anchored else [str(Path(__file__).with_name("no_anchors.py"))]
-            bench = Bench(few, tuple(plugin), budget=15.0, most=1)
-            sessions[anchored].append(time_groups(bench))
-    rounds = {
-        anchored: sum(len(p) for s in several for t in s.timings for p in t.samples)
-        for anchored, several in sessions.items()
-    }
-    return f"samples with anchors / without: {rounds[True] / rounds[False]:.3f}"
+    started = time.perf_counter()
+    calls = anchors.set_up()
+    lines = [
+        f"Setting up, once a process: {1e3 * (time.perf_counter() - started):.0f} ms.",
+        "",
+        "| group | seconds | the anchors' share | samples of each |",
+        "| --- | --- | --- | --- |",
+    ]
+    for group in groups(registry):
+        turns = anchors.Turns(calls)
+        workloads = group.workloads(registry, 0, 1)
+        started = time.perf_counter()
+        measure_in_turns(workloads, seconds=3.0, seed=0, between=turns.take)
+        turns.seconds()
+        seconds = time.perf_counter() - started
+        spent = sum(map(sum, turns.samples.values()))
+        n = "/".join(str(len(samples)) for samples in turns.samples.values())
+        lines.append(f"| {group.case} | {seconds:.2f} | {100 * spent / seconds:.1f}% | {n} |")
+    return "\n".join(lines)
 
 
 def _by(records: Iterable[Record], key: Callable[[Record], Any]) -> dict[Any, list[Record]]:

@@ -193,10 +193,11 @@ def test_the_unit_is_the_largest_in_which_no_time_is_below_1(
 
 
 ANCHORED: dict[str, Any] = {"anchor": "compute-1", "anchors": {"compute-1": (1e-3, 1e-3, 2e-3)}}
-QUICK = timing("fit", "quick", "iris", 0.1, 0.1, 0.2, **ANCHORED)
-SLOW = timing("fit", "slow", "iris", 0.3, 0.3, 0.6, **ANCHORED)
+QUICK = timing("fit", "quick", "iris", samples=((0.1,), (0.1,), (0.2,)), **ANCHORED)
+SLOW = timing("fit", "slow", "iris", samples=((0.3,), (0.3,), (0.6,)), **ANCHORED)
 OLD = timing(
-    *("fit", "old", "iris", 0.8, 0.8, 0.8),
+    *("fit", "old", "iris"),
+    samples=((0.8,), (0.8,), (0.8,)),
     measured="2026-11-20T08:00:00+00:00",
     **ANCHORED | {"anchors": {"compute-1": (4e-3,) * 3}},
 )
@@ -223,7 +224,7 @@ def test_the_time_of_a_fit_is_given_as_a_multiple_of_the_anchor_s() -> None:
 def test_timings_of_another_day_are_ranked_by_multiples_and_their_day_is_given() -> None:
     frames = bridged(QUICK, OLD, SLOW)
     (sheet,) = timed.training_sheets(timings.training(frames))
-    assert [each.head for each in sheet.columns] == ["model", "× anchor", "fit ms", "timed on"]
+    assert [each.head for each in sheet.columns] == ["model", "× anchor", "timed on", "fit ms"]
     assert column(sheet, "model") == ["quick", "old", "slow"]  # by milliseconds, old is last
     assert column(sheet, "fit ms") == ["100", "800", "300"]
     assert column(sheet, "timed on") == ["", "2026-11-20", ""]

@@ -10,13 +10,13 @@ import pytest
 from harness.statistics.bridges import DAY, MACHINE, deviation, widened
 from harness.statistics.timings import anchored, summarise
 
-SAMPLES = ((0.9, 1.0, 1.4), (1.9, 2.0, 2.4), (4.1, 4.0, 4.4))
+SAMPLES = ((1.0, 1.0, 1.4), (2.0, 2.0, 2.4), (4.1, 4.1, 4.4))
 ANCHOR = (0.1, 0.1, 0.5)
 
 
 def test_a_ratio_is_the_median_of_the_ratios_of_the_processes() -> None:
     ratio, low, high = anchored(SAMPLES, ANCHOR)
-    assert ratio == pytest.approx(10.0)  # of 1/.1, 2/.1 and 4.1/.5; not 2/.1 = 20
+    assert ratio == pytest.approx(10.0)  # of 1/.1, 2/.1 and 4.1/.5; not 2/.1 = 20, of medians
     within = summarise([(1.0 / 0.1,), (2.0 / 0.1,), (4.1 / 0.5,)])
     assert (low, high) == pytest.approx((within.low, within.high))
 
@@ -30,10 +30,16 @@ def test_a_machine_twice_as_slow_gives_the_same_ratio() -> None:
 
 def test_processes_that_are_slow_throughout_do_not_widen_the_ratio_s_interval() -> None:
     slow = (1.0, 3.0, 2.0)
-    samples = tuple(tuple(by * seconds for seconds in (0.9, 1.0, 1.1)) for by in slow)
+    samples = tuple((by, by, 1.1 * by) for by in slow)
     ratio, low, high = anchored(samples, tuple(0.1 * by for by in slow))
     assert (ratio, low, high) == pytest.approx((10.0, 10.0, 10.0))
     assert summarise(samples).high > 2 * median(median(process) for process in samples)
+
+
+def test_samples_that_another_program_disturbed_do_not_change_the_ratio() -> None:
+    quiet = [(1.0,) * 10] * 3
+    disturbed = [(1.0,) * 4 + (3.0,) * 6] * 3
+    assert anchored(disturbed, ANCHOR) == pytest.approx(anchored(quiet, ANCHOR))
 
 
 @pytest.mark.parametrize("anchor", [(), (0.1, 0.1)])
