@@ -176,7 +176,7 @@ def compared(records: Sequence[Record]) -> str:
         if between and n_machines < 2:
             lines.append("Not known: the sessions are of fewer than two machines.")
             continue
-        if not between and len(chosen) < 2 * n_machines:
+        if not between and len(chosen) <= max(1, n_machines):
             lines.append("Not known: fewer than two sessions.")
             continue
         heads = ("kind", "workloads", "median", "undisturbed", "/ compute-1", "/ memory-1", "ratio")
