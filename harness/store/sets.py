@@ -143,7 +143,8 @@ def _chosen(
     other = "of other code or versions than those of run {}"
     leave_out(ran[~fits], [other.format(int(run_id)) for run_id in newer[~fits]])
     ran = ran[fits].sort_values("run_id", kind="stable")
-    of_same_code = set(ran[["run_id", *PAIRING]].itertuples(index=False, name=None))
+    pairings = ran[["run_id", *PAIRING]].drop_duplicates()
+    of_same_code = set(pairings.itertuples(index=False, name=None))
     is_ok = ran["status"] == "ok"
     ran = pd.concat([ran[~is_ok], ran[is_ok]])  # a success comes before a newer failure
     ran = ran.drop_duplicates([*PAIRING, "repeat"], keep="last")
