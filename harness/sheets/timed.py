@@ -11,7 +11,7 @@ from harness.contract.values import RUNNING, TO_PREDICT
 from harness.sheets.figures import compact
 from harness.sheets.notes import Note
 from harness.sheets.table import Column, Entry, Sheet
-from harness.statistics.bridges import DAY, MACHINE
+from harness.statistics.bridges import deviation
 from harness.timing.busyness import complaint
 from harness.words import UNITS, fixed, listed, plain, plural
 
@@ -230,8 +230,8 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
         errors = [
             text
             for bridge, text in (
-                ("day", f"{100 * DAY:.0f}% between days"),
-                ("machine", f"{100 * min(MACHINE.values()):.0f}% or more between machines"),
+                ("day", f"{100 * deviation(names[0], 'day'):.0f}% between days"),
+                ("machine", f"{100 * deviation(names[0], 'machine'):.0f}% between machines"),
             )
             if bridge in bridges
         ]

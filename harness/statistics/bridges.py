@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     Bridge: TypeAlias = Literal["", "day", "machine"]
     """What lies between two timings: nothing, another day, or another machine."""
 
-DAY = 0.1
-"""Standard deviation of the difference between the log ratios of two sessions on one machine. See
-docs/measurements/anchors.md."""
+DAY = 0.21
+"""Standard deviation of the difference between the log ratios of two sessions on one machine,
+beyond what their processes' intervals tell. From ten sessions of 70 workloads within ten minutes of
+a busy machine: docs/measurements/anchors.md. Quiet machines and other days were not measured."""
 
 MACHINE = {"compute": 0.2, "memory": 0.35}
-"""The same for two machines, by the kind of anchor. No two machines have been measured with the
-anchors yet. The numbers are from quotients of other workloads, measured on an Intel Xeon (Sapphire
-Rapids) and an AMD EPYC (Zen 4) and published as tables of docs/performance.md on 2026-11-23 and
+"""What another machine adds to `DAY`, by the kind of anchor. No two machines have been measured
+with the anchors yet. The numbers are from quotients of other workloads, measured on an Intel Xeon
+(Sapphire Rapids) and an AMD EPYC (Zen 4), as docs/performance.md gave them on 2026-11-23 and
 2026-11-25. Root mean squares of log(EPYC's / Xeon's quotient): a softmax / another one .16 (16
 shapes), .17 (16) and .22 (16); a fit / another one .15 (5 tables); a softmax / a copy of its array
 .34 (16)."""
@@ -37,7 +38,7 @@ def deviation(anchor: str, bridge: Bridge) -> float:
         return 0.0
     if bridge == "day":
         return DAY
-    return MACHINE.get(anchor.partition("-")[0], max(MACHINE.values()))
+    return math.hypot(DAY, MACHINE.get(anchor.partition("-")[0], max(MACHINE.values())))
 
 
 def widened(

@@ -60,6 +60,8 @@ def test_a_bridge_adds_its_error_to_the_interval_on_the_log_scale() -> None:
 
 def test_a_bridge_between_machines_is_wider_than_one_between_days() -> None:
     assert deviation("compute-1", "") == 0
-    assert 0 < DAY < deviation("compute-1", "machine") == MACHINE["compute"]
-    assert deviation("memory-2", "machine") == MACHINE["memory"]
-    assert deviation("unheard-of-1", "machine") == max(MACHINE.values())
+    assert 0 < DAY < deviation("compute-1", "machine")
+    for anchor, kind in (("compute-1", "compute"), ("memory-2", "memory")):
+        assert deviation(anchor, "machine") == math.hypot(DAY, MACHINE[kind])
+    widest = max(MACHINE.values())
+    assert deviation("unheard-of-1", "machine") == math.hypot(DAY, widest)

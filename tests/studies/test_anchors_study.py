@@ -11,7 +11,12 @@ KINDS = ("memory-bound", "softmax in cache", "training", "prediction", "all")
 
 
 def session(
-    *speeds: float, name: str = "here", beside: str = "", others: float = 0.0, memory: float = 1.0
+    *speeds: float,
+    name: str = "here",
+    beside: str = "",
+    others: float = 0.0,
+    memory: float = 1.0,
+    nice: int = 0,
 ) -> dict[str, Any]:
     """A session on a machine whose speed differs between its processes.
 
@@ -21,6 +26,7 @@ def session(
         beside: the program that ran beside the session.
         others: processors that all other programs used.
         memory: factor of the times of all that memory limits.
+        nice: the session's niceness.
     """
     timings = [
         timing("fit", "knn", "iris", 0.1, "compute-1", speeds, memory),
@@ -32,6 +38,7 @@ def session(
         "machine": name,
         "versions": "",
         "beside": beside,
+        "nice": nice,
         "usage": {"others": others},
         "timings": timings,
     }
@@ -107,6 +114,11 @@ def test_one_machine_tells_nothing_of_two() -> None:
 )
 def test_the_state_of_a_session_is_what_else_ran(beside: str, others: float, state: str) -> None:
     assert study.state_of(session(1, beside=beside, others=others)) == state
+
+
+def test_a_busy_session_at_high_priority_is_a_state_of_its_own() -> None:
+    assert study.state_of(session(1, others=1.0, nice=-15)) == "busy, at high priority"
+    assert study.state_of(session(1, others=0.1, nice=-15)) == "quiet"
 
 
 def test_all_kinds_have_rows() -> None:
