@@ -28,6 +28,9 @@ def with_intervals(*names: str) -> tuple[str, ...]:
     return tuple(f"{name}{end}" for name in names for end in ("", "_low", "_high"))
 
 
+ANCHORED = ("anchor", *with_intervals("ratio"), "measured", "bridge")
+"""Columns of `Frames.timings` that both tables repeat, for the time of a fit or of a kernel."""
+
 TRAINING_COLUMNS = (
     *("dataset", "model", "device", "plain", "threads", "status", "reason", "processes"),
     *("fit_seconds", "fit_low", "fit_high", "fit_minimum", "fit_third_quartile"),
@@ -38,12 +41,14 @@ TRAINING_COLUMNS = (
     *with_intervals("row_microseconds", "row_p99_microseconds", "rows_per_second"),
     *with_intervals("softmax_microseconds", "softmax_share"),
     *LEFT,
+    *ANCHORED,
 )
 SOFTMAX_COLUMNS = (
     *("shape", "dtype", "caches", "device", "threads", "kernel", "status", "reason", "processes"),
     *("seconds", "low", "high", "minimum", "third_quartile"),
     *with_intervals("gigabytes_per_second", "copies", "bests"),
     *("error", "survives", *with_intervals("first_seconds")),
+    *ANCHORED,
 )
 KINDS = (
     *("fit", "together", "reference", "predict", "predict-row", "logits"),
@@ -74,7 +79,7 @@ def training(frames: Frames) -> pd.DataFrame:
             continue
         record |= {name: fit[name] for name in ("threads", "status", "reason")}
         record["processes"] = fit["n_processes"]
-        record |= {name: fit[name] for name in LEFT}
+        record |= {name: fit[name] for name in (*LEFT, "measured", "bridge")}
         epochs = fit["epochs"] if fit["epochs"] > 0 else math.nan
         # The time of a fit with fewer epochs is not comparable; only its time per epoch is.
         if not fit["cut_from"] > 0:
@@ -85,6 +90,7 @@ def training(frames: Frames) -> pd.DataFrame:
                 "fit_minimum": fit["minimum"],
                 "fit_third_quartile": fit["third_quartile"],
             }
+            record |= {name: fit[name] for name in ANCHORED}
         together, reference = (_if_ok(kinds.get(kind)) for kind in ("together", "reference"))
         once = {call: _if_ok(kinds.get(call.once or "")) for call in map(TimedCall, kinds)}
         lone_epochs = epochs_of(fit, once[TimedCall.FIT], epochs)
@@ -163,6 +169,7 @@ def _plain_loop(record: Record, reference: Record, epochs: Sequence[Sequence[flo
         | {"status": reference["status"], "reason": ""}
         | {"processes": reference["n_processes"], "fit_seconds": reference["median"]}
         | fit
+        | {name: reference[name] for name in ANCHORED}
         | _of_an_epoch(epochs, reference["n_train"])
     )
 
@@ -171,7 +178,8 @@ def softmax(frames: Frames) -> pd.DataFrame:
     """A row for each kernel, shape, dtype, device and state of the caches that was timed.
 
     ``copies`` is the time / the time of copying the same array. ``bests`` is the time / the time of
-    the fastest kernel. Both ratios are formed within each process.
+    the fastest kernel. Both ratios are formed within each process, or for timings of different runs
+    from their ratios to an anchor.
     """
     rows = [row for row in _rows(frames, ("softmax", "copy")) if SoftmaxCase.of(row["case"])]
     records = []
@@ -182,7 +190,9 @@ def softmax(frames: Frames) -> pd.DataFrame:
         timed = [row for row in group if row["status"] == "ok"]
         copy = next((row for row in timed if row["kind"] == "copy"), None)
         kernels = [row for row in timed if row["kind"] == "softmax"]
-        best = min(kernels, key=lambda row: row["median"], default=None)
+        # Seconds of several days or machines do not tell which kernel is the fastest.
+        by = "ratio" if any(row["bridge"] for row in kernels) else "median"
+        best = min(kernels, key=lambda row: _order(row[by]), default=None)
         records += [
             (
                 case._asdict()
@@ -196,6 +206,7 @@ def softmax(frames: Frames) -> pd.DataFrame:
                 | _beside("bests", row, best if row["kind"] == "softmax" else None)
                 | {name: row[name] for name in ("error", "survives")}
                 | {name: row.get(name, math.nan) for name in with_intervals("first_seconds")}
+                | {name: row[name] for name in ANCHORED}
             )
             for row in group
         ]
@@ -206,6 +217,8 @@ def _beside(name: str, row: Record, other: Record | None) -> Record:
     """A row's time / another row's time, within each process that measured both."""
     if other is None or row["status"] != "ok":
         return _figure(name, ())
+    if row["measured"] != other["measured"]:
+        return _across(name, row, other)
     seconds, other_seconds = row["samples"], other["samples"]
     figure = _figure(name, quotients(seconds, other_seconds))
     # If a process lacks one of them, the ratio of the overall medians replaces the figure.
@@ -214,6 +227,24 @@ def _beside(name: str, row: Record, other: Record | None) -> Record:
         if len(seconds) == len(other_seconds)
         else figure | {name: ratio(seconds, other_seconds)}
     )
+
+
+def _order(value: float) -> float:
+    """A key for sorting, which puts NaN last."""
+    return math.inf if math.isnan(value) else value
+
+
+def _across(name: str, row: Record, other: Record) -> Record:
+    """A row's time / another row's time of another run, by their ratios to the same anchor."""
+    value, low, high = (row[end] for end in with_intervals("ratio"))
+    base, base_low, base_high = (other[end] for end in with_intervals("ratio"))
+    if row["anchor"] != other["anchor"] or not (value > 0 and base > 0):
+        return _figure(name, ())
+    quotient = value / base
+    below = math.hypot(math.log(value / low), math.log(base_high / base))
+    above = math.hypot(math.log(high / value), math.log(base / base_low))
+    values = (quotient, quotient * math.exp(-below), quotient * math.exp(above))
+    return dict(zip(with_intervals(name), values, strict=True))
 
 
 def _rows(frames: Frames, kinds: Sequence[str]) -> list[Record]:

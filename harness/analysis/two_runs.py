@@ -647,6 +647,8 @@ class _RunTimings:
     @classmethod
     def of(cls, timings: pd.DataFrame) -> _RunTimings:
         """From a run's frame of timings."""
+        # Seconds of another machine than the run's own are no times of this run.
+        timings = timings[timings["bridge"] != "machine"]
         ok = timings["status"] == "ok"
         compared = timings["kind"].isin(KINDS)
         once = timings["kind"].isin([fit.once for fit in FITS])

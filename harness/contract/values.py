@@ -865,6 +865,10 @@ class Timing:
         figures: additional measurements: plain numbers by name.
         measured: when the run began that took the timing, if that was an earlier run (UTC, ISO
             8601); empty otherwise.
+        anchor: name of the anchor that the times are best compared with; empty without anchors.
+        anchors: undisturbed seconds of each anchor by its name, a number for each process of
+            ``samples``. An anchor is a fixed workload that the process timed in turns with the
+            others; see `harness.timing.anchors`.
     """
 
     kind: str
@@ -878,6 +882,8 @@ class Timing:
     calls: int = 1
     figures: Mapping[str, float] = field(default_factory=dict)
     measured: str = ""
+    anchor: str = ""
+    anchors: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def key(self) -> WorkloadKey:
@@ -1035,7 +1041,12 @@ class Frames:
             ``status``, ``reason``, ``calls``, ``measured`` as in `Timing`; seconds per call (NaN
             unless ``ok``): ``median``, ``minimum``, ``third_quartile``, ``low`` and ``high`` (95%
             confidence interval over processes), ``p99`` (median over processes); ``n_processes``,
-            ``n_samples``; ``samples`` as in `Timing`; and a column for each figure.
+            ``n_samples``; ``samples``, ``anchor`` and ``anchors`` as in `Timing`; ``ratio``, the
+            time / the anchor's (each the tenth percentile of a process's samples; median over
+            processes), with its 95% confidence interval ``ratio_low`` and ``ratio_high``;
+            ``bridge``, which is ``day`` or ``machine`` if the timing was taken on another day or
+            machine than the newest run's (then the interval includes how much ratios differ
+            between days or machines), else empty; and a column for each figure.
         sketches: called with result ids; the sketches by id, for those results that have one: only
             first repeats do.
         history: called without arguments; the points that `harness track` keeps in the store, of

@@ -160,8 +160,12 @@ def _sheet(sheet: Sheet, room: Room, width: int) -> Iterator[Line]:
     longest = _longest(sheet)
     least = LEAST if sheet.spared else NAME
 
-    def cut(bare: set[str]) -> tuple[list[_Set], list[list[_Set]]]:
-        shown = [_bare(column) if column.head in bare else column for column in columns]
+    def cut(bare: set[str], without: set[str]) -> tuple[list[_Set], list[list[_Set]]]:
+        shown = [
+            _bare(column) if column.head in bare else column
+            for column in columns
+            if column.head not in without
+        ]
         lead = next(i for i, column in enumerate(shown) if column.named) + 1
         rest = [_Set.of(column, room) for column in shown[lead:]]
         folded = min(longest, max(width - _beside(shown, room), least))
@@ -172,13 +176,20 @@ def _sheet(sheet: Sheet, room: Room, width: int) -> Iterator[Line]:
         # Names fold only if that saves a block.
         return min(layouts, key=lambda layout: len(layout[1]))
 
-    bare = set(sheet.optional)
-    first, blocks = cut(bare)
+    bare, without = set(sheet.optional) | set(sheet.extra), set(sheet.extra)
+    first, blocks = cut(bare, without)
     for head in sheet.optional:
-        candidate = cut(bare - {head})
+        candidate = cut(bare - {head}, without)
         if len(candidate[1]) == len(blocks):
             bare.remove(head)
             first, blocks = candidate
+    for head in sheet.extra:
+        for barer in (bare - {head}, bare):
+            candidate = cut(barer, without - {head})
+            if len(candidate[1]) == len(blocks):
+                bare, without = barer, without - {head}
+                first, blocks = candidate
+                break
     for i, block in enumerate(blocks):
         if i:
             yield []

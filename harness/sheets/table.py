@@ -56,6 +56,8 @@ class Sheet:
         spared: what the ``spare`` columns say; follows ``detail`` if they are left out.
         optional: heads of the columns whose intervals a narrow page leaves out if they would cost
             another block, the most important first.
+        extra: heads of the columns that a narrow page leaves out if they would cost another block,
+            or an interval.
     """
 
     title: str
@@ -64,3 +66,4 @@ class Sheet:
     spare: tuple[str, ...] = ()
     spared: str = ""
     optional: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from harness.contract.values import RUNNING, TO_PREDICT
 from harness.sheets.figures import compact
 from harness.sheets.notes import Note
 from harness.sheets.table import Column, Entry, Sheet
+from harness.statistics.bridges import deviation
 from harness.timing.busyness import complaint
 from harness.words import UNITS, fixed, listed, plain, plural
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
 TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softmax µs", "share")
 """Heads of the columns whose intervals a narrow page may leave out, the most important first."""
+RATIO, TIMED_ON = "× anchor", "timed on"
 LEAST_LEFT, PART_LEFT = 1e-3, 0.1
 """A note mentions work that a fit leaves undone from these seconds and this fraction of a fit."""
 
@@ -38,7 +40,10 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
     sheets = []
     records: list[Record] = table[table["status"] == "ok"].to_dict("records")  # type: ignore[assignment]  # names are texts
     for dataset, group in groupby(records, key=lambda row: str(row["dataset"])):
-        rows = sorted(group, key=lambda row: (math.isnan(row["fit_seconds"]), row["fit_seconds"]))
+        rows = list(group)
+        bridged = any(row["bridge"] for row in rows)
+        by = "ratio" if bridged else "fit_seconds"
+        rows.sort(key=lambda row: (math.isnan(row[by]), row[by]))
         scale, unit = _unit([row["fit_seconds"] for row in rows])
         n_together = max((row["together"] for row in rows if row["together"] > 1), default=0)
 
@@ -54,6 +59,7 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
                 ),
                 named=True,
             ),
+            *([_ratio(rows), _days(rows)] if bridged else []),
             Column(
                 f"fit {unit}",
                 tuple(
@@ -70,13 +76,27 @@ def training_sheets(table: pd.DataFrame) -> list[Sheet]:
             _measured(rows, "row µs", "row_microseconds", _tens),
             _measured(rows, "p99", "row_p99_microseconds", _tens),
             _measured(rows, "rows/s", "rows_per_second", _rate),
+            *([] if bridged else [_ratio(rows)]),
         ]
         kept = [c for c in columns if c.named or any(entry.text for entry in c.entries)]
         title = f"{dataset}, timed alone"
-        rest = (c.head for c in kept[2:] if c.head not in TRAINING_OPTIONAL)
+        fixed_heads = (*TRAINING_OPTIONAL, RATIO)
+        rest = (c.head for c in kept[2:] if c.head not in fixed_heads)
         optional = (*TRAINING_OPTIONAL, *rest)
-        sheets.append(Sheet(title, _detail(rows, several), tuple(kept), optional=optional))
+        extra = () if bridged else (RATIO,)
+        sheets.append(Sheet(title, _detail(rows, several), tuple(kept), (), "", optional, extra))
     return sheets
+
+
+def _ratio(rows: Sequence[Record]) -> Column:
+    """Times as multiples of the anchor's."""
+    return _measured(rows, RATIO, "ratio", lambda value: compact(value, 4))
+
+
+def _days(rows: Sequence[Record]) -> Column:
+    """The days on which those rows were timed that are of another day or machine."""
+    texts = (str(row["measured"])[:10] if row["bridge"] else "" for row in rows)
+    return _figures(TIMED_ON, texts)
 
 
 def _measured(rows: Sequence[Record], head: str, name: str, show: Callable[[float], str]) -> Column:
@@ -106,7 +126,10 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
         return tuple(str(row[name]) for name in ("shape", "dtype", "caches", "device"))
 
     for (shape, dtype, caches, _), group in groupby(records, key=case):
-        rows = sorted(group, key=lambda row: (row["status"] != "ok", row["seconds"]))
+        rows = list(group)
+        bridged = any(row["bridge"] for row in rows)
+        by = "ratio" if bridged else "seconds"
+        rows.sort(key=lambda row: (row["status"] != "ok", math.isnan(row[by]), row[by]))
         scale, unit = _unit([row["seconds"] for row in rows if row["status"] == "ok"])
         columns = (
             Column(
@@ -117,6 +140,7 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
                 ),
                 named=True,
             ),
+            *([_ratio(rows), _days(rows)] if bridged else []),
             Column(
                 unit,
                 tuple(
@@ -132,9 +156,15 @@ def softmax_sheets(table: pd.DataFrame) -> list[Sheet]:
             _figures("error", (_error(row["error"]) for row in rows)),
             _figures("stable", (_survival(row["survives"]) for row in rows)),
             _measured(rows, "first ms", "first_seconds", lambda seconds: compact(1e3 * seconds, 2)),
+            *([] if bridged else [_ratio(rows)]),
+        )
+        columns = tuple(
+            c for c in columns if c.head not in (RATIO, TIMED_ON) or any(e.text for e in c.entries)
         )
         detail = f"{caches}, {_detail(rows, True)}"
-        sheets.append(Sheet(f"{shape} {dtype}", detail, columns, optional=SOFTMAX_OPTIONAL))
+        extra = () if bridged else (RATIO,)
+        title = f"{shape} {dtype}"
+        sheets.append(Sheet(title, detail, columns, (), "", SOFTMAX_OPTIONAL, extra))
     return sheets
 
 
@@ -174,9 +204,42 @@ def _legend(frames: Frames) -> list[str]:
             "device, the limit. error: the largest, against more digits. stable: whether logits "
             "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
         )
+    lines += _of_anchors(frames.timings)
     machine = frames.run.environment.get("timing", {}).get("machine", {})
     if busy := complaint(machine):
         lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
+    return lines
+
+
+def _of_anchors(timings: pd.DataFrame) -> list[str]:
+    """How to read the times as multiples of an anchor's, and times of several days."""
+    ok = timings[timings["status"] == "ok"]
+    names = sorted(set(ok["anchor"]) - {""})
+    if not names:
+        return []
+    devices = sorted(set(ok.loc[ok["anchor"] == "", "device"]) - {"cpu"})
+    without = f" {listed(devices)}: no anchor." if devices else ""
+    legend = (
+        f"{RATIO}: the time as a multiple of the anchor's ({listed(names)}), a fixed calculation "
+        "or copy that every process times in turns with the rest; of both the tenth percentile, "
+        f"which other programs hardly disturb.{without}"
+    )
+    lines = [legend]
+    bridges = set(ok["bridge"]) - {""}
+    if bridges:
+        errors = [
+            text
+            for bridge, text in (
+                ("day", f"{100 * deviation(names[0], 'day'):.0f}% between days"),
+                ("machine", f"{100 * deviation(names[0], 'machine'):.0f}% between machines"),
+            )
+            if bridge in bridges
+        ]
+        lines.append(
+            f"Rows with a date are of another day or machine. Compare them by {RATIO}, which ranks "
+            f"the rows; its interval allows for ratios that differ by {listed(errors)}. Other "
+            "columns are as measured there."
+        )
     return lines
 
 

@@ -144,3 +144,33 @@ def quotients(
         return ()
     pairs = zip(samples, reference, strict=True)
     return tuple((median(a) / median(b),) for a, b in pairs if a and b)
+
+
+UNDISTURBED = 0.1
+"""Fraction of the samples, the quickest ones, that count as undisturbed by other programs."""
+
+
+def undisturbed(samples: Sequence[float]) -> float:
+    """The time that a process takes while nothing disturbs it: the tenth percentile."""
+    return float(np.quantile(samples, UNDISTURBED))
+
+
+def anchored(
+    samples: Sequence[Sequence[float]], anchor: Sequence[float]
+) -> tuple[float, float, float]:
+    """A time as a multiple of an anchor's, with the ends of its 95% interval; NaN if unknown.
+
+    Both times are undisturbed ones. Medians of long calls, but not those of an anchor's short ones,
+    rise with the number of programs that wait for a processor, so that their ratio would, too.
+
+    Args:
+        samples: those of each process.
+        anchor: the anchor's undisturbed seconds in the same processes.
+    """
+    ratios = quotients(
+        [(undisturbed(process),) for process in samples], [(seconds,) for seconds in anchor]
+    )
+    if not ratios:
+        return math.nan, math.nan, math.nan
+    summary = summarise(ratios)
+    return summary.median, summary.low, summary.high

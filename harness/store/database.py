@@ -76,6 +76,7 @@ CHUNK = 500  # values in one query, because databases limit their number
 NAME_LENGTH = 200
 DIGITS = 9  # most digits of an id
 REASON, TRACEBACK, OUTPUT = 500, 20_000, 4_000
+ANCHORS = "anchors"  # among a timing's figures, its anchor's name and the seconds of all anchors
 """Most characters kept of a failure's texts, so that no plugin can fill the store."""
 
 REFUSED = (sa.exc.StatementError, ValueError, TypeError, OverflowError, KeyError, AttributeError)
@@ -522,7 +523,8 @@ class Store:
                 "status": timing.status,
                 "reason": _shortened(timing.reason, REASON),
                 "calls": timing.calls,
-                "figures": {k: v for k, v in timing.figures.items() if np.isfinite(v)},
+                "figures": {k: v for k, v in timing.figures.items() if np.isfinite(v)}
+                | ({ANCHORS: [timing.anchor, dict(timing.anchors)]} if timing.anchors else {}),
                 "processes": [len(process) for process in timing.samples],
                 "samples": pack_samples(timing.samples),
                 "measured": timing.measured or None,
@@ -539,18 +541,7 @@ class Store:
         query = sa.select(timings).where(timings.c.run_id == run.id).order_by(timings.c.id)
         with self._faults(), self.engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        return [
-            Timing(
-                **{name: row[name] for name in ("kind", "subject", "case", "device", "threads")},
-                status=row["status"],
-                reason=row["reason"],
-                samples=unpack_samples(row["samples"], row["processes"]),
-                calls=row["calls"],
-                figures=row["figures"],
-                measured=row["measured"] or "",
-            )
-            for row in rows
-        ]
+        return [_timing(row) for row in rows]
 
     def add_points(self, measured: Iterable[Point]) -> int:
         """Add points to the history, except those that it has already or whose value is not finite.
@@ -969,6 +960,21 @@ def unpack_sketch(packed: bytes) -> Sketch:
             arrays["probabilities"] if "probabilities" in arrays.files else None,
             numbered("hidden"),
         )
+
+
+def _timing(row: sa.RowMapping) -> Timing:
+    anchor, anchors = row["figures"].get(ANCHORS, ("", {}))
+    return Timing(
+        **{name: row[name] for name in ("kind", "subject", "case", "device", "threads")},
+        status=row["status"],
+        reason=row["reason"],
+        samples=unpack_samples(row["samples"], row["processes"]),
+        calls=row["calls"],
+        figures={name: value for name, value in row["figures"].items() if name != ANCHORS},
+        measured=row["measured"] or "",
+        anchor=anchor,
+        anchors={name: tuple(seconds) for name, seconds in anchors.items()},
+    )
 
 
 def pack_samples(samples: Sequence[Sequence[float]]) -> bytes:

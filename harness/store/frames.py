@@ -12,8 +12,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from harness.contract.values import LEFT, Frames
-from harness.statistics.timings import summarise
+from harness.statistics.timings import anchored, summarise
 from harness.store import database as tables
+from harness.store.sessions import Part, side_by_side
 from harness.store.sources import told
 
 if TYPE_CHECKING:
@@ -37,10 +38,12 @@ METRICS = (
 )
 TIMING_FIELDS = (
     *("kind", "subject", "case", "device", "threads", "status", "reason", "calls", "measured"),
+    *("anchor", "anchors"),
 )
 TIMING_COLUMNS = (
     *TIMING_FIELDS,
     *("median", "minimum", "third_quartile", "low", "high", "p99", "n_processes", "n_samples"),
+    *("ratio", "ratio_low", "ratio_high", "bridge"),
     *("samples", "setup_seconds", "first_seconds", "error", "survives", *LEFT),
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
@@ -94,17 +97,20 @@ def load_frames(
         ids = {run.id, *results["run_id"].tolist()}
         runs = [each for each in store.runs() if each.id in ids]
     sources = (KNOWN.format(n_known, len(ran)), *told(runs, ran)) if n_known else ()
+    timings, untimed = timings_frame(store.timings(run)), list[str]()
+    if (timings["measured"] != "").any():  # kept from earlier runs
+        timings, untimed = side_by_side([Part(run, timings)], store.runs())
     return Frames(
         run,
         results,
         traces=lambda: _traces(store, run),
         predictions=lambda ids: _predictions(store, ids),
         predicted=lambda ids: _predicted(store, ids),
-        timings=timings_frame(store.timings(run)),
+        timings=timings,
         sketches=lambda ids: _sketches(store, ids),
         history=store.points,
         pictures=pictures,
-        sources=sources,
+        sources=(*sources, *untimed),
         runs=tuple(runs),
     )
 
@@ -117,6 +123,9 @@ def timings_frame(timings: Sequence[Timing]) -> pd.DataFrame:
         if timing.samples:
             row |= asdict(summarise(timing.samples))
             row["p99"] = median(float(np.quantile(process, 0.99)) for process in timing.samples)
+            ratios = anchored(timing.samples, timing.anchors.get(timing.anchor, ()))
+            row |= dict(zip(("ratio", "ratio_low", "ratio_high"), ratios, strict=True))
+        row["bridge"] = ""
         rows.append(row | {"samples": timing.samples} | dict(timing.figures))
     frame = pd.DataFrame(rows)
     missing = [name for name in TIMING_COLUMNS if name not in frame.columns]

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from harness.errors import UsageError
 from harness.store import database as tables
 from harness.store.frames import load_frames
+from harness.store.sessions import Part, side_by_side
 from harness.store.sources import told
 from harness.words import listed, plural
 
@@ -90,8 +91,17 @@ def _together(parts: Sequence[Frames], rows: pd.DataFrame, runs: Mapping[int, Ru
 
     # A result that later runs reuse stands where the newest of them has it.
     rows_once = rows.sort_values("in_run", kind="stable").drop_duplicates("result_id", keep="last")
-    kept, left_out = _chosen(rows_once.sort_index())
-    ids = set(kept["result_id"])
+    kept, left_out, fitting = _chosen(rows_once.sort_index())
+    ids, with_results = set(kept["result_id"]), set(rows["in_run"])
+    with_it = rows.loc[rows["result_id"].isin(fitting), ["in_run", *PAIRING]].drop_duplicates()
+    of_same_code = set(with_it.itertuples(index=False, name=None))
+    timings, untimed = side_by_side(
+        [Part(run, part.timings) for run, part in zip(ordered, parts, strict=True)],
+        runs.values(),
+        wanted=lambda run_id, row: (
+            (run_id, row["case"], row["subject"], row["device"]) in of_same_code
+        ),
+    )
     newest = parts[-1]
     return replace(
         newest,
@@ -101,16 +111,13 @@ def _together(parts: Sequence[Frames], rows: pd.DataFrame, runs: Mapping[int, Ru
             started=min(run.started for run in ordered),
             finished=None if any(run.finished is None for run in ordered) else newest.run.finished,
             n_trials=len(kept),
-            planned=_planned([run for run in ordered if run.id in set(rows["in_run"])], kept),
+            planned=_planned([run for run in ordered if run.id in with_results], kept),
             joined=tuple(run.id for run in ordered),
         ),
         results=kept,
         traces=lambda: _of(ids, [part.traces() for part in parts]),
-        # Times of different runs were not taken in turns: those of one run stand together.
-        timings=next(
-            (part.timings for part in reversed(parts) if len(part.timings)), newest.timings
-        ),
-        sources=(*told(runs.values(), kept), *left_out),
+        timings=timings,
+        sources=(*told(runs.values(), kept), *left_out, *untimed),
         runs=tuple(runs[each] for each in ids_of_runs),
         until=until,
     )
@@ -151,8 +158,13 @@ class _Reason:
     why: str
 
 
-def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The rows to show, in their order, and lines on those that are left out."""
+def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str], set[int]]:
+    """The rows to show, and what follows from the choice.
+
+    Returns:
+        The rows in their order; lines on those that are left out; and the ids of all results whose
+        splits and code are those of the rows to show.
+    """
     left: dict[_Reason, Counter[str]] = {}
 
     def leave_out(rows: pd.DataFrame, whys: Iterable[str]) -> None:
@@ -172,6 +184,7 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     other = "of other code or versions than those of run {}"
     leave_out(ran[~fits], [other.format(int(run_id)) for run_id in newer[~fits]])
     ran = ran[fits].sort_values("in_run", kind="stable")
+    fitting = set(ran["result_id"].tolist())
     is_ok = ran["status"] == "ok"
     ran = pd.concat([ran[~is_ok], ran[is_ok]])  # a success comes before a newer failure
     ran = ran.drop_duplicates([*PAIRING, "repeat"], keep="last")
@@ -179,9 +192,8 @@ def _chosen(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     known = pd.MultiIndex.from_frame(ran[PAIRING])
     skipped = skipped[~pd.MultiIndex.from_frame(skipped[PAIRING]).isin(known)]
     kept = pd.concat([ran, skipped]).sort_index()
-    return kept.drop(columns=["in_run", "code", "split", "seed"]).reset_index(drop=True), _lines(
-        left
-    )
+    kept = kept.drop(columns=["in_run", "code", "split", "seed"]).reset_index(drop=True)
+    return kept, _lines(left), fitting
 
 
 def _on_common_splits(ran: pd.DataFrame) -> Any:

@@ -39,6 +39,7 @@ def told(all_runs: Iterable[Run], results: pd.DataFrame) -> list[str]:
     if len(names) > 1:
         lines.append(
             f"They ran on {plural(len(names), 'machine')}: {listed(sorted(names), most=3)}. "
-            "Seconds and bytes of different machines are not to be compared."
+            "Seconds and bytes of different machines are not to be compared; times as multiples "
+            "of an anchor's are, within their intervals."
         )
     return lines

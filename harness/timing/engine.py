@@ -108,6 +108,7 @@ def measure(
     warm_up: float = WARM_UP,
     tell: Callable[[Workload], object] = lambda _: None,
     settle: Callable[[], Sequence[str]] = tuple,
+    between: Callable[[], object] = nothing,
 ) -> list[Measured]:
     """Time workloads in this process, in turns.
 
@@ -126,6 +127,7 @@ def measure(
         tell: called with each workload before it runs, outside the clock.
         settle: called after each set-up: undoes the workload's changes to the process's state, and
             returns the changes that would have affected the other workloads' times.
+        between: called after each workload's turn, outside the clock.
     """
     deadline = clock() + seconds
     rng = np.random.default_rng(seed)
@@ -150,6 +152,7 @@ def measure(
                 with _blame(measured):
                     for _ in range(BURST if measured.workload.single else 1):
                         measured.samples.append(_sample(measured, run, clock))
+                between()
     for measured, run in ready:
         if measured.status == "ok":
             tell(measured.workload)

@@ -21,7 +21,7 @@ from harness.processes import worker as processes
 from harness.processes.client import Limits
 from harness.processes.worker import Worker
 from harness.statistics.timings import FEWEST, is_tight, process_interval
-from harness.timing import busyness
+from harness.timing import anchors, busyness
 from harness.timing.busyness import Snapshot, Usage
 from harness.timing.engine import BURST, ROUNDS, WARM_UP, measure, worse
 from harness.timing.workloads import SoftmaxGroup
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from harness.contract.registry import Registry
     from harness.contract.values import Failure
+    from harness.timing.anchors import Anchors
     from harness.timing.engine import Measured
     from harness.timing.workloads import Group
 
@@ -73,17 +74,19 @@ class GroupAnswer:
         found: the measurement of each workload.
         spare: seconds that the process would have saved with the fewest rounds.
         usage: use of the machine's processors during the measurement.
+        anchors: seconds of each anchor during the measurement, by its name.
     """
 
     found: Sequence[WorkloadAnswer]
     spare: float = 0.0
     usage: Usage = field(default_factory=Usage)
+    anchors: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, message: Sequence[Any]) -> GroupAnswer:
         """Reads an answer from the JSON that the process sends."""
-        found, spare, usage = message
-        return cls([(_key(key), *rest) for key, *rest in found], spare, Usage(*usage))
+        found, spare, usage, seconds = message
+        return cls([(_key(key), *rest) for key, *rest in found], spare, Usage(*usage), seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +142,7 @@ class _Tally:
     samples: list[tuple[float, ...]] = field(default_factory=list)
     calls: int = 1
     figures: dict[str, list[float]] = field(default_factory=dict)
+    anchors: list[Mapping[str, float]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +371,7 @@ class _Bench:
                     self.least[i] = max(0.0, self.took[i] - group_answer.spare)
                     self.measured[i] += 1
                     self.usages.append(group_answer.usage)
-                    self._note(i, group_answer.found)
+                    self._note(i, group_answer)
                     continue
                 # A workload that hung or crashed must not take time from the others.
                 lost = self.took.pop(i)
@@ -436,8 +440,8 @@ class _Bench:
             self.groups[index] = rest
         return rest
 
-    def _note(self, index: int, outcomes: Sequence[WorkloadAnswer]) -> None:
-        for j, (key, status, reason, samples, calls, figures) in enumerate(outcomes):
+    def _note(self, index: int, answer: GroupAnswer) -> None:
+        for j, (key, status, reason, samples, calls, figures) in enumerate(answer.found):
             tally = self.tallies.setdefault(key, _Tally((index, j)))
             if status != "ok" and key.kind.whole is not key.kind:
                 del self.tallies[key]  # a model may refuse a fit of one epoch
@@ -446,6 +450,7 @@ class _Bench:
                 tally.status, tally.reason = status, reason
                 continue
             tally.samples.append(tuple(samples[:CAP]))
+            tally.anchors.append(answer.anchors)
             tally.calls = max(tally.calls, calls)
             for name, value in figures.items():
                 tally.figures.setdefault(name, []).append(value)
@@ -465,6 +470,8 @@ class _Bench:
             samples=tuple(tally.samples) if status == "ok" else (),
             calls=tally.calls,
             figures=_figures(tally.figures),
+            anchor=anchors.fitting(key) if status == "ok" else "",
+            anchors=_by_anchor(tally.anchors) if status == "ok" else {},
         )
 
 
@@ -492,6 +499,24 @@ def _figures(by_process: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return summary
 
 
+def _by_anchor(by_process: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, ...]]:
+    """Seconds of those anchors that every process timed: a value for each process."""
+    first = by_process[0] if by_process else {}
+    return {
+        name: tuple(seconds[name] for seconds in by_process)
+        for name in first
+        if all(name in seconds for seconds in by_process)
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a process keeps from one group to the next."""
+
+    registry: Registry
+    anchors: Anchors
+
+
 @dataclass(frozen=True, slots=True)
 class _Settings:
     """Settings of a bench for its processes; see `Bench`."""
@@ -505,11 +530,11 @@ def _start(bench: Bench) -> Worker:
     return Worker(_load, (bench.plugins,), modules=MODULES, threads=bench.threads)
 
 
-def _load(plugins: tuple[str, ...]) -> Registry:
-    """The registry and its devices: their libraries must load before the first workload runs."""
+def _load(plugins: tuple[str, ...]) -> _Held:
+    """The registry, its devices, whose libraries must load before any workload, and the anchors."""
     registry = load(plugins)
     _ = registry.devices
-    return registry
+    return _Held(registry, anchors.set_up())
 
 
 def _settle(state: dict[str, object], threads: int) -> tuple[str, ...]:
@@ -525,7 +550,7 @@ def _settle(state: dict[str, object], threads: int) -> tuple[str, ...]:
 
 
 def _measure_there(
-    registry: Registry,
+    held: _Held,
     note: Callable[[tuple[int, WorkloadKey]], None],
     group: Group,
     seed: int,
@@ -542,7 +567,9 @@ def _measure_there(
     # collections skip them.
     gc.collect()
     gc.freeze()
-    workloads = group.workloads(registry, seed, settings.threads)
+    workloads = group.workloads(held.registry, seed, settings.threads)
+    on_cpu = all(workload.device == "cpu" for workload in workloads)
+    turns = anchors.Turns(held.anchors if on_cpu else {})
     places = {workload.key: place for place, workload in enumerate(workloads)}
     seconds -= time.perf_counter() - started
     fewest = min(settings.rounds, group.fewest_rounds)
@@ -555,7 +582,9 @@ def _measure_there(
         warm_up=settings.warm_up,
         tell=lambda workload: note((places[workload.key], workload.key)),
         settle=partial(_settle, process_state.read(), settings.threads),
+        between=turns.take,
     )
+    seconds_by_anchor = turns.seconds()
     outcomes = [
         (
             result.workload.key,
@@ -568,10 +597,10 @@ def _measure_there(
         for result in measured
     ]
     usage = busyness.used(before, Snapshot.now())
-    if any(workload.device != "cpu" for workload in workloads):
+    if not on_cpu:
         # A process that waits for a device needs no processor meanwhile.
         usage = replace(usage, own=max(usage.own, usage.seconds))
-    return astuple(GroupAnswer(outcomes, _spare(measured, fewest), usage))
+    return astuple(GroupAnswer(outcomes, _spare(measured, fewest), usage, seconds_by_anchor))
 
 
 def _spare(measured: Sequence[Measured], fewest: int) -> float:

@@ -118,6 +118,8 @@ def clock(frames: Frames, results: pd.DataFrame, cost: Cost) -> Clock:
     timings = frames.timings
     # A fit that was cut short tells only the time of an epoch.
     whole = ~(timings["cut_from"].astype(float) > 0)
+    # Seconds of several days or machines do not share an axis.
+    whole &= timings["bridge"] == ""
     kept = timings[(timings["kind"] == cost) & (timings["status"] == "ok") & whole]
     names = ("case", "subject", "device", "median", "low", "high")
     alone = {

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import complaint_of, harness_in
 
 import harness
+from harness.contract.values import Timing
+from harness.store.database import Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +95,41 @@ def test_repeats_of_changed_code_are_not_mixed(folder: Path) -> None:
     assert (
         "Left out: 3 results of run 2 on iris (Mine), of other code or versions than those of run 4"
     ) in notes
+
+
+def test_times_of_another_machine_stand_in_one_table_by_their_multiples_of_an_anchor(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Run 1 was on a machine that takes four times as long for everything."""
+    shutil.copy(folder / "harness.db", tmp_path)
+    with closing(Store(str(tmp_path / "harness.db"))) as store:
+        first, second, *_ = store.runs()
+        elsewhere = {**first.environment["machine"], "node": "elsewhere"}
+        store.update_environment(first, {**first.environment, "machine": elsewhere})
+        store.add_timings(first, [fit("sklearn-lda", 0.4, 4e-4), fit("prior", 1.2, 4e-4)])
+        store.add_timings(second, [fit("Mine", 0.2, 1e-4)])
+    tables, notes = report(tmp_path, "1", "2")
+    rows = {row["model"]: row for row in tables["training"]}
+    assert [rows[name]["bridge"] for name in ("Mine", "sklearn-lda")] == ["", "machine"]
+    assert rows["sklearn-lda"]["ratio"] == pytest.approx(1000.0)
+    assert rows["Mine"]["ratio"] == pytest.approx(2000.0)
+    assert rows["sklearn-lda"]["measured"] == first.started
+    width = {name: rows[name]["ratio_high"] / rows[name]["ratio_low"] for name in rows}
+    assert width["sklearn-lda"] > 1.4 * width["Mine"]
+    table = notes.partition("iris, timed alone")[2]
+    order = [name for name in ("sklearn-lda", "Mine", "prior") if name in table]
+    assert sorted(order, key=table.index) == order
+    assert "Compare them by × anchor" in notes
+
+
+def fit(model: str, seconds: float, anchor: float) -> Timing:
+    """A fit on iris that takes so long in each of three processes, and so does the anchor."""
+    return Timing(
+        *("fit", model, "iris", "cpu", 1, "ok"),
+        samples=((seconds,), (1.01 * seconds,), (0.99 * seconds,)),
+        anchor="compute-1",
+        anchors={"compute-1": (anchor,) * 3},
+    )
 
 
 def test_runs_since_a_time_are_found(folder: Path) -> None:

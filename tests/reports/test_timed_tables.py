@@ -18,8 +18,10 @@ from harness.analysis import timings
 from harness.contract.values import Timing
 from harness.sheets import timed
 from harness.sheets.layout import Page
+from harness.statistics.bridges import DAY
 from harness.store.database import Store
 from harness.store.frames import load_frames, timings_frame
+from harness.store.sessions import Part, side_by_side
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +83,11 @@ def frames_of(*timings: Timing) -> Frames:
 def only(table: pd.DataFrame, model: str = "mlp") -> dict[str, Any]:
     (row,) = table[table["model"] == model].to_dict("records")
     return {str(name): value for name, value in row.items()}
+
+
+def page(sheet: Sheet, width: int) -> str:
+    lines = Page([sheet], []).lines(width)
+    return "\n".join("".join(text for text, _ in line) for line in lines)
 
 
 def column(sheet: Sheet, head: str) -> list[str]:
@@ -180,6 +187,78 @@ def test_the_unit_is_the_largest_in_which_no_time_is_below_1(
     fits = [timing("fit", f"m{i}", "iris", x, x, x) for i, x in enumerate(seconds)]
     (sheet,) = timed.training_sheets(timings.training(frames_of(*fits)))
     assert sheet.columns[1].head == f"fit {unit}"
+
+
+# Multiples of an anchor's time
+
+
+ANCHORED: dict[str, Any] = {"anchor": "compute-1", "anchors": {"compute-1": (1e-3, 1e-3, 2e-3)}}
+QUICK = timing("fit", "quick", "iris", samples=((0.1,), (0.1,), (0.2,)), **ANCHORED)
+SLOW = timing("fit", "slow", "iris", samples=((0.3,), (0.3,), (0.6,)), **ANCHORED)
+OLD = timing(
+    *("fit", "old", "iris"),
+    samples=((0.8,), (0.8,), (0.8,)),
+    measured="2026-11-20T08:00:00+00:00",
+    **ANCHORED | {"anchors": {"compute-1": (4e-3,) * 3}},
+)
+"""Twice the work of ``quick``, on a machine that was four times as slow."""
+
+
+def bridged(*timings: Timing) -> Frames:
+    """Frames of a run on 2026-11-28 that kept timings of another day."""
+    run = replace(make_frames().run, started="2026-11-28T08:00:00+00:00")
+    frame, _ = side_by_side([Part(run, timings_frame(timings))])
+    return replace(make_frames(), run=run, timings=frame)
+
+
+def test_the_time_of_a_fit_is_given_as_a_multiple_of_the_anchor_s() -> None:
+    table = timings.training(frames_of(QUICK, SLOW))
+    row = only(table, "slow")
+    assert (row["anchor"], row["ratio"]) == ("compute-1", pytest.approx(300.0))
+    (sheet,) = timed.training_sheets(table)
+    assert column(sheet, "× anchor") == ["100", "300"]
+    legend = " ".join(line for note in timed.notes(frames_of(QUICK)) for line in note.lines)
+    assert "× anchor: the time as a multiple of the anchor's (compute-1)" in legend
+
+
+def test_timings_of_another_day_are_ranked_by_multiples_and_their_day_is_given() -> None:
+    frames = bridged(QUICK, OLD, SLOW)
+    (sheet,) = timed.training_sheets(timings.training(frames))
+    assert [each.head for each in sheet.columns] == ["model", "× anchor", "timed on", "fit ms"]
+    assert column(sheet, "model") == ["quick", "old", "slow"]  # by milliseconds, old is last
+    assert column(sheet, "fit ms") == ["100", "800", "300"]
+    assert column(sheet, "timed on") == ["", "2026-11-20", ""]
+    low, high = sheet.columns[1].entries[1].low, sheet.columns[1].entries[1].high
+    assert float(low) < 200 * (1 - DAY) < 200 * (1 + DAY) < float(high)
+    legend = " ".join(line for note in timed.notes(frames) for line in note.lines)
+    assert "Compare them by × anchor, which ranks the rows" in legend
+
+
+def test_kernels_of_another_day_are_compared_by_multiples() -> None:
+    quick, old = (replace(base, kind="softmax", case=CASE) for base in (QUICK, OLD))
+    table = timings.softmax(bridged(quick, old)).set_index("kernel")
+    assert table["bests"].to_dict() == pytest.approx({"quick": 1.0, "old": 2.0})
+    (sheet,) = timed.softmax_sheets(table.reset_index())
+    assert column(sheet, "kernel") == ["quick", "old"]
+    assert column(sheet, "× anchor") == ["100", "200"]
+
+
+def test_devices_without_an_anchor_are_named() -> None:
+    on_card = timing("fit", "quick", "iris", 0.1, 0.1, 0.1, device="cuda:0")
+    legend = " ".join(
+        line for note in timed.notes(frames_of(QUICK, on_card)) for line in note.lines
+    )
+    assert "cuda:0: no anchor." in legend
+
+
+def test_a_narrow_page_leaves_the_multiples_out_rather_than_take_another_block() -> None:
+    anchored = [replace(base, **ANCHORED) for base in PAIRING]
+    (sheet,) = timed.training_sheets(timings.training(frames_of(*anchored)))
+    wide, narrow = (page(sheet, width) for width in (200, 80))
+    assert "× anchor" in wide
+    assert "anchor" not in narrow
+    plain = replace(sheet, columns=tuple(c for c in sheet.columns if c.head != "× anchor"))
+    assert narrow == page(plain, 80)
 
 
 # Training

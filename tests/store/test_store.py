@@ -714,6 +714,14 @@ def test_samples_that_no_decimal_writes_read_back_bit_for_bit(store: Store) -> N
     assert store.timings(run)[0].samples == samples
 
 
+def test_anchors_read_back_as_they_were_written_and_are_no_figures(store: Store) -> None:
+    run = begin(store)
+    seconds = {"memory-1": (0.1, 0.2), "compute-1": (0.3, 0.4)}
+    store.add_timings(run, [timing(anchor="compute-1", anchors=seconds, figures={"n_test": 7.0})])
+    (read,) = store.timings(run)
+    assert (read.anchor, read.anchors, read.figures) == ("compute-1", seconds, {"n_test": 7.0})
+
+
 def test_a_figure_that_is_no_number_is_left_out(store: Store) -> None:
     run = begin(store)
     figures = {"error": math.nan, "survives": math.inf, "n_test": 7.0}

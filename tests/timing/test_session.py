@@ -6,6 +6,7 @@ last tests start real ones.
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import astuple, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -82,6 +83,7 @@ class Machine:
         fate: in which way.
         silent: that they do so before anything is noted.
         raises: cases that fail, before anything is noted, without ending it.
+        anchors: seconds of each anchor, given (case, number of the real process).
     """
 
     finds: Callable[[str, str, int], Finding] = lambda *_: {}
@@ -92,6 +94,7 @@ class Machine:
     fate: Failure = DIED
     silent: bool = False
     raises: frozenset[str] = frozenset()
+    anchors: Callable[[str, int], dict[str, float]] = lambda *_: {}
     clock: Clock = field(default_factory=Clock)
     started: list[Process] = field(default_factory=list)
     calls: list[tuple[int, Group, float]] = field(default_factory=list)
@@ -154,7 +157,8 @@ class Process:
             self.answer = None, Failure("exception", "ValueError: no")
         else:
             found = [self._found(key) for key in keys]
-            told = GroupAnswer(found, self.machine.spare(share), self.machine.usage)
+            seconds = self.machine.anchors(group.case, self.number)
+            told = GroupAnswer(found, self.machine.spare(share), self.machine.usage, seconds)
             self.answer = astuple(told), None
 
     def _found(self, key: WorkloadKey) -> Any:
@@ -635,6 +639,35 @@ def test_a_copy_beside_what_ended_a_process_has_one_entry_for_each_process() -> 
     assert len(found["copy"].samples) == session.n_processes
 
 
+# Anchors
+
+
+def test_a_timing_keeps_its_anchors_seconds_of_the_very_processes_that_timed_it() -> None:
+    machine = Machine(never_tight)
+    machine.anchors = lambda case, n: {"compute-1": n * {"x": 1.0, "y": 10.0}[case]}
+    session = machine.time(Group("x"), Group("y"), most=FEWEST)
+    for timing in session.timings:
+        scale = {"x": 1.0, "y": 10.0}[timing.case]
+        # A process n has samples 2**n and an anchor of n times the group's scale.
+        by_process = [math.log2(process[0]) for process in timing.samples]
+        assert timing.anchors == {"compute-1": tuple(scale * n for n in by_process)}
+        assert timing.anchor == "compute-1"
+
+
+def test_an_anchor_that_a_process_lacked_is_kept_for_none() -> None:
+    machine = Machine(never_tight)
+    machine.anchors = lambda _, n: {"compute-1": 1.0} | ({} if n == 2 else {"memory-1": 1.0})
+    (timing,) = machine.time(Group("x"), most=FEWEST).timings
+    assert timing.anchors == {"compute-1": (1.0,) * FEWEST}
+
+
+def test_a_timing_that_failed_has_no_anchor() -> None:
+    machine = Machine(lambda *_: {"status": "failed", "reason": "ValueError"})
+    machine.anchors = lambda *_: {"compute-1": 1.0}
+    (timing,) = machine.time(Group("x")).timings
+    assert (timing.anchor, timing.anchors) == ("", {})
+
+
 # With real processes
 
 SHAPE = (5, 3)
@@ -657,6 +690,8 @@ def test_kernels_are_timed_in_real_processes() -> None:
         assert len(timing.samples) == session.n_processes
         assert all(0 < seconds < 0.1 for process in timing.samples for seconds in process)
         assert timing.calls > 1
+        assert set(timing.anchors) == {"compute-1", "memory-1"}
+        assert all(len(seconds) == session.n_processes for seconds in timing.anchors.values())
     assert session.timings[0].figures["survives"] == 1.0
     assert session.timings[0].figures["error"] < 1e-10
 
