@@ -176,6 +176,7 @@ def notes(frames: Frames) -> list[Note]:
     rows: list[Record] = timings.to_dict("records")  # type: ignore[assignment]  # names are texts
     legend = Note("Timings", tuple(_legend(frames)))
     exceptions = [
+        Note("Timed in earlier runs", tuple(_kept(timings))),
         Note("Not in the time of a fit", tuple(_all_left(rows))),
         Note("Not timed, because it failed", tuple(_failed(rows))),
         Note("Not timed", tuple(_unfinished(timings))),
@@ -240,6 +241,18 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
             f"the rows; its interval allows for ratios that differ by {listed(errors)}. Other "
             "columns are as measured there."
         )
+    return lines
+
+
+def _kept(timings: pd.DataFrame) -> list[str]:
+    """What earlier runs of this machine timed, a line for each of them."""
+    kept = timings[(timings["measured"] != "") & (timings["bridge"] == "")]
+    lines = []
+    for measured, rows in kept.groupby("measured", sort=True):
+        pairings = zip(rows["case"], rows["subject"], strict=True)
+        names = dict.fromkeys(f"{case}, {subject}" for case, subject in pairings)
+        when = str(measured)[:16].replace("T", " ")
+        lines.append(f"{when} UTC, {plural(len(names), 'pairing')}: {listed(names, 6, '; ')}")
     return lines
 
 
