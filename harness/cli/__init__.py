@@ -102,6 +102,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its status."""
     if arguments is not None:
         sys.exit(_status(arguments))
+    # Saves a tenth of the time of a short command: importing makes objects, but hardly any garbage.
+    gc.set_threshold(100_000)
     open_streams()
     once = interruptible()
     status = _status(sys.argv[1:])

@@ -62,6 +62,14 @@ def fingerprint(registry: Registry, installed: Installed | None = None) -> Finge
     """
     required = {name for model in registry.models.values() for name in model.requires}
     required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
+    checkouts: dict[Path, Checkout | None] = {}
+
+    def checkout_of(path: str) -> Checkout | None:
+        root = _repository(Path(path))
+        if root not in checkouts:  # most plugins share one
+            checkouts[root] = checkout_at(root)
+        return checkouts[root]
+
     return {
         "machine": machine(),
         "python": platform.python_version(),
@@ -74,7 +82,7 @@ def fingerprint(registry: Registry, installed: Installed | None = None) -> Finge
         "plugins": {
             f"{origin.name} ({origin.distribution or origin.path})": {
                 "digest": origin.digest(),
-                "git": checkout_at(Path(origin.path)) if origin.path else None,
+                "git": checkout_of(origin.path) if origin.path else None,
             }
             for origin in (core(), *registry.plugins)
             if not origin.options
@@ -118,6 +126,12 @@ def packages(
     for name in required:
         names.update(installed.providers(name))
     return {name: installed.version(name) for name in sorted(names)}
+
+
+def _repository(place: Path) -> Path:
+    """The nearest folder around a place that has a repository; the place itself without any."""
+    around = (each for each in (place, *place.parents) if (each / ".git").exists())
+    return place if "site-packages" in place.parts else next(around, place)
 
 
 def checkout_at(place: Path) -> Checkout | None:
