@@ -415,7 +415,8 @@ def _status(statuses: list[str], kinds: list[str | None], timings: list[str]) ->
 def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int:
     n_done = len(campaign.store.done(campaign.run))
     store_option = f" --store {shlex.quote(campaign.store.name)}" if named else ""
-    n_timed = sum(timing.status == "ok" for timing in campaign.store.timings(campaign.run))
+    timings = campaign.store.timings(campaign.run)
+    n_timed = sum(timing.status == "ok" and not timing.measured for timing in timings)
     complete = n_done == campaign.run.n_trials
     timings_part = f"{n_timed or 'no'} timings and " if complete else ""
     stored = f"interrupted: {timings_part}{n_done} of {campaign.run.n_trials} results are stored"

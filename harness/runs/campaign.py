@@ -29,7 +29,7 @@ from harness.trials.trial import run_trial
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 
-    from harness.contract.values import Choice, Run, Timing, TracePoint, Trial
+    from harness.contract.values import Choice, Run, TracePoint, Trial
     from harness.store.database import Store
     from harness.trials.events import Tell
 
@@ -276,9 +276,8 @@ class Campaign:
         if not self._is_to_be_timed:
             return ""
         frames = load_frames(self.store, self.run)
-        kept: list[Timing] = []
-        if self.known:
-            kept = known_timings(self.store, self.run, frames.results, request.timing_budget)
+        kept = known_timings(self.store, self.run, frames.results, request.timing_budget)
+        if kept:
             self.store.add_timings(self.run, kept)
         pairings = {(timing.case, timing.subject, timing.device) for timing in kept}
         to_time = [

@@ -137,8 +137,10 @@ def known_timings(store: Store, run: Run, results: pd.DataFrame, budget: float) 
         for (dataset, model, device), rows in ok.groupby(["dataset", "model", "device"], sort=False)
         if (rows["run_id"] != run.id).all()
     }
+    if not of_pairing:
+        return []
     ids = [int(i) for rows in of_pairing.values() for i in rows["result_id"]]
-    runs_with = store.runs_with(ids) if ids else {}
+    runs_with = store.runs_with(ids)
     earlier = {each.id: each for each in store.runs() if each.id != run.id and _is_alike(each, run)}
     timings: dict[int, dict[tuple[str, str, str], list[Timing]]] = {}
     kept: list[Timing] = []

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import pandas as pd
 import pytest
 from command_line import harness_in
 
 import harness
+from harness.contract.values import Timing
+from harness.runs.reuse import known_timings
 from harness.store.database import Store
 from harness.store.frames import load_frames
 from harness.store.sets import load_runs
@@ -329,6 +332,80 @@ def test_a_run_from_python_knows_results_too(story: Story, tmp_path: Path) -> No
     fresh = harness.run("left", "one", repeats=1, fresh=True, **how)
     assert set(known.results["run_id"]) == {copy.frames("fresh").run.id}
     assert set(fresh.results["run_id"]) == {fresh.run.id}
+
+
+# Timings
+
+
+def timed_base(story: Story, folder: Path, status: Literal["ok", "unfinished"] = "ok") -> Story:
+    """The runs up to `more-models`; `base` has a timing of each of its pairings."""
+    copy = story.copied(folder)
+    pairings = itertools.product(("one", "prior", "uniform"), ("left", "right"))
+    samples = ((0.1, 0.1),) * 5 if status == "ok" else ()
+    timings = [Timing("fit", *names, "cpu", 1, status, samples=samples) for names in pairings]
+    with closing(Store(str(folder / "harness.db"))) as store:
+        base = store.find("base")
+        for other in store.runs():
+            if other.name not in ("base", "more-models"):
+                store.delete(other)
+        store.add_timings(base, timings)
+    with closing(sqlite3.connect(folder / "harness.db")) as connection, connection:
+        connection.execute("UPDATE runs SET asked = json_set(asked, '$.timing_budget', 30.0)")
+    return copy
+
+
+def kept(copy: Story, budget: float = 30.0) -> list[Timing]:
+    """The timings that the run `more-models` would keep."""
+    with closing(Store(str(copy.folder / "harness.db"))) as store:
+        run = store.find("more-models")
+        return known_timings(store, run, load_frames(store, run).results, budget)
+
+
+def test_timings_of_known_pairings_are_kept_with_their_time(story: Story, tmp_path: Path) -> None:
+    copy = timed_base(story, tmp_path)
+    found = kept(copy)
+    assert {(timing.subject, timing.case) for timing in found} == set(
+        itertools.product(("one", "prior", "uniform"), ("left", "right"))
+    )  # but not those of the model that is new
+    assert {timing.measured for timing in found} == {copy.frames("base").run.started}
+
+
+@pytest.mark.parametrize("change", ["$.machine.processor", "$.machine.node", "$.plugins"])
+def test_timings_of_other_machines_or_other_code_of_the_harness_are_not_kept(
+    story: Story, tmp_path: Path, change: str
+) -> None:
+    copy = timed_base(story, tmp_path)
+    with closing(sqlite3.connect(tmp_path / "harness.db")) as connection, connection:
+        changed = f"json_set(environment, '{change}', json('{{}}'))"
+        connection.execute(f"UPDATE runs SET environment = {changed} WHERE id = 1")
+    assert kept(copy) == []
+
+
+def test_what_there_was_no_time_for_is_timed_if_there_is_more_time(
+    story: Story, tmp_path: Path
+) -> None:
+    copy = timed_base(story, tmp_path, "unfinished")
+    assert len(kept(copy, budget=30.0)) == 6
+    assert kept(copy, budget=60.0) == []
+
+
+def test_a_run_whose_results_and_timings_are_known_prints_its_tables_at_once(
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HARNESS_RUN_NO_TIMING")
+    timed_base(story, tmp_path)
+    plugins = ["--plugin", "data.py", "--plugin", "one.py"]
+    words = ["-d", "left", "-d", "right", "-m", "one", "-r", "2", "--timing-budget", "30"]
+    done = harness_in(tmp_path, "run", *words, *plugins)
+    assert done.status == 0, done
+    assert "12 trials: 12 known from run 1, nothing to run" in done.remarks
+    assert "timed for" not in done.remarks
+    printed = " ".join(done.printed.split())
+    assert "Timed in earlier runs" in printed
+    assert "UTC, 6 pairings: left, one;" in printed
+    base, again = compared(Story(tmp_path, {}), "base", "last")
+    assert base == 0
+    assert "Both runs share 6 timings, taken once." in again["remarks"]
 
 
 def assert_same_bits(one: Frames, other: Frames) -> None:
