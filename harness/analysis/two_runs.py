@@ -192,7 +192,7 @@ def measured_anew(base: Frames, new: Frames) -> tuple[Frames, Frames, list[str]]
         key
         for key in timed[0].keys() & timed[1].keys()
         if timed[0][key]["samples"] == timed[1][key]["samples"]
-        and (timed[0][key]["samples"] or timed[1][key]["measured"])
+        and (timed[0][key]["samples"] or timed[1][key].get("measured"))
     }
     if not shared and not same_times:
         return base, new, []
@@ -648,7 +648,8 @@ class _RunTimings:
     def of(cls, timings: pd.DataFrame) -> _RunTimings:
         """From a run's frame of timings."""
         # Seconds of another machine than the run's own are no times of this run.
-        timings = timings[timings["bridge"] != "machine"]
+        if "bridge" in timings:
+            timings = timings[timings["bridge"] != "machine"]
         ok = timings["status"] == "ok"
         compared = timings["kind"].isin(KINDS)
         once = timings["kind"].isin([fit.once for fit in FITS])

@@ -413,10 +413,20 @@ def discover(
     from harness.trials import discovery
 
     registry = discovery.discover(all_plugins(given), meanwhile=meanwhile, strict=strict)
+    close_with_command(registry)
     if registry.printed:
         remark(registry.printed)
     complain_of(registry.faults)
     return registry
+
+
+def close_with_command(registry: Registry) -> None:
+    """End the processes of a registry when the present command ends, not only with this process."""
+    from harness.trials.discovery import Described
+
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(registry, Described):
+        context.call_on_close(registry.processes.close)
 
 
 def load_here(given: tuple[str, ...]) -> Registry:

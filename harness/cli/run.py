@@ -328,6 +328,7 @@ def _resume(store: Store, given: GivenOptions) -> Campaign:
             in_process=given["in_process"],
         )
     )
+    options.close_with_command(campaign.registry)
     if printed:
         remark(printed)
     complain_of(campaign.registry.faults)

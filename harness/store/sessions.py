@@ -80,12 +80,14 @@ def side_by_side(
     for run, rows in chosen.values():
         for row in rows:
             measured = str(row["measured"]) or run.started
-            machine = machines.get(measured, _machine(run))
+            machine = _machine(run)
+            if row["measured"]:
+                machine = machines.get(measured, machine)
             bridge = Session(machine, measured[:10]).bridge(here)
             if why := _obstacle(row, anchors, threads) if bridge else "":
                 left.setdefault((run.id, why), []).append(str(row["subject"]))
                 continue
-            said = "" if measured == newest.started else measured
+            said = "" if run.id == newest.id and not row["measured"] else measured
             kept.append(row | {"measured": said, "bridge": bridge} | _ratio(row, bridge))
     frame = pd.DataFrame(kept, columns=_columns(parts))
     lines = [
