@@ -13,7 +13,6 @@ and the others then among fewer (step-down, like Holm's).
 from __future__ import annotations
 
 import math
-import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -46,11 +45,6 @@ NUMBERS = 20_000_000
 
 FIELDS = (3, 4, 5, 6, 8, 10, 13, 17, 22, 30, 40, 50, 70, 100, 150, 200, 300, 500, 1000)
 """Simulated numbers of models; other numbers use the next larger one."""
-
-MANY = 50
-"""With more models than these, simulations take longer than all else that is done to a dataset."""
-
-_SIMULATING = threading.Lock()
 
 
 def range_p_value(p_value: float, n_models: int) -> float:
@@ -94,43 +88,14 @@ def lead_p_value(lead: float, n_models: int, n_repeats: int) -> float:
         n_models: number of models including the leader, at least three.
         n_repeats: number of repeats, at least two.
     """
-    reached = _largest_leads(_field(n_models), n_repeats)
+    field = next((size for size in FIELDS if size >= n_models), n_models)
+    reached = _largest_leads(field, n_repeats)
     return float(len(reached) - np.searchsorted(reached, lead) + 1) / (len(reached) + 1)
 
 
-def expect_leads(n_models: int, n_repeats: int) -> None:
-    """Begin with the simulations that comparisons of many models will need, in another thread.
-
-    Most of their time goes into random numbers, for which NumPy leaves Python to other threads.
-
-    Args:
-        n_models: number of models, including the leader.
-        n_repeats: number of repeats, at least two.
-    """
-    if n_models > MANY:
-        sizes = [size for size in reversed(FIELDS) if size < n_models]
-        sizes.insert(0, _field(n_models))
-
-        def simulate() -> None:
-            for size in sizes:
-                _largest_leads(size, n_repeats)
-
-        threading.Thread(target=simulate, daemon=True).start()
-
-
-def _field(n_models: int) -> int:
-    """The number of models of the field that is simulated in place of a number of models."""
-    return next((size for size in FIELDS if size >= n_models), n_models)
-
-
+@lru_cache(maxsize=64)
 def _largest_leads(n_models: int, n_repeats: int) -> Floats:
     """The largest lead in each simulated field of equal models with normal scores, ascending."""
-    with _SIMULATING:  # two threads would simulate the same field
-        return _simulated(n_models, n_repeats)
-
-
-@lru_cache(maxsize=64)
-def _simulated(n_models: int, n_repeats: int) -> Floats:
     rng = np.random.default_rng([n_models, n_repeats])
     n_scores = n_models * n_repeats
     simulations = max(500, min(SIMULATIONS, NUMBERS // n_scores))
