@@ -6,6 +6,7 @@ import shlex
 import sys
 from contextlib import closing
 from dataclasses import replace
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from harness.runs.campaign import Campaign, Request
     from harness.store.database import Store
     from harness.trials.discovery import Described
-    from harness.trials.plan import Plan
+    from harness.trials.plan import Plan, Selection
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 """Exit statuses: a trial or timing failed, a dataset is broken, no trial succeeded."""
@@ -135,19 +136,23 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     registry = (
         options.load_here(given["plugins"])
         if given["in_process"]
-        # Building the request imports pandas: that takes as long as the plugins' processes take
-        # to start.
-        else options.discover(given["plugins"], meanwhile=lambda: _request(given), strict=False)
+        # Importing pandas takes about as long as the plugins' processes take to start.
+        else options.discover(
+            given["plugins"], meanwhile=lambda: import_module("pandas"), strict=False
+        )
     )
+    from harness.trials.plan import plan
+
+    planned = plan(registry, _selection(given))
+    # The datasets' processes load libraries while this process imports the rest.
+    registry.begin_loading({trial.dataset.name for trial in planned.trials})
     from harness.contract.values import AUTO
     from harness.runs.campaign import begin
     from harness.runs.metrics import chosen_metrics
     from harness.store.database import Store
-    from harness.trials.plan import plan
 
     request = _request(given)
     chosen_metrics(registry, request.metrics)  # refuses an unknown metric before anything runs
-    planned = plan(registry, request.selection)
     _tell_notes(registry, planned)
     with closing(Store(url, create=True)) as store:
         campaign = begin(store, registry, request, planned)
@@ -279,11 +284,10 @@ def _use_settings(ctx: click.Context, given: GivenOptions) -> None:
         raise UsageError("nothing is selected; add --all, or -d and -m (`harness list` has names)")
 
 
-def _request(given: GivenOptions) -> Request:
-    from harness.runs.campaign import TIMEOUT, Request
+def _selection(given: GivenOptions) -> Selection:
     from harness.trials.plan import SEED, Selection
 
-    selection = Selection(
+    return Selection(
         datasets=tuple(given["datasets"]),
         models=tuple(given["models"]),
         devices=tuple(given["device"]) or ("cpu",),
@@ -291,8 +295,13 @@ def _request(given: GivenOptions) -> Request:
         seed=SEED if given["seed"] is None else given["seed"],
         train_sizes=given["train_sizes"] or (),
     )
+
+
+def _request(given: GivenOptions) -> Request:
+    from harness.runs.campaign import TIMEOUT, Request
+
     return Request(
-        selection,
+        _selection(given),
         plugins=options.all_plugins(given["plugins"]),
         metrics=tuple(given["metrics"]),
         name=given["name"],

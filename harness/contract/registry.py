@@ -206,6 +206,9 @@ class Registry:
             for kind in KINDS
         }
 
+    def begin_loading(self, datasets: Iterable[str]) -> None:
+        """Let processes load what datasets require; there are none, as all is in this process."""
+
     def unmakeable(self, choices: Sequence[Choice]) -> dict[Choice, str]:
         """The choices of classes that cannot be made with their parameters, and why."""
         reasons = {

@@ -235,6 +235,12 @@ class Described(Registry):
             parent = grown
         return parent
 
+    def begin_loading(self, datasets: Iterable[str]) -> None:
+        """As in `Registry`; the processes go on while this process does something else."""
+        for name in datasets:
+            parent = self.parent(self.origin("datasets", name), self.datasets[name].requires)
+            parent.pump()
+
     def unmakeable(self, choices: Sequence[Choice]) -> dict[Choice, str]:
         """As in `Registry`; each class is made in a process of its own."""
         with ExitStack() as stack:
