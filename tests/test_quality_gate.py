@@ -69,7 +69,7 @@ def test_a_pull_request_is_compared_with_main_and_only_what_is_new_is_run(
     capfd.readouterr()
     assert judged(here) == 1
     told = capfd.readouterr().out
-    assert "15 trials: 10 known from run 1, 5 to run" in told
+    assert "15 trials: 10 known, 5 to run" in told
     assert "::error title=harness quality::a score is worse, or a model fails" in told
     comment = here.written("checkout/comment.md")
     assert comment.startswith("### 2 worse\n")

@@ -173,9 +173,10 @@ RECENT = 5
 def _known(campaign: Campaign) -> str:
     """A line on the trials whose results earlier runs have."""
     n_trials, n_known, n_left = len(campaign.trials), len(campaign.known), len(campaign.left)
-    runs = listed([f"run {run_id}" for run_id in sorted(set(campaign.known.values()))], most=4)
-    rest = f"{n_left} to run" if n_left else "nothing to run"
-    return f"{plural(n_trials, 'trial')}: {n_known} known from {runs}, {rest} (--fresh runs all)"
+    ids = sorted(set(campaign.known.values()))
+    runs = f"run{'s' if len(ids) > 1 else ''} {listed(ids, most=4)}"
+    told = f"{plural(n_trials, 'trial')}: {n_known} known, {n_left} to run"
+    return f"{told} (known from {runs}; --fresh runs all)"
 
 
 def _tell_notes(registry: Registry, planned: Plan) -> None:

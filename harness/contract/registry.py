@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import re
 import sys
 from collections.abc import Iterator, Mapping, Set
@@ -111,7 +112,7 @@ class Origin:
         if not self.path:
             return hashlib.sha256(self.options.encode()).hexdigest()[:16] if self.options else ""
         path = Path(self.path)
-        files = sorted(path.rglob("*")) if path.is_dir() else [path, *map(Path, self.files)]
+        files = every_file(path) if path.is_dir() else [path, *map(Path, self.files)]
         digest = hashlib.sha256()
         for file in files:
             if file.is_file() and file.suffix != ".pyc":
@@ -121,6 +122,20 @@ class Origin:
                         digest.update(block)
         digest.update(self.options.encode())
         return digest.hexdigest()[:16]
+
+
+def every_file(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, also where symbolic links to folders lead."""
+    files: list[Path] = []
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen:  # links can go round in circles
+            folders.clear()
+            continue
+        seen.add(real)
+        files += [Path(place, name) for name in names]
+    return sorted(files)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,11 @@ from typing import TYPE_CHECKING, Any
 from harness.contract.cpu import processor
 from harness.contract.estimators import inner_modules
 from harness.contract.installed import Installed
-from harness.contract.registry import core
+from harness.contract.registry import core, every_file
 from harness.trials.trial import THREADS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from harness.contract.registry import Origin, Registry
     from harness.contract.values import Choice, Trial
@@ -108,6 +108,14 @@ class Identities:
             origin = self._registry.origin(kind, choice.name)
             offered: Any = getattr(self._registry, kind)[choice.name]
             digest, modules, helpers = self._plugin(origin)
+            places = [place for name in inner if (place := _place(name.partition(".")[0], None))]
+            of_inner, files_of_inner = _reached(
+                [file for place in places for file in _files_below(place)], None
+            )
+            for place in places:
+                files_of_inner.setdefault(place.parent, []).extend(_files_below(place))
+            modules = modules | of_inner
+            helpers = [*helpers, *_digests(files_of_inner)]
             names = {*offered.requires, *inner} | (modules if origin.distribution != OWN else set())
             distributions = {name for module in names for name in self.installed.providers(module)}
             distributions |= {origin.distribution} - {"", OWN}
@@ -117,9 +125,8 @@ class Identities:
     def _plugin(self, origin: Origin) -> tuple[str, set[str], list[str]]:
         """Digest of a plugin, names of the modules that it imports, digests of its helpers."""
         if origin not in self._plugins:
-            modules, helpers = _imports(origin, self.installed)
-            digests = [_digest(files, root) for root, files in sorted(helpers.items())]
-            self._plugins[origin] = origin.digest(), modules, digests
+            modules, helpers = _imports(origin)
+            self._plugins[origin] = origin.digest(), modules, _digests(helpers)
         return self._plugins[origin]
 
     def _versions(self, distributions: Iterable[str]) -> list[list[str]]:
@@ -135,63 +142,113 @@ class Identities:
         return [[name, version] for name, version in sorted(versions.items())]
 
 
-def _imports(origin: Origin, distributions: Installed) -> tuple[set[str], dict[Path, list[Path]]]:
-    """What a plugin's code imports: modules of distributions, and files of helper modules.
+def _imports(origin: Origin) -> tuple[set[str], dict[Path, list[Path]]]:
+    """What a plugin's code imports: names of installed modules, and files of helper modules.
 
     The helpers' files are given by the folder that their names are relative to.
     """
     if origin.options or not origin.path:
         return set(), {}
     own = Path(origin.path)
+    return _reached(_files_below(own), own)
+
+
+def _reached(begin: Sequence[Path], own: Path | None) -> tuple[set[str], dict[Path, list[Path]]]:
+    """What files import, directly and through helpers; files below ``own`` are left out."""
     installed: set[str] = set()
     helpers: dict[Path, list[Path]] = {}
-    waiting, seen = _python_files(own), set(_python_files(own))
+    waiting, seen = list(begin), set(begin)
     while waiting:
         file = waiting.pop()
-        for name in _imported_by(file):
-            place = _place(name, file.parent, distributions)
+        names, places = _imported_by(file)
+        for name in names:
+            place = _place(name, file.parent)
             if place is None:
                 installed.add(name)
-            elif own not in (place, *place.parents):
-                found = [each for each in _python_files(place) if each not in seen]
+            else:
+                places.append(place)
+        for place in places:
+            if own is None or own not in (place, *place.parents):
+                found = [each for each in _files_below(place) if each not in seen]
                 helpers.setdefault(place.parent, []).extend(found)
                 waiting += found
                 seen |= set(found)
     return installed, {root: sorted(files) for root, files in helpers.items()}
 
 
-def _python_files(place: Path) -> list[Path]:
-    return sorted(place.rglob("*.py")) if place.is_dir() else [place]
+def _files_below(place: Path) -> list[Path]:
+    """A Python file, or all below a folder, also where symbolic links lead."""
+    if not place.is_dir():
+        return [place]
+    return [file for file in every_file(place) if file.suffix == ".py"]
 
 
-def _imported_by(file: Path) -> set[str]:
-    """Top names of the modules that a file imports anywhere; none if it cannot be read."""
+def _imported_by(file: Path) -> tuple[set[str], list[Path]]:
+    """What a file imports anywhere: top names of modules, and files of its own package.
+
+    Nothing if it cannot be read.
+    """
     try:
         tree = ast.parse(file.read_bytes())
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError):
-        return set()
+        return set(), []
     names: set[str] = set()
+    places: list[Path] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(str(node.module).partition(".")[0])
-    return names - sys.stdlib_module_names - {"harness"}
+        elif isinstance(node, ast.ImportFrom):
+            places += _of_package(file, node)
+    return names - sys.stdlib_module_names - {"harness"}, places
 
 
-def _place(name: str, folder: Path, distributions: Installed) -> Path | None:
-    """The file or folder of a module that no distribution installs; None for other modules."""
-    for candidate in (folder / f"{name}.py", folder / name):
-        if candidate.exists() and not distributions.providers(name):
-            return candidate
+def _of_package(file: Path, node: ast.ImportFrom) -> list[Path]:
+    """The files that a relative import executes."""
+    folder = file.parent
+    for _ in range(node.level - 1):
+        folder = folder.parent
+    places = [folder / "__init__.py"]
+    for part in (node.module or "").split("."):
+        folder = folder / part
+        places += [folder / "__init__.py", folder.with_suffix(".py")]
+    for alias in node.names:
+        places += [folder / alias.name / "__init__.py", folder / f"{alias.name}.py"]
+    return [place for place in dict.fromkeys(places) if place.is_file() and place != file]
+
+
+def _place(name: str, folder: Path | None) -> Path | None:
+    """The file or folder of a module that is not installed; None for installed modules.
+
+    A module of an editable distribution is not installed, because its version does not tell its
+    code.
+    """
+    if folder is not None and not _is_installed(folder):
+        for candidate in (folder / f"{name}.py", folder / name):
+            if candidate.exists():
+                return candidate
     try:
         spec = importlib.util.find_spec(name)
     except Exception:  # noqa: BLE001  # a stranger's finder of modules may raise anything
         return None
-    if spec is None or spec.origin is None or distributions.providers(name):
+    if spec is None:
         return None
+    if spec.origin is None:  # a namespace package
+        places = [Path(each) for each in spec.submodule_search_locations or ()]
+        return next((each for each in places if not _is_installed(each)), None)
     path = Path(spec.origin)
+    if _is_installed(path) or not path.exists():
+        return None
     return path.parent if path.name == "__init__.py" else path
+
+
+def _is_installed(path: Path) -> bool:
+    return bool({"site-packages", "dist-packages"} & set(path.parts))
+
+
+def _digests(helpers: Mapping[Path, Sequence[Path]]) -> list[str]:
+    return [_digest(files, root) for root, files in sorted(helpers.items())]
 
 
 def _digest(files: Iterable[Path], root: Path) -> str:

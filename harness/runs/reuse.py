@@ -1,9 +1,10 @@
 """Finds what earlier runs in the store know already: results of trials, and timings of pairings.
 
 A result is known if its trial has the same identity (`harness.runs.identity`) and its dataset is
-still what it was: of each dataset and earlier run one split is drawn again, and its digest must be
-that of the result. Files that a plugin reads without declaring them are noticed that way. A dataset
-that was opened from a file needs no draw, because the identity has the digest of the file.
+still what it was: of each dataset and earlier run one split is drawn again (of published splits
+each one), and its digest must be that of the result. Files that a plugin reads without declaring
+them are noticed that way. A dataset that was opened from a file needs no draw, because the identity
+has the digest of the file.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from harness.runs.campaign import Request
     from harness.runs.identity import Identities
     from harness.store.database import Known, Store
+    from harness.trials.digests import Drawn
     from harness.trials.discovery import Described
 
 Candidates = dict["Trial", list["Known"]]
@@ -74,20 +76,42 @@ def _of_present_data(registry: Described, request: Request, candidates: Candidat
     witnesses = {
         key: min(trials, key=lambda trial: trial.repeat) for key, trials in drawn_as.items()
     }
-    by_split = {(trial.dataset, trial.repeat): trial for trial in witnesses.values()}
-    jobs = at_a_time(request.jobs, len(by_split))
-    limits = Limits(request.timeout, request.memory or share_of_memory(jobs))
-    present = digests(registry, list(by_split.values()), jobs=jobs, limits=limits)
-    now = {(trial.dataset, trial.repeat): digest for trial, digest in present.items()}
-    fits = {
-        key: {now.get((trial.dataset, trial.repeat))} == _at(drawn_as[key], trial)
-        for key, trial in witnesses.items()
-    }
+    now = _drawn_now(registry, request, witnesses.values())
+    # But published splits are read one by one.
+    published = {dataset for (dataset, _), drawn in now.items() if drawn.is_published}
+    others = [
+        trial
+        for (dataset, _), trials in drawn_as.items()
+        if dataset in published
+        for trial in trials
+        if (dataset, trial.repeat) not in now
+    ]
+    now |= _drawn_now(registry, request, others)
+
+    def fits(trial: Trial, known: Known) -> bool:
+        key = trial.dataset, known.run_id
+        if key not in drawn_as:
+            return True
+        witness = trial if trial.dataset in published else witnesses[key]
+        drawn = now.get((witness.dataset, witness.repeat))
+        return drawn is not None and _at(drawn_as[key], witness) == {drawn.digest}
+
     kept = {
-        trial: [known for known in several if fits.get((trial.dataset, known.run_id), True)]
+        trial: [known for known in several if fits(trial, known)]
         for trial, several in candidates.items()
     }
     return {trial: several for trial, several in kept.items() if several}
+
+
+def _drawn_now(
+    registry: Described, request: Request, trials: Iterable[Trial]
+) -> dict[tuple[Choice, int], Drawn]:
+    """The splits of trials as they are drawn now, by dataset and repeat."""
+    by_split = {(trial.dataset, trial.repeat): trial for trial in trials}
+    jobs = at_a_time(request.jobs, len(by_split))
+    limits = Limits(request.timeout, request.memory or share_of_memory(jobs))
+    drawn = digests(registry, list(by_split.values()), jobs=jobs, limits=limits)
+    return {(trial.dataset, trial.repeat): each for trial, each in drawn.items()}
 
 
 def _at(drawn: Mapping[Trial, set[str]], witness: Trial) -> set[str]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from harness.contract.parameters import place_of
+from harness.contract.values import folds_in
 from harness.processes.client import Limits, finish
 from harness.trials.draw import loaded_since, modules_of
 from harness.trials.trial import draw
@@ -18,10 +20,23 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
 
+class Drawn(NamedTuple):
+    """What is known of a split that was drawn.
+
+    Args:
+        digest: as `Result.drawn`.
+        is_published: whether the dataset's rows may differ by the number of the repetition alone,
+            so that no split speaks for another.
+    """
+
+    digest: str
+    is_published: bool
+
+
 def digests(
     registry: Described, trials: Sequence[Trial], *, jobs: int, limits: Limits
-) -> dict[Trial, str]:
-    """The digest of each trial's split, as `Result.drawn`; those that cannot be drawn are left out.
+) -> dict[Trial, Drawn]:
+    """The digest of each trial's split; those that cannot be drawn are left out.
 
     Args:
         registry: has the trials' datasets.
@@ -45,7 +60,7 @@ def digests(
             for trial, call in calls.items():
                 answer, failure = call.result()
                 if failure is None and isinstance(answer, dict) and answer.get("drawn"):
-                    by_trial[trial] = str(answer["drawn"])
+                    by_trial[trial] = Drawn(str(answer["drawn"]), bool(answer["published"]))
                     dataset = registry.datasets[trial.dataset.name]
                     origin = registry.origin("datasets", dataset.name)
                     registry.learn(origin, dataset.requires, dataset.name, modules_of(answer))
@@ -59,4 +74,5 @@ def digest_there(
     before = set(sys.modules)
     dataset = inside.held.registry.datasets[choice.name]
     drawn = draw(dataset, seed, dict(choice.parameters), repeat).digest
-    return {"drawn": drawn, "loaded": loaded_since(before)}, {}
+    published = len(place_of(dataset, repeat)) > bool(folds_in(str(dataset.kind)))
+    return {"drawn": drawn, "published": published, "loaded": loaded_since(before)}, {}

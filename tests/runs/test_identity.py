@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -218,3 +219,75 @@ def test_what_a_dataset_gave_is_known_by_the_digest_of_its_split(folder: Path) -
     assert draw(dataset, 1, {}).digest == before  # nothing is drawn at random
     (folder / "numbers.txt").write_text("-1\n2\n-3\n4.0000001\n")
     assert draw(dataset, 0, {}).digest != before
+
+
+# Code that is reached in other ways
+
+NUMBER = "NUMBER = 1\n"
+USES = MODEL.replace("import {helper}\n", "{reach}\n").replace(
+    "return {helper}.made(depth)", "return DecisionTreeClassifier(max_depth=NUMBER)"
+)
+
+
+def written(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "reach", "helper"),
+    [
+        ("pack.plug", "from .near import NUMBER", "pack/near.py"),
+        ("pack.plug", "from . import near", "pack/near.py"),
+        ("pack.inner.plug", "from ..near import NUMBER", "pack/near.py"),
+        ("pack.plug", "from pack.near import NUMBER", "pack/near.py"),
+        ("pack.plug", "from .inner.near import NUMBER", "pack/inner/__init__.py"),
+        ("pack", "from .linked.near import NUMBER", "elsewhere/near.py"),
+        ("plug.py", "from bare.near import NUMBER", "bare/near.py"),
+        ("plug.py", "from edited import NUMBER", "edited.py"),
+    ],
+)
+def test_a_helper_is_noticed_however_it_is_imported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, plugin: str, reach: str, helper: str
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    inner = {f"pack/{name}": "" for name in ("__init__.py", "inner/__init__.py")}
+    near = ("pack/near.py", "pack/inner/near.py", "elsewhere/near.py", "bare/near.py", "edited.py")
+    written(folder, inner | dict.fromkeys(near, NUMBER))
+    (folder / "pack" / "linked").symlink_to(folder / "elsewhere")
+    # As an editable installation lists it: the version does not tell the code.
+    info = {
+        "METADATA": "Metadata-Version: 2.1\nName: edited\nVersion: 1\n",
+        "RECORD": "edited.py,,\n",
+    }
+    written(folder, {f"edited-1.dist-info/{name}": text for name, text in info.items()})
+    file = plugin if plugin.endswith(".py") else f"{plugin.replace('.', '/')}.py"
+    file = "pack/__init__.py" if plugin == "pack" else file
+    code = "from sklearn.tree import DecisionTreeClassifier\n" + USES.format(name="it", reach=reach)
+    written(folder, {file: code})
+    spec = str(folder / plugin) if plugin.endswith(".py") else plugin
+
+    def identity_of() -> str:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "pack"]:
+            del sys.modules[name]
+        return Identities(load((spec,))).of(Trial(Choice("iris"), Choice("it"), "cpu", 0, 0))
+
+    before = identity_of()
+    assert identity_of() == before
+    (folder / helper).write_text(NUMBER + "# changed\n")
+    assert identity_of() != before
+
+
+def test_the_code_of_a_class_inside_a_class_is_noticed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(folder))
+    code = "from sklearn import tree\nclass Stump(tree.DecisionTreeClassifier): ...\n"
+    written(folder, {"stumps.py": code})
+    bagging = Choice("BaggingClassifier", (("estimator", "stumps:Stump"),))
+    registry = load(("sklearn.ensemble:BaggingClassifier",))
+    trial = Trial(Choice("iris"), bagging, "cpu", 0, 0)
+    before = Identities(registry).of(trial)
+    (folder / "stumps.py").write_text(code + "# changed\n")
+    assert Identities(registry).of(trial) != before

@@ -161,7 +161,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 
 
 def test_a_second_run_of_the_same_trials_runs_none_and_has_the_same_results(story: Story) -> None:
-    told = "16 trials: 16 known from run 1, run 2, nothing to run (--fresh runs all)"
+    told = "16 trials: 16 known, 0 to run (known from runs 1, 2; --fresh runs all)"
     assert told in story.runs["again"].remarks
     before, after = story.frames("more-models"), story.frames("again")
     pd.testing.assert_frame_equal(before.results, after.results)
@@ -172,7 +172,7 @@ def test_a_second_run_of_the_same_trials_runs_none_and_has_the_same_results(stor
 def test_what_is_known_is_shown_as_known_with_its_run(story: Story) -> None:
     note = "12 of 16 results were known: they come from earlier runs with the same code, data,"
     done = story.runs["more-models"]
-    assert "16 trials: 12 known from run 1, 4 to run (--fresh runs all)" in done.remarks
+    assert "16 trials: 12 known, 4 to run (known from run 1; --fresh runs all)" in done.remarks
     printed = " ".join(done.printed.split())
     assert note in printed
     assert "Run 1 'base' of " in printed
@@ -211,6 +211,21 @@ def test_data_that_a_plugin_reads_without_declaring_them_are_noticed(story: Stor
 def test_data_that_changed_between_two_runs_are_not_mixed(story: Story) -> None:
     """Of repeat 0 the present data are known, of repeat 1 only earlier data."""
     assert {repeat for *_, repeat in story.own_trials("data-of-two-kinds")} == {1}
+
+
+PUBLISHED = DATA.replace("split(rng)", "split(rng, repetition)").replace(
+    '"shift.txt").read_text()', 'f"shift{repetition}.txt").read_text()'
+)
+
+
+def test_of_published_splits_each_one_is_drawn_again(tmp_path: Path) -> None:
+    (tmp_path / "data.py").write_text(PUBLISHED.replace('"fresh"', '"resampled"'))
+    for number in range(3):
+        (tmp_path / f"shift{number}.txt").write_text("0")
+    words = ("run", "-d", "left", "-m", "prior", "-r", "3", "--no-timing", "--plugin", "data.py")
+    assert harness_in(tmp_path, *words).status == 0
+    (tmp_path / "shift2.txt").write_text("0.5")
+    assert "6 trials: 4 known, 2 to run" in harness_in(tmp_path, *words).remarks
 
 
 def test_failures_are_run_again(story: Story) -> None:
@@ -399,7 +414,7 @@ def test_a_run_whose_results_and_timings_are_known_prints_its_tables_at_once(
     words = ["-d", "left", "-d", "right", "-m", "one", "-r", "2", "--timing-budget", "30"]
     done = harness_in(tmp_path, "run", *words, *plugins)
     assert done.status == 0, done
-    assert "12 trials: 12 known from run 1, nothing to run" in done.remarks
+    assert "12 trials: 12 known, 0 to run" in done.remarks
     assert "timed for" not in done.remarks
     printed = " ".join(done.printed.split())
     assert "Timed in earlier runs" in printed
