@@ -212,10 +212,10 @@ def _of_package(file: Path, node: ast.ImportFrom) -> list[Path]:
     places = [folder / "__init__.py"]
     for part in (node.module or "").split("."):
         folder = folder / part
-        places += [folder / "__init__.py", folder.with_suffix(".py")]
+        places += [folder / "__init__.py", folder.parent / f"{folder.name}.py"]
     for alias in node.names:
         places += [folder / alias.name / "__init__.py", folder / f"{alias.name}.py"]
-    return [place for place in dict.fromkeys(places) if place.is_file() and place != file]
+    return [place for place in dict.fromkeys(places) if _exists(place) and place != file]
 
 
 def _place(name: str, folder: Path | None) -> Path | None:
@@ -226,7 +226,7 @@ def _place(name: str, folder: Path | None) -> Path | None:
     """
     if folder is not None and not _is_installed(folder):
         for candidate in (folder / f"{name}.py", folder / name):
-            if candidate.exists():
+            if _exists(candidate):
                 return candidate
     try:
         spec = importlib.util.find_spec(name)
@@ -241,6 +241,13 @@ def _place(name: str, folder: Path | None) -> Path | None:
     if _is_installed(path) or not path.exists():
         return None
     return path.parent if path.name == "__init__.py" else path
+
+
+def _exists(place: Path) -> bool:
+    try:
+        return place.exists()
+    except (OSError, ValueError):  # a plugin can write names that are too long for a file
+        return False
 
 
 def _is_installed(path: Path) -> bool:

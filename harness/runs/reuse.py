@@ -125,10 +125,10 @@ def _at(drawn: Mapping[Trial, set[str]], witness: Trial) -> set[str]:
 
 
 def _in_whole_batches(trials: Iterable[Trial], known: Mapping[Trial, Known]) -> dict[Trial, Known]:
-    """Without those results on accelerators that a new run would compute in other batches.
+    """The known results, except those that a new run would compute in other batches.
 
-    There the repeats of a pairing are computed together, and the last digits depend on how many
-    they are. So they are known only if one run has all of them.
+    On accelerators the repeats of a pairing are computed together, and the last digits depend on
+    their number. So they are known only if one run has all of them.
     """
     batches: dict[tuple[Choice, Choice, str], set[int | None]] = {}
     for trial in trials:
@@ -145,9 +145,9 @@ def _in_whole_batches(trials: Iterable[Trial], known: Mapping[Trial, Known]) -> 
 def known_timings(store: Store, run: Run, results: pd.DataFrame, budget: float) -> list[Timing]:
     """Timings of earlier runs, for the pairings of a run whose results are all known.
 
-    They must come from the same machine and from the same code of the harness; that the pairing's
-    own code is the same, its results being known tells. A pairing that was left out for lack of
-    time is known only if the budget is no larger now.
+    They must come from the same machine and the same code of the harness. (The pairing's own code is
+    the same, because its results are known.) A pairing that there was no time for is known only if
+    the budget is no larger now.
 
     Args:
         store: the database.

@@ -76,7 +76,7 @@ def _together(parts: Sequence[Frames], rows: pd.DataFrame, runs: Mapping[int, Ru
         parts: the frames of each run, by id.
         rows: all their results, with what `_chosen` needs; a result stands once for each run that
             has it.
-        runs: all runs of the store, by id; results may come from others than those of ``parts``.
+        runs: all runs of the store, by id. ``parts`` may show results of further runs.
     """
     ordered = [part.run for part in parts]
     ids_of_runs = sorted({*rows["run_id"], *(run.id for run in ordered)})

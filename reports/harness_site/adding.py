@@ -93,7 +93,7 @@ def commands(board: Board, models: str) -> str:
 
 
 def _folded(parts: Sequence[str]) -> str:
-    r"""A command in lines of at most `WIDTH` characters, unless a part of it is longer.
+    r"""A command, wrapped to `WIDTH` characters; a longer part has a line of its own.
 
     >>> print(_folded(["harness run", "-d iris", "-m " + "x" * 50]))
     harness run -d iris \

@@ -74,7 +74,7 @@ STATES = (
 although other programs want it, so that they only share caches and memory with it."""
 
 QUIET = 0.3
-"""Processors that programs other than ours may use in a session that counts as quiet."""
+"""A session counts as quiet if other programs use at most this many processors."""
 
 BOUNDED = ("memory-bound", "softmax in cache", "training", "prediction")
 """Kinds of workloads, in the order of the tables."""

@@ -291,3 +291,20 @@ def test_the_code_of_a_class_inside_a_class_is_noticed(
     before = Identities(registry).of(trial)
     (folder / "stumps.py").write_text(code + "# changed\n")
     assert Identities(registry).of(trial) != before
+
+
+@pytest.mark.parametrize(
+    "reach",
+    [
+        f"from {'.' * 40} import anything",
+        f"from .{'a' * 300} import anything",
+        f"from . import {'a' * 300}",
+        f"import {'a' * 300}",
+    ],
+)
+def test_imports_that_can_never_work_are_no_fault_of_the_harness(folder: Path, reach: str) -> None:
+    (folder / "odd.py").write_text(
+        USES.format(name="odd", reach=f"NUMBER = 1\n\n\ndef never():\n    {reach}\n")
+    )
+    registry = load((str(folder / "odd.py"),))
+    assert Identities(registry).of(Trial(Choice("iris"), Choice("odd"), "cpu", 0, 0))
