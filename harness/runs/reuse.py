@@ -145,9 +145,9 @@ def _in_whole_batches(trials: Iterable[Trial], known: Mapping[Trial, Known]) -> 
 def known_timings(store: Store, run: Run, results: pd.DataFrame, budget: float) -> list[Timing]:
     """Timings of earlier runs, for the pairings of a run whose results are all known.
 
-    They must come from the same machine and the same code of the harness. (The pairing's own code is
-    the same, because its results are known.) A pairing that there was no time for is known only if
-    the budget is no larger now.
+    They must come from the same machine and the same code of the harness. (The pairing's own code
+    is the same, because its results are known.) A pairing that there was no time for is known only
+    if the budget is no larger now.
 
     Args:
         store: the database.
