@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,9 +104,6 @@ def command(
       harness report best --score accuracy --format markdown
       harness report versus -m torch-mlp -m sklearn-random-forest --rope 2%
     """  # noqa: D301  # click wants the character, not its escape
-    from harness.analysis.shown import USUAL
-    from harness.store.sets import load_runs
-
     if sum((html is not None, best_of is not None, versus)) > 1:
         raise UsageError("--html, --best-of and --versus are three reports; use only one of them")
     if html and style:
@@ -115,7 +113,10 @@ def command(
     file = html or to
     if file:
         options.require_writable(file)
-    registry = options.discover(plugins)
+    registry = options.discover(plugins, meanwhile=_begin_loading)
+    from harness.analysis.shown import USUAL
+    from harness.store.sets import load_runs
+
     name, rest = _named(registry, name, list(words), best_of=best_of, versus=versus)
     report = registry.reports[name] if name else _usual(registry, page=html is not None)
     runs, chosen = reports.parsed(registry, report, rest)
@@ -139,6 +140,12 @@ def command(
             out().print(rendered)
         if output:
             _write_tables(report.tables(frames, **chosen), output)
+
+
+def _begin_loading() -> None:
+    """Import what reads and ranks; it takes about as long as the plugins' processes to start."""
+    import_module("harness.store.sets")
+    import_module("harness.analysis.shown")
 
 
 def _named(

@@ -699,7 +699,8 @@ def _rows(kind: SplitKind | None, J: int, n_test: float, n_train: float) -> floa
 
 def _constant(values: Floats) -> bool:
     """Whether all values are equal, apart from rounding."""
-    return bool(np.ptp(values) <= 1e-12 * max(1.0, float(np.abs(values).max())))
+    high, low = float(np.maximum.reduce(values)), float(np.minimum.reduce(values))
+    return high - low <= 1e-12 * max(1.0, abs(high), abs(low))
 
 
 def _wilson(p: float, n: float) -> Interval:

@@ -53,6 +53,9 @@ KNOWN = (
     "and seeds (harness run --fresh runs every trial)."
 )
 FLOATS = ("log_probability", "confidence", "brier")
+POSITION = ("key", "position")
+UNSEEN = (*POSITION, "identity", "drawn")
+"""Columns of results that the store keeps for itself."""
 
 
 def load_frames(
@@ -60,7 +63,7 @@ def load_frames(
     run: Run,
     pictures: Mapping[str, Picture] = MappingProxyType({}),
     *,
-    without: Sequence[str] = (),
+    without: Sequence[str] = UNSEEN,
 ) -> Frames:
     """One run as DataFrames; results and timings are read now, the others when they are used.
 
@@ -70,7 +73,7 @@ def load_frames(
         pictures: the kinds of pictures that plugins offer.
         without: columns of the results that are not read.
     """
-    left_out = ("id", "run_id", "key", "position", "identity", "drawn", *without)
+    left_out = {"id", "run_id", *without}  # the first two come with names of their own
     columns = [column for column in tables.results.c if column.name not in left_out]
     table, of_run = tables.results, tables.members(run.id)
     query = (

@@ -14,11 +14,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import sqlalchemy as sa
 
 from harness.errors import UsageError
-from harness.store import database as tables
-from harness.store.frames import load_frames
+from harness.store.frames import POSITION, load_frames
 from harness.store.sessions import Part, side_by_side
 from harness.store.sources import told
 from harness.words import listed, plural
@@ -57,16 +55,13 @@ def load_runs(
         raise UsageError(
             f"run {bench.id} is a bench, which has no results to rank beside others; leave it out"
         )
-    parts = [load_frames(store, run, pictures, without=PARAMETERS) for run in ordered]
+    without = (*POSITION, *PARAMETERS)
+    parts = [load_frames(store, run, pictures, without=without) for run in ordered]
     rows = pd.concat(
         [part.results.assign(in_run=run.id) for run, part in zip(ordered, parts, strict=True)],
         ignore_index=True,
     )
-    return _together(
-        parts,
-        rows.join(_origins(store, ordered), on="result_id"),
-        {run.id: run for run in store.runs()},
-    )
+    return _together(parts, _with_origins(rows), {run.id: run for run in store.runs()})
 
 
 def _together(parts: Sequence[Frames], rows: pd.DataFrame, runs: Mapping[int, Run]) -> Frames:
@@ -128,25 +123,13 @@ def _started(run: Run) -> datetime:
     return started if started.tzinfo else started.replace(tzinfo=UTC)
 
 
-def _origins(store: Store, runs: Sequence[Run]) -> pd.DataFrame:
+def _with_origins(rows: pd.DataFrame) -> pd.DataFrame:
     """What each result follows from: a digest of code and versions, and its split."""
-    table, ids = tables.results, [run.id for run in runs]
-    columns = sa.select(table.c.id, table.c.identity, table.c.drawn, table.c.split_seed)
-    of_others = columns.join(tables.reused, tables.reused.c.result_id == table.c.id)
-    query = sa.union(
-        columns.where(table.c.run_id.in_(ids)),
-        of_others.where(tables.reused.c.run_id.in_(ids)),
+    return rows.drop(columns=["identity", "drawn"]).assign(
+        code=[identity.partition("-")[0] for identity in rows["identity"].fillna("")],
+        split=rows["drawn"].fillna(""),
+        seed=[f"seed {seed}" for seed in rows["split_seed"]],
     )
-    with store.reading() as connection:
-        rows = connection.execute(query).all()
-    return pd.DataFrame(
-        {
-            "result_id": [row.id for row in rows],
-            "code": [(row.identity or "").partition("-")[0] for row in rows],
-            "split": [row.drawn or "" for row in rows],
-            "seed": [f"seed {row.split_seed}" for row in rows],
-        }
-    ).set_index("result_id")
 
 
 @dataclass(frozen=True, slots=True)

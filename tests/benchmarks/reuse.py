@@ -144,6 +144,9 @@ def main() -> None:
     arguments.add_argument("--command", help="benchopt's")
     arguments.add_argument("--rounds", type=int, default=5, help="of the part benchopt")
     given = arguments.parse_args()
+    os.environ.pop(
+        "PYTHONDONTWRITEBYTECODE", None
+    )  # installed packages, ours and theirs, are compiled
     print(f"{processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     for part in given.parts:
         with tempfile.TemporaryDirectory() as folder:
