@@ -1,0 +1,87 @@
+"""The verdict in words: three sentences, each with a label."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.sheets.figures import score
+from harness.words import listed, plural
+
+if TYPE_CHECKING:
+    from harness.analysis.verdict import Verdict
+
+NAMED = 3
+"""The most models that the verdict names as tied."""
+
+
+class Sentence(NamedTuple):
+    """A label, such as ``Best``, and what follows it."""
+
+    label: str
+    text: str
+
+
+def sentences(verdict: Verdict) -> list[Sentence]:
+    """The best model, the best for its time, and what failed."""
+    told = [Sentence("Best", _best(verdict))]
+    if verdict.leader and verdict.bargain and verdict.leads:
+        told.append(Sentence("Best for its time", _bargain(verdict)))
+    return [*told, Sentence("Failed", _failed(verdict))]
+
+
+def _best(verdict: Verdict) -> str:
+    several = len(verdict.datasets) > 1
+    if verdict.leader is None:
+        where = " on every dataset" if several else ""
+        return f"none, because no model completed every repeat{where}."
+    name = verdict.rank.name
+    where = f"over {len(verdict.datasets)} datasets" if several else f"on {verdict.datasets[0]}"
+    role = " (a baseline, which ignores the features)" * (verdict.leader in verdict.baselines)
+    figure = f"{'mean ' * several}{name} {score(verdict.mean)}"
+    if not math.isnan(verdict.low):
+        figure += f" ({score(verdict.low)} to {score(verdict.high)})"
+    return f"{verdict.leader}{role}, {figure} {where}{_ahead(verdict)}."
+
+
+def _ahead(verdict: Verdict) -> str:
+    """How the best model stands to the others."""
+    if not verdict.leads:
+        return ""
+    second = verdict.leads[0]
+    interval = "" if math.isnan(second.low) else f" ({score(second.low)} to {score(second.high)})"
+    lead = f"{score(second.gain)}{interval} ahead of {second.over}"
+    if not second.tested:
+        return f", {lead}; there is no test of such differences here"
+    if not verdict.tied:
+        alone = len(verdict.leads) == 1
+        return (
+            f", significantly {lead}" if alone else f", significantly ahead of all others; {lead}"
+        )
+    ignorant = [name for name in verdict.tied if name in verdict.baselines]
+    others = [name for name in verdict.tied if name not in verdict.baselines]
+    ties = [listed(others, NAMED)] if others else []
+    if ignorant:
+        s = "s" if len(ignorant) > 1 else ""
+        ties.append(f"{'even ' if others else ''}the baseline{s} {' and '.join(ignorant)}")
+    return f", tied with {' and '.join(ties)}"
+
+
+def _bargain(verdict: Verdict) -> str:
+    bargain, name = verdict.bargain, verdict.rank.name
+    assert bargain is not None
+    if bargain.name == verdict.leader:
+        return f"{bargain.name}, too; no other model that is about as good trains faster."
+    times = (
+        f"{bargain.times_faster:.0f}"
+        if bargain.times_faster >= 10
+        else f"{bargain.times_faster:.1f}"
+    )
+    return f"{bargain.name}, {name} {score(bargain.mean)}; trains about {times} times as fast."
+
+
+def _failed(verdict: Verdict) -> str:
+    if not verdict.statuses:
+        return f"nothing; all {plural(verdict.n_trials, 'trial')} are ok."
+    counts = ", ".join(f"{count} {status}" for status, count in verdict.statuses.items())
+    return f"{sum(verdict.statuses.values())} of {plural(verdict.n_trials, 'trial')} ({counts})."
