@@ -149,11 +149,20 @@ def _option(option: Option) -> click.Option:
     return click.Option(declarations, type=kind, multiple=repeatable, default=option.default)
 
 
-def show_after_run(registry: Registry, frames: Frames) -> None:
-    """Print the report that ends a run; if there is none, complain only: the results are stored."""
+def show_after_run(registry: Registry, frames: Frames, *, verbose: bool = False) -> None:
+    """Print the report that ends a run; if there is none, complain only: the results are stored.
+
+    Args:
+        registry: all reports.
+        frames: the run.
+        verbose: the value of the report's option ``verbose``, if it has one.
+    """
     try:
         report = after_runs(registry)
     except UsageError as error:
         complain(str(error))
         return
-    out().print(report.render(frames, "rich", **report.defaults))
+    values = {
+        name: verbose if name == "verbose" else default for name, default in report.defaults.items()
+    }
+    out().print(report.render(frames, "rich", **values))

@@ -97,6 +97,7 @@ ASKED = (
 @click.option("--name", default="", help="A name to find the run by.")
 @click.option("--watch", is_flag=True, help="Show the likelihood climb, epoch by epoch.")
 @click.option("--no-progress", is_flag=True, help="No display while it works.")
+@click.option("-v", "--verbose", is_flag=True, help="Print all tables and how to read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
 @click.option(
     "--timing-budget", type=options.TIME, help="Time to time pairings alone, afterwards [30s]."
@@ -386,12 +387,12 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
 
         write(json_text(frames, tables(frames)))
     else:
-        show_after_run(campaign.registry, frames)
+        show_after_run(campaign.registry, frames, verbose=given["verbose"])
         remark(
             f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
             + (f"; {timed}" if timed else "")
         )
-        for line in () if frames.metrics else told_by_repeats(frames):
+        for line in told_by_repeats(frames) if given["verbose"] and not frames.metrics else ():
             remark(line)
     return _status(
         frames.results["status"].tolist(),

@@ -15,7 +15,7 @@ from rich.text import Text
 from harness.sheets.notes import FAILURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
@@ -26,7 +26,7 @@ Line: TypeAlias = list[tuple[str, str]]
 """The pieces of a line of text, each with its style."""
 
 LOOKS = {"": "", "strong": "bold", "faint": "dim", "alarm": "yellow"}
-ASCII = str.maketrans("≈†–─·µ×−", "~+--.ux-")
+ASCII = str.maketrans("≈†–─·µ×−…", "~+--.ux-.")
 NAME = 20
 """The least width of names, as long as there is a narrower `Room` to try."""
 LEAST = 10
@@ -67,13 +67,7 @@ class Page:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Lay the page out for this console, with ASCII letters only if it has no others."""
-        for line in self.lines(options.max_width):
-            if options.ascii_only:
-                line = [
-                    (text.translate(ASCII).encode("ascii", "replace").decode(), style)
-                    for text, style in line
-                ]
-            yield Text.assemble(*line, overflow="fold")
+        yield from typeset(self.lines(options.max_width), options)
 
     def lines(self, width: int) -> Iterator[Line]:
         """The page as lines of at most ``width`` cells (if that is 40 or more)."""
@@ -84,11 +78,56 @@ class Page:
             yield from _sheet(sheet, room, width)
         for i, note in enumerate(self.notes):
             yield from [[]] if i or self.sheets else []
-            yield [(note.heading, "bold")]
-            style = "" if note.heading == FAILURES else "dim"
-            for text in note.lines:
-                wrapped = textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
-                yield from ([(line, style)] for line in wrapped)
+            yield from note_lines(note, width)
+
+
+def typeset(lines: Iterable[Line], options: ConsoleOptions) -> Iterator[Text]:
+    """Lines for a console, with ASCII letters only if it has no others."""
+    for line in lines:
+        if options.ascii_only:
+            line = [
+                (text.translate(ASCII).encode("ascii", "replace").decode(), style)
+                for text, style in line
+            ]
+        yield Text.assemble(*line, overflow="fold")
+
+
+def note_lines(note: Note, width: int, *, beside: bool = False) -> Iterator[Line]:
+    """A note as lines of at most ``width`` cells.
+
+    Args:
+        note: the note.
+        width: in cells.
+        beside: whether the first line of text stands beside the heading.
+    """
+    style = "" if note.heading == FAILURES else "dim"
+    lines = note.lines
+    if beside:
+        first, *others = textwrap.wrap(
+            f"{note.heading}: {lines[0]}", width, subsequent_indent="    "
+        )
+        yield [(note.heading, "bold"), (first.removeprefix(note.heading), style)]
+        yield from ([(line, style)] for line in others)
+        lines = lines[1:]
+    else:
+        yield [(note.heading, "bold")]
+    for text in lines:
+        wrapped = textwrap.wrap(text, width, initial_indent="  ", subsequent_indent="    ")
+        yield from ([(line, style)] for line in wrapped)
+
+
+def sheet_lines(sheet: Sheet, width: int) -> Iterator[Line]:
+    """A single sheet as lines of at most ``width`` cells."""
+    yield from _sheet(sheet, _room([sheet], width), width)
+
+
+def cut(name: str, width: int) -> str:
+    """A name of at most ``width`` cells; a longer one ends with an ellipsis.
+
+    >>> cut("sklearn-hist-gradient-boosting", 12), cut("iris", 12)
+    ('sklearn-his…', 'iris')
+    """
+    return name if cell_len(name) <= width else set_cell_size(name, width - 1) + "…"
 
 
 def _room(sheets: Sequence[Sheet], width: int) -> Room:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 FAILURES = "Failures"
+LEGEND = "How to read this"
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ def sheets(ranking: pd.DataFrame, metrics: Sequence[Shown] = ()) -> list[Sheet]:
     if not by_dataset:
         return []
     return [
-        *(_ranked(dataset, rows, metrics) for dataset, rows in by_dataset.items()),
+        *(ranked(dataset, rows, metrics) for dataset, rows in by_dataset.items()),
         *(
             _overview(name, list(by_dataset), by_name, more_is_better=more_is_better)
             for name, more_is_better in [(each.name, each.more_is_better) for each in metrics]
@@ -73,7 +73,9 @@ def named_rows(ranking: pd.DataFrame) -> list[Record]:
     return rows
 
 
-def _ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
+def ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
+    """The table of a dataset, with the baselines last."""
+    rows = sorted(rows, key=lambda row: bool(row["baseline"]))
     total = rows[0]["total"]
     ran = [row for row in rows if row["status"] != "skipped"]
     runs = sorted({run for row in rows for run in row["runs"].split("+") if run}, key=int)
@@ -84,14 +86,14 @@ def _ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet
         spare["run"] = f"from runs {listed(runs, most=4)}"
     return Sheet(
         dataset,
-        _split_in_words(rows),
+        split_in_words(rows),
         (
             _column(
                 "#", (Entry("" if math.isnan(r["rank"]) else f"{r['rank']:.0f}") for r in rows)
             ),
             Column("model", tuple(_name(row) for row in rows), named=True),
             *(
-                _column(_head(each), (_score(row, each.name, first=i == 0) for row in rows))
+                _column(_head(each), (score_entry(row, each.name, first=i == 0) for row in rows))
                 for i, each in enumerate(metrics)
             ),
             *(() if metrics else _usual(rows)),
@@ -111,8 +113,8 @@ def _ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet
 def _usual(rows: list[Record]) -> Iterator[Column]:
     """The columns of the usual scores."""
     decimals = loss_decimals([row["nll"] for row in rows])
-    yield _column("accuracy", (_score(row, "accuracy", first=True) for row in rows))
-    yield _column("likelihood", (_score(row, "likelihood") for row in rows))
+    yield _column("accuracy", (score_entry(row, "accuracy", first=True) for row in rows))
+    yield _column("likelihood", (score_entry(row, "likelihood") for row in rows))
     yield _column(
         "NLL",
         (
@@ -127,7 +129,7 @@ def _head(metric: Shown) -> str:
     return metric.name if metric.more_is_better else f"{metric.name} {LESS}"
 
 
-def _split_in_words(rows: list[Record]) -> str:
+def split_in_words(rows: list[Record]) -> str:
     """How the data were split, such as ``5 resampled splits, 112 training and 38 test rows``."""
     total = rows[0]["total"]
     kind = next((row["split_kind"] for row in rows if isinstance(row["split_kind"], str)), "")
@@ -162,16 +164,7 @@ def _folds_in_words(n_folds: int, total: int, *, alone: bool) -> str:
 def _overview(
     score: str, datasets: list[str], by_name: dict[str, dict[str, Record]], *, more_is_better: bool
 ) -> Sheet:
-    means = {
-        name: sum(rows[dataset][score] for dataset in datasets) / len(datasets)
-        if all(dataset in rows and rows[dataset]["status"] == "ok" for dataset in datasets)
-        else math.nan
-        for name, rows in by_name.items()
-    }
-    sign = -1 if more_is_better else 1
-    complete = (name for name in means if not math.isnan(means[name]))
-    partial = (name for name in means if math.isnan(means[name]))
-    names = [*sorted(complete, key=lambda name: (sign * means[name], name)), *sorted(partial)]
+    names, means = ordered(by_name, datasets, score, more_is_better=more_is_better)
     return Sheet(
         score,
         "models by datasets" + ("" if more_is_better else f" {LESS}"),
@@ -183,11 +176,35 @@ def _overview(
             ),
             _column("mean", (Entry(figure(means[name])) for name in names)),
             *(
-                _column(dataset, (_glance(by_name[name].get(dataset), score) for name in names))
+                _column(dataset, (at_a_glance(by_name[name].get(dataset), score) for name in names))
                 for dataset in datasets
             ),
         ),
     )
+
+
+def ordered(
+    by_name: dict[str, dict[str, Record]],
+    datasets: Sequence[str],
+    score: str,
+    *,
+    more_is_better: bool,
+) -> tuple[list[str], dict[str, float]]:
+    """The models and their means: the best first, then those without a mean, then the baselines."""
+    means = {
+        name: sum(rows[dataset][score] for dataset in datasets) / len(datasets)
+        if all(dataset in rows and rows[dataset]["status"] == "ok" for dataset in datasets)
+        else math.nan
+        for name, rows in by_name.items()
+    }
+    sign = -1 if more_is_better else 1
+
+    def place(name: str) -> tuple[bool, bool, float, str]:
+        mean, row = means[name], next(iter(by_name[name].values()))
+        lacks = math.isnan(mean)
+        return bool(row["baseline"]), lacks, 0.0 if lacks else sign * mean, name
+
+    return sorted(by_name, key=place), means
 
 
 def _costs(by_name: dict[str, dict[str, Record]]) -> Sheet:
@@ -234,7 +251,7 @@ def _name(row: Record) -> Entry:
     return Entry(row["name"], look="faint" if row["baseline"] else "")
 
 
-def _score(row: Record, score: str, *, first: bool = False) -> Entry:
+def score_entry(row: Record, score: str, *, first: bool = False) -> Entry:
     """A score with its interval; in the first column of scores, the status of what has none."""
     if not row["ok"]:
         return Entry(row["status"] if first else "", look="alarm")
@@ -252,7 +269,7 @@ def _score(row: Record, score: str, *, first: bool = False) -> Entry:
     )
 
 
-def _glance(row: Record | None, score: str) -> Entry:
+def at_a_glance(row: Record | None, score: str) -> Entry:
     """A score in an overview: without its interval, and marked if repeats are missing."""
     if row is None or not row["ok"] or math.isnan(row[score]):
         return Entry("–", look="alarm")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from harness.analysis.names import base
 from harness.analysis.shown import USUAL, ranked_by, shown
 from harness.contract.values import AUTO_REPEATS, folds_in
-from harness.sheets.notes import FAILURES, Note
+from harness.sheets.notes import FAILURES, LEGEND, Note
 from harness.sheets.ranked import named_rows
 from harness.sheets.table import CLIPPED, LESS, PARTIAL, TIED
 from harness.statistics.rows import CLIP
@@ -98,7 +98,7 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
             + _rare(frames)
             + _baselines(frames, ranking),
         ),
-        Note("How to read this", _legend(frames, ranking)),
+        Note(LEGEND, _legend(frames, ranking)),
     ]
     return [note for note in all_notes if note.lines]
 

@@ -72,12 +72,8 @@ def _bargain(verdict: Verdict) -> str:
     assert bargain is not None
     if bargain.name == verdict.leader:
         return f"{bargain.name}, too; no other model that is about as good trains faster."
-    times = (
-        f"{bargain.times_faster:.0f}"
-        if bargain.times_faster >= 10
-        else f"{bargain.times_faster:.1f}"
-    )
-    return f"{bargain.name}, {name} {score(bargain.mean)}; trains about {times} times as fast."
+    times = f"{bargain.times_faster:.{0 if bargain.times_faster >= 3 else 1}f}"
+    return f"{bargain.name}, {name} {score(bargain.mean)}, fits about {times} times as fast."
 
 
 def _failed(verdict: Verdict) -> str:

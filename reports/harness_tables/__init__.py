@@ -23,6 +23,11 @@ def harness_reports() -> Iterable[harness.Report]:
         tables=_tables,
         render=_render,
         formats=("rich", "markdown", "csv", "json", "latex", "html-fragment"),
+        options=(
+            harness.Option(
+                "verbose", False, "All tables and columns, and how to read them.", short="v"
+            ),
+        ),
         after_runs=True,
         description="Models ranked on each dataset, with intervals, costs and failures.",
     )
@@ -35,7 +40,7 @@ def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
     return tables(frames)
 
 
-def _render(frames: Frames, style: str) -> RenderableType:
+def _render(frames: Frames, style: str, *, verbose: bool) -> RenderableType:
     from harness_tables.rendering import render
 
-    return render(frames, style)
+    return render(frames, style, verbose=verbose)

@@ -6,14 +6,18 @@ from typing import TYPE_CHECKING
 
 from harness import UsageError
 from harness.analysis.ranking import tables
-from harness.analysis.shown import shown
+from harness.analysis.shown import ranked_by, shown
+from harness.analysis.verdict import verdict
 from harness.sheets import texts, timed
+from harness.sheets.glance import Glance
 from harness.sheets.layout import Page
-from harness.sheets.ranked import sheets
+from harness.sheets.notes import LEGEND
+from harness.sheets.ranked import named_rows, ranked, sheets
 from harness.sheets.remarks import notes
 from harness.sheets.texts import frame_csv
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import RenderableType
 
     from harness import Frames
@@ -21,8 +25,13 @@ if TYPE_CHECKING:
 FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 
 
-def render(frames: Frames, style: str) -> RenderableType:
+def render(frames: Frames, style: str, *, verbose: bool) -> RenderableType:
     """The report as a rich renderable, which fits its console, or as a text in another format.
+
+    Args:
+        frames: the runs.
+        style: one of `FORMATS`.
+        verbose: whether the format ``rich`` has all tables and the legend; the others always do.
 
     Raises:
         UsageError: the report has no such format.
@@ -35,6 +44,8 @@ def render(frames: Frames, style: str) -> RenderableType:
     if style == "csv":
         main = "ranking" if len(frames.results) else "training" if len(by_name["training"]) else ""
         return frame_csv(by_name[main or "softmax"])
+    if style == "rich" and not verbose and len(frames.results):
+        return _glance(frames, by_name)
     chosen = shown(frames) if frames.metrics else ()
     all_sheets = [
         *(sheets(by_name["ranking"], chosen) if len(by_name["ranking"]) else []),
@@ -48,3 +59,18 @@ def render(frames: Frames, style: str) -> RenderableType:
         return Page(all_sheets, all_notes)
     writers = {"markdown": texts.markdown, "latex": texts.latex, "html-fragment": texts.html}
     return writers[style](all_sheets, all_notes)
+
+
+def _glance(frames: Frames, by_name: dict[str, pd.DataFrame]) -> Glance:
+    ranking = by_name["ranking"]
+    rank = ranked_by(frames)
+    others = (each for each in shown(frames) if each.name != rank.name)
+    datasets = ranking["dataset"].nunique()
+    sheet = None
+    if datasets == 1:
+        rows = named_rows(ranking)
+        sheet = ranked(rows[0]["dataset"], rows, shown(frames) if frames.metrics else ())
+    serious = [
+        note for note in notes(frames, ranking, by_name["failures"]) if note.heading != LEGEND
+    ]
+    return Glance(verdict(frames, ranking), ranking, (rank, *others), sheet, serious)

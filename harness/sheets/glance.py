@@ -1,0 +1,268 @@
+"""A run at a glance: the verdict, models by datasets, and the best three models of each dataset."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len, set_cell_size
+
+from harness.analysis.names import short_names
+from harness.sheets.figures import score as figure
+from harness.sheets.layout import LOOKS, cut, note_lines, sheet_lines, typeset
+from harness.sheets.ranked import at_a_glance, named_rows, ordered, score_entry, split_in_words
+from harness.sheets.sentences import sentences
+from harness.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pandas as pd
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+    from harness.analysis.shown import Shown
+    from harness.analysis.verdict import Verdict
+    from harness.sheets.layout import Line
+    from harness.sheets.notes import Note
+    from harness.sheets.ranked import Record
+    from harness.sheets.table import Entry, Sheet
+
+BEST = 3
+"""Models of each dataset."""
+
+SCORES = 2
+"""Scores of each model."""
+
+SCREEN = 24
+"""From this many lines on, the verdict stands at the end, too."""
+
+LEAST, MOST = 5, 10
+"""The least and the largest width of a dataset's column."""
+
+NAMES = 18
+"""The least width of the models' names."""
+
+LEGEND = "≈: not significantly different from the best. Intervals: 95%. All tables: -v"
+HEAT = ("", "white on #0b2545", "white on #13447c", "bold white on #1f6fb8")
+"""Styles of scores, from a baseline's to the best."""
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A rich renderable: what a run says, in as few lines as possible.
+
+    Args:
+        verdict: the verdict.
+        ranking: from `harness.analysis.ranking`.
+        metrics: the scores to show; the one that ranks comes first.
+        sheet: the table of the dataset, if there is one dataset; it replaces the overview.
+        notes: what the reader must know: failures, and what is wrong with the data.
+    """
+
+    verdict: Verdict
+    ranking: pd.DataFrame
+    metrics: Sequence[Shown]
+    sheet: Sheet | None
+    notes: Sequence[Note]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay out for this console."""
+        yield from typeset(self.lines(options.max_width), options)
+
+    def lines(self, width: int) -> Iterator[Line]:
+        """The lines, of at most ``width`` cells (if that is 40 or more)."""
+        verdict = list(_verdict(self.verdict, width))
+        body = list(self._tables(width))
+        yield from verdict
+        yield from body
+        for note in self.notes:
+            yield from note_lines(note, width, beside=True)
+        yield from ([(line, "dim")] for line in textwrap.wrap(LEGEND, width))
+        if len(body) > SCREEN:
+            yield from verdict
+
+    def _tables(self, width: int) -> Iterator[Line]:
+        if self.sheet:
+            yield []
+            yield from sheet_lines(self.sheet, width)
+            return
+        rows = named_rows(self.ranking)
+        short = short_names(row["name"] for row in rows)
+        rows = [row | {"name": short[row["name"]]} for row in rows]
+        yield from _overview(rows, self.metrics[0], width)
+        yield from _datasets(rows, self.metrics[:SCORES], width)
+
+
+def _verdict(verdict: Verdict, width: int) -> Iterator[Line]:
+    for label, text in sentences(verdict):
+        first, *others = textwrap.wrap(
+            f"{label}: {text}", width, subsequent_indent="  ", break_on_hyphens=False
+        )
+        look = "yellow" if label == "Failed" and verdict.statuses else "bold"
+        yield [(label, look), (first.removeprefix(label), "")]
+        yield from ([(line, "")] for line in others)
+
+
+def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
+    """Models by datasets: the mean and each dataset's score, as many datasets as fit."""
+    datasets = list(dict.fromkeys(row["dataset"] for row in rows))
+    by_name: dict[str, dict[str, Record]] = {}
+    for row in rows:
+        by_name.setdefault(row["name"], {})[row["dataset"]] = row
+    names, means = ordered(by_name, datasets, rank.name, more_is_better=rank.more_is_better)
+    mean_width = max(4, *(cell_len(figure(mean)) for mean in means.values()))
+    longest = max(map(cell_len, names))
+    columns = {
+        dataset: [at_a_glance(by_name[name].get(dataset), rank.name) for name in names]
+        for dataset in datasets
+    }
+    least = {d: max(LEAST, *(cell_len(e.mark + e.text) for e in columns[d])) for d in datasets}
+    shown, left = [], width - NAMES - 1 - mean_width
+    for dataset in datasets:
+        left -= least[dataset] + 1
+        if left < 0:
+            break
+        shown.append(dataset)
+    widths = {dataset: least[dataset] for dataset in shown}
+    spare = width - 1 - mean_width - sum(widths.values()) - len(widths) - min(longest, 24)
+    for dataset in sorted(shown, key=lambda d: -max(map(cell_len, d.split("-")))):
+        wanted = min(MOST, max(map(cell_len, dataset.split("-")))) - widths[dataset]
+        if 0 < wanted <= spare:
+            widths[dataset] += wanted
+            spare -= wanted
+    name_width = min(longest, width - 1 - mean_width - sum(widths.values()) - len(widths))
+    heads = {dataset: _folded(dataset, widths[dataset]) for dataset in shown}
+    depth = max(map(len, heads.values()))
+    for i in range(depth):
+        last = i == depth - 1
+        title = set_cell_size(cut(rank.label, name_width) if last else "", name_width)
+        line: Line = [(title, "bold"), (" " + ("mean" if last else "").rjust(mean_width), "")]
+        for dataset in shown:
+            parts = heads[dataset]
+            part = parts[i - depth + len(parts)] if i >= depth - len(parts) else ""
+            line.append((" " + " " * (widths[dataset] - cell_len(part)) + part, "dim"))
+        yield line
+    heat = {dataset: _heat(names, by_name, dataset, rank) for dataset in shown}
+    for place, name in enumerate(names):
+        look = LOOKS["faint"] if next(iter(by_name[name].values()))["baseline"] else ""
+        mean = figure(means[name])
+        line = [
+            (set_cell_size(cut(name, name_width), name_width), look),
+            (" " + mean.rjust(mean_width), "bold"),
+        ]
+        for dataset in shown:
+            entry = columns[dataset][place]
+            text = entry.mark + entry.text
+            style = heat[dataset][place] if entry.text != "–" else LOOKS["alarm"]
+            line += [(" ", ""), (" " * (widths[dataset] - cell_len(text)) + text, style)]
+        yield line
+    if len(shown) < len(datasets):
+        yield [(f"{plural(len(datasets) - len(shown), 'dataset')} more: harness report -v", "dim")]
+
+
+def _heat(
+    names: Sequence[str], by_name: dict[str, dict[str, Record]], dataset: str, rank: Shown
+) -> list[str]:
+    """A style for each model's score on a dataset: from the best baseline's to the best."""
+    sign = 1 if rank.more_is_better else -1
+    cells = [by_name[name].get(dataset) for name in names]
+    values = [sign * cell[rank.name] if cell and cell["ok"] else math.nan for cell in cells]
+    known = [value for value in values if not math.isnan(value)]
+    floors = [
+        value
+        for value, cell in zip(values, cells, strict=True)
+        if cell and cell["baseline"] and not math.isnan(value)
+    ]
+    if not known:
+        return [""] * len(names)
+    floor, best = max(floors, default=min(known)), max(known)
+    shares = [(value - floor) / (best - floor) if best > floor else 0.0 for value in values]
+    return [
+        HEAT[sum(share >= step for step in (0.5, 0.8, 0.95))] if not math.isnan(share) else ""
+        for share in shares
+    ]
+
+
+def _folded(name: str, width: int) -> list[str]:
+    """A dataset's name on at most two lines, cut where they are too narrow for it.
+
+    >>> _folded("breast-cancer", 6), _folded("iris[train_size=50]", 6), _folded("threshold", 6)
+    (['breast', 'cancer'], ['iris', 'ize=50'], ['thresh'])
+    """
+    if cell_len(name) <= width:
+        return [name]
+    base, bracket, parameters = name.partition("[")
+    if bracket:
+        return [_begun(base, width), parameters.removesuffix("]")[-width:]]
+    return [_begun(part, width) for part in name.split("-", 1)]
+
+
+def _begun(name: str, width: int) -> str:
+    return name if cell_len(name) <= width else set_cell_size(name, width).rstrip()
+
+
+def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Iterator[Line]:
+    """A title and the best models of each dataset, with their scores and intervals."""
+    by_dataset: dict[str, list[Record]] = {}
+    for row in rows:
+        by_dataset.setdefault(row["dataset"], []).append(row)
+    best = {dataset: each[:BEST] for dataset, each in by_dataset.items()}
+    columns = [
+        {
+            dataset: [score_entry(row, each.name, first=i == 0) for row in best[dataset]]
+            for dataset in best
+        }
+        for i, each in enumerate(metrics)
+    ]
+    widths = [_widths([e for each in column.values() for e in each]) for column in columns]
+    beside = sum(2 + n_figure + 1 + n_interval for n_figure, n_interval in widths)
+    names = {
+        dataset: [row["name"] + (" (baseline)" if row["baseline"] else "") for row in best[dataset]]
+        for dataset in best
+    }
+    longest = max(cell_len(name) for each in names.values() for name in each)
+    name_width = max(min(longest, width - 3 - beside), 10)
+    heads: Line = [(" " * (3 + name_width), "")]
+    for each, (n_figure, n_interval) in zip(metrics, widths, strict=True):
+        heads.append(
+            (
+                "   "
+                + set_cell_size(cut(each.label, n_figure + n_interval), n_figure + n_interval),
+                "dim",
+            )
+        )
+    yield heads
+    for dataset, best_rows in best.items():
+        yield _title(dataset, by_dataset[dataset], metrics[0], width)
+        for i, row in enumerate(best_rows):
+            rank = "" if math.isnan(row["rank"]) else f"{row['rank']:.0f}"
+            name = set_cell_size(cut(names[dataset][i], name_width), name_width)
+            line: Line = [(f"{rank:>2} ", "dim"), (name, LOOKS["faint"] if row["baseline"] else "")]
+            for column, (n_figure, n_interval) in zip(columns, widths, strict=True):
+                entry = column[dataset][i]
+                line.append(("  " + (entry.mark or " "), ""))
+                line.append((entry.text.rjust(n_figure - 1), LOOKS[entry.look]))
+                ends = f"{entry.low}–{entry.high}" if entry.low else ""
+                line.append((" " + ends.ljust(n_interval), "dim"))
+            yield line
+
+
+def _widths(entries: Sequence[Entry]) -> tuple[int, int]:
+    """The width of the figures with their mark, and that of their intervals."""
+    return (
+        1 + max(cell_len(entry.text) for entry in entries),
+        max(cell_len(f"{entry.low}–{entry.high}") if entry.low else 0 for entry in entries),
+    )
+
+
+def _title(dataset: str, rows: list[Record], rank: Shown, width: int) -> Line:
+    """A dataset's name, its splits, and how many models tie for the best, as far as they fit."""
+    n_tied = sum(bool(row[f"{rank.name}_tied_with_best"]) for row in rows)
+    parts = [split_in_words(rows), f"{n_tied} tie" if n_tied > BEST else ""]
+    title, line = cut(dataset, width), ""
+    for part in filter(None, parts):
+        if cell_len(f"{title}{line} · {part}") <= width:
+            line += f" · {part}"
+    return [(title, "bold"), (line, "dim")]
