@@ -12,6 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from harness.analysis.names import short_names
 from harness.sheets.figures import score as figure
 from harness.sheets.layout import LOOKS, cut, note_lines, sheet_lines, typeset
+from harness.sheets.palette import HEAT
 from harness.sheets.ranked import at_a_glance, named_rows, ordered, score_entry, split_in_words
 from harness.sheets.sentences import sentences
 from harness.words import plural
@@ -41,12 +42,13 @@ SCREEN = 24
 LEAST, MOST = 5, 10
 """The least and the largest width of a dataset's column."""
 
+NARROWEST = 10
+"""The least width in any case; beyond that, the terminal folds lines."""
+
 NAMES = 18
 """The least width of the models' names."""
 
 LEGEND = "≈: not significantly different from the best. Intervals: 95%. All tables: -v"
-HEAT = ("", "white on #0b2545", "white on #13447c", "bold white on #1f6fb8")
-"""Styles of scores, from a baseline's to the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Glance:
 
     def lines(self, width: int) -> Iterator[Line]:
         """The lines, of at most ``width`` cells (if that is 40 or more)."""
+        width = max(width, NARROWEST)
         verdict = list(_verdict(self.verdict, width))
         body = list(self._tables(width))
         yield from verdict
@@ -132,9 +135,10 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
         if 0 < wanted <= spare:
             widths[dataset] += wanted
             spare -= wanted
-    name_width = min(longest, width - 1 - mean_width - sum(widths.values()) - len(widths))
+    left = width - 1 - mean_width - sum(widths.values()) - len(widths)
+    name_width = max(min(longest, left), LEAST)
     heads = {dataset: _folded(dataset, widths[dataset]) for dataset in shown}
-    depth = max(map(len, heads.values()))
+    depth = max(map(len, heads.values()), default=1)
     for i in range(depth):
         last = i == depth - 1
         title = set_cell_size(cut(rank.label, name_width) if last else "", name_width)
