@@ -149,7 +149,8 @@ def test_any_score_that_is_shown_can_rank() -> None:
 
 def test_the_best_for_its_time_is_the_fastest_of_those_about_as_good() -> None:
     rng = np.random.default_rng(6)
-    nll = {"slow": noise(rng, 4, 0.3), "fast": noise(rng, 4, 0.32), "bad": noise(rng, 4, 0.9)}
+    slow = noise(rng, 4, 0.3)
+    nll = {"slow": slow, "fast": slow + 0.02, "bad": noise(rng, 4, 0.9)}
     said = judged(frames_of(nll, {"slow": 10.0, "fast": 1.0, "bad": 0.001}))
     assert said.bargain is not None
     assert (said.leader, said.bargain.name) == ("slow", "fast")
@@ -158,7 +159,8 @@ def test_the_best_for_its_time_is_the_fastest_of_those_about_as_good() -> None:
 
 def test_the_best_is_also_the_best_for_its_time_if_no_other_is_faster() -> None:
     rng = np.random.default_rng(7)
-    said = judged(frames_of({"a": noise(rng, 3, 0.3), "b": noise(rng, 3, 0.31)}, {"b": 0.9}))
+    best = noise(rng, 3, 0.3)
+    said = judged(frames_of({"a": best, "b": best + 0.01}, {"b": 0.9}))
     assert said.bargain is not None
     assert (said.bargain.name, said.bargain.times_faster) == ("a", 1.0)
 
