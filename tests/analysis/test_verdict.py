@@ -150,7 +150,7 @@ def test_any_score_that_is_shown_can_rank() -> None:
 def test_the_best_for_its_time_is_the_fastest_of_those_about_as_good() -> None:
     rng = np.random.default_rng(6)
     slow = noise(rng, 4, 0.3)
-    nll = {"slow": slow, "fast": slow + 0.02, "bad": noise(rng, 4, 0.9)}
+    nll = {"slow": slow, "fast": slow + noise(rng, 4, 0.5) / 25, "bad": noise(rng, 4, 0.9)}
     said = judged(frames_of(nll, {"slow": 10.0, "fast": 1.0, "bad": 0.001}))
     assert said.bargain is not None
     assert (said.leader, said.bargain.name) == ("slow", "fast")
@@ -160,7 +160,7 @@ def test_the_best_for_its_time_is_the_fastest_of_those_about_as_good() -> None:
 def test_the_best_is_also_the_best_for_its_time_if_no_other_is_faster() -> None:
     rng = np.random.default_rng(7)
     best = noise(rng, 3, 0.3)
-    said = judged(frames_of({"a": best, "b": best + 0.01}, {"b": 0.9}))
+    said = judged(frames_of({"a": best, "b": best + noise(rng, 3, 0.5) / 50}, {"b": 0.9}))
     assert said.bargain is not None
     assert (said.bargain.name, said.bargain.times_faster) == ("a", 1.0)
 
