@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 import click
 
 from harness import units
-from harness.errors import UsageError, cannot_write
+from harness.errors import HarnessError, UsageError, cannot_write
 from harness.settings import choose_store, read_settings
 from harness.words import plural
 
@@ -427,6 +427,27 @@ def close_with_command(registry: Registry) -> None:
     context = click.get_current_context(silent=True)
     if context is not None and isinstance(registry, Described):
         context.call_on_close(registry.processes.close)
+
+
+def names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[str]]:
+    """Completes the names of what the plugins offer, for shells; see docs/running.md.
+
+    Args:
+        kind: such as ``models``.
+    """
+
+    def complete(context: click.Context, _: click.Parameter, begun: str) -> list[str]:
+        from harness.cli.streams import aside
+        from harness.contract.registry import load
+
+        plugins = all_plugins(tuple(context.params.get("plugins") or ()))
+        try:
+            registry, _printed = aside(lambda: load(plugins))
+        except HarnessError:  # a shell has no place for messages
+            return []
+        return [name for name in getattr(registry, kind) if name.startswith(begun)]
+
+    return complete
 
 
 def load_here(given: tuple[str, ...]) -> Registry:

@@ -51,6 +51,7 @@ ASKED = (
     multiple=True,
     metavar="SELECTOR",
     help="Name, glob or tag:glob, with [parameter=value|value,...]; repeatable.",
+    shell_complete=options.names_of("datasets"),
 )
 @click.option(
     "-m",
@@ -59,6 +60,7 @@ ASKED = (
     multiple=True,
     metavar="SELECTOR",
     help="Likewise for models; a class as module:Class.",
+    shell_complete=options.names_of("models"),
 )
 @click.option(
     "-r",
