@@ -68,7 +68,8 @@ def reliability(frames: Frames, wanted: Wanted) -> Drawing:
         x, y = filled["mean confidence"], filled["share right"]
         above.vlines(x, filled["low"], filled["high"], color=colour(0), lw=1.0)
         above.plot(x, y, "o-", color=colour(0), clip_on=False)
-        above.set(ylim=(-0.02, 1.02), xlim=(0, 1))
+        least = float(filled["from"].min())  # the confidence is at least one part in K
+        above.set(ylim=(-0.02, 1.02), xlim=(least, 1))
         above.set_ylabel("share that is right")
         above.set_title(f"{_pooled(pairing, predictions)}; ECE {ece:.3f}")
         width = 1 / ECE_BINS
@@ -227,7 +228,10 @@ def recall(frames: Frames, wanted: Wanted) -> Drawing:
                 textcoords="offset points", va="center", fontsize=size - 1, color=FAINT,
             )  # fmt: skip
         ax.set_yticks(y[::step], names[::step], fontsize=size)
-        ax.set(ylim=(K - 0.4, -0.6), xlim=(-0.02, 1.02))
+        # An axis from 0 would leave most of the panel empty where all shares are high.
+        least = float(np.nanmin(low)) if np.nanmin(low) >= 0.3 else 0.0
+        margin = 0.03 * (1 - least)
+        ax.set(ylim=(K - 0.4, -0.6), xlim=(least - margin, 1 + margin))
         ax.set_xlabel(f"share of the class that is found, with {INTERVAL}", fontsize=8)
         ax.set_title(_pooled(pairing, predictions))
     table = pd.DataFrame({"class": names, "rows": rows, "recall": shares, "low": low, "high": high})

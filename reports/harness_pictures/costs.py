@@ -34,13 +34,14 @@ from harness.sheets.drawing import (
 from harness.sheets.palette import FAINT, INK, colour, marker
 from harness.sheets.style import settings
 from harness.statistics.scores import RowScores, cells
-from harness.words import listed, plural
+from harness.words import fixed, listed, plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from harness import Frames, Wanted
     from harness.analysis.shown import Shown
@@ -207,14 +208,15 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
         for ax, dataset in zip(axes, named, strict=True):
             on = drawn[(drawn["dataset"] == dataset) & drawn["on the front"]]
             _name_the_front(ax, on, time, names)
-    sentences = _described(name, drawn, cost, {dataset: clocks[dataset] for dataset in named})
+    shown_clocks = {dataset: clocks[dataset] for dataset in named}
+    sentences = _described(name, drawn, cost, shown_clocks, metric)
     sentences += _left_out(results, own, table[~timed])
     heads = {f"score{end}": f"{metric.name}{end}" for end in ("", " low", " high")}
     return Drawing(figure, title, " ".join(sentences), drawn.rename(columns=heads))
 
 
 def _described(
-    name: str, drawn: pd.DataFrame, cost: Cost, clocks: Mapping[str, Clock]
+    name: str, drawn: pd.DataFrame, cost: Cost, clocks: Mapping[str, Clock], metric: Shown
 ) -> list[str]:
     """Sentences about the cost, how it was timed in each panel, and the models on the fronts."""
     sentences = [f"{name} against {COSTS[cost]}, a panel a dataset."]
@@ -230,6 +232,13 @@ def _described(
     sentences.append(f"On the Pareto front, by growing time, {best}.")
     if withheld := without_interval(drawn["interval"]):
         sentences.append(withheld)
+    groups = drawn.groupby("dataset", sort=False)
+    n_far = sum(int(_far_off(group, metric).sum()) for _, group in groups)
+    if n_far:
+        sentences.append(
+            f"{plural(n_far, 'score')} far from the others {'is' if n_far == 1 else 'are'} written "
+            "at the edge of the panel."
+        )
     return sentences
 
 
@@ -312,7 +321,8 @@ def _panel(
     ax: Axes, table: pd.DataFrame, time: str, looks: Mapping[tuple[str, str], int], metric: Shown
 ) -> None:
     best = table[table["on the front"]]
-    low, high = _accuracies(table)
+    far = _far_off(table, metric)
+    low, high = _accuracies(table[~far])
     span = high - low or 0.05
     low, high = low - 0.06 * span, high + 0.06 * span
     labelled = best["score"].to_numpy()[thin(len(best), NAMED)] if len(best) else np.empty(0)
@@ -332,13 +342,23 @@ def _panel(
             [*best[time], end], [*best["score"], best["score"].iloc[-1]],
             where="post", color=FAINT, lw=1.0, zorder=1.5,
         )  # fmt: skip
+    edge = ax.get_ylim()[0 if metric.more_is_better else 1]
+    for at, score in zip(table.loc[far, time], table.loc[far, "score"], strict=True):
+        upwards = 7 if metric.more_is_better else -7
+        ax.annotate(
+            f"{fixed(score, 3)} {'↓' if metric.more_is_better else '↑'}", (at, edge),
+            xytext=(0, upwards), textcoords="offset points", fontsize=6, color=FAINT,
+            ha="center", va="bottom" if metric.more_is_better else "top",
+        )  # fmt: skip
+    table = table.assign(score=table["score"].mask(far, edge))
+    table.loc[far, ["score low", "score high"]] = math.nan
     # Models that the legend does not name share one look, and are drawn in one call.
     numbers = np.array([looks.get(key, -1) for key in _keys(table)])
     for i in np.unique(numbers).tolist():
         rows = table[numbers == i]
         look = DOT if i < 0 else {"color": colour(i), "marker": marker(i), "ls": ""}
         up, across = rows[time].to_numpy(), rows["score"].to_numpy()
-        ax.plot(up, across, **look)
+        ax.plot(up, across, clip_on=False, **look)
         gap = np.full(len(rows), math.nan)
         x = [up, up, gap, rows["low (s)"], rows["high (s)"], gap]
         y = [rows["score low"], rows["score high"], gap, across, across, gap]
@@ -346,6 +366,24 @@ def _panel(
             np.column_stack(x).ravel(), np.column_stack(y).ravel(),
             color=look["color"], lw=0.8, alpha=0.15 if i < 0 else 0.35, zorder=1.8,
         )  # fmt: skip
+
+
+def _far_off(table: pd.DataFrame, metric: Shown) -> NDArray[np.bool_]:
+    """The few models whose scores are so far from the others that they would squeeze them.
+
+    At most a quarter of the models, without which the rest spans less than half of the range. They
+    stand at the edge of the panel, with their scores.
+    """
+    losses = (-table["score"] if metric.more_is_better else table["score"]).to_numpy()
+    order = np.argsort(losses)
+    sorted_losses = losses[order]
+    far, span = np.zeros(len(losses), dtype=bool), sorted_losses[-1] - sorted_losses[0]
+    for n_far in range(1, len(losses) // 4 + 1):
+        rest = sorted_losses[-n_far - 1] - sorted_losses[0]
+        if 2 * rest < span:
+            far[order[-n_far:]], span = True, rest
+    far[table["on the front"].to_numpy(dtype=bool)] = False
+    return far
 
 
 def _accuracies(table: pd.DataFrame) -> tuple[float, float]:

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 
 from harness.sheets.choosing import the_one
 from harness.sheets.drawing import (
+    ENTRIES,
     Drawing,
     beside,
     more,
@@ -93,6 +94,15 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
             ax.set_title(f"hidden layer {number}: {plural(n, 'unit')}{note}")
             ax.set_ylabel("output")
         axes[-1, 0].set_xlabel(text(sketch.input_names[0]))
+        most = min(max(layer.shape[1] for layer in layers), UNITS)
+        handles = [
+            Line2D([], [], color=colour(i), ls=dash(i // 8), lw=1.0, label=f"unit {i + 1}")
+            for i in range(min(most, ENTRIES))
+        ]
+        handles += more(most - len(handles), color=FAINT, lw=1.0)
+        # A unit's look is its place among those drawn: its number only where all are drawn.
+        if all(layer.shape[1] <= UNITS for layer in layers):
+            beside(figure, handles)
     table = pd.DataFrame({text(sketch.input_names[0]): x})
     outputs = {
         f"layer {number}, unit {unit + 1}": layer[:, unit]
