@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from command_line import harness_in
+from course import executed
+from walkthrough import outputs_of
 
 from harness.contract.registry import KINDS, load
 from harness.testing import check_model
@@ -116,6 +118,28 @@ def test_the_tutorial_about_tables_shows_what_its_commands_print(
     assert all(any(name.startswith(part) for name in shipped) for part in ranked)
     columns = printed["harness show churn.csv --target churned"].printed
     assert without_folder(columns) == without_folder(shown[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["table", "classifier", "notebook", "leaderboard"])
+def test_a_tutorial_shows_what_its_commands_print(name: str) -> None:
+    """Every block runs, in order, with the exit status that the page gives."""
+    outputs = outputs_of((DOCS / "tutorials" / f"{name}.md").read_text(encoding="utf-8"))
+    assert outputs
+    for output in outputs:
+        assert output.agrees, f"{output.command}\n{output.printed}\n`make docs` refreshes the page"
+
+
+@pytest.mark.slow
+def test_the_course_notebook_runs(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    cells = [cell for cell in executed(tmp_path).cells if cell.cell_type == "code"]
+    assert len(cells) == 10
+    assert [output.output_type for output in cells[1].outputs] == ["execute_result"]
+    assert "NaN" in cells[1].outputs[0].data["text/plain"]  # the naive softmax: 0/0
+    for cell in cells[6:9]:
+        assert "image/png" in cell.outputs[0].data
+    assert "data:image/gif" in cells[9].outputs[0].data["text/html"]
 
 
 def without_folder(shown: str) -> list[str]:
