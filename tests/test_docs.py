@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command_line import harness_in
 from course import executed
-from walkthrough import outputs_of
+from walkthrough import outputs_of, refreshed
 
 from harness.contract.registry import KINDS, load
 from harness.testing import check_model
@@ -118,6 +118,15 @@ def test_the_tutorial_about_tables_shows_what_its_commands_print(
     assert all(any(name.startswith(part) for name in shipped) for part in ranked)
     columns = printed["harness show churn.csv --target churned"].printed
     assert without_folder(columns) == without_folder(shown[2])
+
+
+def test_a_page_whose_output_or_status_is_wrong_is_found() -> None:
+    page = "```sh\necho 3 rows\n```\n\n```text\n4 rows\n```\n\n```text\n4 columns\n```\n"
+    assert [output.agrees for output in outputs_of(page)] == [True, False]
+    assert refreshed(page) == page.replace("4 columns", "3 rows")
+    with pytest.raises(AssertionError, match="false"):
+        outputs_of("```sh\nfalse\n```\n")
+    assert outputs_of("<!-- status 1 -->\n```sh\nfalse\n```\n") == []
 
 
 @pytest.mark.slow
