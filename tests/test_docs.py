@@ -6,14 +6,20 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from command_line import harness_in
 from course import executed
 from walkthrough import outputs_of, refreshed
 
+import harness
+import harness.testing
 from harness.contract.registry import KINDS, load
 from harness.testing import check_model
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"
@@ -23,6 +29,12 @@ def test_every_hook_is_documented() -> None:
     text = (DOCS / "plugins.md").read_text()
     for kind in KINDS:
         assert f"`harness_{kind}()`" in text
+
+
+@pytest.mark.parametrize(("page", "module"), [("api", harness), ("testing", harness.testing)])
+def test_the_reference_names_all_of_the_public_face(page: str, module: ModuleType) -> None:
+    text = (DOCS / "reference" / f"{page}.md").read_text()
+    assert [n for n in module.__all__ if not re.search(rf"\b{n}\b", text)] == []
 
 
 def test_the_architecture_picture_shows_every_package_of_the_core() -> None:
