@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 CODE := harness plugins datasets reports tests docs
 
 .DEFAULT_GOAL := help
-.PHONY: help run test golden browser check format bench targets power statistics gallery docs wheel-test clean
+.PHONY: help run test golden browser check format bench targets power statistics gallery docs site wheel-test clean
 
 help:  ## Show this.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,20 +25,26 @@ golden: $(VENV)/installed-dev  ## Keep what the commands print now; tests/golden
 browser:  ## Install what the tests of the page need: chromium (Debian) and axe-core (npm).
 	tests/browser/install.sh
 
-check: $(VENV)/installed-dev  ## Lint, format, types, layers, doctests, and the help pasted into the docs.
+check: $(VENV)/installed-dev  ## Lint, format, types, layers, doctests, and the help pasted into the docs; build the site.
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q harness plugins datasets reports
-	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog --check README.md docs/*.md
+	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog --check README.md docs/*.md docs/*/*.md
+	$(MAKE) site
 
 format: $(VENV)/installed-dev  ## Format the code and mend what ruff can mend.
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
-docs: $(VENV)/installed-dev  ## Paste the commands' help into the docs.
-	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog -r README.md docs/*.md
+docs: $(VENV)/installed-dev  ## Paste into the docs what the commands print, and run the notebook.
+	$(BIN)/python tests/walkthrough.py docs/tutorials/*.md
+	$(BIN)/python tests/course.py
+	PATH="$(abspath $(BIN)):$$PATH" COLUMNS=80 $(BIN)/cog -r README.md docs/*.md docs/*/*.md
+
+site: $(VENV)/installed-dev  ## Build the documentation site into docs/_build/html.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 bench: $(VENV)/installed-dev  ## Time kernels, training, prediction and coordinator; save, and compare.
 	$(BIN)/python -m pytest -q harness/benchmarks tests/benchmarks --benchmark-enable \
@@ -62,7 +68,7 @@ wheel-test: $(VENV)/installed-dev  ## Build the wheel; install and run it away f
 	PYTHON=$(PYTHON) BUILD=$(abspath $(BIN))/python tests/wheel_test.sh
 
 clean:  ## Remove the virtual environment and what tools left behind.
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed") if sys.version_info < (3, 11) else 0'

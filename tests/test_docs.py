@@ -6,12 +6,20 @@ import re
 import runpy
 import shlex
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from command_line import harness_in
+from course import executed
+from walkthrough import outputs_of, refreshed
 
+import harness
+import harness.testing
 from harness.contract.registry import KINDS, load
 from harness.testing import check_model
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = DOCS.parent / "README.md"
@@ -21,6 +29,12 @@ def test_every_hook_is_documented() -> None:
     text = (DOCS / "plugins.md").read_text()
     for kind in KINDS:
         assert f"`harness_{kind}()`" in text
+
+
+@pytest.mark.parametrize(("page", "module"), [("api", harness), ("testing", harness.testing)])
+def test_the_reference_names_all_of_the_public_face(page: str, module: ModuleType) -> None:
+    text = (DOCS / "reference" / f"{page}.md").read_text()
+    assert [n for n in module.__all__ if not re.search(rf"\b{n}\b", text)] == []
 
 
 def test_the_architecture_picture_shows_every_package_of_the_core() -> None:
@@ -116,6 +130,37 @@ def test_the_tutorial_about_tables_shows_what_its_commands_print(
     assert all(any(name.startswith(part) for name in shipped) for part in ranked)
     columns = printed["harness show churn.csv --target churned"].printed
     assert without_folder(columns) == without_folder(shown[2])
+
+
+def test_a_page_whose_output_or_status_is_wrong_is_found() -> None:
+    page = "```sh\necho 3 rows\n```\n\n```text\n4 rows\n```\n\n```text\n4 columns\n```\n"
+    assert [output.agrees for output in outputs_of(page)] == [True, False]
+    assert refreshed(page) == page.replace("4 columns", "3 rows")
+    with pytest.raises(AssertionError, match="false"):
+        outputs_of("```sh\nfalse\n```\n")
+    assert outputs_of("<!-- status 1 -->\n```sh\nfalse\n```\n") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["table", "classifier", "notebook", "leaderboard"])
+def test_a_tutorial_shows_what_its_commands_print(name: str) -> None:
+    """Every block runs, in order, with the exit status that the page gives."""
+    outputs = outputs_of((DOCS / "tutorials" / f"{name}.md").read_text(encoding="utf-8"))
+    assert outputs
+    for output in outputs:
+        assert output.agrees, f"{output.command}\n{output.printed}\n`make docs` refreshes the page"
+
+
+@pytest.mark.slow
+def test_the_course_notebook_runs(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    cells = [cell for cell in executed(tmp_path).cells if cell.cell_type == "code"]
+    assert len(cells) == 10
+    assert [output.output_type for output in cells[1].outputs] == ["execute_result"]
+    assert "NaN" in cells[1].outputs[0].data["text/plain"]  # the naive softmax: 0/0
+    for cell in cells[6:9]:
+        assert "image/png" in cell.outputs[0].data
+    assert "data:image/gif" in cells[9].outputs[0].data["text/html"]
 
 
 def without_folder(shown: str) -> list[str]:
