@@ -46,9 +46,11 @@ def test_the_architecture_picture_shows_every_package_of_the_core() -> None:
     assert drawn == rooms | {path.name for path in core.glob("*.py")}
 
 
-def test_the_ten_lines_of_the_readme_are_a_model(tmp_path: Path) -> None:
+def test_the_ten_lines_of_the_page_on_running_are_a_model(tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
-    match = re.search(r"```python\n(# knn\.py\n.*?)```", README.read_text(), re.DOTALL)
+    match = re.search(
+        r"```python\n(# knn\.py\n.*?)```", (DOCS / "running.md").read_text(), re.DOTALL
+    )
     assert match
     code = match[1]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10

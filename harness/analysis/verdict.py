@@ -255,16 +255,19 @@ def _gain(rank: Shown, comparison: Comparison, leader: Cell) -> tuple[float, flo
     """The leader's gain on one dataset and the ends of its interval, in the score that is shown.
 
     The likelihood is tested as NLL: a difference d of NLLs is a gain of L (1 - exp(d)) for the
-    leader's likelihood L.
+    leader's likelihood L. No gain takes the other model's score beyond the score's bounds.
     """
-    values = comparison.difference, comparison.low, comparison.high
-    if rank.name == LIKELIHOOD:
-        likelihood = rank.mean(leader)
-        gains = [likelihood * -math.expm1(min(value, 700.0)) for value in values]
-        return gains[0], gains[2], gains[1]
-    if rank.more_is_better:
-        return values
-    return -values[0], -values[2], -values[1]
+    own = rank.mean(leader)
+
+    def gain_of(difference: float) -> float:
+        if rank.name == LIKELIHOOD:
+            return own * -math.expm1(min(difference, 700.0))
+        return difference if rank.more_is_better else -difference
+
+    ends = [gain_of(comparison.low), gain_of(comparison.high)]
+    sign = 1 if rank.more_is_better else -1
+    least, most = sorted(sign * (own - bound) for bound in (rank.low, rank.high))
+    return gain_of(comparison.difference), max(min(ends), least), min(max(ends), most)
 
 
 def _p_value(gain: float, low: float) -> float:

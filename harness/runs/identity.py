@@ -14,6 +14,7 @@ import hashlib
 import importlib.util
 import json
 import platform
+import re
 import sys
 from functools import cache, cached_property
 from pathlib import Path
@@ -40,6 +41,11 @@ ALWAYS = ("numpy", "scipy", "pandas")
 """Distributions that every trial uses."""
 
 DIGITS = 20  # characters of each digest
+
+LONGEST = 500
+"""Longer texts in code name no module or file."""
+
+_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(:[\w.]+)?|[^\s:*?]+\.py(:[\w.]+)?")
 
 
 class Identities:
@@ -201,7 +207,35 @@ def _imported_by(file: Path) -> tuple[set[str], list[Path]]:
             names.add(str(node.module).partition(".")[0])
         elif isinstance(node, ast.ImportFrom):
             places += _of_package(file, node)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            named, found = _named_by(node.value, file.parent)
+            names |= named
+            places += found
     return names - sys.stdlib_module_names - {"harness"}, places
+
+
+def _named_by(text: str, folder: Path) -> tuple[set[str], list[Path]]:
+    """What a text in code may name: a module, as in ``module:Class``, or a Python file.
+
+    A text that looks like one and is none costs at most that a trial runs again.
+
+    >>> _named_by("lightgbm:LGBMClassifier", Path())
+    ({'lightgbm'}, [])
+    """
+    module, _, _ = text.partition(":")
+    if len(text) > LONGEST or not _PATH.fullmatch(text):
+        return set(), []
+    if module.endswith(".py"):
+        candidates = [Path(module), folder / module]
+        return set(), [each.resolve() for each in candidates if _exists(each)][:1]
+    top = module.partition(".")[0]
+    if ":" in text:
+        return {top}, []
+    # As importlib.import_module takes it; any other word is no file beside this one.
+    if _exists(folder / top / "__init__.py"):
+        return set(), [folder / top]
+    beside = folder / f"{top}.py"
+    return set(), [beside] if _exists(beside) else []
 
 
 def _of_package(file: Path, node: ast.ImportFrom) -> list[Path]:

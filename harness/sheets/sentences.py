@@ -53,7 +53,8 @@ def _ahead(verdict: Verdict) -> str:
         return ""
     second = verdict.leads[0]
     interval = "" if math.isnan(second.low) else f" ({score(second.low)} to {score(second.high)})"
-    lead = f"{score(second.gain)}{interval} ahead of {second.over}"
+    whom = f"{'the baseline ' * (second.over in verdict.baselines)}{second.over}"
+    lead = f"{score(second.gain)}{interval} ahead of {whom}"
     if not second.tested:
         return f", {lead}; there is no test of such differences here"
     if not verdict.tied:

@@ -128,6 +128,17 @@ def test_equal_models_tie_in_95_of_100_runs(n_models: int) -> None:
     assert stats.binomtest(wrong, 200, 0.05, "greater").pvalue > 0.01
 
 
+def test_a_model_of_wild_losses_does_not_tie_only_because_its_losses_are_wild() -> None:
+    """No likelihood is above 1, however wide the interval of the NLL."""
+    rng = np.random.default_rng(10)
+    wild = noise(rng, 4, 0.5)
+    wild[0] = [0.1, 30.0, 0.2, 40.0, 1.0]
+    wild[1:] += 9
+    said = judged(frames_of({"a": noise(rng, 4, 0.1), "wild": wild}))
+    assert said.leader == "a"
+    assert said.tied == ()
+
+
 def test_on_a_single_dataset_the_verdict_is_that_of_the_ranking() -> None:
     rng = np.random.default_rng(4)
     frames = frames_of({"a": noise(rng, 1), "b": noise(rng, 1), "c": noise(rng, 1, 2.0)})

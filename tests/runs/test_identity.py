@@ -246,8 +246,15 @@ def written(folder: Path, files: dict[str, str]) -> None:
         ("pack", "from .linked.near import NUMBER", "elsewhere/near.py"),
         ("plug.py", "from bare.near import NUMBER", "bare/near.py"),
         ("plug.py", "from edited import NUMBER", "edited.py"),
+        ("plug.py", "import importlib; NUMBER = importlib.import_module('edited').NUMBER",
+         "edited.py"),
+        ("plug.py", "import importlib; NUMBER = importlib.import_module('pack.near').NUMBER",
+         "pack/near.py"),
+        ("plug.py", "NUMBER, named = 1, 'edited.py:Mine'", "edited.py"),
+        ("plug.py", "NUMBER, named = 1, 'edited:Mine'", "edited.py"),
+        ("plug.py", "NUMBER, named = 1, './bare/near.py:Mine.Inner'", "bare/near.py"),
     ],
-)
+)  # fmt: skip
 def test_a_helper_is_noticed_however_it_is_imported(
     folder: Path, monkeypatch: pytest.MonkeyPatch, plugin: str, reach: str, helper: str
 ) -> None:
