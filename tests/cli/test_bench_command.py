@@ -263,7 +263,7 @@ def test_a_given_budget_is_used_with_any_number_of_processes(
 
 
 def test_a_timed_run_is_not_timed_again(timed_run: DoneIn) -> None:
-    resumed = timed_run.then("run", "--resume")
+    resumed = timed_run.then("run", "--resume", "-v")
     assert (resumed.status, resumed.printed) == (0, timed_run.printed)
     assert "timed for" not in resumed.remarks
 

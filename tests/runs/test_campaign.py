@@ -111,7 +111,8 @@ def test_an_interrupted_run_shows_what_is_missing_until_it_went_on(
         "uniform": ("missing", 0, 5, True),
         "lacking": ("skipped", 0, 5, False),
     }
-    printed = harness_in(tmp_path, "report").printed
+    assert "nothing; 12 of 20 trials have no result." in harness_in(tmp_path, "report").printed
+    printed = harness_in(tmp_path, "report", "-v").printed
     assert "3/5" in printed
     assert "missing" in printed
     assert "The run is not finished: 9 of 21 trials." in printed

@@ -138,7 +138,7 @@ def test_several_looks_are_mentioned_in_the_notes_and_corrected_for(
     plugin: str, tmp_path: Path
 ) -> None:
     words = ["run", "--plugin", plugin, "-d", "guessed", "-m", "first", "-m", "second"]
-    how = ["--in-process", "--no-timing", "--no-progress"]
+    how = ["--in-process", "--no-timing", "--no-progress", "-v"]
     done = harness_in(tmp_path, *words, "-r", "auto", *how)
     assert done.status == 0, done
     assert "10 repeats for guessed: by likelihood, the best is not told from all others" in (
@@ -163,7 +163,7 @@ def test_the_metric_that_ranks_decides_about_more_repeats(tmp_path: Path) -> Non
     """By likelihood, 5 repeats decide on this dataset; all models score the same by the metric."""
     (tmp_path / "columns.py").write_text(WITH_METRIC)
     words = ["run", "--plugin", "columns.py", "-d", "clear", "-m", "first", "-m", "second"]
-    how = ["-r", "auto", "--in-process", "--no-timing", "--no-progress"]
+    how = ["-r", "auto", "--in-process", "--no-timing", "--no-progress", "-v"]
     done = harness_in(tmp_path, *words, *how, "--metric", "steady", "--metric", "likelihood")
     assert done.status == 0, done
     assert "40 repeats for clear: by steady, the best is not told from all others" in done.remarks
@@ -179,7 +179,7 @@ def test_a_metric_that_no_test_can_compare_adds_no_repeats_and_says_so(tmp_path:
     (tmp_path / "columns.py").write_text(text)
     words = ["run", "--plugin", "columns.py", "-d", "guessed", "-m", "first", "-m", "second"]
     words += ["--metric", "average-precision", "-r", "auto", "--in-process", "--no-timing"]
-    done = harness_in(tmp_path, *words, "--no-progress")
+    done = harness_in(tmp_path, *words, "--no-progress", "-v")
     assert done.status == 0, done
     assert "repeats for guessed" not in done.remarks
     said = "No repeats were added for guessed: average-precision has no values for rows"

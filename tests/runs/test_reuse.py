@@ -412,7 +412,7 @@ def test_a_run_whose_results_and_timings_are_known_prints_its_tables_at_once(
     timed_base(story, tmp_path)
     plugins = ["--plugin", "data.py", "--plugin", "one.py"]
     words = ["-d", "left", "-d", "right", "-m", "one", "-r", "2", "--timing-budget", "30"]
-    done = harness_in(tmp_path, "run", *words, *plugins)
+    done = harness_in(tmp_path, "run", *words, *plugins, "-v")
     assert done.status == 0, done
     assert "12 trials: 12 known, 0 to run" in done.remarks
     assert "timed for" not in done.remarks

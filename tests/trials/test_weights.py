@@ -359,7 +359,9 @@ def test_a_column_of_weights_is_no_feature_and_the_report_says_who_ignored_it(
 ) -> None:
     table(tmp_path, [1 + i % 3 for i in range(60)])
     words = ("-d", "t.csv", "--target", "y", "--weights", "w")
-    done = harness_in(tmp_path, "run", *words, "-m", "numpy-softmax", "--no-timing", "-r", "2")
+    done = harness_in(
+        tmp_path, "run", *words, "-m", "numpy-softmax", "--no-timing", "-r", "2", "-v"
+    )
     assert done.status == 0
     assert "uses 1 of 2 columns" in done.remarks
     printed = " ".join(done.printed.split())
