@@ -24,10 +24,10 @@ from harness.sheets.drawing import (
     panels,
     seconds,
     text,
-    thin,
 )
 from harness.sheets.palette import INK, colour, marker
 from harness.sheets.style import settings
+from harness.sheets.thinning import thin
 from harness.words import plural
 
 if TYPE_CHECKING:
