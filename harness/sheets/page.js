@@ -124,15 +124,18 @@
     return rows.slice(1, -1);
   };
 
-  // Of many rows a page shows some, and all of them once somebody looks.
+  const unzipped = (packed) => {
+    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+
+  // Of many rows of data a page shows some, and all of them once somebody looks.
   const unpack = async (table) => {
     const link = table.closest("details").querySelector("a[download]");
     if (!link) return;
-    const packed = atob(link.getAttribute("href").split(",")[1]);
-    const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const body = document.createDocumentFragment();
-    for (const values of parsed(await new Response(stream).text())) {
+    for (const values of parsed(await unzipped(link.getAttribute("href").split(",")[1]))) {
       const row = table.tBodies[0].rows[0].cloneNode(true);
       values.forEach((value, i) => {
         (row.cells[i].querySelector("bdi") ?? row.cells[i]).textContent = value;
@@ -142,6 +145,29 @@
     table.tBodies[0].replaceChildren(body);
     table.caption.querySelector("span").remove();
     link.parentElement.remove();
+  };
+
+  // Long tables show their best rows; a script element beside the table holds all rows as HTML.
+  const restOf = (table) => {
+    let next = (table.closest(".grid") ?? table).nextElementSibling;
+    while (next?.matches("p, .tools")) next = next.nextElementSibling;
+    return next?.matches("script.rest") ? next : null;
+  };
+  const complete = async (table) => {
+    const rest = restOf(table);
+    if (!rest) return;
+    const html = await unzipped(rest.textContent.trim());
+    const parts = document.createElement("template");
+    parts.innerHTML = html.trimStart().startsWith("<tbody") ? `<table>${html}</table>` : `<table><tbody>${html}</tbody></table>`;
+    for (const body of [...table.tBodies]) body.remove();
+    table.append(...parts.content.firstElementChild.tBodies);
+    rest.previousElementSibling.remove();
+    rest.remove();
+    document.dispatchEvent(new Event("unpacked"));
+  };
+  const withAll = (table, act) => {
+    if (restOf(table)) complete(table).catch(() => {}).then(act);
+    else act();
   };
 
   // Whoever has no mouse must get at what is scrolled to, and only at that.
@@ -161,7 +187,7 @@
     const name = table.caption.textContent.trim();
     heads.forEach((head, column) => {
       const button = element("button", { type: "button" }, ...head.childNodes);
-      button.addEventListener("click", () => sort(table, column, button));
+      button.addEventListener("click", () => withAll(table, () => sort(table, column, button)));
       head.setAttribute("aria-sort", "none");
       head.append(button);
     });
@@ -169,7 +195,7 @@
     const tools = element("div", { class: "tools" });
     const field = element("input", { type: "search", "aria-label": `Filter ${name}` });
     if (table.tBodies[0].rows.length > 5) {
-      field.addEventListener("input", () => filter(table, field.value, told));
+      field.addEventListener("input", () => withAll(table, () => filter(table, field.value, told)));
       tools.append(element("label", {}, "Filter ", field), told);
     }
     const choice = element("fieldset", {}, element("legend", {}, "Columns"));
@@ -187,7 +213,7 @@
     tools.append(element("details", {}, summary, choice));
     const button = element("button", { type: "button" }, "Save as CSV");
     button.setAttribute("aria-label", `Save as CSV: ${name}`);
-    button.addEventListener("click", () => save(table));
+    button.addEventListener("click", () => withAll(table, () => save(table)));
     tools.append(button);
     const place = table.parentElement;
     place.before(tools);
@@ -241,19 +267,37 @@
     table.parentElement.classList.add("screen");
   };
   addEventListener("beforeprint", () => {
-    for (const folded of document.querySelectorAll("section > details")) folded.open = true;
+    for (const folded of document.querySelectorAll("section > details, .unfold")) folded.open = true;
     for (const table of document.querySelectorAll("section table")) divide(table);
   });
   addEventListener("afterprint", () => {
     for (const part of document.querySelectorAll(".paper")) part.remove();
     for (const whole of document.querySelectorAll(".screen")) whole.classList.remove("screen");
   });
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      begin(target);
+    }
+  }, { rootMargin: "50%" });
+  for (const rest of document.querySelectorAll("script.rest")) {
+    const button = element("button", { type: "button" }, `Show all ${rest.dataset.rows}`);
+    const table = [...document.querySelectorAll("table")].findLast((one) => restOf(one) === rest);
+    button.addEventListener("click", () => complete(table));
+    rest.previousElementSibling.append(button);
+  }
   for (const table of document.querySelectorAll("table")) {
     const folded = table.closest("details");
-    if (folded) {
+    if ("plain" in table.dataset) {
+      const place = table.closest(".grid");
+      if (place) reachable(place, `${table.caption.textContent.trim()} (${++count})`);
+    } else if (folded) {
       // An old browser that cannot unpack keeps some rows, and the link to all of them.
       const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
       folded.addEventListener("toggle", begun, { once: true });
+    } else if (table.closest(".tab")) {
+      near.observe(table);
     } else {
       begin(table);
     }
