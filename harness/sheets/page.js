@@ -217,7 +217,7 @@
     tools.append(button);
     const place = table.parentElement;
     place.before(tools);
-    reachable(place, `${name} (${number})`);
+    if (!place.hasAttribute("role")) reachable(place, `${name} (${number})`);
   };
 
   // What is folded away is equipped when it is opened: a page of many tables is there at once.
@@ -297,6 +297,7 @@
       const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
       folded.addEventListener("toggle", begun, { once: true });
     } else if (table.closest(".tab")) {
+      reachable(table.parentElement, `${table.caption.textContent.trim()} (${++count})`);
       near.observe(table);
     } else {
       begin(table);

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Ends: TypeAlias = tuple[float, float]
 
 WIDTH, HEIGHT = 560, 320
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 12, 46
+LEFT, RIGHT, TOP, BOTTOM = 58, 26, 12, 46
 """Margins around the plotted area, in pixels; the axes' labels stand in them."""
 
 NEAR = 0.3

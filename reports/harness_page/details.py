@@ -14,6 +14,7 @@ from harness.analysis.reliability import bins, exact
 from harness.sheets.figures import share
 from harness.sheets.grids import Grid, GridCell, of_frame, of_sheet
 from harness.sheets.ranked import ranked
+from harness.sheets.thinning import thin
 from harness.words import plural
 from harness_page.charts import (
     COLOURS,
@@ -318,8 +319,9 @@ def _median(curves: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
         curve[np.searchsorted(curve[:, 0], epochs, side="right").clip(1) - 1, 1:]
         for curve in curves
     ]
-    values = np.ma.masked_invalid(np.stack(held))
-    medians = np.ma.median(values, axis=0).filled(np.nan)
+    values = np.stack(held)  # (n_repeats, n_epochs, 2)
+    flat = pd.DataFrame(np.where(np.isfinite(values), values, np.nan).reshape(len(curves), -1))
+    medians = flat.median().to_numpy().reshape(-1, 2)
     return np.column_stack([epochs, medians])
 
 
@@ -331,9 +333,7 @@ def _class_names(sketch: Sketch | None, n: int) -> list[str]:
 
 def _layer(sketch: Sketch, number: int, layer: NDArray[Any], file: str) -> Chart:
     inputs = sketch.axes[0].astype(float)
-    shown = np.unique(
-        np.linspace(0, layer.shape[1] - 1, min(UNITS, layer.shape[1])).round().astype(int)
-    )
+    shown = thin(layer.shape[1], UNITS)
     outputs = layer[:, shown].astype(float)
     low, high = float(np.nanmin(outputs)), float(np.nanmax(outputs))
     x = across(float(inputs[0]), float(inputs[-1]))
@@ -389,7 +389,7 @@ def _reliability(model: Model, predictions: pd.DataFrame) -> Chart:
     return Chart(
         title,
         f"The model is {judged}: mean confidence {share(mean)}, {share(hits)} right. Expected "
-        f"calibration error {gaps / len(right):.3f}. All repeats are pooled; intervals are 95%, as if "
+        f"calibration error {gaps / len(right):.3f}. All repeats are pooled; 95% intervals, as if "
         "rows were independent.",
         "confidence: probability of the predicted class",
         "share that is right",

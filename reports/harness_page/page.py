@@ -46,8 +46,8 @@ SPARE = 5
 """A table with no more rows than this beyond `BEST` shows all of them."""
 
 HISTORY = (
-    "Series that `harness track` keeps in the same store, up to the newest. Times are compared with "
-    "an anchor that was measured beside them. A step is provisional until five points follow it."
+    "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
+    "with an anchor that was measured beside them. A step is provisional until five points follow."
 )
 TEMPLATES = ("page.html", "first.html", "charts.html")
 
@@ -62,6 +62,7 @@ class Section:
     charts: tuple[Chart, ...] = ()
     grids: tuple[Grid, ...] = ()
     notes: tuple[Note, ...] = ()
+    folded: bool = False
 
     @property
     def has_content(self) -> bool:
@@ -154,6 +155,7 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
         "Timings",
         "Each workload ran alone on the machine, in turns with the others.",
         grids=tuple(of_sheet(sheet, file_name(sheet.title)) for sheet in timings),
+        folded=True,
     )
     all_segments = segments(frames.history())
     steps = past.steps(all_segments)
@@ -171,6 +173,7 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
         "environment",
         "Environment and memory",
         grids=(*(of_sheet(sheet, "costs") for sheet in costs), *facts.environment(frames)),
+        folded=True,
     )
 
 

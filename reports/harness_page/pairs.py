@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from harness.analysis import two_models
 from harness.analysis.shown import shown
 from harness.sheets.grids import Grid, of_rows
+from harness.statistics.contests import FEWEST
 from harness.statistics.scores import LEVEL
-from harness.words import p_value, plural
+from harness.words import fixed, p_value, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from harness import Frames
     from harness.analysis.shown import Shown
+    from harness.sheets.ranked import Record
     from harness_page.views import Field, Model
 
 MODELS = 12
@@ -29,8 +31,8 @@ LEVELS = 4
 
 HEADS = ("first", "second", "difference", "won", "tied", "lost", "p")
 HOW = (
-    "Differences count as ties up to {rope}. P-values are those of Wilcoxon's signed-rank test over "
-    "datasets, corrected by Holm's method for the number of pairs."
+    "Differences up to {rope} count as ties. P-values: Wilcoxon's signed-rank test over the "
+    "datasets, corrected for the number of pairs (Holm)."
 )
 UNTESTED = "No p-values: a pair needs at least {needed} datasets that both models completed."
 HOPELESS = (
@@ -106,11 +108,11 @@ def _matrix(pairs: pd.DataFrame, metric: Shown, field: Field, names: Sequence[st
     full |= {name.partition(" @ ")[0]: name for name in names}
     rows = [
         row | {"first": full[row["first"]], "second": full[row["second"]]}
-        for row in pairs.to_dict("records")
+        for row in cast("list[Record]", pairs.to_dict("records"))
     ]
     by_pair = {(row["first"], row["second"]): row for row in rows}
-    largest = max((abs(row["difference"]) for row in rows if row["difference"] == row["difference"]),
-                  default=0.0)  # fmt: skip
+    sizes = [abs(row["difference"]) for row in rows]
+    largest = max((size for size in sizes if not math.isnan(size)), default=0.0)
 
     def cell(first: str, second: str) -> PairCell:
         turn = (second, first) in by_pair
@@ -121,12 +123,12 @@ def _matrix(pairs: pd.DataFrame, metric: Shown, field: Field, names: Sequence[st
         wins, losses = row["wins"], row["losses"]
         if turn:
             wins, losses = losses, wins
-        names_ = f"{field.models[first].short} − {field.models[second].short}"
+        known = not math.isnan(row["p_value"])
         told = (
-            f"{names_}: {metric.title} {_signed(difference)}; won {wins}, tied {row['ties']}, "
-            f"lost {losses}; " + (f"p = {p_value(row['p_value'])}" if row["p_value"] == row["p_value"]
-                                  else row["note"])
-        )  # fmt: skip
+            f"{field.models[first].short} − {field.models[second].short}: {metric.title} "
+            f"{_signed(difference)}; won {wins}, tied {row['ties']}, lost {losses}; "
+            + (f"p = {p_value(row['p_value'])}" if known else row["note"])
+        )
         if math.isnan(difference):
             return PairCell("–", told)
         level = math.ceil(LEVELS * abs(difference) / largest - 1e-9) if largest else 0
@@ -149,22 +151,22 @@ def _matrix(pairs: pd.DataFrame, metric: Shown, field: Field, names: Sequence[st
 def _summary(pairs: pd.DataFrame, metric: Shown) -> str:
     judged = int(pairs["p_value"].notna().sum())
     if not judged:
-        return UNTESTED.format(needed=two_models.FEWEST)
+        return UNTESTED.format(needed=FEWEST)
     n = int((pairs["p_value"] < LEVEL).sum())
     told = f"{n} of {plural(judged, 'pair')} differ significantly in {metric.title}."
     smallest = two_models.least_p(pairs)
     return f"{told} {HOPELESS.format(p=p_value(smallest))}" if smallest >= LEVEL else told
 
 
-def _grid(rows: Sequence[dict[str, object]], metric: Shown, field: Field) -> Grid:
+def _grid(rows: Sequence[Record], metric: Shown, field: Field) -> Grid:
     noted = any(row["note"] for row in rows)
     lines = [
         (
-            *(field.models[str(row[name])].short for name in ("first", "second")),
-            _signed(float(str(row["difference"]))),
+            *(field.models[row[name]].short for name in ("first", "second")),
+            _signed(row["difference"]),
             *(str(row[name]) for name in ("wins", "ties", "losses")),
-            p_value(float(str(row["p_value"]))),
-            *([str(row["note"])] if noted else []),
+            p_value(row["p_value"]),
+            *([row["note"]] if noted else []),
         )
         for row in rows
     ]
@@ -175,8 +177,5 @@ def _grid(rows: Sequence[dict[str, object]], metric: Shown, field: Field) -> Gri
 def _signed(value: float) -> str:
     if math.isnan(value):
         return ""
-    return (
-        f"{value:+.3f}".replace("0.", ".", 1).replace("-", "−")
-        if abs(value) < 1
-        else f"{value:+.2f}"
-    )
+    sign = "−" if value < 0 else "+"
+    return sign + (fixed(abs(value), 3) if abs(value) < 10 else f"{abs(value):.1f}")

@@ -48,16 +48,16 @@ def charts(segments: Sequence[Segment]) -> Iterator[Chart]:
             at = [_second(point.time) for point in segment.points]
             lines.append(Line(path(at, heights, x, y), look, told=name))
             legend[name] = (name, look, "")
-            for step in segment.steps:
-                dots.append(
-                    Dot(
-                        f"{x.at(at[step.index]):.1f}",
-                        f"{y.at(heights[step.index]):.1f}",
-                        f"{name}: {segment.change(step.size)} on {day(segment.points[step.index].time)}",
-                        look,
-                        reached=True,
-                    )
+            dots += [
+                Dot(
+                    f"{x.at(at[step.index]):.1f}",
+                    f"{y.at(heights[step.index]):.1f}",
+                    f"{name}: {segment.change(step.size)}, {day(segment.points[step.index].time)}",
+                    look,
+                    reached=True,
                 )
+                for step in segment.steps
+            ]
         timed = shown[0].timed
         yield Chart(
             f"{measure[:1].upper()}{measure[1:]} over time",

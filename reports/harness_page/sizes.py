@@ -55,7 +55,13 @@ def _chart(
     for i, (name, points) in enumerate(curves.items()):
         look = f"s{i % COLOURS}"
         points.sort()
-        lines.append(Line(path(*zip(*points, strict=True), x, y), look, told=name))
+        lines.append(
+            Line(
+                path([size for size, _ in points], [value for _, value in points], x, y),
+                look,
+                told=name,
+            )
+        )
         legend.append((short[name], look, ""))
         dots += [
             Dot(

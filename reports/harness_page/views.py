@@ -34,8 +34,8 @@ LEVELS = 8
 REACHED = 40
 """Up to this many models, each point of a chart can be focused; with more, only the best can."""
 
-BESIDE = 13
-"""The least distance between the names of two points, in pixels."""
+LETTER = 6.6
+"""About the width of a letter of a name, in pixels."""
 
 TIED, BEHIND, LEFT_OUT, BASELINES = (
     "Best, and not significantly different from it",
@@ -71,7 +71,8 @@ class Place:
         model: the model.
         rank: its rank, or empty.
         mean: its score.
-        interval: the score's interval, or empty.
+        interval: the score's interval on one dataset; over several, how far the model is behind the
+            best, with the interval.
         dot: position of the score; empty if it is off the strip.
         ends: positions of the interval's ends, or empty.
         beyond: which end of the strip the score is beyond: ``left``, ``right`` or empty.
@@ -121,6 +122,7 @@ class View:
         leader: the best model, or empty.
         failed: whether any trial failed.
         ticks: ticks of the ranked chart, at percentages.
+        best: position of the best score in it.
         groups: the ranked chart.
         intervals: what the chart's intervals are; empty without any.
         heat: models by datasets; empty with a single dataset.
@@ -132,6 +134,7 @@ class View:
     leader: str
     failed: bool
     ticks: tuple[Tick, ...]
+    best: str
     groups: tuple[Group, ...]
     intervals: str
     heat: tuple[HeatRow, ...]
@@ -175,7 +178,7 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
         metric.name,
         more_is_better=metric.more_is_better,
     )
-    ends = {name: _ends(field, name, metric.name, means[name]) for name in names}
+    ends = _ends(field, judged, means)
     scale = _strip(field, means, ends, metric)
     price = _price(field, means, metric)
     return View(
@@ -184,6 +187,7 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
         judged.leader or "",
         bool(judged.statuses),
         scale.ticks() if scale else (),
+        f"{scale.at(means[judged.leader]):.2f}" if scale and judged.leader else "",
         tuple(_groups(field, names, means, ends, scale, judged)),
         _told(field, ends),
         tuple(_heat(field, names, means, metric)) if len(field.datasets) > 1 else (),
@@ -191,21 +195,27 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
     )
 
 
-def _ends(field: Field, name: str, score: str, mean: float) -> tuple[float, float]:
-    """The interval of a model's mean score; NaN if there is none on some dataset.
+def _ends(
+    field: Field, judged: Verdict, means: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """The ends of each model's line in the ranked chart; NaN without an interval.
 
-    Over several datasets, their intervals are combined by the method of variance estimates recovery
-    (Zou & Donner, Stat. Med. 27, 2008).
+    On one dataset, the interval is the score's. Over several, it is that of the difference from the
+    best model, drawn from the best model's score: intervals of differences tell who ties, and
+    exist also where a score on some dataset has no interval.
     """
-    rows = [field.rows[name].get(dataset) for dataset in field.datasets]
-    below, above = [], []
-    for row in rows:
-        if row is None or math.isnan(mean):
-            return math.nan, math.nan
-        below.append(row[score] - row[f"{score}_low"])
-        above.append(row[f"{score}_high"] - row[score])
-    n = len(rows)
-    return mean - math.hypot(*below) / n, mean + math.hypot(*above) / n
+    ends = dict.fromkeys(field.rows, (math.nan, math.nan))
+    if len(field.datasets) == 1:
+        score = judged.rank.name
+        for name, rows in field.rows.items():
+            (row,) = rows.values()
+            ends[name] = row[f"{score}_low"], row[f"{score}_high"]
+    elif judged.leader:
+        best, sign = means[judged.leader], 1 if judged.rank.more_is_better else -1
+        for lead in judged.leads:
+            low, high = sorted((best - sign * lead.low, best - sign * lead.high))
+            ends[lead.over] = low, high
+    return ends
 
 
 def _strip(
@@ -248,7 +258,7 @@ def _groups(
             field.models[name],
             ranks.get(name, ""),
             figure(mean),
-            "" if math.isnan(low) else f"{figure(low)} to {figure(high)}",
+            _interval(leads.get(name), low, high, several=len(field.datasets) > 1),
             "" if beyond else f"{scale.at(mean):.2f}",
             () if math.isnan(low) else (f"{scale.at(low):.2f}", f"{scale.at(high):.2f}"),
             beyond,
@@ -271,6 +281,16 @@ def _groups(
     yield from group(BASELINES, "faint", [name for name in names if field.models[name].baseline])
 
 
+def _interval(lead: Lead | None, low: float, high: float, *, several: bool) -> str:
+    """A model's interval in words, as `Place` has it."""
+    if not several:
+        return "" if math.isnan(low) else f"{figure(low)} to {figure(high)}"
+    if lead is None:
+        return ""
+    ends = "" if math.isnan(lead.low) else f" ({figure(lead.low)} to {figure(lead.high)})"
+    return figure(lead.gain) + ends
+
+
 def _ranks(judged: Verdict) -> dict[str, str]:
     """The rank of each model with a mean score; equal scores share a rank."""
     ranks: dict[str, str] = {}
@@ -284,11 +304,12 @@ def _ranks(judged: Verdict) -> dict[str, str]:
 
 
 def _told(field: Field, ends: Mapping[str, tuple[float, float]]) -> str:
+    """What the lines of the ranked chart are; empty without any."""
     if all(math.isnan(low) for low, _ in ends.values()):
         return ""
     if len(field.datasets) == 1:
-        return "Lines are 95% intervals."
-    return "Lines are 95% intervals of the mean on these datasets."
+        return "Lines: 95% intervals."
+    return "Lines: 95% intervals of the difference from the best."
 
 
 def _heat(
@@ -351,7 +372,10 @@ def _price(field: Field, means: Mapping[str, float], metric: Shown) -> Chart | N
     low, high = span([price.mean for price in shown], nan, nan, sign)
     seconds = [price.fit_seconds for price in shown]
     x = across(min(seconds) / 1.4, max(seconds) * 1.4, logarithmic=True)
-    y = upwards(max(low, metric.low), min(high, metric.high))
+    # Names stand above the best points.
+    room = 0.08 * (high - low)
+    low, high = (low, high + room) if sign > 0 else (low - room, high)
+    y = upwards(low, high)
     dots = []
     for price in shown:
         told = f"{price.model.name}: {metric.name} {figure(price.mean)}, fit {_time(price)}"
@@ -382,7 +406,7 @@ def _price(field: Field, means: Mapping[str, float], metric: Shown) -> Chart | N
         y.ticks(),
         (Line(_stairs(front, x, y), "front"),),
         tuple(dots),
-        tuple(_named(front, x, y)),
+        tuple(_named(front, dots, x, y)),
         data=_table(prices, front, metric, several=len(field.datasets) > 1),
     )
 
@@ -417,20 +441,36 @@ def _stairs(front: Sequence[Price], x: Scale, y: Scale) -> str:
     return "".join(parts) + f"H{x.end:.1f}"
 
 
-def _named(front: Sequence[Price], x: Scale, y: Scale) -> Iterator[Word]:
+def _named(front: Sequence[Price], dots: Sequence[Dot], x: Scale, y: Scale) -> Iterator[Word]:
     """Names of the front's models, as far as there is room, the best one first."""
-    taken: list[float] = []
+    # Boxes (left, top, right, bottom) of what is drawn.
+    taken = [
+        (float(dot.x) - 5, float(dot.y) - 5, float(dot.x) + 5, float(dot.y) + 5) for dot in dots
+    ]
     for price in reversed(front):
-        at, height = x.at(price.fit_seconds), y.at(price.mean) - 8
-        if height < 22:
-            height += 26
-        if all(abs(height - other) >= BESIDE for other in taken):
-            taken.append(height)
-            anchor = "end" if at > (x.start + x.end) / 2 else "start"
-            side = -7 if anchor == "end" else 7
-            yield Word(
-                f"{at + side:.1f}", f"{height:.1f}", price.model.short, anchor, price.model.key
-            )
+        at, height, width = (
+            x.at(price.fit_seconds),
+            y.at(price.mean),
+            LETTER * len(price.model.short),
+        )
+        for anchor, left, base in (
+            ("end", at - 6 - width, height - 8),
+            ("start", at - 4, height - 9),
+            ("start", at + 8, height + 16),
+            ("end", at - 8 - width, height + 16),
+        ):
+            box = (left, base - 11, left + width, base + 3)
+            inside = box[0] >= x.start and box[2] <= x.end + 8 and box[1] >= 0
+            if inside and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                at_text = left + width if anchor == "end" else left
+                key = price.model.key
+                yield Word(f"{at_text:.1f}", f"{base:.1f}", price.model.short, anchor, key)
+                break
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
 
 
 def _table(
