@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames, Report
 
 
-def printed(report: Report, frames: Frames, width: int = 80, **options: Any) -> str:
-    """The text of a report on a console of this width and these options."""
+def printed(
+    report: Report, frames: Frames, width: int = 80, *, verbose: bool = True, **options: Any
+) -> str:
+    """The text of the report ``tables`` on a console of this width and these options."""
     file = io.StringIO()
-    Console(file=file, width=width, **options).print(report.render(frames, "rich"))
+    shown = report.render(frames, "rich", verbose=verbose)
+    Console(file=file, width=width, **options).print(shown)
     return file.getvalue()

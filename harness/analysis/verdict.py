@@ -18,7 +18,7 @@ import numpy as np
 from scipy import special
 
 from harness.analysis.names import baselines
-from harness.analysis.ranking import ROUNDING
+from harness.analysis.ranking import MISSING, ROUNDING
 from harness.analysis.shown import ranked_by
 from harness.analysis.standings import standings
 from harness.analysis.two_models import shown_names
@@ -321,5 +321,5 @@ def _trials(frames: Frames) -> tuple[int, dict[str, int]]:
     }
     n_trials = max(frames.run.n_trials - n_skipped, len(ran))
     if n_trials > len(ran):
-        counts["missing"] = n_trials - len(ran)
+        counts[MISSING] = n_trials - len(ran)
     return n_trials, counts

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FORMATS = ("rich", "markdown", "csv", "json")
 
 QUIET = ("same", "only base", "only new", "not judged")
-"""Verdicts that a long comment folds away."""
+"""Verdicts that a long comment or table folds away."""
 
 STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "undecided": "yellow"}
 STYLES |= {"faster": "green", "better": "green"}
@@ -34,7 +34,7 @@ WIDE = 110
 """Terminal width from which the table has room for the columns measure, base and new."""
 
 FEW = 12
-"""Most rows that a comment shows in full; of more rows, it folds those with `QUIET` verdicts."""
+"""Most rows that are shown in full; of more rows, those with `QUIET` verdicts are folded away."""
 
 HEADS = ("verdict", "measure", "what", "base", "new", "change", "interval", "visible")
 NUMBERS = ("base", "new", "change", "interval", "visible")
@@ -66,9 +66,11 @@ def show(
         return
     console = out()
     console.print(title, soft_wrap=True)
-    if rows:
-        console.print(_terminal_table(rows, narrow=console.width < WIDE))
-    for line in (summary(rows) or nothing, how, *remarks):
+    shown = [row for row in rows if row.verdict not in QUIET] if len(rows) > FEW else rows
+    if shown:
+        console.print(_terminal_table(shown, narrow=console.width < WIDE))
+    folded = f"{len(rows) - len(shown)} rows without a change are not shown; --format csv has them."
+    for line in (summary(rows) or nothing, folded * (len(shown) < len(rows)), how, *remarks):
         if line:
             console.print(line, soft_wrap=True)
 

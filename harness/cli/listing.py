@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from harness.contract.registry import Registry
 
 KINDS = ("datasets", "models", "metrics", "kernels", "devices", "reports", "pictures", "plugins")
-BY_DEFAULT = ("datasets", "models", "kernels", "reports", "pictures")
-"""Kinds listed if none is given. It takes seconds to look for devices, and metrics are many."""
+BY_DEFAULT = ("datasets", "models")
+"""Kinds listed if none is given."""
 
 
 @click.command(name="list", cls=options.Command, short_help="List what the plugins offer.")
@@ -26,7 +26,7 @@ BY_DEFAULT = ("datasets", "models", "kernels", "reports", "pictures")
 def command(kind: str | None, plugins: tuple[str, ...]) -> None:
     """List datasets, models, metrics, kernels, devices, reports, pictures or plugins.
 
-    Without a word: all except metrics, plugins, and devices, which take seconds to look for.
+    Without a word: datasets and models.
     """
     files, _ = options.open_files((), {})
     registry = options.discover((*plugins, *files))
@@ -35,6 +35,9 @@ def command(kind: str | None, plugins: tuple[str, ...]) -> None:
         console.print(
             _plugins(registry) if listed_kind == "plugins" else _table(registry, listed_kind)
         )
+    if not kind:
+        others = [other for other in KINDS if other not in BY_DEFAULT]
+        console.print(f"More: harness list {'|'.join(others)}")
 
 
 def _table(registry: Registry, kind: str) -> Table:

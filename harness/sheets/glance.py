@@ -12,6 +12,7 @@ from rich.cells import cell_len, set_cell_size
 from harness.analysis.names import short_names
 from harness.sheets.figures import score as figure
 from harness.sheets.layout import LOOKS, cut, note_lines, sheet_lines, typeset
+from harness.sheets.palette import HEAT
 from harness.sheets.ranked import at_a_glance, named_rows, ordered, score_entry, split_in_words
 from harness.sheets.sentences import sentences
 from harness.words import plural
@@ -41,12 +42,13 @@ SCREEN = 24
 LEAST, MOST = 5, 10
 """The least and the largest width of a dataset's column."""
 
+NARROWEST = 10
+"""The least width in any case; beyond that, the terminal folds lines."""
+
 NAMES = 18
 """The least width of the models' names."""
 
 LEGEND = "≈: not significantly different from the best. Intervals: 95%. All tables: -v"
-HEAT = ("", "white on #0b2545", "white on #13447c", "bold white on #1f6fb8")
-"""Styles of scores, from a baseline's to the best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Glance:
 
     def lines(self, width: int) -> Iterator[Line]:
         """The lines, of at most ``width`` cells (if that is 40 or more)."""
+        width = max(width, NARROWEST)
         verdict = list(_verdict(self.verdict, width))
         body = list(self._tables(width))
         yield from verdict
@@ -113,7 +116,7 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
         by_name.setdefault(row["name"], {})[row["dataset"]] = row
     names, means = ordered(by_name, datasets, rank.name, more_is_better=rank.more_is_better)
     mean_width = max(4, *(cell_len(figure(mean)) for mean in means.values()))
-    longest = max(map(cell_len, names))
+    longest = max(cell_len(rank.label), *map(cell_len, names))
     columns = {
         dataset: [at_a_glance(by_name[name].get(dataset), rank.name) for name in names]
         for dataset in datasets
@@ -132,9 +135,10 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
         if 0 < wanted <= spare:
             widths[dataset] += wanted
             spare -= wanted
-    name_width = min(longest, width - 1 - mean_width - sum(widths.values()) - len(widths))
+    left = width - 1 - mean_width - sum(widths.values()) - len(widths)
+    name_width = max(min(longest, left), LEAST)
     heads = {dataset: _folded(dataset, widths[dataset]) for dataset in shown}
-    depth = max(map(len, heads.values()))
+    depth = max(map(len, heads.values()), default=1)
     for i in range(depth):
         last = i == depth - 1
         title = set_cell_size(cut(rank.label, name_width) if last else "", name_width)
@@ -189,13 +193,16 @@ def _folded(name: str, width: int) -> list[str]:
     """A dataset's name on at most two lines, cut where they are too narrow for it.
 
     >>> _folded("breast-cancer", 6), _folded("iris[train_size=50]", 6), _folded("threshold", 6)
-    (['breast', 'cancer'], ['iris', 'ize=50'], ['thresh'])
+    (['breast', 'cancer'], ['iris', '=50'], ['thresh'])
     """
     if cell_len(name) <= width:
         return [name]
     base, bracket, parameters = name.partition("[")
     if bracket:
-        return [_begun(base, width), parameters.removesuffix("]")[-width:]]
+        values = parameters.removesuffix("]")
+        if cell_len(values) > width and "=" in values:
+            values = "=" + values.rpartition("=")[2]
+        return [_begun(base, width), _begun(values, width)]
     return [_begun(part, width) for part in name.split("-", 1)]
 
 
@@ -217,7 +224,11 @@ def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Itera
         for i, each in enumerate(metrics)
     ]
     widths = [_widths([e for each in column.values() for e in each]) for column in columns]
-    beside = sum(2 + n_figure + 1 + n_interval for n_figure, n_interval in widths)
+    while len(widths) > 1 and _beside(widths) + 3 + NAMES > width:
+        n_figure, n_interval = widths.pop()
+        if n_interval:  # first the interval goes, then the score
+            widths.append((n_figure, 0))
+    beside = _beside(widths)
     names = {
         dataset: [row["name"] + (" (baseline)" if row["baseline"] else "") for row in best[dataset]]
         for dataset in best
@@ -225,7 +236,7 @@ def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Itera
     longest = max(cell_len(name) for each in names.values() for name in each)
     name_width = max(min(longest, width - 3 - beside), 10)
     heads: Line = [(" " * (3 + name_width), "")]
-    for each, (n_figure, n_interval) in zip(metrics, widths, strict=True):
+    for each, (n_figure, n_interval) in zip(metrics, widths, strict=False):
         heads.append(
             (
                 "   "
@@ -240,13 +251,18 @@ def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Itera
             rank = "" if math.isnan(row["rank"]) else f"{row['rank']:.0f}"
             name = set_cell_size(cut(names[dataset][i], name_width), name_width)
             line: Line = [(f"{rank:>2} ", "dim"), (name, LOOKS["faint"] if row["baseline"] else "")]
-            for column, (n_figure, n_interval) in zip(columns, widths, strict=True):
+            for column, (n_figure, n_interval) in zip(columns, widths, strict=False):
                 entry = column[dataset][i]
                 line.append(("  " + (entry.mark or " "), ""))
                 line.append((entry.text.rjust(n_figure - 1), LOOKS[entry.look]))
-                ends = f"{entry.low}–{entry.high}" if entry.low else ""
+                ends = f"{entry.low}–{entry.high}" if entry.low and n_interval else ""
                 line.append((" " + ends.ljust(n_interval), "dim"))
             yield line
+
+
+def _beside(widths: Sequence[tuple[int, int]]) -> int:
+    """The width of the scores beside the names."""
+    return sum(2 + n_figure + 1 + n_interval for n_figure, n_interval in widths)
 
 
 def _widths(entries: Sequence[Entry]) -> tuple[int, int]:

@@ -51,6 +51,9 @@ DARK: Mapping[str, str] = MappingProxyType(
 )
 """The colour on dark paper for each colour on light paper."""
 
+HEAT = ("", "white on #0b2545", "white on #13447c", "bold white on #1f6fb8")
+"""Styles of a terminal for scores: from those of the baselines to the best."""
+
 DASHES: tuple[Dash, ...] = (
     (0, None),
     (0, (5, 1.5)),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from harness.analysis.ranking import MISSING
 from harness.sheets.figures import score
 from harness.words import listed, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from harness.analysis.verdict import Verdict
 
 NAMED = 3
@@ -60,24 +63,39 @@ def _ahead(verdict: Verdict) -> str:
         )
     ignorant = [name for name in verdict.tied if name in verdict.baselines]
     others = [name for name in verdict.tied if name not in verdict.baselines]
-    ties = [listed(others, NAMED)] if others else []
+    ties = [_joined(others)] if others else []
     if ignorant:
         s = "s" if len(ignorant) > 1 else ""
-        ties.append(f"{'even ' if others else ''}the baseline{s} {' and '.join(ignorant)}")
+        ties.append(f"{'even ' if others else ''}the baseline{s} {_joined(ignorant)}")
     return f", tied with {' and '.join(ties)}"
+
+
+def _joined(names: Sequence[str]) -> str:
+    """The first names, and how many more there are.
+
+    >>> _joined(["a"]), _joined(["a", "b", "c"]), _joined(["a", "b", "c", "d", "e"])
+    ('a', 'a, b and c', 'a, b, c and 2 more')
+    """
+    if len(names) > NAMED or len(names) == 1:
+        return listed(names, NAMED)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _bargain(verdict: Verdict) -> str:
     bargain, name = verdict.bargain, verdict.rank.name
     assert bargain is not None
     if bargain.name == verdict.leader:
-        return f"{bargain.name}, too; no other model that is about as good trains faster."
+        return f"{bargain.name}, too; no model that is about as good trains faster."
     times = f"{bargain.times_faster:.{0 if bargain.times_faster >= 3 else 1}f}"
     return f"{bargain.name}, {name} {score(bargain.mean)}, fits about {times} times as fast."
 
 
 def _failed(verdict: Verdict) -> str:
+    trials = plural(verdict.n_trials, "trial")
+    failed = {status: n for status, n in verdict.statuses.items() if status != MISSING}
+    n_missing = verdict.statuses.get(MISSING, 0)
     if not verdict.statuses:
-        return f"nothing; all {plural(verdict.n_trials, 'trial')} are ok."
-    counts = ", ".join(f"{count} {status}" for status, count in verdict.statuses.items())
-    return f"{sum(verdict.statuses.values())} of {plural(verdict.n_trials, 'trial')} ({counts})."
+        return f"nothing; all {trials} are ok."
+    counts = ", ".join(f"{count} {status}" for status, count in failed.items())
+    told = f"{sum(failed.values())} of {trials} ({counts})" if failed else "nothing"
+    return told + (f"; {n_missing} of {trials} have no result." if n_missing else ".")

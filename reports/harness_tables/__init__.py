@@ -34,13 +34,13 @@ def harness_reports() -> Iterable[harness.Report]:
 
 
 # The functions import what they need, so that the plugin loads without pandas and SciPy.
-def _tables(frames: Frames) -> Mapping[str, pd.DataFrame]:
+def _tables(frames: Frames, *, verbose: bool = False) -> Mapping[str, pd.DataFrame]:  # noqa: ARG001  # the tables are the same
     from harness.analysis.ranking import tables
 
     return tables(frames)
 
 
-def _render(frames: Frames, style: str, *, verbose: bool) -> RenderableType:
+def _render(frames: Frames, style: str, *, verbose: bool = False) -> RenderableType:
     from harness_tables.rendering import render
 
     return render(frames, style, verbose=verbose)

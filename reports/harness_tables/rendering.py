@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMATS = ("rich", "markdown", "csv", "json", "latex", "html-fragment")
 
 
-def render(frames: Frames, style: str, *, verbose: bool) -> RenderableType:
+def render(frames: Frames, style: str, *, verbose: bool = False) -> RenderableType:
     """The report as a rich renderable, which fits its console, or as a text in another format.
 
     Args:

@@ -711,7 +711,7 @@ def test_a_run_prints_before_and_after_which_differences_its_repeats_can_detect(
 ) -> None:
     """The line before uses the variances of an earlier run; the line after uses the run's own."""
     words = ("run", "-d", "threshold", "-m", "numpy-softmax[l2=0.1|1]", "-r", "3")
-    first = harness_in(tmp_path, *words, "--no-timing", "--no-progress")
+    first = harness_in(tmp_path, *words, "--no-timing", "--no-progress", "--verbose")
     assert "3 repeats find differences in likelihood from the best model of" in first.remarks
     assert "To find 1%:" in first.remarks
     assert "two models compared alone" in first.remarks  # the tables contain the baselines, too

@@ -112,7 +112,7 @@ def training_bench(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
 
 @pytest.fixture(scope="module")
 def timed_run(tmp_path_factory: pytest.TempPathFactory) -> DoneIn:
-    return harness_in(tmp_path_factory.mktemp("run"), *RUN, "--timing-budget", CALM)
+    return harness_in(tmp_path_factory.mktemp("run"), *RUN, "--timing-budget", CALM, "-v")
 
 
 def records(done: DoneIn, table: str) -> list[dict[str, Any]]:
@@ -235,7 +235,7 @@ def test_a_run_times_its_pairings_one_at_a_time_after_the_trials(timed_run: Done
         assert row["rows_per_second"] > 0
         assert row["softmax_microseconds"] > 0
     assert 0 < rows["numpy-softmax"]["softmax_share"] < 1
-    assert timed_run.then("report").printed == printed
+    assert timed_run.then("report", "-v").printed == printed
 
 
 def test_a_run_stores_facts_about_its_timing(timed_run: DoneIn) -> None:
@@ -309,7 +309,7 @@ def test_a_run_is_not_timed_if_timing_is_turned_off(folder: Path, instant: list[
 
 
 def test_a_run_is_timed_for_half_a_minute_by_default(folder: Path, instant: list[Any]) -> None:
-    done = harness_in(folder, *RUN)
+    done = harness_in(folder, *RUN, "-v")
     assert "timed alone" in done.printed
     (bench,) = instant
     assert bench.budget == 30
@@ -335,7 +335,7 @@ def test_a_run_interrupted_before_its_timing_is_timed_when_resumed(
     assert done.status == 130
     assert "no timings and 6 of 6 results are stored" in done.remarks
     assert "harness run --resume 1" in done.remarks
-    resumed = done.then("run", "--resume")
+    resumed = done.then("run", "--resume", "-v")
     assert resumed.status == 0
     assert "timed alone" in resumed.printed
     assert [bench.budget for bench in instant] == [40]
@@ -352,7 +352,7 @@ def test_a_run_interrupted_during_its_timing_keeps_the_finished_timings(
     done = harness_in(folder, *RUN)
     assert done.status == 130
     assert "1 timings and 6 of 6 results are stored; `harness report 1`" in done.remarks
-    report = done.then("report")
+    report = done.then("report", "-v")
     assert (report.status, "threshold, timed alone" in report.printed) == (0, True)
 
 
@@ -400,7 +400,7 @@ def test_a_bench_of_training_needs_a_model_that_trains_by_epochs(folder: Path) -
 def test_a_run_without_time_for_its_timing_recommends_a_budget(
     folder: Path,
 ) -> None:
-    done = harness_in(folder, *RUN, "--timing-budget", "1s")
+    done = harness_in(folder, *RUN, "--timing-budget", "1s", "-v")
     assert done.status == 0
     told = re.sub(r"\s+", " ", done.printed)
     assert re.search(r"3 × 1 s are too few, \d+ s would do \(--timing-budget\): threshold,", told)

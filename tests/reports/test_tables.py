@@ -43,8 +43,8 @@ iris · 5 resampled splits, 112 training and 38 test rows
 1 numpy-softmax     ≈.995 .971–1.00 ≈.940            .062  .014  .004    .08 5/5
 2 sklearn-naive-     .874 .778–.970  .736 .670–.809  .306  .139  .007    .14 5/5
   bayes
-3 prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
   torch-mlp         ≈.993 .961–1.00 ≈.945            .057  .013  .029    .58 4/5
+3 prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
 
 three-integers · 5 fresh draws, 100 training and 100 test rows · all 5 ok
 # model                accuracy        likelihood       NLL Brier fit s µs/row
@@ -60,8 +60,8 @@ model               mean  iris integers
 ───────────────────────────────────────
 numpy-softmax       .946 ≈.995    ≈.898
 sklearn-naive-bayes .823  .874     .772
-prior               .112  .047     .176
 torch-mlp                *.993    ≈.914
+prior               .112  .047     .176
 
 likelihood · models by datasets
                                  three-
@@ -69,8 +69,8 @@ model               mean  iris integers
 ───────────────────────────────────────
 numpy-softmax       .853 ≈.940    ≈.765
 sklearn-naive-bayes .670  .736     .605
-prior               .112  .047     .176
 torch-mlp                *.945    ≈.780
+prior               .112  .047     .176
 
 costs · paid once, and memory
                                          first
@@ -380,7 +380,7 @@ def test_colours_are_used_only_in_terminals_and_without_no_color(
 
 def test_an_ascii_console_gets_only_ascii(report: Report, whole: Frames) -> None:
     file = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    Console(file=file, width=80).print(report.render(whole, "rich"))
+    Console(file=file, width=80).print(report.render(whole, "rich", verbose=True))
     file.seek(0)
     assert "~1.000 .957-1.00" in file.read()
 
