@@ -4,7 +4,7 @@
 (() => {
   const NUMBER = /([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([kMG])?/;
   const MARKED = new RegExp(`^[≈*†<\\s]*${NUMBER.source}[*†\\s]*$`);
-  const DATE = /^\d{4}-\d\d-\d\d/;
+  const DATE = /^(\d{4}-\d\d-\d\d|\d{1,2} \p{Lu}\p{Ll}+ \d{4})/u;
   const UNITS = { k: 1e3, M: 1e6, G: 1e9 };
 
   const text = (cell) => cell.textContent.trim();
@@ -35,9 +35,12 @@
       (numeric && head.getAttribute("aria-sort") !== "descending");
     const sign = descending ? -1 : 1;
     const collator = new Intl.Collator("en", { numeric: true });
-    for (const one of known) one.key = numeric ? number(one.words) : one.words;
+    const dated = known.length > 0 && known.every((one) => /^\d{1,2} /.test(one.words) && DATE.test(one.words));
+    for (const one of known) {
+      one.key = numeric ? number(one.words) : dated ? Date.parse(one.words.replace(",", "")) : one.words;
+    }
     known.sort((a, b) =>
-      sign * (numeric ? a.key - b.key : collator.compare(a.key, b.key)) || a.i - b.i);
+      sign * (numeric || dated ? a.key - b.key : collator.compare(a.key, b.key)) || a.i - b.i);
     // What has no figure comes last, whichever way the others go.
     const unknown = keyed.filter((one) => !("key" in one));
     const body = document.createDocumentFragment();
@@ -268,7 +271,7 @@
   };
   addEventListener("beforeprint", () => {
     for (const folded of document.querySelectorAll("section > details, .unfold")) folded.open = true;
-    for (const table of document.querySelectorAll("section table")) divide(table);
+    for (const table of document.querySelectorAll("section .grid table")) divide(table);
   });
   addEventListener("afterprint", () => {
     for (const part of document.querySelectorAll(".paper")) part.remove();

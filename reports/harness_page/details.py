@@ -194,7 +194,8 @@ class Details:
             ids = self._ids.get((dataset, row["model"], row["device"]), []) if row else []
             curves = [self._curves[i] for i in ids if i in self._curves]
             if curves:
-                medians[name] = _median(curves)
+                median = _median(curves)
+                medians[name] = median[thin(len(median))]
         if not medians:
             return None
         last = max(float(curve[-1, 0]) for curve in medians.values())

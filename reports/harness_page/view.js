@@ -93,7 +93,8 @@
         if (value) state[key] = value;
       }
     } else {
-      state = hash ? { at: hash } : {};
+      const panel = panels.find((one) => one.id === hash);
+      state = panel ? { dataset: panel.dataset.dataset, at: "datasets" } : {};
     }
     show();
     if (state.at) go(state.at);

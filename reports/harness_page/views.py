@@ -288,7 +288,7 @@ def _interval(lead: Lead | None, low: float, high: float, *, several: bool) -> s
     if lead is None:
         return ""
     ends = "" if math.isnan(lead.low) else f" ({figure(lead.low)} to {figure(lead.high)})"
-    return figure(lead.gain) + ends
+    return (figure(lead.gain) + ends).replace("-", "−")
 
 
 def _ranks(judged: Verdict) -> dict[str, str]:
