@@ -15,6 +15,7 @@ from harness.analysis.shown import ranked_by, shown
 from harness.sheets import timed, web
 from harness.sheets.dates import day_and_time
 from harness.sheets.grids import of_sheet, packed
+from harness.sheets.notes import FAILURES
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
 from harness.sheets.texts import frame_csv
@@ -49,6 +50,9 @@ HISTORY = (
     "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
     "with an anchor that was measured beside them. A step is provisional until five points follow."
 )
+FAILED = (FAILURES, "Skipped")
+"""Headings of the notes on trials without scores."""
+
 TEMPLATES = ("page.html", "first.html", "charts.html")
 
 
@@ -80,6 +84,7 @@ def page(frames: Frames) -> str:
     views = [view(frames, ranking, field, metric) for metric in metrics] if len(ranking) else []
     details = Details(frames, field, shown(frames) if frames.metrics else ())
     tabs = [_shortened_tab(tab, environment) for tab in details.tabs()]
+    sizes = list(by_size(frames, rank))
     pairs = list(matrices(frames, field, _order(views)))
     sections = [
         _shortened_section(section, environment)
@@ -99,10 +104,10 @@ def page(frames: Frames) -> str:
         wholes=_wholes(views, field, environment),
         pairs=[_shortened_pairs(matrix, environment) for matrix in pairs],
         how_pairs=HOW.format(rope="1%"),
-        sizes=list(by_size(frames, rank)),
+        sizes=sizes,
         tabs=tabs,
         sections=sections,
-        contents=list(_contents(views, pairs, tabs, sections)),
+        contents=list(_contents(views, sizes, pairs, tabs, sections)),
         data=packed(_csv(ranking)) if len(ranking) else "",
         models=_json([model.name for model in field.models.values()]),
         style=web.style() + web.style_of("harness_page", "page.css"),
@@ -127,14 +132,18 @@ def _order(views: Sequence[View]) -> list[str]:
 
 
 def _contents(
-    views: Sequence[View], pairs: Sequence[Matrix], tabs: Sequence[Tab], sections: Sequence[Section]
+    views: Sequence[View],
+    sizes: Sequence[Chart],
+    pairs: Sequence[Matrix],
+    tabs: Sequence[Tab],
+    sections: Sequence[Section],
 ) -> Iterator[tuple[str, str]]:
     """The sections, each with its id and title."""
     if views:
         yield "verdict", "Verdict"
     if views and views[0].heat:
         yield "heat", "Models by datasets"
-    if any(one.price for one in views):
+    if sizes or any(one.price for one in views):
         yield "price", "Price"
     if pairs:
         yield "pairs", "Pairs"
@@ -166,13 +175,25 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
         tuple(past.charts(all_segments)),
         steps,
     )
-    yield Section("failures", "Failures", grids=tuple(facts.failures(by_name["failures"])))
-    yield Section("notes", "How to read this", notes=tuple(_notes(frames, by_name)))
-    costs = sheets(by_name["ranking"])[-1:]
+    all_notes = _notes(frames, by_name)
+    failed = tuple(note for note in all_notes if note.heading in FAILED)
+    yield Section(
+        "failures",
+        FAILURES,
+        grids=tuple(facts.failures(by_name["failures"])),
+        notes=failed,
+        folded=True,
+    )
+    others = tuple(note for note in all_notes if note not in failed)
+    yield Section("notes", "How to read this", notes=others)
+    costs = [
+        replace(of_sheet(sheet, "costs"), caption="Costs")
+        for sheet in sheets(by_name["ranking"])[-1:]
+    ]
     yield Section(
         "environment",
         "Environment and memory",
-        grids=(*(of_sheet(sheet, "costs") for sheet in costs), *facts.environment(frames)),
+        grids=(*costs, *facts.environment(frames)),
         folded=True,
     )
 

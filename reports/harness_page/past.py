@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
 
 from harness.sheets.dates import day, day_and_time
-from harness.sheets.grids import Grid, of_rows
+from harness.sheets.grids import Grid, of_frame, of_rows
 from harness.words import p_value, plural
 from harness_page.charts import COLOURS, Chart, Dot, Line, Tick, across, path, upwards
+from harness_page.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +25,9 @@ SHOWN = 10
 
 SERIES = 24
 """The most series of a chart: those with steps come first."""
+
+ROWS = 10
+"""Rows shown of the data under a chart."""
 
 DATES = 3
 """Labelled dates of a chart."""
@@ -69,7 +74,19 @@ def charts(segments: Sequence[Segment]) -> Iterator[Chart]:
             tuple(lines),
             tuple(dots),
             legend=tuple(legend.values()),
+            data=_data(measure, shown),
         )
+
+
+def _data(measure: str, segments: Sequence[Segment]) -> Grid:
+    """The points of a chart: dates, and values as drawn."""
+    rows = [
+        (_name(segment), day_and_time(point.time), height)
+        for segment in segments
+        for point, height in zip(segment.points, _heights(segment), strict=True)
+    ]
+    frame = pd.DataFrame(rows, columns=["series", "time", "value"])
+    return of_frame(f"history-{file_name(measure)}", f"Data: {measure} over time", frame, ROWS)
 
 
 def _second(time: str) -> float:

@@ -1,5 +1,5 @@
-"use strict";
 // @ts-check
+"use strict";
 // The state of the view (metric, dataset, model, section) is in the address, so that a link
 // reproduces it. Without this script the page shows the ranking metric and all datasets.
 (() => {

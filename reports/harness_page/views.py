@@ -15,7 +15,6 @@ from harness.sheets.figures import score as figure
 from harness.sheets.grids import Grid, GridCell
 from harness.sheets.ranked import at_a_glance, named_rows, ordered
 from harness.sheets.sentences import sentences
-from harness.words import plural
 from harness_page.charts import Chart, Dot, Line, Scale, Tick, Word, across, duration, span, upwards
 
 if TYPE_CHECKING:
@@ -183,8 +182,8 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
     price = _price(field, means, metric)
     return View(
         metric,
-        tuple((each.label, each.text) for each in sentences(judged)),
-        judged.leader or "",
+        tuple((each.label, _shortened(each.text, field)) for each in sentences(judged)),
+        field.models[judged.leader].short if judged.leader else "",
         bool(judged.statuses),
         scale.ticks() if scale else (),
         f"{scale.at(means[judged.leader]):.2f}" if scale and judged.leader else "",
@@ -193,6 +192,15 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
         tuple(_heat(field, names, means, metric)) if len(field.datasets) > 1 else (),
         price,
     )
+
+
+def _shortened(text: str, field: Field) -> str:
+    """A sentence with the short names of its models."""
+    longest_first = sorted(field.models.values(), key=lambda model: -len(model.name))
+    for model in longest_first:
+        if model.short != model.name:
+            text = text.replace(model.name, model.short)
+    return text
 
 
 def _ends(
@@ -395,11 +403,7 @@ def _price(field: Field, means: Mapping[str, float], metric: Shown) -> Chart | N
     mean = f"mean {metric.label}" if len(field.datasets) > 1 else metric.label
     return Chart(
         f"{mean[0].upper()}{mean[1:]} against fit time",
-        f"On the line are {plural(len(front), 'model')} that no other model beats in both score "
-        "and fit time. Up and to the left is better."
-        if metric.more_is_better
-        else f"On the line are {plural(len(front), 'model')} that no other model beats in both "
-        "score and fit time. Down and to the left is better.",
+        _best_for_time(front, metric),
         f"fit time, {where}",
         mean,
         x.ticks(duration),
@@ -409,6 +413,15 @@ def _price(field: Field, means: Mapping[str, float], metric: Shown) -> Chart | N
         tuple(_named(front, dots, x, y)),
         data=_table(prices, front, metric, several=len(field.datasets) > 1),
     )
+
+
+def _best_for_time(front: Sequence[Price], metric: Shown) -> str:
+    """What the front is, in words."""
+    where = "Up" if metric.more_is_better else "Down"
+    told = f"The line joins the {len(front)} models that no other beats in both score and fit time."
+    if len(front) == 1:
+        told = f"{front[0].model.short} is both the best and the fastest."
+    return f"{told} {where} and to the left is better."
 
 
 def _times(rows: Any) -> tuple[float, float]:

@@ -243,6 +243,23 @@ def test_variants_lose_their_common_parameters_and_full_names_stay() -> None:
     page = page_of(make_frames(models=models, repeats=2))
     assert "<bdi>mlp[hidden=8]</bdi>" in page
     assert 'title="mlp[hidden=8,lr=0.1]"' in page
+    assert "<strong><bdi>mlp[hidden=8]</bdi></strong>, mean likelihood" in page
+
+
+def test_scores_by_training_rows_have_a_chart() -> None:
+    datasets = {f"iris[train_size={n}]": ("resampled", n, 38, 3.0) for n in (20, 40, 80)}
+    page = page_of(make_frames(datasets, {"prior": -1.9, "one": 0.3}, repeats=2))
+    chart = page[page.index("iris: likelihood by training rows") :].partition("</figure>")[0]
+    assert chart.count('class="line s') == 2 + 2  # in the chart and its legend
+    assert chart.count("<circle") == 2 * 3
+
+
+def test_the_fastest_model_that_is_also_the_best_is_alone_on_the_front() -> None:
+    frames = make_frames(models={"prior": -1.9, "one": 0.3, "other": 0.2}, repeats=2)
+    seconds = frames.results["model"].map({"prior": 1e-4, "one": 1e-3, "other": 1.0})
+    page = page_of(replace(frames, results=frames.results.assign(fit_seconds=seconds)))
+    assert "one is both the best and the fastest." in page
+    assert "fit 1 s" in page
 
 
 def test_dates_are_those_of_people(few: Frames) -> None:
