@@ -160,10 +160,8 @@
     const rest = restOf(table);
     if (!rest) return;
     const html = await unzipped(rest.textContent.trim());
-    const parts = document.createElement("template");
-    parts.innerHTML = html.trimStart().startsWith("<tbody") ? `<table>${html}</table>` : `<table><tbody>${html}</tbody></table>`;
     for (const body of [...table.tBodies]) body.remove();
-    table.append(...parts.content.firstElementChild.tBodies);
+    table.insertAdjacentHTML("beforeend", html);
     rest.previousElementSibling.remove();
     rest.remove();
     document.dispatchEvent(new Event("unpacked"));

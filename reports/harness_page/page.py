@@ -50,6 +50,9 @@ HISTORY = (
     "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
     "with an anchor that was measured beside them. A step is provisional until five points follow."
 )
+READING = "How to read this"
+"""Title of the section of notes, and heading of the note that comes first in it."""
+
 FAILED = (FAILURES, "Skipped")
 """Headings of the notes on trials without scores."""
 
@@ -184,8 +187,9 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
         notes=failed,
         folded=True,
     )
-    others = tuple(note for note in all_notes if note not in failed)
-    yield Section("notes", "How to read this", notes=others)
+    others = [note for note in all_notes if note not in failed]
+    others.sort(key=lambda note: note.heading != READING)
+    yield Section("notes", READING, notes=tuple(others))
     costs = [
         replace(of_sheet(sheet, "costs"), caption="Costs")
         for sheet in sheets(by_name["ranking"])[-1:]

@@ -152,10 +152,11 @@ def _summary(pairs: pd.DataFrame, metric: Shown) -> str:
     judged = int(pairs["p_value"].notna().sum())
     if not judged:
         return UNTESTED.format(needed=FEWEST)
-    n = int((pairs["p_value"] < LEVEL).sum())
-    told = f"{n} of {plural(judged, 'pair')} differ significantly in {metric.title}."
     smallest = two_models.least_p(pairs)
-    return f"{told} {HOPELESS.format(p=p_value(smallest))}" if smallest >= LEVEL else told
+    if smallest >= LEVEL:
+        return HOPELESS.format(p=p_value(smallest))
+    n = int((pairs["p_value"] < LEVEL).sum())
+    return f"{n} of {plural(judged, 'pair')} differ significantly in {metric.title}."
 
 
 def _grid(rows: Sequence[Record], metric: Shown, field: Field) -> Grid:
