@@ -164,7 +164,8 @@ def _grid(rows: Sequence[Record], metric: Shown, field: Field) -> Grid:
     lines = [
         (
             *(field.models[row[name]].short for name in ("first", "second")),
-            _signed(row["difference"]),
+            # Sorting and spreadsheets read the hyphen as a sign.
+            _signed(row["difference"]).replace("−", "-"),
             *(str(row[name]) for name in ("wins", "ties", "losses")),
             p_value(row["p_value"]),
             *([row["note"]] if noted else []),

@@ -568,7 +568,7 @@ def test_the_first_screen_shows_the_verdict_and_the_chart(
 @pytest.mark.slow
 def test_a_metric_changes_verdict_chart_heat_map_and_price(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
-    selectors = (".verdict", ".ranked", ".heat", "#price .chart", "#pairs p")
+    selectors = (".verdict", ".ranked", ".heat", "#price .chart", "#pairs summary")
     before = [shown(driver, selector)[0].text for selector in selectors]
     radio = driver.find_element(By.CSS_SELECTOR, "input[name=metric][value=accuracy]")
     driver.execute_script("arguments[0].focus()", radio)
