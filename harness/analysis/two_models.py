@@ -165,7 +165,12 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
 
 
 def matrix(
-    frames: Frames, contenders: Sequence[Contender], rope: float, *, turned: bool = True
+    frames: Frames,
+    contenders: Sequence[Contender],
+    rope: float,
+    *,
+    turned: bool = True,
+    with_odds: bool = True,
 ) -> pd.DataFrame:
     """Every pair of models over all datasets: a row for each pair and score.
 
@@ -177,14 +182,15 @@ def matrix(
     the ROPE. ``p_value`` is Wilcoxon's, corrected by Holm over the pairs of a score. ``better``,
     ``equivalent`` and ``worse`` are probabilities by the Bayesian signed-rank test. The p-value
     and the probabilities are NaN, and ``note`` says why, where a score is missing or not defined,
-    or there are fewer than six datasets.
+    or there are fewer than six datasets. Unless ``with_odds``, all probabilities are NaN, which is
+    much faster.
     """
     names = shown_names(contenders)
     datasets, gains, finished = _gains(frames, contenders)
     records = []
     for each in shown(frames):
         score = each.score
-        pairs = contests(gains[score], _rope(score, rope))
+        pairs = contests(gains[score], _rope(score, rope), with_odds=with_odds)
         place = _places(gains[score])
         for pair in sorted(pairs, key=lambda pair: sorted((place[pair.first], place[pair.second]))):
             turn = turned and pair.difference < 0

@@ -61,6 +61,9 @@ class Grid:
         rows: rows of cells.
         words: indices of the other columns of text, which are aligned left.
         whole: all rows, as CSV, gzipped, in base64; empty if ``rows`` holds all of them.
+        keys: what marks each row for a page's script; empty without marks.
+        rest: all rows, as HTML, gzipped, in base64; empty if ``rows`` holds all of them.
+        n_rows: the number of all rows, if ``rest`` holds them.
     """
 
     name: str
@@ -71,6 +74,9 @@ class Grid:
     rows: tuple[tuple[GridCell, ...], ...]
     words: tuple[int, ...] = ()
     whole: str = ""
+    keys: tuple[str, ...] = ()
+    rest: str = ""
+    n_rows: int = 0
 
 
 def of_sheet(sheet: Sheet, name: str) -> Grid:
@@ -126,7 +132,11 @@ def of_frame(name: str, caption: str, frame: pd.DataFrame, most: int) -> Grid:
 def _packed(rows: Iterable[Sequence[str]]) -> str:
     """Rows as CSV, gzipped, in base64; the same rows give the same text."""
     heads, *lines = rows
-    text = csv_text(heads, lines, end="\r\n")
+    return packed(csv_text(heads, lines, end="\r\n"))
+
+
+def packed(text: str) -> str:
+    """A text, gzipped, in base64; the same text gives the same letters."""
     return base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
 
 

@@ -4,7 +4,7 @@
 (() => {
   const NUMBER = /([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([kMG])?/;
   const MARKED = new RegExp(`^[≈*†<\\s]*${NUMBER.source}[*†\\s]*$`);
-  const DATE = /^\d{4}-\d\d-\d\d/;
+  const DATE = /^(\d{4}-\d\d-\d\d|\d{1,2} \p{Lu}\p{Ll}+ \d{4})/u;
   const UNITS = { k: 1e3, M: 1e6, G: 1e9 };
 
   const text = (cell) => cell.textContent.trim();
@@ -35,9 +35,12 @@
       (numeric && head.getAttribute("aria-sort") !== "descending");
     const sign = descending ? -1 : 1;
     const collator = new Intl.Collator("en", { numeric: true });
-    for (const one of known) one.key = numeric ? number(one.words) : one.words;
+    const dated = known.length > 0 && known.every((one) => /^\d{1,2} /.test(one.words) && DATE.test(one.words));
+    for (const one of known) {
+      one.key = numeric ? number(one.words) : dated ? Date.parse(one.words.replace(",", "")) : one.words;
+    }
     known.sort((a, b) =>
-      sign * (numeric ? a.key - b.key : collator.compare(a.key, b.key)) || a.i - b.i);
+      sign * (numeric || dated ? a.key - b.key : collator.compare(a.key, b.key)) || a.i - b.i);
     // What has no figure comes last, whichever way the others go.
     const unknown = keyed.filter((one) => !("key" in one));
     const body = document.createDocumentFragment();
@@ -124,15 +127,18 @@
     return rows.slice(1, -1);
   };
 
-  // Of many rows a page shows some, and all of them once somebody looks.
+  const unzipped = (packed) => {
+    const bytes = Uint8Array.from(atob(packed), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).text();
+  };
+
+  // Of many rows of data a page shows some, and all of them once somebody looks.
   const unpack = async (table) => {
     const link = table.closest("details").querySelector("a[download]");
     if (!link) return;
-    const packed = atob(link.getAttribute("href").split(",")[1]);
-    const bytes = Uint8Array.from(packed, (character) => character.charCodeAt(0));
-    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
     const body = document.createDocumentFragment();
-    for (const values of parsed(await new Response(stream).text())) {
+    for (const values of parsed(await unzipped(link.getAttribute("href").split(",")[1]))) {
       const row = table.tBodies[0].rows[0].cloneNode(true);
       values.forEach((value, i) => {
         (row.cells[i].querySelector("bdi") ?? row.cells[i]).textContent = value;
@@ -142,6 +148,27 @@
     table.tBodies[0].replaceChildren(body);
     table.caption.querySelector("span").remove();
     link.parentElement.remove();
+  };
+
+  // Long tables show their best rows; a script element beside the table holds all rows as HTML.
+  const restOf = (table) => {
+    let next = (table.closest(".grid") ?? table).nextElementSibling;
+    while (next?.matches("p, .tools")) next = next.nextElementSibling;
+    return next?.matches("script.rest") ? next : null;
+  };
+  const complete = async (table) => {
+    const rest = restOf(table);
+    if (!rest) return;
+    const html = await unzipped(rest.textContent.trim());
+    for (const body of [...table.tBodies]) body.remove();
+    table.insertAdjacentHTML("beforeend", html);
+    rest.previousElementSibling.remove();
+    rest.remove();
+    document.dispatchEvent(new Event("unpacked"));
+  };
+  const withAll = (table, act) => {
+    if (restOf(table)) complete(table).catch(() => {}).then(act);
+    else act();
   };
 
   // Whoever has no mouse must get at what is scrolled to, and only at that.
@@ -161,7 +188,7 @@
     const name = table.caption.textContent.trim();
     heads.forEach((head, column) => {
       const button = element("button", { type: "button" }, ...head.childNodes);
-      button.addEventListener("click", () => sort(table, column, button));
+      button.addEventListener("click", () => withAll(table, () => sort(table, column, button)));
       head.setAttribute("aria-sort", "none");
       head.append(button);
     });
@@ -169,7 +196,7 @@
     const tools = element("div", { class: "tools" });
     const field = element("input", { type: "search", "aria-label": `Filter ${name}` });
     if (table.tBodies[0].rows.length > 5) {
-      field.addEventListener("input", () => filter(table, field.value, told));
+      field.addEventListener("input", () => withAll(table, () => filter(table, field.value, told)));
       tools.append(element("label", {}, "Filter ", field), told);
     }
     const choice = element("fieldset", {}, element("legend", {}, "Columns"));
@@ -187,11 +214,11 @@
     tools.append(element("details", {}, summary, choice));
     const button = element("button", { type: "button" }, "Save as CSV");
     button.setAttribute("aria-label", `Save as CSV: ${name}`);
-    button.addEventListener("click", () => save(table));
+    button.addEventListener("click", () => withAll(table, () => save(table)));
     tools.append(button);
     const place = table.parentElement;
     place.before(tools);
-    reachable(place, `${name} (${number})`);
+    if (!place.hasAttribute("role")) reachable(place, `${name} (${number})`);
   };
 
   // What is folded away is equipped when it is opened: a page of many tables is there at once.
@@ -241,19 +268,38 @@
     table.parentElement.classList.add("screen");
   };
   addEventListener("beforeprint", () => {
-    for (const folded of document.querySelectorAll("section > details")) folded.open = true;
-    for (const table of document.querySelectorAll("section table")) divide(table);
+    for (const folded of document.querySelectorAll("section > details, .unfold")) folded.open = true;
+    for (const table of document.querySelectorAll("section .grid table")) divide(table);
   });
   addEventListener("afterprint", () => {
     for (const part of document.querySelectorAll(".paper")) part.remove();
     for (const whole of document.querySelectorAll(".screen")) whole.classList.remove("screen");
   });
+  const near = new IntersectionObserver((entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      begin(target);
+    }
+  }, { rootMargin: "50%" });
+  for (const rest of document.querySelectorAll("script.rest")) {
+    const button = element("button", { type: "button" }, `Show all ${rest.dataset.rows}`);
+    const table = [...document.querySelectorAll("table")].findLast((one) => restOf(one) === rest);
+    button.addEventListener("click", () => complete(table));
+    rest.previousElementSibling.append(button);
+  }
   for (const table of document.querySelectorAll("table")) {
     const folded = table.closest("details");
-    if (folded) {
+    if ("plain" in table.dataset) {
+      const place = table.closest(".grid");
+      if (place) reachable(place, `${table.caption.textContent.trim()} (${++count})`);
+    } else if (folded) {
       // An old browser that cannot unpack keeps some rows, and the link to all of them.
       const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
       folded.addEventListener("toggle", begun, { once: true });
+    } else if (table.closest(".tab")) {
+      reachable(table.parentElement, `${table.caption.textContent.trim()} (${++count})`);
+      near.observe(table);
     } else {
       begin(table);
     }

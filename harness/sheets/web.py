@@ -31,6 +31,11 @@ def script() -> Markup:
     return Markup(_read("harness.sheets", "page.js"))  # noqa: S704  # ours
 
 
+def script_of(package: str, name: str) -> Markup:
+    """A script of a package."""
+    return Markup(_read(package, name))  # noqa: S704  # the package's own
+
+
 @cache
 def templates(package: str, *names: str) -> Environment:
     """Templates of a package, beside `TABLE`; they escape all texts that are not `Markup`."""

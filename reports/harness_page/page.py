@@ -1,228 +1,205 @@
-"""The page of a run: which sections it has, in which order, and how much each shows."""
+"""The page of a run: which sections it has, and in which order."""
 
 from __future__ import annotations
 
-import math
-import re
+import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from harness import UsageError, Wanted
-from harness.analysis import two_models
 from harness.analysis.commands import command_of
 from harness.analysis.history import CAUTION, segments
-from harness.analysis.names import base
 from harness.analysis.ranking import tables
-from harness.analysis.shown import ranked_by, shown, titles
+from harness.analysis.shown import ranked_by, shown
 from harness.sheets import timed, web
-from harness.sheets.grids import Grid, of_frame, of_rows, of_sheet
-from harness.sheets.output import inline_svg
+from harness.sheets.dates import day_and_time
+from harness.sheets.grids import of_sheet, packed
+from harness.sheets.notes import FAILURES
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
-from harness.statistics.scores import LEVEL
-from harness.words import p_value
-from harness_page.compaction import Compaction
-from harness_page.past import by_measure, steps
+from harness.sheets.texts import frame_csv
+from harness_page import facts, past
+from harness_page.details import Details
+from harness_page.names import file_name
+from harness_page.pairs import HOW, matrices
+from harness_page.sizes import by_size
+from harness_page.views import field_of, view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import pandas as pd
+    from jinja2 import Environment
 
     from harness import Frames
-    from harness.sheets.drawing import Drawing
+    from harness.sheets.grids import Grid
     from harness.sheets.notes import Note
+    from harness_page.charts import Chart
+    from harness_page.details import Tab
+    from harness_page.pairs import Matrix
+    from harness_page.views import Field, View
 
-DATASETS = 12
-"""The most datasets that have pictures: the first ones of the run."""
+BEST = 20
+"""Rows of a table that a page without script shows; a script shows the others on request."""
 
-MODELS = 12
-"""The most models that are compared in pairs: the best ones by likelihood."""
+SPARE = 5
+"""A table with no more rows than this beyond `BEST` shows all of them."""
 
-OPEN = 12
-"""Up to this many datasets, their tables are open; with more, all are folded."""
-
-DUEL = (
-    "The paired difference on each data set with its 95% interval, and how probable it is that the "
-    "first model is better, as good (within {}), or worse there; nothing of that where one did not "
-    "finish all repeats."
-)
 HISTORY = (
-    "Series that harness track keeps in the same store, up to the newest, whatever run this page "
-    "is of: times as a ratio to what was pinned and measured beside them, and scores that have "
-    "moved. A step is provisional until five points stand after it."
+    "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
+    "with an anchor that was measured beside them. A step is provisional until five points follow."
 )
-CURVES = ("likelihood", "regions", "hidden", "history")
-POINTS, ROWS = 10, 100
-"""Rows shown of the data under a picture: of curves and point clouds, which have hundreds, and of
-other data."""
+READING = "How to read this"
+"""Title of the section of notes, and heading of the note that comes first in it."""
 
-CLOSER = ("regions", "reliability", "confusion", "recall")
-"""Pictures of each dataset's best model by likelihood."""
+FAILED = (FAILURES, "Skipped")
+"""Headings of the notes on trials without scores."""
 
-VERSUS = (
-    "Each of the {} likeliest models but the baselines beside each other, over the data sets that "
-    "both finished: first − second. Won, tied and lost by more than {}, a difference "
-    "that does not matter. p: Wilcoxon's signed ranks, exact, after Holm. Better, as good and "
-    "worse: probabilities by the Bayesian signed-rank test."
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A picture in a page.
-
-    Args:
-        svg: the ``<svg>`` element.
-        title: beginning of the caption.
-        description: the rest of the caption.
-        data: the data that are drawn.
-    """
-
-    svg: Markup
-    title: str
-    description: str
-    data: Grid
-
-
-@dataclass(frozen=True, slots=True)
-class _Gallery:
-    """Draws a run's pictures, which share their styles."""
-
-    frames: Frames
-    compaction: Compaction
-
-    def picture(self, kind: str, wanted: Wanted) -> Drawn | None:
-        """A picture, if a plugin offers it and the run has the data for it."""
-        offered = self.frames.pictures.get(kind)
-        if offered is None:
-            return None
-        try:
-            drawing = offered.draw(self.frames, wanted)
-        except UsageError:
-            return None
-        return self.drawn(drawing, f"{kind} {wanted}")
-
-    def drawn(self, picture: Drawing, name: str) -> Drawn:
-        """A picture with its data; ``name`` becomes the name of the data's file."""
-        svg = inline_svg(picture.figure, picture.title, picture.description)
-        most = POINTS if name.startswith(CURVES) else ROWS
-        data = of_frame(_file(name), f"Data: {picture.title}", picture.table, most)
-        return Drawn(
-            Markup(self.compaction.of(svg)),  # noqa: S704  # names in it are escaped
-            picture.title,
-            picture.description,
-            data,
-        )
+TEMPLATES = ("page.html", "first.html", "charts.html")
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page, with a heading that the table of contents links to."""
+    """A section that consists of text, charts and tables."""
 
     id: str
     title: str
     text: str = ""
+    charts: tuple[Chart, ...] = ()
     grids: tuple[Grid, ...] = ()
-    pictures: tuple[Drawn, ...] = ()
     notes: tuple[Note, ...] = ()
     folded: bool = False
 
-
-def _title(frames: Frames) -> str:
-    run = frames.run
-    if run.joined:
-        return f"harness {run.name}"
-    return f"harness run {run.id}" + (f": {run.name}" if run.name else "")
+    @property
+    def has_content(self) -> bool:
+        """Whether there is anything to show."""
+        return bool(self.charts or self.grids or self.notes)
 
 
 def page(frames: Frames) -> str:
     """The whole page as self-contained HTML; the same store gives the same text."""
-    compaction = Compaction()
-    gallery = _Gallery(frames, compaction)
-    parts = [part for part in _sections(gallery, tables(frames)) if _has_content(part)]
+    environment = web.templates("harness_page", *TEMPLATES)
+    by_name = tables(frames)
+    ranking, field = by_name["ranking"], field_of(by_name["ranking"])
+    rank = ranked_by(frames)
+    metrics = [rank, *(each for each in shown(frames) if each.name != rank.name)]
+    views = [view(frames, ranking, field, metric) for metric in metrics] if len(ranking) else []
+    details = Details(frames, field, shown(frames) if frames.metrics else ())
+    tabs = [_shortened_tab(tab, environment) for tab in details.tabs()]
+    sizes = list(by_size(frames, rank))
+    pairs = list(matrices(frames, field, _order(views)))
+    sections = [
+        _shortened_section(section, environment)
+        for section in _sections(frames, by_name)
+        if section.has_content
+    ]
     return web.rendered(
-        web.templates("harness_page", "page.html"),
+        environment,
         "page.html",
         title=_title(frames),
-        run=frames.run,
+        when=_when(frames),
         command=command_of(frames.run),
-        counts=_counts(frames.results),
-        sections=parts,
-        style=web.style() + Markup(compaction.css),  # noqa: S704  # ours
-        script=web.script(),
+        counts=facts.counts(frames.results),
+        views=views,
+        field=field,
+        best=BEST,
+        wholes=_wholes(views, field, environment),
+        pairs=[_shortened_pairs(matrix, environment) for matrix in pairs],
+        how_pairs=HOW.format(rope="1%"),
+        sizes=sizes,
+        tabs=tabs,
+        sections=sections,
+        contents=list(_contents(views, sizes, pairs, tabs, sections)),
+        data=packed(_csv(ranking)) if len(ranking) else "",
+        models=_json([model.name for model in field.models.values()]),
+        style=web.style() + web.style_of("harness_page", "page.css"),
+        script=web.script() + web.script_of("harness_page", "view.js"),
     )
 
 
-def _sections(gallery: _Gallery, by_name: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
-    frames, ranking = gallery.frames, by_name["ranking"]
-    metrics = shown(frames)
-    all_sheets = sheets(ranking, metrics if frames.metrics else ()) if len(ranking) else []
-    last = len(metrics) + 1
-    by_dataset, overviews = all_sheets[:-last], all_sheets[-last:]
-    grids = tuple(of_sheet(sheet, _file(sheet.title)) for sheet in overviews)
-    datasets = list(dict.fromkeys(ranking["dataset"]))
-    yield Section("overview", "Overview", grids=grids[:-1])
-    yield Section("versus", "Who is better", *_versus(frames, ranking))
-    cost_pictures = [gallery.picture(kind, Wanted()) for kind in ("fit-time", "latency")]
-    bases = dict.fromkeys(map(base, datasets))
-    cost_pictures += [gallery.picture("sizes", Wanted(dataset=name)) for name in bases]
-    yield Section(
-        "costs",
-        "At what price",
-        grids=grids[-1:],
-        pictures=tuple(drawn for drawn in cost_pictures if drawn),
-    )
-    yield Section(
-        "datasets",
-        "Data sets",
-        grids=tuple(of_sheet(sheet, _file(sheet.title)) for sheet in by_dataset),
-        folded=len(by_dataset) > OPEN,
-    )
-    for number, dataset in enumerate(datasets[:DATASETS]):
-        dataset_gallery = replace(gallery, frames=_only(frames, dataset))
-        pictures = tuple(_of_dataset(dataset_gallery, ranking, dataset))
-        yield Section(f"pictures-{number}", f"Pictures: {dataset}", pictures=pictures)
+def _title(frames: Frames) -> str:
+    run = frames.run
+    return run.name or (f"Run {run.id}" if not run.joined else f"Runs {run.id}")
+
+
+def _when(frames: Frames) -> str:
+    run = frames.run
+    begun = day_and_time(run.started)
+    return begun if run.finished else f"{begun}, not finished"
+
+
+def _order(views: Sequence[View]) -> list[str]:
+    """The models, the best by the ranking metric first."""
+    return [place.model.name for one in views[:1] for group in one.groups for place in group.places]
+
+
+def _contents(
+    views: Sequence[View],
+    sizes: Sequence[Chart],
+    pairs: Sequence[Matrix],
+    tabs: Sequence[Tab],
+    sections: Sequence[Section],
+) -> Iterator[tuple[str, str]]:
+    """The sections, each with its id and title."""
+    if views:
+        yield "verdict", "Verdict"
+    if views and views[0].heat:
+        yield "heat", "Models by datasets"
+    if sizes or any(one.price for one in views):
+        yield "price", "Price"
+    if pairs:
+        yield "pairs", "Pairs"
+    if tabs:
+        yield "datasets", "Datasets" if len(tabs) > 1 else "Dataset"
+    for section in sections:
+        yield section.id, section.title
+
+
+def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[Section]:
+    """The sections after the datasets."""
     timings = [
         *timed.training_sheets(by_name["training"]),
         *timed.softmax_sheets(by_name["softmax"]),
     ]
-    softmax = gallery.picture("softmax", Wanted())
     yield Section(
-        "timing",
-        "Timed alone",
-        grids=tuple(of_sheet(sheet, _file(sheet.title)) for sheet in timings),
-        pictures=(softmax,) if softmax else (),
+        "timings",
+        "Timings",
+        "Each workload ran alone on the machine, in turns with the others.",
+        grids=tuple(of_sheet(sheet, file_name(sheet.title)) for sheet in timings),
+        folded=True,
     )
-    yield _history(gallery)
-    yield Section("failures", "Failures", grids=tuple(_failures(by_name["failures"])))
-    yield Section("notes", "How to read this", notes=tuple(_notes(frames, by_name)))
-    yield Section("environment", "Environment", grids=tuple(_environment(frames)))
-
-
-def _history(gallery: _Gallery) -> Section:
-    """The section on the history that the store keeps."""
-    all_segments = segments(gallery.frames.history())
-    offered = gallery.frames.pictures.get("history")
-    pictures = tuple(
-        gallery.drawn(offered.draw(series, Wanted()), f"history {measure}")
-        for measure, series in by_measure(all_segments)
-        if offered
+    all_segments = segments(frames.history())
+    steps = past.steps(all_segments)
+    yield Section(
+        "history",
+        "Over time",
+        f"{HISTORY} {CAUTION}" if steps else HISTORY,
+        tuple(past.charts(all_segments)),
+        steps,
     )
-    grids = steps(all_segments)
-    text = " ".join([HISTORY, CAUTION] if grids else [HISTORY])
-    return Section("history", "Over time", text if pictures else "", grids, pictures)
-
-
-def _only(frames: Frames, dataset: str) -> Frames:
-    """The run with one dataset only, so that its pictures need not filter all results again."""
-    return replace(frames, results=frames.results[frames.results["dataset"] == dataset])
-
-
-def _has_content(part: Section) -> bool:
-    return bool(part.grids or part.pictures or part.notes or part.text)
+    all_notes = _notes(frames, by_name)
+    failed = tuple(note for note in all_notes if note.heading in FAILED)
+    yield Section(
+        "failures",
+        FAILURES,
+        grids=tuple(facts.failures(by_name["failures"])),
+        notes=failed,
+        folded=True,
+    )
+    others = [note for note in all_notes if note not in failed]
+    others.sort(key=lambda note: note.heading != READING)
+    yield Section("notes", READING, notes=tuple(others))
+    costs = [
+        replace(of_sheet(sheet, "costs"), caption="Costs")
+        for sheet in sheets(by_name["ranking"])[-1:]
+    ]
+    yield Section(
+        "environment",
+        "Environment and memory",
+        grids=(*costs, *facts.environment(frames)),
+        folded=True,
+    )
 
 
 def _notes(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> list[Note]:
@@ -232,166 +209,48 @@ def _notes(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> list[Note]:
     return all_notes
 
 
-def _versus(frames: Frames, ranking: pd.DataFrame) -> tuple[str, tuple[Grid, ...]]:
-    """How to read the pairwise comparison of the best models, and its tables."""
-    scored = ranking[~ranking["baseline"].astype(bool)]
-    rank, names = ranked_by(frames), titles(frames)
-    means = scored.groupby(["model", "device"], sort=False)[rank.name].mean()
-    means = means.sort_values(ascending=not rank.more_is_better)
-    best = [(str(model), str(device)) for model, device in means.dropna().index[:MODELS]]
-    if frames.results.empty:
-        return "", ()
-    if len(best) < 2:
-        return "There are no two models but the baselines that have scores.", ()
-    contenders = [
-        contender for contender in two_models.chosen_contenders(frames, []) if contender in best
-    ]
-    single_pair = len(contenders) == 2
-    pairs = two_models.matrix(frames, contenders, two_models.ROPE, turned=not single_pair)
-    rope = f"{100 * two_models.ROPE:g}%"
-    text, duels = VERSUS.format(len(contenders), rope), tuple[Grid, ...]()
-    if single_pair:
-        first, second = contenders
-        text = f"{DUEL.format(rope)} {text}"
-        duels = tuple(_duels(two_models.duel(frames, first, second, two_models.ROPE), names))
-    n_scores = len(names)
-    n_untested = int((pairs["note"] != "").sum()) // n_scores
-    if n_untested:
-        text += (
-            f" For {n_untested} of {len(pairs) // n_scores} pairs neither is given: a p-value "
-            "needs six data sets that both models finished."
-        )
-    smallest_p = two_models.least_p(pairs)
-    if smallest_p >= LEVEL:
-        text += (
-            " After Holm, no p of so many pairs over so few data sets can be below "
-            f"{smallest_p:.3f}."
-        )
-    heads = ("first", "second", "difference", "won", "tied", "lost", "p")
-    why = ("why not",) if n_untested else ()
-    return text, duels + tuple(
-        of_rows(
-            "pairs-" + str(score),
-            f"{names[str(score)]}, pair by pair",
-            (*heads, "better", "as good", "worse", *why),
-            [
-                (
-                    row["first"],
-                    row["second"],
-                    _signed(row["difference"]),
-                    *(str(row[name]) for name in ("wins", "ties", "losses")),
-                    p_value(row["p_value"]),
-                    *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
-                    *([row["note"]] if n_untested else []),
-                )
-                for row in rows.to_dict("records")
-            ],
-        )
-        for score, rows in pairs.groupby("score", sort=False)
-    )
+def _shortened(grid: Grid, environment: Environment) -> Grid:
+    """A table's best rows, with all of them packed for the script."""
+    if len(grid.rows) <= BEST + SPARE:
+        return grid
+    body = str(environment.get_template(web.TABLE).module.rows(grid))  # type: ignore[attr-defined]
+    keys = grid.keys[:BEST]
+    return replace(grid, rows=grid.rows[:BEST], keys=keys, rest=packed(body), n_rows=len(grid.rows))
 
 
-def _duels(duels: pd.DataFrame, names: Mapping[str, str]) -> Iterator[Grid]:
-    """Tables that compare two models dataset by dataset."""
-    for score, rows in duels.groupby("score", sort=False):
-        first, second = rows["first"].iloc[0], rows["second"].iloc[0]
-        yield of_rows(
-            "versus-" + str(score),
-            f"{names[str(score)]}: {first} − {second}",
-            ("data set", "difference", "low", "high", "p", "better", "as good", "worse", "how"),
-            [
-                (
-                    row["dataset"],
-                    *(_signed(row[name]) for name in ("difference", "low", "high")),
-                    p_value(row["p_value"]),
-                    *(_number(row[name], ".2f") for name in ("better", "equivalent", "worse")),
-                    row["method"],
-                )
-                for row in rows.to_dict("records")
-            ],
-        )
+def _shortened_section(section: Section, environment: Environment) -> Section:
+    return replace(section, grids=tuple(_shortened(grid, environment) for grid in section.grids))
 
 
-def _of_dataset(gallery: _Gallery, ranking: pd.DataFrame, dataset: str) -> Iterator[Drawn]:
-    """The pictures of a dataset: all models' curves, and its best model in detail."""
-    rows = ranking[(ranking["dataset"] == dataset) & (ranking["ok"] > 0)]
-    if rows.empty:
-        return
-    own = rows[~rows["baseline"].astype(bool)]
-    best = (own if len(own) else rows).iloc[0]
-    pictures = [gallery.picture("likelihood", Wanted(dataset=dataset))]
-    best_pairing = Wanted(model=best["model"], dataset=dataset, device=best["device"])
-    pictures += [gallery.picture(kind, best_pairing) for kind in CLOSER]
-    layered = Wanted(dataset=dataset, device=best["device"])
-    pictures += [
-        gallery.picture("hidden", replace(layered, model=model)) for model in _with_layers(gallery)
-    ]
-    yield from (drawn for drawn in pictures if drawn)
+def _shortened_tab(tab: Tab, environment: Environment) -> Tab:
+    return replace(tab, grid=_shortened(tab.grid, environment))
 
 
-def _with_layers(gallery: _Gallery) -> list[str]:
-    """Models with a sketch of their hidden layers."""
-    results = gallery.frames.results
-    firsts = results[(results["status"] == "ok") & (results["repeat"] == 0)]
-    models = dict(zip(firsts["result_id"].tolist(), firsts["model"].tolist(), strict=True))
-    sketches = gallery.frames.sketches(list(models))
-    return list(dict.fromkeys(models[i] for i in models if i in sketches and sketches[i].hidden))
+def _shortened_pairs(matrix: Matrix, environment: Environment) -> Matrix:
+    return replace(matrix, grid=_shortened(matrix.grid, environment))
 
 
-def _failures(failures: pd.DataFrame) -> Iterator[Grid]:
-    if len(failures):
-        heads = ("data set", "model", "device", "repeat", "status", "reason")
-        names = ("dataset", "model", "device", "repeat", "status", "reason")
-        rows = ([str(row[name]) for name in names] for row in failures.to_dict("records"))
-        yield of_rows("failures", "Trials without scores", heads, rows, named=1)
+def _wholes(
+    views: Iterable[View], field: Field, environment: Environment
+) -> dict[str, dict[str, str]]:
+    """The bodies of long ranked charts and heat maps, packed, by metric."""
+    if len(field.models) <= BEST + SPARE:
+        return {}
+    macros = environment.get_template("first.html").module
+    return {
+        one.metric.name: {
+            "ranked": packed(str(macros.ranked_body(one, len(field.models)))),  # type: ignore[attr-defined]
+            "heat": packed(str(macros.heat_body(one, len(field.models)))),  # type: ignore[attr-defined]
+        }
+        for one in views
+    }
 
 
-def _environment(frames: Frames) -> Iterator[Grid]:
-    """The environment of the run, as the store has it."""
-    environment = frames.run.environment
-    machine = environment.get("machine", {})
-    facts = [
-        (name, str(machine[name])) for name in ("processor", "cores", "system") if name in machine
-    ]
-    if "memory" in machine:
-        facts.append(("memory", f"{machine['memory'] / 2**30:.1f} GiB"))
-    if "python" in environment:
-        facts.append(("Python", environment["python"]))
-    if project := environment.get("project"):
-        facts.append(("project", _revision(project)))
-    facts += [
-        (f"package {name}", str(version))
-        for name, version in environment.get("packages", {}).items()
-    ]
-    for name, plugin in environment.get("plugins", {}).items():
-        revision = f", {_revision(plugin['git'])}" if plugin.get("git") else ""
-        facts.append((f"plugin {name}", f"code {plugin['digest']}{revision}"))
-    if facts:
-        yield of_rows("environment", "What the run was made with", ("what", "is"), facts)
+def _csv(ranking: pd.DataFrame) -> str:
+    """The ranking with four digits."""
+    return frame_csv(ranking.map(lambda v: float(f"{v:.4g}") if isinstance(v, float) else v))
 
 
-def _revision(git: Mapping[str, Any]) -> str:
-    return f"revision {str(git['revision'])[:12]}" + (", with changes" if git.get("dirty") else "")
-
-
-def _counts(results: pd.DataFrame) -> str:
-    counts = results["status"].value_counts()
-    listed = ", ".join(f"{count} {status}" for status, count in counts.items())
-    return f"{len(results)} trials: {listed}" if len(results) else "no trials"
-
-
-def _signed(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:+.3f}"
-
-
-def _number(value: float, form: str) -> str:
-    return "" if math.isnan(value) else f"{value:{form}}"
-
-
-def _file(title: str) -> str:
-    """The name of a file for a title: letters of any script, digits and hyphens.
-
-    >>> _file("torch-mlp[hidden=64x64] on <iris>")
-    'torch-mlp-hidden-64x64-on-iris'
-    """
-    return re.sub(r"\W+", "-", title).strip("-") or "table"
+def _json(value: object) -> Markup:
+    """JSON that may stand in a script element."""
+    return Markup(json.dumps(value).replace("<", "\\u003c").replace("&", "\\u0026"))  # noqa: S704  # escaped

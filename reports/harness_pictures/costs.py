@@ -28,11 +28,11 @@ from harness.sheets.drawing import (
     seconds,
     shortened,
     text,
-    thin,
     without_interval,
 )
 from harness.sheets.palette import FAINT, INK, colour, marker
 from harness.sheets.style import settings
+from harness.sheets.thinning import thin
 from harness.statistics.scores import RowScores, cells
 from harness.words import fixed, listed, plural
 

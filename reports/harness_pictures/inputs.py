@@ -17,10 +17,10 @@ from harness.sheets.drawing import (
     more,
     sheet,
     text,
-    thin,
 )
 from harness.sheets.palette import FAINT, INK, PAPER, colour, dash, marker
 from harness.sheets.style import settings
+from harness.sheets.thinning import thin
 from harness.words import plural
 
 if TYPE_CHECKING:

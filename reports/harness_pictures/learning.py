@@ -22,7 +22,6 @@ from harness.sheets.drawing import (
     Drawing,
     above,
     apart,
-    bends,
     beside,
     count,
     label,
@@ -33,11 +32,11 @@ from harness.sheets.drawing import (
     sheet,
     shortened,
     text,
-    thin,
     without_interval,
 )
 from harness.sheets.palette import FAINT, colour, dash, look, marker
 from harness.sheets.style import settings
+from harness.sheets.thinning import bends, thin
 from harness.statistics.scores import RowScores, cells
 from harness.words import plural
 from harness_pictures.costs import CLOCKS, Clock, clock

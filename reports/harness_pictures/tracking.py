@@ -16,7 +16,6 @@ from matplotlib.ticker import FuncFormatter
 from harness import UsageError
 from harness.sheets.choosing import chosen, nearest
 from harness.sheets.drawing import (
-    LINE,
     PANELS,
     Drawing,
     above,
@@ -24,10 +23,10 @@ from harness.sheets.drawing import (
     panels,
     seconds,
     text,
-    thin,
 )
 from harness.sheets.palette import INK, colour, marker
 from harness.sheets.style import settings
+from harness.sheets.thinning import LINE, thin
 from harness.words import plural
 
 if TYPE_CHECKING:

@@ -20,7 +20,6 @@ import pandas as pd
 import pytest
 from command_line import complaint_of, harness_in
 from harness_pictures import KINDS
-from harness_pictures.calibration import bins
 from harness_pictures.costs import front
 from harness_pictures.inputs import FILL
 from histories import point
@@ -34,10 +33,11 @@ from matplotlib.text import Text
 import harness
 from harness.analysis.history import Segment, segments
 from harness.analysis.names import base
+from harness.analysis.reliability import bins
 from harness.contract.values import Frames, Sketch, Timing, Wanted
 from harness.errors import UsageError
 from harness.sheets.choosing import chosen
-from harness.sheets.drawing import Drawing, bends, shortened, text
+from harness.sheets.drawing import Drawing, shortened, text
 from harness.sheets.output import inline_svg, save
 from harness.sheets.palette import (
     CSS,
@@ -52,6 +52,7 @@ from harness.sheets.palette import (
     VARIABLES,
     look,
 )
+from harness.sheets.thinning import bends
 from harness.statistics.calibration import ECE_BINS
 from harness.statistics.changepoints import Step
 from harness.store.database import Store

@@ -1,0 +1,63 @@
+"""The end of a page: trials without scores, and the environment of the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from harness.sheets.grids import Grid, of_rows
+from harness.words import plural
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd
+
+    from harness import Frames
+
+
+def failures(table: pd.DataFrame) -> Iterator[Grid]:
+    """A table of the trials without scores, if there are any."""
+    if len(table):
+        heads = ("dataset", "model", "device", "repeat", "status", "reason")
+        rows = ([str(row[name]) for name in heads] for row in table.to_dict("records"))
+        yield of_rows("failures", "Trials without scores", heads, rows, named=1)
+
+
+def environment(frames: Frames) -> Iterator[Grid]:
+    """The environment of the run, as the store has it."""
+    environment = frames.run.environment
+    machine = environment.get("machine", {})
+    facts = [
+        (name, str(machine[name])) for name in ("processor", "cores", "system") if name in machine
+    ]
+    if "memory" in machine:
+        facts.append(("memory", f"{machine['memory'] / 2**30:.1f} GiB"))
+    if "python" in environment:
+        facts.append(("Python", environment["python"]))
+    if project := environment.get("project"):
+        facts.append(("project", _revision(project)))
+    facts += [
+        (f"package {name}", str(version))
+        for name, version in environment.get("packages", {}).items()
+    ]
+    for name, plugin in environment.get("plugins", {}).items():
+        revision = f", {_revision(plugin['git'])}" if plugin.get("git") else ""
+        facts.append((f"plugin {name}", f"code {plugin['digest']}{revision}"))
+    if facts:
+        yield of_rows("environment", "Environment of the run", ("what", "value"), facts)
+
+
+def counts(results: pd.DataFrame) -> str:
+    """The number of models, datasets and trials."""
+    if results.empty:
+        return "no trials"
+    numbers = (
+        plural(results["model"].nunique(), "model"),
+        plural(results["dataset"].nunique(), "dataset"),
+        plural(len(results), "trial"),
+    )
+    return " · ".join(numbers)
+
+
+def _revision(git: Mapping[str, Any]) -> str:
+    return f"revision {str(git['revision'])[:12]}" + (", with changes" if git.get("dirty") else "")
