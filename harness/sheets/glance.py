@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.cells import cell_len, set_cell_size
 
 from harness.analysis.names import short_names
+from harness.contract.own_scores import LIKELIHOOD
 from harness.sheets.figures import score as figure
 from harness.sheets.layout import LOOKS, cut, note_lines, sheet_lines, typeset
 from harness.sheets.palette import HEAT
@@ -48,7 +49,8 @@ NARROWEST = 10
 NAMES = 18
 """The least width of the models' names."""
 
-LEGEND = "≈: not significantly different from the best. Intervals: 95%. All tables: -v"
+MEANING = "likelihood = exp(-log loss)"
+LEGEND = "≈: may equal the best (not significant). Intervals: 95%. All: harness report -v"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +118,11 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
         by_name.setdefault(row["name"], {})[row["dataset"]] = row
     names, means = ordered(by_name, datasets, rank.name, more_is_better=rank.more_is_better)
     mean_width = max(4, *(cell_len(figure(mean)) for mean in means.values()))
-    longest = max(cell_len(rank.label), *map(cell_len, names))
+    shown_names = {
+        name: name + " (baseline)" * bool(next(iter(by_name[name].values()))["baseline"])
+        for name in names
+    }
+    longest = max(map(cell_len, (rank.label, *shown_names.values())))
     columns = {
         dataset: [at_a_glance(by_name[name].get(dataset), rank.name) for name in names]
         for dataset in datasets
@@ -153,7 +159,7 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
         look = LOOKS["faint"] if next(iter(by_name[name].values()))["baseline"] else ""
         mean = figure(means[name])
         line = [
-            (set_cell_size(cut(name, name_width), name_width), look),
+            (set_cell_size(cut(shown_names[name], name_width), name_width), look),
             (" " + mean.rjust(mean_width), "bold"),
         ]
         for dataset in shown:
@@ -235,7 +241,8 @@ def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Itera
     }
     longest = max(cell_len(name) for each in names.values() for name in each)
     name_width = max(min(longest, width - 3 - beside), 10)
-    heads: Line = [(" " * (3 + name_width), "")]
+    meaning = MEANING if metrics[0].name == LIKELIHOOD else ""
+    heads: Line = [(set_cell_size(cut(meaning, 3 + name_width), 3 + name_width), "dim")]
     for each, (n_figure, n_interval) in zip(metrics, widths, strict=False):
         heads.append(
             (
@@ -276,7 +283,7 @@ def _widths(entries: Sequence[Entry]) -> tuple[int, int]:
 def _title(dataset: str, rows: list[Record], rank: Shown, width: int) -> Line:
     """A dataset's name, its splits, and how many models tie for the best, as far as they fit."""
     n_tied = sum(bool(row[f"{rank.name}_tied_with_best"]) for row in rows)
-    parts = [split_in_words(rows), f"{n_tied} tie" if n_tied > BEST else ""]
+    parts = [split_in_words(rows), f"{n_tied} ≈ best" if n_tied > BEST else ""]
     title, line = cut(dataset, width), ""
     for part in filter(None, parts):
         if cell_len(f"{title}{line} · {part}") <= width:

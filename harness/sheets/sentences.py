@@ -29,7 +29,7 @@ def sentences(verdict: Verdict) -> list[Sentence]:
     """The best model, the best for its time, and what failed."""
     told = [Sentence("Best", _best(verdict))]
     if verdict.leader and verdict.bargain and verdict.leads:
-        told.append(Sentence("Best for its time", _bargain(verdict)))
+        told.append(Sentence("If time matters", _bargain(verdict)))
     return [*told, Sentence("Failed", _failed(verdict))]
 
 
@@ -86,9 +86,12 @@ def _bargain(verdict: Verdict) -> str:
     bargain, name = verdict.bargain, verdict.rank.name
     assert bargain is not None
     if bargain.name == verdict.leader:
-        return f"{bargain.name}, too; no model that is about as good trains faster."
+        return f"{bargain.name}, too; no model of similar {name} fits faster."
     times = f"{bargain.times_faster:.{0 if bargain.times_faster >= 3 else 1}f}"
-    return f"{bargain.name}, {name} {score(bargain.mean)}, fits about {times} times as fast."
+    return (
+        f"{bargain.name}, {score(bargain.mean)}, fits about {times} times as fast as "
+        f"{verdict.leader}."
+    )
 
 
 def _failed(verdict: Verdict) -> str:

@@ -147,9 +147,9 @@ def _contents(
     if views and views[0].heat:
         yield "heat", "Models by datasets"
     if sizes or any(one.price for one in views):
-        yield "price", "Price"
+        yield "price", "Score against time"
     if pairs:
-        yield "pairs", "Pairs"
+        yield "pairs", "Model against model"
     if tabs:
         yield "datasets", "Datasets" if len(tabs) > 1 else "Dataset"
     for section in sections:

@@ -33,7 +33,7 @@ def test_the_first_lines_say_what_is_best_at_what_price_and_what_failed(report: 
     first, *others = glance(report, make_frames(SMALL, FEW), 200)
     assert first.startswith("Best: torch-mlp, mean likelihood .")
     assert "over 2 datasets" in first
-    assert [line.split(":")[0] for line in others[:2]] == ["Best for its time", "Failed"]
+    assert [line.split(":")[0] for line in others[:2]] == ["If time matters", "Failed"]
     assert others[1] == "Failed: nothing; all 30 trials are ok."
 
 

@@ -676,7 +676,7 @@ def test_the_navigation_folds_on_narrow_screens_and_keeps_the_state(
     size(driver, 390, 844)
     until(lambda: not shown(driver, ".side a"))
     press(driver.find_element(By.CSS_SELECTOR, ".side summary"))
-    press(driver.find_element(By.LINK_TEXT, "Price"))
+    press(driver.find_element(By.LINK_TEXT, "Score against time"))
     assert not shown(driver, ".side a")
     assert driver.current_url.endswith("#metric=accuracy&at=price")
     size(driver, 1300, 844)
