@@ -120,7 +120,7 @@ def page(frames: Frames) -> str:
 
 def _title(frames: Frames) -> str:
     run = frames.run
-    return run.name or (f"Run {run.id}" if not run.joined else f"Runs {run.id}")
+    return run.name or f"Run {run.id}"
 
 
 def _when(frames: Frames) -> str:

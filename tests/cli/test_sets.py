@@ -164,7 +164,7 @@ def test_pairs_pages_pictures_and_comparisons_take_several_runs(folder: Path) ->
     page = harness_in(folder, "report", "1", "2", "--html", "page.html")
     assert page.status == 0, page
     html = (folder / "page.html").read_text()
-    assert "<title>harness runs 1, 2</title>" in html
+    assert "<title>runs 1, 2</title>" in html
     assert "harness report 1 2</code>" in html
     assert "sklearn-gaussian-nb" in html
     picture = harness_in(folder, "plot", "recall", "1", "2", "-d", "iris", "-m", "Mine")

@@ -109,7 +109,10 @@ def test_datasets_that_do_not_fit_are_counted(report: Report) -> None:
     assert "data-29 ·" in text
 
 
-def test_scores_are_coloured_only_where_there_is_colour(report: Report) -> None:
+def test_scores_are_coloured_only_where_there_is_colour(
+    report: Report, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
     frames = make_frames(SMALL, FEW)
     with_colours = printed(
         report, frames, verbose=False, force_terminal=True, color_system="truecolor"
