@@ -209,9 +209,12 @@ def _over_several(
         grouped.setdefault(dataset, {})[model, device] = cell
     rows = RowScores(frames.predictions, frames.metric_rows)
     others = [contender for contender in means if contender != leader]
-    ends = [_ends(rank, grouped, leader, contender, rows) for contender in others]
     sign = 1 if rank.more_is_better else -1
     gains = [sign * (means[leader] - means[contender]) for contender in others]
+    ends = [
+        _ends(rank, grouped, leader, contender, rows, gain)
+        for contender, gain in zip(others, gains, strict=True)
+    ]
     p_alone = [_p_value(gain, low) for gain, (low, _) in zip(gains, ends, strict=True)]
     adjusted = step_down(p_alone, lambda index, left: range_p_value(p_alone[index], left))
     looks = frames.run.n_looks
@@ -228,7 +231,12 @@ def _over_several(
 
 
 def _ends(
-    rank: Shown, grouped: Grouped, leader: Contender, other: Contender, rows: RowScores
+    rank: Shown,
+    grouped: Grouped,
+    leader: Contender,
+    other: Contender,
+    rows: RowScores,
+    lead: float,
 ) -> tuple[float, float]:
     """The ends of a lead's 95% interval; NaN if there is no interval on some dataset."""
     below, above = [], []
@@ -240,15 +248,7 @@ def _ends(
         below.append(gain - low)
         above.append(high - gain)
     n = len(grouped)
-    gain = float(np.mean([_gain_of(rank, grouped[d], leader, other) for d in grouped]))
-    return gain - math.hypot(*below) / n, gain + math.hypot(*above) / n
-
-
-def _gain_of(
-    rank: Shown, contenders: Mapping[Contender, Cell], leader: Contender, other: Contender
-) -> float:
-    sign = 1 if rank.more_is_better else -1
-    return sign * (rank.mean(contenders[leader]) - rank.mean(contenders[other]))
+    return lead - math.hypot(*below) / n, lead + math.hypot(*above) / n
 
 
 def _gain(rank: Shown, comparison: Comparison, leader: Cell) -> tuple[float, float, float]:

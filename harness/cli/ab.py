@@ -35,12 +35,8 @@ def task_options(function: F) -> F:
             click.option(
                 "--kernel", "kernels", multiple=True, metavar="NAME", help="A softmax; repeatable."
             ),
-            click.option(
-                "-m", "--model", "models", multiple=True, metavar="SELECTOR", help="Repeatable."
-            ),
-            click.option(
-                "-d", "--dataset", "datasets", multiple=True, metavar="SELECTOR", help="Repeatable."
-            ),
+            options.model_option(),
+            options.dataset_option(),
             click.option(
                 "--shape",
                 "shapes",

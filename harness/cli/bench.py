@@ -106,24 +106,8 @@ def softmax(
 
 
 @command.command(name="training", short_help="Time training loops beside the plain one.")
-@click.option(
-    "-d",
-    "--dataset",
-    "datasets",
-    multiple=True,
-    metavar="SELECTOR",
-    help="Repeatable.",
-    shell_complete=options.names_of("datasets"),
-)
-@click.option(
-    "-m",
-    "--model",
-    "models",
-    multiple=True,
-    metavar="SELECTOR",
-    help="Repeatable.",
-    shell_complete=options.names_of("models"),
-)
+@options.dataset_option()
+@options.model_option()
 @click.option("--epochs", type=click.IntRange(1), default=200, help="Of each fit [200].")
 @click.option(
     "--together", type=click.IntRange(1), default=32, help="Replicates of a fit of several [32]."

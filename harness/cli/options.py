@@ -450,6 +450,32 @@ def names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
     return complete
 
 
+def dataset_option(about: str = "Repeatable.") -> Callable[[F], F]:
+    """``-d``, with completion; the argument is its help."""
+    return click.option(
+        "-d",
+        "--dataset",
+        "datasets",
+        multiple=True,
+        metavar="SELECTOR",
+        help=about,
+        shell_complete=names_of("datasets"),
+    )
+
+
+def model_option(about: str = "Repeatable.") -> Callable[[F], F]:
+    """``-m``, with completion; the argument is its help."""
+    return click.option(
+        "-m",
+        "--model",
+        "models",
+        multiple=True,
+        metavar="SELECTOR",
+        help=about,
+        shell_complete=names_of("models"),
+    )
+
+
 def load_here(given: tuple[str, ...]) -> Registry:
     """The registry that `discover` gives, but with the plugins loaded into this process."""
     from harness.cli.streams import aside

@@ -44,24 +44,8 @@ ASKED = (
     name="run", cls=options.Command, short_help="Run models on datasets and print ranked tables."
 )
 @click.option("--all", "everything", is_flag=True, help="Every dataset with every model.")
-@click.option(
-    "-d",
-    "--dataset",
-    "datasets",
-    multiple=True,
-    metavar="SELECTOR",
-    help="Name, glob or tag:glob, with [parameter=value|value,...]; repeatable.",
-    shell_complete=options.names_of("datasets"),
-)
-@click.option(
-    "-m",
-    "--model",
-    "models",
-    multiple=True,
-    metavar="SELECTOR",
-    help="Likewise for models; a class as module:Class.",
-    shell_complete=options.names_of("models"),
-)
+@options.dataset_option("Name, glob or tag:glob, with [parameter=value|value,...]; repeatable.")
+@options.model_option("Likewise for models; a class as module:Class.")
 @click.option(
     "-r",
     "--repeats",

@@ -15,7 +15,7 @@ from harness.analysis.shown import ranked_by, shown
 from harness.sheets import timed, web
 from harness.sheets.dates import day_and_time
 from harness.sheets.grids import of_sheet, packed
-from harness.sheets.notes import FAILURES
+from harness.sheets.notes import FAILURES, LEGEND
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
 from harness.sheets.texts import frame_csv
@@ -50,9 +50,6 @@ HISTORY = (
     "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
     "with an anchor that was measured beside them. A step is provisional until five points follow."
 )
-READING = "How to read this"
-"""Title of the section of notes, and heading of the note that comes first in it."""
-
 FAILED = (FAILURES, "Skipped")
 """Headings of the notes on trials without scores."""
 
@@ -188,8 +185,8 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
         folded=True,
     )
     others = [note for note in all_notes if note not in failed]
-    others.sort(key=lambda note: note.heading != READING)
-    yield Section("notes", READING, notes=tuple(others))
+    others.sort(key=lambda note: note.heading != LEGEND)
+    yield Section("notes", LEGEND, notes=tuple(others))
     costs = [
         replace(of_sheet(sheet, "costs"), caption="Costs")
         for sheet in sheets(by_name["ranking"])[-1:]
