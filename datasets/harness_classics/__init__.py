@@ -17,7 +17,7 @@ UCI = "CC BY 4.0, UCI Machine Learning Repository"
 
 @harness.hookimpl
 def harness_datasets() -> Iterator[harness.Dataset]:
-    """Four datasets that scikit-learn includes, and penguins."""
+    """Four datasets that scikit-learn includes, too, and penguins."""
     for name, tag, description, citation in (
         (
             "iris",
@@ -61,7 +61,6 @@ def harness_datasets() -> Iterator[harness.Dataset]:
             licence=UCI,
             citation=citation,
             tags=("real", tag),
-            requires=("sklearn.datasets",),
         )
     yield harness.Dataset(
         "penguins",

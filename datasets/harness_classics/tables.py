@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, resources
+from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,23 +44,24 @@ class Table:
 @cache
 def table(name: str) -> Table:
     """The table of a dataset, by the dataset's name."""
-    return _penguins() if name == "penguins" else _from_sklearn(name.replace("-", "_"))
+    return _penguins() if name == "penguins" else _quantities(name)
 
 
-def _from_sklearn(name: str) -> Table:
-    bunch = getattr(import_module("sklearn.datasets"), f"load_{name}")()
+def _quantities(name: str) -> Table:
+    """A table without missing values; classes are in the order of their first rows."""
+    (_, *names), *rows = _lines(name)
+    class_names = tuple(dict.fromkeys(label for label, *_ in rows))
     return Table(
-        bunch.data,
-        bunch.target,
-        class_names=tuple(map(str, bunch.target_names)),
-        feature_names=tuple(map(str, bunch.feature_names)),
+        np.array([values for _, *values in rows], dtype=np.float64),
+        np.array([class_names.index(label) for label, *_ in rows], dtype=np.intp),
+        class_names=class_names,
+        feature_names=tuple(names),
     )
 
 
 def _penguins() -> Table:
     """The simplified table of the R package palmerpenguins, without the year of observation."""
-    text = resources.files("harness_classics").joinpath("penguins.csv").read_text("utf-8")
-    (_, *names), *rows = csv.reader(text.splitlines())
+    (_, *names), *rows = _lines("penguins")
     class_names, y = np.unique([species for species, *_ in rows], return_inverse=True)
     columns = [
         [_category(v) for v in values] if name in CATEGORIES else [_quantity(v) for v in values]
@@ -73,6 +74,12 @@ def _penguins() -> Table:
         feature_names=tuple(names),
         categorical=tuple(names.index(name) for name in CATEGORIES),
     )
+
+
+def _lines(name: str) -> list[list[str]]:
+    """The lines of a dataset's file: first the names of its columns, of which the class leads."""
+    text = resources.files("harness_classics").joinpath(f"{name}.csv").read_text("utf-8")
+    return list(csv.reader(text.splitlines()))
 
 
 def _category(text: str) -> str | None:

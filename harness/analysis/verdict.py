@@ -24,7 +24,7 @@ from harness.analysis.standings import standings
 from harness.analysis.two_models import shown_names
 from harness.contract.own_scores import LIKELIHOOD
 from harness.statistics.multiplicity import range_p_value, step_down
-from harness.statistics.scores import LEVEL, RowScores, cells, compare
+from harness.statistics.scores import LEVEL, RowScores, cells, compare, fetch_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,6 +208,8 @@ def _over_several(
         model, device = contender
         grouped.setdefault(dataset, {})[model, device] = cell
     rows = RowScores(frames.predictions, frames.metric_rows)
+    for contenders in grouped.values():
+        fetch_for((contenders[contender] for contender in means), rank.score, rows)
     others = [contender for contender in means if contender != leader]
     sign = 1 if rank.more_is_better else -1
     gains = [sign * (means[leader] - means[contender]) for contender in others]

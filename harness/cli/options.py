@@ -399,14 +399,14 @@ def all_plugins(given: tuple[str, ...]) -> tuple[str, ...]:
 def discover(
     given: tuple[str, ...],
     *,
-    meanwhile: Callable[[], object] = lambda: None,
+    meanwhile: Sequence[str] = (),
     strict: bool = True,
 ) -> Described:
     """A registry of what the plugins offer; plugins that cannot be used are complained about.
 
     Args:
         given: plugins from the command line.
-        meanwhile: called while the plugins' processes start.
+        meanwhile: modules to import while the plugins' processes start.
         strict: as in `harness.trials.discovery.discover`.
     """
     from harness.terminal.console import complain_of, remark

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import closing
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,10 @@ if TYPE_CHECKING:
 
     from harness.contract.registry import Registry
     from harness.contract.values import Report
+
+
+LIBRARIES = ("pandas", "sqlalchemy", "scipy.special", "harness.store.sets")
+"""Modules to import while the plugins' processes start, those that take longest first."""
 
 
 class ReportCommand(options.Command):
@@ -113,7 +116,7 @@ def command(
     file = html or to
     if file:
         options.require_writable(file)
-    registry = options.discover(plugins, meanwhile=_begin_loading)
+    registry = options.discover(plugins, meanwhile=LIBRARIES)
     from harness.analysis.shown import USUAL
     from harness.store.sets import load_runs
 
@@ -140,12 +143,6 @@ def command(
             out().print(rendered)
         if output:
             _write_tables(report.tables(frames, **chosen), output)
-
-
-def _begin_loading() -> None:
-    """Import what reads and ranks; it takes about as long as the plugins' processes to start."""
-    import_module("harness.store.sets")
-    import_module("harness.analysis.shown")
 
 
 def _named(

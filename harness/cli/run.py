@@ -6,7 +6,6 @@ import shlex
 import sys
 from contextlib import closing
 from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,6 +31,9 @@ if TYPE_CHECKING:
 
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 """Exit statuses: a trial or timing failed, a dataset is broken, no trial succeeded."""
+
+LIBRARIES = ("pandas", "sqlalchemy", "scipy.special", "harness.runs.campaign")
+"""Modules to import while the plugins' processes start, those that take longest first."""
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
@@ -123,10 +125,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
     registry = (
         options.load_here(given["plugins"])
         if given["in_process"]
-        # Importing pandas takes about as long as the plugins' processes take to start.
-        else options.discover(
-            given["plugins"], meanwhile=lambda: import_module("pandas"), strict=False
-        )
+        else options.discover(given["plugins"], meanwhile=LIBRARIES, strict=False)
     )
     from harness.trials.plan import plan
 

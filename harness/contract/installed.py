@@ -7,8 +7,9 @@ a distribution for each question, and makes a path of each of its files.
 from __future__ import annotations
 
 import importlib.metadata
+import re
+from collections import defaultdict
 from dataclasses import dataclass
-from email.parser import HeaderParser
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 CODE = (".py", ".so", ".pyd")
+
+_FOLD = re.compile(r"\n[ \t]+")
+"""A line break within a field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +60,14 @@ class Installed:
     def __init__(self) -> None:
         self._by_name: dict[str, Distribution] = {}
         for found in importlib.metadata.distributions():
-            head = (found.read_text("METADATA") or found.read_text("PKG-INFO") or "").lstrip("\n")
-            fields = HeaderParser().parsestr(head.partition("\n\n")[0])
-            name = str(fields.get("Name", ""))
+            fields = _fields(found.read_text("METADATA") or found.read_text("PKG-INFO") or "")
+            name = next(iter(fields["name"]), "")
             # The first one on the path is the one that is imported.
             if name and canonicalize_name(name) not in self._by_name:
                 self._by_name[canonicalize_name(name)] = Distribution(
                     name,
-                    str(fields.get("Version", "")),
-                    tuple(map(str, fields.get_all("Requires-Dist", ()))),
+                    next(iter(fields["version"]), ""),
+                    tuple(fields["requires-dist"]),
                     tuple(_modules(found)),
                 )
 
@@ -88,6 +91,16 @@ class Installed:
             for module in distribution.modules:
                 names.setdefault(module, []).append(distribution.name)
         return names
+
+
+def _fields(metadata: str) -> Mapping[str, Sequence[str]]:
+    """The values of each field of a distribution's metadata, without its long description."""
+    head = metadata.lstrip("\n").partition("\n\n")[0]
+    fields: defaultdict[str, list[str]] = defaultdict(list)
+    for line in _FOLD.sub(" ", head).split("\n"):
+        field, _, value = line.partition(":")
+        fields[field.lower()].append(value.strip())
+    return fields
 
 
 def _modules(found: importlib.metadata.Distribution) -> list[str]:

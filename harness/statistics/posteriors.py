@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -106,13 +106,16 @@ def paired_shares(better: float, worse: float, n: float) -> Posterior:
         n: number of all rows; may be fractional.
     """
     a, b, rest = better + 0.5, worse + 0.5, max(n - better - worse, 0.0) + 0.5
-    quantiles = (np.arange(STEPS) + 0.5) / STEPS
-    first_shares = special.betaincinv(a, b + rest, quantiles)  # (STEPS,) equally probable values
+
+    @cache  # most comparisons are never asked for their posterior
+    def first_shares() -> Floats:
+        quantiles = (np.arange(STEPS) + 0.5) / STEPS
+        shares: Floats = special.betaincinv(a, b + rest, quantiles)
+        return shares  # (STEPS,) equally probable values
 
     def below(value: float) -> float:
-        second_shares = np.clip(
-            (first_shares - value) / np.maximum(1 - first_shares, 1e-300), 0.0, 1.0
-        )
+        first = first_shares()
+        second_shares = np.clip((first - value) / np.maximum(1 - first, 1e-300), 0.0, 1.0)
         return float(np.mean(1 - special.betainc(b, rest, second_shares)))
 
     return below

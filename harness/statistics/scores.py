@@ -524,6 +524,13 @@ class RowScores:
             }
 
 
+def fetch_for(contenders: Iterable[Cell], score: Score, rows: RowScores) -> None:
+    """Read at once the rows that comparisons of contenders on one dataset will need, if any."""
+    scored = [cell for cell in contenders if len(cell.repeats)]
+    if any(c.kind == "fixed" or folds_in(c.kind) > 0 or len(c.repeats) == 1 for c in scored):
+        rows.fetch_all((i for cell in scored for i in cell.result_ids.tolist()), score)
+
+
 def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = LEVEL) -> Comparison:
     """Test the mean difference of two contenders on one dataset, paired over common repeats.
 
@@ -606,13 +613,7 @@ def against_best(
         return {}
     scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
     best_cell = scored[leader]
-    by_rows = (
-        best_cell.kind == "fixed"
-        or folds_in(best_cell.kind) > 0
-        or any(len(cell.repeats) == 1 for cell in scored.values())
-    )
-    if by_rows:
-        rows.fetch_all((i for cell in scored.values() for i in cell.result_ids.tolist()), score)
+    fetch_for(scored.values(), score, rows)
     comparisons = {
         key: compare(best_cell, cell, score, rows) for key, cell in scored.items() if key != leader
     }

@@ -286,14 +286,14 @@ class Described(Registry):
 def discover(
     plugins: Iterable[str] = (),
     *,
-    meanwhile: Callable[[], object] = lambda: None,
+    meanwhile: Sequence[str] = (),
     strict: bool = True,
 ) -> Described:
     """The offers of all installed and given plugins; each plugin describes them in its own process.
 
     Args:
         plugins: paths of ``.py`` files, or import names of modules.
-        meanwhile: called while the plugins' processes start; imports modules here, for example.
+        meanwhile: modules to import here, one by one, while the plugins' processes start.
         strict: whether a class that cannot be used is an error; otherwise it is a model with that
             as its obstacle.
 
@@ -328,7 +328,7 @@ class _Answer:
 def _asked(
     processes: Processes,
     sources: Sequence[Source],
-    meanwhile: Callable[[], object] = lambda: None,
+    meanwhile: Sequence[str] = (),
 ) -> list[_Answer]:
     """The answers of plugins, which are asked in parallel."""
     parents = [_loading(processes, source) for source in sources]
@@ -339,7 +339,10 @@ def _asked(
             )
             for parent, source in zip(parents, sources, strict=True)
         ]
-        meanwhile()
+        for module in meanwhile:
+            if any([call.poll() for call in calls]):  # noqa: C419  # a poll also sends what is due
+                break  # the other answers come soon, too
+            importlib.import_module(module)
         finish(calls)
         return [
             _Answer(*call.result(), parent.output().strip(), call.is_orphan)
@@ -350,7 +353,7 @@ def _asked(
 def _described(
     processes: Processes,
     sources: Sequence[Source],
-    meanwhile: Callable[[], object],
+    meanwhile: Sequence[str],
     *,
     strict: bool,
 ) -> Described:

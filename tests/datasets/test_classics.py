@@ -6,6 +6,7 @@ import harness_classics
 import numpy as np
 import pytest
 from harness_classics.tables import table
+from sklearn import datasets
 
 from harness.trials.preparation import encode
 
@@ -63,6 +64,15 @@ def test_writing_to_a_split_does_not_change_the_next_split(name: str) -> None:
 def test_a_table_cannot_be_written_to() -> None:
     with pytest.raises(ValueError, match="read-only"):
         table("iris").X[0, 0] = 1.0
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES.keys() - {"penguins"}))
+def test_a_table_is_that_of_scikit_learn(name: str) -> None:
+    ours, theirs = table(name), getattr(datasets, f"load_{name.replace('-', '_')}")()
+    assert np.array_equal(ours.X, theirs.data)
+    assert np.array_equal(ours.y, theirs.target)
+    assert [*ours.class_names] == [*map(str, theirs.target_names)]
+    assert [*ours.feature_names] == [*map(str, theirs.feature_names)]
 
 
 def test_the_first_penguin_has_its_published_measurements() -> None:
