@@ -208,8 +208,7 @@ def _over_several(
         model, device = contender
         grouped.setdefault(dataset, {})[model, device] = cell
     rows = RowScores(frames.predictions, frames.metric_rows)
-    for contenders in grouped.values():
-        fetch_for((contenders[contender] for contender in means), rank.score, rows)
+    fetch_for(grouped.values(), rank.score, rows)
     others = [contender for contender in means if contender != leader]
     sign = 1 if rank.more_is_better else -1
     gains = [sign * (means[leader] - means[contender]) for contender in others]

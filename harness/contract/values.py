@@ -8,6 +8,7 @@ import math
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -542,7 +543,12 @@ def folds_in(kind: SplitKind | None) -> int:
     >>> folds_in("10-fold"), folds_in("fresh"), folds_in(None)
     (10, 0, 0)
     """
-    match = _FOLDS.fullmatch(kind) if isinstance(kind, str) else None  # in pandas, None may be NaN
+    return _folds_in(kind) if isinstance(kind, str) else 0  # in pandas, None may be NaN
+
+
+@lru_cache
+def _folds_in(kind: str) -> int:
+    match = _FOLDS.fullmatch(kind)
     return int(match[1]) if match else 0
 
 

@@ -185,6 +185,9 @@ def _without_weights(results: pd.DataFrame) -> tuple[str, ...]:
 def _rare(frames: Frames) -> tuple[str, ...]:
     """Datasets with a class that has too few test rows, a line each."""
     ok = frames.results[frames.results["status"] == "ok"]
+    most_rows: dict[str, int] = {}  # by table: of several training sizes, the largest tells
+    for name, n_train in ok.groupby("dataset", sort=False)["n_train"].max().items():
+        most_rows[base(str(name))] = max(n_train, most_rows.get(base(str(name)), 0))
     lines = []
     for dataset, rows in ok.groupby("dataset", sort=False):
         # All models of a repeat have the same test rows, and all repeats of a fixed split have.
@@ -196,10 +199,8 @@ def _rare(frames: Frames) -> tuple[str, ...]:
         counts = frames.predictions(ids)["true"].value_counts()
         distinct, about = float(counts.min()), ""
         if (rows["split_kind"] == "resampled").all() and len(ids) > 1:
-            # Of several training sizes, the largest tells how many rows the table has.
-            same_table = ok["dataset"].map(base) == base(str(dataset))
-            n_train = ok.loc[same_table, "n_train"].max()
-            tested = rows["n_test"].mean() / (rows["n_test"].mean() + n_train)
+            n_rows = rows["n_test"].mean() + most_rows[base(str(dataset))]
+            tested = rows["n_test"].mean() / n_rows
             distinct, about = _distinct(distinct, len(ids), tested), "about "
         if len(counts) > 1 and distinct < FEWEST_OF_A_CLASS:
             lines.append(
@@ -342,7 +343,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         clipped := [
             f"{row['dataset']}, {row['name']} ({row['clipped']:.0f} of "
             f"{row['ok'] * row['n_test']:.0f} test rows)"
-            for row in named_rows(ranking)
+            for row in (named_rows(ranking) if (ranking["clipped"] > 0).any() else ())
             if row["clipped"] > 0
         ]
     ):

@@ -8,8 +8,6 @@ import re
 from html import escape
 from typing import TYPE_CHECKING
 
-from tabulate import tabulate
-
 from harness.sheets.table import TIED
 from harness.untrusted import csv_text, frame_csv
 
@@ -128,6 +126,8 @@ def _records(table: pd.DataFrame) -> str:
 def _table(
     sheet: Sheet, style: str, figure: Callable[[Entry], str], name: Callable[[str], str]
 ) -> str:
+    from tabulate import tabulate  # takes 15 ms to import, and most runs print in the terminal
+
     columns = [
         [name(entry.text) if column.named else figure(entry) for entry in column.entries]
         for column in sheet.columns

@@ -343,10 +343,17 @@ def cells(
             group.append(row)
         if isinstance(kind, str):
             kinds[dataset] = kind
+    # Sorted once, so that a cell's scores are slices, not copies.
+    order = np.array([row for group in groups.values() for row in group], dtype=np.intp)
+    which = np.repeat(np.arange(len(groups)), [len(group) for group in groups.values()])
+    order = order[np.lexsort((repeat[order], which))]
+    repeat, ids = repeat[order], ids[order]
+    columns = {name: column[order] for name, column in columns.items()}
+    stop = 0
     cells_by_contender = {}
     for key, group in groups.items():
-        rows = np.array(group, dtype=np.intp)
-        rows = rows[np.argsort(repeat[rows])]
+        start, stop = stop, stop + len(group)
+        rows = slice(start, stop)
         cells_by_contender[key] = Cell(
             kind=kinds.get(key[0]),
             total=len(repeats_by_dataset[key[0]]),
@@ -524,11 +531,14 @@ class RowScores:
             }
 
 
-def fetch_for(contenders: Iterable[Cell], score: Score, rows: RowScores) -> None:
-    """Read at once the rows that comparisons of contenders on one dataset will need, if any."""
-    scored = [cell for cell in contenders if len(cell.repeats)]
-    if any(c.kind == "fixed" or folds_in(c.kind) > 0 or len(c.repeats) == 1 for c in scored):
-        rows.fetch_all((i for cell in scored for i in cell.result_ids.tolist()), score)
+def fetch_for(datasets: Iterable[Mapping[Named, Cell]], score: Score, rows: RowScores) -> None:
+    """Read at once the rows that comparisons of each dataset's contenders will need, if any."""
+    result_ids: list[int] = []
+    for contenders in datasets:
+        scored = [cell for cell in contenders.values() if len(cell.repeats)]
+        if any(c.kind == "fixed" or folds_in(c.kind) > 0 or len(c.repeats) == 1 for c in scored):
+            result_ids += (i for cell in scored for i in cell.result_ids.tolist())
+    rows.fetch_all(result_ids, score)
 
 
 def compare(a: Cell, b: Cell, score: Score, rows: RowScores, *, level: float = LEVEL) -> Comparison:
@@ -613,7 +623,7 @@ def against_best(
         return {}
     scored = {key: cell for key, cell in contenders.items() if len(cell.repeats)}
     best_cell = scored[leader]
-    fetch_for(scored.values(), score, rows)
+    fetch_for([scored], score, rows)
     comparisons = {
         key: compare(best_cell, cell, score, rows) for key, cell in scored.items() if key != leader
     }

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.contract.parameters import place_of
 from harness.contract.values import folds_in
-from harness.processes.client import Limits, finish
+from harness.processes.client import Limits, wait
 from harness.trials.draw import loaded_since, modules_of
 from harness.trials.trial import draw
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from harness.contract.registry import Origin
     from harness.contract.values import Choice, Trial
+    from harness.processes.client import Call
     from harness.processes.serving import Inside
     from harness.trials.discovery import Described
 
@@ -44,27 +46,30 @@ def digests(
         jobs: splits drawn at a time, each in a process of its own.
         limits: of each process.
     """
-    by_trial = {}
-    for start in range(0, len(trials), jobs):
-        chunk = trials[start : start + jobs]
-        with ExitStack() as stack:
-            calls = {}
-            for trial in chunk:
-                dataset = registry.datasets[trial.dataset.name]
-                origin = registry.origin("datasets", dataset.name)
-                parent = registry.parent(origin, dataset.requires, dataset.name)
+    by_trial: dict[Trial, Drawn] = {}
+    waiting = list(reversed(trials))
+    with ExitStack() as stack:
+        running: dict[Trial, Call] = {}
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                trial = waiting.pop()
+                parent = registry.parent(*_drawn_by(registry, trial))
                 given = (trial.dataset, trial.split_seed, trial.repeat)
                 call = parent.call(digest_there, *given, limits=limits)
-                calls[trial] = stack.enter_context(closing(call))
-            finish(calls.values())
-            for trial, call in calls.items():
-                answer, failure = call.result()
+                running[trial] = stack.enter_context(closing(call))
+            wait(running.values(), 0.1)
+            for trial in [trial for trial, call in running.items() if call.poll()]:
+                answer, failure = running.pop(trial).result()
                 if failure is None and isinstance(answer, dict) and answer.get("drawn"):
                     by_trial[trial] = Drawn(str(answer["drawn"]), bool(answer["published"]))
-                    dataset = registry.datasets[trial.dataset.name]
-                    origin = registry.origin("datasets", dataset.name)
-                    registry.learn(origin, dataset.requires, dataset.name, modules_of(answer))
+                    registry.learn(*_drawn_by(registry, trial), modules_of(answer))
     return by_trial
+
+
+def _drawn_by(registry: Described, trial: Trial) -> tuple[Origin, tuple[str, ...], str]:
+    """The plugin of a trial's dataset, and what its process has to load."""
+    dataset = registry.datasets[trial.dataset.name]
+    return registry.origin("datasets", dataset.name), dataset.requires, dataset.name
 
 
 def digest_there(

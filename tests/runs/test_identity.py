@@ -143,7 +143,7 @@ def own_code(name: str) -> Callable[[Path, pytest.MonkeyPatch], None]:
 
 
 EVERY = set(TRIALS)
-OF_SCIKIT_LEARN = {"one", "two", "data", "table", "class", "shipped"} - {"table"}
+OF_SCIKIT_LEARN = {"one", "two", "data"}
 CHANGES: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], set[str]]] = {
     "a plugin's line": (rewritten("one.py", "yield", "yield  "), {"one", "data"}),
     "a parameter's default": (
