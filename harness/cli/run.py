@@ -216,6 +216,8 @@ def _refuse_contradictions(ctx: click.Context, given: GivenOptions) -> None:
     typed = click.core.ParameterSource.COMMANDLINE
     if given["no_timing"] and ctx.get_parameter_source("timing_budget") == typed:
         raise UsageError("--no-timing and --timing-budget contradict each other; leave one out")
+    if given["dry_run"] and given["as_json"]:
+        raise UsageError("--dry-run has no tables to print as JSON; leave --json out")
     if given["pdb"] and not given["in_process"]:
         raise UsageError("--pdb needs --in-process: a debugger cannot reach into a worker")
     if given["watch"] and (given["no_progress"] or given["pdb"]):
@@ -438,11 +440,11 @@ def _dry_run(given: GivenOptions) -> int:
     planned = plan(registry, request.selection)
     known = _known_keys(registry, request, planned, given["store"])
     keys = {trial.key for trial in planned.trials} - known
-    status = _print_plan(planned, keys, n_known=len(known))
-    if given["repeats"] == AUTO:
-        remark(
-            f"repeats are run where they are needed: {', '.join(map(str, AUTO_REPEATS))} at most"
-        )
+    at_most = given["repeats"] == AUTO
+    status = _print_plan(planned, keys, n_known=len(known), at_most=at_most)
+    if at_most:
+        first, *more = map(str, AUTO_REPEATS)
+        remark(f"each dataset gets {first} repeats, and {listed(more)} where the best may be tied")
     return status
 
 
@@ -466,7 +468,7 @@ def _known_keys(
     return {trial.key for trial in known}
 
 
-def _print_plan(planned: Plan, keys: set[str], *, n_known: int = 0) -> int:
+def _print_plan(planned: Plan, keys: set[str], *, n_known: int = 0, at_most: bool = False) -> int:
     """Print the trials with these keys and the skipped pairings; give the exit status."""
     from rich import box
     from rich.table import Table
@@ -491,7 +493,8 @@ def _print_plan(planned: Plan, keys: set[str], *, n_known: int = 0) -> int:
         console.print(skipped)
     n_trials = sum(len(numbers) for numbers in repeats.values())
     known = f"{n_known} known (--fresh runs all), " if n_known else ""
-    console.print(f"{n_trials} trials to run, {known}{len(planned.skips)} pairings skipped")
+    to_run = f"{'at most ' if at_most else ''}{plural(n_trials, 'trial')} to run"
+    console.print(f"{to_run}, {known}{plural(len(planned.skips), 'pairing')} skipped")
     return 0 if n_trials or n_known else NOTHING
 
 

@@ -229,6 +229,20 @@ def test_a_dry_run_prints_the_trials_and_stores_nothing(cli: Harness, tmp_path: 
     assert not (tmp_path / "harness.db").exists()
 
 
+def test_a_dry_run_with_auto_repeats_says_that_it_counts_the_most(cli: Harness) -> None:
+    words = ("run", "-d", "threshold", "-m", "numpy-softmax", "-r", "auto", "--dry-run")
+    status, printed, remarks = cli(*words)
+    assert status == 0
+    assert "at most 120 trials to run" in printed
+    assert "each dataset gets 5 repeats, and 10, 20, 40 where the best may be tied" in remarks
+
+
+def test_a_dry_run_refuses_json(cli: Harness) -> None:
+    status, printed, remarks = cli(*quick("--dry-run", "--json"))
+    assert (status, printed) == (2, "")
+    assert "--dry-run has no tables to print as JSON; leave --json out" in remarks
+
+
 def test_with_json_nothing_else_is_printed(cli: Harness) -> None:
     status, printed, _ = cli(*quick("--json"))
     assert status == 0
