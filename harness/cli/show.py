@@ -62,7 +62,7 @@ CROSS_VALIDATION = (
 
 @click.command(name="show", cls=options.Command, short_help="Show a dataset, a model or a run.")
 @click.argument("name")
-@click.option("--failures", is_flag=True, help="Of a run: each failure with its traceback.")
+@click.option("--failures", is_flag=True, help="For a run: print each failure with its traceback.")
 @options.file_options
 @options.store_option
 @options.plugin_option
@@ -71,7 +71,7 @@ def command(
 ) -> None:
     """Show what NAME is: a dataset, a model, a metric, a kernel, a report, or a run.
 
-    A run is an id, a name, `last`, `previous`, or a git revision that it was made at.
+    A run is an id, a name, `last`, `previous`, or the git revision that it measured.
     """
     files, (name,) = options.open_named((name,), given)
     registry = options.discover((*plugins, *files))
