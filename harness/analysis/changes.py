@@ -141,12 +141,15 @@ def _it_would_take(n: int, enough: int | None) -> str:
     from harness.statistics.verdicts import LOOKS
 
     if n < FEW:
-        return "too few pairs to say how many would tell; give more --time"
+        return "too few pairs to say how many would decide; give more --time"
     if enough is None:
-        return "more pairs may not tell"
+        return "more pairs may not decide"
     if enough > LOOKS[-1]:
-        return f"about {enough} pairs would tell, {LOOKS[-1]} are the most; allow a larger --budget"
-    return f"about {enough} pairs would tell"
+        return (
+            f"about {enough} pairs would decide, but {LOOKS[-1]} are the most; "
+            "use a larger --budget"
+        )
+    return f"about {enough} pairs would decide"
 
 
 def _fault(outcome: TaskResult) -> tuple[RowVerdict, str]:

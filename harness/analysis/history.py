@@ -48,8 +48,8 @@ def is_score(point: Point) -> bool:
 
 
 CAUTION = (
-    "A step may be none. Of simulated series without one, up to 4% have a step where neighbouring "
-    "points correlate by .6, and 2 to 16% where a slow trend spans one standard deviation."
+    "A step may be a false alarm. Of simulated series without a step, up to 4% show one if "
+    "neighbouring points correlate by .6, and 2 to 16% if a slow trend spans a standard deviation."
 )
 """The warning below every list of steps; `tests/benchmarks/statistics/comparing.py` measures it."""
 

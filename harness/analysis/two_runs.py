@@ -85,13 +85,13 @@ ALONE = (
 )
 """A caveat to `told_by_repeats`, which leaves out corrections that depend on the other models."""
 
-ONE_REPEAT = "one repeat does not show how much random seeds matter; more would tell"
+ONE_REPEAT = "one repeat does not show how much random seeds matter; run more repeats"
 NO_VALUE = "the score has no value there"
-TWO_SEEDS = "two repeats hardly show how much random seeds matter; more would tell"
+TWO_SEEDS = "two repeats hardly show how much random seeds matter; run more repeats"
 """On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings report a change at
 the 1% level."""
 
-FEW_TIMINGS = f"fewer than {ENOUGH} timings: may be the machine's drift; `harness ab` would tell"
+FEW_TIMINGS = f"fewer than {ENOUGH} timings: may be drift of the machine; measure with `harness ab`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +273,7 @@ def _judged_times(times: Sequence[_Finding], alpha: float) -> list[ChangeRow]:
         verdict = _time_verdict(finding, alpha, significant=significant)
         note = finding.row.note
         if verdict == "undecided" and not note:
-            note = "`harness ab` would tell"
+            note = "measure with `harness ab` to decide"
         rows.append(replace(finding.row, verdict=verdict, note=note))
     return rows
 
@@ -329,16 +329,16 @@ def _judged(finding: _Finding, margin: float, *, significant: bool) -> ChangeRow
 def _it_would_take(finding: _Finding, margin: float) -> str:
     """A note on what would decide an undecided finding; empty where that is unknown."""
     if finding.folded:
-        return f"more repeats would not tell; {_more_rows('folds')} would"
+        return f"more repeats cannot decide; {_more_rows('folds')} could"
     if finding.reach is None:
         return ""
     change, equal = (abs(value / finding.unit) for value in (finding.row.change, margin))
     needed = finding.reach.needed(change, finding.level, equal=equal)
     if math.isinf(needed):
-        return f"more repeats would not tell; {_more_rows(finding.reach.kind)} would"
+        return f"more repeats cannot decide; {_more_rows(finding.reach.kind)} could"
     if math.isnan(needed):
-        return f"more than {MOST_REPEATS} repeats would tell"
-    return f"about {max(int(needed), finding.row.n + 1)} repeats would tell"
+        return f"more than {MOST_REPEATS} repeats would decide"
+    return f"about {max(int(needed), finding.row.n + 1)} repeats would decide"
 
 
 def _more_rows(kind: str) -> str:
@@ -789,16 +789,17 @@ def _difference_of_conditions(
 def _remarks_on_times(pairs: Sequence[_TimePair], machines: Sequence[str]) -> list[str]:
     """A remark on how far the times can be judged, if there are any to compare."""
     if machines:
-        remark = f"Times are not judged, for the machines differ: {'; '.join(machines)}."
+        remark = f"Times are not judged, because the machines differ: {'; '.join(machines)}."
     elif len(pairs) >= ENOUGH:
         remark = (
-            f"Times of two sessions: taken to drift by {100 * _drift(pairs):.0f}%, as all of them "
-            "do; `harness ab` measures both in turns and sees less than that."
+            "The times are from two sessions; all timings together show a drift of "
+            f"{100 * _drift(pairs):.0f}% between them. `harness ab` measures both in turns and "
+            "finds smaller changes."
         )
     elif pairs:
         remark = (
-            f"Times are undecided: {len(pairs)} of at least {ENOUGH} timings do not tell a change "
-            "from the machine's drift; `harness ab` measures both in turns."
+            f"Times are undecided: at least {ENOUGH} timings are needed to separate a change from "
+            f"the machine's drift (there are {len(pairs)}). `harness ab` measures both in turns."
         )
     else:
         return []

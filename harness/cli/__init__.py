@@ -62,7 +62,7 @@ class InOrder(options.CommandGroup):
 def harness_command(debug: bool) -> None:  # noqa: ARG001  # `main` looks for it
     """Benchmark classifiers: every dataset with every model.
 
-    Which one is better, by how much, how sure is that, and how fast is it?
+    Which classifier is better, by how much, how certain is that, and how fast is it?
     """
     if not _folder_is_there():
         raise UsageError(NO_FOLDER)

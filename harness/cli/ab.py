@@ -33,7 +33,11 @@ def task_options(function: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--kernel", "kernels", multiple=True, metavar="NAME", help="A softmax; repeatable."
+                "--kernel",
+                "kernels",
+                multiple=True,
+                metavar="NAME",
+                help="Softmax kernel to measure; repeatable.",
             ),
             options.model_option(),
             options.dataset_option(),
@@ -42,34 +46,34 @@ def task_options(function: F) -> F:
                 "shapes",
                 multiple=True,
                 metavar="NxK",
-                help="Samples x classes [100000x10].",
+                help="Shape, as samples x classes [100000x10].",
             ),
             click.option(
                 "--dtype",
                 "dtypes",
                 multiple=True,
                 type=click.Choice(("float32", "float64")),
-                help="[float32]",
+                help="Number type [float32].",
             ),
             click.option(
                 "--only",
                 type=options.WordList("kinds", ("softmax", "fit", "predict")),
                 metavar="KINDS",
-                help="Some of softmax, fit, predict, with commas between.",
+                help="What to measure, separated by commas: softmax, fit, predict.",
             ),
             click.option(
-                "--epochs", type=click.IntRange(1), default=200, help="Of each fit [200]."
+                "--epochs", type=click.IntRange(1), default=200, help="Epochs of each fit [200]."
             ),
-            click.option("--device", default="cpu", metavar="NAME", help="[cpu]"),
+            click.option("--device", default="cpu", metavar="NAME", help="Device [cpu]."),
             options.threads_option,
             click.option(
-                "--seed", type=click.IntRange(0), default=0, help="Of data and order [0]."
+                "--seed", type=click.IntRange(0), default=0, help="Seed of data and order [0]."
             ),
             click.option(
                 "--time",
                 "seconds",
                 type=options.TIME,
-                help="For all of it, builds not counted [60s].",
+                help="Time limit, not counting builds [60s].",
             ),
         )
     ):
@@ -83,13 +87,13 @@ def task_options(function: F) -> F:
 @click.argument("sides", nargs=-1, metavar="A B")
 @task_options
 @options.plugin_option
-@options.verdict_options("3%", "The same is shown to be slower by less than this")
+@options.verdict_options("3%", "The verdict is same if the slowdown is shown to be below this")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Measure A and B in turns on this machine, and say which is slower.
 
     A and B are git revisions, interpreters, virtual environments or checkouts.  Two names after
-    --kernel or --model are compared with each other instead.
+    --kernel or --model compare these two with each other.
 
     \b
       harness ab origin/main HEAD

@@ -33,8 +33,8 @@ FAILED, NOTHING = 1, 4
 def command() -> None:
     """Time softmax kernels or training loops, alone and in turns.
 
-    Several fresh processes; in each, what is compared takes turns in random order.  Stops when
-    every interval is tight or the budget is spent.  What is measured is stored like a run.
+    Several new processes measure all kernels or models in turns, in random order, until every
+    interval is narrow or the budget is spent. The measurements are stored like a run.
     """
 
 
@@ -42,25 +42,29 @@ def _common(function: F) -> F:
     for option in reversed(
         (
             click.option(
-                "--device", "devices", multiple=True, metavar="NAME", help="Repeatable [all]."
+                "--device",
+                "devices",
+                multiple=True,
+                metavar="NAME",
+                help="Device; repeatable [all].",
             ),
             options.threads_option,
             click.option(
                 "--budget",
                 type=options.TIME,
-                help="Time to use, unless every interval is tight before [at most 10m].",
+                help="Time limit; stops earlier when every interval is narrow [at most 10m].",
             ),
             options.store_option,
             options.plugin_option,
-            click.option("--name", default="", help="A name to find the measurements by."),
+            click.option("--name", default="", help="Name of the run, for later commands."),
             click.option("--json", "as_json", is_flag=True, help="Print the table as JSON."),
             click.option(
                 "--benchmark-json",
                 type=click.Path(path_type=Path, dir_okay=False),
                 metavar="FILE",
-                help="Write pytest-benchmark's JSON there, too.",
+                help="Also write the times as JSON of pytest-benchmark.",
             ),
-            click.option("--no-progress", is_flag=True, help="No display while it works."),
+            click.option("--no-progress", is_flag=True, help="Show no progress."),
         )
     ):
         function = option(function)
@@ -68,16 +72,26 @@ def _common(function: F) -> F:
 
 
 @command.command(name="softmax", short_help="Time every softmax kernel on every shape.")
-@click.option("--kernel", "kernels", multiple=True, metavar="NAME", help="Or a glob; repeatable.")
 @click.option(
-    "--shape", "shapes", multiple=True, metavar="NxK", help="Samples x classes; repeatable."
+    "--kernel",
+    "kernels",
+    multiple=True,
+    metavar="NAME",
+    help="Kernel to time, by name or glob; repeatable [all].",
+)
+@click.option(
+    "--shape",
+    "shapes",
+    multiple=True,
+    metavar="NxK",
+    help="Shape, as samples x classes; repeatable.",
 )
 @click.option(
     "--dtype",
     "dtypes",
     multiple=True,
     type=click.Choice(("float32", "float64")),
-    help="Repeatable [both].",
+    help="Number type; repeatable [both].",
 )
 @_common
 @click.pass_context
@@ -89,7 +103,7 @@ def softmax(
     dtypes: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Time softmax kernels side by side, beside a copy of the same array, which is the limit.
+    """Time softmax kernels in turns, and a copy of the same array: no kernel can be faster.
 
     \b
       harness bench softmax
@@ -105,14 +119,17 @@ def softmax(
     ctx.exit(_bench(registry, schedule, asked, given))
 
 
-@command.command(name="training", short_help="Time training loops beside the plain one.")
+@command.command(name="training", short_help="Time training loops and the same as a plain loop.")
 @options.dataset_option()
 @options.model_option()
-@click.option("--epochs", type=click.IntRange(1), default=200, help="Of each fit [200].")
+@click.option("--epochs", type=click.IntRange(1), default=200, help="Epochs of each fit [200].")
 @click.option(
-    "--together", type=click.IntRange(1), default=32, help="Replicates of a fit of several [32]."
+    "--together",
+    type=click.IntRange(1),
+    default=32,
+    help="Replicates that are trained together [32].",
 )
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of the data and models [0].")
+@click.option("--seed", type=click.IntRange(0), default=0, help="Seed of data and models [0].")
 @options.file_options
 @_common
 @click.pass_context
@@ -126,7 +143,7 @@ def training(
     seed: int,
     **given: Any,
 ) -> None:
-    """Time every model that trains by epochs, beside the same training written the plain way.
+    """Time every model that trains by epochs, and the same training written as a plain loop.
 
     \b
       harness bench training

@@ -33,9 +33,9 @@ KINDS = ("datasets", "models", "metrics", "kernels", "reports")
 def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> None:
     """Check that datasets, models, metrics, kernels and reports keep the contract.
 
-    One line a check.  A NAME may be a glob, such as 'f1*'.  Without a NAME it checks all that can
-    run here, except what is slow to prepare.  Each check runs in a process of its own: one that
-    crashes or hangs is a line, too.
+    Prints one line for each check.  A NAME may be a glob, such as 'f1*'.  Without NAME, checks
+    everything that can run here, except items that are slow to prepare.  Each check runs in its
+    own process, so a check that crashes or hangs is reported, too.
     """
     files, names = options.open_named(names, given, strict=False)
     registry = options.discover((*plugins, *files), strict=False)

@@ -31,26 +31,28 @@ SHORTEST_HASH = 4
     "--only",
     type=options.WordList("measures", ("accuracy", "likelihood", "nll", "brier", "time")),
     metavar="MEASURES",
-    help="Some of accuracy, likelihood, nll, brier, time, with commas between.",
+    help="Measures to compare, separated by commas: accuracy, likelihood, nll, brier, time.",
 )
 @click.option(
     "--margin",
     type=options.Finite(0, min_open=True),
     default=0.01,
-    help="Difference of scores that is still called the same [0.01].",
+    help="Scores that differ by at most this count as the same [0.01].",
 )
 @options.metric_option
 @options.store_option
 @options.plugin_option
-@options.verdict_options("25%", "Slowdown that passes: slower is shown to exceed it")
+@options.verdict_options(
+    "25%", "Allowed slowdown: the verdict is slower if it is shown to be exceeded"
+)
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Compare run NEW with run BASE, trial by trial and timing by timing.
 
-    A run is an id, a name, `last`, `previous`, or a git revision that it was made at; 3+5 stands
-    for the newest results of runs 3 and 5.  Scores are
-    paired by split; times are by process, and judged only on one machine, and only where at least
-    five timings tell a change from the machine's drift.
+    A run is an id, a name, `last`, `previous`, or the git revision that it measured. 3+5 means the
+    newest results of runs 3 and 5.  Scores are compared split by split. Times are compared
+    process by process, only on the same machine, and only if there are at least five timings,
+    which separate a change from the drift of the machine.
 
     \b
       harness compare previous last

@@ -15,7 +15,7 @@ from harness.terminal.console import out, write
     cls=options.Command,
     short_help="Print the fingerprint of machine, packages and code.",
 )
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @options.plugin_option
 def command(as_json: bool, plugins: tuple[str, ...]) -> None:
     """Print what is stored with every run: machine, packages, git revisions, plugin code."""

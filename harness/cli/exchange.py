@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def merge(other: tuple[str, ...], store: str | None) -> None:
     """Copy the runs of each store OTHER into the store: results, predictions, timings, history.
 
-    Runs that are there already are left as they are; results that they lack are added.
+    Runs that the store already has stay as they are; only their missing results are added.
 
     \b
       harness merge laptop.db server.db
@@ -63,10 +63,10 @@ def export(
     all_runs: bool,
     store: str | None,
 ) -> None:
-    """Write each RUN to a folder of its own below FOLDER, for git and for other tools.
+    """Write each RUN to its own folder below FOLDER, for git and for other tools.
 
-    Without RUN it is all runs.  A run is run.json, with the request, environment and timings, and
-    Parquet files: a row a trial, a row for each test row with all probabilities, and the traces.
+    Without RUN, writes all runs.  A run becomes run.json (request, environment and timings) and
+    Parquet files: one row per trial, one row per test row with all probabilities, and the traces.
     The same run gives the same bytes.  `harness import` reads them.
 
     \b
@@ -95,7 +95,7 @@ def export(
 def import_(folder: tuple[Path, ...], store: str | None) -> None:
     """Add the runs of each FOLDER, as `harness export` wrote them, to the store.
 
-    Runs that are there already are left as they are; results that they lack are added.
+    Runs that the store already has stay as they are; only their missing results are added.
     """
     from harness.interchange.folders import read_runs
     from harness.store.database import Store

@@ -26,7 +26,7 @@ BY_DEFAULT = ("datasets", "models")
 def command(kind: str | None, plugins: tuple[str, ...]) -> None:
     """List datasets, models, metrics, kernels, devices, reports, pictures or plugins.
 
-    Without a word: datasets and models.
+    Without an argument, lists datasets and models.
     """
     files, _ = options.open_files((), {})
     registry = options.discover((*plugins, *files))

@@ -156,18 +156,18 @@ def file_options(function: F) -> F:
 
 
 FILE_OPTIONS = (
-    ("target", "COLUMN", "Of a dataset that is a file: the column of classes."),
-    ("drop", "COLUMN+...", "Of a file: columns to leave out."),
+    ("target", "COLUMN", "For a file as dataset: the column of classes."),
+    ("drop", "COLUMN+...", "For a file: columns to leave out."),
     (
         "cv",
         "K|KxR|loo",
-        "Of a file: cross-validation instead of hold-outs; KxR repeats it R times.",
+        "For a file: cross-validation with K folds (repeated R times) instead of hold-outs.",
     ),
-    ("weights", "COLUMN", "Of a file: weights of the rows, in fits and in scores."),
-    ("groups", "COLUMN", "Of a file: rows of equal value stay in one part."),
-    ("time", "COLUMN", "Of a file: learn from earlier rows, test later ones."),
-    ("split-column", "COLUMN", "Of a file: it says train or test, or numbers the folds."),
-    ("test", "FILE", "Of a file: the test rows."),
+    ("weights", "COLUMN", "For a file: weights of the rows, in fits and scores."),
+    ("groups", "COLUMN", "For a file: rows with the same value stay in the same part."),
+    ("time", "COLUMN", "For a file: train on earlier rows, test on later rows."),
+    ("split-column", "COLUMN", "For a file: the column that says train or test, or the fold."),
+    ("test", "FILE", "For a file: another file with the test rows."),
 )
 """Name, placeholder and help of each option for files."""
 
@@ -234,13 +234,13 @@ class Since(click.ParamType[Any]):
 def set_options(function: F) -> F:
     """Add the options ``--since`` and ``--all-runs``, which name several runs."""
     function = click.option(
-        "--all-runs", is_flag=True, help="The newest results of all runs in the store."
+        "--all-runs", is_flag=True, help="Use the newest results of all runs in the store."
     )(function)
     return click.option(
         "--since",
         type=Since(),
         metavar="DATE",
-        help="The newest results of all runs since a date, or since 30d, 2w or 12h ago.",
+        help="Use the newest results of all runs since a date, or since 30d, 2w or 12h ago.",
     )(function)
 
 
@@ -328,7 +328,7 @@ def open_named(
 def threads_option(function: F) -> F:
     """Add the option ``--threads``, limited to the number of cores."""
     return click.option(
-        "--threads", type=click.IntRange(1), default=1, callback=_threads, help="[1]"
+        "--threads", type=click.IntRange(1), default=1, callback=_threads, help="Threads [1]."
     )(function)
 
 
@@ -450,7 +450,7 @@ def names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
     return complete
 
 
-def dataset_option(about: str = "Repeatable.") -> Callable[[F], F]:
+def dataset_option(about: str = "Datasets, by selector; repeatable.") -> Callable[[F], F]:
     """``-d``, with completion; the argument is its help."""
     return click.option(
         "-d",
@@ -463,7 +463,7 @@ def dataset_option(about: str = "Repeatable.") -> Callable[[F], F]:
     )
 
 
-def model_option(about: str = "Repeatable.") -> Callable[[F], F]:
+def model_option(about: str = "Models, by selector; repeatable.") -> Callable[[F], F]:
     """``-m``, with completion; the argument is its help."""
     return click.option(
         "-m",
@@ -590,22 +590,22 @@ def verdict_options(budget: str, meaning: str) -> Callable[[F], F]:
             "--undecided",
             type=click.Choice(("pass", "fail")),
             default="fail",
-            help="What undecided is to a script: status 0, or 3 [fail].",
+            help="Exit status if undecided: pass is 0, fail is 3 [fail].",
         ),
         click.option(
             "--format",
             "style",
             type=click.Choice(("rich", "markdown", "csv", "json")),
-            help="[rich; markdown in a file]",
+            help="Format [rich; markdown in a file].",
         ),
         click.option(
             "-o",
             "--output",
             type=file,
             metavar="FILE",
-            help="Write it there, and a table here.",
+            help="File to write; the terminal still shows a table.",
         ),
-        click.option("--junit", type=file, metavar="FILE", help="Write a test suite there, too."),
+        click.option("--junit", type=file, metavar="FILE", help="Also write a JUnit test suite."),
     )
 
     def add(function: F) -> F:

@@ -39,16 +39,22 @@ class PlotCommand(options.Command):
 )
 @click.argument("kind", metavar="KIND")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@click.option("-m", "--model", metavar="NAME", help="As it is stored, or a glob; also a kernel.")
-@click.option("-d", "--dataset", metavar="NAME", help="Likewise.")
-@click.option("--device", metavar="NAME", help="Likewise.")
-@click.option("--measure", metavar="NAME", help="Of the history: fit, accuracy and so on.")
+@click.option(
+    "-m", "--model", metavar="NAME", help="Model or kernel to draw: its stored name, or a glob."
+)
+@click.option(
+    "-d", "--dataset", metavar="NAME", help="Dataset to draw: its stored name, or a glob."
+)
+@click.option("--device", metavar="NAME", help="Device to draw: its stored name, or a glob.")
+@click.option(
+    "--measure", metavar="NAME", help="For the history: the measure, such as fit or accuracy."
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Its suffix says the format: svg, png or pdf [KIND.svg].",
+    help="File to write; its suffix sets the format: svg, png, pdf [KIND.svg].",
 )
 @options.set_options
 @options.metric_option
@@ -70,7 +76,7 @@ def command(
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Draw a picture of RUN, as `harness compare` takes it; of the newest run without.
+    """Draw a picture of RUN, named as for `harness compare` [the newest run].
 
     The same data give the same bytes.
 

@@ -41,7 +41,9 @@ class PublishCommand(options.Command):
     context_settings={"ignore_unknown_options": True},  # a report has options of its own
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="FOLDER [RUN]...")
-@click.option("--report", "name", help="The report that makes the site [the first that can].")
+@click.option(
+    "--report", "name", help="Name of the report that makes the site [the first that can]."
+)
 @options.set_options
 @options.metric_option
 @options.store_option
@@ -57,8 +59,8 @@ def command(
 ) -> None:
     """Write the leaderboard as a site into FOLDER: ranking, history, data to download.
 
-    Without RUN it is the newest results of all runs.  The site needs no network and no server.  A
-    later call replaces the files that it wrote, and leaves others alone.
+    Without RUN, the site has the newest results of all runs. It needs no network and no server.
+    Publishing again replaces the files of the site, and leaves other files alone.
 
     \b
       harness publish site

@@ -46,14 +46,16 @@ class ReportCommand(options.Command):
     context_settings={"ignore_unknown_options": True},  # a report has options of its own
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [RUN]...")
-@click.option("--report", "name", help="The report by its name; the same as NAME.")
-@click.option("--format", "style", metavar="FORMAT", help="[the first that the report has]")
+@click.option("--report", "name", help="Name of the report; the same as NAME.")
+@click.option(
+    "--format", "style", metavar="FORMAT", help="Format of the report [its first format]."
+)
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="FOLDER",
-    help="Write each table there as CSV and Parquet, too.",
+    help="Also write each table to this folder, as CSV and Parquet.",
 )
 @click.option(
     "--to",
@@ -65,14 +67,14 @@ class ReportCommand(options.Command):
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write it as one page that needs no other file, with pictures.",
+    help="Write one self-contained page with pictures.",
 )
 @click.option(
     "--best-of",
     metavar="METRIC",
-    help="The same as NAME best with --score.",
+    help="The same as `harness report best --score METRIC`.",
 )
-@click.option("--versus", is_flag=True, help="The same as NAME versus.")
+@click.option("--versus", is_flag=True, help="The same as `harness report versus`.")
 @options.set_options
 @options.metric_option
 @options.store_option
@@ -92,7 +94,7 @@ def command(
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Print a report of RUN, as `harness compare` takes it; of the newest run without.
+    """Print a report of RUN, named as for `harness compare` [the newest run].
 
     Without NAME it is what `harness run` prints at its end. Several runs make one ranking, of the
     newest results of each model on each dataset.

@@ -46,61 +46,78 @@ ASKED = (
     name="run", cls=options.Command, short_help="Run models on datasets and print ranked tables."
 )
 @click.option("--all", "everything", is_flag=True, help="Every dataset with every model.")
-@options.dataset_option("Name, glob or tag:glob, with [parameter=value|value,...]; repeatable.")
-@options.model_option("Likewise for models; a class as module:Class.")
+@options.dataset_option(
+    "Datasets to run: name, glob or tag:glob, with [parameter=value|value,...]; repeatable."
+)
+@options.model_option(
+    "Models to run, selected like datasets, or a class as module:Class; repeatable."
+)
 @click.option(
     "-r",
     "--repeats",
     type=options.REPEATS,
     metavar="N|auto",
-    help="Splits of each dataset; auto: 5, then 10, 20, 40 where the best may be tied [5].",
+    help="Splits of each dataset; auto: 5, then 10, 20, 40 while models tie with the best [5].",
 )
 @click.option(
     "--train-sizes",
     type=options.WHOLE,
     metavar="N,...",
-    help="Training rows to learn from, each in turn [all].",
+    help="Numbers of training rows; a learning curve [all rows].",
 )
-@click.option("--seed", type=click.IntRange(0), help="Of everything that is random [0].")
-@click.option("--device", multiple=True, metavar="NAME", help="Such as cuda:0; repeatable [cpu].")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Trials at a time [the cores].")
-@click.option("--timeout", type=options.TIME, help="Limit of a trial: 90, 5m, 1h [10m].")
+@click.option("--seed", type=click.IntRange(0), help="Seed of everything random [0].")
 @click.option(
-    "--memory", type=options.SIZE, help="Resident limit of a trial: 500M, 2G [80% / jobs]."
+    "--device",
+    multiple=True,
+    metavar="NAME",
+    help="Device to compute on, such as cuda:0; repeatable [cpu].",
+)
+@click.option(
+    "-j", "--jobs", type=click.IntRange(1), help="Trials that run in parallel [number of cores]."
+)
+@click.option("--timeout", type=options.TIME, help="Time limit of a trial: 90, 5m, 1h [10m].")
+@click.option(
+    "--memory",
+    type=options.SIZE,
+    help="Memory limit of a trial: 500M, 2G [80% of the memory / jobs].",
 )
 @click.option(
     "--resume",
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
-    help="Go on with an interrupted run: the newest, or as `harness compare` takes it.",
+    help="Continue an interrupted run, named as for `harness compare` [the newest].",
 )
 @click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
 @click.option("--fresh", is_flag=True, help="Run every trial, even if its result is known.")
-@click.option("--dry-run", is_flag=True, help="Print what would run and what not, and why.")
+@click.option(
+    "--dry-run", is_flag=True, help="Print which trials would run, and which are skipped and why."
+)
 @options.file_options
 @options.metric_option
 @options.store_option
 @options.plugin_option
-@click.option("--name", default="", help="A name to find the run by.")
+@click.option("--name", default="", help="Name of the run, for later commands.")
 @click.option("--watch", is_flag=True, help="Show the likelihood climb, epoch by epoch.")
-@click.option("--no-progress", is_flag=True, help="No display while it works.")
+@click.option("--no-progress", is_flag=True, help="Show no progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Print all tables and how to read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
 @click.option(
-    "--timing-budget", type=options.TIME, help="Time to time pairings alone, afterwards [30s]."
+    "--timing-budget",
+    type=options.TIME,
+    help="Time spent on timing models alone after the trials [30s].",
 )
-@click.option("--no-timing", is_flag=True, help="Don't time pairings alone, afterwards.")
-@click.option("--no-batching", is_flag=True, help="Train every repeat by itself.")
+@click.option("--no-timing", is_flag=True, help="Do not time models alone after the trials.")
+@click.option("--no-batching", is_flag=True, help="Train each repeat separately.")
 @click.option("--in-process", is_flag=True, help="No isolation and no limits, for debugging.")
 @click.option("--pdb", is_flag=True, help="Debug a trial that fails; needs --in-process.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Run every selected dataset with every selected model.
 
-    Results go into the store as they come; then ranked tables are printed, the same that
-    `harness report` prints.  Trials whose result the store has already, from the same code,
-    data, versions and seeds, are not run again.  The baselines run in any case.
+    Each result is stored as soon as it is there. At the end, ranked tables are printed;
+    `harness report` prints them again. A trial does not run again if the store has its result
+    from the same code, data, versions and seed. The baselines always run.
 
     \b
       harness run --all
@@ -399,8 +416,8 @@ def _added(campaign: Campaign, extended: Campaign) -> str:
     n_repeats = max(extended.targets.values())
     names = ", ".join(extended_datasets)
     return (
-        f"{n_repeats} repeats for {names}: by {campaign.decisive}, the best is not told from all "
-        "others"
+        f"adding repeats, up to {n_repeats}, for {names}: models still tie with the best by "
+        f"{campaign.decisive}"
     )
 
 

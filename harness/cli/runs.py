@@ -17,7 +17,7 @@ from harness.terminal.console import out, say
     name="runs",
     cls=options.CommandGroup,
     invoke_without_command=True,
-    short_help="List the runs in the store, delete some.",
+    short_help="List or delete the runs in the store.",
 )
 @options.store_option
 @click.pass_context
@@ -27,12 +27,12 @@ def command(ctx: click.Context, store: str | None) -> None:
         _list(store)
 
 
-@command.command(name="delete", short_help="Delete runs and all that belongs to them.")
+@command.command(name="delete", short_help="Delete runs with all their results.")
 @click.argument("run", nargs=-1, required=True)
 @options.store_option
 @click.pass_context
 def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:  # noqa: ARG001  # in ctx
-    """Delete each RUN, as `harness compare` takes it, and all that belongs to it."""
+    """Delete each RUN, named as for `harness compare`, with all its results."""
     with closing(options.open_store(options.store_of(ctx))) as opened:
         runs_by_id = {chosen.id: chosen for chosen in (find_run(opened, name) for name in run)}
         for chosen in runs_by_id.values():
@@ -58,9 +58,9 @@ def prune(
     dry_run: bool,
     store: str | None,  # noqa: ARG001  # in ctx
 ) -> None:
-    """Delete old runs and all that belongs to them.
+    """Delete old runs with all their results.
 
-    With both options a run is deleted if it is not among the N newest and began before the date.
+    With both options, deletes the runs that are not among the N newest and began before the date.
     """
     if keep is None and before is None:
         raise UsageError("say which runs are old: --keep N, --before DATE, or both")

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
 FIRST_ROWS = 5
-COLUMNS = 5  # columns shown of a dataset's first rows; more do not fit on a page
+COLUMNS = 5  # the most columns shown of a dataset's first rows
 
 
 class FirstSplit(TypedDict):
@@ -62,7 +62,7 @@ CROSS_VALIDATION = (
 
 @click.command(name="show", cls=options.Command, short_help="Show a dataset, a model or a run.")
 @click.argument("name")
-@click.option("--failures", is_flag=True, help="Of a run: each failure with its traceback.")
+@click.option("--failures", is_flag=True, help="For a run: print each failure with its traceback.")
 @options.file_options
 @options.store_option
 @options.plugin_option
@@ -71,7 +71,7 @@ def command(
 ) -> None:
     """Show what NAME is: a dataset, a model, a metric, a kernel, a report, or a run.
 
-    A run is an id, a name, `last`, `previous`, or a git revision that it was made at.
+    A run is an id, a name, `last`, `previous`, or the git revision that it measured.
     """
     files, (name,) = options.open_named((name,), given)
     registry = options.discover((*plugins, *files))
@@ -119,7 +119,9 @@ def _parameters(parameters: Mapping[str, Parameter]) -> Table:
     from rich import box
     from rich.table import Table
 
-    table = Table("parameter", "default", "may be", box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("parameter", "default", "may be"):
+        table.add_column(heading, overflow="fold")
     for name, parameter in parameters.items():
         table.add_row(name, written(parameter.default), parameter.kind)
     return table
@@ -176,7 +178,7 @@ def _show_dataset(registry: Described, dataset: Dataset) -> None:
     if dataset.columns:
         console.print(_columns(dataset))
     console.print(_classes(first_split))
-    console.print(_rows(first_split))
+    console.print(_rows(first_split, console.width))
 
 
 def _intervals_over_folds(kind: str) -> str:
@@ -239,20 +241,38 @@ def _classes(first_split: FirstSplit) -> Table:
     return table
 
 
-def _rows(first_split: FirstSplit) -> Table:
+def _rows(first_split: FirstSplit, width: int) -> Table:
+    """The first training rows: the columns that fit into a width, and the number of the others."""
     from rich import box
     from rich.table import Table
 
-    features = first_split["features"][:COLUMNS]
-    n_hidden = len(first_split["features"]) - len(features)
+    rows = [[*map(_cell, values), str(label)] for *values, label in first_split["rows"]]
+    features = first_split["features"]
+    n_shown = min(COLUMNS, len(features))
+    while n_shown > 1 and not _fits([features, *rows], n_shown, len(features) - n_shown, width):
+        n_shown -= 1
+    n_hidden = len(features) - n_shown
     table = Table(box=box.SIMPLE_HEAD)
-    for name in (*features, *(["..."] if n_hidden else []), "class"):
+    for name in (*features[:n_shown], *([_more(n_hidden)] if n_hidden else []), "class"):
         table.add_column(name, overflow="fold")
-    for *values, label in first_split["rows"]:
-        cells = [_cell(value) for value in values[:COLUMNS]]
-        ellipsis_cell = [f"+{n_hidden}"] if n_hidden else []
-        table.add_row(*cells, *ellipsis_cell, label)
+    for *cells, label in rows:
+        table.add_row(*cells[:n_shown], *(["..."] if n_hidden else []), label)
     return table
+
+
+def _more(n: int) -> str:
+    return f"+{n} more"
+
+
+def _fits(rows: list[list[str]], n_shown: int, n_hidden: int, width: int) -> bool:
+    """Whether the first columns, the number of the others, and the class fit side by side."""
+    names, *cells = rows
+    columns = [[names[i], *(row[i] for row in cells)] for i in range(n_shown)]
+    columns.append(["class", *(row[-1] for row in cells)])
+    if n_hidden:
+        columns.append([_more(n_hidden)])
+    # Each column has a margin of three, and the table one of two.
+    return sum(max(map(len, column)) + 3 for column in columns) + 2 <= width
 
 
 def _cell(value: object) -> str:

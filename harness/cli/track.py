@@ -37,13 +37,13 @@ EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
     name="track",
     cls=options.CommandGroup,
     invoke_without_command=True,
-    short_help="Keep a history, and find its steps.",
+    short_help="Keep a history of results, and find steps in it.",
 )
 @click.option(
     "--alpha",
     type=options.Finite(0, 0.5, min_open=True),
     default=0.009,
-    help="Part of the steps shown that may be none [0.009].",
+    help="False discovery rate among the steps shown [0.009].",
 )
 @click.option(
     "--format",
@@ -55,26 +55,31 @@ EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
 @options.store_option
 @click.pass_context
 def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> None:
-    """Show each series of the history: its last value, and where it changed.
+    """Show the last value of each series of the history, and the steps where it changed.
 
-    A step is provisional until five points stand after it.
+    A step is provisional until five points follow it.
     """
     if ctx.invoked_subcommand is None:
         ctx.exit(_show(store, alpha, style))
 
 
-@command.command(name="record", short_help="Measure now against the anchor, and keep it.")
-@click.option("--anchor", metavar="SIDE", help="Pin a revision, environment, or kernel:NAME.")
+@command.command(name="record", short_help="Measure against the anchor, and store the result.")
+@click.option(
+    "--anchor",
+    metavar="SIDE",
+    help="Anchor from now on: a revision, an environment, or kernel:NAME.",
+)
 @task_options
 @options.metric_option
 @options.store_option
 @options.plugin_option
 @click.pass_context
 def record(ctx: click.Context, /, **given: Any) -> None:
-    """Measure this environment against the anchor, in turns, and keep what lies between them.
+    """Measure this environment and the anchor in turns, and store the ratio of their times.
 
-    Milliseconds drift with the machine; a ratio to something pinned that is measured beside it does
-    not.  The anchor stays until another is given.  The last run's scores are kept, too.
+    Milliseconds drift with the machine; the ratio to a fixed anchor, measured at the same time,
+    does not. The anchor stays the same until you give another.  The scores of the last run are
+    stored, too.
     """
     registry = options.discover(given["plugins"])
     ctx.exit(_record(registry, options.store_of(ctx), given))
@@ -85,7 +90,7 @@ def record(ctx: click.Context, /, **given: Any) -> None:
 @options.store_option
 @click.pass_context
 def import_(ctx: click.Context, file: Path, store: str | None) -> None:  # noqa: ARG001  # in ctx
-    """Read FILE: JSON of pytest-benchmark or pyperf, or results of asv, a file or a folder."""
+    """Read FILE: JSON of pytest-benchmark or pyperf, or a file or folder of asv results."""
     from harness.interchange import read
     from harness.interchange.points import for_history
 
@@ -114,12 +119,12 @@ def import_(ctx: click.Context, file: Path, store: str | None) -> None:  # noqa:
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Rather than standard output.",
+    help="File to write [standard output].",
 )
 @options.store_option
 @click.pass_context
 def export(ctx: click.Context, style: str, output: Path | None, store: str | None) -> None:  # noqa: ARG001  # in ctx
-    """Write all points (csv), or the newest ones as pytest-benchmark or Bencher read them."""
+    """Write all points (csv), or the newest points for pytest-benchmark or Bencher."""
     from harness import interchange
 
     with closing(_store(options.store_of(ctx))) as opened:

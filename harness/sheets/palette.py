@@ -1,7 +1,9 @@
 """The colours of pictures, on light and on dark paper, with a dash pattern and a marker for each.
 
-The colours of any two series are at least 15 apart in CIELAB, for normal vision and for vision that
-lacks one of the three cones. Dash patterns and markers are for print in grey.
+The hues of any two series are at least 30 degrees apart in CIELAB, so that none is a shade of
+another: there is one blue, one red, one green. The colours of any two series are at least 20 apart,
+for normal vision and for vision that lacks one of the three cones. Dash patterns and markers are
+for print in grey.
 """
 
 from __future__ import annotations
@@ -26,14 +28,14 @@ GRID = "#dfe3e7"
 """The colour of grid lines."""
 
 SERIES = (
-    "#003f81",
-    "#f46003",
-    "#9a597f",
-    "#05a968",
-    "#511a38",
-    "#206afb",
-    "#9e78d6",
-    "#a0401a",
+    "#153b64",
+    "#e07304",
+    "#9a40f7",
+    "#006f5f",
+    "#6a2628",
+    "#6d9f5a",
+    "#d26b9f",
+    "#655c0b",
 )
 
 DARK: Mapping[str, str] = MappingProxyType(
@@ -42,8 +44,8 @@ DARK: Mapping[str, str] = MappingProxyType(
             (PAPER, INK, FAINT, GRID, *SERIES),
             (
                 *("#14171c", "#e9edf1", "#a3adb8", "#333a43"),
-                *("#58b1ff", "#ff8133", "#c77fae", "#43e08b"),
-                *("#f6dcea", "#7068f5", "#a9b0e0", "#b0683f"),
+                *("#7ea7e9", "#fbb57c", "#a748ec", "#22d3c2"),
+                *("#b7736e", "#03a218", "#c70e7d", "#e4dd1f"),
             ),
             strict=True,
         )

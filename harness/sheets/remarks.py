@@ -24,56 +24,56 @@ if TYPE_CHECKING:
 
 RANKED = (
     "Models are ranked by likelihood = exp(-NLL), the geometric mean probability of the right "
-    "class, and not by accuracy. Behind each score stands its 95% interval."
+    "class (not by accuracy). Each score is followed by its 95% interval."
 )
 CHOSEN = (
-    "Models are ranked by {}. Behind each score stands its 95% interval; it is "
-    "missing where a score is no mean over rows and only one split was tested."
+    "Models are ranked by {}. Each score is followed by its 95% interval. A score that is not a "
+    "mean over rows needs at least two splits for an interval."
 )
 MARKS = (
     f"{TIED}: not significantly different from the best (paired tests on the same splits, 5%, "
     "corrected for the number of models). Bold: significantly better than all others."
 )
 LOOKED = (
-    f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added where the best was "
-    "not told from all others{}. The marks allow for these looks (Bonferroni); the intervals do "
-    "not."
+    f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added to datasets where "
+    "models still tied with the best{}. The marks are corrected for these repeated tests "
+    "(Bonferroni); the intervals are not."
 )
 INTERVALS = {
-    "fresh": "Fresh draws are independent: Student's t over the draws.",
-    "resampled": "Resampled splits share rows: Student's t over the splits, with Nadeau and "
-    "Bengio's variance s^2 (1/J + n_test/n_train). Splits are stratified, so scores and intervals "
-    "are those at this table's class shares.",
-    "fixed": "On a fixed split only the model's seed varies: Wilson's interval (accuracy) and "
-    "Student's t (NLL) over the test rows speak of the models that were fitted; models are "
-    "compared over rows and seeds.",
+    "fresh": "Intervals on fresh draws: Student's t over the draws, which are independent.",
+    "resampled": "Intervals on resampled splits, which share rows: Student's t over the splits, "
+    "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). Splits keep the class shares of "
+    "the table; all results hold for these shares.",
+    "fixed": "Intervals on a fixed split, where only the model's seed varies: Wilson's interval "
+    "(accuracy) and Student's t (NLL) over the test rows. They hold for the fitted models. Models "
+    "are compared over rows and seeds.",
 }
 
 FOLDS = (
-    "Cross-validation: the rows of all folds are the sample, Wilson's interval (accuracy) and "
-    "Student's t (NLL), with Nadeau and Bengio's factor 1/k + n_test/n_train for k folds, and what "
-    "folds vary by beyond their rows. Scores are those at this table's class shares."
+    "Intervals of cross-validation: Wilson's (accuracy) and Student's t (NLL) over the rows of all "
+    "folds, with Nadeau and Bengio's factor 1/k + n_test/n_train for k folds, plus the variance "
+    "between folds. All results hold for the class shares of the table."
 )
 FOLDS_WITHOUT = (
-    f"More than {MOST_FOLDS} folds, leave-one-out included: no intervals and no {TIED}. The models "
-    "learn from nearly the same rows and err together, by how much one table does not show. "
-    f"{MOST_FOLDS}-fold cross-validation has both."
+    f"More than {MOST_FOLDS} folds (leave-one-out included) give no intervals and no {TIED}: the "
+    "folds train on nearly the same rows, so their errors depend on each other to an unknown "
+    f"degree. {MOST_FOLDS}-fold cross-validation gives both."
 )
 ONE_SEED = (
-    "One seed on a fixed split: comparisons speak of these fits only, not of the models with other "
-    "seeds; several repeats tell."
+    "One seed on a fixed split: comparisons hold for these fits only. Run several repeats to "
+    "compare the models over their seeds."
 )
 NO_INTERVAL = (
-    "A likelihood without an interval rests on fewer than 10 test rows: a few wrong predictions "
-    "make up the whole NLL, and one more would change it. More test rows or repeats help."
+    "A likelihood has no interval if fewer than 10 test rows, wrong predictions, make up the whole "
+    "NLL: one more such row would change it. More test rows or repeats help."
 )
 WEIGHTED = (
-    "Test rows with weights count by them in every score and interval. Wilson's interval has "
-    "Kish's effective number of rows, (sum of weights)^2 / sum of their squares."
+    "Every score and interval is weighted by the weights of the test rows. Wilson's interval uses "
+    "Kish's effective number of rows, (sum of weights)^2 / (sum of squared weights)."
 )
 MEMORY = (
-    "Memory is the largest over all trials: peak above what importing the plugin took, processes "
-    "that a model starts included; model: the length of its pickle."
+    "Memory: the largest peak of all trials, child processes included, minus the memory after the "
+    "plugin was imported. model: the size of the pickled model."
 )
 FEWEST_OF_A_CLASS = 10
 """With fewer different test rows of a class over all repeats, scores say little about it."""
@@ -143,8 +143,8 @@ def _devices(frames: Frames) -> tuple[str, ...]:
     repeats = repeats[repeats["count"] > 1]
     differences = (repeats["max"] - repeats["min"]).groupby(["dataset", "model"])
     return tuple(
-        f"{dataset}, {model}: likelihood differs by up to {spreads.max():.2g} between devices (on "
-        f"the same splits and seeds; by more than {SAME:g} in {(spreads > SAME).sum()} of "
+        f"{dataset}, {model}: likelihood differs by up to {spreads.max():.2g} between devices on "
+        f"the same splits and seeds (by more than {SAME:g} in {(spreads > SAME).sum()} of "
         f"{len(spreads)} repeats)"
         for (dataset, model), spreads in differences
         if spreads.max() > SAME
@@ -164,8 +164,8 @@ def _data(results: pd.DataFrame) -> tuple[str, ...]:
                 f"{rows['n_test'].max():.0f} test rows also occur in the training part."
             )
         lines += [
-            f"{dataset}: nearly every row has a category of its own in {plain(columns)}; "
-            "leave out what only identifies rows."
+            f"{dataset}: nearly every row has a category of its own in {plain(columns)}; leave out "
+            "columns that only identify rows."
             for columns in rows["identifiers"].dropna().unique()
         ]
     return tuple(lines)
@@ -278,15 +278,15 @@ def _nothing_said(score: str, leading: Mapping[str, Sequence[str]]) -> str:
         leading: the baselines among the best, by score; empty for a score that says something.
     """
     name = score.capitalize() if score in USUAL else score
-    silent = f"{name} says nothing about the models here"
+    silent = f"{name} does not separate the best models from guessing here"
     telling = [other for other, baselines in leading.items() if not baselines]
     if "likelihood" in telling:
         another = ", or another score (`--metric auc`)" if score == "accuracy" else ""
         return f"{silent}; compare their likelihoods{another}."
     if telling:
         return f"{silent}; compare them by {telling[0]}."
-    neither = "" if score == "likelihood" else ", and neither does the likelihood"
-    return f"{silent}{neither}; more test rows or repeats may."
+    neither = "" if score == "likelihood" else ", nor does the likelihood"
+    return f"{silent}{neither}; more test rows or repeats may help."
 
 
 def _listed(datasets: list[str], n_datasets: int) -> str:
@@ -308,8 +308,8 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         lines += _untested(ranking, rank)
     if (ranking["status"] == "partial").any():
         lines.append(
-            "Not every repeat is ok: figures over the ok ones only, no rank, and never the best; "
-            f"{PARTIAL} in the overviews."
+            f"{PARTIAL}: some repeats have no score. Figures are over the other repeats; the model "
+            "has no rank and cannot be the best."
         )
     kinds = set(ranking.loc[ranking["ok"] > 0, "split_kind"])
     lines += [text for kind, text in INTERVALS.items() if kind in kinds]
@@ -332,11 +332,11 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
             if frames.metrics
             else "Wilson's interval (accuracy) and Student's t (NLL)"
         )
-        lines.append(f"Where there is one repeat, or all agree exactly: {how} over the test rows.")
+        lines.append(f"With one repeat, or if all repeats agree exactly: {how} over the test rows.")
     if ((ranking["split_kind"] == "fixed") & (ranking["total"] == 1) & (ranking["ok"] > 0)).any():
         lines.append(ONE_SEED)
     if "likelihood" in names:
-        lines.append("The likelihood's interval is the mean NLL's, transformed.")
+        lines.append("The likelihood's interval is exp(-x) of the mean NLL's interval.")
     if {"likelihood", "nll"} & set(names) and (ranking["nll_basis"] == Basis.FEW_CARRYING).any():
         lines.append(NO_INTERVAL)
     if not frames.metrics and (
@@ -348,14 +348,15 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         ]
     ):
         lines.append(
-            f"{CLIPPED} The right class was given probability 0, counted as {CLIP:.1e}: "
+            f"{CLIPPED} The right class got probability 0, counted as {CLIP:.1e}: "
             + "; ".join(clipped)
         )
     lines.append(
-        "Seconds are medians, taken while other trials ran: to plan by, not to compare by. "
-        "What several models import counts with the first of them"
+        "Seconds are rough medians, because trials ran in parallel. To compare speed, use the "
+        '"Timings" of models alone. The time of a shared import counts for the first model that '
+        "needs it"
         + (
-            "; where repeats were trained in one go, each counts with an equal share."
+            "; repeats trained together share their time equally."
             if (frames.results["fitted_together"] > 1).any()
             else "."
         )
@@ -378,7 +379,7 @@ def _untested(ranking: pd.DataFrame, rank: Shown) -> list[str]:
     if not names:
         return []
     where = _listed(names, ranking["dataset"].nunique())
-    why = f"{rank.name} has no values for rows, so no test compares models by it there."
+    why = f"{rank.name} is not a mean over rows, so no test compares models by it."
     return [f"No repeats were added for {where}: {why}"]
 
 
@@ -390,8 +391,8 @@ def _untested_folds(ranking: pd.DataFrame) -> list[str]:
         if total % n_folds:
             full = -(-total // n_folds) * n_folds
             lines.append(
-                f"{dataset}: {total} repeats do not test all {n_folds} folds equally often; "
-                f"`-r {full}` does."
+                f"{dataset}: {total} repeats test some of the {n_folds} folds more often than "
+                f"others; `-r {full}` tests all equally often."
             )
     return lines
 

@@ -191,24 +191,25 @@ def _legend(frames: Frames) -> list[str]:
     if "fit" in kinds:
         lines.append(
             f"Timed alone, {'after the trials, ' if len(frames.results) else ''}in turns and in "
-            "several processes; behind each time its 95% interval over processes. µs/epoch: what "
-            "each epoch beyond the first adds to a fit of one replicate; for lack of time of fewer "
-            "epochs where no time of the fit is given. plain: the same training as anyone would "
-            "write it; of plain: an epoch's time as a part of that one's. at once: the time of "
-            "one of several replicates that are trained at once, as a part of a lone one's, or of "
-            "the plain loop's. softmax: of all training rows, and its share of an epoch. row: "
-            "latency of one row, median and 99th percentile."
+            "several processes. Each time is followed by its 95% interval over processes. "
+            "µs/epoch: time that each epoch after the first adds to a fit. If the time of the fit "
+            "is missing, fewer epochs were timed. row: latency of predicting one row, median and "
+            "p99 (99th percentile). softmax: softmax of all training rows; share: its part of an "
+            "epoch. plain: the same training, written as a plain loop; of plain: time of an epoch "
+            "divided by the plain loop's. at once: time of a replicate when several are trained "
+            "together, divided by that of one alone, or by the plain loop's."
         )
     if "softmax" in kinds:
         lines.append(
-            "GB/s: the array read and written once. × copy: times a copy of the array on the same "
-            "device, the limit. error: the largest, against more digits. stable: whether logits "
-            "near -1e7 give probabilities. first: the first call, with what it loads or compiles."
+            "GB/s: size of the array, read and written once, per second. × copy: time divided by "
+            "that of copying the array on the same device, which is the limit. error: the largest, "
+            "against a more precise type. stable: whether logits near -1e7 give probabilities. "
+            "first: time of the first call, with loading and compiling."
         )
     lines += _of_anchors(frames.timings)
     machine = frames.run.environment.get("timing", {}).get("machine", {})
     if busy := complaint(machine):
-        lines.append(f"This machine was busy: {busy}. Timings of a quiet one would be surer.")
+        lines.append(f"This machine was busy: {busy}. Timings on an idle machine are more certain.")
     return lines
 
 
@@ -221,8 +222,8 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
     devices = sorted(set(ok.loc[ok["anchor"] == "", "device"]) - {"cpu"})
     without = f" {listed(devices)}: no anchor." if devices else ""
     legend = (
-        f"{RATIO}: the time as a multiple of the anchor's ({listed(names)}), a fixed calculation "
-        "or copy that every process times in turns with the rest; of both the tenth percentile, "
+        f"{RATIO}: the time divided by that of the anchor ({listed(names)}), a fixed calculation "
+        "or copy that every process times in turns with the rest. Both are tenth percentiles, "
         f"which other programs hardly disturb.{without}"
     )
     lines = [legend]
@@ -237,9 +238,9 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
             if bridge in bridges
         ]
         lines.append(
-            f"Rows with a date are of another day or machine. Compare them by {RATIO}, which ranks "
-            f"the rows; its interval allows for ratios that differ by {listed(errors)}. Other "
-            "columns are as measured there."
+            f"Rows with a date were timed on another day or machine. Compare by {RATIO}, by which "
+            f"rows are ranked; its interval allows for ratios that differ by {listed(errors)}. The "
+            "other columns are as measured there."
         )
     return lines
 

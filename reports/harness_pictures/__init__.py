@@ -49,24 +49,28 @@ KINDS: Mapping[str, harness.Picture] = MappingProxyType(
         for picture in (
             _picture(
                 "likelihood",
-                "Likelihood of train and test by epoch, every repeat and their median.",
+                "Likelihood of train and test by epoch: every repeat, and the median.",
                 "learning:likelihood",
                 "run",
             ),
             _picture(
                 "regions",
-                "Classes and probabilities over one or two inputs; else test rows on the first "
-                "two principal components.",
+                "Classes and probabilities over one or two inputs. With more inputs: test rows on "
+                "the first two principal components.",
                 "inputs:regions",
             ),
-            _picture("hidden", "What each hidden layer gives over one input.", "inputs:hidden"),
+            _picture("hidden", "The output of each hidden layer over one input.", "inputs:hidden"),
             _picture(
                 "reliability",
-                "The share that is right by the predicted probability, with counts.",
+                "Accuracy by predicted probability (reliability diagram), with counts.",
                 "calibration:reliability",
             ),
-            _picture("confusion", "Which class is taken for which.", "calibration:confusion"),
-            _picture("recall", "The share of each class that is found.", "calibration:recall"),
+            _picture(
+                "confusion",
+                "Confusion matrix: test rows by true and predicted class.",
+                "calibration:confusion",
+            ),
+            _picture("recall", "Recall of each class.", "calibration:recall"),
             _picture(
                 "fit-time",
                 "Accuracy against the time of a fit, with the Pareto front.",
@@ -83,14 +87,14 @@ KINDS: Mapping[str, harness.Picture] = MappingProxyType(
             ),
             _picture(
                 "sizes",
-                "Likelihood and time of a fit by training size, a line a model.",
+                "Likelihood and fit time by training size, one line per model.",
                 "learning:sizes",
                 "run",
                 shows_metrics=True,
             ),
             _picture(
                 "softmax",
-                "Time of softmax kernels against size, with a copy as the limit.",
+                "Time of softmax kernels against size; copying the array is the limit.",
                 "softmax:softmax",
                 "run",
             ),

@@ -30,11 +30,12 @@ from harness.sheets.drawing import (
     text,
     without_interval,
 )
-from harness.sheets.palette import FAINT, INK, colour, marker
+from harness.sheets.palette import FAINT, INK, PAPER, colour, marker
 from harness.sheets.style import settings
 from harness.sheets.thinning import thin
 from harness.statistics.scores import RowScores, cells
 from harness.words import fixed, listed, plural
+from harness_pictures.labels import STEP, Label, ambiguous, leader_of, places
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -68,8 +69,11 @@ CLOCKS = {ALONE: "alone", AMONG: "among trials"}
 DOT: Look = OTHERS | {"ls": "", "ms": 4}
 """The look of models that the legend does not name."""
 
-LABEL = 24
+LABEL = 36
 """The most characters of a label."""
+
+LINE = 20
+"""The most characters of a line of a label; parameters begin a second line."""
 
 LONG = 80
 """The most characters of a name in a description."""
@@ -77,8 +81,8 @@ LONG = 80
 NAMED = 5
 """The most models that are named on a panel's Pareto front."""
 
-GAP = 0.085
-"""The least distance between two labels, as a fraction of a panel's height."""
+ROOM = 0.07
+"""Room above the scores for each label, as a fraction of a panel's height."""
 
 AWAY = 12.0
 """From this distance in typographic points, a line leads from a label to its model."""
@@ -206,8 +210,7 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
         figure.draw_without_rendering()
         names = _names(_keys(drawn), LABEL)
         for ax, dataset in zip(axes, named, strict=True):
-            on = drawn[(drawn["dataset"] == dataset) & drawn["on the front"]]
-            _name_the_front(ax, on, time, names)
+            _write_labels(ax, drawn[drawn["dataset"] == dataset], time, names, metric)
     shown_clocks = {dataset: clocks[dataset] for dataset in named}
     sentences = _described(name, drawn, cost, shown_clocks, metric)
     sentences += _left_out(results, own, table[~timed])
@@ -324,32 +327,25 @@ def _panel(
     far = _far_off(table, metric)
     low, high = _accuracies(table[~far])
     span = high - low or 0.05
-    low, high = low - 0.06 * span, high + 0.06 * span
-    labelled = best["score"].to_numpy()[thin(len(best), NAMED)] if len(best) else np.empty(0)
-    while len(labelled) and _heights((labelled - low) / (high - low))[-1] > 1 - GAP:
-        high += 0.05 * span
+    low, high = low - 0.06 * span, high + (0.06 + ROOM * min(len(best), NAMED)) * span
+    if far.any():
+        worse = 2 * ROOM * span
+        low, high = (low - worse, high) if metric.more_is_better else (low, high + worse)
     ax.set_ylim(low, high)
     lowest = max(metric.low, ax.get_ylim()[0])
     ax.set_yticks([tick for tick in ax.get_yticks() if lowest <= tick <= metric.high])
     known = table[[time, "low (s)", "high (s)"]].to_numpy().ravel()
     known = known[known > 0]
-    # Labels stand to the left of their points, where the front leaves room.
+    # A label is as wide as a third of a panel; it may stand to the left of the fastest model.
     least, most = float(known.min()), float(known.max())
-    logarithmic(ax, "x", seconds, (least / (most / least) ** 0.3 / 1.5, most))
+    logarithmic(ax, "x", seconds, (least / (most / least) ** 0.15 / 1.2, most))
     if len(best):
         end = ax.get_xlim()[1]
         ax.step(
             [*best[time], end], [*best["score"], best["score"].iloc[-1]],
             where="post", color=FAINT, lw=1.0, zorder=1.5,
         )  # fmt: skip
-    edge = ax.get_ylim()[0 if metric.more_is_better else 1]
-    for at, score in zip(table.loc[far, time], table.loc[far, "score"], strict=True):
-        upwards = 7 if metric.more_is_better else -7
-        ax.annotate(
-            f"{fixed(score, 3)} {'↓' if metric.more_is_better else '↑'}", (at, edge),
-            xytext=(0, upwards), textcoords="offset points", fontsize=6, color=FAINT,
-            ha="center", va="bottom" if metric.more_is_better else "top",
-        )  # fmt: skip
+    edge = _edge(ax, metric)
     table = table.assign(score=table["score"].mask(far, edge))
     table.loc[far, ["score low", "score high"]] = math.nan
     # Models that the legend does not name share one look, and are drawn in one call.
@@ -400,40 +396,71 @@ def _accuracies(table: pd.DataFrame) -> tuple[float, float]:
     return (all_low, all_high) if all_high - all_low <= FLAT * (high - low) else (low, high)
 
 
-def _name_the_front(
-    ax: Axes, best: pd.DataFrame, time: str, names: Mapping[tuple[str, str], str]
+def _edge(ax: Axes, metric: Shown) -> float:
+    """The end of the accuracy axis where scores far from the others stand."""
+    return float(ax.get_ylim()[0 if metric.more_is_better else 1])
+
+
+def _write_labels(
+    ax: Axes,
+    table: pd.DataFrame,
+    time: str,
+    names: Mapping[tuple[str, str], str],
+    metric: Shown,
 ) -> None:
-    """Label the front's points at their upper left, which is free; lines lead to moved labels."""
+    """Write the names of the models on the front, and the scores that are far from the others.
+
+    Lines lead to labels that are not beside their points.
+    """
     box = ax.get_window_extent()
     figure = ax.get_figure(root=True)
     assert figure
     point = figure.dpi / 72
     width, height = box.width / point, box.height / point
+    far = _far_off(table, metric)
+    scores = table["score"].mask(far, _edge(ax, metric)).to_numpy()
     least, most = np.log(ax.get_xlim())
     low, high = ax.get_ylim()
-    labelled = best.iloc[thin(len(best), NAMED)]
-    x = (np.log(labelled[time].to_numpy()) - least) / (most - least)
-    y = (labelled["score"].to_numpy() - low) / (high - low)
-    for key, at, tall, up in zip(_keys(labelled), x, y, _heights(y), strict=True):
-        note = ax.text(0, 0, names[key], fontsize=7)
-        wide = note.get_window_extent().width / box.width
+    x = (np.log(table[time].to_numpy()) - least) / (most - least) * width
+    y = (scores - low) / (high - low) * height
+    on_front = np.flatnonzero(table["on the front"])
+    keys = _keys(table)
+    # Faster models come first, also in the table.
+    texts = [(int(i), _lines(names[keys[i]]), 7.0) for i in on_front[thin(len(on_front), NAMED)]]
+    arrow = "↓" if metric.more_is_better else "↑"
+    texts += [
+        (int(i), f"{fixed(table['score'].iloc[i], 3)} {arrow}", 6.0) for i in np.flatnonzero(far)
+    ]
+    labels = []
+    for i, words, size in texts:
+        note = ax.text(0, 0, words, fontsize=size)
+        extent = note.get_window_extent()
         note.remove()
+        labels.append(Label(x[i], y[i], extent.width / point, extent.height / point))
+    corners = np.column_stack([np.repeat(x[on_front], 2)[1:], np.repeat(y[on_front], 2)[:-1]])
+    if len(on_front):
+        corners = np.concatenate([corners, [[width, y[on_front[-1]]]]])
+    markers = np.column_stack([x, y])
+    centres = places(labels, markers, corners, width, height)
+    for (i, words, size), own, centre in zip(texts, labels, centres, strict=True):
+        if centre is None:
+            continue
+        away = STEP * len(leader_of(own, *centre)) > AWAY
         ax.annotate(
-            names[key], (at, tall), xycoords="axes fraction",
-            xytext=(min(max(at - 5 / width, wide + 2 / width), 1), up), textcoords="axes fraction",
-            ha="right", va="bottom", fontsize=7, color=INK,
+            words, (x[i] / width, y[i] / height), xycoords="axes fraction",
+            xytext=(centre[0] / width, centre[1] / height), textcoords="axes fraction",
+            ha="center", va="center", fontsize=size, color=FAINT if far[i] else INK,
+            linespacing=0.95, zorder=3,
+            bbox={"facecolor": PAPER, "edgecolor": "none", "alpha": 0.7, "pad": 0.4},
             arrowprops={"arrowstyle": "-", "color": FAINT, "lw": 0.5, "shrinkA": 0, "shrinkB": 3}
-            if (up - tall) * height > AWAY
+            if away or ambiguous(own, centre, markers)
             else None,
         )  # fmt: skip
 
 
-def _heights(points: Iterable[float]) -> list[float]:
-    """Heights of labels as fractions of the panel's height: above their points, and apart."""
-    heights: list[float] = []
-    for point in points:
-        heights.append(max(point + 0.025, heights[-1] + GAP if heights else 0.0))
-    return heights
+def _lines(name: str) -> str:
+    """A name on a line, or on two if it is long and has parameters."""
+    return name.replace("[", "\n[", 1) if len(name) > LINE else name
 
 
 def _keys(table: pd.DataFrame) -> list[tuple[str, str]]:

@@ -99,7 +99,7 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
     epochs = traces["epoch"]
     long = bool(epochs.max() >= LONG and epochs.min() > 0)
     with settings():
-        figure, axes = panels(len(shown), title=title, sharex=True, sharey=True, legend=True)
+        figure, axes = panels(len(shown), title=title, sharey=True, legend=True)
         kept = [_panel(ax, traces, p, shown, long) for ax, p in zip(axes, shown, strict=True)]
         table = pd.concat(kept, ignore_index=True)
         if len(shown) == 1:
@@ -109,8 +109,6 @@ def likelihood(frames: Frames, wanted: Wanted) -> Drawing:
             of = plural(len(first.result_ids), "repeat")
             axes[0].set_title(f"{diverged} of {of} diverged" if diverged else of)
         for ax in axes:
-            if long:
-                logarithmic(ax, "x", count, (epochs.min(), epochs.max()))
             ax.set_ylim(-0.02, 1.02)
         label(figure, axes, "epoch", "likelihood")
         lines = [
@@ -153,7 +151,7 @@ def _whose(shown: Sequence[Pairing]) -> str:
 def _panel(
     ax: Axes, traces: pd.DataFrame, pairing: Pairing, shown: Sequence[Pairing], long: bool
 ) -> pd.DataFrame:
-    """Draw one pairing; gives a table of its curves, the median first."""
+    """Draw one pairing over its own epochs; gives a table of its curves, the median first."""
     own = traces[traces["result_id"].isin(pairing.result_ids)]
     repeats = {number: group.set_index("epoch")[COLUMNS] for number, group in own.groupby("repeat")}
     median = _median(list(repeats.values()))
@@ -172,6 +170,8 @@ def _panel(
             median.index, median[name], color=colour(i), ls=dash(i), lw=2.2,
             marker="" if len(median) > 1 else marker(i),
         )  # fmt: skip
+    if long:
+        logarithmic(ax, "x", count, (own["epoch"].min(), own["epoch"].max()))
     name = shortened(p.model for p in shown)[pairing.model]
     if len({p.dataset for p in shown}) > 1:
         name += f" on {shortened(p.dataset for p in shown)[pairing.dataset]}"

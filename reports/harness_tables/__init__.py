@@ -25,7 +25,7 @@ def harness_reports() -> Iterable[harness.Report]:
         formats=("rich", "markdown", "csv", "json", "latex", "html-fragment"),
         options=(
             harness.Option(
-                "verbose", False, "All tables and columns, and how to read them.", short="v"
+                "verbose", False, "Print all tables and columns, and how to read them.", short="v"
             ),
         ),
         after_runs=True,

@@ -23,11 +23,11 @@ def harness_reports() -> Iterable[harness.Report]:
         description="Who is better: two models by dataset, or all pairs of several.",
         options=(
             harness.Option(
-                "model", (), "A model, by name or glob; repeatable. All but baselines if left out.",
+                "model", (), "A model, by name or glob; repeatable [all except baselines].",
                 short="m",
             ),
-            harness.Option("rope", 0.01, "Difference that does not matter."),
-            harness.Option("ranks", False, "With mean ranks and Elo ratings."),
+            harness.Option("rope", 0.01, "Differences up to this count as equal."),
+            harness.Option("ranks", False, "Add mean ranks and Elo ratings."),
         ),
     )  # fmt: skip
     yield harness.Report(
@@ -40,7 +40,7 @@ def harness_reports() -> Iterable[harness.Report]:
             harness.Option(
                 "score",
                 None,
-                "By which it is the best; else that of --metric, or likelihood.",
+                "Score that decides [that of --metric, or likelihood].",
                 metric=True,
             ),
         ),

@@ -277,7 +277,7 @@ def test_the_note_of_an_undecided_row_says_how_to_decide(
     folder: Path, fake_compare: dict[str, Any]
 ) -> None:
     fake_compare["verdicts"] = ["undecided"]
-    assert re.search(r"about \d+ pairs would tell", harness_in(folder, *KERNELS).printed)
+    assert re.search(r"about \d+ pairs would decide", harness_in(folder, *KERNELS).printed)
 
 
 def test_csv_has_one_line_per_row(folder: Path, fake_compare: dict[str, Any]) -> None:

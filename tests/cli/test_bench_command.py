@@ -403,7 +403,9 @@ def test_a_run_without_time_for_its_timing_recommends_a_budget(
     done = harness_in(folder, *RUN, "--timing-budget", "1s", "-v")
     assert done.status == 0
     told = re.sub(r"\s+", " ", done.printed)
-    assert re.search(r"3 × 1 s are too few, \d+ s would do \(--timing-budget\): threshold,", told)
+    assert re.search(
+        r"3 × 1 s are too short; \d+ s would be enough \(--timing-budget\): threshold,", told
+    )
 
 
 def test_a_run_without_time_for_its_timing_does_not_mention_processes(

@@ -329,6 +329,42 @@ def test_a_model_is_shown_with_its_parameters_and_needs(cli: Harness) -> None:
         assert word in printed
 
 
+def test_long_parameters_are_wrapped_never_cut(cli: Harness, tmp_path: Path) -> None:
+    """Names and defaults that were wider than 80 columns ended in an ellipsis."""
+    name = "a_parameter_whose_name_is_longer_than_a_column_of_the_table"
+    plugin = f"""
+import harness
+
+
+def make(task, {name}="x", sizes=({", ".join(str(n) for n in range(100, 120))})):
+    pass
+
+
+@harness.hookimpl
+def harness_models():
+    yield harness.Model("wide", make)
+"""
+    (tmp_path / "wide.py").write_text(plugin)
+    status, printed, _ = cli("show", "wide", "--plugin", str(tmp_path / "wide.py"))
+    assert status == 0
+    assert "…" not in printed
+    assert max(map(len, printed.splitlines())) <= 80
+    for word in ("a_parameter_whose", "sizes", "100x101x102", "119"):
+        assert word in printed
+
+
+@pytest.mark.parametrize(("name", "n_more"), [("penguins", 3), ("breast-cancer", 27)])
+def test_first_rows_have_whole_names_and_the_number_of_the_other_columns(
+    cli: Harness, name: str, n_more: int
+) -> None:
+    _, printed, _ = cli("show", name)
+    assert f"+{n_more} more" in printed
+    (head,) = (line for line in printed.splitlines() if "more   class" in line)
+    n_shown = len(re.split(r" {3,}", head.strip())) - 2
+    rows = printed.splitlines()[printed.splitlines().index(head) + 2 :][:5]
+    assert all(len(row.split()) == n_shown + 2 for row in rows)
+
+
 def test_a_model_from_a_file_is_shown_with_the_file(cli: Harness, tmp_path: Path) -> None:
     _, printed, _ = cli("show", "half", "--plugin", "mine.py")
     assert "mine.py" in printed

@@ -78,7 +78,7 @@ def test_a_step_is_shown_with_its_date_size_and_certainty(folder: Path) -> None:
     assert "firm" in line
     assert "2026-01-19" in line
     assert "ratios to the anchor a." in done.printed
-    assert "A step may be none." in done.printed
+    assert "A step may be a false alarm." in done.printed
 
 
 def test_json_has_all_points_and_steps(folder: Path) -> None:
@@ -113,7 +113,8 @@ def cautions(folder: Path) -> dict[str, list[str]]:
     whole = {style: " ".join(printed[style].split()) for style in ("rich", "markdown")}
     return {
         **{
-            style: re.findall(r"A step may be none\..*deviation\.", whole[style]) for style in whole
+            style: re.findall(r"A step may be a false alarm\..*deviation\.", whole[style])
+            for style in whole
         },
         "csv": [row["caution"] for row in rows if row["caution"]],
         "json": [
@@ -149,8 +150,8 @@ def test_the_caution_has_the_rates_that_the_study_measured() -> None:
         return [f"{100 * shares[0]:.0f}", f"{100 * shares[-1]:.0f}"]
 
     least, most = percent("trend")
-    assert f"up to {percent('autocorrelation .6')[1]}% have a step" in CAUTION
-    assert f"and {least} to {most}% where a slow trend" in CAUTION
+    assert f"up to {percent('autocorrelation .6')[1]}% show one" in CAUTION
+    assert f"and {least} to {most}% if a slow trend" in CAUTION
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])

@@ -352,7 +352,7 @@ def test_a_history_is_shown_with_its_steps(made: Frames, few: Frames) -> None:
     assert cells[:2] == ["fit: &lt;i&gt;slower, iris", "24"]
     assert 9 < float(cells[3].removesuffix("%")) < 12
     assert cells[7:] == ["13 January 2026, 00:00 UTC", cells[8], "firm"]
-    assert "A step may be none." in section
+    assert "A step may be a false alarm." in section
 
 
 def test_a_history_without_comparable_points_has_no_section(few: Frames) -> None:

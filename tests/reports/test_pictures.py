@@ -261,7 +261,27 @@ def cielab(colour: str, sight: Any) -> np.ndarray[Any, Any]:
 def test_series_have_distinct_colours_for_colour_blind_people(sight: str) -> None:
     for colours in (SERIES, [DARK[c] for c in SERIES]):
         seen = [cielab(c, SIGHT[sight]) for c in colours]
-        assert min(math.dist(a, b) for a, b in itertools.combinations(seen, 2)) >= 15
+        assert min(math.dist(a, b) for a, b in itertools.combinations(seen, 2)) >= 20
+
+
+def test_no_series_is_a_shade_of_another() -> None:
+    """The two perceptrons of a default run were two blues."""
+    for colours in (SERIES, [DARK[c] for c in SERIES]):
+        seen = [cielab(c, SIGHT["all cones"]) for c in colours]
+        assert min(math.hypot(a, b) for _, a, b in seen) >= 20  # none is grey
+        hues = [math.degrees(math.atan2(b, a)) for _, a, b in seen]
+        gaps = [abs((a - b + 180) % 360 - 180) for a, b in itertools.combinations(hues, 2)]
+        assert min(gaps) >= 30
+
+
+def test_a_series_has_a_similar_hue_on_light_and_dark_paper() -> None:
+    for light, dark in DARK.items():
+        if light in SERIES:
+            hues = [
+                math.degrees(math.atan2(*cielab(c, SIGHT["all cones"])[:0:-1]))
+                for c in (light, dark)
+            ]
+            assert abs((hues[0] - hues[1] + 180) % 360 - 180) <= 10
 
 
 def test_series_differ_in_more_than_colour() -> None:
@@ -849,6 +869,55 @@ def test_labels_of_the_front_stay_within_their_panel_and_do_not_overlap(
         for label, other_label in itertools.combinations(labels, 2):
             assert not Text.get_window_extent(label).overlaps(Text.get_window_extent(other_label))
         assert len({note.get_text() for note in labels}) == len(labels)
+
+
+@pytest.mark.parametrize("kind", ["fit-time", "latency"])
+def test_labels_of_a_default_runs_size_cover_no_point(kind: str) -> None:
+    picture = KINDS[kind].draw(crowded(16, 9))
+    n_covered = 0
+    for ax in picture.figure.axes:
+        points = [
+            ax.transData.transform(line.get_xydata()) for line in ax.lines if len(line.get_xydata())
+        ]
+        markers = [
+            p for p, line in zip(points, ax.lines, strict=True) if line.get_marker() != "None"
+        ]
+        for note in ax.texts:
+            box = Text.get_window_extent(note)
+            n_covered += sum(box.contains(x, y) for x, y in np.concatenate(markers))
+    assert n_covered == 0
+
+
+def test_scores_far_from_the_others_have_labels_that_do_not_overlap() -> None:
+    """Three of sixteen models are far off at nearly the same time."""
+    frames = crowded(16, 1)
+    far = frames.results.index[[2, 3, 4]]
+    results = frames.results.assign(accuracy=np.linspace(0.9, 0.95, 16), fit_seconds=1.0)
+    results.loc[:, "fit_seconds"] = np.geomspace(0.001, 1, 16)
+    results.loc[far, "accuracy"] = [0.2, 0.3, 0.4]
+    results.loc[far, "fit_seconds"] = [0.01, 0.0101, 0.0102]
+    picture = KINDS["fit-time"].draw(replace(frames, results=results))
+    (ax,) = picture.figure.axes
+    labels = [note for note in ax.texts if "↓" in note.get_text()]
+    assert sorted(note.get_text() for note in labels) == [".200 ↓", ".300 ↓", ".400 ↓"]
+    for label, other_label in itertools.combinations(ax.texts, 2):
+        assert not Text.get_window_extent(label).overlaps(Text.get_window_extent(other_label))
+    assert ax.get_ylim()[0] > 0.5
+
+
+def test_each_panel_of_likelihoods_spans_its_own_epochs() -> None:
+    """One model of 10,000 epochs left others' panels of 50 epochs half blank."""
+    frames = crowded(2, 1)
+    ids = frames.results["result_id"].tolist()
+    traces = pd.concat(
+        pd.DataFrame({"result_id": i, "epoch": np.arange(start, stop + 1, start)})
+        for i, start, stop in ((ids[0], 50, 10_000), (ids[1], 1, 40))
+    ).assign(train_likelihood=0.5, test_likelihood=0.5)
+    picture = KINDS["likelihood"].draw(replace(frames, traces=lambda: traces))
+    for ax, (start, stop) in zip(picture.figure.axes, ((50, 10_000), (1, 40)), strict=True):
+        low, high = np.log(ax.get_xlim())
+        assert (np.log(stop) - np.log(start)) / (high - low) > 0.8
+        assert ax.get_xscale() == "log"
 
 
 def test_intervals_fit_into_the_axes() -> None:

@@ -87,23 +87,24 @@ Failures
 
 How to read this
   Models are ranked by likelihood = exp(-NLL), the geometric mean probability of
-    the right class, and not by accuracy. Behind each score stands its 95%
+    the right class (not by accuracy). Each score is followed by its 95%
     interval.
   ≈: not significantly different from the best (paired tests on the same splits,
     5%, corrected for the number of models). Bold: significantly better than all
     others.
-  Not every repeat is ok: figures over the ok ones only, no rank, and never the
-    best; * in the overviews.
-  Fresh draws are independent: Student's t over the draws.
-  Resampled splits share rows: Student's t over the splits, with Nadeau and
-    Bengio's variance s^2 (1/J + n_test/n_train). Splits are stratified, so
-    scores and intervals are those at this table's class shares.
-  The likelihood's interval is the mean NLL's, transformed.
-  A likelihood without an interval rests on fewer than 10 test rows: a few wrong
-    predictions make up the whole NLL, and one more would change it. More test
-    rows or repeats help.
-  Seconds are medians, taken while other trials ran: to plan by, not to compare
-    by. What several models import counts with the first of them.
+  *: some repeats have no score. Figures are over the other repeats; the model
+    has no rank and cannot be the best.
+  Intervals on fresh draws: Student's t over the draws, which are independent.
+  Intervals on resampled splits, which share rows: Student's t over the splits,
+    with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). Splits keep
+    the class shares of the table; all results hold for these shares.
+  The likelihood's interval is exp(-x) of the mean NLL's interval.
+  A likelihood has no interval if fewer than 10 test rows, wrong predictions,
+    make up the whole NLL: one more such row would change it. More test rows or
+    repeats help.
+  Seconds are rough medians, because trials ran in parallel. To compare speed,
+    use the "Timings" of models alone. The time of a shared import counts for
+    the first model that needs it.
 """
 
 
@@ -165,7 +166,7 @@ def test_a_model_that_failed_in_some_repeats_has_no_rank_and_is_never_the_best(
     text = printed(report, frames)
     assert "4/5" in text
     assert "iris, torch-mlp: 1 × crashed: killed by SIGSEGV" in text
-    assert "never the best" in " ".join(text.split())
+    assert "cannot be the best" in " ".join(text.split())
 
 
 def test_overviews_weigh_datasets_equally_and_leave_out_incomplete_models(
@@ -226,8 +227,8 @@ def test_a_likelihood_that_depends_on_the_device_has_a_note_below_the_tables(
     text = " ".join(printed(report, frames).split())
     assert text.count("likelihood differs") == 1
     assert (
-        f"{dataset}, torch-mlp: likelihood differs by up to 0.011 between devices (on the same "
-        "splits and seeds; by more than 0.001 in 2 of 5 repeats)"
+        f"{dataset}, torch-mlp: likelihood differs by up to 0.011 between devices on the same "
+        "splits and seeds (by more than 0.001 in 2 of 5 repeats)"
     ) in text
 
 
@@ -285,11 +286,11 @@ def worse_likelihood(frames: Frames) -> Frames:
 @pytest.mark.parametrize(
     ("metrics", "change", "sentence"),
     [
-        ((), worse_likelihood, "Accuracy says {}; compare their likelihoods, or another score"),
-        ((), replace, "Accuracy says {}, and neither does the likelihood; more test rows or"),
-        (("brier",), worse_likelihood, "brier says {}; compare their likelihoods."),
-        (("nll", "accuracy"), replace, "nll says {}, and neither does the likelihood; more test"),
-        (("likelihood",), replace, "Likelihood says {}; more test rows or repeats may."),
+        ((), worse_likelihood, "Accuracy {}; compare their likelihoods, or another score"),
+        ((), replace, "Accuracy {}, nor does the likelihood; more test rows or repeats"),
+        (("brier",), worse_likelihood, "brier {}; compare their likelihoods."),
+        (("nll", "accuracy"), replace, "nll {}, nor does the likelihood; more test"),
+        (("likelihood",), replace, "Likelihood {}; more test rows or repeats may help."),
     ],
 )
 def test_what_tells_models_from_a_baseline_is_named_if_the_score_does_not(
@@ -297,7 +298,7 @@ def test_what_tells_models_from_a_baseline_is_named_if_the_score_does_not(
 ) -> None:
     frames = make_frames(SMALL, {"prior": 0.3, "torch-mlp": 0.3})
     text = " ".join(printed(report, replace(change(frames), metrics=metrics)).split())
-    assert sentence.format("nothing about the models here") in text
+    assert sentence.format("does not separate the best models from guessing here") in text
 
 
 def test_a_class_with_few_test_rows_is_named(report: Report) -> None:
@@ -351,8 +352,8 @@ def test_with_one_seed_on_a_fixed_split_the_note_limits_comparisons_to_these_fit
     with_one_repeat, with_several_repeats = (
         " ".join(printed(report, make_frames(digits, FEW, repeats=n)).split()) for n in (1, 3)
     )
-    assert "comparisons speak of these fits only" in with_one_repeat
-    assert "comparisons speak of these fits only" not in with_several_repeats
+    assert "comparisons hold for these fits only" in with_one_repeat
+    assert "comparisons hold for these fits only" not in with_several_repeats
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 100, 120, 200])
@@ -492,7 +493,9 @@ def test_a_skipped_pairing_is_listed_once_with_its_reason(report: Report) -> Non
 def test_clipped_probabilities_are_counted_in_a_footnote(report: Report, whole: Frames) -> None:
     text = " ".join(printed(report, whole).split())
     assert ".232†" in text
-    assert "probability 0, counted as 2.2e-16: digits, sklearn-knn (3 of 2250 test rows)" in text
+    assert (
+        "got probability 0, counted as 2.2e-16: digits, sklearn-knn (3 of 2250 test rows)" in text
+    )
 
 
 @pytest.mark.parametrize(
@@ -552,8 +555,8 @@ def test_a_note_says_that_seconds_of_repeats_trained_together_are_shares(
 ) -> None:
     frames = make_frames(SMALL, FEW)
     alone = printed(report, frames, width=1000)
-    assert "in one go" not in alone
+    assert "trained together" not in alone
     together = frames.results["fitted_together"].where(frames.results["model"] == "prior", 5)
     shared = replace(frames, results=frames.results.assign(fitted_together=together))
     text = printed(report, shared, width=1000)
-    assert "where repeats were trained in one go, each counts with an equal share." in text
+    assert "repeats trained together share their time equally." in text

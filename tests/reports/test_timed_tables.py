@@ -63,7 +63,7 @@ UNTIMED = (
     timing("softmax", "wrong-one", CASE, status="wrong", reason="a probability is off by 0.1"),
     timing("softmax", "late-one", CASE, status="unfinished", reason="the time was up"),
     timing("fit", "odd[x=1]", "iris", status="failed", reason="ValueError: [bold]no\x1b[31m [/]"),
-    timing("fit", "big", "digits", status="unfinished", reason="1 s are too few"),
+    timing("fit", "big", "digits", status="unfinished", reason="1 s are too short"),
     timing("softmax", "every kernel", "every shape", status="unfinished", reason="no XPU here"),
 )
 LONG = (
@@ -218,7 +218,7 @@ def test_the_time_of_a_fit_is_given_as_a_multiple_of_the_anchor_s() -> None:
     (sheet,) = timed.training_sheets(table)
     assert column(sheet, "× anchor") == ["100", "300"]
     legend = " ".join(line for note in timed.notes(frames_of(QUICK)) for line in note.lines)
-    assert "× anchor: the time as a multiple of the anchor's (compute-1)" in legend
+    assert "× anchor: the time divided by that of the anchor (compute-1)" in legend
 
 
 def test_timings_of_another_day_are_ranked_by_multiples_and_their_day_is_given() -> None:
@@ -231,7 +231,7 @@ def test_timings_of_another_day_are_ranked_by_multiples_and_their_day_is_given()
     low, high = sheet.columns[1].entries[1].low, sheet.columns[1].entries[1].high
     assert float(low) < 200 * (1 - DAY) < 200 * (1 + DAY) < float(high)
     legend = " ".join(line for note in timed.notes(frames) for line in note.lines)
-    assert "Compare them by × anchor, which ranks the rows" in legend
+    assert "Compare by × anchor, by which rows are ranked" in legend
 
 
 def test_kernels_of_another_day_are_compared_by_multiples() -> None:
@@ -540,18 +540,18 @@ def test_pairings_and_kernels_without_a_time_are_listed_with_the_reason(report: 
     text = printed(report, frames_of(*KERNELS, *PAIRING, *UNTIMED), 1000)
     assert f"wrong-one, {CASE} (softmax) @ cpu: wrong: a probability is off by 0.1" in text
     assert f"1 × the time was up: {CASE}, late-one" in text
-    assert "1 × 1 s are too few: digits, big" in text
+    assert "1 × 1 s are too short: digits, big" in text
     assert "1 × no XPU here: every shape, every kernel" in text
 
 
 def test_many_pairings_without_a_time_for_the_same_reason_are_one_line(report: Report) -> None:
     late = [
-        timing("fit", f"m{i}", "digits", status="unfinished", reason="1 s are too few")
+        timing("fit", f"m{i}", "digits", status="unfinished", reason="1 s are too short")
         for i in range(9)
     ]
     text = printed(report, frames_of(*late), 1000)
     listed = "; ".join(f"digits, m{i}" for i in range(6))
-    assert f"9 × 1 s are too few: {listed}; and 3 more" in text
+    assert f"9 × 1 s are too short: {listed}; and 3 more" in text
 
 
 def test_markup_from_plugins_is_printed_as_text(report: Report) -> None:
@@ -606,7 +606,7 @@ def test_json_has_every_figure_and_null_for_missing_figures(
     (mlp, _, odd, big) = tables["training"]
     assert mlp["reference_ratio"] == pytest.approx(0.8)
     assert (odd["status"], odd["fit_seconds"]) == ("failed", None)
-    assert (big["status"], big["reason"]) == ("unfinished", "1 s are too few")
+    assert (big["status"], big["reason"]) == ("unfinished", "1 s are too short")
     kernels = {row["kernel"]: row for row in tables["softmax"]}
     assert list(kernels) == ["fast", "naive", "copy", "wrong-one", "late-one"]
     assert kernels["naive"]["survives"] == 0

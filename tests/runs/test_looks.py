@@ -141,8 +141,9 @@ def test_several_looks_are_mentioned_in_the_notes_and_corrected_for(
     how = ["--in-process", "--no-timing", "--no-progress", "-v"]
     done = harness_in(tmp_path, *words, "-r", "auto", *how)
     assert done.status == 0, done
-    assert "10 repeats for guessed: by likelihood, the best is not told from all others" in (
-        done.remarks
+    assert (
+        "adding repeats, up to 10, for guessed: models still tie with the best by likelihood"
+        in (done.remarks)
     )
     assert "After 5, 10, 20 repeats, more were added" in done.printed
     assert "more were added" not in harness_in(tmp_path, *words, "-r", "6", *how).printed
@@ -166,11 +167,11 @@ def test_the_metric_that_ranks_decides_about_more_repeats(tmp_path: Path) -> Non
     how = ["-r", "auto", "--in-process", "--no-timing", "--no-progress", "-v"]
     done = harness_in(tmp_path, *words, *how, "--metric", "steady", "--metric", "likelihood")
     assert done.status == 0, done
-    assert "40 repeats for clear: by steady, the best is not told from all others" in done.remarks
+    assert "up to 40, for clear: models still tie with the best by steady" in done.remarks
     printed = " ".join(done.printed.split())
-    assert "more were added where the best was not told from all others by steady." in printed
+    assert "more were added to datasets where models still tied with the best by steady." in printed
     others = ("--metric", "likelihood", "--metric", "steady")
-    assert "repeats for clear" not in harness_in(tmp_path, *words, *how, *others).remarks
+    assert "adding repeats" not in harness_in(tmp_path, *words, *how, *others).remarks
 
 
 def test_a_metric_that_no_test_can_compare_adds_no_repeats_and_says_so(tmp_path: Path) -> None:
@@ -181,8 +182,8 @@ def test_a_metric_that_no_test_can_compare_adds_no_repeats_and_says_so(tmp_path:
     words += ["--metric", "average-precision", "-r", "auto", "--in-process", "--no-timing"]
     done = harness_in(tmp_path, *words, "--no-progress", "-v")
     assert done.status == 0, done
-    assert "repeats for guessed" not in done.remarks
-    said = "No repeats were added for guessed: average-precision has no values for rows"
+    assert "adding repeats" not in done.remarks
+    said = "No repeats were added for guessed: average-precision is not a mean over rows"
     assert said in " ".join(done.printed.split())
 
 

@@ -65,7 +65,7 @@ def test_several_timings_are_added_up(parts: list[tuple[float, ...]]) -> None:
         ({"stolen": 0.019}, ""),
         ({"stolen": 0.05}, "the host kept 5% of a processor from it"),
         ({"own": 0.8}, ""),
-        ({"own": 0.5}, "what was timed had one for 50% of the time"),
+        ({"own": 0.5}, "the timed code had one for 50% of the time"),
         ({"own": 3.5}, ""),  # of several threads
         ({"load": 9.0}, ""),  # which the trials before may have made
     ],

@@ -361,7 +361,7 @@ def test_a_session_on_a_busy_machine_says_so() -> None:
     assert session.usage == Usage(seconds=20.0, own=10.0, others=40.0)
     assert str(session).startswith("timed for 10 s in 5 processes, until every interval was tight")
     assert "; this machine was busy: other programs used 2.0 of " in str(session)
-    assert str(session).endswith("what was timed had one for 50% of the time")
+    assert str(session).endswith("the timed code had one for 50% of the time")
     quiet = Machine(usage=Usage(seconds=2.0, own=2.0)).time(Group("x"))
     assert "busy" not in str(quiet)
 
@@ -444,7 +444,7 @@ def test_what_the_first_process_does_not_come_to_is_given_up_with_a_time_that_wo
     session = Machine(seconds=lambda _: 10.0).time(*map(Group, "wxyz"), budget=60.0)
     assert [timing.status for timing in session.timings] == ["ok", "ok", *["unfinished"] * 2]
     assert session.n_processes == FEWEST
-    reason = "60 s are too few, about 120 s would do"
+    reason = "60 s are too short; about 120 s would be enough"
     assert [timing.reason for timing in session.timings[2:]] == [reason] * 2
 
 

@@ -172,7 +172,7 @@ def test_two_repetitions_test_each_row_twice_and_the_tables_say_so(
     assert rows["true"].sum() == 2 * (y > 0).sum()
     text = report_of(outcome)
     assert "4-fold cross-validation, 2 repetitions, 30 training and 10 test rows" in text
-    assert "the rows of all folds are the sample" in text
+    assert "Intervals of cross-validation" in text
 
 
 def test_leave_one_out_and_unfinished_folds_are_named_and_a_parameter_can_be_set(
@@ -181,8 +181,8 @@ def test_leave_one_out_and_unfinished_folds_are_named_and_a_parameter_can_be_set
     outcome = run_of(plugin, tmp_path, "each", repeats=40)
     text = report_of(outcome)
     assert "leave-one-out cross-validation, 39 training and 1 test rows" in text
-    assert "More than 10 folds, leave-one-out included: no intervals and no ≈." in text
-    assert "the rows of all folds are the sample" not in text
+    assert "More than 10 folds (leave-one-out included) give no intervals and no ≈:" in text
+    assert "Intervals of cross-validation" not in text
     assert "≈" not in text.partition("How to read this")[0]
     outcome = run_of(plugin, tmp_path, "four[shift=1.0]", repeats=3)
     text = report_of(outcome)

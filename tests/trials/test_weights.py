@@ -370,7 +370,7 @@ def test_a_column_of_weights_is_no_feature_and_the_report_says_who_ignored_it(
         "its scores are weighted."
     ) in printed
     assert "prior: its fit takes no" not in printed
-    assert "Test rows with weights count by them" in printed
+    assert "Every score and interval is weighted" in printed
     shown = harness_in(tmp_path, "show", "t.csv[target=y,weights=w]")
     assert "the weights" in shown.printed
 

@@ -26,24 +26,24 @@ HEAD = """\
 Written by `make power` from [regressions.jsonl](regressions.jsonl), where each comparison is a
 line; `python tests/benchmarks/power report` writes it anew without measuring.
 
-A comparison is what `harness ab` does with its defaults (budget 3%, alpha 1%, at most 60 s, an end
-as soon as it is clear), one workload at a time: pairs of fresh processes that load two versions of
-one plugin file, with data of a seed that no other comparison had. The subjects are a softmax of
-100,000 x 10 in float32, a hundred equal steps; the notebook's training loop (1-10-20-10-3, full
-batches, 200 epochs, data set `threshold`) by hand in NumPy; and the same in PyTorch. The times to
-know are those of a fit or of a softmax; intervals of counts are Wilson's at 95%.
+A comparison is one call of `harness ab` with its defaults (budget 3%, alpha 1%, at most 60 s, ends
+as soon as the verdict is clear) for one workload: pairs of new processes load two versions of one
+plugin file. Each comparison has data of its own seed. There are three subjects: a softmax of
+100,000 x 10 in float32, in a hundred equal steps; the notebook's training loop (1-10-20-10-3, full
+batches, 200 epochs, dataset `threshold`) by hand in NumPy; and the same loop in PyTorch. The
+measured times are those of a fit or of a softmax. Intervals of counts are Wilson's at 95%.
 """
 
 PLANTINGS = """\
-**Extra steps**: so many more of the hundred parts of the rows, or of the 200 epochs; their true
-size is known by construction, and was measured besides. **A fixed cost**: a tanh of so many numbers
-after each call or epoch. **A copy**: of so many numbers after each part or epoch. How large these
-truly are was measured otherwise than by the study: both versions in one process, in turns of 10 ms
-in random order, for 2 s in each of six to eighteen processes, by the processor's time, which does
-not count what other programs take. **Start-up only** computes when the file is
-imported and whenever a classifier is made or logits are prepared, and is none. **Nulls**: the same
-file; one whose functions have other names; the same at a longer path; another hash seed (and
-another offset of the stack) in each process of b.
+**Extra steps**: version b computes additional parts of the rows (beyond the hundred), or
+additional epochs (beyond the 200). The true slowdown is known by construction, and was measured
+as well. **A fixed cost**: a tanh of some numbers after each call or epoch. **A copy**: a copy of
+some numbers after each part or epoch. The true slowdowns were measured independently of the
+study: both versions in one process, in turns of 10 ms in random order, for 2 s in each of six to
+eighteen processes, in processor time, which excludes other programs. **Start-up only**: extra
+work when the file is imported and when a classifier is made or logits are prepared; this is not a
+slowdown. **Nulls**: the same file; a file whose functions have other names; the same file at a
+longer path; another hash seed (and another offset of the stack) in each process of b.
 """
 
 

@@ -34,15 +34,15 @@ FEWEST = 30
 HEAD = """\
 # Statistics: how often intervals, p-values and marks are right
 
-Written by `make statistics` from [statistics.jsonl](statistics.jsonl); it goes on where it ended,
-and `python tests/benchmarks/statistics report` writes this page without simulating. Data are drawn
-with a known truth, or from a pool whose mean is the truth, and what the harness says about them is
-counted. The simulation shares no arithmetic with what it judges.
+Written by `make statistics` from [statistics.jsonl](statistics.jsonl); a new call continues where
+the last one stopped. `python tests/benchmarks/statistics report` writes this page without
+simulating. The simulation draws data with a known truth, or from a pool whose mean is the truth,
+and counts what the harness says about them. It shares no arithmetic with the code that it judges.
 
-Rate: its 95% Monte-Carlo interval (Wilson) stands in brackets. A claim holds in a setting where
-that interval reaches the goal. Withheld: runs in which the harness gave no answer; the rate counts
-the others. "Hardly shown": fewer than 30 answers, too few to judge. Settings without a goal are
-published only.
+Each rate is followed by its 95% Monte-Carlo interval (Wilson) in brackets. A claim holds in a
+setting if this interval reaches the goal. "Withheld" counts the runs in which the harness gave no
+answer; the rate is over the other runs. "Hardly shown" means fewer than 30 answers, too few to
+judge. Settings without a goal are only reported.
 """
 
 
