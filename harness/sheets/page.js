@@ -3,7 +3,7 @@
 // of them are there, in the order of the report.
 (() => {
   const NUMBER = /([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([kMG])?/;
-  const MARKED = new RegExp(`^[≈*†<\\s]*${NUMBER.source}[*†\\s]*$`);
+  const MARKED = new RegExp(`^[≈?*†<\\s]*${NUMBER.source}[*†\\s]*$`);
   const DATE = /^(\d{4}-\d\d-\d\d|\d{1,2} \p{Lu}\p{Ll}+ \d{4})/u;
   const UNITS = { k: 1e3, M: 1e6, G: 1e9 };
 
@@ -86,7 +86,7 @@
     const marked = columns.map((cells, i) => {
       const known = cells.map((cell) => bare(cell).words).filter((words) => words !== "" && words !== "–");
       const figures = known.length > 0 && known.every((words) => MARKED.test(words));
-      return wide[i] || (figures && known.some((words) => /[≈*†<]/.test(words)));
+      return wide[i] || (figures && known.some((words) => /[≈?*†<]/.test(words)));
     });
     const fields = (cell, i) => {
       if (cell.parentElement === head) {

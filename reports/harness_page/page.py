@@ -18,13 +18,14 @@ from harness.sheets.grids import of_sheet, packed
 from harness.sheets.notes import FAILURES, LEGEND
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
+from harness.sheets.table import BELOW, PARTIAL, TIED
 from harness.sheets.texts import frame_csv
 from harness_page import facts, past
 from harness_page.details import Details
-from harness_page.names import file_name
+from harness_page.names import file_name, parts
 from harness_page.pairs import HOW, matrices
 from harness_page.sizes import by_size
-from harness_page.views import field_of, view
+from harness_page.views import BESIDE, field_of, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -77,6 +78,7 @@ class Section:
 def page(frames: Frames) -> str:
     """The whole page as self-contained HTML; the same store gives the same text."""
     environment = web.templates("harness_page", *TEMPLATES)
+    environment.filters["parts"] = parts
     by_name = tables(frames)
     ranking, field = by_name["ranking"], field_of(by_name["ranking"])
     rank = ranked_by(frames)
@@ -98,6 +100,13 @@ def page(frames: Frames) -> str:
         when=_when(frames),
         command=command_of(frames.run),
         counts=facts.counts(frames.results),
+        origin=facts.origin(frames),
+        commands=facts.commands(frames.run),
+        tied=TIED,
+        below=BELOW,
+        partial=PARTIAL,
+        beside=BESIDE,
+        beyond=len(field.datasets) > BESIDE,
         views=views,
         field=field,
         best=BEST,
@@ -188,12 +197,12 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
     others.sort(key=lambda note: note.heading != LEGEND)
     yield Section("notes", LEGEND, notes=tuple(others))
     costs = [
-        replace(of_sheet(sheet, "costs"), caption="Costs")
+        replace(of_sheet(sheet, "costs"), caption="Costs of each model")
         for sheet in sheets(by_name["ranking"])[-1:]
     ]
     yield Section(
         "environment",
-        "Environment and memory",
+        "Memory, machine and software",
         grids=(*costs, *facts.environment(frames)),
         folded=True,
     )

@@ -234,8 +234,11 @@ def test_ties_and_baselines_stand_apart_and_outliers_do_not_stretch_the_chart() 
     assert titles == [
         "Best, and not significantly different from it",
         "Significantly behind the best",
-        "Baselines, which ignore the features",
+        "Baselines, which guess without the features",
     ]
+    # Baselines have no number, and the worst model is counted without them.
+    numbers = re.findall(r'<td class="rank">(\d*)</td>', table)
+    assert numbers == ["1", "2", "3", "4", "5", ""]
 
 
 def test_variants_lose_their_common_parameters_and_full_names_stay() -> None:
