@@ -15,6 +15,8 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from html import unescape
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -22,7 +24,7 @@ import harness_page
 import numpy as np
 import pandas as pd
 import pytest
-from browsing import violations_in
+from browsing import mistyped_in, violations_in
 from command_line import complaint_of, harness_in
 from histories import point
 from hypothesis import given
@@ -42,7 +44,6 @@ from harness.untrusted import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from selenium import webdriver
     from selenium.webdriver.remote.webelement import WebElement
@@ -458,6 +459,17 @@ def test_names_in_a_fragment_are_escaped() -> None:
     assert "&lt;script&gt;" in text
 
 
+# Scripts
+
+
+def test_the_page_s_script_keeps_its_types(tmp_path: Path) -> None:
+    source = files("harness_page") / "view.js"
+    assert mistyped_in(Path(str(source))) == ""
+    wrong = tmp_path / "wrong.js"
+    wrong.write_text("const twice = (number) => 2 * number;\n")
+    assert "implicitly has an 'any' type" in mistyped_in(wrong)
+
+
 # In a browser
 
 
@@ -669,6 +681,46 @@ def test_a_pair_is_told_in_full(opened: Any, made: Frames) -> None:
     ActionChains(driver).scroll_to_element(cell).move_to_element(cell).perform()
     (told,) = shown(driver, "#pairs .told")
     assert re.search(r" − .*: NLL .*won \d, tied \d, lost \d; p = ", told.text)
+
+
+@pytest.mark.slow
+def test_pairs_are_reached_by_arrows_and_unfold_on_enter(opened: Any, made: Frames) -> None:
+    driver = opened(page_of(made))
+    press(shown(driver, "#pairs .unfold summary")[0])
+    stops = shown(driver, ".pairs td[tabindex='0']")
+    assert len(stops) == 1
+    driver.execute_script("arguments[0].focus()", stops[0])
+    rows = shown(driver, "table.pairs tbody tr")
+    cells = [row.find_elements(By.TAG_NAME, "td") for row in rows[:3]]
+
+    def pressed(*keys: str) -> WebElement:
+        driver.switch_to.active_element.send_keys(*keys)
+        return driver.switch_to.active_element
+
+    # The diagonal is passed over, and the edges hold.
+    assert driver.switch_to.active_element == cells[0][1]
+    assert pressed(Keys.ARROW_LEFT) == pressed(Keys.ARROW_UP) == cells[0][1]
+    assert pressed(Keys.ARROW_RIGHT) == cells[0][2]
+    assert pressed(Keys.ARROW_DOWN) == cells[1][2]
+    assert pressed(Keys.ARROW_LEFT) == cells[1][0]
+    assert pressed(Keys.END) == cells[1][-1]
+    reached = pressed(Keys.HOME)
+    assert reached == cells[1][0]
+    assert reached.get_attribute("aria-label") == shown(driver, "#pairs .told")[0].text
+    assert reached.aria_role == "gridcell"
+    assert shown(driver, ".pairs td[tabindex='0']") == [reached]
+    pressed(Keys.ENTER)
+    (table,) = shown(driver, ".unfolded table")
+    second, first = (row.find_element(By.TAG_NAME, "bdi").text for row in (rows[1], rows[0]))
+    assert table.find_element(By.TAG_NAME, "caption").text == f"{second} and {first} on each dataset"
+    assert column(table, 0) == ["mean", *DATASETS]
+    key = rows[1].get_attribute("data-m")
+    (heat,) = shown(driver, f"#heat tr[data-m='{key}']")
+    scores = [cell.text for cell in heat.find_elements(By.TAG_NAME, "td")]
+    assert column(table, 1) == scores
+    assert violations_in(driver) == []
+    pressed(Keys.ENTER)
+    assert not shown(driver, ".unfolded table")
 
 
 @pytest.mark.slow
