@@ -288,20 +288,28 @@
     button.addEventListener("click", () => complete(table));
     rest.previousElementSibling.append(button);
   }
-  for (const table of document.querySelectorAll("table")) {
-    const folded = table.closest("details");
-    if ("plain" in table.dataset) {
-      const place = table.closest(".grid");
-      if (place) reachable(place, `${table.caption.textContent.trim()} (${++count})`);
-    } else if (folded) {
-      // An old browser that cannot unpack keeps some rows, and the link to all of them.
-      const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
-      folded.addEventListener("toggle", begun, { once: true });
-    } else if (table.closest(".tab")) {
-      reachable(table.parentElement, `${table.caption.textContent.trim()} (${++count})`);
-      near.observe(table);
-    } else {
-      begin(table);
+  const started = new WeakSet();
+  const start = () => {
+    for (const table of document.querySelectorAll("table")) {
+      if (started.has(table)) continue;
+      started.add(table);
+      const folded = table.closest("details");
+      if ("plain" in table.dataset) {
+        const place = table.closest(".grid");
+        if (place) reachable(place, `${table.caption.textContent.trim()} (${++count})`);
+      } else if (folded) {
+        // An old browser that cannot unpack keeps some rows, and the link to all of them.
+        const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
+        folded.addEventListener("toggle", begun, { once: true });
+      } else if (table.closest(".tab")) {
+        reachable(table.parentElement, `${table.caption.textContent.trim()} (${++count})`);
+        near.observe(table);
+      } else {
+        begin(table);
+      }
     }
-  }
+  };
+  start();
+  // What is unpacked later has tables, too.
+  document.addEventListener("unpacked", start);
 })();

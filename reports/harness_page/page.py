@@ -21,7 +21,7 @@ from harness.sheets.remarks import notes
 from harness.sheets.table import BELOW, PARTIAL, TIED
 from harness.sheets.texts import frame_csv
 from harness_page import facts, past
-from harness_page.details import Details
+from harness_page.details import PICTURED, Details
 from harness_page.names import file_name, parts
 from harness_page.pairs import HOW, matrices
 from harness_page.sizes import by_size
@@ -47,6 +47,9 @@ BEST = 20
 SPARE = 5
 """A table with no more rows than this beyond `BEST` shows all of them."""
 
+ROOM = 1_500_000
+"""Bytes for the packed pictures of datasets after the first ones."""
+
 HISTORY = (
     "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
     "with an anchor that was measured beside them. A step is provisional until five points follow."
@@ -54,7 +57,7 @@ HISTORY = (
 FAILED = (FAILURES, "Skipped")
 """Headings of the notes on trials without scores."""
 
-TEMPLATES = ("page.html", "first.html", "charts.html")
+TEMPLATES = ("page.html", "first.html", "figures.html", "charts.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,14 @@ def page(frames: Frames) -> str:
     """The whole page as self-contained HTML; the same store gives the same text."""
     environment = web.templates("harness_page", *TEMPLATES)
     environment.filters["parts"] = parts
+    environment.globals["best"] = BEST
     by_name = tables(frames)
     ranking, field = by_name["ranking"], field_of(by_name["ranking"])
     rank = ranked_by(frames)
     metrics = [rank, *(each for each in shown(frames) if each.name != rank.name)]
     views = [view(frames, ranking, field, metric) for metric in metrics] if len(ranking) else []
     details = Details(frames, field, shown(frames) if frames.metrics else ())
-    tabs = [_shortened_tab(tab, environment) for tab in details.tabs()]
+    tabs = list(_tabs(details, environment))
     sizes = list(by_size(frames, rank))
     pairs = list(matrices(frames, field, _order(views)))
     sections = [
@@ -109,7 +113,6 @@ def page(frames: Frames) -> str:
         beyond=len(field.datasets) > BESIDE,
         views=views,
         field=field,
-        best=BEST,
         wholes=_wholes(views, field, environment),
         pairs=[_shortened_pairs(matrix, environment) for matrix in pairs],
         how_pairs=HOW.format(rope="1%"),
@@ -228,8 +231,25 @@ def _shortened_section(section: Section, environment: Environment) -> Section:
     return replace(section, grids=tuple(_shortened(grid, environment) for grid in section.grids))
 
 
-def _shortened_tab(tab: Tab, environment: Environment) -> Tab:
-    return replace(tab, grid=_shortened(tab.grid, environment))
+def _tabs(details: Details, environment: Environment) -> Iterator[Tab]:
+    """The tabs with their tables shortened, and the pictures of all after the first ones packed."""
+    macros = environment.get_template("figures.html").module
+    room = ROOM
+    for number, tab in enumerate(details.tabs()):
+        tab = replace(tab, grid=_shortened(tab.grid, environment))
+        if number >= PICTURED and (tab.charts or tab.confusion or tab.layers):
+            pictures = packed(str(macros.pictures(tab))) if room > 0 else ""  # type: ignore[attr-defined]
+            room -= len(pictures)
+            fits = room >= 0 and bool(pictures)
+            tab = replace(
+                tab,
+                charts=(),
+                confusion=None,
+                layers=(),
+                packed=pictures if fits else "",
+                undrawn=not fits,
+            )
+        yield tab
 
 
 def _shortened_pairs(matrix: Matrix, environment: Environment) -> Matrix:

@@ -45,12 +45,29 @@
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   };
 
+  // Pictures of many datasets are packed until somebody opens the tab.
+  /** @param {HTMLElement} panel */
+  const draw = async (panel) => {
+    const packed = panel.querySelector("script.pictures");
+    if (!packed) return;
+    const told = packed.previousElementSibling;
+    packed.classList.remove("pictures");
+    const bytes = Uint8Array.from(atob(packed.textContent ?? ""), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    packed.insertAdjacentHTML("afterend", await new Response(stream).text());
+    told?.remove();
+    packed.remove();
+    document.dispatchEvent(new Event("unpacked"));
+  };
+
   const show = () => {
     const metric = radios.some((radio) => radio.value === state.metric) ? state.metric : radios[0]?.value;
     for (const radio of radios) radio.checked = radio.value === metric;
     if (metric !== undefined) for (const part of all("[data-metric]")) part.hidden = part.dataset.metric !== metric;
     const current = Math.max(names.indexOf(state.dataset ?? ""), 0);
     panels.forEach((panel, i) => panel.classList.toggle("current", i === current));
+    // An old browser that cannot unpack keeps the sentence that says how to draw them.
+    if (panels[current]) draw(panels[current]).catch(() => {});
     all(".tabs button").forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(i === current));
       tab.tabIndex = i === current ? 0 : -1;
@@ -211,6 +228,7 @@
     place.replaceChildren();
     if (again) return;
     const made = document.createElement("table");
+    made.dataset.plain = "";
     made.createCaption().textContent = title;
     made.createTHead().insertRow().append(...cells(["dataset", ...titles], "th"));
     const body = made.createTBody();

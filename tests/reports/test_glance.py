@@ -83,7 +83,9 @@ def test_what_ties_with_the_best_but_is_worse_than_a_baseline_has_a_mark_of_its_
     frames = make_frames(SMALL, FEW)
     assert not any("?" in line for line in glance(report, frames))
     noisy = (frames.results["model"] == "numpy-softmax") & (frames.results["dataset"] == "iris")
-    nll = frames.results["nll"].where(~noisy, frames.results["repeat"].map(lambda i: 40.0 * (i == 2)))
+    nll = frames.results["nll"].where(
+        ~noisy, frames.results["repeat"].map(lambda i: 40.0 * (i == 2))
+    )
     results = frames.results.assign(nll=nll, likelihood=np.exp(-nll))
     lines = glance(report, replace(frames, results=results))
     row = next(line for line in lines if line.startswith("numpy-softmax"))

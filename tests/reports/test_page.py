@@ -673,6 +673,24 @@ def test_tabs_are_reached_by_arrows_and_from_the_heat_map(opened: Any, made: Fra
 
 
 @pytest.mark.slow
+def test_the_pictures_of_many_datasets_are_unpacked_when_a_tab_is_opened(opened: Any) -> None:
+    datasets = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(15)}
+    models = {"prior": -1.9, "a": 0.3, "b": 0.2}
+    page = page_of(make_frames(datasets, models, repeats=2))
+    assert page.count('<script type="text/plain" class="pictures">') == 3
+    assert page.count("harness plot KIND -d NAME") == 3
+    driver = opened(page, "#dataset=dataset-14")
+    until(lambda: len(shown(driver, ".tab figure")) == 1)  # the calibration
+    assert len(shown(driver, ".tab .confusion")) == 1
+    assert not shown(driver, ".tab .more")
+    fold = shown(driver, ".tab figure details")[0]
+    press(fold.find_element(By.TAG_NAME, "summary"))
+    # Tables that were packed have their tools, too.
+    until(lambda: fold.find_elements(By.CSS_SELECTOR, ".tools button"))
+    assert violations_in(driver) == []
+
+
+@pytest.mark.slow
 def test_a_pair_is_told_in_full(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     (fold,) = shown(driver, "#pairs .unfold")
@@ -712,7 +730,9 @@ def test_pairs_are_reached_by_arrows_and_unfold_on_enter(opened: Any, made: Fram
     pressed(Keys.ENTER)
     (table,) = shown(driver, ".unfolded table")
     second, first = (row.find_element(By.TAG_NAME, "bdi").text for row in (rows[1], rows[0]))
-    assert table.find_element(By.TAG_NAME, "caption").text == f"{second} and {first} on each dataset"
+    assert (
+        table.find_element(By.TAG_NAME, "caption").text == f"{second} and {first} on each dataset"
+    )
     assert column(table, 0) == ["mean", *DATASETS]
     key = rows[1].get_attribute("data-m")
     (heat,) = shown(driver, f"#heat tr[data-m='{key}']")
