@@ -90,14 +90,14 @@
     });
     const fields = (cell, i) => {
       if (cell.parentElement === head) {
-        const name = text(cell).replace(/ \[95%\]$/, "");
+        const name = text(cell).replace(/ \(95%\)$/, "");
         const ends = wide[i] ? [`${name} low`, `${name} high`] : [];
         return [name, ...ends, ...(marked[i] ? [`${name} mark`] : [])];
       }
       const { words, ends } = bare(cell);
       const figure = NUMBER.exec(words);
       const value = !marked[i] ? words : figure ? figure[0] : "";
-      const both = ends ? ends.slice(1, -1).split(", ") : ["", ""];
+      const both = ends ? ends.slice(1, -1).split(" to ") : ["", ""];
       const mark = words.replace(value, "").trim();
       return [value, ...(wide[i] ? both : []), ...(marked[i] ? [mark] : [])];
     };

@@ -302,7 +302,7 @@ class Details:
                     (f"{count:,}" if count else "", round(8 * count / max(totals[i], 1)))
                     for count in counts[i].tolist()
                 ),
-                f"{share(counts[i, i] / totals[i])} [{share(low[i])}, {share(high[i])}]"
+                f"{share(counts[i, i] / totals[i])} ({share(low[i])} to {share(high[i])})"
                 if totals[i]
                 else "",
             )

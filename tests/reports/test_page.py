@@ -789,7 +789,7 @@ def test_a_table_is_sorted_filtered_and_saved(opened: Any, made: Frames, tmp_pat
     rows = list(csv.reader(io.StringIO(saved_in(tmp_path, "iris.csv").decode())))
     # Accuracy has separate columns for its interval; likelihood is hidden.
     plain = [head for head in rows[0] if not head.endswith((" low", " high", " mark"))]
-    assert plain == [head.removesuffix(" [95%]") for head in texts[:3] + texts[4:]]
+    assert plain == [head.removesuffix(" (95%)") for head in texts[:3] + texts[4:]]
     assert {row[1] for row in rows[1:]} == set(MODELS)
     for row in rows[1:]:
         low, value, high = (float(row[i]) for i in (3, 2, 4))
