@@ -15,6 +15,7 @@ from harness.sheets.figures import score as figure
 from harness.sheets.grids import Grid, GridCell
 from harness.sheets.ranked import at_a_glance, named_rows, ordered
 from harness.sheets.sentences import sentences
+from harness.words import listed
 from harness_page.charts import Chart, Dot, Line, Scale, Tick, Word, across, duration, span, upwards
 
 if TYPE_CHECKING:
@@ -138,6 +139,7 @@ class View:
         intervals: what the chart's intervals are; empty without any.
         heat: models by datasets; empty with a single dataset.
         marks: the marks in the heat map.
+        guessing: what the baselines reach; empty without baselines.
         price: score against fit time, if both are known.
     """
 
@@ -151,6 +153,7 @@ class View:
     intervals: str
     heat: tuple[HeatRow, ...]
     marks: frozenset[str]
+    guessing: str
     price: Chart | None
 
 
@@ -206,8 +209,16 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
         _told(field, ends),
         heat,
         frozenset(cell.mark for row in heat for cell in row.cells),
+        _guessing(field, names, means),
         price,
     )
+
+
+def _guessing(field: Field, names: Sequence[str], means: Mapping[str, float]) -> str:
+    """A sentence on the scores of the baselines; empty without any."""
+    known = [n for n in names if field.models[n].baseline and not math.isnan(means[n])]
+    scores = listed((f"{figure(means[n])} ({field.models[n].short})" for n in known), most=3)
+    return f"without the features reaches {scores}." if known else ""
 
 
 def _shortened(text: str, field: Field) -> str:

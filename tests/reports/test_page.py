@@ -223,6 +223,37 @@ def test_a_single_dataset_has_no_overview_and_no_pairs(few: Frames, made: Frames
     assert '<section id="pairs"' not in page_of(one)
 
 
+def test_the_page_says_which_results_are_of_earlier_runs(few: Frames) -> None:
+    n = len(few.results)
+    assert f"All {n} results are of this run." in page_of(few)
+    ids = [5] + [3] * 2 + [few.run.id] * (n - 3)
+    mixed = replace(few, results=few.results.assign(run_id=ids))
+    assert f"3 of {n} results are of earlier runs (3, 5)." in page_of(mixed)
+    one = replace(few, results=few.results.assign(run_id=[5] + [few.run.id] * (n - 1)))
+    assert f"1 of {n} results is of an earlier run (5)." in page_of(one)
+    joined = replace(few, run=replace(few.run, joined=(3, 5, 7)))
+    assert f"The newest {n} results of runs 3, 5 and 7." in page_of(joined)
+    assert "harness report 3 5 7 --html page.html" in re.sub("<.?span>", "", page_of(joined))
+
+
+def test_scores_on_the_first_datasets_stand_beside_the_chart(made: Frames, few: Frames) -> None:
+    def chart_of(frames: Frames) -> str:
+        page = page_of(frames)
+        return page[page.index('<table class="ranked"') :].partition("</table>")[0]
+
+    rows = re.findall(r"<tr data-m=.*?</tr>", chart_of(made))
+    assert len(rows) == len(MODELS)
+    assert all(len(re.findall('<td class="cell', row)) == len(DATASETS) for row in rows)
+    # On each dataset, one score is framed: the best.
+    assert sum(row.count(" top") for row in rows) == len(DATASETS)
+    assert 'class="cell' not in chart_of(few)
+    many = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0) for i in range(9)}
+    chart = chart_of(make_frames(many, {"prior": -1.9, "one": 0.3, "other": 0.2}, repeats=2))
+    assert "8 of 9 datasets" in chart
+    assert "dataset-07" in re.sub("<wbr>", "", chart)
+    assert "dataset-08" not in re.sub("<wbr>", "", chart)
+
+
 def test_ties_and_baselines_stand_apart_and_outliers_do_not_stretch_the_chart() -> None:
     models = {"prior": -1.9, "a": 0.3, "b": 0.299, "c": 0.2, "d": 0.1, "worst": -5.0}
     page = page_of(make_frames(models=models, repeats=5))
@@ -581,6 +612,31 @@ def test_the_first_screen_shows_the_verdict_and_the_chart(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, width: int) -> None:
+    driver = opened(page_of(made))
+    size(driver, width, {1400: 900, 390: 844}[width])
+    labels = [
+        "Failed",
+        "Guessing",
+        "Results",
+        "Add your table",
+        "Add your model",
+        "This page again",
+    ]
+    terms = [one for one in shown(driver, ".verdict dt") if one.text.rstrip(": ") in labels]
+    assert len(terms) == len(labels)
+    wide = width == 1400
+    told = [*terms, *shown(driver, ".ranked .cell"), *shown(driver, ".key")] if wide else terms
+    lowest = max(one.rect["y"] + one.rect["height"] for one in told)
+    # Scores on each dataset stand once: beside the chart where there is room, else below it.
+    assert bool(shown(driver, ".ranked .cell")) == wide
+    assert bool(shown(driver, "#heat")) != wide
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert lowest <= {1400: 900, 390: 844}[width]
+
+
+@pytest.mark.slow
 def test_a_metric_changes_verdict_chart_heat_map_and_price(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     selectors = (".verdict", ".ranked", ".heat", "#price .chart", "#pairs summary")
@@ -870,7 +926,7 @@ def test_unfolding_a_chart_s_data_shows_all_rows(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize("width", [1400, 1200, 360])
 def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
     opened: Any, stored_page: str, scheme: str, width: int
 ) -> None:
