@@ -290,7 +290,10 @@ def _widths(entries: Sequence[Entry]) -> tuple[int, int]:
 
 def _title(dataset: str, rows: list[Record], rank: Shown, width: int) -> Line:
     """A dataset's name, its splits, and how many models tie for the best, as far as they fit."""
-    n_tied = sum(bool(row[f"{rank.name}_tied_with_best"]) for row in rows)
+    n_tied = sum(
+        bool(row[f"{rank.name}_tied_with_best"]) and rank.name not in row["below_baseline"]
+        for row in rows
+    )
     parts = [split_in_words(rows), f"{n_tied} ≈ best" if n_tied > BEST else ""]
     title, line = cut(dataset, width), ""
     for part in filter(None, parts):

@@ -163,7 +163,7 @@ def _data(results: pd.DataFrame) -> tuple[str, ...]:
         counts = rows.dropna(subset="n_repeated").drop_duplicates("repeat")["n_repeated"]
         if counts.max() > 0:
             low, high = f"{counts.min():.0f}", f"{counts.max():.0f}"
-            many = high if low == high else f"depending on the split, up to {high}"
+            many = high if low == high else f"up to {high}"
             copies = "is a copy of a training row" if high == "1" else "are copies of training rows"
             lines.append(f"{dataset}: {many} of {rows['n_test'].max():.0f} test rows {copies}.")
         lines += [

@@ -88,7 +88,9 @@
 
   /** @param {string} id */
   const go = (id) => {
-    const target = document.getElementById(id);
+    let target = document.getElementById(id);
+    // On a wide screen the scores on each dataset stand beside the chart.
+    if (target && !target.checkVisibility()) target = document.getElementById("verdict");
     if (!target) return;
     target.scrollIntoView();
     const heading = /** @type {HTMLElement} */ (target.querySelector("h2, h3, a") ?? target);
@@ -204,6 +206,7 @@
       const cell = document.createElement(i ? tag : "th");
       cell.textContent = word;
       if (cell.tagName === "TH") cell.setAttribute("scope", tag === "th" ? "col" : "row");
+      if (!i) cell.className = "name";
       return cell;
     });
 
@@ -223,7 +226,7 @@
     const row = /** @type {HTMLTableRowElement} */ (cell.parentElement);
     const pair = [row, table.tBodies[0].rows[cell.cellIndex - 1]];
     const titles = pair.map((one) => one.querySelector("bdi")?.textContent ?? "");
-    const title = `${titles[0]} and ${titles[1]} on each dataset`;
+    const title = `${titles[0]} and ${titles[1]}: ${part.getAttribute("data-metric")} on each dataset`;
     const again = place.querySelector("caption")?.textContent === title;
     place.replaceChildren();
     if (again) return;

@@ -705,6 +705,13 @@ def test_a_link_reproduces_the_view(opened: Any, made: Frames) -> None:
             < 300
         )
     )
+    # A link to what stands elsewhere on a wide screen leads there.
+    driver = opened(page_of(made), "#at=heat")
+    until(lambda: driver.switch_to.active_element.get_attribute("id") == "heat-title")
+    size(driver, 1400, 900)
+    driver = opened(page_of(made), "#at=heat")
+    until(lambda: driver.switch_to.active_element.get_attribute("id") == "verdict-title")
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     # A plain anchor is understood, and unknown names change nothing.
     driver = opened(page_of(made), "#pairs")
     heading = driver.find_element(By.ID, "pairs-title")
@@ -786,9 +793,8 @@ def test_pairs_are_reached_by_arrows_and_unfold_on_enter(opened: Any, made: Fram
     pressed(Keys.ENTER)
     (table,) = shown(driver, ".unfolded table")
     second, first = (row.find_element(By.TAG_NAME, "bdi").text for row in (rows[1], rows[0]))
-    assert (
-        table.find_element(By.TAG_NAME, "caption").text == f"{second} and {first} on each dataset"
-    )
+    title = f"{second} and {first}: likelihood on each dataset"
+    assert table.find_element(By.TAG_NAME, "caption").text == title
     assert column(table, 0) == ["mean", *DATASETS]
     key = rows[1].get_attribute("data-m")
     (heat,) = shown(driver, f"#heat tr[data-m='{key}']")

@@ -501,11 +501,11 @@ def test_clipped_probabilities_are_counted_in_a_footnote(report: Report, whole: 
         ([2, 2], "iris: 2 of 38 test rows are copies of training rows."),
         (
             [0, 1],
-            "iris: depending on the split, up to 1 of 38 test rows is a copy of a training row.",
+            "iris: up to 1 of 38 test rows is a copy of a training row.",
         ),
         (
             [0, 3],
-            "iris: depending on the split, up to 3 of 38 test rows are copies of training rows.",
+            "iris: up to 3 of 38 test rows are copies of training rows.",
         ),
         ([0, 0], None),
         ([math.nan, math.nan], None),
