@@ -22,7 +22,7 @@ test: $(VENV)/installed-dev  ## Install, then run the tests.
 golden: $(VENV)/installed-dev  ## Keep what the commands print now; tests/golden/README.md tells more.
 	$(BIN)/python -m pytest -q -n auto tests/golden --update-golden
 
-browser:  ## Install what the tests of the page need: chromium (Debian) and axe-core (npm).
+browser:  ## Install what the tests of the page need: chromium (Debian), axe-core and TypeScript (npm).
 	tests/browser/install.sh
 
 check: $(VENV)/installed-dev  ## Lint, format, types, layers, doctests, and the help pasted into the docs; build the site.

@@ -1,9 +1,10 @@
-"""Chromium for tests of pages, and the checks of axe-core."""
+"""Chromium for tests of pages, and the checks of axe-core and TypeScript."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,14 @@ from selenium import webdriver
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-AXE = Path(__file__).parent / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+NODE = Path(__file__).parent / "browser" / "node_modules"
+AXE = NODE / "axe-core" / "axe.min.js"
+TSC = NODE / ".bin" / "tsc"
+STRICTLY = (
+    *("--strict", "--allowJs", "--checkJs", "--noEmit", "--ignoreConfig"),
+    *("--target", "es2023", "--lib", "es2023,dom,dom.iterable", "--types", ""),
+)
+"""Options of TypeScript: scripts are checked by their JSDoc, and nothing is written."""
 
 
 @contextmanager
@@ -49,6 +57,14 @@ def violations_in(driver: webdriver.Chrome) -> list[Any]:
         "[one.id, one.help, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200))])))"
     )
     return found
+
+
+def mistyped_in(script: Path) -> str:
+    """What TypeScript finds wrong with a script; empty if nothing is."""
+    if not TSC.exists() or not shutil.which("node"):
+        _missing("typescript")
+    done = subprocess.run([TSC, *STRICTLY, script], capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
 def _missing(program: str) -> None:

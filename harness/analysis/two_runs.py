@@ -211,10 +211,10 @@ def measured_anew(base: Frames, new: Frames) -> tuple[Frames, Frames, list[str]]
     if shared:
         ran = [_splits_by_pairing(frames.results).keys() for frames in (base, new)]
         every = "All " if len(shared) == len(ran[0] | ran[1]) else ""
-        pairings_have = "pairing has" if len(shared) == 1 else "pairings have"
+        have = "has" if len(shared) == 1 else "have"
         remarks.append(
-            f"{every}{len(shared)} {pairings_have} the same results in both runs, because code, "
-            "data, versions and seeds are the same."
+            f"{every}{plural(len(shared), 'model-dataset pair')} {have} the same results in both "
+            "runs, because code, data, versions and seeds are the same."
         )
     if n_times := sum(bool(timed[1][key]["samples"]) for key in same_times):
         remarks.append(f"Both runs share {plural(n_times, 'timing')}, taken once.")
@@ -371,7 +371,7 @@ def power_in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str
     repeats = f"{numbers[0]} to {numbers[-1]}" if len(numbers) > 1 else str(numbers[0])
     tells = sorted(-math.expm1(-reach.visible(n, level)) for reach, n, level in reaches)
     middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
-    pairings = plural(len(reaches), "pairing")
+    pairings = plural(len(reaches), "model-dataset pair")
     among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(reaches) > 1 else ""
     detected = f"{repeats} repeats find {differences} of {middle} or more{among} 80% of the time."
     needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in reaches]

@@ -394,7 +394,7 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
         show_after_run(campaign.registry, frames, verbose=given["verbose"])
         remark(
             f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
-            + (f"; {timed}" if timed else "")
+            + (f"; {timed}; scores do not depend on that" if timed else "")
             + "; add yours: -d TABLE.csv --target COLUMN, -m FILE.py:CLASS"
         )
         for line in told_by_repeats(frames) if given["verbose"] and not frames.metrics else ():

@@ -50,7 +50,8 @@ NAMES = 18
 """The least width of the models' names."""
 
 MEANING = "likelihood = exp(-log loss)"
-LEGEND = "≈: may equal the best (not significant). Intervals: 95%. All: harness report -v"
+LEGEND = "≈: may equal the best (not significant). {}Intervals: 95%. All: harness report -v"
+BELOW_TOLD = "?: the same, but worse than a baseline."
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,16 @@ class Glance:
         yield from body
         for note in self.notes:
             yield from note_lines(note, width, beside=True)
-        yield from ([(line, "dim")] for line in textwrap.wrap(LEGEND, width))
+        yield from ([(line, "dim")] for line in textwrap.wrap(self._legend(), width))
         if len(body) > SCREEN:
             yield from verdict
+
+    def _legend(self) -> str:
+        """What the marks mean."""
+        marked = self.metrics if self.sheet else self.metrics[:1]
+        rows = named_rows(self.ranking)
+        below = any(each.name in row["below_baseline"] for row in rows for each in marked)
+        return LEGEND.format(f"{BELOW_TOLD} " if below else "")
 
     def _tables(self, width: int) -> Iterator[Line]:
         if self.sheet:
@@ -282,7 +290,10 @@ def _widths(entries: Sequence[Entry]) -> tuple[int, int]:
 
 def _title(dataset: str, rows: list[Record], rank: Shown, width: int) -> Line:
     """A dataset's name, its splits, and how many models tie for the best, as far as they fit."""
-    n_tied = sum(bool(row[f"{rank.name}_tied_with_best"]) for row in rows)
+    n_tied = sum(
+        bool(row[f"{rank.name}_tied_with_best"]) and rank.name not in row["below_baseline"]
+        for row in rows
+    )
     parts = [split_in_words(rows), f"{n_tied} ≈ best" if n_tied > BEST else ""]
     title, line = cut(dataset, width), ""
     for part in filter(None, parts):

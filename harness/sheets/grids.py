@@ -142,11 +142,11 @@ def packed(text: str) -> str:
 
 def _head(column: Column) -> str:
     intervals = any(entry.low for entry in column.entries)
-    return f"{column.head} [95%]" if intervals else column.head
+    return f"{column.head} (95%)" if intervals else column.head
 
 
 def _cell(entry: Entry) -> GridCell:
-    interval = f"[{entry.low}, {entry.high}]" if entry.low else ""
+    interval = f"({entry.low} to {entry.high})" if entry.low else ""
     return GridCell(entry.text, interval, entry.mark, entry.note, entry.look)
 
 

@@ -3,7 +3,7 @@
 // of them are there, in the order of the report.
 (() => {
   const NUMBER = /([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)([kMG])?/;
-  const MARKED = new RegExp(`^[≈*†<\\s]*${NUMBER.source}[*†\\s]*$`);
+  const MARKED = new RegExp(`^[≈?*†<\\s]*${NUMBER.source}[*†\\s]*$`);
   const DATE = /^(\d{4}-\d\d-\d\d|\d{1,2} \p{Lu}\p{Ll}+ \d{4})/u;
   const UNITS = { k: 1e3, M: 1e6, G: 1e9 };
 
@@ -86,18 +86,18 @@
     const marked = columns.map((cells, i) => {
       const known = cells.map((cell) => bare(cell).words).filter((words) => words !== "" && words !== "–");
       const figures = known.length > 0 && known.every((words) => MARKED.test(words));
-      return wide[i] || (figures && known.some((words) => /[≈*†<]/.test(words)));
+      return wide[i] || (figures && known.some((words) => /[≈?*†<]/.test(words)));
     });
     const fields = (cell, i) => {
       if (cell.parentElement === head) {
-        const name = text(cell).replace(/ \[95%\]$/, "");
+        const name = text(cell).replace(/ \(95%\)$/, "");
         const ends = wide[i] ? [`${name} low`, `${name} high`] : [];
         return [name, ...ends, ...(marked[i] ? [`${name} mark`] : [])];
       }
       const { words, ends } = bare(cell);
       const figure = NUMBER.exec(words);
       const value = !marked[i] ? words : figure ? figure[0] : "";
-      const both = ends ? ends.slice(1, -1).split(", ") : ["", ""];
+      const both = ends ? ends.slice(1, -1).split(" to ") : ["", ""];
       const mark = words.replace(value, "").trim();
       return [value, ...(wide[i] ? both : []), ...(marked[i] ? [mark] : [])];
     };
@@ -288,20 +288,28 @@
     button.addEventListener("click", () => complete(table));
     rest.previousElementSibling.append(button);
   }
-  for (const table of document.querySelectorAll("table")) {
-    const folded = table.closest("details");
-    if ("plain" in table.dataset) {
-      const place = table.closest(".grid");
-      if (place) reachable(place, `${table.caption.textContent.trim()} (${++count})`);
-    } else if (folded) {
-      // An old browser that cannot unpack keeps some rows, and the link to all of them.
-      const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
-      folded.addEventListener("toggle", begun, { once: true });
-    } else if (table.closest(".tab")) {
-      reachable(table.parentElement, `${table.caption.textContent.trim()} (${++count})`);
-      near.observe(table);
-    } else {
-      begin(table);
+  const started = new WeakSet();
+  const start = () => {
+    for (const table of document.querySelectorAll("table")) {
+      if (started.has(table)) continue;
+      started.add(table);
+      const folded = table.closest("details");
+      if ("plain" in table.dataset) {
+        const place = table.closest(".grid");
+        if (place) reachable(place, `${table.caption.textContent.trim()} (${++count})`);
+      } else if (folded) {
+        // An old browser that cannot unpack keeps some rows, and the link to all of them.
+        const begun = () => unpack(table).catch(() => {}).then(() => begin(table));
+        folded.addEventListener("toggle", begun, { once: true });
+      } else if (table.closest(".tab")) {
+        reachable(table.parentElement, `${table.caption.textContent.trim()} (${++count})`);
+        near.observe(table);
+      } else {
+        begin(table);
+      }
     }
-  }
+  };
+  start();
+  // What is unpacked later has tables, too.
+  document.addEventListener("unpacked", start);
 })();

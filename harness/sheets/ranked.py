@@ -10,7 +10,7 @@ from harness.analysis.shown import USUAL
 from harness.contract.values import folds_in
 from harness.sheets.figures import bound, compact, loss_decimals, share
 from harness.sheets.figures import score as figure
-from harness.sheets.table import CLIPPED, LESS, PARTIAL, TIED, Column, Entry, Sheet
+from harness.sheets.table import BELOW, CLIPPED, LESS, PARTIAL, TIED, Column, Entry, Sheet
 from harness.words import fixed, listed, plural
 
 if TYPE_CHECKING:
@@ -65,12 +65,45 @@ def sheets(ranking: pd.DataFrame, metrics: Sequence[Shown] = ()) -> list[Sheet]:
 
 
 def named_rows(ranking: pd.DataFrame) -> list[Record]:
-    """The ranking's rows, each with a ``name``: the model, and the device if several ran."""
+    """The ranking's rows, each with a ``name``: the model, and the device if several ran.
+
+    Each has also ``below_baseline``: the scores by which it is not significantly different from the
+    best, but worse than a baseline.
+    """
     several = ranking["device"].nunique() > 1
     rows = cast("list[Record]", ranking.to_dict("records"))
+    by_dataset: dict[str, list[Record]] = {}
     for row in rows:
         row["name"] = f"{row['model']} @ {row['device']}" if several else row["model"]
+        row["below_baseline"] = set()
+        by_dataset.setdefault(row["dataset"], []).append(row)
+    flag = "_tied_with_best"
+    scores = [name.removesuffix(flag) for name in ranking.columns if name.endswith(flag)]
+    for own in by_dataset.values():
+        for score in scores:
+            _mark_below(own, score)
     return rows
+
+
+def _mark_below(rows: Sequence[Record], score: str) -> None:
+    """Mark the rows of a dataset that tie with the best by a score, but are below a baseline.
+
+    The best score is the largest or the smallest: what is farther from it is worse.
+    """
+    best = next((row[score] for row in rows if row[f"{score}_best"]), math.nan)
+    gaps = [abs(row[score] - best) for row in rows if row["baseline"] and row["ok"]]
+    least = min((gap for gap in gaps if not math.isnan(gap)), default=math.inf)
+    for row in rows:
+        is_tied = row[f"{score}_tied_with_best"] and not row["baseline"]
+        if is_tied and abs(row[score] - best) > least:
+            row["below_baseline"].add(score)
+
+
+def _mark(row: Record, score: str) -> str:
+    """How a score stands to the best one: `TIED`, `BELOW` or empty."""
+    if not row[f"{score}_tied_with_best"]:
+        return ""
+    return BELOW if score in row["below_baseline"] else TIED
 
 
 def ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
@@ -264,7 +297,7 @@ def score_entry(row: Record, score: str, *, first: bool = False) -> Entry:
         figure(row[score]),
         low,
         high,
-        mark=TIED if row[f"{score}_tied_with_best"] else "",
+        mark=_mark(row, score),
         look="strong" if row[f"{score}_separated"] else "",
     )
 
@@ -273,7 +306,7 @@ def at_a_glance(row: Record | None, score: str) -> Entry:
     """A score in an overview: without its interval, and marked if repeats are missing."""
     if row is None or not row["ok"] or math.isnan(row[score]):
         return Entry("–", look="alarm")
-    mark = PARTIAL if row["status"] == "partial" else TIED if row[f"{score}_tied_with_best"] else ""
+    mark = PARTIAL if row["status"] == "partial" else _mark(row, score)
     return Entry(figure(row[score]), mark=mark, look="strong" if row[f"{score}_separated"] else "")
 
 

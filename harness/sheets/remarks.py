@@ -9,7 +9,7 @@ from harness.analysis.shown import USUAL, ranked_by, shown
 from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, LEGEND, Note
 from harness.sheets.ranked import named_rows
-from harness.sheets.table import CLIPPED, LESS, PARTIAL, TIED
+from harness.sheets.table import BELOW, CLIPPED, LESS, PARTIAL, TIED
 from harness.statistics.rows import CLIP
 from harness.statistics.scores import MOST_FOLDS, Basis
 from harness.words import plain
@@ -33,6 +33,10 @@ CHOSEN = (
 MARKS = (
     f"{TIED}: not significantly different from the best (paired tests on the same splits, 5%, "
     "corrected for the number of models). Bold: significantly better than all others."
+)
+BELOW_TOLD = (
+    f"{BELOW}: not significantly different from the best, but worse than a baseline: too few rows "
+    "or repeats to tell. More of them help."
 )
 LOOKED = (
     f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added to datasets where "
@@ -159,10 +163,9 @@ def _data(results: pd.DataFrame) -> tuple[str, ...]:
         counts = rows.dropna(subset="n_repeated").drop_duplicates("repeat")["n_repeated"]
         if counts.max() > 0:
             low, high = f"{counts.min():.0f}", f"{counts.max():.0f}"
-            lines.append(
-                f"{dataset}: {low if low == high else f'{low} to {high}'} of "
-                f"{rows['n_test'].max():.0f} test rows also occur in the training part."
-            )
+            many = high if low == high else f"up to {high}"
+            copies = "is a copy of a training row" if high == "1" else "are copies of training rows"
+            lines.append(f"{dataset}: {many} of {rows['n_test'].max():.0f} test rows {copies}.")
         lines += [
             f"{dataset}: nearly every row has a category of its own in {plain(columns)}; leave out "
             "columns that only identify rows."
@@ -301,6 +304,8 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     names = [each.name for each in shown(frames)]
     rank = ranked_by(frames)
     lines = [CHOSEN.format(rank.name) if frames.metrics else RANKED, MARKS]
+    if any(set(names) & row["below_baseline"] for row in named_rows(ranking)):
+        lines.append(BELOW_TOLD)
     if not all(each.more_is_better for each in shown(frames)):
         lines.append(f"{LESS}: less is better.")
     if frames.run.n_looks > 1:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 TIED = "≈"
+BELOW = "?"
+"""Marks a score that is not significantly different from the best, but worse than a baseline's."""
 PARTIAL = "*"
 CLIPPED = "†"
 LESS = "↓"
@@ -20,7 +22,7 @@ class Entry:
         text: the figure or name as shown.
         low: lower bound of its interval; empty without an interval.
         high: upper bound of its interval.
-        mark: shown before the text: `TIED` or `PARTIAL`.
+        mark: shown before the text: `TIED`, `BELOW` or `PARTIAL`.
         note: shown after the text: `CLIPPED`.
         look: ``strong`` for the best score if it is separated from all others, ``faint`` for the
             name of a baseline, ``alarm`` for a failure.

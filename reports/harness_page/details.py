@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from harness_page.views import Field, Model
 
 PICTURED = 12
-"""The most datasets that have pictures: the first ones."""
+"""The most datasets whose pictures are there without a script: the first ones."""
 
 CLASSES = 16
 """The most classes of a confusion matrix."""
@@ -88,6 +88,8 @@ class Tab:
         charts: pictures.
         confusion: of its best model, if there are few classes.
         layers: pictures of hidden layers, by model.
+        packed: the pictures as HTML, gzipped, in base64; empty if they are not packed.
+        undrawn: whether there are pictures for which the page has no room.
     """
 
     key: str
@@ -97,6 +99,8 @@ class Tab:
     charts: tuple[Chart, ...] = ()
     confusion: Confusion | None = None
     layers: tuple[tuple[str, tuple[Chart, ...]], ...] = ()
+    packed: str = ""
+    undrawn: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +136,7 @@ class Details:
             )
             grid = Grid(grid.name, dataset, grid.detail, grid.heads, grid.named, short, keys=keys)
             tab = Tab(str(number), dataset, sheet.detail, grid)
-            yield self._pictured(tab, rows) if number < PICTURED else tab
+            yield self._pictured(tab, rows)
 
     def _pictured(self, tab: Tab, rows: Sequence[Record]) -> Tab:
         finished = [row for row in rows if row["ok"]]
@@ -298,7 +302,7 @@ class Details:
                     (f"{count:,}" if count else "", round(8 * count / max(totals[i], 1)))
                     for count in counts[i].tolist()
                 ),
-                f"{share(counts[i, i] / totals[i])} [{share(low[i])}, {share(high[i])}]"
+                f"{share(counts[i, i] / totals[i])} ({share(low[i])} to {share(high[i])})"
                 if totals[i]
                 else "",
             )

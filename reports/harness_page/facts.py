@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from harness.sheets.grids import Grid, of_rows
 from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    import pandas as pd
-
-    from harness import Frames
+    from harness import Frames, Run
 
 
 def failures(table: pd.DataFrame) -> Iterator[Grid]:
@@ -57,6 +57,43 @@ def counts(results: pd.DataFrame) -> str:
         plural(len(results), "trial"),
     )
     return " · ".join(numbers)
+
+
+def origin(frames: Frames) -> str:
+    """Which results were taken from earlier runs."""
+    results = frames.results[frames.results["status"] != "skipped"]
+    n = plural(len(results), "result")
+    if frames.run.joined:
+        return f"The newest {n} of {_runs(frames.run.joined)}."
+    ids = results.get("run_id", pd.Series(dtype=int))
+    earlier = ids[ids != frames.run.id]
+    if earlier.empty:
+        return f"All {n} are of this run." if len(results) > 1 else f"{n}, of this run."
+    runs = ", ".join(map(str, sorted(set(earlier.tolist()))))
+    verb = "is" if len(earlier) == 1 else "are"
+    an, s = ("", "s") if "," in runs else ("an ", "")
+    return f"{len(earlier)} of {n} {verb} of {an}earlier run{s} ({runs})."
+
+
+def commands(run: Run) -> tuple[tuple[str, str], ...]:
+    """What readers may want to do next, each with its command."""
+    names = " ".join(str(each) for each in run.joined or (run.id,))
+    return (
+        ("Add your table", "harness run -d TABLE.csv --target COLUMN"),
+        ("Add your model", "harness run -m FILE.py:CLASS"),
+        ("This page again", f"harness report {names} --html page.html"),
+    )
+
+
+def _runs(ids: Sequence[int]) -> str:
+    """Several runs.
+
+    >>> _runs([3, 4, 7])
+    'runs 3, 4 and 7'
+    """
+    return (
+        f"runs {', '.join(map(str, ids[:-1]))} and {ids[-1]}" if len(ids) > 1 else f"run {ids[0]}"
+    )
 
 
 def _revision(git: Mapping[str, Any]) -> str:

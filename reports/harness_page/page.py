@@ -18,13 +18,14 @@ from harness.sheets.grids import of_sheet, packed
 from harness.sheets.notes import FAILURES, LEGEND
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
+from harness.sheets.table import BELOW, PARTIAL, TIED
 from harness.sheets.texts import frame_csv
 from harness_page import facts, past
-from harness_page.details import Details
-from harness_page.names import file_name
+from harness_page.details import PICTURED, Details
+from harness_page.names import file_name, parts
 from harness_page.pairs import HOW, matrices
 from harness_page.sizes import by_size
-from harness_page.views import field_of, view
+from harness_page.views import BESIDE, field_of, view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,6 +47,9 @@ BEST = 20
 SPARE = 5
 """A table with no more rows than this beyond `BEST` shows all of them."""
 
+ROOM = 1_500_000
+"""Bytes for the packed pictures of datasets after the first ones."""
+
 HISTORY = (
     "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
     "with an anchor that was measured beside them. A step is provisional until five points follow."
@@ -53,7 +57,7 @@ HISTORY = (
 FAILED = (FAILURES, "Skipped")
 """Headings of the notes on trials without scores."""
 
-TEMPLATES = ("page.html", "first.html", "charts.html")
+TEMPLATES = ("page.html", "first.html", "figures.html", "charts.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,15 @@ class Section:
 def page(frames: Frames) -> str:
     """The whole page as self-contained HTML; the same store gives the same text."""
     environment = web.templates("harness_page", *TEMPLATES)
+    environment.filters["parts"] = parts
+    environment.globals["best"] = BEST
     by_name = tables(frames)
     ranking, field = by_name["ranking"], field_of(by_name["ranking"])
     rank = ranked_by(frames)
     metrics = [rank, *(each for each in shown(frames) if each.name != rank.name)]
     views = [view(frames, ranking, field, metric) for metric in metrics] if len(ranking) else []
     details = Details(frames, field, shown(frames) if frames.metrics else ())
-    tabs = [_shortened_tab(tab, environment) for tab in details.tabs()]
+    tabs = list(_tabs(details, environment))
     sizes = list(by_size(frames, rank))
     pairs = list(matrices(frames, field, _order(views)))
     sections = [
@@ -98,9 +104,15 @@ def page(frames: Frames) -> str:
         when=_when(frames),
         command=command_of(frames.run),
         counts=facts.counts(frames.results),
+        origin=facts.origin(frames),
+        commands=facts.commands(frames.run),
+        tied=TIED,
+        below=BELOW,
+        partial=PARTIAL,
+        beside=BESIDE,
+        beyond=len(field.datasets) > BESIDE,
         views=views,
         field=field,
-        best=BEST,
         wholes=_wholes(views, field, environment),
         pairs=[_shortened_pairs(matrix, environment) for matrix in pairs],
         how_pairs=HOW.format(rope="1%"),
@@ -188,12 +200,12 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
     others.sort(key=lambda note: note.heading != LEGEND)
     yield Section("notes", LEGEND, notes=tuple(others))
     costs = [
-        replace(of_sheet(sheet, "costs"), caption="Costs")
+        replace(of_sheet(sheet, "costs"), caption="Costs of each model")
         for sheet in sheets(by_name["ranking"])[-1:]
     ]
     yield Section(
         "environment",
-        "Environment and memory",
+        "Memory, machine and software",
         grids=(*costs, *facts.environment(frames)),
         folded=True,
     )
@@ -219,8 +231,25 @@ def _shortened_section(section: Section, environment: Environment) -> Section:
     return replace(section, grids=tuple(_shortened(grid, environment) for grid in section.grids))
 
 
-def _shortened_tab(tab: Tab, environment: Environment) -> Tab:
-    return replace(tab, grid=_shortened(tab.grid, environment))
+def _tabs(details: Details, environment: Environment) -> Iterator[Tab]:
+    """The tabs with their tables shortened, and the pictures of all after the first ones packed."""
+    macros = environment.get_template("figures.html").module
+    room = ROOM
+    for number, tab in enumerate(details.tabs()):
+        tab = replace(tab, grid=_shortened(tab.grid, environment))
+        if number >= PICTURED and (tab.charts or tab.confusion or tab.layers):
+            pictures = packed(str(macros.pictures(tab))) if room > 0 else ""  # type: ignore[attr-defined]
+            room -= len(pictures)
+            fits = room >= 0 and bool(pictures)
+            tab = replace(
+                tab,
+                charts=(),
+                confusion=None,
+                layers=(),
+                packed=pictures if fits else "",
+                undrawn=not fits,
+            )
+        yield tab
 
 
 def _shortened_pairs(matrix: Matrix, environment: Environment) -> Matrix:

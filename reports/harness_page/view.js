@@ -45,12 +45,29 @@
     history.replaceState(null, "", hash ? `#${hash}` : location.pathname + location.search);
   };
 
+  // Pictures of many datasets are packed until somebody opens the tab.
+  /** @param {HTMLElement} panel */
+  const draw = async (panel) => {
+    const packed = panel.querySelector("script.pictures");
+    if (!packed) return;
+    const told = packed.previousElementSibling;
+    packed.classList.remove("pictures");
+    const bytes = Uint8Array.from(atob(packed.textContent ?? ""), (character) => character.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    packed.insertAdjacentHTML("afterend", await new Response(stream).text());
+    told?.remove();
+    packed.remove();
+    document.dispatchEvent(new Event("unpacked"));
+  };
+
   const show = () => {
     const metric = radios.some((radio) => radio.value === state.metric) ? state.metric : radios[0]?.value;
     for (const radio of radios) radio.checked = radio.value === metric;
     if (metric !== undefined) for (const part of all("[data-metric]")) part.hidden = part.dataset.metric !== metric;
     const current = Math.max(names.indexOf(state.dataset ?? ""), 0);
     panels.forEach((panel, i) => panel.classList.toggle("current", i === current));
+    // An old browser that cannot unpack keeps the sentence that says how to draw them.
+    if (panels[current]) draw(panels[current]).catch(() => {});
     all(".tabs button").forEach((tab, i) => {
       tab.setAttribute("aria-selected", String(i === current));
       tab.tabIndex = i === current ? 0 : -1;
@@ -71,7 +88,9 @@
 
   /** @param {string} id */
   const go = (id) => {
-    const target = document.getElementById(id);
+    let target = document.getElementById(id);
+    // On a wide screen the scores on each dataset stand beside the chart.
+    if (target && !target.checkVisibility()) target = document.getElementById("verdict");
     if (!target) return;
     target.scrollIntoView();
     const heading = /** @type {HTMLElement} */ (target.querySelector("h2, h3, a") ?? target);
@@ -179,6 +198,100 @@
     });
     panels[0].before(tabs);
   }
+
+  // The pairs: arrow keys move between the cells, and Enter unfolds a pair's scores on each dataset.
+  /** @param {string[]} words @param {string} tag */
+  const cells = (words, tag) =>
+    words.map((word, i) => {
+      const cell = document.createElement(i ? tag : "th");
+      cell.textContent = word;
+      if (cell.tagName === "TH") cell.setAttribute("scope", tag === "th" ? "col" : "row");
+      if (!i) cell.className = "name";
+      return cell;
+    });
+
+  /** Scores of a model on each dataset, as the heat map of a metric has them.
+   * @param {Element} part @param {string} key */
+  const scores = (part, key) => {
+    const metric = /** @type {HTMLElement} */ (part).dataset.metric;
+    const row = document.querySelector(`#heat [data-metric="${metric}"] tr[data-m="${key}"]`);
+    return [...(row?.querySelectorAll("td") ?? [])].map((cell) => cell.textContent ?? "");
+  };
+
+  /** @param {HTMLTableElement} table @param {HTMLTableCellElement} cell */
+  const unfold = (table, cell) => {
+    const part = table.closest("[data-metric]");
+    const place = part?.querySelector(".unfolded");
+    if (!part || !place) return;
+    const row = /** @type {HTMLTableRowElement} */ (cell.parentElement);
+    const pair = [row, table.tBodies[0].rows[cell.cellIndex - 1]];
+    const titles = pair.map((one) => one.querySelector("bdi")?.textContent ?? "");
+    const title = `${titles[0]} and ${titles[1]}: ${part.getAttribute("data-metric")} on each dataset`;
+    const again = place.querySelector("caption")?.textContent === title;
+    place.replaceChildren();
+    if (again) return;
+    const made = document.createElement("table");
+    made.dataset.plain = "";
+    made.createCaption().textContent = title;
+    made.createTHead().insertRow().append(...cells(["dataset", ...titles], "th"));
+    const body = made.createTBody();
+    const [first, second] = pair.map((one) => scores(part, one.dataset.m ?? ""));
+    ["mean", ...names].forEach((name, i) => body.insertRow().append(...cells([name, first[i], second[i]], "td")));
+    place.append(made);
+  };
+
+  /** @param {HTMLTableElement} table */
+  const matrix = (table) => {
+    const rows = [...table.tBodies[0].rows].map((row) => [...row.querySelectorAll("td")]);
+    const told = rows.flat().filter((cell) => cell.dataset.told);
+    table.setAttribute("role", "grid");
+    for (const cell of told) {
+      cell.tabIndex = cell === told[0] ? 0 : -1;
+      cell.setAttribute("aria-label", cell.dataset.told ?? "");
+    }
+    /** @param {HTMLTableCellElement} cell */
+    const reach = (cell) => {
+      for (const other of told) other.tabIndex = other === cell ? 0 : -1;
+      cell.focus();
+    };
+    table.addEventListener("keydown", (event) => {
+      const at = /** @type {Element} */ (event.target).closest("td");
+      if (!at?.dataset.told) return;
+      if (event.key === "Enter" || event.key === " ") {
+        event.preventDefault();
+        unfold(table, at);
+        return;
+      }
+      /** @type {Record<string, [number, number]>} */
+      const steps = {
+        ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0],
+        Home: [0, -rows.length], End: [0, rows.length],
+      };
+      const step = steps[event.key];
+      if (!step) return;
+      event.preventDefault();
+      let y = rows.findIndex((row) => row.includes(at));
+      let x = rows[y].indexOf(at);
+      if (Math.abs(step[1]) > 1) {
+        const own = rows[y].filter((cell) => cell.dataset.told);
+        reach(step[1] < 0 ? own[0] : own[own.length - 1]);
+        return;
+      }
+      // The diagonal, which compares nothing, is passed over.
+      do {
+        y += step[0];
+        x += step[1];
+      } while (rows[y]?.[x] && !rows[y][x].dataset.told);
+      if (rows[y]?.[x]) reach(rows[y][x]);
+    });
+    table.addEventListener("click", (event) => {
+      const at = /** @type {Element} */ (event.target).closest("td");
+      if (!at?.dataset.told) return;
+      reach(at);
+      unfold(table, at);
+    });
+  };
+  for (const table of all("table.pairs")) matrix(/** @type {HTMLTableElement} */ (table));
 
   // The navigation is open where there is room beside the page.
   const menu = /** @type {HTMLDetailsElement | null} */ (document.querySelector(".side details"));

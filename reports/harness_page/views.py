@@ -15,6 +15,7 @@ from harness.sheets.figures import score as figure
 from harness.sheets.grids import Grid, GridCell
 from harness.sheets.ranked import at_a_glance, named_rows, ordered
 from harness.sheets.sentences import sentences
+from harness.words import listed
 from harness_page.charts import Chart, Dot, Line, Scale, Tick, Word, across, duration, span, upwards
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 LEVELS = 8
 """Steps of a heat map's colour, besides none."""
 
+BESIDE = 8
+"""The most datasets whose scores stand beside the ranked chart on a wide screen: the first ones."""
+
 REACHED = 40
 """Up to this many models, each point of a chart can be focused; with more, only the best can."""
 
@@ -40,7 +44,7 @@ TIED, BEHIND, LEFT_OUT, BASELINES = (
     "Best, and not significantly different from it",
     "Significantly behind the best",
     "Without a score on every dataset",
-    "Baselines, which ignore the features",
+    "Baselines, which guess without the features",
 )
 UNTESTED = "Models (differences are not tested here)"
 
@@ -62,19 +66,36 @@ class Model:
     baseline: bool
 
 
+class HeatCell(NamedTuple):
+    """A score in a heat map.
+
+    Args:
+        text: the score.
+        mark: how it stands to the best.
+        level: from 0 (a baseline's) to `LEVELS` (the best).
+        look: ``top`` for the best of all models, ``strong`` if it is significantly better too.
+    """
+
+    text: str
+    mark: str
+    level: int
+    look: str
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A model's line in the ranked chart; positions are percentages of the strip's width.
 
     Args:
         model: the model.
-        rank: its rank, or empty.
+        rank: its rank among the models; empty for a baseline, and without a mean.
         mean: its score.
         interval: the score's interval on one dataset; over several, how far the model is behind the
             best, with the interval.
         dot: position of the score; empty if it is off the strip.
         ends: positions of the interval's ends, or empty.
         beyond: which end of the strip the score is beyond: ``left``, ``right`` or empty.
+        cells: its scores on the first datasets; empty with a single dataset.
     """
 
     model: Model
@@ -84,6 +105,7 @@ class Place:
     dot: str = ""
     ends: tuple[str, str] | tuple[()] = ()
     beyond: str = ""
+    cells: tuple[HeatCell, ...] = ()
 
 
 class Group(NamedTuple):
@@ -92,15 +114,6 @@ class Group(NamedTuple):
     title: str
     look: str
     places: tuple[Place, ...]
-
-
-class HeatCell(NamedTuple):
-    """A score in a heat map; ``level`` is from 0 (a baseline's) to `LEVELS` (the best)."""
-
-    text: str
-    mark: str
-    level: int
-    strong: bool
 
 
 class HeatRow(NamedTuple):
@@ -125,6 +138,8 @@ class View:
         groups: the ranked chart.
         intervals: what the chart's intervals are; empty without any.
         heat: models by datasets; empty with a single dataset.
+        marks: the marks in the heat map.
+        guessing: what the baselines reach; empty without baselines.
         price: score against fit time, if both are known.
     """
 
@@ -137,6 +152,8 @@ class View:
     groups: tuple[Group, ...]
     intervals: str
     heat: tuple[HeatRow, ...]
+    marks: frozenset[str]
+    guessing: str
     price: Chart | None
 
 
@@ -180,6 +197,7 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
     ends = _ends(field, judged, means)
     scale = _strip(field, means, ends, metric)
     price = _price(field, means, metric)
+    heat = tuple(_heat(field, names, means, metric)) if len(field.datasets) > 1 else ()
     return View(
         metric,
         tuple((each.label, _shortened(each.text, field)) for each in sentences(judged)),
@@ -187,11 +205,20 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
         bool(judged.statuses),
         scale.ticks() if scale else (),
         f"{scale.at(means[judged.leader]):.2f}" if scale and judged.leader else "",
-        tuple(_groups(field, names, means, ends, scale, judged)),
+        tuple(_groups(field, names, means, ends, scale, judged, heat)),
         _told(field, ends),
-        tuple(_heat(field, names, means, metric)) if len(field.datasets) > 1 else (),
+        heat,
+        frozenset(cell.mark for row in heat for cell in row.cells),
+        _guessing(field, names, means),
         price,
     )
+
+
+def _guessing(field: Field, names: Sequence[str], means: Mapping[str, float]) -> str:
+    """A sentence on the scores of the baselines; empty without any."""
+    known = [n for n in names if field.models[n].baseline and not math.isnan(means[n])]
+    scores = listed((f"{figure(means[n])} ({field.models[n].short})" for n in known), most=3)
+    return f"without the features reaches {scores}." if known else ""
 
 
 def _shortened(text: str, field: Field) -> str:
@@ -253,14 +280,17 @@ def _groups(
     ends: Mapping[str, tuple[float, float]],
     scale: Scale | None,
     judged: Verdict,
+    heat: Sequence[HeatRow],
 ) -> Iterator[Group]:
     leads: dict[str, Lead] = {lead.over: lead for lead in judged.leads}
     ranks = _ranks(judged)
+    beside = {row.model.name: row.cells[:BESIDE] for row in heat}
 
     def place(name: str) -> Place:
         mean, (low, high) = means[name], ends[name]
+        cells = beside.get(name, ())
         if math.isnan(mean) or scale is None:
-            return Place(field.models[name], "", "–")
+            return Place(field.models[name], "", "–", cells=cells)
         beyond = "left" if mean < scale.low else "right" if mean > scale.high else ""
         return Place(
             field.models[name],
@@ -270,6 +300,7 @@ def _groups(
             "" if beyond else f"{scale.at(mean):.2f}",
             () if math.isnan(low) else (f"{scale.at(low):.2f}", f"{scale.at(high):.2f}"),
             beyond,
+            cells,
         )
 
     def group(title: str, look: str, members: Sequence[str]) -> Iterator[Group]:
@@ -300,14 +331,17 @@ def _interval(lead: Lead | None, low: float, high: float, *, several: bool) -> s
 
 
 def _ranks(judged: Verdict) -> dict[str, str]:
-    """The rank of each model with a mean score; equal scores share a rank."""
+    """The rank of each model with a mean score, baselines excluded; equal scores share a rank."""
+    if judged.leader is None:
+        return {}
+    gains = {judged.leader: 0.0} | {lead.over: lead.gain for lead in judged.leads}
+    own = [(name, gain) for name, gain in gains.items() if name not in judged.baselines]
     ranks: dict[str, str] = {}
-    if judged.leader:
-        ranks[judged.leader], before, rank = "1", 0.0, 1
-        for place, lead in enumerate(judged.leads, 2):
-            if lead.gain - before > 1e-12:
-                rank, before = place, lead.gain
-            ranks[lead.over] = str(rank)
+    rank, before = 1, math.nan
+    for place, (name, gain) in enumerate(own, 1):
+        if not gain - before <= 1e-12:
+            rank, before = place, gain
+        ranks[name] = str(rank)
     return ranks
 
 
@@ -331,9 +365,11 @@ def _heat(
     for place, name in enumerate(names):
         cells = []
         for dataset in field.datasets:
-            entry = at_a_glance(field.rows[name].get(dataset), metric.name)
-            strong = entry.look == "strong"
-            cells.append(HeatCell(entry.text, entry.mark, levels[dataset][place], strong))
+            row = field.rows[name].get(dataset)
+            entry = at_a_glance(row, metric.name)
+            looks = ["top"] if row and row[f"{metric.name}_best"] else []
+            looks += ["strong"] if entry.look == "strong" else []
+            cells.append(HeatCell(entry.text, entry.mark, levels[dataset][place], " ".join(looks)))
         yield HeatRow(field.models[name], figure(means[name]), tuple(cells))
 
 

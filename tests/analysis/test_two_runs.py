@@ -549,7 +549,7 @@ def test_the_remarks_have_the_detectable_difference_and_the_repeats_needed_for_o
     told = re.fullmatch(
         r"5 repeats find changes of the likelihood of ([\d.]+)% or more 80% of the time.", first
     )
-    enough = re.fullmatch(r"To find 1%: about (\d+) repeats for 1 of 1 pairing.", second)
+    enough = re.fullmatch(r"To find 1%: about (\d+) repeats for 1 of 1 model-dataset pair.", second)
     assert told
     assert enough
     # A tenth of the difference needs slightly less than 100 times the repeats: t has more degrees.

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The browser and the accessibility checker that tests of the page need: from Debian and npm.
+# The browser, and the checkers of accessibility and types, that tests of the page need: from Debian and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi; }

@@ -77,6 +77,23 @@ def test_a_baseline_that_leads_is_said_to_be_one(report: Report) -> None:
     assert first.startswith("Best: prior (a baseline, which ignores the features), likelihood")
 
 
+def test_what_ties_with_the_best_but_is_worse_than_a_baseline_has_a_mark_of_its_own(
+    report: Report,
+) -> None:
+    frames = make_frames(SMALL, FEW)
+    assert not any("?" in line for line in glance(report, frames))
+    noisy = (frames.results["model"] == "numpy-softmax") & (frames.results["dataset"] == "iris")
+    nll = frames.results["nll"].where(
+        ~noisy, frames.results["repeat"].map(lambda i: 40.0 * (i == 2))
+    )
+    results = frames.results.assign(nll=nll, likelihood=np.exp(-nll))
+    lines = glance(report, replace(frames, results=results))
+    row = next(line for line in lines if line.startswith("numpy-softmax"))
+    assert " ?.000" in row
+    assert "≈.000" not in row
+    assert "?: the same, but worse than a baseline." in " ".join(lines)
+
+
 def test_a_run_without_scores_has_no_best_model(report: Report) -> None:
     frames = make_frames(SMALL, FEW)
     failed = frames.results.assign(status="failed", accuracy=np.nan, nll=np.nan, likelihood=np.nan)

@@ -15,6 +15,8 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import datetime
 from html import unescape
+from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -22,7 +24,7 @@ import harness_page
 import numpy as np
 import pandas as pd
 import pytest
-from browsing import violations_in
+from browsing import mistyped_in, violations_in
 from command_line import complaint_of, harness_in
 from histories import point
 from hypothesis import given
@@ -42,7 +44,6 @@ from harness.untrusted import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from selenium import webdriver
     from selenium.webdriver.remote.webelement import WebElement
@@ -222,6 +223,37 @@ def test_a_single_dataset_has_no_overview_and_no_pairs(few: Frames, made: Frames
     assert '<section id="pairs"' not in page_of(one)
 
 
+def test_the_page_says_which_results_are_of_earlier_runs(few: Frames) -> None:
+    n = len(few.results)
+    assert f"All {n} results are of this run." in page_of(few)
+    ids = [5] + [3] * 2 + [few.run.id] * (n - 3)
+    mixed = replace(few, results=few.results.assign(run_id=ids))
+    assert f"3 of {n} results are of earlier runs (3, 5)." in page_of(mixed)
+    one = replace(few, results=few.results.assign(run_id=[5] + [few.run.id] * (n - 1)))
+    assert f"1 of {n} results is of an earlier run (5)." in page_of(one)
+    joined = replace(few, run=replace(few.run, joined=(3, 5, 7)))
+    assert f"The newest {n} results of runs 3, 5 and 7." in page_of(joined)
+    assert "harness report 3 5 7 --html page.html" in re.sub("<.?span>", "", page_of(joined))
+
+
+def test_scores_on_the_first_datasets_stand_beside_the_chart(made: Frames, few: Frames) -> None:
+    def chart_of(frames: Frames) -> str:
+        page = page_of(frames)
+        return page[page.index('<table class="ranked"') :].partition("</table>")[0]
+
+    rows = re.findall(r"<tr data-m=.*?</tr>", chart_of(made))
+    assert len(rows) == len(MODELS)
+    assert all(len(re.findall('<td class="cell', row)) == len(DATASETS) for row in rows)
+    # On each dataset, one score is framed: the best.
+    assert sum(row.count(" top") for row in rows) == len(DATASETS)
+    assert 'class="cell' not in chart_of(few)
+    many = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0) for i in range(9)}
+    chart = chart_of(make_frames(many, {"prior": -1.9, "one": 0.3, "other": 0.2}, repeats=2))
+    assert "8 of 9 datasets" in chart
+    assert "dataset-07" in re.sub("<wbr>", "", chart)
+    assert "dataset-08" not in re.sub("<wbr>", "", chart)
+
+
 def test_ties_and_baselines_stand_apart_and_outliers_do_not_stretch_the_chart() -> None:
     models = {"prior": -1.9, "a": 0.3, "b": 0.299, "c": 0.2, "d": 0.1, "worst": -5.0}
     page = page_of(make_frames(models=models, repeats=5))
@@ -234,8 +266,11 @@ def test_ties_and_baselines_stand_apart_and_outliers_do_not_stretch_the_chart() 
     assert titles == [
         "Best, and not significantly different from it",
         "Significantly behind the best",
-        "Baselines, which ignore the features",
+        "Baselines, which guess without the features",
     ]
+    # Baselines have no number, and the worst model is counted without them.
+    numbers = re.findall(r'<td class="rank">(\d*)</td>', table)
+    assert numbers == ["1", "2", "3", "4", "5", ""]
 
 
 def test_variants_lose_their_common_parameters_and_full_names_stay() -> None:
@@ -455,6 +490,17 @@ def test_names_in_a_fragment_are_escaped() -> None:
     assert "&lt;script&gt;" in text
 
 
+# Scripts
+
+
+def test_the_page_s_script_keeps_its_types(tmp_path: Path) -> None:
+    source = files("harness_page") / "view.js"
+    assert mistyped_in(Path(str(source))) == ""
+    wrong = tmp_path / "wrong.js"
+    wrong.write_text("const twice = (number) => 2 * number;\n")
+    assert "implicitly has an 'any' type" in mistyped_in(wrong)
+
+
 # In a browser
 
 
@@ -566,6 +612,31 @@ def test_the_first_screen_shows_the_verdict_and_the_chart(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("width", [1400, 390])
+def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, width: int) -> None:
+    driver = opened(page_of(made))
+    size(driver, width, {1400: 900, 390: 844}[width])
+    labels = [
+        "Failed",
+        "Guessing",
+        "Results",
+        "Add your table",
+        "Add your model",
+        "This page again",
+    ]
+    terms = [one for one in shown(driver, ".verdict dt") if one.text.rstrip(": ") in labels]
+    assert len(terms) == len(labels)
+    wide = width == 1400
+    told = [*terms, *shown(driver, ".ranked .cell"), *shown(driver, ".key")] if wide else terms
+    lowest = max(one.rect["y"] + one.rect["height"] for one in told)
+    # Scores on each dataset stand once: beside the chart where there is room, else below it.
+    assert bool(shown(driver, ".ranked .cell")) == wide
+    assert bool(shown(driver, "#heat")) != wide
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert lowest <= {1400: 900, 390: 844}[width]
+
+
+@pytest.mark.slow
 def test_a_metric_changes_verdict_chart_heat_map_and_price(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     selectors = (".verdict", ".ranked", ".heat", "#price .chart", "#pairs summary")
@@ -634,6 +705,13 @@ def test_a_link_reproduces_the_view(opened: Any, made: Frames) -> None:
             < 300
         )
     )
+    # A link to what stands elsewhere on a wide screen leads there.
+    driver = opened(page_of(made), "#at=heat")
+    until(lambda: driver.switch_to.active_element.get_attribute("id") == "heat-title")
+    size(driver, 1400, 900)
+    driver = opened(page_of(made), "#at=heat")
+    until(lambda: driver.switch_to.active_element.get_attribute("id") == "verdict-title")
+    driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     # A plain anchor is understood, and unknown names change nothing.
     driver = opened(page_of(made), "#pairs")
     heading = driver.find_element(By.ID, "pairs-title")
@@ -658,6 +736,24 @@ def test_tabs_are_reached_by_arrows_and_from_the_heat_map(opened: Any, made: Fra
 
 
 @pytest.mark.slow
+def test_the_pictures_of_many_datasets_are_unpacked_when_a_tab_is_opened(opened: Any) -> None:
+    datasets = {f"dataset-{i:02}": ("resampled", 100, 30, 1.0 + i / 25) for i in range(15)}
+    models = {"prior": -1.9, "a": 0.3, "b": 0.2}
+    page = page_of(make_frames(datasets, models, repeats=2))
+    assert page.count('<script type="text/plain" class="pictures">') == 3
+    assert page.count("harness plot KIND -d NAME") == 3
+    driver = opened(page, "#dataset=dataset-14")
+    until(lambda: len(shown(driver, ".tab figure")) == 1)  # the calibration
+    assert len(shown(driver, ".tab .confusion")) == 1
+    assert not shown(driver, ".tab .more")
+    fold = shown(driver, ".tab figure details")[0]
+    press(fold.find_element(By.TAG_NAME, "summary"))
+    # Tables that were packed have their tools, too.
+    until(lambda: fold.find_elements(By.CSS_SELECTOR, ".tools button"))
+    assert violations_in(driver) == []
+
+
+@pytest.mark.slow
 def test_a_pair_is_told_in_full(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
     (fold,) = shown(driver, "#pairs .unfold")
@@ -666,6 +762,47 @@ def test_a_pair_is_told_in_full(opened: Any, made: Frames) -> None:
     ActionChains(driver).scroll_to_element(cell).move_to_element(cell).perform()
     (told,) = shown(driver, "#pairs .told")
     assert re.search(r" − .*: NLL .*won \d, tied \d, lost \d; p = ", told.text)
+
+
+@pytest.mark.slow
+def test_pairs_are_reached_by_arrows_and_unfold_on_enter(opened: Any, made: Frames) -> None:
+    driver = opened(page_of(made))
+    press(shown(driver, "#pairs .unfold summary")[0])
+    stops = shown(driver, ".pairs td[tabindex='0']")
+    assert len(stops) == 1
+    driver.execute_script("arguments[0].focus()", stops[0])
+    rows = shown(driver, "table.pairs tbody tr")
+    cells = [row.find_elements(By.TAG_NAME, "td") for row in rows[:3]]
+
+    def pressed(*keys: str) -> WebElement:
+        driver.switch_to.active_element.send_keys(*keys)
+        return driver.switch_to.active_element
+
+    # The diagonal is passed over, and the edges hold.
+    assert driver.switch_to.active_element == cells[0][1]
+    assert pressed(Keys.ARROW_LEFT) == pressed(Keys.ARROW_UP) == cells[0][1]
+    assert pressed(Keys.ARROW_RIGHT) == cells[0][2]
+    assert pressed(Keys.ARROW_DOWN) == cells[1][2]
+    assert pressed(Keys.ARROW_LEFT) == cells[1][0]
+    assert pressed(Keys.END) == cells[1][-1]
+    reached = pressed(Keys.HOME)
+    assert reached == cells[1][0]
+    assert reached.get_attribute("aria-label") == shown(driver, "#pairs .told")[0].text
+    assert reached.aria_role == "gridcell"
+    assert shown(driver, ".pairs td[tabindex='0']") == [reached]
+    pressed(Keys.ENTER)
+    (table,) = shown(driver, ".unfolded table")
+    second, first = (row.find_element(By.TAG_NAME, "bdi").text for row in (rows[1], rows[0]))
+    title = f"{second} and {first}: likelihood on each dataset"
+    assert table.find_element(By.TAG_NAME, "caption").text == title
+    assert column(table, 0) == ["mean", *DATASETS]
+    key = rows[1].get_attribute("data-m")
+    (heat,) = shown(driver, f"#heat tr[data-m='{key}']")
+    scores = [cell.text for cell in heat.find_elements(By.TAG_NAME, "td")]
+    assert column(table, 1) == scores
+    assert violations_in(driver) == []
+    pressed(Keys.ENTER)
+    assert not shown(driver, ".unfolded table")
 
 
 @pytest.mark.slow
@@ -714,7 +851,7 @@ def test_a_table_is_sorted_filtered_and_saved(opened: Any, made: Frames, tmp_pat
     rows = list(csv.reader(io.StringIO(saved_in(tmp_path, "iris.csv").decode())))
     # Accuracy has separate columns for its interval; likelihood is hidden.
     plain = [head for head in rows[0] if not head.endswith((" low", " high", " mark"))]
-    assert plain == [head.removesuffix(" [95%]") for head in texts[:3] + texts[4:]]
+    assert plain == [head.removesuffix(" (95%)") for head in texts[:3] + texts[4:]]
     assert {row[1] for row in rows[1:]} == set(MODELS)
     for row in rows[1:]:
         low, value, high = (float(row[i]) for i in (3, 2, 4))
@@ -795,7 +932,7 @@ def test_unfolding_a_chart_s_data_shows_all_rows(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1200, 360])
+@pytest.mark.parametrize("width", [1400, 1200, 360])
 def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
     opened: Any, stored_page: str, scheme: str, width: int
 ) -> None:

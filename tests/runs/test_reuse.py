@@ -323,7 +323,9 @@ def compared(story: Story, base: str, new: str) -> tuple[int, dict[str, Any]]:
 def test_compare_tells_that_nothing_was_measured_anew(story: Story) -> None:
     status, told = compared(story, "more-models", "again")
     assert (status, told["rows"]) == (0, [])
-    assert told["remarks"][0].startswith("All 8 pairings have the same results in both runs")
+    assert told["remarks"][0].startswith(
+        "All 8 model-dataset pairs have the same results in both runs"
+    )
     printed = harness_in(story.folder, "compare", "more-models", "again").printed
     assert "nothing was measured anew" in printed
 
@@ -331,7 +333,7 @@ def test_compare_tells_that_nothing_was_measured_anew(story: Story) -> None:
 def test_compare_judges_only_what_was_measured_anew(story: Story) -> None:
     _, told = compared(story, "again", "edited")
     assert {row["subject"] for row in told["rows"]} == {"two"}
-    assert told["remarks"][0].startswith("6 pairings have the same results in both runs")
+    assert told["remarks"][0].startswith("6 model-dataset pairs have the same results in both runs")
 
 
 def test_new_models_beside_known_results_pass(story: Story) -> None:

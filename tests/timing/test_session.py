@@ -339,7 +339,7 @@ def test_a_session_says_why_there_were_no_more_processes() -> None:
     texts = {str(Session((), 4, stopped, 31.4)) for stopped in ("tight", "budget", "most")}
     assert texts == {
         "timed for 31 s in 4 processes, until every interval was tight",
-        "timed for 31 s in 4 processes, until the budget was spent",
+        "timed for 31 s in 4 processes, all the time set for timings",
         "timed for 31 s in 4 processes, and no more were wanted",
     }
     usage = Usage(seconds=20.0, own=19.0, others=1.0, stolen=0.5)
