@@ -19,7 +19,7 @@ from harness.sheets.sentences import sentences
 from harness.words import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 BEST = 3
 """Models of each dataset."""
+
+DEPTH = 3
+"""The most lines of the datasets' names above their columns."""
 
 SCORES = 2
 """Scores of each model."""
@@ -151,16 +154,19 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
             spare -= wanted
     left = width - 1 - mean_width - sum(widths.values()) - len(widths)
     name_width = max(min(longest, left), LEAST)
-    heads = {dataset: _folded(dataset, widths[dataset]) for dataset in shown}
-    depth = max(map(len, heads.values()), default=1)
-    for i in range(depth):
-        last = i == depth - 1
-        title = set_cell_size(cut(rank.label, name_width) if last else "", name_width)
-        line: Line = [(title, "bold"), (" " + ("mean" if last else "").rjust(mean_width), "")]
-        for dataset in shown:
-            parts = heads[dataset]
-            part = parts[i - depth + len(parts)] if i >= depth - len(parts) else ""
-            line.append((" " + " " * (widths[dataset] - cell_len(part)) + part, "dim"))
+    first = name_width + 1 + mean_width
+    edges: dict[str, int] = {}
+    for dataset in shown:
+        edges[dataset] = (list(edges.values())[-1] if edges else first) + 1 + widths[dataset]
+    heads = _staggered(edges, first) or _folded_heads(edges, widths)
+    for i, parts in enumerate(heads):
+        last = i == len(heads) - 1
+        title = set_cell_size(cut(rank.label, name_width), name_width) + " "
+        line: Line = [(title, "bold"), ("mean".rjust(mean_width), "")] if last else []
+        end = first if last else 0
+        for edge, part in parts:
+            line.append((" " * (edge - cell_len(part) - end) + part, "dim"))
+            end = edge
         yield line
     heat = {dataset: _heat(names, by_name, dataset, rank) for dataset in shown}
     for place, name in enumerate(names):
@@ -200,6 +206,50 @@ def _heat(
     return [
         HEAT[sum(share >= step for step in (0.5, 0.8, 0.95))] if not math.isnan(share) else ""
         for share in shares
+    ]
+
+
+def _staggered(edges: Mapping[str, int], taken: int) -> list[list[tuple[int, str]]]:
+    """Whole names, each ending at the right edge of its column, on as few lines as they need.
+
+    A name may begin above its left neighbours. Each line has edges and names, from left to right.
+    Empty if the names need more than `DEPTH` lines.
+
+    Args:
+        edges: the right edge of each column, from left to right.
+        taken: width that is taken at the beginning of the lowest line.
+
+    >>> _staggered({"breast-cancer": 16, "digits": 23, "iris": 29}, 10)
+    [[(16, 'breast-cancer')], [(23, 'digits'), (29, 'iris')]]
+    """
+    lines: list[list[tuple[int, str]]] = [[] for _ in range(DEPTH)]  # the lowest first
+    for name, edge in edges.items():
+        begin = edge - cell_len(name)
+        free = (
+            line
+            for i, line in enumerate(lines)
+            if begin > (line[-1][0] if line else taken if i == 0 else -1)
+        )
+        place = next(free, None)
+        if place is None:
+            return []
+        place.append((edge, name))
+    return [line for line in reversed(lines[1:]) if line] + [lines[0]]
+
+
+def _folded_heads(
+    edges: Mapping[str, int], widths: Mapping[str, int]
+) -> list[list[tuple[int, str]]]:
+    """Names that are folded or cut to the widths of their columns, as in `_staggered`."""
+    folded = {dataset: _folded(dataset, widths[dataset]) for dataset in edges}
+    depth = max(map(len, folded.values()), default=1)
+    return [
+        [
+            (edges[dataset], parts[i - depth])
+            for dataset, parts in folded.items()
+            if len(parts) >= depth - i
+        ]
+        for i in range(depth)
     ]
 
 

@@ -238,8 +238,8 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
             if bridge in bridges
         ]
         lines.append(
-            f"Rows with a date were timed on another day or machine. Compare by {RATIO}, by which "
-            f"rows are ranked; its interval allows for ratios that differ by {listed(errors)}. The "
+            f"Rows with a date were timed on another day or machine. Compare by {RATIO}, which "
+            f"ranks the rows; its interval allows for ratios that differ by {listed(errors)}. The "
             "other columns are as measured there."
         )
     return lines

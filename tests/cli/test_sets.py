@@ -119,7 +119,7 @@ def test_times_of_another_machine_stand_in_one_table_by_their_multiples_of_an_an
     table = notes.partition("iris, timed alone")[2]
     order = [name for name in ("sklearn-lda", "Mine", "prior") if name in table]
     assert sorted(order, key=table.index) == order
-    assert "Compare them by × anchor" in notes
+    assert "Compare by × anchor" in notes
 
 
 def fit(model: str, seconds: float, anchor: float) -> Timing:
