@@ -87,13 +87,13 @@ def task_options(function: F) -> F:
 @click.argument("sides", nargs=-1, metavar="A B")
 @task_options
 @options.plugin_option
-@options.verdict_options("3%", "The verdict is same if the slowdown is shown to be below this")
+@options.verdict_options("3%", "Allowed slowdown: same means significantly less than this")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Measure A and B in turns on this machine, and say which is slower.
 
-    A and B are git revisions, interpreters, virtual environments or checkouts.  Two names after
-    --kernel or --model compare these two with each other.
+    A and B are git revisions, interpreters, virtual environments or checkouts.  With --kernel or
+    --model, A and B may be two kernels or two models of this installation.
 
     \b
       harness ab origin/main HEAD

@@ -119,7 +119,9 @@ def softmax(
     ctx.exit(_bench(registry, schedule, asked, given))
 
 
-@command.command(name="training", short_help="Time training loops and the same as a plain loop.")
+@command.command(
+    name="training", short_help="Time training loops, and the same training as a plain loop."
+)
 @options.dataset_option()
 @options.model_option()
 @click.option("--epochs", type=click.IntRange(1), default=200, help="Epochs of each fit [200].")

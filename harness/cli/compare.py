@@ -37,14 +37,12 @@ SHORTEST_HASH = 4
     "--margin",
     type=options.Finite(0, min_open=True),
     default=0.01,
-    help="Scores that differ by at most this count as the same [0.01].",
+    help="Treat scores as equal if they differ by at most this number [0.01].",
 )
 @options.metric_option
 @options.store_option
 @options.plugin_option
-@options.verdict_options(
-    "25%", "Allowed slowdown: the verdict is slower if it is shown to be exceeded"
-)
+@options.verdict_options("25%", "Allowed slowdown: slower means significantly more than this")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Compare run NEW with run BASE, trial by trial and timing by timing.

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def merge(other: tuple[str, ...], store: str | None) -> None:
     """Copy the runs of each store OTHER into the store: results, predictions, timings, history.
 
-    Runs that the store already has stay as they are; only their missing results are added.
+    If the store already has a run, only the results that it lacks are added.
 
     \b
       harness merge laptop.db server.db
@@ -67,7 +67,7 @@ def export(
 
     Without RUN, writes all runs.  A run becomes run.json (request, environment and timings) and
     Parquet files: one row per trial, one row per test row with all probabilities, and the traces.
-    The same run gives the same bytes.  `harness import` reads them.
+    Exporting a run again writes the same bytes.  `harness import` reads them.
 
     \b
       harness export results
@@ -95,7 +95,7 @@ def export(
 def import_(folder: tuple[Path, ...], store: str | None) -> None:
     """Add the runs of each FOLDER, as `harness export` wrote them, to the store.
 
-    Runs that the store already has stay as they are; only their missing results are added.
+    If the store already has a run, only the results that it lacks are added.
     """
     from harness.interchange.folders import read_runs
     from harness.store.database import Store

@@ -96,8 +96,8 @@ def command(
 ) -> None:
     """Print a report of RUN, named as for `harness compare` [the newest run].
 
-    Without NAME it is what `harness run` prints at its end. Several runs make one ranking, of the
-    newest results of each model on each dataset.
+    Without NAME, prints the tables that `harness run` prints at its end.  Several runs
+    make one ranking, of the newest results of each model on each dataset.
 
     \b
       harness report

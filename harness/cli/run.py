@@ -57,7 +57,7 @@ ASKED = (
     "--repeats",
     type=options.REPEATS,
     metavar="N|auto",
-    help="Splits of each dataset; auto: 5, then 10, 20, 40 while models tie with the best [5].",
+    help="Splits of each dataset; auto: 5, then 10, 20, 40 while models tie for best [5].",
 )
 @click.option(
     "--train-sizes",
@@ -105,9 +105,9 @@ ASKED = (
 @click.option(
     "--timing-budget",
     type=options.TIME,
-    help="Time spent on timing models alone after the trials [30s].",
+    help="Total time to time models again, one at a time, after the trials [30s].",
 )
-@click.option("--no-timing", is_flag=True, help="Do not time models alone after the trials.")
+@click.option("--no-timing", is_flag=True, help="Do not time the models again after the trials.")
 @click.option("--no-batching", is_flag=True, help="Train each repeat separately.")
 @click.option("--in-process", is_flag=True, help="No isolation and no limits, for debugging.")
 @click.option("--pdb", is_flag=True, help="Debug a trial that fails; needs --in-process.")
@@ -117,7 +117,7 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
     Each result is stored as soon as it is there. At the end, ranked tables are printed;
     `harness report` prints them again. A trial does not run again if the store has its result
-    from the same code, data, versions and seed. The baselines always run.
+    from the same code, data, package versions and seed.  The baselines are part of every run.
 
     \b
       harness run --all
@@ -395,8 +395,8 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
         remark(
             f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
             + (f"; {timed}; scores do not depend on that" if timed else "")
-            + "; add yours: -d TABLE.csv --target COLUMN, -m FILE.py:CLASS"
         )
+        remark("yours: harness run -d TABLE.csv --target COLUMN; harness run -m FILE.py:CLASS")
         for line in told_by_repeats(frames) if given["verbose"] and not frames.metrics else ():
             remark(line)
     return _status(

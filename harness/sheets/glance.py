@@ -14,7 +14,14 @@ from harness.contract.own_scores import LIKELIHOOD
 from harness.sheets.figures import score as figure
 from harness.sheets.layout import LOOKS, cut, note_lines, sheet_lines, typeset
 from harness.sheets.palette import HEAT
-from harness.sheets.ranked import at_a_glance, named_rows, ordered, score_entry, split_in_words
+from harness.sheets.ranked import (
+    at_a_glance,
+    named_rows,
+    ordered,
+    ranks,
+    score_entry,
+    split_in_words,
+)
 from harness.sheets.sentences import sentences
 from harness.words import plural
 
@@ -53,8 +60,8 @@ NAMES = 18
 """The least width of the models' names."""
 
 MEANING = "likelihood = exp(-log loss)"
-LEGEND = "≈: may equal the best (not significant). {}Intervals: 95%. All: harness report -v"
-BELOW_TOLD = "?: the same, but worse than a baseline."
+LEGEND = "≈: not significantly behind the best. {}Intervals: 95%. All: harness report -v"
+BELOW_TOLD = "?: below a baseline, but not significantly behind the best."
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,10 +319,13 @@ def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Itera
     yield heads
     for dataset, best_rows in best.items():
         yield _title(dataset, by_dataset[dataset], metrics[0], width)
+        numbers = list(ranks(by_dataset[dataset]))
         for i, row in enumerate(best_rows):
-            rank = "" if math.isnan(row["rank"]) else f"{row['rank']:.0f}"
             name = set_cell_size(cut(names[dataset][i], name_width), name_width)
-            line: Line = [(f"{rank:>2} ", "dim"), (name, LOOKS["faint"] if row["baseline"] else "")]
+            line: Line = [
+                (f"{numbers[i]:>2} ", "dim"),
+                (name, LOOKS["faint"] if row["baseline"] else ""),
+            ]
             for column, (n_figure, n_interval) in zip(columns, widths, strict=False):
                 entry = column[dataset][i]
                 line.append(("  " + (entry.mark or " "), ""))
@@ -344,7 +354,7 @@ def _title(dataset: str, rows: list[Record], rank: Shown, width: int) -> Line:
         bool(row[f"{rank.name}_tied_with_best"]) and rank.name not in row["below_baseline"]
         for row in rows
     )
-    parts = [split_in_words(rows), f"{n_tied} ≈ best" if n_tied > BEST else ""]
+    parts = [split_in_words(rows), f"{n_tied} tied" if n_tied > BEST else ""]
     title, line = cut(dataset, width), ""
     for part in filter(None, parts):
         if cell_len(f"{title}{line} · {part}") <= width:

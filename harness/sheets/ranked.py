@@ -106,6 +106,15 @@ def _mark(row: Record, score: str) -> str:
     return BELOW if score in row["below_baseline"] else TIED
 
 
+def ranks(rows: Sequence[Record]) -> Iterator[str]:
+    """The rank of each model among the models; empty for baselines and without a rank."""
+    of_baselines = [row["rank"] for row in rows if row["baseline"]]
+    for row in rows:
+        before = sum(rank < row["rank"] for rank in of_baselines)
+        is_ranked = not (row["baseline"] or math.isnan(row["rank"]))
+        yield f"{row['rank'] - before:.0f}" if is_ranked else ""
+
+
 def ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
     """The table of a dataset, with the baselines last."""
     rows = sorted(rows, key=lambda row: bool(row["baseline"]))
@@ -121,9 +130,7 @@ def ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
         dataset,
         split_in_words(rows),
         (
-            _column(
-                "#", (Entry("" if math.isnan(r["rank"]) else f"{r['rank']:.0f}") for r in rows)
-            ),
+            _column("#", map(Entry, ranks(rows))),
             Column("model", tuple(_name(row) for row in rows), named=True),
             *(
                 _column(_head(each), (score_entry(row, each.name, first=i == 0) for row in rows))

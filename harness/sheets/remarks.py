@@ -46,8 +46,9 @@ LOOKED = (
 INTERVALS = {
     "fresh": "Intervals on fresh draws: Student's t over the draws, which are independent.",
     "resampled": "Intervals on resampled splits, which share rows: Student's t over the splits, "
-    "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). Splits keep the class shares of "
-    "the table; all results hold for these shares.",
+    "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of splits; s^2: "
+    "variance between them. Each split has the class shares of the dataset, and all results hold "
+    "for these shares.",
     "fixed": "Intervals on a fixed split, where only the model's seed varies: Wilson's interval "
     "(accuracy) and Student's t (NLL) over the test rows. They hold for the fitted models. Models "
     "are compared over rows and seeds.",
@@ -68,8 +69,8 @@ ONE_SEED = (
     "compare the models over their seeds."
 )
 NO_INTERVAL = (
-    "A likelihood has no interval if fewer than 10 test rows, wrong predictions, make up the whole "
-    "NLL: one more such row would change it. More test rows or repeats help."
+    "A likelihood has no interval if nearly all of its NLL comes from fewer than 10 wrongly "
+    "predicted test rows: one more would change it much. More test rows or repeats help."
 )
 WEIGHTED = (
     "Every score and interval is weighted by the weights of the test rows. Wilson's interval uses "
@@ -357,9 +358,9 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
             + "; ".join(clipped)
         )
     lines.append(
-        "Seconds are rough medians, because trials ran in parallel. To compare speed, use the "
-        '"Timings" of models alone. The time of a shared import counts for the first model that '
-        "needs it"
+        "Times in the tables of scores are medians over the repeats, and rough, because trials ran "
+        "in parallel. To compare speed, use the timings of models that ran alone. The time to "
+        "import a library counts for the first model that needs it"
         + (
             "; repeats trained together share their time equally."
             if (frames.results["fitted_together"] > 1).any()

@@ -43,7 +43,7 @@ def _best(verdict: Verdict) -> str:
     role = " (a baseline, which ignores the features)" * (verdict.leader in verdict.baselines)
     figure = f"{'mean ' * several}{name} {score(verdict.mean)}"
     if not math.isnan(verdict.low):
-        figure += f" ({score(verdict.low)} to {score(verdict.high)})"
+        figure += f" (95% interval {score(verdict.low)} to {score(verdict.high)})"
     return f"{verdict.leader}{role}, {figure} {where}{_ahead(verdict)}."
 
 
@@ -52,9 +52,10 @@ def _ahead(verdict: Verdict) -> str:
     if not verdict.leads:
         return ""
     second = verdict.leads[0]
-    interval = "" if math.isnan(second.low) else f" ({score(second.low)} to {score(second.high)})"
+    known = not math.isnan(second.low)
+    interval = f" (95% interval {score(second.low)} to {score(second.high)})" if known else ""
     whom = f"{'the baseline ' * (second.over in verdict.baselines)}{second.over}"
-    lead = f"{score(second.gain)}{interval} ahead of {whom}"
+    lead = f"{score(second.gain)} ahead of {whom}{interval}"
     if not second.tested:
         return f", {lead}; there is no test of such differences here"
     if not verdict.tied:
@@ -86,10 +87,10 @@ def _bargain(verdict: Verdict) -> str:
     bargain, name = verdict.bargain, verdict.rank.name
     assert bargain is not None
     if bargain.name == verdict.leader:
-        return f"{bargain.name}, too; no model of similar {name} fits faster."
+        return f"{bargain.name}, too; no model of similar {name} trains faster."
     times = f"{bargain.times_faster:.{0 if bargain.times_faster >= 3 else 1}f}"
     return (
-        f"{bargain.name}, {score(bargain.mean)}, fits about {times} times as fast as "
+        f"{bargain.name} ({score(bargain.mean)}) trains about {times} times as fast as "
         f"{verdict.leader}."
     )
 

@@ -192,12 +192,13 @@ def _legend(frames: Frames) -> list[str]:
         lines.append(
             f"Timed alone, {'after the trials, ' if len(frames.results) else ''}in turns and in "
             "several processes. Each time is followed by its 95% interval over processes. "
-            "µs/epoch: time that each epoch after the first adds to a fit. If the time of the fit "
-            "is missing, fewer epochs were timed. row: latency of predicting one row, median and "
-            "p99 (99th percentile). softmax: softmax of all training rows; share: its part of an "
-            "epoch. plain: the same training, written as a plain loop; of plain: time of an epoch "
-            "divided by the plain loop's. at once: time of a replicate when several are trained "
-            "together, divided by that of one alone, or by the plain loop's."
+            "µs/epoch: time that each epoch after the first adds to a fit. A model without the "
+            "time of a fit was timed with fewer epochs than a fit has. row: latency of predicting "
+            "one row, median and p99 (99th percentile). softmax: one softmax over as many rows as "
+            "the training part has; share: its part of the time of an epoch. plain: the same "
+            "training, written as a plain loop; of plain: time of an epoch divided by the plain "
+            "loop's. at once: time of each repeat when several repeats are trained together, "
+            "divided by the time of one repeat alone, or of the plain loop."
         )
     if "softmax" in kinds:
         lines.append(

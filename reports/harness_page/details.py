@@ -230,7 +230,7 @@ class Details:
         title = "Likelihood by epoch"
         return Chart(
             title,
-            "Medians over the repeats: the test part, and thin the training part.",
+            "Lines: medians over the repeats; thick: test rows, thin: training rows.",
             "epoch",
             "likelihood",
             x.ticks(lambda value: f"{value:,g}"),

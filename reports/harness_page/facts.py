@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from harness.analysis.names import baselines
 from harness.sheets.grids import Grid, of_rows
 from harness.words import plural
 
@@ -47,12 +48,15 @@ def environment(frames: Frames) -> Iterator[Grid]:
         yield of_rows("environment", "Environment of the run", ("what", "value"), facts)
 
 
-def counts(results: pd.DataFrame) -> str:
-    """The number of models, datasets and trials."""
+def counts(frames: Frames) -> str:
+    """The number of models, baselines, datasets and trials."""
+    results = frames.results
     if results.empty:
         return "no trials"
+    ignorant = baselines(frames) & set(results["model"])
     numbers = (
-        plural(results["model"].nunique(), "model"),
+        plural(results["model"].nunique() - len(ignorant), "model"),
+        *([plural(len(ignorant), "baseline")] if ignorant else []),
         plural(results["dataset"].nunique(), "dataset"),
         plural(len(results), "trial"),
     )
@@ -68,7 +72,9 @@ def origin(frames: Frames) -> str:
     ids = results.get("run_id", pd.Series(dtype=int))
     earlier = ids[ids != frames.run.id]
     if earlier.empty:
-        return f"All {n} are of this run." if len(results) > 1 else f"{n}, of this run."
+        return (
+            f"nothing; all {n} are new." if len(results) > 1 else "nothing; the only result is new."
+        )
     runs = ", ".join(map(str, sorted(set(earlier.tolist()))))
     verb = "is" if len(earlier) == 1 else "are"
     an, s = ("", "s") if "," in runs else ("an ", "")

@@ -103,7 +103,7 @@ def page(frames: Frames) -> str:
         title=_title(frames),
         when=_when(frames),
         command=command_of(frames.run),
-        counts=facts.counts(frames.results),
+        counts=facts.counts(frames),
         origin=facts.origin(frames),
         commands=facts.commands(frames.run),
         tied=TIED,

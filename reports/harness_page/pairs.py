@@ -36,8 +36,8 @@ HOW = (
 )
 UNTESTED = "No p-values: a pair needs at least {needed} datasets that both models completed."
 HOPELESS = (
-    "With this many pairs on so few datasets no comparison can be significant (smallest possible "
-    "p: {p})."
+    "Corrected for so many pairs on so few datasets, no p-value can be below {p}: this table "
+    "cannot show significance."
 )
 
 

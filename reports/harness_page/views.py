@@ -42,7 +42,7 @@ LETTER = 6.6
 
 TIED, BEHIND, LEFT_OUT, BASELINES = (
     "Best, and not significantly different from it",
-    "Significantly behind the best",
+    "Mean significantly behind the best",
     "Without a score on every dataset",
     "Baselines, which guess without the features",
 )
@@ -218,7 +218,7 @@ def _guessing(field: Field, names: Sequence[str], means: Mapping[str, float]) ->
     """A sentence on the scores of the baselines; empty without any."""
     known = [n for n in names if field.models[n].baseline and not math.isnan(means[n])]
     scores = listed((f"{figure(means[n])} ({field.models[n].short})" for n in known), most=3)
-    return f"without the features reaches {scores}." if known else ""
+    return f"guessing reaches {scores}." if known else ""
 
 
 def _shortened(text: str, field: Field) -> str:
@@ -454,7 +454,7 @@ def _price(field: Field, means: Mapping[str, float], metric: Shown) -> Chart | N
 def _best_for_time(front: Sequence[Price], metric: Shown) -> str:
     """What the front is, in words."""
     where = "Up" if metric.more_is_better else "Down"
-    told = f"The line joins the {len(front)} models that no other beats in both score and fit time."
+    told = f"The line joins the {len(front)} models for which no other is both better and faster."
     if len(front) == 1:
         told = f"{front[0].model.short} is both the best and the fastest."
     return f"{told} {where} and to the left is better."

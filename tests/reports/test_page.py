@@ -225,7 +225,7 @@ def test_a_single_dataset_has_no_overview_and_no_pairs(few: Frames, made: Frames
 
 def test_the_page_says_which_results_are_of_earlier_runs(few: Frames) -> None:
     n = len(few.results)
-    assert f"All {n} results are of this run." in page_of(few)
+    assert f"nothing; all {n} results are new." in page_of(few)
     ids = [5] + [3] * 2 + [few.run.id] * (n - 3)
     mixed = replace(few, results=few.results.assign(run_id=ids))
     assert f"3 of {n} results are of earlier runs (3, 5)." in page_of(mixed)
@@ -265,7 +265,7 @@ def test_ties_and_baselines_stand_apart_and_outliers_do_not_stretch_the_chart() 
     titles = re.findall(r'rowgroup" colspan="5">(.*?)<', table)
     assert titles == [
         "Best, and not significantly different from it",
-        "Significantly behind the best",
+        "Mean significantly behind the best",
         "Baselines, which guess without the features",
     ]
     # Baselines have no number, and the worst model is counted without them.
@@ -618,8 +618,8 @@ def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, wi
     size(driver, width, {1400: 900, 390: 844}[width])
     labels = [
         "Failed",
-        "Guessing",
-        "Results",
+        "Baselines",
+        "Reused",
         "Add your table",
         "Add your model",
         "This page again",

@@ -44,7 +44,7 @@ iris · 5 resampled splits, 112 training and 38 test rows
 2 sklearn-naive-     .874 .778–.970  .736 .670–.809  .306  .139  .007    .14 5/5
   bayes
   torch-mlp         ≈.993 .961–1.00 ≈.945            .057  .013  .029    .58 4/5
-3 prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
+  prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
 
 three-integers · 5 fresh draws, 100 training and 100 test rows · all 5 ok
 # model                accuracy        likelihood       NLL Brier fit s µs/row
@@ -52,7 +52,7 @@ three-integers · 5 fresh draws, 100 training and 100 test rows · all 5 ok
 1 torch-mlp           ≈.914 .893–.935 ≈.780 .752–.809  .249  .106  .059   1.19
 2 numpy-softmax       ≈.898 .857–.939 ≈.765 .735–.796  .268  .118  .039    .78
 3 sklearn-naive-bayes  .772 .736–.808  .605 .575–.636  .503  .245  .482   9.65
-4 prior                .176 .121–.231  .176 .163–.190 1.737  .856 <.001    .01
+  prior                .176 .121–.231  .176 .163–.190 1.737  .856 <.001    .01
 
 accuracy · models by datasets
                                  three-
@@ -96,15 +96,17 @@ How to read this
     has no rank and cannot be the best.
   Intervals on fresh draws: Student's t over the draws, which are independent.
   Intervals on resampled splits, which share rows: Student's t over the splits,
-    with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). Splits keep
-    the class shares of the table; all results hold for these shares.
+    with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of
+    splits; s^2: variance between them. Each split has the class shares of the
+    dataset, and all results hold for these shares.
   The likelihood's interval is exp(-x) of the mean NLL's interval.
-  A likelihood has no interval if fewer than 10 test rows, wrong predictions,
-    make up the whole NLL: one more such row would change it. More test rows or
-    repeats help.
-  Seconds are rough medians, because trials ran in parallel. To compare speed,
-    use the "Timings" of models alone. The time of a shared import counts for
-    the first model that needs it.
+  A likelihood has no interval if nearly all of its NLL comes from fewer than 10
+    wrongly predicted test rows: one more would change it much. More test rows
+    or repeats help.
+  Times in the tables of scores are medians over the repeats, and rough, because
+    trials ran in parallel. To compare speed, use the timings of models that ran
+    alone. The time to import a library counts for the first model that needs
+    it.
 """
 
 

@@ -231,7 +231,7 @@ def test_timings_of_another_day_are_ranked_by_multiples_and_their_day_is_given()
     low, high = sheet.columns[1].entries[1].low, sheet.columns[1].entries[1].high
     assert float(low) < 200 * (1 - DAY) < 200 * (1 + DAY) < float(high)
     legend = " ".join(line for note in timed.notes(frames) for line in note.lines)
-    assert "Compare by × anchor, by which rows are ranked" in legend
+    assert "Compare by × anchor, which ranks the rows" in legend
 
 
 def test_kernels_of_another_day_are_compared_by_multiples() -> None:
