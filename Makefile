@@ -17,7 +17,7 @@ test: $(VENV)/installed-dev  ## Install, then run the tests.
 	# Hundreds of commands start in the tests; without this, each compiles the modules anew where
 	# PYTHONDONTWRITEBYTECODE is set. A third worker uses what two leave idle while they wait.
 	$(BIN)/python -m compileall -q harness plugins datasets reports
-	$(BIN)/python -m pytest -q -n 4
+	$(BIN)/python -m pytest -q -n 3
 
 golden: $(VENV)/installed-dev  ## Keep what the commands print now; tests/golden/README.md tells more.
 	$(BIN)/python -m pytest -q -n auto tests/golden --update-golden

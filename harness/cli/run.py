@@ -392,8 +392,10 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
         write(json_text(frames, tables(frames)))
     else:
         show_after_run(campaign.registry, frames, verbose=given["verbose"])
+        n_known, n_trials = len(campaign.known), len(campaign.trials)
+        reused = f"{n_known} of {n_trials} results reused" if n_known else "all results new"
         remark(
-            f"run {campaign.run.id} is in {store.name}; `harness report` prints it again"
+            f"run {campaign.run.id} is in {store.name}, {reused}; `harness report` prints it again"
             + (f"; {timed}; scores do not depend on that" if timed else "")
         )
         remark("yours: harness run -d TABLE.csv --target COLUMN; harness run -m FILE.py:CLASS")

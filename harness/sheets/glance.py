@@ -60,7 +60,10 @@ NAMES = 18
 """The least width of the models' names."""
 
 MEANING = "likelihood = exp(-log loss)"
-LEGEND = "≈: not significantly behind the best. {}Intervals: 95%. All: harness report -v"
+LEGEND = (
+    "≈: not significantly behind the dataset's best. {}Intervals: 95%. "
+    "All figures: harness report -v"
+)
 BELOW_TOLD = "?: below a baseline, but not significantly behind the best."
 
 
