@@ -163,10 +163,12 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
 def test_a_second_run_of_the_same_trials_runs_none_and_has_the_same_results(story: Story) -> None:
     told = "16 trials: 16 known, 0 to run (known from runs 1, 2; --fresh runs all)"
     assert told in story.runs["again"].remarks
+    assert "is in harness.db, 16 of 16 results reused;" in story.runs["again"].remarks
     before, after = story.frames("more-models"), story.frames("again")
     pd.testing.assert_frame_equal(before.results, after.results)
     assert after.run.finished is not None
     assert "known" not in story.runs["base"].remarks
+    assert "is in harness.db, all results new;" in story.runs["base"].remarks
 
 
 def test_what_is_known_is_shown_as_known_with_its_run(story: Story) -> None:
