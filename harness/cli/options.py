@@ -452,27 +452,23 @@ def names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
 
 def dataset_option(about: str = "Datasets, by selector; repeatable.") -> Callable[[F], F]:
     """``-d``, with completion; the argument is its help."""
-    return click.option(
-        "-d",
-        "--dataset",
-        "datasets",
-        multiple=True,
-        metavar="SELECTOR",
-        help=about,
-        shell_complete=names_of("datasets"),
-    )
+    return _selectors("datasets", about)
 
 
 def model_option(about: str = "Models, by selector; repeatable.") -> Callable[[F], F]:
     """``-m``, with completion; the argument is its help."""
+    return _selectors("models", about)
+
+
+def _selectors(kind: str, about: str) -> Callable[[F], F]:
     return click.option(
-        "-m",
-        "--model",
-        "models",
+        f"-{kind[0]}",
+        f"--{kind.removesuffix('s')}",
+        kind,
         multiple=True,
         metavar="SELECTOR",
         help=about,
-        shell_complete=names_of("models"),
+        shell_complete=names_of(kind),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from dataclasses import dataclass
+from itertools import accumulate, islice
 from typing import TYPE_CHECKING
 
 from rich.cells import cell_len, set_cell_size
@@ -93,28 +94,27 @@ class Glance:
         """The lines, of at most ``width`` cells (if that is 40 or more)."""
         width = max(width, NARROWEST)
         verdict = list(_verdict(self.verdict, width))
-        body = list(self._tables(width))
+        rows = named_rows(self.ranking)
+        body = list(self._tables(rows, width))
         yield from verdict
         yield from body
         for note in self.notes:
             yield from note_lines(note, width, beside=True)
-        yield from ([(line, "dim")] for line in textwrap.wrap(self._legend(), width))
+        yield from ([(line, "dim")] for line in textwrap.wrap(self._legend(rows), width))
         if len(body) > SCREEN:
             yield from verdict
 
-    def _legend(self) -> str:
+    def _legend(self, rows: Sequence[Record]) -> str:
         """What the marks mean."""
         marked = self.metrics if self.sheet else self.metrics[:1]
-        rows = named_rows(self.ranking)
         below = any(each.name in row["below_baseline"] for row in rows for each in marked)
         return LEGEND.format(f"{BELOW_TOLD} " if below else "")
 
-    def _tables(self, width: int) -> Iterator[Line]:
+    def _tables(self, rows: list[Record], width: int) -> Iterator[Line]:
         if self.sheet:
             yield []
             yield from sheet_lines(self.sheet, width)
             return
-        rows = named_rows(self.ranking)
         short = short_names(row["name"] for row in rows)
         rows = [row | {"name": short[row["name"]]} for row in rows]
         yield from _overview(rows, self.metrics[0], width)
@@ -165,9 +165,8 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
     left = width - 1 - mean_width - sum(widths.values()) - len(widths)
     name_width = max(min(longest, left), LEAST)
     first = name_width + 1 + mean_width
-    edges: dict[str, int] = {}
-    for dataset in shown:
-        edges[dataset] = (list(edges.values())[-1] if edges else first) + 1 + widths[dataset]
+    rights = accumulate((1 + widths[dataset] for dataset in shown), initial=first)
+    edges = dict(zip(shown, islice(rights, 1, None), strict=True))
     heads = _staggered(edges, first) or _folded_heads(edges, widths)
     for i, parts in enumerate(heads):
         last = i == len(heads) - 1
