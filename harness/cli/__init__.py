@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -105,6 +106,9 @@ def main(arguments: list[str] | None = None) -> None:
     # Saves a tenth of the time of a short command: importing makes objects, but hardly any garbage.
     # A million objects take about 100 MiB, so a long command still collects in time.
     gc.set_threshold(1_000_000)
+    # OpenBLAS has its threads wait busily for work that a coordinator hardly has, which takes a
+    # core from the plugins' processes. Those get a number of threads of their own.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     open_streams()
     once = interruptible()
     status = _status(sys.argv[1:])

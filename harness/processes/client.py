@@ -199,6 +199,9 @@ def _close(
             with contextlib.suppress(OSError):  # shut down, because forks may also have it open
                 channel.shutdown(socket.SHUT_RDWR)
         channel.close()
+    # Quicker than `Popen.wait` alone, which only looks again and again.
+    with contextlib.suppress(AttributeError, OSError), os.fdopen(os.pidfd_open(process.pid)) as end:
+        wait([end], CLOSE_LIMIT)
     try:
         process.wait(CLOSE_LIMIT)  # the supervisor first ends everything below it
     except subprocess.TimeoutExpired:

@@ -76,8 +76,8 @@ def digest_there(
     inside: Inside, choice: Choice, seed: int, repeat: int
 ) -> tuple[dict[str, object], dict[str, Any]]:
     """The digest of a split; called in a process that has loaded the dataset's plugin."""
-    before = set(sys.modules)
+    n_before = len(sys.modules)
     dataset = inside.held.registry.datasets[choice.name]
     drawn = draw(dataset, seed, dict(choice.parameters), repeat).digest
     published = len(place_of(dataset, repeat)) > bool(folds_in(str(dataset.kind)))
-    return {"drawn": drawn, "published": published, "loaded": loaded_since(before)}, {}
+    return {"drawn": drawn, "published": published, "loaded": loaded_since(n_before)}, {}

@@ -14,6 +14,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NotRequired, TypeAlias, TypedDict
 
 import numpy as np
@@ -94,7 +95,7 @@ def draw_there(
         sketched: whether the split is drawn in pictures.
     """
     dataset = inside.held.registry.datasets[choice.name]
-    before = set(sys.modules)
+    n_before = len(sys.modules)
     answer = inside.answer
     assert answer is not None
     try:
@@ -125,7 +126,7 @@ def draw_there(
         }
         if sketched:
             split_json["sketch"] = _sketch(arrays, data, scaled)
-        split_json["loaded"] = loaded_since(before)
+        split_json["loaded"] = loaded_since(n_before)
         with _on_disk(dataset.name):
             pack(inside.files[0], None, hidden)
             for name, array in arrays.items():
@@ -511,9 +512,15 @@ def _take(arrays: Arrays, name: str, categories: Categories, categorical: tuple[
     return table
 
 
-def loaded_since(before: set[str]) -> list[str]:
-    """Names of the modules that this process has loaded since it had loaded `before`."""
-    return sorted(name for name in set(sys.modules) - before if _MODULE.fullmatch(str(name)))
+def loaded_since(n_before: int) -> list[str]:
+    """Names of the modules that this process has loaded since it had `n_before` of them.
+
+    Only the newest names are read. Reading a name counts a reference to it, which copies a page of
+    memory that a fork shares with its parent.
+    """
+    n_new = max(0, len(sys.modules) - n_before)
+    newest = list(islice(reversed(sys.modules), n_new))  # one step, whatever other threads import
+    return sorted(name for name in newest if _MODULE.fullmatch(str(name)))
 
 
 def modules_of(answer: Any) -> list[str]:

@@ -120,7 +120,7 @@ def run_there(
     """
     begun = Level.now()
     held = inside.held
-    before = set(sys.modules)
+    n_before = len(sys.modules)
     tell = None
     if tells:
 
@@ -150,7 +150,7 @@ def run_there(
         failure = failure_of(error)
         details = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
         return {"failure": details}, {}
-    return {"trials": fits, "loaded": loaded_since(before)}, arrays
+    return {"trials": fits, "loaded": loaded_since(n_before)}, arrays
 
 
 def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str, own_at_start: float) -> FitJSON:
