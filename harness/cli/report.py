@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from harness.contract.values import Report
 
 
-LIBRARIES = ("pandas", "sqlalchemy", "scipy.special", "harness.store.sets")
-"""Modules to import while the plugins' processes start, those that take longest first."""
+LIBRARIES = ("sqlalchemy", "pandas", "scipy.special", "harness.store.sets")
+"""Modules to import while the plugins' processes start."""
 
 
 class ReportCommand(options.Command):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
 import sys
+import threading
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -32,8 +34,11 @@ if TYPE_CHECKING:
 FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 """Exit statuses: a trial or timing failed, a dataset is broken, no trial succeeded."""
 
-LIBRARIES = ("pandas", "sqlalchemy", "scipy.special", "harness.runs.campaign")
-"""Modules to import while the plugins' processes start, those that take longest first."""
+LIBRARIES = ("sqlalchemy", "pandas", "scipy.special")
+"""Modules to import while plugins' processes are busy, in the order in which they are needed."""
+
+SWITCH = 0.001
+"""Seconds after which a thread lets another one run, so that trials do not wait for imports."""
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
@@ -144,10 +149,12 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if given["in_process"]
         else options.discover(given["plugins"], meanwhile=LIBRARIES, strict=False)
     )
+    sys.setswitchinterval(SWITCH)
+    threading.Thread(target=_import_libraries).start()
     from harness.trials.plan import plan
 
     planned = plan(registry, _selection(given))
-    # The datasets' processes load libraries while this process imports the rest.
+    # The datasets' processes load libraries while this process opens the store.
     registry.begin_loading({trial.dataset.name for trial in planned.trials})
     from harness.contract.values import AUTO
     from harness.runs.campaign import begin
@@ -171,6 +178,16 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 RECENT = 5
 """Number of the newest finished runs in which the planned pairings are looked up."""
+
+
+def _import_libraries() -> None:
+    """Import what the end of a run needs, in a thread, while the main thread waits for trials.
+
+    An import elsewhere waits for one that has begun here. None of the libraries imports the
+    harness, so two threads cannot wait for each other.
+    """
+    for name in LIBRARIES:
+        importlib.import_module(name)
 
 
 def _known(campaign: Campaign) -> str:
@@ -198,9 +215,7 @@ def _tell_before(store: Store, registry: Registry, planned: Plan, repeats: int) 
     The variances come from the newest finished run that contains all planned pairings, with the
     same files and options.
     """
-    from harness.analysis.two_runs import told_by_repeats
     from harness.store.environment import files_of
-    from harness.store.frames import load_frames
 
     planned_pairings = {(str(trial.dataset), str(trial.model)) for trial in planned.trials}
     names = {trial.dataset.name for trial in planned.trials}
@@ -214,10 +229,13 @@ def _tell_before(store: Store, registry: Registry, planned: Plan, repeats: int) 
         run for run in store.runs() if run.finished and run.kind == "trials" and has_same_files(run)
     ]
     for run in finished[: -1 - RECENT : -1]:
-        frames = load_frames(store, run)
-        results = frames.results
-        pairings = list(zip(results["dataset"], results["model"], strict=True))
-        if planned_pairings and planned_pairings <= set(pairings):
+        if planned_pairings <= {(pairing.dataset, pairing.model) for pairing in run.planned}:
+            from harness.analysis.two_runs import told_by_repeats
+            from harness.store.frames import load_frames
+
+            frames = load_frames(store, run)
+            results = frames.results
+            pairings = zip(results["dataset"], results["model"], strict=True)
             results = results[[pairing in planned_pairings for pairing in pairings]]
             for line in told_by_repeats(replace(frames, results=results), repeats):
                 remark(f"by run {run.id}: {line}")
@@ -358,8 +376,6 @@ def _resume(store: Store, given: GivenOptions) -> Campaign:
 
 def _run(campaign: Campaign, given: GivenOptions) -> int:
     """Run a campaign, print its report and give the exit status."""
-    from harness.analysis.two_runs import told_by_repeats
-    from harness.store.frames import load_frames
     from harness.terminal.display import display, timing_display
 
     store, watch = campaign.store, given["watch"]
@@ -383,6 +399,9 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
                 timed = campaign.time(tell_case, interrupts=(KeyboardInterrupt, Terminated))
         except (KeyboardInterrupt, Terminated) as stop:
             return _interrupted(campaign, stop, named=bool(given["store"]))
+    from harness.analysis.two_runs import told_by_repeats
+    from harness.store.frames import load_frames
+
     frames = load_frames(store, store.find(str(campaign.run.id)))
     frames = options.with_metrics(frames, campaign.registry, campaign.request.metrics)
     if given["as_json"]:

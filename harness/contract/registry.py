@@ -111,22 +111,23 @@ class Origin:
         """Digest of the plugin's files and options, to notice changes; empty without either."""
         if not self.path:
             return hashlib.sha256(self.options.encode()).hexdigest()[:16] if self.options else ""
-        path = Path(self.path)
-        files = every_file(path) if path.is_dir() else [path, *map(Path, self.files)]
+        is_folder = Path(self.path).is_dir()
+        files = every_file(self.path) if is_folder else [self.path, *self.files]
         digest = hashlib.sha256()
         for file in files:
-            if file.is_file() and file.suffix != ".pyc":
-                digest.update(str(file.relative_to(path)).encode() if path.is_dir() else b".")
-                with file.open("rb") as stream:
-                    for block in iter(lambda: stream.read(1 << 20), b""):
+            if os.path.isfile(file):  # noqa: PTH113  # pathlib is slow
+                name = file.removeprefix(self.path).lstrip(os.sep) if is_folder else "."
+                digest.update(name.encode(errors="surrogateescape"))
+                with open(file, "rb") as stream:  # noqa: PTH123
+                    while block := stream.read(1 << 20):
                         digest.update(block)
         digest.update(self.options.encode())
         return digest.hexdigest()[:16]
 
 
-def every_file(folder: Path) -> list[Path]:
-    """All files below a folder, sorted, also where symbolic links to folders lead."""
-    files: list[Path] = []
+def every_file(folder: str) -> list[str]:
+    """All files below a folder, sorted, also where links to folders lead; no compiled code."""
+    files: list[str] = []
     seen: set[str] = set()
     for place, folders, names in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -134,8 +135,8 @@ def every_file(folder: Path) -> list[Path]:
             folders.clear()
             continue
         seen.add(real)
-        files += [Path(place, name) for name in names]
-    return sorted(files)
+        files += [f"{place}{os.sep}{name}" for name in names if not name.endswith(".pyc")]
+    return sorted(files, key=lambda file: file.split(os.sep))  # noqa: PTH206  # pathlib is slow
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,9 @@ from harness.contract.registry import Registry, load
 from harness.contract.values import AUTO, AUTO_REPEATS, Failure, Planned, Result
 from harness.errors import RefusedResultError, UsageError
 from harness.runs.identity import Identities
-from harness.runs.looks import next_look, undecided
 from harness.runs.metrics import chosen_metrics, with_metrics
 from harness.runs.reuse import known_results, known_timings
 from harness.store.environment import changes, fingerprint
-from harness.store.frames import load_frames
 from harness.timing.schedule import of_run
 from harness.timing.session import Bench, time_groups
 from harness.trials.discovery import Described, discover
@@ -160,6 +158,10 @@ class Campaign:
         """
         if self.targets is None:
             return None
+        # These bring pandas and SciPy, which trials do not have to wait for.
+        from harness.runs.looks import next_look, undecided
+        from harness.store.frames import load_frames
+
         frames = load_frames(self.store, self.run)
         frames = with_metrics(frames, self.registry, self._metrics[:1])
         repeats_so_far = max(self.targets.values(), default=0)
@@ -275,6 +277,8 @@ class Campaign:
         request = self.request
         if not self._is_to_be_timed:
             return ""
+        from harness.store.frames import load_frames
+
         frames = load_frames(self.store, self.run)
         kept = known_timings(self.store, self.run, frames.results, request.timing_budget)
         if kept:

@@ -90,7 +90,7 @@ class Identities:
     def _everywhere(self) -> list[Any]:
         """What all trials share."""
         house = Path(core().path)
-        files = [file for room in ROOMS for file in sorted((house / room).rglob("*.py"))]
+        files = [file for room in ROOMS for file in _files_below(house / room)]
         return [
             _digest(files, house),
             platform.python_version(),
@@ -186,7 +186,7 @@ def _files_below(place: Path) -> list[Path]:
     """A Python file, or all below a folder, also where symbolic links lead."""
     if not place.is_dir():
         return [place]
-    return [file for file in every_file(place) if file.suffix == ".py"]
+    return [Path(file) for file in every_file(str(place)) if file.endswith(".py")]
 
 
 def _imported_by(file: Path) -> tuple[set[str], list[Path]]:

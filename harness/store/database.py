@@ -453,7 +453,8 @@ class Store:
     def _insert(self, row: Mapping[str, object], result: Result) -> None:
         """Insert a result with its scores, trace, predictions and sketch, in one transaction."""
         with self.engine.begin() as connection:
-            added = connection.execute(results.insert().values(row))
+            # Values given beside the statement, so that it is compiled once for all results.
+            added = connection.execute(results.insert(), row)
             (result_id,) = added.inserted_primary_key or (0,)
             if result.scores:
                 connection.execute(
@@ -479,14 +480,16 @@ class Store:
             if result.predictions:
                 table = predictions if result.predictions.probabilities is None else probabilities
                 connection.execute(
-                    table.insert().values(result_id=result_id, **pack(result.predictions))
+                    table.insert(), {"result_id": result_id, **pack(result.predictions)}
                 )
                 if (of_rows := result.predictions.weights) is not None:
                     packed = pack_weights(of_rows)
-                    connection.execute(weights.insert().values(result_id=result_id, weights=packed))
+                    connection.execute(
+                        weights.insert(), {"result_id": result_id, "weights": packed}
+                    )
             if result.sketch:
                 arrays = pack_sketch(result.sketch)
-                connection.execute(sketches.insert().values(result_id=result_id, arrays=arrays))
+                connection.execute(sketches.insert(), {"result_id": result_id, "arrays": arrays})
 
     def add_skip(self, run: Run, position: int, skip: Skip, *, baseline: bool) -> None:
         """Add a pairing that is not run, as a row with the status ``skipped``."""
@@ -508,7 +511,7 @@ class Store:
             "reason": _shortened(skip.reason, REASON),
         }
         with self._faults(), self.engine.begin() as connection:
-            connection.execute(results.insert().values(row))
+            connection.execute(results.insert(), row)
 
     def add_timings(self, run: Run, measured: Iterable[Timing]) -> None:
         """Replace the timings of a run."""

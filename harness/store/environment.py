@@ -62,12 +62,12 @@ def fingerprint(registry: Registry, installed: Installed | None = None) -> Finge
     """
     required = {name for model in registry.models.values() for name in model.requires}
     required |= {name for dataset in registry.datasets.values() for name in dataset.requires}
-    checkouts: dict[Path, Checkout | None] = {}
+    checkouts: dict[Path | None, Checkout | None] = {None: None}
 
-    def checkout_of(path: str) -> Checkout | None:
-        root = _repository(Path(path))
+    def checkout_of(path: Path) -> Checkout | None:
+        root = _repository(path)
         if root not in checkouts:  # most plugins share one
-            checkouts[root] = checkout_at(root)
+            checkouts[root] = checkout_at(path)
         return checkouts[root]
 
     return {
@@ -78,11 +78,11 @@ def fingerprint(registry: Registry, installed: Installed | None = None) -> Finge
             {origin.distribution for origin in registry.plugins if origin.distribution},
             installed,
         ),
-        "project": checkout_at(Path.cwd()),
+        "project": checkout_of(Path.cwd()),
         "plugins": {
             f"{origin.name} ({origin.distribution or origin.path})": {
                 "digest": origin.digest(),
-                "git": checkout_of(origin.path) if origin.path else None,
+                "git": checkout_of(Path(origin.path)) if origin.path else None,
             }
             for origin in (core(), *registry.plugins)
             if not origin.options
@@ -128,16 +128,18 @@ def packages(
     return {name: installed.version(name) for name in sorted(names)}
 
 
-def _repository(place: Path) -> Path:
-    """The nearest folder around a place that has a repository; the place itself without any."""
-    around = (each for each in (place, *place.parents) if (each / ".git").exists())
-    return place if "site-packages" in place.parts else next(around, place)
+def _repository(place: Path) -> Path | None:
+    """The nearest folder around a place that has a repository; None outside a checkout."""
+    if "site-packages" in place.parts:
+        return None
+    place = place.resolve()  # as git does
+    return next((each for each in (place, *place.parents) if (each / ".git").exists()), None)
 
 
 def checkout_at(place: Path) -> Checkout | None:
     """The git revision of a file or folder, and whether it is dirty; None outside a checkout."""
     folder = place if place.is_dir() else place.parent
-    if "site-packages" in folder.parts:
+    if _repository(folder) is None:  # git itself takes longer to say so
         return None
     revision = repositories.line(folder, "rev-parse", "HEAD")
     if not revision:
