@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 # A test must not fail because the machine is busy.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,6 +28,14 @@ os.environ["HARNESS_RUN_NO_TIMING"] = "1"
 # processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def _module_path() -> Iterator[None]:
+    """A plugin file that a test imports here adds its folder; the next test does not see it."""
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

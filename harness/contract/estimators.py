@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from harness.contract import plugin_files
 from harness.contract.parameters import evaluated, parameters_of, parse_by_look, settled
 from harness.contract.selectors import Selector, parts
-from harness.errors import UsageError, describe, nearest
+from harness.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -196,9 +196,9 @@ def _module(path: str, name: str) -> ModuleType:
             raise UsageError(
                 f"'{path}': there is no module '{error.name}'{_beside(error.name)}"
             ) from None
-        raise UsageError(f"'{path}' does not import: {describe(error)}") from error
+        raise UsageError(f"'{path}' does not import: {plugin_files.described(error)}") from error
     except (Exception, SystemExit) as error:
-        raise UsageError(f"'{path}' does not import: {describe(error)}") from error
+        raise UsageError(f"'{path}' does not import: {plugin_files.described(error)}") from error
 
 
 def _beside(module: str) -> str:

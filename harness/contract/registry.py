@@ -478,9 +478,13 @@ def _import_given(source: Source) -> ModuleType:
             raise PluginError(
                 f"plugin '{spec}' is neither a .py file nor a module that can be imported"
             ) from None
-        raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
+        raise _does_not_import(spec, error) from error
     except (Exception, SystemExit) as error:
-        raise PluginError(f"plugin '{spec}' does not import: {describe(error)}") from error
+        raise _does_not_import(spec, error) from error
+
+
+def _does_not_import(spec: str, error: BaseException) -> PluginError:
+    return PluginError(f"plugin '{spec}' does not import: {plugin_files.described(error)}")
 
 
 def _class_of(spec: str) -> ClassPath | None:

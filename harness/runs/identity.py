@@ -168,10 +168,8 @@ def _reached(begin: Sequence[Path], own: Path | None) -> tuple[set[str], dict[Pa
         file = waiting.pop()
         names, places = _imported_by(file)
         for name in names:
-            place = _place(name, file.parent)
-            if place is None:
-                installed.add(name)
-            else:
+            installed.add(name)  # it comes before a file beside this one, if it is installed
+            if place := _place(name, file.parent):
                 places.append(place)
         for place in places:
             if own is None or own not in (place, *place.parents):

@@ -102,6 +102,19 @@ def test_classes_of_every_kind_learn_or_say_why_not(folder: Path) -> None:
     assert ok["DecisionTreeClassifier[prepare=raw]"] > 0.7
 
 
+def test_a_change_of_a_module_beside_a_class_makes_its_trials_new(folder: Path) -> None:
+    with_import = MINE.replace("sharpness: float = 1.0", "sharpness: float = SHARPNESS")
+    (folder / "mine.py").write_text(f"from how_sharp import SHARPNESS\n{with_import}")
+    words = ("-d", "iris", "-m", "./mine.py:Mine", "-r", "1")
+    told = []
+    for sharpness in (1.0, 1.0, 1.5):
+        (folder / "how_sharp.py").write_text(f"SHARPNESS = {sharpness}")
+        told.append(harness_in(folder, "run", *words).remarks)
+    assert "known" not in told[0]
+    assert "3 trials: 3 known, 0 to run" in told[1]
+    assert "3 trials: 2 known, 1 to run" in told[2]
+
+
 def test_a_run_of_a_class_is_resumed_unless_its_file_has_changed(folder: Path) -> None:
     words = ("-d", "iris", "-m", "./mine.py:Mine", "-r", "1", "--in-process")
     assert harness_in(folder, "run", *words).status == 0

@@ -61,6 +61,21 @@ def test_a_file_of_ten_lines_is_a_plugin(tmp_path: Path) -> None:
     assert str(registry.origin("models", "half")) == str(file)
 
 
+def test_a_plugin_file_imports_the_modules_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "beside_ten.py").write_text("HALF = 'half'")
+    file = tmp_path / "ten.py"
+    file.write_text(f"from beside_ten import HALF\n{TEN_LINES.replace(repr('half'), 'HALF')}")
+    assert "half" in load([str(file)]).models
+
+
+def test_an_installed_module_comes_before_one_beside_a_plugin_file(tmp_path: Path) -> None:
+    (tmp_path / "numpy.py").write_text("raise RuntimeError")
+    (tmp_path / "queue.py").write_text("raise RuntimeError")
+    file = tmp_path / "ten.py"
+    file.write_text(f"import numpy, queue\n{TEN_LINES}")
+    assert "half" in load([str(file)]).models
+
+
 def test_a_plugin_can_be_given_as_a_module_name() -> None:
     registry = load(["harness.testing.faulty"])
     assert "faulty-abort" in registry.models
@@ -70,6 +85,8 @@ def test_a_plugin_can_be_given_as_a_module_name() -> None:
     ("text", "complaint"),
     [
         ("import nowhere_to_be_found", "does not import: ModuleNotFoundError"),
+        ("from . import beside", "a relative import needs a package, and a file alone has none"),
+        ("from .beside import X", "import without the dot, or install the package"),
         ("def broken(:", "does not import: SyntaxError"),
         ("raise SystemExit(3)", "does not import: SystemExit"),
         ("x = 1", "offers nothing: define one of harness_datasets"),
