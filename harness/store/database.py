@@ -102,6 +102,7 @@ runs = Table(
     Column("environment", JSON, nullable=False),
     Column("n_trials", Integer, nullable=False),
     Column("planned", JSON),  # NULL in runs of earlier schemas
+    sqlite_autoincrement=True,  # no id is used again: tables and sites name runs by their ids
 )
 
 results = Table(

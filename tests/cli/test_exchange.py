@@ -169,6 +169,13 @@ def test_a_folder_that_cannot_be_read_is_one_line_and_adds_nothing(
         assert store.runs() == []
 
 
+def test_no_run_gets_the_id_of_a_deleted_one(folder: Path) -> None:
+    assert "deleted run 1 (ours)" in harness_in(folder, "runs", "prune", "--keep", "0").printed
+    run(folder / "harness.db", "sklearn-lda", "newer", repeats=1)
+    with closing(Store(str(folder / "harness.db"))) as ours:
+        assert [each.id for each in ours.runs()] == [2]
+
+
 def test_old_runs_are_deleted(folder: Path) -> None:
     run(folder / "harness.db", "sklearn-lda", "newer", repeats=1)
     dry = harness_in(folder, "runs", "prune", "--keep", "1", "--dry-run")
