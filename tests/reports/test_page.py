@@ -493,9 +493,11 @@ def test_names_in_a_fragment_are_escaped() -> None:
 # Scripts
 
 
-def test_the_page_s_script_keeps_its_types(tmp_path: Path) -> None:
-    source = files("harness_page") / "view.js"
-    assert mistyped_in(Path(str(source))) == ""
+@pytest.mark.parametrize(
+    ("package", "name"), [("harness_page", "view"), ("harness.sheets", "page")]
+)
+def test_a_page_s_script_keeps_its_types(package: str, name: str, tmp_path: Path) -> None:
+    assert mistyped_in(Path(str(files(package) / f"{name}.js"))) == ""
     wrong = tmp_path / "wrong.js"
     wrong.write_text("const twice = (number) => 2 * number;\n")
     assert "implicitly has an 'any' type" in mistyped_in(wrong)
