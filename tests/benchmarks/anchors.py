@@ -2,8 +2,13 @@
 
     python tests/benchmarks/anchors.py measure FILE             # one session, half a minute
     python tests/benchmarks/anchors.py measure FILE --beside memory   # or compute: with a co-tenant
+    python tests/benchmarks/anchors.py measure FILE --without avx2    # or avx512: another machine
     python tests/benchmarks/anchors.py cost             # what the anchors cost, half a minute
     python tests/benchmarks/anchors.py compare FILE ...         # sessions of one or more machines
+
+``--without`` lets NumPy, SciPy and OpenBLAS do without some instructions of this processor, and the
+session counts as another machine's. It stands for a machine with an older processor as long as no
+second machine is there; memory and caches are the same, which flatters the ratios.
 
 ``measure`` times a fixed set of workloads as ``harness run`` and ``harness bench`` do, and appends
 the session to FILE, a line of JSON. To compare two machines, measure several sessions on each, in a
@@ -66,6 +71,15 @@ HOGS = {
 }
 """Programs that run beside a session on the last processor."""
 
+WITHOUT = {
+    "avx512": {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"},
+    "avx2": {
+        "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
+        "OPENBLAS_CORETYPE": "NEHALEM",
+    },
+}
+"""Environment variables that keep libraries from using instructions."""
+
 STATES = (
     *("quiet", "beside our memory program", "beside our compute program"),
     *("busy, at high priority", "busy"),
@@ -87,12 +101,14 @@ def main() -> int:
     measuring = commands.add_parser("measure")
     measuring.add_argument("file", type=Path)
     measuring.add_argument("--beside", choices=HOGS)
+    measuring.add_argument("--without", choices=WITHOUT)
     commands.add_parser("cost")
     comparing = commands.add_parser("compare")
     comparing.add_argument("files", type=Path, nargs="+")
     given = parser.parse_args()
     if given.command == "measure":
-        line = json.dumps(measure(given.beside or ""), separators=(",", ":"))
+        record = measure(given.beside or "", given.without or "")
+        line = json.dumps(record, separators=(",", ":"))
         with given.file.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
     elif given.command == "cost":
@@ -118,8 +134,9 @@ def groups(registry: Registry) -> tuple[Group, ...]:
     )
 
 
-def measure(beside: str) -> Record:
-    """A session, while another program computes or copies."""
+def measure(beside: str, without: str) -> Record:
+    """A session, while another program computes or copies, or without some instructions."""
+    os.environ |= WITHOUT.get(without, {})  # the processes that are timed inherit them
     command = [sys.executable, "-c", HOGS[beside]] if beside else []
     alone = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     hog = subprocess.Popen(command, env=os.environ | alone) if command else None
@@ -139,7 +156,8 @@ def measure(beside: str) -> Record:
     here = machine()
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "machine": f"{here['node']}, {here['processor']}, {here['cores']} cores",
+        "machine": f"{here['node']}, {here['processor']}, {here['cores']} cores"
+        + (f", without {without}" if without else ""),
         "versions": f"Python {sys.version.split()[0]}, numpy {np.__version__}, "
         f"scipy {scipy.__version__}",
         "beside": beside,
