@@ -150,7 +150,7 @@
     link.parentElement.remove();
   };
 
-  // Long tables show their best rows; a script element beside the table holds all rows as HTML.
+  // Long tables show their first rows; a script element beside the table holds all rows as HTML.
   const restOf = (table) => {
     let next = (table.closest(".grid") ?? table).nextElementSibling;
     while (next?.matches("p, .tools")) next = next.nextElementSibling;
@@ -268,7 +268,7 @@
     table.parentElement.classList.add("screen");
   };
   addEventListener("beforeprint", () => {
-    for (const folded of document.querySelectorAll("section > details, .unfold")) folded.open = true;
+    for (const folded of document.querySelectorAll("section > details, .unfold, .unfold details")) folded.open = true;
     for (const table of document.querySelectorAll("section .grid table")) divide(table);
   });
   addEventListener("afterprint", () => {
