@@ -666,9 +666,9 @@ def test_the_visible_difference_grows_with_the_number_of_rows_compared(made: Mad
 
 
 def test_timings_that_neither_run_has_finished_are_listed(made: Made) -> None:
-    late = replace(timed(1)[0], status="unfinished", samples=(), reason="30 s are too short")
+    late = replace(timed(1)[0], status="unfinished", samples=(), reason="no time left of 30 s")
     rows, _ = made.compare(made.run({}, timings=[late]), made.run({}, timings=[late]))
-    assert [(row.verdict, row.note) for row in rows] == [("not judged", "30 s are too short")]
+    assert [(row.verdict, row.note) for row in rows] == [("not judged", "no time left of 30 s")]
 
 
 def test_the_interval_of_a_likelihood_lies_between_0_and_1(made: Made) -> None:

@@ -404,7 +404,8 @@ def test_a_run_without_time_for_its_timing_recommends_a_budget(
     assert done.status == 0
     told = re.sub(r"\s+", " ", done.printed)
     assert re.search(
-        r"3 × 1 s are too short; \d+ s would be enough \(--timing-budget\): threshold,", told
+        r"3 timings: no time left of 1 s; \d+ s would time all \(--timing-budget\): threshold,",
+        told,
     )
 
 

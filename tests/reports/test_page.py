@@ -632,8 +632,8 @@ def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, wi
         "Failed",
         "Baselines",
         "Reused",
-        "Add your table",
-        "Add your model",
+        "Rank on your table",
+        "Rank your model",
         "This page again",
     ]
     terms = [one for one in shown(driver, ".verdict dt") if one.text.rstrip(": ") in labels]
@@ -644,8 +644,17 @@ def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, wi
     # Scores on each dataset stand once: beside the chart where there is room, else below it.
     assert bool(shown(driver, ".ranked .cell")) == wide
     assert bool(shown(driver, "#heat")) != wide
+    # A narrow screen has the best model on each dataset instead, and the chart's first model.
+    (first, *_) = shown(driver, ".ranked tr[data-m]")
+    lowest = max(lowest, first.rect["y"] + first.rect["height"])
+    best = [one.text for one in shown(driver, ".verdict .narrow")]
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert lowest <= {1400: 900, 390: 844}[width]
+    assert len(best) == (not wide)
+    for text in best:
+        assert text.startswith("Best on each dataset")
+        assert all(re.search(rf"{dataset} \S+ \.\d\d\d\b", text) for dataset in DATASETS)
+        assert text.endswith("≈n: n others are not significantly different from it.")
 
 
 @pytest.mark.slow

@@ -87,11 +87,11 @@ Failures
 
 How to read this
   Models are ranked by likelihood = exp(-NLL), the geometric mean probability of
-    the right class (not by accuracy). Each score is followed by its 95%
-    interval.
-  ≈: not significantly different from the best (paired tests on the same splits,
-    5%, corrected for the number of models). Bold: significantly better than all
-    others.
+    the right class (not by accuracy). Intervals: 95%.
+  ≈: not significantly different from the best on this dataset. A much lower
+    score can be ≈ if it varies much between repeats.
+  The tests behind ≈ and bold are paired by split, at 5%, corrected for the
+    number of models. Bold: significantly better than all others.
   *: some repeats have no score. Figures are over the other repeats; the model
     has no rank and cannot be the best.
   Intervals on fresh draws: Student's t over the draws, which are independent.
@@ -103,10 +103,9 @@ How to read this
   A likelihood has no interval if nearly all of its NLL comes from fewer than 10
     wrongly predicted test rows: one more would change it much. More test rows
     or repeats help.
-  Times in the tables of scores are medians over the repeats, and rough, because
-    trials ran in parallel. To compare speed, use the timings of models that ran
-    alone. The time to import a library counts for the first model that needs
-    it.
+  Times beside the scores are medians, and rough, because trials ran in
+    parallel. Compare speed by the timings of models that ran alone.
+  The time to import a library counts for the first model that needs it.
 """
 
 
@@ -496,7 +495,8 @@ def test_clipped_probabilities_are_counted_in_a_footnote(report: Report, whole: 
     text = " ".join(printed(report, whole).split())
     assert ".232†" in text
     assert (
-        "got probability 0, counted as 2.2e-16: digits, sklearn-knn (3 of 2250 test rows)" in text
+        "got probability 0, counted as 2.2e-16: sklearn-knn on digits (3 of 2250 test rows)."
+        in text
     )
 
 
@@ -568,4 +568,4 @@ def test_a_note_says_that_seconds_of_repeats_trained_together_are_shares(
     together = frames.results["fitted_together"].where(frames.results["model"] == "prior", 5)
     shared = replace(frames, results=frames.results.assign(fitted_together=together))
     text = printed(report, shared, width=1000)
-    assert "repeats trained together share their time equally." in text
+    assert "Repeats that were trained together share their time equally." in text
