@@ -107,12 +107,8 @@ def _mark(row: Record, score: str) -> str:
 
 
 def ranks(rows: Sequence[Record]) -> Iterator[str]:
-    """The rank of each model among the models; empty for baselines and without a rank."""
-    of_baselines = [row["rank"] for row in rows if row["baseline"]]
-    for row in rows:
-        before = sum(rank < row["rank"] for rank in of_baselines)
-        is_ranked = not (row["baseline"] or math.isnan(row["rank"]))
-        yield f"{row['rank'] - before:.0f}" if is_ranked else ""
+    """The rank of each model; empty for baselines and without a rank."""
+    return ("" if math.isnan(row["rank"]) else f"{row['rank']:.0f}" for row in rows)
 
 
 def ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:

@@ -120,7 +120,9 @@ def test_models_are_ranked_by_their_mean_nll_on_each_dataset(report: Report, who
     ok = whole.results[whole.results["status"] == "ok"]
     for dataset in DATASETS:
         ranked = ranking[(ranking["dataset"] == dataset) & (ranking["status"] == "ok")]
-        assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+        models = ranked[~ranked["baseline"].astype(bool)]
+        assert models["rank"].tolist() == list(range(1, len(models) + 1))
+        assert ranked.loc[ranked["baseline"].astype(bool), "rank"].isna().all()
         assert ranked["nll"].is_monotonic_increasing
         best = ok[(ok["dataset"] == dataset) & (ok["model"] == ranked["model"].iloc[0])]
         first = ranked.iloc[0]
