@@ -43,12 +43,12 @@ LOOKED = (
     "(Bonferroni); the intervals are not."
 )
 INTERVALS = {
-    "fresh": "Intervals on fresh draws: Student's t over the draws, which are independent.",
-    "resampled": "Intervals on resampled splits, which share rows: Student's t over the splits, "
-    "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of splits; s^2: "
+    "fresh": "Intervals of fresh draws: Student's t over the repeats, which are independent.",
+    "resampled": "Intervals of resampled splits, which share rows: Student's t over the repeats, "
+    "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of repeats; s^2: "
     "variance between them. Each split has the class shares of the dataset, and all results hold "
     "for these shares.",
-    "fixed": "Intervals on a fixed split, where only the model's seed varies: Wilson's interval "
+    "fixed": "Intervals of a fixed split, where only the model's seed varies: Wilson's interval "
     "(accuracy) and Student's t (NLL) over the test rows. They hold for the fitted models. Models "
     "are compared over rows and seeds.",
 }

@@ -37,7 +37,7 @@ FEW = {
     name: MODELS[name] for name in ("prior", "numpy-softmax", "torch-mlp", "sklearn-naive-bayes")
 }
 GOLDEN = """\
-iris · 5 resampled splits, 112 training and 38 test rows
+iris · 5 repeats (resampled), 112 training and 38 test rows
 # model              accuracy        likelihood       NLL Brier fit s µs/row  ok
 ────────────────────────────────────────────────────────────────────────────────
 1 numpy-softmax     ≈.995 .971–1.00 ≈.940            .062  .014  .004    .08 5/5
@@ -46,7 +46,8 @@ iris · 5 resampled splits, 112 training and 38 test rows
   torch-mlp         ≈.993 .961–1.00 ≈.945            .057  .013  .029    .58 4/5
   prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
 
-three-integers · 5 fresh draws, 100 training and 100 test rows · all 5 ok
+three-integers
+5 repeats (fresh draws), 100 training and 100 test rows · all 5 ok
 # model                accuracy        likelihood       NLL Brier fit s µs/row
 ──────────────────────────────────────────────────────────────────────────────
 1 torch-mlp           ≈.914 .893–.935 ≈.780 .752–.809  .249  .106  .059   1.19
@@ -94,10 +95,10 @@ How to read this
     number of models. Bold: significantly better than all others.
   *: some repeats have no score. Figures are over the other repeats; the model
     has no rank and cannot be the best.
-  Intervals on fresh draws: Student's t over the draws, which are independent.
-  Intervals on resampled splits, which share rows: Student's t over the splits,
+  Intervals of fresh draws: Student's t over the repeats, which are independent.
+  Intervals of resampled splits, which share rows: Student's t over the repeats,
     with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of
-    splits; s^2: variance between them. Each split has the class shares of the
+    repeats; s^2: variance between them. Each split has the class shares of the
     dataset, and all results hold for these shares.
   The likelihood's interval is exp(-x) of the mean NLL's interval.
   A likelihood has no interval if nearly all of its NLL comes from fewer than 10
