@@ -57,10 +57,10 @@ def tables(frames: Frames) -> dict[str, pd.DataFrame]:
       order of the run. On each dataset come first the contenders that completed every planned
       repeat, by mean NLL, then those that completed some (status ``partial``), then those that
       completed none (their most frequent status, or ``missing`` if they were planned and have no
-      result); only the first have a ``rank``. Scores are means over the ``ok`` repeats of
-      ``total``, each with the ends of its 95% confidence interval (`harness.statistics.scores`).
-      Metrics that the frames show (`Frames.metrics`) are further columns; the first of them ranks
-      in place of the NLL.
+      result); of the first, all except the baselines have a ``rank``. Scores are means over the
+      ``ok`` repeats of ``total``, each with the ends of its 95% confidence interval
+      (`harness.statistics.scores`). Metrics that the frames show (`Frames.metrics`) are further
+      columns; the first of them ranks in place of the NLL.
       ``likelihood`` is exp(-nll). Seconds are medians, except ``import_seconds``: only a process's
       first trial imports, so it is the largest. Bytes are the largest. ``clipped`` counts test rows
       over all repeats. ``runs``: ids of the runs that the ``ok`` repeats come from, joined by
@@ -156,7 +156,12 @@ def _ranking(frames: Frames) -> pd.DataFrame:
             each.name: _standing(contenders, each.score, rows, looks) for each in columns_shown
         }
         losses = _losses(contenders, rank)
-        complete = sorted(losses[k] for k, c in contenders.items() if c.complete and k in losses)
+        ranked = {
+            key: losses[key]
+            for key, cell in contenders.items()
+            if cell.complete and key in losses and key[0] not in baseline_names
+        }
+        complete = sorted(ranked.values())
         first_place = {loss: i + 1 for i, loss in reversed(list(enumerate(complete)))}
         order = sorted(
             (not cell.complete, key not in losses, losses.get(key, 0.0), key)
@@ -173,7 +178,7 @@ def _ranking(frames: Frames) -> pd.DataFrame:
             records.append(
                 {
                     "dataset": dataset,
-                    "rank": first_place[losses[key]] if cell.complete and key in losses else np.nan,
+                    "rank": first_place[ranked[key]] if key in ranked else np.nan,
                     "model": key[0],
                     "device": key[1],
                     "baseline": key[0] in baseline_names,

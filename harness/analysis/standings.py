@@ -25,11 +25,11 @@ COLUMNS = ("rank", "model", "device", "baseline", "mean", "complete", "datasets"
 def standings(ranking: pd.DataFrame, rank: Shown) -> pd.DataFrame:
     """A row for each contender (a model on a device), the best mean first.
 
-    Columns: ``rank`` (NaN without a mean; equal means share a rank), ``model``, ``device``,
-    ``baseline``, ``mean`` (of the score that ranks, over all datasets; NaN unless the contender is
-    complete on each), ``complete`` (number of datasets on which it is), ``datasets`` (number of
-    datasets of all contenders), and ``leads`` (number of datasets on which it is the best or not
-    significantly different from the best; 0 if the ranking does not tell).
+    Columns: ``rank`` (NaN without a mean and for baselines; equal means share a rank), ``model``,
+    ``device``, ``baseline``, ``mean`` (of the score that ranks, over all datasets; NaN unless the
+    contender is complete on each), ``complete`` (number of datasets on which it is), ``datasets``
+    (number of datasets of all contenders), and ``leads`` (number of datasets on which it is the
+    best or not significantly different from the best; 0 if the ranking does not tell).
 
     Args:
         ranking: from `harness.analysis.ranking` or `means`.
@@ -61,7 +61,9 @@ def standings(ranking: pd.DataFrame, rank: Shown) -> pd.DataFrame:
     table["lacking"] = n_datasets - table["complete"]
     table["loss"] = -table["mean"] if rank.more_is_better else table["mean"]
     table = table.sort_values(["lacking", "loss", "model", "device"], ignore_index=True)
-    table["rank"] = _ranks(table["loss"].to_numpy(dtype=np.float64))
+    own = ~table["baseline"]
+    table["rank"] = np.nan
+    table.loc[own, "rank"] = _ranks(table.loc[own, "loss"].to_numpy(dtype=np.float64))
     return table[list(COLUMNS)]
 
 

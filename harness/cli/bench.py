@@ -129,7 +129,7 @@ def softmax(
     "--together",
     type=click.IntRange(1),
     default=32,
-    help="Replicates that are trained together [32].",
+    help="Networks that are trained together in one batch [32].",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of data and models [0].")
 @options.file_options

@@ -45,12 +45,12 @@ SHORTEST_HASH = 4
 @options.verdict_options("25%", "Allowed slowdown: slower means significantly more than this")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Compare run NEW with run BASE, trial by trial and timing by timing.
+    """Compare run NEW with run BASE: which scores and times changed significantly?
 
     A run is an id, a name, `last`, `previous`, or the git revision that it measured. 3+5 means the
-    newest results of runs 3 and 5.  Scores are compared split by split. Times are compared
-    process by process, only on the same machine, and only if there are at least five timings,
-    which separate a change from the drift of the machine.
+    newest results of runs 3 and 5.  Scores are compared on the same splits. Times are compared
+    only between runs on the same machine. With fewer than five timings in common, times are
+    undecided, because the machine's drift could explain any change.
 
     \b
       harness compare previous last

@@ -205,7 +205,7 @@ def metric_option(function: F) -> F:
         "metrics",
         multiple=True,
         metavar="NAME",
-        help="Score to show, as NAME[parameter=value]; repeatable; the first one ranks the models.",
+        help="Metric to show, as NAME[parameter=value]; repeatable; the first one ranks models.",
     )(function)
 
 

@@ -76,9 +76,10 @@ def command(
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Draw a picture of RUN, named as for `harness compare` [the newest run].
+    """Draw a picture of RUN [the newest run].
 
-    The same data give the same bytes.
+    RUN is an id, a name, `last`, `previous`, or the git revision that it measured.  The same
+    results give the same file, byte by byte.
 
     \b
       harness plot likelihood -d threshold

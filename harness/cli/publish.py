@@ -42,7 +42,9 @@ class PublishCommand(options.Command):
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="FOLDER [RUN]...")
 @click.option(
-    "--report", "name", help="Name of the report that makes the site [the first that can]."
+    "--report",
+    "name",
+    help="Name of the report that makes the site [the first one with format folder].",
 )
 @options.set_options
 @options.metric_option
@@ -59,8 +61,9 @@ def command(
 ) -> None:
     """Write the leaderboard as a site into FOLDER: ranking, history, data to download.
 
-    Without RUN, the site has the newest results of all runs. It needs no network and no server.
-    Publishing again replaces the files of the site, and leaves other files alone.
+    RUN is an id, a name, `last`, `previous`, or the git revision that it measured. Without RUN, the
+    site has the newest results of all runs.  Browsers open the site from the disk: it needs no
+    network and no server. Publishing again replaces the site's files and keeps all others.
 
     \b
       harness publish site

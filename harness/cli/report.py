@@ -94,10 +94,11 @@ def command(
     store: str | None,
     plugins: tuple[str, ...],
 ) -> None:
-    """Print a report of RUN, named as for `harness compare` [the newest run].
+    """Print a report of RUN [the newest run].
 
-    Without NAME, prints the tables that `harness run` prints at its end.  Several runs
-    make one ranking, of the newest results of each model on each dataset.
+    RUN is an id, a name, `last`, `previous`, or the git revision that it measured.  Without NAME,
+    prints the tables that `harness run` prints at its end.  Several runs make one ranking, of the
+    newest results of each model on each dataset.
 
     \b
       harness report

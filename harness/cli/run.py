@@ -62,7 +62,7 @@ ASKED = (
     "--repeats",
     type=options.REPEATS,
     metavar="N|auto",
-    help="Splits of each dataset; auto: 5, then 10, 20, 40 while models tie for best [5].",
+    help="Repeats, each with its own split; auto: 5, then 10, 20, 40 while models tie [5].",
 )
 @click.option(
     "--train-sizes",
@@ -91,7 +91,7 @@ ASKED = (
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
-    help="Continue an interrupted run, named as for `harness compare` [the newest].",
+    help="Continue an interrupted run, by its id or name [the newest].",
 )
 @click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
 @click.option("--fresh", is_flag=True, help="Run every trial, even if its result is known.")

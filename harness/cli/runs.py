@@ -32,7 +32,10 @@ def command(ctx: click.Context, store: str | None) -> None:
 @options.store_option
 @click.pass_context
 def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:  # noqa: ARG001  # in ctx
-    """Delete each RUN, named as for `harness compare`, with all its results."""
+    """Delete each RUN with all its results.
+
+    RUN is an id, a name, `last`, `previous`, or the git revision that it measured.
+    """
     with closing(options.open_store(options.store_of(ctx))) as opened:
         runs_by_id = {chosen.id: chosen for chosen in (find_run(opened, name) for name in run)}
         for chosen in runs_by_id.values():

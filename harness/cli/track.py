@@ -57,7 +57,8 @@ EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
 def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> None:
     """Show the last value of each series of the history, and the steps where it changed.
 
-    A step is provisional until five points follow it.
+    A series has one measure by date, such as the fit time of a model on a dataset. A step is
+    provisional until five points follow it.
     """
     if ctx.invoked_subcommand is None:
         ctx.exit(_show(store, alpha, style))
@@ -77,9 +78,9 @@ def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> 
 def record(ctx: click.Context, /, **given: Any) -> None:
     """Measure this environment and the anchor in turns, and store the ratio of their times.
 
-    Milliseconds drift with the machine; the ratio to a fixed anchor, measured at the same time,
-    does not. The anchor stays the same until you give another.  The scores of the last run are
-    stored, too.
+    The anchor is a fixed revision, environment or kernel. Milliseconds change with the state of the
+    machine; the ratio to the anchor, measured at the same time, hardly does. The anchor stays the
+    same until --anchor names another.  The scores of the newest run are stored, too.
     """
     registry = options.discover(given["plugins"])
     ctx.exit(_record(registry, options.store_of(ctx), given))

@@ -24,6 +24,7 @@ from harness.sheets.ranked import (
     split_in_words,
 )
 from harness.sheets.sentences import sentences
+from harness.sheets.table import BELOW_TOLD, TIED_TOLD, TIED_WHY
 from harness.words import plural
 
 if TYPE_CHECKING:
@@ -60,12 +61,10 @@ NARROWEST = 10
 NAMES = 18
 """The least width of the models' names."""
 
-MEANING = "likelihood = exp(-log loss)"
-LEGEND = (
-    "≈: not significantly behind the dataset's best. {}Intervals: 95%. "
-    "All figures: harness report -v"
-)
-BELOW_TOLD = "?: below a baseline, but not significantly behind the best."
+HEAD = "best by dataset"
+MEANING = "likelihood = exp(-log loss)."
+INTERVALS = "Intervals: 95%."
+MORE = "All figures: harness report -v"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +104,12 @@ class Glance:
             yield from verdict
 
     def _legend(self, rows: Sequence[Record]) -> str:
-        """What the marks mean."""
+        """What the scores and marks mean."""
+        meaning = MEANING if self.metrics[0].name == LIKELIHOOD else ""
         marked = self.metrics if self.sheet else self.metrics[:1]
         below = any(each.name in row["below_baseline"] for row in rows for each in marked)
-        return LEGEND.format(f"{BELOW_TOLD} " if below else "")
+        told = (meaning, INTERVALS, TIED_TOLD, TIED_WHY, BELOW_TOLD if below else "", MORE)
+        return " ".join(filter(None, told))
 
     def _tables(self, rows: list[Record], width: int) -> Iterator[Line]:
         if self.sheet:
@@ -308,8 +309,7 @@ def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Itera
     }
     longest = max(cell_len(name) for each in names.values() for name in each)
     name_width = max(min(longest, width - 3 - beside), 10)
-    meaning = MEANING if metrics[0].name == LIKELIHOOD else ""
-    heads: Line = [(set_cell_size(cut(meaning, 3 + name_width), 3 + name_width), "dim")]
+    heads: Line = [(set_cell_size(cut(HEAD, 3 + name_width), 3 + name_width), "dim")]
     for each, (n_figure, n_interval) in zip(metrics, widths, strict=False):
         heads.append(
             (

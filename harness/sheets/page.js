@@ -187,7 +187,7 @@
     link.parentElement?.remove();
   };
 
-  // Long tables show their best rows; a script element beside the table holds all rows as HTML.
+  // Long tables show their first rows; a script element beside the table holds all rows as HTML.
   const restOf = (/** @type {HTMLTableElement} */ table) => {
     let next = (table.closest(".grid") ?? table).nextElementSibling;
     while (next?.matches("p, .tools")) next = next.nextElementSibling;
@@ -314,9 +314,8 @@
     table.parentElement?.classList.add("screen");
   };
   addEventListener("beforeprint", () => {
-    for (const folded of document.querySelectorAll("section > details, .unfold")) {
-      folded.setAttribute("open", "");
-    }
+    const folds = "section > details, .unfold, .unfold details";
+    for (const folded of document.querySelectorAll(folds)) folded.setAttribute("open", "");
     for (const table of tables("section .grid table")) divide(table);
   });
   addEventListener("afterprint", () => {

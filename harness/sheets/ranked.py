@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     """A row of the ranking, as pandas gives it: names, numbers and truth values."""
 
 SPLITS = {
-    ("fresh", True): "fresh draw",
-    ("fresh", False): "fresh draws",
-    ("resampled", True): "resampled split",
-    ("resampled", False): "resampled splits",
-    ("fixed", True): "seed on a fixed split",
-    ("fixed", False): "seeds on a fixed split",
+    "fresh": " (fresh draws)",
+    "resampled": " (resampled)",
+    "fixed": " (fixed split)",
 }
 MEMORY = (
     ("peak MiB", "peak_bytes", 2**20),
@@ -107,12 +104,8 @@ def _mark(row: Record, score: str) -> str:
 
 
 def ranks(rows: Sequence[Record]) -> Iterator[str]:
-    """The rank of each model among the models; empty for baselines and without a rank."""
-    of_baselines = [row["rank"] for row in rows if row["baseline"]]
-    for row in rows:
-        before = sum(rank < row["rank"] for rank in of_baselines)
-        is_ranked = not (row["baseline"] or math.isnan(row["rank"]))
-        yield f"{row['rank'] - before:.0f}" if is_ranked else ""
+    """The rank of each model; empty for baselines and without a rank."""
+    return ("" if math.isnan(row["rank"]) else f"{row['rank']:.0f}" for row in rows)
 
 
 def ranked(dataset: str, rows: list[Record], metrics: Sequence[Shown]) -> Sheet:
@@ -170,16 +163,14 @@ def _head(metric: Shown) -> str:
 
 
 def split_in_words(rows: list[Record]) -> str:
-    """How the data were split, such as ``5 resampled splits, 112 training and 38 test rows``."""
+    """How the data were split, such as ``5 repeats (resampled), 112 training and 38 test rows``."""
     total = rows[0]["total"]
     kind = next((row["split_kind"] for row in rows if isinstance(row["split_kind"], str)), "")
     n_folds = folds_in(kind)
     if n_folds:
         repeats = _folds_in_words(n_folds, total, alone=any(row["n_test"] == 1 for row in rows))
     else:
-        repeats = f"{total} " + SPLITS.get(
-            (kind, total == 1), "repeat" if total == 1 else "repeats"
-        )
+        repeats = plural(total, "repeat") + SPLITS.get(kind, "")
     sizes = next((row for row in rows if not math.isnan(row["n_train"])), None)
     if sizes is None:
         return repeats

@@ -9,10 +9,10 @@ from harness.analysis.shown import USUAL, ranked_by, shown
 from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, LEGEND, Note
 from harness.sheets.ranked import named_rows
-from harness.sheets.table import BELOW, CLIPPED, LESS, PARTIAL, TIED
+from harness.sheets.table import BELOW_TOLD, CLIPPED, LESS, PARTIAL, TIED, TIED_TOLD, TIED_WHY
 from harness.statistics.rows import CLIP
 from harness.statistics.scores import MOST_FOLDS, Basis
-from harness.words import plain
+from harness.words import plain, plural
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,35 +21,34 @@ if TYPE_CHECKING:
 
     from harness.analysis.shown import Shown
     from harness.contract.values import Frames
+    from harness.sheets.ranked import Record
 
 RANKED = (
     "Models are ranked by likelihood = exp(-NLL), the geometric mean probability of the right "
-    "class (not by accuracy). Each score is followed by its 95% interval."
+    "class (not by accuracy). Intervals: 95%."
 )
 CHOSEN = (
-    "Models are ranked by {}. Each score is followed by its 95% interval. A score that is not a "
+    "Models are ranked by {}. Intervals: 95%. A score that is not a "
     "mean over rows needs at least two splits for an interval."
 )
-MARKS = (
-    f"{TIED}: not significantly different from the best (paired tests on the same splits, 5%, "
-    "corrected for the number of models). Bold: significantly better than all others."
+MARKS = f"{TIED_TOLD} {TIED_WHY}"
+TESTS = (
+    f"The tests behind {TIED} and bold are paired by split, at 5%, corrected for the number of "
+    "models. Bold: significantly better than all others."
 )
-BELOW_TOLD = (
-    f"{BELOW}: not significantly different from the best, but worse than a baseline: too few rows "
-    "or repeats to tell. More of them help."
-)
+BELOW_HELP = f"{BELOW_TOLD} More rows or repeats would tell."
 LOOKED = (
     f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added to datasets where "
     "models still tied with the best{}. The marks are corrected for these repeated tests "
     "(Bonferroni); the intervals are not."
 )
 INTERVALS = {
-    "fresh": "Intervals on fresh draws: Student's t over the draws, which are independent.",
-    "resampled": "Intervals on resampled splits, which share rows: Student's t over the splits, "
-    "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of splits; s^2: "
+    "fresh": "Intervals of fresh draws: Student's t over the repeats, which are independent.",
+    "resampled": "Intervals of resampled splits, which share rows: Student's t over the repeats, "
+    "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of repeats; s^2: "
     "variance between them. Each split has the class shares of the dataset, and all results hold "
     "for these shares.",
-    "fixed": "Intervals on a fixed split, where only the model's seed varies: Wilson's interval "
+    "fixed": "Intervals of a fixed split, where only the model's seed varies: Wilson's interval "
     "(accuracy) and Student's t (NLL) over the test rows. They hold for the fitted models. Models "
     "are compared over rows and seeds.",
 }
@@ -76,9 +75,14 @@ WEIGHTED = (
     "Every score and interval is weighted by the weights of the test rows. Wilson's interval uses "
     "Kish's effective number of rows, (sum of weights)^2 / (sum of squared weights)."
 )
+TIMES = (
+    "Times beside the scores are medians, and rough, because trials ran in parallel. Compare speed "
+    "by the timings of models that ran alone."
+)
+IMPORTS = "The time to import a library counts for the first model that needs it."
 MEMORY = (
-    "Memory: the largest peak of all trials, child processes included, minus the memory after the "
-    "plugin was imported. model: the size of the pickled model."
+    "Memory: the largest peak of all trials, with child processes, minus the memory after the "
+    "plugin was imported. model: size of the pickled model."
 )
 FEWEST_OF_A_CLASS = 10
 """With fewer different test rows of a class over all repeats, scores say little about it."""
@@ -306,7 +310,8 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     rank = ranked_by(frames)
     lines = [CHOSEN.format(rank.name) if frames.metrics else RANKED, MARKS]
     if any(set(names) & row["below_baseline"] for row in named_rows(ranking)):
-        lines.append(BELOW_TOLD)
+        lines.append(BELOW_HELP)
+    lines.append(TESTS)
     if not all(each.more_is_better for each in shown(frames)):
         lines.append(f"{LESS}: less is better.")
     if frames.run.n_looks > 1:
@@ -346,32 +351,32 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     if {"likelihood", "nll"} & set(names) and (ranking["nll_basis"] == Basis.FEW_CARRYING).any():
         lines.append(NO_INTERVAL)
     if not frames.metrics and (
-        clipped := [
-            f"{row['dataset']}, {row['name']} ({row['clipped']:.0f} of "
-            f"{row['ok'] * row['n_test']:.0f} test rows)"
-            for row in (named_rows(ranking) if (ranking["clipped"] > 0).any() else ())
-            if row["clipped"] > 0
-        ]
+        clipped := [row for row in named_rows(ranking) if row["clipped"] > 0]
     ):
-        lines.append(
-            f"{CLIPPED} The right class got probability 0, counted as {CLIP:.1e}: "
-            + "; ".join(clipped)
-        )
-    lines.append(
-        "Times in the tables of scores are medians over the repeats, and rough, because trials ran "
-        "in parallel. To compare speed, use the timings of models that ran alone. The time to "
-        "import a library counts for the first model that needs it"
-        + (
-            "; repeats trained together share their time equally."
-            if (frames.results["fitted_together"] > 1).any()
-            else "."
-        )
-    )
+        lines.append(_clipped(clipped))
+    lines += [TIMES, IMPORTS]
+    if (frames.results["fitted_together"] > 1).any():
+        lines.append("Repeats that were trained together share their time equally.")
     if frames.results["n_effective"].notna().any():
         lines.append(WEIGHTED)
     if ranking["peak_bytes"].notna().any():
         lines.append(MEMORY)
     return (*lines, *_unfinished(frames))
+
+
+def _clipped(rows: Sequence[Record]) -> str:
+    """How many test rows have a right class of probability 0, and where most of them are."""
+    most = max(rows, key=lambda row: row["clipped"])
+    where = (
+        f"{most['name']} on {most['dataset']} "
+        f"({most['clipped']:.0f} of {most['ok'] * most['n_test']:.0f} test rows)"
+    )
+    n = plural(int(sum(row["clipped"] for row in rows)), "test row")
+    return (
+        f"{CLIPPED}: the right class got probability 0, counted as {CLIP:.1e}: "
+        + (f"{n}; most by " if len(rows) > 1 else "")
+        + f"{where}."
+    )
 
 
 def _untested(ranking: pd.DataFrame, rank: Shown) -> list[str]:

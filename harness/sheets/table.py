@@ -13,6 +13,11 @@ CLIPPED = "†"
 LESS = "↓"
 """Marks a score of which less is better."""
 
+TIED_TOLD = f"{TIED}: not significantly different from the best on this dataset."
+TIED_WHY = f"A much lower score can be {TIED} if it varies much between repeats."
+BELOW_TOLD = f"{BELOW}: the same, but below a baseline."
+"""What the marks mean, in the same words on the terminal and on the page."""
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

@@ -30,6 +30,31 @@ SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
 TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softmax µs", "share")
 """Heads of the columns whose intervals a narrow page may leave out, the most important first."""
 RATIO, TIMED_ON = "× anchor", "timed on"
+TRAINING_TOLD = (
+    (
+        "µs/epoch: time that each epoch after the first adds to a fit. A model without a time of a "
+        "fit was timed with fewer epochs than a fit has."
+    ),
+    (
+        "row: time to predict one row, as median and p99 (99th percentile). softmax: one softmax "
+        "over the training rows; share: its part of an epoch."
+    ),
+    "of plain: time of an epoch, divided by that of the same training as a plain loop.",
+    (
+        "at once: time of a repeat among several trained together, divided by that of a repeat "
+        "trained alone or, with “of plain”, by the plain loop's."
+    ),
+)
+SOFTMAX_TOLD = (
+    (
+        "GB/s: size of the array, read and written once, per second. × copy: time divided by that "
+        "of copying the array on the same device, which is the limit."
+    ),
+    (
+        "error: the largest, against a more precise type. stable: whether logits near -1e7 give "
+        "probabilities. first: time of the first call, with loading and compiling."
+    ),
+)
 LEAST_LEFT, PART_LEFT = 1e-3, 0.1
 """A note mentions work that a fit leaves undone from these seconds and this fraction of a fit."""
 
@@ -189,24 +214,14 @@ def _legend(frames: Frames) -> list[str]:
     lines = []
     kinds = set(frames.timings["kind"])
     if "fit" in kinds:
+        after = "after the trials, " if len(frames.results) else ""
         lines.append(
-            f"Timed alone, {'after the trials, ' if len(frames.results) else ''}in turns and in "
-            "several processes. Each time is followed by its 95% interval over processes. "
-            "µs/epoch: time that each epoch after the first adds to a fit. A model without the "
-            "time of a fit was timed with fewer epochs than a fit has. row: latency of predicting "
-            "one row, median and p99 (99th percentile). softmax: one softmax over as many rows as "
-            "the training part has; share: its part of the time of an epoch. plain: the same "
-            "training, written as a plain loop; of plain: time of an epoch divided by the plain "
-            "loop's. at once: time of each repeat when several repeats are trained together, "
-            "divided by the time of one repeat alone, or of the plain loop."
+            f"Models were timed alone, {after}in turns and in several processes. Each time is "
+            "followed by its 95% interval over the processes."
         )
+        lines += TRAINING_TOLD
     if "softmax" in kinds:
-        lines.append(
-            "GB/s: size of the array, read and written once, per second. × copy: time divided by "
-            "that of copying the array on the same device, which is the limit. error: the largest, "
-            "against a more precise type. stable: whether logits near -1e7 give probabilities. "
-            "first: time of the first call, with loading and compiling."
-        )
+        lines += SOFTMAX_TOLD
     lines += _of_anchors(frames.timings)
     machine = frames.run.environment.get("timing", {}).get("machine", {})
     if busy := complaint(machine):
@@ -224,8 +239,7 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
     without = f" {listed(devices)}: no anchor." if devices else ""
     legend = (
         f"{RATIO}: the time divided by that of the anchor ({listed(names)}), a fixed calculation "
-        "or copy that every process times in turns with the rest. Both are tenth percentiles, "
-        f"which other programs hardly disturb.{without}"
+        f"or copy timed in turns with the rest. Both are tenth percentiles.{without}"
     )
     lines = [legend]
     bridges = set(ok["bridge"]) - {""}
@@ -285,7 +299,7 @@ def _unfinished(timings: pd.DataFrame) -> list[str]:
     for reason, group in unfinished.groupby("reason", sort=False):
         pairs = zip(group["case"], group["subject"], strict=True)
         names = dict.fromkeys(f"{case}, {subject}" for case, subject in pairs)
-        lines.append(f"{len(group)} × {reason}: " + listed(names, 6, "; "))
+        lines.append(f"{plural(len(group), 'timing')}: {reason}: " + listed(names, 3, "; "))
     return lines
 
 

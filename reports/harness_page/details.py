@@ -387,15 +387,15 @@ def _reliability(model: Model, predictions: pd.DataFrame) -> Chart:
     ]
     gaps = (table["rows"] * (table["share right"] - table["mean confidence"]).abs()).sum()
     mean, hits = float(confidence.mean()), float(right.mean())
-    judged = "as sure as it should be"
+    judged = "calibrated on average"
     if abs(mean - hits) > 0.005:
-        judged = "surer than it should be" if mean > hits else "less sure than it could be"
+        judged = "overconfident" if mean > hits else "underconfident"
     title = f"Calibration of {model.short}"
     return Chart(
         title,
-        f"The model is {judged}: mean confidence {share(mean)}, {share(hits)} right. Expected "
-        f"calibration error {gaps / len(right):.3f}. All repeats are pooled; 95% intervals, as if "
-        "rows were independent.",
+        f"The model is {judged}: mean confidence {share(mean)}, accuracy {share(hits)}. "
+        f"Expected calibration error: {gaps / len(right):.3f}. Intervals: 95%, over the rows of "
+        "all repeats, as if they were independent.",
         "confidence: probability of the predicted class",
         "share that is right",
         x.ticks(),

@@ -85,8 +85,8 @@ def commands(run: Run) -> tuple[tuple[str, str], ...]:
     """What readers may want to do next, each with its command."""
     names = " ".join(str(each) for each in run.joined or (run.id,))
     return (
-        ("Add your table", "harness run -d TABLE.csv --target COLUMN"),
-        ("Add your model", "harness run -m FILE.py:CLASS"),
+        ("Rank on your table", "harness run -d TABLE.csv --target COLUMN"),
+        ("Rank your model", "harness run -m FILE.py:CLASS"),
         ("This page again", f"harness report {names} --html page.html"),
     )
 

@@ -18,7 +18,7 @@ from harness.sheets.grids import of_sheet, packed
 from harness.sheets.notes import FAILURES, LEGEND
 from harness.sheets.ranked import sheets
 from harness.sheets.remarks import notes
-from harness.sheets.table import BELOW, PARTIAL, TIED
+from harness.sheets.table import BELOW, BELOW_TOLD, PARTIAL, TIED, TIED_TOLD, TIED_WHY
 from harness.sheets.texts import frame_csv
 from harness_page import facts, past
 from harness_page.details import PICTURED, Details
@@ -107,7 +107,9 @@ def page(frames: Frames) -> str:
         origin=facts.origin(frames),
         commands=facts.commands(frames.run),
         tied=TIED,
+        tied_told=f"{TIED_TOLD} {TIED_WHY}",
         below=BELOW,
+        below_told=BELOW_TOLD,
         partial=PARTIAL,
         beside=BESIDE,
         beyond=len(field.datasets) > BESIDE,

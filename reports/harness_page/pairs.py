@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MODELS = 12
 """The most models that are compared in pairs: the best ones."""
 
+UNFOLDED = 20
+"""Up to this many models in the run, the matrix is unfolded: no click until the answer."""
+
 LEVELS = 4
 """Steps of colour on either side of no difference."""
 
@@ -58,6 +61,7 @@ class Matrix:
         title: the score that is compared.
         summary: how many pairs differ significantly, and why there may be none.
         models: the models, the best first.
+        unfolded: whether a reader sees the matrix without a click.
         cells: the row's model − the column's.
         grid: the same as a table.
     """
@@ -66,6 +70,7 @@ class Matrix:
     title: str
     summary: str
     models: tuple[Model, ...]
+    unfolded: bool
     cells: tuple[tuple[PairCell, ...], ...]
     grid: Grid
 
@@ -88,7 +93,8 @@ def matrices(frames: Frames, field: Field, names: Sequence[str]) -> Iterator[Mat
         frames, [by_name[name] for name in best], two_models.ROPE, turned=False, with_odds=False
     )
     for metric in shown(frames):
-        yield _matrix(pairs[pairs["score"] == metric.score], metric, field, best)
+        by_metric = pairs[pairs["score"] == metric.score]
+        yield _matrix(by_metric, metric, field, best, unfolded=len(own) <= UNFOLDED)
 
 
 def _names(field: Field, contenders: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
@@ -101,7 +107,9 @@ def _names(field: Field, contenders: Sequence[tuple[str, str]]) -> dict[tuple[st
     }
 
 
-def _matrix(pairs: pd.DataFrame, metric: Shown, field: Field, names: Sequence[str]) -> Matrix:
+def _matrix(
+    pairs: pd.DataFrame, metric: Shown, field: Field, names: Sequence[str], *, unfolded: bool
+) -> Matrix:
     sign = 1 if metric.more_is_better and metric.name == metric.score else -1
     full = {model.name: name for name, model in field.models.items()}
     # The pairs' names lack the device if only one device takes part in them.
@@ -143,6 +151,7 @@ def _matrix(pairs: pd.DataFrame, metric: Shown, field: Field, names: Sequence[st
         metric.title,
         _summary(pairs, metric),
         tuple(field.models[name] for name in names),
+        unfolded,
         tuple(tuple(cell(first, second) for second in names) for first in names),
         _grid(rows, metric, field),
     )

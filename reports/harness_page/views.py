@@ -15,6 +15,7 @@ from harness.sheets.figures import score as figure
 from harness.sheets.grids import Grid, GridCell
 from harness.sheets.ranked import at_a_glance, named_rows, ordered
 from harness.sheets.sentences import sentences
+from harness.sheets.table import TIED as TIE
 from harness.words import listed
 from harness_page.charts import Chart, Dot, Line, Scale, Tick, Word, across, duration, span, upwards
 
@@ -116,6 +117,15 @@ class Group(NamedTuple):
     places: tuple[Place, ...]
 
 
+class Leader(NamedTuple):
+    """A dataset's best model, its score, and how many models tie with it."""
+
+    dataset: str
+    model: str
+    score: str
+    n_tied: int
+
+
 class HeatRow(NamedTuple):
     """A model's scores on each dataset."""
 
@@ -138,6 +148,8 @@ class View:
         groups: the ranked chart.
         intervals: what the chart's intervals are; empty without any.
         heat: models by datasets; empty with a single dataset.
+        leaders: the best model on each of the first datasets, for screens without room for scores
+            beside the chart.
         marks: the marks in the heat map.
         guessing: what the baselines reach; empty without baselines.
         price: score against fit time, if both are known.
@@ -152,6 +164,7 @@ class View:
     groups: tuple[Group, ...]
     intervals: str
     heat: tuple[HeatRow, ...]
+    leaders: tuple[Leader, ...]
     marks: frozenset[str]
     guessing: str
     price: Chart | None
@@ -208,6 +221,7 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
         tuple(_groups(field, names, means, ends, scale, judged, heat)),
         _told(field, ends),
         heat,
+        tuple(_leaders(field, heat)),
         frozenset(cell.mark for row in heat for cell in row.cells),
         _guessing(field, names, means),
         price,
@@ -350,8 +364,8 @@ def _told(field: Field, ends: Mapping[str, tuple[float, float]]) -> str:
     if all(math.isnan(low) for low, _ in ends.values()):
         return ""
     if len(field.datasets) == 1:
-        return "Lines: 95% intervals."
-    return "Lines: 95% intervals of the difference from the best."
+        return "Through each dot: 95% interval of the score."
+    return "Through each dot: 95% interval of its distance to the best mean (dotted line)."
 
 
 def _heat(
@@ -371,6 +385,17 @@ def _heat(
             looks += ["strong"] if entry.look == "strong" else []
             cells.append(HeatCell(entry.text, entry.mark, levels[dataset][place], " ".join(looks)))
         yield HeatRow(field.models[name], figure(means[name]), tuple(cells))
+
+
+def _leaders(field: Field, heat: Sequence[HeatRow]) -> Iterator[Leader]:
+    """The best model on each of the first datasets; none with a single dataset."""
+    if not heat:
+        return
+    for place, dataset in enumerate(field.datasets[:BESIDE]):
+        tops = [row for row in heat if "top" in row.cells[place].look.split()]
+        for row in tops[:1]:
+            n_tied = sum(other.cells[place].mark == TIE for other in heat if other is not row)
+            yield Leader(dataset, row.model.short, row.cells[place].text, n_tied)
 
 
 def _levels(

@@ -62,7 +62,7 @@ KINDS: Mapping[str, harness.Picture] = MappingProxyType(
             _picture("hidden", "The output of each hidden layer over one input.", "inputs:hidden"),
             _picture(
                 "reliability",
-                "Accuracy by predicted probability (reliability diagram), with counts.",
+                "Accuracy by predicted probability (reliability diagram), with the number of rows.",
                 "calibration:reliability",
             ),
             _picture(

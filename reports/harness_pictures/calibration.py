@@ -95,11 +95,11 @@ def reliability(frames: Frames, wanted: Wanted) -> Drawing:
         predictions["confidence"].mean(),
         (predictions["true"] == predictions["predicted"]).mean(),
     )
-    verdict = "surer than it should be" if mean > right else "less sure than it could be"
+    verdict = "overconfident" if mean > right else "underconfident"
     description = (
         f"The share of {plural(n, 'test row')} that is right, by the probability of the predicted "
-        f"class. The mean probability is {mean:.3f} where {right:.3f} are right: on the whole the "
-        f"model is {verdict if abs(mean - right) > 0.005 else 'as sure as it should be'}."
+        f"class. The mean probability is {mean:.3f}, and the accuracy {right:.3f}: the model is "
+        f"{verdict if abs(mean - right) > 0.005 else 'calibrated on average'}."
     )
     return Drawing(figure, title, description, table)
 

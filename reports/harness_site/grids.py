@@ -50,7 +50,10 @@ class Grids:
         """The ranking of each dataset, with links to the models."""
         grids = {}
         for dataset, sheet in zip(self.board.datasets, self._sheets, strict=False):
-            rows = self.board.rows_of_dataset[dataset]
+            # As in the sheet, the baselines are last.
+            rows = sorted(
+                self.board.rows_of_dataset[dataset], key=lambda row: bool(row["baseline"])
+            )
             grid = of_sheet(sheet, self.board.dataset_files[dataset])
             at = next(i for i, c in enumerate(sheet.columns) if _is_of(c, self.board.rank.name))
             rank = self.board.rank.name
@@ -332,7 +335,7 @@ def _place(row: Mapping[str, Any] | None, *, is_new: bool) -> GridCell:
     if row is None or not row["complete"]:
         return GridCell("")
     note = " new" if is_new else ""
-    if math.isnan(row["rank"]):
+    if math.isnan(row["mean"]):
         return GridCell(NONE, note=note)
     mean = f"{row['mean']:.3f}".removeprefix("0")
     return GridCell(_rank(row["rank"]), aside=mean, note=note)

@@ -188,10 +188,12 @@ def _how_ranked(board: Board) -> tuple[str, ...]:
         "that is not significantly different from the best on its dataset; “best or ≈” is the "
         "number of datasets on which the model is the best or has that mark."
     )
-    ranked = int(board.standings["rank"].notna().sum())
-    if ranked == len(board.standings):
+    baselines = board.standings["baseline"]
+    if baselines.any():
+        text += " Baselines, which ignore the features, have no rank."
+    if board.standings.loc[~baselines, "rank"].notna().all():
         return (text,)
-    if not ranked:
+    if not board.standings["mean"].notna().any():
         none = (
             f"No model has completed all {n} datasets, so there is no ranking over all of them. "
             "Each dataset has a ranking on its page."
@@ -245,10 +247,11 @@ def _model(board: Board, grids: Grids, model: str) -> Page:
     lead = []
     for row in records(own):
         on = f" on {row['device']}" if board.several_devices else ""
-        if not math.isnan(row["rank"]):
+        if not math.isnan(row["mean"]):
             mean = f"{row['mean']:.3f}".removeprefix("0")
+            rank = "No rank" if row["baseline"] else f"Rank {row['rank']:.0f} of {n_ranked}"
             lead.append(
-                f"Rank {row['rank']:.0f} of {n_ranked}{on}: mean {board.rank.name} {mean} over "
+                f"{rank}{on}: mean {board.rank.name} {mean} over "
                 f"{plural(row['datasets'], 'dataset')}."
             )
         else:
@@ -257,7 +260,7 @@ def _model(board: Board, grids: Grids, model: str) -> Page:
                 f"{plural(row['datasets'], 'dataset')}."
             )
     if own["baseline"].any():
-        lead.append("A baseline, which ignores the features.")
+        lead.append("A baseline, which ignores the features and has no rank.")
     return Page(
         f"models/{board.model_files[model]}.html",
         model,

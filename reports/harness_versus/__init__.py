@@ -20,7 +20,7 @@ def harness_reports() -> Iterable[harness.Report]:
         "versus",
         tables=_versus_tables,
         render=_versus,
-        description="Who is better: two models by dataset, or all pairs of several.",
+        description="Which model is better: two models on each dataset, or all pairs of several.",
         options=(
             harness.Option(
                 "model", (), "A model, by name or glob; repeatable [all except baselines].",
@@ -40,7 +40,7 @@ def harness_reports() -> Iterable[harness.Report]:
             harness.Option(
                 "score",
                 None,
-                "Score that decides [that of --metric, or likelihood].",
+                "Metric that ranks [the first --metric, or likelihood].",
                 metric=True,
             ),
         ),

@@ -119,27 +119,23 @@ MINUS = "\u2212"
 BELOW = "\n  "
 """Separates the names of a pair, which stand one below the other."""
 
-COUNTED = "w/t/l: datasets won, tied and lost by more than what does not matter."
+COUNTED = "w/t/l: datasets on which the first model won, tied (see equal) and lost."
 WILCOXON = (
-    "Over datasets, p: Wilcoxon's signed ranks, exact{}; bold below 5%. better, equal, worse: of "
-    "the first, by the Bayesian signed-rank test."
+    "p over datasets: Wilcoxon's exact signed-rank test{}; bold below 5%. better, equal, worse: "
+    "probabilities for the first model, by the Bayesian signed-rank test."
 )
 RANKS = (
-    "Ranks and Elo ratings depend on who else takes part; their intervals are a bootstrap over the "
-    "datasets, of no width where the same one is always ahead. 400 points are odds of ten to one "
-    "to be better on a dataset."
+    "Mean ranks and Elo ratings depend on which models take part. Intervals: bootstrap over the "
+    "datasets. 400 Elo points: odds of ten to one to be better on a dataset."
 )
-UNDEFINED = (
-    "Where a difference is not defined, the score has no value in some repeat; `harness report` "
-    "tells why."
-)
+UNDEFINED = "not defined: the score has no value in some repeat; `harness report` tells why."
 LACKING = (
-    "Where one did not finish all repeats, the difference is of those that both did, and nothing "
-    "more is said."
+    "If a model lacks repeats, the difference is over the repeats that both completed, without "
+    "interval and p."
 )
 ONCE = (
-    "Of one repeat, p and the probabilities are of the models as they were fitted: how much "
-    "another fit or split would change is not in them (-r)."
+    "With one repeat, p and the probabilities hold for these fits only. More repeats (-r) show how "
+    "much another fit or split changes."
 )
 
 
@@ -259,34 +255,36 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
     several = len(pairs) > n_scores
     notes = [COUNTED]
     if pairs["p_value"].notna().any():
-        notes.append(WILCOXON.format(", after Holm over the pairs" if several else ""))
+        notes.append(
+            WILCOXON.format(", corrected for the number of pairs (Holm)" if several else "")
+        )
     smallest_p = least_p(pairs)
     if smallest_p >= LEVEL:
         notes.append(
-            "After Holm, no p of so many pairs over so few datasets can be below "
-            f"{p_value(smallest_p)}: choose fewer models with -m, or run more datasets."
+            "With this many pairs on so few datasets no difference can be significant (smallest "
+            f"possible p: {p_value(smallest_p)}). Choose fewer models (-m), or run more datasets."
         )
     n_untested = len(pairs.loc[pairs["note"] != ""]) // n_scores
     if n_untested:
         which = (
-            f"Of {n_untested} of {len(pairs) // n_scores} pairs" if several else "Over all datasets"
+            f"for {n_untested} of {len(pairs) // n_scores} pairs" if several else "over datasets"
         )
-        undefined = (
-            ", or on which the score is not defined"
+        defined = (
+            " and on which the score is defined"
             if pairs["note"].str.contains("is not defined").any()
             else ""
         )
         notes.append(
-            f"{which} nothing is said but the means: fewer than {FEWEST} datasets, or some that "
-            f"one of them did not finish{undefined}."
+            f"No p {which}: a pair needs at least {FEWEST} datasets, all of which both models "
+            f"completed{defined}."
         )
     return notes
 
 
 def _rope(rope: float) -> str:
     return (
-        f"equal: differences up to {100 * rope:g}% do not matter (likelihood: relative; all other "
-        "scores: absolute; --rope)."
+        f"equal: differences up to {100 * rope:g}% (likelihood: relative; other scores: absolute; "
+        "--rope)."
     )
 
 

@@ -56,7 +56,8 @@ def test_a_planned_model_without_results_is_missing_and_comes_last(ran: Frames) 
     assert (last["model"], last["status"]) == ("sklearn-knn", "missing")
     assert (last["ok"], last["total"]) == (0, 3)
     assert last[["rank", "accuracy", "nll", "fit_seconds", "clipped"]].isna().all()
-    assert of_iris["rank"].tolist()[:3] == [1, 2, 3]
+    assert of_iris["rank"].tolist()[:2] == [1, 2]
+    assert of_iris["rank"].isna().tolist() == [False, False, True, True]
     assert by_name["failures"].empty
 
 

@@ -39,8 +39,23 @@ def test_a_model_is_ranked_by_its_mean_over_all_datasets() -> None:
     overview = tables(frames)["likelihood"]
     assert table["model"].tolist() == overview["model"].tolist()
     assert table["mean"].tolist() == pytest.approx(overview["mean"].tolist())
-    assert table["rank"].tolist() == [1, 2, 3, 4]
+    assert table["model"].tolist() == ["one", "other", "third", "prior"]
+    assert table["rank"].tolist()[:3] == [1, 2, 3]
     assert table["baseline"].tolist() == [name == "prior" for name in table["model"]]
+
+
+def test_a_baseline_has_no_rank_and_takes_none() -> None:
+    frames = make_frames(TWO, {"prior": -1.9, "one": 0.3, "worst": -5.0}, repeats=3)
+    table = whole(frames)
+    assert table["model"].tolist() == ["one", "prior", "worst"]
+    assert table["rank"].fillna(0).tolist() == [1, 0, 2]
+    ranking = tables(frames)["ranking"]
+    for _, rows in ranking.groupby("dataset"):
+        assert dict(zip(rows["model"], rows["rank"].fillna(0), strict=True)) == {
+            "one": 1,
+            "prior": 0,
+            "worst": 2,
+        }
 
 
 def test_a_model_that_lacks_a_repeat_has_no_rank_and_comes_last() -> None:

@@ -350,9 +350,9 @@ def test_training_sizes_of_one_dataset_do_not_count_as_several_datasets(tmp_path
 
 def test_the_note_says_when_no_pair_can_be_significant(stored: Path) -> None:
     done = harness_in(stored, "report", "--versus", "-m", "*")
-    assert "can be below .312" in done.printed.replace("0.312", ".312")
+    assert "smallest possible p: .312" in done.printed.replace("0.312", ".312")
     two = harness_in(stored, "report", "--versus", "-m", "sklearn-*", "-m", "numpy-softmax")
-    assert "can be below" in two.printed  # three pairs over six datasets: 3/32
+    assert "no difference can be significant" in two.printed  # three pairs over six datasets: 3/32
 
 
 def test_named_baselines_are_compared(stored: Path) -> None:
@@ -423,7 +423,7 @@ def test_without_all_repeats_of_both_models_there_is_no_verdict() -> None:
     assert whole[["p_value", "low", "high", "better"]].notna().all()
     said = " ".join(shown(render(frames, "rich", [], 0.01, ranks=True)).split())
     assert "2 of 5 repeats" in said
-    assert "did not finish all repeats" in said
+    assert "lacks repeats" in said
     assert "No ranks: ranks need every model on every dataset" in said
 
 
@@ -464,7 +464,7 @@ def test_with_one_repeat_the_note_limits_the_verdict_to_the_fitted_models() -> N
     for repeats in (1, 2):
         frames = make_frames(models=models, repeats=repeats)
         said = shown(render(frames, "rich", [], 0.01, ranks=False))
-        assert ("Of one repeat" in said) == (repeats == 1)
+        assert ("With one repeat" in said) == (repeats == 1)
 
 
 def test_a_model_on_one_of_several_devices_is_selected_by_its_printed_name() -> None:

@@ -224,7 +224,9 @@ def test_training_is_timed_together_with_the_plain_loop_and_several_repeats_at_o
 def test_a_run_times_its_pairings_one_at_a_time_after_the_trials(timed_run: DoneIn) -> None:
     assert timed_run.status == 0
     printed = timed_run.printed
-    assert printed.index("threshold · 2 fresh draws") < printed.index("threshold, timed alone")
+    assert printed.index("threshold · 2 repeats (fresh draws)") < printed.index(
+        "threshold, timed alone"
+    )
     assert "; timed for " in timed_run.remarks
     rows = {row["model"]: row for row in records(timed_run, "training")}
     assert set(rows) == {"numpy-softmax", "prior", "uniform"}
@@ -404,7 +406,8 @@ def test_a_run_without_time_for_its_timing_recommends_a_budget(
     assert done.status == 0
     told = re.sub(r"\s+", " ", done.printed)
     assert re.search(
-        r"3 × 1 s are too short; \d+ s would be enough \(--timing-budget\): threshold,", told
+        r"3 timings: no time left of 1 s; \d+ s would time all \(--timing-budget\): threshold,",
+        told,
     )
 
 

@@ -50,7 +50,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done]:
 def test_one_command_ranks_models_on_a_file(ran: tuple[Path, Done]) -> None:
     _, done = ran
     assert done.status == 0
-    assert "stones · 2 resampled splits" in done.printed
+    assert "stones · 2 repeats (resampled)" in done.printed
     assert "stones: uses 2 of 3 columns; leaves out stone_id (identifier)" in done.remarks
 
 

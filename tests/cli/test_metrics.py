@@ -268,7 +268,7 @@ def test_where_a_score_is_not_defined_versus_says_so(measured: Path) -> None:
     assert "| iris | not defined | |" in " ".join(done.printed.split())
     assert "f1 is not defined on iris" in done.printed
     assert "f1 is not defined for 'numpy-softmax' on 'iris'" in done.printed
-    assert "or on which the score is not defined" in done.printed
+    assert "and on which the score is defined" in done.printed
 
 
 def test_a_given_score_beats_those_of_the_run(ranked_by_mcc: tuple[Path, Done]) -> None:

@@ -91,7 +91,7 @@ def test_what_ties_with_the_best_but_is_worse_than_a_baseline_has_a_mark_of_its_
     row = next(line for line in lines if line.startswith("numpy-softmax"))
     assert " ?.000" in row
     assert "≈.000" not in row
-    assert "?: below a baseline, but not significantly behind the best." in " ".join(lines)
+    assert "?: the same, but below a baseline." in " ".join(lines)
 
 
 def test_a_run_without_scores_has_no_best_model(report: Report) -> None:

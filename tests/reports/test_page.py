@@ -223,6 +223,18 @@ def test_a_single_dataset_has_no_overview_and_no_pairs(few: Frames, made: Frames
     assert '<section id="pairs"' not in page_of(one)
 
 
+def test_pairs_of_few_models_are_unfolded_from_the_start(made: Frames) -> None:
+    fold = '<details class="unfold"'
+    assert page_of(made).count(f"{fold} open>") == page_of(made).count(fold) > 0
+    datasets = dict(list(DATASETS.items())[:2])
+    models = {"prior": -1.9} | {f"model-{i:02}": i / 40 for i in range(21)}
+    many = page_of(make_frames(datasets, models, repeats=2))
+    assert f"{fold}>" in many
+    assert f"{fold} open>" not in many
+    assert "The best 12 models in pairs" in many
+    assert "The first 20 of 66 rows." in many
+
+
 def test_the_page_says_which_results_are_of_earlier_runs(few: Frames) -> None:
     n = len(few.results)
     assert f"nothing; all {n} results are new." in page_of(few)
@@ -622,8 +634,8 @@ def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, wi
         "Failed",
         "Baselines",
         "Reused",
-        "Add your table",
-        "Add your model",
+        "Rank on your table",
+        "Rank your model",
         "This page again",
     ]
     terms = [one for one in shown(driver, ".verdict dt") if one.text.rstrip(": ") in labels]
@@ -634,8 +646,17 @@ def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, wi
     # Scores on each dataset stand once: beside the chart where there is room, else below it.
     assert bool(shown(driver, ".ranked .cell")) == wide
     assert bool(shown(driver, "#heat")) != wide
+    # A narrow screen has the best model on each dataset instead, and the chart's first model.
+    (first, *_) = shown(driver, ".ranked tr[data-m]")
+    lowest = max(lowest, first.rect["y"] + first.rect["height"])
+    best = [one.text for one in shown(driver, ".verdict .narrow")]
     driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     assert lowest <= {1400: 900, 390: 844}[width]
+    assert len(best) == (not wide)
+    for text in best:
+        assert text.startswith("Best on each dataset")
+        assert all(re.search(rf"{dataset} \S+ \.\d\d\d\b", text) for dataset in DATASETS)
+        assert text.endswith("≈n: n others are not significantly different from it.")
 
 
 @pytest.mark.slow
@@ -758,8 +779,6 @@ def test_the_pictures_of_many_datasets_are_unpacked_when_a_tab_is_opened(opened:
 @pytest.mark.slow
 def test_a_pair_is_told_in_full(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
-    (fold,) = shown(driver, "#pairs .unfold")
-    press(fold.find_element(By.TAG_NAME, "summary"))
     cell = shown(driver, ".pairs td[data-told]")[0]
     ActionChains(driver).scroll_to_element(cell).move_to_element(cell).perform()
     (told,) = shown(driver, "#pairs .told")
@@ -769,7 +788,6 @@ def test_a_pair_is_told_in_full(opened: Any, made: Frames) -> None:
 @pytest.mark.slow
 def test_pairs_are_reached_by_arrows_and_unfold_on_enter(opened: Any, made: Frames) -> None:
     driver = opened(page_of(made))
-    press(shown(driver, "#pairs .unfold summary")[0])
     stops = shown(driver, ".pairs td[tabindex='0']")
     assert len(stops) == 1
     driver.execute_script("arguments[0].focus()", stops[0])
@@ -944,7 +962,7 @@ def test_axe_finds_no_violation_in_either_scheme_on_wide_and_narrow_screens(
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     dark = driver.execute_script("return getComputedStyle(document.body).backgroundColor")
     assert (dark == "rgb(255, 255, 255)") == (scheme == "light")
-    for summary in shown(driver, "main summary"):
+    for summary in shown(driver, "main details:not([open]) > summary"):
         press(summary)
     heights = (
         "return [...document.querySelectorAll('.chart text')]"

@@ -208,8 +208,34 @@ def test_a_failure_is_on_the_pages_of_its_dataset_and_its_model() -> None:
 def test_without_a_model_on_all_datasets_there_is_no_ranking_over_them() -> None:
     faults = {("iris", "prior", 0): ("failed", "exception", "no")}
     two = {name: DATASETS[name] for name in ("iris", "wine")}
-    page = files_of(make_frames(two, {"prior": 0.0}, faults=faults))["index.html"].decode()
+    models = {"prior": 0.0, "one": 0.1}
+    faults |= {("iris", "one", 0): ("failed", "exception", "no")}
+    page = files_of(make_frames(two, models, faults=faults))["index.html"].decode()
     assert "No model has completed all 2 datasets" in page
+
+
+def test_baselines_have_means_but_no_ranks() -> None:
+    two = {name: DATASETS[name] for name in ("iris", "wine")}
+    files = files_of(make_frames(two, {"prior": -1.9, "one": 0.3, "worst": -5.0}, repeats=3))
+    standings = table(files["index.html"].decode(), "standings")
+    assert dict(zip(column(standings, "model"), column(standings, "#"), strict=True)) == {
+        "one": "1",
+        "worst": "2",
+        "prior": "",
+    }
+    told = json.loads(files["data/ranking.json"])["standings"]
+    assert {row["model"]: row["rank"] for row in told} == {"one": 1, "worst": 2, "prior": None}
+    of_iris = {row["model"]: row["datasets"]["iris"]["rank"] for row in told}
+    assert of_iris == {"one": 1, "worst": 2, "prior": None}
+    assert "Baselines, which ignore the features, have no rank." in files["index.html"].decode()
+    assert "No rank: mean likelihood ." in files["models/prior.html"].decode()
+    assert "Rank 2 of 2: mean likelihood ." in files["models/worst.html"].decode()
+    # Each row has the bar of its own score; baselines have none.
+    grid = files["datasets/iris.html"].decode()
+    rows = re.findall(
+        r"<tr.*?</tr>", grid[grid.index("<tbody") :].partition("</tbody>")[0], re.DOTALL
+    )
+    assert ["<circle" in row for row in rows] == [True, True, False]
 
 
 def test_several_devices_are_told_apart() -> None:
@@ -516,7 +542,7 @@ def test_a_visitor_walks_from_the_ranking_to_a_model_a_dataset_and_the_history(
     driver = visited("index.html")
     driver.find_element(By.LINK_TEXT, "numpy-softmax[l2=0.0001]").click()
     assert driver.find_element(By.TAG_NAME, "h1").text == "numpy-softmax[l2=0.0001]"
-    assert "Rank 1 of 5" in driver.find_element(By.TAG_NAME, "header").text
+    assert "Rank 1 of 3" in driver.find_element(By.TAG_NAME, "header").text
     driver.find_element(By.LINK_TEXT, "iris").click()
     assert driver.find_element(By.TAG_NAME, "h1").text == "iris"
     driver.find_element(By.LINK_TEXT, "History").click()

@@ -37,7 +37,7 @@ FEW = {
     name: MODELS[name] for name in ("prior", "numpy-softmax", "torch-mlp", "sklearn-naive-bayes")
 }
 GOLDEN = """\
-iris · 5 resampled splits, 112 training and 38 test rows
+iris · 5 repeats (resampled), 112 training and 38 test rows
 # model              accuracy        likelihood       NLL Brier fit s µs/row  ok
 ────────────────────────────────────────────────────────────────────────────────
 1 numpy-softmax     ≈.995 .971–1.00 ≈.940            .062  .014  .004    .08 5/5
@@ -46,7 +46,8 @@ iris · 5 resampled splits, 112 training and 38 test rows
   torch-mlp         ≈.993 .961–1.00 ≈.945            .057  .013  .029    .58 4/5
   prior              .047 .000–.136  .047 .042–.053 3.051 1.209  .025    .50 5/5
 
-three-integers · 5 fresh draws, 100 training and 100 test rows · all 5 ok
+three-integers
+5 repeats (fresh draws), 100 training and 100 test rows · all 5 ok
 # model                accuracy        likelihood       NLL Brier fit s µs/row
 ──────────────────────────────────────────────────────────────────────────────
 1 torch-mlp           ≈.914 .893–.935 ≈.780 .752–.809  .249  .106  .059   1.19
@@ -87,26 +88,25 @@ Failures
 
 How to read this
   Models are ranked by likelihood = exp(-NLL), the geometric mean probability of
-    the right class (not by accuracy). Each score is followed by its 95%
-    interval.
-  ≈: not significantly different from the best (paired tests on the same splits,
-    5%, corrected for the number of models). Bold: significantly better than all
-    others.
+    the right class (not by accuracy). Intervals: 95%.
+  ≈: not significantly different from the best on this dataset. A much lower
+    score can be ≈ if it varies much between repeats.
+  The tests behind ≈ and bold are paired by split, at 5%, corrected for the
+    number of models. Bold: significantly better than all others.
   *: some repeats have no score. Figures are over the other repeats; the model
     has no rank and cannot be the best.
-  Intervals on fresh draws: Student's t over the draws, which are independent.
-  Intervals on resampled splits, which share rows: Student's t over the splits,
+  Intervals of fresh draws: Student's t over the repeats, which are independent.
+  Intervals of resampled splits, which share rows: Student's t over the repeats,
     with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of
-    splits; s^2: variance between them. Each split has the class shares of the
+    repeats; s^2: variance between them. Each split has the class shares of the
     dataset, and all results hold for these shares.
   The likelihood's interval is exp(-x) of the mean NLL's interval.
   A likelihood has no interval if nearly all of its NLL comes from fewer than 10
     wrongly predicted test rows: one more would change it much. More test rows
     or repeats help.
-  Times in the tables of scores are medians over the repeats, and rough, because
-    trials ran in parallel. To compare speed, use the timings of models that ran
-    alone. The time to import a library counts for the first model that needs
-    it.
+  Times beside the scores are medians, and rough, because trials ran in
+    parallel. Compare speed by the timings of models that ran alone.
+  The time to import a library counts for the first model that needs it.
 """
 
 
@@ -121,7 +121,9 @@ def test_models_are_ranked_by_their_mean_nll_on_each_dataset(report: Report, who
     ok = whole.results[whole.results["status"] == "ok"]
     for dataset in DATASETS:
         ranked = ranking[(ranking["dataset"] == dataset) & (ranking["status"] == "ok")]
-        assert ranked["rank"].tolist() == list(range(1, len(ranked) + 1))
+        models = ranked[~ranked["baseline"].astype(bool)]
+        assert models["rank"].tolist() == list(range(1, len(models) + 1))
+        assert ranked.loc[ranked["baseline"].astype(bool), "rank"].isna().all()
         assert ranked["nll"].is_monotonic_increasing
         best = ok[(ok["dataset"] == dataset) & (ok["model"] == ranked["model"].iloc[0])]
         first = ranked.iloc[0]
@@ -496,7 +498,8 @@ def test_clipped_probabilities_are_counted_in_a_footnote(report: Report, whole: 
     text = " ".join(printed(report, whole).split())
     assert ".232†" in text
     assert (
-        "got probability 0, counted as 2.2e-16: digits, sklearn-knn (3 of 2250 test rows)" in text
+        "got probability 0, counted as 2.2e-16: sklearn-knn on digits (3 of 2250 test rows)."
+        in text
     )
 
 
@@ -568,4 +571,4 @@ def test_a_note_says_that_seconds_of_repeats_trained_together_are_shares(
     together = frames.results["fitted_together"].where(frames.results["model"] == "prior", 5)
     shared = replace(frames, results=frames.results.assign(fitted_together=together))
     text = printed(report, shared, width=1000)
-    assert "repeats trained together share their time equally." in text
+    assert "Repeats that were trained together share their time equally." in text
