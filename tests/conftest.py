@@ -7,10 +7,13 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import HealthCheck, settings
 
+from harness.trials.discovery import Described, discover
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 # A test must not fail because the machine is busy.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -45,3 +48,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="Write what the commands do now into tests/golden/transcripts.",
     )
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[Described]:
+    """What the installed plugins offer, asked once for all tests of a module."""
+    described = discover()
+    yield described
+    described.processes.close()
