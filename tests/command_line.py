@@ -9,15 +9,10 @@ import sysconfig
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from harness.cli import main
-from harness.trials import discovery
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 
 @dataclass(frozen=True)
@@ -29,22 +24,10 @@ class Done:
     remarks: str
 
 
-def harness_in(
-    folder: Path,
-    *words: str,
-    columns: int | str = 200,
-    registry: discovery.Described | None = None,
-) -> Done:
-    """Run `harness` in a folder, in this process.
-
-    ``registry`` is for commands that only read: it replaces what the command would learn by asking
-    the installed plugins, each in a new process, which takes half a second.
-    """
+def harness_in(folder: Path, *words: str, columns: int | str = 200) -> Done:
+    """Run `harness` in a folder, in this process."""
     printed, remarks = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        if registry is not None:
-            patch.setattr(discovery, "discover", _known(registry))
-            patch.setattr(registry.processes, "close", lambda: None)
         patch.chdir(folder)
         patch.delenv("HARNESS_STORE", raising=False)
         patch.setenv("COLUMNS", str(columns))
@@ -55,17 +38,6 @@ def harness_in(
         ):
             main(list(words))
     return Done(int(stop.value.code or 0), printed.getvalue(), remarks.getvalue())
-
-
-def _known(registry: discovery.Described) -> Callable[..., discovery.Described]:
-    """A `discover` that knows the installed plugins; if others are given, it asks all of them."""
-    ask = discovery.discover
-
-    def discover(plugins: Iterable[str] = (), **options: Any) -> discovery.Described:
-        given = tuple(plugins)
-        return ask(given, **options) if given else registry
-
-    return discover
 
 
 def complaint_of(done: Done) -> str:

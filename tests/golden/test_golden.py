@@ -9,14 +9,12 @@ import shlex
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from command_line import harness_in
 from golden.scrubbing import read, scrubbed
 
-if TYPE_CHECKING:
-    from harness.trials.discovery import Described
+pytestmark = pytest.mark.usefixtures("known_plugins")
 
 HERE = Path(__file__).parent
 TRANSCRIPTS = sorted((HERE / "transcripts").glob("*.txt"))
@@ -26,19 +24,16 @@ COLUMNS = "120"
 
 PROMPT = "$ "
 
-READING = {"compare", "list", "plot", "report", "show"}
-"""Commands that run no plugin's models, and need not ask the plugins anew what they offer."""
-
 
 @pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda path: path.stem)
 def test_commands_do_what_their_transcript_says(
-    transcript: Path, tmp_path: Path, pytestconfig: pytest.Config, registry: Described
+    transcript: Path, tmp_path: Path, pytestconfig: pytest.Config
 ) -> None:
     shutil.copy(HERE / "store.db", tmp_path / STORE)
     shutil.copy(HERE / "plugin.py", tmp_path / "made.py")
     before = transcript.read_text(encoding="utf-8")
     commands = [line.removeprefix(PROMPT) for line in before.splitlines() if is_command(line)]
-    after = "\n".join(done(command, tmp_path, registry) for command in commands)
+    after = "\n".join(done(command, tmp_path) for command in commands)
     if pytestconfig.getoption("--update-golden"):
         transcript.write_text(after, encoding="utf-8")
     elif before != after:
@@ -55,15 +50,14 @@ def is_command(line: str) -> bool:
     return line.startswith(PROMPT)
 
 
-def done(command: str, folder: Path, registry: Described) -> str:
+def done(command: str, folder: Path) -> str:
     """A command, its exit status, what it printed, and the files that it wrote."""
     before = contents(folder)
     words = shlex.split(command)
     columns = words.pop(0).partition("=")[2] if words[0].startswith("COLUMNS=") else COLUMNS
     parts = [PROMPT + command]
     if words[0] == "harness":
-        known = registry if READING & set(words[1:2]) else None
-        run = harness_in(folder, *words[1:], columns=columns, registry=known)
+        run = harness_in(folder, *words[1:], columns=columns)
         parts.append(f"exit status {run.status}")
         about = shlex.join(words[1:])
         for name, text in (("stdout", run.printed), ("stderr", run.remarks)):

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames, Point
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 NAMES = (
     '<script>alert("no")</script>',
     "quotes ' and \"",

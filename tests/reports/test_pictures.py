@@ -59,6 +59,8 @@ from harness.store.database import Store
 from harness.store.frames import timings_frame
 from harness.testing.samples import sample_frames
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 WHOLE = Wanted("ridge[l2=0.1]", "tides")
 """The pairing of the sample run that has all data for pictures."""
 
