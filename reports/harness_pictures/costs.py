@@ -22,6 +22,7 @@ from harness.sheets.drawing import (
     above,
     beside,
     label,
+    lay_out,
     logarithmic,
     more,
     panels,
@@ -206,8 +207,8 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
                 above(ax, titles[dataset] + how)
         axis_label = ", or ".join(dict.fromkeys(WORDS[cost, how] for how in ways))
         label(figure, axes, axis_label + (f", {ways[0]}" if len(ways) == 1 else ""), metric.label)
-        # Drawing sets the size of the panels, which the labels need.
-        figure.draw_without_rendering()
+        # The labels need the size of the panels.
+        lay_out(figure)
         names = _names(_keys(drawn), LABEL)
         for ax, dataset in zip(axes, named, strict=True):
             _write_labels(ax, drawn[drawn["dataset"] == dataset], time, names, metric)

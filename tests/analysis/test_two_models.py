@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames, SplitKind
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 UNREAD = RowScores(no_rows)
 
 # Two models on one dataset

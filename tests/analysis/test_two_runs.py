@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from harness.contract.values import Frames, SplitKind
     from harness.store.database import Store
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 MACHINE = {"node": "here", "processor": "fast", "cores": 2}
 ROWS, REPEATS = 200, 10
 SCORES = ("accuracy", "likelihood", "nll", "brier")

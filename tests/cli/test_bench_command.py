@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 CALM = "600s"
 """A budget that is never used up, even on a busy machine, because at most three processes run."""
 
@@ -64,13 +66,13 @@ def harness_in(folder: Path, *words: str) -> DoneIn:
 
 
 def in_three_processes(time_groups: Callable[..., Session]) -> Callable[..., Session]:
-    """A `time_groups` that measures and checks as usual, and then replaces the times.
+    """A `time_groups` that measures briefly, checks as usual, and then replaces the times.
 
     On a busy machine, real times may differ so much that the time per epoch is not reported.
     """
 
     def timed(bench: Bench, **how: Any) -> Session:
-        session = time_groups(replace(bench, most=3), **how)
+        session = time_groups(replace(bench, most=3, rounds=5, warm_up=0.001), **how)
         timings = tuple(calm(timing) for timing in session.timings)
         return replace(session, timings=timings, usage=Usage())
 

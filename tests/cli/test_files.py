@@ -14,6 +14,8 @@ import harness
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 
 def stones(n: int = 60) -> pd.DataFrame:
     rng = np.random.default_rng(0)

@@ -15,6 +15,8 @@ from harness.store.database import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 OWN = """
 import harness
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from command_line import complaint_of, harness_in
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 STORE = Path(__file__).parents[1] / "golden" / "store.db"
 
 PLUGIN = """

@@ -17,6 +17,8 @@ from harness.store.database import Store
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 MINE = """
 import numpy as np
 

@@ -14,6 +14,8 @@ import pytest
 from command_line import harness_in
 from golden.scrubbing import read, scrubbed
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 HERE = Path(__file__).parent
 TRANSCRIPTS = sorted((HERE / "transcripts").glob("*.txt"))
 STORE = "harness.db"

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames, Report
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 SMALL = {"iris": DATASETS["iris"], "three-integers": DATASETS["three-integers"]}
 FEW = {name: MODELS[name] for name in ("prior", "numpy-softmax", "torch-mlp")}
 ONE = {"iris": DATASETS["iris"]}

@@ -35,11 +35,14 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from harness.api import run
+from harness.contract.values import Timing
 from harness.errors import UsageError
+from harness.runs import benches
 from harness.sheets.grids import of_frame
 from harness.store.database import Store
 from harness.testing import check_report
 from harness.testing.samples import sample_frames
+from harness.timing.session import Session
 from harness.untrusted import cleaned
 
 if TYPE_CHECKING:
@@ -49,6 +52,8 @@ if TYPE_CHECKING:
     from selenium.webdriver.remote.webelement import WebElement
 
     from harness.contract.values import Frames, Point
+
+pytestmark = pytest.mark.usefixtures("known_plugins")
 
 NAMES = (
     '<script>alert("no")</script>',
@@ -186,7 +191,13 @@ def test_a_reason_and_a_run_s_name_are_escaped() -> None:
         "bench training -d iris -m numpy-softmax --epochs 2 --together 4 --budget 1s",
     ],
 )
-def test_the_printed_command_has_the_options_of_the_run(line: str, tmp_path: Path) -> None:
+def test_the_printed_command_has_the_options_of_the_run(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The options of a bench are stored before it starts to measure.
+    unfinished = Timing("fit", "numpy-softmax", "iris", "cpu", 1, "unfinished", "the time was up")
+    session = Session((unfinished,), 1, "budget", 1.0)
+    monkeypatch.setattr(benches, "time_groups", lambda bench, **how: session)
     assert harness_in(tmp_path, *shlex.split(line)).status in (0, 1, 4)
     assert harness_in(tmp_path, "report", "--html", "page.html").status == 0
     page = (tmp_path / "page.html").read_text(encoding="utf-8")

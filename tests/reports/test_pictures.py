@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -58,6 +59,8 @@ from harness.statistics.changepoints import Step
 from harness.store.database import Store
 from harness.store.frames import timings_frame
 from harness.testing.samples import sample_frames
+
+pytestmark = pytest.mark.usefixtures("known_plugins")
 
 WHOLE = Wanted("ridge[l2=0.1]", "tides")
 """The pairing of the sample run that has all data for pictures."""
@@ -406,12 +409,9 @@ def visible(axis: Any) -> list[Any]:
 
 def overlapping(texts: list[Any]) -> list[tuple[str, str]]:
     """Pairs of texts that overlap."""
-    pairs = itertools.combinations(texts, 2)
-    return [
-        (a.get_text(), b.get_text())
-        for a, b in pairs
-        if a.get_window_extent().overlaps(b.get_window_extent())
-    ]
+    boxes = [(text.get_text(), text.get_window_extent()) for text in texts]
+    pairs = itertools.combinations(boxes, 2)
+    return [(a, b) for (a, box), (b, other_box) in pairs if box.overlaps(other_box)]
 
 
 @pytest.mark.parametrize("low", [2.3e-5, 0.75])
@@ -792,21 +792,26 @@ def test_training_sizes_of_a_dataset_share_one_source_of_times() -> None:
     assert table["fit seconds"].max() < 1
 
 
+@cache
 def crowded(n_models: int, n_datasets: int) -> Frames:
     """A run of many models with long names on a dataset at several sizes, and many kernels."""
     rng = np.random.default_rng(0)
     names = [f"torch-mlp[hidden=64x64,epochs={i},lr=0.0001,batch=32]" for i in range(n_models)]
     frames, n = sample_frames(), n_models * n_datasets
     rows = 100 * np.repeat(np.arange(1, n_datasets + 1), n_models)
-    results = pd.concat([frames.results.iloc[1:2]] * n, ignore_index=True).assign(
-        dataset=[f"tides[n_train={k}]" for k in rows],
-        model=names * n_datasets,
-        result_id=np.arange(n),
-        n_train=rows,
-        accuracy=rng.uniform(0.5, 1, n),
-        nll=rng.uniform(0.1, 1, n),
-        fit_seconds=10 ** rng.uniform(-3, 1, n),
-        predict_seconds=10 ** rng.uniform(-6, -4, n),
+    results = (
+        frames.results.iloc[[1] * n]
+        .reset_index(drop=True)
+        .assign(
+            dataset=[f"tides[n_train={k}]" for k in rows],
+            model=names * n_datasets,
+            result_id=np.arange(n),
+            n_train=rows,
+            accuracy=rng.uniform(0.5, 1, n),
+            nll=rng.uniform(0.1, 1, n),
+            fit_seconds=10 ** rng.uniform(-3, 1, n),
+            predict_seconds=10 ** rng.uniform(-6, -4, n),
+        )
     )
     epochs = np.arange(1, 4)
     traces = pd.DataFrame(

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 CLASS = """
 import numpy as np
 

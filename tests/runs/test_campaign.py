@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Run
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 PLUGIN = """\
 import numpy as np
 import harness

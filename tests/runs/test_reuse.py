@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Frames
 
+pytestmark = pytest.mark.usefixtures("known_plugins")
+
 DATA = """
 from pathlib import Path
 
