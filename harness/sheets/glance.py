@@ -17,6 +17,7 @@ from harness.sheets.layout import LOOKS, cut, note_lines, sheet_lines, typeset
 from harness.sheets.palette import HEAT
 from harness.sheets.ranked import (
     at_a_glance,
+    by_dataset,
     named_rows,
     ordered,
     ranks,
@@ -24,7 +25,7 @@ from harness.sheets.ranked import (
     split_in_words,
 )
 from harness.sheets.sentences import sentences
-from harness.sheets.table import BELOW_TOLD, TIED_TOLD, TIED_WHY
+from harness.sheets.table import BELOW_TOLD, TIED_TOLD
 from harness.words import plural
 
 if TYPE_CHECKING:
@@ -62,8 +63,11 @@ NAMES = 18
 """The least width of the models' names."""
 
 HEAD = "best by dataset"
-MEANING = "likelihood = exp(-log loss)."
-INTERVALS = "Intervals: 95%."
+MEANINGS = {LIKELIHOOD: ("likelihood =", "exp(-log loss)")}
+"""What a score is, on two lines."""
+
+INTERVALS = "95% intervals."
+SOME_INTERVALS = "95% intervals unless few errors decide."
 MORE = "All figures: harness report -v"
 
 
@@ -105,10 +109,17 @@ class Glance:
 
     def _legend(self, rows: Sequence[Record]) -> str:
         """What the scores and marks mean."""
-        meaning = MEANING if self.metrics[0].name == LIKELIHOOD else ""
         marked = self.metrics if self.sheet else self.metrics[:1]
         below = any(each.name in row["below_baseline"] for row in rows for each in marked)
-        told = (meaning, INTERVALS, TIED_TOLD, TIED_WHY, BELOW_TOLD if below else "", MORE)
+        groups = [rows] if self.sheet else [each[:BEST] for each in by_dataset(rows).values()]
+        lacking = any(
+            row["ok"] and math.isnan(row.get(f"{each.name}_low", 0.0))
+            for group in groups
+            for row in group
+            for each in self.metrics[:SCORES]
+        )
+        intervals = SOME_INTERVALS if lacking else INTERVALS
+        told = (TIED_TOLD, BELOW_TOLD if below else "", intervals, MORE)
         return " ".join(filter(None, told))
 
     def _tables(self, rows: list[Record], width: int) -> Iterator[Line]:
@@ -168,12 +179,19 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
     first = name_width + 1 + mean_width
     rights = accumulate((1 + widths[dataset] for dataset in shown), initial=first)
     edges = dict(zip(shown, islice(rights, 1, None), strict=True))
-    heads = _staggered(edges, first) or _folded_heads(edges, widths)
+    above, beside = MEANINGS.get(rank.name, ("", ""))
+    if cell_len(beside) > name_width:
+        above = ""
+    taken = (first, cell_len(above)) if above else (first,)
+    heads = _staggered(edges, taken) or _folded_heads(edges, widths, len(taken))
     for i, parts in enumerate(heads):
-        last = i == len(heads) - 1
-        title = set_cell_size(cut(rank.label, name_width), name_width) + " "
-        line: Line = [(title, "bold"), ("mean".rjust(mean_width), "")] if last else []
-        end = first if last else 0
+        place = len(heads) - i  # from below
+        title = above if place == 2 else ""
+        if place == 1:
+            words = beside if above else cut(rank.label, name_width)
+            title = f"{set_cell_size(words, name_width)} {'mean'.rjust(mean_width)}"
+        line: Line = [(title, "bold")]
+        end = cell_len(title)
         for edge, part in parts:
             line.append((" " * (edge - cell_len(part) - end) + part, "dim"))
             end = edge
@@ -219,7 +237,7 @@ def _heat(
     ]
 
 
-def _staggered(edges: Mapping[str, int], taken: int) -> list[list[tuple[int, str]]]:
+def _staggered(edges: Mapping[str, int], taken: Sequence[int]) -> list[list[tuple[int, str]]]:
     """Whole names, each ending at the right edge of its column, on as few lines as they need.
 
     A name may begin above its left neighbours. Each line has edges and names, from left to right.
@@ -227,9 +245,9 @@ def _staggered(edges: Mapping[str, int], taken: int) -> list[list[tuple[int, str
 
     Args:
         edges: the right edge of each column, from left to right.
-        taken: width that is taken at the beginning of the lowest line.
+        taken: widths that are taken at the beginning of lines, from the lowest up.
 
-    >>> _staggered({"breast-cancer": 16, "digits": 23, "iris": 29}, 10)
+    >>> _staggered({"breast-cancer": 16, "digits": 23, "iris": 29}, [10])
     [[(16, 'breast-cancer')], [(23, 'digits'), (29, 'iris')]]
     """
     lines: list[list[tuple[int, str]]] = [[] for _ in range(DEPTH)]  # the lowest first
@@ -238,21 +256,22 @@ def _staggered(edges: Mapping[str, int], taken: int) -> list[list[tuple[int, str
         free = (
             line
             for i, line in enumerate(lines)
-            if begin > (line[-1][0] if line else taken if i == 0 else -1)
+            if begin > (line[-1][0] if line else taken[i] if i < len(taken) else -1)
         )
         place = next(free, None)
         if place is None:
             return []
         place.append((edge, name))
-    return [line for line in reversed(lines[1:]) if line] + [lines[0]]
+    return [lines[i] for i in reversed(range(DEPTH)) if lines[i] or i < len(taken)]
 
 
 def _folded_heads(
-    edges: Mapping[str, int], widths: Mapping[str, int]
+    edges: Mapping[str, int], widths: Mapping[str, int], least: int
 ) -> list[list[tuple[int, str]]]:
-    """Names that are folded or cut to the widths of their columns, as in `_staggered`."""
+    """Names that are folded or cut to the widths of their columns, on ``least`` lines or more."""
     folded = {dataset: _folded(dataset, widths[dataset]) for dataset in edges}
     depth = max(map(len, folded.values()), default=1)
+    depth = max(depth, least)
     return [
         [
             (edges[dataset], parts[i - depth])
@@ -286,10 +305,8 @@ def _begun(name: str, width: int) -> str:
 
 def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Iterator[Line]:
     """A title and the best models of each dataset, with their scores and intervals."""
-    by_dataset: dict[str, list[Record]] = {}
-    for row in rows:
-        by_dataset.setdefault(row["dataset"], []).append(row)
-    best = {dataset: each[:BEST] for dataset, each in by_dataset.items()}
+    groups = by_dataset(rows)
+    best = {dataset: each[:BEST] for dataset, each in groups.items()}
     columns = [
         {
             dataset: [score_entry(row, each.name, first=i == 0) for row in best[dataset]]
@@ -320,8 +337,8 @@ def _datasets(rows: list[Record], metrics: Sequence[Shown], width: int) -> Itera
         )
     yield heads
     for dataset, best_rows in best.items():
-        yield _title(dataset, by_dataset[dataset], metrics[0], width)
-        numbers = list(ranks(by_dataset[dataset]))
+        yield _title(dataset, groups[dataset], metrics[0], width)
+        numbers = list(ranks(groups[dataset]))
         for i, row in enumerate(best_rows):
             name = set_cell_size(cut(names[dataset][i], name_width), name_width)
             line: Line = [

@@ -43,17 +43,17 @@ def sheets(ranking: pd.DataFrame, metrics: Sequence[Shown] = ()) -> list[Sheet]:
         ranking: from `harness.analysis.ranking`.
         metrics: the chosen scores; empty for the usual ones.
     """
-    by_dataset: dict[str, list[Record]] = {}
+    named = named_rows(ranking)
+    groups = by_dataset(named)
     by_name: dict[str, dict[str, Record]] = {}
-    for row in named_rows(ranking):
-        by_dataset.setdefault(row["dataset"], []).append(row)
+    for row in named:
         by_name.setdefault(row["name"], {})[row["dataset"]] = row
-    if not by_dataset:
+    if not groups:
         return []
     return [
-        *(ranked(dataset, rows, metrics) for dataset, rows in by_dataset.items()),
+        *(ranked(dataset, rows, metrics) for dataset, rows in groups.items()),
         *(
-            _overview(name, list(by_dataset), by_name, more_is_better=more_is_better)
+            _overview(name, list(groups), by_name, more_is_better=more_is_better)
             for name, more_is_better in [(each.name, each.more_is_better) for each in metrics]
             or [(name, True) for name in USUAL]
         ),
@@ -69,17 +69,23 @@ def named_rows(ranking: pd.DataFrame) -> list[Record]:
     """
     several = ranking["device"].nunique() > 1
     rows = cast("list[Record]", ranking.to_dict("records"))
-    by_dataset: dict[str, list[Record]] = {}
     for row in rows:
         row["name"] = f"{row['model']} @ {row['device']}" if several else row["model"]
         row["below_baseline"] = set()
-        by_dataset.setdefault(row["dataset"], []).append(row)
     flag = "_tied_with_best"
     scores = [name.removesuffix(flag) for name in ranking.columns if name.endswith(flag)]
-    for own in by_dataset.values():
+    for own in by_dataset(rows).values():
         for score in scores:
             _mark_below(own, score)
     return rows
+
+
+def by_dataset(rows: Iterable[Record]) -> dict[str, list[Record]]:
+    """The rows of each dataset."""
+    groups: dict[str, list[Record]] = {}
+    for row in rows:
+        groups.setdefault(row["dataset"], []).append(row)
+    return groups
 
 
 def _mark_below(rows: Sequence[Record], score: str) -> None:

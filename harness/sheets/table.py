@@ -13,8 +13,8 @@ CLIPPED = "†"
 LESS = "↓"
 """Marks a score of which less is better."""
 
-TIED_TOLD = f"{TIED}: not significantly different from the best on this dataset."
-TIED_WHY = f"A much lower score can be {TIED} if it varies much between repeats."
+TIED_TOLD = f"{TIED}: not significantly different from the dataset's best."
+TIED_WHY = f"Even a far lower score can be {TIED} if repeats vary."
 BELOW_TOLD = f"{BELOW}: the same, but below a baseline."
 """What the marks mean, in the same words on the terminal and on the page."""
 
