@@ -184,9 +184,19 @@ class Processes:
         if not trees.TELLS_CHILDREN or not self.root.has_forked(adopted):
             self.root.ask("sweep")
 
+    def let_go(self) -> None:
+        """Let the supervisor and all processes below it end, without waiting; `close` waits."""
+        self.root.hang_up()
+
     def close(self) -> None:
         """End the supervisor and all processes below it."""
         self._finalizer()
+
+
+def _shut(channel: socket.socket) -> None:
+    """Shut a channel down, which reaches its other end although forks may also have it open."""
+    with contextlib.suppress(OSError):
+        channel.shutdown(socket.SHUT_RDWR)
 
 
 def _close(
@@ -196,8 +206,7 @@ def _close(
         return
     for channel in channels:
         if isinstance(channel, socket.socket):
-            with contextlib.suppress(OSError):  # shut down, because forks may also have it open
-                channel.shutdown(socket.SHUT_RDWR)
+            _shut(channel)
         channel.close()
     # Quicker than `Popen.wait` alone, which only looks again and again.
     with contextlib.suppress(AttributeError, OSError), os.fdopen(os.pidfd_open(process.pid)) as end:
@@ -452,6 +461,12 @@ class Parent:
             owner.lost()
         self._begun.clear()
         self._running.clear()
+
+    def hang_up(self) -> None:
+        """Let the process end, with all that it has forked."""
+        if self._end is not None and self.fault is None:
+            _shut(self._end)
+        self.lost()
 
     def lost(self) -> None:
         """Take note that the origin is dead; this process died with it."""

@@ -276,6 +276,8 @@ class Campaign:
         """
         request = self.request
         if not self._is_to_be_timed:
+            if isinstance(self.registry, Described) and not request.metrics:
+                self.registry.processes.let_go()  # they end while the tables are made
             return ""
         from harness.store.frames import load_frames
 

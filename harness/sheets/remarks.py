@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from statistics import fmean
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from harness.analysis.names import base
 from harness.analysis.shown import USUAL, ranked_by, shown
 from harness.contract.values import AUTO_REPEATS, folds_in
 from harness.sheets.notes import FAILURES, LEGEND, Note
-from harness.sheets.ranked import named_rows
+from harness.sheets.ranked import by_dataset, named_rows
 from harness.sheets.table import BELOW_TOLD, CLIPPED, LESS, PARTIAL, TIED, TIED_TOLD, TIED_WHY
 from harness.statistics.rows import CLIP
 from harness.statistics.scores import MOST_FOLDS, Basis
@@ -92,7 +96,13 @@ SAME = 1e-3
 
 
 def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
-    """The notes that a run needs, without empty ones."""
+    """The notes that a run needs, without empty ones; the legend comes last."""
+    legend = Note(LEGEND, _legend(frames, ranking))
+    return [*findings(frames, ranking, failures), *([legend] if legend.lines else [])]
+
+
+def findings(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list[Note]:
+    """The notes on what happened in a run, without empty ones and without a legend."""
     several = ranking["device"].nunique() > 1
     all_notes = [
         Note(FAILURES, _failures(failures, several)),
@@ -107,7 +117,6 @@ def notes(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> list
             + _rare(frames)
             + _baselines(frames, ranking),
         ),
-        Note(LEGEND, _legend(frames, ranking)),
     ]
     return [note for note in all_notes if note.lines]
 
@@ -163,7 +172,9 @@ def _devices(frames: Frames) -> tuple[str, ...]:
 def _data(results: pd.DataFrame) -> tuple[str, ...]:
     """What may make scores on a dataset too good or too bad, a line each."""
     lines = []
-    for dataset, rows in results[results["status"] == "ok"].groupby("dataset"):
+    ok = results[results["status"] == "ok"]
+    concerned = ok.loc[(ok["n_repeated"] > 0) | ok["identifiers"].notna(), "dataset"]
+    for dataset, rows in ok[ok["dataset"].isin(concerned)].groupby("dataset"):
         # Every model of a repeat has the same split.
         counts = rows.dropna(subset="n_repeated").drop_duplicates("repeat")["n_repeated"]
         if counts.max() > 0:
@@ -196,19 +207,21 @@ def _rare(frames: Frames) -> tuple[str, ...]:
     most_rows: dict[str, int] = {}  # by table: of several training sizes, the largest tells
     for name, n_train in ok.groupby("dataset", sort=False)["n_train"].max().items():
         most_rows[base(str(name))] = max(n_train, most_rows.get(base(str(name)), 0))
+    # All models of a repeat have the same test rows, and all repeats of a fixed split have.
+    columns = ["dataset", "split_kind", "repeat", "result_id", "n_test"]
+    different = ok[columns].drop_duplicates(["dataset", "repeat"])
+    firsts = by_dataset(cast("list[Record]", different.to_dict("records")))
     lines = []
-    for dataset, rows in ok.groupby("dataset", sort=False):
-        # All models of a repeat have the same test rows, and all repeats of a fixed split have.
-        fixed = (rows["split_kind"] == "fixed").all()
-        n_folds = folds_in(rows["split_kind"].iloc[0])
-        if n_folds:  # a further repetition tests the same rows again
-            rows = rows[rows["repeat"] < n_folds]
-        ids = rows.drop_duplicates("dataset" if fixed else "repeat")["result_id"].tolist()
-        counts = frames.predictions(ids)["true"].value_counts()
-        distinct, about = float(counts.min()), ""
-        if (rows["split_kind"] == "resampled").all() and len(ids) > 1:
-            n_rows = rows["n_test"].mean() + most_rows[base(str(dataset))]
-            tested = rows["n_test"].mean() / n_rows
+    for dataset, rows in firsts.items():
+        kind = rows[0]["split_kind"]
+        if n_folds := folds_in(kind):  # a further repetition tests the same rows again
+            rows = [row for row in rows if row["repeat"] < n_folds]
+        ids = [row["result_id"] for row in (rows[:1] if kind == "fixed" else rows)]
+        counts = np.unique(frames.predictions(ids)["true"], return_counts=True)[1]
+        distinct, about = float(min(counts, default=math.nan)), ""
+        if kind == "resampled" and len(ids) > 1:
+            n_test = fmean(row["n_test"] for row in rows)
+            tested = n_test / (n_test + most_rows[base(dataset)])
             distinct, about = _distinct(distinct, len(ids), tested), "about "
         if len(counts) > 1 and distinct < FEWEST_OF_A_CLASS:
             lines.append(
@@ -242,13 +255,13 @@ def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     judged = ["accuracy"] if "accuracy" in names else []
     judged += [name for name in names[:1] if frames.metrics and name not in judged]
     lines = []
-    for dataset, rows in ranking.groupby("dataset", sort=False):
-        if rows["baseline"].all():
+    for dataset, rows in by_dataset(cast("list[Record]", ranking.to_dict("records"))).items():
+        if all(row["baseline"] for row in rows):
             continue
         leading = {
             name: _leading_baselines(rows, name)
             for name in ("likelihood", *names)
-            if rows[name].notna().any()
+            if not all(math.isnan(row[name]) for row in rows)
         }
         lines += [
             f"{dataset}: {_who(leading[name])} among the best by {name}. "
@@ -259,10 +272,14 @@ def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _leading_baselines(rows: pd.DataFrame, score: str) -> list[str]:
+def _leading_baselines(rows: Sequence[Record], score: str) -> list[str]:
     """The baselines among the best of a dataset by a score."""
-    among_best = rows[f"{score}_best"] | rows[f"{score}_tied_with_best"]
-    return [str(n) for n in rows.loc[rows["baseline"].astype(bool) & among_best, "model"].unique()]
+    names = [
+        row["model"]
+        for row in rows
+        if row["baseline"] and (row[f"{score}_best"] or row[f"{score}_tied_with_best"])
+    ]
+    return list(dict.fromkeys(names))
 
 
 def _who(baselines: Sequence[str]) -> str:

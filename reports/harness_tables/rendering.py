@@ -11,9 +11,8 @@ from harness.analysis.verdict import verdict
 from harness.sheets import texts, timed
 from harness.sheets.glance import Glance
 from harness.sheets.layout import Page
-from harness.sheets.notes import LEGEND
 from harness.sheets.ranked import named_rows, ranked, sheets
-from harness.sheets.remarks import notes
+from harness.sheets.remarks import findings, notes
 from harness.sheets.texts import frame_csv
 
 if TYPE_CHECKING:
@@ -70,7 +69,5 @@ def _glance(frames: Frames, by_name: dict[str, pd.DataFrame]) -> Glance:
     if datasets == 1:
         rows = named_rows(ranking)
         sheet = ranked(rows[0]["dataset"], rows, shown(frames) if frames.metrics else ())
-    serious = [
-        note for note in notes(frames, ranking, by_name["failures"]) if note.heading != LEGEND
-    ]
-    return Glance(verdict(frames, ranking), ranking, (rank, *others), sheet, serious)
+    found = findings(frames, ranking, by_name["failures"])
+    return Glance(verdict(frames, ranking), ranking, (rank, *others), sheet, found)

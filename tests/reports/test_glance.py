@@ -65,7 +65,7 @@ def test_no_line_is_wider_than_the_terminal(report: Report, width: int) -> None:
 
 def test_baselines_stand_below_all_models(report: Report) -> None:
     lines = glance(report, make_frames(SMALL, FEW))
-    head = next(i for i, line in enumerate(lines) if line.startswith("likelihood"))
+    head = next(i for i, line in enumerate(lines) if line.startswith("exp(-log loss)"))
     assert [line.split()[0] for line in lines[head + 1 : head + 4]][-1] == "prior"
 
 

@@ -89,8 +89,8 @@ Failures
 How to read this
   Models are ranked by likelihood = exp(-NLL), the geometric mean probability of
     the right class (not by accuracy). Intervals: 95%.
-  ≈: not significantly different from the best on this dataset. A much lower
-    score can be ≈ if it varies much between repeats.
+  ≈: not significantly different from the dataset's best. Even a far lower score
+    can be ≈ if repeats vary.
   The tests behind ≈ and bold are paired by split, at 5%, corrected for the
     number of models. Bold: significantly better than all others.
   *: some repeats have no score. Figures are over the other repeats; the model
