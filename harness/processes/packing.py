@@ -4,6 +4,9 @@ The arrays come first, each aligned to at least 64 bytes. The JSON follows, with
 arrays' types and shapes. The JSON's length and a mark end the file; without the mark the file is
 incomplete. Nothing is pickled: reading a file that a plugin's process wrote gives only numbers and
 texts, or an error.
+
+NumPy is imported where arrays are made. So the coordinator can start processes before it has loaded
+NumPy, which they load meanwhile.
 """
 
 from __future__ import annotations
@@ -14,11 +17,10 @@ import mmap
 import os
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    import numpy as np
     from numpy.typing import NDArray
 
 MARK = b"harness1"
@@ -66,6 +68,8 @@ class Packing:
         Raises:
             OSError: the disk is full.
         """
+        import numpy as np
+
         dtype = np.dtype(dtype)
         n_bytes = math.prod(shape) * dtype.itemsize
         if not n_bytes:
@@ -90,6 +94,8 @@ class Packing:
             OSError: the disk is full.
             PackingError: the array does not hold numbers.
         """
+        import numpy as np
+
         array = np.ascontiguousarray(source)
         if array.dtype.kind not in KINDS:
             raise PackingError(f"'{name}' holds {array.dtype}, which is not numbers")
@@ -192,6 +198,8 @@ def unpack(file: int, longest: int = LONGEST) -> tuple[Any, dict[str, NDArray[An
 def _array(
     content: mmap.mmap, end: int, name: str, code: str, shape: list[int], start: int
 ) -> tuple[str, NDArray[Any]]:
+    import numpy as np
+
     dtype = np.dtype(code)
     sizes = tuple(shape)
     if dtype.kind not in KINDS or any(type(n) is not int or n < 0 for n in (*sizes, start)):

@@ -38,6 +38,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
@@ -974,6 +975,7 @@ def _mcnemar(mean: float, better: int, worse: int, n: int, level: float) -> Comp
     return Comparison(mean, p, Basis.MCNEMAR, low, high, visible, paired_shares(better, worse, n))
 
 
+@lru_cache(maxsize=4096)  # models of one dataset often differ by the same numbers of rows
 def _tango(better: float, worse: float, n: float) -> tuple[float, float]:
     """The score interval of a difference of paired shares (Tango, Stat. Med. 17, 1998)."""
     z = float(special.ndtri(1 - LEVEL / 2))

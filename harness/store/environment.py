@@ -104,11 +104,21 @@ def machine() -> Machine:
     """The machine: processor, cores, memory, operating system."""
     return {
         "node": platform.node(),
-        "system": platform.platform(),
+        "system": _system(),
         "processor": processor(),
         "cores": os.cpu_count(),
         "memory": psutil.virtual_memory().total,
     }
+
+
+def _system() -> str:
+    """The system as `platform.platform` says it, which starts a process to ask for more."""
+    libc = "".join(platform.libc_ver())
+    return (
+        f"{platform.system()}-{platform.release()}-{platform.machine()}-with-{libc}"
+        if libc
+        else platform.platform()
+    )
 
 
 def packages(
@@ -141,11 +151,13 @@ def checkout_at(place: Path) -> Checkout | None:
     folder = place if place.is_dir() else place.parent
     if _repository(folder) is None:  # git itself takes longer to say so
         return None
-    revision = repositories.line(folder, "rev-parse", "HEAD")
-    if not revision:
+    options = ("--porcelain=2", "--branch", "--no-ahead-behind", "--untracked-files=no")
+    told = repositories.line(folder, "status", *options)
+    lines = told.splitlines()
+    revisions = [line.split()[2] for line in lines if line.startswith("# branch.oid ")]
+    if not revisions or revisions == ["(initial)"]:
         return None
-    status = repositories.line(folder, "status", "--porcelain", "--untracked-files=no")
-    return {"revision": revision, "dirty": bool(status)}
+    return {"revision": revisions[0], "dirty": not all(line.startswith("#") for line in lines)}
 
 
 def changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

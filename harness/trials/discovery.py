@@ -301,14 +301,14 @@ def discover(
         PluginError: a given plugin cannot be used, or two plugins offer the same name. An installed
             plugin that cannot be used raises nothing, but becomes one of ``Registry.faults``.
     """
-    installed = installed_sources()
-    names = {source.origin.module for source in installed}
-    extra_sources = [
-        source for source in given_sources(plugins) if source.origin.module not in names
-    ]
-    sources = [*installed, *extra_sources]
-    processes = Processes(MODULES)
+    processes = Processes(MODULES)  # first, because it takes a while until they are ready
     try:
+        installed = installed_sources()
+        names = {source.origin.module for source in installed}
+        extra_sources = [
+            source for source in given_sources(plugins) if source.origin.module not in names
+        ]
+        sources = [*installed, *extra_sources]
         return _described(processes, sources, meanwhile, strict=strict)
     except BaseException:
         processes.close()
