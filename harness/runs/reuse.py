@@ -3,7 +3,8 @@
 A result is known if its trial has the same identity (`harness.runs.identity`) and its dataset is
 still what it was: of each dataset and earlier run one split is drawn again (of published splits
 each one), and its digest must be that of the result. Files that a plugin reads without declaring
-them are noticed that way. A dataset that was opened from a file needs no draw, because the identity
+them are noticed that way. Splits of one plugin are drawn again in one process, and alone where that
+gave another digest. A dataset that was opened from a file needs no draw, because the identity
 has the digest of the file.
 """
 
@@ -77,6 +78,14 @@ def _of_present_data(registry: Described, request: Request, candidates: Candidat
         key: min(trials, key=lambda trial: trial.repeat) for key, trials in drawn_as.items()
     }
     now = _drawn_now(registry, request, witnesses.values())
+    # A draw may leave behind what changes another one in the same process.
+    changed = [
+        trial
+        for key, trial in witnesses.items()
+        if (drawn := now.get((trial.dataset, trial.repeat))) is None
+        or {drawn.digest} != _at(drawn_as[key], trial)
+    ]
+    now |= _drawn_now(registry, request, changed, alone=True)
     # But published splits are read one by one.
     published = {dataset for (dataset, _), drawn in now.items() if drawn.is_published}
     others = [
@@ -86,7 +95,7 @@ def _of_present_data(registry: Described, request: Request, candidates: Candidat
         for trial in trials
         if (dataset, trial.repeat) not in now
     ]
-    now |= _drawn_now(registry, request, others)
+    now |= _drawn_now(registry, request, others, alone=True)
 
     def fits(trial: Trial, known: Known) -> bool:
         key = trial.dataset, known.run_id
@@ -104,13 +113,13 @@ def _of_present_data(registry: Described, request: Request, candidates: Candidat
 
 
 def _drawn_now(
-    registry: Described, request: Request, trials: Iterable[Trial]
+    registry: Described, request: Request, trials: Iterable[Trial], *, alone: bool = False
 ) -> dict[tuple[Choice, int], Drawn]:
     """The splits of trials as they are drawn now, by dataset and repeat."""
     by_split = {(trial.dataset, trial.repeat): trial for trial in trials}
     jobs = at_a_time(request.jobs, len(by_split))
     limits = Limits(request.timeout, request.memory or share_of_memory(jobs))
-    drawn = digests(registry, list(by_split.values()), jobs=jobs, limits=limits)
+    drawn = digests(registry, list(by_split.values()), jobs=jobs, limits=limits, alone=alone)
     return {(trial.dataset, trial.repeat): each for trial, each in drawn.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.contract.parameters import place_of
@@ -36,48 +37,79 @@ class Drawn(NamedTuple):
 
 
 def digests(
-    registry: Described, trials: Sequence[Trial], *, jobs: int, limits: Limits
+    registry: Described, trials: Sequence[Trial], *, jobs: int, limits: Limits, alone: bool = False
 ) -> dict[Trial, Drawn]:
     """The digest of each trial's split; those that cannot be drawn are left out.
 
     Args:
         registry: has the trials' datasets.
         trials: trials with different splits.
-        jobs: splits drawn at a time, each in a process of its own.
-        limits: of each process.
+        jobs: number of processes at a time.
+        limits: of each split.
+        alone: whether each split has a process of its own. Otherwise splits of one plugin share a
+            process, which takes less time, and those of a process that fails are drawn alone.
     """
     by_trial: dict[Trial, Drawn] = {}
-    waiting = list(reversed(trials))
+    waiting = [[trial] for trial in trials] if alone else _shared(registry, trials, jobs)
+    waiting.reverse()
     with ExitStack() as stack:
-        running: dict[Trial, Call] = {}
+        running: dict[tuple[Trial, ...], Call] = {}
         while waiting or running:
             while waiting and len(running) < jobs:
-                trial = waiting.pop()
-                parent = registry.parent(*_drawn_by(registry, trial))
-                given = (trial.dataset, trial.split_seed, trial.repeat)
-                call = parent.call(digest_there, *given, limits=limits)
-                running[trial] = stack.enter_context(closing(call))
+                together = tuple(waiting.pop())
+                concerned = together[0].dataset.name if len(together) == 1 else ""
+                parent = registry.parent(*_drawn_by(registry, together[0]), concerned)
+                splits = [(trial.dataset, trial.split_seed, trial.repeat) for trial in together]
+                seconds = None if limits.seconds is None else limits.seconds * len(together)
+                call = parent.call(digests_there, splits, limits=replace(limits, seconds=seconds))
+                running[together] = stack.enter_context(closing(call))
             wait(running.values(), 0.1)
-            for trial in [trial for trial, call in running.items() if call.poll()]:
-                answer, failure = running.pop(trial).result()
-                if failure is None and isinstance(answer, dict) and answer.get("drawn"):
-                    by_trial[trial] = Drawn(str(answer["drawn"]), bool(answer["published"]))
-                    registry.learn(*_drawn_by(registry, trial), modules_of(answer))
+            for together in [each for each, call in running.items() if call.poll()]:
+                answer, failure = running.pop(together).result()
+                told = answer.get("splits") if isinstance(answer, dict) else None
+                if failure is None and isinstance(told, list) and len(told) == len(together):
+                    for trial, one in zip(together, told, strict=True):
+                        if isinstance(one, list) and len(one) == 2 and one[0]:
+                            by_trial[trial] = Drawn(str(one[0]), bool(one[1]))
+                    if len(together) == 1:
+                        name = together[0].dataset.name
+                        registry.learn(*_drawn_by(registry, together[0]), name, modules_of(answer))
+                elif len(together) > 1:
+                    waiting += ([trial] for trial in together)
     return by_trial
 
 
-def _drawn_by(registry: Described, trial: Trial) -> tuple[Origin, tuple[str, ...], str]:
+def _shared(registry: Described, trials: Sequence[Trial], jobs: int) -> list[list[Trial]]:
+    """The trials whose splits share a process: as many processes for each plugin as jobs."""
+    by_plugin: dict[tuple[Origin, tuple[str, ...]], list[Trial]] = {}
+    for trial in trials:
+        by_plugin.setdefault(_drawn_by(registry, trial), []).append(trial)
+    return [
+        part for several in by_plugin.values() for i in range(jobs) if (part := several[i::jobs])
+    ]
+
+
+def _drawn_by(registry: Described, trial: Trial) -> tuple[Origin, tuple[str, ...]]:
     """The plugin of a trial's dataset, and what its process has to load."""
     dataset = registry.datasets[trial.dataset.name]
-    return registry.origin("datasets", dataset.name), dataset.requires, dataset.name
+    return registry.origin("datasets", dataset.name), dataset.requires
 
 
-def digest_there(
-    inside: Inside, choice: Choice, seed: int, repeat: int
+def digests_there(
+    inside: Inside, splits: Sequence[tuple[Choice, int, int]]
 ) -> tuple[dict[str, object], dict[str, Any]]:
-    """The digest of a split; called in a process that has loaded the dataset's plugin."""
+    """The digests of splits; called in a process that has loaded the datasets' plugin.
+
+    A split that cannot be drawn has an empty digest.
+    """
     n_before = len(sys.modules)
-    dataset = inside.held.registry.datasets[choice.name]
-    drawn = draw(dataset, seed, dict(choice.parameters), repeat).digest
-    published = len(place_of(dataset, repeat)) > bool(folds_in(str(dataset.kind)))
-    return {"drawn": drawn, "published": published, "loaded": loaded_since(n_before)}, {}
+    told: list[tuple[str, bool]] = []
+    for choice, seed, repeat in splits:
+        try:
+            dataset = inside.held.registry.datasets[choice.name]
+            drawn = draw(dataset, seed, dict(choice.parameters), repeat).digest
+            published = len(place_of(dataset, repeat)) > bool(folds_in(str(dataset.kind)))
+        except Exception:  # noqa: BLE001  # a plugin's code can raise anything; a trial will tell
+            drawn, published = "", False
+        told.append((drawn, published))
+    return {"splits": told, "loaded": loaded_since(n_before)}, {}

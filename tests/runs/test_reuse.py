@@ -232,6 +232,26 @@ def test_of_published_splits_each_one_is_drawn_again(tmp_path: Path) -> None:
     assert "6 trials: 4 known, 2 to run" in harness_in(tmp_path, *words).remarks
 
 
+LEAKS = {
+    "changes the next split": "rng = np.random.default_rng([len(DRAWN), int(rng.integers(99))])",
+    "fails the next time": "1 / (1 - (len(DRAWN) > 1))",
+    "ends the process the next time": "len(DRAWN) > 1 and __import__('os')._exit(3)",
+}
+
+
+@pytest.mark.parametrize("leak", LEAKS.values(), ids=LEAKS)
+def test_a_draw_that_spoils_another_one_in_its_process_leaves_results_known(
+    leak: str, tmp_path: Path
+) -> None:
+    spoiling = f"def split(rng):\n    DRAWN.append(1)\n    {leak}\n"
+    (tmp_path / "data.py").write_text(DATA.replace("def split(rng):\n", f"DRAWN = []\n{spoiling}"))
+    (tmp_path / "shift.txt").write_text("0")
+    write_model(tmp_path, "one")
+    words = ("--jobs", "1")  # so that both datasets are drawn again in one process
+    assert "known" not in run(tmp_path, *words, models="one").remarks
+    assert "12 trials: 12 known, 0 to run" in run(tmp_path, *words, models="one").remarks
+
+
 def test_failures_are_run_again(story: Story) -> None:
     assert "6 trials: 4 known" in story.runs["fails-again"].remarks
     assert {model for _, model, _ in story.own_trials("fails-again")} == {"broken"}
