@@ -414,10 +414,11 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
         n_known, n_trials = len(campaign.known), len(campaign.trials)
         reused = f"{n_known} of {n_trials} results reused" if n_known else "all results new"
         remark(
-            f"run {campaign.run.id} is in {store.name}, {reused}; `harness report` prints it again"
+            f"run {campaign.run.id} is in {store.name}, {reused}; again: harness report"
             + (f"; {timed}; scores do not depend on that" if timed else "")
         )
-        remark("yours: harness run -d TABLE.csv --target COLUMN; harness run -m FILE.py:CLASS")
+        remark("your table: harness run -d TABLE.csv --target COLUMN")
+        remark("your model: harness run -m FILE.py:CLASS")
         for line in told_by_repeats(frames) if given["verbose"] and not frames.metrics else ():
             remark(line)
     return _status(

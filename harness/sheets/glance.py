@@ -62,12 +62,15 @@ NARROWEST = 10
 NAMES = 18
 """The least width of the models' names."""
 
+TURN, DOWN = "┐", "│"
+"""Lead from a dataset's name on a higher line down to its column."""
+
 HEAD = "best by dataset"
 MEANINGS = {LIKELIHOOD: ("likelihood =", "exp(-log loss)")}
 """What a score is, on two lines."""
 
 INTERVALS = "95% intervals."
-SOME_INTERVALS = "95% intervals unless few errors decide."
+SOME_INTERVALS = "95% intervals; blank: too few errors."
 MORE = "All figures: harness report -v"
 
 
@@ -184,6 +187,7 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
         above = ""
     taken = (first, cell_len(above)) if above else (first,)
     heads = _staggered(edges, taken) or _folded_heads(edges, widths, len(taken))
+    higher: list[int] = []  # edges of names on higher lines, from which a line leads down
     for i, parts in enumerate(heads):
         place = len(heads) - i  # from below
         title = above if place == 2 else ""
@@ -192,10 +196,16 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
             title = f"{set_cell_size(words, name_width)} {'mean'.rjust(mean_width)}"
         line: Line = [(title, "bold")]
         end = cell_len(title)
-        for edge, part in parts:
+        leading = [
+            (edge, DOWN)
+            for edge in higher
+            if not any(right - cell_len(part) < edge <= right for right, part in parts)
+        ]
+        for edge, part in sorted([*parts, *leading]):
             line.append((" " * (edge - cell_len(part) - end) + part, "dim"))
             end = edge
         yield line
+        higher += [edge for edge, part in parts if part.endswith(TURN)]
     heat = {dataset: _heat(names, by_name, dataset, rank) for dataset in shown}
     for place, name in enumerate(names):
         look = LOOKS["faint"] if next(iter(by_name[name].values()))["baseline"] else ""
@@ -240,28 +250,26 @@ def _heat(
 def _staggered(edges: Mapping[str, int], taken: Sequence[int]) -> list[list[tuple[int, str]]]:
     """Whole names, each ending at the right edge of its column, on as few lines as they need.
 
-    A name may begin above its left neighbours. Each line has edges and names, from left to right.
-    Empty if the names need more than `DEPTH` lines.
+    A name may begin above its left neighbours; `TURN` ends it then. Each line has edges and names,
+    from left to right. Empty if the names need more than `DEPTH` lines.
 
     Args:
         edges: the right edge of each column, from left to right.
         taken: widths that are taken at the beginning of lines, from the lowest up.
 
     >>> _staggered({"breast-cancer": 16, "digits": 23, "iris": 29}, [10])
-    [[(16, 'breast-cancer')], [(23, 'digits'), (29, 'iris')]]
+    [[(16, 'breast-cancer┐')], [(23, 'digits'), (29, 'iris')]]
     """
     lines: list[list[tuple[int, str]]] = [[] for _ in range(DEPTH)]  # the lowest first
     for name, edge in edges.items():
-        begin = edge - cell_len(name)
-        free = (
-            line
-            for i, line in enumerate(lines)
-            if begin > (line[-1][0] if line else taken[i] if i < len(taken) else -1)
-        )
-        place = next(free, None)
-        if place is None:
+        for i, line in enumerate(lines):
+            part = name + TURN if i else name
+            before = line[-1][0] if line else taken[i] if i < len(taken) else -1
+            if edge - cell_len(part) > before:
+                line.append((edge, part))
+                break
+        else:
             return []
-        place.append((edge, name))
     return [lines[i] for i in reversed(range(DEPTH)) if lines[i] or i < len(taken)]
 
 

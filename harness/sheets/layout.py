@@ -26,7 +26,7 @@ Line: TypeAlias = list[tuple[str, str]]
 """The pieces of a line of text, each with its style."""
 
 LOOKS = {"": "", "strong": "bold", "faint": "dim", "alarm": "yellow"}
-ASCII = str.maketrans("≈†–─·µ×−…", "~+--.ux-.")
+ASCII = str.maketrans("≈†–─·µ×−…┐│", "~+--.ux-.+|")
 NAME = 20
 """The least width of names, as long as there is a narrower `Room` to try."""
 LEAST = 10

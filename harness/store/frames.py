@@ -48,7 +48,7 @@ TIMING_COLUMNS = (
     *("n_train", "n_test", "epochs", "cut_from", "together"),
 )
 BYTES = ("peak_bytes", "device_peak_bytes", "model_bytes")
-KNOWN = "{} of {} results were known (harness run --fresh runs every trial)."
+KNOWN = "{} of {} results are reused (harness run --fresh runs every trial)."
 FLOATS = ("log_probability", "confidence", "brier")
 POSITION = ("key", "position")
 UNSEEN = (*POSITION, "identity", "drawn")

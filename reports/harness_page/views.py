@@ -223,16 +223,26 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
         heat,
         tuple(_leaders(field, heat)),
         frozenset(cell.mark for row in heat for cell in row.cells),
-        _guessing(field, names, means),
+        _guessing(field, names, means, metric),
         price,
     )
 
 
-def _guessing(field: Field, names: Sequence[str], means: Mapping[str, float]) -> str:
-    """A sentence on the scores of the baselines; empty without any."""
+def _guessing(field: Field, names: Sequence[str], means: Mapping[str, float], metric: Shown) -> str:
+    """What the baselines reach, and which models are worse than the best of them; empty if none."""
     known = [n for n in names if field.models[n].baseline and not math.isnan(means[n])]
+    if not known:
+        return ""
     scores = listed((f"{figure(means[n])} ({field.models[n].short})" for n in known), most=3)
-    return f"guessing reaches {scores}." if known else ""
+    sign = 1 if metric.more_is_better else -1
+    floor = max(sign * means[n] for n in known)
+    worse = [
+        field.models[n].short
+        for n in names
+        if not field.models[n].baseline and sign * means[n] < floor
+    ]
+    which = f"Worse: {listed(worse, most=3)}." if worse else "No model is worse."
+    return f"guessing reaches {scores}. {which}"
 
 
 def _shortened(text: str, field: Field) -> str:
@@ -364,8 +374,8 @@ def _told(field: Field, ends: Mapping[str, tuple[float, float]]) -> str:
     if all(math.isnan(low) for low, _ in ends.values()):
         return ""
     if len(field.datasets) == 1:
-        return "Through each dot: 95% interval of the score."
-    return "Through each dot: 95% interval of its distance to the best mean (dotted line)."
+        return "Bar: 95% interval of the score."
+    return "Bar: 95% interval of the gap to the best (dotted line)."
 
 
 def _heat(

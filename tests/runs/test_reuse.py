@@ -174,7 +174,7 @@ def test_a_second_run_of_the_same_trials_runs_none_and_has_the_same_results(stor
 
 
 def test_what_is_known_is_shown_as_known_with_its_run(story: Story) -> None:
-    note = "12 of 16 results were known (harness run --fresh runs every trial)."
+    note = "12 of 16 results are reused (harness run --fresh runs every trial)."
     done = story.runs["more-models"]
     assert "16 trials: 12 known, 4 to run (known from run 1; --fresh runs all)" in done.remarks
     printed = " ".join(done.printed.split())
