@@ -37,9 +37,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _path_of_module() -> Iterator[None]:
+    """A plugin file that a module's tests import here adds its folder; others do not see it."""
+    path = list(sys.path)
+    yield
+    sys.path[:] = path
+
+
 @pytest.fixture(autouse=True)
-def _module_path() -> Iterator[None]:
-    """A plugin file that a test imports here adds its folder; the next test does not see it."""
+def _path_of_test(_path_of_module: None) -> Iterator[None]:
+    """The same for a single test."""
     path = list(sys.path)
     yield
     sys.path[:] = path
