@@ -82,8 +82,13 @@ def csv_text(heads: Sequence[object], rows: Iterable[Iterable[object]], end: str
 
 
 def frame_csv(frame: pd.DataFrame) -> str:
-    """A DataFrame as CSV text without its index; `csv_cell` makes its cells safe."""
+    """A DataFrame as CSV text without its index; `csv_cell` makes its cells safe.
+
+    Ranks are whole numbers, although a column with missing ranks has floats.
+    """
     safe = frame.copy()
+    if "rank" in safe:
+        safe["rank"] = safe["rank"].astype("Int64")
     for name in frame.select_dtypes(exclude=["number", "bool", "datetime", "datetimetz"]).columns:
         safe[name] = frame[name].astype(object).map(csv_cell)
     return str(safe.rename(columns=csv_cell).to_csv(index=False, lineterminator="\n"))

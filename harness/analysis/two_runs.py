@@ -373,7 +373,7 @@ def power_in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str
     middle, ends = _percent(median(tells)), (_percent(tells[0]), _percent(tells[-1]))
     pairings = plural(len(reaches), "model-dataset pair")
     among = f" (median of {pairings}; {ends[0]} to {ends[1]})" if len(reaches) > 1 else ""
-    detected = f"{repeats} repeats find 80% of {differences} of {middle} or more{among}."
+    detected = f"{repeats} repeats detect {differences} of {middle} with 80% probability{among}."
     needed = [(reach.needed(-math.log1p(-TELL), level), reach) for reach, _, level in reaches]
     enough = sorted(n for n, _ in needed if math.isfinite(n))
     never = [reach for n, reach in needed if math.isinf(n)]

@@ -44,7 +44,7 @@ class PublishCommand(options.Command):
 @click.option(
     "--report",
     "name",
-    help="Name of the report that makes the site [the first one with format folder].",
+    help="Name of the report that makes the site [the first report that writes a folder].",
 )
 @options.set_options
 @options.metric_option

@@ -62,7 +62,7 @@ ASKED = (
     "--repeats",
     type=options.REPEATS,
     metavar="N|auto",
-    help="Repeats, each with its own split; auto: 5, then 10, 20, 40 while models tie [5].",
+    help="Repeats of each dataset; auto: 5, then 10, 20, 40 while models tie for best [5].",
 )
 @click.option(
     "--train-sizes",
@@ -149,8 +149,8 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if given["in_process"]
         else options.discover(given["plugins"], meanwhile=LIBRARIES, strict=False)
     )
-    sys.setswitchinterval(SWITCH)
-    threading.Thread(target=_import_libraries).start()
+    if not given["in_process"]:
+        threading.Thread(target=_import_libraries, daemon=True).start()
     from harness.trials.plan import plan
 
     planned = plan(registry, _selection(given))
@@ -186,8 +186,13 @@ def _import_libraries() -> None:
     An import elsewhere waits for one that has begun here. None of the libraries imports the
     harness, so two threads cannot wait for each other.
     """
-    for name in LIBRARIES:
-        importlib.import_module(name)
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH)
+    try:
+        for name in LIBRARIES:
+            importlib.import_module(name)
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _known(campaign: Campaign) -> str:

@@ -57,7 +57,7 @@ EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
 def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> None:
     """Show the last value of each series of the history, and the steps where it changed.
 
-    A series has one measure by date, such as the fit time of a model on a dataset. A step is
+    A series is one measure over time, such as the fit time of a model on a dataset. A step is
     provisional until five points follow it.
     """
     if ctx.invoked_subcommand is None:

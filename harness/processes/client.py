@@ -209,10 +209,12 @@ def _close(
             _shut(channel)
         channel.close()
     # Quicker than `Popen.wait` alone, which only looks again and again.
+    limit = CLOSE_LIMIT  # the supervisor first ends everything below it
     with contextlib.suppress(AttributeError, OSError), os.fdopen(os.pidfd_open(process.pid)) as end:
-        wait([end], CLOSE_LIMIT)
+        wait([end], limit)
+        limit = 0.1
     try:
-        process.wait(CLOSE_LIMIT)  # the supervisor first ends everything below it
+        process.wait(limit)
     except subprocess.TimeoutExpired:
         trees.end(process.pid)
         process.wait()

@@ -160,8 +160,12 @@ def _imports(origin: Origin) -> tuple[set[str], dict[Path, list[Path]]]:
 
 
 def _reached(begin: Sequence[Path], own: Path | None) -> tuple[set[str], dict[Path, list[Path]]]:
-    """What files import, directly and through helpers; files below ``own`` are left out."""
+    """What files import, directly and through helpers; files below ``own`` are left out.
+
+    Modules beside a plugin file can be imported from everywhere in its process.
+    """
     installed: set[str] = set()
+    beside_own = [own.parent] if own is not None and not own.is_dir() else []
     helpers: dict[Path, list[Path]] = {}
     waiting, seen = list(begin), set(begin)
     while waiting:
@@ -169,8 +173,8 @@ def _reached(begin: Sequence[Path], own: Path | None) -> tuple[set[str], dict[Pa
         names, places = _imported_by(file)
         for name in names:
             installed.add(name)  # it comes before a file beside this one, if it is installed
-            if place := _place(name, file.parent):
-                places.append(place)
+            found_at = (_place(name, folder) for folder in (file.parent, *beside_own))
+            places += [place for place in dict.fromkeys(found_at) if place is not None]
         for place in places:
             if own is None or own not in (place, *place.parents):
                 found = [each for each in _files_below(place) if each not in seen]

@@ -79,11 +79,14 @@ def _of_present_data(registry: Described, request: Request, candidates: Candidat
     }
     now = _drawn_now(registry, request, witnesses.values())
     # A draw may leave behind what changes another one in the same process.
+    then: dict[tuple[Choice, int], set[str]] = {}
+    for key, trial in witnesses.items():
+        then.setdefault((trial.dataset, trial.repeat), set()).update(_at(drawn_as[key], trial))
     changed = [
         trial
-        for key, trial in witnesses.items()
-        if (drawn := now.get((trial.dataset, trial.repeat))) is None
-        or {drawn.digest} != _at(drawn_as[key], trial)
+        for trial in witnesses.values()
+        if (drawn := now.get(split := (trial.dataset, trial.repeat))) is None
+        or drawn.digest not in then[split]
     ]
     now |= _drawn_now(registry, request, changed, alone=True)
     # But published splits are read one by one.

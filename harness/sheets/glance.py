@@ -26,6 +26,7 @@ from harness.sheets.ranked import (
 )
 from harness.sheets.sentences import sentences
 from harness.sheets.table import BELOW_TOLD, TIED_TOLD
+from harness.statistics.scores import Basis
 from harness.words import plural
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ MEANINGS = {LIKELIHOOD: ("likelihood =", "exp(-log loss)")}
 """What a score is, on two lines."""
 
 INTERVALS = "95% intervals."
-SOME_INTERVALS = "95% intervals; blank: too few errors."
+TOO_FEW = "95% intervals; blank: too few errors."
+SOME_INTERVALS = "95% intervals where known."
 MORE = "All figures: harness report -v"
 
 
@@ -115,13 +117,15 @@ class Glance:
         marked = self.metrics if self.sheet else self.metrics[:1]
         below = any(each.name in row["below_baseline"] for row in rows for each in marked)
         groups = [rows] if self.sheet else [each[:BEST] for each in by_dataset(rows).values()]
-        lacking = any(
-            row["ok"] and math.isnan(row.get(f"{each.name}_low", 0.0))
+        reasons = {
+            row.get(f"{'nll' if each.name == LIKELIHOOD else each.name}_basis")
             for group in groups
             for row in group
             for each in self.metrics[:SCORES]
-        )
-        intervals = SOME_INTERVALS if lacking else INTERVALS
+            if row["ok"] and math.isnan(row.get(f"{each.name}_low", 0.0))
+        }
+        few = reasons == {Basis.FEW_CARRYING}
+        intervals = TOO_FEW if few else SOME_INTERVALS if reasons else INTERVALS
         told = (TIED_TOLD, BELOW_TOLD if below else "", intervals, MORE)
         return " ".join(filter(None, told))
 

@@ -40,7 +40,7 @@ TESTS = (
     f"The tests behind {TIED} and bold are paired by split, at 5%, corrected for the number of "
     "models. Bold: significantly better than all others."
 )
-BELOW_HELP = f"{BELOW_TOLD} More rows or repeats would tell."
+BELOW_HELP = f"{BELOW_TOLD} More rows or repeats are needed to decide."
 LOOKED = (
     f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added to datasets where "
     "models still tied with the best{}. The marks are corrected for these repeated tests "

@@ -113,6 +113,8 @@ def _records(table: pd.DataFrame) -> str:
                 None if isinstance(value, float) and not math.isfinite(value) else value
                 for value in values
             ]
+        if name == "rank":  # floats, because baselines have none
+            values = [None if value is None else int(value) for value in values]
         columns[str(name)] = values
     encode = json.JSONEncoder(allow_nan=False, separators=(",\n        ", ": ")).encode
     rows = zip(*columns.values(), strict=True)

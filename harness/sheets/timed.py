@@ -32,8 +32,8 @@ TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softm
 RATIO, TIMED_ON = "× anchor", "timed on"
 TRAINING_TOLD = (
     (
-        "µs/epoch: time that each epoch after the first adds to a fit. A model without a time of a "
-        "fit was timed with fewer epochs than a fit has."
+        "µs/epoch: time that each epoch after the first adds to a fit. If the fit time is missing, "
+        "the model was timed with fewer epochs."
     ),
     (
         "row: time to predict one row, as median and p99 (99th percentile). softmax: one softmax "

@@ -102,7 +102,9 @@ runs = Table(
     Column("environment", JSON, nullable=False),
     Column("n_trials", Integer, nullable=False),
     Column("planned", JSON),  # NULL in runs of earlier schemas
-    sqlite_autoincrement=True,  # no id is used again: tables and sites name runs by their ids
+    # No id is used again, because tables and sites name runs by it; in SQLite, this holds for
+    # stores that were made with this line.
+    sqlite_autoincrement=True,
 )
 
 results = Table(

@@ -67,7 +67,7 @@ def fingerprint(registry: Registry, installed: Installed | None = None) -> Finge
     def checkout_of(path: Path) -> Checkout | None:
         root = _repository(path)
         if root not in checkouts:  # most plugins share one
-            checkouts[root] = checkout_at(path)
+            checkouts[root] = checkout_at(root or path)
         return checkouts[root]
 
     return {

@@ -193,7 +193,7 @@ def _within(pairings: Iterable[TimedPairing], budget: float, start: float) -> Sc
         else:
             left_out.append(pairing)
     needed = math.ceil(FEWEST * (total + start) / RECKONED / 10) * 10
-    reason = f"no time left of {budget:g} s; {needed:g} s would time all (--timing-budget)"
+    reason = f"not timed within {budget:g} s; {needed:g} s would suffice (--timing-budget)"
     late = tuple(
         Timing(
             "fit",

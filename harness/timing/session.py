@@ -307,10 +307,10 @@ class _Bench:
         """Report groups for which the time did not suffice, with a budget that probably would."""
         left = sum(group.weight for _, group in turn)
         done = sum(group.weight for group in self.groups.values()) - left
-        reason = f"no time left of {self.bench.budget:g} s"
+        reason = f"not timed within {self.bench.budget:g} s"
         if done > 0:
             needed = math.ceil(FEWEST * spent * (done + left) / done / 10) * 10
-            reason += f"; about {needed} s would time all"
+            reason += f"; about {needed} s would suffice"
         for i, group in turn:
             for place, key in enumerate(group.keys):
                 self.tallies[key] = _Tally((i, place), "unfinished", reason)

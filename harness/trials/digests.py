@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack, closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.contract.parameters import place_of
@@ -45,9 +44,9 @@ def digests(
         registry: has the trials' datasets.
         trials: trials with different splits.
         jobs: number of processes at a time.
-        limits: of each split.
+        limits: of each process.
         alone: whether each split has a process of its own. Otherwise splits of one plugin share a
-            process, which takes less time, and those of a process that fails are drawn alone.
+            process, which takes less time; if it fails, none of them has a digest.
     """
     by_trial: dict[Trial, Drawn] = {}
     waiting = [[trial] for trial in trials] if alone else _shared(registry, trials, jobs)
@@ -60,8 +59,7 @@ def digests(
                 concerned = together[0].dataset.name if len(together) == 1 else ""
                 parent = registry.parent(*_drawn_by(registry, together[0]), concerned)
                 splits = [(trial.dataset, trial.split_seed, trial.repeat) for trial in together]
-                seconds = None if limits.seconds is None else limits.seconds * len(together)
-                call = parent.call(digests_there, splits, limits=replace(limits, seconds=seconds))
+                call = parent.call(digests_there, splits, limits=limits)
                 running[together] = stack.enter_context(closing(call))
             wait(running.values(), 0.1)
             for together in [each for each, call in running.items() if call.poll()]:
@@ -74,8 +72,6 @@ def digests(
                     if len(together) == 1:
                         name = together[0].dataset.name
                         registry.learn(*_drawn_by(registry, together[0]), name, modules_of(answer))
-                elif len(together) > 1:
-                    waiting += ([trial] for trial in together)
     return by_trial
 
 

@@ -105,7 +105,7 @@ class Grids:
         rank = self.board.rank.name
         for dataset, sheet in zip(self.board.datasets, self._sheets, strict=False):
             own = self.board.rows_of_dataset[dataset]
-            best = next((row for row in own if row["rank"] == 1), None)
+            best = next((row for row in own if row[f"{rank}_best"]), None)
             tied = [row for row in own if row is not best and row[f"{rank}_tied_with_best"]]
             ran = [row for row in own if row["ok"]]
             leader = GridCell(NONE, look="alarm")

@@ -193,7 +193,7 @@ def _how_ranked(board: Board) -> tuple[str, ...]:
         text += " Baselines, which ignore the features, have no rank."
     if board.standings.loc[~baselines, "rank"].notna().all():
         return (text,)
-    if not board.standings["mean"].notna().any():
+    if not board.standings.loc[~baselines, "mean"].notna().any():
         none = (
             f"No model has completed all {n} datasets, so there is no ranking over all of them. "
             "Each dataset has a ranking on its page."

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAMED = 2
 """The most models that are named as tied with the best; JSON and CSV name all."""
 
-HEADS = ("dataset", "best", "score", "95% interval", "not told apart from it")
+HEADS = ("dataset", "best", "score", "95% interval", "not significantly different")
 
 
 @dataclass(frozen=True, slots=True)

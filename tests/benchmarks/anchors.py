@@ -6,7 +6,7 @@
     python tests/benchmarks/anchors.py cost             # what the anchors cost, half a minute
     python tests/benchmarks/anchors.py compare FILE ...         # sessions of one or more machines
 
-``--without`` lets NumPy, SciPy and OpenBLAS do without some instructions of this processor, and the
+``--without`` lets NumPy and OpenBLAS do without some instructions of this processor, and the
 session counts as another machine's. It stands for a machine with an older processor as long as no
 second machine is there; memory and caches are the same, which flatters the ratios.
 
@@ -72,7 +72,10 @@ HOGS = {
 """Programs that run beside a session on the last processor."""
 
 WITHOUT = {
-    "avx512": {"NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR"},
+    "avx512": {
+        "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+        "OPENBLAS_CORETYPE": "HASWELL",
+    },
     "avx2": {
         "NPY_DISABLE_CPU_FEATURES": "X86_V3 X86_V4 AVX512_ICL AVX512_SPR",
         "OPENBLAS_CORETYPE": "NEHALEM",

@@ -104,7 +104,9 @@ def test_classes_of_every_kind_learn_or_say_why_not(folder: Path) -> None:
 
 def test_a_change_of_a_module_beside_a_class_makes_its_trials_new(folder: Path) -> None:
     with_import = MINE.replace("sharpness: float = 1.0", "sharpness: float = SHARPNESS")
-    (folder / "mine.py").write_text(f"from how_sharp import SHARPNESS\n{with_import}")
+    (folder / "mine.py").write_text(f"from values.of_mine import SHARPNESS\n{with_import}")
+    (folder / "values").mkdir()
+    (folder / "values" / "of_mine.py").write_text("from how_sharp import SHARPNESS\n")
     words = ("-d", "iris", "-m", "./mine.py:Mine", "-r", "1")
     told = []
     for sharpness in (1.0, 1.0, 1.5):

@@ -643,3 +643,10 @@ def test_train_sizes_that_are_not_numbers_are_a_one_line_error(cli: Harness, giv
     status, _, said = cli("run", "-d", "iris", "--train-sizes", given)
     assert status == 2
     assert "no whole number from 1" in said
+
+
+def test_nothing_that_the_command_line_imports_has_to_be_called_at_exit() -> None:
+    """`main` ends the process before what was registered before it."""
+    code = "import atexit, harness.cli; print(atexit._ncallbacks())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import sys
+import sysconfig
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -68,12 +70,15 @@ def test_a_plugin_file_imports_the_modules_beside_it(tmp_path: Path) -> None:
     assert "half" in load([str(file)]).models
 
 
-def test_an_installed_module_comes_before_one_beside_a_plugin_file(tmp_path: Path) -> None:
-    (tmp_path / "numpy.py").write_text("raise RuntimeError")
-    (tmp_path / "queue.py").write_text("raise RuntimeError")
+def test_an_installed_module_comes_before_one_beside_a_plugin_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    (tmp_path / "colorsys.py").write_text("raise RuntimeError")
     file = tmp_path / "ten.py"
-    file.write_text(f"import numpy, queue\n{TEN_LINES}")
+    file.write_text(f"import colorsys\n{TEN_LINES}")
     assert "half" in load([str(file)]).models
+    assert str(sys.modules["colorsys"].__file__).startswith(sysconfig.get_paths()["stdlib"])
 
 
 def test_a_plugin_can_be_given_as_a_module_name() -> None:
@@ -87,6 +92,7 @@ def test_a_plugin_can_be_given_as_a_module_name() -> None:
         ("import nowhere_to_be_found", "does not import: ModuleNotFoundError"),
         ("from . import beside", "a relative import needs a package, and a file alone has none"),
         ("from .beside import X", "import without the dot, or install the package"),
+        ("from .conv_2d import X", "a relative import needs a package, and a file alone has none"),
         ("def broken(:", "does not import: SyntaxError"),
         ("raise SystemExit(3)", "does not import: SystemExit"),
         ("x = 1", "offers nothing: define one of harness_datasets"),

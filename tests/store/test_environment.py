@@ -72,6 +72,19 @@ def test_a_checkout_is_dirty_where_a_tracked_file_has_changed(repository: Path) 
     assert found["dirty"] is True
 
 
+def test_a_link_to_a_checkout_has_its_revision(repository: Path) -> None:
+    link = repository.parent / "link"
+    link.symlink_to(repository)
+    assert checkout_at(link / "model.py") == checkout_at(repository / "model.py")
+
+
+def test_a_repository_without_a_commit_has_no_revision(repository: Path) -> None:
+    empty = repository.parent / "empty"
+    empty.mkdir()
+    run_git(empty, "init", "--quiet")
+    assert checkout_at(empty) is None
+
+
 def test_what_is_no_checkout_has_no_revision(repository: Path) -> None:
     assert checkout_at(repository.parent) is None
     assert checkout_at(repository.parent / "missing" / "file.py") is None

@@ -74,7 +74,7 @@ class _Finder(MetaPathFinder):
             file = os.fsdecode(bytes.fromhex(name.rpartition("_")[2]))
         except ValueError:
             return None
-        if not file:
+        if not os.path.isabs(file):  # noqa: PTH117  # another name that can be read as hex
             return None
         return importlib.util.spec_from_file_location(
             fullname, file, loader=_Loader(fullname, file)
