@@ -549,7 +549,7 @@ def test_the_remarks_have_the_detectable_difference_and_the_repeats_needed_for_o
     assert {row.verdict for row in rows if row.measure == "likelihood"} == {"undecided"}
     first, second = remarks
     told = re.fullmatch(
-        r"5 repeats find 80% of changes of the likelihood of ([\d.]+)% or more.", first
+        r"5 repeats detect changes of the likelihood of ([\d.]+)% with 80% probability.", first
     )
     enough = re.fullmatch(r"To find 1%: about (\d+) repeats for 1 of 1 model-dataset pair.", second)
     assert told
@@ -668,9 +668,9 @@ def test_the_visible_difference_grows_with_the_number_of_rows_compared(made: Mad
 
 
 def test_timings_that_neither_run_has_finished_are_listed(made: Made) -> None:
-    late = replace(timed(1)[0], status="unfinished", samples=(), reason="no time left of 30 s")
+    late = replace(timed(1)[0], status="unfinished", samples=(), reason="not timed within 30 s")
     rows, _ = made.compare(made.run({}, timings=[late]), made.run({}, timings=[late]))
-    assert [(row.verdict, row.note) for row in rows] == [("not judged", "no time left of 30 s")]
+    assert [(row.verdict, row.note) for row in rows] == [("not judged", "not timed within 30 s")]
 
 
 def test_the_interval_of_a_likelihood_lies_between_0_and_1(made: Made) -> None:
@@ -714,12 +714,12 @@ def test_a_run_prints_before_and_after_which_differences_its_repeats_can_detect(
     """The line before uses the variances of an earlier run; the line after uses the run's own."""
     words = ("run", "-d", "threshold", "-m", "numpy-softmax[l2=0.1|1]", "-r", "3")
     first = harness_in(tmp_path, *words, "--no-timing", "--no-progress", "--verbose")
-    assert "3 repeats find 80% of differences in likelihood from the best model of" in first.remarks
+    assert "3 repeats detect differences in likelihood from the best model of" in first.remarks
     assert "To find 1%:" in first.remarks
     assert "two models compared alone" in first.remarks  # the tables contain the baselines, too
     assert "by run 1" not in first.remarks
     second = harness_in(tmp_path, *words[:-1], "4", "--no-timing", "--no-progress")
-    assert "by run 1: 4 repeats find 80% of differences" in second.remarks
+    assert "by run 1: 4 repeats detect differences" in second.remarks
 
 
 def test_an_unfinished_run_has_no_best_model_that_others_differ_from(made: Made) -> None:

@@ -408,7 +408,7 @@ def test_a_run_without_time_for_its_timing_recommends_a_budget(
     assert done.status == 0
     told = re.sub(r"\s+", " ", done.printed)
     assert re.search(
-        r"3 timings: no time left of 1 s; \d+ s would time all \(--timing-budget\): threshold,",
+        r"3 timings: not timed within 1 s; \d+ s would suffice \(--timing-budget\): threshold,",
         told,
     )
 

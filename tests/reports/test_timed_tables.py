@@ -63,7 +63,7 @@ UNTIMED = (
     timing("softmax", "wrong-one", CASE, status="wrong", reason="a probability is off by 0.1"),
     timing("softmax", "late-one", CASE, status="unfinished", reason="the time was up"),
     timing("fit", "odd[x=1]", "iris", status="failed", reason="ValueError: [bold]no\x1b[31m [/]"),
-    timing("fit", "big", "digits", status="unfinished", reason="no time left of 1 s"),
+    timing("fit", "big", "digits", status="unfinished", reason="not timed within 1 s"),
     timing("softmax", "every kernel", "every shape", status="unfinished", reason="no XPU here"),
 )
 LONG = (
@@ -540,18 +540,18 @@ def test_pairings_and_kernels_without_a_time_are_listed_with_the_reason(report: 
     text = printed(report, frames_of(*KERNELS, *PAIRING, *UNTIMED), 1000)
     assert f"wrong-one, {CASE} (softmax) @ cpu: wrong: a probability is off by 0.1" in text
     assert f"1 timing: the time was up: {CASE}, late-one" in text
-    assert "1 timing: no time left of 1 s: digits, big" in text
+    assert "1 timing: not timed within 1 s: digits, big" in text
     assert "1 timing: no XPU here: every shape, every kernel" in text
 
 
 def test_many_pairings_without_a_time_for_the_same_reason_are_one_line(report: Report) -> None:
     late = [
-        timing("fit", f"m{i}", "digits", status="unfinished", reason="no time left of 1 s")
+        timing("fit", f"m{i}", "digits", status="unfinished", reason="not timed within 1 s")
         for i in range(9)
     ]
     text = printed(report, frames_of(*late), 1000)
     listed = "; ".join(f"digits, m{i}" for i in range(3))
-    assert f"9 timings: no time left of 1 s: {listed}; and 6 more" in text
+    assert f"9 timings: not timed within 1 s: {listed}; and 6 more" in text
 
 
 def test_markup_from_plugins_is_printed_as_text(report: Report) -> None:
@@ -606,7 +606,7 @@ def test_json_has_every_figure_and_null_for_missing_figures(
     (mlp, _, odd, big) = tables["training"]
     assert mlp["reference_ratio"] == pytest.approx(0.8)
     assert (odd["status"], odd["fit_seconds"]) == ("failed", None)
-    assert (big["status"], big["reason"]) == ("unfinished", "no time left of 1 s")
+    assert (big["status"], big["reason"]) == ("unfinished", "not timed within 1 s")
     kernels = {row["kernel"]: row for row in tables["softmax"]}
     assert list(kernels) == ["fast", "naive", "copy", "wrong-one", "late-one"]
     assert kernels["naive"]["survives"] == 0

@@ -56,7 +56,7 @@ def test_the_newest_timing_of_each_model_stands_and_says_when_it_was_measured() 
 
 
 def test_a_newer_failure_does_not_replace_a_success() -> None:
-    failed = Timing("fit", "knn", "iris", "cpu", 1, "unfinished", "no time left of 1 s")
+    failed = Timing("fit", "knn", "iris", "cpu", 1, "unfinished", "not timed within 1 s")
     frame, _ = side_by_side([part(1, MORNING, timing("knn", 0.1)), part(2, EVENING, failed)])
     assert row(frame, "knn")["status"] == "ok"
 

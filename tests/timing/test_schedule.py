@@ -472,7 +472,7 @@ def test_what_the_budget_has_no_time_for_is_told_with_a_budget_that_has() -> Non
     assert {late.status for late in schedule.late} == {"unfinished"}
     (reason,) = {late.reason for late in schedule.late}
     assert (
-        reason == f"no time left of 30 s; {schedule.seconds:g} s would time all (--timing-budget)"
+        reason == f"not timed within 30 s; {schedule.seconds:g} s would suffice (--timing-budget)"
     )
     assert schedule.seconds > 30
     enough = schedule_of(measured, trials, schedule.seconds)
@@ -516,7 +516,7 @@ def test_where_time_is_short_a_fit_is_cut_short_if_the_model_can() -> None:
         "quick-loop": (None, 5000),
     }
     assert [late.subject for late in schedule.late] == ["endless"]
-    assert f"{schedule.seconds:g} s would time all" in schedule.late[0].reason
+    assert f"{schedule.seconds:g} s would suffice" in schedule.late[0].reason
     whole = schedule_of(measured, trials, schedule.seconds)
     assert not whole.late
 

@@ -444,7 +444,7 @@ def test_what_the_first_process_does_not_come_to_is_given_up_with_a_time_that_wo
     session = Machine(seconds=lambda _: 10.0).time(*map(Group, "wxyz"), budget=60.0)
     assert [timing.status for timing in session.timings] == ["ok", "ok", *["unfinished"] * 2]
     assert session.n_processes == FEWEST
-    reason = "no time left of 60 s; about 120 s would time all"
+    reason = "not timed within 60 s; about 120 s would suffice"
     assert [timing.reason for timing in session.timings[2:]] == [reason] * 2
 
 
