@@ -503,6 +503,16 @@ def test_the_last_note_of_a_worker_s_call_is_known(worker: Worker) -> None:
     assert worker.noted == [2, "b"]
 
 
+def test_processes_that_are_let_go_end_soon_and_start_again_if_they_are_needed() -> None:
+    with closing(Processes(MODULES)) as processes:
+        assert result(processes.root, doubles.doubles, 21) == 42
+        supervisor = psutil.Process(processes.pid)
+        processes.let_go()
+        supervisor.wait(LONG)
+        processes.renew()
+        assert result(processes.root, doubles.doubles, 4) == 8
+
+
 def test_an_ended_worker_leaves_no_process_behind() -> None:
     worker = Worker(doubles.nothing, modules=MODULES)
     answer(worker, doubles.counts_calls)
