@@ -229,20 +229,22 @@ def view(frames: Frames, ranking: pd.DataFrame, field: Field, metric: Shown) -> 
 
 
 def _guessing(field: Field, names: Sequence[str], means: Mapping[str, float], metric: Shown) -> str:
-    """What the baselines reach, and which models are worse than the best of them; empty if none."""
+    """What the baselines reach, and which models do not exceed it; empty without baselines."""
     known = [n for n in names if field.models[n].baseline and not math.isnan(means[n])]
     if not known:
         return ""
     scores = listed((f"{figure(means[n])} ({field.models[n].short})" for n in known), most=3)
     sign = 1 if metric.more_is_better else -1
     floor = max(sign * means[n] for n in known)
-    worse = [
-        field.models[n].short
-        for n in names
-        if not field.models[n].baseline and sign * means[n] < floor
-    ]
-    which = f"Worse: {listed(worse, most=3)}." if worse else "No model is worse."
-    return f"guessing reaches {scores}. {which}"
+    own = [n for n in names if not field.models[n].baseline]
+    lower = [field.models[n].short for n in own if not sign * means[n] > floor]
+    if len(lower) == len(own):
+        better = "No model is better" if own else ""
+    elif lower:
+        better = f"All models except {listed(lower, most=3)} are better"
+    else:
+        better = "All models are better"
+    return f"guessing reaches {scores}.{f' {better}.' if better else ''}"
 
 
 def _shortened(text: str, field: Field) -> str:
