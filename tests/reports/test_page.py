@@ -668,7 +668,7 @@ def test_the_first_screen_has_what_readers_ask_for(opened: Any, made: Frames, wi
     assert lowest <= {1400: 900, 390: 844}[width]
     assert len(best) == (not wide)
     for text in best:
-        assert text.startswith("Best on each dataset (≈: not significantly different): ")
+        assert text.startswith("Best on each dataset (≈: not significantly different)")
         assert all(re.search(rf"{dataset}: \S+ \.\d\d\d\b", text) for dataset in DATASETS)
 
 
