@@ -175,6 +175,7 @@ def _reached(begin: Sequence[Path], own: Path | None) -> tuple[set[str], dict[Pa
             installed.add(name)  # it comes before a file beside this one, if it is installed
             found_at = (_place(name, folder) for folder in (file.parent, *beside_own))
             places += [place for place in dict.fromkeys(found_at) if place is not None]
+            places += _below(name, beside_own)
         for place in places:
             if own is None or own not in (place, *place.parents):
                 found = [each for each in _files_below(place) if each not in seen]
@@ -182,6 +183,22 @@ def _reached(begin: Sequence[Path], own: Path | None) -> tuple[set[str], dict[Pa
                 waiting += found
                 seen |= set(found)
     return installed, {root: sorted(files) for root, files in helpers.items()}
+
+
+def _below(name: str, folders: Sequence[Path]) -> list[Path]:
+    """Modules of a name in subfolders, which code may add to `sys.path`; none if it is installed.
+
+    A module that is found and not used costs at most that a trial runs again.
+    """
+    try:
+        if name in sys.modules or importlib.util.find_spec(name) is not None:
+            return []
+    except Exception:  # noqa: BLE001  # a stranger's finder of modules may raise anything
+        return []
+    forms = (f"{name}.py", f"{name}/__init__.py")
+    patterns = [f"{depth}{form}" for depth in ("*/", "*/*/") for form in forms]
+    found = [file for folder in folders for pattern in patterns for file in folder.glob(pattern)]
+    return [file.parent if file.name == "__init__.py" else file for file in sorted(found)]
 
 
 def _files_below(place: Path) -> list[Path]:

@@ -1,11 +1,10 @@
 """Finds what earlier runs in the store know already: results of trials, and timings of pairings.
 
 A result is known if its trial has the same identity (`harness.runs.identity`) and its dataset is
-still what it was: of each dataset and earlier run one split is drawn again (of published splits
-each one), and its digest must be that of the result. Files that a plugin reads without declaring
-them are noticed that way. Splits of one plugin are drawn again in one process, and alone where that
-gave another digest. A dataset that was opened from a file needs no draw, because the identity
-has the digest of the file.
+still what it was: each split is drawn again, and its digest must be that of the result. Files that
+a dataset's plugin reads without declaring them are noticed that way. Splits of one plugin are drawn
+again in one process, and alone where that gave another digest. A dataset that was opened from a
+file needs no draw, because the identity has the digest of the file.
 """
 
 from __future__ import annotations
@@ -27,11 +26,13 @@ if TYPE_CHECKING:
     from harness.runs.campaign import Request
     from harness.runs.identity import Identities
     from harness.store.database import Known, Store
-    from harness.trials.digests import Drawn
     from harness.trials.discovery import Described
 
 Candidates = dict["Trial", list["Known"]]
 """The known results of trials, newest first."""
+
+Split = tuple["Choice", int]
+"""A dataset and the number of a repeat."""
 
 
 def known_results(
@@ -64,49 +65,22 @@ def known_results(
 
 
 def _of_present_data(registry: Described, request: Request, candidates: Candidates) -> Candidates:
-    """The candidates whose dataset is what it was in their run."""
-    drawn_as: dict[tuple[Choice, int], dict[Trial, set[str]]] = {}
+    """The candidates whose split is drawn now as it was drawn in their run."""
+    drawn_as: dict[Split, set[str]] = {}
+    trials: dict[Split, Trial] = {}  # all trials of a split have the same rows
     for trial, several in candidates.items():
         if not registry.origin("datasets", trial.dataset.name).options:
-            for known in several:
-                of_run = drawn_as.setdefault((trial.dataset, known.run_id), {})
-                of_run.setdefault(trial, set()).add(known.drawn)
-    if not drawn_as:
-        return candidates
-    # In one run a dataset is the same throughout, so one of its splits speaks for the others.
-    witnesses = {
-        key: min(trials, key=lambda trial: trial.repeat) for key, trials in drawn_as.items()
-    }
-    now = _drawn_now(registry, request, witnesses.values())
+            split = trial.dataset, trial.repeat
+            trials[split] = trial
+            drawn_as.setdefault(split, set()).update(known.drawn for known in several)
+    now = _drawn_now(registry, request, trials)
     # A draw may leave behind what changes another one in the same process.
-    then: dict[tuple[Choice, int], set[str]] = {}
-    for key, trial in witnesses.items():
-        then.setdefault((trial.dataset, trial.repeat), set()).update(_at(drawn_as[key], trial))
-    changed = [
-        trial
-        for trial in witnesses.values()
-        if (drawn := now.get(split := (trial.dataset, trial.repeat))) is None
-        or drawn.digest not in then[split]
-    ]
+    changed = {split: trials[split] for split in trials if now.get(split) not in drawn_as[split]}
     now |= _drawn_now(registry, request, changed, alone=True)
-    # But published splits are read one by one.
-    published = {dataset for (dataset, _), drawn in now.items() if drawn.is_published}
-    others = [
-        trial
-        for (dataset, _), trials in drawn_as.items()
-        if dataset in published
-        for trial in trials
-        if (dataset, trial.repeat) not in now
-    ]
-    now |= _drawn_now(registry, request, others, alone=True)
 
     def fits(trial: Trial, known: Known) -> bool:
-        key = trial.dataset, known.run_id
-        if key not in drawn_as:
-            return True
-        witness = trial if trial.dataset in published else witnesses[key]
-        drawn = now.get((witness.dataset, witness.repeat))
-        return drawn is not None and _at(drawn_as[key], witness) == {drawn.digest}
+        split = trial.dataset, trial.repeat
+        return split not in drawn_as or known.drawn == now.get(split)
 
     kept = {
         trial: [known for known in several if fits(trial, known)]
@@ -116,24 +90,13 @@ def _of_present_data(registry: Described, request: Request, candidates: Candidat
 
 
 def _drawn_now(
-    registry: Described, request: Request, trials: Iterable[Trial], *, alone: bool = False
-) -> dict[tuple[Choice, int], Drawn]:
-    """The splits of trials as they are drawn now, by dataset and repeat."""
-    by_split = {(trial.dataset, trial.repeat): trial for trial in trials}
-    jobs = at_a_time(request.jobs, len(by_split))
+    registry: Described, request: Request, trials: Mapping[Split, Trial], *, alone: bool = False
+) -> dict[Split, str]:
+    """The digests of splits as they are drawn now."""
+    jobs = at_a_time(request.jobs, len(trials))
     limits = Limits(request.timeout, request.memory or share_of_memory(jobs))
-    drawn = digests(registry, list(by_split.values()), jobs=jobs, limits=limits, alone=alone)
-    return {(trial.dataset, trial.repeat): each for trial, each in drawn.items()}
-
-
-def _at(drawn: Mapping[Trial, set[str]], witness: Trial) -> set[str]:
-    """The digests of all trials with the split of a trial."""
-    return {
-        digest
-        for trial, several in drawn.items()
-        if trial.repeat == witness.repeat
-        for digest in several
-    }
+    drawn = digests(registry, list(trials.values()), jobs=jobs, limits=limits, alone=alone)
+    return {split: drawn[trial] for split, trial in trials.items() if trial in drawn}
 
 
 def _in_whole_batches(trials: Iterable[Trial], known: Mapping[Trial, Known]) -> dict[Trial, Known]:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import sys
-from contextlib import ExitStack, closing
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING, Any
 
-from harness.contract.parameters import place_of
-from harness.contract.values import folds_in
 from harness.processes.client import Limits, wait
 from harness.trials.draw import loaded_since, modules_of
 from harness.trials.trial import draw
@@ -22,22 +20,9 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
 
-class Drawn(NamedTuple):
-    """What is known of a split that was drawn.
-
-    Args:
-        digest: as `Result.drawn`.
-        is_published: whether the dataset's rows may differ by the number of the repetition alone,
-            so that no split speaks for another.
-    """
-
-    digest: str
-    is_published: bool
-
-
 def digests(
     registry: Described, trials: Sequence[Trial], *, jobs: int, limits: Limits, alone: bool = False
-) -> dict[Trial, Drawn]:
+) -> dict[Trial, str]:
     """The digest of each trial's split; those that cannot be drawn are left out.
 
     Args:
@@ -48,7 +33,7 @@ def digests(
         alone: whether each split has a process of its own. Otherwise splits of one plugin share a
             process, which takes less time; if it fails, none of them has a digest.
     """
-    by_trial: dict[Trial, Drawn] = {}
+    by_trial: dict[Trial, str] = {}
     waiting = [[trial] for trial in trials] if alone else _shared(registry, trials, jobs)
     waiting.reverse()
     with ExitStack() as stack:
@@ -66,9 +51,7 @@ def digests(
                 answer, failure = running.pop(together).result()
                 told = answer.get("splits") if isinstance(answer, dict) else None
                 if failure is None and isinstance(told, list) and len(told) == len(together):
-                    for trial, one in zip(together, told, strict=True):
-                        if isinstance(one, list) and len(one) == 2 and one[0]:
-                            by_trial[trial] = Drawn(str(one[0]), bool(one[1]))
+                    by_trial |= {t: str(d) for t, d in zip(together, told, strict=True) if d}
                     if len(together) == 1:
                         name = together[0].dataset.name
                         registry.learn(*_drawn_by(registry, together[0]), name, modules_of(answer))
@@ -99,13 +82,11 @@ def digests_there(
     A split that cannot be drawn has an empty digest.
     """
     n_before = len(sys.modules)
-    told: list[tuple[str, bool]] = []
+    told: list[str] = []
     for choice, seed, repeat in splits:
-        try:
+        digest = ""
+        with suppress(Exception):  # a plugin's code can raise anything; a trial will tell
             dataset = inside.held.registry.datasets[choice.name]
-            drawn = draw(dataset, seed, dict(choice.parameters), repeat).digest
-            published = len(place_of(dataset, repeat)) > bool(folds_in(str(dataset.kind)))
-        except Exception:  # noqa: BLE001  # a plugin's code can raise anything; a trial will tell
-            drawn, published = "", False
-        told.append((drawn, published))
+            digest = draw(dataset, seed, dict(choice.parameters), repeat).digest
+        told.append(digest)
     return {"splits": told, "loaded": loaded_since(n_before)}, {}

@@ -102,15 +102,29 @@ def test_classes_of_every_kind_learn_or_say_why_not(folder: Path) -> None:
     assert ok["DecisionTreeClassifier[prepare=raw]"] > 0.7
 
 
-def test_a_change_of_a_module_beside_a_class_makes_its_trials_new(folder: Path) -> None:
+ADDS_LIB = "import sys, pathlib; sys.path.append(str(pathlib.Path(__file__).parent / 'lib'))"
+
+
+@pytest.mark.parametrize(
+    ("reach", "helper"),
+    [
+        ("from how_sharp import SHARPNESS", "how_sharp.py"),
+        ("from values.of_mine import SHARPNESS", "how_sharp.py"),  # which imports it
+        (f"{ADDS_LIB}; from how_sharp_there import SHARPNESS", "lib/how_sharp_there.py"),
+    ],
+)
+def test_a_change_of_a_module_near_a_class_makes_its_trials_new(
+    folder: Path, reach: str, helper: str
+) -> None:
     with_import = MINE.replace("sharpness: float = 1.0", "sharpness: float = SHARPNESS")
-    (folder / "mine.py").write_text(f"from values.of_mine import SHARPNESS\n{with_import}")
-    (folder / "values").mkdir()
+    (folder / "mine.py").write_text(f"{reach}\n{with_import}")
+    for name in ("values", "lib"):
+        (folder / name).mkdir()
     (folder / "values" / "of_mine.py").write_text("from how_sharp import SHARPNESS\n")
     words = ("-d", "iris", "-m", "./mine.py:Mine", "-r", "1")
     told = []
     for sharpness in (1.0, 1.0, 1.5):
-        (folder / "how_sharp.py").write_text(f"SHARPNESS = {sharpness}")
+        (folder / helper).write_text(f"SHARPNESS = {sharpness}")
         told.append(harness_in(folder, "run", *words).remarks)
     assert "known" not in told[0]
     assert "3 trials: 3 known, 0 to run" in told[1]

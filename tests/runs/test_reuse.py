@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 import pandas as pd
 import pytest
 from command_line import harness_in
@@ -230,6 +232,32 @@ def test_of_published_splits_each_one_is_drawn_again(tmp_path: Path) -> None:
     assert harness_in(tmp_path, *words).status == 0
     (tmp_path / "shift2.txt").write_text("0.5")
     assert "6 trials: 4 known, 2 to run" in harness_in(tmp_path, *words).remarks
+
+
+def test_a_split_without_the_rows_that_changed_does_not_speak_for_others(tmp_path: Path) -> None:
+    """Each split samples a part of a file."""
+    sampling = DATA.replace("rng.normal(size=(60, 2))", "rng.choice(POOL, 60)").replace(
+        "\n\n\n@harness",
+        "\n\nPOOL = np.load(Path(__file__).with_name('pool.npy'))\n\n\n@harness",
+        1,
+    )
+    (tmp_path / "data.py").write_text(sampling)
+    (tmp_path / "shift.txt").write_text("0")
+    pool = np.random.default_rng(1).normal(size=(1000, 2))
+    np.save(tmp_path / "pool.npy", pool)
+    write_model(tmp_path, "one")
+    run(tmp_path, models="one", repeats=9)
+    pool[:20, 0] *= -1
+    np.save(tmp_path / "pool.npy", pool)
+    told = run(tmp_path, models="one", repeats=9).remarks
+    n_known = int(re.search(r"54 trials: (\d+) known", told)[1])
+    assert 0 < n_known < 54
+    fresh = run(tmp_path, "--fresh", models="one", repeats=9)
+    assert fresh.status == 0
+    with closing(Store(str(tmp_path / "harness.db"))) as store:
+        second, third = (load_frames(store, store.find(name)).results for name in ("2", "3"))
+    names = ["dataset", "model", "repeat", "nll"]
+    pd.testing.assert_frame_equal(second[names], third[names])
 
 
 LEAKS = {
