@@ -99,6 +99,7 @@ class Verdict:
         bargain: the best for its time, if fit times are known.
         n_trials: number of planned trials, without those that were skipped.
         statuses: number of trials of each status that is not ``ok``; ``missing`` without a result.
+        n_skipped: number of pairings that were skipped.
     """
 
     rank: Shown
@@ -113,6 +114,7 @@ class Verdict:
     bargain: Bargain | None
     n_trials: int
     statuses: Mapping[str, int] = field(default_factory=dict)
+    n_skipped: int = 0
 
     @property
     def tied(self) -> tuple[str, ...]:
@@ -314,8 +316,8 @@ def _bargain(
     return Bargain(names[fastest], means[fastest], times)
 
 
-def _trials(frames: Frames) -> tuple[int, dict[str, int]]:
-    """The number of trials without skipped ones, and of those of each status that is not ``ok``."""
+def _trials(frames: Frames) -> tuple[int, dict[str, int], int]:
+    """The numbers of trials, of those of each status except ``ok``, and of skipped pairings."""
     ran = frames.results[frames.results["status"] != "skipped"]
     n_skipped = len(frames.results) - len(ran)
     counts = {
@@ -326,4 +328,4 @@ def _trials(frames: Frames) -> tuple[int, dict[str, int]]:
     n_trials = max(frames.run.n_trials - n_skipped, len(ran))
     if n_trials > len(ran):
         counts[MISSING] = n_trials - len(ran)
-    return n_trials, counts
+    return n_trials, counts, n_skipped

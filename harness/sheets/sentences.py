@@ -99,8 +99,10 @@ def _failed(verdict: Verdict) -> str:
     trials = plural(verdict.n_trials, "trial")
     failed = {status: n for status, n in verdict.statuses.items() if status != MISSING}
     n_missing = verdict.statuses.get(MISSING, 0)
+    skipped = f"; {plural(verdict.n_skipped, 'pairing')} skipped" if verdict.n_skipped else ""
     if not verdict.statuses:
-        return f"nothing; all {trials} are ok."
+        return f"nothing; all {trials} are ok{skipped}."
     counts = ", ".join(f"{count} {status}" for status, count in failed.items())
     told = f"{sum(failed.values())} of {trials} ({counts})" if failed else "nothing"
-    return told + (f"; {n_missing} of {trials} have no result." if n_missing else ".")
+    missing = f"; {n_missing} of {trials} have no result" if n_missing else ""
+    return f"{told}{missing}{skipped}."
