@@ -113,7 +113,10 @@ def test_an_interrupted_run_shows_what_is_missing_until_it_went_on(
         "uniform": ("missing", 0, 5, True),
         "lacking": ("skipped", 0, 5, False),
     }
-    assert "nothing; 12 of 20 trials have no result." in harness_in(tmp_path, "report").printed
+    assert (
+        "nothing; 12 of 20 trials have no result; 1 pairing skipped."
+        in harness_in(tmp_path, "report").printed
+    )
     printed = harness_in(tmp_path, "report", "-v").printed
     assert "3/5" in printed
     assert "missing" in printed
