@@ -382,7 +382,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _clipped(rows: Sequence[Record]) -> str:
-    """How many test rows have a right class of probability 0, and where most of them are."""
+    """The note on test rows whose right class got probability 0, with the model that has most."""
     most = max(rows, key=lambda row: row["clipped"])
     where = (
         f"{most['name']} on {most['dataset']} "
