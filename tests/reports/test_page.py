@@ -604,7 +604,8 @@ def saves_into(driver: webdriver.Chrome, folder: Path) -> None:
 
 def saved_in(folder: Path, name: str) -> bytes:
     """The content of a downloaded file; waits until the download is complete."""
-    until((folder / name).exists)
+    # Chromium reserves the name by an empty file, and renames the complete download over it.
+    until(lambda: (folder / name).exists() and (folder / name).stat().st_size > 0)
     return (folder / name).read_bytes()
 
 
