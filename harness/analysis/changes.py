@@ -115,7 +115,7 @@ def change_rows(outcomes: Iterable[TaskResult], *, budget: float, alpha: float) 
         if any(outcome.faults):
             verdict, note = _fault(outcome)
         elif change is None:
-            note = "the time was up before a pair was finished"
+            note = "the time was up before both sides had been timed once"
         else:
             verdict = change.verdict
             if verdict == "undecided":
@@ -141,15 +141,15 @@ def _it_would_take(n: int, enough: int | None) -> str:
     from harness.statistics.verdicts import LOOKS
 
     if n < FEW:
-        return "too few pairs to say how many would decide; give more --time"
+        return "too few pairs of timings to predict how many are needed; give more --time"
     if enough is None:
-        return "more pairs may not decide"
+        return "more pairs of timings may not decide"
     if enough > LOOKS[-1]:
         return (
-            f"about {enough} pairs would decide, but {LOOKS[-1]} are the most; "
-            "use a larger --budget"
+            f"about {enough} pairs of timings are needed, but {LOOKS[-1]} are the most; allow a "
+            f"larger slowdown (--budget)"
         )
-    return f"about {enough} pairs would decide"
+    return f"about {enough} pairs of timings are needed"
 
 
 def _fault(outcome: TaskResult) -> tuple[RowVerdict, str]:
@@ -158,5 +158,5 @@ def _fault(outcome: TaskResult) -> tuple[RowVerdict, str]:
     if first and second:
         return "not judged", first if first == second else f"{first}; {second}"
     if first:
-        return ("only new", first) if no_base else ("not judged", f"the base fails: {first}")
+        return ("only new", first) if no_base else ("not judged", f"it fails in the base: {first}")
     return ("only base", second) if no_new else ("failed", second)

@@ -49,7 +49,8 @@ def is_score(point: Point) -> bool:
 
 CAUTION = (
     "A step may be a false alarm. Of simulated series without a step, up to 4% show one if "
-    "neighbouring points correlate by .6, and 2 to 16% if a slow trend spans a standard deviation."
+    "neighbouring points correlate by .6, and 2 to 16% if a slow trend moves the whole series by "
+    "one standard deviation of its noise."
 )
 """The warning below every list of steps; `tests/benchmarks/statistics/comparing.py` measures it."""
 
@@ -92,7 +93,7 @@ class Segment:
     def state(self, step: Step) -> str:
         """How certain a step is: firm or provisional, and the doubts that apply."""
         doubts = {
-            "at a new anchor": step.index in dict(self.joints),
+            "where the anchor changed": step.index in dict(self.joints),
             ALIKE: step.autocorrelation > CORRELATED,
             TREND: step.trend,
         }

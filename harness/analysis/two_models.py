@@ -81,7 +81,8 @@ def chosen_contenders(frames: Frames, models: Sequence[str]) -> list[Contender]:
     if len(selected) < 2:
         listed = ", ".join(dict.fromkeys(name for name, _ in contenders)) or "none"
         raise UsageError(
-            f"run {frames.run.id}: a comparison needs two models; choose some with -m ({listed})"
+            f"run {frames.run.id}: a comparison needs at least two models; choose them with -m "
+            f"({listed})"
         )
     return selected
 
@@ -135,7 +136,7 @@ def duel(frames: Frames, first: Contender, second: Contender, rope: float) -> pd
             if ours is None or theirs is None or not len(ours.repeats) or not len(theirs.repeats):
                 lacks = names[first if ours is None or not len(ours.repeats) else second]
                 records.append(
-                    record | {"repeats": 0, "total": 0, "method": f"no scores of {lacks}"}
+                    record | {"repeats": 0, "total": 0, "method": f"{lacks} has no scores"}
                 )
                 continue
             comparison = compare(ours, theirs, score, rows)

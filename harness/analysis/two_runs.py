@@ -80,18 +80,18 @@ TELL = 0.01
 """Relative change of the likelihood; remarks say how many repeats would detect it."""
 
 ALONE = (
-    "This holds for two models compared alone. ≈ is corrected for all models and looks, and takes "
-    "larger differences or more repeats."
+    "This holds for one comparison of two models. ≈ is corrected for all models and repeated "
+    "tests, so it takes larger differences or more repeats."
 )
 """A caveat to `told_by_repeats`, which leaves out corrections that depend on the other models."""
 
 ONE_REPEAT = "one repeat does not show how much random seeds matter; run more repeats"
-NO_VALUE = "the score has no value there"
+NO_VALUE = "the score has no value in this run"
 TWO_SEEDS = "two repeats hardly show how much random seeds matter; run more repeats"
 """On a fixed split with two seeds, 9% of comparisons of ten unchanged pairings report a change at
 the 1% level."""
 
-FEW_TIMINGS = f"fewer than {ENOUGH} timings: may be drift of the machine; measure with `harness ab`"
+FEW_TIMINGS = f"fewer than {ENOUGH} timings: the change may be the machine's; use `harness ab`"
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,10 @@ def measured_anew(base: Frames, new: Frames) -> tuple[Frames, Frames, list[str]]
             "runs, because code, data, versions and seeds are the same."
         )
     if n_times := sum(bool(timed[1][key]["samples"]) for key in same_times):
-        remarks.append(f"Both runs share {plural(n_times, 'timing')}, taken once.")
+        remarks.append(
+            f"Both runs have {plural(n_times, 'timing')} in common that were measured "
+            f"only once; they are not compared."
+        )
     return rest[0], rest[1], remarks
 
 
@@ -273,7 +276,7 @@ def _judged_times(times: Sequence[_Finding], alpha: float) -> list[ChangeRow]:
         verdict = _time_verdict(finding, alpha, significant=significant)
         note = finding.row.note
         if verdict == "undecided" and not note:
-            note = "measure with `harness ab` to decide"
+            note = "`harness ab` can decide"
         rows.append(replace(finding.row, verdict=verdict, note=note))
     return rows
 
@@ -337,13 +340,13 @@ def _it_would_take(finding: _Finding, margin: float) -> str:
     if math.isinf(needed):
         return f"more repeats cannot decide; {_more_rows(finding.reach.kind)} could"
     if math.isnan(needed):
-        return f"more than {MOST_REPEATS} repeats would decide"
-    return f"about {max(int(needed), finding.row.n + 1)} repeats would decide"
+        return f"more than {MOST_REPEATS} repeats are needed"
+    return f"about {max(int(needed), finding.row.n + 1)} repeats are needed"
 
 
 def _more_rows(kind: str) -> str:
     """The additional data that would help where repeats share rows."""
-    return "more test rows" if kind == "fixed" else "a larger table or fresh draws"
+    return "more test rows" if kind == "fixed" else "more rows in the dataset"
 
 
 def _what_repeats_tell(families: Sequence[Sequence[_Finding]]) -> list[str]:
@@ -380,15 +383,14 @@ def power_in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str
     late = len(needed) - len(enough) - len(never)
     parts = []
     if enough:
-        parts.append(f"about {median(enough):.0f} repeats for {len(enough)} of {pairings}")
+        need = "needs" if len(enough) == 1 else "need"
+        parts.append(f"{len(enough)} of {pairings} {need} about {median(enough):.0f} repeats")
     if late:
-        parts.append(f"more than {MOST_REPEATS} for {late}")
+        parts.append(f"{late} need{'s' * (late == 1)} more than {MOST_REPEATS} repeats")
     if never:
         cure = " or ".join(dict.fromkeys(_more_rows(reach.kind) for reach in never))
-        parts.append(
-            f"repeats are not enough for {len(never)}, because they share rows; {cure} would help"
-        )
-    return [detected, f"To find {_percent(TELL)}: {'; '.join(parts)}."]
+        parts.append(f"{len(never)} cannot reach it, because repeats share rows, but {cure} help")
+    return [detected, f"To detect a change of {_percent(TELL)}: {'; '.join(parts)}."]
 
 
 def told_by_repeats(frames: Frames, repeats: int | None = None) -> list[str]:
@@ -468,11 +470,11 @@ def _scores(
             continue
         lost = len(splits_before.ok & splits_after.failed)
         if lost:
-            note = f"{lost} of {ok_before} repeats: {splits_after.reason}"
+            note = f"{lost} of {ok_before} repeats fail now: {splits_after.reason}"
             lone.append(replace(row, verdict="failed", note=note))
         a, b = cells_after.get(key), cells_before.get(key)
         if a is None or b is None or not len(np.intersect1d(a.repeats, b.repeats)):
-            lone.append(replace(row, note="no split in common: other seeds or repeats"))
+            lone.append(replace(row, note="no split in common: seeds or repeats differ"))
             continue
         note = f"{ok_after} of {ok_before} repeats" if ok_after < ok_before else ""
         same = {score: _identical(a, b, score, rows) for score in map(_twin, measures)}
@@ -502,7 +504,7 @@ def _failed_pairing(row: ChangeRow, before: _Splits, after: _Splits) -> ChangeRo
     if before.ok:
         return replace(row, verdict="failed", note=after.reason)
     if after.ok:
-        return replace(row, verdict="only new", note="failed in the base")
+        return replace(row, verdict="only new", note="it failed in the base")
     return replace(row, note="failed in both")
 
 
@@ -724,7 +726,9 @@ def _pairs_of_times(
             samples = [timings.per_epoch(key) for timings in (before, after)]
             row = replace(row, note="of an epoch")
         if not all(samples):
-            lone.append(replace(row, note="other numbers of epochs, and none's time is clear"))
+            lone.append(
+                replace(row, note="numbers of epochs differ, and the time per epoch is unknown")
+            )
             continue
         logs = [np.log([median(process) for process in run_samples]) for run_samples in samples]
         row = replace(
@@ -778,11 +782,13 @@ def _difference_of_conditions(
 ) -> str:
     """Why two successful timings cannot be compared; empty if they can."""
     if together and before["together"] != after["together"]:
-        return f"{before['together']:.0f} and {after['together']:.0f} repeats at once"
+        return (
+            f"{before['together']:.0f} repeats trained together before, {after['together']:.0f} now"
+        )
     if machines:
         return "another machine"
     if before["threads"] != after["threads"]:
-        return f"{before['threads']} and {after['threads']} threads"
+        return f"{before['threads']} threads before, {after['threads']} now"
     return ""
 
 
@@ -793,13 +799,14 @@ def _remarks_on_times(pairs: Sequence[_TimePair], machines: Sequence[str]) -> li
     elif len(pairs) >= ENOUGH:
         remark = (
             "The times are from two sessions; all timings together show a drift of "
-            f"{100 * _drift(pairs):.0f}% between them. `harness ab` measures both in turns and "
-            "finds smaller changes."
+            f"{100 * _drift(pairs):.0f}% between them. `harness ab` times both versions in turns "
+            f"and finds smaller changes."
         )
     elif pairs:
         remark = (
             f"Times are undecided: at least {ENOUGH} timings are needed to separate a change from "
-            f"the machine's drift (there are {len(pairs)}). `harness ab` measures both in turns."
+            f"the machine's drift (there are {len(pairs)}). `harness ab` times both versions in "
+            f"turns."
         )
     else:
         return []

@@ -37,7 +37,7 @@ def task_options(function: F) -> F:
                 "kernels",
                 multiple=True,
                 metavar="NAME",
-                help="Softmax kernel to measure; repeatable.",
+                help="Softmax kernel to time; repeatable.",
             ),
             options.model_option(),
             options.dataset_option(),
@@ -59,7 +59,7 @@ def task_options(function: F) -> F:
                 "--only",
                 type=options.WordList("kinds", ("softmax", "fit", "predict")),
                 metavar="KINDS",
-                help="What to measure, separated by commas: softmax, fit, predict.",
+                help="What to time, separated by commas: softmax, fit, predict [all].",
             ),
             click.option(
                 "--epochs", type=click.IntRange(1), default=200, help="Epochs of each fit [200]."
@@ -67,13 +67,16 @@ def task_options(function: F) -> F:
             click.option("--device", default="cpu", metavar="NAME", help="Device [cpu]."),
             options.threads_option,
             click.option(
-                "--seed", type=click.IntRange(0), default=0, help="Seed of data and order [0]."
+                "--seed",
+                type=click.IntRange(0),
+                default=0,
+                help="Seed of the data and of the order of timings [0].",
             ),
             click.option(
                 "--time",
                 "seconds",
                 type=options.TIME,
-                help="Time limit, not counting builds [60s].",
+                help="Time limit, not counting the installation of A and B [60s].",
             ),
         )
     ):
@@ -82,18 +85,23 @@ def task_options(function: F) -> F:
 
 
 @click.command(
-    name="ab", cls=options.Command, short_help="Measure two versions side by side: is one slower?"
+    name="ab",
+    cls=options.Command,
+    short_help="Time two versions of the code in turns: is one slower?",
 )
 @click.argument("sides", nargs=-1, metavar="A B")
 @task_options
 @options.plugin_option
-@options.verdict_options("3%", "Allowed slowdown: same means significantly less than this")
+@options.verdict_options(
+    "3%", "Allowed slowdown; the verdict is `same` if the slowdown is significantly below it"
+)
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
-    """Measure A and B in turns on this machine, and say which is slower.
+    """Time A and B in turns on this machine, and say which is slower.
 
-    A and B are git revisions, interpreters, virtual environments or checkouts.  With --kernel or
-    --model, A and B may be two kernels or two models of this installation.
+    A and B are git revisions, interpreters, virtual environments or checkouts. Without options, a
+    few kernels and models are timed.  To compare two kernels or two models of this installation,
+    write `--kernel A B` or `--model A B`.
 
     \b
       harness ab origin/main HEAD
@@ -239,7 +247,7 @@ def _sides(stack: ExitStack, pair: tuple[str, str] | None) -> tuple[tuple[Side, 
 
 def _title(pair: tuple[str, str] | None, sides: tuple[Side, Side]) -> str:
     if pair is None:
-        return "harness ab: two names in this environment, the second against the first"
+        return "harness ab: the second of two in this environment against the first"
     first, second = (
         side.name if side.name == side.about else f"{side.name} ({side.about})" for side in sides
     )
@@ -252,15 +260,15 @@ def _how(session: PairedRun, plan: Design) -> str:
     computer = machine()
     reason = {
         "decided": "everything was decided",
-        "failed": "nothing was left that both sides can do",
+        "failed": "all that was left had failed on one side",
         "time": "the time was up",
-        "last": "the last look, beyond which more time tells no more",
+        "last": "the last planned test, after which more time changes nothing",
     }[session.ended]
     return (
         f"{plural(session.n_pairs, 'pair')} of processes in "
         f"{session.seconds:.0f} s, until {reason}; "
-        f"same: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the slowdown "
-        f"that is seen in four of five cases. On {computer['processor']}, "
+        f"verdict “same”: at most {100 * plan.budget:g}% slower. Intervals are 95%; visible: the "
+        f"smallest slowdown that would be found with 80% probability. On {computer['processor']}, "
         f"{computer['cores']} cores, {plural(plan.threads, 'thread')}."
     )
 
@@ -302,6 +310,8 @@ def progress(n_works: int) -> Iterator[Callable[[int, Sequence[TaskResult]], Non
                 )
                 for outcome in outcomes
             )
-            status.update(f"{n_pairs} pairs of processes, {decided} of {n_works} decided")
+            status.update(
+                f"{n_pairs} pairs of processes, {decided} of {n_works} timings with a verdict"
+            )
 
         yield tell

@@ -28,10 +28,12 @@ FAILED, NOTHING = 1, 4
 
 
 @click.group(
-    name="bench", cls=options.CommandGroup, short_help="Time softmax kernels, or training loops."
+    name="bench",
+    cls=options.CommandGroup,
+    short_help="Time softmax implementations (kernels), or training loops.",
 )
 def command() -> None:
-    """Time softmax kernels or training loops, alone and in turns.
+    """Time softmax kernels or training loops, one at a time, in turns.
 
     Several new processes measure all kernels or models in turns, in random order, until every
     interval is narrow or the budget is spent. The measurements are stored like a run.
@@ -84,7 +86,7 @@ def _common(function: F) -> F:
     "shapes",
     multiple=True,
     metavar="NxK",
-    help="Shape, as samples x classes; repeatable.",
+    help="Shape of the array, as samples x classes; repeatable.",
 )
 @click.option(
     "--dtype",
@@ -103,7 +105,7 @@ def softmax(
     dtypes: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Time softmax kernels in turns, and a copy of the same array: no kernel can be faster.
+    """Time softmax kernels in turns, and a copy of the same array, which no kernel can beat.
 
     \b
       harness bench softmax
@@ -119,9 +121,7 @@ def softmax(
     ctx.exit(_bench(registry, schedule, asked, given))
 
 
-@command.command(
-    name="training", short_help="Time training loops, and the same training as a plain loop."
-)
+@command.command(name="training", short_help="Time the models' training against a plain loop.")
 @options.dataset_option()
 @options.model_option()
 @click.option("--epochs", type=click.IntRange(1), default=200, help="Epochs of each fit [200].")
@@ -129,7 +129,7 @@ def softmax(
     "--together",
     type=click.IntRange(1),
     default=32,
-    help="Networks that are trained together in one batch [32].",
+    help="Number of networks to train at the same time [32].",
 )
 @click.option("--seed", type=click.IntRange(0), default=0, help="Seed of data and models [0].")
 @options.file_options
@@ -145,7 +145,7 @@ def training(
     seed: int,
     **given: Any,
 ) -> None:
-    """Time every model that trains by epochs, and the same training written as a plain loop.
+    """Time every model that trains by epochs, and a plain loop that does the same training.
 
     \b
       harness bench training

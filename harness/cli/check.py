@@ -26,16 +26,20 @@ NAMES = "kebab-case-name"  # not checked of a class, whose name is its author's
 KINDS = ("datasets", "models", "metrics", "kernels", "reports")
 
 
-@click.command(name="check", cls=options.Command, short_help="Check plugins against the contract.")
+@click.command(
+    name="check",
+    cls=options.Command,
+    short_help="Check that plugins keep the rules of their interface.",
+)
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @options.file_options
 @options.plugin_option
 def command(names: tuple[str, ...], plugins: tuple[str, ...], **given: Any) -> None:
-    """Check that datasets, models, metrics, kernels and reports keep the contract.
+    """Check that datasets, models, metrics, kernels and reports keep the rules for plugins.
 
     Prints one line for each check.  A NAME may be a glob, such as 'f1*'.  Without NAME, checks
-    everything that can run here, except items that are slow to prepare.  Each check runs in its
-    own process, so a check that crashes or hangs is reported, too.
+    everything whose packages and devices are here, except what is slow to load.  Each check runs
+    in its own process, so a check that crashes or hangs is reported, too.
     """
     files, names = options.open_named(names, given, strict=False)
     registry = options.discover((*plugins, *files), strict=False)

@@ -31,7 +31,7 @@ SHORTEST_HASH = 4
     "--only",
     type=options.WordList("measures", ("accuracy", "likelihood", "nll", "brier", "time")),
     metavar="MEASURES",
-    help="Measures to compare, separated by commas: accuracy, likelihood, nll, brier, time.",
+    help="Measures to compare, separated by commas: accuracy, likelihood, nll, brier, time [all].",
 )
 @click.option(
     "--margin",
@@ -39,18 +39,20 @@ SHORTEST_HASH = 4
     default=0.01,
     help="Treat scores as equal if they differ by at most this number [0.01].",
 )
-@options.metric_option
+@options.metric_option("Metric to compare instead, as NAME[parameter=value]; repeatable.")
 @options.store_option
 @options.plugin_option
-@options.verdict_options("25%", "Allowed slowdown: slower means significantly more than this")
+@options.verdict_options(
+    "25%", "Allowed slowdown; the verdict is `slower` if the slowdown is significantly above it"
+)
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Compare run NEW with run BASE: which scores and times changed significantly?
 
-    A run is an id, a name, `last`, `previous`, or the git revision that it measured. 3+5 means the
-    newest results of runs 3 and 5.  Scores are compared on the same splits. Times are compared
-    only between runs on the same machine. With fewer than five timings in common, times are
-    undecided, because the machine's drift could explain any change.
+    A run is an id, a name, `last`, `previous`, or a git revision (the newest run of that code).
+    3+5 means the newest results of runs 3 and 5.  Scores are compared on the same splits. Times
+    are compared only between runs on the same machine. If the runs share fewer than five timings,
+    times are undecided, because the machine's drift could explain any change.
 
     \b
       harness compare previous last
@@ -146,7 +148,7 @@ def find_runs(
         UsageError: no run fits, or several ways to name runs are given.
     """
     if bool(texts) + (since is not None) + all_runs > 1:
-        raise UsageError("name runs, or give --since or --all-runs; not two of them")
+        raise UsageError("name runs, or give --since, or give --all-runs; these exclude each other")
     if since is not None or all_runs:
         found = [run for run in store.runs() if run.kind == "trials"]
         if since is not None:

@@ -13,7 +13,7 @@ from harness.terminal.console import out, write
 @click.command(
     name="env",
     cls=options.Command,
-    short_help="Print the fingerprint of machine, packages and code.",
+    short_help="Print machine, package versions and code revisions.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @options.plugin_option

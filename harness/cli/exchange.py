@@ -54,7 +54,7 @@ def merge(other: tuple[str, ...], store: str | None) -> None:
 )
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@options.set_options
+@options.set_options("Write", " [the default]")
 @options.store_option
 def export(
     folder: Path,
@@ -66,7 +66,7 @@ def export(
     """Write each RUN to its own folder below FOLDER, for git and for other tools.
 
     Without RUN, writes all runs.  A run becomes run.json (request, environment and timings) and
-    Parquet files: one row per trial, one row per test row with all probabilities, and the traces.
+    Parquet files: of the trials, of each test row's probabilities, and of the likelihood by epoch.
     Exporting a run again writes the same bytes.  `harness import` reads them.
 
     \b
@@ -93,7 +93,7 @@ def export(
 @click.argument("folder", nargs=-1, required=True, type=click.Path(path_type=Path))
 @options.store_option
 def import_(folder: tuple[Path, ...], store: str | None) -> None:
-    """Add the runs of each FOLDER, as `harness export` wrote them, to the store.
+    """Add the runs in each FOLDER that `harness export` wrote to the store.
 
     If the store already has a run, only the results that it lacks are added.
     """
@@ -123,9 +123,12 @@ def _add(store: Store, runs: Iterator[WholeRun], origin: str) -> None:
         if added.is_new:
             say(f"{theirs} is run {added.ours} here: {n_results}")
         elif added.n_results:
-            say(f"{theirs} was here as run {added.ours}: {n_results} added")
+            say(
+                f"{theirs} is here already, as run {added.ours}; {n_results} that it lacked were "
+                f"added"
+            )
         else:
-            say(f"{theirs} was here already, as run {added.ours}")
+            say(f"{theirs} is here already, as run {added.ours}")
 
 
 def _is_same(one: str, other: str) -> bool:

@@ -20,7 +20,11 @@ BY_DEFAULT = ("datasets", "models")
 """Kinds listed if none is given."""
 
 
-@click.command(name="list", cls=options.Command, short_help="List what the plugins offer.")
+@click.command(
+    name="list",
+    cls=options.Command,
+    short_help="List datasets, models, metrics and whatever else plugins offer.",
+)
 @click.argument("kind", required=False, type=click.Choice(KINDS))
 @options.plugin_option
 def command(kind: str | None, plugins: tuple[str, ...]) -> None:

@@ -108,7 +108,11 @@ class Whole(click.ParamType[Any]):
         words = [word.strip() for word in str(value).split(",")]
         for word in words:
             if not word.isdecimal() or len(word) > DIGITS or int(word) < 1:
-                self.fail(f"'{word}' is no whole number from 1; write 50,100,200", param, ctx)
+                self.fail(
+                    f"'{word}' is no whole number from 1; write numbers such as 50,100,200",
+                    param,
+                    ctx,
+                )
         return tuple(dict.fromkeys(map(int, words)))
 
 
@@ -144,7 +148,7 @@ def plugin_option(function: F) -> F:
         "plugins",
         multiple=True,
         metavar="FILE",
-        help="A .py file (or module) that offers datasets or models; repeatable.",
+        help="A .py file or a module that offers datasets, models, metrics and so on; repeatable.",
     )(function)
 
 
@@ -156,8 +160,8 @@ def file_options(function: F) -> F:
 
 
 FILE_OPTIONS = (
-    ("target", "COLUMN", "For a file as dataset: the column of classes."),
-    ("drop", "COLUMN+...", "For a file: columns to leave out."),
+    ("target", "COLUMN", "For a file as dataset (-d table.csv): the column of classes."),
+    ("drop", "COLUMN+...", "For a file: columns to leave out, joined by +."),
     (
         "cv",
         "K|KxR|loo",
@@ -198,15 +202,12 @@ def open_files(
     return tuple(specs), tuple(names)
 
 
-def metric_option(function: F) -> F:
-    """Add the option ``--metric``, which may be repeated."""
-    return click.option(
-        "--metric",
-        "metrics",
-        multiple=True,
-        metavar="NAME",
-        help="Metric to show, as NAME[parameter=value]; repeatable; the first one ranks models.",
-    )(function)
+RANKING = "Metric to show, as NAME[parameter=value]; repeatable; the first one ranks [likelihood]."
+
+
+def metric_option(about: str = RANKING) -> Callable[[F], F]:
+    """``--metric``, which may be repeated; the argument is its help."""
+    return click.option("--metric", "metrics", multiple=True, metavar="NAME", help=about)
 
 
 class Since(click.ParamType[Any]):
@@ -227,21 +228,30 @@ class Since(click.ParamType[Any]):
         try:
             found = datetime.fromisoformat(text)
         except ValueError:
-            self.fail(f"'{value}' is no date; write 2026-11-30, or 30d, 2w or 12h ago", param, ctx)
+            self.fail(
+                f"'{value}' is neither a date, such as 2026-11-30, nor an age, such as 30d, "
+                f"2w or 12h",
+                param,
+                ctx,
+            )
         return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
-def set_options(function: F) -> F:
-    """Add the options ``--since`` and ``--all-runs``, which name several runs."""
-    function = click.option(
-        "--all-runs", is_flag=True, help="Use the newest results of all runs in the store."
-    )(function)
-    return click.option(
-        "--since",
-        type=Since(),
-        metavar="DATE",
-        help="Use the newest results of all runs since a date, or since 30d, 2w or 12h ago.",
-    )(function)
+def set_options(does: str = "Use the newest results of", default: str = "") -> Callable[[F], F]:
+    """Options that name several runs: ``--since`` and ``--all-runs``.
+
+    Args:
+        does: what the command does with the runs, for the help texts.
+        default: added to the help of ``--all-runs``.
+    """
+
+    def add(function: F) -> F:
+        since = f"{does} all runs since a date (2026-11-30), or of the last 30d, 2w or 12h."
+        all_runs = f"{does} all runs in the store{default}."
+        function = click.option("--all-runs", is_flag=True, help=all_runs)(function)
+        return click.option("--since", type=Since(), metavar="DATE", help=since)(function)
+
+    return add
 
 
 def with_metrics(frames: Frames, registry: Registry, metrics: Sequence[str]) -> Frames:
@@ -450,12 +460,16 @@ def names_of(kind: str) -> Callable[[click.Context, click.Parameter, str], list[
     return complete
 
 
-def dataset_option(about: str = "Datasets, by selector; repeatable.") -> Callable[[F], F]:
+def dataset_option(
+    about: str = "Datasets to fit on, selected as in `run`; repeatable.",
+) -> Callable[[F], F]:
     """``-d``, with completion; the argument is its help."""
     return _selectors("datasets", about)
 
 
-def model_option(about: str = "Models, by selector; repeatable.") -> Callable[[F], F]:
+def model_option(
+    about: str = "Models to time, selected as in `run`; repeatable.",
+) -> Callable[[F], F]:
     """``-m``, with completion; the argument is its help."""
     return _selectors("models", about)
 
@@ -580,19 +594,19 @@ def verdict_options(budget: str, meaning: str) -> Callable[[F], F]:
             "--alpha",
             type=Finite(0, 0.5, min_open=True),
             default=0.01,
-            help="Probability of a false alarm [0.01].",
+            help="Probability of any false alarm if nothing changed [0.01].",
         ),
         click.option(
             "--undecided",
             type=click.Choice(("pass", "fail")),
             default="fail",
-            help="Exit status if undecided: pass is 0, fail is 3 [fail].",
+            help="Exit status if a comparison is undecided: pass is 0, fail is 3 [fail].",
         ),
         click.option(
             "--format",
             "style",
             type=click.Choice(("rich", "markdown", "csv", "json")),
-            help="Format [rich; markdown in a file].",
+            help="Format of the terminal and the file [rich; markdown in a file].",
         ),
         click.option(
             "-o",

@@ -35,19 +35,24 @@ class PlotCommand(options.Command):
 
 
 @click.command(
-    name="plot", cls=PlotCommand, short_help="Draw a picture of a run, or of the history."
+    name="plot", cls=PlotCommand, short_help="Draw a picture of a run, or of the tracked history."
 )
 @click.argument("kind", metavar="KIND")
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
 @click.option(
-    "-m", "--model", metavar="NAME", help="Model or kernel to draw: its stored name, or a glob."
+    "-m",
+    "--model",
+    metavar="NAME",
+    help="Model or kernel to draw: its name in the tables, or a glob.",
 )
 @click.option(
-    "-d", "--dataset", metavar="NAME", help="Dataset to draw: its stored name, or a glob."
+    "-d", "--dataset", metavar="NAME", help="Dataset to draw: its name in the tables, or a glob."
 )
-@click.option("--device", metavar="NAME", help="Device to draw: its stored name, or a glob.")
+@click.option("--device", metavar="NAME", help="Device whose results to draw: its name, or a glob.")
 @click.option(
-    "--measure", metavar="NAME", help="For the history: the measure, such as fit or accuracy."
+    "--measure",
+    metavar="NAME",
+    help="For `plot history`: the measure to draw, such as fit or accuracy.",
 )
 @click.option(
     "-o",
@@ -56,8 +61,8 @@ class PlotCommand(options.Command):
     metavar="FILE",
     help="File to write; its suffix sets the format: svg, png, pdf [KIND.svg].",
 )
-@options.set_options
-@options.metric_option
+@options.set_options()
+@options.metric_option("Metric to draw instead of accuracy, as NAME[parameter=value].")
 @options.store_option
 @options.plugin_option
 @click.pass_context
@@ -78,8 +83,8 @@ def command(
 ) -> None:
     """Draw a picture of RUN [the newest run].
 
-    RUN is an id, a name, `last`, `previous`, or the git revision that it measured.  The same
-    results give the same file, byte by byte.
+    RUN is an id, a name, `last`, `previous`, or a git revision (the newest run of that code).  The
+    same results give the same file, byte by byte.
 
     \b
       harness plot likelihood -d threshold

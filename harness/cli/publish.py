@@ -44,10 +44,10 @@ class PublishCommand(options.Command):
 @click.option(
     "--report",
     "name",
-    help="Name of the report that makes the site [the first report that writes a folder].",
+    help="Report that makes the site [the first one with the format folder].",
 )
-@options.set_options
-@options.metric_option
+@options.set_options(default=" [the default]")
+@options.metric_option()
 @options.store_option
 @options.plugin_option
 def command(
@@ -61,9 +61,10 @@ def command(
 ) -> None:
     """Write the leaderboard as a site into FOLDER: ranking, history, data to download.
 
-    RUN is an id, a name, `last`, `previous`, or the git revision that it measured. Without RUN, the
-    site has the newest results of all runs.  Browsers open the site from the disk: it needs no
-    network and no server. Publishing again replaces the site's files and keeps all others.
+    RUN is an id, a name, `last`, `previous`, or a git revision (the newest run of that code).
+    Without RUN, the site has the newest results of all runs.  Browsers open the site from the
+    disk: it needs no network and no server. Publishing again replaces the site's files and keeps
+    all others.
 
     \b
       harness publish site
@@ -106,7 +107,9 @@ def _chosen(registry: Registry, name: str | None) -> Report:
     if name is None:
         if sites := _sites(registry):
             return sites[0]
-        raise UsageError("no installed report makes a site; `harness list reports` lists all")
+        raise UsageError(
+            "no installed report makes a site; install a plugin with a report of the format folder"
+        )
     report = registry.reports[name]
     if FOLDER not in report.formats:
         raise UsageError(

@@ -46,9 +46,9 @@ class ReportCommand(options.Command):
     context_settings={"ignore_unknown_options": True},  # a report has options of its own
 )
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[NAME] [RUN]...")
-@click.option("--report", "name", help="Name of the report; the same as NAME.")
+@click.option("--report", "name", help="Report to print; the same as the argument NAME.")
 @click.option(
-    "--format", "style", metavar="FORMAT", help="Format of the report [its first format]."
+    "--format", "style", metavar="FORMAT", help="Format of the report, as listed below [its first]."
 )
 @click.option(
     "-o",
@@ -61,22 +61,22 @@ class ReportCommand(options.Command):
     "--to",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the report to a file; the suffix says the format.",
+    help="Write the report to a file, not to the terminal; the suffix sets the format.",
 )
 @click.option(
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write one self-contained page with pictures.",
+    help="Write one self-contained page with pictures, not tables.",
 )
 @click.option(
     "--best-of",
     metavar="METRIC",
-    help="The same as `harness report best --score METRIC`.",
+    help="Best model of each dataset by METRIC (report best).",
 )
-@click.option("--versus", is_flag=True, help="The same as `harness report versus`.")
-@options.set_options
-@options.metric_option
+@click.option("--versus", is_flag=True, help="Models compared in pairs (report versus).")
+@options.set_options()
+@options.metric_option()
 @options.store_option
 @options.plugin_option
 def command(
@@ -96,9 +96,9 @@ def command(
 ) -> None:
     """Print a report of RUN [the newest run].
 
-    RUN is an id, a name, `last`, `previous`, or the git revision that it measured.  Without NAME,
-    prints the tables that `harness run` prints at its end.  Several runs make one ranking, of the
-    newest results of each model on each dataset.
+    RUN is an id, a name, `last`, `previous`, or a git revision (the newest run of that code).
+    NAME is one of the reports below; without NAME, prints the tables that `harness run` prints at
+    its end.  Several runs make one ranking, of the newest results of each model on each dataset.
 
     \b
       harness report
@@ -176,7 +176,9 @@ def _usual(registry: Registry, *, page: bool) -> Report:
     for report in registry.reports.values():
         if "html" in report.formats:
             return report
-    raise UsageError("no installed report makes a page; `harness list reports` lists all")
+    raise UsageError(
+        "no installed report makes a page; install a plugin with a report of the format html"
+    )
 
 
 def _format(report: Report, style: str | None, file: Path | None) -> str:

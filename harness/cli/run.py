@@ -50,19 +50,19 @@ ASKED = (
 @click.command(
     name="run", cls=options.Command, short_help="Run models on datasets and print ranked tables."
 )
-@click.option("--all", "everything", is_flag=True, help="Every dataset with every model.")
+@click.option("--all", "everything", is_flag=True, help="Run every dataset with every model.")
 @options.dataset_option(
-    "Datasets to run: name, glob or tag:glob, with [parameter=value|value,...]; repeatable."
+    "Datasets to run: a name, a glob, TAG:GLOB or a file; [a=1|2,b=3] sets parameters; repeatable."
 )
 @options.model_option(
-    "Models to run, selected like datasets, or a class as module:Class; repeatable."
+    "Models to run, selected like datasets, or a class, such as sklearn.svm:SVC; repeatable."
 )
 @click.option(
     "-r",
     "--repeats",
     type=options.REPEATS,
     metavar="N|auto",
-    help="Repeats of each dataset; auto: 5, then 10, 20, 40 while models tie for best [5].",
+    help="Repeats (splits) of each dataset; auto: 5, then 10, 20, 40 while models tie [5].",
 )
 @click.option(
     "--train-sizes",
@@ -75,12 +75,12 @@ ASKED = (
     "--device",
     multiple=True,
     metavar="NAME",
-    help="Device to compute on, such as cuda:0; repeatable [cpu].",
+    help="Device on which all trials run, such as cuda:0; repeatable [cpu].",
 )
 @click.option(
     "-j", "--jobs", type=click.IntRange(1), help="Trials that run in parallel [number of cores]."
 )
-@click.option("--timeout", type=options.TIME, help="Time limit of a trial: 90, 5m, 1h [10m].")
+@click.option("--timeout", type=options.TIME, help="Time limit of a trial: 90s, 5m, 1h [10m].")
 @click.option(
     "--memory",
     type=options.SIZE,
@@ -91,42 +91,47 @@ ASKED = (
     is_flag=False,
     flag_value="",
     metavar="[RUN]",
-    help="Continue an interrupted run, by its id or name [the newest].",
+    help="Continue an interrupted run with its options [the newest run].",
 )
-@click.option("--accept-changes", is_flag=True, help="Resume although code has changed since.")
+@click.option(
+    "--accept-changes", is_flag=True, help="With --resume: continue even if code has changed."
+)
 @click.option("--fresh", is_flag=True, help="Run every trial, even if its result is known.")
 @click.option(
     "--dry-run", is_flag=True, help="Print which trials would run, and which are skipped and why."
 )
 @options.file_options
-@options.metric_option
+@options.metric_option()
 @options.store_option
 @options.plugin_option
 @click.option("--name", default="", help="Name of the run, for later commands.")
-@click.option("--watch", is_flag=True, help="Show the likelihood climb, epoch by epoch.")
+@click.option("--watch", is_flag=True, help="Show the likelihood after each epoch.")
 @click.option("--no-progress", is_flag=True, help="Show no progress.")
 @click.option("-v", "--verbose", is_flag=True, help="Print all tables and how to read them.")
 @click.option("--json", "as_json", is_flag=True, help="Print the tables as JSON.")
 @click.option(
     "--timing-budget",
     type=options.TIME,
-    help="Total time to time models again, one at a time, after the trials [30s].",
+    help="Time limit for timing all models once more, one at a time, after the trials [30s].",
 )
 @click.option("--no-timing", is_flag=True, help="Do not time the models again after the trials.")
-@click.option("--no-batching", is_flag=True, help="Train each repeat separately.")
+@click.option(
+    "--no-batching", is_flag=True, help="Train repeats one by one, not many networks at once."
+)
 @click.option("--in-process", is_flag=True, help="No isolation and no limits, for debugging.")
 @click.option("--pdb", is_flag=True, help="Debug a trial that fails; needs --in-process.")
 @click.pass_context
 def command(ctx: click.Context, /, **given: Any) -> None:
     """Run every selected dataset with every selected model.
 
-    Each result is stored as soon as it is there. At the end, ranked tables are printed;
-    `harness report` prints them again. A trial does not run again if the store has its result
-    from the same code, data, package versions and seed.  The baselines are part of every run.
+    A trial fits a model on one split of a dataset, and its result is stored at once. It does not
+    run again if the store has its result from the same code, data, package versions and seed. At
+    the end, ranked tables are printed; `harness report` prints them again.  Baselines (models that
+    ignore the features) are part of every run.
 
     \b
       harness run --all
-      harness run -d 'toy:*' -m 'torch-*' -r 10
+      harness run -d 'toy:*' -m 'torch-*' -r 10    # all datasets with the tag toy
       harness run -d iris -m 'numpy-softmax[l2=0|0.1|1]'
     """  # noqa: D301  # click wants the character, not its escape
     if given["resume"] is None:
@@ -243,7 +248,7 @@ def _tell_before(store: Store, registry: Registry, planned: Plan, repeats: int) 
             pairings = zip(results["dataset"], results["model"], strict=True)
             results = results[[pairing in planned_pairings for pairing in pairings]]
             for line in told_by_repeats(replace(frames, results=results), repeats):
-                remark(f"by run {run.id}: {line}")
+                remark(f"from the variances in run {run.id}: {line}")
             return
 
 
@@ -386,7 +391,7 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
     store, watch = campaign.store, given["watch"]
     shown = not given["no_progress"] and not given["pdb"]
     if campaign.request.in_process and campaign.request.timing_budget:
-        remark("trials in this process are not timed alone afterwards (--in-process)")
+        remark("with --in-process, models are not timed after the trials")
     with terminable():
         try:
             extended: Campaign | None = campaign
@@ -420,7 +425,7 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
         reused = f"{n_known} of {n_trials} results reused" if n_known else "all results new"
         remark(
             f"run {campaign.run.id} is in {store.name}, {reused}; again: harness report"
-            + (f"; {timed}; scores do not depend on that" if timed else "")
+            + (f"; {timed}; this affects only times, not scores" if timed else "")
         )
         remark("your table: harness run -d TABLE.csv --target COLUMN")
         remark("your model: harness run -m FILE.py:CLASS")
@@ -538,7 +543,7 @@ def _print_plan(planned: Plan, keys: set[str], *, n_known: int = 0, at_most: boo
     n_trials = sum(len(numbers) for numbers in repeats.values())
     known = f"{n_known} known (--fresh runs all), " if n_known else ""
     to_run = f"{'at most ' if at_most else ''}{plural(n_trials, 'trial')} to run"
-    console.print(f"{to_run}, {known}{plural(len(planned.skips), 'pairing')} skipped")
+    console.print(f"{to_run}, {known}{plural(len(planned.skips), 'model-dataset pair')} skipped")
     return 0 if n_trials or n_known else NOTHING
 
 

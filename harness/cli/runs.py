@@ -32,9 +32,9 @@ def command(ctx: click.Context, store: str | None) -> None:
 @options.store_option
 @click.pass_context
 def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:  # noqa: ARG001  # in ctx
-    """Delete each RUN with all its results.
+    """Delete each RUN with all its results, except those that other runs have reused.
 
-    RUN is an id, a name, `last`, `previous`, or the git revision that it measured.
+    RUN is an id, a name, `last`, `previous`, or a git revision (the newest run of that code).
     """
     with closing(options.open_store(options.store_of(ctx))) as opened:
         runs_by_id = {chosen.id: chosen for chosen in (find_run(opened, name) for name in run)}
@@ -49,7 +49,7 @@ def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:
     "--before",
     type=options.Since(),
     metavar="DATE",
-    help="Delete runs that began before a date, or before 90d, 2w or 12h ago.",
+    help="Delete runs that began before a date (2026-11-30), or are older than 90d, 2w or 12h.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be deleted.")
 @options.store_option
@@ -61,9 +61,10 @@ def prune(
     dry_run: bool,
     store: str | None,  # noqa: ARG001  # in ctx
 ) -> None:
-    """Delete old runs with all their results.
+    """Delete old runs with all their results, except those that other runs have reused.
 
-    With both options, deletes the runs that are not among the N newest and began before the date.
+    Needs --keep, --before or both. With both, deletes the runs that are not among the N newest and
+    began before the date.
     """
     if keep is None and before is None:
         raise UsageError("say which runs are old: --keep N, --before DATE, or both")

@@ -44,7 +44,7 @@ class FirstSplit(TypedDict):
 
 
 SPLITTING = {
-    "fresh": "fresh draws: every repeat has training and test data of its own",
+    "fresh": "fresh: every repeat draws its own training and test rows",
     "resampled": "resampled: every repeat splits the same table anew, so repeats are not"
     " independent",
     "fixed": "fixed: every repeat has the same split; repeats differ in the model's seed only",
@@ -52,7 +52,7 @@ SPLITTING = {
 INTERVALS = {
     "fresh": "Student's t over the draws",
     "resampled": "Student's t over the splits, wider because they share rows",
-    "fixed": "over the test rows, for the models that were fitted",
+    "fixed": "over the test rows; without the variation between fits",
 }
 CROSS_VALIDATION = (
     "cross-validation: every repeat tests one fold of the same table; further repetitions divide"
@@ -71,7 +71,7 @@ def command(
 ) -> None:
     """Show what NAME is: a dataset, a model, a metric, a kernel, a report, or a run.
 
-    A run is an id, a name, `last`, `previous`, or the git revision that it measured.
+    A run is an id, a name, `last`, `previous`, or a git revision (the newest run of that code).
     """
     files, (name,) = options.open_named((name,), given)
     registry = options.discover((*plugins, *files))
@@ -291,7 +291,7 @@ def _show_model(registry: Registry, model: Model) -> None:
         word
         for word, needed in (
             ("scaled columns", needs.scaled),
-            ("columns from 0 to 1", needs.positive),
+            ("columns scaled to the range 0 to 1", needs.positive),
             ("no missing values", needs.finite),
             ("numbers only (categories one-hot encoded)", needs.numeric),
         )

@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from harness.trials.discovery import Described
 
 NOTHING = 4
-EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
+EMPTY = "no history yet; `harness track record --anchor ANCHOR` begins one"
 
 
 @click.group(
     name="track",
     cls=options.CommandGroup,
     invoke_without_command=True,
-    short_help="Keep a history of results, and find steps in it.",
+    short_help="Keep a history of results, and find lasting changes in it.",
 )
 @click.option(
     "--alpha",
@@ -55,7 +55,7 @@ EMPTY = "no history yet; `harness track record --anchor SIDE` begins one"
 @options.store_option
 @click.pass_context
 def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> None:
-    """Show the last value of each series of the history, and the steps where it changed.
+    """Show each series of the history: its last value, and its steps, which are lasting changes.
 
     A series is one measure over time, such as the fit time of a model on a dataset. A step is
     provisional until five points follow it.
@@ -64,14 +64,16 @@ def command(ctx: click.Context, alpha: float, style: str, store: str | None) -> 
         ctx.exit(_show(store, alpha, style))
 
 
-@command.command(name="record", short_help="Measure against the anchor, and store the result.")
+@command.command(
+    name="record", short_help="Time this code relative to a fixed version, the anchor."
+)
 @click.option(
     "--anchor",
-    metavar="SIDE",
-    help="Anchor from now on: a revision, an environment, or kernel:NAME.",
+    metavar="ANCHOR",
+    help="Anchor of this call and later ones: a revision, an environment, or kernel:NAME.",
 )
 @task_options
-@options.metric_option
+@options.metric_option("Metric to store with the scores, as NAME[parameter=value]; repeatable.")
 @options.store_option
 @options.plugin_option
 @click.pass_context
@@ -80,13 +82,16 @@ def record(ctx: click.Context, /, **given: Any) -> None:
 
     The anchor is a fixed revision, environment or kernel. Milliseconds change with the state of the
     machine; the ratio to the anchor, measured at the same time, hardly does. The anchor stays the
-    same until --anchor names another.  The scores of the newest run are stored, too.
+    same until --anchor names another; the first call needs --anchor.  The scores of the newest run
+    in the store are added to the history, too.
     """
     registry = options.discover(given["plugins"])
     ctx.exit(_record(registry, options.store_of(ctx), given))
 
 
-@command.command(name="import", short_help="Read another tool's results into the history.")
+@command.command(
+    name="import", short_help="Read results of pytest-benchmark, pyperf or asv into the history."
+)
 @click.argument("file", type=click.Path(path_type=Path))
 @options.store_option
 @click.pass_context
@@ -107,7 +112,9 @@ def import_(ctx: click.Context, file: Path, store: str | None) -> None:  # noqa:
         say(f"read {plural(n, 'point')} from {file} into {opened.name}{also}")
 
 
-@command.command(name="export", short_help="Write the history for another tool.")
+@command.command(
+    name="export", short_help="Write the history as CSV, or for pytest-benchmark or Bencher."
+)
 @click.option(
     "--format",
     "style",
@@ -184,10 +191,13 @@ def _record(registry: Described, url: str | None, given: options.GivenOptions) -
             store, lambda frames: options.with_metrics(frames, registry, given["metrics"])
         )
         n = store.add_points([*made.points, *scores])
-    changes = ", with uncommitted changes" if made.revision.endswith("+") else ""
-    say(f"kept {plural(n, 'point')} in {store.name}, anchor {short(made.anchor)}{changes}")
+    changes = "; this checkout has uncommitted changes" if made.revision.endswith("+") else ""
+    say(f"stored {plural(n, 'point')} in {store.name}, compared with {short(made.anchor)}{changes}")
     if not made.revision and checkout_at(Path.cwd()):
-        remark("what was measured is not installed from a checkout here: no revision is kept")
+        remark(
+            "the measured code is not installed from the checkout here, so the points have no "
+            "revision"
+        )
     return 0 if any(point.source == "ab" for point in made.points) else NOTHING
 
 

@@ -307,7 +307,7 @@ class Campaign:
         )
         if not schedule.groups:
             self.store.add_timings(self.run, (*kept, *schedule.late))
-            return f"nothing can be timed within {request.timing_budget:g} s"
+            return f"no model can be timed within {request.timing_budget:g} s; allow a longer time"
         stops: list[BaseException] = []
         session = time_groups(bench, tell=tell, interrupts=interrupts, note=stops.append)
         if any(timing.status == "ok" for timing in session.timings) or not stops:
@@ -437,7 +437,10 @@ def resume(
     """
     run = store.find(wanted)
     if run.kind == "bench":
-        raise UsageError(f"run {run.id} is a bench, which has no trials to resume; start another")
+        raise UsageError(
+            f"run {run.id} was made by `harness bench` and cannot be resumed; start "
+            f"`harness bench` again"
+        )
     request = replace(Request.from_json(run.asked), jobs=jobs, in_process=in_process)
     registry: Registry = (
         load(request.plugins) if in_process else discover(request.plugins, strict=False)

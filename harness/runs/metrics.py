@@ -128,8 +128,8 @@ def _remarks(name: str, values: Values, ok: pd.DataFrame) -> list[str]:
     lines = []
     for fault, counts in where.items():
         named = [f"{dataset}, {model}" for dataset, model in list(counts)[:NAMED]]
-        more = f" and {len(counts) - NAMED} more pairings" if len(counts) > NAMED else ""
+        more = f" and {len(counts) - NAMED} more model-dataset pairs" if len(counts) > NAMED else ""
         n = sum(counts.values())
         results = f"{n} result{'s' if n > 1 else ''}"
-        lines.append(f"{name}: missing for {results} ({'; '.join(named)}{more}): {fault}")
+        lines.append(f"metric {name} is missing for {results} ({'; '.join(named)}{more}): {fault}")
     return lines

@@ -73,13 +73,15 @@ def scored_results(frames: Frames, wanted: Wanted) -> pd.DataFrame:
     """
     results, run = frames.results, frames.run.id
     if results.empty:
-        raise UsageError(f"run {run} has no trials; draw another (`harness runs` lists them)")
+        raise UsageError(
+            f"run {run} has no trials; choose another run (`harness runs` lists the runs)"
+        )
     for field in ("dataset", "model", "device"):
         wanted_name = getattr(wanted, field)
         names = chosen(results[field], wanted_name)
         if not names:
             known = nearest(wanted_name, set(results[field]))
-            raise UsageError(f"run {run} has no {field} '{wanted_name}': {known}")
+            raise UsageError(f"run {run} has no {field} '{wanted_name}'; it has {known}")
         results = results[results[field].isin(names)]
         if results.empty:
             raise UsageError(
@@ -143,8 +145,8 @@ def the_one(frames: Frames, wanted: Wanted, what: str, has: Able) -> Pairing:
         ready = [pairing for pairing in ready if not pairing.baseline] or ready
     if len(ready) > 1:
         raise UsageError(
-            f"{len(ready)} pairings have {what}: {listed(ready, LISTED)}; choose with -m and -d"
-            + (" and --device" if len({p.device for p in ready}) > 1 else "")
+            f"{len(ready)} model-dataset pairs have {what}: {listed(ready, LISTED)}; choose one "
+            f"with -m and -d" + (" and --device" if len({p.device for p in ready}) > 1 else "")
         )
     return ready[0]
 

@@ -73,7 +73,7 @@ MEANINGS = {LIKELIHOOD: ("likelihood =", "exp(-log loss)")}
 INTERVALS = "95% intervals."
 TOO_FEW = "95% intervals; blank: too few errors."
 SOME_INTERVALS = "95% intervals where known."
-MORE = "All figures: harness report -v"
+MORE = "All numbers: harness report -v"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +225,7 @@ def _overview(rows: list[Record], rank: Shown, width: int) -> Iterator[Line]:
             line += [(" ", ""), (" " * (widths[dataset] - cell_len(text)) + text, style)]
         yield line
     if len(shown) < len(datasets):
-        yield [(f"{plural(len(datasets) - len(shown), 'dataset')} more: harness report -v", "dim")]
+        yield [(f"{plural(len(datasets) - len(shown), 'more dataset')}: harness report -v", "dim")]
 
 
 def _heat(

@@ -259,7 +259,7 @@ def _costs(by_name: dict[str, dict[str, Record]]) -> Sheet:
 
     return Sheet(
         "costs",
-        "paid once, and memory",
+        "times paid once, and memory",
         (
             Column("model", tuple(_name(rows[0]) for rows in ran.values()), named=True),
             _column("import s", (Entry(compact(max(x), 2)) for x in over("import_seconds"))),

@@ -37,30 +37,31 @@ CHOSEN = (
 )
 MARKS = f"{TIED_TOLD} {TIED_WHY}"
 TESTS = (
-    f"The tests behind {TIED} and bold are paired by split, at 5%, corrected for the number of "
-    "models. Bold: significantly better than all others."
+    f"The tests behind {TIED} and bold compare each model with the best on the same splits (5%, "
+    "corrected for the number of models). Bold: significantly better than all others."
 )
-BELOW_HELP = f"{BELOW_TOLD} More rows or repeats are needed to decide."
+BELOW_HELP = f"{BELOW_TOLD} More rows or repeats would tell whether the model is worse."
 LOOKED = (
     f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added to datasets where "
     "models still tied with the best{}. The marks are corrected for these repeated tests "
     "(Bonferroni); the intervals are not."
 )
 INTERVALS = {
-    "fresh": "Intervals of fresh draws: Student's t over the repeats, which are independent.",
+    "fresh": "Intervals of datasets that draw new rows in each repeat: Student's t over the "
+    "repeats, which are independent.",
     "resampled": "Intervals of resampled splits, which share rows: Student's t over the repeats, "
     "with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of repeats; s^2: "
-    "variance between them. Each split has the class shares of the dataset, and all results hold "
-    "for these shares.",
+    "variance between them. Splits are stratified, so all results assume the class shares of the "
+    "dataset.",
     "fixed": "Intervals of a fixed split, where only the model's seed varies: Wilson's interval "
-    "(accuracy) and Student's t (NLL) over the test rows. They hold for the fitted models. Models "
-    "are compared over rows and seeds.",
+    "(accuracy) and Student's t (NLL) over the test rows. They leave out the variation between "
+    "seeds; tests between models include it.",
 }
 
 FOLDS = (
     "Intervals of cross-validation: Wilson's (accuracy) and Student's t (NLL) over the rows of all "
     "folds, with Nadeau and Bengio's factor 1/k + n_test/n_train for k folds, plus the variance "
-    "between folds. All results hold for the class shares of the table."
+    "between folds. All results assume the class shares of the table."
 )
 FOLDS_WITHOUT = (
     f"More than {MOST_FOLDS} folds (leave-one-out included) give no intervals and no {TIED}: the "
@@ -73,20 +74,21 @@ ONE_SEED = (
 )
 NO_INTERVAL = (
     "A likelihood has no interval if nearly all of its NLL comes from fewer than 10 wrongly "
-    "predicted test rows: one more would change it much. More test rows or repeats help."
+    "predicted test rows: one more such row would change the likelihood much. More test rows or "
+    "repeats help."
 )
 WEIGHTED = (
     "Every score and interval is weighted by the weights of the test rows. Wilson's interval uses "
     "Kish's effective number of rows, (sum of weights)^2 / (sum of squared weights)."
 )
 TIMES = (
-    "Times beside the scores are medians, and rough, because trials ran in parallel. Compare speed "
-    "by the timings of models that ran alone."
+    "Times beside the scores are medians over the repeats, and rough, because trials ran in "
+    "parallel. To compare speed, use timings of models that ran alone."
 )
-IMPORTS = "The time to import a library counts for the first model that needs it."
+IMPORTS = "The time to import a library is charged to the first model that needs it."
 MEMORY = (
-    "Memory: the largest peak of all trials, with child processes, minus the memory after the "
-    "plugin was imported. model: size of the pickled model."
+    "Memory: the model's largest peak in any trial, with child processes, minus the memory after "
+    "its plugin was imported. model: size of the pickled model."
 )
 FEWEST_OF_A_CLASS = 10
 """With fewer different test rows of a class over all repeats, scores say little about it."""
@@ -122,34 +124,44 @@ def findings(frames: Frames, ranking: pd.DataFrame, failures: pd.DataFrame) -> l
 
 
 def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
-    repeats: dict[tuple[str, ...], list[int]] = {}
-    for row in failures.to_dict("records"):
-        if row["status"] != "skipped":
-            who = f"{row['model']} @ {row['device']}" if several else row["model"]
-            # A split that breaks the contract is one failure, however many models need it.
-            blamed = row["kind"] == "dataset"
-            pairing = row["dataset"] if blamed else f"{row['dataset']}, {who}"
-            failed_repeats = repeats.setdefault((pairing, row["status"], plain(row["reason"])), [])
-            if not blamed or row["repeat"] not in failed_repeats:
-                failed_repeats.append(row["repeat"])
-    return tuple(
-        f"{pairing}: {len(failed_repeats)} × {status}: {reason}"
-        for (pairing, status, reason), failed_repeats in repeats.items()
-    )
+    """A line for each status and reason, of the models and datasets that share them."""
+    rows = cast("list[Record]", failures.to_dict("records"))
+    failed = [row for row in rows if row["status"] != "skipped"]
+    repeats: dict[tuple[str, str], dict[str, dict[str, set[int]]]] = {}
+    for row in failed:
+        # A split that breaks the contract is one failure, however many models need it.
+        model = "" if row["kind"] == "dataset" else _at(row, several)
+        by_model = repeats.setdefault((row["status"], plain(row["reason"])), {})
+        by_model.setdefault(model, {}).setdefault(row["dataset"], set()).add(row["repeat"])
+    lines = []
+    for (status, reason), by_model in repeats.items():
+        models: dict[tuple[str, ...], list[str]] = {}
+        for model, by_dataset_name in by_model.items():
+            models.setdefault(tuple(by_dataset_name), []).append(model)
+        for datasets, names in models.items():
+            n = sum(len(by_model[model][dataset]) for model in names for dataset in datasets)
+            where = ", ".join(datasets)
+            pairings = where if names == [""] else f"{', '.join(names)} on {where}"
+            lines.append(f"{pairings}: {n} × {status}: {reason}")
+    return tuple(lines)
 
 
 def _skipped(failures: pd.DataFrame, several: bool, n_datasets: int) -> tuple[str, ...]:
     where: dict[tuple[str, str], list[str]] = {}
-    for row in failures.to_dict("records"):
+    for row in cast("list[Record]", failures.to_dict("records")):
         if row["status"] == "skipped":
-            who = f"{row['model']} @ {row['device']}" if several else row["model"]
-            datasets = where.setdefault((who, plain(row["reason"])), [])
+            datasets = where.setdefault((_at(row, several), plain(row["reason"])), [])
             if row["dataset"] not in datasets:
                 datasets.append(row["dataset"])
     return tuple(
         f"{model} on {_listed(datasets, n_datasets)}: {reason}"
         for (model, reason), datasets in where.items()
     )
+
+
+def _at(row: Record, several: bool) -> str:
+    """A row's model, with its device if the run has several."""
+    return f"{row['model']} @ {row['device']}" if several else str(row["model"])
 
 
 def _devices(frames: Frames) -> tuple[str, ...]:
@@ -336,7 +348,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         lines += _untested(ranking, rank)
     if (ranking["status"] == "partial").any():
         lines.append(
-            f"{PARTIAL}: some repeats have no score. Figures are over the other repeats; the model "
+            f"{PARTIAL}: some repeats have no score. Numbers are over the other repeats; the model "
             "has no rank and cannot be the best."
         )
     kinds = set(ranking.loc[ranking["ok"] > 0, "split_kind"])
@@ -355,16 +367,17 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         .any(axis=1)
     )
     if (over_test_rows & (ranking["split_kind"] != "fixed")).any():
-        how = (
-            "Student's t"
-            if frames.metrics
-            else "Wilson's interval (accuracy) and Student's t (NLL)"
+        how = "Student's t" if frames.metrics else "Wilson's (accuracy) and Student's t (NLL)"
+        lines.append(
+            f"With one repeat, or equal scores in all repeats, intervals are {how} over "
+            f"the test rows."
         )
-        lines.append(f"With one repeat, or if all repeats agree exactly: {how} over the test rows.")
     if ((ranking["split_kind"] == "fixed") & (ranking["total"] == 1) & (ranking["ok"] > 0)).any():
         lines.append(ONE_SEED)
     if "likelihood" in names:
-        lines.append("The likelihood's interval is exp(-x) of the mean NLL's interval.")
+        lines.append(
+            "The bounds of the likelihood's interval are exp(-bound) of the mean NLL's interval."
+        )
     if {"likelihood", "nll"} & set(names) and (ranking["nll_basis"] == Basis.FEW_CARRYING).any():
         lines.append(NO_INTERVAL)
     if not frames.metrics and (
@@ -373,7 +386,7 @@ def _legend(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
         lines.append(_clipped(clipped))
     lines += [TIMES, IMPORTS]
     if (frames.results["fitted_together"] > 1).any():
-        lines.append("Repeats that were trained together share their time equally.")
+        lines.append("If n repeats were trained together, each is charged 1/n of the time.")
     if frames.results["n_effective"].notna().any():
         lines.append(WEIGHTED)
     if ranking["peak_bytes"].notna().any():

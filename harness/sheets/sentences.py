@@ -57,7 +57,7 @@ def _ahead(verdict: Verdict) -> str:
     whom = f"{'the baseline ' * (second.over in verdict.baselines)}{second.over}"
     lead = f"{score(second.gain)} ahead of {whom}{interval}"
     if not second.tested:
-        return f", {lead}; there is no test of such differences here"
+        return f", {lead}; this difference is not tested"
     if not verdict.tied:
         alone = len(verdict.leads) == 1
         return (
@@ -99,10 +99,11 @@ def _failed(verdict: Verdict) -> str:
     trials = plural(verdict.n_trials, "trial")
     failed = {status: n for status, n in verdict.statuses.items() if status != MISSING}
     n_missing = verdict.statuses.get(MISSING, 0)
-    skipped = f"; {plural(verdict.n_skipped, 'pairing')} skipped" if verdict.n_skipped else ""
+    pairs = plural(verdict.n_skipped, "model-dataset pair")
+    skipped = f"; {pairs} skipped" if verdict.n_skipped else ""
     if not verdict.statuses:
         return f"nothing; all {trials} are ok{skipped}."
     counts = ", ".join(f"{count} {status}" for status, count in failed.items())
     told = f"{sum(failed.values())} of {trials} ({counts})" if failed else "nothing"
-    missing = f"; {n_missing} of {trials} have no result" if n_missing else ""
+    missing = f"; {n_missing} of {trials} have not run" if n_missing else ""
     return f"{told}{missing}{skipped}."

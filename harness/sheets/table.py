@@ -14,8 +14,8 @@ LESS = "↓"
 """Marks a score of which less is better."""
 
 TIED_TOLD = f"{TIED}: not significantly different from the dataset's best."
-TIED_WHY = f"Even a far lower score can be {TIED} if repeats vary."
-BELOW_TOLD = f"{BELOW}: the same, but below a baseline."
+TIED_WHY = f"Even a far lower score can get {TIED} if it varies much between repeats."
+BELOW_TOLD = f"{BELOW}: not significantly different either, but below a baseline."
 """What the marks mean, in the same words on the terminal and on the page."""
 
 

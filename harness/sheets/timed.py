@@ -32,27 +32,28 @@ TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softm
 RATIO, TIMED_ON = "× anchor", "timed on"
 TRAINING_TOLD = (
     (
-        "µs/epoch: time that each epoch after the first adds to a fit. If the fit time is missing, "
-        "the model was timed with fewer epochs."
+        "µs/epoch: time that each epoch after the first adds to a fit. Without a fit time, the "
+        "model was timed with fewer epochs than it has by default."
     ),
     (
-        "row: time to predict one row, as median and p99 (99th percentile). softmax: one softmax "
-        "over the training rows; share: its part of an epoch."
+        "row: time of a call that predicts one row, as median and p99 (99th percentile). softmax: "
+        "time of one softmax over the training rows; share: its part of an epoch's time."
     ),
-    "of plain: time of an epoch, divided by that of the same training as a plain loop.",
+    "of plain: time of an epoch, divided by that of a plain loop that does the same training.",
     (
-        "at once: time of a repeat among several trained together, divided by that of a repeat "
-        "trained alone or, with “of plain”, by the plain loop's."
+        "at once: time per repeat if several are trained together, divided by that of one trained "
+        "alone. N of plain: the same, divided by the plain loop's time."
     ),
 )
 SOFTMAX_TOLD = (
     (
-        "GB/s: size of the array, read and written once, per second. × copy: time divided by that "
-        "of copying the array on the same device, which is the limit."
+        "GB/s: bytes per second if the array is read once and written once. × copy: time divided "
+        "by that of copying the array on the same device; no kernel can be below 1."
     ),
     (
-        "error: the largest, against a more precise type. stable: whether logits near -1e7 give "
-        "probabilities. first: time of the first call, with loading and compiling."
+        "error: the largest error, against a more precise type. stable: whether logits near -1e7 "
+        "still give probabilities, not NaN. first: time of the first call, with loading and "
+        "compiling."
     ),
 )
 LEAST_LEFT, PART_LEFT = 1e-3, 0.1
@@ -202,7 +203,7 @@ def notes(frames: Frames) -> list[Note]:
     legend = Note("Timings", tuple(_legend(frames)))
     exceptions = [
         Note("Timed in earlier runs", tuple(_kept(timings))),
-        Note("Not in the time of a fit", tuple(_all_left(rows))),
+        Note("Work that fit times leave out", tuple(_all_left(rows))),
         Note("Not timed, because it failed", tuple(_failed(rows))),
         Note("Not timed", tuple(_unfinished(timings))),
     ]
@@ -216,8 +217,8 @@ def _legend(frames: Frames) -> list[str]:
     if "fit" in kinds:
         after = "after the trials, " if len(frames.results) else ""
         lines.append(
-            f"Models were timed alone, {after}in turns and in several processes. Each time is "
-            "followed by its 95% interval over the processes."
+            f"Models were timed one at a time, {after}in turns, and again in several processes. "
+            f"Each time is followed by its 95% interval over the processes."
         )
         lines += TRAINING_TOLD
     if "softmax" in kinds:
@@ -239,7 +240,8 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
     without = f" {listed(devices)}: no anchor." if devices else ""
     legend = (
         f"{RATIO}: the time divided by that of the anchor ({listed(names)}), a fixed calculation "
-        f"or copy timed in turns with the rest. Both are tenth percentiles.{without}"
+        f"or copy timed in turns with the models or kernels. Both times are tenth "
+        f"percentiles.{without}"
     )
     lines = [legend]
     bridges = set(ok["bridge"]) - {""}
@@ -254,8 +256,8 @@ def _of_anchors(timings: pd.DataFrame) -> list[str]:
         ]
         lines.append(
             f"Rows with a date were timed on another day or machine. Compare by {RATIO}, which "
-            f"ranks the rows; its interval allows for ratios that differ by {listed(errors)}. The "
-            "other columns are as measured there."
+            f"ranks the rows; its interval is wider, because ratios differ by {listed(errors)}. "
+            f"Do not compare the other columns."
         )
     return lines
 
@@ -268,7 +270,9 @@ def _kept(timings: pd.DataFrame) -> list[str]:
         pairings = zip(rows["case"], rows["subject"], strict=True)
         names = dict.fromkeys(f"{case}, {subject}" for case, subject in pairings)
         when = str(measured)[:16].replace("T", " ")
-        lines.append(f"{when} UTC, {plural(len(names), 'pairing')}: {listed(names, 6, '; ')}")
+        lines.append(
+            f"{when} UTC, {plural(len(names), 'model-dataset pair')}: {listed(names, 6, '; ')}"
+        )
     return lines
 
 

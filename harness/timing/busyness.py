@@ -130,7 +130,7 @@ def complaint(facts: UsageFacts) -> str:
     """The reasons why a busy machine makes timings less reliable; empty if there are none.
 
     >>> complaint({"processors": 2, "load": 2.1, "others": 1.2, "stolen": 0.0, "own": 0.63})
-    'other programs used 1.2 of 2 processors, the timed code had one for 63% of the time'
+    'other programs used 1.2 of 2 processors, the timed code had one for only 63% of the time'
     >>> complaint({"processors": 2, "load": 1.0, "others": 0.1, "stolen": 0.0, "own": 0.99})
     ''
 
@@ -142,7 +142,9 @@ def complaint(facts: UsageFacts) -> str:
     if facts.get("others", 0.0) >= OTHERS * n:
         complaints.append(f"other programs used {facts['others']:.1f} of {n} processors")
     if facts.get("stolen", 0.0) >= STOLEN:
-        complaints.append(f"the host kept {100 * facts['stolen']:.0f}% of a processor from it")
+        complaints.append(
+            f"the host kept {100 * facts['stolen']:.0f}% of a processor from this machine"
+        )
     if facts.get("own", 1.0) < OWN:
-        complaints.append(f"the timed code had one for {100 * facts['own']:.0f}% of the time")
+        complaints.append(f"the timed code had one for only {100 * facts['own']:.0f}% of the time")
     return ", ".join(complaints)

@@ -204,13 +204,13 @@ def checked(
     except WrongOutputError:
         if workload.poison and output is first and overwritten:
             raise WrongOutputError(
-                "returns the same array again, still overwritten: it does not compute it anew"
+                "returns its last array, which the harness had overwritten, without computing it "
+                "again"
             ) from None
         raise
     if workload.poison and output is first and not overwritten:
         raise WrongOutputError(
-            "returns the same output again, which cannot be overwritten, so that nothing shows "
-            "whether it was computed"
+            "returns the same read-only output again, so that nothing shows whether it was computed"
         )
     return run, second_seconds
 

@@ -83,10 +83,10 @@ class SoftmaxCheck:
             return f"gives {probabilities.dtype}, not floating-point probabilities"
         error = self.error(probabilities)
         if not error <= self.tolerance:
-            return f"a probability is off by {error:.2g}"
+            return f"a probability differs from the reference by {error:.2g}"
         total, n_rows = float(probabilities.sum(dtype=np.float64)), len(probabilities)
         if not abs(total - n_rows) <= 1e-5 * n_rows:
-            return f"{n_rows} rows sum to {total:.6g}"
+            return f"the probabilities of {n_rows} rows sum to {total:.6g}"
         return ""
 
     def error(self, probabilities: Array) -> float:

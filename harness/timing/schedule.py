@@ -281,7 +281,7 @@ def _kernels_left_out(
         elif scheduled & set(kernel.devices) or not by_device:
             continue
         elif here & set(kernel.devices):
-            reason = f"runs on {', '.join(kernel.devices)}"
+            reason = f"runs on {', '.join(kernel.devices)} only"
         else:
             reason = _absence(kernel.devices[0])
         late.append(_unfit("softmax", kernel.name, kernel.devices[0], reason))

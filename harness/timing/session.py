@@ -50,9 +50,9 @@ round, but no later than after `LONGEST` seconds."""
 
 STOPS = {
     "tight": "until every interval was tight",
-    "budget": "all the time set for timings",
-    "most": "and no more were wanted",
-    "nothing": "until nothing was left to time",
+    "budget": "until the time limit",
+    "most": "the most that are started",
+    "nothing": "until every timing had ended or failed",
     "interrupted": "until it was interrupted",
 }
 MODULES = ("harness.timing.session",)
@@ -112,7 +112,7 @@ class Session:
     load: float | None = None
 
     def __str__(self) -> str:
-        """A summary such as ``timed for 31 s in 3 processes, all the time set for timings``."""
+        """A summary such as ``timed for 31 s in 3 processes, until the time limit``."""
         processes = f"{self.n_processes} process{'es' if self.n_processes != 1 else ''}"
         busy = busyness.complaint(self.usage.facts()) if self.usage.seconds else ""
         return (

@@ -504,7 +504,8 @@ class _PairingWorkloads:
                 error = float(np.abs(P[0] - batch[0]).max())
                 if not error <= AGREEMENT:
                     raise WrongOutputError(
-                        f"a row's probability is off by {error:.2g} from the same row's among all"
+                        f"predicted alone, a row has a probability that differs by {error:.2g} "
+                        f"from the one it has among all rows"
                     )
             return {"n_test": len(X)}
 
@@ -530,7 +531,7 @@ class _PairingWorkloads:
         def check(output: Any) -> Mapping[str, float]:
             error = float(np.abs(kernel.collect(output) - expected[0]).max(initial=0.0))
             if not error <= 1e-4:
-                raise WrongOutputError(f"a probability is off by {error:.2g}")
+                raise WrongOutputError(f"a probability differs by {error:.2g}")
             return {}
 
         return [

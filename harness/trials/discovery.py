@@ -387,7 +387,7 @@ def _described(
                     continue
                 raise UsageError(reason)
             if failure.kind != "exception":
-                reason = f"its process {reason} while it described its offers"
+                reason = f"its process {reason} while it listed what it offers"
             if source.of_class and not strict:
                 reason = f"'{source.of_class.path}': {reason}"
                 descriptions.append((source, _unusable(source.of_class, reason)))

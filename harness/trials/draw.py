@@ -230,7 +230,7 @@ def _sketch(arrays: Arrays, data: Encoded, scaled: Prepared | None) -> list[str]
 def fault_of(answer: Any) -> tuple[str, str] | None:
     """The reason and traceback of an answer without a split; None if it has a split."""
     if not isinstance(answer, dict):
-        return "its process gave an answer that does not fit", ""
+        return "its process sent an invalid message", ""
     if "fault" not in answer:
         return None
     reason, traceback = answer["fault"]
@@ -257,26 +257,26 @@ def misfit(split_json: SplitJSON, arrays: Arrays, labels: Arrays, needs: Sequenc
     )
     texts = [*names, *features, *split_json["identifiers"]]
     if not all(isinstance(text, str) for text in texts):
-        return "names that are not strings"
+        return "names of classes or columns that are not strings"
     if not _DIGEST.fullmatch(split_json["drawn"]):
-        return "a digest that is none"
+        return "an invalid digest"
     trained, n_train, n_test = arrays["trained"], len(y_train), len(y_test)
     integers = [y_train, y_test, trained, *(arrays[f"labels_{i}"] for i in range(len(needs)))]
     if any(column.ndim != 1 or column.dtype.kind != "i" or not len(column) for column in integers):
-        return "labels that are not a column of integers"
+        return "encoded labels that are not one-dimensional integers"
     K = len(trained)
     if trained[0] < 0 or trained[-1] >= len(names) or (np.diff(trained) <= 0).any():
-        return "classes out of range"
+        return "an impossible number of classes"
     if not np.isin(y_train, trained).all() or not np.isin(y_test, trained).all():
         return "labels out of range"
     if not 0 <= int(split_json["n_repeated"]) <= n_test or len(split_json["tables"]) != len(needs):
-        return "counts that do not fit"
+        return "impossible counts of rows or columns"
     for part, n_rows in ((arrays, n_train), (labels, n_test)):
         weights = part.get("weights")
         if weights is not None and (weights.dtype != np.float64 or weights.shape != (n_rows,)):
-            return f"weights of {weights.dtype} {weights.shape}"
+            return f"weights of type {weights.dtype} and shape {weights.shape}"
         if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
-            return "weights out of range"
+            return "weights that are negative or too large"
         if weights is not None and not weights.any():
             return "weights that are all 0"
     for i, table_json in enumerate(split_json["tables"]):
@@ -294,7 +294,7 @@ def _table_misfit(
     """The fault of both tables that were prepared for the i-th needs; empty if they are valid."""
     categorical = table_json["categorical"]
     if table_json["frame"] != (needs.dtype if needs.frame else ""):
-        return "tables of another kind"
+        return "training and test tables of different kinds"
     widths = set()
     for part, length in zip(PARTS, n_rows, strict=True):
         if not categorical:
@@ -317,7 +317,7 @@ def _table_misfit(
     if len(widths) != 1 or not all(
         type(column) is int and 0 <= column < min(widths) for column in categorical
     ):
-        return "columns that do not fit"
+        return "column names that differ in number from the columns"
     return ""
 
 

@@ -151,7 +151,7 @@ class Scene:
         if left:
             parts.append(f"about {units.rounded(left)} left")
         if left and (slowest := self.pace.slowest):
-            parts.append(f"slowest {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
+            parts.append(f"slowest model {shown(slowest[0], NAME)}, {slowest[1]:.2g} s a trial")
         return ", ".join(parts)
 
 

@@ -37,7 +37,7 @@ PART = 128 * 1024 * 1024
 REASON = 300
 """Most characters of a reason."""
 
-LOST = "the store has no probabilities of its rows, which it needs"
+LOST = "it needs the probabilities of all rows, which the store does not have"
 
 
 @dataclass(slots=True)
@@ -134,7 +134,7 @@ def _elsewhere(registry: Described, choice: Choice, part: Mapping[int, Predictio
                 try:
                     return _checked(*unpack(call.answer), part)
                 except (PackingError, ValueError, TypeError, KeyError, AttributeError) as error:
-                    reason = f"its process gave an answer that does not fit: {error}"
+                    reason = f"its process sent an invalid message: {error}"
             else:
                 reason = failure.reason
     faults = dict.fromkeys(part, reason[:REASON])

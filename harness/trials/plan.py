@@ -266,7 +266,10 @@ def choose_or_default(
     """
     names = selectors or default_in(command, offers)
     if not names:
-        raise UsageError(f"no installed plugin has a default {noun} for this; name one")
+        raise UsageError(
+            f"no {noun} is selected, and no installed plugin has a default; name one "
+            f"with -{noun[0]}"
+        )
     return choose(names, offers, noun)
 
 
@@ -321,8 +324,8 @@ def _settled(offered: Dataset | Model | Metric, parameters: dict[str, str]) -> C
         pass
     elif PREPARE in known_parameters and PREPARE in parameters:
         raise PluginError(
-            f"'{offered.name}': the harness uses the name of its parameter '{PREPARE}' for every "
-            "model; rename the parameter"
+            f"'{offered.name}' has a parameter '{PREPARE}', a name that the harness reserves; "
+            f"rename the parameter"
         )
     else:
         known_parameters[PREPARE] = preparation_of(offered)

@@ -484,13 +484,16 @@ def categorical_columns(
     for item in items:
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
             if not 0 <= item < n_features:
-                raise DatasetError(f"categorical columns {_shown(items)} of {n_features} columns")
+                raise DatasetError(
+                    f"categorical has the indices {_shown(items)}, but there are "
+                    f"only {n_features} columns"
+                )
             columns.add(int(item))
         elif isinstance(item, str) and item in indices:
             columns.add(indices[item])
         elif isinstance(item, str):
             raise DatasetError(
-                f"categorical names '{printable(item)}', which is no column; the columns are "
+                f"categorical contains '{printable(item)}', which is no column; the columns are "
                 f"{listed(names)}"
             )
         else:

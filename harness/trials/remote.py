@@ -215,7 +215,7 @@ def score_there(
         failed = _failed(Failure("exception", str(error)))
         return {"results": [failed] * len(trials)}, {}
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        reason = f"its process gave an answer that does not fit: {error}"[:REASON]
+        reason = f"its process sent an invalid message: {error}"[:REASON]
         failed = _failed(Failure("exception", reason))
         return {"results": [failed] * len(trials)}, {}
     results: list[ResultJSON | FailureJSON] = []
@@ -243,7 +243,7 @@ def _fitted(fit_json: Any, arrays: Arrays, prefix: str) -> Fitted:
     last = fit_json["last_epoch"]
     points = tuple(point_of(*point) for point in fit_json["points"])
     if len(points) > TRACE_POINTS:
-        raise ValueError(f"{len(points)} points of a trace")
+        raise ValueError(f"{len(points)} reports of epochs, which are too many")
     return Fitted(
         arrays[f"{prefix}test"],
         arrays[f"{prefix}train"],
@@ -266,7 +266,7 @@ def point_of(epoch: Any, train: Any, test: Any) -> TracePoint:
         if not isinstance(likelihood, float) or not (
             likelihood != likelihood or 0 <= likelihood <= 1
         ):
-            raise ValueError(f"{likelihood!r:.40} is not a likelihood")
+            raise ValueError(f"{likelihood!r:.40} is not a likelihood, a number from 0 to 1")
     return TracePoint(int(_number(epoch, 0, LAST_EPOCH)), train, test)
 
 

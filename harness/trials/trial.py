@@ -415,7 +415,10 @@ class EpochScores:
     def _take(self, epoch: int, predict_log_proba: PredictLogProba) -> None:
         previous, self._last = self._last, operator.index(epoch)  # a plain int, also of a NumPy one
         if not (previous < self._last or not self._calls) or not 0 <= self._last <= LAST_EPOCH:
-            raise ValueError(f"monitor was called with epoch {epoch} after epoch {previous}")
+            raise ValueError(
+                f"monitor was called with epoch {epoch} after epoch {previous}; "
+                f"epochs must increase"
+            )
         self._calls += 1
         # Thin even if the stride then skips this call: `trace_of` may add it as the last epoch, and
         # a trace has at most `TRACE_POINTS` points.

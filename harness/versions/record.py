@@ -90,8 +90,8 @@ def record(
     wanted = wanted or pinned(reversed(history))
     if not wanted:
         raise UsageError(
-            "no anchor is pinned yet; give one with --anchor: a revision, an environment, or "
-            "kernel:NAME"
+            "the history has no anchor yet, the fixed version that others are compared with; name "
+            "it with --anchor: a revision, an environment, or kernel:NAME"
         )
     here = machine_facts(design.threads)
     side, anchor, held = _anchored(stack, registry, wanted, design.tasks, remark)
@@ -104,12 +104,18 @@ def record(
     for result in measured.outcomes:
         name, pairs = ", ".join(result.task.key[:3]), len(result.log_ratios)
         for fault in filter(None, result.faults):
-            remark(f"{name}: {fault}; no point")
+            remark(f"{name}: {fault}; nothing is stored")
         if not any(result.faults) and pairs < FEWEST:
-            remark(f"{name}: {pairs} of {PAIRS} pairs in the time; no point, give more --time")
+            remark(
+                f"{name}: only {pairs} of {PAIRS} pairs of timings fit into the time, so "
+                f"nothing is stored; give more --time"
+            )
     for task in design.tasks:
         if kernel_of(anchor) is not None and not isinstance(task, Softmax):
-            remark(f"{', '.join(task.key[:3])}: {anchor} is an anchor for softmaxes; no point")
+            remark(
+                f"{', '.join(task.key[:3])}: nothing is stored, because the anchor {anchor} is "
+                f"a kernel, and only kernels can be compared with it"
+            )
     return Recording((*bridges, *_points(measured, here, anchor, at)), anchor, at)
 
 
@@ -158,13 +164,19 @@ def _anchored(
             if isinstance(task, Softmax)
         )
         if not held:
-            raise UsageError("a kernel as an anchor is for softmaxes; choose some with --kernel")
+            raise UsageError(
+                "the anchor is a kernel, and only kernels can be compared with it; "
+                "choose some with --kernel"
+            )
         return HERE, KERNEL + kernel.name, held
     side = stack.enter_context(side_of(wanted, Path.cwd(), tell=remark))
     if side.kind == "revision":
         return side, side.revision, tuple(tasks)
     if side.kind != "environment":
-        raise UsageError(f"'{wanted}' changes with the checkout, so it is no anchor; commit it")
+        raise UsageError(
+            f"'{wanted}' changes with the checkout, so it is no anchor; commit, and "
+            f"name the revision"
+        )
     return side, side.python, tuple(tasks)
 
 
@@ -182,14 +194,17 @@ def _bridge(
     side, anchor = new
     try:
         if (kernel_of(last) is None) != (kernel_of(anchor) is None):
-            raise UsageError("a kernel and a version are not held against each other")
+            raise UsageError("a kernel cannot be compared with a version")
         old, _, held = _anchored(stack, registry, last, design.tasks, remark)
         if (kernel := kernel_of(anchor)) is not None:
             side = HERE
             held = _against(held, kernel)
         session = compare_sides((old, side), replace(design, tasks=held), registry, tell=tell)
     except UsageError as error:
-        remark(f"the new anchor cannot be held against {short(last)}: {error}; a new segment")
+        remark(
+            f"the new anchor cannot be compared with the old one, "
+            f"{short(last)}: {error}; the history begins anew here"
+        )
         return []
     # If both anchors are kernels, all series of one shape and dtype change by the same ratio.
     points = _points(session, here, anchor, last, "bridge")

@@ -243,7 +243,10 @@ def _of_kinds(tasks: Sequence[Task], kinds: Sequence[Kind]) -> tuple[Task, ...]:
     """The tasks of the given kinds, or of all kinds, without duplicates."""
     chosen = tuple(task for task in dict.fromkeys(tasks) if not kinds or task.key[0] in kinds)
     if not tasks:
-        raise UsageError("no installed plugin has a default kernel or model for this; name one")
+        raise UsageError(
+            "nothing is selected, and no installed plugin has a default; add "
+            "--kernel NAME or --model NAME"
+        )
     if not chosen:
         raise UsageError(f"--only {','.join(kinds)} leaves nothing to measure")
     return chosen

@@ -22,7 +22,7 @@ def harness_reports() -> Iterable[harness.Report]:
         tables=_tables,
         render=_render,
         formats=("html",),
-        description="A page with tables to sort and filter, pictures, and the environment.",
+        description="A page with sortable tables, pictures, and the run's machine and software.",
     )
 
 

@@ -397,7 +397,7 @@ def _reliability(model: Model, predictions: pd.DataFrame) -> Chart:
         f"Expected calibration error: {gaps / len(right):.3f}. Intervals: 95%, over the rows of "
         "all repeats, as if they were independent.",
         "confidence: probability of the predicted class",
-        "share that is right",
+        "share of rows predicted correctly",
         x.ticks(),
         y.ticks(),
         tuple(lines),

@@ -73,7 +73,9 @@ def origin(frames: Frames) -> str:
     earlier = ids[ids != frames.run.id]
     if earlier.empty:
         return (
-            f"nothing; all {n} are new." if len(results) > 1 else "nothing; the only result is new."
+            f"no result; all {n} are new."
+            if len(results) > 1
+            else "no result; the only one is new."
         )
     runs = ", ".join(map(str, sorted(set(earlier.tolist()))))
     verb = "is" if len(earlier) == 1 else "are"

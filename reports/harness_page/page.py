@@ -51,8 +51,9 @@ ROOM = 1_500_000
 """Bytes for the packed pictures of datasets after the first ones."""
 
 HISTORY = (
-    "Series that `harness track` keeps in the same store, up to the newest. Times are compared "
-    "with an anchor that was measured beside them. A step is provisional until five points follow."
+    "Series that `harness track` recorded in this store, up to today's newest. Times are divided "
+    "by that of the anchor, a fixed version timed in turns with them. A step is provisional until "
+    "five points follow."
 )
 FAILED = (FAILURES, "Skipped")
 """Headings of the notes on trials without scores."""
@@ -176,7 +177,7 @@ def _sections(frames: Frames, by_name: Mapping[str, pd.DataFrame]) -> Iterator[S
     yield Section(
         "timings",
         "Timings",
-        "Each workload ran alone on the machine, in turns with the others.",
+        "Only one model or kernel ran at a time; they took turns.",
         grids=tuple(of_sheet(sheet, file_name(sheet.title)) for sheet in timings),
         folded=True,
     )

@@ -66,7 +66,9 @@ def charts(segments: Sequence[Segment]) -> Iterator[Chart]:
         timed = shown[0].timed
         yield Chart(
             f"{measure[:1].upper()}{measure[1:]} over time",
-            f"{plural(len(names), 'series')}. Points mark steps.".replace("seriess", "series"),
+            f"{plural(len(names), 'series')}. Dots mark steps, which are lasting changes.".replace(
+                "seriess", "series"
+            ),
             "",
             "change since the first point, %" if timed else measure,
             tuple(Tick(f"{x.at(second):.1f}", day(_moment(second))) for second in dates),
@@ -127,7 +129,7 @@ def _by_measure(segments: Sequence[Segment]) -> Iterator[tuple[str, list[Segment
 def steps(segments: Sequence[Segment]) -> tuple[Grid, ...]:
     """A table with a row for each step; no table if there are no steps."""
     rows = [row for segment in segments for row in _rows(segment)]
-    return (of_rows("steps", "Steps of the history", HEADS, rows),) if rows else ()
+    return (of_rows("steps", "Steps: lasting changes", HEADS, rows),) if rows else ()
 
 
 def _moves(members: Sequence[Segment]) -> bool:

@@ -42,9 +42,9 @@ LETTER = 6.6
 """About the width of a letter of a name, in pixels."""
 
 TIED, BEHIND, LEFT_OUT, BASELINES = (
-    "Best, and not significantly different from it",
-    "Mean significantly behind the best",
-    "Without a score on every dataset",
+    "The best, and models not significantly different from it",
+    "Models whose mean is significantly behind the best",
+    "Models without a score on every dataset",
     "Baselines, which guess without the features",
 )
 UNTESTED = "Models (differences are not tested here)"
@@ -377,7 +377,10 @@ def _told(field: Field, ends: Mapping[str, tuple[float, float]]) -> str:
         return ""
     if len(field.datasets) == 1:
         return "Bar: 95% interval of the score."
-    return "Bar: 95% interval of the gap to the best (dotted line)."
+    return (
+        "Bar: 95% interval of the gap to the best (dotted line). Ties, but not bars, are corrected "
+        "for the number of models."
+    )
 
 
 def _heat(
@@ -466,7 +469,7 @@ def _price(field: Field, means: Mapping[str, float], metric: Shown) -> Chart | N
             Dot(
                 f"{x.at(price.fit_seconds):.1f}",
                 f"{y.at(price.mean):.1f}",
-                told + (", on the front" if on_front else ""),
+                told + (", on the Pareto front" if on_front else ""),
                 ("front" if on_front else "") + off,
                 price.model.key,
                 on_front or len(shown) <= REACHED,

@@ -55,11 +55,16 @@ KINDS: Mapping[str, harness.Picture] = MappingProxyType(
             ),
             _picture(
                 "regions",
-                "Classes and probabilities over one or two inputs. With more inputs: test rows on "
+                "Predicted classes and probabilities over one or two inputs. With more inputs: "
+                "test rows on "
                 "the first two principal components.",
                 "inputs:regions",
             ),
-            _picture("hidden", "The output of each hidden layer over one input.", "inputs:hidden"),
+            _picture(
+                "hidden",
+                "The output of each hidden unit, for datasets with one input.",
+                "inputs:hidden",
+            ),
             _picture(
                 "reliability",
                 "Accuracy by predicted probability (reliability diagram), with the number of rows.",
@@ -94,13 +99,14 @@ KINDS: Mapping[str, harness.Picture] = MappingProxyType(
             ),
             _picture(
                 "softmax",
-                "Time of softmax kernels against size; copying the array is the limit.",
+                "Time of softmax kernels by array size, and that of copying the array, the lower "
+                "limit.",
                 "softmax:softmax",
                 "run",
             ),
             _picture(
                 "history",
-                "Series of the history by time, with their change points.",
+                "Series of the history over time, with their steps.",
                 "tracking:history",
                 "history",
             ),

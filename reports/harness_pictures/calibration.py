@@ -70,7 +70,7 @@ def reliability(frames: Frames, wanted: Wanted) -> Drawing:
         above.plot(x, y, "o-", color=colour(0), clip_on=False)
         least = float(filled["from"].min())  # the confidence is at least one part in K
         above.set(ylim=(-0.02, 1.02), xlim=(least, 1))
-        above.set_ylabel("share that is right")
+        above.set_ylabel("share of rows predicted correctly")
         above.set_title(f"{_pooled(pairing, predictions)}; ECE {ece:.3f}")
         width = 1 / ECE_BINS
         below.bar(filled["from"], filled["rows"], width=width, align="edge", color=colour(0),
@@ -141,7 +141,7 @@ def confusion(frames: Frames, wanted: Wanted) -> Drawing:
             "true class": [names[i] for i, _ in at],
             "predicted class": [names[j] for _, j in at],
             "rows": [counts[i, j] for i, j in at],
-            "share of the true class": [shares[i, j] for i, j in at],
+            "share of the rows of the true class": [shares[i, j] for i, j in at],
         }
     )
     mistakes = sorted((ij for ij in at if ij[0] != ij[1]), key=lambda ij: -counts[ij])

@@ -62,7 +62,7 @@ WORDS = {
     ("fit", ALONE): "time of a fit",
     ("fit", AMONG): "time of a fit",
     ("predict-row", ALONE): "latency of one row",
-    ("predict-row", AMONG): "time a row, predicting all",
+    ("predict-row", AMONG): "time per row, predicting all at once",
 }
 CLOCKS = {ALONE: "alone", AMONG: "among trials"}
 """The name of each clock in a table."""
@@ -186,7 +186,9 @@ def _against(frames: Frames, wanted: Wanted, cost: Cost, title: str) -> Drawing:
     timed &= table["score"].notna()
     drawn = table[timed]
     if drawn.empty:
-        raise UsageError(f"no trial of {wanted} in run {frames.run.id} has times; draw another run")
+        raise UsageError(
+            f"no trial of {wanted} in run {frames.run.id} has times; choose another run"
+        )
     datasets = list(dict.fromkeys(drawn["dataset"]))
     named = datasets[:PANELS]
     if len(named) < len(datasets):
@@ -223,17 +225,17 @@ def _described(
     name: str, drawn: pd.DataFrame, cost: Cost, clocks: Mapping[str, Clock], metric: Shown
 ) -> list[str]:
     """Sentences about the cost, how it was timed in each panel, and the models on the fronts."""
-    sentences = [f"{name} against {COSTS[cost]}, a panel a dataset."]
+    sentences = [f"{name} against {COSTS[cost]}, one panel per dataset."]
     ways = list(dict.fromkeys(clock.how for clock in clocks.values()))
     for how in ways:
         whose = [text(dataset) for dataset, clock in clocks.items() if clock.how == how]
         on = f" on {', '.join(whose)}" if len(ways) > 1 else ""
-        sentences.append(f"It is the {WORDS[cost, how]}, {how}{on}.")
+        sentences.append(f"The time is the {WORDS[cost, how]}, {how}{on}.")
     best = "; ".join(
         f"on {text(dataset)}: {', '.join(text(model, LONG) for model in group['model'])}"
         for dataset, group in drawn[drawn["on the front"]].groupby("dataset", sort=False)
     )
-    sentences.append(f"On the Pareto front, by growing time, {best}.")
+    sentences.append(f"Models on the Pareto front, the fastest first: {best}.")
     if withheld := without_interval(drawn["interval"]):
         sentences.append(withheld)
     groups = drawn.groupby("dataset", sort=False)

@@ -60,7 +60,7 @@ def regions(frames: Frames, wanted: Wanted) -> Drawing:
         sketches = _sketches(frames, pairings)
         return [p for p in pairings if p in sketches]
 
-    pairing = the_one(frames, wanted, "a picture of its inputs", has)
+    pairing = the_one(frames, wanted, "predictions stored over its inputs", has)
     sketch, rows = _of(frames, pairing)
     draw = {0: _components, 1: _line, 2: _plane}[len(sketch.axes)]
     with settings():
@@ -77,7 +77,7 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
         return [p for p, sketch in _sketches(frames, pairings).items() if sketch.hidden]
 
-    pairing = the_one(frames, wanted, "hidden layers over one input", has)
+    pairing = the_one(frames, wanted, "hidden layers on a dataset with one input", has)
     sketch, _ = _of(frames, pairing)
     x, layers = sketch.axes[0], sketch.hidden
     title = f"Hidden layers: {text(pairing.model)} on {text(pairing.dataset)}"
@@ -112,8 +112,8 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
     table = pd.concat([table, pd.DataFrame(outputs)], axis=1)
     widths = ", ".join(str(layer.shape[1]) for layer in layers)
     description = (
-        f"The output of each hidden unit over the input {text(sketch.input_names[0])}, "
-        f"a panel a layer; from the input on, the layers have {widths} units."
+        f"The output of each hidden unit over the input {text(sketch.input_names[0])}, one panel "
+        f"per layer; from the input on, the layers have {widths} units."
     )
     return Drawing(figure, title, description, table)
 
@@ -147,7 +147,7 @@ def _of(frames: Frames, pairing: Pairing) -> tuple[Sketch, pd.DataFrame]:
 
 
 def _line(pairing: Pairing, sketch: Sketch, rows: pd.DataFrame) -> Drawing:
-    title = f"Classes over one input: {text(pairing.model)} on {text(pairing.dataset)}"
+    title = f"Predicted class by input: {text(pairing.model)} on {text(pairing.dataset)}"
     P = _probabilities(sketch)
     x, names, K = sketch.axes[0], _names(sketch, rows), P.shape[1]
     likeliest = P.argmax(axis=1)
@@ -344,4 +344,4 @@ def _beneath(drawn: pd.DataFrame, located: pd.DataFrame) -> pd.DataFrame:
 def _missed(wrong: NDArray[np.bool_]) -> str:
     n = int(wrong.sum())
     verb = "is" if n == 1 else "are"
-    return f"{n:,} of {plural(len(wrong), 'test row')} drawn {verb} misclassified."
+    return f"{n:,} of {plural(len(wrong), 'test row')} shown {verb} misclassified."

@@ -368,8 +368,8 @@ def _described(table: pd.DataFrame, timed: Clock, metric: Shown, withheld: str) 
         )
     name = metric.name.capitalize() if metric.name == "likelihood" else metric.name
     return (
-        f"{name} and time of a fit against the number of training rows, a line a model. "
-        f"The time is {timed.how}.{missing}{best_sentence}{' ' * bool(withheld)}{withheld}"
+        f"{name} and time of a fit against the number of training rows, one line per model. The "
+        f"time is {timed.how}.{missing}{best_sentence}{' ' * bool(withheld)}{withheld}"
     )
 
 

@@ -74,7 +74,7 @@ def softmax(frames: Frames, wanted: Wanted) -> Drawing:
         ]
         handles += more(len(kernels) - ENTRIES, **OTHERS)
         if (table["kernel"] == COPY).any():
-            copy = "copy of the array: the limit"
+            copy = "copying the array: the lower limit"
             handles.append(Line2D([], [], color=INK, lw=2.6, alpha=0.75, label=copy))
         beside(figure, handles)
     largest = table[table["elements"] == table["elements"].max()]
@@ -101,10 +101,12 @@ def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
         raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
     if not (names := chosen(kernels["subject"], wanted.model)):
         nearest_names = nearest(str(wanted.model), set(kernels["subject"]))
-        raise UsageError(f"run {run} timed no kernel '{wanted.model}': {nearest_names}")
+        raise UsageError(f"run {run} timed no kernel '{wanted.model}'; it timed {nearest_names}")
     if not (devices := chosen(kernels["device"], wanted.device)):
         nearest_names = nearest(str(wanted.device), set(kernels["device"]))
-        raise UsageError(f"run {run} timed no softmax on device '{wanted.device}': {nearest_names}")
+        raise UsageError(
+            f"run {run} timed no softmax on device '{wanted.device}'; it timed on {nearest_names}"
+        )
     kept = known[
         (known["subject"].isin(names) | (known["kind"] == COPY)) & known["device"].isin(devices)
     ]

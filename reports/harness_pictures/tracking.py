@@ -130,7 +130,7 @@ def _legend(series: Sequence[Sequence[Segment]]) -> list[Line2D]:
 def _wanted(all_segments: Sequence[Segment], wanted: Wanted) -> list[Segment]:
     kept = list(all_segments)
     if not kept:
-        raise UsageError("the history is empty; `harness track record --anchor SIDE` begins one")
+        raise UsageError("the history is empty; `harness track record --anchor ANCHOR` begins one")
     for name, place in FIELDS.items():
         wanted_name = getattr(wanted, name)
         names = chosen((segment.series[place] for segment in kept), wanted_name)

@@ -22,7 +22,7 @@ def harness_reports() -> Iterable[harness.Report]:
         tables=_tables,
         render=_render,
         formats=("folder",),
-        description="A leaderboard as a site: harness publish FOLDER.",
+        description="A leaderboard as a site; `harness publish FOLDER` writes it.",
         options=(harness.Option("title", "Leaderboard", "Title of the site."),),
     )
 

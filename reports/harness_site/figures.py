@@ -87,12 +87,16 @@ def scores_by_week(board: Board) -> Drawing | None:
         shown = np.unique(np.linspace(0, len(weeks) - 1, TICKS).round().astype(int))
         ax.set_xticks(x[shown], [weeks[i].name for i in shown])
         ax.set_ylabel(f"mean {board.rank.name}")
-        beside(figure, [*handles, *more(len(others), **OTHERS)], "Best now, and former leaders")
+        beside(
+            figure,
+            [*handles, *more(len(others), **OTHERS)],
+            "Today's best models, and former leaders",
+        )
     first, last = weeks[0], weeks[-1]
     added = [week for week in weeks if week.added]
     description = (
         f"The mean {board.rank.name} over the datasets of each week, from {first.name} to "
-        f"{last.name}, of {plural(len(named), 'model')}: the best now, and former leaders. A line "
+        f"{last.name}, of {plural(len(named), 'model')}: today's best, and former leaders. A line "
         "has gaps where the model had not completed every dataset."
     )
     if added:

@@ -199,7 +199,7 @@ def _how_ranked(board: Board) -> tuple[str, ...]:
             "Each dataset has a ranking on its page."
         )
         return (none,)
-    return (text, "A model without a rank has not completed every repeat on every dataset.")
+    return (text, "Other models without a rank have not completed every repeat on every dataset.")
 
 
 def _latest(board: Board) -> tuple[Markup, ...]:
@@ -224,9 +224,9 @@ def _latest(board: Board) -> tuple[Markup, ...]:
 def _dataset(board: Board, grids: Grids, dataset: str) -> Page:
     file = board.dataset_files[dataset]
     failed = board.failures[board.failures["dataset"] == dataset]
-    link = Markup('<a href="../data/{}.csv">All results on {} as CSV</a>: a row a trial.')
+    link = Markup('<a href="../data/{}.csv">All results on {} as CSV</a>: one row per trial.')
     grid = grids.of_datasets[dataset]
-    bars = f"Bars show the {board.rank.name} and its 95% interval; baselines have none."
+    bars = f"Bars show the {board.rank.name} and its 95% interval; baselines have no bar."
     return Page(
         f"datasets/{file}.html",
         dataset,
@@ -268,7 +268,7 @@ def _model(board: Board, grids: Grids, model: str) -> Page:
             Section(
                 "scores",
                 "Scores",
-                ("# is the rank on the dataset. Bars show the score among all models' scores.",),
+                ("# is the rank on the dataset. All bars of a dataset share one scale.",),
                 (grids.of_model(model),),
             ),
             Section("history", "History", grids=tuple(grids.weeks_of(model))),
@@ -286,7 +286,7 @@ def _model(board: Board, grids: Grids, model: str) -> Page:
 
 def _history(board: Board, grids: Grids) -> Page:
     drawing = scores_by_week(board)
-    few = "There is a picture once models have ranks in two weeks."
+    few = "A picture appears here once two weeks have rankings."
     return Page(
         "history.html",
         "History",
@@ -320,9 +320,9 @@ def _picture(drawing: Drawing) -> Picture:
 
 def _data(board: Board) -> Page:
     named = [
-        ("results.csv", "all results: a row a trial"),
+        ("results.csv", "all results: one row per trial"),
         ("ranking.csv", "scores of each model on each dataset, with intervals, ranks and ties"),
-        ("ranking.json", "the ranking for programs: standings, datasets, runs"),
+        ("ranking.json", "the ranking as JSON, for programs: standings, datasets, runs"),
         ("history.csv", "rank and mean of each model at the end of each week"),
     ]
     rows = [*named, *((f"{board.dataset_files[d]}.csv", f"results on {d}") for d in board.datasets)]
@@ -343,7 +343,7 @@ def _data(board: Board) -> Page:
                 grids=(of_rows("columns", "Columns", ("column", "content"), columns),),
             ),
         ),
-        ("Scores are empty where a trial has none. Two models are compared on equal repeats.",),
+        ("Scores are empty where a trial has none. Rows of one repeat have the same split.",),
     )
 
 
@@ -351,8 +351,8 @@ def _add(board: Board) -> Page:
     models = f"-m ./{adding.FILE}:NearestMean"
     plugin = f"-m nearest-mean --plugin {adding.FILE}"
     lead = (
-        "A new model joins the board in three steps. Run all commands where the board's store is "
-        "(harness.db; another one with --store)."
+        "A new model joins the board in three steps. Run all commands in the folder of the "
+        "board's store, harness.db, or name the store with --store."
     )
     a_class = Markup(
         "A class with scikit-learn's methods <code>fit</code> and <code>predict_proba</code> is a "
@@ -363,7 +363,8 @@ def _add(board: Board) -> Page:
         "<code>-m sklearn.svm:SVC</code>."
     )
     a_plugin = (
-        "A plugin gives the model a name, parameters and needs, such as scaled columns. Add these "
+        "A plugin states the model's name, its parameters and its requirements, such as scaled "
+        "columns. Add these "
         "lines to the same file:"
     )
     only_new = (
@@ -372,8 +373,8 @@ def _add(board: Board) -> Page:
         "model of the board runs again."
     )
     away = (
-        "Run the same commands with a store of your own, and send the folder that this command "
-        "writes to the keepers of the board:"
+        "Run the same commands with a store of your own. Then write its run to a folder, and send "
+        "the folder to the keepers of the board:"
     )
     return Page(
         "add-a-model.html",
@@ -405,17 +406,17 @@ def _add(board: Board) -> Page:
             Section(
                 "publish",
                 "3. Publish again",
-                ("Name the folder of the site. Repeat its other options, such as --title.",),
+                ("Give the site's folder, and its earlier options, such as --title.",),
                 blocks=(Block(code="harness publish site", about="the command that publishes"),),
             ),
             Section(
                 "away",
-                "Without the board's store",
+                "If you do not have the board's store",
                 (away,),
                 blocks=(
                     Block(code="harness export results last", about="the command that exports"),
                     Block(
-                        text=("They add your run, and publish:",),
+                        text=("The keepers add your run and publish the site:",),
                         code="harness import results\nharness publish site",
                         about="the commands that import",
                     ),

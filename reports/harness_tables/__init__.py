@@ -29,7 +29,7 @@ def harness_reports() -> Iterable[harness.Report]:
             ),
         ),
         after_runs=True,
-        description="Models ranked on each dataset, with intervals, costs and failures.",
+        description="Models ranked on each dataset, with 95% intervals, costs and failures.",
     )
 
 

@@ -20,13 +20,15 @@ def harness_reports() -> Iterable[harness.Report]:
         "versus",
         tables=_versus_tables,
         render=_versus,
-        description="Which model is better: two models on each dataset, or all pairs of several.",
+        description="Which model is better: two models on each dataset, or all pairs of several "
+                    "over all datasets.",
         options=(
             harness.Option(
                 "model", (), "A model, by name or glob; repeatable [all except baselines].",
                 short="m",
             ),
-            harness.Option("rope", 0.01, "Differences up to this count as equal."),
+            harness.Option("rope", 0.01, "Score differences up to this number count as equal; of "
+                                         "a likelihood, up to this fraction."),
             harness.Option("ranks", False, "Add mean ranks and Elo ratings."),
         ),
     )  # fmt: skip
@@ -40,7 +42,7 @@ def harness_reports() -> Iterable[harness.Report]:
             harness.Option(
                 "score",
                 None,
-                "Metric that ranks [the first --metric, or likelihood].",
+                "Metric by which models are ranked [the first --metric, or likelihood].",
                 metric=True,
             ),
         ),

@@ -91,7 +91,9 @@ def _best_models(frames: Frames, score: str) -> list[Best]:
     ranked = ranking.tables(frames)["ranking"]
     known = dict.fromkeys((*USUAL, *frames.metrics))
     if score not in known:
-        raise UsageError(f"the frames do not show '{score}', but {', '.join(known)}")
+        raise UsageError(
+            f"'{score}' is not among the scores shown, {', '.join(known)}; name it with --metric"
+        )
     best_models = _best(ranked, score)
     if not best_models:
         if (ranked["status"] == "ok").any():
@@ -156,5 +158,7 @@ def _shown(lines: list[tuple[str, ...]], score: str, style: str) -> RenderableTy
     for line in lines:
         table.add_row(*line)
     return Group(
-        table, "Last column: paired tests on the same splits (5%, corrected for all models)."
+        table,
+        "Last column: models not significantly different from the best (paired tests on "
+        "the same splits, 5%, corrected for the number of models).",
     )

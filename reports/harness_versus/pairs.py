@@ -134,8 +134,8 @@ LACKING = (
     "interval and p."
 )
 ONCE = (
-    "With one repeat, p and the probabilities hold for these fits only. More repeats (-r) show how "
-    "much another fit or split changes."
+    "With one repeat, p and the probabilities hold for these fits only. More repeats (-r) show "
+    "how much scores vary with the fit and the split."
 )
 
 
@@ -237,7 +237,7 @@ def _duel_notes(duels: pd.DataFrame, rope: float) -> list[str]:
     notes = [_rope(rope)]
     if method_texts:
         notes.append(
-            f"On each dataset alone, intervals and p: {', '.join(method_texts)}; bold below 5%."
+            f"Intervals and p of single datasets: {', '.join(method_texts)}; bold below 5%."
         )
     known = duels["difference"].notna()
     if (known & duels["low"].isna()).any():
@@ -275,7 +275,7 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
             else ""
         )
         notes.append(
-            f"No p {which}: a pair needs at least {FEWEST} datasets, all of which both models "
+            f"No p {which}: a pair needs at least {FEWEST} datasets that both models "
             f"completed{defined}."
         )
     return notes
@@ -283,8 +283,8 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
 
 def _rope(rope: float) -> str:
     return (
-        f"equal: differences up to {100 * rope:g}% (likelihood: relative; other scores: absolute; "
-        "--rope)."
+        f"equal: differences up to {100 * rope:g}% of the likelihood, or {rope:g} of other scores; "
+        "--rope sets this."
     )
 
 

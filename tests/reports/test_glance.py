@@ -42,7 +42,7 @@ def test_the_first_lines_say_what_is_best_at_what_price_and_what_failed(report: 
 def test_failed_trials_are_counted_first_and_their_reasons_follow(report: Report) -> None:
     lines = glance(report, make_frames(SMALL, FEW, faults=LATE), 200)
     assert any(line.startswith("Failed: ") and "timeout" in line for line in lines[:4])
-    assert any(line.startswith("Failures: iris, torch-mlp: 1 × timeout") for line in lines)
+    assert any(line.startswith("Failures: torch-mlp on iris: 1 × timeout") for line in lines)
 
 
 def test_a_model_that_is_not_complete_is_not_the_best(report: Report) -> None:

@@ -84,7 +84,7 @@ sklearn-naive-bayes    1.08          .04   4.89
 torch-mlp               .37          .06    .88
 
 Failures
-  iris, torch-mlp: 1 × timeout: no answer within 60 s
+  torch-mlp on iris: 1 × timeout: no answer within 60 s
 
 How to read this
   Models are ranked by likelihood = exp(-NLL), the geometric mean probability of
@@ -169,8 +169,31 @@ def test_a_model_that_failed_in_some_repeats_has_no_rank_and_is_never_the_best(
     assert not row[[name for name in flags if "tied" not in name]].any()
     text = printed(report, frames)
     assert "4/5" in text
-    assert "iris, torch-mlp: 1 × crashed: killed by SIGSEGV" in text
+    assert "torch-mlp on iris: 1 × crashed: killed by SIGSEGV" in text
     assert "cannot be the best" in " ".join(text.split())
+
+
+def test_failures_of_one_reason_are_one_line_of_models_and_datasets(report: Report) -> None:
+    singular = ("failed", "model", "ValueError: the matrix is singular")
+    slow = ("timeout", "limit", "no answer within 60 s")
+    faults = {
+        (dataset, model, repeat): singular
+        for dataset in ("iris", "wine")
+        for model in ("lda", "qda")
+        for repeat in (0, 1)
+    }
+    faults |= {("iris", "forest", 0): singular, ("wine", "lda", 2): slow}
+    faults |= {("digits", "prior", 0): ("failed", "dataset", "no rows")}
+    faults |= {("digits", "forest", 0): ("failed", "dataset", "no rows")}
+    models = {"prior": -1.9, "lda": 0.1, "qda": 0.2, "forest": 0.3}
+    frames = make_frames(DATASETS, models, faults=faults)
+    text = " ".join(printed(report, frames).split())
+    assert (
+        "Failures lda, qda on iris, wine: 8 × failed: ValueError: the matrix is singular "
+        "forest on iris: 1 × failed: ValueError: the matrix is singular "
+        "lda on wine: 1 × timeout: no answer within 60 s "
+        "digits: 1 × failed: no rows"
+    ) in text
 
 
 def test_overviews_weigh_datasets_equally_and_leave_out_incomplete_models(

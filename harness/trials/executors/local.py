@@ -319,7 +319,7 @@ class _Work:
         except PackingError as error:
             fault = f"dataset '{name}': split {error}", ""
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
-            fault = f"dataset '{name}': split gave an answer that does not fit: {error}"[:500], ""
+            fault = f"dataset '{name}': split sent an invalid message: {error}"[:500], ""
         if fault is None:
             split.file, split.call = call.detach(), None
             call.close()
