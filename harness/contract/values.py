@@ -782,7 +782,8 @@ class Result:
     are the columns in which nearly every training row has a category of its own. ``drawn`` is a
     digest of the split; empty if none was drawn.
     ``fit_weighted`` tells whether the model was fitted with the weights of the training rows; it is
-    None if they have none.
+    None if they have none. ``read`` has digests of the files that the model's process read, by path
+    (`harness.processes.reading`).
     """
 
     trial: Trial
@@ -793,6 +794,7 @@ class Result:
     n_repeated: int | None = None
     identifiers: tuple[str, ...] = ()
     drawn: str = ""
+    read: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds | None = None
     memory: Memory = UNMEASURED

@@ -2,9 +2,10 @@
 
 An identity covers the dataset and the model with their parameters, the seeds, the code of both
 plugins with the modules that it imports, the versions of the libraries that this code needs, the
-harness's own code for preparing and scoring, Python, the device and the kind of processor. Two
-things it cannot cover: files that a plugin reads without declaring them, and what it fetches. What
-a dataset gave is therefore known by a digest of the split beside it: `Result.drawn`.
+harness's own code for preparing and scoring, Python, the device and the kind of processor. It
+cannot cover the files that a plugin reads, and what it fetches. Beside it, what a dataset gave is
+therefore known by a digest of the split, and what a model's process read by digests of the files:
+`Result.drawn` and `Result.read`.
 """
 
 from __future__ import annotations

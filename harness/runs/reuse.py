@@ -4,7 +4,8 @@ A result is known if its trial has the same identity (`harness.runs.identity`) a
 still what it was: each split is drawn again, and its digest must be that of the result. Files that
 a dataset's plugin reads without declaring them are noticed that way. Splits of one plugin are drawn
 again in one process, and alone where that gave another digest. A dataset that was opened from a
-file needs no draw, because the identity has the digest of the file.
+file needs no draw, because the identity has the digest of the file. Files that the model's process
+read must have the content that they had.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.contract.registry import core
 from harness.processes.client import Limits
+from harness.processes.reading import Contents
 from harness.trials.digests import digests
 from harness.trials.executors.local import at_a_time, share_of_memory
 
@@ -60,8 +62,19 @@ def known_results(
         for trial, identity in identity_of.items()
         if identity in by_identity
     }
-    candidates = _of_present_data(registry, request, candidates)
+    candidates = _of_present_data(registry, request, _of_present_files(candidates))
     return _in_whole_batches(trials, {trial: known[0] for trial, known in candidates.items()})
+
+
+def _of_present_files(candidates: Candidates) -> Candidates:
+    """The candidates whose model would read files of the same content now."""
+    contents = Contents()
+
+    def fits(known: Known) -> bool:
+        return all(contents.digest(path) == digest for path, digest in known.read.items())
+
+    kept = {trial: [*filter(fits, several)] for trial, several in candidates.items()}
+    return {trial: several for trial, several in kept.items() if several}
 
 
 def _of_present_data(registry: Described, request: Request, candidates: Candidates) -> Candidates:

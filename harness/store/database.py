@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from harness.contract.values import Result, Skip, Value
 
-SCHEMA = 9
+SCHEMA = 10
 MIGRATIONS = {
     4: (
         "ALTER TABLE results ADD COLUMN n_repeated INTEGER",
@@ -67,6 +67,7 @@ MIGRATIONS = {
         "ALTER TABLE timings ADD COLUMN measured VARCHAR(40)",
         "CREATE INDEX results_by_identity ON results (identity)",
     ),
+    9: ("ALTER TABLE results ADD COLUMN read_files TEXT",),
 }
 """SQL statements that turn each schema into the next one, besides new tables; older schemas are
 refused."""
@@ -143,6 +144,7 @@ results = Table(
     # Digests of what the scores follow from, and of the split; NULL if unknown.
     Column("identity", String(40)),
     Column("drawn", String(40)),
+    Column("read_files", Text),  # JSON: digests by path; NULL if the trial read none
     Column("failure_kind", String(20)),
     Column("reason", Text),
     Column("traceback", Text),
@@ -272,12 +274,14 @@ class Known:
         result_id: its id.
         run_id: id of the run that ran the trial.
         drawn: digest of its split.
+        read: digests of the files that the model's process read, by path.
     """
 
     identity: str
     result_id: int
     run_id: int
     drawn: str
+    read: Mapping[str, str]
 
 
 def members(run_id: int) -> sa.Subquery:
@@ -425,6 +429,7 @@ class Store:
             "identifiers": names_in_words(result.identifiers) if result.identifiers else None,
             "fit_weighted": result.fit_weighted,
             "drawn": result.drawn or None,
+            "read_files": json.dumps(dict(result.read)) if result.read else None,
         }
         if seconds:
             row |= {
@@ -675,13 +680,14 @@ class Store:
         """The successful results of these identities, newest first."""
         wanted = list(dict.fromkeys(identities))
         table = results
-        columns = (table.c.identity, table.c.id, table.c.run_id, table.c.drawn)
+        columns = (table.c.identity, table.c.id, table.c.run_id, table.c.drawn, table.c.read_files)
         found: list[Known] = []
         with self._faults(), self.engine.connect() as connection:
             for start in range(0, len(wanted), CHUNK):
                 chunk = table.c.identity.in_(wanted[start : start + CHUNK])
                 query = sa.select(*columns).where(chunk, table.c.status == "ok")
-                found += [Known(*row) for row in connection.execute(query) if row.drawn]
+                rows = [row for row in connection.execute(query) if row.drawn]
+                found += [Known(*row[:-1], read=json.loads(row[-1] or "{}")) for row in rows]
         return sorted(found, key=lambda known: -known.result_id)
 
     def reuse(self, run: Run, rows: Sequence[tuple[str, int, int]]) -> None:

@@ -51,7 +51,7 @@ BYTES = ("peak_bytes", "device_peak_bytes", "model_bytes")
 KNOWN = "{} of {} results are reused (harness run --fresh runs every trial)."
 FLOATS = ("log_probability", "confidence", "brier")
 POSITION = ("key", "position")
-UNSEEN = (*POSITION, "identity", "drawn")
+UNSEEN = (*POSITION, "identity", "drawn", "read_files")
 """Columns of results that the store keeps for itself."""
 
 

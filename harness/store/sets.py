@@ -125,8 +125,8 @@ def _started(run: Run) -> datetime:
 
 def _with_origins(rows: pd.DataFrame) -> pd.DataFrame:
     """What each result follows from: a digest of code and versions, and its split."""
-    return rows.drop(columns=["identity", "drawn"]).assign(
-        code=[identity.partition("-")[0] for identity in rows["identity"].fillna("")],
+    return rows.drop(columns=["identity", "drawn", "read_files"]).assign(
+        code=rows["identity"].fillna("").str.partition("-")[0] + rows["read_files"].fillna(""),
         split=rows["drawn"].fillna(""),
         seed=[f"seed {seed}" for seed in rows["split_seed"]],
     )

@@ -31,6 +31,7 @@ from harness.contract.registry import (
 from harness.contract.values import GIVEN_TO_METRICS, Column, Device, Model, Needs, Option
 from harness.errors import PluginError, UsageError, describe
 from harness.processes.client import START_LIMIT, Limits, Processes, finish
+from harness.processes.reading import FilesRead
 from harness.processes.serving import MESSAGE
 
 if TYPE_CHECKING:
@@ -96,10 +97,12 @@ class Held:
     Args:
         registry: offers of the one plugin.
         seconds: seconds that importing each package took.
+        read: the files that the plugin has read, in this process and in its forks.
     """
 
     registry: Registry
     seconds: dict[str, float]
+    read: FilesRead
 
 
 class Described(Registry):
@@ -420,6 +423,7 @@ def _loading(processes: Processes, source: Source) -> Parent:
 
 def load_there(_held: None, source: Source) -> Held:
     """Import a plugin and collect its offers, in the process that will call them."""
+    read = FilesRead((source.origin.path, core().path))
     try:
         module = source.load()
     except PluginError:
@@ -432,7 +436,7 @@ def load_there(_held: None, source: Source) -> Held:
         raise PluginError(f"{NO_IMPORT}: it exits with {error.code!r}") from None
     except BaseException as error:  # noqa: BLE001  # a plugin's module can raise anything
         raise PluginError(f"{NO_IMPORT}: {describe(error)}") from None
-    return Held(Registry([(source.origin, module)], []), {})
+    return Held(Registry([(source.origin, module)], []), {}, read)
 
 
 def import_there(held: Held, requires: Sequence[str]) -> Held:
@@ -449,7 +453,7 @@ def import_there(held: Held, requires: Sequence[str]) -> Held:
         except (Exception, SystemExit):  # noqa: S112, BLE001  # a package can raise anything
             continue
         seconds.setdefault(name, time.perf_counter() - started)
-    return Held(held.registry, seconds)
+    return Held(held.registry, seconds, held.read)
 
 
 def describe_there(inside: Inside, source: Source) -> tuple[PluginJSON, NoArrays]:

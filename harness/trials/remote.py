@@ -25,6 +25,7 @@ from harness.contract.values import (
 )
 from harness.processes.memory import Level, device_peak, peak_since, pickled_size
 from harness.processes.packing import PackingError, pack, unpack
+from harness.processes.reading import paths_of
 from harness.processes.serving import Inside
 from harness.statistics.rows import derived
 from harness.trials.draw import (
@@ -150,7 +151,7 @@ def run_there(
         failure = failure_of(error)
         details = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
         return {"failure": details}, {}
-    return {"trials": fits, "loaded": loaded_since(n_before)}, arrays
+    return {"trials": fits, "loaded": loaded_since(n_before), "read": held.read.paths()}, arrays
 
 
 def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str, own_at_start: float) -> FitJSON:
@@ -233,7 +234,8 @@ def score_there(
         else:
             own_at_start = _bytes(reported["trials"][i]["own_at_start"])
             results.append(_written(result, arrays, f"{i}_", own_at_start))
-    return {"results": results, "loaded": modules_of(reported)}, arrays
+    told = {"loaded": modules_of(reported), "read": paths_of(reported)}
+    return {"results": results, **told}, arrays
 
 
 def _fitted(fit_json: Any, arrays: Arrays, prefix: str) -> Fitted:
@@ -351,8 +353,8 @@ def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -
 
 def results_of(
     file: int, trials: Sequence[Trial], kind: SplitKind, most_memory: float = 0.0
-) -> tuple[list[Result], list[str]]:
-    """The results that `score_there` wrote, and the modules that the trial's process has loaded.
+) -> tuple[list[Result], list[str], list[str]]:
+    """The results that `score_there` wrote; and what the trial's process has loaded and read.
 
     Args:
         file: descriptor of the answer of `score_there`.
@@ -360,6 +362,9 @@ def results_of(
         kind: kind of the dataset's splits.
         most_memory: bytes that the trials' process took with those that it started; 0 if it
             started none.
+
+    Returns:
+        The results, the names of loaded modules, and the paths of files.
 
     Raises:
         PackingError: the scoring process did not finish the file.
@@ -403,7 +408,7 @@ def results_of(
                 sketch=sketch,
             )
         )
-    return results, modules_of(answer)
+    return results, modules_of(answer), paths_of(answer)
 
 
 def _predictions(class_names: Sequence[str], arrays: Arrays, prefix: str) -> Predictions:

@@ -280,6 +280,73 @@ def test_a_draw_that_spoils_another_one_in_its_process_leaves_results_known(
     assert "12 trials: 12 known, 0 to run" in run(tmp_path, *words, models="one").remarks
 
 
+READERS = {
+    "fits": ("np.loadtxt('fits.txt')", ""),
+    "predicts": ("pass", """
+def predict_proba(self, X):
+    shift = float(open('predicts.txt', 'rb').read())
+    return np.tile(self.shares, (len(X), 1)) + 0 * shift
+Shares.predict_proba = predict_proba
+"""),
+    "imports": ("pass", "SHIFT = open(__file__.replace('.py', '.txt')).read()\n"),
+    "computes": ("import importlib; importlib.import_module('of_' + 'computes')", ""),
+    "tries": ("""
+        try:
+            open('tries.txt').close()
+        except FileNotFoundError:
+            pass
+    """, ""),
+    "lists": ("import glob; [open(name).close() for name in glob.glob('lists.tx?')]", ""),
+    "maps": ("import os, mmap; mmap.mmap(os.open('maps.txt', os.O_RDONLY), 0, prot=mmap.PROT_READ)",
+             ""),
+    "tables": ("import pandas; pandas.read_csv('tables.txt')", ""),
+    "forks": ("import os; os.fork() or os._exit(0); os.wait(); open('forks.txt').close()", ""),
+}  # fmt: skip
+"""Models that read a file which their code does not name in a way that can be looked up."""
+
+OWN_FILES = {
+    "logs": ("file = open('logs.txt', 'a+'); file.write('fitted'); open('logs.txt').read()", ""),
+    "caches": ("import os; open(os.environ['XDG_CACHE_HOME'] + '/caches.txt').read()", ""),
+    "passes": ("import tempfile; file = tempfile.NamedTemporaryFile(); open(file.name)", ""),
+    "plain": ("pass", ""),
+}  # fmt: skip
+"""Models that read no file, or only what they write themselves, or what is in the user's cache."""
+
+
+def test_files_that_a_model_reads_are_noticed_however_it_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shift.txt").write_text("0")
+    (tmp_path / "data.py").write_text(DATA)
+    (tmp_path / "cache").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for name, (fault, more) in (READERS | OWN_FILES).items():
+        write_model(tmp_path, name, fault, more)
+    places = {name: tmp_path / f"{name}.txt" for name in READERS}
+    places["computes"] = tmp_path / "of_computes.py"
+    places["caches"] = tmp_path / "cache" / "caches.txt"
+
+    def change(number: int) -> None:
+        for place in places.values():
+            place.write_text(f"{number}\n" if place.suffix == ".txt" else f"N = {number}\n")
+        if number == 1:
+            places["tries"].unlink()
+
+    def ran(name: str) -> set[str]:
+        done = run(tmp_path, "--name", name, models=" ".join(READERS | OWN_FILES))
+        assert done.status == 0, done
+        return {model for _, model, _ in Story(tmp_path, {}).own_trials(name)}
+
+    change(1)
+    assert ran("first") == {*READERS, *OWN_FILES, "prior", "uniform"}
+    assert ran("second") == set()
+    change(2)
+    assert ran("changed") == set(READERS)
+    assert ran("again") == set()
+    change(1)
+    assert ran("back") == set()  # known from the first run
+
+
 def test_failures_are_run_again(story: Story) -> None:
     assert "6 trials: 4 known" in story.runs["fails-again"].remarks
     assert {model for _, model, _ in story.own_trials("fails-again")} == {"broken"}

@@ -356,7 +356,7 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     Store(file, create=True).close()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute(f"UPDATE harness_schema SET version = {version}")
-    complaint = f"has schema {version}, this harness reads and writes schema 9; use the harness"
+    complaint = f"has schema {version}, this harness reads and writes schema 10; use the harness"
     with pytest.raises(StoreError, match=complaint) as refused:
         Store(file)
     assert "\n" not in str(refused.value)
@@ -428,7 +428,7 @@ def test_a_store_of_an_earlier_schema_that_nobody_may_write_to_is_one_line(
     file = tmp_path / "harness.db"
     of_schema(version, file)
     monkeypatch.setattr(os, "access", lambda _path, mode: mode != os.W_OK)
-    complaint = f"has schema {version} and cannot be brought to schema 9 here"
+    complaint = f"has schema {version} and cannot be brought to schema 10 here"
     with pytest.raises(StoreError, match=complaint):
         Store(str(file))
 

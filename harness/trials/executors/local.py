@@ -15,6 +15,7 @@ from harness.contract.estimators import inner_modules
 from harness.contract.values import Failure, Result
 from harness.processes.client import Limits, nameless, wait
 from harness.processes.packing import PackingError, unpack
+from harness.processes.reading import Contents
 from harness.processes.worker import Worker, no_plugin
 from harness.trials.discovery import discover
 from harness.trials.draw import blamed, draw_there, fault_of, misfit, modules_of
@@ -158,6 +159,7 @@ class _Work:
     ) -> None:
         self.registry, self.processes = registry, registry.processes
         self.jobs, self.limits, self.tell, self.epochs = jobs, limits, tell, epochs
+        self.contents = Contents()
         # All repeats of a dataset have its needs in the same order: a batch passes one index.
         needs: dict[Choice, dict[Needs, None]] = {}
         for trial in trials:
@@ -426,16 +428,16 @@ class _Work:
             try:
                 answer = _descriptor(unit.answer)
                 most = unit.call.most_memory
-                results, loaded = results_of(answer, unit.trials, self._kind(unit), most)
+                results, loaded, paths = results_of(answer, unit.trials, self._kind(unit), most)
             except PackingError as error:
                 failure = Failure("exit", str(error))
             else:
                 self.registry.learn(*self._loaded_for(unit.trials[0]), loaded)
-                output = unit.call.output()
+                output, read = unit.call.output(), self.contents.of(paths)
                 return [
                     replace(result, failure=replace(result.failure, output=output))
                     if result.failure
-                    else result
+                    else replace(result, read=read)
                     for result in results
                 ]
         reason = f"its predictions cannot be scored: {failure.reason}"
