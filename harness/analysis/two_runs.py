@@ -788,7 +788,7 @@ def _difference_of_conditions(
     if machines:
         return "another machine"
     if before["threads"] != after["threads"]:
-        return f"{before['threads']} threads before, {after['threads']} now"
+        return f"{plural(before['threads'], 'thread')} before, {after['threads']} now"
     return ""
 
 

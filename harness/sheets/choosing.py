@@ -81,7 +81,7 @@ def scored_results(frames: Frames, wanted: Wanted) -> pd.DataFrame:
         names = chosen(results[field], wanted_name)
         if not names:
             known = nearest(wanted_name, set(results[field]))
-            raise UsageError(f"run {run} has no {field} '{wanted_name}'; it has {known}")
+            raise UsageError(f"run {run} has no {field} '{wanted_name}': {known}")
         results = results[results[field].isin(names)]
         if results.empty:
             raise UsageError(

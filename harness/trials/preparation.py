@@ -485,8 +485,8 @@ def categorical_columns(
         if isinstance(item, int | np.integer) and not isinstance(item, bool):
             if not 0 <= item < n_features:
                 raise DatasetError(
-                    f"categorical has the indices {_shown(items)}, but there are "
-                    f"only {n_features} columns"
+                    f"categorical has the indices {_shown(items)}; columns go from 0 to "
+                    f"{n_features - 1}"
                 )
             columns.add(int(item))
         elif isinstance(item, str) and item in indices:

@@ -77,7 +77,7 @@ def hidden(frames: Frames, wanted: Wanted) -> Drawing:
     def has(pairings: Sequence[Pairing]) -> Collection[Pairing]:
         return [p for p, sketch in _sketches(frames, pairings).items() if sketch.hidden]
 
-    pairing = the_one(frames, wanted, "hidden layers on a dataset with one input", has)
+    pairing = the_one(frames, wanted, "hidden layers over one input", has)
     sketch, _ = _of(frames, pairing)
     x, layers = sketch.axes[0], sketch.hidden
     title = f"Hidden layers: {text(pairing.model)} on {text(pairing.dataset)}"

@@ -101,12 +101,10 @@ def _table(frames: Frames, wanted: Wanted) -> pd.DataFrame:
         raise UsageError(f"run {run} timed no softmax; `harness bench softmax` does")
     if not (names := chosen(kernels["subject"], wanted.model)):
         nearest_names = nearest(str(wanted.model), set(kernels["subject"]))
-        raise UsageError(f"run {run} timed no kernel '{wanted.model}'; it timed {nearest_names}")
+        raise UsageError(f"run {run} timed no kernel '{wanted.model}': {nearest_names}")
     if not (devices := chosen(kernels["device"], wanted.device)):
         nearest_names = nearest(str(wanted.device), set(kernels["device"]))
-        raise UsageError(
-            f"run {run} timed no softmax on device '{wanted.device}'; it timed on {nearest_names}"
-        )
+        raise UsageError(f"run {run} timed no softmax on device '{wanted.device}': {nearest_names}")
     kept = known[
         (known["subject"].isin(names) | (known["kind"] == COPY)) & known["device"].isin(devices)
     ]

@@ -384,7 +384,7 @@ def test_a_wider_rope_makes_models_more_likely_equal(stored: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--versus", "-m", "numpy-softmax"), "needs two models"),
+        (("--versus", "-m", "numpy-softmax"), "needs at least two models"),
         (("--versus", "-m", "nope", "-m", "numpy-softmax"), "no model 'nope'"),
         (("--rope", "2%"), "'versus' has it"),
         (("--versus", "--rope", "200%"), "200%"),
@@ -487,7 +487,7 @@ def test_a_run_of_failures_has_a_reason_for_each_dataset() -> None:
     ours, theirs = two_models.chosen_contenders(frames, ["forest", "ridge*"])
     rows = two_models.duel(frames, ours, theirs, 0.01)
     assert (rows["repeats"] == 0).all()
-    assert rows["method"].str.startswith("no scores of forest").all()
+    assert rows["method"].str.startswith("forest has no scores").all()
 
 
 def test_many_pairs_share_their_random_draws_because_drawing_is_slow(
@@ -553,7 +553,7 @@ def test_a_planned_model_without_results_can_be_chosen_and_has_no_scores() -> No
     frames = interrupted()
     contenders = two_models.chosen_contenders(frames, ["torch-mlp", "sklearn-*"])
     found = two_models.duel(frames, contenders[0], contenders[1], 0.01)
-    assert set(found["method"]) == {"no scores of sklearn-knn"}
+    assert set(found["method"]) == {"sklearn-knn has no scores"}
     assert set(two_models.matrix(frames, contenders, 0.01)["note"]) == {"not both finished iris"}
 
 
@@ -568,5 +568,5 @@ def empty(frames: Frames) -> Frames:
 
 
 def test_a_run_without_results_is_a_one_line_error() -> None:
-    with pytest.raises(UsageError, match="needs two models"):
+    with pytest.raises(UsageError, match="needs at least two models"):
         two_models.chosen_contenders(empty(sample_frames()), [])

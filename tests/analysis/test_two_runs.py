@@ -211,7 +211,7 @@ def test_runs_with_different_seeds_are_not_judged_and_a_note_says_so(made: Made)
     (row,) = rows
     assert (row.verdict, row.note) == (
         "not judged",
-        "no split in common: other seeds or repeats",
+        "no split in common: seeds or repeats differ",
     )
     assert status(rows) == 4
 
@@ -234,7 +234,7 @@ def test_a_model_that_newly_fails_in_a_few_repeats_has_the_verdict_failed_too(ma
     rows, _ = made.compare(*runs)
     row_of = {row.measure: row for row in rows}
     assert row_of["scores"].verdict == "failed"
-    assert row_of["scores"].note == "2 of 10 repeats: ValueError: [no]"
+    assert row_of["scores"].note == "2 of 10 repeats fail now: ValueError: [no]"
     assert row_of["accuracy"].verdict == "same"
     assert status(rows) == 1
     rows, _ = made.compare(runs[1], runs[1])
@@ -327,7 +327,7 @@ def test_with_fewer_than_five_timings_no_drift_is_estimated(made: Made) -> None:
         runs = made.run({}, timings=timed(1, n)), made.run({}, timings=timed(2, n, drift=0.7))
         rows, remarks = made.compare(*runs)
         assert {row.verdict for row in rows} == {"undecided"}
-        assert all("may be drift of the machine" in row.note for row in rows)
+        assert all("the change may be the machine's" in row.note for row in rows)
         assert "at least 5 timings are needed" in remarks[0]
         assert status(rows) == 3
 
@@ -346,7 +346,7 @@ def test_times_of_another_machine_are_not_judged_and_a_note_says_so(made: Made) 
 def test_times_with_another_number_of_threads_are_not_judged_and_a_note_says_so(made: Made) -> None:
     runs = made.run({}, timings=timed(1)), made.run({}, timings=timed(2, threads=4))
     rows, _ = made.compare(*runs)
-    assert [(row.verdict, row.note) for row in rows] == [("not judged", "1 and 4 threads")]
+    assert [(row.verdict, row.note) for row in rows] == [("not judged", "1 thread before, 4 now")]
 
 
 def test_timings_that_only_one_run_has_are_listed(made: Made) -> None:
@@ -508,7 +508,7 @@ def test_fits_of_different_numbers_of_repeats_together_are_not_judged(made: Made
         fit, *_ = fits(1, 500, cut=False)
         runs.append(made.run({}, timings=[replace(fit, kind="together", figures={"together": n})]))
     ((row,), _) = made.compare(*runs)
-    assert (row.verdict, row.note) == ("not judged", "5 and 10 repeats at once")
+    assert (row.verdict, row.note) == ("not judged", "5 repeats trained together before, 10 now")
 
 
 def test_the_times_of_two_runs_of_the_same_code_are_the_same(made: Made) -> None:
@@ -522,7 +522,7 @@ def test_the_note_of_an_undecided_time_recommends_harness_ab(made: Made) -> None
     runs = made.run({}, timings=timed(1, 5)), made.run({}, timings=timed(2, 5, slower={0: 1.25}))
     rows, _ = made.compare(*runs)
     verdicts_and_notes = {(row.verdict, row.note) for row in rows if row.subject == "m0"}
-    assert verdicts_and_notes == {("undecided", "measure with `harness ab` to decide")}
+    assert verdicts_and_notes == {("undecided", "`harness ab` can decide")}
 
 
 def test_the_recommended_number_of_repeats_decides_a_comparison_of_scores(made: Made) -> None:
@@ -532,13 +532,13 @@ def test_the_recommended_number_of_repeats_decides_a_comparison_of_scores(made: 
         return row
 
     row = compared(3)
-    wanted = re.fullmatch(r"about (\d+) repeats would decide", row.note)
+    wanted = re.fullmatch(r"about (\d+) repeats are needed", row.note)
     assert row.verdict == "undecided"
     assert wanted
     assert compared(int(wanted[1])).verdict == "worse"
     # Splits that share rows, of which two thirds are tested, soon add no information.
     assert compared(3, kind="resampled").note == (
-        "more repeats cannot decide; a larger table or fresh draws could"
+        "more repeats cannot decide; more rows in the dataset could"
     )
 
 
@@ -551,15 +551,17 @@ def test_the_remarks_have_the_detectable_difference_and_the_repeats_needed_for_o
     told = re.fullmatch(
         r"5 repeats detect changes of the likelihood of ([\d.]+)% with 80% probability.", first
     )
-    enough = re.fullmatch(r"To find 1%: about (\d+) repeats for 1 of 1 model-dataset pair.", second)
+    enough = re.fullmatch(
+        r"To detect a change of 1%: 1 of 1 model-dataset pair needs about (\d+) repeats.", second
+    )
     assert told
     assert enough
     # A tenth of the difference needs slightly less than 100 times the repeats: t has more degrees.
     assert 1 < float(told[1]) < 20
     assert 5 < int(enough[1]) <= 5 * float(told[1]) ** 2
     _, remarks = made.compare(*other_streams(made, 5, sd=0.02, kind="resampled"))
-    assert "repeats are not enough for 1, because they share rows" in remarks[1]
-    assert "a larger table or fresh draws would" in remarks[1]
+    assert "1 cannot reach it, because repeats share rows" in remarks[1]
+    assert "but more rows in the dataset help" in remarks[1]
 
 
 def other_streams(made: Made, repeats: int, *, sd: float, **how: Any) -> list[Run]:
@@ -591,7 +593,7 @@ def test_folds_with_random_seed_effects_are_undecided_with_any_number_of_repeats
     undecided = [row for row in rows if row.verdict == "undecided"]
     assert {row.measure for row in undecided} == {"nll", "likelihood", "brier"}
     assert {row.note for row in undecided} == {
-        "more repeats cannot decide; a larger table or fresh draws could"
+        "more repeats cannot decide; more rows in the dataset could"
     }
     assert remarks == []
 
@@ -608,7 +610,7 @@ def test_splits_of_different_kinds_are_not_shared(made: Made, kind: SplitKind) -
     """The first repeats have the same seed but different test rows."""
     rows, _ = made.compare(made.run({"a": 0.9}, kind="10-fold"), made.run({"a": 0.8}, kind=kind))
     assert [(row.verdict, row.note) for row in rows] == [
-        ("not judged", "no split in common: other seeds or repeats")
+        ("not judged", "no split in common: seeds or repeats differ")
     ]
 
 
@@ -696,7 +698,7 @@ def test_runs_with_nothing_in_common_have_status_4_and_a_note(made: Made, tmp_pa
     made.run({"a": 0.9}), made.run({"a": 0.9})
     done = harness_in(tmp_path, "compare", "previous", "last", "--only", "time")
     assert done.status == 4
-    assert "nothing was measured that both sides have" in done.printed
+    assert "both sides have no measurement in common" in done.printed
 
 
 def test_a_failed_comparison_removes_the_files_of_an_earlier_comparison(
@@ -715,11 +717,11 @@ def test_a_run_prints_before_and_after_which_differences_its_repeats_can_detect(
     words = ("run", "-d", "threshold", "-m", "numpy-softmax[l2=0.1|1]", "-r", "3")
     first = harness_in(tmp_path, *words, "--no-timing", "--no-progress", "--verbose")
     assert "3 repeats detect differences in likelihood from the best model of" in first.remarks
-    assert "To find 1%:" in first.remarks
-    assert "two models compared alone" in first.remarks  # the tables contain the baselines, too
+    assert "To detect a change of 1%:" in first.remarks
+    assert "one comparison of two models" in first.remarks  # the tables contain the baselines, too
     assert "by run 1" not in first.remarks
     second = harness_in(tmp_path, *words[:-1], "4", "--no-timing", "--no-progress")
-    assert "by run 1: 4 repeats detect differences" in second.remarks
+    assert "from the variances in run 1: 4 repeats detect differences" in second.remarks
 
 
 def test_an_unfinished_run_has_no_best_model_that_others_differ_from(made: Made) -> None:
@@ -733,14 +735,15 @@ def test_where_marks_are_corrected_the_remarks_say_that_they_are_not(made: Made)
     """The correction of ≈ depends on the scores of the other models."""
     frames = made.frames(made.run({"a": 0.9, "b": 0.85, "c": 0.8}))
     assert told_by_repeats(frames)[-1] == (
-        "This holds for two models compared alone. ≈ is corrected for all models and looks, and "
-        "takes larger differences or more repeats."
+        "This holds for one comparison of two models. ≈ is corrected for all models and "
+        "repeated tests, so it takes larger differences or more repeats."
     )
     # With two models, marks are corrected only for the looks of --repeats auto.
     two = made.frames(made.run({"a": 0.9, "b": 0.85}))
     looking = replace(two, run=replace(two.run, asked={"repeats": "auto"}))
     assert [
-        ("compared alone" in told_by_repeats(frames_of_run)[-1]) for frames_of_run in (two, looking)
+        ("one comparison of two models" in told_by_repeats(frames_of_run)[-1])
+        for frames_of_run in (two, looking)
     ] == [
         False,
         True,

@@ -84,7 +84,7 @@ def test_two_kernels_are_measured_alternately(folder: Path) -> None:
     assert row["new"] > 0
     assert row["n"] == len(report["pairs"][0]["log_ratios"]) >= 1
     assert done.status == {"undecided": 3, "slower": 1}.get(row["verdict"], 0)
-    assert "two names in this environment" in report["title"]
+    assert "the second of two in this environment" in report["title"]
 
 
 @pytest.mark.slow
@@ -104,7 +104,7 @@ def test_two_models_are_measured_alternately(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("kernel", "reason"),
     [
-        ("my-wrong", "wrong: a probability is off by"),
+        ("my-wrong", "wrong: a probability differs from the reference by"),
         ("my-raises", "ValueError: no <softmax> | today"),
         ("my-crashes", "died of signal 6"),
         ("my-exits", "SystemExit: 0"),
@@ -143,7 +143,7 @@ def test_a_kernel_that_fails_on_the_base_side_is_not_measured(folder: Path) -> N
     done = harness_in(folder, *words, "--time", "2s")
     assert done.status == 4
     assert "not judged" in done.printed
-    assert "the base fails: died of signal 6" in done.printed
+    assert "it fails in the base: died of signal 6" in done.printed
 
 
 @pytest.mark.slow
@@ -270,14 +270,14 @@ def test_the_table_has_the_worst_row_first_and_the_detectable_difference(
     assert slower < same
     assert re.search(r"\+22\.\d% +\+2\d\.\d to \+2\d\.\d% +\d\.\d%", lines[slower])
     assert "1 slower, 1 same" in lines
-    assert "visible: the slowdown that is seen in four of five cases" in done.printed
+    assert "visible: the smallest slowdown that would be found with 80% probability" in done.printed
 
 
 def test_the_note_of_an_undecided_row_says_how_to_decide(
     folder: Path, fake_compare: dict[str, Any]
 ) -> None:
     fake_compare["verdicts"] = ["undecided"]
-    assert re.search(r"about \d+ pairs would decide", harness_in(folder, *KERNELS).printed)
+    assert re.search(r"about \d+ pairs of timings are needed", harness_in(folder, *KERNELS).printed)
 
 
 def test_csv_has_one_line_per_row(folder: Path, fake_compare: dict[str, Any]) -> None:
@@ -344,7 +344,7 @@ def test_a_comment_starts_with_the_verdict_and_folds_the_details(
     fake_compare["verdicts"] = ["same", "slower"]
     lines = harness_in(folder, *TWO, "--format", "markdown").printed.splitlines()
     assert lines[0] == "### 1 slower, 1 same"
-    assert lines[2].startswith("harness ab: two names")
+    assert lines[2].startswith("harness ab: the second of two")
     assert lines[4].startswith("| verdict |")
     fold = lines.index("<details><summary>How this was measured</summary>")
     assert lines[fold + 1] == ""  # without the empty line, GitHub would not read Markdown
@@ -500,7 +500,7 @@ def test_a_failure_without_numbers_has_a_readable_message_in_junit(tmp_path: Pat
 
 def test_without_measurements_every_format_has_a_title() -> None:
     assert changes.rendered([], "title", "markdown", [], {}) == (
-        "### nothing was measured that both sides have\n\ntitle\n"
+        "### both sides have no measurement in common\n\ntitle\n"
     )
     assert json.loads(changes.rendered([], "title", "json", [], {}))["rows"] == []
     assert status([]) == 4

@@ -183,8 +183,8 @@ def test_a_bench_cannot_be_resumed(softmax_bench: DoneIn) -> None:
     refused = softmax_bench.then("run", "--resume")
     assert refused.status == 2
     assert (
-        refused.remarks
-        == "harness: run 1 is a bench, which has no trials to resume; start another\n"
+        refused.remarks == "harness: run 1 was made by `harness bench` and cannot be resumed; "
+        "start `harness bench` again\n"
     )
 
 
@@ -323,7 +323,7 @@ def test_a_run_is_timed_for_half_a_minute_by_default(folder: Path, instant: list
 def test_a_run_in_this_process_is_not_timed(folder: Path, instant: list[Any]) -> None:
     done = harness_in(folder, *RUN, "--in-process")
     assert "timed alone" not in done.printed
-    assert "not timed alone afterwards (--in-process)" in done.remarks
+    assert "with --in-process, models are not timed after the trials" in done.remarks
     assert not instant
 
 
@@ -455,7 +455,7 @@ def test_a_bench_stores_its_options(folder: Path, instant: list[Any]) -> None:
     [
         ([timing()], 0),
         ([timing(), timing("unfinished", "the time was up")], 0),
-        ([timing(), timing("wrong", "a probability is off by 0.1")], 1),
+        ([timing(), timing("wrong", "a probability differs from the reference by 0.1")], 1),
         ([timing(), timing("failed", "ValueError: [bold]no[/bold]")], 1),
         ([timing("unfinished", "the time was up")], 4),
         ([], 4),

@@ -200,7 +200,7 @@ def test_other_classes_are_checked_beside_one_that_cannot_be_used(folder: Path) 
 def test_a_dry_run_tells_which_classes_would_be_skipped(folder: Path) -> None:
     words = ["-m", "sklearn.svm:LinearSVC", "-m", "./mine.py:Mine"]
     done = harness_in(folder, "run", "--dry-run", "-d", "iris", "-r", "2", *words)
-    assert "6 trials to run, 1 pairing skipped" in done.printed
+    assert "6 trials to run, 1 model-dataset pair skipped" in done.printed
     assert "LinearSVC has no predict_proba" in done.printed
 
 

@@ -169,7 +169,7 @@ def test_a_failed_trial_gives_status_1_a_footer_and_a_traceback_on_request(cli: 
     words = ("--plugin", "harness.testing.faulty", "-m", "faulty-raises", "-r", "1")
     status, printed, _ = cli("run", "-d", "threshold", *words)
     assert status == 1
-    assert "ValueError: faulty-raises raises" in printed
+    assert "ValueError: faulty-raises raises" in " ".join(printed.split())
     status, printed, _ = cli("show", "1", "--failures")
     assert status == 0
     assert "Traceback (most recent call last)" in printed
@@ -225,7 +225,7 @@ def test_a_selection_that_cannot_run_gives_status_4(cli: Harness, tmp_path: Path
 def test_a_dry_run_prints_the_trials_and_stores_nothing(cli: Harness, tmp_path: Path) -> None:
     status, printed, _ = cli(*quick("--dry-run"))
     assert status == 0
-    assert "6 trials to run, 0 pairings skipped" in printed
+    assert "6 trials to run, 0 model-dataset pairs skipped" in printed
     assert not (tmp_path / "harness.db").exists()
 
 

@@ -69,7 +69,7 @@ def test_runs_arrive_with_all_that_belongs_to_them(folder: Path) -> None:
 def test_a_run_that_is_here_already_is_not_added_again(folder: Path) -> None:
     harness_in(folder, "merge", "theirs.db")
     again = harness_in(folder, "merge", "theirs.db")
-    assert "run 1 'theirs' of theirs.db was here already, as run 2" in again.printed
+    assert "run 1 'theirs' of theirs.db is here already, as run 2" in again.printed
     with closing(Store(str(folder / "harness.db"))) as ours:
         assert [each.name for each in ours.runs()] == ["ours", "theirs"]
 
@@ -79,7 +79,7 @@ def test_results_that_a_run_lacks_are_added(folder: Path) -> None:
     with closing(Store(str(folder / "harness.db"))) as ours, ours.writing() as connection:
         connection.exec_driver_sql("DELETE FROM results WHERE run_id = 2 AND repeat = 1")
     again = harness_in(folder, "merge", "theirs.db")
-    assert "was here as run 2: 3 results added" in again.printed
+    assert "is here already, as run 2; 3 results that it lacked were added" in again.printed
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_run_goes_through_a_folder_into_another_store_unchanged(folder: Path) 
                 )
     harness_in(folder, "export", "again", "--store", "other.db")
     assert exported(folder / "again") == exported(folder / "results")
-    assert "was here already, as run 1" in harness_in(folder, "import", "results").printed
+    assert "is here already, as run 1" in harness_in(folder, "import", "results").printed
 
 
 def test_other_tools_read_what_is_exported(folder: Path) -> None:

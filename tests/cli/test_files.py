@@ -225,7 +225,7 @@ def test_what_an_earlier_run_of_other_data_found_says_nothing_about_this_one(fol
     words = ("run", "-d", "stones.csv", "--target", "kind", *QUICK, "-m", "numpy-softmax[l2=1]")
     harness_in(folder, *words)
     assert "by run" not in harness_in(folder, *words, "--drop", "size").remarks
-    assert "by run 1: 2 repeats detect" in harness_in(folder, *words).remarks
+    assert "from the variances in run 1: 2 repeats detect" in harness_in(folder, *words).remarks
 
 
 def test_a_number_of_folds_may_be_a_number() -> None:

@@ -245,7 +245,7 @@ def test_metrics_that_break_are_a_line_each_and_the_others_are_shown(measured: P
     assert done.status == 0, done.remarks
     lines = " ".join(done.printed.split())
     for name, fault in BROKEN.items():
-        said = lines[lines.index(f"{name}: missing for 9 results (iris, ") :]
+        said = lines[lines.index(f"metric {name} is missing for 9 results (iris, ") :]
         assert fault in said[:250]
     rows = ranking(measured, "--plugin", "mine.py", *given)
     usual = {row["model"]: row["accuracy"] for row in rows}
@@ -335,7 +335,7 @@ def test_scores_of_classes_work_on_a_run_of_an_earlier_release(measured: Path) -
     assert {row["model"]: row["mcc"] for row in rows} == now
     assert {row["auc"] for row in rows} == {None}
     said = " ".join(harness_in(measured, "report", *words).printed.split())
-    assert "the store has no probabilities of its rows, which it needs" in said
+    assert "it needs the probabilities of all rows, which the store does not have" in said
 
 
 def test_from_python_scores_are_columns(tmp_path: Path) -> None:

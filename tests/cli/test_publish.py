@@ -92,7 +92,7 @@ def test_a_plugin_s_report_makes_a_site_of_its_own_with_its_own_options(stored: 
     [
         ((), "name the folder to write to"),
         (("new", "7"), "no run '7'"),
-        (("new", "1", "--all-runs"), "not two of them"),
+        (("new", "1", "--all-runs"), "these exclude each other"),
         (("new", "--since", "2999-01-01"), "no run with results since 2999-01-01"),
         (("new", "bench"), "run 3 is a bench, which has no results to publish"),
         (("own.py",), "'own.py' is a file; name a folder"),

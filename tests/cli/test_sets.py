@@ -147,8 +147,14 @@ def test_runs_since_a_time_are_found(folder: Path) -> None:
     [
         (["1", "nowhere"], "no run 'nowhere'"),
         (["1+nowhere"], "no run 'nowhere'"),
-        (["1", "--all-runs"], "name runs, or give --since or --all-runs; not two of them"),
-        (["--since", "soon"], "'soon' is no date; write 2026-11-30, or 30d, 2w or 12h ago"),
+        (
+            ["1", "--all-runs"],
+            "name runs, or give --since, or give --all-runs; these exclude each other",
+        ),
+        (
+            ["--since", "soon"],
+            "'soon' is neither a date, such as 2026-11-30, nor an age, such as 30d, 2w or 12h",
+        ),
     ],
 )
 def test_runs_that_are_not_there_are_one_line(

@@ -113,7 +113,7 @@ def cautions(folder: Path) -> dict[str, list[str]]:
     whole = {style: " ".join(printed[style].split()) for style in ("rich", "markdown")}
     return {
         **{
-            style: re.findall(r"A step may be a false alarm\..*deviation\.", whole[style])
+            style: re.findall(r"A step may be a false alarm\..*noise\.", whole[style])
             for style in whole
         },
         "csv": [row["caution"] for row in rows if row["caution"]],
@@ -234,11 +234,17 @@ def test_a_bridge_is_not_exported(folder: Path) -> None:
 
 
 BAD = [
-    (("record", *SMALL), "no anchor is pinned yet; give one with --anchor"),
+    (
+        ("record", *SMALL),
+        "the history has no anchor yet, the fixed version that others are compared with",
+    ),
     (("record", "--anchor", "kernel:numpy-fats", *SMALL), "did you mean 'numpy-fast'"),
     (("record", "--anchor", "kernel:", *SMALL), "no kernel ''"),
     (("record", "--anchor", "nonsense", *SMALL), "'nonsense' is neither a Python interpreter"),
-    (("record", "--anchor", "kernel:numpy-fast", "-m", "prior"), "is for softmaxes"),
+    (
+        ("record", "--anchor", "kernel:numpy-fast", "-m", "prior"),
+        "only kernels can be compared with it",
+    ),
     ((*RECORD[1:], "--only", "fit"), "nothing to measure"),
     ((*RECORD[1:], "--store", "no/where.db"), "no/where.db"),
     (("import", "none.json"), "there is no such file"),
@@ -320,7 +326,7 @@ def test_a_read_only_store_is_an_error_before_anything_is_measured(
 def test_a_kernel_is_recorded_against_another_kernel(folder: Path) -> None:
     done = harness_in(folder, *RECORD, "--time", "3s")
     assert done.status == 0
-    assert "kept 1 point in harness.db, anchor kernel:numpy-stable" in done.printed
+    assert "stored 1 point in harness.db, compared with kernel:numpy-stable" in done.printed
     (recorded,) = points_in(folder)
     assert recorded.series == ("softmax", "numpy-fast", "100x3 float32", "cpu")
     assert (recorded.anchor, recorded.source) == ("kernel:numpy-stable", "ab")
@@ -408,8 +414,8 @@ def test_a_new_segment_begins_if_the_old_anchor_is_no_longer_available(
     keep(folder, [replace(first, anchor=pinned)])
     done = harness_in(folder, *RECORD)
     assert done.status == 0
-    assert "cannot be held against" in done.remarks
-    assert "a new segment" in done.remarks
+    assert "cannot be compared with the old one" in done.remarks
+    assert "the history begins anew here" in done.remarks
     assert len(json.loads(harness_in(folder, "track", "--format", "json").printed)) == 2
 
 
@@ -444,8 +450,9 @@ def test_a_failed_measurement_gives_a_reason_and_no_point(
     fake_compare["faults"] = ("", "ValueError: no")
     done = harness_in(folder, *RECORD)
     assert done.status == 4
-    assert "softmax, numpy-stable | numpy-fast, 100x3 float32: ValueError: no; no point" in (
-        done.remarks
+    assert (
+        "softmax, numpy-stable | numpy-fast, 100x3 float32: ValueError: no; nothing is stored"
+        in (done.remarks)
     )
 
 
@@ -478,7 +485,7 @@ def test_the_revision_of_a_checkout_is_not_kept_if_its_code_was_not_measured(fol
     run_git(folder, "init", "-q")
     commit(folder, {"other.py": ""})
     done = harness_in(folder, *RECORD, "--time", "2s")
-    assert "no revision is kept" in done.remarks
+    assert "the points have no revision" in done.remarks
     assert {recorded.revision for recorded in points_in(folder)} == {""}
 
 
@@ -493,7 +500,10 @@ def test_the_revision_of_a_checkout_is_kept_if_its_plugin_was_measured(folder: P
 def test_a_point_of_too_few_pairs_is_not_kept(tmp_path: Path) -> None:
     done = harness_in(tmp_path, *RECORD, "--time", "1s")
     assert done.status == 4
-    assert "of 10 pairs in the time; no point, give more --time" in done.remarks
+    assert (
+        "of 10 pairs of timings fit into the time, so nothing is stored; give more --time"
+        in done.remarks
+    )
     assert points_in(tmp_path) == []
 
 

@@ -53,7 +53,7 @@ def folder(tmp_path: Path) -> Path:
          ["three.py"]),
         ("import ctypes\ntry: ctypes.CDLL('./none.so')\nexcept OSError: pass", ["none.so"]),
         ("try: open('none.txt')\nexcept OSError: pass", ["none.txt"]),
-        ("import threading as t; t.Thread(target=open, args=['one.txt']).start()\nwhile t.active_count() > 1: pass",
+        ("import threading as t; (s := t.Thread(target=open, args=['one.txt'])).start(); s.join()",
          ["one.txt"]),
         ("open('new.txt', 'w'); open('new.txt')", []),
         ("open('one.txt', 'r+')", []),

@@ -93,7 +93,7 @@ def test_what_ties_with_the_best_but_is_worse_than_a_baseline_has_a_mark_of_its_
     row = next(line for line in lines if line.startswith("numpy-softmax"))
     assert " ?.000" in row
     assert "≈.000" not in row
-    assert "?: the same, but below a baseline." in " ".join(lines)
+    assert "?: not significantly different either, but below a baseline." in " ".join(lines)
 
 
 def test_a_run_without_scores_has_no_best_model(report: Report) -> None:
@@ -124,7 +124,7 @@ def test_variants_lose_the_parameters_that_they_share(report: Report) -> None:
 def test_datasets_that_do_not_fit_are_counted(report: Report) -> None:
     many = {f"data-{i}": DATASETS["iris"] for i in range(30)}
     text = "\n".join(glance(report, make_frames(many, FEW)))
-    assert "datasets more: harness report -v" in text
+    assert "more datasets: harness report -v" in text
     assert "data-29 ·" in text
 
 

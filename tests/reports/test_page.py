@@ -248,7 +248,7 @@ def test_pairs_of_few_models_are_unfolded_from_the_start(made: Frames) -> None:
 
 def test_the_page_says_which_results_are_of_earlier_runs(few: Frames) -> None:
     n = len(few.results)
-    assert f"nothing; all {n} results are new." in page_of(few)
+    assert f"no result; all {n} results are new." in page_of(few)
     ids = [5] + [3] * 2 + [few.run.id] * (n - 3)
     mixed = replace(few, results=few.results.assign(run_id=ids))
     assert f"3 of {n} results are of earlier runs (3, 5)." in page_of(mixed)
@@ -287,8 +287,8 @@ def test_ties_and_baselines_stand_apart_and_outliers_do_not_stretch_the_chart() 
     assert table.count("◂") == 2  # the worst model and the baseline
     titles = re.findall(r'rowgroup" colspan="5">(.*?)<', table)
     assert titles == [
-        "Best, and not significantly different from it",
-        "Mean significantly behind the best",
+        "The best, and models not significantly different from it",
+        "Models whose mean is significantly behind the best",
         "Baselines, which guess without the features",
     ]
     # Baselines have no number, and the worst model is counted without them.
@@ -405,7 +405,9 @@ def test_a_history_is_shown_with_its_steps(made: Frames, few: Frames) -> None:
     # The series with a step comes first; a constant score has no picture.
     assert section.index("fit: &lt;i&gt;slower") < section.index("fit: flat")
     assert "still" not in section
-    (row,) = re.findall(r"<tr><th scope=\"row\">.*?</tr>", section[section.index("Steps of") :])
+    (row,) = re.findall(
+        r"<tr><th scope=\"row\">.*?</tr>", section[section.index("Steps: lasting changes") :]
+    )
     cells = re.findall(r">([^<]*)</(?:td|bdi)>", row)
     assert cells[:2] == ["fit: &lt;i&gt;slower, iris", "24"]
     assert 9 < float(cells[3].removesuffix("%")) < 12
@@ -422,7 +424,7 @@ def test_the_history_of_the_store_is_in_the_page(tmp_path: Path) -> None:
     with closing(Store(f"sqlite:///{tmp_path / 'harness.db'}")) as store:
         store.add_points(points_of(0.1))
     assert harness_in(tmp_path, "report", "--html", "page.html").status == 0
-    assert "Steps of the history" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Steps: lasting changes" in (tmp_path / "page.html").read_text(encoding="utf-8")
 
 
 def test_a_page_that_cannot_be_written_is_a_one_line_error(stored: Path) -> None:
@@ -715,7 +717,7 @@ def test_a_model_that_is_pointed_at_is_marked_and_told(opened: Any, made: Frames
     driver.execute_script("arguments[0].focus()", dot)
     (told,) = shown(driver, "#price .told")
     assert told.text == dot.get_attribute("aria-label")
-    assert re.search(r"likelihood .*, fit .*, on the front", told.text)
+    assert re.search(r"likelihood .*, fit .*, on the Pareto front", told.text)
     key = dot.get_attribute("data-m")
     row = shown(driver, f".ranked tr[data-m='{key}'] th")[0]
     assert "inset" in row.value_of_css_property("box-shadow")

@@ -445,9 +445,9 @@ def test_an_exact_name_has_priority_over_a_glob() -> None:
 def test_a_picture_of_one_pairing_needs_a_selection() -> None:
     line = fault("confusion", sample_frames())
     assert line == (
-        "6 pairings have predictions: ridge[l2=0.1] on tides, forest on tides, "
+        "6 model-dataset pairs have predictions: ridge[l2=0.1] on tides, forest on tides, "
         "ridge[l2=0.1] on pebbles, forest on pebbles, ridge[l2=0.1] on shells and 1 more; "
-        "choose with -m and -d"
+        "choose one with -m and -d"
     )
 
 
@@ -475,7 +475,8 @@ def test_the_only_pairing_with_the_data_is_drawn() -> None:
 def test_the_error_says_if_no_pairing_has_the_data() -> None:
     frames = replace(sample_frames(), sketches=lambda _: {})
     assert fault("regions", frames, WHOLE) == (
-        "no trial of ridge[l2=0.1] on tides has a picture of its inputs; no trial of run 1 has"
+        "no trial of ridge[l2=0.1] on tides has predictions stored over its inputs; "
+        "no trial of run 1 has"
     )
 
 
@@ -1274,7 +1275,7 @@ def test_the_command_writes_a_file_and_prints_its_name(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["recall"], "2 pairings have predictions: numpy-softmax on threshold, numpy-softmax on"),
+        (["recall"], "2 model-dataset pairs have predictions: numpy-softmax on threshold, numpy"),
         (["recall", "-o", "a.gif"], "'a.gif' does not end in one of .svg, .png, .pdf; rename it"),
         (["recall", "-o", "none/a.svg"], "its folder does not exist"),
         (["recall", "7"], "has no run '7'"),

@@ -309,7 +309,7 @@ def test_the_history_is_a_picture_with_a_description(site: Path) -> None:
 
 def test_one_week_has_a_history_without_a_picture() -> None:
     page = files_of(make_frames({"iris": DATASETS["iris"]}, {"one": 0.1}))["history.html"].decode()
-    assert "There is a picture once models have ranks in two weeks" in page
+    assert "A picture appears here once two weeks have rankings" in page
     assert column(table(page, "weeks"), "week") == ["2026-W01"]
 
 

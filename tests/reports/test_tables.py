@@ -73,7 +73,7 @@ sklearn-naive-bayes .670  .736     .605
 torch-mlp                *.945    ≈.780
 prior               .112  .047     .176
 
-costs · paid once, and memory
+costs · times paid once, and memory
                                          first
                     import  construction  call
 model                     s           ms     ms
@@ -90,23 +90,27 @@ How to read this
   Models are ranked by likelihood = exp(-NLL), the geometric mean probability of
     the right class (not by accuracy). Intervals: 95%.
   ≈: not significantly different from the dataset's best. Even a far lower score
-    can be ≈ if repeats vary.
-  The tests behind ≈ and bold are paired by split, at 5%, corrected for the
-    number of models. Bold: significantly better than all others.
-  *: some repeats have no score. Figures are over the other repeats; the model
+    can get ≈ if it varies much between repeats.
+  The tests behind ≈ and bold compare each model with the best on the same
+    splits (5%, corrected for the number of models). Bold: significantly better
+    than all others.
+  *: some repeats have no score. Numbers are over the other repeats; the model
     has no rank and cannot be the best.
-  Intervals of fresh draws: Student's t over the repeats, which are independent.
+  Intervals of datasets that draw new rows in each repeat: Student's t over the
+    repeats, which are independent.
   Intervals of resampled splits, which share rows: Student's t over the repeats,
     with Nadeau and Bengio's variance s^2 (1/J + n_test/n_train). J: number of
-    repeats; s^2: variance between them. Each split has the class shares of the
-    dataset, and all results hold for these shares.
-  The likelihood's interval is exp(-x) of the mean NLL's interval.
+    repeats; s^2: variance between them. Splits are stratified, so all results
+    assume the class shares of the dataset.
+  The bounds of the likelihood's interval are exp(-bound) of the mean NLL's
+    interval.
   A likelihood has no interval if nearly all of its NLL comes from fewer than 10
-    wrongly predicted test rows: one more would change it much. More test rows
-    or repeats help.
-  Times beside the scores are medians, and rough, because trials ran in
-    parallel. Compare speed by the timings of models that ran alone.
-  The time to import a library counts for the first model that needs it.
+    wrongly predicted test rows: one more such row would change the likelihood
+    much. More test rows or repeats help.
+  Times beside the scores are medians over the repeats, and rough, because
+    trials ran in parallel. To compare speed, use timings of models that ran
+    alone.
+  The time to import a library is charged to the first model that needs it.
 """
 
 
@@ -594,4 +598,4 @@ def test_a_note_says_that_seconds_of_repeats_trained_together_are_shares(
     together = frames.results["fitted_together"].where(frames.results["model"] == "prior", 5)
     shared = replace(frames, results=frames.results.assign(fitted_together=together))
     text = printed(report, shared, width=1000)
-    assert "Repeats that were trained together share their time equally." in text
+    assert "If n repeats were trained together, each is charged 1/n of the time." in text

@@ -114,7 +114,7 @@ def test_an_interrupted_run_shows_what_is_missing_until_it_went_on(
         "lacking": ("skipped", 0, 5, False),
     }
     assert (
-        "nothing; 12 of 20 trials have no result; 1 pairing skipped."
+        "nothing; 12 of 20 trials have not run; 1 model-dataset pair skipped."
         in harness_in(tmp_path, "report").printed
     )
     printed = harness_in(tmp_path, "report", "-v").printed

@@ -374,8 +374,11 @@ def test_more_repeats_of_auto_are_known_too(story: Story, tmp_path: Path) -> Non
 
 
 def test_a_dry_run_tells_what_is_known(story: Story) -> None:
-    assert "4 trials to run, 12 known (--fresh runs all), 0 pairings" in story.runs["dry"].printed
-    assert "16 trials to run, 0 pairings skipped" in story.runs["dry-fresh"].printed
+    assert (
+        "4 trials to run, 12 known (--fresh runs all), 0 model-dataset pairs"
+        in story.runs["dry"].printed
+    )
+    assert "16 trials to run, 0 model-dataset pairs skipped" in story.runs["dry-fresh"].printed
 
 
 def test_an_interrupted_run_goes_on_with_what_it_knows(story: Story, tmp_path: Path) -> None:
@@ -539,10 +542,13 @@ def test_a_run_whose_results_and_timings_are_known_prints_its_tables_at_once(
     assert "timed for" not in done.remarks
     printed = " ".join(done.printed.split())
     assert "Timed in earlier runs" in printed
-    assert "UTC, 6 pairings: left, one;" in printed
+    assert "UTC, 6 model-dataset pairs: left, one;" in printed
     base, again = compared(Story(tmp_path, {}), "base", "last")
     assert base == 0
-    assert "Both runs share 6 timings, taken once." in again["remarks"]
+    assert (
+        "Both runs have 6 timings in common that were measured only once; they are not compared."
+        in again["remarks"]
+    )
 
 
 def assert_same_bits(one: Frames, other: Frames) -> None:

@@ -166,7 +166,8 @@ def test_the_line_has_counts_curve_values_and_the_time_left() -> None:
     scene = after(scene, Ended(SECOND, (Result(SECOND[0], "failed"),)), now=40.0)
     assert (
         scene.line(40.0)
-        == "1 of 3 done, 1 failed, 1 running, about 40 s left, slowest torch-mlp, 40 s a trial"
+        == "1 of 3 done, 1 failed, 1 running, about 40 s left, slowest model torch-mlp, "
+        "40 s a trial"
     )
     rest = (Started(THIRD), *(Ended(u, (Result(u[0], "ok"),)) for u in (FIRST, THIRD)))
     assert after(scene, *rest).line(80.0) == "3 of 3 done, 1 failed"

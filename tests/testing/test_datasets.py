@@ -144,7 +144,11 @@ WRONG = [
     (dataset(changed(class_names=("a",))), "class-names-cover-the-labels", "has no 1; it is 'a'"),
     (dataset(changed(class_names=("a", "a"))), "class-names-cover-the-labels", "has 'a' twice"),
     (dataset(changed(feature_names=("x",))), "columns-are-described", "1 feature names for 3"),
-    (dataset(changed(categorical=(3,))), "columns-are-described", "categorical columns (3,) of 3"),
+    (
+        dataset(changed(categorical=(3,))),
+        "columns-are-described",
+        "categorical has the indices (3,); columns go from 0 to 2",
+    ),
     (
         dataset(lambda rng: replace(mixed(rng), categorical=())),
         "columns-are-described",

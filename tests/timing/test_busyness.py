@@ -63,9 +63,9 @@ def test_several_timings_are_added_up(parts: list[tuple[float, ...]]) -> None:
         ({"others": 6.3, "processors": 64}, ""),
         ({"others": 6.4, "processors": 64}, "other programs used 6.4 of 64 processors"),
         ({"stolen": 0.019}, ""),
-        ({"stolen": 0.05}, "the host kept 5% of a processor from it"),
+        ({"stolen": 0.05}, "the host kept 5% of a processor from this machine"),
         ({"own": 0.8}, ""),
-        ({"own": 0.5}, "the timed code had one for 50% of the time"),
+        ({"own": 0.5}, "the timed code had one for only 50% of the time"),
         ({"own": 3.5}, ""),  # of several threads
         ({"load": 9.0}, ""),  # which the trials before may have made
     ],

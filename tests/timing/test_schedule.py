@@ -227,7 +227,7 @@ def late(schedule: Schedule) -> list[tuple[str, str, str]]:
         ),
         (
             {"kernels": ["np-fast", "gpu-only"], "devices": ["cpu"]},
-            [("gpu-only", "cuda", "runs on cuda")],
+            [("gpu-only", "cuda", "runs on cuda only")],
         ),
     ],
 )
@@ -245,7 +245,10 @@ def test_what_cannot_be_timed_is_left_out_with_the_reason(
         ({"kernels": ["np-fats"]}, "no kernel 'np-fats': did you mean 'np-fast'"),
         ({"kernels": ["np-fast", "zz*"]}, "no kernel 'zz*'"),
         ({"kernels": ["far"]}, "nothing to time: far: needs 'nowhere_to_be_found', which is not"),
-        ({"kernels": ["np-plain"], "devices": ["cuda"]}, "np-plain: runs on cpu (devices here: "),
+        (
+            {"kernels": ["np-plain"], "devices": ["cuda"]},
+            "np-plain: runs on cpu only (devices here: ",
+        ),
         ({"devices": ["xpu"]}, "no XPU device here"),
         ({"devices": ["cuda:7"]}, "no CUDA device 7 here"),
         ({"devices": ["cdua"]}, "(devices here: cpu, cuda:0, cuda:1)"),

@@ -339,8 +339,8 @@ def test_a_session_says_why_there_were_no_more_processes() -> None:
     texts = {str(Session((), 4, stopped, 31.4)) for stopped in ("tight", "budget", "most")}
     assert texts == {
         "timed for 31 s in 4 processes, until every interval was tight",
-        "timed for 31 s in 4 processes, all the time set for timings",
-        "timed for 31 s in 4 processes, and no more were wanted",
+        "timed for 31 s in 4 processes, until the time limit",
+        "timed for 31 s in 4 processes, the most that are started",
     }
     usage = Usage(seconds=20.0, own=19.0, others=1.0, stolen=0.5)
     facts = Session((), 4, "tight", 31.44, usage, 1.5).facts(60.0)
@@ -361,7 +361,7 @@ def test_a_session_on_a_busy_machine_says_so() -> None:
     assert session.usage == Usage(seconds=20.0, own=10.0, others=40.0)
     assert str(session).startswith("timed for 10 s in 5 processes, until every interval was tight")
     assert "; this machine was busy: other programs used 2.0 of " in str(session)
-    assert str(session).endswith("the timed code had one for 50% of the time")
+    assert str(session).endswith("the timed code had one for only 50% of the time")
     quiet = Machine(usage=Usage(seconds=2.0, own=2.0)).time(Group("x"))
     assert "busy" not in str(quiet)
 
@@ -736,7 +736,7 @@ def test_kernels_that_die_and_lie_in_real_processes_do_not_harm_a_good_one(
         "did not end within 4.1 s",
     )
     assert found["lies"].status == "wrong"
-    assert found["lies"].reason.startswith("a probability is off by ")
+    assert found["lies"].reason.startswith("a probability differs ")
     assert (found["raises"].status, found["raises"].reason) == (
         "failed",
         "ZeroDivisionError: division by zero",

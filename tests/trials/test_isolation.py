@@ -562,13 +562,13 @@ def test_the_failure_reason_says_that_the_disk_is_full(hostile: Described) -> No
     [
         ("labels", "labels out of range"),
         ("test_labels", "labels out of range"),
-        ("classes", "classes out of range"),
-        ("no_labels", "labels that are not a column of integers"),
+        ("classes", "an impossible number of classes"),
+        ("no_labels", "encoded labels that are not one-dimensional integers"),
         ("fewer_labels", "labels out of range"),
         ("table", "X_test of float64 (19, 1)"),
         ("types", "X_train of int64 (20, 1)"),
-        ("names", "names that are not strings"),
-        ("all", "its process gave an answer that does not fit"),
+        ("names", "names of classes or columns that are not strings"),
+        ("all", "its process sent an invalid message"),
     ],
 )
 def test_a_split_forged_after_the_checks_is_the_failure_of_its_dataset(

@@ -77,8 +77,8 @@ def column(train: Any, test: Any = (0.0,), *, categorical: bool = False) -> Enco
             "column 'x0' is not declared categorical but holds a value that is not a number: ",
         ),
         ({"feature_names": ("length",)}, "1 feature names for 2 columns"),
-        ({"categorical": (2,)}, "categorical columns (2,) of 2 columns"),
-        ({"categorical": (-1,)}, "categorical columns (-1,) of 2 columns"),
+        ({"categorical": (2,)}, "categorical has the indices (2,); columns go from 0 to 1"),
+        ({"categorical": (-1,)}, "categorical has the indices (-1,); columns go from 0 to 1"),
         ({"y_train": ["a"] * 4, "y_test": ["a"] * 2}, "has one class only, 'a'; a classifier"),
         ({"y_test": np.array(["a", "c"])}, "class 'c' is in the test part only; no model can"),
         (
@@ -660,11 +660,11 @@ def test_columns_of_categories_are_declared_by_index_mask_or_name(categorical: A
         (None, "categorical is None; give indices of columns, their names, or a bool for each"),
         ((0.0, 1.0), "categorical is (0.0, 1.0); give indices"),
         ((None,), "categorical is (None,); give indices"),
-        (7, "categorical columns (7,) of 2 columns"),
+        (7, "categorical has the indices (7,); columns go from 0 to 1"),
         ((True,), "categorical is a mask of 1 for 2 columns"),
         ((True, 1), "categorical is (True, 1); give indices"),
-        (("town",), "categorical names 'town', which is no column; the columns are x0, x1"),
-        ("town", "categorical names 'town', which is no column; the columns are x0, x1"),
+        (("town",), "categorical contains 'town', which is no column; the columns are x0, x1"),
+        ("town", "categorical contains 'town', which is no column; the columns are x0, x1"),
     ],
 )
 def test_an_invalid_declaration_of_categorical_columns_is_refused(
