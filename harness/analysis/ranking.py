@@ -16,7 +16,15 @@ from harness.analysis.names import baselines
 from harness.analysis.shown import USUAL, Shown, ranked_by, shown
 from harness.statistics import scores
 from harness.statistics.moments import mean_of
-from harness.statistics.scores import RowScores, Score, against_best, best, cells, interval
+from harness.statistics.scores import (
+    RowScores,
+    Score,
+    against_best,
+    best,
+    cells,
+    fetch_for,
+    interval,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -150,6 +158,8 @@ def _ranking(frames: Frames) -> pd.DataFrame:
             statuses[pairing] = Counter()
         statuses[pairing][status] += 1
 
+    for each in columns_shown:
+        fetch_for(grouped.values(), each.score, rows)
     records = []
     for dataset, contenders in grouped.items():
         standings = {

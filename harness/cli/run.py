@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
 import sys
-import threading
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -35,10 +33,7 @@ FAILED, BROKEN_DATASET, NOTHING = 1, 2, 4
 """Exit statuses: a trial or timing failed, a dataset is broken, no trial succeeded."""
 
 LIBRARIES = ("sqlalchemy", "pandas", "scipy.special")
-"""Modules to import while plugins' processes are busy, in the order in which they are needed."""
-
-SWITCH = 0.001
-"""Seconds after which a thread lets another one run, so that trials do not wait for imports."""
+"""Modules to import while the plugins' processes start."""
 
 ASKED = (
     *("datasets", "models", "repeats", "seed", "device", "timeout", "memory", "name"),
@@ -154,8 +149,6 @@ def command(ctx: click.Context, /, **given: Any) -> None:
         if given["in_process"]
         else options.discover(given["plugins"], meanwhile=LIBRARIES, strict=False)
     )
-    if not given["in_process"]:
-        threading.Thread(target=_import_libraries, daemon=True).start()
     from harness.trials.plan import plan
 
     planned = plan(registry, _selection(given))
@@ -183,21 +176,6 @@ def command(ctx: click.Context, /, **given: Any) -> None:
 
 RECENT = 5
 """Number of the newest finished runs in which the planned pairings are looked up."""
-
-
-def _import_libraries() -> None:
-    """Import what the end of a run needs, in a thread, while the main thread waits for trials.
-
-    An import elsewhere waits for one that has begun here. None of the libraries imports the
-    harness, so two threads cannot wait for each other.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH)
-    try:
-        for name in LIBRARIES:
-            importlib.import_module(name)
-    finally:
-        sys.setswitchinterval(usual)
 
 
 def _known(campaign: Campaign) -> str:

@@ -794,7 +794,6 @@ class Result:
     n_repeated: int | None = None
     identifiers: tuple[str, ...] = ()
     drawn: str = ""
-    read: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, float] = field(default_factory=dict)
     seconds: Seconds | None = None
     memory: Memory = UNMEASURED
@@ -803,6 +802,7 @@ class Result:
     predictions: Predictions | None = None
     sketch: Sketch | None = None
     failure: Failure | None = None
+    read: Mapping[str, str] = field(default_factory=dict)
 
 
 TO_PREDICT, RUNNING = LEFT = ("left_to_predict_seconds", "left_running_seconds")

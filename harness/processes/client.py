@@ -160,6 +160,7 @@ class Processes:
 
     def renew(self) -> None:
         """Start a new supervisor if the last one is dead."""
+        self.root.pump()  # what it forked may have told of its death before its own channel did
         if self.root.is_dead:
             self._finalizer()
             self._parents.clear()

@@ -469,6 +469,10 @@ def likelihood_interval(nll: Interval) -> Interval:
     return Interval(math.exp(-nll.high), math.exp(-nll.low), nll.basis)
 
 
+FETCHED = 500
+"""The most results of which the rows' predictions are in memory at once."""
+
+
 class RowScores:
     """Scores of single test rows, read from the store only when a comparison needs them.
 
@@ -509,8 +513,10 @@ class RowScores:
     def fetch(self, result_ids: Iterable[int]) -> None:
         """Read the rows' predictions of several results at once."""
         missing = sorted(set(result_ids) - self._kept.keys())
-        if not missing:
-            return
+        for start in range(0, len(missing), FETCHED):
+            self._keep(missing[start : start + FETCHED])
+
+    def _keep(self, missing: Sequence[int]) -> None:
         frame = self._predictions(missing)
         ids = frame["result_id"].to_numpy(dtype=np.int64)
         order = np.lexsort((frame["row"].to_numpy(dtype=np.int64), ids))

@@ -70,6 +70,9 @@ NO_IMPORT = "does not import"
 OPENING = 3600.0
 """Time limit of opening a file or an address, in seconds; it may have to be downloaded."""
 
+FAMILY = 50
+"""The most plugins that one process describes."""
+
 SECONDS = 60.0
 """Time limit of a plugin's answer about its offers, parameters or devices, in seconds."""
 
@@ -325,32 +328,76 @@ class _Answer:
     description: Any
     failure: Failure | None
     printed: str
-    is_lost: bool
 
 
 def _asked(
     processes: Processes,
     sources: Sequence[Source],
     meanwhile: Sequence[str] = (),
+    *,
+    alone: bool = False,
 ) -> list[_Answer]:
-    """The answers of plugins, which are asked in parallel."""
-    parents = [_loading(processes, source) for source in sources]
+    """The answers of plugins, which are asked in parallel.
+
+    Several plugins of one distribution are loaded and described by one process, which takes less
+    time than a process each. Each plugin that cannot be described there is asked alone.
+    """
+    families = [] if alone else _families(sources)
+    together = [source for family in families for source in family]
     with ExitStack() as stack:
-        calls = [
-            stack.enter_context(
-                closing(parent.call(describe_there, source, limits=Limits(SECONDS)))
-            )
-            for parent, source in zip(parents, sources, strict=True)
-        ]
+
+        def ask(parent: Parent, function: Callable[..., Any], given: Any) -> Call:
+            call = parent.call(function, given, limits=Limits(SECONDS))
+            return stack.enter_context(closing(call))
+
+        of_families = [ask(processes.root, describe_family_there, family) for family in families]
+        parents = {each: _loading(processes, each) for each in sources if each not in together}
+        lone = {source: ask(parent, describe_there, source) for source, parent in parents.items()}
+        calls = [*of_families, *lone.values()]
         for module in meanwhile:
-            if any([call.poll() for call in calls]):  # noqa: C419  # a poll also sends what is due
-                break  # the other answers come soon, too
+            for call in calls:
+                call.poll()  # which also sends what is due
             importlib.import_module(module)
         finish(calls)
-        return [
-            _Answer(*call.result(), parent.output().strip(), call.is_orphan)
-            for call, parent in zip(calls, parents, strict=True)
-        ]
+        answers = {
+            source: _Answer(*call.result(), parents[source].output().strip())
+            for source, call in lone.items()
+        }
+        for family, call in zip(families, of_families, strict=True):
+            answers |= _of_family(family, call)
+    if rest := [source for source in together if source not in answers]:
+        processes.renew()  # one of them may have killed the supervisor
+        answers |= zip(rest, _asked(processes, rest, alone=True), strict=True)
+    return [answers[source] for source in sources]
+
+
+def _of_family(family: Sequence[Source], call: Call) -> dict[Source, _Answer]:
+    """The answers of those plugins that a process has described together; none if it failed."""
+    answer, failure = call.result()
+    told = answer.get("descriptions") if isinstance(answer, dict) else None
+    if failure is not None or not isinstance(told, list) or len(told) != len(family):
+        return {}
+    printed = call.output().strip()
+    answers = {}
+    for source, description in zip(family, told, strict=True):
+        if isinstance(description, dict):
+            answers[source] = _Answer(description, None, printed)
+            printed = ""  # it is not known which of them printed it
+    return answers
+
+
+def _families(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
+    """The installed plugins of each distribution that has several."""
+    families: dict[str, list[Source]] = {}
+    for source in sources:
+        if source.origin.distribution and not (source.given or source.of_class):
+            families.setdefault(source.origin.distribution, []).append(source)
+    return [
+        tuple(family[start : start + FAMILY])
+        for family in families.values()
+        for start in range(0, len(family), FAMILY)
+        if len(family) > 1
+    ]
 
 
 def _described(
@@ -362,7 +409,9 @@ def _described(
 ) -> Described:
     answers = _asked(processes, sources, meanwhile)
     for i, source in enumerate(sources):
-        if answers[i].is_lost:  # one plugin may have killed the supervisor: ask each one alone
+        failure = answers[i].failure
+        if failure and failure.kind not in ("exception", "timeout"):
+            # Another plugin may have killed the supervisor, and this one with it: ask it alone.
             processes.renew()
             (answers[i],) = _asked(processes, [source])
     descriptions: list[tuple[Source, PluginJSON]] = []
@@ -424,6 +473,15 @@ def _loading(processes: Processes, source: Source) -> Parent:
 def load_there(_held: None, source: Source) -> Held:
     """Import a plugin and collect its offers, in the process that will call them."""
     read = FilesRead((source.origin.path, core().path))
+    return Held(_loaded(source), {}, read)
+
+
+def _loaded(source: Source) -> Registry:
+    """The offers of a plugin, which is imported.
+
+    Raises:
+        PluginError, UsageError: it cannot be imported.
+    """
     try:
         module = source.load()
     except PluginError:
@@ -436,7 +494,7 @@ def load_there(_held: None, source: Source) -> Held:
         raise PluginError(f"{NO_IMPORT}: it exits with {error.code!r}") from None
     except BaseException as error:  # noqa: BLE001  # a plugin's module can raise anything
         raise PluginError(f"{NO_IMPORT}: {describe(error)}") from None
-    return Held(Registry([(source.origin, module)], []), {}, read)
+    return Registry([(source.origin, module)], [])
 
 
 def import_there(held: Held, requires: Sequence[str]) -> Held:
@@ -458,7 +516,23 @@ def import_there(held: Held, requires: Sequence[str]) -> Held:
 
 def describe_there(inside: Inside, source: Source) -> tuple[PluginJSON, NoArrays]:
     """A plugin's offers as JSON; called in a fork of the process that has loaded the plugin."""
-    registry: Registry = inside.held.registry
+    return _description(inside.held.registry, source), {}
+
+
+def describe_family_there(
+    _: Inside, family: Sequence[Source]
+) -> tuple[dict[str, list[PluginJSON | None]], NoArrays]:
+    """The offers of several plugins as JSON, None for each that cannot be described here."""
+    descriptions: list[PluginJSON | None] = []
+    for source in family:
+        try:
+            descriptions.append(_description(_loaded(source), source))
+        except BaseException:  # noqa: BLE001  # a process of its own will tell
+            descriptions.append(None)
+    return {"descriptions": descriptions}, {}
+
+
+def _description(registry: Registry, source: Source) -> PluginJSON:
     module = registry.modules.get(source.origin)
     of_core = core()
     description: PluginJSON = {
@@ -478,7 +552,7 @@ def describe_there(inside: Inside, source: Source) -> tuple[PluginJSON, NoArrays
     description["faults"] = [fault.reason for fault in registry.faults]
     if module is not None and not description["faults"]:
         description["nothing"] = offers_nothing(registry, source.origin, module)
-    return description, {}
+    return description
 
 
 def parameters_there(

@@ -27,7 +27,7 @@ from harness.store.environment import processor
 
 COMMAND = [sys.executable, "-m", "harness"]
 NOTHING = ["--plugin", "harness.testing.faulty", "-m", "faulty-none"]
-QUIET = ["--no-progress", "--no-timing"]
+QUIET = ["--no-progress", "--no-timing", "--fresh"]
 
 
 def main() -> None:
@@ -98,7 +98,13 @@ def fill(store: Store) -> int:
                 "nll": 0.5 + trial.model_seed % 89 / 200,
             }
             result = Result(
-                trial, "ok", "resampled", 100, 50, values, Seconds(0.1, 0.1, 0.1, 0.1, 1e-6)
+                trial,
+                "ok",
+                split_kind="resampled",
+                n_train=100,
+                n_test=50,
+                scores=values,
+                seconds=Seconds(0.1, 0.1, 0.1, 0.1, 1e-6),
             )
             store.add(wanted, position, result, baseline=False)
         with store.engine.begin() as connection:
