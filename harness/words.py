@@ -36,12 +36,12 @@ def listed(names: Iterable[object], most: int = 10, between: str = ", ") -> str:
 def fixed(value: float, decimals: int) -> str:
     """A number with this many decimals, without the zero before them; empty for NaN.
 
-    >>> fixed(0.0604, 3), fixed(36.0437, 3), fixed(0.4, 0), fixed(math.nan, 3)
-    ('.060', '36.044', '0', '')
+    >>> fixed(0.0604, 3), fixed(36.0437, 3), fixed(0.4, 0), fixed(math.nan, 3), fixed(-0.0001, 3)
+    ('.060', '36.044', '0', '', '.000')
     """
     if math.isnan(value):
         return ""
-    text = f"{value:.{decimals}f}"
+    text = f"{value:z.{decimals}f}"
     return text.removeprefix("0") if decimals else text
 
 

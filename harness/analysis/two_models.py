@@ -349,7 +349,7 @@ def _note(n: int, missing: Sequence[str], undefined: Sequence[str], score: str) 
     reasons = [
         f"{reason} {', '.join(names) if len(names) <= NAMED else f'{len(names)} datasets'}"
         for reason, names in (
-            ("not both finished", missing),
+            ("not completed by both:", missing),
             (f"{score} is not defined on", undefined),
         )
         if names

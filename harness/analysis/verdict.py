@@ -291,7 +291,11 @@ def _bargain(
     names: Mapping[Contender, str],
     tied: set[str],
 ) -> Bargain | None:
-    """The model that trains fastest among the best, those tied with it, and those close to it."""
+    """The model that trains fastest among the best and those close to it.
+
+    Of scores from 0 to 1, means are close if they differ by at most `CLOSE` of the best; of others,
+    if they tie with it.
+    """
     known = ranking[ranking["fit_seconds"] > 0]
     logs = np.log(known["fit_seconds"])
     seconds = {
@@ -307,7 +311,7 @@ def _bargain(
         for contender, mean in means.items()
         if contender in seconds
         and (contender == leader or contender[0] not in ignorant)
-        and (names[contender] in tied or (is_share and mean >= (1 - CLOSE) * means[leader]))
+        and (mean >= (1 - CLOSE) * means[leader] if is_share else names[contender] in tied)
     ]
     fastest = min([leader, *candidates], key=seconds.__getitem__)
     times = seconds[leader] / seconds[fastest]

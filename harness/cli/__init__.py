@@ -58,7 +58,8 @@ class InOrder(options.CommandGroup):
         "max_content_width": 80,
         "auto_envvar_prefix": "HARNESS",
     },
-    epilog="Exit status: 0 all well; 1 a trial failed; 2 usage or plugin error; 4 nothing ran.",
+    epilog="Exit status: 0 all well; 1 a trial failed, or something is worse; 2 usage or plugin "
+    "error; 3 undecided (ab, compare); 4 nothing ran.",
 )
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.version_option(harness.__version__, prog_name="harness")

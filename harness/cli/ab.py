@@ -76,7 +76,7 @@ def task_options(function: F) -> F:
                 "--time",
                 "seconds",
                 type=options.TIME,
-                help="Time limit, not counting the installation of A and B [60s].",
+                help="Time limit, not counting the installation of the two versions [60s].",
             ),
         )
     ):

@@ -105,7 +105,7 @@ def softmax(
     dtypes: tuple[str, ...],
     **given: Any,
 ) -> None:
-    """Time softmax kernels in turns, and a copy of the same array, which no kernel can beat.
+    """Time softmax kernels in turns, and, as a yardstick, a copy of the same array.
 
     \b
       harness bench softmax

@@ -28,7 +28,7 @@ QUIET = ("same", "only base", "only new", "not judged")
 
 STYLES = {"slower": "bold red", "worse": "bold red", "failed": "bold red", "undecided": "yellow"}
 STYLES |= {"faster": "green", "better": "green"}
-NOTHING = "both sides have no measurement in common"
+NOTHING = "the two sides have no measurement in common"
 
 WIDE = 110
 """Terminal width from which the table has room for the columns measure, base and new."""

@@ -39,7 +39,9 @@ SHORTEST_HASH = 4
     default=0.01,
     help="Treat scores as equal if they differ by at most this number [0.01].",
 )
-@options.metric_option("Metric to compare instead, as NAME[parameter=value]; repeatable.")
+@options.metric_option(
+    "Metric to compare instead of the usual scores, as NAME[parameter=value]; repeatable."
+)
 @options.store_option
 @options.plugin_option
 @options.verdict_options(

@@ -66,7 +66,8 @@ def export(
     """Write each RUN to its own folder below FOLDER, for git and for other tools.
 
     Without RUN, writes all runs.  A run becomes run.json (request, environment and timings) and
-    Parquet files: of the trials, of each test row's probabilities, and of the likelihood by epoch.
+    Parquet files with the trials, the probabilities of each test row, the likelihood by epoch, and
+    what pictures of the inputs are drawn from.
     Exporting a run again writes the same bytes.  `harness import` reads them.
 
     \b

@@ -62,7 +62,9 @@ class PlotCommand(options.Command):
     help="File to write; its suffix sets the format: svg, png, pdf [KIND.svg].",
 )
 @options.set_options()
-@options.metric_option("Metric to draw instead of accuracy, as NAME[parameter=value].")
+@options.metric_option(
+    "For fit-time, latency and sizes: the score to draw, as NAME[parameter=value]."
+)
 @options.store_option
 @options.plugin_option
 @click.pass_context

@@ -67,7 +67,7 @@ class ReportCommand(options.Command):
     "--html",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write one self-contained page with pictures, not tables.",
+    help="Write the report as one self-contained HTML page, with tables and pictures.",
 )
 @click.option(
     "--best-of",

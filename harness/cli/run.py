@@ -70,7 +70,7 @@ ASKED = (
     "--device",
     multiple=True,
     metavar="NAME",
-    help="Device on which all trials run, such as cuda:0; repeatable [cpu].",
+    help="Device to run on, such as cuda:0; if repeated, each trial runs on each device [cpu].",
 )
 @click.option(
     "-j", "--jobs", type=click.IntRange(1), help="Trials that run in parallel [number of cores]."
@@ -402,9 +402,11 @@ def _run(campaign: Campaign, given: GivenOptions) -> int:
         n_known, n_trials = len(campaign.known), len(campaign.trials)
         reused = f"{n_known} of {n_trials} results reused" if n_known else "all results new"
         remark(
-            f"run {campaign.run.id} is in {store.name}, {reused}; again: harness report"
-            + (f"; {timed}; this affects only times, not scores" if timed else "")
+            f"run {campaign.run.id} is in {store.name}, {reused}; "
+            f"to print this again: harness report{_store_words(store, named=bool(given['store']))}"
         )
+        if timed:
+            remark(f"models were {timed}; scores do not depend on these timings")
         remark("your table: harness run -d TABLE.csv --target COLUMN")
         remark("your model: harness run -m FILE.py:CLASS")
         for line in told_by_repeats(frames) if given["verbose"] and not frames.metrics else ():
@@ -439,16 +441,21 @@ def _status(statuses: list[str], kinds: list[str | None], timings: list[str]) ->
     return 0 if "ok" in statuses else NOTHING
 
 
+def _store_words(store: Store, *, named: bool) -> str:
+    """The option that names the store in a command, if the user named it, too."""
+    return f" --store {shlex.quote(store.name)}" if named else ""
+
+
 def _interrupted(campaign: Campaign, stop: BaseException, *, named: bool) -> int:
     n_done = len(campaign.store.done(campaign.run))
-    store_option = f" --store {shlex.quote(campaign.store.name)}" if named else ""
+    store_option = _store_words(campaign.store, named=named)
     timings = campaign.store.timings(campaign.run)
     n_timed = sum(timing.status == "ok" and not timing.measured for timing in timings)
     complete = n_done == campaign.run.n_trials
     timings_part = f"{n_timed or 'no'} timings and " if complete else ""
     stored = f"interrupted: {timings_part}{n_done} of {campaign.run.n_trials} results are stored"
     if n_timed:
-        remark(f"{stored}; `harness report {campaign.run.id}` prints them")
+        remark(f"{stored}; `harness report {campaign.run.id}{store_option}` prints them")
     else:
         remark(f"{stored}. Go on with\n  harness run --resume {campaign.run.id}{store_option}")
     return stop_status(stop)

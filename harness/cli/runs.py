@@ -27,12 +27,12 @@ def command(ctx: click.Context, store: str | None) -> None:
         _list(store)
 
 
-@command.command(name="delete", short_help="Delete runs with all their results.")
+@command.command(name="delete", short_help="Delete runs and their results.")
 @click.argument("run", nargs=-1, required=True)
 @options.store_option
 @click.pass_context
 def delete(ctx: click.Context, run: tuple[str, ...], store: str | None) -> None:  # noqa: ARG001  # in ctx
-    """Delete each RUN with all its results, except those that other runs have reused.
+    """Delete each RUN with its results. Results that other runs reuse stay with those runs.
 
     RUN is an id, a name, `last`, `previous`, or a git revision (the newest run of that code).
     """
@@ -61,7 +61,7 @@ def prune(
     dry_run: bool,
     store: str | None,  # noqa: ARG001  # in ctx
 ) -> None:
-    """Delete old runs with all their results, except those that other runs have reused.
+    """Delete old runs with their results. Results that other runs reuse stay with those runs.
 
     Needs --keep, --before or both. With both, deletes the runs that are not among the N newest and
     began before the date.

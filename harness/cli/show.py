@@ -52,7 +52,7 @@ SPLITTING = {
 INTERVALS = {
     "fresh": "Student's t over the draws",
     "resampled": "Student's t over the splits, wider because they share rows",
-    "fixed": "over the test rows; without the variation between fits",
+    "fixed": "over the test rows; without the variation between seeds",
 }
 CROSS_VALIDATION = (
     "cross-validation: every repeat tests one fold of the same table; further repetitions divide"

@@ -284,7 +284,7 @@ def opened(
     if options and (not found or not selectors):
         for text in wanted:
             _refuse_misspelt(text)
-        raise UsageError(f"{next(iter(options))}= is for a file; name one with -d FILE")
+        raise UsageError(f"{next(iter(options))}= is an option of files; name one with -d FILE")
     return list({file.spec: None for file in found}), names
 
 

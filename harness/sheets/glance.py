@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from harness.analysis.shown import Shown
     from harness.analysis.verdict import Verdict
-    from harness.sheets.layout import Line
+    from harness.sheets.layout import Line, Page
     from harness.sheets.notes import Note
     from harness.sheets.ranked import Record
     from harness.sheets.table import Entry, Sheet
@@ -138,6 +138,25 @@ class Glance:
         rows = [row | {"name": short[row["name"]]} for row in rows]
         yield from _overview(rows, self.metrics[0], width)
         yield from _datasets(rows, self.metrics[:SCORES], width)
+
+
+@dataclass(frozen=True, slots=True)
+class Framed:
+    """A rich renderable: a page between the verdict and the verdict again.
+
+    Args:
+        verdict: the verdict.
+        page: all tables and notes.
+    """
+
+    verdict: Verdict
+    page: Page
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Lay out for this console."""
+        verdict = list(_verdict(self.verdict, max(options.max_width, NARROWEST)))
+        lines = (*verdict, [], *self.page.lines(options.max_width), [], *verdict)
+        yield from typeset(lines, options)
 
 
 def _verdict(verdict: Verdict, width: int) -> Iterator[Line]:

@@ -40,7 +40,7 @@ TESTS = (
     f"The tests behind {TIED} and bold compare each model with the best on the same splits (5%, "
     "corrected for the number of models). Bold: significantly better than all others."
 )
-BELOW_HELP = f"{BELOW_TOLD} More rows or repeats would tell whether the model is worse."
+BELOW_HELP = f"{BELOW_TOLD} More rows or repeats may tell whether the model is worse."
 LOOKED = (
     f"After {', '.join(map(str, AUTO_REPEATS[:-1]))} repeats, more were added to datasets where "
     "models still tied with the best{}. The marks are corrected for these repeated tests "
@@ -259,14 +259,14 @@ def _distinct(counted: float, splits: int, tested: float) -> float:
 
 
 def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
-    """Datasets where a baseline, which ignores X, is among the best, a line for each score.
+    """Datasets where a baseline, which ignores X, is among the best, a line for what they share.
 
     The scores are the accuracy, if it is shown, and the metric that ranks.
     """
     names = [each.name for each in shown(frames)]
     judged = ["accuracy"] if "accuracy" in names else []
     judged += [name for name in names[:1] if frames.metrics and name not in judged]
-    lines = []
+    where: dict[str, list[str]] = {}
     for dataset, rows in by_dataset(cast("list[Record]", ranking.to_dict("records"))).items():
         if all(row["baseline"] for row in rows):
             continue
@@ -275,13 +275,11 @@ def _baselines(frames: Frames, ranking: pd.DataFrame) -> tuple[str, ...]:
             for name in ("likelihood", *names)
             if not all(math.isnan(row[name]) for row in rows)
         }
-        lines += [
-            f"{dataset}: {_who(leading[name])} among the best by {name}. "
-            f"{_nothing_said(name, leading)}"
-            for name in judged
-            if leading.get(name)
-        ]
-    return tuple(lines)
+        for name in judged:
+            if leading.get(name):
+                told = f"{_who(leading[name])} among the best by {name}."
+                where.setdefault(f"{told} {_nothing_said(name, leading)}", []).append(dataset)
+    return tuple(f"{', '.join(datasets)}: {told}" for told, datasets in where.items())
 
 
 def _leading_baselines(rows: Sequence[Record], score: str) -> list[str]:

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from harness.analysis.ranking import MISSING
+from harness.analysis.verdict import FASTER
 from harness.sheets.figures import score
 from harness.words import listed, plural
 
@@ -87,7 +88,7 @@ def _bargain(verdict: Verdict) -> str:
     bargain, name = verdict.bargain, verdict.rank.name
     assert bargain is not None
     if bargain.name == verdict.leader:
-        return f"{bargain.name}, too; no model of similar {name} trains faster."
+        return f"{bargain.name}, too; no model of similar {name} trains {FASTER:g} times as fast."
     times = f"{bargain.times_faster:.{0 if bargain.times_faster >= 3 else 1}f}"
     return (
         f"{bargain.name} ({score(bargain.mean)}) trains about {times} times as fast as "
@@ -104,6 +105,8 @@ def _failed(verdict: Verdict) -> str:
     if not verdict.statuses:
         return f"nothing; all {trials} are ok{skipped}."
     counts = ", ".join(f"{count} {status}" for status, count in failed.items())
-    told = f"{sum(failed.values())} of {trials} ({counts})" if failed else "nothing"
+    told = f"{sum(failed.values())} of {trials}" if failed else "nothing"
+    if set(failed) - {"failed"}:
+        told += f" ({counts})"
     missing = f"; {n_missing} of {trials} have not run" if n_missing else ""
     return f"{told}{missing}{skipped}."

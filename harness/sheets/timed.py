@@ -6,7 +6,7 @@ import math
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from harness.analysis.timings import PLAIN, with_intervals
+from harness.analysis.timings import PLAIN, training, with_intervals
 from harness.contract.values import RUNNING, TO_PREDICT
 from harness.sheets.figures import compact
 from harness.sheets.notes import Note
@@ -30,21 +30,26 @@ SOFTMAX_OPTIONAL = ("× copy", "× best", "first ms", "GB/s")
 TRAINING_OPTIONAL = ("µs/epoch", "of plain", "row µs", "rows/s", "p99", "softmax µs", "share")
 """Heads of the columns whose intervals a narrow page may leave out, the most important first."""
 RATIO, TIMED_ON = "× anchor", "timed on"
-TRAINING_TOLD = (
-    (
+TRAINING_TOLD = {
+    "microseconds_per_epoch": (
         "µs/epoch: time that each epoch after the first adds to a fit. Without a fit time, the "
         "model was timed with fewer epochs than it has by default."
     ),
-    (
-        "row: time of a call that predicts one row, as median and p99 (99th percentile). softmax: "
-        "time of one softmax over the training rows; share: its part of an epoch's time."
+    "row_microseconds": (
+        "row: time of a call that predicts one row, as median and p99 (99th percentile)."
     ),
-    "of plain: time of an epoch, divided by that of a plain loop that does the same training.",
-    (
+    "softmax_microseconds": (
+        "softmax: time of one softmax over the training rows; share: its part of an epoch's time."
+    ),
+    "reference_ratio": (
+        "of plain: time of an epoch, divided by that of a plain loop that does the same training."
+    ),
+    "together_ratio": (
         "at once: time per repeat if several are trained together, divided by that of one trained "
         "alone. N of plain: the same, divided by the plain loop's time."
     ),
-)
+}
+"""How to read the columns of the table of timings."""
 SOFTMAX_TOLD = (
     (
         "GB/s: bytes per second if the array is read once and written once. × copy: time divided "
@@ -220,7 +225,8 @@ def _legend(frames: Frames) -> list[str]:
             f"Models were timed one at a time, {after}in turns, and again in several processes. "
             f"Each time is followed by its 95% interval over the processes."
         )
-        lines += TRAINING_TOLD
+        shown = training(frames)
+        lines += [text for column, text in TRAINING_TOLD.items() if shown[column].notna().any()]
     if "softmax" in kinds:
         lines += SOFTMAX_TOLD
     lines += _of_anchors(frames.timings)

@@ -51,7 +51,7 @@ round, but no later than after `LONGEST` seconds."""
 STOPS = {
     "tight": "until every interval was tight",
     "budget": "until the time limit",
-    "most": "the most that are started",
+    "most": "the largest number",
     "nothing": "until every timing had ended or failed",
     "interrupted": "until it was interrupted",
 }

@@ -266,17 +266,17 @@ def misfit(split_json: SplitJSON, arrays: Arrays, labels: Arrays, needs: Sequenc
         return "encoded labels that are not one-dimensional integers"
     K = len(trained)
     if trained[0] < 0 or trained[-1] >= len(names) or (np.diff(trained) <= 0).any():
-        return "an impossible number of classes"
+        return "indices of classes that are out of range or not increasing"
     if not np.isin(y_train, trained).all() or not np.isin(y_test, trained).all():
         return "labels out of range"
     if not 0 <= int(split_json["n_repeated"]) <= n_test or len(split_json["tables"]) != len(needs):
-        return "impossible counts of rows or columns"
+        return "an impossible number of repeated rows or of tables"
     for part, n_rows in ((arrays, n_train), (labels, n_test)):
         weights = part.get("weights")
         if weights is not None and (weights.dtype != np.float64 or weights.shape != (n_rows,)):
             return f"weights of type {weights.dtype} and shape {weights.shape}"
         if weights is not None and not (np.isfinite(weights) & (weights >= 0)).all():
-            return "weights that are negative or too large"
+            return "weights that are negative or not finite"
         if weights is not None and not weights.any():
             return "weights that are all 0"
     for i, table_json in enumerate(split_json["tables"]):
@@ -294,7 +294,7 @@ def _table_misfit(
     """The fault of both tables that were prepared for the i-th needs; empty if they are valid."""
     categorical = table_json["categorical"]
     if table_json["frame"] != (needs.dtype if needs.frame else ""):
-        return "training and test tables of different kinds"
+        return "tables of another kind than the model needs"
     widths = set()
     for part, length in zip(PARTS, n_rows, strict=True):
         if not categorical:
@@ -317,7 +317,7 @@ def _table_misfit(
     if len(widths) != 1 or not all(
         type(column) is int and 0 <= column < min(widths) for column in categorical
     ):
-        return "column names that differ in number from the columns"
+        return "tables of different widths, or categorical columns out of range"
     return ""
 
 

@@ -72,15 +72,9 @@ def origin(frames: Frames) -> str:
     ids = results.get("run_id", pd.Series(dtype=int))
     earlier = ids[ids != frames.run.id]
     if earlier.empty:
-        return (
-            f"no result; all {n} are new."
-            if len(results) > 1
-            else "no result; the only one is new."
-        )
-    runs = ", ".join(map(str, sorted(set(earlier.tolist()))))
-    verb = "is" if len(earlier) == 1 else "are"
-    an, s = ("", "s") if "," in runs else ("an ", "")
-    return f"{len(earlier)} of {n} {verb} of {an}earlier run{s} ({runs})."
+        return f"none; all {n} are new." if len(results) > 1 else "none; the only result is new."
+    verb = "comes" if len(earlier) == 1 else "come"
+    return f"{len(earlier)} of {n} {verb} from {_runs(sorted(set(earlier.tolist())))}."
 
 
 def commands(run: Run) -> tuple[tuple[str, str], ...]:
@@ -94,7 +88,7 @@ def commands(run: Run) -> tuple[tuple[str, str], ...]:
 
 
 def _runs(ids: Sequence[int]) -> str:
-    """Several runs.
+    """Runs in words.
 
     >>> _runs([3, 4, 7])
     'runs 3, 4 and 7'

@@ -51,9 +51,9 @@ ROOM = 1_500_000
 """Bytes for the packed pictures of datasets after the first ones."""
 
 HISTORY = (
-    "Series that `harness track` recorded in this store, up to today's newest. Times are divided "
-    "by that of the anchor, a fixed version timed in turns with them. A step is provisional until "
-    "five points follow."
+    "Series that `harness track` recorded in this store, up to the newest point. Each time is "
+    "divided by the anchor's, a fixed version that was timed in turns with it. A step is "
+    "provisional until five points follow."
 )
 FAILED = (FAILURES, "Skipped")
 """Headings of the notes on trials without scores."""

@@ -377,10 +377,7 @@ def _told(field: Field, ends: Mapping[str, tuple[float, float]]) -> str:
         return ""
     if len(field.datasets) == 1:
         return "Bar: 95% interval of the score."
-    return (
-        "Bar: 95% interval of the gap to the best (dotted line). Ties, but not bars, are corrected "
-        "for the number of models."
-    )
+    return "Bar: 95% interval of the gap to the best (dotted line)."
 
 
 def _heat(

@@ -99,8 +99,7 @@ KINDS: Mapping[str, harness.Picture] = MappingProxyType(
             ),
             _picture(
                 "softmax",
-                "Time of softmax kernels by array size, and that of copying the array, the lower "
-                "limit.",
+                "Time of softmax kernels by array size, beside that of copying the array.",
                 "softmax:softmax",
                 "run",
             ),

@@ -60,7 +60,7 @@ def regions(frames: Frames, wanted: Wanted) -> Drawing:
         sketches = _sketches(frames, pairings)
         return [p for p in pairings if p in sketches]
 
-    pairing = the_one(frames, wanted, "predictions stored over its inputs", has)
+    pairing = the_one(frames, wanted, "stored predictions for a picture of the inputs", has)
     sketch, rows = _of(frames, pairing)
     draw = {0: _components, 1: _line, 2: _plane}[len(sketch.axes)]
     with settings():

@@ -74,7 +74,7 @@ def softmax(frames: Frames, wanted: Wanted) -> Drawing:
         ]
         handles += more(len(kernels) - ENTRIES, **OTHERS)
         if (table["kernel"] == COPY).any():
-            copy = "copying the array: the lower limit"
+            copy = "copying the array"
             handles.append(Line2D([], [], color=INK, lw=2.6, alpha=0.75, label=copy))
         beside(figure, handles)
     largest = table[table["elements"] == table["elements"].max()]

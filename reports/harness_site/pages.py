@@ -145,6 +145,16 @@ def _filled(page: Page) -> tuple[Section, ...]:
     )
 
 
+def _models(board: Board) -> str:
+    """How many models there are, and baselines.
+
+    Baselines have no rank, so a board counts them apart.
+    """
+    n = sum(bool(rows[0]["baseline"]) for rows in board.rows_of_model.values())
+    others = f" and {plural(n, 'baseline')}" if n else ""
+    return f"{plural(len(board.models) - n, 'model')}{others}"
+
+
 def _index(board: Board, grids: Grids) -> Page:
     overall = tuple(grids.overall())
     # Failures stand on the pages of their datasets and models, and the runs in a table.
@@ -154,8 +164,7 @@ def _index(board: Board, grids: Grids) -> Page:
     further = tuple(line for line in board.frames.sources if not line.startswith(of_runs))
     left_out = (Note("Notes on the runs", further),) if further else ()
     summary = (
-        f"{plural(len(board.models), 'model')} on {plural(len(board.datasets), 'dataset')}. "
-        f"Results of {_runs(board)}."
+        f"{_models(board)} on {plural(len(board.datasets), 'dataset')}. Results of {_runs(board)}."
     )
     return Page(
         "index.html",
@@ -268,7 +277,7 @@ def _model(board: Board, grids: Grids, model: str) -> Page:
             Section(
                 "scores",
                 "Scores",
-                ("# is the rank on the dataset. All bars of a dataset share one scale.",),
+                ("#: rank on the dataset. Dot and bar: score with its 95% interval.",),
                 (grids.of_model(model),),
             ),
             Section("history", "History", grids=tuple(grids.weeks_of(model))),

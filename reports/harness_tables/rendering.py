@@ -9,7 +9,7 @@ from harness.analysis.ranking import tables
 from harness.analysis.shown import ranked_by, shown
 from harness.analysis.verdict import verdict
 from harness.sheets import texts, timed
-from harness.sheets.glance import Glance
+from harness.sheets.glance import Framed, Glance
 from harness.sheets.layout import Page
 from harness.sheets.ranked import named_rows, ranked, sheets
 from harness.sheets.remarks import findings, notes
@@ -55,7 +55,10 @@ def render(frames: Frames, style: str, *, verbose: bool = False) -> RenderableTy
     if len(frames.results):
         all_notes = [*notes(frames, by_name["ranking"], by_name["failures"]), *all_notes]
     if style == "rich":
-        return Page(all_sheets, all_notes)
+        page = Page(all_sheets, all_notes)
+        if len(frames.results):
+            return Framed(verdict(frames, by_name["ranking"]), page)
+        return page
     writers = {"markdown": texts.markdown, "latex": texts.latex, "html-fragment": texts.html}
     return writers[style](all_sheets, all_notes)
 

@@ -401,7 +401,7 @@ def test_with_missing_scores_there_is_a_note_and_no_ranks() -> None:
     contenders = two_models.chosen_contenders(frames, ["*"])
     pairs = two_models.matrix(frames, contenders, 0.01)
     assert pairs["p_value"].isna().all()
-    assert pairs["note"].str.contains("not both finished").any()
+    assert pairs["note"].str.contains("not completed by both").any()
     with pytest.raises(UsageError, match="has not finished"):
         two_models.standings(frames, contenders)
 
@@ -554,7 +554,9 @@ def test_a_planned_model_without_results_can_be_chosen_and_has_no_scores() -> No
     contenders = two_models.chosen_contenders(frames, ["torch-mlp", "sklearn-*"])
     found = two_models.duel(frames, contenders[0], contenders[1], 0.01)
     assert set(found["method"]) == {"sklearn-knn has no scores"}
-    assert set(two_models.matrix(frames, contenders, 0.01)["note"]) == {"not both finished iris"}
+    assert set(two_models.matrix(frames, contenders, 0.01)["note"]) == {
+        "not completed by both: iris"
+    }
 
 
 def empty(frames: Frames) -> Frames:

@@ -169,7 +169,7 @@ def test_two_files_of_one_name_are_refused(folder: Path) -> None:
 
 
 def test_options_without_a_file_are_refused(folder: Path) -> None:
-    with pytest.raises(UsageError, match="cv= is for a file; name one with -d FILE"):
+    with pytest.raises(UsageError, match="cv= is an option of files; name one with -d FILE"):
         opened(["iris"], {"cv": "5"})
 
 

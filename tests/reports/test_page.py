@@ -248,12 +248,12 @@ def test_pairs_of_few_models_are_unfolded_from_the_start(made: Frames) -> None:
 
 def test_the_page_says_which_results_are_of_earlier_runs(few: Frames) -> None:
     n = len(few.results)
-    assert f"no result; all {n} results are new." in page_of(few)
+    assert f"none; all {n} results are new." in page_of(few)
     ids = [5] + [3] * 2 + [few.run.id] * (n - 3)
     mixed = replace(few, results=few.results.assign(run_id=ids))
-    assert f"3 of {n} results are of earlier runs (3, 5)." in page_of(mixed)
+    assert f"3 of {n} results come from runs 3 and 5." in page_of(mixed)
     one = replace(few, results=few.results.assign(run_id=[5] + [few.run.id] * (n - 1)))
-    assert f"1 of {n} results is of an earlier run (5)." in page_of(one)
+    assert f"1 of {n} results comes from run 5." in page_of(one)
     joined = replace(few, run=replace(few.run, joined=(3, 5, 7)))
     assert f"The newest {n} results of runs 3, 5 and 7." in page_of(joined)
     assert "harness report 3 5 7 --html page.html" in re.sub("<.?span>", "", page_of(joined))

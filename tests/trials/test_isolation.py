@@ -562,7 +562,7 @@ def test_the_failure_reason_says_that_the_disk_is_full(hostile: Described) -> No
     [
         ("labels", "labels out of range"),
         ("test_labels", "labels out of range"),
-        ("classes", "an impossible number of classes"),
+        ("classes", "indices of classes that are out of range or not increasing"),
         ("no_labels", "encoded labels that are not one-dimensional integers"),
         ("fewer_labels", "labels out of range"),
         ("table", "X_test of float64 (19, 1)"),
