@@ -264,9 +264,12 @@ class Registry:
                     remedy = f"give the file's another name: '{Path(each.path).name}[name=...]'"
                 elif each.is_class:
                     remedy = f"give the class's another name: '{each.name}[name=...]'"
+            both = [str(other), str(origin)]
+            if other.distribution == origin.distribution:  # two plugins of one distribution
+                both = [f"{each}: {each.name}" for each in (other, origin)]
             raise PluginError(
                 f"harness_{kind}: {kind.removesuffix('s')} '{value.name}' is offered by both "
-                f"'{other}' and '{origin}'; {remedy}"
+                f"'{both[0]}' and '{both[1]}'; {remedy}"
             )
         offers[value.name] = value
         self._origins[kind, value.name] = origin

@@ -782,7 +782,7 @@ class Result:
     are the columns in which nearly every training row has a category of its own. ``drawn`` is a
     digest of the split; empty if none was drawn.
     ``fit_weighted`` tells whether the model was fitted with the weights of the training rows; it is
-    None if they have none. ``read`` has digests of the files that the model's process read, by path
+    None if they have none. ``read`` has digests of what the model's process read, by path
     (`harness.processes.reading`).
     """
 

@@ -2,8 +2,12 @@
 
 A digest of a plugin's code cannot tell all that its results follow from: a model may load weights
 from a file, or import a module whose name it computes. So the process that runs it notes the files
-that it opens to read, and their content becomes a part of what the result is known by. Only files
-that Python itself opens are noted, and libraries that ``ctypes`` loads.
+that it opens to read and the folders that it lists, and their content becomes a part of what the
+result is known by. Only what Python itself opens is noted, and libraries that it loads.
+
+A noted path is written as it was opened, because a link may lead elsewhere later: relative to the
+plugin's folder, because the same plugin may be in several folders; relative to the working
+directory if it was given so; otherwise in full.
 """
 
 from __future__ import annotations
@@ -15,85 +19,128 @@ import os
 import stat
 import sys
 import sysconfig
+from os.path import abspath, join, realpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+Mark: TypeAlias = "tuple[int, int, int] | None"
+"""Size, time of change in ns, and inode of a file when it was read; None if there was none."""
 
 MOST = 1000
-"""The most files that are noted of a process."""
+"""The most paths that are noted of a process."""
 LONGEST = 4096  # characters of a path
 MANY = ("*", "too many files to note")
-"""Stands for the files beyond `MOST`: no later look finds this content, so the trial runs again."""
+"""Stands for the paths beyond `MOST`: no later look finds this content, so the trial runs again."""
+CHANGED = "changed after it was read"
+"""Stands for the content of a file that changed before its digest was taken."""
+OF_PLUGIN = "{plugin}/"
+"""Begins paths relative to the plugin's folder."""
 
 WHOLE = 64 * 2**20
 """Bytes up to which a file's whole content counts; of larger files, this much, size and time."""
 DIGITS = 20  # characters of a digest
+PASSING = ("__pycache__", "-wal", "-shm", "-journal")
+"""Ends of names that come and go in a folder, such as those of SQLite."""
 
-SYSTEM = ("/proc", "/sys", "/dev", "/etc", "/usr", "/lib", "/lib64", "/run")
-INSTALLED = tuple(f"{os.sep}{name}{os.sep}" for name in ("site-packages", "dist-packages"))
+SYSTEM = ("/proc", "/sys", "/etc", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share")
+INSTALLED = ("site-packages", "dist-packages")
+IMPORTERS = ("<frozen importlib", f"{os.sep}importlib{os.sep}", "<frozen zipimport")
 
 
 class FilesRead:
-    """The files that a process has read, and its parent had when it was forked.
+    """What the process has read, and its parent had when it was forked.
 
     Files of the system, of Python, of installed packages, and in the user's cache are left out:
-    versions tell the first three. So are files that the process itself writes.
+    versions tell the first three. So are files that the process itself creates.
 
     Args:
-        known: files and folders whose content is known otherwise, such as the plugin's.
+        plugin: the plugin's file or folder, whose content is known otherwise.
+        known: further files and folders whose content is known otherwise.
     """
 
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        self._read: dict[str, None] = {}
-        self._written: set[str] = set()
-        paths = sysconfig.get_paths()
-        places = {*SYSTEM, sys.prefix, sys.base_prefix, paths["stdlib"], _caches()}
-        self._left_out = tuple(os.path.join(place, "") for place in places if place != os.sep)  # noqa: PTH118  # ends in /
-        self._known = {os.path.realpath(path) for path in known if path}
+    def __init__(self, plugin: str = "", known: Iterable[str] = ()) -> None:
+        self._read: dict[str, Mark] = {}
+        self._own: set[str] = set()
+        self._too_many = False
+        self._folder = folder_of(plugin)
+        self._begun_in = os.getcwd()
+        self._left_out = tuple(join(place, "") for place in _installed_places())
+        self._known = tuple(realpath(path) for path in (plugin, *known) if path)
         sys.addaudithook(self._notice)
 
     def _notice(self, event: str, args: tuple[Any, ...]) -> None:
-        """Note a file; called for every audit event, and in the middle of the plugin's code."""
+        """Note a path; called for every audit event, and in the middle of the plugin's code."""
         if event == "open":
             path, _, flags = args
-        elif event == "ctypes.dlopen":
+        elif event in ("ctypes.dlopen", "sqlite3.connect", "os.listdir", "os.scandir"):
             path, flags = args[0], os.O_RDONLY
+        elif event == "import" and args[1]:  # a compiled module
+            path, flags = args[1], os.O_RDONLY
         else:
             return
         # An error here would be raised in the plugin's code.
         with contextlib.suppress(Exception):
-            if isinstance(path, bytes):
-                path = os.fsdecode(path)
-            if not isinstance(path, str) or self._is_left_out(path):
+            if path is None or isinstance(path, int):
                 return
-            if event != "open" and os.sep not in path:  # the system's loader searches for it
+            path = os.fsdecode(path)
+            caller = sys._getframe(1).f_code.co_filename  # noqa: SLF001  # there is no other way
+            if event == "os.listdir" and any(words in caller for words in IMPORTERS):
+                return  # an import looks for modules; what it finds is opened
+            if event == "ctypes.dlopen" and os.sep not in path:  # the system's loader searches it
                 return
-            path = os.path.abspath(path)  # noqa: PTH100  # must not touch the file
-            if isinstance(flags, int) and flags & os.O_ACCMODE != os.O_RDONLY:
-                self._written.add(path)
-            elif len(self._read) <= MOST and not self._is_left_out(path):
-                self._read[path] = None
+            path = _source(path)
+            place = abspath(path)
+            if not join(place, "").startswith(self._left_out):
+                self._note(self._written(path, place), place, flags)
 
-    def _is_left_out(self, path: str) -> bool:
-        return path.startswith(self._left_out) or any(name in path for name in INSTALLED)
+    def _note(self, name: str, place: str, flags: Any) -> None:
+        if not isinstance(flags, int):
+            flags = os.O_RDONLY
+        if flags & (os.O_TRUNC | os.O_EXCL) or (flags & os.O_CREAT and not os.path.exists(place)):
+            if place not in self._read:
+                self._own.add(place)
+            return
+        # What is only written to, even at its end, is no input.
+        if flags & os.O_ACCMODE == os.O_WRONLY or place in self._own or name in self._read:
+            return
+        if len(self._read) >= MOST:
+            self._too_many = True
+            return
+        self._read[name] = mark_of(place)
 
-    def paths(self) -> list[str]:
-        """The noted files, sorted; ends with the name of `MANY` if there are more than `MOST`."""
-        noted = set()
-        for path in list(self._read):
-            real = os.path.realpath(_source(path))
-            own = {real, *map(str, Path(real).parents)} & self._known
-            left_out = own or path in self._written or self._is_left_out(real)
-            if not left_out and len(real) <= LONGEST:
-                noted.add(real)
-        return sorted(noted)[:MOST] + [MANY[0]] * (len(noted) > MOST)
+    def _written(self, path: str, place: str) -> str:
+        """The path as it is noted."""
+        if self._folder and join(place, "").startswith(join(self._folder, "")):
+            return OF_PLUGIN + place[len(self._folder) + 1 :]
+        if not path.startswith(os.sep) and os.getcwd() == self._begun_in:
+            return path
+        return join(os.getcwd(), path)
+
+    def noted(self) -> dict[str, Mark]:
+        """The noted paths; with `MANY` if there were more than `MOST`."""
+        noted = {name: mark for name, mark in list(self._read.items()) if not self._is_known(name)}
+        return noted | ({MANY[0]: None} if self._too_many else {})
+
+    def _is_known(self, name: str) -> bool:
+        place = realpath(resolved(name, self._folder))
+        left_out = tuple(join(each, "") for each in self._known) + self._left_out
+        return join(place, "").startswith(left_out) or len(name) > LONGEST
 
 
-def _caches() -> str:
-    """The folder of the user's caches."""
-    return os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser())
+def _installed_places() -> set[str]:
+    """Folders whose content the versions of the system, of Python and of packages tell."""
+    paths = sysconfig.get_paths()
+    places = {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib", "scripts")}
+    places |= {
+        join(prefix, name) for prefix in (sys.prefix, sys.base_prefix) for name in ("lib", "share")
+    }
+    places |= {path for path in sys.path if path.rpartition(os.sep)[2] in INSTALLED}
+    places |= {os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser()), *SYSTEM}
+    places |= {f"/dev/{name}" for name in ("null", "zero", "random", "urandom", "tty", "pts", "fd")}
+    return {place for place in places if place.strip(os.sep)}
 
 
 def _source(path: str) -> str:
@@ -104,41 +151,86 @@ def _source(path: str) -> str:
     return path
 
 
-def paths_of(answer: Any) -> list[str]:
-    """The paths that a process says it has read; none if its answer is malformed."""
-    paths = answer.get("read") if isinstance(answer, dict) else None
-    if not isinstance(paths, list) or len(paths) > MOST + 1:
-        return []
-    return [path for path in paths if isinstance(path, str) and 0 < len(path) <= LONGEST]
+def folder_of(plugin: str) -> str:
+    """The folder of a plugin that is a file, or the folder that it is; empty without one."""
+    if not plugin:
+        return ""
+    return plugin if os.path.isdir(plugin) else str(Path(plugin).parent)
+
+
+def resolved(name: str, folder: str) -> str:
+    """The path of a file as it was noted, for a plugin in a folder."""
+    if name.startswith(OF_PLUGIN):
+        return join(folder, name.removeprefix(OF_PLUGIN))
+    return join(os.getcwd(), name)
+
+
+def mark_of(place: str) -> Mark:
+    """A file's size, time and inode; None if it is missing, or no file."""
+    try:
+        found = os.stat(place)
+    except (OSError, ValueError):
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ino
+
+
+def noted_in(answer: Any) -> dict[str, Mark]:
+    """What a process says it has read; nothing if its answer is malformed."""
+    told = answer.get("read") if isinstance(answer, dict) else None
+    if not isinstance(told, dict) or len(told) > MOST + 1:
+        return {}
+    return {
+        name: None if mark is None else (int(mark[0]), int(mark[1]), int(mark[2]))
+        for name, mark in told.items()
+        if isinstance(name, str) and 0 < len(name) <= LONGEST and _is_mark(mark)
+    }
+
+
+def _is_mark(mark: Any) -> bool:
+    return mark is None or (
+        isinstance(mark, list) and len(mark) == 3 and all(isinstance(n, int) for n in mark)
+    )
 
 
 class Contents:
     """Digests of files' contents; each file is read once, unless it changes."""
 
     def __init__(self) -> None:
-        self._digests: dict[tuple[str, int, int], str] = {}
+        self._digests: dict[tuple[str, Mark], str] = {}
 
-    def of(self, paths: Iterable[str]) -> dict[str, str]:
-        """The digest of each file by its path; `MANY` has a text that is no digest."""
-        return {path: MANY[1] if path == MANY[0] else self.digest(path) for path in paths}
+    def of(self, noted: Mapping[str, Mark], folder: str) -> dict[str, str]:
+        """The digest of each path that a plugin in a folder has read, or a word without one."""
+        return {name: self._as_read(name, mark, folder) for name, mark in noted.items()}
 
-    def digest(self, path: str) -> str:
-        """The digest of a file's content; a word instead if it is missing or no file."""
+    def _as_read(self, name: str, mark: Mark, folder: str) -> str:
+        if name == MANY[0]:
+            return MANY[1]
+        return self.digest(name, folder) if mark_of(resolved(name, folder)) == mark else CHANGED
+
+    def digest(self, name: str, folder: str) -> str:
+        """The digest of a file's content or a folder's names; a word if there is neither."""
+        place = resolved(name, folder)
         try:
-            found = os.stat(path)  # noqa: PTH116  # a path may be any text
-            if not stat.S_ISREG(found.st_mode):
-                return "no file"
-            key = path, found.st_size, found.st_mtime_ns
-            if key not in self._digests:
-                self._digests[key] = _digest(path, found)
-            return self._digests[key]
+            if os.path.isdir(place):
+                names = sorted(each for each in os.listdir(place) if not each.endswith(PASSING))
+                return hashlib.sha256("\0".join(names).encode("utf-8", "replace")).hexdigest()[
+                    :DIGITS
+                ]
+            mark = mark_of(place)
+            if mark is None:
+                return "missing"
+            if (place, mark) not in self._digests:
+                self._digests[place, mark] = _digest(place, mark)
+            return self._digests[place, mark]
         except (OSError, ValueError):
-            return "missing"
+            return "unreadable"
 
 
-def _digest(path: str, found: os.stat_result) -> str:
-    with open(path, "rb") as file:  # noqa: PTH123  # a path may be any text
+def _digest(place: str, mark: tuple[int, int, int]) -> str:
+    with open(place, "rb") as file:
         digest = hashlib.sha256(file.read(WHOLE))
-    if found.st_size > WHOLE:
-        digest.update(f"{found.st_size} {found.st_mtime_ns}".encode())
+    if mark[0] > WHOLE:
+        digest.update(f"{mark[0]} {mark[1]}".encode())
     return digest.hexdigest()[:DIGITS]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.contract.registry import core
 from harness.processes.client import Limits
-from harness.processes.reading import Contents
+from harness.processes.reading import Contents, folder_of
 from harness.trials.digests import digests
 from harness.trials.executors.local import at_a_time, share_of_memory
 
@@ -62,18 +62,25 @@ def known_results(
         for trial, identity in identity_of.items()
         if identity in by_identity
     }
-    candidates = _of_present_data(registry, request, _of_present_files(candidates))
+    candidates = _of_present_data(registry, request, _of_present_files(registry, candidates))
     return _in_whole_batches(trials, {trial: known[0] for trial, known in candidates.items()})
 
 
-def _of_present_files(candidates: Candidates) -> Candidates:
+def _of_present_files(registry: Described, candidates: Candidates) -> Candidates:
     """The candidates whose model would read files of the same content now."""
     contents = Contents()
+    folders = {
+        trial.model.name: folder_of(registry.origin("models", trial.model.name).path)
+        for trial in candidates
+    }
 
-    def fits(known: Known) -> bool:
-        return all(contents.digest(path) == digest for path, digest in known.read.items())
+    def fits(known: Known, folder: str) -> bool:
+        return all(contents.digest(name, folder) == told for name, told in known.read.items())
 
-    kept = {trial: [*filter(fits, several)] for trial, several in candidates.items()}
+    kept = {
+        trial: [known for known in several if fits(known, folders[trial.model.name])]
+        for trial, several in candidates.items()
+    }
     return {trial: several for trial, several in kept.items() if several}
 
 

@@ -70,8 +70,8 @@ NO_IMPORT = "does not import"
 OPENING = 3600.0
 """Time limit of opening a file or an address, in seconds; it may have to be downloaded."""
 
-FAMILY = 50
-"""The most plugins that one process describes."""
+FAMILY, FAMILY_SECONDS = 50, 10.0
+"""The most plugins that one process describes, and its time limit; then each is asked alone."""
 
 SECONDS = 60.0
 """Time limit of a plugin's answer about its offers, parameters or devices, in seconds."""
@@ -346,11 +346,15 @@ def _asked(
     together = [source for family in families for source in family]
     with ExitStack() as stack:
 
-        def ask(parent: Parent, function: Callable[..., Any], given: Any) -> Call:
-            call = parent.call(function, given, limits=Limits(SECONDS))
-            return stack.enter_context(closing(call))
+        def ask(
+            parent: Parent, function: Callable[..., Any], given: Any, limit: float = SECONDS
+        ) -> Call:
+            return stack.enter_context(closing(parent.call(function, given, limits=Limits(limit))))
 
-        of_families = [ask(processes.root, describe_family_there, family) for family in families]
+        of_families = [
+            ask(processes.root, describe_family_there, family, FAMILY_SECONDS)
+            for family in families
+        ]
         parents = {each: _loading(processes, each) for each in sources if each not in together}
         lone = {source: ask(parent, describe_there, source) for source, parent in parents.items()}
         calls = [*of_families, *lone.values()]
@@ -472,7 +476,7 @@ def _loading(processes: Processes, source: Source) -> Parent:
 
 def load_there(_held: None, source: Source) -> Held:
     """Import a plugin and collect its offers, in the process that will call them."""
-    read = FilesRead((source.origin.path, core().path))
+    read = FilesRead(source.origin.path, [core().path])
     return Held(_loaded(source), {}, read)
 
 

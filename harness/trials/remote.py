@@ -25,7 +25,7 @@ from harness.contract.values import (
 )
 from harness.processes.memory import Level, device_peak, peak_since, pickled_size
 from harness.processes.packing import PackingError, pack, unpack
-from harness.processes.reading import paths_of
+from harness.processes.reading import Mark, noted_in
 from harness.processes.serving import Inside
 from harness.statistics.rows import derived
 from harness.trials.draw import (
@@ -151,7 +151,7 @@ def run_there(
         failure = failure_of(error)
         details = [failure.kind, failure.reason[:REASON], failure.traceback[-TRACEBACK:]]
         return {"failure": details}, {}
-    return {"trials": fits, "loaded": loaded_since(n_before), "read": held.read.paths()}, arrays
+    return {"trials": fits, "loaded": loaded_since(n_before), "read": held.read.noted()}, arrays
 
 
 def _fit_json(fitted: Fitted, arrays: Arrays, prefix: str, own_at_start: float) -> FitJSON:
@@ -234,7 +234,7 @@ def score_there(
         else:
             own_at_start = _bytes(reported["trials"][i]["own_at_start"])
             results.append(_written(result, arrays, f"{i}_", own_at_start))
-    told = {"loaded": modules_of(reported), "read": paths_of(reported)}
+    told = {"loaded": modules_of(reported), "read": noted_in(reported)}
     return {"results": results, **told}, arrays
 
 
@@ -353,7 +353,7 @@ def _written(result: Result, arrays: Arrays, prefix: str, own_at_start: float) -
 
 def results_of(
     file: int, trials: Sequence[Trial], kind: SplitKind, most_memory: float = 0.0
-) -> tuple[list[Result], list[str], list[str]]:
+) -> tuple[list[Result], list[str], dict[str, Mark]]:
     """The results that `score_there` wrote; and what the trial's process has loaded and read.
 
     Args:
@@ -364,7 +364,7 @@ def results_of(
             started none.
 
     Returns:
-        The results, the names of loaded modules, and the paths of files.
+        The results, the names of loaded modules, and what was read.
 
     Raises:
         PackingError: the scoring process did not finish the file.
@@ -408,7 +408,7 @@ def results_of(
                 sketch=sketch,
             )
         )
-    return results, modules_of(answer), paths_of(answer)
+    return results, modules_of(answer), noted_in(answer)
 
 
 def _predictions(class_names: Sequence[str], arrays: Arrays, prefix: str) -> Predictions:

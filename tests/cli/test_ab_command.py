@@ -500,7 +500,7 @@ def test_a_failure_without_numbers_has_a_readable_message_in_junit(tmp_path: Pat
 
 def test_without_measurements_every_format_has_a_title() -> None:
     assert changes.rendered([], "title", "markdown", [], {}) == (
-        "### both sides have no measurement in common\n\ntitle\n"
+        "### the two sides have no measurement in common\n\ntitle\n"
     )
     assert json.loads(changes.rendered([], "title", "json", [], {}))["rows"] == []
     assert status([]) == 4

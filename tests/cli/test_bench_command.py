@@ -229,7 +229,7 @@ def test_a_run_times_its_pairings_one_at_a_time_after_the_trials(timed_run: Done
     assert printed.index("threshold · 2 repeats (fresh draws)") < printed.index(
         "threshold, timed alone"
     )
-    assert "; timed for " in timed_run.remarks
+    assert "models were timed for " in timed_run.remarks
     rows = {row["model"]: row for row in records(timed_run, "training")}
     assert set(rows) == {"numpy-softmax", "prior", "uniform"}
     for row in rows.values():

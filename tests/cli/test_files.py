@@ -125,7 +125,7 @@ def test_a_wrong_dataset_in_pyproject_is_one_line(folder: Path, text: str, fault
         (("stones.csv[target=kind|size]",), "target has several values"),
         (("stones.csv[targte=kind]",), "no option 'targte'"),
         (("stones.csv[target=kind,name=my stones]",), "'my stones' cannot be the name"),
-        (("iris", "--target", "species"), "target= is for a file"),
+        (("iris", "--target", "species"), "target= is an option of files"),
         (("stones.csv", "-d", "sub/stones.csv", "--target", "kind"), "[name=...]"),
     ],
 )

@@ -475,7 +475,7 @@ def test_the_only_pairing_with_the_data_is_drawn() -> None:
 def test_the_error_says_if_no_pairing_has_the_data() -> None:
     frames = replace(sample_frames(), sketches=lambda _: {})
     assert fault("regions", frames, WHOLE) == (
-        "no trial of ridge[l2=0.1] on tides has predictions stored over its inputs; "
+        "no trial of ridge[l2=0.1] on tides has stored predictions for a picture of the inputs; "
         "no trial of run 1 has"
     )
 

@@ -37,6 +37,12 @@ FEW = {
     name: MODELS[name] for name in ("prior", "numpy-softmax", "torch-mlp", "sklearn-naive-bayes")
 }
 GOLDEN = """\
+Best: numpy-softmax, mean likelihood .853 over 2 datasets, significantly ahead
+  of all others; .182 ahead of sklearn-naive-bayes (95% interval .144 to .217).
+If time matters: numpy-softmax, too; no model of similar likelihood trains 1.5
+  times as fast.
+Failed: 1 of 40 trials (1 timeout).
+
 iris · 5 repeats (resampled), 112 training and 38 test rows
 # model              accuracy        likelihood       NLL Brier fit s µs/row  ok
 ────────────────────────────────────────────────────────────────────────────────
@@ -111,6 +117,12 @@ How to read this
     trials ran in parallel. To compare speed, use timings of models that ran
     alone.
   The time to import a library is charged to the first model that needs it.
+
+Best: numpy-softmax, mean likelihood .853 over 2 datasets, significantly ahead
+  of all others; .182 ahead of sklearn-naive-bayes (95% interval .144 to .217).
+If time matters: numpy-softmax, too; no model of similar likelihood trains 1.5
+  times as fast.
+Failed: 1 of 40 trials (1 timeout).
 """
 
 

@@ -296,7 +296,7 @@ Shares.predict_proba = predict_proba
         except FileNotFoundError:
             pass
     """, ""),
-    "lists": ("import glob; [open(name).close() for name in glob.glob('lists.tx?')]", ""),
+    "lists": ("import glob; [open(name).close() for name in glob.glob('listed/*')]", ""),
     "maps": ("import os, mmap; mmap.mmap(os.open('maps.txt', os.O_RDONLY), 0, prot=mmap.PROT_READ)",
              ""),
     "tables": ("import pandas; pandas.read_csv('tables.txt')", ""),
@@ -305,7 +305,7 @@ Shares.predict_proba = predict_proba
 """Models that read a file which their code does not name in a way that can be looked up."""
 
 OWN_FILES = {
-    "logs": ("file = open('logs.txt', 'a+'); file.write('fitted'); open('logs.txt').read()", ""),
+    "logs": ("open('logs.txt', 'a').write('fitted')", ""),
     "caches": ("import os; open(os.environ['XDG_CACHE_HOME'] + '/caches.txt').read()", ""),
     "passes": ("import tempfile; file = tempfile.NamedTemporaryFile(); open(file.name)", ""),
     "plain": ("pass", ""),
@@ -319,11 +319,13 @@ def test_files_that_a_model_reads_are_noticed_however_it_reads_them(
     (tmp_path / "shift.txt").write_text("0")
     (tmp_path / "data.py").write_text(DATA)
     (tmp_path / "cache").mkdir()
+    (tmp_path / "listed").mkdir()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name, (fault, more) in (READERS | OWN_FILES).items():
         write_model(tmp_path, name, fault, more)
     places = {name: tmp_path / f"{name}.txt" for name in READERS}
     places["computes"] = tmp_path / "of_computes.py"
+    places["lists"] = tmp_path / "listed" / "lists.txt"
     places["caches"] = tmp_path / "cache" / "caches.txt"
 
     def change(number: int) -> None:
@@ -345,6 +347,26 @@ def test_files_that_a_model_reads_are_noticed_however_it_reads_them(
     assert ran("again") == set()
     change(1)
     assert ran("back") == set()  # known from the first run
+
+
+@pytest.mark.parametrize("path", ["__file__.replace('reads.py', 'w.txt')", "'w.txt'"])
+def test_a_file_that_a_model_reads_is_looked_for_where_the_model_is(
+    tmp_path: Path, path: str
+) -> None:
+    """Copies of a plugin, as in several worktrees, read the files beside them."""
+    for name, weight in (("here", "1"), ("there", "2")):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "shift.txt").write_text("0")
+        (folder / "data.py").write_text(DATA)
+        (folder / "w.txt").write_text(weight)
+        write_model(folder, "reads", f"open({path}).read()")
+    store = ("--store", str(tmp_path / "both.db"))
+    run(tmp_path / "here", *store, models="reads")
+    assert "12 trials: 12 known" in run(tmp_path / "here", *store, models="reads").remarks
+    assert "12 trials: 8 known" in run(tmp_path / "there", *store, models="reads").remarks
+    (tmp_path / "there" / "w.txt").write_text("1")
+    assert "12 trials: 12 known" in run(tmp_path / "there", *store, models="reads").remarks
 
 
 def test_failures_are_run_again(story: Story) -> None:

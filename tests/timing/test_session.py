@@ -340,7 +340,7 @@ def test_a_session_says_why_there_were_no_more_processes() -> None:
     assert texts == {
         "timed for 31 s in 4 processes, until every interval was tight",
         "timed for 31 s in 4 processes, until the time limit",
-        "timed for 31 s in 4 processes, the most that are started",
+        "timed for 31 s in 4 processes, the largest number",
     }
     usage = Usage(seconds=20.0, own=19.0, others=1.0, stolen=0.5)
     facts = Session((), 4, "tight", 31.44, usage, 1.5).facts(60.0)

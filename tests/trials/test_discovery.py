@@ -50,7 +50,7 @@ def found(
     (info / "entry_points.txt").write_text(f"[classification_harness]\n{lines}")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setattr(discovery, "SECONDS", 4.0)
+    monkeypatch.setattr(discovery, "FAMILY_SECONDS", 4.0)
     monkeypatch.setattr(discovery, "START_LIMIT", 4.0)
     return discover()
 

@@ -15,7 +15,7 @@ from harness.contract.estimators import inner_modules
 from harness.contract.values import Failure, Result
 from harness.processes.client import Limits, nameless, wait
 from harness.processes.packing import PackingError, unpack
-from harness.processes.reading import Contents
+from harness.processes.reading import Contents, folder_of
 from harness.processes.worker import Worker, no_plugin
 from harness.trials.discovery import discover
 from harness.trials.draw import blamed, draw_there, fault_of, misfit, modules_of
@@ -428,12 +428,13 @@ class _Work:
             try:
                 answer = _descriptor(unit.answer)
                 most = unit.call.most_memory
-                results, loaded, paths = results_of(answer, unit.trials, self._kind(unit), most)
+                results, loaded, noted = results_of(answer, unit.trials, self._kind(unit), most)
             except PackingError as error:
                 failure = Failure("exit", str(error))
             else:
                 self.registry.learn(*self._loaded_for(unit.trials[0]), loaded)
-                output, read = unit.call.output(), self.contents.of(paths)
+                folder = folder_of(self._loaded_for(unit.trials[0])[0].path)
+                output, read = unit.call.output(), self.contents.of(noted, folder)
                 return [
                     replace(result, failure=replace(result.failure, output=output))
                     if result.failure
