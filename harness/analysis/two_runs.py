@@ -389,7 +389,8 @@ def power_in_words(reaches: Sequence[tuple[Reach, int, float]], differences: str
         parts.append(f"{late} need{'s' * (late == 1)} more than {MOST_REPEATS} repeats")
     if never:
         cure = " or ".join(dict.fromkeys(_more_rows(reach.kind) for reach in never))
-        parts.append(f"{len(never)} cannot reach it, because repeats share rows, but {cure} help")
+        need = "needs" if len(never) == 1 else "need"
+        parts.append(f"{len(never)} {need} {cure}, because repeats share rows")
     return [detected, f"To detect a change of {_percent(TELL)}: {'; '.join(parts)}."]
 
 

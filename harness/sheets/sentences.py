@@ -91,8 +91,7 @@ def _bargain(verdict: Verdict) -> str:
         return f"{bargain.name}, too; no model of similar {name} trains {FASTER:g} times as fast."
     times = f"{bargain.times_faster:.{0 if bargain.times_faster >= 3 else 1}f}"
     return (
-        f"{bargain.name} ({score(bargain.mean)}) trains about {times} times as fast as "
-        f"{verdict.leader}."
+        f"{bargain.name} ({score(bargain.mean)}) trains {times} times as fast as {verdict.leader}."
     )
 
 

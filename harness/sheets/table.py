@@ -15,7 +15,7 @@ LESS = "↓"
 
 TIED_TOLD = f"{TIED}: not significantly different from the dataset's best."
 TIED_WHY = f"Even a far lower score can get {TIED} if it varies much between repeats."
-BELOW_TOLD = f"{BELOW}: not significantly different either, but below a baseline."
+BELOW_TOLD = f"{BELOW}: likewise, but below a baseline."
 """What the marks mean, in the same words on the terminal and on the page."""
 
 

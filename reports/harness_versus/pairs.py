@@ -188,6 +188,8 @@ def _clear(rows: pd.DataFrame) -> tuple[bool, ...]:
 
 def _matrices(pairs: pd.DataFrame, titles: Mapping[str, str]) -> Iterator[PrintedTable]:
     for score, rows in pairs.groupby("score", sort=False):
+        if rows["note"].str.contains("a p-value needs").all():
+            rows = rows.assign(note="")  # a note below the tables tells it once
         yield PrintedTable(
             f"{titles[str(score)]}: first − second, over {_datasets(rows)}",
             ("pair", "difference", "w/t/l", "p", "better", "equal", "worse"),
@@ -283,8 +285,8 @@ def _matrix_notes(pairs: pd.DataFrame) -> list[str]:
 
 def _rope(rope: float) -> str:
     return (
-        f"equal: differences up to {100 * rope:g}% of the likelihood, or {rope:g} of other scores; "
-        "--rope sets this."
+        f"equal: likelihoods exp(−NLL) that differ by at most {100 * rope:g}%, other scores by at "
+        f"most {rope:g}; --rope sets this."
     )
 
 

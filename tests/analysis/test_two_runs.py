@@ -560,8 +560,7 @@ def test_the_remarks_have_the_detectable_difference_and_the_repeats_needed_for_o
     assert 1 < float(told[1]) < 20
     assert 5 < int(enough[1]) <= 5 * float(told[1]) ** 2
     _, remarks = made.compare(*other_streams(made, 5, sd=0.02, kind="resampled"))
-    assert "1 cannot reach it, because repeats share rows" in remarks[1]
-    assert "but more rows in the dataset help" in remarks[1]
+    assert "1 needs more rows in the dataset, because repeats share rows" in remarks[1]
 
 
 def other_streams(made: Made, repeats: int, *, sd: float, **how: Any) -> list[Run]:

@@ -93,7 +93,7 @@ def test_what_ties_with_the_best_but_is_worse_than_a_baseline_has_a_mark_of_its_
     row = next(line for line in lines if line.startswith("numpy-softmax"))
     assert " ?.000" in row
     assert "≈.000" not in row
-    assert "?: not significantly different either, but below a baseline." in " ".join(lines)
+    assert "?: likewise, but below a baseline." in " ".join(lines)
 
 
 def test_a_run_without_scores_has_no_best_model(report: Report) -> None:
