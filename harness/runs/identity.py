@@ -198,7 +198,12 @@ def _below(name: str, folders: Sequence[Path]) -> list[Path]:
         return []
     forms = (f"{name}.py", f"{name}/__init__.py")
     patterns = [f"{depth}{form}" for depth in ("*/", "*/*/") for form in forms]
-    found = [file for folder in folders for pattern in patterns for file in folder.glob(pattern)]
+    try:
+        found = [
+            each for folder in folders for pattern in patterns for each in folder.glob(pattern)
+        ]
+    except OSError:  # a name that is too long for a file
+        return []
     return [file.parent if file.name == "__init__.py" else file for file in sorted(found)]
 
 

@@ -697,7 +697,7 @@ def test_runs_with_nothing_in_common_have_status_4_and_a_note(made: Made, tmp_pa
     made.run({"a": 0.9}), made.run({"a": 0.9})
     done = harness_in(tmp_path, "compare", "previous", "last", "--only", "time")
     assert done.status == 4
-    assert "both sides have no measurement in common" in done.printed
+    assert "the two sides have no measurement in common" in done.printed
 
 
 def test_a_failed_comparison_removes_the_files_of_an_earlier_comparison(

@@ -423,7 +423,7 @@ def wait_for_results(cli: Harness, at_least: int) -> None:
 def scores(cli: Harness, run: str) -> list[dict[str, Any]]:
     status, printed, _ = cli("report", run, "--format", "json")
     assert status == 0
-    measured = ("seconds", "milliseconds", "microseconds", "bytes")
+    measured = ("seconds", "milliseconds", "microseconds", "bytes", "runs")
     return [
         {key: value for key, value in row.items() if not any(word in key for word in measured)}
         for row in json.loads(printed)["tables"]["ranking"]

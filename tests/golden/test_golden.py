@@ -74,8 +74,8 @@ def done(command: str, folder: Path) -> str:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The files in a folder by name, except the stores."""
-    files = (path for path in folder.rglob("*") if path.is_file())
+    """The files in a folder by name, except the stores and compiled code."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in files

@@ -310,6 +310,7 @@ def test_the_code_of_a_class_inside_a_class_is_noticed(
     ],
 )
 def test_imports_that_can_never_work_are_no_fault_of_the_harness(folder: Path, reach: str) -> None:
+    (folder / "inner").mkdir()
     (folder / "odd.py").write_text(
         USES.format(name="odd", reach=f"NUMBER = 1\n\n\ndef never():\n    {reach}\n")
     )

@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,8 +25,6 @@ from harness.store.frames import load_frames
 from harness.store.sets import load_runs
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from command_line import Done
 
     from harness.contract.values import Frames
@@ -120,7 +119,7 @@ class Story:
 
     def copied(self, folder: Path) -> Story:
         """The same in another folder, for tests that change the store."""
-        for file in self.folder.iterdir():
+        for file in filter(Path.is_file, self.folder.iterdir()):
             shutil.copy(file, folder)
         return Story(folder, self.runs)
 
