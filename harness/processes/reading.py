@@ -8,6 +8,10 @@ result is known by. Only what Python itself opens is noted, and libraries that i
 A noted path is written as it was opened, because a link may lead elsewhere later: relative to the
 plugin's folder, because the same plugin may be in several folders; relative to the working
 directory if it was given so; otherwise in full.
+
+Not seen are files that other processes read, paths relative to a descriptor, whether a file exists
+that is not opened, and changes of a folder while the process runs. A file that another process
+makes for a while, or that is renamed, makes a trial new each time.
 """
 
 from __future__ import annotations
@@ -32,8 +36,8 @@ Mark: TypeAlias = "tuple[int, int, int] | None"
 MOST = 1000
 """The most paths that are noted of a process."""
 LONGEST = 4096  # characters of a path
-MANY = ("*", "too many files to note")
-"""Stands for the paths beyond `MOST`: no later look finds this content, so the trial runs again."""
+MANY, TOO_MANY = "{many}", "too many files to note"
+"""Stand for the paths beyond `MOST`: no later look finds this content, so the trial runs again."""
 CHANGED = "changed after it was read"
 """Stands for the content of a file that changed before its digest was taken."""
 OF_PLUGIN = "{plugin}/"
@@ -44,6 +48,10 @@ WHOLE = 64 * 2**20
 DIGITS = 20  # characters of a digest
 PASSING = ("__pycache__", "-wal", "-shm", "-journal")
 """Ends of names that come and go in a folder, such as those of SQLite."""
+
+LISTINGS = ("os.listdir", "os.scandir")
+WATCHED = ("open", "import", "ctypes.dlopen", "sqlite3.connect", *LISTINGS)
+"""Audit events that tell of files and folders."""
 
 SYSTEM = ("/proc", "/sys", "/etc", "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share")
 INSTALLED = ("site-packages", "dist-packages")
@@ -66,68 +74,79 @@ class FilesRead:
         self._own: set[str] = set()
         self._too_many = False
         self._folder = folder_of(plugin)
-        self._begun_in = os.getcwd()
-        self._left_out = tuple(join(place, "") for place in _installed_places())
-        self._known = tuple(realpath(path) for path in (plugin, *known) if path)
+        self._begun_in = _here()
+        places = {*_installed_places(), *filter(None, (plugin, *known))}
+        #: A name without a link, and one with links, can lead to the same place.
+        self._left_out = tuple(
+            {join(f(place), "") for place in places for f in (abspath, realpath)}
+        )
         sys.addaudithook(self._notice)
 
     def _notice(self, event: str, args: tuple[Any, ...]) -> None:
         """Note a path; called for every audit event, and in the middle of the plugin's code."""
-        if event == "open":
-            path, _, flags = args
-        elif event in ("ctypes.dlopen", "sqlite3.connect", "os.listdir", "os.scandir"):
-            path, flags = args[0], os.O_RDONLY
-        elif event == "import" and args[1]:  # a compiled module
-            path, flags = args[1], os.O_RDONLY
-        else:
+        if event not in WATCHED:
             return
         # An error here would be raised in the plugin's code.
         with contextlib.suppress(Exception):
+            path, flags = args[0], args[2] if event == "open" else os.O_RDONLY
+            if event == "import":
+                path = args[1]  # of a compiled module, else None
+            elif event in LISTINGS:
+                path = "." if path is None else path
+                caller = sys._getframe(1).f_code.co_filename  # noqa: SLF001  # there is no other way
+                if any(words in caller for words in IMPORTERS):
+                    return  # an import looks for modules; what it finds is opened
             if path is None or isinstance(path, int):
                 return
-            path = os.fsdecode(path)
-            caller = sys._getframe(1).f_code.co_filename  # noqa: SLF001  # there is no other way
-            if event == "os.listdir" and any(words in caller for words in IMPORTERS):
-                return  # an import looks for modules; what it finds is opened
+            path = _source(os.fsdecode(path))
+            if event == "sqlite3.connect":
+                path = path.removeprefix("file:").partition("?")[0]
             if event == "ctypes.dlopen" and os.sep not in path:  # the system's loader searches it
                 return
-            path = _source(path)
             place = abspath(path)
-            if not join(place, "").startswith(self._left_out):
-                self._note(self._written(path, place), place, flags)
+            if join(place, "").startswith(self._left_out):
+                return
+            if event == "sqlite3.connect" and not os.path.exists(place):
+                flags = os.O_CREAT
+            self._note(self._written(path, place), place, flags)
 
     def _note(self, name: str, place: str, flags: Any) -> None:
         if not isinstance(flags, int):
             flags = os.O_RDONLY
-        if flags & (os.O_TRUNC | os.O_EXCL) or (flags & os.O_CREAT and not os.path.exists(place)):
-            if place not in self._read:
-                self._own.add(place)
+        creates = flags & os.O_TRUNC or (flags & os.O_CREAT and not os.path.exists(place))
+        if creates and not os.path.isdir(place):  # a file without a name names its folder
+            self._own.add(place)
+        # What is only written to, even at its end, is no input; nor is what is there already when a
+        # file is to be made.
+        elif (
+            creates
+            or flags & os.O_EXCL
+            or flags & os.O_ACCMODE == os.O_WRONLY
+            or place in self._own
+            or name in self._read
+        ):
             return
-        # What is only written to, even at its end, is no input.
-        if flags & os.O_ACCMODE == os.O_WRONLY or place in self._own or name in self._read:
-            return
-        if len(self._read) >= MOST:
+        elif len(self._read) >= MOST:
             self._too_many = True
-            return
-        self._read[name] = mark_of(place)
+        else:
+            self._read[name] = mark_of(place)
 
     def _written(self, path: str, place: str) -> str:
         """The path as it is noted."""
         if self._folder and join(place, "").startswith(join(self._folder, "")):
             return OF_PLUGIN + place[len(self._folder) + 1 :]
-        if not path.startswith(os.sep) and os.getcwd() == self._begun_in:
+        if path.startswith(os.sep) or _here() == self._begun_in:
             return path
-        return join(os.getcwd(), path)
+        return join(_here(), path)  # as opened: a link may lead elsewhere later
 
     def noted(self) -> dict[str, Mark]:
         """The noted paths; with `MANY` if there were more than `MOST`."""
         noted = {name: mark for name, mark in list(self._read.items()) if not self._is_known(name)}
-        return noted | ({MANY[0]: None} if self._too_many else {})
+        return noted | ({MANY: None} if self._too_many else {})
 
     def _is_known(self, name: str) -> bool:
-        place = realpath(resolved(name, self._folder))
-        left_out = tuple(join(each, "") for each in self._known) + self._left_out
-        return join(place, "").startswith(left_out) or len(name) > LONGEST
+        place = realpath(resolved(name, self._folder, self._begun_in))
+        return join(place, "").startswith(self._left_out) or len(name) > LONGEST
 
 
 def _installed_places() -> set[str]:
@@ -138,9 +157,16 @@ def _installed_places() -> set[str]:
         join(prefix, name) for prefix in (sys.prefix, sys.base_prefix) for name in ("lib", "share")
     }
     places |= {path for path in sys.path if path.rpartition(os.sep)[2] in INSTALLED}
-    places |= {os.environ.get("XDG_CACHE_HOME") or str(Path("~/.cache").expanduser()), *SYSTEM}
+    places |= {os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), *SYSTEM}
     places |= {f"/dev/{name}" for name in ("null", "zero", "random", "urandom", "tty", "pts", "fd")}
     return {place for place in places if place.strip(os.sep)}
+
+
+def _here() -> str:
+    """The working directory; empty if it has been deleted."""
+    with contextlib.suppress(OSError):
+        return os.getcwd()
+    return ""
 
 
 def _source(path: str) -> str:
@@ -158,11 +184,11 @@ def folder_of(plugin: str) -> str:
     return plugin if os.path.isdir(plugin) else str(Path(plugin).parent)
 
 
-def resolved(name: str, folder: str) -> str:
-    """The path of a file as it was noted, for a plugin in a folder."""
+def resolved(name: str, folder: str, working: str = ".") -> str:
+    """The path of a file as it was noted, for a plugin's folder and a working directory."""
     if name.startswith(OF_PLUGIN):
         return join(folder, name.removeprefix(OF_PLUGIN))
-    return join(os.getcwd(), name)
+    return join(working, name)
 
 
 def mark_of(place: str) -> Mark:
@@ -182,7 +208,7 @@ def noted_in(answer: Any) -> dict[str, Mark]:
     if not isinstance(told, dict) or len(told) > MOST + 1:
         return {}
     return {
-        name: None if mark is None else (int(mark[0]), int(mark[1]), int(mark[2]))
+        name: None if mark is None else (mark[0], mark[1], mark[2])
         for name, mark in told.items()
         if isinstance(name, str) and 0 < len(name) <= LONGEST and _is_mark(mark)
     }
@@ -205,8 +231,8 @@ class Contents:
         return {name: self._as_read(name, mark, folder) for name, mark in noted.items()}
 
     def _as_read(self, name: str, mark: Mark, folder: str) -> str:
-        if name == MANY[0]:
-            return MANY[1]
+        if name == MANY:
+            return TOO_MANY
         return self.digest(name, folder) if mark_of(resolved(name, folder)) == mark else CHANGED
 
     def digest(self, name: str, folder: str) -> str:
@@ -222,7 +248,10 @@ class Contents:
             if mark is None:
                 return "missing"
             if (place, mark) not in self._digests:
-                self._digests[place, mark] = _digest(place, mark)
+                digest = _digest(place, mark)
+                if mark_of(place) != mark:
+                    return CHANGED
+                self._digests[place, mark] = digest
             return self._digests[place, mark]
         except (OSError, ValueError):
             return "unreadable"

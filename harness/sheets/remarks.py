@@ -127,21 +127,22 @@ def _failures(failures: pd.DataFrame, several: bool) -> tuple[str, ...]:
     """A line for each status and reason, of the models and datasets that share them."""
     rows = cast("list[Record]", failures.to_dict("records"))
     failed = [row for row in rows if row["status"] != "skipped"]
-    repeats: dict[tuple[str, str], dict[str, dict[str, set[int]]]] = {}
+    repeats: dict[tuple[str, str, bool], dict[str, dict[str, set[int]]]] = {}
     for row in failed:
         # A split that breaks the contract is one failure, however many models need it.
-        model = "" if row["kind"] == "dataset" else _at(row, several)
-        by_model = repeats.setdefault((row["status"], plain(row["reason"])), {})
+        blamed = row["kind"] == "dataset"
+        model = "" if blamed else _at(row, several)
+        by_model = repeats.setdefault((row["status"], plain(row["reason"]), blamed), {})
         by_model.setdefault(model, {}).setdefault(row["dataset"], set()).add(row["repeat"])
     lines = []
-    for (status, reason), by_model in repeats.items():
+    for (status, reason, blamed), by_model in repeats.items():
         models: dict[tuple[str, ...], list[str]] = {}
         for model, by_dataset_name in by_model.items():
-            models.setdefault(tuple(by_dataset_name), []).append(model)
+            models.setdefault(tuple(sorted(by_dataset_name)), []).append(model)
         for datasets, names in models.items():
             n = sum(len(by_model[model][dataset]) for model in names for dataset in datasets)
             where = ", ".join(datasets)
-            pairings = where if names == [""] else f"{', '.join(names)} on {where}"
+            pairings = where if blamed else f"{', '.join(names)} on {where}"
             lines.append(f"{pairings}: {n} × {status}: {reason}")
     return tuple(lines)
 

@@ -470,7 +470,7 @@ def likelihood_interval(nll: Interval) -> Interval:
 
 
 FETCHED = 500
-"""The most results of which the rows' predictions are in memory at once."""
+"""The most results of which the rows' predictions are read from the store at once."""
 
 
 class RowScores:

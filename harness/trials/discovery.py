@@ -343,7 +343,7 @@ def _asked(
     time than a process each. Each plugin that cannot be described there is asked alone.
     """
     families = [] if alone else _families(sources)
-    together = [source for family in families for source in family]
+    together = dict.fromkeys(source for family in families for source in family)
     with ExitStack() as stack:
 
         def ask(
@@ -381,13 +381,13 @@ def _of_family(family: Sequence[Source], call: Call) -> dict[Source, _Answer]:
     told = answer.get("descriptions") if isinstance(answer, dict) else None
     if failure is not None or not isinstance(told, list) or len(told) != len(family):
         return {}
-    printed = call.output().strip()
-    answers = {}
-    for source, description in zip(family, told, strict=True):
-        if isinstance(description, dict):
-            answers[source] = _Answer(description, None, printed)
-            printed = ""  # it is not known which of them printed it
-    return answers
+    # It is not known which of them printed it; one that is asked alone prints it again.
+    printed = [call.output().strip() if all(told) else "", *[""] * (len(told) - 1)]
+    return {
+        source: _Answer(description, None, text)
+        for source, description, text in zip(family, told, printed, strict=True)
+        if isinstance(description, dict)
+    }
 
 
 def _families(sources: Sequence[Source]) -> list[tuple[Source, ...]]:
