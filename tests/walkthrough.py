@@ -69,7 +69,13 @@ def words_of(text: str) -> set[str]:
     ['numpy-softmax']
     >>> sorted(words_of("1,000 rows in 30 ms, 3 times as fast"))
     ['1,000 rows', 'as', 'fast', 'in', 'ms', 'rows', 'times']
+
+    The sentence about the best model for its time is left out, because it follows from times:
+
+    >>> sorted(words_of("Best: a.\\nIf time matters: b\\n  is fast.\\nFailed: nothing."))
+    ['Best', 'Failed', 'a', 'nothing']
     """
+    text = re.sub(r"^If time matters:.*\n(  .*\n)*", "", text, flags=re.MULTILINE)
     counts = re.findall(r"(?<![\w.,≈–-])\d[\d,]* (?!times\b)[a-z]{4,}(?![\w-])", text)
     return {*re.findall(r"[^\W\d_][\w'-]*", text), *counts}
 

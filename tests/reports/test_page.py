@@ -701,7 +701,7 @@ def test_a_chosen_model_is_marked_everywhere_until_escape(opened: Any, made: Fra
     assert len(pressed) == 2  # in the chart and in the heat map
     key = button.find_element(By.XPATH, "ancestor::tr").get_attribute("data-m")
     dot = shown(driver, f"#price .dot[data-m='{key}']")[0]
-    assert dot.value_of_css_property("r") == "7px"
+    until(lambda: dot.value_of_css_property("r") == "7px")  # it grows in a transition
     press(button)
     assert "model=" not in driver.current_url
     press(button)
