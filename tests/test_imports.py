@@ -544,6 +544,9 @@ def test_arbitrary_bytes_are_a_one_line_error(
 
 @given(where=st.sampled_from(PLACES), value=JSON)
 @example(where=("pytest_benchmark.json", ("benchmarks", 0, "stats", "median")), value=10**400)
+@example(
+    where=("50d241c3-virtualenv-py3.11-tabulate0.9.0.json", ("requirements",)), value={"\r": False}
+)
 def test_a_file_with_any_value_replaced_is_read_or_is_a_one_line_error(
     tmp_path_factory: pytest.TempPathFactory, where: tuple[str, tuple[Any, ...]], value: Any
 ) -> None:

@@ -12,6 +12,7 @@ from harness.errors import UsageError
 from harness.interchange import asv, pyperf, pytest_benchmark
 from harness.interchange.fields import JsonObject, MalformedError, as_kind, kind_of, member
 from harness.interchange.points import Imported
+from harness.words import plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,7 +166,9 @@ def _no_json(file: Path, text: str, error: json.JSONDecodeError) -> str:
 
 
 def _malformed(file: Path, error: MalformedError) -> UsageError:
-    return UsageError(f"'{file}' is malformed: {error}; let the tool that wrote it write it again")
+    return UsageError(
+        f"'{file}' is malformed: {plain(error)}; let the tool that wrote it write it again"
+    )
 
 
 def _unreadable(path: Path, error: OSError) -> UsageError:
