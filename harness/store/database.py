@@ -284,6 +284,15 @@ class Known:
     read: Mapping[str, str]
 
 
+def _digests_in(text: str | None) -> dict[str, str]:
+    """Digests by path; of an imported result they may be any text, and then fit no file."""
+    try:
+        told = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        told = None
+    return told if isinstance(told, dict) else {"": "malformed"}
+
+
 def members(run_id: int) -> sa.Subquery:
     """A run's results, its own and those of other runs: their ids, owners and positions."""
     own = sa.select(
@@ -687,7 +696,7 @@ class Store:
                 chunk = table.c.identity.in_(wanted[start : start + CHUNK])
                 query = sa.select(*columns).where(chunk, table.c.status == "ok")
                 rows = [row for row in connection.execute(query) if row.drawn]
-                found += [Known(*row[:-1], read=json.loads(row[-1] or "{}")) for row in rows]
+                found += [Known(*row[:-1], read=_digests_in(row[-1])) for row in rows]
         return sorted(found, key=lambda known: -known.result_id)
 
     def reuse(self, run: Run, rows: Sequence[tuple[str, int, int]]) -> None:

@@ -362,6 +362,17 @@ def test_a_store_of_another_schema_is_refused_in_one_line(tmp_path: Path, versio
     assert "\n" not in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "null", "3", "[" * 100_000])
+def test_a_result_whose_files_are_malformed_fits_no_file(tmp_path: Path, text: str) -> None:
+    file = str(tmp_path / "harness.db")
+    with closing(Store(file, create=True)) as store:
+        store.add(begin(store), 0, a_result(drawn="d"), baseline=False, identity="i")
+        with store.engine.begin() as connection:
+            connection.execute(metadata.tables["results"].update().values(read_files=text))
+        (known,) = store.known(["i"])
+    assert known.read == {"": "malformed"}
+
+
 OF_SCHEMA_10 = ("results.read_files",)
 OF_SCHEMA_9 = ("timings.measured", *OF_SCHEMA_10)
 OF_SCHEMA_8 = ("results.identity", "results.drawn", *OF_SCHEMA_9)
